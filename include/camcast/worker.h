@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The protocol between camcastd and a capture worker (camcast-capture, or a test double).
+ *
+ * One SOCK_SEQPACKET pair per worker process; one message is one packet, is one of the structures
+ * below in host byte order, and has exactly that structure's size. Text is UTF-8, always
+ * terminated, unused bytes 0. A message carries at most one file descriptor (SCM_RIGHTS), and only
+ * where said.
+ *
+ * `stream` and `feed` are indexes into the configuration (config_stream, config_feed), which both
+ * sides read from the same bytes. Segment ids are chosen by the worker and mean something only on
+ * this pair; camcastd numbers the units itself. The worker is trusted for content, never for
+ * camcastd's safety: camcastd checks every number and kills a worker that breaks a rule written
+ * here.
+ *
+ * Rules for the worker:
+ * - HELLO is the first message, with the right version, within CAMCAST_HELLO_TIMEOUT_MS.
+ * - HEARTBEAT at least once a second from the main loop. No message at all for
+ * CAMCAST_HANG_TIMEOUT_MS: a hang.
+ * - A segment is a memfd of fixed size, sealed with at least F_SEAL_SHRINK | F_SEAL_GROW before it
+ * is sent; at most CAMCAST_SEGMENT_MAX bytes. Bytes of a published unit never change.
+ * - Units of a feed are in decoding order. Within a segment, offsets never go back or overlap; ids
+ * grow.
+ * - The fd of a segment travels with the first unit of it that is sent. If the pair is full
+ * (EAGAIN) a unit is dropped, and with it all following ones of that feed up to the next key unit.
+ * - The first unit of a feed on a pair, and the first one after any gap, is a key unit.
+ */
+#ifndef CAMCAST_WORKER_H
+#define CAMCAST_WORKER_H
+
+#include <stdint.h>
+
+#define CAMCAST_WORKER_VERSION 1u
+#define CAMCAST_WORKER_FD 3 /* the worker's end of the pair, for camcast-capture --worker */
+
+#define CAMCAST_HELLO_TIMEOUT_MS 5000
+#define CAMCAST_HANG_TIMEOUT_MS 3000
+#define CAMCAST_SEGMENT_MAX (64u << 20) /* bytes */
+#define CAMCAST_UNIT_MAX (16u << 20)	/* bytes, framing included */
+#define CAMCAST_UNIT_RATE_MAX 1000	/* units per second and feed, averaged over 2 s */
+
+enum camcast_msg_type {
+	/* worker to camcastd */
+	CAMCAST_MSG_HELLO = 1,
+	CAMCAST_MSG_HEARTBEAT = 2,
+	CAMCAST_MSG_STREAM = 3,
+	CAMCAST_MSG_UNIT = 4,	 /* with the segment's fd where CAMCAST_UNIT_SEGMENT is set */
+	CAMCAST_MSG_SEGMENT = 5, /* answer to GET_SEGMENT, with the segment's fd */
+	/* camcastd to worker; closing the pair means: stop, and exit with 0 */
+	CAMCAST_MSG_WANT = 64,
+	CAMCAST_MSG_IDR = 65,
+	CAMCAST_MSG_BITRATE = 66,
+	CAMCAST_MSG_CONTROL = 67,
+	CAMCAST_MSG_GET_SEGMENT = 68,
+};
+
+enum camcast_camera_state {
+	CAMCAST_CAMERA_STARTING = 0,
+	CAMCAST_CAMERA_RUNNING = 1,
+	CAMCAST_CAMERA_SILENT = 2, /* started, but no picture for two seconds */
+	CAMCAST_CAMERA_FAILED = 3, /* the worker is about to exit, `reason` says why */
+};
+
+struct camcast_msg_hello {
+	uint32_t type;
+	uint32_t version;
+	uint32_t pid;
+	uint32_t reserved;
+};
+
+/* Each second, and at once when something in it but a counter changes. */
+struct camcast_msg_heartbeat {
+	uint32_t type;
+	uint32_t state;	    /* enum camcast_camera_state */
+	uint64_t frames;    /* pictures the camera delivered since the worker started */
+	uint64_t dropped;   /* of those, thrown away because no slot or no encoder was free */
+	uint32_t fps_milli; /* over the last second, in thousandths */
+	uint32_t width;
+	uint32_t height;
+	uint32_t reserved;
+	char source[64];    /* "pattern", "libcamera:imx708", "file:/x.avi" */
+	char allocator[64]; /* of the frame slots: "dma-heap:system", "udmabuf", "libcamera",
+			       "memfd"; "" if none */
+	char path[128];	    /* how pictures reach the encoders: format, mapped or imported */
+	char reason[192]; /* why the state is not RUNNING, or the last trouble; "" when all is well
+			   */
+};
+
+/* Each second per stream, and at once when something in it but a counter changes. */
+struct camcast_msg_stream {
+	uint32_t type;
+	uint32_t stream;
+	uint64_t units;		/* access units coded since the worker started */
+	uint64_t keys;		/* of those, IDR (MJPEG: all) */
+	uint64_t dropped;	/* pictures the encoder had no room for */
+	uint64_t idr_requests;	/* IDRs made because somebody asked */
+	uint32_t fps_milli;	/* over the last second */
+	uint32_t bitrate_bps;	/* measured over the last second */
+	uint32_t target_bps;	/* 0: none (MJPEG, copy) */
+	uint32_t encode_us;	/* mean time from picture to access unit over the last second */
+	uint32_t active;	/* 0: nobody wants it, nothing is encoded */
+	uint32_t can_force_idr; /* 0: `copy` */
+	char encoder[32]; /* "openh264", "x264", "v4l2m2m", "mjpeg", "copy"; "" when none could be
+			     opened */
+	char detail[160]; /* device, conversion, why not the better encoder */
+};
+
+enum camcast_unit_flags {
+	CAMCAST_UNIT_KEY =
+		1u << 0, /* decodable with nothing before it (IDR with SPS/PPS, a JPEG) */
+	CAMCAST_UNIT_DROPPABLE = 1u << 1, /* nothing refers to it (nal_ref_idc 0) */
+	CAMCAST_UNIT_SEGMENT = 1u << 2,	  /* this message carries the segment's fd */
+};
+
+struct camcast_msg_unit {
+	uint32_t type;
+	uint32_t feed;
+	uint32_t segment; /* id */
+	uint32_t offset;  /* bytes from the start of the segment */
+	uint32_t len;	  /* bytes, 1..CAMCAST_UNIT_MAX */
+	uint32_t flags;	  /* enum camcast_unit_flags */
+	int64_t pts_us;	  /* grows within a worker's life; for the status only */
+};
+
+struct camcast_msg_segment {
+	uint32_t type;
+	uint32_t feed;
+	uint32_t segment;
+	uint32_t reserved;
+};
+
+struct camcast_msg_want {
+	uint32_t type;
+	uint32_t stream;
+	uint32_t wanted; /* 1: encode, beginning with an IDR; 0: nobody watches */
+	uint32_t reserved;
+};
+
+struct camcast_msg_idr {
+	uint32_t type;
+	uint32_t stream;
+};
+
+struct camcast_msg_bitrate {
+	uint32_t type;
+	uint32_t stream;
+	uint32_t bitrate_bps;
+	uint32_t reserved;
+};
+
+struct camcast_msg_control {
+	uint32_t type;
+	uint32_t reserved;
+	char name[60];
+	char value[124];
+};
+
+/* The fd of a segment was lost to a full fd table (MSG_CTRUNC). The worker sends it again in a
+ * SEGMENT message if it still has it open (it has the newest one of each feed), else not at all. */
+struct camcast_msg_get_segment {
+	uint32_t type;
+	uint32_t feed;
+	uint32_t segment;
+	uint32_t reserved;
+};
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An encoder turns frames into access units. Two events: the input is done with (its slot may go
+ * back to the camera), and an access unit is ready. All calls and events happen on the stream's own
+ * thread.
+ */
+#ifndef ENCODER_H
+#define ENCODER_H
+
+#include "capture/frame.h"
+
+struct encoder;
+
+/* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come: h264.h puts
+ * AUD, parameter sets, VUI right), a JPEG for MJPEG. */
+struct access_unit {
+	const uint8_t *data; /* borrowed until the event returns */
+	size_t len;
+	int64_t capture_us;
+	bool key;	/* IDR */
+	bool droppable; /* nal_ref_idc 0 */
+};
+
+struct encoder_events {
+	void (*coded)(void *user, const struct access_unit *unit);
+	/* The encoder failed for good (the ladder in stream.c decides what follows). why is for
+	 * people. */
+	void (*failed)(void *user, int error, const char *why);
+	void *user;
+};
+
+struct encoder_config {
+	struct frame_format format;
+	const struct config_stream *stream; /* borrowed */
+	struct slot_ring *ring; /* the frames' slots, for an encoder that imports them; borrowed */
+	unsigned threads;	/* for software encoders; 0: the encoder's choice */
+};
+
+struct encoder_ops {
+	const char *name;
+	/* Returns 0 or -errno with a text in why[256]. detail[160]: device, conversion. */
+	int (*create)(struct encoder **out, const struct encoder_config *config,
+		      const struct encoder_events *events, char *why);
+	/* Encodes frame (takes over one reference, on failure too), as an IDR if told so. May
+	 * deliver events before it returns. 0, -EAGAIN (no room; frame dropped), or -errno (broken:
+	 * close it). */
+	int (*encode)(struct encoder *encoder, struct frame *frame, bool force_idr);
+	/* For asynchronous encoders, else NULL: poll fd for these events, then call dispatch. */
+	int (*pollfd)(struct encoder *encoder, short *events);
+	int (*dispatch)(struct encoder *encoder, short revents);
+	/* Bit/s from the next picture on. NULL: cannot. */
+	int (*set_bitrate)(struct encoder *encoder, uint32_t bitrate_bps);
+	/* Gives back every frame that it still holds. May block (V4L2: 2 s). */
+	void (*destroy)(struct encoder *encoder);
+};
+
+/* First member of every implementation's structure. */
+struct encoder {
+	const struct encoder_ops *ops;
+	struct encoder_events events;
+	bool asynchronous; /* frames go in and access units come out later: the watchdog applies */
+	char detail[160];  /* "/dev/video11 bcm2835-codec, imports dmabufs", "NV12 chroma split to
+			      I420" */
+};
+
+extern const struct encoder_ops encoder_openh264, encoder_x264, encoder_v4l2m2m, encoder_mjpeg;
+
+#endif

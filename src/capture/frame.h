@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frames (raw pictures) and the ring of frame slots that they live in: dmabufs where the machine
+ * has a provider, else memfds. Raw pictures are never copied: a hardware encoder imports the slot's
+ * fd, a software one reads its mapping.
+ */
+#ifndef FRAME_H
+#define FRAME_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+
+/* Pixel formats are DRM/V4L2 fourccs; these three are all that the encoders here take. */
+#define FRAME_NV12 0x3231564eu /* 'NV12' two planes: Y, interleaved CbCr */
+#define FRAME_I420 0x32315559u /* 'YU12' three planes: Y, Cb, Cr */
+#define FRAME_YUYV 0x56595559u /* packed 4:2:2, from USB cameras */
+
+enum frame_colour {
+	FRAME_COLOUR_UNKNOWN,
+	FRAME_COLOUR_SMPTE170M,
+	FRAME_COLOUR_REC709,
+	FRAME_COLOUR_JPEG
+};
+
+struct frame_plane {
+	uint32_t offset; /* bytes from the start of the slot */
+	uint32_t stride; /* bytes */
+	uint32_t rows;
+};
+
+struct frame_format {
+	uint32_t fourcc;
+	uint32_t width, height; /* pixels, even */
+	struct frame_plane planes[3];
+	unsigned n_planes;
+	uint32_t size; /* bytes of a whole picture in a slot */
+	enum frame_colour colour;
+	bool full_range;
+	struct config_rate rate;
+};
+
+/* Fills planes and size for a format whose luma stride is `stride` bytes (0: width rounded up to
+ * 64). -EINVAL: unknown fourcc. */
+int frame_format_layout(struct frame_format *format, uint32_t stride);
+
+/* --- slots --- */
+
+struct slot {
+	int fd;		    /* dmabuf or memfd */
+	const uint8_t *map; /* NULL until slot_map() */
+	uint32_t size;	    /* bytes, whole pages */
+};
+
+struct slot_ring {
+	struct slot *slots;
+	unsigned n;
+	char allocator[64]; /* "dma-heap:vidbuf_cached", "dma-heap:linux,cma", "dma-heap:system",
+			       "udmabuf", "memfd", "libcamera" */
+	bool dmabuf; /* fds are dmabufs: reads need DMA_BUF_IOCTL_SYNC, and hardware can import them
+		      */
+	bool owned;  /* fds are ours to close (not libcamera's) */
+};
+
+/*
+ * Allocates n slots of at least size bytes each. `allocator` is "auto" (the order of DESIGN's list:
+ * dma-heap vidbuf_cached, linux,cma, system, udmabuf, memfd) or one name. Returns 0 or -errno after
+ * a diag line that says for each provider tried what was wrong (a missing permission names the
+ * group or udev rule). Any thread.
+ */
+int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, uint32_t size);
+/* A ring over fds that somebody else owns (libcamera's own allocator). */
+int slot_ring_wrap(struct slot_ring **out, const char *allocator, const int *fds, unsigned n,
+		   uint32_t size);
+void slot_ring_destroy(struct slot_ring *ring);
+
+/* Maps slot i for the CPU, read-only or, for a source that draws, writable; kept until destroy. 0
+ * or -errno. */
+int slot_map(struct slot_ring *ring, unsigned i, bool writable, uint8_t **map);
+/* Bracket every CPU access of a slot; they do nothing for memfds. 0 or -errno. */
+int slot_begin_access(struct slot_ring *ring, unsigned i, bool write);
+int slot_end_access(struct slot_ring *ring, unsigned i, bool write);
+
+/* --- a frame on its way from a source through the encoders --- */
+
+struct frame {
+	const struct frame_format *format; /* lives as long as the source is started */
+	struct slot_ring *ring;
+	unsigned slot;
+	uint64_t sequence;
+	int64_t capture_us; /* CLOCK_MONOTONIC, when the sensor took it */
+	atomic_uint refs; /* encoders still reading; the last one gives the slot back to the source
+			     (acq_rel) */
+	void (*release)(struct frame *frame); /* set by the source; any thread */
+	void *source;
+};
+
+static inline void frame_ref(struct frame *frame)
+{
+	atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
+}
+
+/* The last unref happens after all reads of the picture by other threads (release, paired with
+ * acquire here). */
+static inline void frame_unref(struct frame *frame)
+{
+	if (atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) == 1)
+		frame->release(frame);
+}
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writes the log of one feed: units into memfd segments, once, and tells camcastd of each. A
+ * segment is one or more GOPs; a new one starts at a key unit when the next GOP may not fit, or
+ * inside a GOP when a unit does not fit. Published bytes never change. The camera never waits: what
+ * does not fit (pair full, no memory) is dropped and counted, up to the next key unit. One thread
+ * at a time (the stream's).
+ */
+#ifndef LOGWRITER_H
+#define LOGWRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct logwriter;
+
+struct logwriter_stats {
+	uint64_t units, bytes, segments;
+	uint64_t dropped;  /* units that did not get to camcastd */
+	uint64_t no_space; /* of those, for want of memory (ENOSPC, ENOMEM) */
+};
+
+/* pair: the SOCK_SEQPACKET socket, borrowed, non-blocking sends from any thread. segment_size in
+ * bytes. */
+int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t segment_size);
+void logwriter_destroy(struct logwriter *writer);
+/* Appends one unit (framing included). flags: CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE. Returns 0,
+ * -EAGAIN (dropped: the pair was full or we wait for a key unit), -ENOSPC/-ENOMEM (dropped),
+ * -EMSGSIZE (too large), -EPIPE (camcastd is gone). */
+int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt, uint32_t flags,
+		     int64_t pts_us);
+/* True after a drop until a key unit went through: ask the encoder for an IDR. */
+bool logwriter_needs_key(const struct logwriter *writer);
+/* Answers GET_SEGMENT: sends the fd again if id is the newest segment. Any thread. */
+void logwriter_resend_segment(struct logwriter *writer, uint32_t id);
+const struct logwriter_stats *logwriter_stats(const struct logwriter *writer);
+
+#endif

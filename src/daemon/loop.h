@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loop: operations on sockets, not readiness masks. Two implementations, epoll and io_uring,
+ * behave alike and pass the same tests. Everything here is loop thread only, but for loop_wake().
+ *
+ * No callback ever runs inside the call that asked for it: `sent`, `writable`, `closed` are
+ * delivered from loop_run().
+ */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/list.h"
+#include "common/config.h"
+
+struct loop;
+struct loop_conn;
+
+struct loop_options {
+	enum config_backend backend;
+	uint32_t send_threshold; /* bytes: runs shorter than this are copied by send(), others sent
+				    by reference */
+	unsigned max_conns;
+};
+
+/* Returns 0 and *out or -errno. `auto` tries io_uring or epoll as the benchmarks say
+ * (docs/ARCHITECTURE.md); a backend that the kernel refuses falls back to epoll with one line that
+ * says why. */
+int loop_create(struct loop **out, const struct loop_options *options);
+void loop_destroy(struct loop *loop);
+const char *loop_backend_name(const struct loop *loop); /* "epoll", "io_uring" */
+
+/* Runs until loop_stop(). Returns 0 or -errno. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+/* CLOCK_MONOTONIC in us, read once per turn: the time of everything decided in this turn. */
+int64_t loop_now_us(const struct loop *loop);
+
+/* --- timers: coarse (1 ms), one shot --- */
+struct loop_timer {
+	struct list link;
+	int64_t at_us;
+	void (*expired)(struct loop_timer *timer);
+};
+void loop_timer_init(struct loop_timer *timer, void (*expired)(struct loop_timer *timer));
+void loop_timer_set(struct loop *loop, struct loop_timer *timer,
+		    int64_t at_us); /* moves it if set */
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+/* --- watches: level-triggered readiness for what is few and slow (workers, HTTP, signals) --- */
+struct loop_watch {
+	int fd;		 /* borrowed */
+	uint32_t events; /* EPOLLIN | EPOLLOUT wanted */
+	void (*ready)(struct loop_watch *watch, uint32_t events);
+	void *impl; /* the backend's */
+};
+int loop_watch_add(struct loop *loop, struct loop_watch *watch);
+int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
+/* After this ready() is not called any more and the fd may be closed. May be called from ready().
+ */
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+
+/* --- listeners --- */
+struct loop_listener {
+	int fd; /* listening, non-blocking; owned by the loop from add to remove */
+	/* takes fd (non-blocking, CLOEXEC); peer may be asked with getpeername */
+	void (*accepted)(struct loop_listener *listener, int fd);
+	void *impl;
+};
+/* Accepts until it is removed. On EMFILE, ENFILE, ENOBUFS, ENOMEM accepting pauses for 100 ms and
+ * is counted. */
+int loop_listener_add(struct loop *loop, struct loop_listener *listener);
+void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /* closes the fd */
+
+/* --- connections that are sent log pages --- */
+
+/* A readable stretch of memory that is also a file: what a send takes its bytes from. */
+struct loop_pages {
+	int fd;		    /* memfd */
+	const uint8_t *map; /* the same bytes, mapped read-only */
+};
+
+struct loop_conn_ops {
+	/* A send ended: result is the bytes taken by the kernel (1..len; fewer than asked means the
+	 * socket is full or nearly so), -EAGAIN (none taken; ask for writable), or -errno (the
+	 * connection is dead: close it). */
+	void (*sent)(struct loop_conn *conn, int result);
+	/* The socket can take bytes again; answers loop_conn_want_writable(). */
+	void (*writable)(struct loop_conn *conn);
+	/* The peer closed (error 0) or the connection failed (-errno). Not called after
+	 * loop_conn_close(). The callee closes. What a peer sends is read and thrown away by the
+	 * loop, at most 64 KiB a turn. */
+	void (*hangup)(struct loop_conn *conn, int error);
+	/* After loop_conn_close(): the kernel and the loop are done with conn; its memory may go.
+	 */
+	void (*closed)(struct loop_conn *conn);
+};
+
+struct loop_conn {
+	int fd;
+	const struct loop_conn_ops *ops;
+	/* --- below: the loop's --- */
+	struct list link;
+	const struct loop_pages *pages; /* of the send under way */
+	uint64_t offset;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t pending; /* kernel operations outstanding (io_uring) */
+	uint32_t slot;
+};
+
+/* Takes fd (connected, non-blocking) on success. Returns 0 or -errno. */
+int loop_conn_open(struct loop *loop, struct loop_conn *conn, int fd,
+		   const struct loop_conn_ops *ops);
+/* Begins a send of len bytes (1..INT_MAX) at offset. One at a time. pages and its memory must stay
+ * until sent(). */
+void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct loop_pages *pages,
+		    uint64_t offset, uint32_t len);
+/* writable() is called once, when the socket can take bytes. Only after a send gave -EAGAIN. */
+void loop_conn_want_writable(struct loop *loop, struct loop_conn *conn);
+/* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go at once. closed()
+ * follows from loop_run(). */
+void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset);
+
+struct loop_stats {
+	uint64_t turns;		   /* returns from waiting */
+	uint64_t sends, sendfiles; /* calls that took bytes, by kind */
+	uint64_t send_again;	   /* calls that took none */
+	uint64_t accept_paused;
+	uint64_t bytes_discarded; /* sent to us by clients */
+};
+const struct loop_stats *loop_stats(const struct loop *loop);
+
+/* Any thread (and signal handlers): makes loop_run() call woken(user) soon. */
+void loop_set_woken(struct loop *loop, void (*woken)(void *user), void *user);
+void loop_wake(struct loop *loop);
+
+#endif
