@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+import os
+
+import pytest
+
+import harness
+
+
+@pytest.fixture(scope="session")
+def io_uring_refused():
+    return harness.io_uring_errno()
+
+
+@pytest.fixture(params=["epoll", "io_uring"])
+def backend(request, io_uring_refused):
+    """Both loop backends; CAMCAST_BACKEND restricts a run to one."""
+    only = os.environ.get("CAMCAST_BACKEND")
+    if only and only != request.param:
+        pytest.skip(f"CAMCAST_BACKEND is {only}")
+    if request.param == "io_uring" and io_uring_refused:
+        pytest.skip(f"no io_uring here: {os.strerror(io_uring_refused)}")
+    return request.param
+
+
+@pytest.fixture
+def start_camcastd(tmp_path):
+    """start_camcastd(config, **options of harness.Camcastd): a running daemon. All are stopped,
+    and checked for a clean exit, at the end of the test."""
+    running = []
+
+    def start(config, **options):
+        daemon = harness.Camcastd(config, tmp_path, **options)
+        running.append(daemon)
+        return daemon
+
+    yield start
+    failures = []
+    for daemon in running:
+        try:
+            daemon.stop()
+        except AssertionError as error:
+            failures.append(str(error))
+    assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def camcastd(start_camcastd, backend):
+    """As start_camcastd, once for each loop backend."""
+
+    def start(config, **options):
+        daemon = start_camcastd(config, backend=backend, **options)
+        assert daemon.status()["backend"] == backend
+        return daemon
+
+    return start

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs the real camcastd for a test: a configuration with port 0 everywhere, the ports that it
+then chose, its log and status to wait on, and a stop that leaves nothing behind.
+
+Nothing here sleeps for readiness: waits end with a log line, an answer of the status server, or a
+failure that shows the log.
+"""
+import ctypes
+import errno
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CAMCAST_BUILD", ROOT / "build")).resolve()
+SAN = os.environ.get("SAN", "")
+# Deadlines are for failing; sanitizers and loaded machines make everything slower.
+PATIENCE = float(os.environ.get("CAMCAST_PATIENCE", "5" if SAN else "2"))
+
+FEED_LINE = re.compile(r"feed (\S+): listening on (\S+):(\d+)")
+HTTP_LINE = re.compile(r"http: listening on (\S+):(\d+)")
+SANITIZER_LINE = re.compile(r"(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|: runtime error: )")
+FRAMINGS = ("annexb", "length_prefixed")
+
+
+class Failure(AssertionError):
+    """Something that was waited for did not come; carries the end of the log."""
+
+
+def config_text(config):
+    """Configuration text from {"section": {key: value}}; values True and False are yes and no."""
+    if isinstance(config, str):
+        return config
+    lines = []
+    for section, keys in config.items():
+        lines.append(f"[{section}]")
+        for key, value in keys.items():
+            if isinstance(value, bool):
+                value = "yes" if value else "no"
+            lines.append(f"{key} = {value}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def pattern_config(stream=None, camera=None, daemon=None, framing="annexb"):
+    """One pattern camera `cam`, small enough for any machine, and one stream with SEI, `s`."""
+    config = {
+        "daemon": {"name": "test", "http": "127.0.0.1:0"},
+        "camera cam": {"source": "pattern", "size": "640x360", "framerate": 30},
+        "stream s": {"camera": "cam", "codec": "h264", "bitrate": 1000000, "sei": True},
+    }
+    config["stream s"][framing] = "127.0.0.1:0"
+    config["daemon"].update(daemon or {})
+    config["camera cam"].update(camera or {})
+    config["stream s"].update(stream or {})
+    return config
+
+
+def io_uring_errno():
+    """0, or why the kernel refuses io_uring here (a container's seccomp filter, say)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    params = ctypes.create_string_buffer(120)
+    fd = libc.syscall(425, 1, params)
+    if fd < 0:
+        return ctypes.get_errno()
+    os.close(fd)
+    return 0
+
+
+def processes_with(marker):
+    """{pid: name} of live processes (zombies apart) whose environment holds marker."""
+    found = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry.name}/environ", "rb") as file:
+                if marker.encode() not in file.read():
+                    continue
+            with open(f"/proc/{entry.name}/stat", encoding="ascii", errors="replace") as file:
+                stat = file.read()
+        except OSError:
+            continue
+        if stat.rpartition(")")[2].split()[0] != "Z":
+            found[int(entry.name)] = stat[stat.index("(") + 1 : stat.rindex(")")]
+    return found
+
+
+class Camcastd:
+    """One running camcastd. Use as a context manager, or through the fixture `camcastd`."""
+
+    def __init__(self, config, folder, backend=None, args=(), env=None, wait=True):
+        folder = pathlib.Path(folder)
+        text = config_text(config)
+        if backend:
+            text = re.sub(r"(?m)^\[daemon\]$", f"[daemon]\nbackend = {backend}", text, count=1)
+            assert f"backend = {backend}" in text, "the configuration has no [daemon] section"
+        self.config_path = folder / f"config-{uuid.uuid4().hex[:8]}.ini"
+        self.config_path.write_text(text)
+        self.marker = f"CAMCAST_TEST={uuid.uuid4().hex}"
+        self.expected_exit = 0
+        self.ports = {}  # feed name: list of ports, in the order of its listeners
+        self.http_port = None
+        self.lines = []
+        self._changed = threading.Condition()
+        self._ended = False
+        key, value = self.marker.split("=")
+        environ = dict(os.environ, **{key: value}, **(env or {}))
+        environ.setdefault("ASAN_OPTIONS", "detect_leaks=1")
+        self.process = subprocess.Popen(
+            [BUILD / "camcastd", "-c", self.config_path, *args],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environ,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        if wait:
+            try:
+                self._wait_listening(text)
+            except BaseException:
+                self.kill()
+                raise
+
+    # --- log ---
+
+    def _read_log(self):
+        for raw in self.process.stderr:
+            line = raw.decode(errors="replace").rstrip("\n")
+            with self._changed:
+                self.lines.append(line)
+                if match := FEED_LINE.search(line):
+                    self.ports.setdefault(match[1], []).append(int(match[3]))
+                if match := HTTP_LINE.search(line):
+                    self.http_port = int(match[2])
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _wait_listening(self, text):
+        listeners = 0
+        for framing in FRAMINGS:
+            for value in re.findall(rf"(?m)^{framing}\s*=\s*(.*)$", text):
+                listeners += len(value.replace(",", " ").split())
+        http = bool(re.search(r"(?m)^http\s*=\s*\S", text))
+        self.wait_until(
+            lambda: sum(map(len, self.ports.values())) >= listeners
+            and (self.http_port or not http),
+            f"{listeners} listening feeds",
+        )
+
+    def log(self):
+        with self._changed:
+            return list(self.lines)
+
+    def log_position(self):
+        """For wait_log(after=): the lines that come from now on."""
+        with self._changed:
+            return len(self.lines)
+
+    def wait_log(self, pattern, timeout=10, after=0):
+        """The first match of pattern in the log from line `after` on."""
+        regex = re.compile(pattern)
+
+        def look():
+            with self._changed:
+                for line in self.lines[after:]:
+                    if match := regex.search(line):
+                        return match
+            return None
+
+        return self.wait_until(look, f"a log line with /{pattern}/", timeout)
+
+    # --- status ---
+
+    def get(self, path, timeout=5):
+        """(HTTP status, body) of the status server."""
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=timeout * PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def status(self):
+        code, body = self.get("/status.json")
+        assert code == 200, body
+        return json.loads(body)
+
+    def part(self, kind, name, status=None):
+        """The status of one of "cameras", "streams", "feeds", by name."""
+        status = status or self.status()
+        for item in status[kind]:
+            if item["name"] == name:
+                return item
+        raise KeyError(f"no {name} among the {kind} of {json.dumps(status, indent=1)}")
+
+    def feed(self, name="s/annexb"):
+        return self.part("feeds", name)
+
+    def stream(self, name="s"):
+        return self.part("streams", name)
+
+    def camera(self, name="cam"):
+        return self.part("cameras", name)
+
+    # --- waiting ---
+
+    def wait_until(self, predicate, what, timeout=10):
+        """Waits for predicate() to be true and returns its value. It is asked again at each log
+        line and every 20 ms."""
+        deadline = time.monotonic() + timeout * PATIENCE
+        while True:
+            with self._changed:
+                ended = self._ended
+            value = predicate()
+            if value:
+                return value
+            if ended:
+                raise Failure(f"camcastd ended ({self.process.poll()}) before {what}" + self._tail())
+            if time.monotonic() > deadline:
+                raise Failure(f"no {what} within {timeout * PATIENCE:g} s" + self._tail())
+            with self._changed:
+                self._changed.wait(0.02)
+
+    def wait_flowing(self, feed="s/annexb", units=1, timeout=20):
+        """Waits until the feed has published `units` more units than now."""
+        start = self.feed(feed)["units"]
+        self.wait_until(
+            lambda: self.feed(feed)["units"] >= start + units, f"{units} units of {feed}", timeout
+        )
+
+    def _tail(self):
+        return "; its log:\n  " + "\n  ".join(self.log()[-40:])
+
+    # --- processes ---
+
+    def port(self, feed="s/annexb"):
+        return self.ports[feed][0]
+
+    def workers(self):
+        """Pids of the capture workers now running."""
+        return sorted(pid for pid in processes_with(self.marker) if pid != self.process.pid)
+
+    def memory(self):
+        """Resident bytes of camcastd, shared log pages included."""
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def open_fds(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def stop(self, timeout=5):
+        """SIGTERM, then checks: exit status, no process left, no sanitizer report."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(timeout * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failure("camcastd did not end at SIGTERM" + self._tail()) from None
+        deadline = time.monotonic() + 3 * PATIENCE
+        while left := processes_with(self.marker):
+            if time.monotonic() > deadline:
+                self.kill()
+                raise Failure(f"left running after the stop: {left}" + self._tail())
+            time.sleep(0.02)
+        self._reader.join(5)
+        self.process.stderr.close()
+        if code != self.expected_exit:
+            raise Failure(f"camcastd ended with {code}" + self._tail())
+        if reports := [line for line in self.lines if SANITIZER_LINE.search(line)]:
+            raise Failure(f"{reports[0]}" + self._tail())
+        return code
+
+    def kill(self):
+        """For failed tests: ends camcastd and all that it started, without checks."""
+        for pid in [self.process.pid, *processes_with(self.marker)]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
