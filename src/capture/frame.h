@@ -7,6 +7,7 @@
 #ifndef FRAME_H
 #define FRAME_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,16 +44,22 @@ struct frame_format {
 	struct config_rate rate;
 };
 
-/* Fills planes and size for a format whose luma stride is `stride` bytes (0: width rounded up to
- * 64). -EINVAL: unknown fourcc. */
+/* Fills planes and size for a format whose luma stride is `stride` bytes (0: width, for YUYV twice
+ * the width, rounded up to 64). -EINVAL: unknown fourcc, size 0 or odd, stride too small or odd. */
 int frame_format_layout(struct frame_format *format, uint32_t stride);
+/* Bytes that a slot for this format should have: rows rounded up to 16, because encoders count
+ * whole macroblocks (bcm2835-codec refuses a dmabuf smaller than that). */
+uint32_t frame_format_slot_size(const struct frame_format *format);
+/* "NV12", "I420", "YUYV", "?" */
+const char *frame_fourcc_name(uint32_t fourcc);
 
 /* --- slots --- */
 
 struct slot {
-	int fd;		    /* dmabuf or memfd */
-	const uint8_t *map; /* NULL until slot_map() */
-	uint32_t size;	    /* bytes, whole pages */
+	int fd;	       /* dmabuf or memfd */
+	uint8_t *map;  /* NULL until slot_map(), which is the way to it */
+	bool writable; /* the mapping is */
+	uint32_t size; /* bytes, whole pages */
 };
 
 struct slot_ring {
@@ -63,6 +70,7 @@ struct slot_ring {
 	bool dmabuf; /* fds are dmabufs: reads need DMA_BUF_IOCTL_SYNC, and hardware can import them
 		      */
 	bool owned;  /* fds are ours to close (not libcamera's) */
+	pthread_mutex_t lock; /* guards map and writable: each encoder's thread maps for itself */
 };
 
 /*
@@ -77,10 +85,10 @@ int slot_ring_wrap(struct slot_ring **out, const char *allocator, const int *fds
 		   uint32_t size);
 void slot_ring_destroy(struct slot_ring *ring);
 
-/* Maps slot i for the CPU, read-only or, for a source that draws, writable; kept until destroy. 0
- * or -errno. */
+/* Maps slot i for the CPU, read-only or, for a source that draws, writable; kept until destroy, so
+ * only the first call per slot costs anything. 0 or -errno. Any thread. */
 int slot_map(struct slot_ring *ring, unsigned i, bool writable, uint8_t **map);
-/* Bracket every CPU access of a slot; they do nothing for memfds. 0 or -errno. */
+/* Bracket every CPU access of a slot; they do nothing for memfds. 0 or -errno. Any thread. */
 int slot_begin_access(struct slot_ring *ring, unsigned i, bool write);
 int slot_end_access(struct slot_ring *ring, unsigned i, bool write);
 
