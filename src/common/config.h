@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The configuration. One table in options.c holds every key with its type, default, unit, range and
- * help; the parser,
- * --check, --help-config and camcast.ini(5) are all made from it.
+ * help; the parser, --check, --help-config and camcast.ini(5) are all made from it.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -12,8 +11,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_NAME_MAX 48 /* a camera's or stream's name, terminator included */
+#define CONFIG_NAME_MAX 41 /* a camera's or stream's name, terminator included */
 #define CONFIG_LISTENERS_MAX 8
+#define CONFIG_CAMERAS_MAX 64
+#define CONFIG_STREAMS_MAX 256
+#define CONFIG_CONTROLS_MAX 64	   /* control.NAME of a camera */
+#define CONFIG_FILE_MAX (1u << 20) /* bytes */
 
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
 enum config_codec { CONFIG_CODEC_H264, CONFIG_CODEC_MJPEG };
@@ -22,8 +25,7 @@ enum config_encoder {
 	CONFIG_ENCODER_V4L2M2M,
 	CONFIG_ENCODER_OPENH264,
 	CONFIG_ENCODER_X264,
-	CONFIG_ENCODER_MJPEG, /* chosen by `auto` for codec = mjpeg; not a word of the configuration
-			       */
+	CONFIG_ENCODER_MJPEG,
 	CONFIG_ENCODER_COPY,
 };
 enum config_framing { CONFIG_FRAMING_ANNEXB, CONFIG_FRAMING_LENGTH_PREFIXED };
@@ -41,7 +43,7 @@ struct config_rate {
 /* "0.0.0.0:8888", "[::]:8888", "localhost:8888", ":8888" (all addresses, both families), "8888"
  * (the same). Port 0: the kernel chooses, and the log says which. */
 struct config_address {
-	char host[64]; /* "" : all addresses */
+	char host[64]; /* IPv6 without its brackets; "": all addresses */
 	uint16_t port;
 };
 
@@ -133,8 +135,9 @@ struct config {
  */
 int config_parse(struct config **out, const char *name, const char *text, size_t len, FILE *errors);
 
-/* Reads path and parses it; *text (free it) and *len, if not NULL, get the bytes read, so that they
- * can be handed on. Returns also -errno of open and read, after a message to errors. */
+/* Reads path and parses it; on success *text (free it) and *len, if not NULL, get the bytes read,
+ * so that they can be handed on. Returns also -errno of open and read, after a message to errors,
+ * and -EFBIG. Any thread. */
 int config_load(struct config **out, const char *path, FILE *errors, char **text, size_t *len);
 
 void config_destroy(struct config *config);
