@@ -2,9 +2,9 @@
 /*
  * libcamera behind a C API. Compiles against libcamera 0.0.3 to 0.7.x. No exception crosses it.
  * Functions return 0 or -errno; camera_error() has a text for the calling thread's last failure.
- * Callbacks run on libcamera's thread: copy, queue, wake, and never call back in (but for
- * camera_requeue). Block signals before camera_manager_open(): its libraries start threads. A
- * sketch: it may become smaller.
+ * Callbacks run on libcamera's threads: copy, queue, wake, and never call back in (but for
+ * camera_requeue). Only camera_requeue and camera_set_control may be called from any thread; the
+ * rest belongs to the camera's owner.
  */
 #ifndef CAMERA_H
 #define CAMERA_H
@@ -17,55 +17,72 @@
 extern "C" {
 #endif
 
-struct camera_manager; /* one per process, outlives every camera */
+struct camera_manager; /* at most one in a process at a time; outlives every camera */
 struct camera;
 
+/* libcamera reads its environment (tuning file, log levels) here. */
 int camera_manager_open(struct camera_manager **out);
 void camera_manager_close(struct camera_manager *manager);
-/* id, model, formats with sizes, controls with ranges, as text for people. */
+/* id, model, formats with sizes, controls with ranges, as text for people. Returns the number of
+ * cameras, or -errno. */
 int camera_manager_print(struct camera_manager *manager, FILE *out);
+/* Never NULL; valid until the thread's next call. */
 const char *camera_error(void);
 
-/* id: part of a camera's id or model, "" for the first. -ENODEV, -EBUSY, -EACCES. */
+/* id: a camera's id, or part of its id or model, in any case; "" for the first. -ENODEV: there is
+ * none; -EACCES: there are devices that may not be opened; -EBUSY: another process has it. */
 int camera_open(struct camera **out, struct camera_manager *manager, const char *id);
 void camera_close(struct camera *camera);
 const char *camera_id(const struct camera *camera);
-const char *camera_model(const struct camera *camera);
+const char *camera_model(const struct camera *camera); /* "" where the camera does not tell */
+
+#define CAMERA_FOURCC_MJPEG 0x47504a4du /* 'MJPG' */
 
 struct camera_request {
 	uint32_t width, height;
-	uint32_t fps_num, fps_den;
-	uint32_t fourcc; /* DRM fourcc preferred; 0: NV12, else I420, else YUYV, MJPEG */
+	const uint32_t *fourccs; /* DRM fourccs, the first one that the camera offers is taken */
+	unsigned n_fourccs;
 	unsigned buffers;
-	bool hflip, vflip, rotate180;
+	bool hflip, vflip;
 };
 struct camera_format {
-	uint32_t width, height, stride, size, fourcc;
+	uint32_t width, height;
+	uint32_t stride; /* bytes of a luma (or packed) line; 0 for MJPEG */
+	uint32_t size;	 /* bytes of a whole buffer */
+	uint32_t fourcc;
 	unsigned buffers;
 	int colour; /* 0 unknown, 1 SMPTE170M, 2 REC709, 3 JPEG/sYCC */
 	bool full_range;
-	bool adjusted; /* not what was asked for */
+	bool cannot_flip; /* the flips asked for are not done */
 };
+/* -ENOTSUP: none of the fourccs is offered (camera_error() lists what is). The camera may adjust
+ * size and buffers: compare. May be called again while the camera is stopped; buffers are gone
+ * then. */
 int camera_configure(struct camera *camera, const struct camera_request *request,
 		     struct camera_format *got);
 
-/* Either import n dmabufs (borrowed until camera_close) of one picture each, or let libcamera
- * allocate. */
+/* Either import n dmabufs (borrowed, duplicated inside) of one picture each, planes one after the
+ * other with the stride that camera_configure() gave, or let libcamera allocate. */
 int camera_import(struct camera *camera, const int *fds, unsigned n);
 int camera_allocate(struct camera *camera, unsigned *n);
 struct camera_plane {
 	int fd;			 /* borrowed */
-	uint32_t offset, length; /* length may be 0 */
+	uint32_t offset, length; /* bytes; length may be 0 */
 };
-int camera_buffer(struct camera *camera, unsigned index, struct camera_plane *planes,
+int camera_buffer(struct camera *camera, unsigned index, struct camera_plane planes[3],
 		  unsigned *n_planes);
 
-/* Before start: at the start; later: with the next request. libcamera's name, value as text by the
- * control's own type. -ENOENT: the camera has no such control (camera_error() lists those it has),
- * -EINVAL, -ERANGE. */
+/* Before start: at the start; later: with the next request. libcamera's name, value as text, read
+ * as the control's own type: `true`, `-3`, `0.5`, a name of an enumeration where this libcamera
+ * knows its names, `x,y,width,height`, `widthxheight`, arrays with commas. -ENOENT: the camera has
+ * no such control; -EINVAL: not a value of its type; -ERANGE: outside of what the camera allows. */
 int camera_set_control(struct camera *camera, const char *name, const char *value);
-/* Names of all controls, space separated, into out. */
-void camera_control_names(struct camera *camera, char *out, size_t size);
+bool camera_has_control(const struct camera *camera, const char *name);
+/* Names of all controls, space separated and sorted, into out. */
+void camera_control_names(const struct camera *camera, char *out, size_t size);
+/* The largest ScalerCrop: x, y, width, height in pixels of the sensor. Known once configured.
+ * -ENOENT: the camera does not tell. */
+int camera_crop_area(const struct camera *camera, int32_t area[4]);
 
 enum camera_frame_status { CAMERA_FRAME_OK, CAMERA_FRAME_ERROR, CAMERA_FRAME_CANCELLED };
 struct camera_frame {
@@ -77,13 +94,17 @@ struct camera_frame {
 	uint32_t bytes_used;
 };
 struct camera_events {
+	/* The buffer is the callee's until camera_requeue(). CANCELLED while running: the hardware
+	 * gave up; at the stop: nothing. */
 	void (*frame)(void *user, const struct camera_frame *frame);
-	void (*gone)(void *user);
+	void (*gone)(void *user); /* unplugged */
 	void *user;
 };
+/* All buffers are queued. */
 int camera_start(struct camera *camera, const struct camera_events *events);
-/* Gives buffer `index` back to be filled. Any thread. -ESHUTDOWN after stop. */
+/* Gives buffer `index` back to be filled. -ESHUTDOWN after stop. */
 int camera_requeue(struct camera *camera, unsigned index);
+/* No callback runs after it. May be started again. */
 void camera_stop(struct camera *camera);
 
 #ifdef __cplusplus

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Control values as text. Used by camera.cpp only. */
+#ifndef CONTROLS_H
+#define CONTROLS_H
+
+#include <cstdio>
+#include <string>
+
+#include <libcamera/controls.h>
+
+/* Parses text as a value of the control. 0, -EINVAL, -ERANGE; then why says what is allowed. */
+int control_parse(const libcamera::ControlId &id, const libcamera::ControlInfo &info,
+		  const char *text, libcamera::ControlValue &out, std::string &why);
+
+/* One line a control: name, type, range, default, names of the values. */
+void controls_print(const libcamera::ControlInfoMap &infos, FILE *out);
+
+#endif
