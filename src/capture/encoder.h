@@ -11,6 +11,9 @@
 
 struct encoder;
 
+/* What `encoder = auto` means where no hardware encoder opens; chosen by docs/ENCODERS.md. */
+#define ENCODER_SOFTWARE_DEFAULT CONFIG_ENCODER_X264
+
 /* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come: h264.h puts
  * AUD, parameter sets, VUI right), a JPEG for MJPEG. */
 struct access_unit {
@@ -31,14 +34,16 @@ struct encoder_events {
 
 struct encoder_config {
 	struct frame_format format;
-	const struct config_stream *stream; /* borrowed */
+	const struct config_stream *stream; /* borrowed until create returns */
 	struct slot_ring *ring; /* the frames' slots, for an encoder that imports them; borrowed */
 	unsigned threads;	/* for software encoders; 0: the encoder's choice */
+	const char *effort; /* NULL but in bench/encoders.c: x264's preset, OpenH264's complexity */
 };
 
 struct encoder_ops {
 	const char *name;
-	/* Returns 0 or -errno with a text in why[256]. detail[160]: device, conversion. */
+	/* Returns 0 or -errno with a text in why[256]. The encoder's detail[160] tells the device
+	 * and the conversion. */
 	int (*create)(struct encoder **out, const struct encoder_config *config,
 		      const struct encoder_events *events, char *why);
 	/* Encodes frame (takes over one reference, on failure too), as an IDR if told so. May
@@ -64,5 +69,16 @@ struct encoder {
 };
 
 extern const struct encoder_ops encoder_openh264, encoder_x264, encoder_v4l2m2m, encoder_mjpeg;
+
+/* --- for the implementations --- */
+
+/* "4.0" as 40, "1b" as 9; 0 for "auto", "", NULL and anything else. */
+int encoder_level_idc(const char *level);
+
+/* What table E-3 to E-5 of H.264 call the colours of a camera, for the VUI. */
+struct encoder_colour {
+	uint8_t primaries, transfer, matrix; /* 2: unspecified */
+};
+struct encoder_colour encoder_vui_colour(enum frame_colour colour);
 
 #endif
