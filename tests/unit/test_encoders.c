@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The H.264 software encoders, judged by libavcodec's decoder and by ffprobe. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libavcodec/avcodec.h>
+
+#include "capture/encoder.h"
+#include "capture/h264.h"
+
+enum { SLOTS = 2, UNITS_MAX = 2000 };
+
+/* --- a camera: a moving picture with some noise, the same for each number --- */
+
+struct camera {
+	struct frame_format format;
+	struct slot_ring *ring;
+	struct frame frames[SLOTS];
+	unsigned out; /* frames that are not given back */
+};
+
+static void handle_release(struct frame *frame)
+{
+	struct camera *camera = frame->source;
+
+	camera->out--;
+}
+
+static void camera_init(struct camera *camera, uint32_t fourcc, uint32_t width, uint32_t height,
+			struct config_rate rate)
+{
+	*camera = (struct camera){.format = {.fourcc = fourcc,
+					     .width = width,
+					     .height = height,
+					     .colour = FRAME_COLOUR_SMPTE170M,
+					     .rate = rate}};
+	assert_int_equal(frame_format_layout(&camera->format, 0), 0);
+	assert_int_equal(slot_ring_create(&camera->ring, "memfd", SLOTS, camera->format.size), 0);
+}
+
+static void camera_finish(struct camera *camera)
+{
+	slot_ring_destroy(camera->ring);
+}
+
+static uint8_t luma_at(uint32_t x, uint32_t y, unsigned number)
+{
+	uint32_t noise = (x * 2654435761u) ^ (y * 2246822519u) ^ (number * 3266489917u);
+
+	noise ^= noise >> 15;
+	noise *= 2654435761u;
+	return (uint8_t)(64 + ((x + 3 * number) / 2 + y) % 128 + (noise >> 29));
+}
+
+static uint8_t cb_at(uint32_t x, uint32_t y, unsigned number)
+{
+	(void)y;
+	return (uint8_t)(64 + (x / 4 + number) % 128);
+}
+
+static uint8_t cr_at(uint32_t x, uint32_t y, unsigned number)
+{
+	(void)x;
+	return (uint8_t)(64 + (y / 4 + 2 * number) % 128);
+}
+
+static void draw(const struct frame_format *format, uint8_t *map, unsigned number)
+{
+	const struct frame_plane *planes = format->planes;
+
+	for (uint32_t y = 0; y < format->height; y++) {
+		uint8_t *row = map + planes[0].offset + (size_t)y * planes[0].stride;
+
+		for (uint32_t x = 0; x < format->width; x++) {
+			if (format->fourcc != FRAME_YUYV) {
+				row[x] = luma_at(x, y, number);
+				continue;
+			}
+			row[2 * x] = luma_at(x, y, number);
+			row[2 * x + 1] =
+				x % 2 ? cr_at(x / 2, y / 2, number) : cb_at(x / 2, y / 2, number);
+		}
+	}
+	for (uint32_t y = 0; y < format->height / 2 && format->fourcc != FRAME_YUYV; y++) {
+		for (uint32_t x = 0; x < format->width / 2; x++) {
+			uint8_t *cb = map + planes[1].offset + (size_t)y * planes[1].stride;
+			uint8_t *cr = map + planes[2].offset + (size_t)y * planes[2].stride;
+
+			if (format->fourcc == FRAME_NV12) {
+				cb[2 * x] = cb_at(x, y, number);
+				cb[2 * x + 1] = cr_at(x, y, number);
+			} else {
+				cb[x] = cb_at(x, y, number);
+				cr[x] = cr_at(x, y, number);
+			}
+		}
+	}
+}
+
+static struct frame *camera_take(struct camera *camera, unsigned number)
+{
+	struct frame *frame = &camera->frames[number % SLOTS];
+	uint8_t *map;
+
+	assert_int_equal(slot_map(camera->ring, number % SLOTS, true, &map), 0);
+	draw(&camera->format, map, number);
+	*frame = (struct frame){.format = &camera->format,
+				.ring = camera->ring,
+				.slot = number % SLOTS,
+				.sequence = number,
+				.capture_us = 1000000 + number,
+				.release = handle_release,
+				.source = camera};
+	atomic_init(&frame->refs, 1);
+	camera->out++;
+	return frame;
+}
+
+/* --- an encoder with its writer, and what came out --- */
+
+struct coded_unit {
+	size_t offset, len;
+	bool key, droppable;
+};
+
+struct recording {
+	struct encoder *encoder;
+	struct h264_writer *writer;
+	struct camera camera;
+	unsigned frames;
+	struct coded_unit units[UNITS_MAX];
+	unsigned n;
+	uint8_t *bytes;
+	size_t len, cap;
+	int64_t capture_us; /* of the last unit */
+};
+
+static void handle_coded(void *user, const struct access_unit *coded)
+{
+	struct recording *rec = user;
+	struct h264_unit unit;
+
+	assert_int_equal(
+		h264_writer_unit(rec->writer, coded->data, coded->len, coded->capture_us, &unit),
+		0);
+	assert_int_equal(unit.key, coded->key);
+	assert_int_equal(unit.droppable, coded->droppable);
+	assert_false(unit.parameter_sets_missing);
+	assert_true(rec->n < UNITS_MAX);
+	if (rec->len + unit.len > rec->cap) {
+		rec->cap = 2 * (rec->len + unit.len);
+		rec->bytes = realloc(rec->bytes, rec->cap + AV_INPUT_BUFFER_PADDING_SIZE);
+		assert_non_null(rec->bytes);
+	}
+	rec->units[rec->n++] = (struct coded_unit){rec->len, unit.len, unit.key, unit.droppable};
+	for (int i = 0; i < unit.iovcnt; i++) {
+		memcpy(rec->bytes + rec->len, unit.iov[i].iov_base, unit.iov[i].iov_len);
+		rec->len += unit.iov[i].iov_len;
+	}
+	rec->capture_us = coded->capture_us;
+}
+
+static void handle_failed(void *user, int error, const char *why)
+{
+	(void)user;
+	fail_msg("failed: %d %s", error, why);
+}
+
+struct shape {
+	const struct encoder_ops *ops;
+	uint32_t fourcc, width, height;
+	struct config_rate rate;
+	uint32_t bitrate, keyframe_interval, layers;
+	enum config_profile profile;
+	unsigned threads;
+	bool sei;
+};
+
+static struct shape usual(const struct encoder_ops *ops)
+{
+	return (struct shape){.ops = ops,
+			      .fourcc = FRAME_NV12,
+			      .width = 320,
+			      .height = 240,
+			      .rate = {30, 1},
+			      .bitrate = 600000,
+			      .keyframe_interval = 30,
+			      .layers = 1,
+			      .profile = CONFIG_PROFILE_HIGH};
+}
+
+static struct recording *record_begin(const struct shape *shape)
+{
+	struct recording *rec = calloc(1, sizeof(*rec));
+	char level[] = "auto", why[256] = "";
+	struct config_stream stream = {.bitrate = shape->bitrate,
+				       .keyframe_interval = shape->keyframe_interval,
+				       .temporal_layers = shape->layers,
+				       .profile = shape->profile,
+				       .level = level};
+	struct encoder_config config = {.stream = &stream, .threads = shape->threads};
+	struct encoder_events events = {handle_coded, handle_failed, rec};
+
+	assert_non_null(rec);
+	camera_init(&rec->camera, shape->fourcc, shape->width, shape->height, shape->rate);
+	config.format = rec->camera.format;
+	config.ring = rec->camera.ring;
+	assert_int_equal(h264_writer_create(&rec->writer, shape->rate, shape->sei, false), 0);
+	if (shape->ops->create(&rec->encoder, &config, &events, why) != 0)
+		fail_msg("%s", why);
+	return rec;
+}
+
+static void record(struct recording *rec, bool force_idr)
+{
+	struct frame *frame = camera_take(&rec->camera, rec->frames);
+	unsigned n = rec->n;
+
+	assert_int_equal(rec->encoder->ops->encode(rec->encoder, frame, force_idr), 0);
+	/* No delay, and the slot is back. */
+	assert_int_equal(rec->n, n + 1);
+	assert_int_equal(rec->capture_us, 1000000 + rec->frames);
+	assert_int_equal(rec->camera.out, 0);
+	rec->frames++;
+}
+
+static void record_end(struct recording *rec)
+{
+	rec->encoder->ops->destroy(rec->encoder);
+	h264_writer_destroy(rec->writer);
+	camera_finish(&rec->camera);
+	free(rec->bytes);
+	free(rec);
+}
+
+/* --- decoding --- */
+
+struct decoded {
+	unsigned pictures, errors;
+	double worst_luma, worst_chroma; /* PSNR, dB */
+	enum AVColorRange range;
+	enum AVColorSpace space;
+};
+
+static double psnr(uint64_t squares, uint64_t n)
+{
+	return squares == 0 ? 99 : 10 * log10(255.0 * 255.0 * (double)n / (double)squares);
+}
+
+/* pts is the picture's number. */
+static void compare(const struct recording *rec, const AVFrame *picture, struct decoded *result)
+{
+	uint64_t luma = 0, chroma = 0;
+	uint32_t width = rec->camera.format.width, height = rec->camera.format.height;
+	unsigned number = (unsigned)picture->pts;
+	double db;
+
+	assert_int_equal(picture->width, width);
+	assert_int_equal(picture->height, height);
+	for (uint32_t y = 0; y < height; y++) {
+		for (uint32_t x = 0; x < width; x++) {
+			int d = picture->data[0][(int)y * picture->linesize[0] + (int)x] -
+				luma_at(x, y, number);
+
+			luma += (uint64_t)(d * d);
+			if (y % 2 || x % 2)
+				continue;
+			d = picture->data[1][(int)y / 2 * picture->linesize[1] + (int)x / 2] -
+			    cb_at(x / 2, y / 2, number);
+			chroma += (uint64_t)(d * d);
+			d = picture->data[2][(int)y / 2 * picture->linesize[2] + (int)x / 2] -
+			    cr_at(x / 2, y / 2, number);
+			chroma += (uint64_t)(d * d);
+		}
+	}
+	db = psnr(luma, (uint64_t)width * height);
+	result->worst_luma = fmin(result->worst_luma, db);
+	db = psnr(chroma, (uint64_t)width * height / 2);
+	result->worst_chroma = fmin(result->worst_chroma, db);
+}
+
+static void take_pictures(const struct recording *rec, AVCodecContext *codec, AVFrame *picture,
+			  struct decoded *result)
+{
+	int rc;
+
+	while ((rc = avcodec_receive_frame(codec, picture)) == 0) {
+		result->pictures++;
+		result->errors += picture->decode_error_flags != 0;
+		result->range = picture->color_range;
+		result->space = picture->colorspace;
+		compare(rec, picture, result);
+	}
+	result->errors += rc != AVERROR(EAGAIN) && rc != AVERROR_EOF;
+}
+
+/* Decodes units from `first` on, without those that are droppable if leave_out. */
+static struct decoded decode(const struct recording *rec, unsigned first, bool leave_out)
+{
+	AVCodecContext *codec = avcodec_alloc_context3(avcodec_find_decoder(AV_CODEC_ID_H264));
+	struct decoded result = {.worst_luma = 99, .worst_chroma = 99};
+	AVFrame *picture = av_frame_alloc();
+	AVPacket *packet = av_packet_alloc();
+
+	assert_non_null(codec);
+	codec->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER;
+	codec->thread_count = 1;
+	assert_int_equal(avcodec_open2(codec, NULL, NULL), 0);
+	for (unsigned i = first; i < rec->n; i++) {
+		const struct coded_unit *unit = &rec->units[i];
+
+		if (leave_out && unit->droppable)
+			continue;
+		packet->data = rec->bytes + unit->offset;
+		packet->size = (int)unit->len;
+		packet->pts = packet->dts = i;
+		result.errors += avcodec_send_packet(codec, packet) != 0;
+		take_pictures(rec, codec, picture, &result);
+		/* max_num_reorder_frames = 0: each picture comes out at once */
+		assert_int_equal(codec->has_b_frames, 0);
+	}
+	avcodec_send_packet(codec, NULL);
+	take_pictures(rec, codec, picture, &result);
+	av_packet_free(&packet);
+	av_frame_free(&picture);
+	avcodec_free_context(&codec);
+	return result;
+}
+
+/* --- cases; state is the encoder's ops --- */
+
+static void pictures_of_every_format_come_back_as_they_went_in(void **state)
+{
+	static const uint32_t fourccs[] = {FRAME_NV12, FRAME_I420, FRAME_YUYV};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct shape shape = usual(*state);
+		struct recording *rec;
+		struct decoded result;
+
+		shape.fourcc = fourccs[i];
+		shape.width = 328; /* neither a multiple of 16 */
+		shape.height = 248;
+		shape.bitrate = 3000000;
+		shape.threads = 1 + i % 2;
+		rec = record_begin(&shape);
+		for (int j = 0; j < 40; j++)
+			record(rec, false);
+		result = decode(rec, 0, false);
+		assert_int_equal(result.errors, 0);
+		assert_int_equal(result.pictures, 40);
+		if (result.worst_luma < 33 || result.worst_chroma < 33)
+			fail_msg("%s: %.1f dB, %.1f dB", frame_fourcc_name(shape.fourcc),
+				 result.worst_luma, result.worst_chroma);
+		assert_int_equal(result.range, AVCOL_RANGE_MPEG);
+		assert_int_equal(result.space, AVCOL_SPC_SMPTE170M);
+		record_end(rec);
+	}
+}
+
+static void every_profile_decodes(void **state)
+{
+	static const int expected[] = {66, 77, 100};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct shape shape = usual(*state);
+		struct recording *rec;
+		struct decoded result;
+
+		shape.profile = (enum config_profile)i;
+		rec = record_begin(&shape);
+		for (int j = 0; j < 10; j++)
+			record(rec, false);
+		result = decode(rec, 0, false);
+		assert_int_equal(result.errors, 0);
+		assert_int_equal(result.pictures, 10);
+		/* AUD (6 bytes), start code, SPS header, profile_idc */
+		assert_int_equal(rec->bytes[11], expected[i]);
+		record_end(rec);
+	}
+}
+
+static void key_units_come_exactly_at_the_interval(void **state)
+{
+	/* Not a multiple of the temporal layers' period; a request in between begins it anew. */
+	struct shape shape = usual(*state);
+	struct recording *rec;
+
+	shape.keyframe_interval = 25;
+	shape.layers = 3;
+	rec = record_begin(&shape);
+	for (unsigned i = 0; i < 110; i++) {
+		record(rec, i == 57);
+		assert_int_equal(rec->units[i].key, i < 57 ? i % 25 == 0 : (i - 57) % 25 == 0);
+		if (rec->units[i].key)
+			assert_false(rec->units[i].droppable);
+	}
+	record_end(rec);
+}
+
+static void a_forced_idr_comes_at_once_and_decodes_alone(void **state)
+{
+	struct shape shape = usual(*state);
+	struct recording *rec;
+	struct decoded result;
+
+	shape.layers = 2;
+	rec = record_begin(&shape);
+	for (unsigned i = 0; i < 12; i++)
+		record(rec, i == 7 || i == 8);
+	assert_true(rec->units[7].key);
+	assert_true(rec->units[8].key);
+	for (unsigned from = 7; from <= 8; from++) {
+		result = decode(rec, from, false);
+		assert_int_equal(result.errors, 0);
+		assert_int_equal(result.pictures, 12 - from);
+	}
+	record_end(rec);
+}
+
+static double bitrate_of(const struct recording *rec, unsigned from, unsigned to)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = from; i < to; i++)
+		bytes += rec->units[i].len;
+	return (double)bytes * 8 * 30 / (to - from);
+}
+
+static void a_bitrate_change_takes_while_running(void **state)
+{
+	static const double wanted[] = {800000, 300000, 1200000};
+	struct shape shape = usual(*state);
+	struct recording *rec;
+
+	shape.bitrate = 800000;
+	rec = record_begin(&shape);
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned from = rec->n + 30; /* it has a second to settle */
+		double got;
+
+		if (i > 0)
+			assert_int_equal(
+				rec->encoder->ops->set_bitrate(rec->encoder, (uint32_t)wanted[i]),
+				0);
+		for (unsigned j = 0; j < 180; j++)
+			record(rec, false);
+		got = bitrate_of(rec, from, rec->n);
+		if (got < wanted[i] * 0.75 || got > wanted[i] * 1.25)
+			fail_msg("%.0f bit/s instead of %.0f", got, wanted[i]);
+	}
+	record_end(rec);
+}
+
+static void units_begin_with_aud_sps_pps_and_sei_in_order(void **state)
+{
+	struct shape shape = usual(*state);
+	struct recording *rec;
+
+	shape.sei = true;
+	shape.keyframe_interval = 5;
+	rec = record_begin(&shape);
+	for (unsigned i = 0; i < 11; i++)
+		record(rec, false);
+	for (unsigned i = 0; i < rec->n; i++) {
+		const uint8_t *data = rec->bytes + rec->units[i].offset;
+		char order[64] = "";
+		struct h264_nal nal;
+		size_t pos = 0;
+
+		assert_memory_equal(data, "\0\0\0\1\x09", 5);
+		while (h264_next_nal(data, rec->units[i].len, &pos, &nal)) {
+			char name = "?PABCIsSppEQf"[nal.type > 12 ? 0 : nal.type];
+
+			if (nal.type == H264_NAL_AUD)
+				name = 'a';
+			if (order[0] == '\0' || order[strlen(order) - 1] != name)
+				strncat(order, &name, 1);
+		}
+		assert_string_equal(order, i % 5 == 0 ? "aSpsI" : "asP");
+	}
+	record_end(rec);
+}
+
+static void ffprobe_and_a_paced_player_see_the_right_rate(void **state)
+{
+	static const struct {
+		struct config_rate rate;
+		const char *expected;
+	} rates[] = {{{30, 1}, "r_frame_rate=30/1\n"},
+		     {{30000, 1001}, "r_frame_rate=30000/1001\n"}};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct shape shape = usual(*state);
+		struct recording *rec;
+		char path[] = "/tmp/camcast-test-XXXXXX", command[256], line[256];
+		double seconds = 0;
+		FILE *probe;
+		int fd;
+
+		shape.rate = rates[i].rate;
+		shape.width = 160;
+		shape.height = 128;
+		shape.layers = 1;
+		rec = record_begin(&shape);
+		for (unsigned j = 0; j < 1800; j++)
+			record(rec, false);
+		fd = mkstemp(path);
+		assert_true(fd >= 0);
+		assert_int_equal(write(fd, rec->bytes, rec->len), rec->len);
+		close(fd);
+		snprintf(command, sizeof(command),
+			 "ffprobe -v error -show_entries stream=r_frame_rate -of "
+			 "default=noprint_wrappers=1 %s",
+			 path);
+		probe = popen(command, "r");
+		assert_non_null(probe);
+		assert_non_null(fgets(line, sizeof(line), probe));
+		assert_string_equal(line, rates[i].expected);
+		assert_int_equal(pclose(probe), 0);
+		/* What `ffmpeg -re` paces a raw stream by. */
+		snprintf(command, sizeof(command),
+			 "ffprobe -v error -show_entries packet=duration_time -of csv=p=0 %s",
+			 path);
+		probe = popen(command, "r");
+		assert_non_null(probe);
+		for (unsigned j = 0; j < 1800; j++) {
+			assert_non_null(fgets(line, sizeof(line), probe));
+			seconds += strtod(line, NULL);
+		}
+		assert_null(fgets(line, sizeof(line), probe));
+		assert_int_equal(pclose(probe), 0);
+		unlink(path);
+		if (fabs(seconds - 1800.0 * shape.rate.den / shape.rate.num) > 0.05)
+			fail_msg("1800 pictures take %.3f s", seconds);
+		record_end(rec);
+	}
+}
+
+static void what_cannot_be_is_refused_with_a_reason(void **state)
+{
+	const struct encoder_ops *ops = *state;
+	char level[] = "auto", why[256] = "";
+	struct config_stream stream = {
+		.bitrate = 100000, .keyframe_interval = 10, .temporal_layers = 1, .level = level};
+	struct encoder_config config = {
+		.stream = &stream,
+		.format = {.fourcc = 0x34324742, .width = 320, .height = 240, .rate = {30, 1}}};
+	struct encoder_events events = {0};
+	struct encoder *encoder;
+
+	assert_int_equal(ops->create(&encoder, &config, &events, why), -EINVAL);
+	assert_non_null(strstr(why, ops->name));
+	config.format.fourcc = FRAME_I420;
+	config.format.width = 2;
+	config.format.height = 2;
+	why[0] = '\0';
+	if (ops->create(&encoder, &config, &events, why) == 0)
+		ops->destroy(encoder);
+	else
+		assert_non_null(strstr(why, "2x2"));
+}
+
+/* --- temporal layers: OpenH264 only --- */
+
+static void droppable_pictures_can_be_left_out(void **state)
+{
+	for (unsigned layers = 2; layers <= 3; layers++) {
+		struct shape shape = usual(*state);
+		struct recording *rec;
+		struct decoded result;
+		unsigned droppable = 0;
+
+		shape.layers = layers;
+		rec = record_begin(&shape);
+		for (unsigned i = 0; i < 64; i++) {
+			record(rec, i == 21);
+			droppable += rec->units[i].droppable;
+		}
+		/* Every second picture is of the top layer; the request cost one. */
+		assert_in_range(droppable, 30, 32);
+		result = decode(rec, 0, true);
+		assert_int_equal(result.errors, 0);
+		assert_int_equal(result.pictures, 64 - droppable);
+		assert_true(result.worst_luma > 22);
+		record_end(rec);
+	}
+}
+
+static void one_layer_has_nothing_droppable(void **state)
+{
+	struct shape shape = usual(*state);
+	struct recording *rec = record_begin(&shape);
+
+	for (unsigned i = 0; i < 40; i++) {
+		record(rec, false);
+		assert_false(rec->units[i].droppable);
+	}
+	record_end(rec);
+}
+
+#define FOR(test, encoder)                                                                         \
+	{                                                                                          \
+#test " (" #encoder ")", test, NULL, NULL, (void *)(uintptr_t)&encoder             \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FOR(pictures_of_every_format_come_back_as_they_went_in, encoder_openh264),
+		FOR(every_profile_decodes, encoder_openh264),
+		FOR(key_units_come_exactly_at_the_interval, encoder_openh264),
+		FOR(a_forced_idr_comes_at_once_and_decodes_alone, encoder_openh264),
+		FOR(a_bitrate_change_takes_while_running, encoder_openh264),
+		FOR(units_begin_with_aud_sps_pps_and_sei_in_order, encoder_openh264),
+		FOR(ffprobe_and_a_paced_player_see_the_right_rate, encoder_openh264),
+		FOR(what_cannot_be_is_refused_with_a_reason, encoder_openh264),
+		FOR(droppable_pictures_can_be_left_out, encoder_openh264),
+		FOR(one_layer_has_nothing_droppable, encoder_openh264),
+
+		FOR(pictures_of_every_format_come_back_as_they_went_in, encoder_x264),
+		FOR(every_profile_decodes, encoder_x264),
+		FOR(key_units_come_exactly_at_the_interval, encoder_x264),
+		FOR(a_forced_idr_comes_at_once_and_decodes_alone, encoder_x264),
+		FOR(a_bitrate_change_takes_while_running, encoder_x264),
+		FOR(units_begin_with_aud_sps_pps_and_sei_in_order, encoder_x264),
+		FOR(ffprobe_and_a_paced_player_see_the_right_rate, encoder_x264),
+		FOR(what_cannot_be_is_refused_with_a_reason, encoder_x264),
+		FOR(one_layer_has_nothing_droppable, encoder_x264),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
