@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One camera's capture worker: started, listened to, checked, killed and started again. It owns the
- * camera's feeds' way in (feed_add_segment, feed_add_unit) and their demand (IDR, wanted or not).
- * Loop thread only.
+ * One camera's capture worker: started, listened to, killed and started again. What it says is
+ * checked in worker_messages.c and goes to the camera's feeds; what the feeds want of it (IDR,
+ * wanted or not) is coalesced here and said again to each new process. Loop thread only.
  */
 #ifndef WORKER_H
 #define WORKER_H
@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "camcast/worker.h"
+#include "daemon/fdreserve.h"
 #include "daemon/feed.h"
 
 struct worker;
@@ -21,30 +22,47 @@ struct worker_options {
 	int config_fd;	     /* memfd with the configuration's text; borrowed; the child gets it as
 				/dev/fd/4 */
 	struct feed **feeds; /* by feed index of the configuration; those of other cameras are not
-				touched */
+				touched; borrowed, may be filled after worker_create() */
+	struct fdreserve *reserve; /* borrowed */
 };
 
-enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_BACKOFF, WORKER_STOPPED };
+enum worker_state {
+	WORKER_STARTING, /* no HELLO yet */
+	WORKER_RUNNING,
+	WORKER_BACKOFF, /* will be started again at retry_at_us */
+	WORKER_STOPPED,
+	WORKER_STATES
+};
 
 struct worker_status {
 	enum worker_state state;
 	pid_t pid; /* 0: none */
 	uint64_t restarts;
-	int64_t retry_at_us; /* in WORKER_BACKOFF */
-	char reason[256];    /* why it is not running, or why it last ended; "" */
+	int64_t retry_at_us;  /* in WORKER_BACKOFF */
+	int64_t frames_at_us; /* when `frames` in a heartbeat last grew; 0: never */
+	unsigned undead;      /* processes that were killed and have not ended yet */
+	char reason[256];     /* why it is not running, or why it last ended; "" */
 	struct camcast_msg_heartbeat heartbeat; /* the last one; zeroed before */
 };
 
-/* Starts the worker. Returns 0 or -errno; that the program cannot be started is no error here: it
- * is retried. */
+/* Does not start it. 0 or -errno. */
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options);
-/* Asks it to stop by closing the pair, kills it after a second; never waits for it longer. */
+/* Starts the process; that it cannot be started is no error here: it is retried. */
+void worker_start(struct worker *worker);
+/* Asks it to stop by closing the pair. It is not started again. */
+void worker_stop(struct worker *worker);
+/* Stops it; kills it a second after worker_stop(), and never waits for it longer. */
 void worker_destroy(struct worker *worker);
+
+/* The demand to give to feed_create() for a feed of this camera; lives as long as the worker. */
 struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed);
 
 const struct worker_status *worker_status(const struct worker *worker);
 /* The last STREAM message of a stream of this camera; zeroed before the first. */
 const struct camcast_msg_stream *worker_stream_status(const struct worker *worker, unsigned stream);
+/* Since when a stream of this camera has been wanted, on the loop's clock; 0: nobody wants it. */
+int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream);
+const char *worker_state_name(enum worker_state state); /* "starting"... */
 
 void worker_request_idr(struct worker *worker,
 			unsigned stream); /* at most one a second and stream is passed on */
