@@ -1,12 +1,20 @@
 # camcast: a camera to any number of viewers. `make help` lists the targets.
 #
-# Variables: B= build folder, SAN= address|thread, WERROR=0, V=1 shows the commands.
+# Variables: B= build folder, SAN= address|thread, WERROR=0, V=1 shows the commands, CONFIG= for
+# `make run`, FUZZ_SECONDS= for each fuzzer, prefix= and DESTDIR= for `make install`.
 
 VERSION := 0.1.0
 SAN ?=
 B ?= build$(if $(SAN),-$(SAN))
 prefix ?= /usr/local
 DESTDIR ?=
+bindir ?= $(prefix)/bin
+mandir ?= $(prefix)/share/man
+unitdir ?= $(prefix)/lib/systemd/system
+udevdir ?= $(prefix)/lib/udev/rules.d
+sysconfdir ?= /etc
+CONFIG ?= config.ini
+FUZZ_SECONDS ?= 10
 Q := $(if $(V),,@)
 
 CFLAGS ?= -O2 -g
@@ -88,21 +96,167 @@ UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 -include tests/unit/*.mk
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdaemon.a $(B)/libcapture.a $(B)/libcommon.a
-	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS_$*) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
-		$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_common) cmocka) $(LIBS_daemon) -lm
+ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libcommon.a
+link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
+	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_common)) $(LIBS_daemon) -lm
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS_$*) -o $@ $< $(link_all) $(call pc_libs,cmocka)
+	@echo "  LINK $@"
 $(B)/tests/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_common)
 
-.PHONY: unit
-unit: $(UNIT)
+# --- fuzzers: tests/fuzz/fuzz_X.c, one program each, everything compiled by clang ---
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
-# --- benchmarks: bench/X.c, one program each ---
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(ALL_LIBS)
+	$(Q)$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(link_all)
+	@echo "  LINK $@"
+
+.PHONY: fuzzers
+fuzzers:
+	+@$(MAKE) --no-print-directory B=$(B)/fuzz SAN= WERROR=0 CC=$(CLANG) CXX=$(CLANG)++ \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SAN)' \
+		CXXFLAGS='-O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SAN)' LDFLAGS='$(FUZZ_SAN)' \
+		$(patsubst $(B)/%,$(B)/fuzz/%,$(FUZZ))
+
+# --- benchmarks: bench/X.c, one program each; bench/lib is shared ---
 .PHONY: benches
 benches: $(BENCHES)
-$(B)/bench/%: $(B)/bench/%.o $(B)/libcapture.a $(B)/libcommon.a
-	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_capture) $(PC_wrapper) $(PC_common) liburing) -lm
+$(B)/libbench.a: $(call obj,$(sort $(wildcard bench/lib/*.c)))
+$(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)
+	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $< $(B)/libbench.a $(link_all)
 	@echo "  LINK $@"
-$(B)/bench/%.o: PC := $(PC_daemon) $(PC_capture)
+$(B)/bench/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_common)
+
+# --- manual: the keys of camcast.ini(5) come from the parser's own table ---
+MAN := $(B)/docs/camcastd.8 $(B)/docs/camcast.ini.5
+.PHONY: man
+man: $(MAN)
+all: man
+$(B)/docs/options: $(B)/docs/options.o $(B)/libcommon.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_common))
+$(B)/docs/%.5: docs/%.5 $(B)/docs/options
+	$(Q)$(B)/docs/options >$@.options
+	$(Q)sed -e '/^\.\\" OPTIONS$$/{' -e 'r $@.options' -e 'd' -e '}' $< >$@
+$(B)/docs/%.8: docs/%.8
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+# --- packages; only those that are missing are installed ---
+PKG_BUILD := gcc g++ make pkg-config libinih-dev liburing-dev libcjson-dev libsystemd-dev \
+	libhttp-parser-dev libcamera-dev libavformat-dev libavcodec-dev libswscale-dev \
+	libavutil-dev libopenh264-dev libjpeg62-turbo-dev
+PKG_RUN := libcamera-ipa
+PKG_FUZZ := clang libclang-rt-dev
+PKG_CHECK := libcmocka-dev python3-pytest python3-opencv python3-prometheus-client opencv-doc \
+	ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad gstreamer1.0-libav procps iproute2 $(PKG_FUZZ)
+PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+define install_packages
+	@missing=; for p in $(1); do \
+		dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || \
+			missing="$$missing $$p"; \
+	done; \
+	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get -q update && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -q install -y \
+			--no-install-recommends $$missing; }
+endef
+PARALLEL = $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))
+
+.PHONY: run
+run:
+	$(call install_packages,$(PKG_BUILD) $(PKG_RUN))
+	+@$(MAKE) --no-print-directory $(PARALLEL) all
+	$(B)/camcastd -c $(CONFIG)
+
+# --- checks: tests/run.sh counts ---
+export CAMCAST_BUILD = $(abspath $(B))
+export FUZZ_SECONDS SAN
+
+.PHONY: unit unit-programs e2e fuzz check check-unit check-e2e
+unit-programs: $(UNIT)
+check:
+	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_CHECK))
+	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches $(if $(SAN),,fuzzers)
+	tests/run.sh unit e2e $(if $(SAN),,fuzz)
+unit check-unit:
+	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK))
+	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs
+	tests/run.sh unit
+e2e check-e2e:
+	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_CHECK))
+	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
+	tests/run.sh e2e
+fuzz:
+	$(call install_packages,$(PKG_BUILD) $(PKG_FUZZ))
+	+@$(MAKE) --no-print-directory $(PARALLEL) fuzzers
+	tests/run.sh fuzz
+ifneq ($(wildcard tests/distros/run.sh),)
+.PHONY: check-distros
+check-distros:
+	tests/distros/run.sh
+endif
+
+# --- lint ---
+LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
+LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))
+LINT_SH := $(shell find tests bench -name '*.sh' 2>/dev/null | sort) .ci/run
+TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_common))
+TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
+
+.PHONY: lint
+lint:
+	$(call install_packages,$(PKG_BUILD) $(PKG_LINT))
+	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-man lint-tidy
+.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-man
+lint-format:
+	clang-format --dry-run -Werror $(LINT_C) $(LINT_CXX)
+lint-tidy:
+	@printf '%s\n' $(filter %.c,$(LINT_C)) | xargs -P $$(nproc) -I{} \
+		clang-tidy --quiet {} -- $(TIDY_CFLAGS)
+	@printf '%s\n' $(filter %.cpp,$(LINT_CXX)) | xargs -P $$(nproc) -I{} \
+		clang-tidy --quiet {} -- $(TIDY_CXXFLAGS)
+lint-cppcheck:
+	cppcheck -q -j $$(nproc) --std=c11 --error-exitcode=1 --inline-suppr \
+		--enable=warning,performance,portability --suppress=missingIncludeSystem \
+		-D_GNU_SOURCE -Iinclude -Isrc -I. src bench tests docs
+lint-shell:
+	shellcheck $(LINT_SH)
+lint-man: $(MAN)
+	mandoc -T lint -W warning $(MAN)
+
+# --- installing ---
+.PHONY: install uninstall
+install: all
+	install -D -t $(DESTDIR)$(bindir) $(PROGRAMS)
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/camcastd.8
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/camcast.ini.5
+	install -d $(DESTDIR)$(unitdir)
+	sed 's|@bindir@|$(bindir)|; s|@sysconfdir@|$(sysconfdir)|' src/system/camcastd.service \
+		>$(DESTDIR)$(unitdir)/camcastd.service
+	install -D -m 644 -t $(DESTDIR)$(udevdir) src/system/60-camcast.rules
+	test -e $(DESTDIR)$(sysconfdir)/camcast/config.ini || \
+		install -D -m 644 config.ini $(DESTDIR)$(sysconfdir)/camcast/config.ini
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS))) \
+		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man5/camcast.ini.5 \
+		$(DESTDIR)$(unitdir)/camcastd.service $(DESTDIR)$(udevdir)/60-camcast.rules
+
+.PHONY: clean help
+clean:
+	rm -rf $(B)
+help:
+	@echo 'make run        install what is missing, build, run camcastd -c $(CONFIG)'
+	@echo 'make            build the programs and manual pages into $(B)/'
+	@echo 'make check      install what tests need, run them all (SAN=address, SAN=thread)'
+	@echo 'make unit       unit tests only; make e2e, make fuzz: the other kinds'
+	@echo 'make lint       formatting and static analysis'
+	@echo 'make benches    programs that measure'
+	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
+	@echo 'make clean      remove $(B)/'
 
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

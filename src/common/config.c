@@ -207,7 +207,7 @@ static int read_all(int fd, char **text, size_t *len)
 int config_load(struct config **out, const char *path, FILE *errors, char **text, size_t *len)
 {
 	char *buf = NULL;
-	size_t n;
+	size_t n = 0;
 	int fd, r;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
