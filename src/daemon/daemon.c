@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/daemon.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/diag.h"
+#include "daemon/limits.h"
+#include "daemon/status.h"
+
+#define DRAIN_US 2000000
+#define NOTIFY_PERIOD_US 5000000
+
+struct daemon {
+	struct config *config;
+	struct loop *loop;
+	struct fdreserve *reserve;
+	int config_fd;
+	struct worker **workers; /* by camera */
+	struct feed **feeds;	 /* by feed */
+	char **feed_names;	 /* the same */
+	struct listeners *listeners;
+	struct http *http;
+	struct status_view view;
+	int signal_fd;
+	struct loop_watch signals;
+	struct loop_timer drain, notify;
+	int64_t notify_period_us;
+	bool stopping;
+	size_t draining; /* feeds with clients in the middle of a unit */
+};
+
+/* --- the service manager --- */
+
+/* A notification needs a socket: without it the watchdog would kill us just when the fd table is
+ * full. */
+static void notify(struct daemon *daemon, const char *state)
+{
+	int err = sd_notify(0, state);
+
+	if (err == -EMFILE || err == -ENFILE) {
+		fdreserve_give(daemon->reserve, 1);
+		sd_notify(0, state);
+	}
+}
+
+static void notify_status(struct daemon *daemon)
+{
+	char why[STATUS_WHY_MAX], state[STATUS_WHY_MAX + 96];
+	bool healthy = status_healthy(&daemon->view, why);
+
+	snprintf(state, sizeof state, "WATCHDOG=1\nSTATUS=%u clients; %s",
+		 listeners_clients(daemon->listeners), healthy ? "pictures flow" : why);
+	notify(daemon, state);
+}
+
+static void handle_notify(struct loop_timer *timer)
+{
+	struct daemon *daemon = container_of(timer, struct daemon, notify);
+
+	notify_status(daemon);
+	loop_timer_set(daemon->loop, timer, loop_now_us(daemon->loop) + daemon->notify_period_us);
+}
+
+static void start_notify(struct daemon *daemon)
+{
+	uint64_t watchdog_us;
+
+	if (!getenv("NOTIFY_SOCKET"))
+		return;
+	daemon->notify_period_us = NOTIFY_PERIOD_US;
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0 &&
+	    (int64_t)(watchdog_us / 2) < daemon->notify_period_us)
+		daemon->notify_period_us = (int64_t)(watchdog_us / 2);
+	notify(daemon, "READY=1");
+	handle_notify(&daemon->notify);
+}
+
+/* --- the end --- */
+
+static void handle_drained(void *user)
+{
+	struct daemon *daemon = user;
+
+	if (--daemon->draining == 0)
+		loop_stop(daemon->loop);
+}
+
+static void handle_drain_timeout(struct loop_timer *timer)
+{
+	struct daemon *daemon = container_of(timer, struct daemon, drain);
+
+	diag_info("clients with an unfinished unit after %d s are closed", DRAIN_US / 1000000);
+	loop_stop(daemon->loop);
+}
+
+static void stop(struct daemon *daemon, const char *signal_name)
+{
+	diag_info("SIG%s: stopping", signal_name);
+	daemon->stopping = true;
+	notify(daemon, "STOPPING=1");
+	loop_timer_cancel(daemon->loop, &daemon->notify);
+	listeners_stop(daemon->listeners);
+	for (size_t i = 0; i < daemon->config->n_cameras; i++)
+		worker_stop(daemon->workers[i]);
+	loop_timer_set(daemon->loop, &daemon->drain, loop_now_us(daemon->loop) + DRAIN_US);
+	/* Counted before: drained() may come from inside feed_drain(). */
+	daemon->draining = daemon->config->n_feeds;
+	for (size_t i = 0; i < daemon->config->n_feeds; i++)
+		feed_drain(daemon->feeds[i], handle_drained, daemon);
+}
+
+static void handle_signal(struct loop_watch *watch, uint32_t events)
+{
+	struct daemon *daemon = container_of(watch, struct daemon, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(watch->fd, &info, sizeof info) != sizeof info)
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		diag_info("SIGHUP: the configuration is read at start only; restart camcastd for "
+			  "changes");
+		return;
+	}
+	/* The workers see our end of their pairs close. */
+	if (daemon->stopping)
+		_exit(128 + (int)info.ssi_signo);
+	stop(daemon, sigabbrev_np((int)info.ssi_signo));
+}
+
+/* --- the beginning --- */
+
+static int watch_signals(struct daemon *daemon)
+{
+	sigset_t set;
+	int err;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	daemon->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (daemon->signal_fd < 0)
+		return -errno;
+	daemon->signals.fd = daemon->signal_fd;
+	daemon->signals.events = EPOLLIN;
+	daemon->signals.ready = handle_signal;
+	err = loop_watch_add(daemon->loop, &daemon->signals);
+	if (err < 0) {
+		close(daemon->signal_fd);
+		daemon->signal_fd = -1;
+	}
+	return err;
+}
+
+/* Workers read the same bytes as we did, whatever happens to the file meanwhile. */
+static int create_config_fd(const char *text, size_t len)
+{
+	int fd = memfd_create("camcast-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, text + done, len - done);
+
+		if (n < 0) {
+			err = -errno;
+			goto close_fd;
+		}
+		done += (size_t)n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		err = -errno;
+		goto close_fd;
+	}
+	return fd;
+
+close_fd:
+	close(fd);
+	return err;
+}
+
+static int create_workers(struct daemon *daemon, const char *capture)
+{
+	struct worker_options options = {
+		.config = daemon->config,
+		.program = capture,
+		.config_fd = daemon->config_fd,
+		.feeds = daemon->feeds,
+		.reserve = daemon->reserve,
+	};
+	int err;
+
+	for (unsigned i = 0; i < daemon->config->n_cameras; i++) {
+		options.camera = i;
+		err = worker_create(&daemon->workers[i], daemon->loop, &options);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int create_feeds(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	int err;
+
+	for (unsigned i = 0; i < config->n_feeds; i++) {
+		const struct config_stream *stream = &config->streams[config->feeds[i].stream];
+		struct feed_options options = {
+			.policy = stream,
+			.key_only = stream->codec == CONFIG_CODEC_MJPEG,
+			.can_force_idr = stream->encoder != CONFIG_ENCODER_COPY,
+			.send_buffer = config->daemon.send_buffer,
+			.notsent_lowat = config->daemon.notsent_lowat,
+		};
+
+		if (asprintf(&daemon->feed_names[i], "%s/%s", stream->name,
+			     config_framing_name(config->feeds[i].framing)) < 0) {
+			daemon->feed_names[i] = NULL;
+			return -ENOMEM;
+		}
+		options.name = daemon->feed_names[i];
+		err = feed_create(&daemon->feeds[i], daemon->loop, &options,
+				  worker_feed_demand(daemon->workers[stream->camera], i));
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* An address of this machine that others can reach; 127.0.0.1 if it has no other. */
+static void find_own_address(char text[INET_ADDRSTRLEN])
+{
+	struct ifaddrs *list, *at;
+
+	strcpy(text, "127.0.0.1");
+	if (getifaddrs(&list) < 0)
+		return;
+	for (at = list; at; at = at->ifa_next) {
+		struct sockaddr_in in;
+
+		if (!at->ifa_addr || at->ifa_addr->sa_family != AF_INET ||
+		    !(at->ifa_flags & IFF_RUNNING) || (at->ifa_flags & IFF_LOOPBACK))
+			continue;
+		memcpy(&in, at->ifa_addr, sizeof in);
+		inet_ntop(AF_INET, &in.sin_addr, text, INET_ADDRSTRLEN);
+		break;
+	}
+	freeifaddrs(list);
+}
+
+static void print_players(const struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	char own[INET_ADDRSTRLEN];
+
+	find_own_address(own);
+	for (unsigned i = 0; i < config->n_feeds; i++) {
+		const struct config_feed *feed = &config->feeds[i];
+		const char *host = feed->listen[0].host;
+		bool any = !host[0] || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+		bool v6 = !any && strchr(host, ':');
+
+		if (feed->framing == CONFIG_FRAMING_ANNEXB)
+			diag_info("watch %s: ffplay -fflags nobuffer tcp://%s%s%s:%u",
+				  config->streams[feed->stream].name, v6 ? "[" : "",
+				  any ? own : host, v6 ? "]" : "",
+				  listeners_port(daemon->listeners, i));
+	}
+}
+
+static int allocate(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+
+	/* One more each: calloc(0) may be NULL. */
+	daemon->workers = calloc(config->n_cameras + 1, sizeof(struct worker *));
+	daemon->feeds = calloc(config->n_feeds + 1, sizeof(struct feed *));
+	daemon->feed_names = calloc(config->n_feeds + 1, sizeof(char *));
+	return daemon->workers && daemon->feeds && daemon->feed_names ? 0 : -ENOMEM;
+}
+
+static int create_loop(struct daemon *daemon)
+{
+	const struct config_daemon *config = &daemon->config->daemon;
+	struct loop_options options = {
+		.backend = config->backend,
+		.send_threshold = config->send_threshold,
+		.max_conns = config->max_clients,
+	};
+	int err = loop_create(&daemon->loop, &options);
+
+	if (err < 0)
+		diag_error("cannot make the event loop: %s", strerror(-err));
+	return err;
+}
+
+/* All but what tells the outside: errors up to here leave no trace on the network. */
+static int create_inside(struct daemon *daemon, const struct daemon_options *options)
+{
+	int err = allocate(daemon);
+
+	if (err < 0)
+		return err;
+	err = daemon->config_fd = create_config_fd(options->text, options->len);
+	if (err < 0)
+		return err;
+	err = create_loop(daemon);
+	if (err < 0)
+		return err;
+	err = fdreserve_create(&daemon->reserve, daemon->loop, LIMITS_FDS_HELD);
+	if (err < 0)
+		return err;
+	err = watch_signals(daemon);
+	if (err < 0)
+		return err;
+	err = create_workers(daemon, options->capture);
+	if (err < 0)
+		return err;
+	return create_feeds(daemon);
+}
+
+static int create_outside(struct daemon *daemon)
+{
+	struct config *config = daemon->config;
+	int err = listeners_create(&daemon->listeners, daemon->loop, config, daemon->feed_names,
+				   daemon->feeds, daemon->reserve);
+
+	if (err < 0)
+		return err;
+	daemon->view = (struct status_view){
+		.config = config,
+		.loop = daemon->loop,
+		.feeds = daemon->feeds,
+		.feed_names = daemon->feed_names,
+		.workers = daemon->workers,
+		.listeners = daemon->listeners,
+		.reserve = daemon->reserve,
+		.started_us = loop_now_us(daemon->loop),
+	};
+	if (!config->daemon.http_on)
+		return 0;
+	return http_create(&daemon->http, daemon->loop, &config->daemon.http, status_handle,
+			   &daemon->view);
+}
+
+int daemon_create(struct daemon **out, const struct daemon_options *options)
+{
+	struct daemon *daemon = calloc(1, sizeof *daemon);
+	int err;
+
+	if (!daemon)
+		return -ENOMEM;
+	daemon->config = options->config;
+	daemon->config_fd = -1;
+	daemon->signal_fd = -1;
+	loop_timer_init(&daemon->drain, handle_drain_timeout);
+	loop_timer_init(&daemon->notify, handle_notify);
+	err = limits_apply_fds(daemon->config);
+	if (err < 0)
+		goto fail;
+	limits_apply_tcp_mem(daemon->config);
+	err = create_inside(daemon, options);
+	if (err < 0)
+		goto fail;
+	err = create_outside(daemon);
+	if (err < 0)
+		goto fail;
+	for (size_t i = 0; i < daemon->config->n_cameras; i++)
+		worker_start(daemon->workers[i]);
+	print_players(daemon);
+	start_notify(daemon);
+	*out = daemon;
+	return 0;
+
+fail:
+	daemon_destroy(daemon);
+	return err;
+}
+
+int daemon_run(struct daemon *daemon)
+{
+	return loop_run(daemon->loop);
+}
+
+void daemon_destroy(struct daemon *daemon)
+{
+	if (!daemon)
+		return;
+	http_destroy(daemon->http);
+	if (daemon->loop) {
+		loop_timer_cancel(daemon->loop, &daemon->drain);
+		loop_timer_cancel(daemon->loop, &daemon->notify);
+	}
+	if (daemon->listeners)
+		listeners_stop(daemon->listeners);
+	/* Feeds first: they tell their listener and their worker of clients that go. */
+	for (size_t i = 0; daemon->feeds && i < daemon->config->n_feeds; i++)
+		if (daemon->feeds[i])
+			feed_destroy(daemon->feeds[i]);
+	/* All at once, then each: their ends do not add up. */
+	for (size_t i = 0; daemon->workers && i < daemon->config->n_cameras; i++)
+		if (daemon->workers[i] && !daemon->stopping)
+			worker_stop(daemon->workers[i]);
+	for (size_t i = 0; daemon->workers && i < daemon->config->n_cameras; i++)
+		worker_destroy(daemon->workers[i]);
+	listeners_destroy(daemon->listeners);
+	if (daemon->signal_fd >= 0) {
+		loop_watch_remove(daemon->loop, &daemon->signals);
+		close(daemon->signal_fd);
+	}
+	fdreserve_destroy(daemon->reserve);
+	if (daemon->loop)
+		loop_destroy(daemon->loop);
+	if (daemon->config_fd >= 0)
+		close(daemon->config_fd);
+	for (size_t i = 0; daemon->feed_names && i < daemon->config->n_feeds; i++)
+		free(daemon->feed_names[i]);
+	free(daemon->feed_names);
+	free(daemon->feeds);
+	free(daemon->workers);
+	free(daemon);
+}

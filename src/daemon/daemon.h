@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * camcastd as a whole: the loop, a feed for each framing of each stream, a worker for each camera,
+ * the listeners, the status server, signals, and the service manager. Main thread.
+ */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include "common/config.h"
+
+struct daemon;
+
+struct daemon_options {
+	struct config *config; /* borrowed; limits may be lowered to what the machine allows */
+	const char *text;      /* its len bytes of text, for the workers; borrowed during create */
+	size_t len;
+	const char *capture; /* path of camcast-capture; borrowed */
+};
+
+/*
+ * Listens and starts the workers. SIGTERM, SIGINT and SIGHUP must be blocked. 0, or -errno after a
+ * line that says what to do; then nothing is left running.
+ */
+int daemon_create(struct daemon **out, const struct daemon_options *options);
+/* Until SIGTERM or SIGINT: then no new clients, units under way are finished (2 s at most), and 0
+ * is returned. A second signal ends the process at once. */
+int daemon_run(struct daemon *daemon);
+void daemon_destroy(struct daemon *daemon);
+
+#endif

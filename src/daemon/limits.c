@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/limits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/diag.h"
+#include "daemon/http.h"
+#include "daemon/listen.h"
+
+/* stdio, the loop, timers, signals, the configuration, notification, and what a library opens. */
+#define FDS_BASE 64
+/* Pair, pidfd, the child's end while it starts, and workers that do not end. */
+#define FDS_PER_CAMERA 12
+#define SEGMENTS_MIN 16
+#define SEGMENTS_MAX 1024
+/* 64 KiB in flight is 6.5 Mbit/s at 80 ms round trip. */
+#define SEND_BUFFER_MIN 65536
+
+/* A picture's bytes where the configuration names no bitrate: a good JPEG takes about two bits a
+ * pixel. */
+static uint64_t bytes_per_second(const struct config *config, const struct config_stream *stream)
+{
+	const struct config_camera *camera = &config->cameras[stream->camera];
+
+	if (stream->codec == CONFIG_CODEC_H264)
+		return stream->bitrate / 8;
+	return (uint64_t)camera->size.width * camera->size.height / 4 * camera->framerate.num /
+	       (camera->framerate.den ? camera->framerate.den : 1);
+}
+
+/* Segments that a feed may have open: its history, and one for each moment of stall_timeout at
+ * which a client may have stopped in the middle of a unit. They may be only half full. */
+static unsigned segments(const struct config *config, const struct config_stream *stream)
+{
+	uint64_t ms = (uint64_t)stream->history_ms + stream->stall_timeout_ms;
+	uint64_t bytes = bytes_per_second(config, stream) * ms / 1000;
+	uint64_t n = SEGMENTS_MIN + bytes / (stream->segment_size / 2 + 1);
+
+	return n < SEGMENTS_MAX ? (unsigned)n : SEGMENTS_MAX;
+}
+
+unsigned limits_fds_reserved(const struct config *config)
+{
+	unsigned n = FDS_BASE + LIMITS_FDS_HELD + HTTP_CONNECTIONS_MAX + LISTEN_MAX;
+
+	n += FDS_PER_CAMERA * (unsigned)config->n_cameras;
+	for (size_t i = 0; i < config->n_feeds; i++)
+		n += segments(config, &config->streams[config->feeds[i].stream]) +
+		     2 * (unsigned)config->feeds[i].n_listen;
+	return n;
+}
+
+int limits_apply_fds(struct config *config)
+{
+	unsigned reserved = limits_fds_reserved(config);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur < limit.rlim_max) {
+		rlim_t soft = limit.rlim_cur;
+
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			limit.rlim_cur = soft;
+	}
+	if (limit.rlim_cur == RLIM_INFINITY ||
+	    limit.rlim_cur >= (rlim_t)reserved + config->daemon.max_clients)
+		return 0;
+	if (limit.rlim_cur <= reserved) {
+		diag_error("%llu file descriptors are too few, %u are needed for cameras and feeds "
+			   "alone: raise LimitNOFILE= of the service (or ulimit -n)",
+			   (unsigned long long)limit.rlim_cur, reserved);
+		return -EMFILE;
+	}
+	diag_warn("max_clients lowered from %u to %u: %llu file descriptors less %u for cameras "
+		  "and feeds; raise LimitNOFILE= of the service (or ulimit -n), or set max_clients",
+		  config->daemon.max_clients, (unsigned)(limit.rlim_cur - reserved),
+		  (unsigned long long)limit.rlim_cur, reserved);
+	config->daemon.max_clients = (uint32_t)(limit.rlim_cur - reserved);
+	return 0;
+}
+
+void limits_fit_tcp_mem(struct config *config, uint64_t pressure_bytes)
+{
+	struct config_daemon *daemon = &config->daemon;
+	/* The kernel doubles what SO_SNDBUF is given, and fills all of it. */
+	uint64_t per_client = pressure_bytes / daemon->max_clients / 2;
+
+	if (daemon->send_buffer == 0 || per_client >= daemon->send_buffer)
+		return;
+	if (per_client >= SEND_BUFFER_MIN) {
+		diag_info("send_buffer lowered from %u to %" PRIu64
+			  ", so that %u clients stay below the pressure mark of tcp_mem",
+			  daemon->send_buffer, per_client, daemon->max_clients);
+		daemon->send_buffer = (uint32_t)per_client;
+		return;
+	}
+	if (daemon->send_buffer > SEND_BUFFER_MIN)
+		daemon->send_buffer = SEND_BUFFER_MIN;
+	diag_warn("%u slow clients could fill %" PRIu64 " MiB of socket buffers, and the kernel's "
+		  "pressure mark is %" PRIu64 " MiB: set max_clients = %" PRIu64
+		  " in [daemon], or raise net.ipv4.tcp_mem",
+		  daemon->max_clients,
+		  (uint64_t)daemon->max_clients * daemon->send_buffer * 2 >> 20,
+		  pressure_bytes >> 20, pressure_bytes / 2 / daemon->send_buffer);
+}
+
+void limits_apply_tcp_mem(struct config *config)
+{
+	unsigned long long low, pressure, high;
+	FILE *file = fopen("/proc/sys/net/ipv4/tcp_mem", "re");
+
+	if (!file)
+		return; /* no such knob here (a container's /proc): nothing to compare with */
+	if (fscanf(file, "%llu %llu %llu", &low, &pressure, &high) == 3)
+		limits_fit_tcp_mem(config, pressure * (uint64_t)sysconf(_SC_PAGESIZE));
+	fclose(file);
+}

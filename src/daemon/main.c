@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/diag.h"
+#include "daemon/daemon.h"
+
+#define EXIT_USAGE 2
+#define CAPTURE "camcast-capture"
+
+struct arguments {
+	const char *config;
+	bool check, list_cameras;
+	enum diag_level shown;
+};
+
+static void print_usage(FILE *out)
+{
+	fputs("usage: camcastd -c FILE\n"
+	      "\n"
+	      "  -c, --config FILE   the configuration (see camcast.ini(5))\n"
+	      "      --check         check the configuration and exit\n"
+	      "      --help-config   print every key with default, unit and range\n"
+	      "      --list-cameras  print what cameras there are, and what they can do\n"
+	      "  -v, --verbose       also log details (-vv: everything)\n"
+	      "      --version       print the version\n"
+	      "  -h, --help          print this\n",
+	      out);
+}
+
+/* Returns -1 to go on, or the exit status. */
+static int parse_arguments(struct arguments *arguments, int argc, char **argv)
+{
+	enum { CHECK = 256, HELP_CONFIG, LIST_CAMERAS, VERSION };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, CHECK},
+		{"help-config", no_argument, NULL, HELP_CONFIG},
+		{"list-cameras", no_argument, NULL, LIST_CAMERAS},
+		{"verbose", no_argument, NULL, 'v'},
+		{"version", no_argument, NULL, VERSION},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:vh", options, NULL)) >= 0) {
+		switch (c) {
+		case 'c':
+			arguments->config = optarg;
+			break;
+		case 'v':
+			arguments->shown = DIAG_DEBUG;
+			break;
+		case CHECK:
+			arguments->check = true;
+			break;
+		case LIST_CAMERAS:
+			arguments->list_cameras = true;
+			break;
+		case HELP_CONFIG:
+			config_help(stdout);
+			return EXIT_SUCCESS;
+		case VERSION:
+			puts("camcastd " CAMCAST_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			print_usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			print_usage(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc || (!arguments->config && !arguments->list_cameras)) {
+		fprintf(stderr, "camcastd: %s\n",
+			optind < argc ? "there are no arguments but options"
+				      : "which configuration? Give it with -c FILE");
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/* camcast-capture beside this program, else in PATH; out has PATH_MAX bytes. Where there is none
+ * the first place is given, for the message. */
+static void find_capture(char *out)
+{
+	const char *path = getenv("PATH");
+	char beside[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+	char *slash;
+
+	out[n > 0 ? n : 0] = '\0';
+	slash = strrchr(out, '/');
+	if (!slash || (size_t)(slash - out) + sizeof "/" CAPTURE > PATH_MAX)
+		slash = out;
+	strcpy(slash, slash == out ? CAPTURE : "/" CAPTURE);
+	if (access(out, X_OK) == 0)
+		return;
+	strcpy(beside, out);
+	while (path && *path) {
+		size_t len = strcspn(path, ":");
+
+		n = snprintf(out, PATH_MAX, "%.*s/" CAPTURE, (int)len, path);
+		if (len > 0 && n < PATH_MAX && access(out, X_OK) == 0)
+			return;
+		path += len;
+		path += *path == ':';
+	}
+	strcpy(out, beside);
+}
+
+static int list_cameras(const char *capture)
+{
+	char *argv[] = {CAPTURE, "--list-cameras", NULL};
+
+	execv(capture, argv);
+	diag_error("cannot start %s: %m", capture);
+	return EXIT_FAILURE;
+}
+
+/* Before any thread starts: they inherit it. */
+static int block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGPIPE);
+	return -pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int run(struct config *config, const char *text, size_t len, const char *capture)
+{
+	struct daemon_options options = {
+		.config = config,
+		.text = text,
+		.len = len,
+		.capture = config->daemon.capture[0] ? config->daemon.capture : capture,
+	};
+	struct daemon *daemon;
+	int err = block_signals();
+
+	if (err == 0)
+		err = daemon_create(&daemon, &options);
+	if (err < 0) {
+		diag_error("not started: %s", strerror(-err));
+		return EXIT_FAILURE;
+	}
+	err = daemon_run(daemon);
+	daemon_destroy(daemon);
+	if (err < 0) {
+		diag_error("the event loop failed: %s", strerror(-err));
+		return EXIT_FAILURE;
+	}
+	diag_info("stopped");
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {.shown = DIAG_INFO};
+	char capture[PATH_MAX];
+	struct config *config;
+	char *text;
+	size_t len;
+	int ret = parse_arguments(&arguments, argc, argv);
+
+	if (ret >= 0)
+		return ret;
+	diag_init("camcastd", arguments.shown);
+	find_capture(capture);
+	if (arguments.list_cameras)
+		return list_cameras(capture);
+	if (config_load(&config, arguments.config, stderr, &text, &len) < 0)
+		return EXIT_FAILURE;
+	if (arguments.check) {
+		printf("%s: ok: %zu cameras, %zu streams, %zu feeds\n", arguments.config,
+		       config->n_cameras, config->n_streams, config->n_feeds);
+		ret = EXIT_SUCCESS;
+	} else {
+		ret = run(config, text, len, capture);
+	}
+	free(text);
+	config_destroy(config);
+	return ret;
+}
