@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/capture.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "camcast/worker.h"
+#include "capture/link.h"
+#include "capture/source.h"
+#include "capture/stream.h"
+#include "capture/text.h"
+#include "common/clock.h"
+#include "common/diag.h"
+
+/* Ticks of the heartbeat without a picture. Counted in ticks and not in time, so that a stopped
+ * process that goes on does not take its own sleep for the camera's. */
+#define SILENT_TICKS 2
+#define LOST_TICKS 5
+
+struct capture {
+	const struct config *config;
+	const struct config_camera *camera;
+	int pair;
+	struct guard *guard;
+	int notify_fd; /* eventfd: a status changed */
+	int timer_fd;  /* one tick a second */
+	struct source *source;
+	struct stream **streams; /* by index of the configuration; NULL: not ours */
+
+	/* written by the source's thread, read by the main thread; relaxed: only numbers */
+	atomic_uint_fast64_t frames, missed;
+	uint64_t next_sequence; /* source's thread */
+	atomic_bool flowing;	/* pictures came since the main thread last found silence */
+
+	/* The source is over. The store of gone (release) publishes the two before it. */
+	int gone_error;
+	char gone_why[256];
+	atomic_bool gone;
+
+	/* main thread */
+	unsigned quiet_ticks;
+	unsigned silent_limit, lost_limit; /* ticks */
+	uint64_t sampled_frames;
+	int64_t sampled_us;
+	uint32_t fps_milli;
+	enum camcast_camera_state state;
+	char reason[192];
+};
+
+/* --- the source's thread --- */
+
+static void count_picture(struct capture *capture)
+{
+	atomic_fetch_add_explicit(&capture->frames, 1, memory_order_relaxed);
+	if (!atomic_exchange_explicit(&capture->flowing, true, memory_order_relaxed))
+		eventfd_write(capture->notify_fd, 1);
+}
+
+static void handle_frame(void *user, struct frame *frame)
+{
+	struct capture *capture = user;
+
+	if (frame->sequence > capture->next_sequence && capture->next_sequence > 0)
+		atomic_fetch_add_explicit(&capture->missed,
+					  frame->sequence - capture->next_sequence,
+					  memory_order_relaxed);
+	capture->next_sequence = frame->sequence + 1;
+	count_picture(capture);
+	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		if (capture->streams[i])
+			stream_frame(capture->streams[i], frame);
+	}
+	frame_unref(frame);
+}
+
+static void handle_packet(void *user, const struct packet *packet)
+{
+	struct capture *capture = user;
+
+	count_picture(capture);
+	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		if (capture->streams[i])
+			stream_packet(capture->streams[i], packet);
+	}
+}
+
+static void handle_gone(void *user, int error, const char *why)
+{
+	struct capture *capture = user;
+
+	if (atomic_load_explicit(&capture->gone, memory_order_relaxed))
+		return;
+	capture->gone_error = error;
+	text_set(capture->gone_why, sizeof(capture->gone_why), why);
+	atomic_store_explicit(&capture->gone, true, memory_order_release);
+	eventfd_write(capture->notify_fd, 1);
+}
+
+/* --- what camcastd asks for --- */
+
+static struct stream *stream_of(struct capture *capture, uint32_t index)
+{
+	return index < capture->config->n_streams ? capture->streams[index] : NULL;
+}
+
+static void handle_want(void *user, const struct camcast_msg_want *message)
+{
+	struct stream *stream = stream_of(user, message->stream);
+
+	if (stream)
+		stream_want(stream, message->wanted != 0);
+}
+
+static void handle_idr(void *user, const struct camcast_msg_idr *message)
+{
+	struct stream *stream = stream_of(user, message->stream);
+
+	if (stream)
+		stream_request_idr(stream);
+}
+
+static void handle_bitrate(void *user, const struct camcast_msg_bitrate *message)
+{
+	struct stream *stream = stream_of(user, message->stream);
+
+	if (stream && message->bitrate_bps > 0)
+		stream_set_bitrate(stream, message->bitrate_bps);
+}
+
+static void handle_control(void *user, const struct camcast_msg_control *message)
+{
+	struct capture *capture = user;
+	int r = source_set_control(capture->source, message->name, message->value);
+
+	if (r == 0) {
+		diag_info("camera %s: %s = %s", capture->camera->name, message->name,
+			  message->value);
+		return;
+	}
+	diag_warn("camera %s: %s = %s refused: %s", capture->camera->name, message->name,
+		  message->value, r == -ENOTSUP ? "this source has no controls" : strerror(-r));
+}
+
+static void handle_get_segment(void *user, const struct camcast_msg_get_segment *message)
+{
+	struct capture *capture = user;
+
+	if (message->feed >= capture->config->n_feeds)
+		return;
+	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		if (capture->streams[i])
+			stream_resend_segment(capture->streams[i], message->feed, message->segment);
+	}
+}
+
+static const struct link_handlers link_handlers = {
+	.want = handle_want,
+	.idr = handle_idr,
+	.bitrate = handle_bitrate,
+	.control = handle_control,
+	.get_segment = handle_get_segment,
+};
+
+/* --- what it tells camcastd --- */
+
+/* How pictures reach the encoders. */
+static void describe_path(struct capture *capture, char *out, size_t size)
+{
+	const struct source_info *info = source_info(capture->source);
+	bool imported = false, mapped = false;
+
+	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		if (!capture->streams[i])
+			continue;
+		if (stream_imports(capture->streams[i]))
+			imported = true;
+		else
+			mapped = true;
+	}
+	if (info->coded)
+		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", passed on as it comes",
+			 config_codec_name(info->codec), info->format.width, info->format.height);
+	else
+		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", slots %s%s%s",
+			 frame_fourcc_name(info->format.fourcc), info->format.width,
+			 info->format.height, imported ? "imported" : "",
+			 imported && mapped ? " and " : "", mapped ? "mapped" : "");
+	if (info->note[0]) {
+		text_append(out, size, "; ");
+		text_append(out, size, info->note);
+	}
+}
+
+static void send_heartbeat(struct capture *capture)
+{
+	struct camcast_msg_heartbeat message = {
+		.type = CAMCAST_MSG_HEARTBEAT,
+		.state = capture->state,
+		.fps_milli = capture->fps_milli,
+	};
+
+	message.dropped = atomic_load_explicit(&capture->missed, memory_order_relaxed);
+	message.frames =
+		atomic_load_explicit(&capture->frames, memory_order_relaxed) + message.dropped;
+	if (capture->source) {
+		const struct source_info *info = source_info(capture->source);
+
+		message.width = info->format.width;
+		message.height = info->format.height;
+		text_set(message.source, sizeof(message.source), info->name);
+		text_set(message.allocator, sizeof(message.allocator), info->allocator);
+		describe_path(capture, message.path, sizeof(message.path));
+	} else {
+		text_set(message.source, sizeof(message.source), capture->camera->source);
+	}
+	text_set(message.reason, sizeof(message.reason), capture->reason);
+	/* A full pair shows that camcastd is behind, and the units are then lost as well. */
+	(void)link_send(capture->pair, &message, sizeof(message), -1);
+}
+
+static void send_status(struct capture *capture)
+{
+	send_heartbeat(capture);
+	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		struct camcast_msg_stream message;
+
+		if (!capture->streams[i])
+			continue;
+		stream_status(capture->streams[i], &message);
+		(void)link_send(capture->pair, &message, sizeof(message), -1);
+	}
+}
+
+static enum capture_exit fail(struct capture *capture, enum capture_exit code, const char *why)
+{
+	capture->state = CAMCAST_CAMERA_FAILED;
+	text_set(capture->reason, sizeof(capture->reason), why);
+	send_status(capture);
+	return code;
+}
+
+/* --- the loop --- */
+
+static void sample(struct capture *capture, int64_t now_us)
+{
+	uint64_t frames = atomic_load_explicit(&capture->frames, memory_order_relaxed);
+	int64_t elapsed_us = now_us - capture->sampled_us;
+
+	if (elapsed_us > 0)
+		capture->fps_milli = (uint32_t)((frames - capture->sampled_frames) * 1000000000u /
+						(uint64_t)elapsed_us);
+	capture->quiet_ticks = frames == capture->sampled_frames ? capture->quiet_ticks + 1 : 0;
+	capture->sampled_frames = frames;
+	capture->sampled_us = now_us;
+	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		if (capture->streams[i])
+			stream_sample(capture->streams[i], now_us);
+	}
+}
+
+/* Silence and its end. */
+static void judge(struct capture *capture)
+{
+	const char *name = capture->camera->name;
+
+	if (capture->quiet_ticks >= capture->silent_limit &&
+	    capture->state != CAMCAST_CAMERA_SILENT) {
+		capture->state = CAMCAST_CAMERA_SILENT;
+		snprintf(capture->reason, sizeof(capture->reason), "no picture for %u s",
+			 capture->quiet_ticks);
+		atomic_store_explicit(&capture->flowing, false, memory_order_relaxed);
+		diag_warn("camera %s: %s", name, capture->reason);
+	} else if (capture->quiet_ticks == 0 && capture->state != CAMCAST_CAMERA_RUNNING &&
+		   atomic_load_explicit(&capture->flowing, memory_order_relaxed)) {
+		diag_info("camera %s: %s delivers pictures", name,
+			  source_info(capture->source)->name);
+		capture->state = CAMCAST_CAMERA_RUNNING;
+		capture->reason[0] = '\0';
+	}
+}
+
+static enum capture_exit loop(struct capture *capture)
+{
+	struct pollfd fds[] = {
+		{.fd = capture->guard->stop_fd, .events = POLLIN},
+		{.fd = capture->pair, .events = POLLIN},
+		{.fd = capture->timer_fd, .events = POLLIN},
+		{.fd = capture->notify_fd, .events = POLLIN},
+	};
+	char why[512];
+
+	for (;;) {
+		uint64_t ignored;
+
+		if (poll(fds, sizeof(fds) / sizeof(*fds), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return fail(capture, CAPTURE_BROKEN, strerror(errno));
+		}
+		if (fds[0].revents)
+			return CAPTURE_STOPPED;
+		if (fds[1].revents && link_receive(capture->pair, &link_handlers, capture) < 0)
+			return CAPTURE_STOPPED;
+		if (fds[3].revents) {
+			eventfd_read(capture->notify_fd, &ignored);
+			/* A first picture, or one after silence, need not wait for the tick. */
+			if (atomic_load_explicit(&capture->flowing, memory_order_relaxed))
+				capture->quiet_ticks = 0;
+		}
+		if (fds[2].revents && read(capture->timer_fd, &ignored, sizeof(ignored)) > 0)
+			sample(capture, clock_now_us());
+		judge(capture);
+		if (atomic_load_explicit(&capture->gone, memory_order_acquire)) {
+			snprintf(why, sizeof(why), "%s ended: %s",
+				 source_info(capture->source)->name, capture->gone_why);
+			diag_error("camera %s: %s", capture->camera->name, why);
+			return fail(capture, CAPTURE_LOST_CAMERA, why);
+		}
+		if (capture->quiet_ticks >= capture->lost_limit) {
+			snprintf(why, sizeof(why), "%s: no picture for %u s, starting over",
+				 source_info(capture->source)->name, capture->quiet_ticks);
+			diag_error("camera %s: %s", capture->camera->name, why);
+			return fail(capture, CAPTURE_LOST_CAMERA, why);
+		}
+		if (fds[2].revents || fds[3].revents)
+			send_status(capture);
+	}
+}
+
+/* --- start and stop --- */
+
+/* Coded pictures are passed on when a stream says copy, or when all are `auto` with one codec. */
+static bool wants_coded(const struct capture_options *options, enum config_codec *codec)
+{
+	const struct config *config = options->config;
+	bool all_auto = true;
+	size_t n = 0;
+
+	for (size_t i = 0; i < config->n_streams; i++) {
+		const struct config_stream *s = &config->streams[i];
+
+		if (s->camera != options->camera ||
+		    (options->only_stream >= 0 && (size_t)options->only_stream != i))
+			continue;
+		if (s->encoder == CONFIG_ENCODER_COPY) {
+			*codec = s->codec;
+			return true;
+		}
+		if (s->encoder != CONFIG_ENCODER_AUTO || (n > 0 && s->codec != *codec))
+			all_auto = false;
+		*codec = s->codec;
+		n++;
+	}
+	return all_auto && n > 0;
+}
+
+static int create_streams(struct capture *capture, const struct capture_options *options)
+{
+	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		const struct stream_options stream_options = {
+			.config = capture->config,
+			.stream = (unsigned)i,
+			.info = source_info(capture->source),
+			.pair = capture->pair,
+			.notify_fd = capture->notify_fd,
+		};
+		int r;
+
+		if (capture->config->streams[i].camera != options->camera ||
+		    (options->only_stream >= 0 && (size_t)options->only_stream != i))
+			continue;
+		r = stream_create(&capture->streams[i], &stream_options);
+		if (r < 0)
+			return r;
+		r = stream_start(capture->streams[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void set_limits(struct capture *capture)
+{
+	struct config_rate rate = source_info(capture->source)->format.rate;
+	/* Whole seconds from picture to picture, for cameras slower than one a second. */
+	unsigned interval = rate.num > 0 ? rate.den / rate.num : 0;
+
+	capture->silent_limit = SILENT_TICKS + 2 * interval;
+	capture->lost_limit = LOST_TICKS + 4 * interval;
+}
+
+static int start_timer(struct capture *capture)
+{
+	const struct itimerspec second = {.it_value = {.tv_sec = 1}, .it_interval = {.tv_sec = 1}};
+
+	if (timerfd_settime(capture->timer_fd, 0, &second, NULL) < 0)
+		return -errno;
+	capture->sampled_us = clock_now_us();
+	return 0;
+}
+
+static int say_hello(struct capture *capture)
+{
+	struct camcast_msg_hello hello = {
+		.type = CAMCAST_MSG_HELLO,
+		.version = CAMCAST_WORKER_VERSION,
+		.pid = (uint32_t)getpid(),
+	};
+	int r = link_send(capture->pair, &hello, sizeof(hello), -1);
+
+	if (r == 0)
+		send_heartbeat(capture);
+	return r;
+}
+
+static enum capture_exit run_source(struct capture *capture, const struct capture_options *options)
+{
+	const struct source_events events = {
+		.frame = handle_frame,
+		.packet = handle_packet,
+		.gone = handle_gone,
+		.user = capture,
+	};
+	enum config_codec codec = CONFIG_CODEC_H264;
+	bool coded = wants_coded(options, &codec);
+	enum capture_exit code;
+	char why[256] = "";
+	int r;
+
+	r = source_open(&capture->source, capture->camera, coded, codec, &events, why);
+	if (r < 0) {
+		capture->source = NULL;
+		return fail(capture, CAPTURE_NO_CAMERA, why);
+	}
+	set_limits(capture);
+	r = create_streams(capture, options);
+	if (r == 0)
+		r = start_timer(capture);
+	if (r < 0) {
+		diag_error("camera %s: streams: %s", capture->camera->name, strerror(-r));
+		code = fail(capture, CAPTURE_BROKEN, strerror(-r));
+		goto stop;
+	}
+	send_status(capture);
+	r = source_start(capture->source);
+	if (r < 0) {
+		snprintf(why, sizeof(why), "%.100s does not start: %s",
+			 source_info(capture->source)->name, strerror(-r));
+		diag_error("camera %s: %s", capture->camera->name, why);
+		code = fail(capture, CAPTURE_NO_CAMERA, why);
+		goto stop;
+	}
+	code = loop(capture);
+	guard_arm(capture->guard, code);
+	source_stop(capture->source);
+stop:
+	guard_arm(capture->guard, code);
+	for (size_t i = 0; i < capture->config->n_streams; i++)
+		stream_destroy(capture->streams[i]);
+	source_close(capture->source);
+	return code;
+}
+
+enum capture_exit capture_run(const struct capture_options *options)
+{
+	struct capture *capture = calloc(1, sizeof(*capture));
+	enum capture_exit code = CAPTURE_BROKEN;
+	int r;
+
+	if (!capture)
+		return code;
+	capture->config = options->config;
+	capture->camera = &options->config->cameras[options->camera];
+	capture->pair = options->pair;
+	capture->guard = options->guard;
+	capture->streams = calloc(options->config->n_streams + 1, sizeof(*capture->streams));
+	capture->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	capture->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (!capture->streams || capture->notify_fd < 0 || capture->timer_fd < 0) {
+		diag_error("camera %s: out of memory or file descriptors", capture->camera->name);
+		goto free_capture;
+	}
+	r = say_hello(capture);
+	if (r == 0)
+		code = run_source(capture, options);
+	else if (r == -EPIPE)
+		code = CAPTURE_STOPPED;
+free_capture:
+	if (capture->timer_fd >= 0)
+		close(capture->timer_fd);
+	if (capture->notify_fd >= 0)
+		close(capture->notify_fd);
+	free(capture->streams);
+	free(capture);
+	return code;
+}

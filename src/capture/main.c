@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * camcast-capture: one camera, its encoders and logs. camcastd starts it with --worker; by hand it
+ * writes a stream to a file, or lists the cameras.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "camcast/worker.h"
+#include "capture/capture.h"
+#include "capture/tap.h"
+#include "common/config.h"
+#include "common/diag.h"
+#include "wrapper/camera.h"
+
+struct arguments {
+	const char *config, *camera, *stream, *output;
+	double seconds; /* 0: no end */
+	bool worker, list, verbose;
+};
+
+static const char usage[] =
+	"usage: camcast-capture -c FILE [--camera NAME] [--stream NAME] -o FILE|- [-t SECONDS] "
+	"[-v]\n"
+	"       camcast-capture --list-cameras\n"
+	"       camcast-capture --version\n"
+	"\n"
+	"Takes pictures from a camera of the configuration and writes a stream of it, as its "
+	"first\n"
+	"feed frames it, to FILE (-: standard output). Without names: the first camera, its first\n"
+	"stream. camcastd starts it with --worker and a socket on file descriptor 3.\n"
+	"\n"
+	"  -c, --config FILE    the configuration, as for camcastd\n"
+	"      --camera NAME    [camera NAME]\n"
+	"      --stream NAME    [stream NAME]\n"
+	"  -o, --output FILE    where to\n"
+	"  -t, --time SECONDS   stop after that time\n"
+	"  -v, --verbose        rates every second\n"
+	"      --list-cameras   what libcamera finds: id, model, formats, controls\n"
+	"      --version\n"
+	"  -h, --help\n"
+	"\n"
+	"Exit: 0 told to stop, 1 out of resources or output not written, 2 usage or "
+	"configuration,\n"
+	"3 the camera cannot be opened, 4 the camera was lost.\n";
+
+enum { OPTION_CAMERA = 256, OPTION_STREAM, OPTION_WORKER, OPTION_LIST, OPTION_VERSION };
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"camera", required_argument, NULL, OPTION_CAMERA},
+	{"stream", required_argument, NULL, OPTION_STREAM},
+	{"output", required_argument, NULL, 'o'},
+	{"time", required_argument, NULL, 't'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"worker", no_argument, NULL, OPTION_WORKER},
+	{"list-cameras", no_argument, NULL, OPTION_LIST},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static bool parse_seconds(const char *text, double *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtod(text, &end);
+	return errno == 0 && end != text && *end == '\0' && *out > 0 && *out < 1e9;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_arguments(struct arguments *arguments, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:o:t:vh", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			arguments->config = optarg;
+			break;
+		case 'o':
+			arguments->output = optarg;
+			break;
+		case 't':
+			if (parse_seconds(optarg, &arguments->seconds))
+				break;
+			fprintf(stderr, "camcast-capture: -t wants a time in seconds, not %s\n",
+				optarg);
+			return CAPTURE_USAGE;
+		case 'v':
+			arguments->verbose = true;
+			break;
+		case OPTION_CAMERA:
+			arguments->camera = optarg;
+			break;
+		case OPTION_STREAM:
+			arguments->stream = optarg;
+			break;
+		case OPTION_WORKER:
+			arguments->worker = true;
+			break;
+		case OPTION_LIST:
+			arguments->list = true;
+			break;
+		case OPTION_VERSION:
+			puts("camcast-capture " CAMCAST_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return CAPTURE_USAGE;
+		}
+	}
+	if (arguments->list)
+		return -1;
+	if (optind < argc || !arguments->config || arguments->worker == !!arguments->output ||
+	    (arguments->worker && !arguments->camera)) {
+		fputs(usage, stderr);
+		return CAPTURE_USAGE;
+	}
+	return -1;
+}
+
+static int list_cameras(void)
+{
+	struct camera_manager *manager;
+	int r;
+
+	r = camera_manager_open(&manager);
+	if (r == 0) {
+		r = camera_manager_print(manager, stdout);
+		camera_manager_close(manager);
+	}
+	if (r < 0)
+		fprintf(stderr, "camcast-capture: %s\n", camera_error());
+	return r < 0 ? CAPTURE_NO_CAMERA : 0;
+}
+
+/* Index of the named camera; without a name that of the stream's, or the first. -1 after a line. */
+static int find_camera(const struct config *config, const struct arguments *arguments)
+{
+	for (size_t i = 0; i < config->n_streams; i++) {
+		if (!arguments->camera && arguments->stream &&
+		    strcmp(config->streams[i].name, arguments->stream) == 0)
+			return (int)config->streams[i].camera;
+	}
+	for (size_t i = 0; i < config->n_cameras; i++) {
+		if (!arguments->camera || strcmp(config->cameras[i].name, arguments->camera) == 0)
+			return (int)i;
+	}
+	diag_error("%s has no [camera %s]", arguments->config,
+		   arguments->camera ? arguments->camera : "NAME");
+	return -1;
+}
+
+static int find_stream(const struct config *config, const struct arguments *arguments, int camera)
+{
+	for (size_t i = 0; i < config->n_streams; i++) {
+		if (config->streams[i].camera == (unsigned)camera &&
+		    (!arguments->stream || strcmp(config->streams[i].name, arguments->stream) == 0))
+			return (int)i;
+	}
+	diag_error("%s has no [stream %s] of camera %s", arguments->config,
+		   arguments->stream ? arguments->stream : "NAME", config->cameras[camera].name);
+	return -1;
+}
+
+static int find_feed(const struct config *config, int stream)
+{
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		if (config->feeds[i].stream == (unsigned)stream)
+			return (int)i;
+	}
+	diag_error("[stream %s] has no feed: give it annexb or length_prefixed",
+		   config->streams[stream].name);
+	return -1;
+}
+
+static int open_output(const char *path)
+{
+	int fd;
+
+	if (strcmp(path, "-") == 0)
+		return dup(STDOUT_FILENO);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		diag_error("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static int run_by_hand(const struct config *config, const struct arguments *arguments, int camera)
+{
+	struct capture_options options = {.config = config, .camera = (unsigned)camera};
+	struct tap tap = {.duration_us = (int64_t)(arguments->seconds * 1e6)};
+	struct guard guard;
+	int stream = find_stream(config, arguments, camera);
+	int feed = stream < 0 ? -1 : find_feed(config, stream);
+	int ends[2], code = CAPTURE_BROKEN, r;
+
+	if (feed < 0)
+		return CAPTURE_USAGE;
+	tap.stream = (unsigned)stream;
+	tap.feed = (unsigned)feed;
+	tap.out_fd = open_output(arguments->output);
+	if (tap.out_fd < 0)
+		return code;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		diag_error("socketpair: %s", strerror(errno));
+		goto close_output;
+	}
+	tap.pair = ends[0];
+	options.pair = ends[1];
+	options.only_stream = stream;
+	options.guard = &guard;
+	r = guard_init(&guard, ends[1]);
+	if (r < 0)
+		goto close_pair;
+	r = tap_start(&tap);
+	if (r < 0)
+		goto finish_guard;
+	code = (int)capture_run(&options);
+	close(ends[1]);
+	ends[0] = ends[1] = -1; /* the other one is the tap's */
+	if (tap_finish(&tap) < 0 && code == CAPTURE_STOPPED)
+		code = CAPTURE_BROKEN;
+finish_guard:
+	guard_finish(&guard);
+close_pair:
+	if (r < 0)
+		diag_error("starting a thread: %s", strerror(-r));
+	if (ends[0] >= 0) {
+		close(ends[0]);
+		close(ends[1]);
+	}
+close_output:
+	close(tap.out_fd);
+	return code;
+}
+
+static int run_worker(const struct config *config, int camera)
+{
+	struct capture_options options = {
+		.config = config,
+		.camera = (unsigned)camera,
+		.only_stream = -1,
+		.pair = CAMCAST_WORKER_FD,
+	};
+	struct guard guard;
+	int type, r, code;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(options.pair, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    type != SOCK_SEQPACKET) {
+		diag_error("--worker is for camcastd, which passes a socket as file descriptor %d",
+			   options.pair);
+		return CAPTURE_USAGE;
+	}
+	if (fcntl(options.pair, F_SETFD, FD_CLOEXEC) < 0)
+		return CAPTURE_BROKEN;
+	r = guard_init(&guard, options.pair);
+	if (r < 0) {
+		diag_error("starting a thread: %s", strerror(-r));
+		return CAPTURE_BROKEN;
+	}
+	options.guard = &guard;
+	code = (int)capture_run(&options);
+	guard_finish(&guard);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {0};
+	struct config *config;
+	int code, camera;
+
+	code = parse_arguments(&arguments, argc, argv);
+	if (code >= 0)
+		return code;
+	diag_init("camcast-capture", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
+	/* A reader of -o - that went away, and RLIMIT_FSIZE, are errors and not the end. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (arguments.list)
+		return list_cameras();
+	if (config_load(&config, arguments.config, stderr, NULL, NULL) < 0)
+		return CAPTURE_USAGE;
+	camera = find_camera(config, &arguments);
+	if (camera < 0)
+		code = CAPTURE_USAGE;
+	else if (arguments.worker)
+		code = run_worker(config, camera);
+	else
+		code = run_by_hand(config, &arguments, camera);
+	config_destroy(config);
+	return code;
+}

@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "capture/encoder.h"
+#include "capture/ladder.h"
+#include "capture/output.h"
+#include "capture/text.h"
+#include "common/clock.h"
+#include "common/diag.h"
+
+#define QUEUE_MAX 2		 /* frames that wait for the encoder */
+#define HANG_US 2000000		 /* an asynchronous encoder: frames in, none out */
+#define KEY_AFTER_DROP_US 250000 /* between IDRs forced because a log lost units */
+#define KEY_PATIENCE 8		 /* access units until a forced IDR is asked for again */
+#define TIMES 32		 /* frames in an encoder whose arrival is remembered */
+#define IDLE_POLL_MS 500	 /* wakes a thread with an asynchronous encoder: the watchdog */
+
+enum stream_mode { STREAM_ENCODES, STREAM_COPIES, STREAM_REFUSES };
+
+struct stream {
+	const struct config_stream *config;
+	unsigned index;
+	const struct source_info *info;
+	int notify_fd;
+	enum stream_mode mode;
+	int wake_fd;
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock; /* guards what follows, up to the next blank line */
+	struct frame *queue[QUEUE_MAX];
+	int64_t arrived_us[QUEUE_MAX];
+	unsigned queued;
+	bool wanted, stopping, gap;
+	bool opened;	     /* there is an encoder: idle frames need not wake the thread */
+	unsigned idr_asked;  /* requests since the last forced IDR */
+	uint32_t target_bps; /* asked for */
+	struct {
+		uint64_t units, keys, dropped, idr_requests, bytes, no_space;
+		uint64_t encode_us; /* sum over units */
+	} count;
+	char encoder_name[32], detail[160];
+	uint32_t applied_bps; /* the encoder's; 0: it has none */
+	bool imports;
+
+	/* the stream's thread only (copy: the source's) */
+	struct output output;
+	struct ladder ladder;
+	struct encoder *encoder;
+	char failure[256]; /* the encoder said so; "" */
+	bool key_wanted;
+	unsigned idr_counted;  /* requests that the key wanted will answer */
+	unsigned forced_ago;   /* access units since the last forced one; 0: none under way */
+	int64_t next_key_us;   /* not before, after a drop in a log */
+	unsigned in_since_out; /* frames given or refused since the last access unit */
+	int64_t first_in_us;   /* the first of them */
+	struct {
+		int64_t capture_us, arrived_us;
+	} times[TIMES];
+	unsigned next_time;
+	struct diag_limit coded_limit;
+
+	/* main thread only: the last sample */
+	struct {
+		int64_t at_us;
+		uint64_t units, bytes, encode_us, no_space;
+		uint32_t fps_milli, bitrate_bps, mean_encode_us;
+		bool no_space_now;
+	} sample;
+};
+
+static void notify(struct stream *stream)
+{
+	eventfd_write(stream->notify_fd, 1);
+}
+
+static void set_status(struct stream *stream, const char *encoder, const char *detail)
+{
+	pthread_mutex_lock(&stream->lock);
+	text_set(stream->encoder_name, sizeof(stream->encoder_name), encoder);
+	text_set(stream->detail, sizeof(stream->detail), detail);
+	pthread_mutex_unlock(&stream->lock);
+	notify(stream);
+}
+
+/* --- access units out: on the stream's thread, or for copy on the source's --- */
+
+/* When the frame of this access unit came, or now if that is forgotten. */
+static int64_t arrival_of(const struct stream *stream, int64_t capture_us, int64_t now_us)
+{
+	for (unsigned i = 0; i < TIMES; i++) {
+		if (stream->times[i].capture_us == capture_us)
+			return stream->times[i].arrived_us;
+	}
+	return now_us;
+}
+
+static void deliver(struct stream *stream, const uint8_t *data, size_t len, int64_t capture_us,
+		    int64_t pts_us, int64_t arrived_us)
+{
+	struct output_result result;
+	uint64_t suppressed;
+	int64_t now_us;
+	int r;
+
+	r = output_unit(&stream->output, data, len, capture_us, pts_us, &result);
+	now_us = clock_now_us();
+	if (r == -EINVAL)
+		return; /* parameter sets alone: remembered for the next IDR */
+	if (r < 0) {
+		output_gap(&stream->output);
+		if (diag_allowed(&stream->coded_limit, now_us, 10000000, &suppressed))
+			diag_error("stream %s: an access unit is lost: %s", stream->config->name,
+				   strerror(-r));
+		return;
+	}
+	if (result.key) {
+		stream->key_wanted = false;
+		stream->forced_ago = 0;
+	}
+	pthread_mutex_lock(&stream->lock);
+	stream->count.units++;
+	stream->count.keys += result.key;
+	stream->count.bytes += result.len;
+	stream->count.encode_us += (uint64_t)(now_us - arrived_us);
+	stream->count.no_space = output_no_space(&stream->output);
+	pthread_mutex_unlock(&stream->lock);
+}
+
+void stream_packet(struct stream *stream, const struct packet *packet)
+{
+	bool wanted, gap;
+
+	if (stream->mode != STREAM_COPIES)
+		return;
+	pthread_mutex_lock(&stream->lock);
+	wanted = stream->wanted;
+	gap = stream->gap;
+	stream->gap = false;
+	pthread_mutex_unlock(&stream->lock);
+	if (gap || !wanted)
+		output_gap(&stream->output);
+	/* dts, because units are in decoding order */
+	if (wanted)
+		deliver(stream, packet->data, packet->len, packet->capture_us, packet->dts_us,
+			clock_now_us());
+}
+
+static void handle_coded(void *user, const struct access_unit *unit)
+{
+	struct stream *stream = user;
+	int64_t now_us = clock_now_us();
+
+	stream->in_since_out = 0;
+	if (stream->forced_ago > 0)
+		stream->forced_ago++;
+	deliver(stream, unit->data, unit->len, unit->capture_us, unit->capture_us,
+		arrival_of(stream, unit->capture_us, now_us));
+}
+
+static void handle_failed(void *user, int error, const char *why)
+{
+	struct stream *stream = user;
+
+	snprintf(stream->failure, sizeof(stream->failure), "%s (%s)", why, strerror(-error));
+}
+
+/* --- the encoder --- */
+
+static void apply_bitrate(struct stream *stream)
+{
+	struct encoder *encoder = stream->encoder;
+	uint32_t target, applied;
+	int r;
+
+	pthread_mutex_lock(&stream->lock);
+	target = stream->target_bps;
+	applied = stream->applied_bps;
+	pthread_mutex_unlock(&stream->lock);
+	if (!encoder || target == applied || applied == 0)
+		return;
+	r = encoder->ops->set_bitrate ? encoder->ops->set_bitrate(encoder, target) : -ENOTSUP;
+	if (r < 0)
+		diag_warn("stream %s: %s stays at %u bit/s: %s", stream->config->name,
+			  encoder->ops->name, applied, strerror(-r));
+	pthread_mutex_lock(&stream->lock);
+	if (r < 0 && stream->target_bps == target)
+		stream->target_bps = applied;
+	else if (r == 0)
+		stream->applied_bps = target;
+	pthread_mutex_unlock(&stream->lock);
+	notify(stream);
+}
+
+static void tell_encoder(struct stream *stream)
+{
+	const struct encoder *encoder = stream->encoder;
+	const char *trouble = stream->ladder.trouble;
+	char detail[160];
+
+	text_set(detail, sizeof(detail), encoder->detail);
+	if (trouble[0]) {
+		text_append(detail, sizeof(detail), "; not ");
+		text_append(detail, sizeof(detail), trouble);
+	}
+	diag_info("stream %s: %s: %s%s%s", stream->config->name, encoder->ops->name,
+		  encoder->detail, trouble[0] ? "; not " : "", trouble);
+	set_status(stream, encoder->ops->name, detail);
+}
+
+static void tell_none(struct stream *stream)
+{
+	diag_error("stream %s: no encoder: %s; next try in %d s", stream->config->name,
+		   stream->ladder.trouble, (int)(LADDER_RETRY_US / 1000000));
+	set_status(stream, "", stream->ladder.trouble);
+}
+
+static void open_encoder(struct stream *stream, const struct frame *frame)
+{
+	struct encoder_config config = {
+		.format = *frame->format,
+		.stream = stream->config,
+		.ring = frame->ring,
+	};
+	struct encoder_events events = {
+		.coded = handle_coded,
+		.failed = handle_failed,
+		.user = stream,
+	};
+	int r;
+
+	r = ladder_open(&stream->ladder, &config, &events, clock_now_us(), &stream->encoder);
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		stream->encoder = NULL;
+		tell_none(stream);
+		return;
+	}
+	stream->failure[0] = '\0';
+	stream->key_wanted = true;
+	stream->forced_ago = 0;
+	stream->in_since_out = 0;
+	output_gap(&stream->output);
+	pthread_mutex_lock(&stream->lock);
+	stream->opened = true;
+	stream->applied_bps =
+		stream->config->codec == CONFIG_CODEC_MJPEG ? 0 : stream->config->bitrate;
+	stream->imports = stream->encoder->ops == &encoder_v4l2m2m;
+	pthread_mutex_unlock(&stream->lock);
+	tell_encoder(stream);
+	apply_bitrate(stream);
+}
+
+static void close_encoder(struct stream *stream)
+{
+	pthread_mutex_lock(&stream->lock);
+	stream->opened = false;
+	pthread_mutex_unlock(&stream->lock);
+	if (stream->encoder)
+		stream->encoder->ops->destroy(stream->encoder);
+	stream->encoder = NULL;
+}
+
+/* Closes the encoder; the next frame opens what the ladder says then. */
+static void recover(struct stream *stream, const char *why)
+{
+	char detail[160], status[512];
+
+	text_set(detail, sizeof(detail), stream->encoder->detail);
+	snprintf(status, sizeof(status), "%s failed and is being closed: %s",
+		 stream->encoder->ops->name, why);
+	diag_warn("stream %s: %s", stream->config->name, status);
+	set_status(stream, "", status);
+	close_encoder(stream);
+	ladder_failed(&stream->ladder, detail, why, clock_now_us());
+	stream->failure[0] = '\0';
+	if (stream->ladder.at == stream->ladder.n)
+		tell_none(stream);
+}
+
+/* --- frames in --- */
+
+/* The oldest frame that waits, if it is to be encoded now. Caller gets the reference. */
+static struct frame *take_frame(struct stream *stream, int64_t *arrived_us)
+{
+	struct frame *frame = NULL;
+
+	pthread_mutex_lock(&stream->lock);
+	if (stream->wanted && stream->queued > 0 && !stream->stopping) {
+		frame = stream->queue[0];
+		*arrived_us = stream->arrived_us[0];
+		stream->queue[0] = stream->queue[1];
+		stream->arrived_us[0] = stream->arrived_us[1];
+		stream->queued--;
+	}
+	pthread_mutex_unlock(&stream->lock);
+	return frame;
+}
+
+/* A reference to the newest frame, which stays where it is. */
+static struct frame *peek_frame(struct stream *stream)
+{
+	struct frame *frame = NULL;
+
+	pthread_mutex_lock(&stream->lock);
+	if (stream->queued > 0 && !stream->stopping) {
+		frame = stream->queue[stream->queued - 1];
+		frame_ref(frame);
+	}
+	pthread_mutex_unlock(&stream->lock);
+	return frame;
+}
+
+static void drop_queue(struct stream *stream, bool counted)
+{
+	struct frame *frames[QUEUE_MAX];
+	unsigned n;
+
+	pthread_mutex_lock(&stream->lock);
+	n = stream->queued;
+	memcpy(frames, stream->queue, n * sizeof(*frames));
+	stream->queued = 0;
+	if (counted)
+		stream->count.dropped += n;
+	pthread_mutex_unlock(&stream->lock);
+	for (unsigned i = 0; i < n; i++)
+		frame_unref(frames[i]);
+}
+
+static bool must_force(struct stream *stream, int64_t now_us)
+{
+	pthread_mutex_lock(&stream->lock);
+	if (stream->gap)
+		output_gap(&stream->output);
+	if (stream->gap || stream->idr_asked > 0)
+		stream->key_wanted = true;
+	stream->gap = false;
+	stream->idr_counted += stream->idr_asked;
+	stream->idr_asked = 0;
+	pthread_mutex_unlock(&stream->lock);
+
+	if (!stream->key_wanted && now_us >= stream->next_key_us &&
+	    output_needs_key(&stream->output)) {
+		stream->key_wanted = true;
+		stream->next_key_us = now_us + KEY_AFTER_DROP_US;
+	}
+	return stream->key_wanted && (stream->forced_ago == 0 || stream->forced_ago > KEY_PATIENCE);
+}
+
+static void encode(struct stream *stream, struct frame *frame, int64_t arrived_us)
+{
+	struct encoder *encoder = stream->encoder;
+	int64_t now_us = clock_now_us();
+	bool force = must_force(stream, now_us);
+	int r;
+
+	stream->times[stream->next_time].capture_us = frame->capture_us;
+	stream->times[stream->next_time].arrived_us = arrived_us;
+	stream->next_time = (stream->next_time + 1) % TIMES;
+	if (stream->in_since_out++ == 0)
+		stream->first_in_us = now_us;
+	if (force)
+		stream->forced_ago = 1;
+
+	r = encoder->ops->encode(encoder, frame, force);
+	if (force && (r < 0 || !encoder->asynchronous))
+		stream->forced_ago = 0; /* not taken, or coded already: if as no IDR, ask again */
+	pthread_mutex_lock(&stream->lock);
+	if (r == 0 && force && stream->idr_counted > 0) {
+		stream->count.idr_requests++;
+		stream->idr_counted = 0;
+	}
+	if (r < 0)
+		stream->count.dropped++;
+	pthread_mutex_unlock(&stream->lock);
+	if (r < 0 && r != -EAGAIN && !stream->failure[0])
+		snprintf(stream->failure, sizeof(stream->failure), "encoding a picture: %s",
+			 strerror(-r));
+}
+
+static bool hangs(const struct stream *stream)
+{
+	/* Two frames, because one may wait in the encoder for the next when the camera is slow. */
+	return stream->encoder->asynchronous && stream->in_since_out >= 2 &&
+	       clock_now_us() - stream->first_in_us > HANG_US;
+}
+
+static void work(struct stream *stream)
+{
+	struct frame *frame;
+	int64_t arrived_us;
+
+	if (!stream->encoder && (frame = peek_frame(stream))) {
+		open_encoder(stream, frame);
+		frame_unref(frame);
+	}
+	if (!stream->encoder) {
+		drop_queue(stream, true);
+		return;
+	}
+	apply_bitrate(stream);
+	while (!stream->failure[0] && (frame = take_frame(stream, &arrived_us)))
+		encode(stream, frame, arrived_us);
+	if (!stream->failure[0] && hangs(stream))
+		snprintf(stream->failure, sizeof(stream->failure),
+			 "hangs: %u pictures in and none out for %d s", stream->in_since_out,
+			 HANG_US / 1000000);
+	if (stream->failure[0]) {
+		char why[sizeof(stream->failure)];
+
+		memcpy(why, stream->failure, sizeof(why));
+		recover(stream, why);
+	}
+}
+
+/* Waits for a frame, a request or the encoder, and gives the encoder its events. */
+static void wait_for_work(struct stream *stream)
+{
+	struct encoder *encoder = stream->encoder;
+	bool polled = encoder && encoder->asynchronous && encoder->ops->pollfd;
+	struct pollfd fds[2] = {{.fd = stream->wake_fd, .events = POLLIN}};
+	eventfd_t ignored;
+	int r;
+
+	if (polled)
+		fds[1].fd = encoder->ops->pollfd(encoder, &fds[1].events);
+	r = poll(fds, polled ? 2 : 1, polled ? IDLE_POLL_MS : -1);
+	if (r < 0)
+		return; /* EINTR: nothing happened */
+	if (fds[0].revents)
+		eventfd_read(stream->wake_fd, &ignored);
+	if (polled && fds[1].revents) {
+		r = encoder->ops->dispatch(encoder, fds[1].revents);
+		if (r < 0 && r != -EAGAIN && !stream->failure[0])
+			snprintf(stream->failure, sizeof(stream->failure), "reading from it: %s",
+				 strerror(-r));
+	}
+}
+
+static bool is_stopping(struct stream *stream)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&stream->lock);
+	stopping = stream->stopping;
+	pthread_mutex_unlock(&stream->lock);
+	return stopping;
+}
+
+static void *run(void *arg)
+{
+	struct stream *stream = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%.15s", stream->config->name);
+	pthread_setname_np(pthread_self(), name);
+	while (!is_stopping(stream)) {
+		wait_for_work(stream);
+		work(stream);
+	}
+	close_encoder(stream);
+	return NULL;
+}
+
+void stream_frame(struct stream *stream, struct frame *frame)
+{
+	struct frame *old = NULL;
+	bool wake;
+
+	if (stream->mode != STREAM_ENCODES)
+		return;
+	frame_ref(frame);
+	pthread_mutex_lock(&stream->lock);
+	/* Nobody wants the stream: only the newest frame waits, for the first who does. */
+	if (stream->queued == QUEUE_MAX || (!stream->wanted && stream->queued == 1)) {
+		old = stream->queue[0];
+		stream->queue[0] = stream->queue[1];
+		stream->arrived_us[0] = stream->arrived_us[1];
+		stream->queued--;
+		stream->count.dropped += stream->wanted;
+	}
+	stream->queue[stream->queued] = frame;
+	stream->arrived_us[stream->queued] = clock_now_us();
+	stream->queued++;
+	wake = stream->wanted || !stream->opened;
+	pthread_mutex_unlock(&stream->lock);
+	if (old)
+		frame_unref(old);
+	if (wake)
+		eventfd_write(stream->wake_fd, 1);
+}
+
+/* --- requests --- */
+
+void stream_want(struct stream *stream, bool wanted)
+{
+	bool changed;
+
+	pthread_mutex_lock(&stream->lock);
+	changed = stream->wanted != wanted;
+	stream->wanted = wanted;
+	if (changed && wanted)
+		stream->gap = true;
+	pthread_mutex_unlock(&stream->lock);
+	if (!changed)
+		return;
+	eventfd_write(stream->wake_fd, 1);
+	notify(stream);
+}
+
+void stream_request_idr(struct stream *stream)
+{
+	if (stream->mode != STREAM_ENCODES)
+		return;
+	pthread_mutex_lock(&stream->lock);
+	stream->idr_asked++;
+	pthread_mutex_unlock(&stream->lock);
+}
+
+void stream_set_bitrate(struct stream *stream, uint32_t bitrate_bps)
+{
+	pthread_mutex_lock(&stream->lock);
+	stream->target_bps = bitrate_bps;
+	pthread_mutex_unlock(&stream->lock);
+}
+
+void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segment)
+{
+	output_resend_segment(&stream->output, feed, segment);
+}
+
+bool stream_imports(struct stream *stream)
+{
+	bool imports;
+
+	pthread_mutex_lock(&stream->lock);
+	imports = stream->opened && stream->imports;
+	pthread_mutex_unlock(&stream->lock);
+	return imports;
+}
+
+/* --- status --- */
+
+void stream_sample(struct stream *stream, int64_t now_us)
+{
+	int64_t elapsed_us = now_us - stream->sample.at_us;
+	uint64_t units, bytes, encode_us;
+
+	if (elapsed_us <= 0)
+		return;
+	pthread_mutex_lock(&stream->lock);
+	units = stream->count.units - stream->sample.units;
+	bytes = stream->count.bytes - stream->sample.bytes;
+	encode_us = stream->count.encode_us - stream->sample.encode_us;
+	stream->sample.units = stream->count.units;
+	stream->sample.bytes = stream->count.bytes;
+	stream->sample.encode_us = stream->count.encode_us;
+	stream->sample.no_space_now = stream->count.no_space != stream->sample.no_space;
+	stream->sample.no_space = stream->count.no_space;
+	pthread_mutex_unlock(&stream->lock);
+	stream->sample.at_us = now_us;
+	stream->sample.fps_milli = (uint32_t)(units * 1000000000u / (uint64_t)elapsed_us);
+	stream->sample.bitrate_bps = (uint32_t)(bytes * 8000000u / (uint64_t)elapsed_us);
+	stream->sample.mean_encode_us = units ? (uint32_t)(encode_us / units) : 0;
+}
+
+void stream_status(struct stream *stream, struct camcast_msg_stream *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->type = CAMCAST_MSG_STREAM;
+	out->stream = stream->index;
+	out->fps_milli = stream->sample.fps_milli;
+	out->bitrate_bps = stream->sample.bitrate_bps;
+	out->encode_us = stream->sample.mean_encode_us;
+	out->can_force_idr = stream->mode == STREAM_ENCODES;
+	pthread_mutex_lock(&stream->lock);
+	out->units = stream->count.units;
+	out->keys = stream->count.keys;
+	out->dropped = stream->count.dropped;
+	out->idr_requests = stream->count.idr_requests;
+	out->target_bps = stream->applied_bps;
+	out->active = stream->wanted;
+	memcpy(out->encoder, stream->encoder_name, sizeof(out->encoder));
+	if (stream->sample.no_space_now)
+		text_set(out->detail, sizeof(out->detail),
+			 "no memory for the log, units are lost; ");
+	text_append(out->detail, sizeof(out->detail), stream->detail);
+	pthread_mutex_unlock(&stream->lock);
+}
+
+/* --- life --- */
+
+static enum stream_mode choose_mode(const struct stream *stream, char *detail, size_t size)
+{
+	const struct config_stream *config = stream->config;
+	const struct source_info *info = stream->info;
+
+	if (!info->coded && config->encoder == CONFIG_ENCODER_COPY) {
+		snprintf(detail, size, "copy needs coded pictures, and %s delivers raw ones",
+			 info->name);
+		return STREAM_REFUSES;
+	}
+	if (!info->coded)
+		return STREAM_ENCODES;
+	if (config->codec == info->codec &&
+	    (config->encoder == CONFIG_ENCODER_COPY || config->encoder == CONFIG_ENCODER_AUTO)) {
+		snprintf(detail, size, "as %s delivers it, not coded again", info->name);
+		return STREAM_COPIES;
+	}
+	snprintf(detail, size,
+		 "%s delivers %s, which another stream copies: give this one a "
+		 "camera section of its own",
+		 info->name, config_codec_name(info->codec));
+	return STREAM_REFUSES;
+}
+
+int stream_create(struct stream **out, const struct stream_options *options)
+{
+	struct stream *stream = calloc(1, sizeof(*stream));
+	int r;
+
+	if (!stream)
+		return -ENOMEM;
+	stream->config = &options->config->streams[options->stream];
+	stream->index = options->stream;
+	stream->info = options->info;
+	stream->notify_fd = options->notify_fd;
+	stream->wanted = !stream->config->on_demand;
+	stream->sample.at_us = clock_now_us();
+	stream->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (stream->wake_fd < 0) {
+		r = -errno;
+		goto free_stream;
+	}
+	stream->mode = choose_mode(stream, stream->detail, sizeof(stream->detail));
+	r = output_init(&stream->output, options->config, options->stream,
+			stream->info->format.rate, stream->mode == STREAM_COPIES, options->pair);
+	if (r < 0)
+		goto close_wake;
+	pthread_mutex_init(&stream->lock, NULL);
+	if (stream->mode == STREAM_ENCODES) {
+		ladder_init(&stream->ladder, stream->config);
+		stream->target_bps = stream->config->bitrate;
+		snprintf(stream->detail, sizeof(stream->detail), "waits for the first picture");
+	} else if (stream->mode == STREAM_COPIES) {
+		snprintf(stream->encoder_name, sizeof(stream->encoder_name), "copy");
+		diag_info("stream %s: copy: %s", stream->config->name, stream->detail);
+	} else {
+		diag_error("stream %s: %s", stream->config->name, stream->detail);
+	}
+	*out = stream;
+	return 0;
+close_wake:
+	close(stream->wake_fd);
+free_stream:
+	free(stream);
+	return r;
+}
+
+int stream_start(struct stream *stream)
+{
+	int r;
+
+	if (stream->mode != STREAM_ENCODES)
+		return 0;
+	r = pthread_create(&stream->thread, NULL, run, stream);
+	stream->started = r == 0;
+	return -r;
+}
+
+void stream_destroy(struct stream *stream)
+{
+	if (!stream)
+		return;
+	if (stream->started) {
+		pthread_mutex_lock(&stream->lock);
+		stream->stopping = true;
+		pthread_mutex_unlock(&stream->lock);
+		eventfd_write(stream->wake_fd, 1);
+		pthread_join(stream->thread, NULL);
+	}
+	drop_queue(stream, false);
+	output_finish(&stream->output);
+	close(stream->wake_fd);
+	pthread_mutex_destroy(&stream->lock);
+	free(stream);
+}

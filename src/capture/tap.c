@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/tap.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "camcast/worker.h"
+#include "capture/text.h"
+#include "common/clock.h"
+#include "common/diag.h"
+
+union message {
+	uint32_t type;
+	struct camcast_msg_unit unit;
+	struct camcast_msg_stream stream;
+	struct camcast_msg_heartbeat heartbeat;
+};
+
+/* One message; *fd is the descriptor that came with it, or -1. Its length, 0 at the end, or
+ * -errno. */
+static ssize_t receive(int pair, union message *message, int *fd)
+{
+	struct iovec iov = {.iov_base = message, .iov_len = sizeof(*message)};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	*fd = -1;
+	do
+		n = recvmsg(pair, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	return n;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_unit(struct tap *tap, const struct camcast_msg_unit *unit)
+{
+	char buffer[65536];
+	uint32_t done = 0;
+
+	while (done < unit->len) {
+		size_t want = unit->len - done < sizeof(buffer) ? unit->len - done : sizeof(buffer);
+		ssize_t n = pread(tap->segment_fd, buffer, want, (off_t)unit->offset + done);
+		int r;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		r = write_all(tap->out_fd, buffer, (size_t)n);
+		if (r < 0)
+			return r;
+		done += (uint32_t)n;
+	}
+	tap->units++;
+	tap->keys += (unit->flags & CAMCAST_UNIT_KEY) != 0;
+	tap->bytes += unit->len;
+	return 0;
+}
+
+static int handle_unit(struct tap *tap, const struct camcast_msg_unit *unit, int fd)
+{
+	if (unit->feed != tap->feed) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	if (fd >= 0) {
+		if (tap->segment_fd >= 0)
+			close(tap->segment_fd);
+		tap->segment_fd = fd;
+		tap->segment = unit->segment;
+	}
+	if (tap->segment_fd < 0 || tap->segment != unit->segment)
+		return -EPROTO;
+	return write_unit(tap, unit);
+}
+
+static int handle(struct tap *tap, const union message *message, int fd)
+{
+	if (message->type == CAMCAST_MSG_UNIT)
+		return handle_unit(tap, &message->unit, fd);
+	if (message->type == CAMCAST_MSG_STREAM && message->stream.stream == tap->stream) {
+		tap->dropped = message->stream.dropped;
+		text_set(tap->encoder, sizeof(tap->encoder), message->stream.encoder);
+		text_set(tap->detail, sizeof(tap->detail), message->stream.detail);
+		diag_debug("%s: %u.%03u fps, %u bit/s, %u us a picture", tap->encoder,
+			   message->stream.fps_milli / 1000, message->stream.fps_milli % 1000,
+			   message->stream.bitrate_bps, message->stream.encode_us);
+	}
+	return 0;
+}
+
+/* Milliseconds that poll may wait; 0 when the time is over. */
+static int time_left_ms(const struct tap *tap)
+{
+	int64_t left_us = tap->deadline_us - clock_now_us();
+
+	if (tap->duration_us == 0)
+		return -1;
+	if (left_us <= 0)
+		return 0;
+	return left_us > 3600 * 1000000ll ? 3600 * 1000 : (int)(left_us / 1000 + 1);
+}
+
+static void *run(void *arg)
+{
+	struct tap *tap = arg;
+	struct pollfd pollfd = {.fd = tap->pair, .events = POLLIN};
+
+	pthread_setname_np(pthread_self(), "tap");
+	while (tap->error == 0) {
+		int timeout_ms = time_left_ms(tap);
+		union message message;
+		ssize_t n;
+		int fd, r;
+
+		if (timeout_ms == 0)
+			break;
+		r = poll(&pollfd, 1, timeout_ms);
+		if (r <= 0)
+			continue;
+		n = receive(tap->pair, &message, &fd);
+		if (n <= 0) {
+			tap->error = n < 0 && n != -ECONNRESET ? (int)n : 0;
+			break;
+		}
+		tap->error = handle(tap, &message, fd);
+	}
+	close(tap->pair);
+	return NULL;
+}
+
+static int ask_for_stream(struct tap *tap)
+{
+	struct camcast_msg_want want = {
+		.type = CAMCAST_MSG_WANT,
+		.stream = tap->stream,
+		.wanted = 1,
+	};
+
+	return send(tap->pair, &want, sizeof(want), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int tap_start(struct tap *tap)
+{
+	int r = ask_for_stream(tap);
+
+	if (r < 0)
+		return r;
+	tap->segment_fd = -1;
+	tap->deadline_us = clock_now_us() + tap->duration_us;
+	return -pthread_create(&tap->thread, NULL, run, tap);
+}
+
+int tap_finish(struct tap *tap)
+{
+	pthread_join(tap->thread, NULL);
+	if (tap->segment_fd >= 0)
+		close(tap->segment_fd);
+	if (tap->error < 0)
+		diag_error("writing: %s", strerror(-tap->error));
+	diag_info("%" PRIu64 " units (%" PRIu64 " key), %" PRIu64 " bytes; %s (%s); %" PRIu64
+		  " pictures not encoded",
+		  tap->units, tap->keys, tap->bytes, tap->encoder[0] ? tap->encoder : "no encoder",
+		  tap->detail, tap->dropped);
+	return tap->error;
+}
