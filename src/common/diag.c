@@ -71,13 +71,13 @@ void diag_write(enum diag_level level, const char *format, ...)
 	start = write_prefix(line, sizeof line, level);
 	va_start(ap, format);
 	errno = saved_errno; /* for %m */
-	n = vsnprintf(line + start, sizeof line - start - 1, format, ap);
+	n = vsnprintf(line + start, sizeof line - start, format, ap);
 	va_end(ap);
 	if (n < 0)
 		n = 0;
 	len = start + (size_t)n;
-	if (len > sizeof line - 2) {
-		len = sizeof line - 2;
+	if (len > sizeof line - 1) {
+		len = sizeof line - 1;
 		memcpy(line + len - 3, "...", 3);
 	}
 	/* One event stays one line, whatever text from outside it quotes. */
