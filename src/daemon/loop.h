@@ -26,15 +26,20 @@ struct loop_options {
 	unsigned max_conns;
 };
 
-/* Returns 0 and *out or -errno. `auto` tries io_uring or epoll as the benchmarks say
- * (docs/ARCHITECTURE.md); a backend that the kernel refuses falls back to epoll with one line that
- * says why. */
+/* Returns 0 and *out or -errno. `auto` takes what the benchmarks say (docs/ARCHITECTURE.md);
+ * io_uring that the kernel refuses falls back to epoll with one line that says why. Created, run
+ * and destroyed by one thread. Ignores SIGPIPE in the process: sendfile() has no MSG_NOSIGNAL. */
 int loop_create(struct loop **out, const struct loop_options *options);
+/* Watches and listeners have been removed and connections closed before; closed() of those that are
+ * still on their way out is called from here. */
 void loop_destroy(struct loop *loop);
 const char *loop_backend_name(const struct loop *loop); /* "epoll", "io_uring" */
 
 /* Runs until loop_stop(). Returns 0 or -errno. */
 int loop_run(struct loop *loop);
+/* One turn: waits at most max_wait_us (0: not at all) for something to happen and handles it.
+ * Returns 0 or -errno. What loop_run() repeats; for tests and benchmarks. */
+int loop_turn(struct loop *loop, int64_t max_wait_us);
 void loop_stop(struct loop *loop);
 /* CLOCK_MONOTONIC in us, read once per turn: the time of everything decided in this turn. */
 int64_t loop_now_us(const struct loop *loop);
@@ -57,6 +62,7 @@ struct loop_watch {
 	void (*ready)(struct loop_watch *watch, uint32_t events);
 	void *impl; /* the backend's */
 };
+/* Returns 0 or -errno. */
 int loop_watch_add(struct loop *loop, struct loop_watch *watch);
 int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
 /* After this ready() is not called any more and the fd may be closed. May be called from ready().
@@ -68,10 +74,14 @@ struct loop_listener {
 	int fd; /* listening, non-blocking; owned by the loop from add to remove */
 	/* takes fd (non-blocking, CLOEXEC); peer may be asked with getpeername */
 	void (*accepted)(struct loop_listener *listener, int fd);
+	/* --- below: the loop's --- */
+	struct loop *loop;
+	struct loop_timer resume; /* set while accepting pauses */
 	void *impl;
 };
-/* Accepts until it is removed. On EMFILE, ENFILE, ENOBUFS, ENOMEM accepting pauses for 100 ms and
- * is counted. */
+/* Accepts until it is removed. Where accept() fails for want of something (EMFILE, ENFILE, ENOBUFS,
+ * ENOMEM) accepting pauses for 100 ms, which is counted. Returns 0 or -errno (the fd is the
+ * caller's still). */
 int loop_listener_add(struct loop *loop, struct loop_listener *listener);
 void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /* closes the fd */
 
@@ -100,25 +110,25 @@ struct loop_conn_ops {
 };
 
 struct loop_conn {
-	int fd;
 	const struct loop_conn_ops *ops;
-	/* --- below: the loop's --- */
-	struct list link;
-	const struct loop_pages *pages; /* of the send under way */
-	uint64_t offset;
-	uint32_t len;
+	int fd;
+	/* --- below: the loop's; all of it is one cache line --- */
 	uint16_t flags;
-	uint16_t pending; /* kernel operations outstanding (io_uring) */
-	uint32_t slot;
+	uint16_t pending;		/* kernel operations outstanding (io_uring) */
+	struct list link;		/* in one of the loop's lists of what is to be done */
+	const struct loop_pages *pages; /* of the send under way */
+	uint32_t offset, len;
+	struct list input; /* in the list of those that have sent us more than we read in a turn */
 };
 
 /* Takes fd (connected, non-blocking) on success. Returns 0 or -errno. */
 int loop_conn_open(struct loop *loop, struct loop_conn *conn, int fd,
 		   const struct loop_conn_ops *ops);
 /* Begins a send of len bytes (1..INT_MAX) at offset. One at a time. pages and its memory must stay
- * until sent(). */
+ * until sent() or, if the connection is closed before that, closed(). Costs no syscall: the loop
+ * does the sends in the order in which they were begun, and calls sent() right behind each. */
 void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct loop_pages *pages,
-		    uint64_t offset, uint32_t len);
+		    uint32_t offset, uint32_t len);
 /* writable() is called once, when the socket can take bytes. Only after a send gave -EAGAIN. */
 void loop_conn_want_writable(struct loop *loop, struct loop_conn *conn);
 /* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go at once. closed()
