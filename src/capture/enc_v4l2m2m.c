@@ -60,7 +60,7 @@ __attribute__((format(printf, 3, 4))) static int fail(struct v4l2m2m *enc, int e
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	snprintf(why, sizeof(why), "%s: %s: %s", enc->session.device.path, text, strerror(-error));
+	snprintf(why, sizeof(why), "%s: %s", enc->session.device.path, text);
 	enc->base.events.failed(enc->base.events.user, error, why);
 	return error;
 }
