@@ -105,6 +105,12 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
 	@echo "  LINK $@"
 $(B)/tests/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_common)
 
+# --- test doubles that tests run as programs ---
+DOUBLES := $(B)/tests/support/fakeworker
+$(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_lies.o $(B)/libcommon.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_common))
+	@echo "  LINK $@"
+
 # --- fuzzers: tests/fuzz/fuzz_X.c, one program each, everything compiled by clang ---
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -177,7 +183,7 @@ export CAMCAST_BUILD = $(abspath $(B))
 export FUZZ_SECONDS SAN
 
 .PHONY: unit unit-programs e2e fuzz check check-unit check-e2e
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(DOUBLES)
 check:
 	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_CHECK))
 	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches $(if $(SAN),,fuzzers)
@@ -188,7 +194,7 @@ unit check-unit:
 	tests/run.sh unit
 e2e check-e2e:
 	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_CHECK))
-	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
+	+@$(MAKE) --no-print-directory $(PARALLEL) all benches $(DOUBLES)
 	tests/run.sh e2e
 fuzz:
 	$(call install_packages,$(PKG_BUILD) $(PKG_FUZZ))

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A test double of camcast-capture: speaks the protocol of camcast/worker.h and sends a
+ * deterministic stream of units, well behaved or telling one lie. Run by camcastd in place of
+ * camcast-capture, with the same arguments; told what to do by FAKEWORKER in the environment, words
+ * separated by commas:
+ *
+ *   fps=N gop=N size=N segment=N   units a second (50), units from key to key (10), bytes of a
+ *                                  unit (2000), bytes of a segment (65536)
+ *   copy                           cannot force an IDR
+ *   lie=NAME after=N               after N pictures (20) do NAME of fakeworker_lies.c
+ *   once=PATH                      the lie only if PATH does not exist yet, which is then made
+ *
+ * A unit's payload (behind a start code and NAL header, or a length) is "CAST", then pid, number
+
+
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "tests/support/fakeworker.h"
+
+#define HEAD 20 /* bytes of a payload before the filling */
+
+struct fake my;
+
+void __attribute__((noreturn)) die(const char *what)
+{
+	fprintf(stderr, "fakeworker: %s: %s\n", what, strerror(errno));
+	exit(99);
+}
+
+/* Returns false if the pair is full. */
+bool say_fds(const void *message, size_t size, const int *fds, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(253 * sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = size};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (n > 0) {
+		struct cmsghdr *cmsg;
+
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
+	}
+	if (sendmsg(CAMCAST_WORKER_FD, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	if (errno == EAGAIN)
+		return false;
+	if (!my.deathless)
+		exit(0); /* camcastd is gone, or has had enough of us */
+	return true;
+}
+
+bool say(const void *message, size_t size)
+{
+	return say_fds(message, size, NULL, 0);
+}
+
+bool say_fd(const void *message, size_t size, int fd)
+{
+	return say_fds(message, size, &fd, 1);
+}
+
+void say_hello(uint32_t version)
+{
+	struct camcast_msg_hello hello = {
+		.type = CAMCAST_MSG_HELLO, .version = version, .pid = (uint32_t)getpid()};
+
+	say(&hello, sizeof hello);
+}
+
+void say_heartbeat(enum camcast_camera_state state, const char *reason)
+{
+	struct camcast_msg_heartbeat heartbeat = {
+		.type = CAMCAST_MSG_HEARTBEAT,
+		.state = state,
+		.frames = my.pictures,
+		.fps_milli = my.fps * 1000,
+		.width = 320,
+		.height = 240,
+		.source = "fake",
+		.allocator = "memfd",
+		.path = "none",
+	};
+
+	snprintf(heartbeat.reason, sizeof heartbeat.reason, "%s", reason);
+	say(&heartbeat, sizeof heartbeat);
+}
+
+static void say_stream(unsigned stream)
+{
+	struct camcast_msg_stream message = {
+		.type = CAMCAST_MSG_STREAM,
+		.stream = stream,
+		.units = my.pictures,
+		.idr_requests = my.requests[stream],
+		.fps_milli = my.active[stream] ? my.fps * 1000 : 0,
+		.bitrate_bps = my.fps * my.size * 8,
+		.target_bps = my.target_bps[stream],
+		.active = my.active[stream],
+		.can_force_idr = my.can_force_idr,
+		.encoder = "fake",
+	};
+
+	say(&message, sizeof message);
+}
+
+bool stream_is_mine(unsigned stream)
+{
+	return my.config->streams[stream].camera == my.camera;
+}
+
+void say_all(void)
+{
+	say_heartbeat(CAMCAST_CAMERA_RUNNING, "");
+	for (unsigned i = 0; i < my.config->n_streams; i++)
+		if (stream_is_mine(i))
+			say_stream(i);
+}
+
+/* --- the logs --- */
+
+int make_segment(off_t size, int seals)
+{
+	int fd = memfd_create("fake-segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, size) < 0 || (seals && fcntl(fd, F_ADD_SEALS, seals) < 0))
+		die("segment");
+	return fd;
+}
+
+void begin_segment(struct feed_log *log, uint32_t size)
+{
+	if (log->fd >= 0)
+		close(log->fd);
+	log->fd = make_segment(size > my.segment ? size : my.segment, SEALS);
+	log->id++;
+	log->used = 0;
+	log->sent = false;
+}
+
+static uint32_t write_unit(const struct config_feed *feed, struct feed_log *log, bool key)
+{
+	static unsigned char unit[CAMCAST_UNIT_MAX];
+	bool annexb = feed->framing == CONFIG_FRAMING_ANNEXB;
+	unsigned skip = annexb ? 5 : 4;
+	uint32_t head[] = {0, htonl((uint32_t)getpid()), htonl(log->number),
+			   htonl(key ? CAMCAST_UNIT_KEY : 0), htonl(my.size - skip)};
+	uint32_t length = htonl(my.size - skip);
+
+	if (annexb)
+		memcpy(unit, key ? "\0\0\0\1\x65" : "\0\0\0\1\x41", 5);
+	else
+		memcpy(unit, &length, 4);
+	memcpy(head, "CAST", 4);
+	memcpy(unit + skip, head, HEAD);
+	for (uint32_t i = skip + HEAD; i < my.size; i++)
+		unit[i] = (unsigned char)((log->number * 7 + i - skip) % 251 + 1);
+	if (log->fd < 0 || log->used + my.size > my.segment)
+		begin_segment(log, my.size);
+	if (pwrite(log->fd, unit, my.size, log->used) != (ssize_t)my.size)
+		die("write");
+	return my.size;
+}
+
+struct camcast_msg_unit make_unit(unsigned feed, bool key)
+{
+	struct feed_log *log = &my.logs[feed];
+	uint32_t len = write_unit(&my.config->feeds[feed], log, key);
+
+	return (struct camcast_msg_unit){
+		.type = CAMCAST_MSG_UNIT,
+		.feed = feed,
+		.segment = log->id,
+		.offset = log->used,
+		.len = len,
+		.flags = (key ? CAMCAST_UNIT_KEY : 0u) | (log->sent ? 0u : CAMCAST_UNIT_SEGMENT),
+		.pts_us = clock_now_us(),
+	};
+}
+
+void send_unit(unsigned feed, bool key)
+{
+	struct feed_log *log = &my.logs[feed];
+	struct camcast_msg_unit unit;
+	bool went;
+
+	if (log->needs_key && !key)
+		return;
+	unit = make_unit(feed, key);
+	went = log->sent ? say(&unit, sizeof unit) : say_fd(&unit, sizeof unit, log->fd);
+	log->needs_key = !went;
+	if (!went)
+		return;
+	log->sent = true;
+	log->used += unit.len;
+	log->number++;
+}
+
+static void send_picture(void)
+{
+	for (unsigned i = 0; i < my.config->n_feeds; i++) {
+		unsigned stream = my.config->feeds[i].stream;
+		bool key = my.config->streams[stream].codec == CONFIG_CODEC_MJPEG ||
+			   my.logs[i].number % my.gop == 0 || my.idr[stream];
+
+		if (stream_is_mine(stream) && my.active[stream])
+			send_unit(i, key);
+	}
+	for (unsigned i = 0; i < my.config->n_streams; i++)
+		my.idr[i] = false;
+	my.pictures++;
+}
+
+/* --- what camcastd says --- */
+
+static void hear(const void *message, size_t size)
+{
+	struct camcast_msg_want want;
+	struct camcast_msg_bitrate bitrate;
+	struct camcast_msg_get_segment get;
+	uint32_t type;
+
+	memcpy(&type, message, sizeof type);
+	switch (type) {
+	case CAMCAST_MSG_WANT:
+		memcpy(&want, message, sizeof want);
+		my.idr[want.stream] = !my.active[want.stream];
+		my.active[want.stream] = want.wanted;
+		say_stream(want.stream);
+		break;
+	case CAMCAST_MSG_IDR:
+		memcpy(&want, message, sizeof(struct camcast_msg_idr));
+		my.requests[want.stream]++;
+		my.idr[want.stream] = my.can_force_idr;
+		say_stream(want.stream);
+		break;
+	case CAMCAST_MSG_BITRATE:
+		memcpy(&bitrate, message, sizeof bitrate);
+		my.target_bps[bitrate.stream] = bitrate.bitrate_bps;
+		say_stream(bitrate.stream);
+		break;
+	case CAMCAST_MSG_CONTROL:
+		say_heartbeat(CAMCAST_CAMERA_RUNNING,
+			      ((const struct camcast_msg_control *)message)->value);
+		break;
+	case CAMCAST_MSG_GET_SEGMENT:
+		memcpy(&get, message, sizeof get);
+		if (get.segment == my.logs[get.feed].id) {
+			struct camcast_msg_segment segment = {.type = CAMCAST_MSG_SEGMENT,
+							      .feed = get.feed,
+							      .segment = get.segment};
+
+			say_fd(&segment, sizeof segment, my.logs[get.feed].fd);
+		}
+		break;
+	default:
+		fprintf(stderr, "fakeworker: message of type %u, %zu bytes\n", type, size);
+		exit(98);
+	}
+}
+
+static void hear_all(void)
+{
+	union {
+		uint64_t align;
+		char bytes[512];
+	} buffer;
+	ssize_t n;
+
+	while ((n = recv(CAMCAST_WORKER_FD, buffer.bytes, sizeof buffer, MSG_DONTWAIT)) > 0)
+		hear(buffer.bytes, (size_t)n);
+	if (n == 0 && !my.deathless)
+		exit(0);
+	if (n == 0) {
+		/* Deathless: the pair is over, and this process goes on. */
+		for (;;)
+			pause();
+	}
+}
+
+/* --- life --- */
+
+static void parse_word(char *word)
+{
+	char *value = strchr(word, '=');
+	unsigned number = value ? (unsigned)strtoul(value + 1, NULL, 10) : 0;
+
+	if (value)
+		*value++ = '\0';
+	if (strcmp(word, "fps") == 0)
+		my.fps = number;
+	else if (strcmp(word, "gop") == 0)
+		my.gop = number;
+	else if (strcmp(word, "size") == 0)
+		my.size = number;
+	else if (strcmp(word, "segment") == 0)
+		my.segment = number;
+	else if (strcmp(word, "after") == 0)
+		my.after = number;
+	else if (strcmp(word, "copy") == 0)
+		my.can_force_idr = false;
+	else if (strcmp(word, "lie") == 0)
+		my.lie = value;
+	else if (strcmp(word, "once") == 0) {
+		if (open(value, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) < 0)
+			my.lie = NULL;
+	} else {
+		errno = EINVAL;
+		die(word);
+	}
+}
+
+static void set_up(int argc, char **argv)
+{
+	const char *words = getenv("FAKEWORKER");
+	char *copy, *word;
+
+	if (argc != 6 || strcmp(argv[1], "-c") != 0 || strcmp(argv[3], "--camera") != 0 ||
+	    strcmp(argv[5], "--worker") != 0) {
+		errno = EINVAL;
+		die("arguments");
+	}
+	if (config_load(&my.config, argv[2], stderr, NULL, NULL) < 0)
+		exit(97);
+	while (strcmp(my.config->cameras[my.camera].name, argv[4]) != 0)
+		if (++my.camera >= my.config->n_cameras) {
+			errno = ENOENT;
+			die(argv[4]);
+		}
+	my.fps = 50;
+	my.gop = 10;
+	my.size = 2000;
+	my.segment = 65536;
+	my.after = 20;
+	my.can_force_idr = true;
+	copy = words ? strdup(words) : NULL;
+	for (word = copy ? strtok(copy, ",") : NULL; word; word = strtok(NULL, ","))
+		parse_word(word);
+	my.logs = calloc(my.config->n_feeds, sizeof *my.logs);
+	my.active = calloc(my.config->n_streams, sizeof *my.active);
+	my.idr = calloc(my.config->n_streams, sizeof *my.idr);
+	my.target_bps = calloc(my.config->n_streams, sizeof *my.target_bps);
+	my.requests = calloc(my.config->n_streams, sizeof *my.requests);
+	if (!my.logs || !my.active || !my.idr || !my.target_bps || !my.requests)
+		die("memory");
+	for (size_t i = 0; i < my.config->n_feeds; i++)
+		my.logs[i].fd = -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct pollfd pair = {.fd = CAMCAST_WORKER_FD, .events = POLLIN};
+	const struct lie *lie;
+	int64_t next_picture, next_report, now;
+
+	set_up(argc, argv);
+	lie = my.lie ? lie_find(my.lie) : NULL;
+	if (my.lie && !lie) {
+		errno = EINVAL;
+		die(my.lie);
+	}
+	my.deaf = my.lie && strcmp(my.lie, "deaf") == 0;
+	my.deathless = my.lie && strcmp(my.lie, "deathless") == 0;
+	if (my.deathless)
+		signal(SIGTERM, SIG_IGN);
+	if (lie && lie->first)
+		lie->tell();
+	else
+		say_hello(CAMCAST_WORKER_VERSION);
+	next_picture = next_report = clock_now_us();
+	for (;;) {
+		now = clock_now_us();
+		if (now >= next_report) {
+			say_all();
+			next_report += 1000000;
+		}
+		if (now >= next_picture) {
+			send_picture();
+			next_picture += 1000000 / my.fps;
+		}
+		if (lie && lie->tell && !lie->first && my.pictures == my.after) {
+			lie->tell();
+			lie = NULL;
+		}
+		now = clock_now_us();
+		if (poll(&pair, my.deaf ? 0 : 1,
+			 next_picture > now ? (int)((next_picture - now) / 1000) + 1 : 0) > 0)
+			hear_all();
+	}
+}

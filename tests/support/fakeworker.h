@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the test double's two halves share: the protocol (fakeworker.c), and the lies. */
+#ifndef FAKEWORKER_H
+#define FAKEWORKER_H
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "camcast/worker.h"
+#include "common/config.h"
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
+struct feed_log {
+	uint32_t id; /* of the newest segment */
+	int fd;	     /* of it; -1: none */
+	uint32_t used;
+	bool sent;	 /* its fd has gone */
+	bool needs_key;	 /* after a drop */
+	uint32_t number; /* of the next unit */
+};
+
+extern struct fake {
+	struct config *config;
+	unsigned camera;
+	unsigned fps, gop, size, segment, after;
+	bool can_force_idr, deaf, deathless;
+	const char *lie;
+	struct feed_log *logs; /* by feed */
+	bool *active, *idr;    /* by stream */
+	uint32_t *target_bps;  /* the same */
+	uint64_t *requests;    /* the same */
+	uint64_t pictures;
+} my;
+
+struct lie {
+	const char *name;
+	void (*tell)(void); /* NULL: it is a way of life, see main() */
+	bool first;	    /* instead of HELLO */
+};
+/* NULL: there is none of that name. */
+const struct lie *lie_find(const char *name);
+
+void __attribute__((noreturn)) die(const char *what);
+bool stream_is_mine(unsigned stream);
+
+/* All return false if the pair is full, and do not return if camcastd is gone. */
+bool say(const void *message, size_t size);
+bool say_fd(const void *message, size_t size, int fd);
+bool say_fds(const void *message, size_t size, const int *fds, size_t n);
+void say_hello(uint32_t version);
+void say_heartbeat(enum camcast_camera_state state, const char *reason);
+void say_all(void);
+
+int make_segment(off_t size, int seals);
+/* Leaves the current segment; the next one is at least size bytes. */
+void begin_segment(struct feed_log *log, uint32_t size);
+/* Writes the feed's next unit and tells of it; send_unit() also sends it. */
+struct camcast_msg_unit make_unit(unsigned feed, bool key);
+void send_unit(unsigned feed, bool key);
+
+#endif
