@@ -12,8 +12,8 @@
  *   once=PATH                      the lie only if PATH does not exist yet, which is then made
  *
  * A unit's payload (behind a start code and NAL header, or a length) is "CAST", then pid, number
-
-
+ * (from 0, per feed), flags and length of the payload as big-endian u32, then bytes that follow
+ * from the number and the place: (number * 7 + i) % 251 + 1.
  */
 #include <arpa/inet.h>
 #include <errno.h>
