@@ -458,10 +458,9 @@ static enum capture_exit run_source(struct capture *capture, const struct captur
 		goto stop;
 	}
 	code = loop(capture);
-	guard_arm(capture->guard, code);
-	source_stop(capture->source);
 stop:
 	guard_arm(capture->guard, code);
+	source_stop(capture->source);
 	for (size_t i = 0; i < capture->config->n_streams; i++)
 		stream_destroy(capture->streams[i]);
 	source_close(capture->source);

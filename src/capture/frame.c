@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "capture/text.h"
 #include "common/diag.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -236,7 +237,6 @@ close_device:
 int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, uint32_t size)
 {
 	char tried[512] = "";
-	size_t len = 0;
 	int error = -EINVAL;
 
 	if (n == 0 || size == 0 || size > INT32_MAX)
@@ -255,11 +255,15 @@ int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, 
 			return 0;
 		}
 		error = r;
-		len += (size_t)snprintf(tried + len, sizeof(tried) - len, "%s%s: %s%s",
-					tried[0] ? ", " : "", provider->name, strerror(-r),
-					advice(r));
-		if (len >= sizeof(tried))
-			len = sizeof(tried) - 1;
+		/* That a machine has no such heap is normal; that it is there and refuses is not.
+		 */
+		if (r != -ENOENT || strcmp(allocator, "auto") != 0) {
+			text_append(tried, sizeof(tried), tried[0] ? ", " : "");
+			text_append(tried, sizeof(tried), provider->name);
+			text_append(tried, sizeof(tried), ": ");
+			text_append(tried, sizeof(tried), strerror(-r));
+			text_append(tried, sizeof(tried), advice(r));
+		}
 	}
 	diag_error("frame slots: no memory for %u x %u bytes: %s%s", n, size,
 		   tried[0] ? tried : "unknown allocator ", tried[0] ? "" : allocator);

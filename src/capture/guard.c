@@ -9,11 +9,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/diag.h"
 
 enum { WAKE_FINISH = 1, WAKE_ARM = 1 << 16 };
 
-/* True when told to finish. */
+/* Waits for an event, at most timeout_ms. True when told to finish. */
 static bool wait_for(struct guard *guard, struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	eventfd_t wake = 0;
@@ -32,13 +33,17 @@ static void *run(void *arg)
 	struct pollfd fds[] = {{.fd = guard->wake_fd, .events = POLLIN},
 			       {.fd = guard->signal_fd, .events = POLLIN},
 			       {.fd = guard->pair}};
+	int64_t deadline_us, now_us;
 
 	pthread_setname_np(pthread_self(), "guard");
 	if (wait_for(guard, fds, 3, -1))
 		return NULL;
 	eventfd_write(guard->stop_fd, 1);
-	if (wait_for(guard, fds, 1, GUARD_DEADLINE_MS))
-		return NULL;
+	deadline_us = clock_now_us() + GUARD_DEADLINE_MS * 1000;
+	while ((now_us = clock_now_us()) < deadline_us) {
+		if (wait_for(guard, fds, 1, (int)((deadline_us - now_us) / 1000 + 1)))
+			return NULL;
+	}
 	diag_warn("stopping takes longer than %d ms: the camera or an encoder blocks; exiting "
 		  "without it",
 		  GUARD_DEADLINE_MS);

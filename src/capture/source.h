@@ -55,7 +55,8 @@ int source_open(struct source **out, const struct config_camera *config, bool wa
 const struct source_info *source_info(const struct source *source);
 /* Starts delivering, paced by the clock or the camera. 0 or -errno. */
 int source_start(struct source *source);
-/* After it returns no callback runs. Frames still referenced stay valid until the source is closed.
+/* After it returns no callback runs; nothing to do if it did not start. Frames still referenced
+ * stay valid until the source is closed.
  */
 void source_stop(struct source *source);
 /* Every frame must have been released. */
