@@ -165,6 +165,7 @@ static void deliver(struct v4l2m2m *enc, const uint8_t *data, size_t len,
 		.capture_us = found->stamp_us,
 		.key = found->key,
 		.droppable = found->droppable,
+		.as_is = enc->session.coded_fourcc != V4L2_PIX_FMT_H264,
 	};
 
 	if (enc->lost && !unit.key)

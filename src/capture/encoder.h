@@ -11,7 +11,8 @@
 
 struct encoder;
 
-/* What `encoder = auto` means where no hardware encoder opens; chosen by docs/ENCODERS.md. */
+/* What `encoder = auto` means for H.264 where no hardware encoder opens; from the figures in
+ * docs/ENCODERS.md. encoder_software() has the exceptions. */
 #define ENCODER_SOFTWARE_DEFAULT CONFIG_ENCODER_X264
 
 /* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come: h264.h puts
@@ -22,6 +23,7 @@ struct access_unit {
 	int64_t capture_us;
 	bool key;	/* IDR */
 	bool droppable; /* nal_ref_idc 0 */
+	bool as_is; /* not H.264 (v4l2_format): h264.h cannot read it, key is all that is known */
 };
 
 struct encoder_events {
@@ -70,7 +72,14 @@ struct encoder {
 
 extern const struct encoder_ops encoder_openh264, encoder_x264, encoder_v4l2m2m, encoder_mjpeg;
 
+/* The software encoder of a stream whose encoder is `auto`: the default, or OpenH264 if the stream
+ * asks for temporal layers, or CONFIG_ENCODER_MJPEG. */
+enum config_encoder encoder_software(const struct config_stream *stream);
+
 /* --- for the implementations --- */
+
+/* config->threads, or what the picture's size and rate need, at most 4 and one a core. */
+unsigned encoder_threads(const struct encoder_config *config);
 
 /* "4.0" as 40, "1b" as 9; 0 for "auto", "", NULL and anything else. */
 int encoder_level_idc(const char *level);

@@ -94,32 +94,35 @@ static void append(struct output *output, struct output_feed *feed, const struct
 		tell_loss(output, feed, r);
 }
 
-int output_unit(struct output *output, const uint8_t *data, size_t len, int64_t capture_us,
-		int64_t pts_us, struct output_result *result)
+int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
+		struct output_result *result)
 {
 	/* Nothing writes through it. */
 	union {
 		const uint8_t *in;
 		void *out;
-	} base = {.in = data};
-	struct iovec whole = {.iov_base = base.out, .iov_len = len};
-	struct h264_unit unit = {.iov = &whole, .iovcnt = 1, .len = len, .key = true};
+	} base = {.in = unit->data};
+	struct iovec whole = {.iov_base = base.out, .iov_len = unit->len};
+	struct h264_unit written = {.iov = &whole, .iovcnt = 1, .len = unit->len, .key = unit->key};
 	uint32_t flags;
 	int r;
 
-	if (output->writer) {
-		r = h264_writer_unit(output->writer, data, len, capture_us, &unit);
+	if (output->writer && !unit->as_is) {
+		r = h264_writer_unit(output->writer, unit->data, unit->len, unit->capture_us,
+				     &written);
 		if (r < 0)
 			return r;
 	}
 	if (pts_us <= output->last_pts_us)
 		pts_us = output->last_pts_us + 1;
 	output->last_pts_us = pts_us;
-	flags = (unit.key ? CAMCAST_UNIT_KEY : 0) | (unit.droppable ? CAMCAST_UNIT_DROPPABLE : 0);
+	flags = (written.key ? CAMCAST_UNIT_KEY : 0) |
+		(written.droppable ? CAMCAST_UNIT_DROPPABLE : 0);
 	for (unsigned i = 0; i < output->n_feeds; i++)
-		append(output, &output->feeds[i], unit.iov, unit.iovcnt, unit.len, flags, pts_us);
-	result->len = unit.len;
-	result->key = unit.key;
+		append(output, &output->feeds[i], written.iov, written.iovcnt, written.len, flags,
+		       pts_us);
+	result->len = written.len;
+	result->key = written.key;
 	return 0;
 }
 

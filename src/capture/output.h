@@ -6,6 +6,7 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include "capture/encoder.h"
 #include "capture/h264.h"
 #include "capture/logwriter.h"
 #include "capture/mux.h"
@@ -35,10 +36,10 @@ struct output_result {
 int output_init(struct output *output, const struct config *config, unsigned stream,
 		struct config_rate rate, bool keep_reorder, int pair);
 void output_finish(struct output *output);
-/* Writes one access unit (Annex B, or a JPEG) into every log. What a log had no room for is dropped
- * there and counted. 0, -EINVAL (no picture in it: parameter sets alone), -ENOMEM. */
-int output_unit(struct output *output, const uint8_t *data, size_t len, int64_t capture_us,
-		int64_t pts_us, struct output_result *result);
+/* Writes one access unit into every log. What a log had no room for is dropped there and counted.
+ * 0, -EINVAL (no picture in it: parameter sets alone), -ENOMEM. */
+int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
+		struct output_result *result);
 /* A log waits for a key unit. */
 bool output_needs_key(const struct output *output);
 /* Units were left out: every log goes on at a key unit. */

@@ -104,15 +104,15 @@ static int64_t arrival_of(const struct stream *stream, int64_t capture_us, int64
 	return now_us;
 }
 
-static void deliver(struct stream *stream, const uint8_t *data, size_t len, int64_t capture_us,
-		    int64_t pts_us, int64_t arrived_us)
+static void deliver(struct stream *stream, const struct access_unit *unit, int64_t pts_us,
+		    int64_t arrived_us)
 {
 	struct output_result result;
 	uint64_t suppressed;
 	int64_t now_us;
 	int r;
 
-	r = output_unit(&stream->output, data, len, capture_us, pts_us, &result);
+	r = output_unit(&stream->output, unit, pts_us, &result);
 	now_us = clock_now_us();
 	if (r == -EINVAL)
 		return; /* parameter sets alone: remembered for the next IDR */
@@ -138,6 +138,10 @@ static void deliver(struct stream *stream, const uint8_t *data, size_t len, int6
 
 void stream_packet(struct stream *stream, const struct packet *packet)
 {
+	struct access_unit unit = {.data = packet->data,
+				   .len = packet->len,
+				   .capture_us = packet->capture_us,
+				   .key = packet->key};
 	bool wanted, gap;
 
 	if (stream->mode != STREAM_COPIES)
@@ -151,8 +155,7 @@ void stream_packet(struct stream *stream, const struct packet *packet)
 		output_gap(&stream->output);
 	/* dts, because units are in decoding order */
 	if (wanted)
-		deliver(stream, packet->data, packet->len, packet->capture_us, packet->dts_us,
-			clock_now_us());
+		deliver(stream, &unit, packet->dts_us, clock_now_us());
 }
 
 static void handle_coded(void *user, const struct access_unit *unit)
@@ -163,8 +166,7 @@ static void handle_coded(void *user, const struct access_unit *unit)
 	stream->in_since_out = 0;
 	if (stream->forced_ago > 0)
 		stream->forced_ago++;
-	deliver(stream, unit->data, unit->len, unit->capture_us, unit->capture_us,
-		arrival_of(stream, unit->capture_us, now_us));
+	deliver(stream, unit, unit->capture_us, arrival_of(stream, unit->capture_us, now_us));
 }
 
 static void handle_failed(void *user, int error, const char *why)

@@ -138,6 +138,7 @@ static void units_carry_their_pictures_time_and_kind(void **state)
 	assert_true(fx.units[0].key);
 	assert_int_equal(fx.units[0].capture_us, 5 * US + 9);
 	assert_memory_equal(fx.units[0].bytes, idr_unit, sizeof(idr_unit));
+	assert_false(fx.units[0].as_is);
 	assert_false(fx.units[1].key || fx.units[1].droppable);
 	assert_true(fx.units[2].droppable);
 }
@@ -160,8 +161,8 @@ static void other_codecs_keys_come_from_the_flag(void **state)
 	create_ok();
 	coded("key", 3, V4L2_BUF_FLAG_KEYFRAME, US);
 	coded("not", 3, V4L2_BUF_FLAG_PFRAME, 2 * US);
-	assert_true(fx.units[0].key);
-	assert_false(fx.units[1].key);
+	assert_true(fx.units[0].key && fx.units[0].as_is);
+	assert_true(!fx.units[1].key && fx.units[1].as_is);
 }
 
 static void coded_buffers_are_queued_again_at_once(void **state)

@@ -22,6 +22,7 @@ static void on_coded(void *user, const struct access_unit *unit)
 	seen->capture_us = unit->capture_us;
 	seen->key = unit->key;
 	seen->droppable = unit->droppable;
+	seen->as_is = unit->as_is;
 }
 
 static void on_failed(void *user, int error, const char *why)

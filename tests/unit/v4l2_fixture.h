@@ -16,7 +16,7 @@ struct seen_unit {
 	uint8_t bytes[3 * SIM_CODED_SIZE];
 	size_t len;
 	int64_t capture_us;
-	bool key, droppable;
+	bool key, droppable, as_is;
 };
 
 struct v4l2_fixture {
