@@ -260,8 +260,8 @@ static void explain(const struct option *o, const char *value, char *why)
 	struct nearest nearest;
 	int n;
 
-	n = snprintf(why, OPTION_WHY_MAX, "%s = %.64s%s: not allowed; allowed: %s", o->key, value,
-		     strlen(value) > 64 ? "..." : "", option_describe(o, allowed));
+	n = snprintf(why, OPTION_WHY_MAX, "%s = %s: not allowed; allowed: %s", o->key, value,
+		     option_describe(o, allowed));
 	nearest_init(&nearest, value);
 	for (size_t i = 0; o->words && o->words[i]; i++)
 		nearest_try(&nearest, o->words[i]);
