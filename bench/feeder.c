@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A capture worker with nothing to capture: units of one exact size at a fixed rate, for feed 0 of
+ * stream 0, so that camcastd can be measured against the floor on the same bytes. camcastd starts
+ * it through `[daemon] capture = .../bench/feeder`. What to make stands in the environment:
+ *
+ *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1"
+ *
+ * layers=2: every other unit is droppable.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench/lib/unit.h"
+#include "camcast/worker.h"
+#include "common/clock.h"
+
+#define SEGMENT_SIZE (1u << 20) /* bytes: the default of segment_size */
+
+struct feeder {
+	uint32_t size, rate, keyint, layers;
+	uint32_t segment_size;
+	uint8_t *map; /* of the segment being written; NULL: none yet */
+	int fd;
+	uint32_t id, used;
+	uint64_t seq, keys, dropped, idr_requests;
+	uint32_t since_key; /* units since the last key unit, that one included */
+	bool need_key, sent_fd;
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "feeder: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int send_message(const void *message, size_t len, int fd)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = len};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		struct cmsghdr *cmsg;
+
+		header.msg_control = control.bytes;
+		header.msg_controllen = sizeof(control.bytes);
+		cmsg = CMSG_FIRSTHDR(&header);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	}
+	if (sendmsg(CAMCAST_WORKER_FD, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	return 0;
+}
+
+static void new_segment(struct feeder *feeder)
+{
+	if (feeder->map) {
+		munmap(feeder->map, feeder->segment_size);
+		if (fcntl(feeder->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) < 0)
+			die("seal");
+		close(feeder->fd);
+	}
+	feeder->fd = memfd_create("feeder", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (feeder->fd < 0 || ftruncate(feeder->fd, feeder->segment_size) < 0 ||
+	    fcntl(feeder->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+		die("memfd");
+	feeder->map =
+		mmap(NULL, feeder->segment_size, PROT_READ | PROT_WRITE, MAP_SHARED, feeder->fd, 0);
+	if (feeder->map == MAP_FAILED)
+		die("mmap");
+	feeder->id++;
+	feeder->used = 0;
+	feeder->sent_fd = false;
+}
+
+static void make_unit(struct feeder *feeder, int64_t now_us)
+{
+	bool key = feeder->need_key || feeder->since_key >= feeder->keyint;
+	bool droppable = !key && feeder->layers > 1 && feeder->since_key % 2 == 1;
+	uint32_t room = feeder->map ? feeder->segment_size - feeder->used : 0;
+	struct camcast_msg_unit message = {
+		.type = CAMCAST_MSG_UNIT, .len = feeder->size, .pts_us = now_us};
+	int result;
+
+	if (room < feeder->size || (key && room / feeder->size < feeder->keyint &&
+				    feeder->used / feeder->size >= feeder->keyint))
+		new_segment(feeder);
+	unit_build(feeder->map + feeder->used, feeder->size, feeder->seq, key, droppable, now_us);
+	message.segment = feeder->id;
+	message.offset = feeder->used;
+	message.flags = (key ? CAMCAST_UNIT_KEY : 0u) | (droppable ? CAMCAST_UNIT_DROPPABLE : 0u) |
+			(feeder->sent_fd ? 0u : CAMCAST_UNIT_SEGMENT);
+	result = send_message(&message, sizeof(message), feeder->sent_fd ? -1 : feeder->fd);
+	if (result == -EPIPE || result == -ECONNRESET)
+		exit(0);
+	if (result == -EAGAIN) {
+		feeder->dropped++;
+		feeder->need_key = true;
+	} else if (result < 0) {
+		errno = -result;
+		die("send");
+	} else {
+		feeder->used += feeder->size;
+		feeder->sent_fd = true;
+		feeder->need_key = false;
+		feeder->keys += key;
+		feeder->since_key = key ? 1 : feeder->since_key + 1;
+	}
+	feeder->seq++;
+}
+
+static void tell_status(struct feeder *feeder)
+{
+	struct camcast_msg_heartbeat beat = {.type = CAMCAST_MSG_HEARTBEAT,
+					     .state = CAMCAST_CAMERA_RUNNING,
+					     .frames = feeder->seq,
+					     .fps_milli = feeder->rate * 1000,
+					     .width = 1280,
+					     .height = 720,
+					     .source = "feeder"};
+	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM,
+					    .units = feeder->seq,
+					    .keys = feeder->keys,
+					    .dropped = feeder->dropped,
+					    .idr_requests = feeder->idr_requests,
+					    .fps_milli = feeder->rate * 1000,
+					    .bitrate_bps = feeder->size * feeder->rate * 8,
+					    .active = 1,
+					    .can_force_idr = 1,
+					    .encoder = "feeder"};
+
+	send_message(&beat, sizeof(beat), -1);
+	send_message(&stream, sizeof(stream), -1);
+}
+
+static void read_messages(struct feeder *feeder)
+{
+	union {
+		uint32_t type;
+		struct camcast_msg_control largest;
+	} message;
+	ssize_t n;
+
+	while ((n = recv(CAMCAST_WORKER_FD, &message, sizeof(message), MSG_DONTWAIT)) > 0) {
+		if (message.type == CAMCAST_MSG_IDR) {
+			feeder->need_key = true;
+			feeder->idr_requests++;
+		}
+	}
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		exit(0);
+}
+
+static void configure(struct feeder *feeder)
+{
+	const char *text = getenv("CAMCAST_FEEDER");
+	char word[16];
+	unsigned value;
+	int n;
+
+	for (text = text ? text : ""; sscanf(text, " %15[a-z]=%u%n", word, &value, &n) == 2;
+	     text += n) {
+		if (strcmp(word, "size") == 0)
+			feeder->size = value;
+		else if (strcmp(word, "rate") == 0)
+			feeder->rate = value;
+		else if (strcmp(word, "keyint") == 0)
+			feeder->keyint = value;
+		else if (strcmp(word, "layers") == 0)
+			feeder->layers = value;
+		else
+			break;
+	}
+	if (*text || feeder->size < UNIT_MIN || feeder->size > CAMCAST_UNIT_MAX ||
+	    feeder->rate == 0 || feeder->rate > CAMCAST_UNIT_RATE_MAX || feeder->keyint == 0) {
+		errno = EINVAL;
+		die("CAMCAST_FEEDER");
+	}
+	feeder->segment_size = feeder->size > SEGMENT_SIZE ? feeder->size : SEGMENT_SIZE;
+}
+
+int main(void)
+{
+	struct feeder feeder = {
+		.size = 33000, .rate = 30, .keyint = 30, .layers = 1, .need_key = true};
+	struct camcast_msg_hello hello = {.type = CAMCAST_MSG_HELLO,
+					  .version = CAMCAST_WORKER_VERSION,
+					  .pid = (uint32_t)getpid()};
+	int64_t next_unit_us, next_status_us;
+
+	configure(&feeder);
+	if (send_message(&hello, sizeof(hello), -1) < 0)
+		die("hello");
+	next_unit_us = next_status_us = clock_now_us();
+	for (;;) {
+		struct pollfd pair = {.fd = CAMCAST_WORKER_FD, .events = POLLIN};
+		int64_t wait_us = next_unit_us - clock_now_us();
+		struct timespec timeout = {0};
+
+		if (wait_us > 0) {
+			timeout.tv_sec = wait_us / 1000000;
+			timeout.tv_nsec = wait_us % 1000000 * 1000;
+		}
+		if (ppoll(&pair, 1, &timeout, NULL) > 0)
+			read_messages(&feeder);
+		if (clock_now_us() < next_unit_us)
+			continue;
+		make_unit(&feeder, clock_now_us());
+		next_unit_us += 1000000 / feeder.rate;
+		if (next_unit_us >= next_status_us) {
+			tell_status(&feeder);
+			next_status_us += 500000;
+		}
+	}
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The floor: what the kernel charges for giving the same bytes to N sockets, with nothing around
+ * it. Waits for N connections, then hands a unit of a fixed size to each at a fixed rate, in one of
+ * three ways, and prints as JSON the CPU time of this process per client and unit, from the first
+ * timed unit on until --seconds are over or a client leaves. No index, no policy, no accounting:
+ * what a server needs more than this is its own cost.
+ *
+ * floor --mode send|sendfile|uring --clients N --size BYTES [--rate 30] [--seconds 5] [--port 0]
+ *       [--warm-up 1]
+ * The first line on stdout is "listening on PORT".
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <liburing.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/lib/unit.h"
+
+enum mode { MODE_SEND, MODE_SENDFILE, MODE_URING };
+
+static const char *const mode_names[] = {"send", "sendfile", "uring"};
+
+#define RING_ENTRIES 256
+
+struct floor {
+	enum mode mode;
+	unsigned clients;
+	size_t size;
+	double rate, seconds, warm_up;
+	int *fds;
+	int memfd;	     /* the unit, for sendfile */
+	const uint8_t *unit; /* the same bytes, mapped */
+	struct io_uring ring;
+	unsigned long whole, cut, refused; /* sends that took all, some, none */
+	bool left;			   /* a client is gone: the run is over */
+};
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void count(struct floor *bench, ssize_t result)
+{
+	if (result == (ssize_t)bench->size)
+		bench->whole++;
+	else if (result > 0)
+		bench->cut++;
+	else if (result == -EAGAIN)
+		bench->refused++;
+	else
+		bench->left = true;
+}
+
+static void reap(struct floor *bench)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, n = 0;
+
+	io_uring_for_each_cqe(&bench->ring, head, cqe)
+	{
+		count(bench, cqe->res);
+		n++;
+	}
+	io_uring_cq_advance(&bench->ring, n);
+}
+
+/* With MSG_DONTWAIT every send completes in the submitting call. */
+static void fan_out_uring(struct floor *bench)
+{
+	for (unsigned i = 0; i < bench->clients; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&bench->ring);
+
+		if (!sqe) {
+			io_uring_submit_and_get_events(&bench->ring);
+			reap(bench);
+			sqe = io_uring_get_sqe(&bench->ring);
+		}
+		io_uring_prep_send(sqe, (int)i, bench->unit, bench->size,
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
+		sqe->flags |= IOSQE_FIXED_FILE;
+	}
+	io_uring_submit_and_get_events(&bench->ring);
+	reap(bench);
+}
+
+static void fan_out(struct floor *bench)
+{
+	if (bench->mode == MODE_URING) {
+		fan_out_uring(bench);
+		return;
+	}
+	for (unsigned i = 0; i < bench->clients; i++) {
+		off_t offset = 0;
+		ssize_t n;
+
+		if (bench->mode == MODE_SEND)
+			n = send(bench->fds[i], bench->unit, bench->size,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			n = sendfile(bench->fds[i], bench->memfd, &offset, bench->size);
+		count(bench, n < 0 ? -errno : n);
+	}
+}
+
+static void accept_all(struct floor *bench, unsigned port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_port = htons((uint16_t)port),
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(listener, 4096) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&address, &len) < 0)
+		die("listen");
+	printf("listening on %u\n", ntohs(address.sin_port));
+	fflush(stdout);
+	for (unsigned i = 0; i < bench->clients; i++) {
+		bench->fds[i] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (bench->fds[i] < 0 ||
+		    setsockopt(bench->fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+			die("accept");
+	}
+	close(listener);
+}
+
+static void prepare(struct floor *bench)
+{
+	struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
+						  IORING_SETUP_DEFER_TASKRUN};
+	uint8_t *map;
+	int result;
+
+	bench->memfd = memfd_create("floor", MFD_CLOEXEC);
+	if (bench->memfd < 0 || ftruncate(bench->memfd, (off_t)bench->size) < 0)
+		die("memfd");
+	map = mmap(NULL, bench->size, PROT_READ | PROT_WRITE, MAP_SHARED, bench->memfd, 0);
+	if (map == MAP_FAILED)
+		die("mmap");
+	unit_build(map, bench->size, 0, true, false, 0);
+	bench->unit = map;
+	if (bench->mode != MODE_URING)
+		return;
+	result = io_uring_queue_init_params(RING_ENTRIES, &bench->ring, &params);
+	if (result == 0)
+		result = io_uring_register_files(&bench->ring, bench->fds, bench->clients);
+	if (result < 0) {
+		errno = -result;
+		die("io_uring");
+	}
+}
+
+static void run(struct floor *bench)
+{
+	unsigned long units = (unsigned long)(bench->rate * bench->seconds);
+	unsigned long warm = (unsigned long)(bench->rate * bench->warm_up), late = 0, done = 0;
+	int64_t period = (int64_t)(1e9 / bench->rate), next = clock_ns(CLOCK_MONOTONIC);
+	int64_t cpu = 0, wall = 0, worst = 0;
+
+	for (unsigned long i = 0; i < warm + units; i++) {
+		struct timespec at = {.tv_sec = next / 1000000000, .tv_nsec = next % 1000000000};
+		int64_t begun, took;
+
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+			;
+		if (i == warm) {
+			bench->whole = bench->cut = bench->refused = 0;
+			cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		}
+		begun = clock_ns(CLOCK_MONOTONIC);
+		fan_out(bench);
+		took = clock_ns(CLOCK_MONOTONIC) - begun;
+		if (bench->left)
+			break;
+		if (i >= warm) {
+			done++;
+			wall += took;
+			worst = took > worst ? took : worst;
+		}
+		late += took > period;
+		next += period;
+	}
+	cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	if (done == 0) {
+		fprintf(stderr, "floor: the clients left before the warm-up was over\n");
+		exit(1);
+	}
+	printf("{\"mode\": \"%s\", \"clients\": %u, \"size\": %zu, \"units\": %lu, "
+	       "\"us_per_client_unit\": %.3f, \"fan_out_ms\": %.3f, \"fan_out_max_ms\": %.3f, "
+	       "\"late_units\": %lu, \"whole\": %lu, \"cut\": %lu, \"refused\": %lu}\n",
+	       mode_names[bench->mode], bench->clients, bench->size, done,
+	       (double)cpu / 1e3 / (double)done / bench->clients, (double)wall / 1e6 / (double)done,
+	       (double)worst / 1e6, late, bench->whole, bench->cut, bench->refused);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"mode", required_argument, NULL, 'm'},
+						{"clients", required_argument, NULL, 'n'},
+						{"size", required_argument, NULL, 's'},
+						{"rate", required_argument, NULL, 'r'},
+						{"seconds", required_argument, NULL, 't'},
+						{"warm-up", required_argument, NULL, 'w'},
+						{"port", required_argument, NULL, 'p'},
+						{NULL, 0, NULL, 0}};
+	struct floor bench = {
+		.size = 33000, .clients = 100, .rate = 30, .seconds = 5, .warm_up = 1};
+	struct rlimit files;
+	unsigned port = 0;
+	bool known = true;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'm':
+			known = false;
+			for (unsigned i = 0; i < 3; i++) {
+				if (strcmp(optarg, mode_names[i]) == 0) {
+					bench.mode = (enum mode)i;
+					known = true;
+				}
+			}
+			break;
+		case 'n':
+			bench.clients = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 's':
+			bench.size = strtoul(optarg, NULL, 10);
+			break;
+		case 'r':
+			bench.rate = atof(optarg);
+			break;
+		case 't':
+			bench.seconds = atof(optarg);
+			break;
+		case 'w':
+			bench.warm_up = atof(optarg);
+			break;
+		case 'p':
+			port = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (!known || bench.clients == 0 || bench.size < UNIT_MIN || bench.rate <= 0 ||
+	    bench.seconds <= 0 || optind != argc) {
+		fprintf(stderr,
+			"floor: --mode is send, sendfile or uring; --clients is at least "
+			"1; --size at least %d; --rate and --seconds above 0\n",
+			UNIT_MIN);
+		return 2;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	bench.fds = calloc(bench.clients, sizeof(*bench.fds));
+	if (!bench.fds)
+		die("memory");
+	signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
+	accept_all(&bench, port);
+	prepare(&bench);
+	run(&bench);
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Access units for benchmarks: synthetic ones of an exact size, and what camload reads out of real
+ * ones. No thread affinity.
+ */
+#ifndef BENCH_UNIT_H
+#define BENCH_UNIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define UNIT_MIN 160 /* bytes: delimiter, parameter sets, SEI and a slice header */
+
+/* Writes a unit of exactly size bytes (at least UNIT_MIN): AUD, SPS and PPS if key, the SEI of
+ * camcast/sei.h, and one slice of filling. The right NAL units in the right order for whatever
+ * counts and times them, but no decoder will like them. */
+void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
+		int64_t capture_us);
+
+struct unit_info {
+	bool h264;	/* begins with a start code */
+	bool key;	/* IDR, SPS and PPS are there; anything that is not H.264 */
+	bool droppable; /* every slice has nal_ref_idc 0 */
+	bool numbered;	/* has the SEI: seq and capture_us are valid */
+	uint64_t seq;
+	int64_t capture_us; /* CLOCK_MONOTONIC of the camera's machine */
+};
+
+void unit_parse(const uint8_t *data, size_t len, struct unit_info *info);
+
+#endif
