@@ -30,7 +30,6 @@ struct logwriter {
 	uint32_t used;	    /* bytes of it published */
 	bool fd_sent;	    /* camcastd has it */
 	uint32_t gop_bytes; /* published since the last key unit, itself included */
-	uint32_t last_gop_bytes;
 	bool needs_key;
 	struct logwriter_stats stats;
 };
@@ -121,7 +120,7 @@ static int next_segment(struct logwriter *writer, uint32_t unit_len)
 	return 0;
 }
 
-/* A GOP is expected to be at most a quarter larger than the one before. */
+/* The GOP that a key unit begins is expected to be at most a quarter larger than the last one. */
 static bool segment_is_full(const struct logwriter *writer, uint32_t len, bool key)
 {
 	uint32_t left = writer->size - writer->used;
@@ -129,7 +128,7 @@ static bool segment_is_full(const struct logwriter *writer, uint32_t len, bool k
 	if (writer->fd < 0 || len > left)
 		return true;
 	return key && writer->used > 0 &&
-	       (uint64_t)writer->last_gop_bytes + writer->last_gop_bytes / 4 > left;
+	       (uint64_t)writer->gop_bytes + writer->gop_bytes / 4 > left;
 }
 
 /* Writes all of iov at the end of what is published. What an unfinished write leaves behind was
@@ -207,10 +206,8 @@ static int append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
 	r = publish(writer, len, flags, pts_us);
 	if (r < 0)
 		return r;
-	if (key) {
-		writer->last_gop_bytes = writer->gop_bytes;
+	if (key)
 		writer->gop_bytes = 0;
-	}
 	writer->gop_bytes += len;
 	writer->used += len;
 	writer->fd_sent = true;
