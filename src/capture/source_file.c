@@ -34,7 +34,7 @@ struct file_source {
 	AVPacket *packet;
 	struct timeline timeline;
 	int64_t start_us; /* CLOCK_MONOTONIC at media time 0 */
-	uint64_t delivered;
+	uint64_t found;	  /* pictures that could be delivered, whether there was room or not */
 
 	/* coded */
 	AVBSFContext *filter;
@@ -252,8 +252,8 @@ static int deliver_packet(struct file_source *source)
 {
 	const AVRational base = source->filter->time_base_out;
 	const AVPacket *av = source->packet;
-	const int64_t media_us = timeline_place(&source->timeline, av->dts, av->duration);
 	struct packet packet = {.data = av->data, .len = (size_t)av->size};
+	int64_t media_us;
 	int r;
 
 	if (av->size <= 0 || av->flags & AV_PKT_FLAG_CORRUPT) {
@@ -266,6 +266,9 @@ static int deliver_packet(struct file_source *source)
 	if (source->wait_key && !packet.key)
 		return 0;
 	source->wait_key = false;
+	source->found++;
+	/* What is left out at an end of the recording takes no time there. */
+	media_us = timeline_place(&source->timeline, av->dts, av->duration);
 	if (!wait_until(source, media_us))
 		return -ECANCELED;
 	packet.dts_us = packet.capture_us = source->start_us + media_us;
@@ -273,7 +276,6 @@ static int deliver_packet(struct file_source *source)
 	if (av->pts != AV_NOPTS_VALUE && av->dts != AV_NOPTS_VALUE && av->pts > av->dts)
 		packet.pts_us += av_rescale_q(av->pts - av->dts, base, AV_TIME_BASE_Q);
 	source->base.events.packet(source->base.events.user, &packet);
-	source->delivered++;
 	return 0;
 }
 
@@ -310,16 +312,17 @@ static int deliver_pictures(struct file_source *source)
 	       r != -ENODATA) {
 		int64_t media_us;
 
-		if (r == -ENOBUFS) /* the encoders are behind */
-			continue;
-		if (r)
+		if (r && r != -ENOBUFS)
 			return 0;
+		source->found++;
+		if (r) /* the encoders are behind */
+			continue;
 		media_us = timeline_place(&source->timeline, timestamp, 0);
 		if (!wait_until(source, media_us)) {
 			frame_unref(frame);
 			return -ECANCELED;
 		}
-		frame->sequence = source->delivered++;
+		frame->sequence = source->found;
 		frame->capture_us = source->start_us + media_us;
 		source->base.events.frame(source->base.events.user, frame);
 	}
@@ -381,10 +384,10 @@ static void *run(void *arg)
 	pthread_setname_np(pthread_self(), "file");
 	source->start_us = clock_now_us();
 	while (!r) {
-		const uint64_t before = source->delivered;
+		const uint64_t before = source->found;
 
 		r = play(source, packet);
-		if (!r && source->delivered == before) {
+		if (!r && source->found == before) {
 			r = -EINVAL;
 			why = source->decoder ? "no picture in the recording can be decoded"
 					      : "the recording has no key picture (IDR) to begin "
