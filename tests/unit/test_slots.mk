@@ -1,0 +1,1 @@
+LDFLAGS_test_slots := -Wl,--wrap=open -Wl,--wrap=ioctl
