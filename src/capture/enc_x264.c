@@ -36,13 +36,16 @@ static const char *error_text(int error)
 	return text;
 }
 
-/* Rate control: the mean is bitrate, and no second has more than that (VBV of one second): what
- * a viewer's link must carry, with room for an IDR. x264 takes kbit/s. */
+/*
+ * The mean is bitrate, and a link that carries just that never lags more than half a second (the
+ * VBV's size) behind, which is less than shed_lag_ms. It also bounds an IDR. x264 takes kbit/s.
+ */
 static void set_rate(AVCodecContext *codec, uint32_t bitrate_bps)
 {
 	codec->bit_rate = bitrate_bps < 1000 ? 1000 : bitrate_bps;
 	codec->rc_max_rate = codec->bit_rate;
-	codec->rc_buffer_size = codec->bit_rate > INT32_MAX ? INT32_MAX : (int)codec->bit_rate;
+	codec->rc_buffer_size =
+		codec->bit_rate / 2 > INT32_MAX ? INT32_MAX : (int)(codec->bit_rate / 2);
 }
 
 static const char *profile_name(enum config_profile profile)
@@ -80,7 +83,7 @@ static int set_options(struct x264 *enc, const struct encoder_config *config)
 	codec->gop_size = (int)stream->keyframe_interval;
 	codec->keyint_min = (int)stream->keyframe_interval;
 	codec->max_b_frames = 0;
-	codec->thread_count = config->threads ? (int)config->threads : 1;
+	codec->thread_count = (int)encoder_threads(config);
 	codec->thread_type = FF_THREAD_SLICE; /* frame threads would delay a picture for each */
 	set_rate(codec, stream->bitrate);
 

@@ -2,6 +2,7 @@
 #include "capture/encoder.h"
 
 #include <string.h>
+#include <unistd.h>
 
 int encoder_level_idc(const char *level)
 {
@@ -32,4 +33,32 @@ struct encoder_colour encoder_vui_colour(enum frame_colour colour)
 		break;
 	}
 	return (struct encoder_colour){2, 2, 2};
+}
+
+enum config_encoder encoder_software(const struct config_stream *stream)
+{
+	if (stream->codec == CONFIG_CODEC_MJPEG)
+		return CONFIG_ENCODER_MJPEG;
+	return stream->temporal_layers > 1 ? CONFIG_ENCODER_OPENH264 : ENCODER_SOFTWARE_DEFAULT;
+}
+
+unsigned encoder_threads(const struct encoder_config *config)
+{
+	/* 720p30 is one, 1080p30 three: what a small machine's core codes in real time. */
+	const uint64_t pixels_per_thread = 30000000;
+	const struct frame_format *format = &config->format;
+	uint64_t threads;
+	long cores;
+
+	if (config->threads)
+		return config->threads;
+	threads = ((uint64_t)format->width * format->height * format->rate.num / format->rate.den +
+		   pixels_per_thread - 1) /
+		  pixels_per_thread;
+	cores = sysconf(_SC_NPROCESSORS_ONLN);
+	if (cores > 4)
+		cores = 4; /* each is a slice, and slices cost bits */
+	if (cores > 0 && threads > (uint64_t)cores)
+		threads = (uint64_t)cores;
+	return threads < 1 ? 1 : (unsigned)threads;
 }
