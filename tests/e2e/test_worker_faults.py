@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whatever a worker does, viewers stay connected, the feed comes back at a key unit, and the status
+says why it was away."""
+import ctypes
+import errno
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import harness
+from clients import Viewer
+from fakes import FAKEWORKER, FEED, check_units, fake_config, parse_units, wait_workers, words
+
+# What each lie of tests/support/fakeworker_lies.c makes the status say.
+LIES = {
+    "exit": r"ended \(exit status 7\)",
+    "failed": r"ended \(exit status 3\): the lens fell off",
+    "crash": r"ended \(killed by SIGSEGV",
+    "close-pair": r"closed its pair and did not end",
+    "second-hello": r"a second HELLO",
+    "short": r"a message of 3 bytes",
+    "empty": r"ended \(exit status 0\)",  # as the end of the pair, after which it ends
+    "oversize": r"longer than any",
+    "wrong-size": r"HEARTBEAT of \d+ bytes instead of \d+",
+    "unknown-type": r"unknown type 4711",
+    "bad-state": r"HEARTBEAT with state 9",
+    "endless-text": r"text that does not end",
+    "heartbeat-fd": r"HEARTBEAT with an fd",
+    "foreign-stream": r"STREAM for stream 4294967295, which is not of this camera",
+    "foreign-feed": r"UNIT for feed 1, which is not of this camera",
+    "unsealed": r"size is not sealed",
+    "half-sealed": r"size is not sealed",
+    "pipe": r"not a memfd",
+    "file": r"not a memfd",
+    "empty-segment": r"a segment of 0 bytes",
+    "huge-segment": r"a segment of 67112960 bytes",
+    "no-fd": r"says it carries a segment, and does not",
+    "secret-fd": r"an fd that it does not tell of",
+    "two-fds": r"UNIT with more than one fd",
+    "many-fds": r"UNIT with more than one fd",
+    "outside": r"outside, or before the end",
+    "far-outside": r"UNIT at offset 4294967287",
+    "no-length": r"UNIT of 0 bytes",
+    "great-length": r"UNIT of 4294967295 bytes",
+    "unknown-flags": r"unknown flags",
+    "overlap": r"outside, or before the end",
+    "unknown-segment": r"which is not the newest",
+    "old-segment": r"which is not the newest",
+    "segment-twice": r"after segment",
+    "unasked-segment": r"which nobody asked for",
+    "unit-flood": r"more than 1000 units a second",
+    "segment-flood": r"more than (100 segments|1000 units) a second",
+    "report-flood": r"more than 100 reports a second",
+}
+# Told instead of HELLO: no unit comes before them.
+FIRST_LIES = {
+    "exit-at-once": r"ended \(exit status 7\)",
+    "version": r"protocol version 2 instead of 1",
+    "no-hello": r"HEARTBEAT before HELLO",
+    "silent": r"hang: no HELLO",
+}
+
+
+def reason(daemon):
+    return daemon.camera()["reason"]
+
+
+def wait_running_again(daemon):
+    daemon.wait_until(
+        lambda: daemon.camera()["restarts"] >= 1 and daemon.camera()["state"] == "running",
+        "a new worker",
+    )
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_viewers_outlive_a_worker_that_lies(start_camcastd, tmp_path, lie):
+    daemon = start_camcastd(fake_config(), env=words(lie=lie, once=tmp_path / "told"))
+    with Viewer(daemon.port(FEED)) as viewer:
+        units = wait_workers(viewer, 2)
+        assert len(check_units(units)) == 2
+        assert re.search(LIES[lie], reason(daemon))
+        wait_running_again(daemon)
+        assert daemon.camera()["restarts"] == 1
+        assert daemon.camera()["undead"] == 0
+
+
+@pytest.mark.parametrize("lie", FIRST_LIES)
+def test_a_worker_that_begins_badly_is_replaced(start_camcastd, tmp_path, lie):
+    daemon = start_camcastd(fake_config(), env=words(lie=lie, once=tmp_path / "told"))
+    with Viewer(daemon.port(FEED)) as viewer:
+        check_units(wait_workers(viewer, 1))
+        assert re.search(FIRST_LIES[lie], reason(daemon))
+
+
+@pytest.mark.parametrize(
+    "lie", ["unsealed", "pipe", "two-fds", "many-fds", "secret-fd", "heartbeat-fd", "unasked-segment"]
+)
+def test_no_fd_is_left_of_a_lie(start_camcastd, lie):
+    """The lie is told by each worker, right at its start: the table does not grow."""
+    daemon = start_camcastd(fake_config(), env=words(lie=lie, after=1, gop=1))
+    daemon.wait_until(lambda: daemon.camera()["restarts"] >= 1, "a restart")
+    first = daemon.open_fds()
+    daemon.wait_until(lambda: daemon.camera()["restarts"] >= 4, "more restarts")
+    # A segment that told no lie may be open, and a worker that is starting or not reaped yet.
+    assert daemon.open_fds() <= first + 6
+
+
+def test_a_killed_worker_is_replaced(camcastd):
+    daemon = camcastd(fake_config(), env=words())
+    with Viewer(daemon.port(FEED)) as viewer:
+        wait_workers(viewer, 1)
+        (pid,) = daemon.workers()
+        os.kill(pid, signal.SIGKILL)
+        pids = check_units(wait_workers(viewer, 2))
+        assert pids[0] == pid
+        assert "killed by SIGKILL" in reason(daemon)
+
+
+def test_a_stopped_worker_is_a_hang(camcastd):
+    """Out for longer than stall_timeout: an idle feed times nobody out."""
+    daemon = camcastd(fake_config({"stall_timeout_ms": 1000, "max_lag_ms": 900}), env=words())
+    with Viewer(daemon.port(FEED)) as viewer:
+        wait_workers(viewer, 1)
+        (pid,) = daemon.workers()
+        os.kill(pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        check_units(wait_workers(viewer, 2))
+        assert time.monotonic() - stopped > 2  # it was not killed for less
+        assert re.match("hang: no sign of life from the worker for 3 s", reason(daemon))
+        assert daemon.feed(FEED)["left"] == {"peer": 0, "stalled": 0, "shutdown": 0}
+
+
+def test_a_worker_that_never_lives_is_tried_again_ever_later(start_camcastd):
+    daemon = start_camcastd(fake_config(), env=words(lie="exit-at-once"))
+    pattern = re.compile(r"camera cam: .*exit status 7.*; next try in ([0-9.]+) s")
+
+    def delays():
+        return [float(match[1]) for line in daemon.log() if (match := pattern.search(line))]
+
+    daemon.wait_until(lambda: len(delays()) >= 6, "six ends", timeout=20)
+    assert delays()[:6] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
+    camera = daemon.camera()
+    assert camera["state"] == "backoff" and camera["retry_in_ms"] <= 3200
+    assert camera["pid"] == 0
+    code, text = daemon.get("/healthz")
+    assert code == 503 and "exit status 7" in text
+
+
+def test_a_missing_program_is_waited_for(start_camcastd, tmp_path):
+    program = tmp_path / "capture"
+    daemon = start_camcastd(fake_config(daemon={"capture": program}), env=words())
+    daemon.wait_until(
+        lambda: reason(daemon) == f"cannot start {program}: No such file or directory",
+        "a reason",
+    )
+    with Viewer(daemon.port(FEED)) as viewer:
+        program.symlink_to(FAKEWORKER)
+        check_units(wait_workers(viewer, 1))
+
+
+def test_one_camera_s_fault_is_not_another_s(start_camcastd, tmp_path):
+    config = fake_config()
+    config["camera other"] = {"source": "pattern"}
+    config["stream o"] = dict(config["stream s"], camera="other")
+    daemon = start_camcastd(config, env=words())
+    other = daemon.camera("other")["pid"]
+    with Viewer(daemon.port("o/length_prefixed")) as viewer:
+        os.kill(daemon.camera()["pid"], signal.SIGKILL)
+        wait_running_again(daemon)
+        check_units(wait_workers(viewer, 1))
+        assert daemon.camera("other")["pid"] == other
+        assert daemon.camera("other")["restarts"] == 0
+
+
+# --- a worker that SIGKILL does not remove ---
+
+PTRACE_SEIZE, PTRACE_CONT, WALL = 0x4206, 7, 0x40000000
+
+
+def ptrace(request, pid, data=0):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    if libc.ptrace(request, pid, None, data) < 0:
+        code = ctypes.get_errno()
+        if code == errno.EPERM:
+            pytest.skip("tracing a process of somebody else is not allowed here (yama)")
+        raise OSError(code, os.strerror(code))
+
+
+def test_a_worker_that_cannot_be_reaped_does_not_hold_up_the_next(camcastd):
+    """A process in D state cannot be made at will. What camcastd sees of one: the kill is sent, and
+    the process does not go away. So does one that a tracer holds: dead or not, it stays in the
+    process table until the tracer lets go."""
+    daemon = camcastd(fake_config(), env=words())
+    with Viewer(daemon.port(FEED)) as viewer:
+        wait_workers(viewer, 1)
+        (pid,) = daemon.workers()
+        ptrace(PTRACE_SEIZE, pid)
+        os.kill(pid, signal.SIGKILL)
+        check_units(wait_workers(viewer, 2))
+        assert daemon.camera()["restarts"] == 1
+        before = daemon.status()["loop"]["turns"], time.monotonic()
+        daemon.wait_flowing(FEED, 50)
+        turns = daemon.status()["loop"]["turns"] - before[0]
+        assert turns < 1000 * (time.monotonic() - before[1]), "the loop spins"
+        os.waitpid(pid, WALL)
+        daemon.wait_until(lambda: daemon.camera()["undead"] == 0, "the end of the first worker")
+
+
+# --- the fd table is full ---
+
+
+def set_limit(daemon, soft):
+    import resource
+
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (soft, 20000))
+
+
+def test_a_full_fd_table_stops_no_stream(camcastd):
+    """Eight units a segment: the history of 3 s needs some 18 fds more than there are at first."""
+    daemon = camcastd(fake_config(), env=words(segment=16384))
+    with Viewer(daemon.port(FEED)) as viewer:
+        wait_workers(viewer, 1)
+        numbers = [int(fd) for fd in os.listdir(f"/proc/{daemon.process.pid}/fd")]
+        set_limit(daemon, max(numbers) + 1)
+        daemon.wait_log("the fd table is full")
+        start = len(parse_units(viewer.data))
+        # Three segments more, and a gap at most where the shortage was noticed.
+        viewer.wait(lambda one: len(parse_units(one.data)) >= start + 40, "units", 20)
+        assert viewer.closed is None
+        units = parse_units(viewer.data)
+        check_units(units, complete=False)
+        assert len({unit.pid for unit in units}) == 1, "our own shortage cost a worker"
+        with Viewer(daemon.port(FEED)) as refused:
+            refused.wait_closed()
+            assert not refused.data
+        assert daemon.feed(FEED)["refused"]["no_fds"] == 1
+        set_limit(daemon, 20000)
+        daemon.wait_log("the fd table has room again")
+        with Viewer(daemon.port(FEED)) as later:
+            check_units(wait_workers(later, 1))
+
+
+# --- wanted or not ---
+
+
+def active(daemon):
+    return daemon.stream()["active"]
+
+
+def test_an_on_demand_stream_is_made_while_somebody_watches(camcastd):
+    daemon = camcastd(fake_config({"on_demand": True, "linger_ms": 300}), env=words())
+    daemon.wait_until(lambda: daemon.camera()["frames"] > 0, "pictures")
+    assert not active(daemon) and not daemon.stream()["wanted"]
+    assert daemon.get("/healthz")[0] == 200
+    with Viewer(daemon.port(FEED)) as viewer:
+        check_units(wait_workers(viewer, 1))
+        assert active(daemon)
+    daemon.wait_until(lambda: not active(daemon), "the end of the linger")
+    with Viewer(daemon.port(FEED)) as viewer:
+        check_units(wait_workers(viewer, 1))
+
+
+def test_who_comes_back_within_the_linger_finds_the_stream_running(start_camcastd):
+    daemon = start_camcastd(
+        fake_config({"on_demand": True, "linger_ms": 60000, "join_burst_ms": 1}), env=words()
+    )
+    with Viewer(daemon.port(FEED)) as viewer:
+        last = wait_workers(viewer, 1)[-1]
+    daemon.wait_until(lambda: daemon.feed(FEED)["clients"] == 0, "no client")
+    units = daemon.feed(FEED)["units"]
+    daemon.wait_until(lambda: daemon.feed(FEED)["units"] > units + 5, "units for nobody")
+    with Viewer(daemon.port(FEED)) as viewer:
+        assert wait_workers(viewer, 1)[0].number > last.number
+
+
+def test_a_new_worker_learns_what_is_wanted(camcastd):
+    daemon = camcastd(fake_config({"on_demand": True}), env=words())
+    with Viewer(daemon.port(FEED)) as viewer:
+        wait_workers(viewer, 1)
+        os.kill(daemon.workers()[0], signal.SIGKILL)
+        check_units(wait_workers(viewer, 2))
+
+
+def test_idr_requests_of_many_are_one_a_second(camcastd):
+    """Keys come by themselves once in ten minutes, so every join depends on a request."""
+    daemon = camcastd(fake_config({"join_burst_ms": 1}), env=words(gop=30000))
+    daemon.wait_flowing(FEED)
+    begun = time.monotonic()
+    viewers = []
+    for _ in range(4):
+        viewers += [Viewer(daemon.port(FEED)) for _ in range(5)]
+        check_units(wait_workers(viewers[-1], 1))
+    took = time.monotonic() - begun
+    requests = daemon.stream()["idr_requests"]
+    assert 1 <= requests <= took + 2
+    for viewer in viewers:
+        check_units(parse_units(viewer.data))
+        viewer.close()
+
+
+# --- the end ---
+
+
+def test_sigterm_lets_units_under_way_finish(camcastd):
+    """Units of 4 MB, read at 4 MB/s through a small buffer: SIGTERM finds one under way."""
+    size = 4 << 20
+    daemon = camcastd(fake_config(), env=words(size=size, fps=4, gop=1))
+    with Viewer(daemon.port(FEED), rate=size, receive_buffer=65536) as viewer:
+        viewer.wait_bytes(size // 8)
+        daemon.process.send_signal(signal.SIGTERM)
+        viewer.wait_closed()
+        units = parse_units(viewer.data)
+        assert viewer.closed == "end"
+        assert len(units) == 1 and len(viewer.data) == size, "the unit was cut"
+    assert daemon.stop() == 0
+
+
+def test_sigterm_waits_two_seconds_for_a_slow_client(start_camcastd):
+    size = 4 << 20
+    daemon = start_camcastd(fake_config(), env=words(size=size, fps=4, gop=1))
+    with Viewer(daemon.port(FEED), rate=100000, receive_buffer=65536) as viewer:
+        viewer.wait_bytes(10000)
+        begun = time.monotonic()
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(10 * harness.PATIENCE) == 0
+        assert 1.9 < time.monotonic() - begun < 2.5 * harness.PATIENCE
+        viewer.wait_closed()
+
+
+def test_a_second_signal_ends_it_at_once(start_camcastd):
+    daemon = start_camcastd(fake_config(), env=words(size=4 << 20, fps=4, gop=1))
+    daemon.expected_exit = 128 + signal.SIGINT
+    with Viewer(daemon.port(FEED), rate=10000, receive_buffer=65536) as viewer:
+        viewer.wait_bytes(1000)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.wait_log("SIGTERM: stopping")
+        begun = time.monotonic()
+        daemon.process.send_signal(signal.SIGINT)
+        assert daemon.process.wait(10) == 128 + signal.SIGINT
+        assert time.monotonic() - begun < 1
+
+
+def test_a_worker_that_does_not_stop_is_killed(start_camcastd):
+    daemon = start_camcastd(fake_config(), env=words(lie="deathless"))
+    daemon.wait_flowing(FEED)
+    begun = time.monotonic()
+    assert daemon.stop() == 0  # which also looks for processes left running
+    assert time.monotonic() - begun < 2 * harness.PATIENCE
+    assert any("did not stop and is killed" in line for line in daemon.log())
+
+
+def test_workers_end_with_a_daemon_that_is_killed(start_camcastd):
+    daemon = start_camcastd(fake_config(), env=words())
+    daemon.wait_flowing(FEED)
+    daemon.expected_exit = -signal.SIGKILL
+    daemon.process.send_signal(signal.SIGKILL)
+    daemon.process.wait(10)
+    assert daemon.stop() == -signal.SIGKILL
