@@ -159,6 +159,9 @@ const char *camera_error(void)
 
 int camera_manager_open(struct camera_manager **out)
 {
+	/* At its default libcamera tells a lot, in colours. */
+	setenv("LIBCAMERA_LOG_LEVELS", "*:WARN", 0);
+	setenv("LIBCAMERA_LOG_NO_COLOR", "1", 0);
 	return guarded([&] {
 		signals_blocked blocked;
 		auto manager = std::make_unique<camera_manager>();
@@ -221,6 +224,7 @@ int camera_manager_print(struct camera_manager *manager, FILE *out)
 
 			if (!node.empty())
 				return fail(-EACCES, "no permission to open %s", node.c_str());
+			fprintf(out, "libcamera finds no camera\n");
 		}
 		return n;
 	});

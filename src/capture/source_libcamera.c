@@ -356,8 +356,6 @@ static void set_sensor_hdr(const struct config_camera *config)
 /* What libcamera reads from its environment when it starts. */
 static void set_environment(const struct config_camera *config)
 {
-	setenv("LIBCAMERA_LOG_LEVELS", "*:WARN", 0); /* it tells a lot at its default */
-	setenv("LIBCAMERA_LOG_NO_COLOR", "1", 0);
 	if (config->tuning_file && *config->tuning_file)
 		setenv("LIBCAMERA_RPI_TUNING_FILE", config->tuning_file, 1);
 	if (strcmp(find_control(config, "hdr"), "sensor") == 0)

@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The project on Debian 13 with libcamera 0.7, in a root folder that root.sh makes and caches.
+#
+#   run.sh                                  builds, runs the unit tests, compiles the wrapper for 0.4
+#   run.sh build                            builds only
+#   run.sh exec [-b DIR:TARGET]... COMMAND  runs a command there, as this process
+#
+# In there the checkout is /src (read-only), what was built is /build, and nothing else of the root
+# folder can be written but /tmp; `-b` shows a folder of this machine at TARGET, which exists or is
+# below /tmp. Mounts are in a namespace of their own and go with the process. The network is this
+# machine's. Builds are kept in the cache, one for each checkout. Needs root.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(cd "$here/../.." && pwd)
+root=$("$here/root.sh")
+build=$root.build-$(printf '%s' "$checkout" | sha256sum | cut -c1-12)
+mkdir -p "$build"
+
+# Becomes the command, in the root folder.
+enter() {
+	local binds=()
+
+	while [ "${1:-}" = -b ]; do
+		binds+=("$2")
+		shift 2
+	done
+	exec unshare --mount --propagation private bash -euc '
+		root=$1 checkout=$2 build=$3 n=$4
+		shift 4
+		mount --bind "$root" "$root"
+		mount -o remount,bind,ro "$root"
+		mount --rbind /dev "$root/dev"
+		mount --rbind /proc "$root/proc"
+		mount --rbind /sys "$root/sys"
+		mount -t tmpfs tmpfs "$root/tmp"
+		mount -t tmpfs tmpfs "$root/run"
+		mount --bind "$checkout" "$root/src"
+		mount -o remount,bind,ro "$root/src"
+		mount --bind "$build" "$root/build"
+		for bind in "${@:1:n}"; do
+			case ${bind##*:} in
+			/tmp/*) mkdir -p "$root${bind##*:}" ;;
+			esac
+			mount --bind "${bind%:*}" "$root${bind##*:}"
+		done
+		shift "$n"
+		cd /
+		exec chroot "$root" "$@"' \
+		enter "$root" "$checkout" "$build" "${#binds[@]}" "${binds[@]}" "$@"
+}
+
+# One build of a checkout at a time.
+build_all() {
+	(
+		flock 9
+		(enter make -C /src B=/build -j"$(nproc)" "$@")
+		(enter cc -shared -fPIC -O2 -o /build/udmabuf_shim.so /src/tests/support/udmabuf_shim.c)
+	) 9>"$build.lock"
+}
+
+case ${1:-all} in
+build)
+	build_all all
+	;;
+exec)
+	shift
+	enter "$@"
+	;;
+all)
+	build_all all unit-programs
+	for file in camera controls; do
+		(enter g++ -std=c++17 -Wall -Wextra -Werror -I/src \
+			-I/opt/libcamera-main/usr/include/libcamera -o /dev/null \
+			-c "/src/wrapper/$file.cpp")
+	done
+	(enter env CAMCAST_BUILD=/build bash /src/tests/run.sh unit)
+	;;
+*)
+	sed -n '3,/^set/p' "${BASH_SOURCE[0]}" | sed '$d; s/^# \{0,1\}//' >&2
+	exit 2
+	;;
+esac
