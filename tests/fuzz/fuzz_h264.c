@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Annex B scanner, SPS rewriting and unit writer on arbitrary bytes. The first byte chooses: SPS
+ * rewriting alone with a small or large output, or the writer, which gets the rest as one access
+ * unit and then again in two halves. What comes out must hold together: an AUD first, lengths that
+ * add up, no start code emulated by our own rewriting.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture/h264.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_unit(const struct h264_unit *unit)
+{
+	size_t len = 0;
+
+	assert(unit->iovcnt >= 2);
+	assert(memcmp(unit->iov[0].iov_base, "\0\0\0\1\x09\xf0", 6) == 0);
+	for (int i = 0; i < unit->iovcnt; i++) {
+		volatile uint8_t sum = 0;
+
+		for (size_t j = 0; j < unit->iov[i].iov_len; j++)
+			sum ^= ((const uint8_t *)unit->iov[i].iov_base)[j];
+		len += unit->iov[i].iov_len;
+	}
+	assert(len == unit->len);
+	assert(!(unit->key && unit->parameter_sets_missing));
+}
+
+static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
+{
+	struct config_rate rate = {mode & 2 ? 30 : 0, 1};
+	struct h264_writer *writer;
+	struct h264_unit unit;
+
+	if (h264_writer_create(&writer, rate, mode & 4, mode & 8) < 0)
+		return;
+	if (h264_writer_unit(writer, data, size, 1, &unit) == 0)
+		check_unit(&unit);
+	if (h264_writer_unit(writer, data, size / 2, 2, &unit) == 0)
+		check_unit(&unit);
+	if (h264_writer_unit(writer, data + size / 2, size - size / 2, 3, &unit) == 0)
+		check_unit(&unit);
+	h264_writer_destroy(writer);
+}
+
+static void fuzz_sps(const uint8_t *data, size_t size, unsigned mode)
+{
+	struct config_rate rate = {30000, 1001};
+	size_t room = mode & 2 ? 64 : 2 * H264_PARAMETER_SET_MAX;
+	uint8_t *out = malloc(room), *again = malloc(room);
+	int len = h264_rewrite_sps(data, size, rate, mode & 4, out, room), rc;
+
+	if (len > 0) {
+		assert((size_t)len <= room);
+		for (int i = 1; i + 2 < len; i++)
+			assert(out[i] || out[i + 1] || out[i + 2] > 2);
+		/* What was well-formed stays so, and there is nothing more to change. */
+		rc = h264_rewrite_sps(out, (size_t)len, rate, mode & 4, again, room);
+		assert(rc == len && memcmp(out, again, (size_t)len) == 0);
+	}
+	free(out);
+	free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < 1)
+		return 0;
+	if (data[0] & 1)
+		fuzz_sps(data + 1, size - 1, data[0]);
+	else
+		fuzz_writer(data + 1, size - 1, data[0]);
+	return 0;
+}
