@@ -241,6 +241,8 @@ static void close_pair(struct worker *worker)
 	if (worker->pair < 0)
 		return;
 	loop_watch_remove(worker->loop, &worker->watch);
+	/* io_uring may hold the file for a while after close(): the worker must see the end now. */
+	shutdown(worker->pair, SHUT_RDWR);
 	close(worker->pair);
 	worker->pair = -1;
 }

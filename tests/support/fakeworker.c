@@ -132,7 +132,8 @@ bool stream_is_mine(unsigned stream)
 
 void say_all(void)
 {
-	say_heartbeat(CAMCAST_CAMERA_RUNNING, "");
+	if (!my.quiet)
+		say_heartbeat(CAMCAST_CAMERA_RUNNING, "");
 	for (unsigned i = 0; i < my.config->n_streams; i++)
 		if (stream_is_mine(i))
 			say_stream(i);

@@ -27,7 +27,7 @@ extern struct fake {
 	struct config *config;
 	unsigned camera;
 	unsigned fps, gop, size, segment, after;
-	bool can_force_idr, deaf, deathless;
+	bool can_force_idr, deaf, deathless, quiet; /* quiet: no more heartbeats */
 	const char *lie;
 	struct feed_log *logs; /* by feed */
 	bool *active, *idr;    /* by stream */

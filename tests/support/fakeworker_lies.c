@@ -122,6 +122,13 @@ static void tell_endless_text(void)
 	memset(heartbeat.reason, 'x', sizeof heartbeat.reason);
 	say(&heartbeat, sizeof heartbeat);
 }
+static void tell_strange_text(void)
+{
+	/* Nothing that is forbidden, and it stays: no further heartbeat. */
+	say_heartbeat(CAMCAST_CAMERA_RUNNING, "a \"b\" \\c\nd \xff"
+					      "e \xc3\xa9\xc3");
+	my.quiet = true;
+}
 static void tell_heartbeat_fd(void)
 {
 	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT};
@@ -311,6 +318,7 @@ static const struct lie lies[] = {
 	{"unknown-type", tell_unknown_type, false},
 	{"bad-state", tell_bad_state, false},
 	{"endless-text", tell_endless_text, false},
+	{"strange-text", tell_strange_text, false},
 	{"heartbeat-fd", tell_heartbeat_fd, false},
 	{"foreign-stream", tell_foreign_stream, false},
 	{"foreign-feed", tell_foreign_feed, false},
