@@ -132,19 +132,6 @@ static void finish_conn(struct loop *loop, struct loop_conn *conn)
 	loop_conn_finished(loop, conn);
 }
 
-static void uring_destroy(struct loop *loop)
-{
-	struct uring *u = loop->impl;
-	struct list *pos, *tmp;
-
-	io_uring_queue_exit(&u->ring); /* and with it everything outstanding */
-	while (!list_empty(&u->closing))
-		finish_conn(loop, container_of(u->closing.next, struct loop_conn, link));
-	list_for_each_safe (pos, tmp, &u->requests)
-		free(container_of(pos, struct request, link));
-	free(u);
-}
-
 /* --- watches and listeners --- */
 
 static struct request *request_create(struct uring *u, void *owner)
@@ -506,6 +493,23 @@ static int uring_wait(struct loop *loop, int64_t timeout_us)
 	loop_woke(loop);
 	reap(loop);
 	return u->error;
+}
+
+static void uring_destroy(struct loop *loop)
+{
+	struct uring *u = loop->impl;
+	struct list *pos, *tmp;
+
+	/* The kernel cancels what is outstanding at exit by itself, but in the background: peers
+	 * would see their connections reset later than loop_destroy() returns. */
+	for (int i = 0; i < 10 && !list_empty(&u->closing); i++)
+		(void)uring_wait(loop, 100000);
+	io_uring_queue_exit(&u->ring);
+	while (!list_empty(&u->closing))
+		finish_conn(loop, container_of(u->closing.next, struct loop_conn, link));
+	list_for_each_safe (pos, tmp, &u->requests)
+		free(container_of(pos, struct request, link));
+	free(u);
 }
 
 const struct loop_backend loop_backend_uring = {

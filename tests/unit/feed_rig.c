@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/feed_rig.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAGIC 0x43414d55u
+#define PATIENCE_NS 10000000000ll
+
+enum config_backend rig_epoll = CONFIG_BACKEND_EPOLL, rig_uring = CONFIG_BACKEND_URING;
+int64_t rig_clock_us = 1000000000;
+int (*rig_on_send)(int fd, size_t *len);
+unsigned rig_allocations, rig_mmaps;
+
+/* --- in front of libc (--wrap) --- */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	if (id != CLOCK_MONOTONIC)
+		return __real_clock_gettime(id, ts);
+	ts->tv_sec = rig_clock_us / 1000000;
+	ts->tv_nsec = rig_clock_us % 1000000 * 1000;
+	return 0;
+}
+
+ssize_t __real_sendfile(int out, int in, off_t *offset, size_t len);
+ssize_t __wrap_sendfile(int out, int in, off_t *offset, size_t len);
+ssize_t __wrap_sendfile(int out, int in, off_t *offset, size_t len)
+{
+	int ret = rig_on_send ? rig_on_send(out, &len) : 0;
+
+	if (ret < 0) {
+		errno = -ret;
+		return -1;
+	}
+	return __real_sendfile(out, in, offset, len);
+}
+
+ssize_t __real_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags)
+{
+	int ret = rig_on_send ? rig_on_send(fd, &len) : 0;
+
+	if (ret < 0) {
+		errno = -ret;
+		return -1;
+	}
+	return __real_send(fd, data, len, flags);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	rig_allocations++;
+	return __real_malloc(size);
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	rig_allocations++;
+	return __real_calloc(n, size);
+}
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size)
+{
+	rig_allocations++;
+	return __real_realloc(old, size);
+}
+
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	rig_allocations++;
+	return __real_aligned_alloc(alignment, size);
+}
+
+void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	rig_mmaps++;
+	return __real_mmap(at, len, prot, flags, fd, offset);
+}
+
+/* --- the loop alone --- */
+
+struct loop *rig_loop(enum config_backend backend, uint32_t send_threshold)
+{
+	struct loop_options options = {
+		.backend = backend, .send_threshold = send_threshold, .max_conns = 2000};
+	struct loop *loop;
+
+	rig_on_send = NULL;
+	assert_int_equal(loop_create(&loop, &options), 0);
+	assert_string_equal(loop_backend_name(loop),
+			    backend == CONFIG_BACKEND_URING ? "io_uring" : "epoll");
+	return loop;
+}
+
+void rig_settle(struct loop *loop)
+{
+	const struct loop_stats *stats = loop_stats(loop);
+	unsigned quiet = 0;
+
+	while (quiet < 4) {
+		struct loop_stats before = *stats;
+
+		assert_int_equal(loop_turn(loop, 0), 0);
+		before.turns = stats->turns;
+		quiet = memcmp(&before, stats, sizeof(before)) == 0 ? quiet + 1 : 0;
+	}
+}
+
+void rig_until(struct loop *loop, const bool *flag)
+{
+	struct timespec begin, now;
+	int64_t ns = 0;
+
+	__real_clock_gettime(CLOCK_MONOTONIC, &begin);
+	while (!*flag && ns < PATIENCE_NS) {
+		assert_int_equal(loop_turn(loop, 100000), 0);
+		__real_clock_gettime(CLOCK_MONOTONIC, &now);
+		ns = (now.tv_sec - begin.tv_sec) * 1000000000ll + now.tv_nsec - begin.tv_nsec;
+	}
+	assert_true(*flag);
+}
+
+int rig_listen(uint16_t *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(fd, 4096), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	*port = ntohs(address.sin_port);
+	return fd;
+}
+
+int rig_connect(uint16_t port, int rcvbuf)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_port = htons(port),
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	if (rcvbuf > 0)
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	return fd;
+}
+
+void rig_pair(int ends[2], int rcvbuf)
+{
+	uint16_t port;
+	int listener = rig_listen(&port);
+
+	ends[1] = rig_connect(port, rcvbuf);
+	ends[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(ends[0] >= 0);
+	close(listener);
+}
+
+/* --- a feed --- */
+
+static void count_idr(struct feed_demand *demand)
+{
+	container_of(demand, struct rig, demand)->idrs++;
+}
+
+static void count_watched(struct feed_demand *demand, bool watched)
+{
+	struct rig *rig = container_of(demand, struct rig, demand);
+
+	if (watched)
+		rig->watched++;
+	else
+		rig->unwatched++;
+}
+
+static void count_gone(struct feed_client_owner *owner, const struct client *client)
+{
+	(void)client;
+	container_of(owner, struct rig, owner)->gone++;
+}
+
+void rig_init(struct rig *rig, enum config_backend backend)
+{
+	*rig = (struct rig){
+		.policy = {.codec = CONFIG_CODEC_H264,
+			   .encoder = CONFIG_ENCODER_OPENH264,
+			   .bitrate = 2000000,
+			   .join_burst_ms = 500,
+			   .shed_lag_ms = 800,
+			   .max_lag_ms = 2000,
+			   .stall_timeout_ms = 10000,
+			   .history_ms = 3000},
+		.options = {.name = "test/annexb",
+			    .can_force_idr = true,
+			    .send_buffer = 131072,
+			    .notsent_lowat = 16384},
+		.demand = {.idr = count_idr, .watched = count_watched},
+		.owner = {.gone = count_gone},
+		.send_threshold = 8192,
+		.segment = -1,
+	};
+	rig->options.policy = &rig->policy;
+	rig->backend = backend;
+}
+
+void rig_start(struct rig *rig)
+{
+	rig->loop = rig_loop(rig->backend, rig->send_threshold);
+	assert_int_equal(feed_create(&rig->feed, rig->loop, &rig->options, &rig->demand), 0);
+	rig->segment_size = 1 << 20;
+	rig_pass(rig, 1000000); /* no clock at which a test begins is special */
+}
+
+void rig_stop(struct rig *rig)
+{
+	feed_destroy(rig->feed);
+	loop_destroy(rig->loop);
+	if (rig->segment >= 0)
+		close(rig->segment);
+	rig_on_send = NULL;
+}
+
+static void note_drained(void *user)
+{
+	struct rig *rig = user;
+
+	rig->drained = true;
+}
+
+void rig_drain(struct rig *rig)
+{
+	feed_drain(rig->feed, note_drained, rig);
+}
+
+void rig_new_segment(struct rig *rig, uint32_t size)
+{
+	int fd = memfd_create("segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int ours = dup(fd);
+
+	assert_true(fd >= 0 && ours >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	assert_int_equal(feed_add_segment(rig->feed, ++rig->segment_id, fd, size), 0);
+	assert_true(feed_has_segment(rig->feed, rig->segment_id));
+	if (rig->segment >= 0)
+		close(rig->segment);
+	rig->segment = ours;
+	rig->segment_size = size;
+	rig->offset = 0;
+}
+
+/* Byte i of a unit behind its header. */
+static uint8_t body(uint32_t number, uint32_t i)
+{
+	return (uint8_t)(number * 31 + i + (i >> 8));
+}
+
+int rig_add(struct rig *rig, uint32_t len, uint32_t flags)
+{
+	static uint8_t unit[CAMCAST_UNIT_MAX];
+	uint32_t header[4] = {MAGIC, rig->next, len, flags};
+	int ret;
+
+	assert_true(len >= RIG_UNIT_MIN);
+	if (!feed_has_segment(rig->feed, rig->segment_id) || rig->segment_size - rig->offset < len)
+		rig_new_segment(rig, rig->segment_size > len ? rig->segment_size : len);
+	memcpy(unit, header, sizeof(header));
+	for (uint32_t i = sizeof(header); i < len; i++)
+		unit[i] = body(rig->next, i);
+	assert_int_equal(pwrite(rig->segment, unit, len, rig->offset), len);
+	ret = feed_add_unit(rig->feed, rig->segment_id, rig->offset, len, flags, 0);
+	rig->offset += len;
+	rig->next++;
+	return ret;
+}
+
+uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags)
+{
+	assert_int_equal(rig_add(rig, len, flags), 0);
+	rig_settle(rig->loop);
+	return rig->next - 1;
+}
+
+void rig_pass(struct rig *rig, int64_t us)
+{
+	rig_clock_us += us;
+	rig_settle(rig->loop);
+}
+
+struct viewer *viewer_join(struct rig *rig, int rcvbuf)
+{
+	struct viewer *viewer = calloc(1, sizeof(*viewer));
+	int ends[2];
+
+	assert_non_null(viewer);
+	rig_pair(ends, rcvbuf);
+	assert_int_equal(feed_add_client(rig->feed, ends[0], "127.0.0.1:1", &rig->owner), 0);
+	viewer->server_fd = ends[0];
+	viewer->fd = ends[1];
+	rig_settle(rig->loop);
+	return viewer;
+}
+
+void viewer_leave(struct viewer *viewer)
+{
+	close(viewer->fd);
+	free(viewer);
+}
+
+void viewer_reset(struct viewer *viewer)
+{
+	struct linger now = {.l_onoff = 1};
+
+	assert_int_equal(setsockopt(viewer->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	viewer_leave(viewer);
+}
+
+static void check(struct viewer *viewer, const uint8_t *data, size_t n)
+{
+	uint32_t header[4];
+
+	for (size_t i = 0; i < n; i++) {
+		if (viewer->have < RIG_UNIT_MIN) {
+			viewer->header[viewer->have++] = data[i];
+			if (viewer->have < RIG_UNIT_MIN)
+				continue;
+			memcpy(header, viewer->header, sizeof(header));
+			assert_int_equal(header[0], MAGIC);
+			viewer->len = header[2];
+		} else {
+			memcpy(header, viewer->header, sizeof(header));
+			if (data[i] != body(header[1], viewer->have))
+				fail_msg("unit %u, byte %u is wrong", header[1], viewer->have);
+			viewer->have++;
+		}
+		if (viewer->have == viewer->len) {
+			assert_true(viewer->n < RIG_SEEN_MAX);
+			viewer->seen[viewer->n].number = header[1];
+			viewer->seen[viewer->n++].flags = header[3];
+			viewer->have = 0;
+		}
+	}
+}
+
+size_t viewer_read(struct viewer *viewer, size_t max)
+{
+	static uint8_t data[65536];
+	size_t total = 0;
+
+	while (total < max) {
+		size_t want = max - total < sizeof(data) ? max - total : sizeof(data);
+		ssize_t n = recv(viewer->fd, data, want, MSG_DONTWAIT);
+
+		if (n <= 0) {
+			if (n == 0)
+				viewer->eof = true;
+			else if (errno != EAGAIN)
+				viewer->error = errno;
+			break;
+		}
+		check(viewer, data, (size_t)n);
+		total += (size_t)n;
+	}
+	viewer->bytes += total;
+	return total;
+}
+
+void viewer_drink(struct rig *rig, struct viewer *viewer)
+{
+	do {
+		rig_settle(rig->loop);
+	} while (viewer_read(viewer, SIZE_MAX) > 0);
+}
+
+void viewer_check_gaps(const struct viewer *viewer, const uint8_t *flags)
+{
+	for (unsigned i = 1; i < viewer->n; i++) {
+		uint32_t from = viewer->seen[i - 1].number + 1, to = viewer->seen[i].number;
+		bool references_missing = false;
+
+		assert_true(to >= from);
+		for (uint32_t number = from; number < to; number++)
+			references_missing |= !(flags[number] & DROPPABLE);
+		if (references_missing && !(viewer->seen[i].flags & KEY))
+			fail_msg("unit %u follows unit %u and is no key unit", to, from - 1);
+	}
+}

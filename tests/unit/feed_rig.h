@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A loop and a feed with real TCP viewers over loopback, a clock that only moves when told, and a
+ * hand on sendfile() and send(). Every unit names itself in its bytes, so that a viewer checks all
+ * it reads. One thread.
+ */
+#ifndef FEED_RIG_H
+#define FEED_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "camcast/worker.h"
+#include "common/config.h"
+#include "daemon/feed.h"
+
+#define KEY CAMCAST_UNIT_KEY
+#define DROPPABLE CAMCAST_UNIT_DROPPABLE
+
+/* Each case runs on both backends; the backend is its initial state. A machine that refuses
+ * io_uring fails: rig_loop() compares names. */
+#define ON_BOTH(f)                                                                                 \
+	{#f " (epoll)", f, NULL, NULL, &rig_epoll},                                                \
+	{                                                                                          \
+#f " (io_uring)", f, NULL, NULL, &rig_uring                                        \
+	}
+
+extern enum config_backend rig_epoll, rig_uring;
+
+/* --- the clock, the kernel, and memory, as the code under test sees them --- */
+
+extern int64_t rig_clock_us; /* CLOCK_MONOTONIC; stands still */
+
+/* Called before each sendfile() and send(): may lower *len; returns 0, or -errno to fail. */
+extern int (*rig_on_send)(int fd, size_t *len);
+/* How often malloc(), calloc(), realloc(), aligned_alloc() and mmap() were called. */
+extern unsigned rig_allocations, rig_mmaps;
+
+/* --- the loop alone --- */
+
+struct loop *rig_loop(enum config_backend backend, uint32_t send_threshold);
+/* Turns until nothing happens any more. */
+void rig_settle(struct loop *loop);
+/* Turns until *flag, waiting for what comes from outside; fails after ten seconds. */
+void rig_until(struct loop *loop, const bool *flag);
+/* A listener on loopback; *port. */
+int rig_listen(uint16_t *port);
+/* Connects; rcvbuf 0: the default. Non-blocking. */
+int rig_connect(uint16_t port, int rcvbuf);
+/* Both ends of a connection; ends[0] is the server's, non-blocking both. */
+void rig_pair(int ends[2], int rcvbuf);
+
+/* --- a feed --- */
+
+enum { RIG_UNIT_MIN = 16, RIG_SEEN_MAX = 4096 };
+
+struct rig {
+	struct loop *loop;
+	struct feed *feed;
+	struct config_stream policy;
+	struct feed_options options;
+	struct feed_demand demand;
+	struct feed_client_owner owner;
+	enum config_backend backend;
+	uint32_t send_threshold;
+	unsigned idrs, watched, unwatched, gone;
+	bool drained;
+	/* the worker's side */
+	int segment; /* its fd */
+	uint32_t segment_id, segment_size, offset;
+	uint32_t next; /* unit, from 0 */
+};
+
+struct viewer {
+	int fd, server_fd;
+	int error; /* errno of a read that failed */
+	bool eof;
+	uint64_t bytes;
+	unsigned n; /* whole units read */
+	struct {
+		uint32_t number, flags;
+	} seen[RIG_SEEN_MAX];
+	/* the unit being read */
+	uint8_t header[RIG_UNIT_MIN];
+	uint32_t have, len;
+};
+
+/* Defaults; the test changes policy and options; then start. */
+void rig_init(struct rig *rig, enum config_backend backend);
+void rig_start(struct rig *rig);
+void rig_stop(struct rig *rig);
+void rig_drain(struct rig *rig);
+
+void rig_new_segment(struct rig *rig, uint32_t size);
+/* Writes the next unit, into a new segment if it does not fit, and publishes it. Returns what
+ * feed_add_unit() did. */
+int rig_add(struct rig *rig, uint32_t len, uint32_t flags);
+/* The same, then settles; must succeed. Returns its number. */
+uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags);
+/* Moves the clock and settles. */
+void rig_pass(struct rig *rig, int64_t us);
+
+struct viewer *viewer_join(struct rig *rig, int rcvbuf);
+void viewer_leave(struct viewer *viewer);
+void viewer_reset(struct viewer *viewer); /* by RST */
+/* Reads up to max bytes that are there, and checks them. Returns bytes read. */
+size_t viewer_read(struct viewer *viewer, size_t max);
+/* Reads and settles until there is nothing more. */
+void viewer_drink(struct rig *rig, struct viewer *viewer);
+/* Fails where after a gap comes anything but a key unit, or, where only droppable units are
+ * missing (flags of all units by number), anything. */
+void viewer_check_gaps(const struct viewer *viewer, const uint8_t *flags);
+
+#endif

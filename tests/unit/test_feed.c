@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Delivery: what arrives, from where, and what it costs. Policy: test_feed_policy.c. */
+#include "tests/unit/feed_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/client.h"
+
+static uint64_t syscalls(const struct rig *rig)
+{
+	const struct loop_stats *stats = loop_stats(rig->loop);
+
+	return stats->sends + stats->sendfiles + stats->send_again;
+}
+
+static void fan_out_to_many_is_byte_exact(void **state)
+{
+	static const uint32_t sizes[] = {8000, 33000, 16, 300, 200000, 8191, 8192, 4096, 60000, 17};
+	enum { VIEWERS = 150, UNITS = 40 };
+	struct viewer *viewers[VIEWERS];
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	for (int i = 0; i < VIEWERS; i++)
+		viewers[i] = viewer_join(&rig, 0);
+	for (int i = 0; i < UNITS; i++) {
+		rig_unit(&rig, sizes[i % 10], i % 10 == 0 ? KEY : 0);
+		for (int v = 0; v < VIEWERS; v++)
+			viewer_read(viewers[v], SIZE_MAX);
+		rig_pass(&rig, 33333);
+	}
+	for (int v = 0; v < VIEWERS; v++) {
+		viewer_drink(&rig, viewers[v]);
+		assert_int_equal(viewers[v]->n, UNITS);
+		for (uint32_t i = 0; i < UNITS; i++)
+			assert_int_equal(viewers[v]->seen[i].number, i);
+		viewer_leave(viewers[v]);
+	}
+	rig_settle(rig.loop);
+	assert_int_equal(rig.gone, VIEWERS);
+	assert_int_equal(feed_stats(rig.feed)->sent_bytes, feed_stats(rig.feed)->bytes * VIEWERS);
+	assert_true(loop_stats(rig.loop)->sends > 0 && loop_stats(rig.loop)->sendfiles > 0);
+	rig_stop(&rig);
+}
+
+static void one_unit_costs_one_syscall_a_client(void **state)
+{
+	enum { VIEWERS = 40 };
+	struct viewer *viewers[VIEWERS];
+	struct rig rig;
+	uint64_t before;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	for (int i = 0; i < VIEWERS; i++)
+		viewers[i] = viewer_join(&rig, 0);
+	rig_unit(&rig, 5000, KEY);
+	before = syscalls(&rig);
+	for (int i = 0; i < 10; i++) {
+		for (int v = 0; v < VIEWERS; v++)
+			viewer_drink(&rig, viewers[v]);
+		rig_unit(&rig, i % 2 ? 5000 : 15000, 0);
+	}
+	assert_int_equal(syscalls(&rig) - before, 10 * VIEWERS);
+	for (int v = 0; v < VIEWERS; v++)
+		viewer_leave(viewers[v]);
+	rig_stop(&rig);
+}
+
+static void join_gets_the_log_from_the_key_unit_in_one_run(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	rig_unit(&rig, 3000, KEY);
+	rig_unit(&rig, 3000, 0);
+	rig_unit(&rig, 3000, KEY);
+	for (int i = 0; i < 5; i++)
+		rig_unit(&rig, 2000, 0);
+	viewer = viewer_join(&rig, 0);
+	assert_int_equal(syscalls(&rig), 1);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 6);
+	assert_int_equal(viewer->seen[0].number, 2);
+	assert_int_equal(rig.idrs, 0);
+	rig_unit(&rig, 2000, 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->seen[6].number, 8);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void join_with_an_old_key_unit_asks_for_an_idr_and_starts_at_it(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	rig_unit(&rig, 3000, KEY);
+	rig_pass(&rig, 500000);
+	viewer = viewer_join(&rig, 0);
+	assert_int_equal(rig.idrs, 1);
+	rig_unit(&rig, 2000, 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->bytes, 0);
+	rig_unit(&rig, 3000, KEY);
+	rig_unit(&rig, 3000, 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 2);
+	assert_int_equal(viewer->seen[0].number, 2);
+	assert_int_equal(feed_stats(rig.feed)->units_dropped, 0);
+	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void join_where_no_idr_can_be_forced_takes_a_key_unit_of_any_age(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.options.can_force_idr = false;
+	rig_start(&rig);
+	rig_unit(&rig, 3000, KEY);
+	for (int i = 0; i < 100; i++) {
+		rig_pass(&rig, 100000);
+		rig_unit(&rig, 1000, 0);
+	}
+	viewer = viewer_join(&rig, 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 101);
+	assert_int_equal(viewer->seen[0].number, 0);
+	assert_int_equal(rig.idrs, 0);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void watched_says_when_the_first_comes_and_the_last_goes(void **state)
+{
+	struct viewer *a, *b;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	a = viewer_join(&rig, 0);
+	b = viewer_join(&rig, 0);
+	assert_int_equal(rig.watched, 1);
+	viewer_leave(a);
+	rig_settle(rig.loop);
+	assert_int_equal(rig.unwatched, 0);
+	viewer_leave(b);
+	rig_settle(rig.loop);
+	assert_int_equal(rig.unwatched, 1);
+	assert_int_equal(rig.gone, 2);
+	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_PEER], 2);
+	assert_int_equal(feed_stats(rig.feed)->clients, 0);
+	rig_stop(&rig);
+}
+
+/* At the production defaults: bytes that change in the memfd after the send arrive changed, so it
+ * was the pages that were sent, and not a copy. */
+static void pages_are_sent_by_reference(void **state)
+{
+	static uint8_t got[33000];
+	struct rig rig;
+	int ends[2];
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	rig_pair(ends, 0);
+	assert_int_equal(feed_add_client(rig.feed, ends[0], "", &rig.owner), 0);
+	rig_unit(&rig, sizeof(got), KEY);
+	assert_int_equal(loop_stats(rig.loop)->sendfiles, 1);
+	assert_int_equal(pwrite(rig.segment, "changed", 7, 20000), 7);
+	assert_int_equal(recv(ends[1], got, sizeof(got), MSG_WAITALL), sizeof(got));
+	assert_memory_equal(got + 20000, "changed", 7);
+	close(ends[1]);
+	rig_stop(&rig);
+}
+
+static int cut(int fd, size_t *len)
+{
+	(void)fd;
+	if (*len > 777)
+		*len = 777;
+	return 0;
+}
+
+static void short_writes_go_on_where_they_ended(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.send_threshold = 0; /* so that every send passes through our hands on io_uring too */
+	rig_start(&rig);
+	rig_unit(&rig, 5000, KEY);
+	for (int i = 0; i < 10; i++)
+		rig_unit(&rig, 777 * 2, 0);
+	rig_on_send = cut;
+	viewer = viewer_join(&rig, 0); /* a run of eleven, cut at the ends of units and within */
+	viewer_drink(&rig, viewer);
+	for (int i = 0; i < 10; i++)
+		rig_unit(&rig, 700 + 100 * (uint32_t)i, 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 21);
+	for (uint32_t i = 0; i < 21; i++)
+		assert_int_equal(viewer->seen[i].number, i);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static int failures, failure;
+static int fail_some(int fd, size_t *len)
+{
+	(void)fd, (void)len;
+	return failures-- > 0 ? failure : 0;
+}
+
+static void want_of_memory_is_waited_out(void **state)
+{
+	static const int errors[] = {-ENOBUFS, -ENOMEM};
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.send_threshold = 0;
+	rig_start(&rig);
+	viewer = viewer_join(&rig, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		failure = errors[i];
+		failures = 3;
+		rig_on_send = fail_some;
+		rig_unit(&rig, 1000, KEY);
+		assert_int_equal(failures, 2); /* once, and not again and again */
+		for (int k = 0; k < 3; k++)
+			rig_pass(&rig, 10000);
+		viewer_drink(&rig, viewer);
+		assert_int_equal(viewer->n, i + 1);
+	}
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void a_send_that_fails_costs_that_client_only(void **state)
+{
+	static const int errors[] = {-EPIPE, -ECONNRESET, -ETIMEDOUT, -EIO};
+	struct viewer *good, *bad;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.send_threshold = 0;
+	rig_start(&rig);
+	good = viewer_join(&rig, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		rig_on_send = NULL;
+		rig_unit(&rig, 1000, KEY);
+		bad = viewer_join(&rig, 0);
+		failure = errors[i];
+		failures = 1;
+		rig_on_send = fail_some;
+		/* The last to join is the first in line after one unit more or less. */
+		rig_unit(&rig, 1000, 0);
+		assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_PEER], i + 1);
+		assert_int_equal(rig.gone, i + 1);
+		viewer_drink(&rig, good);
+		viewer_drink(&rig, bad);
+		if (good->eof || good->error) {
+			struct viewer *swap = good;
+
+			good = bad;
+			bad = swap;
+		}
+		assert_int_equal(bad->error, ECONNRESET);
+		assert_false(good->eof);
+		viewer_leave(bad);
+	}
+	viewer_leave(good);
+	rig_stop(&rig);
+}
+
+static void peer_that_resets_in_the_middle_of_a_unit_lets_its_segment_go(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	viewer = viewer_join(&rig, 4096);
+	rig_unit(&rig, 900000, KEY);
+	rig_pass(&rig, 4000000);
+	rig_unit(&rig, 900000, KEY);
+	assert_int_equal(feed_stats(rig.feed)->segments, 2);
+	viewer_reset(viewer);
+	rig_settle(rig.loop);
+	assert_int_equal(rig.gone, 1);
+	assert_int_equal(feed_stats(rig.feed)->segments, 1);
+	rig_stop(&rig);
+}
+
+static void segment_lives_until_its_last_reader_has_finished(void **state)
+{
+	struct viewer *a, *b;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	a = viewer_join(&rig, 4096);
+	b = viewer_join(&rig, 4096);
+	rig_unit(&rig, 900000, KEY);
+	rig_pass(&rig, 4000000);
+	rig_unit(&rig, 900000, KEY); /* a segment of its own; the index drops the first unit */
+	assert_int_equal(feed_stats(rig.feed)->segments, 2);
+	assert_int_equal(feed_stats(rig.feed)->log_bytes, 1800000);
+	while (a->n == 0) {
+		viewer_read(a, SIZE_MAX);
+		rig_settle(rig.loop);
+	}
+	assert_int_equal(feed_stats(rig.feed)->segments, 2);
+	while (b->n == 0) {
+		viewer_read(b, SIZE_MAX);
+		rig_settle(rig.loop);
+	}
+	assert_int_equal(feed_stats(rig.feed)->segments, 1);
+	assert_int_equal(feed_stats(rig.feed)->log_bytes, 900000);
+	viewer_drink(&rig, a);
+	assert_int_equal(a->n, 2);
+	viewer_leave(a);
+	viewer_leave(b);
+	rig_stop(&rig);
+}
+
+static void index_is_bounded_by_bytes_and_by_age(void **state)
+{
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_max = 300000;
+	rig_start(&rig);
+	rig.segment_size = 50000;
+	for (int i = 0; i < 100; i++)
+		rig_unit(&rig, 10000, KEY);
+	assert_in_range(feed_stats(rig.feed)->log_bytes, 300000, 350000);
+	rig_pass(&rig, 3000001);
+	rig_unit(&rig, 10000, KEY);
+	assert_in_range(feed_stats(rig.feed)->log_bytes, 10000, 60000);
+	rig_stop(&rig);
+}
+
+static void index_is_bounded_by_count(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 50; /* 64 entries */
+	rig_start(&rig);
+	for (int i = 0; i < 200; i++)
+		rig_unit(&rig, 1000, i == 130 ? KEY : i == 0 ? KEY : 0);
+	assert_int_equal(feed_stats(rig.feed)->units, 200);
+	viewer = viewer_join(&rig, 0); /* the key unit has been evicted, young as it is */
+	assert_int_equal(rig.idrs, 1);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+/* A run is under way while more units come than the index has entries. */
+static void send_that_a_whole_ring_overtakes_ends_the_client(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+	int ends[2];
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 50;
+	rig.send_threshold = 0;
+	rig_start(&rig);
+	for (int i = 0; i < 10; i++)
+		rig_unit(&rig, 1000, i == 0 ? KEY : 0);
+	rig_pair(ends, 0);
+	assert_int_equal(feed_add_client(rig.feed, ends[0], "", &rig.owner), 0);
+	rig_on_send = cut; /* 777 bytes: within the first unit, whose end is known */
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(rig_add(&rig, 100, 0), 0);
+	rig_settle(rig.loop);
+	assert_int_equal(rig.gone, 0);
+	close(ends[1]);
+	rig_settle(rig.loop);
+
+	rig_on_send = NULL;
+	rig_unit(&rig, 100, KEY);
+	for (int i = 0; i < 10; i++)
+		rig_unit(&rig, 100, 0);
+	rig_pair(ends, 0);
+	assert_int_equal(feed_add_client(rig.feed, ends[0], "", &rig.owner), 0);
+	rig_on_send = cut; /* now within the eighth */
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(rig_add(&rig, 100, 0), 0);
+	rig_settle(rig.loop);
+	assert_int_equal(rig.gone, 2);
+	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_STALLED], 1);
+	close(ends[1]);
+
+	rig_on_send = NULL;
+	viewer = viewer_join(&rig, 0);
+	rig_unit(&rig, 100, KEY);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 1);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void units_that_break_the_rules_are_refused(void **state)
+{
+	struct rig rig;
+	struct feed *feed;
+	int fd;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	feed = rig.feed;
+	assert_int_equal(feed_add_unit(feed, 1, 0, 10, KEY, 0), -ENOENT);
+	rig_new_segment(&rig, 10000);
+	rig_unit(&rig, 1000, KEY);
+	assert_int_equal(feed_add_unit(feed, rig.segment_id, 999, 10, KEY, 0), -EINVAL);
+	assert_int_equal(feed_add_unit(feed, rig.segment_id, 1000, 0, KEY, 0), -EINVAL);
+	assert_int_equal(feed_add_unit(feed, rig.segment_id, 9000, 1001, KEY, 0), -EINVAL);
+	assert_int_equal(feed_add_unit(feed, rig.segment_id, 10001, 1, KEY, 0), -EINVAL);
+	assert_int_equal(feed_add_unit(feed, rig.segment_id, 9000, UINT32_MAX - 1, KEY, 0),
+			 -EINVAL);
+	assert_int_equal(feed_add_unit(feed, rig.segment_id + 1, 1000, 10, KEY, 0), -ENOENT);
+	assert_int_equal(feed_stats(feed)->units, 1);
+
+	fd = dup(rig.segment);
+	assert_int_equal(feed_add_segment(feed, rig.segment_id, fd, 10000), -EEXIST);
+	assert_int_equal(feed_add_segment(feed, rig.segment_id - 1, fd, 10000), -EINVAL);
+	assert_int_equal(feed_add_segment(feed, rig.segment_id + 1, fd, 0), -EINVAL);
+	assert_int_equal(feed_add_segment(feed, rig.segment_id + 1, -1, 10000), -EBADF);
+	assert_int_equal(fcntl(fd, F_GETFD), 0); /* still open, and ours */
+	close(fd);
+	rig_unit(&rig, 1000, 0);
+	rig_stop(&rig);
+}
+
+static void segments_are_closed_with_the_feed(void **state)
+{
+	struct rig rig;
+	int fd;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	rig_new_segment(&rig, 10000);
+	fd = rig.segment - 1; /* the feed's: made before our duplicate */
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+	rig_unit(&rig, 1000, KEY);
+	feed_destroy(rig.feed);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	rig.feed = NULL;
+	rig_stop(&rig);
+}
+
+static void drain_finishes_the_unit_under_way_and_nothing_more(void **state)
+{
+	struct viewer *slow, *idle, *waiting;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	slow = viewer_join(&rig, 4096);
+	idle = viewer_join(&rig, 0);
+	rig_unit(&rig, 400000, KEY);
+	rig_unit(&rig, 1000, 0);
+	viewer_drink(&rig, idle);
+	rig_pass(&rig, 600000);
+	waiting = viewer_join(&rig, 0);
+	rig_drain(&rig);
+	rig_settle(rig.loop);
+	viewer_drink(&rig, idle);
+	assert_int_equal(idle->n, 2);
+	assert_true(idle->eof);
+	viewer_drink(&rig, waiting);
+	assert_true(waiting->eof);
+	assert_false(rig.drained);
+	assert_int_equal(rig_add(&rig, 1000, KEY), 0); /* published for nobody */
+	assert_int_equal(feed_add_client(rig.feed, 0, "", &rig.owner), -ESHUTDOWN);
+	viewer_drink(&rig, slow);
+	assert_int_equal(slow->n, 1);
+	assert_int_equal(slow->have, 0);
+	assert_true(slow->eof);
+	assert_true(rig.drained);
+	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_SHUTDOWN], 3);
+	viewer_leave(slow);
+	viewer_leave(idle);
+	viewer_leave(waiting);
+	rig_stop(&rig);
+}
+
+static void drain_lets_a_client_go_whose_socket_is_full_between_units(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	viewer = viewer_join(&rig, 4096);
+	rig_unit(&rig, 1000, KEY);
+	while (loop_stats(rig.loop)->send_again == 0)
+		rig_unit(&rig, 16, 0);
+	rig_drain(&rig);
+	rig_settle(rig.loop);
+	assert_true(rig.drained);
+	viewer_drink(&rig, viewer);
+	assert_true(viewer->eof);
+	assert_int_equal(viewer->have, 0);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void drain_of_a_feed_without_clients_is_over_at_once(void **state)
+{
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	rig_drain(&rig);
+	assert_false(rig.drained); /* not from inside the call */
+	rig_settle(rig.loop);
+	assert_true(rig.drained);
+	rig_stop(&rig);
+}
+
+static void destroy_resets_clients_in_every_state(void **state)
+{
+	struct viewer *viewers[4];
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	viewers[0] = viewer_join(&rig, 4096);
+	rig_unit(&rig, 400000, KEY);
+	viewers[1] = viewer_join(&rig, 0);
+	viewer_drink(&rig, viewers[1]);
+	rig_pass(&rig, 1000000);
+	viewers[2] = viewer_join(&rig, 0);
+	rig_unit(&rig, 5000, KEY);
+	viewers[3] = viewer_join(&rig, 4096);
+	assert_int_equal(rig_add(&rig, 5000, 0), 0); /* sends begun and not made */
+	rig_stop(&rig);
+	for (int i = 0; i < 4; i++) {
+		viewer_read(viewers[i], SIZE_MAX);
+		assert_int_equal(viewers[i]->error, ECONNRESET);
+		viewer_leave(viewers[i]);
+	}
+	assert_int_equal(rig.gone, 0);
+	assert_int_equal(rig.unwatched, 0);
+}
+
+static int first_fd;
+static int note_first(int fd, size_t *len)
+{
+	(void)len;
+	if (first_fd < 0)
+		first_fd = fd;
+	return 0;
+}
+
+static void everybody_is_first_in_turn(void **state)
+{
+	enum { VIEWERS = 7 };
+	struct viewer *viewers[VIEWERS];
+	unsigned first[VIEWERS] = {0};
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.send_threshold = 0;
+	rig_start(&rig);
+	for (int i = 0; i < VIEWERS; i++)
+		viewers[i] = viewer_join(&rig, 0);
+	rig_on_send = note_first;
+	for (int i = 0; i < 3 * VIEWERS; i++) {
+		first_fd = -1;
+		rig_unit(&rig, 1000, KEY);
+		for (int v = 0; v < VIEWERS; v++)
+			first[v] += viewers[v]->server_fd == first_fd;
+	}
+	for (int v = 0; v < VIEWERS; v++) {
+		assert_int_equal(first[v], 3);
+		viewer_leave(viewers[v]);
+	}
+	rig_stop(&rig);
+}
+
+static void nothing_is_allocated_on_the_broadcast_path(void **state)
+{
+	enum { VIEWERS = 60, UNITS = 600 };
+	struct viewer *viewers[VIEWERS];
+	unsigned allocations, mmaps;
+	uint64_t segments;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	for (int i = 0; i < VIEWERS; i++)
+		viewers[i] = viewer_join(&rig, i % 6 == 0 ? 4096 : 0);
+	allocations = rig_allocations;
+	mmaps = rig_mmaps;
+	segments = rig.segment_id;
+	for (int i = 0; i < UNITS; i++) {
+		rig_unit(&rig, i % 30 ? 3000 + 100 * (uint32_t)(i % 90) : 60000,
+			 i % 30 == 0  ? KEY
+			 : i % 2 == 1 ? DROPPABLE
+				      : 0);
+		rig_pass(&rig, 33333);
+		for (int v = 0; v < VIEWERS; v++)
+			viewer_read(viewers[v], v % 6 == 0 ? 2500 : SIZE_MAX);
+	}
+	segments = rig.segment_id - segments;
+	assert_true(segments > 4);
+	assert_int_equal(rig_allocations, allocations);
+	assert_int_equal(rig_mmaps - mmaps, segments); /* one each */
+	assert_true(feed_stats(rig.feed)->units_dropped > 0);
+	assert_true(feed_stats(rig.feed)->units_shed > 0);
+	for (int v = 0; v < VIEWERS; v++)
+		viewer_leave(viewers[v]);
+	rig_stop(&rig);
+}
+
+static void client_takes_256_bytes(void **state)
+{
+	(void)state;
+	assert_int_equal(feed_client_size(), 256);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_BOTH(fan_out_to_many_is_byte_exact),
+		ON_BOTH(one_unit_costs_one_syscall_a_client),
+		ON_BOTH(join_gets_the_log_from_the_key_unit_in_one_run),
+		ON_BOTH(join_with_an_old_key_unit_asks_for_an_idr_and_starts_at_it),
+		ON_BOTH(join_where_no_idr_can_be_forced_takes_a_key_unit_of_any_age),
+		ON_BOTH(watched_says_when_the_first_comes_and_the_last_goes),
+		ON_BOTH(pages_are_sent_by_reference),
+		ON_BOTH(short_writes_go_on_where_they_ended),
+		ON_BOTH(want_of_memory_is_waited_out),
+		ON_BOTH(a_send_that_fails_costs_that_client_only),
+		ON_BOTH(peer_that_resets_in_the_middle_of_a_unit_lets_its_segment_go),
+		ON_BOTH(segment_lives_until_its_last_reader_has_finished),
+		ON_BOTH(index_is_bounded_by_bytes_and_by_age),
+		ON_BOTH(index_is_bounded_by_count),
+		ON_BOTH(send_that_a_whole_ring_overtakes_ends_the_client),
+		ON_BOTH(units_that_break_the_rules_are_refused),
+		ON_BOTH(segments_are_closed_with_the_feed),
+		ON_BOTH(drain_finishes_the_unit_under_way_and_nothing_more),
+		ON_BOTH(drain_lets_a_client_go_whose_socket_is_full_between_units),
+		ON_BOTH(drain_of_a_feed_without_clients_is_over_at_once),
+		ON_BOTH(destroy_resets_clients_in_every_state),
+		ON_BOTH(everybody_is_first_in_turn),
+		ON_BOTH(nothing_is_allocated_on_the_broadcast_path),
+		cmocka_unit_test(client_takes_256_bytes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
