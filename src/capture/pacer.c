@@ -26,8 +26,8 @@ bool pacer_take(struct pacer *pacer, int64_t t_us)
 	pacer->seen++;
 	if (pacer->due_us != INT64_MIN && t_us + slack_us < pacer->due_us)
 		return false;
-	/* After a pause the rhythm begins anew: no burst to catch up. */
-	if (pacer->due_us == INT64_MIN || pacer->due_us + slack_us < t_us)
+	/* A late picture earns no credit: no burst after a pause. */
+	if (pacer->due_us < t_us)
 		pacer->due_us = t_us;
 	pacer->due_us += step_us;
 	return true;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "capture/libcamera_controls.h"
+#include "capture/libcamera_slots.h"
 #include "capture/pacer.h"
 #include "capture/source.h"
 #include "common/clock.h"
@@ -23,7 +24,6 @@
 #include "wrapper/camera.h"
 
 #define WHY_SIZE 256
-#define TRIAL_US 1500000 /* for the first picture; a cold sensor takes half a second */
 #define SUBDEVS_MAX 16
 
 /* Indexes of slots in order; room for all of them, so it cannot be full. */
@@ -417,25 +417,6 @@ static int configure(struct libcamera_source *source, const struct config_camera
 	return 0;
 }
 
-struct trial {
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	enum camera_frame_status status;
-	bool done;
-};
-
-static void trial_frame(void *user, const struct camera_frame *frame)
-{
-	struct trial *trial = user;
-
-	pthread_mutex_lock(&trial->lock);
-	if (!trial->done)
-		trial->status = frame->status;
-	trial->done = true;
-	pthread_cond_signal(&trial->wake);
-	pthread_mutex_unlock(&trial->lock);
-}
-
 static void init_cond(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
@@ -444,138 +425,6 @@ static void init_cond(pthread_cond_t *cond)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(cond, &attr);
 	pthread_condattr_destroy(&attr);
-}
-
-/* Whether pictures really land in imported buffers: libcamera queues them to the driver on a thread
- * of its own, so that a refusal shows in the first picture only. */
-static bool pictures_come(struct libcamera_source *source)
-{
-	struct trial trial = {.lock = PTHREAD_MUTEX_INITIALIZER};
-	const struct camera_events events = {.frame = trial_frame, .user = &trial};
-	const int64_t end_us = clock_now_us() + TRIAL_US;
-	struct timespec end = {.tv_sec = end_us / 1000000, .tv_nsec = end_us % 1000000 * 1000};
-	bool works = false;
-
-	init_cond(&trial.wake);
-	if (!camera_start(source->camera, &events)) {
-		pthread_mutex_lock(&trial.lock);
-		while (!trial.done && !pthread_cond_timedwait(&trial.wake, &trial.lock, &end))
-			;
-		works = trial.done && trial.status == CAMERA_FRAME_OK;
-		pthread_mutex_unlock(&trial.lock);
-		camera_stop(source->camera);
-	}
-	pthread_cond_destroy(&trial.wake);
-	pthread_mutex_destroy(&trial.lock);
-	return works;
-}
-
-static int import_slots(struct libcamera_source *source, const char *allocator,
-			const struct camera_format *got)
-{
-	const struct source_info *info = &source->base.info;
-	uint32_t size = info->coded ? got->size : frame_format_slot_size(&info->format);
-	int *fds = NULL;
-	int r;
-
-	r = slot_ring_create(&source->ring, allocator, got->buffers,
-			     size > got->size ? size : got->size);
-	if (r)
-		return r;
-	r = -ENOMEM;
-	fds = calloc(source->ring->n, sizeof(*fds));
-	if (!fds)
-		goto destroy_ring;
-	for (unsigned i = 0; i < source->ring->n; i++)
-		fds[i] = source->ring->slots[i].fd;
-	r = camera_import(source->camera, fds, source->ring->n);
-	free(fds);
-	if (r)
-		goto destroy_ring;
-	return 0;
-
-destroy_ring:
-	slot_ring_destroy(source->ring);
-	source->ring = NULL;
-	return r;
-}
-
-/* One fd must hold all of a picture's planes, at the same places in every buffer. */
-static int read_planes(struct libcamera_source *source, unsigned slot, struct slot *out)
-{
-	struct frame_format *format = &source->base.info.format;
-	struct camera_plane planes[3];
-	unsigned n;
-	int r = camera_buffer(source->camera, slot, planes, &n);
-
-	if (r)
-		return r;
-	out->fd = planes[0].fd;
-	out->size = 0;
-	for (unsigned i = 0; i < n; i++) {
-		if (planes[i].fd != planes[0].fd)
-			return -ENOTSUP;
-		if (planes[i].offset + planes[i].length > out->size)
-			out->size = planes[i].offset + planes[i].length;
-		if (n == format->n_planes)
-			format->planes[i].offset = planes[i].offset;
-	}
-	return 0;
-}
-
-static int wrap_slots(struct libcamera_source *source, const struct camera_format *got)
-{
-	struct slot slot = {0};
-	unsigned n = 0;
-	int *fds = NULL;
-	int r = camera_allocate(source->camera, &n);
-
-	if (r)
-		return r;
-	fds = calloc(n, sizeof(*fds));
-	if (!fds)
-		return -ENOMEM;
-	for (unsigned i = 0; i < n; i++) {
-		r = read_planes(source, i, &slot);
-		if (r)
-			goto free_fds;
-		fds[i] = slot.fd;
-	}
-	r = slot_ring_wrap(&source->ring, "libcamera", fds, n,
-			   slot.size > got->size ? slot.size : got->size);
-
-free_fds:
-	free(fds);
-	return r;
-}
-
-/*
- * Slots of our own first: libcamera's are likely uncached for the CPU. `auto` goes on to
- * libcamera's where the machine has no dmabufs or the camera takes none, and last to plain memory,
- * which only a camera that is all software takes.
- */
-static int make_slots(struct libcamera_source *source, const char *allocator,
-		      const struct camera_format *got)
-{
-	const bool any = strcmp(allocator, "auto") == 0;
-	int r = -ENOTSUP;
-
-	if (strcmp(allocator, "libcamera") == 0)
-		return wrap_slots(source, got);
-	r = import_slots(source, allocator, got);
-	if (!any)
-		return r;
-	if (!r && source->ring->dmabuf && pictures_come(source))
-		return 0;
-	slot_ring_destroy(source->ring);
-	source->ring = NULL;
-	if (!wrap_slots(source, got))
-		return 0;
-	diag_info("camera %s: %s", source->camera_name, camera_error());
-	r = import_slots(source, "memfd", got);
-	if (!r && !pictures_come(source))
-		r = -ENOTSUP;
-	return r;
 }
 
 static int make_frames(struct libcamera_source *source)
@@ -636,7 +485,8 @@ static int open_camera(struct libcamera_source *source, const struct config_came
 	r = configure(source, config, want_mjpeg, &got);
 	if (r)
 		return r;
-	r = make_slots(source, config->allocator, &got);
+	r = libcamera_make_slots(&source->ring, source->camera, config->allocator, &got,
+				 &info->format);
 	if (r)
 		return r;
 	snprintf(info->allocator, sizeof(info->allocator), "%s", source->ring->allocator);
