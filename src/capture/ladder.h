@@ -20,6 +20,7 @@ struct ladder {
 	unsigned n, at;
 	bool strict;   /* rungs[0] was asked for by name, and never opened yet */
 	bool reopened; /* rungs[at] failed before */
+	bool firmware; /* a Raspberry Pi's encoder failed: what its driver talks to may hang */
 	int64_t opened_us;
 	int64_t retry_us;  /* when to try again after giving up */
 	char trouble[256]; /* why not rungs[0], or why none; "" */
