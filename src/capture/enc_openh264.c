@@ -97,16 +97,13 @@ static ECOMPLEXITY_MODE complexity(const char *effort)
 }
 
 /*
- * The bits of an IDR, in hundredths of a picture's mean. OpenH264's own 4 starve it in front of a
- * still scene, which then looks bad for the whole GOP (SSIM 10.5 dB instead of 11.8 at 720p30,
- * 1 Mbit/s); 10 pictures' worth is a third of a second for a link that carries just the bitrate. A
- * third of the GOP's bits at most.
+ * The bits of an IDR, in hundredths of a picture's mean. OpenH264's own 400 starves it in front of
+ * a still scene, which then looks bad for the whole GOP (SSIM 10.5 dB instead of 11.8 at 720p30, 1
+ * Mbit/s); ten pictures' worth is a third of a second for a link that carries just the bitrate.
  */
 static int idr_ratio(uint32_t keyframe_interval)
 {
-	if (keyframe_interval > 30)
-		return 1000;
-	return keyframe_interval < 3 ? 100 : (int)keyframe_interval * 100 / 3;
+	return keyframe_interval > 10 ? 1000 : (int)keyframe_interval * 100;
 }
 
 static void set_param(SEncParamExt *param, const struct openh264 *enc,

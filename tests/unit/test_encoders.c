@@ -461,6 +461,27 @@ static void a_bitrate_change_takes_while_running(void **state)
 	record_end(rec);
 }
 
+static void the_bitrate_holds_whatever_the_key_interval(void **state)
+{
+	static const uint32_t intervals[] = {2, 7, 30, 1000};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct shape shape = usual(*state);
+		struct recording *rec;
+		double got;
+
+		shape.keyframe_interval = intervals[i];
+		shape.bitrate = 1000000;
+		rec = record_begin(&shape);
+		for (unsigned j = 0; j < 240; j++)
+			record(rec, false);
+		got = bitrate_of(rec, 30, rec->n);
+		if (got < shape.bitrate * 0.75 || got > shape.bitrate * 1.25)
+			fail_msg("%.0f bit/s with IDRs every %u", got, intervals[i]);
+		record_end(rec);
+	}
+}
+
 static void units_begin_with_aud_sps_pps_and_sei_in_order(void **state)
 {
 	struct shape shape = usual(*state);
@@ -621,6 +642,7 @@ int main(void)
 		FOR(key_units_come_exactly_at_the_interval, encoder_openh264),
 		FOR(a_forced_idr_comes_at_once_and_decodes_alone, encoder_openh264),
 		FOR(a_bitrate_change_takes_while_running, encoder_openh264),
+		FOR(the_bitrate_holds_whatever_the_key_interval, encoder_openh264),
 		FOR(units_begin_with_aud_sps_pps_and_sei_in_order, encoder_openh264),
 		FOR(ffprobe_and_a_paced_player_see_the_right_rate, encoder_openh264),
 		FOR(what_cannot_be_is_refused_with_a_reason, encoder_openh264),
@@ -632,6 +654,7 @@ int main(void)
 		FOR(key_units_come_exactly_at_the_interval, encoder_x264),
 		FOR(a_forced_idr_comes_at_once_and_decodes_alone, encoder_x264),
 		FOR(a_bitrate_change_takes_while_running, encoder_x264),
+		FOR(the_bitrate_holds_whatever_the_key_interval, encoder_x264),
 		FOR(units_begin_with_aud_sps_pps_and_sei_in_order, encoder_x264),
 		FOR(ffprobe_and_a_paced_player_see_the_right_rate, encoder_x264),
 		FOR(what_cannot_be_is_refused_with_a_reason, encoder_x264),
