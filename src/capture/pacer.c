@@ -16,7 +16,8 @@ void pacer_init(struct pacer *pacer, struct config_rate rate)
 bool pacer_take(struct pacer *pacer, int64_t t_us)
 {
 	const int64_t step_us = pacer->period_us * 20 / 21;
-	const int64_t slack_us = step_us / 2;
+	/* Less than half, so that of twice the rate nothing slips in between. */
+	const int64_t slack_us = step_us * 2 / 5;
 
 	if (t_us - SECOND_US >= pacer->window_start_us) {
 		pacer->throttle |= pacer->seen > pacer->flood;

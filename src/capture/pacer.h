@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * No more than the configured number of pictures a second from a camera that makes more. A camera
- * that keeps to the rate, or 5 % above it, with whatever jitter, loses none. One thread at a time.
+ * that keeps to the rate, or 5 % above it, loses none, with up to a fifth of a period of jitter
+ * either way. One thread at a time.
  */
 #ifndef PACER_H
 #define PACER_H
@@ -13,7 +14,7 @@
 
 struct pacer {
 	int64_t period_us;
-	int64_t due_us;		 /* the next picture is taken from half a period before this on */
+	int64_t due_us; /* the next picture is taken from two fifths of a period before this on */
 	int64_t window_start_us; /* of the second in which pictures are counted */
 	unsigned seen;		 /* pictures in it */
 	unsigned flood;		 /* more than this in a second: the camera knows no pace */

@@ -194,13 +194,13 @@ static void a_camera_that_keeps_the_rate_loses_nothing(void **state)
 	assert_int_equal(feed(&pacer, 30, 60, 0), 1800);
 	assert_false(pacer.throttle);
 	pacer_init(&pacer, thirty);
-	assert_int_equal(feed(&pacer, 30, 60, 8000), 1800);
+	assert_int_equal(feed(&pacer, 30, 60, 6000), 1800);
 	pacer_init(&pacer, thirty);
-	assert_int_equal(feed(&pacer, 30.9, 60, 8000), 1854);
+	assert_int_equal(feed(&pacer, 30.9, 60, 6000), 1854);
 	pacer_init(&pacer, thirty);
 	assert_int_equal(feed(&pacer, 15, 60, 20000), 900);
 	pacer_init(&pacer, (struct config_rate){30000, 1001});
-	assert_int_equal(feed(&pacer, 30, 60, 8000), 1800);
+	assert_int_equal(feed(&pacer, 30, 60, 6000), 1800);
 	assert_false(pacer.throttle);
 }
 
