@@ -276,12 +276,11 @@ static void end_shortage(struct loop_timer *timer)
 }
 
 /* MSG_TRUNC makes TCP throw bytes away without copying them (tcp(7)). */
-void loop_conn_input(struct loop *loop, struct loop_conn *conn)
+static void discard_input(struct loop *loop, struct loop_conn *conn)
 {
 	size_t left = INPUT_PER_TURN;
 	ssize_t n;
 
-	list_remove(&conn->input);
 	while (left > 0) {
 		n = recv(conn->fd, NULL, left, MSG_TRUNC | MSG_DONTWAIT);
 		if (n > 0) {
@@ -300,14 +299,25 @@ void loop_conn_input(struct loop *loop, struct loop_conn *conn)
 	list_append(&loop->input, &conn->input);
 }
 
+/* However many events a turn brings for a connection, it is read from once. */
+void loop_conn_input(struct loop *loop, struct loop_conn *conn)
+{
+	list_remove(&conn->input);
+	list_append(&loop->input, &conn->input);
+}
+
 static void run_input(struct loop *loop)
 {
 	struct list due;
 
 	list_init(&due);
 	list_splice(&due, &loop->input);
-	while (!list_empty(&due))
-		loop_conn_input(loop, container_of(due.next, struct loop_conn, input));
+	while (!list_empty(&due)) {
+		struct loop_conn *conn = container_of(due.next, struct loop_conn, input);
+
+		list_remove(&conn->input);
+		discard_input(loop, conn);
+	}
 }
 
 void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset)

@@ -118,7 +118,7 @@ struct loop_conn {
 	struct list link;		/* in one of the loop's lists of what is to be done */
 	const struct loop_pages *pages; /* of the send under way */
 	uint32_t offset, len;
-	struct list input; /* in the list of those that have sent us more than we read in a turn */
+	struct list input; /* in the list of those that have sent us something */
 };
 
 /* Takes fd (connected, non-blocking) on success. Returns 0 or -errno. */

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Connections: sends, writability, input, closing. The rest of the loop: test_loop.c. */
+#include "tests/unit/feed_rig.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static enum config_backend backend_of(void **state)
+{
+	return *(enum config_backend *)*state;
+}
+
+enum { PAGES = 1 << 20 };
+
+struct peer {
+	struct loop_conn conn;
+	struct loop *loop;
+	int fd; /* the far end */
+	int result, error;
+	unsigned sent, writable, hangups, closed;
+	bool close_in_sent, close_in_writable, close_in_hangup;
+	bool inside; /* a call to the loop: no callback may run now */
+};
+
+static struct loop_pages pages;
+
+static void open_pages(void)
+{
+	uint8_t *map;
+
+	pages.fd = memfd_create("pages", MFD_CLOEXEC);
+	assert_true(pages.fd >= 0);
+	assert_int_equal(ftruncate(pages.fd, PAGES), 0);
+	map = mmap(NULL, PAGES, PROT_READ | PROT_WRITE, MAP_SHARED, pages.fd, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	for (int i = 0; i < PAGES; i++)
+		map[i] = (uint8_t)(i * 7 + (i >> 8));
+	pages.map = map;
+}
+
+static void close_pages(void)
+{
+	munmap((void *)(uintptr_t)pages.map, PAGES);
+	close(pages.fd);
+}
+
+static void peer_close(struct peer *peer, bool reset)
+{
+	peer->inside = true;
+	loop_conn_close(peer->loop, &peer->conn, reset);
+	peer->inside = false;
+}
+
+static void peer_sent(struct loop_conn *conn, int result)
+{
+	struct peer *peer = container_of(conn, struct peer, conn);
+
+	assert_false(peer->inside);
+	assert_int_equal(peer->closed, 0);
+	peer->sent++;
+	peer->result = result;
+	if (peer->close_in_sent)
+		peer_close(peer, true);
+}
+
+static void peer_writable(struct loop_conn *conn)
+{
+	struct peer *peer = container_of(conn, struct peer, conn);
+
+	assert_false(peer->inside);
+	peer->writable++;
+	if (peer->close_in_writable)
+		peer_close(peer, true);
+}
+
+static void peer_hangup(struct loop_conn *conn, int error)
+{
+	struct peer *peer = container_of(conn, struct peer, conn);
+
+	assert_false(peer->inside);
+	peer->hangups++;
+	peer->error = error;
+	if (peer->close_in_hangup)
+		peer_close(peer, true);
+}
+
+static void peer_closed(struct loop_conn *conn)
+{
+	struct peer *peer = container_of(conn, struct peer, conn);
+
+	assert_false(peer->inside);
+	peer->closed++;
+}
+
+static const struct loop_conn_ops peer_ops = {
+	.sent = peer_sent,
+	.writable = peer_writable,
+	.hangup = peer_hangup,
+	.closed = peer_closed,
+};
+
+static void peer_open(struct peer *peer, struct loop *loop, int rcvbuf)
+{
+	int ends[2];
+
+	memset(peer, 0, sizeof(*peer));
+	peer->loop = loop;
+	peer->close_in_hangup = true;
+	rig_pair(ends, rcvbuf);
+	peer->fd = ends[1];
+	assert_int_equal(loop_conn_open(loop, &peer->conn, ends[0], &peer_ops), 0);
+}
+
+static void peer_send(struct peer *peer, uint32_t offset, uint32_t len)
+{
+	peer->inside = true;
+	loop_conn_send(peer->loop, &peer->conn, &pages, offset, len);
+	peer->inside = false;
+}
+
+static void peer_want(struct peer *peer)
+{
+	peer->inside = true;
+	loop_conn_want_writable(peer->loop, &peer->conn);
+	peer->inside = false;
+}
+
+/* Sends until the kernel says that it is full. Returns bytes taken. */
+static size_t peer_fill(struct peer *peer)
+{
+	size_t total = 0;
+
+	do {
+		peer_send(peer, 0, 100000);
+		rig_settle(peer->loop);
+		total += peer->result > 0 ? (size_t)peer->result : 0;
+	} while (peer->result > 0);
+	assert_int_equal(peer->result, -EAGAIN);
+	return total;
+}
+
+static size_t drain(int fd)
+{
+	static uint8_t data[65536];
+	size_t total = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
+		total += (size_t)n;
+	return total;
+}
+
+static void sends_are_exact_by_copy_and_by_reference(void **state)
+{
+	static uint8_t got[50000];
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer peer;
+
+	open_pages();
+	peer_open(&peer, loop, 0);
+	for (uint32_t i = 1; i < 20; i++) {
+		uint32_t len = i * 1234, offset = i * 4321;
+
+		peer_send(&peer, offset, len);
+		assert_int_equal(peer.sent, i - 1);
+		rig_settle(loop);
+		assert_int_equal(peer.sent, i);
+		assert_int_equal(peer.result, len);
+		assert_int_equal(recv(peer.fd, got, len, MSG_WAITALL), len);
+		assert_memory_equal(got, pages.map + offset, len);
+	}
+	assert_int_equal(loop_stats(loop)->sends, 6);
+	assert_int_equal(loop_stats(loop)->sendfiles, 13);
+	peer_close(&peer, false);
+	rig_settle(loop);
+	assert_int_equal(peer.closed, 1);
+	close(peer.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void writable_comes_once_when_asked_for(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer peer;
+	size_t sent;
+
+	open_pages();
+	peer_open(&peer, loop, 4096);
+	sent = peer_fill(&peer);
+	peer_want(&peer);
+	rig_settle(loop);
+	assert_int_equal(peer.writable, 0);
+	sent -= drain(peer.fd);
+	rig_settle(loop);
+	assert_int_equal(peer.writable, 1);
+	while (sent > 0) {
+		sent -= drain(peer.fd);
+		rig_settle(loop);
+	}
+	assert_int_equal(peer.writable, 1);
+	assert_int_equal(peer.hangups, 0);
+	peer_close(&peer, true);
+	rig_settle(loop);
+	close(peer.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void edge_that_comes_before_it_is_asked_for_is_not_lost(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer peer;
+	size_t sent;
+
+	open_pages();
+	peer_open(&peer, loop, 4096);
+	sent = peer_fill(&peer);
+	while (sent > 0) {
+		sent -= drain(peer.fd);
+		rig_settle(loop);
+	}
+	assert_int_equal(peer.writable, 0);
+	peer_want(&peer);
+	assert_int_equal(peer.writable, 0);
+	rig_settle(loop);
+	assert_int_equal(peer.writable, 1);
+	peer_close(&peer, true);
+	rig_settle(loop);
+	close(peer.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+/* Small sends, which io_uring makes in its own way, block and go on too. */
+static void small_sends_block_and_go_on(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer peer;
+	size_t sent = 0, got = 0;
+
+	open_pages();
+	peer_open(&peer, loop, 4096);
+	for (int i = 0; i < 3; i++) {
+		do {
+			peer_send(&peer, 0, 4000);
+			rig_settle(loop);
+			sent += peer.result > 0 ? (size_t)peer.result : 0;
+		} while (peer.result > 0);
+		assert_int_equal(peer.result, -EAGAIN);
+		peer_want(&peer);
+		while (peer.writable == (unsigned)i) {
+			got += drain(peer.fd);
+			rig_settle(loop);
+		}
+	}
+	assert_int_equal(loop_stats(loop)->sendfiles, 0);
+	while (got < sent) {
+		got += drain(peer.fd);
+		rig_settle(loop);
+	}
+	assert_int_equal(got, sent);
+	peer_close(&peer, true);
+	rig_settle(loop);
+	close(peer.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void hangup_tells_of_a_peer_that_closed_and_of_one_that_failed(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	static const struct linger now = {.l_onoff = 1};
+	struct peer a, b;
+
+	peer_open(&a, loop, 0);
+	peer_open(&b, loop, 0);
+	assert_int_equal(send(a.fd, "bye", 3, 0), 3);
+	close(a.fd);
+	assert_int_equal(setsockopt(b.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	close(b.fd);
+	rig_settle(loop);
+	assert_int_equal(a.hangups, 1);
+	assert_int_equal(a.error, 0);
+	assert_int_equal(b.hangups, 1);
+	assert_int_equal(b.error, -ECONNRESET);
+	assert_int_equal(a.closed, 1);
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(loop_stats(loop)->bytes_discarded, 3);
+	loop_destroy(loop);
+}
+
+static void flood_is_thrown_away_a_bounded_piece_at_a_time(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	static const char junk[65536];
+	struct peer peer;
+	uint64_t total = 0, last = 0;
+	ssize_t n;
+
+	peer_open(&peer, loop, 0);
+	while ((n = send(peer.fd, junk, sizeof(junk), MSG_DONTWAIT)) > 0)
+		total += (uint64_t)n;
+	assert_true(total > 4 * 65536);
+	while (last < total) {
+		assert_int_equal(loop_turn(loop, 100000), 0);
+		assert_true(loop_stats(loop)->bytes_discarded - last <= 65536);
+		last = loop_stats(loop)->bytes_discarded;
+	}
+	assert_int_equal(last, total);
+	assert_int_equal(peer.hangups, 0);
+	assert_int_equal(send(peer.fd, junk, 5, MSG_DONTWAIT), 5);
+	rig_settle(loop);
+	assert_int_equal(loop_stats(loop)->bytes_discarded, total + 5);
+	peer_close(&peer, true);
+	rig_settle(loop);
+	close(peer.fd);
+	loop_destroy(loop);
+}
+
+static void close_with_reset_and_without(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer a, b;
+	char data[16];
+
+	open_pages();
+	peer_open(&a, loop, 0);
+	peer_open(&b, loop, 0);
+	peer_send(&a, 0, 10);
+	peer_send(&b, 0, 10);
+	rig_settle(loop);
+	peer_close(&a, true);
+	peer_close(&b, false);
+	rig_settle(loop);
+	assert_int_equal(a.closed, 1);
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(recv(a.fd, data, sizeof(data), 0), 10);
+	assert_int_equal(recv(a.fd, data, sizeof(data), 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(recv(b.fd, data, sizeof(data), 0), 10);
+	assert_int_equal(recv(b.fd, data, sizeof(data), 0), 0);
+	close(a.fd);
+	close(b.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void closing_in_any_callback_is_allowed(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer small, large, writable, both;
+
+	open_pages();
+	peer_open(&small, loop, 0);
+	peer_open(&large, loop, 0);
+	peer_open(&writable, loop, 4096);
+	peer_open(&both, loop, 4096);
+	small.close_in_sent = large.close_in_sent = true;
+	peer_send(&small, 0, 100);
+	peer_send(&large, 0, 100000);
+	rig_settle(loop);
+	assert_int_equal(small.closed, 1);
+	assert_int_equal(large.closed, 1);
+
+	writable.close_in_writable = true;
+	peer_fill(&writable);
+	peer_want(&writable);
+	drain(writable.fd);
+	rig_settle(loop);
+	assert_int_equal(writable.closed, 1);
+
+	/* Room and the end of input at once: writable() closes, and hangup() must not come. */
+	both.close_in_writable = true;
+	peer_fill(&both);
+	peer_want(&both);
+	drain(both.fd);
+	assert_int_equal(shutdown(both.fd, SHUT_WR), 0);
+	rig_settle(loop);
+	assert_int_equal(both.closed, 1);
+	assert_true(both.writable + both.hangups == 1);
+
+	close(small.fd);
+	close(large.fd);
+	close(writable.fd);
+	close(both.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void send_begun_and_not_made_dies_with_its_connection(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer peer;
+
+	open_pages();
+	peer_open(&peer, loop, 0);
+	peer_send(&peer, 0, 100);
+	peer_close(&peer, false);
+	assert_int_equal(peer.closed, 0);
+	rig_settle(loop);
+	assert_int_equal(peer.sent, 0);
+	assert_int_equal(peer.closed, 1);
+	assert_int_equal(drain(peer.fd), 0);
+	close(peer.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void large_fan_out_leaves_room_for_timers(void **state)
+{
+	enum { PEERS = 600 };
+	static struct peer peers[PEERS];
+	unsigned turns = 0, most = 0;
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	open_pages();
+	for (int i = 0; i < PEERS; i++)
+		peer_open(&peers[i], loop, 0);
+	for (int i = 0; i < PEERS; i++)
+		peer_send(&peers[i], 0, i % 2 ? 1000 : 10000);
+	for (unsigned sent = 0; sent < PEERS; turns++) {
+		const struct loop_stats *stats = loop_stats(loop);
+		unsigned n;
+
+		assert_int_equal(loop_turn(loop, 100000), 0);
+		n = (unsigned)(stats->sends + stats->sendfiles) - sent;
+		most = n > most ? n : most;
+		sent += n;
+	}
+	assert_true(turns >= 3);
+	assert_true(most <= 300);
+	for (int i = 0; i < PEERS; i++)
+		peer_close(&peers[i], true);
+	rig_settle(loop);
+	for (int i = 0; i < PEERS; i++) {
+		assert_int_equal(peers[i].closed, 1);
+		close(peers[i].fd);
+	}
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void destroy_calls_closed_for_those_on_their_way_out(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer a, b;
+
+	open_pages();
+	peer_open(&a, loop, 4096);
+	peer_open(&b, loop, 0);
+	peer_fill(&a);
+	peer_want(&a);
+	rig_settle(loop);
+	peer_close(&a, true);
+	peer_send(&b, 0, 100);
+	peer_close(&b, false);
+	loop_destroy(loop);
+	assert_int_equal(a.closed, 1);
+	assert_int_equal(b.closed, 1);
+	close(a.fd);
+	close(b.fd);
+	close_pages();
+}
+
+/* A closed connection's fd number goes to the next one at once. */
+static void number_of_a_closed_fd_may_be_used_again(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer peers[2];
+
+	open_pages();
+	for (int i = 0; i < 200; i++) {
+		struct peer *old = &peers[i % 2], *new = &peers[(i + 1) % 2];
+
+		if (i == 0)
+			peer_open(old, loop, 4096);
+		peer_fill(old);
+		peer_want(old);
+		close(old->fd);
+		peer_close(old, true);
+		peer_open(new, loop, 4096);
+		rig_settle(loop);
+		assert_int_equal(old->closed, 1);
+		assert_int_equal(new->hangups, 0);
+		assert_int_equal(new->closed, 0);
+		peer_send(new, 0, 100);
+		rig_settle(loop);
+		assert_int_equal(new->result, 100);
+	}
+	peer_close(&peers[0], true);
+	close(peers[0].fd);
+	loop_destroy(loop);
+	close_pages();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_BOTH(sends_are_exact_by_copy_and_by_reference),
+		ON_BOTH(writable_comes_once_when_asked_for),
+		ON_BOTH(edge_that_comes_before_it_is_asked_for_is_not_lost),
+		ON_BOTH(small_sends_block_and_go_on),
+		ON_BOTH(hangup_tells_of_a_peer_that_closed_and_of_one_that_failed),
+		ON_BOTH(flood_is_thrown_away_a_bounded_piece_at_a_time),
+		ON_BOTH(close_with_reset_and_without),
+		ON_BOTH(closing_in_any_callback_is_allowed),
+		ON_BOTH(send_begun_and_not_made_dies_with_its_connection),
+		ON_BOTH(large_fan_out_leaves_room_for_timers),
+		ON_BOTH(destroy_calls_closed_for_those_on_their_way_out),
+		ON_BOTH(number_of_a_closed_fd_may_be_used_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
