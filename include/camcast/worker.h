@@ -35,9 +35,9 @@
 
 #define CAMCAST_HELLO_TIMEOUT_MS 5000
 #define CAMCAST_HANG_TIMEOUT_MS 3000
-#define CAMCAST_SEGMENT_MAX (64u << 20) /* bytes */
-#define CAMCAST_UNIT_MAX (16u << 20)	/* bytes, framing included */
-#define CAMCAST_UNIT_RATE_MAX 1000	/* units per second and feed, averaged over 2 s */
+#define CAMCAST_SEGMENT_MAX (64u << 20)	   /* bytes */
+#define CAMCAST_UNIT_MAX (16u << 20)	   /* bytes, framing included */
+#define CAMCAST_UNIT_RATE_MAX 1000	   /* units per second and feed, averaged over 2 s */
 #define CAMCAST_BYTE_RATE_MAX (256u << 20) /* bytes per second and feed, the same */
 #define CAMCAST_SEGMENT_RATE_MAX 100	   /* segments per second and feed, the same */
 #define CAMCAST_REPORT_RATE_MAX 100	   /* other messages per second, the same */
