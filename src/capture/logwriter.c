@@ -233,7 +233,7 @@ int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovc
 		return 0;
 	writer->needs_key = true;
 	writer->stats.dropped++;
-	if (r == -ENOSPC || r == -ENOMEM)
+	if (r != -EAGAIN && r != -EPIPE && r != -EMSGSIZE)
 		writer->stats.no_space++;
 	return r;
 }

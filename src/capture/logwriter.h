@@ -24,15 +24,15 @@ struct logwriter;
 struct logwriter_stats {
 	uint64_t units, bytes, segments;
 	uint64_t dropped;  /* units that did not get to camcastd */
-	uint64_t no_space; /* of those, for want of memory (ENOSPC, ENOMEM) */
+	uint64_t no_space; /* of those, for want of memory, descriptors, or a limit's room */
 };
 
 /* pair: the SOCK_SEQPACKET socket, borrowed. segment_size in bytes, rounded up to whole pages. */
 int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t segment_size);
 void logwriter_destroy(struct logwriter *writer);
 /* Appends one unit (framing included). flags: CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE. Returns 0,
- * -EAGAIN (dropped: the pair was full or we wait for a key unit), -ENOSPC/-ENOMEM (dropped),
- * -EMSGSIZE (too large), -EPIPE (camcastd is gone). */
+ * -EAGAIN (dropped: the pair was full or we wait for a key unit), -ENOSPC, -ENOMEM, -EMFILE...
+ * (dropped), -EMSGSIZE (too large), -EPIPE (camcastd is gone). */
 int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt, uint32_t flags,
 		     int64_t pts_us);
 /* Units were left out on purpose (nobody watched): the next one that goes out is a key unit. */

@@ -594,8 +594,7 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 	out->active = stream->wanted;
 	memcpy(out->encoder, stream->encoder_name, sizeof(out->encoder));
 	if (stream->sample.no_space_now)
-		text_set(out->detail, sizeof(out->detail),
-			 "no memory for the log, units are lost; ");
+		text_set(out->detail, sizeof(out->detail), "no room for the log, units are lost; ");
 	text_append(out->detail, sizeof(out->detail), stream->detail);
 	pthread_mutex_unlock(&stream->lock);
 }
