@@ -38,6 +38,7 @@ struct door {
 /* One client that is in, as we account for it. */
 struct guest {
 	struct feed_client_owner owner;
+	struct list link;
 	struct listeners *listeners;
 	unsigned feed;
 	struct ip *ip; /* NULL: addresses are not limited */
@@ -49,7 +50,7 @@ struct listeners {
 	char *const *names;
 	struct feed **feeds;
 	struct fdreserve *reserve;
-	struct list sockets;
+	struct list sockets, guests;
 	struct door *doors; /* by feed */
 	unsigned clients;
 	struct diag_limit log;
@@ -128,21 +129,30 @@ static void ip_release(struct ip *ip)
 
 /* --- letting in --- */
 
-static void handle_gone(struct feed_client_owner *owner, const struct client *client)
+static void dismiss(struct guest *guest)
 {
-	struct guest *guest = container_of(owner, struct guest, owner);
 	struct listeners *listeners = guest->listeners;
 
-	(void)client;
 	listeners->clients--;
 	listeners->doors[guest->feed].clients--;
-	diag_debug("feed %s: a client left, %u remain", listeners->names[guest->feed],
-		   listeners->doors[guest->feed].clients);
 	if (guest->ip) {
 		guest->ip->clients--;
 		ip_release(guest->ip);
 	}
+	list_remove(&guest->link);
 	free(guest);
+}
+
+static void handle_gone(struct feed_client_owner *owner, const struct client *client)
+{
+	struct guest *guest = container_of(owner, struct guest, owner);
+	const struct listeners *listeners = guest->listeners;
+	unsigned feed = guest->feed;
+
+	(void)client;
+	dismiss(guest);
+	diag_debug("feed %s: a client left, %u remain", listeners->names[feed],
+		   listeners->doors[feed].clients);
 }
 
 static void refuse(struct listeners *listeners, unsigned feed, enum listener_refusal why,
@@ -188,7 +198,7 @@ static int let_in(struct listeners *listeners, unsigned feed, int fd, const char
 	guest->listeners = listeners;
 	guest->feed = feed;
 	guest->ip = ip;
-	/* Counted before: gone() may come at any time from then on. */
+	list_append(&listeners->guests, &guest->link);
 	listeners->clients++;
 	listeners->doors[feed].clients++;
 	if (ip)
@@ -199,11 +209,10 @@ static int let_in(struct listeners *listeners, unsigned feed, int fd, const char
 			   listeners->doors[feed].clients);
 		return -1;
 	}
-	listeners->clients--;
-	listeners->doors[feed].clients--;
+	guest->ip = NULL; /* the caller's */
 	if (ip)
 		ip->clients--;
-	free(guest);
+	dismiss(guest);
 	return LISTENER_NO_MEMORY;
 }
 
@@ -348,6 +357,7 @@ int listeners_create(struct listeners **out, struct loop *loop, const struct con
 	listeners->feeds = feeds;
 	listeners->reserve = reserve;
 	list_init(&listeners->sockets);
+	list_init(&listeners->guests);
 	listeners->doors = calloc(config->n_feeds + 1, sizeof *listeners->doors);
 	if (!listeners->doors)
 		goto fail;
@@ -382,9 +392,13 @@ void listeners_stop(struct listeners *listeners)
 
 void listeners_destroy(struct listeners *listeners)
 {
+	struct list *pos, *tmp;
+
 	if (!listeners)
 		return;
 	listeners_stop(listeners);
+	list_for_each_safe (pos, tmp, &listeners->guests)
+		dismiss(container_of(pos, struct guest, link));
 	free(listeners->buckets);
 	free(listeners->doors);
 	free(listeners);

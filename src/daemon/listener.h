@@ -31,7 +31,7 @@ enum listener_refusal {
  */
 int listeners_create(struct listeners **out, struct loop *loop, const struct config *config,
 		     char *const *names, struct feed **feeds, struct fdreserve *reserve);
-/* Every feed must have been destroyed, or drained. */
+/* After the feeds, which call back to tell that a client has gone. */
 void listeners_destroy(struct listeners *listeners);
 /* Stops listening. */
 void listeners_stop(struct listeners *listeners);

@@ -219,19 +219,15 @@ void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate
 	say_demand(demand);
 }
 
-void worker_set_control(struct worker *worker, const char *name, const char *value)
+int worker_set_control(struct worker *worker, const char *name, const char *value)
 {
 	struct camcast_msg_control control = {.type = CAMCAST_MSG_CONTROL};
 
-	if (strlen(name) >= sizeof control.name || strlen(value) >= sizeof control.value) {
-		diag_warn("camera %s: a control's name or value is too long: %.32s", worker->name,
-			  name);
-		return;
-	}
+	if (strlen(name) >= sizeof control.name || strlen(value) >= sizeof control.value)
+		return -EMSGSIZE;
 	strcpy(control.name, name);
 	strcpy(control.value, value);
-	if (!say(worker, &control, sizeof control))
-		diag_warn("camera %s: %s was not set: the worker is not there", worker->name, name);
+	return say(worker, &control, sizeof control) ? 0 : -EAGAIN;
 }
 
 /* --- its end --- */

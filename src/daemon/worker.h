@@ -67,7 +67,9 @@ const char *worker_state_name(enum worker_state state); /* "starting"... */
 void worker_request_idr(struct worker *worker,
 			unsigned stream); /* at most one a second and stream is passed on */
 void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps);
-void worker_set_control(struct worker *worker, const char *name, const char *value);
+/* 0, -EMSGSIZE (too long for a message), or -EAGAIN (not passed on: there is no worker now, or it
+ * does not read). */
+int worker_set_control(struct worker *worker, const char *name, const char *value);
 void worker_restart(struct worker *worker, const char *why);
 
 #endif

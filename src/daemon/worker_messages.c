@@ -78,7 +78,11 @@ static bool terminated(const char *text, size_t size)
 static unsigned utf8_length(const unsigned char *text)
 {
 	unsigned char first = text[0];
-	unsigned len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	unsigned len = first < 0x80   ? 1
+		       : first < 0xc2 ? 0
+		       : first < 0xe0 ? 2
+		       : first < 0xf0 ? 3
+				      : 4;
 
 	if (first > 0xf4)
 		return 0;
@@ -115,12 +119,6 @@ static bool stream_is_ours(const struct worker_messages *m, uint32_t stream)
 static bool feed_is_ours(const struct worker_messages *m, uint32_t feed)
 {
 	return feed < m->config->n_feeds && stream_is_ours(m, m->config->feeds[feed].stream);
-}
-
-/* Ids grow, modulo 2^32. */
-static bool id_is_newer(uint32_t id, uint32_t than)
-{
-	return id != than && id - than < 1u << 31;
 }
 
 static int take_hello(struct check *c)
@@ -220,7 +218,7 @@ static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 
 	if (c->fd < 0 && !c->packet->truncated)
 		return lie(c, "a UNIT that says it carries a segment, and does not");
-	if (way->begun && !id_is_newer(id, way->segment) && !(way->lost && id == way->segment))
+	if (way->begun && id <= way->segment && !(way->lost && id == way->segment))
 		return lie(c, "segment %u of feed %u after segment %u", id, feed, way->segment);
 	if (rate_exceeded(&way->segments, 1, CAMCAST_SEGMENT_RATE_MAX, c->now_us))
 		return lie(c, "more than %d segments a second", CAMCAST_SEGMENT_RATE_MAX);
@@ -313,7 +311,7 @@ static int take_segment(struct check *c)
 		return lie(c, "a SEGMENT without an fd");
 	/* Answers may be late (the next segment has come meanwhile) or double (it was asked for
 	 * twice); one that nobody can have asked for is a lie. */
-	if (!way->begun || id_is_newer(segment.segment, way->segment))
+	if (!way->begun || segment.segment > way->segment)
 		return lie(c, "SEGMENT %u of feed %u, which nobody asked for", segment.segment,
 			   segment.feed);
 	if (!way->lost || segment.segment != way->segment)

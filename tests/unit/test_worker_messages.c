@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every rule of camcast/worker.h, kept and broken, against real feeds. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/worker_messages.h"
+#include "tests/unit/worker_rig.h"
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define SEGMENT_SIZE 65536
+
+struct fixture {
+	struct rig rig;
+	struct worker_messages *messages;
+	struct worker_news news;
+	char why[WORKER_WHY_MAX];
+	int64_t now_us;
+	uint32_t next_segment;
+	unsigned fds; /* open before anything was said */
+};
+
+static int take_packet(struct fixture *f, const struct worker_packet *packet)
+{
+	return worker_messages_take(f->messages, packet, f->now_us, &f->news, f->why);
+}
+
+static int take(struct fixture *f, const void *data, size_t len, int fd)
+{
+	struct worker_packet packet = {.data = data, .len = len};
+
+	if (fd >= 0) {
+		packet.fds[0] = fd;
+		packet.n_fds = 1;
+	}
+	return take_packet(f, &packet);
+}
+
+static int hello(struct fixture *f, uint32_t version)
+{
+	struct camcast_msg_hello message = {.type = CAMCAST_MSG_HELLO, .version = version};
+
+	return take(f, &message, sizeof message, -1);
+}
+
+static int setup(void **state)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+
+	memset(f, 0, sizeof *f);
+	rig_open(&f->rig, "");
+	rig_create_feeds(&f->rig, NULL);
+	assert_int_equal(worker_messages_create(&f->messages, f->rig.config, 0, f->rig.feeds), 0);
+	f->now_us = loop_now_us(f->rig.loop);
+	f->next_segment = 1;
+	f->fds = rig_open_fds();
+	*state = f;
+	return 0;
+}
+
+static int setup_greeted(void **state)
+{
+	setup(state);
+	return hello(*state, CAMCAST_WORKER_VERSION);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	worker_messages_destroy(f->messages);
+	rig_close(&f->rig);
+	return 0;
+}
+
+static const struct feed_stats *stats(struct fixture *f)
+{
+	return feed_stats(f->rig.feeds[FRONT_H264]);
+}
+
+static struct camcast_msg_unit unit_at(uint32_t segment, uint32_t offset, uint32_t flags)
+{
+	return (struct camcast_msg_unit){.type = CAMCAST_MSG_UNIT,
+					 .feed = FRONT_H264,
+					 .segment = segment,
+					 .offset = offset,
+					 .len = 1000,
+					 .flags = flags};
+}
+
+static int take_unit(struct fixture *f, uint32_t segment, uint32_t offset, uint32_t flags, int fd)
+{
+	struct camcast_msg_unit unit = unit_at(segment, offset, flags);
+
+	return take(f, &unit, sizeof unit, fd);
+}
+
+/* A key unit in a new segment, as it should be; returns the segment's id. */
+static uint32_t begin(struct fixture *f)
+{
+	uint32_t id = f->next_segment++;
+
+	assert_int_equal(take_unit(f, id, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT,
+				   rig_segment(SEGMENT_SIZE, SEALS)),
+			 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_KEY);
+	return id;
+}
+
+/* The message broke the rule that `why` is part of; nothing of it is left. */
+static void assert_lie(struct fixture *f, int result, const char *why)
+{
+	if (result != -EPROTO || !strstr(f->why, why))
+		fail_msg("%d \"%s\" instead of \"%s\"", result, f->why, why);
+	assert_int_equal(rig_open_fds(), f->fds + stats(f)->segments);
+}
+
+/* --- the ways of all messages --- */
+
+static void hello_comes_first(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_lie(f, take_unit(f, 1, 0, CAMCAST_UNIT_SEGMENT, rig_segment(SEGMENT_SIZE, SEALS)),
+		   "UNIT before HELLO");
+	assert_lie(f, hello(f, CAMCAST_WORKER_VERSION + 1), "protocol version 2 instead of 1");
+	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_HELLO);
+	assert_lie(f, hello(f, CAMCAST_WORKER_VERSION), "a second HELLO");
+	worker_messages_reset(f->messages);
+	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
+}
+
+static void sizes_are_exact(void **state)
+{
+	static const struct {
+		uint32_t type;
+		size_t size;
+	} kinds[] = {{CAMCAST_MSG_HELLO, sizeof(struct camcast_msg_hello)},
+		     {CAMCAST_MSG_HEARTBEAT, sizeof(struct camcast_msg_heartbeat)},
+		     {CAMCAST_MSG_STREAM, sizeof(struct camcast_msg_stream)},
+		     {CAMCAST_MSG_UNIT, sizeof(struct camcast_msg_unit)},
+		     {CAMCAST_MSG_SEGMENT, sizeof(struct camcast_msg_segment)}};
+	struct fixture *f = *state;
+	char data[1024] = {0};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		memcpy(data, &kinds[i].type, sizeof kinds[i].type);
+		for (size_t size = 4; size < sizeof data; size++) {
+			if (size != kinds[i].size)
+				assert_lie(f, take(f, data, size, -1), "bytes instead of");
+		}
+	}
+	for (size_t size = 0; size < 4; size++)
+		assert_lie(f, take(f, data, size, -1), "a message of");
+	assert_lie(f,
+		   take_packet(f, &(struct worker_packet){.data = data,
+							  .len = sizeof data,
+							  .oversize = true}),
+		   "longer than any");
+}
+
+static void types_for_the_other_direction_are_unknown(void **state)
+{
+	struct fixture *f = *state;
+	char data[512] = {0};
+
+	for (uint32_t type = 0; type < 100; type++) {
+		memcpy(data, &type, sizeof type);
+		if (type < CAMCAST_MSG_HELLO || type > CAMCAST_MSG_SEGMENT)
+			assert_lie(f, take(f, data, 16, -1), "unknown type");
+	}
+}
+
+static void an_fd_comes_only_where_it_should(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT};
+	struct camcast_msg_unit unit = unit_at(9, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+	struct worker_packet packet = {.data = &heartbeat, .len = sizeof heartbeat};
+
+	assert_lie(f, take(f, &heartbeat, sizeof heartbeat, rig_segment(4096, SEALS)),
+		   "HEARTBEAT with an fd");
+	packet.truncated = true;
+	assert_lie(f, take_packet(f, &packet), "HEARTBEAT with an fd");
+	packet = (struct worker_packet){.data = &unit, .len = sizeof unit, .n_fds = 2};
+	packet.fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
+	packet.fds[1] = rig_segment(SEGMENT_SIZE, SEALS);
+	assert_lie(f, take_packet(f, &packet), "more than one fd");
+	packet.n_fds = 1;
+	packet.truncated = true;
+	packet.fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
+	assert_lie(f, take_packet(f, &packet), "more than one fd");
+	begin(f);
+	assert_lie(f, take_unit(f, 1, 1000, 0, rig_segment(SEGMENT_SIZE, SEALS)),
+		   "an fd that it does not tell of");
+	assert_lie(f, take_unit(f, 2, 0, CAMCAST_UNIT_SEGMENT, -1), "and does not");
+}
+
+/* --- reports --- */
+
+static void reports_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT,
+						  .state = CAMCAST_CAMERA_SILENT,
+						  .frames = 77,
+						  .reason = "dark"};
+	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM,
+					    .stream = FRONT_JPEG,
+					    .encoder = "mjpeg",
+					    .can_force_idr = 1};
+
+	assert_int_equal(take(f, &heartbeat, sizeof heartbeat, -1), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_HEARTBEAT);
+	assert_int_equal(worker_messages_heartbeat(f->messages)->frames, 77);
+	assert_string_equal(worker_messages_heartbeat(f->messages)->reason, "dark");
+	assert_int_equal(take(f, &stream, sizeof stream, -1), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_STREAM);
+	assert_int_equal(f->news.index, FRONT_JPEG);
+	assert_string_equal(worker_messages_stream(f->messages, FRONT_JPEG)->encoder, "mjpeg");
+	worker_messages_reset(f->messages);
+	assert_int_equal(worker_messages_heartbeat(f->messages)->frames, 0);
+	assert_string_equal(worker_messages_stream(f->messages, FRONT_JPEG)->encoder, "");
+}
+
+static void reports_with_nonsense_are_lies(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT, .state = 4};
+	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM, .stream = BACK_H264};
+
+	assert_lie(f, take(f, &heartbeat, sizeof heartbeat, -1), "HEARTBEAT with state 4");
+	heartbeat.state = CAMCAST_CAMERA_RUNNING;
+	memset(heartbeat.path, 'x', sizeof heartbeat.path);
+	assert_lie(f, take(f, &heartbeat, sizeof heartbeat, -1), "text that does not end");
+	assert_lie(f, take(f, &stream, sizeof stream, -1), "not of this camera");
+	stream.stream = RIG_FEEDS;
+	assert_lie(f, take(f, &stream, sizeof stream, -1), "not of this camera");
+	stream.stream = FRONT_H264;
+	memset(stream.detail, 'x', sizeof stream.detail);
+	assert_lie(f, take(f, &stream, sizeof stream, -1), "text that does not end");
+}
+
+static void text_is_made_fit_to_print(void **state)
+{
+	static const char *const cases[][2] = {
+		{"plain, \"quoted\" \\", "plain, \"quoted\" \\"},
+		{"a\nb\tc\x7f", "a?b?c?"},
+		{"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
+		{"\xff\xfe", "??"},
+		{"\xc3", "?"},		      /* cut */
+		{"\xe2\x82", "??"},	      /* cut */
+		{"\xc0\xaf", "??"},	      /* overlong */
+		{"\xe0\x80\xaf", "???"},      /* overlong */
+		{"\xed\xa0\x80", "???"},      /* surrogate */
+		{"\xf4\x90\x80\x80", "????"}, /* beyond U+10FFFF */
+		{"\xf5\x80\x80\x80x", "????x"},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT};
+
+		strcpy(heartbeat.reason, cases[i][0]);
+		assert_int_equal(take(f, &heartbeat, sizeof heartbeat, -1), 0);
+		assert_string_equal(worker_messages_heartbeat(f->messages)->reason, cases[i][1]);
+	}
+}
+
+/* --- units --- */
+
+static void units_are_published(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = begin(f);
+
+	assert_int_equal(take_unit(f, id, 1000, 0, -1), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_NONE);
+	assert_int_equal(take_unit(f, id, 2000, CAMCAST_UNIT_DROPPABLE, -1), 0);
+	assert_int_equal(take_unit(f, id, SEGMENT_SIZE - 1000, CAMCAST_UNIT_KEY, -1), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_KEY);
+	begin(f);
+	assert_int_equal(stats(f)->units, 5);
+	assert_int_equal(stats(f)->keys, 3);
+	assert_int_equal(stats(f)->bytes, 5000);
+	assert_int_equal(stats(f)->segments, 2);
+}
+
+static void a_unit_that_is_not_key_after_a_gap_is_refused_and_no_lie(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(take_unit(f, 1, 0, CAMCAST_UNIT_SEGMENT, rig_segment(SEGMENT_SIZE, SEALS)),
+			 0);
+	assert_int_equal(stats(f)->units, 0);
+	assert_int_equal(stats(f)->units_refused, 1);
+	assert_int_equal(take_unit(f, 1, 1000, CAMCAST_UNIT_KEY, -1), 0);
+	assert_int_equal(stats(f)->units, 1);
+}
+
+static void units_outside_are_lies(void **state)
+{
+	static const struct {
+		uint32_t offset, len;
+		const char *why;
+	} cases[] = {
+		{SEGMENT_SIZE - 999, 1000, "outside"},
+		{SEGMENT_SIZE, 1, "outside"},
+		{0, SEGMENT_SIZE + 1, "outside"},
+		{999, 1000, "before the end of the last one"},
+		{0, 1, "before the end of the last one"},
+		{2000, 0, "UNIT of 0 bytes"},
+		{2000, CAMCAST_UNIT_MAX + 1, "UNIT of"},
+		{2000, UINT32_MAX, "UNIT of"},
+		{UINT32_MAX, 1, "at offset"},
+		{UINT32_MAX - 999, 1000, "at offset"}, /* wraps to 0 */
+		{CAMCAST_SEGMENT_MAX, 1, "at offset"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct fixture *f = *state;
+		struct camcast_msg_unit unit = unit_at(begin(f), cases[i].offset, 0);
+
+		unit.len = cases[i].len;
+		assert_lie(f, take(f, &unit, sizeof unit, -1), cases[i].why);
+		teardown(state);
+		setup_greeted(state);
+	}
+}
+
+static void unit_fields_are_checked(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(begin(f), 1000, 1u << 3);
+
+	assert_lie(f, take(f, &unit, sizeof unit, -1), "unknown flags 0x8");
+	unit.flags = UINT32_MAX;
+	assert_lie(f, take(f, &unit, sizeof unit, -1), "unknown flags");
+	unit.flags = 0;
+	unit.feed = BACK_H264;
+	assert_lie(f, take(f, &unit, sizeof unit, -1), "feed 2, which is not of this camera");
+	unit.feed = UINT32_MAX;
+	assert_lie(f, take(f, &unit, sizeof unit, -1), "not of this camera");
+	assert_int_equal(stats(f)->units, 1);
+}
+
+static void segments_must_be_sealed_memfds_of_a_sane_size(void **state)
+{
+	struct fixture *f = *state;
+	int pipe_fds[2];
+	uint32_t flags = CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT;
+
+	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, 0)), "not sealed");
+	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, F_SEAL_SHRINK)),
+		   "not sealed");
+	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, F_SEAL_GROW)),
+		   "not sealed");
+	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(0, SEALS)), "segment of 0 bytes");
+	assert_lie(f,
+		   take_unit(f, 1, 0, flags, rig_segment((int64_t)CAMCAST_SEGMENT_MAX + 1, SEALS)),
+		   "segment of 67108865 bytes");
+	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(INT64_C(1) << 32, SEALS)),
+		   "segment of 4294967296 bytes");
+	assert_lie(f, take_unit(f, 1, 0, flags, open("/dev/null", O_RDONLY | O_CLOEXEC)),
+		   "not a memfd");
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	close(pipe_fds[1]);
+	assert_lie(f, take_unit(f, 1, 0, flags, pipe_fds[0]), "not a memfd");
+	assert_int_equal(take_unit(f, 1, 0, flags, rig_segment(CAMCAST_SEGMENT_MAX, SEALS)), 0);
+}
+
+static void segment_ids_grow(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t flags = CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT;
+
+	f->next_segment = 10;
+	begin(f);
+	assert_lie(f, take_unit(f, 10, 1000, flags, rig_segment(SEGMENT_SIZE, SEALS)),
+		   "segment 10 of feed 0 after segment 10");
+	assert_lie(f, take_unit(f, 9, 0, flags, rig_segment(SEGMENT_SIZE, SEALS)),
+		   "segment 9 of feed 0 after segment 10");
+	assert_lie(f, take_unit(f, 9, 0, 0, -1), "not the newest");
+	assert_lie(f, take_unit(f, 11, 0, 0, -1), "not the newest");
+	f->next_segment = UINT32_MAX;
+	begin(f);
+}
+
+/* --- our own shortage --- */
+
+static int take_truncated(struct fixture *f, const void *data, size_t len)
+{
+	return take_packet(f, &(struct worker_packet){.data = data, .len = len, .truncated = true});
+}
+
+static void a_lost_segment_is_a_gap_until_it_comes_again(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(2, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+	struct camcast_msg_segment segment = {
+		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 2};
+
+	begin(f);
+	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
+	assert_int_equal(f->news.segment, 2);
+	/* Its units are of no use, and say again that it is missing. */
+	assert_int_equal(take_unit(f, 2, 1000, CAMCAST_UNIT_KEY, -1), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
+	assert_int_equal(stats(f)->units, 1);
+	/* The answer may be lost as well. */
+	assert_int_equal(take_truncated(f, &segment, sizeof segment), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
+	assert_int_equal(take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_GOT_SEGMENT);
+	/* What refers to units that were lost is refused; a key unit ends the gap. */
+	assert_int_equal(take_unit(f, 2, 2000, 0, -1), 0);
+	assert_int_equal(stats(f)->units, 1);
+	assert_int_equal(take_unit(f, 2, 3000, CAMCAST_UNIT_KEY, -1), 0);
+	assert_int_equal(stats(f)->units, 2);
+}
+
+static void answers_may_be_late_or_double(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(1, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+	struct camcast_msg_segment segment = {
+		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 1};
+
+	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
+		   "nobody asked for");
+	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
+	f->next_segment = 2;
+	begin(f);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+			take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)), 0);
+		assert_int_equal(f->news.event, WORKER_EVENT_NONE);
+		assert_int_equal(rig_open_fds(), f->fds + 1);
+	}
+	assert_lie(f, take(f, &segment, sizeof segment, -1), "a SEGMENT without an fd");
+	segment.segment = 3;
+	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
+		   "nobody asked for");
+	segment.feed = BACK_H264;
+	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
+		   "not of this camera");
+}
+
+static void an_answer_is_checked_like_any_segment(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(1, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+	struct camcast_msg_segment segment = {
+		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 1};
+
+	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
+	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, 0)),
+		   "not sealed");
+}
+
+/* --- rates --- */
+
+static void too_many_units_are_a_lie(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(begin(f), 0, CAMCAST_UNIT_KEY);
+	unsigned taken = 1;
+
+	unit.len = 1;
+	unit.offset = 1000;
+	while (take(f, &unit, sizeof unit, -1) == 0) {
+		unit.offset++;
+		assert_true(++taken <= 2 * CAMCAST_UNIT_RATE_MAX);
+	}
+	assert_lie(f, -EPROTO, "more than 1000 units a second");
+	assert_int_equal(taken, 2 * CAMCAST_UNIT_RATE_MAX);
+}
+
+static void as_many_units_as_allowed_may_go_on(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(begin(f), 1000, CAMCAST_UNIT_KEY);
+
+	unit.len = 1;
+	for (unsigned i = 0; i < 10 * CAMCAST_UNIT_RATE_MAX; i++) {
+		f->now_us += 1000000 / CAMCAST_UNIT_RATE_MAX;
+		assert_int_equal(take(f, &unit, sizeof unit, -1), 0);
+		unit.offset++;
+	}
+}
+
+static void too_many_bytes_are_a_lie(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit;
+	uint64_t bytes = 0;
+	uint32_t id = 1;
+
+	for (;; id++) {
+		unit = unit_at(id, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+		unit.len = CAMCAST_UNIT_MAX;
+		bytes += unit.len;
+		if (take(f, &unit, sizeof unit, rig_segment(CAMCAST_UNIT_MAX, SEALS)) < 0)
+			break;
+		assert_true(bytes <= UINT64_C(2) * CAMCAST_BYTE_RATE_MAX);
+	}
+	assert_lie(f, -EPROTO, "bytes a second");
+}
+
+static void too_many_segments_are_a_lie(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = 1;
+
+	while (take_unit(f, id, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT,
+			 rig_segment(4096, SEALS)) == 0)
+		assert_true(id++ <= 2 * CAMCAST_SEGMENT_RATE_MAX);
+	assert_lie(f, -EPROTO, "more than 100 segments a second");
+}
+
+static void too_many_reports_are_a_lie(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT};
+	unsigned taken = 0;
+
+	while (take(f, &heartbeat, sizeof heartbeat, -1) == 0)
+		assert_true(++taken <= 2 * CAMCAST_REPORT_RATE_MAX);
+	assert_lie(f, -EPROTO, "more than 100 reports a second");
+	assert_int_equal(taken, 2 * CAMCAST_REPORT_RATE_MAX);
+}
+
+/* --- a new worker --- */
+
+static void a_reset_forgets_ids(void **state)
+{
+	struct fixture *f = *state;
+
+	f->next_segment = 1000;
+	begin(f);
+	worker_messages_reset(f->messages);
+	feed_reset(f->rig.feeds[FRONT_H264]);
+	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
+	f->next_segment = 1;
+	begin(f);
+	assert_int_equal(stats(f)->units, 2);
+}
+
+#define GREETED(test) cmocka_unit_test_setup_teardown(test, setup_greeted, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(hello_comes_first, setup, teardown),
+		GREETED(sizes_are_exact),
+		GREETED(types_for_the_other_direction_are_unknown),
+		GREETED(an_fd_comes_only_where_it_should),
+		GREETED(reports_are_kept),
+		GREETED(reports_with_nonsense_are_lies),
+		GREETED(text_is_made_fit_to_print),
+		GREETED(units_are_published),
+		GREETED(a_unit_that_is_not_key_after_a_gap_is_refused_and_no_lie),
+		GREETED(units_outside_are_lies),
+		GREETED(unit_fields_are_checked),
+		GREETED(segments_must_be_sealed_memfds_of_a_sane_size),
+		GREETED(segment_ids_grow),
+		GREETED(a_lost_segment_is_a_gap_until_it_comes_again),
+		GREETED(answers_may_be_late_or_double),
+		GREETED(an_answer_is_checked_like_any_segment),
+		GREETED(too_many_units_are_a_lie),
+		GREETED(as_many_units_as_allowed_may_go_on),
+		GREETED(too_many_bytes_are_a_lie),
+		GREETED(too_many_segments_are_a_lie),
+		GREETED(too_many_reports_are_a_lie),
+		GREETED(a_reset_forgets_ids),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/worker_rig.h"
+
+static void count_idr(struct feed_demand *demand)
+{
+	container_of(demand, struct rig, demand)->idrs++;
+}
+
+static void ignore_watched(struct feed_demand *demand, bool watched)
+{
+	(void)demand;
+	(void)watched;
+}
+
+void rig_open(struct rig *rig, const char *daemon)
+{
+	struct loop_options options = {
+		.backend = CONFIG_BACKEND_EPOLL, .send_threshold = 8192, .max_conns = 64};
+	char text[1024];
+	int n;
+
+	memset(rig, 0, sizeof *rig);
+	n = snprintf(text, sizeof text,
+		     "[daemon]\n%s\n[camera front]\nsource = pattern\n"
+		     "[camera back]\nsource = pattern\n"
+		     "[stream fh]\ncamera = front\nannexb = 127.0.0.1:0\nmax_clients = 3\n"
+		     "[stream fj]\ncamera = front\ncodec = mjpeg\non_demand = yes\n"
+		     "linger_ms = 100\nlength_prefixed = 127.0.0.1:0\n"
+		     "[stream bh]\ncamera = back\nannexb = 127.0.0.1:0\n",
+		     daemon);
+	assert_int_equal(config_parse(&rig->config, "rig", text, (size_t)n, stderr), 0);
+	assert_int_equal(rig->config->n_feeds, RIG_FEEDS);
+	assert_int_equal(loop_create(&rig->loop, &options), 0);
+	assert_int_equal(fdreserve_create(&rig->reserve, rig->loop, 8), 0);
+	rig->demand.idr = count_idr;
+	rig->demand.watched = ignore_watched;
+}
+
+void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands)
+{
+	for (unsigned i = 0; i < RIG_FEEDS; i++) {
+		const struct config_stream *stream =
+			&rig->config->streams[rig->config->feeds[i].stream];
+		struct feed_options options = {
+			.policy = stream,
+			.key_only = stream->codec == CONFIG_CODEC_MJPEG,
+			.can_force_idr = true,
+		};
+
+		assert_true(asprintf(&rig->names[i], "%s/feed", stream->name) > 0);
+		options.name = rig->names[i];
+		assert_int_equal(feed_create(&rig->feeds[i], rig->loop, &options,
+					     demands ? demands[i] : &rig->demand),
+				 0);
+	}
+}
+
+void rig_close(struct rig *rig)
+{
+	for (unsigned i = 0; i < RIG_FEEDS; i++) {
+		feed_destroy(rig->feeds[i]);
+		free(rig->names[i]);
+	}
+	fdreserve_destroy(rig->reserve);
+	loop_destroy(rig->loop);
+	config_destroy(rig->config);
+}
+
+void rig_run_until(struct rig *rig, bool (*done)(void *user), void *user)
+{
+	struct timespec begun, now;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &begun); /* not the clock that tests turn */
+	while (!done(user)) {
+		assert_int_equal(loop_turn(rig->loop, 20000), 0);
+		clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+		assert_true(now.tv_sec - begun.tv_sec < 10);
+	}
+}
+
+int rig_segment(int64_t size, int seals)
+{
+	int fd = memfd_create("rig-segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	if (seals)
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+unsigned rig_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
