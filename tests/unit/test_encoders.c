@@ -26,6 +26,7 @@ struct camera {
 	struct slot_ring *ring;
 	struct frame frames[SLOTS];
 	unsigned out; /* frames that are not given back */
+	bool cut;     /* from now on the scene is another one */
 };
 
 static void handle_release(struct frame *frame)
@@ -113,6 +114,8 @@ static struct frame *camera_take(struct camera *camera, unsigned number)
 
 	assert_int_equal(slot_map(camera->ring, number % SLOTS, true, &map), 0);
 	draw(&camera->format, map, number);
+	for (uint32_t i = 0; camera->cut && i < camera->format.width * camera->format.height; i++)
+		map[i] ^= (uint8_t)(i % 61 * 3);
 	*frame = (struct frame){.format = &camera->format,
 				.ring = camera->ring,
 				.slot = number % SLOTS,
@@ -407,6 +410,19 @@ static void key_units_come_exactly_at_the_interval(void **state)
 	record_end(rec);
 }
 
+static void a_cut_does_not_move_the_key_units(void **state)
+{
+	struct shape shape = usual(*state);
+	struct recording *rec = record_begin(&shape);
+
+	for (unsigned i = 0; i < 70; i++) {
+		rec->camera.cut = i >= 50;
+		record(rec, false);
+		assert_int_equal(rec->units[i].key, i % 30 == 0);
+	}
+	record_end(rec);
+}
+
 static void a_forced_idr_comes_at_once_and_decodes_alone(void **state)
 {
 	struct shape shape = usual(*state);
@@ -640,6 +656,7 @@ int main(void)
 		FOR(pictures_of_every_format_come_back_as_they_went_in, encoder_openh264),
 		FOR(every_profile_decodes, encoder_openh264),
 		FOR(key_units_come_exactly_at_the_interval, encoder_openh264),
+		FOR(a_cut_does_not_move_the_key_units, encoder_openh264),
 		FOR(a_forced_idr_comes_at_once_and_decodes_alone, encoder_openh264),
 		FOR(a_bitrate_change_takes_while_running, encoder_openh264),
 		FOR(the_bitrate_holds_whatever_the_key_interval, encoder_openh264),
@@ -652,6 +669,7 @@ int main(void)
 		FOR(pictures_of_every_format_come_back_as_they_went_in, encoder_x264),
 		FOR(every_profile_decodes, encoder_x264),
 		FOR(key_units_come_exactly_at_the_interval, encoder_x264),
+		FOR(a_cut_does_not_move_the_key_units, encoder_x264),
 		FOR(a_forced_idr_comes_at_once_and_decodes_alone, encoder_x264),
 		FOR(a_bitrate_change_takes_while_running, encoder_x264),
 		FOR(the_bitrate_holds_whatever_the_key_interval, encoder_x264),

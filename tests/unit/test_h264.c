@@ -298,6 +298,57 @@ static size_t make_sps(uint8_t *nal, bool high, unsigned id, bool vui)
 	return 1 + nal_escape(rbsp, write_trailing(&w), nal + 1, 63);
 }
 
+/* x264 puts its matrices into the PPS; other encoders into the SPS. Lists of every kind: left out,
+ * whole, and ended early by a next scale of 0. */
+static void scaling_lists_are_kept(void **state)
+{
+	(void)state;
+	for (unsigned chroma_format_idc = 1; chroma_format_idc <= 3; chroma_format_idc++) {
+		uint8_t rbsp[1024], nal[1600];
+		struct bit_writer w;
+
+		bit_writer_init(&w, rbsp, sizeof(rbsp));
+		write_bits(&w, 24, 244 << 16 | 40);
+		write_ue(&w, 31);
+		write_ue(&w, chroma_format_idc);
+		if (chroma_format_idc == 3)
+			write_bits(&w, 1, 0);
+		write_ue(&w, 0);
+		write_ue(&w, 0);
+		write_bits(&w, 2, 1); /* seq_scaling_matrix_present_flag */
+		for (unsigned i = 0; i < (chroma_format_idc == 3 ? 12 : 8); i++) {
+			write_bits(&w, 1, i % 5 != 2);
+			if (i % 5 == 2)
+				continue;
+			for (unsigned j = 0; j < (i < 6 ? 16 : 64); j++) {
+				if (i % 5 == 3 && j == 5) {
+					/* 8 + 5 x 7 - 43 = 0 */
+					write_ue(&w, 86);
+					break;
+				}
+				write_ue(&w, i % 5 == 3 ? 13 : 1 + j % 2); /* +7; +1, -1 */
+			}
+		}
+		write_ue(&w, 12); /* log2_max_frame_num_minus4 */
+		write_ue(&w, 1);  /* pic_order_cnt_type, with a cycle */
+		write_bits(&w, 1, 1);
+		write_ue(&w, 3);
+		write_ue(&w, 4);
+		write_ue(&w, 2);
+		write_ue(&w, 5);
+		write_ue(&w, 6);
+		write_ue(&w, 4); /* max_num_ref_frames */
+		write_bits(&w, 1, 1);
+		write_ue(&w, 19);
+		write_ue(&w, 14);
+		write_bits(&w, 4, 12); /* frame_mbs_only, direct_8x8; no cropping, no VUI */
+		nal[0] = 0x67;
+		check_rewrite(nal,
+			      1 + nal_escape(rbsp, write_trailing(&w), nal + 1, sizeof(nal) - 1),
+			      rate_30);
+	}
+}
+
 static void sps_without_vui_gets_one(void **state)
 {
 	uint8_t nal[64], out[256];
@@ -713,6 +764,11 @@ static void a_unit_is_droppable_if_all_its_slices_are(void **state)
 	add_slice(&one, 1, 1, 0);
 	unit = put(writer, &one);
 	assert_false(unit.droppable);
+	one.len = 0;
+	add_slice(&one, 1, 1, 0);
+	add_slice(&one, 1, 0, 0);
+	unit = put(writer, &one);
+	assert_false(unit.droppable);
 	h264_writer_destroy(writer);
 }
 
@@ -817,6 +873,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sps_of_every_x264_profile_is_rewritten),
+		cmocka_unit_test(scaling_lists_are_kept),
 		cmocka_unit_test(sps_without_vui_gets_one),
 		cmocka_unit_test(keep_reorder_keeps_the_restriction),
 		cmocka_unit_test(broken_sps_is_refused_wherever_it_ends),
