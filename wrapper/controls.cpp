@@ -162,8 +162,8 @@ template <typename T> bool in_range(const ControlId &id, const ControlInfo &info
 {
 	const ControlValue &min = info.min(), &max = info.max();
 
-	if (min.type() != id.type() || max.type() != id.type() || min.isArray() || max.isArray() ||
-	    !range_applies(id, (double)value))
+	if (!info.values().empty() || min.type() != id.type() || max.type() != id.type() ||
+	    min.isArray() || max.isArray() || !range_applies(id, (double)value))
 		return true;
 	return value >= min.get<T>() && value <= max.get<T>();
 }
