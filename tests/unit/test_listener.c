@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who is let in, how addresses are shown, and what the machine's limits do to the configuration. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/limits.h"
+#include "daemon/listen.h"
+#include "daemon/listener.h"
+#include "tests/unit/worker_rig.h"
+
+static struct sockaddr_in6 *fake_peer; /* what getpeername() says, if set */
+
+int __real_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len)
+{
+	if (!fake_peer)
+		return __real_getpeername(fd, address, len);
+	memcpy(address, fake_peer, sizeof *fake_peer);
+	*len = sizeof *fake_peer;
+	return 0;
+}
+
+struct fixture {
+	struct rig rig;
+	struct listeners *listeners;
+	unsigned goal;
+};
+
+static void open_listeners(struct fixture *f, const char *daemon)
+{
+	memset(f, 0, sizeof *f);
+	fake_peer = NULL;
+	rig_open(&f->rig, daemon);
+	rig_create_feeds(&f->rig, NULL);
+	assert_int_equal(listeners_create(&f->listeners, f->rig.loop, f->rig.config, f->rig.names,
+					  f->rig.feeds, f->rig.reserve),
+			 0);
+}
+
+static void close_listeners(struct fixture *f)
+{
+	struct feed **feeds = f->rig.feeds;
+
+	for (unsigned i = 0; i < RIG_FEEDS; i++) {
+		feed_destroy(feeds[i]);
+		feeds[i] = NULL;
+	}
+	listeners_destroy(f->listeners);
+	rig_close(&f->rig);
+}
+
+static bool has_seen(void *user)
+{
+	struct fixture *f = user;
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < RIG_FEEDS; i++) {
+		seen += feed_stats(f->rig.feeds[i])->accepted;
+		for (unsigned j = 0; j < LISTENER_REFUSALS; j++)
+			seen += listeners_refused(f->listeners, i, j);
+	}
+	return seen == f->goal;
+}
+
+static bool has_clients(void *user)
+{
+	struct fixture *f = user;
+
+	return listeners_clients(f->listeners) == f->goal;
+}
+
+/* Connects and waits until the listeners have let it in or refused it. */
+static int join(struct fixture *f, unsigned feed)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_port = htons(listeners_port(f->listeners, feed)),
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	unsigned seen = 0;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	for (f->goal = 0; !has_seen(f); f->goal++)
+		assert_true(seen++ < 1000);
+	f->goal++;
+	rig_run_until(&f->rig, has_seen, f);
+	return fd;
+}
+
+static void leave(struct fixture *f, int fd)
+{
+	f->goal = listeners_clients(f->listeners) - 1;
+	close(fd);
+	rig_run_until(&f->rig, has_clients, f);
+}
+
+static void assert_refused(struct fixture *f, int fd, unsigned feed, enum listener_refusal why,
+			   uint64_t times)
+{
+	char byte;
+
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	assert_int_equal(listeners_refused(f->listeners, feed, why), times);
+	close(fd);
+}
+
+static void the_total_counts_all_feeds(void **state)
+{
+	struct fixture f;
+	int one, two;
+
+	(void)state;
+	open_listeners(&f, "max_clients = 2");
+	one = join(&f, FRONT_H264);
+	two = join(&f, BACK_H264);
+	assert_int_equal(listeners_clients(f.listeners), 2);
+	assert_refused(&f, join(&f, FRONT_JPEG), FRONT_JPEG, LISTENER_OVER_TOTAL, 1);
+	leave(&f, one);
+	one = join(&f, FRONT_JPEG);
+	assert_int_equal(listeners_clients(f.listeners), 2);
+	close(one);
+	close(two);
+	close_listeners(&f);
+}
+
+static void a_feed_has_its_own_limit(void **state)
+{
+	struct fixture f;
+	int fds[4];
+
+	(void)state;
+	open_listeners(&f, "");
+	for (int i = 0; i < 3; i++)
+		fds[i] = join(&f, FRONT_H264);
+	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, LISTENER_OVER_FEED, 1);
+	fds[3] = join(&f, BACK_H264);
+	assert_int_equal(listeners_clients(f.listeners), 4);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	close_listeners(&f);
+}
+
+/* Many hosts have a whole /64 each; one address more is no stranger. */
+static void an_ipv6_client_is_its_64(void **state)
+{
+	struct sockaddr_in6 peer = {.sin6_family = AF_INET6, .sin6_port = htons(1)};
+	struct fixture f;
+	int fds[3];
+
+	(void)state;
+	open_listeners(&f, "max_clients_per_ip = 1");
+	fake_peer = &peer;
+	inet_pton(AF_INET6, "2001:db8:1:2::1", &peer.sin6_addr);
+	fds[0] = join(&f, BACK_H264);
+	inet_pton(AF_INET6, "2001:db8:1:2:ffff::9", &peer.sin6_addr);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, LISTENER_OVER_IP, 1);
+	inet_pton(AF_INET6, "2001:db8:1:3::1", &peer.sin6_addr);
+	fds[1] = join(&f, BACK_H264);
+	leave(&f, fds[0]);
+	inet_pton(AF_INET6, "2001:db8:1:2::7", &peer.sin6_addr);
+	fds[2] = join(&f, BACK_H264);
+	assert_int_equal(listeners_clients(f.listeners), 2);
+	close(fds[1]);
+	close(fds[2]);
+	close_listeners(&f);
+}
+
+static void ipv4_addresses_are_counted_one_by_one(void **state)
+{
+	struct fixture f;
+	int fds[2];
+
+	(void)state;
+	open_listeners(&f, "max_clients_per_ip = 2");
+	fds[0] = join(&f, FRONT_H264);
+	fds[1] = join(&f, BACK_H264);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, LISTENER_OVER_IP, 1);
+	leave(&f, fds[0]);
+	fds[0] = join(&f, FRONT_H264);
+	close(fds[0]);
+	close(fds[1]);
+	close_listeners(&f);
+}
+
+static void with_a_full_fd_table_nobody_is_let_in(void **state)
+{
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_listeners(&f, "");
+	assert_int_equal(fdreserve_give(f.rig.reserve, 1), 1);
+	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, LISTENER_NO_FDS, 1);
+	assert_int_equal(listeners_clients(f.listeners), 0);
+	while (fdreserve_short(f.rig.reserve)) /* it finds room after a second */
+		assert_int_equal(loop_turn(f.rig.loop, 100000), 0);
+	fd = join(&f, FRONT_H264);
+	assert_int_equal(listeners_clients(f.listeners), 1);
+	close(fd);
+	close_listeners(&f);
+}
+
+static void clients_that_are_there_at_the_end_are_no_leak(void **state)
+{
+	struct fixture f;
+	int one, two;
+
+	(void)state;
+	open_listeners(&f, "max_clients_per_ip = 5");
+	one = join(&f, FRONT_H264);
+	two = join(&f, BACK_H264);
+	close_listeners(&f); /* the sanitizer counts */
+	close(one);
+	close(two);
+}
+
+static void addresses_are_shown_as_people_write_them(void **state)
+{
+	static const char *const cases[][2] = {
+		{"2001:db8::1", "[2001:db8::1]:8888"},
+		{"::", "[::]:8888"},
+		{"::ffff:192.0.2.7", "192.0.2.7:8888"},
+	};
+	struct sockaddr_storage address;
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(8888)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(1)};
+	char text[LISTEN_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		inet_pton(AF_INET6, cases[i][0], &in6.sin6_addr);
+		memcpy(&address, &in6, sizeof in6);
+		listen_format_address(&address, text);
+		assert_string_equal(text, cases[i][1]);
+	}
+	inet_pton(AF_INET, "255.255.255.255", &in.sin_addr);
+	memcpy(&address, &in, sizeof in);
+	listen_format_address(&address, text);
+	assert_string_equal(text, "255.255.255.255:1");
+}
+
+static void an_address_in_use_opens_nothing(void **state)
+{
+	struct config_address address = {.host = "127.0.0.1", .port = 0};
+	int fds[LISTEN_MAX], again[LISTEN_MAX];
+	char text[LISTEN_TEXT_MAX];
+	unsigned open_fds;
+
+	(void)state;
+	assert_int_equal(listen_open(&address, "a test", fds), 1);
+	listen_format_local(fds[0], text);
+	address.port = (uint16_t)strtoul(strrchr(text, ':') + 1, NULL, 10);
+	open_fds = rig_open_fds();
+	assert_int_equal(listen_open(&address, "a test", again), -EADDRINUSE);
+	/* Both families: what one of them had opened is closed again. */
+	address.host[0] = '\0';
+	assert_int_equal(listen_open(&address, "a test", again), -EADDRINUSE);
+	assert_int_equal(rig_open_fds(), open_fds);
+	strcpy(address.host, "no.such.host.invalid");
+	assert_int_equal(listen_open(&address, "a test", again), -EADDRNOTAVAIL);
+	close(fds[0]);
+}
+
+static void send_buffers_fit_the_kernel_s_mark(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, "max_clients = 1000\nsend_buffer = 131072");
+	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 131072);
+	assert_int_equal(rig.config->daemon.send_buffer, 131072);
+	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 100000);
+	assert_int_equal(rig.config->daemon.send_buffer, 100000);
+	/* Not below what a long link needs; the warning says so instead. */
+	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 10000);
+	assert_int_equal(rig.config->daemon.send_buffer, 65536);
+	rig_close(&rig);
+}
+
+static void the_reserve_grows_with_what_must_be_held(void **state)
+{
+	struct rig rig;
+	unsigned before;
+
+	(void)state;
+	rig_open(&rig, "");
+	before = limits_fds_reserved(rig.config);
+	assert_true(before > 3 * 16 + LIMITS_FDS_HELD);
+	rig.config->streams[FRONT_H264].stall_timeout_ms += 100000;
+	assert_true(limits_fds_reserved(rig.config) > before + 20);
+	rig.config->streams[FRONT_H264].bitrate = UINT32_MAX;
+	assert_true(limits_fds_reserved(rig.config) < before + 1100);
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_total_counts_all_feeds),
+		cmocka_unit_test(a_feed_has_its_own_limit),
+		cmocka_unit_test(an_ipv6_client_is_its_64),
+		cmocka_unit_test(ipv4_addresses_are_counted_one_by_one),
+		cmocka_unit_test(with_a_full_fd_table_nobody_is_let_in),
+		cmocka_unit_test(clients_that_are_there_at_the_end_are_no_leak),
+		cmocka_unit_test(addresses_are_shown_as_people_write_them),
+		cmocka_unit_test(an_address_in_use_opens_nothing),
+		cmocka_unit_test(send_buffers_fit_the_kernel_s_mark),
+		cmocka_unit_test(the_reserve_grows_with_what_must_be_held),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
