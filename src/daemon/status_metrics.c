@@ -92,49 +92,39 @@ static const struct camera_metric {
 	 camera_undead},
 };
 
-static double stream_wanted(const struct camcast_msg_stream *s, bool wanted)
+/* Which of a STREAM message's figures describe the last second: without a worker they are 0. */
+enum { LASTING = 0, MOMENTARY = 1 };
+
+static double stream_active(const struct camcast_msg_stream *s)
 {
-	(void)s;
-	return wanted;
-}
-static double stream_active(const struct camcast_msg_stream *s, bool wanted)
-{
-	(void)wanted;
 	return s->active != 0;
 }
-static double stream_fps(const struct camcast_msg_stream *s, bool wanted)
+static double stream_fps(const struct camcast_msg_stream *s)
 {
-	(void)wanted;
 	return s->fps_milli / 1e3;
 }
-static double stream_bitrate(const struct camcast_msg_stream *s, bool wanted)
+static double stream_bitrate(const struct camcast_msg_stream *s)
 {
-	(void)wanted;
 	return s->bitrate_bps;
 }
-static double stream_encode(const struct camcast_msg_stream *s, bool wanted)
+static double stream_encode(const struct camcast_msg_stream *s)
 {
-	(void)wanted;
 	return s->encode_us / 1e6;
 }
-static double stream_units(const struct camcast_msg_stream *s, bool wanted)
+static double stream_units(const struct camcast_msg_stream *s)
 {
-	(void)wanted;
 	return (double)s->units;
 }
-static double stream_keys(const struct camcast_msg_stream *s, bool wanted)
+static double stream_keys(const struct camcast_msg_stream *s)
 {
-	(void)wanted;
 	return (double)s->keys;
 }
-static double stream_dropped(const struct camcast_msg_stream *s, bool wanted)
+static double stream_dropped(const struct camcast_msg_stream *s)
 {
-	(void)wanted;
 	return (double)s->dropped;
 }
-static double stream_idrs(const struct camcast_msg_stream *s, bool wanted)
+static double stream_idrs(const struct camcast_msg_stream *s)
 {
-	(void)wanted;
 	return (double)s->idr_requests;
 }
 
@@ -142,20 +132,21 @@ static const struct stream_metric {
 	const char *name;
 	enum kind kind;
 	const char *help;
-	double (*value)(const struct camcast_msg_stream *status, bool wanted);
+	int momentary;
+	double (*value)(const struct camcast_msg_stream *status);
 } stream_metrics[] = {
-	{"stream_wanted", GAUGE, "1 while somebody watches, or it is not on demand.",
-	 stream_wanted},
-	{"stream_active", GAUGE, "1 while it is encoded.", stream_active},
-	{"stream_fps", GAUGE, "Access units in the last second.", stream_fps},
-	{"stream_bitrate_bps", GAUGE, "Bits in the last second.", stream_bitrate},
+	{"stream_active", GAUGE, "1 while it is encoded.", MOMENTARY, stream_active},
+	{"stream_fps", GAUGE, "Access units in the last second.", MOMENTARY, stream_fps},
+	{"stream_bitrate_bps", GAUGE, "Bits in the last second.", MOMENTARY, stream_bitrate},
 	{"stream_encode_seconds", GAUGE, "Mean time to encode a picture in the last second.",
-	 stream_encode},
-	{"stream_units_total", COUNTER, "Access units since the worker started.", stream_units},
-	{"stream_keys_total", COUNTER, "Key units since the worker started.", stream_keys},
-	{"stream_dropped_total", COUNTER, "Pictures that the encoder had no room for.",
+	 MOMENTARY, stream_encode},
+	{"stream_units_total", COUNTER, "Access units since the worker started.", LASTING,
+	 stream_units},
+	{"stream_keys_total", COUNTER, "Key units since the worker started.", LASTING, stream_keys},
+	{"stream_dropped_total", COUNTER, "Pictures that the encoder had no room for.", LASTING,
 	 stream_dropped},
-	{"stream_idr_requests_total", COUNTER, "IDRs made because somebody asked.", stream_idrs},
+	{"stream_idr_requests_total", COUNTER, "IDRs made because somebody asked.", LASTING,
+	 stream_idrs},
 };
 
 static void write_cameras(const struct status_view *view, FILE *out)
@@ -170,16 +161,20 @@ static void write_cameras(const struct status_view *view, FILE *out)
 			sample(out, metric->name, "camera", config->cameras[i].name, NULL, NULL,
 			       metric->value(worker_status(view->workers[i])));
 	}
+	family(out, "stream_wanted", GAUGE, "1 while somebody watches, or it is not on demand.");
+	for (unsigned i = 0; i < config->n_streams; i++)
+		sample(out, "stream_wanted", "stream", config->streams[i].name, NULL, NULL,
+		       worker_stream_wanted_us(view->workers[config->streams[i].camera], i) != 0);
 	for (size_t m = 0; m < sizeof stream_metrics / sizeof stream_metrics[0]; m++) {
 		const struct stream_metric *metric = &stream_metrics[m];
 
 		family(out, metric->name, metric->kind, metric->help);
 		for (unsigned i = 0; i < config->n_streams; i++) {
 			const struct worker *worker = view->workers[config->streams[i].camera];
+			bool gone = metric->momentary && worker_status(worker)->pid == 0;
 
 			sample(out, metric->name, "stream", config->streams[i].name, NULL, NULL,
-			       metric->value(worker_stream_status(worker, i),
-					     worker_stream_wanted_us(worker, i) != 0));
+			       gone ? 0 : metric->value(worker_stream_status(worker, i)));
 		}
 	}
 }

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is healthy, and that no name or reason breaks the formats. The workers are played by this
+ * test; the fields, and Prometheus' own parser: tests/e2e/test_status.py. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/status.h"
+#include "tests/unit/worker_rig.h"
+
+static int64_t clock_ahead_us;
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int ret = __real_clock_gettime(id, ts);
+
+	if (id == CLOCK_MONOTONIC)
+		ts->tv_sec += clock_ahead_us / 1000000;
+	return ret;
+}
+
+/* --- the workers --- */
+
+struct worker {
+	struct worker_status status;
+	struct camcast_msg_stream streams[RIG_FEEDS];
+	int64_t wanted_us[RIG_FEEDS];
+};
+
+const struct worker_status *__wrap_worker_status(const struct worker *worker);
+const struct worker_status *__wrap_worker_status(const struct worker *worker)
+{
+	return &worker->status;
+}
+
+const struct camcast_msg_stream *__wrap_worker_stream_status(const struct worker *worker,
+							     unsigned stream);
+const struct camcast_msg_stream *__wrap_worker_stream_status(const struct worker *worker,
+							     unsigned stream)
+{
+	return &worker->streams[stream];
+}
+
+int64_t __wrap_worker_stream_wanted_us(const struct worker *worker, unsigned stream);
+int64_t __wrap_worker_stream_wanted_us(const struct worker *worker, unsigned stream)
+{
+	return worker->wanted_us[stream];
+}
+
+struct fixture {
+	struct rig rig;
+	struct worker front, back;
+	struct worker *workers[2];
+	struct listeners *listeners;
+	struct status_view view;
+	uint32_t segment;
+};
+
+static int setup(void **state)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+
+	memset(f, 0, sizeof *f);
+	clock_ahead_us = 0;
+	rig_open(&f->rig, "name = \"a\\\"b");
+	rig_create_feeds(&f->rig, NULL);
+	assert_int_equal(listeners_create(&f->listeners, f->rig.loop, f->rig.config, f->rig.names,
+					  f->rig.feeds, f->rig.reserve),
+			 0);
+	f->workers[0] = &f->front;
+	f->workers[1] = &f->back;
+	for (int i = 0; i < 2; i++) {
+		f->workers[i]->status.state = WORKER_RUNNING;
+		f->workers[i]->status.pid = 1;
+		f->workers[i]->status.frames_at_us = loop_now_us(f->rig.loop);
+	}
+	f->front.wanted_us[FRONT_H264] = f->back.wanted_us[BACK_H264] = loop_now_us(f->rig.loop);
+	f->view = (struct status_view){
+		.config = f->rig.config,
+		.loop = f->rig.loop,
+		.feeds = f->rig.feeds,
+		.feed_names = f->rig.names,
+		.workers = f->workers,
+		.listeners = f->listeners,
+		.reserve = f->rig.reserve,
+		.started_us = loop_now_us(f->rig.loop),
+	};
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	listeners_destroy(f->listeners);
+	rig_close(&f->rig);
+	return 0;
+}
+
+static void publish(struct fixture *f, unsigned feed)
+{
+	uint32_t id = ++f->segment;
+
+	assert_int_equal(feed_add_segment(f->rig.feeds[feed], id,
+					  rig_segment(4096, F_SEAL_SHRINK | F_SEAL_GROW), 4096),
+			 0);
+	assert_int_equal(feed_add_unit(f->rig.feeds[feed], id, 0, 100, CAMCAST_UNIT_KEY, 0), 0);
+}
+
+static void let_pass(struct fixture *f, int64_t seconds)
+{
+	clock_ahead_us += seconds * 1000000;
+	assert_int_equal(loop_turn(f->rig.loop, 0), 0);
+}
+
+static void camera_delivers(struct fixture *f)
+{
+	f->front.status.frames_at_us = f->back.status.frames_at_us = loop_now_us(f->rig.loop);
+}
+
+static void assert_healthy(struct fixture *f)
+{
+	char why[STATUS_WHY_MAX];
+
+	if (!status_healthy(&f->view, why))
+		fail_msg("%s", why);
+}
+
+static void assert_sick(struct fixture *f, const char *expected)
+{
+	char why[STATUS_WHY_MAX];
+
+	assert_false(status_healthy(&f->view, why));
+	assert_string_equal(why, expected);
+}
+
+static void every_wanted_stream_must_flow(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_sick(f, "stream fh: no picture yet");
+	publish(f, FRONT_H264);
+	assert_sick(f, "stream bh: no picture yet");
+	publish(f, BACK_H264);
+	assert_healthy(f);
+	let_pass(f, 2);
+	camera_delivers(f);
+	assert_healthy(f);
+	publish(f, FRONT_H264);
+	let_pass(f, 2);
+	camera_delivers(f);
+	assert_sick(f, "stream bh: no picture for 4.0 s");
+	publish(f, BACK_H264);
+	assert_healthy(f);
+}
+
+static void an_idle_stream_counts_by_its_camera(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, FRONT_H264);
+	publish(f, BACK_H264);
+	assert_healthy(f);
+	let_pass(f, 5);
+	publish(f, FRONT_H264);
+	publish(f, BACK_H264);
+	assert_sick(f, "camera front: no picture for 5.0 s");
+	camera_delivers(f);
+	assert_healthy(f);
+	f->front.status.frames_at_us = 0;
+	assert_sick(f, "camera front: no picture yet");
+}
+
+static void who_comes_to_an_idle_stream_gives_it_three_seconds(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 5; i++) {
+		publish(f, FRONT_H264);
+		publish(f, BACK_H264);
+		camera_delivers(f);
+		if (i == 0)
+			f->front.wanted_us[FRONT_JPEG] = loop_now_us(f->rig.loop);
+		if (i < 3)
+			assert_healthy(f);
+		let_pass(f, 1);
+	}
+	assert_sick(f, "stream fj: no picture yet");
+	publish(f, FRONT_JPEG);
+	assert_healthy(f);
+}
+
+static void the_reason_is_the_worker_s_or_the_camera_s(void **state)
+{
+	struct fixture *f = *state;
+
+	strcpy(f->front.status.reason, "old news");
+	strcpy(f->front.status.heartbeat.reason, "unplugged");
+	assert_sick(f, "stream fh: no picture yet: unplugged");
+	f->front.status.state = WORKER_BACKOFF;
+	strcpy(f->front.status.reason, "exit status 1");
+	assert_sick(f, "stream fh: no picture yet: exit status 1");
+}
+
+static void words_of_any_kind_are_valid_json(void **state)
+{
+	struct fixture *f = *state;
+	cJSON *root, *camera;
+	char *text;
+
+	strcpy(f->front.status.reason, "\"quoted\" \\ </script> {}[] \xc3\xa9 %s%n");
+	memset(f->front.streams[FRONT_H264].detail, '"', 159);
+	text = status_json(&f->view);
+	assert_non_null(text);
+	root = cJSON_Parse(text);
+	assert_non_null(root);
+	camera = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "cameras"), 0);
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(camera, "reason")),
+			    f->front.status.reason);
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "name")), "\"a\\\"b");
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(root, "feeds")), RIG_FEEDS);
+	cJSON_Delete(root);
+	free(text);
+}
+
+static void without_a_worker_nothing_is_active(void **state)
+{
+	struct fixture *f = *state;
+	char *text;
+
+	f->front.streams[FRONT_H264].active = 1;
+	f->front.streams[FRONT_H264].fps_milli = 30000;
+	f->front.streams[FRONT_H264].units = 12;
+	f->front.status.heartbeat.fps_milli = 30000;
+	text = status_metrics(&f->view);
+	assert_non_null(strstr(text, "\ncamcast_stream_active{stream=\"fh\"} 1\n"));
+	assert_non_null(strstr(text, "\ncamcast_stream_fps{stream=\"fh\"} 30\n"));
+	assert_non_null(strstr(text, "\ncamcast_camera_fps{camera=\"front\"} 30\n"));
+	free(text);
+	f->front.status.pid = 0;
+	f->front.status.state = WORKER_BACKOFF;
+	text = status_metrics(&f->view);
+	assert_non_null(strstr(text, "\ncamcast_stream_active{stream=\"fh\"} 0\n"));
+	assert_non_null(strstr(text, "\ncamcast_stream_fps{stream=\"fh\"} 0\n"));
+	assert_non_null(strstr(text, "\ncamcast_stream_units_total{stream=\"fh\"} 12\n"));
+	assert_non_null(strstr(text, "\ncamcast_camera_fps{camera=\"front\"} 0\n"));
+	assert_non_null(strstr(text, "\ncamcast_camera_up{camera=\"front\"} 0\n"));
+	free(text);
+}
+
+static void label_values_are_escaped(void **state)
+{
+	struct fixture *f = *state;
+	char *text;
+
+	free(f->rig.names[0]);
+	f->rig.names[0] = strdup("a\\b\"c\nd");
+	text = status_metrics(&f->view);
+	assert_non_null(strstr(text, "camcast_feed_units_total{feed=\"a\\\\b\\\"c\\nd\"} 0\n"));
+	free(text);
+}
+
+static void paths_that_are_not_ours_are_not_found(void **state)
+{
+	static const struct {
+		const char *path;
+		int status;
+	} cases[] = {
+		{"/", 404},	    {"/status.json", 200}, {"/metrics", 200},	 {"/healthz", 503},
+		{"/metrics/", 404}, {"/STATUS.JSON", 404}, {"status.json", 404}, {"", 404}};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct http_answer answer = {.status = 404};
+
+		status_handle(&f->view, cases[i].path, &answer);
+		assert_int_equal(answer.status, cases[i].status);
+		if (answer.body)
+			assert_int_equal(strlen(answer.body), answer.len);
+		free(answer.body);
+	}
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_wanted_stream_must_flow),
+		TEST(an_idle_stream_counts_by_its_camera),
+		TEST(who_comes_to_an_idle_stream_gives_it_three_seconds),
+		TEST(the_reason_is_the_worker_s_or_the_camera_s),
+		TEST(words_of_any_kind_are_valid_json),
+		TEST(without_a_worker_nothing_is_active),
+		TEST(label_values_are_escaped),
+		TEST(paths_that_are_not_ours_are_not_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
