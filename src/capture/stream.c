@@ -10,19 +10,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "capture/encoder.h"
-#include "capture/ladder.h"
+#include "capture/encoding.h"
 #include "capture/output.h"
 #include "capture/text.h"
 #include "common/clock.h"
 #include "common/diag.h"
 
 #define QUEUE_MAX 2		 /* frames that wait for the encoder */
-#define HANG_US 2000000		 /* an asynchronous encoder: frames in, none out */
 #define KEY_AFTER_DROP_US 250000 /* between IDRs forced because a log lost units */
-#define KEY_PATIENCE 8		 /* access units until a forced IDR is asked for again */
-#define TIMES 32		 /* frames in an encoder whose arrival is remembered */
-#define IDLE_POLL_MS 500	 /* wakes a thread with an asynchronous encoder: the watchdog */
 
 enum stream_mode { STREAM_ENCODES, STREAM_COPIES, STREAM_REFUSES };
 
@@ -54,19 +49,9 @@ struct stream {
 
 	/* the stream's thread only (copy: the source's) */
 	struct output output;
-	struct ladder ladder;
-	struct encoder *encoder;
-	char failure[256]; /* the encoder said so; "" */
-	bool key_wanted;
-	unsigned idr_counted;  /* requests that the key wanted will answer */
-	unsigned forced_ago;   /* access units since the last forced one; 0: none under way */
-	int64_t next_key_us;   /* not before, after a drop in a log */
-	unsigned in_since_out; /* frames given or refused since the last access unit */
-	int64_t first_in_us;   /* the first of them */
-	struct {
-		int64_t capture_us, arrived_us;
-	} times[TIMES];
-	unsigned next_time;
+	struct encoding encoding;
+	unsigned idr_counted; /* requests that the next forced IDR answers */
+	int64_t next_key_us;  /* not before, after a drop in a log */
 	struct diag_limit coded_limit;
 
 	/* main thread only: the last sample */
@@ -94,17 +79,8 @@ static void set_status(struct stream *stream, const char *encoder, const char *d
 
 /* --- access units out: on the stream's thread, or for copy on the source's --- */
 
-/* When the frame of this access unit came, or now if that is forgotten. */
-static int64_t arrival_of(const struct stream *stream, int64_t capture_us, int64_t now_us)
-{
-	for (unsigned i = 0; i < TIMES; i++) {
-		if (stream->times[i].capture_us == capture_us)
-			return stream->times[i].arrived_us;
-	}
-	return now_us;
-}
-
-static void deliver(struct stream *stream, const struct access_unit *unit, int64_t pts_us,
+/* Returns whether it is a key unit. */
+static bool deliver(struct stream *stream, const struct access_unit *unit, int64_t pts_us,
 		    int64_t arrived_us)
 {
 	struct output_result result;
@@ -115,17 +91,13 @@ static void deliver(struct stream *stream, const struct access_unit *unit, int64
 	r = output_unit(&stream->output, unit, pts_us, &result);
 	now_us = clock_now_us();
 	if (r == -EINVAL)
-		return; /* parameter sets alone: remembered for the next IDR */
+		return false; /* parameter sets alone: remembered for the next IDR */
 	if (r < 0) {
 		output_gap(&stream->output);
 		if (diag_allowed(&stream->coded_limit, now_us, 10000000, &suppressed))
 			diag_error("stream %s: an access unit is lost: %s", stream->config->name,
 				   strerror(-r));
-		return;
-	}
-	if (result.key) {
-		stream->key_wanted = false;
-		stream->forced_ago = 0;
+		return false;
 	}
 	pthread_mutex_lock(&stream->lock);
 	stream->count.units++;
@@ -134,6 +106,7 @@ static void deliver(struct stream *stream, const struct access_unit *unit, int64
 	stream->count.encode_us += (uint64_t)(now_us - arrived_us);
 	stream->count.no_space = output_no_space(&stream->output);
 	pthread_mutex_unlock(&stream->lock);
+	return result.key;
 }
 
 void stream_packet(struct stream *stream, const struct packet *packet)
@@ -158,29 +131,15 @@ void stream_packet(struct stream *stream, const struct packet *packet)
 		deliver(stream, &unit, packet->dts_us, clock_now_us());
 }
 
-static void handle_coded(void *user, const struct access_unit *unit)
+static bool handle_coded(void *user, const struct access_unit *unit, int64_t arrived_us)
 {
-	struct stream *stream = user;
-	int64_t now_us = clock_now_us();
-
-	stream->in_since_out = 0;
-	if (stream->forced_ago > 0)
-		stream->forced_ago++;
-	deliver(stream, unit, unit->capture_us, arrival_of(stream, unit->capture_us, now_us));
-}
-
-static void handle_failed(void *user, int error, const char *why)
-{
-	struct stream *stream = user;
-
-	snprintf(stream->failure, sizeof(stream->failure), "%s (%s)", why, strerror(-error));
+	return deliver(user, unit, unit->capture_us, arrived_us);
 }
 
 /* --- the encoder --- */
 
 static void apply_bitrate(struct stream *stream)
 {
-	struct encoder *encoder = stream->encoder;
 	uint32_t target, applied;
 	int r;
 
@@ -188,25 +147,25 @@ static void apply_bitrate(struct stream *stream)
 	target = stream->target_bps;
 	applied = stream->applied_bps;
 	pthread_mutex_unlock(&stream->lock);
-	if (!encoder || target == applied || applied == 0)
+	if (target == applied || applied == 0)
 		return;
-	r = encoder->ops->set_bitrate ? encoder->ops->set_bitrate(encoder, target) : -ENOTSUP;
+	r = encoding_set_bitrate(&stream->encoding, target);
 	if (r < 0)
 		diag_warn("stream %s: %s stays at %u bit/s: %s", stream->config->name,
-			  encoder->ops->name, applied, strerror(-r));
+			  stream->encoding.encoder->ops->name, applied, strerror(-r));
 	pthread_mutex_lock(&stream->lock);
-	if (r < 0 && stream->target_bps == target)
-		stream->target_bps = applied;
-	else if (r == 0)
+	if (r == 0)
 		stream->applied_bps = target;
+	else if (stream->target_bps == target)
+		stream->target_bps = applied;
 	pthread_mutex_unlock(&stream->lock);
 	notify(stream);
 }
 
 static void tell_encoder(struct stream *stream)
 {
-	const struct encoder *encoder = stream->encoder;
-	const char *trouble = stream->ladder.trouble;
+	const struct encoder *encoder = stream->encoding.encoder;
+	const char *trouble = stream->encoding.ladder.trouble;
 	char detail[160];
 
 	text_set(detail, sizeof(detail), encoder->detail);
@@ -222,71 +181,44 @@ static void tell_encoder(struct stream *stream)
 static void tell_none(struct stream *stream)
 {
 	diag_error("stream %s: no encoder: %s; next try in %d s", stream->config->name,
-		   stream->ladder.trouble, (int)(LADDER_RETRY_US / 1000000));
-	set_status(stream, "", stream->ladder.trouble);
+		   stream->encoding.ladder.trouble, (int)(LADDER_RETRY_US / 1000000));
+	set_status(stream, "", stream->encoding.ladder.trouble);
 }
 
 static void open_encoder(struct stream *stream, const struct frame *frame)
 {
-	struct encoder_config config = {
-		.format = *frame->format,
-		.stream = stream->config,
-		.ring = frame->ring,
-	};
-	struct encoder_events events = {
-		.coded = handle_coded,
-		.failed = handle_failed,
-		.user = stream,
-	};
-	int r;
+	int r = encoding_open(&stream->encoding, frame);
 
-	r = ladder_open(&stream->ladder, &config, &events, clock_now_us(), &stream->encoder);
 	if (r == -EAGAIN)
 		return;
 	if (r < 0) {
-		stream->encoder = NULL;
 		tell_none(stream);
 		return;
 	}
-	stream->failure[0] = '\0';
-	stream->key_wanted = true;
-	stream->forced_ago = 0;
-	stream->in_since_out = 0;
 	output_gap(&stream->output);
 	pthread_mutex_lock(&stream->lock);
 	stream->opened = true;
 	stream->applied_bps =
 		stream->config->codec == CONFIG_CODEC_MJPEG ? 0 : stream->config->bitrate;
-	stream->imports = stream->encoder->ops == &encoder_v4l2m2m;
+	stream->imports = stream->encoding.encoder->ops == &encoder_v4l2m2m;
 	pthread_mutex_unlock(&stream->lock);
 	tell_encoder(stream);
 	apply_bitrate(stream);
 }
 
-static void close_encoder(struct stream *stream)
+/* The next frame opens what the ladder says then. */
+static void replace_encoder(struct stream *stream)
 {
+	char status[512];
+
+	snprintf(status, sizeof(status), "%s failed and is being closed: %s",
+		 stream->encoding.encoder->ops->name, stream->encoding.failure);
+	diag_warn("stream %s: %s", stream->config->name, status);
+	set_status(stream, "", status);
 	pthread_mutex_lock(&stream->lock);
 	stream->opened = false;
 	pthread_mutex_unlock(&stream->lock);
-	if (stream->encoder)
-		stream->encoder->ops->destroy(stream->encoder);
-	stream->encoder = NULL;
-}
-
-/* Closes the encoder; the next frame opens what the ladder says then. */
-static void recover(struct stream *stream, const char *why)
-{
-	char detail[160], status[512];
-
-	text_set(detail, sizeof(detail), stream->encoder->detail);
-	snprintf(status, sizeof(status), "%s failed and is being closed: %s",
-		 stream->encoder->ops->name, why);
-	diag_warn("stream %s: %s", stream->config->name, status);
-	set_status(stream, "", status);
-	close_encoder(stream);
-	ladder_failed(&stream->ladder, detail, why, clock_now_us());
-	stream->failure[0] = '\0';
-	if (stream->ladder.at == stream->ladder.n)
+	if (!encoding_replace(&stream->encoding))
 		tell_none(stream);
 }
 
@@ -339,114 +271,83 @@ static void drop_queue(struct stream *stream, bool counted)
 		frame_unref(frames[i]);
 }
 
-static bool must_force(struct stream *stream, int64_t now_us)
+/* An IDR is wanted: because somebody asked, because the stream starts, or because a log lost units.
+ */
+static void take_requests(struct stream *stream, int64_t now_us)
 {
+	bool gap, asked;
+
 	pthread_mutex_lock(&stream->lock);
-	if (stream->gap)
-		output_gap(&stream->output);
-	if (stream->gap || stream->idr_asked > 0)
-		stream->key_wanted = true;
+	gap = stream->gap;
+	asked = stream->idr_asked > 0;
 	stream->gap = false;
 	stream->idr_counted += stream->idr_asked;
 	stream->idr_asked = 0;
 	pthread_mutex_unlock(&stream->lock);
-
-	if (!stream->key_wanted && now_us >= stream->next_key_us &&
+	if (gap)
+		output_gap(&stream->output);
+	if (gap || asked)
+		stream->encoding.key_wanted = true;
+	if (!stream->encoding.key_wanted && now_us >= stream->next_key_us &&
 	    output_needs_key(&stream->output)) {
-		stream->key_wanted = true;
+		stream->encoding.key_wanted = true;
 		stream->next_key_us = now_us + KEY_AFTER_DROP_US;
 	}
-	return stream->key_wanted && (stream->forced_ago == 0 || stream->forced_ago > KEY_PATIENCE);
 }
 
 static void encode(struct stream *stream, struct frame *frame, int64_t arrived_us)
 {
-	struct encoder *encoder = stream->encoder;
-	int64_t now_us = clock_now_us();
-	bool force = must_force(stream, now_us);
+	bool forced;
 	int r;
 
-	stream->times[stream->next_time].capture_us = frame->capture_us;
-	stream->times[stream->next_time].arrived_us = arrived_us;
-	stream->next_time = (stream->next_time + 1) % TIMES;
-	if (stream->in_since_out++ == 0)
-		stream->first_in_us = now_us;
-	if (force)
-		stream->forced_ago = 1;
-
-	r = encoder->ops->encode(encoder, frame, force);
-	if (force && (r < 0 || !encoder->asynchronous))
-		stream->forced_ago = 0; /* not taken, or coded already: if as no IDR, ask again */
+	take_requests(stream, clock_now_us());
+	r = encoding_frame(&stream->encoding, frame, arrived_us, &forced);
 	pthread_mutex_lock(&stream->lock);
-	if (r == 0 && force && stream->idr_counted > 0) {
+	if (forced && stream->idr_counted > 0) {
 		stream->count.idr_requests++;
 		stream->idr_counted = 0;
 	}
 	if (r < 0)
 		stream->count.dropped++;
 	pthread_mutex_unlock(&stream->lock);
-	if (r < 0 && r != -EAGAIN && !stream->failure[0])
-		snprintf(stream->failure, sizeof(stream->failure), "encoding a picture: %s",
-			 strerror(-r));
-}
-
-static bool hangs(const struct stream *stream)
-{
-	/* Two frames, because one may wait in the encoder for the next when the camera is slow. */
-	return stream->encoder->asynchronous && stream->in_since_out >= 2 &&
-	       clock_now_us() - stream->first_in_us > HANG_US;
 }
 
 static void work(struct stream *stream)
 {
+	struct encoding *encoding = &stream->encoding;
 	struct frame *frame;
 	int64_t arrived_us;
 
-	if (!stream->encoder && (frame = peek_frame(stream))) {
+	if (!encoding->encoder && (frame = peek_frame(stream))) {
 		open_encoder(stream, frame);
 		frame_unref(frame);
 	}
-	if (!stream->encoder) {
+	if (!encoding->encoder) {
 		drop_queue(stream, true);
 		return;
 	}
 	apply_bitrate(stream);
-	while (!stream->failure[0] && (frame = take_frame(stream, &arrived_us)))
+	while (!encoding->failure[0] && (frame = take_frame(stream, &arrived_us)))
 		encode(stream, frame, arrived_us);
-	if (!stream->failure[0] && hangs(stream))
-		snprintf(stream->failure, sizeof(stream->failure),
-			 "hangs: %u pictures in and none out for %d s", stream->in_since_out,
-			 HANG_US / 1000000);
-	if (stream->failure[0]) {
-		char why[sizeof(stream->failure)];
-
-		memcpy(why, stream->failure, sizeof(why));
-		recover(stream, why);
-	}
+	encoding_watch(encoding);
+	if (encoding->failure[0])
+		replace_encoder(stream);
 }
 
 /* Waits for a frame, a request or the encoder, and gives the encoder its events. */
 static void wait_for_work(struct stream *stream)
 {
-	struct encoder *encoder = stream->encoder;
-	bool polled = encoder && encoder->asynchronous && encoder->ops->pollfd;
 	struct pollfd fds[2] = {{.fd = stream->wake_fd, .events = POLLIN}};
+	int timeout_ms;
+	bool polled = encoding_poll(&stream->encoding, &fds[1], &timeout_ms);
 	eventfd_t ignored;
-	int r;
 
-	if (polled)
-		fds[1].fd = encoder->ops->pollfd(encoder, &fds[1].events);
-	r = poll(fds, polled ? 2 : 1, polled ? IDLE_POLL_MS : -1);
-	if (r < 0)
+	if (poll(fds, polled ? 2 : 1, timeout_ms) < 0)
 		return; /* EINTR: nothing happened */
 	if (fds[0].revents)
 		eventfd_read(stream->wake_fd, &ignored);
-	if (polled && fds[1].revents) {
-		r = encoder->ops->dispatch(encoder, fds[1].revents);
-		if (r < 0 && r != -EAGAIN && !stream->failure[0])
-			snprintf(stream->failure, sizeof(stream->failure), "reading from it: %s",
-				 strerror(-r));
-	}
+	if (polled && fds[1].revents)
+		encoding_dispatch(&stream->encoding, fds[1].revents);
 }
 
 static bool is_stopping(struct stream *stream)
@@ -470,7 +371,7 @@ static void *run(void *arg)
 		wait_for_work(stream);
 		work(stream);
 	}
-	close_encoder(stream);
+	encoding_close(&stream->encoding);
 	return NULL;
 }
 
@@ -650,7 +551,7 @@ int stream_create(struct stream **out, const struct stream_options *options)
 		goto close_wake;
 	pthread_mutex_init(&stream->lock, NULL);
 	if (stream->mode == STREAM_ENCODES) {
-		ladder_init(&stream->ladder, stream->config);
+		encoding_init(&stream->encoding, stream->config, handle_coded, stream);
 		stream->target_bps = stream->config->bitrate;
 		snprintf(stream->detail, sizeof(stream->detail), "waits for the first picture");
 	} else if (stream->mode == STREAM_COPIES) {
