@@ -4,13 +4,14 @@
  * stream 0, so that camcastd can be measured against the floor on the same bytes. camcastd starts
  * it through `[daemon] capture = .../bench/feeder`. What to make stands in the environment:
  *
- *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1"
+ *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1 cpu=1"
  *
- * layers=2: every other unit is droppable.
+ * layers=2: every other unit is droppable. cpu: the core to run on, else where camcastd does.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,16 @@ static void read_messages(struct feeder *feeder)
 		exit(0);
 }
 
+static void run_on(unsigned core)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(core, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+		die("cpu");
+}
+
 static void configure(struct feeder *feeder)
 {
 	const char *text = getenv("CAMCAST_FEEDER");
@@ -182,6 +193,8 @@ static void configure(struct feeder *feeder)
 			feeder->keyint = value;
 		else if (strcmp(word, "layers") == 0)
 			feeder->layers = value;
+		else if (strcmp(word, "cpu") == 0)
+			run_on(value);
 		else
 			break;
 	}
