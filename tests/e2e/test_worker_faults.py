@@ -84,7 +84,7 @@ def test_viewers_outlive_a_worker_that_lies(start_camcastd, tmp_path, lie):
         assert re.search(LIES[lie], reason(daemon))
         wait_running_again(daemon)
         assert daemon.camera()["restarts"] == 1
-        assert daemon.camera()["undead"] == 0
+        daemon.wait_until(lambda: daemon.camera()["undead"] == 0, "the end of the first worker")
 
 
 @pytest.mark.parametrize("lie", FIRST_LIES)
