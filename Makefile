@@ -135,6 +135,10 @@ $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)
 	@echo "  LINK $@"
 $(B)/bench/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_common)
 
+.PHONY: bench bench-quick
+bench bench-quick: all benches
+	bench/run.sh $(if $(filter bench-quick,$@),--quick)
+
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
 MAN := $(B)/docs/camcastd.8 $(B)/docs/camcast.ini.5
 .PHONY: man
@@ -260,7 +264,7 @@ help:
 	@echo 'make check      install what tests need, run them all (SAN=address, SAN=thread)'
 	@echo 'make unit       unit tests only; make e2e, make fuzz: the other kinds'
 	@echo 'make lint       formatting and static analysis'
-	@echo 'make benches    programs that measure'
+	@echo 'make bench      measure camcastd against the bare loops; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
 	@echo 'make clean      remove $(B)/'
 
