@@ -104,9 +104,13 @@ def test_no_fd_is_left_of_a_lie(start_camcastd, lie):
     daemon.wait_until(lambda: daemon.camera()["restarts"] >= 3, "more restarts")
 
     def open_files(kind):
-        folder = f"/proc/{daemon.process.pid}/fd"
-        links = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
-        return len([link for link in links if kind in link])
+        count = 0
+        for entry in os.scandir(f"/proc/{daemon.process.pid}/fd"):
+            try:
+                count += kind in os.readlink(entry.path)
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return count
 
     daemon.wait_until(
         lambda: open_files("fake-segment") == daemon.feed(FEED)["segments"]
