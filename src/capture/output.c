@@ -29,15 +29,13 @@ int output_init(struct output *output, const struct config *config, unsigned str
 	memset(output, 0, sizeof(*output));
 	output->name = s->name;
 	output->last_pts_us = INT64_MIN;
+	output->feeds = calloc(config->n_feeds + 1, sizeof(*output->feeds));
+	if (!output->feeds)
+		return -ENOMEM;
 	if (s->codec == CONFIG_CODEC_H264) {
 		r = h264_writer_create(&output->writer, rate, s->sei, keep_reorder);
 		if (r < 0)
-			return r;
-	}
-	output->feeds = calloc(config->n_feeds + 1, sizeof(*output->feeds));
-	if (!output->feeds) {
-		r = -ENOMEM;
-		goto fail;
+			goto fail;
 	}
 	for (unsigned i = 0; i < config->n_feeds; i++) {
 		if (config->feeds[i].stream != stream)
