@@ -197,11 +197,12 @@ static int check_layout(const struct v4l2_session *session,
 	uint32_t chroma = got_stride * pix->height;
 
 	if (got_stride != stride) {
-		snprintf(
-			why, V4L2_WHY_MAX,
-			"%s (%s) reads lines of %u bytes, the camera's are %u: choose a width that "
-			"is a multiple of 64",
-			session->device.path, session->device.card, got_stride, stride);
+		snprintf(why, V4L2_WHY_MAX,
+			 "%s (%s) reads %ux%u pictures in lines of %u bytes, the camera's %ux%u "
+			 "have "
+			 "%u: choose a size that both take, the width a multiple of 64",
+			 session->device.path, session->device.card, pix->width, pix->height,
+			 got_stride, format->width, format->height, stride);
 		return -EINVAL;
 	}
 	if (format->n_planes > 1 && format->planes[1].offset != chroma) {

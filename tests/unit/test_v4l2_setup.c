@@ -234,7 +234,9 @@ static void lines_of_another_length_are_refused(void **state)
 	(void)state;
 	sim.stride_align = 64;
 	set_size(FRAME_NV12, 1296, 720, 1296);
-	refused_saying(-EINVAL, "reads lines of 1344 bytes, the camera's are 1296");
+	refused_saying(
+		-EINVAL,
+		"reads 1296x720 pictures in lines of 1344 bytes, the camera's 1296x720 have 1296");
 }
 
 static void chroma_at_another_place_is_refused(void **state)

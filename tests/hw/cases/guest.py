@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the guest has: a camera, a codec, a client outside; and pictures compared."""
+import pathlib
+import re
+import struct
+import subprocess
+import time
+
+WIDTH, HEIGHT = 640, 480  # the smallest that vicodec takes
+ALLOCATORS = ["dma-heap:system", "udmabuf"]
+EXCHANGE = pathlib.Path("/mnt/exchange")
+FEED_PORT = 9001  # that run.sh forwards to
+
+CAMERA_IMAGE = "/tmp/camera.jpg"
+VIRTUAL_CAMERA = f"""# SPDX-License-Identifier: CC0-1.0
+%YAML 1.1
+---
+"Virtual0":
+  supported_formats:
+  - width: {WIDTH}
+    height: {HEIGHT}
+    frame_rates:
+    - 30
+    - 30
+  frames:
+    path: "{CAMERA_IMAGE}"
+    scale_mode: "fill"
+  location: "CameraLocationFront"
+  model: "A camera"
+"""
+
+
+def run(*command, timeout=120, **options):
+    """Output of a command that must succeed."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **options
+    )
+    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stderr.decode()[-4000:]}"
+    return done.stdout
+
+
+def wait_for(what, predicate, timeout=60):
+    deadline = time.monotonic() + timeout
+    while not (value := predicate()):
+        assert time.monotonic() < deadline, f"no {what} within {timeout} s"
+        time.sleep(0.02)
+    return value
+
+
+def make_camera():
+    path = pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml")
+    path.write_text(VIRTUAL_CAMERA)
+    run("ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i",
+        f"testsrc2=size={WIDTH}x{HEIGHT},format=yuvj420p", "-frames:v", "1", CAMERA_IMAGE)
+
+
+def config(codec, allocator, stream=None):
+    """One camera, encoded by vicodec (codec None: by what `stream` says); the feed is at FEED_PORT
+    on all addresses."""
+    keys = {
+        "camera": "cam",
+        "codec": "h264",
+        "encoder": "v4l2m2m",
+        "bitrate": 1000000,
+        "keyframe_interval": 10,
+        "annexb": f"0.0.0.0:{FEED_PORT}",
+    }
+    if codec:
+        keys.update({"v4l2_format": "FWHT", "v4l2_device": codec.encoder})
+    keys.update(stream or {})
+    return {
+        "daemon": {"http": "127.0.0.1:0"},
+        "camera cam": {
+            "source": "libcamera",
+            "size": f"{WIDTH}x{HEIGHT}",
+            "framerate": 15,
+            "allocator": allocator,
+        },
+        "stream s": keys,
+    }
+
+
+def camera_picture(folder):
+    """A picture as the camera delivers it, NV12 without padding, by libcamera's own tool."""
+    run("cam", "-c1", "--capture=2", "-s", f"role=video,width={WIDTH},height={HEIGHT}",
+        f"--file={folder}/raw-#.nv12")
+    path = sorted(folder.glob("raw-*.nv12"))[-1]
+    assert path.stat().st_size == WIDTH * HEIGHT * 3 // 2
+    return path
+
+
+def psnr(reference, pictures, format_of_pictures="nv12"):
+    """The worst luma PSNR in dB of raw pictures in a file against one picture, by ffmpeg."""
+    raw = ["-f", "rawvideo", "-s", f"{WIDTH}x{HEIGHT}"]
+    log = subprocess.run(
+        ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", *raw, "-pix_fmt", format_of_pictures, "-i",
+         str(pictures), *raw, "-stream_loop", "-1", "-pix_fmt", "nv12", "-i", str(reference),
+         "-lavfi", "[0]format=yuv420p[a];[1]format=yuv420p[b];"
+         "[a][b]psnr=shortest=1:stats_file=-", "-f", "null", "/dev/null"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=True,
+    ).stdout.decode()
+    values = re.findall(r"psnr_y:(\S+)", log)
+    assert values, log[-2000:]
+    return min(float(value) for value in values), len(values)
+
+
+# --- the client outside ---
+
+def receive_outside(name, wanted):
+    """What a client outside the guest gets from FEED_PORT, through e1000e: `wanted` bytes or more."""
+    (EXCHANGE / f"{name}.part").write_text(str(wanted))
+    (EXCHANGE / f"{name}.part").rename(EXCHANGE / f"{name}.ask")
+    done = EXCHANGE / f"{name}.done"
+    wait_for("answer from the client outside", done.exists, 120)
+    assert done.read_text() == "ok"
+    return (EXCHANGE / f"{name}.bytes").read_bytes()
+
+
+# --- FWHT: struct fwht_cframe_hdr of the kernel's codec-fwht.h, big-endian ---
+
+FWHT_MAGIC = b"\x4f\x4f\x4f\x4f\xff\xff\xff\xff"
+FWHT_HEADER = struct.Struct(">8s9I")
+FWHT_I_FRAME = 1 << 10  # V4L2_FWHT_FL_I_FRAME
+
+
+def fwht_pictures(data):
+    """[(header, key)] of a byte stream that must be whole pictures but for a cut last one."""
+    found = []
+    at = 0
+    while at + FWHT_HEADER.size <= len(data):
+        fields = FWHT_HEADER.unpack_from(data, at)
+        magic, _version, width, height, flags = fields[:5]
+        size = fields[9]
+        assert magic == FWHT_MAGIC, f"no picture at byte {at} of {len(data)}"
+        assert (width, height) == (WIDTH, HEIGHT)
+        if at + FWHT_HEADER.size + size > len(data):
+            break
+        found.append((fields, bool(flags & FWHT_I_FRAME)))
+        at += FWHT_HEADER.size + size
+    return found, at
+
+
+class Vicodec:
+    """The test codec with multiplanar=1 contig_cap=1."""
+
+    PARAMETERS = pathlib.Path("/sys/module/vicodec/parameters")
+    DRIVER = pathlib.Path("/sys/bus/platform/drivers/vicodec")
+
+    def __enter__(self):
+        run("modprobe", "vicodec", "multiplanar=1", "contig_cap=1")
+        if not (self.DRIVER / "vicodec.0").exists():
+            (self.DRIVER / "bind").write_text("vicodec.0")
+        self.set("stall", 0)
+        self.set("stop_ms", 0)
+        run("udevadm", "settle")
+        self.encoder = self._node("stateful-encoder")
+        self.decoder = self._node("stateful-decoder")
+        return self
+
+    def __exit__(self, *_):
+        self.set("stall", 0)
+        self.set("stop_ms", 0)
+
+    def _node(self, name):
+        for entry in pathlib.Path("/sys/class/video4linux").iterdir():
+            if name in (entry / "name").read_text():
+                return f"/dev/{entry.name}"
+        raise AssertionError(f"no {name}")
+
+    def set(self, parameter, value):
+        (self.PARAMETERS / parameter).write_text(str(value))
+
+    def get(self, parameter):
+        return (self.PARAMETERS / parameter).read_text().strip()
+
+    def unbind(self):
+        (self.DRIVER / "unbind").write_text("vicodec.0")
+
+    def decode(self, data, folder):
+        """Decodes an FWHT stream with the kernel's own decoder to raw NV12 in a file."""
+        coded, raw = folder / "in.fwht", folder / "out.nv12"
+        coded.write_bytes(data)
+        run("v4l2-ctl", "-d", self.decoder,
+            f"--set-fmt-video-out=pixelformat=FWHT,width={WIDTH},height={HEIGHT}",
+            "--stream-out-mmap", "--stream-mmap", f"--stream-from={coded}", f"--stream-to={raw}")
+        return raw

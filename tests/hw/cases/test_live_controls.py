@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a running V4L2 encoder is asked for, seen in its units and in the driver."""
+import guest
+import worker
+
+
+def test_keys_come_at_the_interval_and_when_asked(vicodec, tmp_path):
+    config = guest.config(vicodec, "dma-heap:system", stream={"keyframe_interval": 12})
+    with worker.Worker(config, tmp_path) as capture:
+        keys = capture.units(30)
+        assert [i for i, key in enumerate(keys) if key] == [0, 12, 24]
+        capture.send(worker.MSG_IDR, 0)
+        keys = capture.units(20)
+        first = keys.index(True)
+        assert first < 5, f"the next key only after {first} units"
+        assert keys[first + 1 : first + 12] == [False] * 11, "a GOP begins at the forced key"
+
+
+def test_bitrate_changes_while_running(vicodec, tmp_path):
+    with worker.Worker(guest.config(vicodec, "dma-heap:system"), tmp_path) as capture:
+        capture.units(3)
+        assert vicodec.get("bitrate") == "1000000"
+        capture.send(worker.MSG_BITRATE, 0, 512345, 0)
+        capture.units(6)
+        assert vicodec.get("bitrate") == "500000", "the driver has steps of 25000"
+        assert not any(capture.units(2)), "and no key frame is needed for it"

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A libcamera camera and a software encoder, which reads the dmabufs through synced mappings."""
+import pytest
+
+import guest
+from test_faults import decode_h264, last_whole
+
+
+@pytest.mark.parametrize("encoder", ["x264", "openh264"])
+def test_software_reads_the_cameras_dmabufs(start_camcastd, allocator, encoder, tmp_path):
+    reference = guest.camera_picture(tmp_path)
+    config = guest.config(None, allocator, stream={"encoder": encoder, "bitrate": 2000000})
+    camcastd = start_camcastd(config)
+    camcastd.wait_flowing(units=10, timeout=20)
+    data = guest.receive_outside(f"{encoder}-{allocator.replace(':', '-')}", 60000)
+    n, raw = decode_h264(last_whole(data), tmp_path)
+    assert n >= 5
+    worst, _ = guest.psnr(reference, raw)
+    assert worst > 30, f"{worst} dB"
+    camera = camcastd.camera()
+    assert camera["allocator"] == allocator
+    assert "mapped" in camera["path"] and "imported" not in camera["path"]
+    assert camcastd.stream()["encoder"] == encoder

@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Prints the path of a folder with a guest (vmlinuz, initrd.gz, root.img): the Debian 13 root of
+# tests/distros with a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched by
+# vicodec-pi.py. Makes it first if it is not in the cache (about 3 minutes). The folder is named
+# after all that its contents depend on. Two runs at a time: the second waits.
+# Needs root, an amd64 host, and mmdebstrap e2fsprogs busybox-static cpio kmod xz-utils.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-hw
+base=$("$here/../distros/root.sh")
+key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" "$here/guest-init" <(basename "$base") | sha256sum | cut -c1-12)
+guest=$cache/guest-$key
+root=$guest/root
+
+packages=(
+	linux-image-amd64 linux-headers-amd64 linux-source-6.12 udev kmod xz-utils make
+	python3 python3-pytest v4l-utils iproute2 util-linux ffmpeg
+)
+
+die() {
+	echo "$0: $*" >&2
+	exit 1
+}
+
+# Runs a command in the root folder, with mounts that go with it.
+enter() {
+	# shellcheck disable=SC2016 # for the inner shell
+	unshare --mount --propagation private bash -euc '
+		root=$1
+		shift
+		mount -t proc proc "$root/proc"
+		mount --rbind /dev "$root/dev"
+		exec chroot "$root" env DEBIAN_FRONTEND=noninteractive INITRD=No "$@"' enter "$root" "$@"
+}
+
+install_packages() {
+	cp /etc/resolv.conf "$root/etc/resolv.conf"
+	enter apt-get -qq update
+	enter apt-get -qq -y --no-install-recommends install "${packages[@]}" >"$guest/apt.log" ||
+		die "apt-get failed, see $guest/apt.log"
+	enter apt-get -qq clean
+}
+
+# Debian builds no memory-to-memory test drivers: out of tree, from Debian's own kernel source.
+build_modules() {
+	local source=$root/usr/src/oot
+	mkdir -p "$source"
+	tar -C "$source" -xJf "$root/usr/src/linux-source-6.12.tar.xz" --strip-components=3 \
+		linux-source-6.12/drivers/media/test-drivers/vicodec \
+		linux-source-6.12/drivers/media/v4l2-core/v4l2-mem2mem.c
+	mv "$source/v4l2-core/v4l2-mem2mem.c" "$source/test-drivers/vicodec" "$source/"
+	python3 "$here/vicodec-pi.py" "$source/vicodec/vicodec-core.c"
+	echo 'obj-m += v4l2-mem2mem.o vicodec/' >"$source/Kbuild"
+	enter make -C "/lib/modules/$kernel/build" M=/usr/src/oot -j"$(nproc)" \
+		CONFIG_VIDEO_VICODEC=m modules >"$guest/modules.log" 2>&1 ||
+		die "building vicodec failed, see $guest/modules.log"
+	mkdir -p "$root/usr/lib/modules/$kernel/updates"
+	find "$source" -name '*.ko' -exec cp {} "$root/usr/lib/modules/$kernel/updates/" \;
+	enter depmod "$kernel"
+	rm -rf "$source" "$root"/usr/src/linux-source-*
+}
+
+# The smallest initramfs that can mount the disk.
+make_initrd() {
+	local tree=$guest/initrd order=() module file name
+	mkdir -p "$tree"/{bin,mod,proc,sys,dev,root}
+	cp /bin/busybox "$tree/bin/"
+	for name in sh mount insmod switch_root; do
+		ln -s busybox "$tree/bin/$name"
+	done
+	for module in virtio_pci virtio_blk ext4; do
+		while read -r _ file _; do
+			name=$(basename "$file" .xz)
+			[ -e "$tree/mod/$name" ] && continue
+			case $file in # busybox's insmod reads no xz
+			*.xz) xz -dc "$root$file" >"$tree/mod/$name" ;;
+			*) cp "$root$file" "$tree/mod/$name" ;;
+			esac
+			order+=("$name")
+		done < <(enter modprobe -S "$kernel" --show-depends "$module" | grep '^insmod')
+	done
+	cat >"$tree/init" <<-INIT
+		#!/bin/sh
+		mount -t proc proc /proc
+		mount -t sysfs sysfs /sys
+		mount -t devtmpfs dev /dev
+		for m in ${order[*]}; do insmod /mod/\$m; done
+		mount -t ext4 -o rw,noatime /dev/vda /root
+		mount --move /dev /root/dev
+		mount --move /proc /root/proc
+		mount --move /sys /root/sys
+		exec switch_root /root /sbin/guest-init
+	INIT
+	chmod +x "$tree/init"
+	(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$guest/initrd.gz"
+	rm -rf "$tree"
+}
+
+make_guest() {
+	local tool
+	for tool in busybox cpio mke2fs modprobe xz; do
+		command -v "$tool" >/dev/null || [ -x "/bin/$tool" ] || die "$tool is missing"
+	done
+	rm -rf "$guest"
+	mkdir -p "$guest"
+	cp -a --reflink=auto "$base" "$root"
+	install_packages
+	kernel=$(basename "$(ls -d "$root"/usr/lib/modules/*-amd64)")
+	build_modules
+	install -m 755 "$here/guest-init" "$root/sbin/guest-init"
+	cp "$root/boot/vmlinuz-$kernel" "$guest/vmlinuz"
+	make_initrd
+	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 6G
+	rm -rf "$root"
+	touch "$guest/.complete"
+}
+
+[ "$(id -u)" = 0 ] || die "must run as root, to make a root folder"
+[ "$(dpkg --print-architecture)" = amd64 ] || die "the guest is an amd64 one, and so must be the host"
+mkdir -p "$cache"
+exec 9>"$guest.lock"
+flock 9
+[ -e "$guest/.complete" ] || make_guest >&2
+echo "$guest"

@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Runs in the guest, from the folder that run.sh shares: devices, network, then the cases.
+set -u
+mkdir -p /run/udev/rules.d
+cp /mnt/src/60-camcast.rules /run/udev/rules.d/
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --action=add
+udevadm settle
+# The addresses of qemu's user-mode network.
+ip link set lo up
+for device in /sys/class/net/*/device; do
+	nic=$(basename "$(dirname "$device")")
+	ip link set "$nic" up
+	ip address add 10.0.2.15/24 dev "$nic"
+	ip route add default via 10.0.2.2
+done
+cp -r /mnt/src /mnt/build /tmp/
+export CAMCAST_BUILD=/tmp/build CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3} PYTHONDONTWRITEBYTECODE=1
+cd /tmp/src/tests/hw/cases || exit 1
+mapfile -d '' arguments </mnt/arguments
+python3 -m pytest -p no:cacheprovider -q -rfEs --tb=short --junitxml=/mnt/result.xml "${arguments[@]}"
