@@ -31,8 +31,8 @@ struct decoder {
 	AVFrame *picture;
 	struct SwsContext *scaler; /* of the last conversion */
 	struct frame_format format;
-	enum AVPixelFormat pixels; /* of the slots */
-	bool direct;		   /* libavcodec may decode into the slots */
+	enum AVPixelFormat pixels;	    /* of the slots */
+	bool direct;			    /* libavcodec may decode into the slots */
 	uint32_t coded_width, coded_height; /* that a slot has room for */
 	struct slot_ring *ring;
 	struct decoder_slot *slots;
@@ -401,6 +401,8 @@ int decoder_create(struct decoder **out, const AVCodecParameters *parameters,
 	struct decoder *decoder = calloc(1, sizeof(*decoder));
 	int r;
 
+	/* Not a line from libav for every damaged picture. */
+	av_log_set_level(AV_LOG_FATAL);
 	if (!decoder) {
 		snprintf(why, WHY_SIZE, "out of memory");
 		return -ENOMEM;

@@ -167,7 +167,8 @@ int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const ch
 		slot_ring_destroy(ring);
 		return 0;
 	}
-	diag_info("camera %s: %s", camera_id(camera), camera_error());
+	diag_info("camera %s: no dmabufs from libcamera either: %s", camera_id(camera),
+		  camera_error());
 	r = import_ring(camera, ring);
 	if (!r && !pictures_come(camera))
 		r = -ENOTSUP;

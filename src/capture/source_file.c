@@ -17,6 +17,7 @@
 
 #include "capture/decoder.h"
 #include "capture/h264.h"
+#include "capture/jpeg.h"
 #include "capture/source.h"
 #include "capture/timeline.h"
 #include "common/clock.h"
@@ -38,7 +39,7 @@ struct file_source {
 
 	/* coded */
 	AVBSFContext *filter;
-	uint8_t *joined; /* a packet with parameter sets put in front of it */
+	uint8_t *joined; /* a packet with parameter sets or tables put into it */
 	size_t joined_size;
 	bool wait_key; /* after a gap: nothing up to the next key picture */
 
@@ -212,20 +213,29 @@ static void look_at(const uint8_t *data, size_t len, bool *idr, bool *sets)
 	}
 }
 
+static int make_room(struct file_source *source, size_t size)
+{
+	uint8_t *larger;
+
+	if (source->joined_size >= size)
+		return 0;
+	larger = realloc(source->joined, size);
+	if (!larger)
+		return -ENOMEM;
+	source->joined = larger;
+	source->joined_size = size;
+	return 0;
+}
+
 /* Puts the parameter sets of the file's header in front of an IDR that has none. */
 static int join_sets(struct file_source *source, struct packet *packet)
 {
 	const AVCodecParameters *parameters = source->filter->par_out;
 	const size_t head = (size_t)parameters->extradata_size;
+	int r = make_room(source, head + packet->len);
 
-	if (source->joined_size < head + packet->len) {
-		uint8_t *larger = realloc(source->joined, head + packet->len);
-
-		if (!larger)
-			return -ENOMEM;
-		source->joined = larger;
-		source->joined_size = head + packet->len;
-	}
+	if (r)
+		return r;
 	memcpy(source->joined, parameters->extradata, head);
 	memcpy(source->joined + head, packet->data, packet->len);
 	packet->data = source->joined;
@@ -233,14 +243,31 @@ static int join_sets(struct file_source *source, struct packet *packet)
 	return 0;
 }
 
+static int complete_jpeg(struct file_source *source, struct packet *packet)
+{
+	size_t scan;
+	int r = jpeg_find_tables(packet->data, packet->len, &scan);
+
+	if (r < 0)
+		return -EBADMSG;
+	packet->key = true;
+	if (r > 0)
+		return 0;
+	r = make_room(source, packet->len + JPEG_TABLES_LEN);
+	if (r)
+		return r;
+	packet->len = jpeg_insert_tables(packet->data, packet->len, scan, source->joined);
+	packet->data = source->joined;
+	return 0;
+}
+
+/* -EBADMSG: a damaged picture. */
 static int complete_packet(struct file_source *source, struct packet *packet)
 {
 	bool sets;
 
-	if (source->base.info.codec == CONFIG_CODEC_MJPEG) {
-		packet->key = true;
-		return 0;
-	}
+	if (source->base.info.codec == CONFIG_CODEC_MJPEG)
+		return complete_jpeg(source, packet);
 	look_at(packet->data, packet->len, &packet->key, &sets);
 	if (packet->key && !sets && source->filter->par_out->extradata_size > 0)
 		return join_sets(source, packet);
@@ -256,11 +283,12 @@ static int deliver_packet(struct file_source *source)
 	int64_t media_us;
 	int r;
 
-	if (av->size <= 0 || av->flags & AV_PKT_FLAG_CORRUPT) {
+	r = av->size <= 0 || av->flags & AV_PKT_FLAG_CORRUPT ? -EBADMSG
+							     : complete_packet(source, &packet);
+	if (r == -EBADMSG) {
 		source->wait_key = true;
 		return 0;
 	}
-	r = complete_packet(source, &packet);
 	if (r)
 		return r;
 	if (source->wait_key && !packet.key)

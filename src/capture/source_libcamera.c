@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "capture/jpeg_input.h"
 #include "capture/libcamera_controls.h"
 #include "capture/libcamera_slots.h"
 #include "capture/pacer.h"
@@ -41,6 +42,7 @@ struct libcamera_source {
 	struct frame *frames; /* one per slot */
 	struct pacer pacer;   /* the source's thread's */
 	struct diag_limit error_limit;
+	struct jpeg_input *jpeg; /* NULL: the camera delivers raw pictures */
 	pthread_t thread;
 	bool running;
 
@@ -115,25 +117,28 @@ static void release_frame(struct frame *frame)
 
 /* --- the source's thread --- */
 
-static void deliver_packet(struct libcamera_source *source, const struct camera_frame *done)
+static void report_error(struct libcamera_source *source)
 {
-	struct packet packet = {
-		.len = done->bytes_used,
-		.pts_us = done->sensor_us,
-		.dts_us = done->sensor_us,
-		.capture_us = done->sensor_us,
-		.key = true,
-	};
+	uint64_t suppressed;
+
+	if (diag_allowed(&source->error_limit, clock_now_us(), 10000000, &suppressed))
+		diag_warn("camera %s: a picture was lost in the camera or on its bus (%llu more "
+			  "since the last line)",
+			  source->camera_name, (unsigned long long)suppressed);
+}
+
+static void deliver_jpeg(struct libcamera_source *source, const struct camera_frame *done)
+{
+	const uint32_t size = source->ring->slots[done->index].size;
 	uint8_t *map;
 
-	if (slot_map(source->ring, done->index, false, &map) ||
+	if (done->bytes_used > size || slot_map(source->ring, done->index, false, &map) ||
 	    slot_begin_access(source->ring, done->index, false))
 		return;
-	packet.data = map;
 	/* A USB camera's transfer may have been cut. */
-	if (packet.len >= 4 && packet.len <= source->ring->slots[done->index].size &&
-	    map[0] == 0xff && map[1] == 0xd8)
-		source->base.events.packet(source->base.events.user, &packet);
+	if (jpeg_input_take(source->jpeg, map, done->bytes_used, done->sequence, done->sensor_us,
+			    &source->base.events))
+		report_error(source);
 	slot_end_access(source->ring, done->index, false);
 }
 
@@ -145,16 +150,6 @@ static void deliver_frame(struct libcamera_source *source, const struct camera_f
 	frame->capture_us = done->sensor_us;
 	atomic_store_explicit(&frame->refs, 1, memory_order_relaxed);
 	source->base.events.frame(source->base.events.user, frame);
-}
-
-static void report_error(struct libcamera_source *source)
-{
-	uint64_t suppressed;
-
-	if (diag_allowed(&source->error_limit, clock_now_us(), 10000000, &suppressed))
-		diag_warn("camera %s: a picture was lost in the camera or on its bus (%llu more "
-			  "since the last line)",
-			  source->camera_name, (unsigned long long)suppressed);
 }
 
 /* Returns 0, or -errno when the camera takes its buffer back no more. */
@@ -174,12 +169,12 @@ static int handle_done(struct libcamera_source *source, const struct camera_fram
 		source->throttle = true;
 		pthread_mutex_unlock(&source->lock);
 	}
-	if (take && !source->base.info.coded) {
+	if (take && !source->jpeg) {
 		deliver_frame(source, done);
 		return 0;
 	}
 	if (take)
-		deliver_packet(source, done);
+		deliver_jpeg(source, done);
 	return give_back(source, done->index);
 }
 
@@ -376,18 +371,32 @@ static void fill_format(struct frame_format *format, const struct camera_format 
 	format->rate = rate;
 }
 
+/* Bytes a second that USB 2 carries of packed pictures; a camera would give fewer pictures. */
+#define USB2_BYTES_PER_S 24000000u
+
+/* What to ask the camera for, best first. I420 suits every encoder without conversion; USB cameras
+ * have the last two only, and at larger sizes are fast in JPEG alone. */
+static const uint32_t *choose_fourccs(const struct config_camera *config, bool want_mjpeg)
+{
+	static const uint32_t as_coded[] = {CAMERA_FOURCC_MJPEG, FRAME_I420, FRAME_NV12,
+					    FRAME_YUYV};
+	static const uint32_t raw[] = {FRAME_I420, FRAME_NV12, FRAME_YUYV, CAMERA_FOURCC_MJPEG};
+	static const uint32_t fast[] = {FRAME_I420, FRAME_NV12, CAMERA_FOURCC_MJPEG, FRAME_YUYV};
+	const uint64_t packed = (uint64_t)2 * config->size.width * config->size.height *
+				config->framerate.num / config->framerate.den;
+
+	return want_mjpeg ? as_coded : packed > USB2_BYTES_PER_S ? fast : raw;
+}
+
 static int configure(struct libcamera_source *source, const struct config_camera *config,
 		     bool want_mjpeg, struct camera_format *got)
 {
-	/* I420 suits every encoder without conversion; USB cameras have the others. */
-	static const uint32_t fourccs[] = {CAMERA_FOURCC_MJPEG, FRAME_I420, FRAME_NV12, FRAME_YUYV};
-	const unsigned first = want_mjpeg ? 0 : 1;
 	const bool half_turn = config->rotation == 180;
 	struct camera_request request = {
 		.width = config->size.width,
 		.height = config->size.height,
-		.fourccs = fourccs + first,
-		.n_fourccs = (unsigned)(sizeof(fourccs) / sizeof(*fourccs)) - first,
+		.fourccs = choose_fourccs(config, want_mjpeg),
+		.n_fourccs = 4,
 		.buffers = config->buffers,
 		.hflip = config->hflip != half_turn,
 		.vflip = config->vflip != half_turn,
@@ -397,10 +406,10 @@ static int configure(struct libcamera_source *source, const struct config_camera
 
 	if (r)
 		return r;
-	info->coded = got->fourcc == CAMERA_FOURCC_MJPEG;
+	info->coded = got->fourcc == CAMERA_FOURCC_MJPEG && want_mjpeg;
 	info->codec = CONFIG_CODEC_MJPEG;
 	fill_format(&info->format, got, config->framerate);
-	if (!info->coded) {
+	if (got->fourcc != CAMERA_FOURCC_MJPEG) {
 		r = frame_format_layout(&info->format, got->stride);
 		if (r)
 			return r;
@@ -454,6 +463,7 @@ static void libcamera_close(struct source *base)
 
 	camera_close(source->camera);
 	camera_manager_close(source->manager);
+	jpeg_input_destroy(source->jpeg);
 	slot_ring_destroy(source->ring);
 	free(source->frames);
 	free(source->completed);
@@ -465,7 +475,7 @@ static void libcamera_close(struct source *base)
 }
 
 static int open_camera(struct libcamera_source *source, const struct config_camera *config,
-		       bool want_mjpeg)
+		       bool want_mjpeg, char *why)
 {
 	const char *colon = strchr(config->source, ':');
 	struct source_info *info = &source->base.info;
@@ -491,7 +501,11 @@ static int open_camera(struct libcamera_source *source, const struct config_came
 		return r;
 	snprintf(info->allocator, sizeof(info->allocator), "%s", source->ring->allocator);
 	set_controls(source, config);
-	return make_frames(source);
+	r = make_frames(source);
+	if (!r && got.fourcc == CAMERA_FOURCC_MJPEG)
+		r = jpeg_input_create(&source->jpeg, source->ring->slots[0].size, config, info,
+				      why);
+	return r;
 }
 
 static int libcamera_open(struct source **out, const struct config_camera *config, bool want_coded,
@@ -512,11 +526,13 @@ static int libcamera_open(struct source **out, const struct config_camera *confi
 	init_cond(&source->wake);
 
 	set_environment(config);
-	r = open_camera(source, config, want_coded && coded_codec == CONFIG_CODEC_MJPEG);
+	*why = '\0';
+	r = open_camera(source, config, want_coded && coded_codec == CONFIG_CODEC_MJPEG, why);
 	if (r) {
 		const char *text = camera_error();
 
-		snprintf(why, WHY_SIZE, "libcamera: %.200s", *text ? text : strerror(-r));
+		if (!*why)
+			snprintf(why, WHY_SIZE, "libcamera: %.200s", *text ? text : strerror(-r));
 		/* Of `auto`, which goes on without a camera, this is no error. */
 		if (r != -ENODEV || strcmp(config->source, "auto") != 0)
 			diag_error("camera %s: %s", config->name, why);
