@@ -234,10 +234,10 @@ static double ssim(const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b
 /* --- one run: a setting codes the clip --- */
 
 struct result {
-	double cpu_ms, wall_ms, worst_ms; /* a picture */
-	double bitrate, peak;		  /* bit/s; peak: the largest second */
-	double largest;			  /* unit, bytes */
-	double ssim;			  /* 0: not asked for */
+	double cpu_ms, wall_ms; /* a picture */
+	double bitrate, peak;	/* bit/s; peak: the largest second */
+	double largest;		/* unit, bytes */
+	double ssim;		/* 0: not asked for */
 };
 
 struct run {
@@ -368,7 +368,6 @@ static struct result run_once(const struct setting *setting, const struct footag
 		wall = (seconds(CLOCK_MONOTONIC) - wall) * 1e3;
 		result.cpu_ms += (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) * 1e3 / footage->n;
 		result.wall_ms += wall / footage->n;
-		result.worst_ms = fmax(result.worst_ms, wall);
 	}
 	setting->ops->destroy(encoder);
 	if (with_ssim) {
@@ -405,7 +404,7 @@ static void measure(const struct clip *clip, const struct footage *footage, uint
 		    unsigned rounds)
 {
 	static double cpu[N_SETTINGS][ROUNDS_MAX], wall[N_SETTINGS][ROUNDS_MAX];
-	struct result last[N_SETTINGS];
+	struct result last[N_SETTINGS] = {0};
 	/* JPEGs stand last, and have no bitrate: they are measured once a clip */
 	unsigned n = bitrate == clip->bitrates[0] ? N_SETTINGS : N_H264;
 

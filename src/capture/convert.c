@@ -80,9 +80,12 @@ void convert_split_row(const uint8_t *restrict cbcr, uint8_t *restrict cb, uint8
 	uint32_t i = 0;
 
 	for (; i + BLOCK <= n; i += BLOCK) {
+		const uint8_t *in = cbcr + 2 * (size_t)i;
+		uint8_t *b = cb + i, *r = cr + i;
+
 		for (int j = 0; j < BLOCK; j++) {
-			cb[i + j] = cbcr[2 * (i + j)];
-			cr[i + j] = cbcr[2 * (i + j) + 1];
+			b[j] = in[2 * j];
+			r[j] = in[2 * j + 1];
 		}
 	}
 	for (; i < n; i++) {
@@ -196,13 +199,16 @@ static inline uint8_t clamp_u8(int16_t value)
 	return (uint8_t)(value > 255 ? 255 : value);
 }
 
-/* The largest sum, (255 - 16) x 43 + 128 x (31 + 57) + 128, is below 2^15. */
-static void colour_luma(const struct jfif_colour *c, const uint8_t *restrict in,
-			uint8_t *restrict out, const int16_t *restrict from_chroma)
+/*
+ * The coefficients are arguments, not reads of *c: bytes that are written might alias those. The
+ * largest sum, (255 - 16) x 43 + 128 x (31 + 57) + 128, is below 2^15.
+ */
+static inline void colour_luma(int16_t y_offset, int16_t yy, const uint8_t *restrict in,
+			       uint8_t *restrict out, const int16_t *restrict from_chroma)
 {
 	for (int j = 0; j < BLOCK; j++) {
-		int16_t y = (int16_t)(in[j] - c->y_offset);
-		int16_t part = (int16_t)(y * c->yy + from_chroma[j]);
+		int16_t y = (int16_t)(in[j] - y_offset);
+		int16_t part = (int16_t)(y * yy + from_chroma[j]);
 
 		out[j] = clamp_u8((int16_t)(y + (part >> 8)));
 	}
@@ -212,21 +218,25 @@ void jfif_colour_rows(const struct jfif_colour *c, const uint8_t *const in[2],
 		      uint8_t *const out[2], uint8_t *restrict cb, uint8_t *restrict cr,
 		      uint32_t width)
 {
+	const struct jfif_colour k = *c;
+
 	for (uint32_t i = 0; i < width; i += BLOCK) {
 		int16_t from_chroma[BLOCK];
-		uint8_t *b = cb + i / 2, *r = cr + i / 2;
+		int16_t y_part[BLOCK / 2];
+		uint8_t *restrict b = cb + i / 2, *restrict r = cr + i / 2;
 
 		for (int j = 0; j < BLOCK / 2; j++) {
 			int16_t u = (int16_t)(b[j] - 128), v = (int16_t)(r[j] - 128);
-			int16_t y_part = (int16_t)(u * c->yu + v * c->yv + 128);
-			int16_t b_part = (int16_t)(u * c->uu + v * c->uv + 128);
-			int16_t r_part = (int16_t)(u * c->vu + v * c->vv + 128);
+			int16_t b_part = (int16_t)(u * k.uu + v * k.uv + 128);
+			int16_t r_part = (int16_t)(u * k.vu + v * k.vv + 128);
 
-			from_chroma[2 * j] = from_chroma[2 * j + 1] = y_part;
+			y_part[j] = (int16_t)(u * k.yu + v * k.yv + 128);
 			b[j] = clamp_u8((int16_t)(128 + u + (b_part >> 8)));
 			r[j] = clamp_u8((int16_t)(128 + v + (r_part >> 8)));
 		}
-		colour_luma(c, in[0] + i, out[0] + i, from_chroma);
-		colour_luma(c, in[1] + i, out[1] + i, from_chroma);
+		for (int j = 0; j < BLOCK / 2; j++)
+			from_chroma[2 * j] = from_chroma[2 * j + 1] = y_part[j];
+		colour_luma(k.y_offset, k.yy, in[0] + i, out[0] + i, from_chroma);
+		colour_luma(k.y_offset, k.yy, in[1] + i, out[1] + i, from_chroma);
 	}
 }

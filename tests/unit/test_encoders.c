@@ -27,6 +27,7 @@ struct camera {
 	struct frame frames[SLOTS];
 	unsigned out; /* frames that are not given back */
 	bool cut;     /* from now on the scene is another one */
+	bool still;   /* nothing moves */
 };
 
 static void handle_release(struct frame *frame)
@@ -113,7 +114,7 @@ static struct frame *camera_take(struct camera *camera, unsigned number)
 	uint8_t *map;
 
 	assert_int_equal(slot_map(camera->ring, number % SLOTS, true, &map), 0);
-	draw(&camera->format, map, number);
+	draw(&camera->format, map, camera->still ? 0 : number);
 	for (uint32_t i = 0; camera->cut && i < camera->format.width * camera->format.height; i++)
 		map[i] ^= (uint8_t)(i % 61 * 3);
 	*frame = (struct frame){.format = &camera->format,
@@ -498,6 +499,22 @@ static void the_bitrate_holds_whatever_the_key_interval(void **state)
 	}
 }
 
+static void an_idr_fits_half_a_second(void **state)
+{
+	struct shape shape = usual(*state);
+	struct recording *rec;
+
+	/* Before a still scene it wants all that there is. */
+	shape.bitrate = 150000;
+	rec = record_begin(&shape);
+	rec->camera.still = true;
+	for (unsigned j = 0; j < 200; j++)
+		record(rec, false);
+	for (unsigned j = 30; j < rec->n; j++)
+		assert_in_range(rec->units[j].len, 1, shape.bitrate / 8 / 2);
+	record_end(rec);
+}
+
 static void units_begin_with_aud_sps_pps_and_sei_in_order(void **state)
 {
 	struct shape shape = usual(*state);
@@ -673,6 +690,7 @@ int main(void)
 		FOR(a_forced_idr_comes_at_once_and_decodes_alone, encoder_x264),
 		FOR(a_bitrate_change_takes_while_running, encoder_x264),
 		FOR(the_bitrate_holds_whatever_the_key_interval, encoder_x264),
+		FOR(an_idr_fits_half_a_second, encoder_x264),
 		FOR(units_begin_with_aud_sps_pps_and_sei_in_order, encoder_x264),
 		FOR(ffprobe_and_a_paced_player_see_the_right_rate, encoder_x264),
 		FOR(what_cannot_be_is_refused_with_a_reason, encoder_x264),
