@@ -26,6 +26,7 @@ enter() {
 		binds+=("$2")
 		shift 2
 	done
+	# shellcheck disable=SC2016 # what expands, expands in there
 	exec unshare --mount --propagation private bash -euc '
 		root=$1 checkout=$2 build=$3 n=$4
 		shift 4

@@ -256,7 +256,6 @@ static void open_player(struct player *player, const char *name, bool coded,
 		.size = {640, 480},
 		.framerate = {RATE, 1},
 		.buffers = 6,
-		.source = player->path,
 		.allocator = (char *)(uintptr_t) "auto",
 	};
 	struct source_events events = {handle_frame, handle_packet, handle_gone, &player->seen};
@@ -265,6 +264,7 @@ static void open_player(struct player *player, const char *name, bool coded,
 	pthread_mutex_init(&player->seen.lock, NULL);
 	pthread_cond_init(&player->seen.changed, NULL);
 	snprintf(player->path, sizeof(player->path), "file:%s/%s", folder, name);
+	config.source = player->path;
 	player->error = source_open(&player->source, &config, coded, codec, &events, player->why);
 }
 
