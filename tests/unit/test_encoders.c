@@ -640,7 +640,6 @@ static void droppable_pictures_can_be_left_out(void **state)
 			record(rec, i == 21);
 			droppable += rec->units[i].droppable;
 		}
-		/* Every second picture is of the top layer; the request cost one. */
 		assert_in_range(droppable, 30, 32);
 		result = decode(rec, 0, true);
 		assert_int_equal(result.errors, 0);
