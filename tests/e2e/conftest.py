@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+import farnet
 import harness
 
 
@@ -53,3 +54,15 @@ def camcastd(start_camcastd, backend):
         return daemon
 
     return start
+
+
+@pytest.fixture
+def far_network():
+    """A network of the test's own whose peer is 80 ms away. Ask for it before camcastd, so that
+    the daemon starts, and ends, inside."""
+    try:
+        network = farnet.FarNetwork(delay_ms=40)
+    except farnet.Unavailable as error:
+        pytest.skip(f"no network of one's own: {error}")
+    yield network
+    network.close()

@@ -14,6 +14,7 @@ import time
 
 import bytestream
 import clients
+import farnet
 import harness
 
 # A short fuse, so that policies act within seconds.
@@ -336,7 +337,7 @@ def relay(port, delay_ms):
             process.terminate()
 
 
-def test_a_client_80_ms_away_loses_nothing(camcastd, tmp_path):
+def test_a_client_behind_a_slow_relay_loses_nothing(camcastd, tmp_path):
     daemon = camcastd(harness.pattern_config())
     with relay(daemon.port(), delay_ms=40) as port:
         with clients.Viewer(port) as far, clients.Viewer(daemon.port()) as near:
@@ -346,6 +347,33 @@ def test_a_client_80_ms_away_loses_nothing(camcastd, tmp_path):
             units = check_fast(far, tmp_path, "far")
     ages = sorted(ages_ms(far, units)[15:])  # the first ones were there before it came
     assert 40 <= ages[len(ages) // 2] < 40 + 100 * harness.PATIENCE
+
+
+def test_a_client_80_ms_away_loses_nothing(far_network, camcastd, tmp_path):
+    """A real round trip: no unit waits for the acknowledgement of another one's tail."""
+    daemon = camcastd(harness.pattern_config(stream={"annexb": "0.0.0.0:0"}))
+    with clients.Viewer(daemon.port(), host=farnet.FAR) as far:
+        far.wait_units(90)
+        units = check_fast(far, tmp_path, "far")
+    ages = sorted(ages_ms(far, units)[30:])  # after the first ones and TCP's slow start
+    print(f"age at arrival: median {ages[len(ages) // 2]:.0f} ms")
+    assert 40 <= ages[len(ages) // 2] < 40 + 30 * harness.PATIENCE
+    assert far_network.packets > 90
+
+
+def test_a_client_that_vanishes_is_put_out(far_network, camcastd, tmp_path):
+    """Half-open: its packets stop, and nothing tells the server so."""
+    daemon = camcastd(harness.pattern_config(stream=dict(HASTY, annexb="0.0.0.0:0")))
+    with clients.Viewer(daemon.port(), host=farnet.FAR) as gone:
+        gone.wait_units(30)
+        with clients.Viewer(daemon.port()) as fast:
+            fast.wait_units(1)
+            far_network.cut = True
+            daemon.wait_until(lambda: daemon.feed()["clients"] == 1, "end of the vanished one", 30)
+            fast.wait_units(10)
+            check_fast(fast, tmp_path)
+    left = daemon.feed()["left"]
+    assert left["stalled"] + left["peer"] >= 1
 
 
 def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
