@@ -248,7 +248,10 @@ static void client_sent(struct loop_conn *conn, int result)
 	}
 	client->sent_bytes += (uint32_t)result;
 	feed->stats.sent_bytes += (uint32_t)result;
-	feed->stats.sends++;
+	if (loop_sends_by_reference(feed->loop, conn->len))
+		feed->stats.sendfiles++;
+	else
+		feed->stats.sends++;
 	client->flags |= CLIENT_STARTED;
 	client->at += (uint32_t)result;
 	while (client->at >= client->unit_end) {

@@ -194,11 +194,12 @@ close_fd:
 	return err;
 }
 
-static int create_workers(struct daemon *daemon, const char *capture)
+static int create_workers(struct daemon *daemon, const struct daemon_options *from)
 {
 	struct worker_options options = {
 		.config = daemon->config,
-		.program = capture,
+		.program = from->capture,
+		.verbose = from->verbose_workers,
 		.config_fd = daemon->config_fd,
 		.feeds = daemon->feeds,
 		.reserve = daemon->reserve,
@@ -329,7 +330,7 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 	err = watch_signals(daemon);
 	if (err < 0)
 		return err;
-	err = create_workers(daemon, options->capture);
+	err = create_workers(daemon, options);
 	if (err < 0)
 		return err;
 	return create_feeds(daemon);

@@ -458,6 +458,11 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
+bool loop_sends_by_reference(const struct loop *loop, uint32_t len)
+{
+	return len >= loop->send_threshold;
+}
+
 const char *loop_backend_name(const struct loop *loop)
 {
 	return loop->backend->name;

@@ -35,6 +35,9 @@ int loop_create(struct loop **out, const struct loop_options *options);
 void loop_destroy(struct loop *loop);
 const char *loop_backend_name(const struct loop *loop); /* "epoll", "io_uring" */
 
+/* Whether a send of len bytes goes by sendfile() rather than send(). */
+bool loop_sends_by_reference(const struct loop *loop, uint32_t len);
+
 /* Runs until loop_stop(). Returns 0 or -errno. */
 int loop_run(struct loop *loop);
 /* One turn: waits at most max_wait_us (0: not at all) for something to happen and handles it.

@@ -18,7 +18,7 @@
 struct arguments {
 	const char *config;
 	bool check, list_cameras;
-	enum diag_level shown;
+	unsigned verbose; /* how often -v */
 };
 
 static void print_usage(FILE *out)
@@ -29,7 +29,7 @@ static void print_usage(FILE *out)
 	      "      --check         check the configuration and exit\n"
 	      "      --help-config   print every key with default, unit and range\n"
 	      "      --list-cameras  print what cameras there are, and what they can do\n"
-	      "  -v, --verbose       also log details (-vv: everything)\n"
+	      "  -v, --verbose       also log details (-vv: those of the workers too)\n"
 	      "      --version       print the version\n"
 	      "  -h, --help          print this\n",
 	      out);
@@ -57,7 +57,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 			arguments->config = optarg;
 			break;
 		case 'v':
-			arguments->shown = DIAG_DEBUG;
+			arguments->verbose++;
 			break;
 		case CHECK:
 			arguments->check = true;
@@ -140,13 +140,15 @@ static int block_signals(void)
 	return -pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static int run(struct config *config, const char *text, size_t len, const char *capture)
+static int run(struct config *config, const char *text, size_t len, const char *capture,
+	       bool verbose_workers)
 {
 	struct daemon_options options = {
 		.config = config,
 		.text = text,
 		.len = len,
 		.capture = config->daemon.capture[0] ? config->daemon.capture : capture,
+		.verbose_workers = verbose_workers,
 	};
 	struct daemon *daemon;
 	int err = block_signals();
@@ -169,7 +171,7 @@ static int run(struct config *config, const char *text, size_t len, const char *
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {.shown = DIAG_INFO};
+	struct arguments arguments = {0};
 	char capture[PATH_MAX];
 	struct config *config;
 	char *text;
@@ -178,7 +180,7 @@ int main(int argc, char **argv)
 
 	if (ret >= 0)
 		return ret;
-	diag_init("camcastd", arguments.shown);
+	diag_init("camcastd", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
 	find_capture(capture);
 	if (arguments.list_cameras)
 		return list_cameras(capture);
@@ -189,7 +191,7 @@ int main(int argc, char **argv)
 		       config->n_cameras, config->n_streams, config->n_feeds);
 		ret = EXIT_SUCCESS;
 	} else {
-		ret = run(config, text, len, capture);
+		ret = run(config, text, len, capture, arguments.verbose > 1);
 	}
 	free(text);
 	config_destroy(config);

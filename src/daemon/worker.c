@@ -550,11 +550,15 @@ static void handle_ended_stopped(struct worker_process *process, int status)
 static int start_process(struct worker *worker)
 {
 	char name[CONFIG_NAME_MAX];
-	char *argv[] = {"camcast-capture", "-c", "/dev/fd/4", "--camera", name, "--worker", NULL};
+	char verbose[] = "-v";
+	char *argv[] = {"camcast-capture", "-c", "/dev/fd/4", "--camera", name,
+			"--worker",	   NULL, NULL};
 	int pair[2];
 	int err;
 
 	snprintf(name, sizeof name, "%s", worker->name);
+	if (worker->options.verbose)
+		argv[6] = verbose;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	err = worker_process_start(&worker->process, worker->loop, worker->options.program, argv,

@@ -24,6 +24,7 @@ struct worker_options {
 	struct feed **feeds; /* by feed index of the configuration; those of other cameras are not
 				touched; borrowed, may be filled after worker_create() */
 	struct fdreserve *reserve; /* borrowed */
+	bool verbose;		   /* the process gets -v */
 };
 
 enum worker_state {

@@ -323,3 +323,12 @@ def test_the_service_manager_is_told(start_camcastd, tmp_path):
     daemon.process.send_signal(signal.SIGTERM)
     manager.wait("STOPPING=1")
 
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_verbosity_reaches_the_workers_at_the_second_v(start_camcastd, times):
+    daemon = start_camcastd(fake_config(), env=words(), args=["-v"] * times)
+    daemon.wait_flowing(FEED)
+    with open(f"/proc/{daemon.camera()['pid']}/cmdline", "rb") as file:
+        assert file.read().endswith(b"\0-v\0") == (times == 2)
+    assert any("debug: " in line for line in daemon.log()) == (times >= 1)

@@ -337,8 +337,8 @@ static void set_up(int argc, char **argv)
 	const char *words = getenv("FAKEWORKER");
 	char *copy, *word;
 
-	if (argc != 6 || strcmp(argv[1], "-c") != 0 || strcmp(argv[3], "--camera") != 0 ||
-	    strcmp(argv[5], "--worker") != 0) {
+	if (argc < 6 || argc > 7 || strcmp(argv[1], "-c") != 0 ||
+	    strcmp(argv[3], "--camera") != 0 || strcmp(argv[5], "--worker") != 0) {
 		errno = EINVAL;
 		die("arguments");
 	}
