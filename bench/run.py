@@ -6,6 +6,7 @@ servers are measured one after the other for one number of clients and one unit 
 always of two figures of the same round.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 BUILD = pathlib.Path(os.environ["CAMCAST_BUILD"]).resolve()
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -26,7 +28,7 @@ QUICK = [(8000, 100), (8000, 1000)]
 
 CONFIG = """[daemon]
 backend = {backend}
-http =
+http = 127.0.0.1:0
 {capture}
 [camera cam]
 source = pattern
@@ -86,6 +88,13 @@ class Server:
         )
         stream = self.process.stdout if name == "floor" else self.process.stderr
         self.port = int(read_until(stream, r"listening on (?:\S+:)?(\d+)")[1])
+        self.http = None
+        if name != "floor":
+            self.http = int(read_until(stream, r"http: listening on \S+:(\d+)")[1])
+
+    def status(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/status.json") as answer:
+            return json.load(answer)
 
     def __enter__(self):
         return self
@@ -110,9 +119,13 @@ def load(server, clients, seconds, *options):
 def measure(kind, size, clients, seconds):
     with Server(kind, size, clients) as server:
         # The floor's warm-up units are a second's worth, too.
-        return load(
+        result = load(
             server, clients, seconds, "--scan", 0, "--unit-size", size, "--warm-up", 1.2
         )
+        if server.http:
+            feed = server.status()["feeds"][0]
+            result["bytes_per_send"] = feed["sent_bytes"] / (feed["sends"] + feed["sendfiles"])
+        return result
 
 
 def cost(result):
@@ -129,6 +142,10 @@ def check(kind, size, clients, seconds, result):
         problems.append("clients lost")
     if result["generator"]["cpu_percent"] > 90:
         problems.append(f"the generator was busy for {result['generator']['cpu_percent']} %")
+    # Under strain camcastd sends several units at once, which a bare loop never does. (Clients that
+    # join are sent several at once, too.)
+    if not 0.97 < result.get("bytes_per_send", size) / size < 1.10:
+        problems.append(f"{result['bytes_per_send']:.0f} bytes a send")
     for problem in problems:
         print(f"# {' '.join(kind)} {size} B x {clients}: {problem}", file=sys.stderr)
     return not problems
@@ -224,6 +241,8 @@ def main():
     seconds = options.seconds or (2 if options.quick else 4)
     if os.cpu_count() < 2:
         sys.exit("two cores are needed: one for the server, one for the clients")
+    with contextlib.suppress(PermissionError):
+        os.nice(-20)  # as root, other people's work disturbs less
     print(f"{machine()}; {rounds} rounds of {seconds:g} s")
     found = {"machine": machine(), "rounds": rounds, "seconds": seconds}
     if options.only != "latency":
