@@ -461,6 +461,20 @@ def test_a_slot_allocator_that_is_not_there_is_told(start_worker):
     assert "udmabuf: No such file or directory" in worker.log
 
 
+@pytest.mark.skipif(bool(harness.SAN), reason="a sanitizer's runtime has to be the first library")
+def test_slots_come_from_udmabuf_where_there_is_one(start_worker, tmp_path):
+    shim = tmp_path / "udmabuf_shim.so"
+    source = harness.ROOT / "tests/support/udmabuf_shim.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    config = pattern("x264")
+    config["camera cam"]["allocator"] = "udmabuf"
+    worker = start_worker(config, env={**os.environ, "LD_PRELOAD": str(shim)})
+    worker.receive_units(10)
+    worker.receive_until(lambda: worker.heartbeat["state"] == RUNNING, "a running camera")
+    assert worker.heartbeat["allocator"] == "udmabuf"
+    assert_paced(decoded_numbers(worker.feeds[0].data, "h264"))
+
+
 def test_two_streams_of_one_camera_show_the_same_frames(start_worker):
     config = {**pattern("x264"), "stream j": jpeg()["stream s"]}
     worker = start_worker(config)
