@@ -46,7 +46,11 @@ extern unsigned rig_allocations, rig_mmaps;
 struct loop *rig_loop(enum config_backend backend, uint32_t send_threshold);
 /* Turns until nothing happens any more. */
 void rig_settle(struct loop *loop);
-/* Turns until *flag, waiting for what comes from outside; fails after ten seconds. */
+/* A turn that waits for what comes from outside; fails once the deadline, ten seconds after
+ * rig_deadline(), has passed. */
+int64_t rig_deadline(void);
+void rig_wait(struct loop *loop, int64_t deadline);
+/* Turns until *flag. */
 void rig_until(struct loop *loop, const bool *flag);
 /* A listener on loopback; *port. */
 int rig_listen(uint16_t *port);

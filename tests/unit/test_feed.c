@@ -98,6 +98,26 @@ static void join_gets_the_log_from_the_key_unit_in_one_run(void **state)
 	rig_stop(&rig);
 }
 
+static void bytes_between_units_are_sent_to_nobody(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	for (int i = 0; i < 6; i++) {
+		rig_unit(&rig, 1000, i == 0 ? KEY : 0);
+		if (i % 2)
+			rig.offset += 50;
+	}
+	viewer = viewer_join(&rig, 0);
+	assert_int_equal(syscalls(&rig), 3);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 6);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 static void join_with_an_old_key_unit_asks_for_an_idr_and_starts_at_it(void **state)
 {
 	struct viewer *viewer;
@@ -647,6 +667,7 @@ int main(void)
 		ON_BOTH(fan_out_to_many_is_byte_exact),
 		ON_BOTH(one_unit_costs_one_syscall_a_client),
 		ON_BOTH(join_gets_the_log_from_the_key_unit_in_one_run),
+		ON_BOTH(bytes_between_units_are_sent_to_nobody),
 		ON_BOTH(join_with_an_old_key_unit_asks_for_an_idr_and_starts_at_it),
 		ON_BOTH(join_where_no_idr_can_be_forced_takes_a_key_unit_of_any_age),
 		ON_BOTH(watched_says_when_the_first_comes_and_the_last_goes),

@@ -241,6 +241,33 @@ static void resync_without_a_key_unit_ahead_waits_and_asks_once_in_ten_seconds(v
 	rig_stop(&rig);
 }
 
+/* The newest key unit ahead may lag too much itself. */
+static void resync_to_a_key_unit_that_is_too_old_waits_for_a_new_one(void **state)
+{
+	struct viewer *viewer;
+	uint32_t last;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	viewer = viewer_join(&rig, 4096);
+	rig_unit(&rig, 1000, KEY);
+	fill_between_units(&rig);
+	last = rig.next - 2;
+	rig_unit(&rig, 1000, KEY);
+	rig_pass(&rig, 2500000);
+	rig_unit(&rig, 1000, 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(only_client(&rig).state, CLIENT_WAIT_KEY);
+	assert_int_equal(viewer->seen[viewer->n - 1].number, last);
+	assert_int_equal(rig.idrs, 2);
+	rig_unit(&rig, 1000, KEY);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->seen[viewer->n - 1].number, rig.next - 1);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 static void where_no_idr_can_be_forced_lag_counts_once_caught_up(void **state)
 {
 	struct viewer *viewer;
@@ -524,6 +551,7 @@ int main(void)
 		ON_BOTH(lapped_cursor_resumes_at_idr),
 		ON_BOTH(lapped_in_the_middle_of_a_unit_finishes_it_first),
 		ON_BOTH(resync_without_a_key_unit_ahead_waits_and_asks_once_in_ten_seconds),
+		ON_BOTH(resync_to_a_key_unit_that_is_too_old_waits_for_a_new_one),
 		ON_BOTH(where_no_idr_can_be_forced_lag_counts_once_caught_up),
 		ON_BOTH(whether_an_idr_can_be_forced_may_be_learnt_later),
 		ON_BOTH(key_only_feeds_send_the_newest_picture),
