@@ -227,7 +227,8 @@ class Camcastd:
             if value:
                 return value
             if ended:
-                raise Failure(f"camcastd ended ({self.process.poll()}) before {what}" + self._tail())
+                code = self.process.poll()
+                raise Failure(f"camcastd ended ({code}) before {what}" + self._tail())
             if time.monotonic() > deadline:
                 raise Failure(f"no {what} within {timeout * PATIENCE:g} s" + self._tail())
             with self._changed:

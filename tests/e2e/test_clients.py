@@ -7,7 +7,6 @@ one received is decoded.
 import contextlib
 import re
 import socket
-import struct
 import subprocess
 import threading
 import time

@@ -99,6 +99,13 @@ def test_opencv_plays(camcastd):
     assert result.returncode == 0 and not result.stderr, result.stderr
 
 
+def decode_jpeg(data):
+    assert data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9"
+    picture = cv2.imdecode(numpy.frombuffer(data, dtype=numpy.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None and picture.shape == (360, 640, 3)
+    return picture
+
+
 def jpeg_config(**stream):
     config = harness.pattern_config(framing="length_prefixed")
     config["stream s"] = {"camera": "cam", "codec": "mjpeg", "length_prefixed": "127.0.0.1:0"}
@@ -125,10 +132,7 @@ def test_the_older_jpeg_client_gets_pictures(camcastd):
             (length,) = struct.unpack(">I", receive_exactly(connection, 4))
             if length == 0:
                 continue
-            data = receive_exactly(connection, length)
-            assert data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9"
-            picture = cv2.imdecode(numpy.frombuffer(data, dtype=numpy.uint8), cv2.IMREAD_COLOR)
-            assert picture is not None and picture.shape == (360, 640, 3)
+            picture = decode_jpeg(receive_exactly(connection, length))
             assert before is None or (picture != before).any()
             before = picture
 
@@ -148,9 +152,8 @@ def test_a_slow_jpeg_client_gets_whole_and_fresh_pictures(camcastd):
         (length,) = struct.unpack_from(">I", data)
         if len(data) < 4 + length:
             break
-        picture, data = data[4 : 4 + length], data[4 + length :]
-        assert picture[:2] == b"\xff\xd8" and picture[-2:] == b"\xff\xd9"
-        assert cv2.imdecode(numpy.frombuffer(picture, dtype=numpy.uint8), cv2.IMREAD_COLOR) is not None
+        decode_jpeg(data[4 : 4 + length])
+        data = data[4 + length :]
         pictures += 1
     assert pictures > 5
 
