@@ -41,7 +41,7 @@ static void sample(FILE *out, const char *metric, const char *kind, const char *
 {
 	fprintf(out, "camcast_%s{%s=", metric, kind);
 	quote(out, name);
-	if (label) {
+	if (label && value) {
 		fprintf(out, ",%s=", label);
 		quote(out, value);
 	}

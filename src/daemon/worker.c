@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/diag.h"
+#include "daemon/worker_demand.h"
 #include "daemon/worker_messages.h"
 #include "daemon/worker_process.h"
 
@@ -19,35 +20,12 @@
 #define BACKOFF_MAX_US 10000000
 #define HEALTHY_US 30000000	/* after so long the next failure counts as the first */
 #define STOP_TIMEOUT_US 1000000 /* from closing the pair to the kill */
-#define IDR_PERIOD_US 1000000
 #define GET_SEGMENT_PERIOD_US 100000
 #define LATE_US 1000000	     /* a timer that late says that we did not run, not the worker */
 #define MESSAGES_PER_TURN 64 /* other cameras and the clients have their turn too */
 #define MESSAGES_AT_END 1024 /* more than a pair holds */
 /* So many killed processes that do not end, and no more are started: each costs memory. */
 #define UNDEAD_MAX 8
-
-/* What is wanted of one stream, and what the worker process knows of that. */
-struct demand {
-	struct worker *worker;
-	unsigned stream;
-	bool ours; /* of this camera */
-	unsigned feeds_watched;
-	int64_t wanted_us;    /* 0: not wanted */
-	uint32_t bitrate_bps; /* 0: as configured */
-	bool want_unsaid, bitrate_unsaid;
-	bool idr_deferred;
-	int64_t idr_said_us;
-	struct loop_timer linger, idr;
-};
-
-/* A feed's side of it. */
-struct feed_link {
-	struct feed_demand demand;
-	struct worker *worker;
-	unsigned feed;
-	int64_t get_segment_us; /* when it was last asked for */
-};
 
 struct worker {
 	struct loop *loop;
@@ -64,8 +42,8 @@ struct worker {
 	int64_t heard_us, hello_us, stop_us;
 	int64_t backoff_us;
 	struct diag_limit no_memory;
-	struct demand *demands;	 /* by the configuration's index */
-	struct feed_link *links; /* the same */
+	struct worker_demand *demand;
+	int64_t *get_segment_us; /* by feed: when its segment was last asked for again */
 };
 
 static const char *const state_names[WORKER_STATES] = {
@@ -84,139 +62,23 @@ const char *worker_state_name(enum worker_state state)
 
 /* False if it did not go: the pair is full, or its other end is gone, which is noticed elsewhere.
  */
-static bool say(struct worker *worker, const void *message, size_t size)
+static bool say(void *user, const void *message, size_t size)
 {
+	struct worker *worker = user;
+
 	if (worker->pair < 0)
 		return false;
 	return send(worker->pair, message, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
 }
 
-/* Says what the worker has not been told yet; what does not go now goes after its next message. */
-static void say_demand(struct demand *demand)
-{
-	struct worker *worker = demand->worker;
-
-	if (demand->want_unsaid) {
-		struct camcast_msg_want want = {
-			.type = CAMCAST_MSG_WANT,
-			.stream = demand->stream,
-			.wanted = demand->wanted_us != 0,
-		};
-		demand->want_unsaid = !say(worker, &want, sizeof want);
-	}
-	if (demand->bitrate_unsaid) {
-		struct camcast_msg_bitrate bitrate = {
-			.type = CAMCAST_MSG_BITRATE,
-			.stream = demand->stream,
-			.bitrate_bps = demand->bitrate_bps,
-		};
-		demand->bitrate_unsaid = !say(worker, &bitrate, sizeof bitrate);
-	}
-}
-
-static void say_demands(struct worker *worker, bool anew)
-{
-	for (unsigned i = 0; i < worker->options.config->n_streams; i++) {
-		struct demand *demand = &worker->demands[i];
-
-		if (!demand->ours)
-			continue;
-		if (anew) {
-			demand->want_unsaid = true;
-			demand->bitrate_unsaid = demand->bitrate_bps != 0;
-			demand->idr_deferred = false;
-			loop_timer_cancel(worker->loop, &demand->idr);
-		}
-		say_demand(demand);
-	}
-}
-
-static void set_wanted(struct demand *demand, bool wanted)
-{
-	if (wanted == (demand->wanted_us != 0))
-		return;
-	demand->wanted_us = wanted ? loop_now_us(demand->worker->loop) : 0;
-	demand->want_unsaid = true;
-	say_demand(demand);
-}
-
-static void handle_linger(struct loop_timer *timer)
-{
-	set_wanted(container_of(timer, struct demand, linger), false);
-}
-
-static void handle_watched(struct feed_demand *feed_demand, bool watched)
-{
-	struct feed_link *link = container_of(feed_demand, struct feed_link, demand);
-	struct worker *worker = link->worker;
-	const struct config *config = worker->options.config;
-	unsigned stream = config->feeds[link->feed].stream;
-	struct demand *demand = &worker->demands[stream];
-
-	demand->feeds_watched += watched ? 1 : -1u;
-	if (!config->streams[stream].on_demand)
-		return;
-	if (demand->feeds_watched > 0) {
-		loop_timer_cancel(worker->loop, &demand->linger);
-		set_wanted(demand, true);
-	} else {
-		loop_timer_set(worker->loop, &demand->linger,
-			       loop_now_us(worker->loop) +
-				       (int64_t)config->streams[stream].linger_ms * 1000);
-	}
-}
-
-static void say_idr(struct demand *demand)
-{
-	struct worker *worker = demand->worker;
-	struct camcast_msg_idr idr = {.type = CAMCAST_MSG_IDR, .stream = demand->stream};
-	int64_t now = loop_now_us(worker->loop);
-
-	if (worker->status.state != WORKER_RUNNING)
-		return; /* a new process begins with a key unit */
-	demand->idr_deferred = !say(worker, &idr, sizeof idr);
-	demand->idr_said_us = now;
-	if (demand->idr_deferred)
-		loop_timer_set(worker->loop, &demand->idr, now + IDR_PERIOD_US);
-}
-
-static void handle_idr_timer(struct loop_timer *timer)
-{
-	struct demand *demand = container_of(timer, struct demand, idr);
-
-	if (demand->idr_deferred)
-		say_idr(demand);
-}
-
-static void handle_idr(struct feed_demand *feed_demand)
-{
-	struct feed_link *link = container_of(feed_demand, struct feed_link, demand);
-
-	worker_request_idr(link->worker, link->worker->options.config->feeds[link->feed].stream);
-}
-
 void worker_request_idr(struct worker *worker, unsigned stream)
 {
-	struct demand *demand = &worker->demands[stream];
-	int64_t at = demand->idr_said_us + IDR_PERIOD_US;
-
-	if (demand->idr_deferred)
-		return;
-	if (demand->idr_said_us == 0 || loop_now_us(worker->loop) >= at) {
-		say_idr(demand);
-		return;
-	}
-	demand->idr_deferred = true;
-	loop_timer_set(worker->loop, &demand->idr, at);
+	worker_demand_request_idr(worker->demand, stream);
 }
 
 void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps)
 {
-	struct demand *demand = &worker->demands[stream];
-
-	demand->bitrate_bps = bitrate_bps;
-	demand->bitrate_unsaid = true;
-	say_demand(demand);
+	worker_demand_set_bitrate(worker->demand, stream, bitrate_bps);
 }
 
 int worker_set_control(struct worker *worker, const char *name, const char *value)
@@ -259,6 +121,7 @@ static void let_go(struct worker *worker, bool kill)
 	const struct config *config = worker->options.config;
 
 	close_pair(worker);
+	worker_demand_set_up(worker->demand, false);
 	loop_timer_cancel(worker->loop, &worker->alive);
 	if (worker->process && kill) {
 		worker_process_kill(worker->process);
@@ -271,7 +134,8 @@ static void let_go(struct worker *worker, bool kill)
 	worker->process = NULL;
 	worker->status.pid = 0;
 	for (unsigned i = 0; i < config->n_feeds; i++)
-		if (worker->demands[config->feeds[i].stream].ours && worker->options.feeds[i])
+		if (worker_demand_has_stream(worker->demand, config->feeds[i].stream) &&
+		    worker->options.feeds[i])
 			feed_reset(worker->options.feeds[i]);
 }
 
@@ -325,7 +189,7 @@ void worker_restart(struct worker *worker, const char *why)
 
 static void handle_lost_segment(struct worker *worker, const struct worker_news *news)
 {
-	struct feed_link *link = &worker->links[news->index];
+	int64_t *asked_us = &worker->get_segment_us[news->index];
 	struct camcast_msg_get_segment get = {
 		.type = CAMCAST_MSG_GET_SEGMENT,
 		.feed = news->index,
@@ -333,9 +197,9 @@ static void handle_lost_segment(struct worker *worker, const struct worker_news 
 	};
 	int64_t now = loop_now_us(worker->loop);
 
-	if (now - link->get_segment_us < GET_SEGMENT_PERIOD_US)
+	if (now - *asked_us < GET_SEGMENT_PERIOD_US)
 		return;
-	link->get_segment_us = now;
+	*asked_us = now;
 	fdreserve_give(worker->options.reserve, 2);
 	say(worker, &get, sizeof get);
 }
@@ -371,13 +235,12 @@ static void handle_stream(struct worker *worker, unsigned stream)
 
 static void handle_news(struct worker *worker, const struct worker_news *news)
 {
-	struct demand *demand;
-
 	switch (news->event) {
 	case WORKER_EVENT_NONE:
 		break;
 	case WORKER_EVENT_HELLO:
 		worker->status.state = WORKER_RUNNING;
+		worker_demand_set_up(worker->demand, true);
 		worker->hello_us = loop_now_us(worker->loop);
 		loop_timer_set(worker->loop, &worker->alive,
 			       worker->hello_us + CAMCAST_HANG_TIMEOUT_MS * INT64_C(1000));
@@ -389,8 +252,7 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 		handle_stream(worker, news->index);
 		break;
 	case WORKER_EVENT_KEY:
-		demand = &worker->demands[news->index];
-		demand->idr_deferred = false;
+		worker_demand_key_came(worker->demand, news->index);
 		break;
 	case WORKER_EVENT_LOST_SEGMENT:
 		handle_lost_segment(worker, news);
@@ -484,7 +346,7 @@ static void handle_pair(struct loop_watch *watch, uint32_t events)
 		loop_timer_set(worker->loop, &worker->alive,
 			       loop_now_us(worker->loop) + STOP_TIMEOUT_US);
 	} else {
-		say_demands(worker, false);
+		worker_demand_say_rest(worker->demand);
 	}
 }
 
@@ -618,7 +480,7 @@ void worker_start(struct worker *worker)
 	worker->heard_us = loop_now_us(worker->loop);
 	loop_timer_set(worker->loop, &worker->alive,
 		       worker->heard_us + CAMCAST_HELLO_TIMEOUT_MS * INT64_C(1000));
-	say_demands(worker, true);
+	worker_demand_say_all(worker->demand);
 }
 
 static void handle_retry(struct loop_timer *timer)
@@ -631,34 +493,12 @@ static void handle_retry(struct loop_timer *timer)
 
 /* --- life --- */
 
-static void create_demands(struct worker *worker)
-{
-	const struct config *config = worker->options.config;
-
-	for (unsigned i = 0; i < config->n_streams; i++) {
-		struct demand *demand = &worker->demands[i];
-
-		demand->worker = worker;
-		demand->stream = i;
-		demand->ours = config->streams[i].camera == worker->options.camera;
-		demand->wanted_us = config->streams[i].on_demand ? 0 : loop_now_us(worker->loop);
-		loop_timer_init(&demand->linger, handle_linger);
-		loop_timer_init(&demand->idr, handle_idr_timer);
-	}
-	for (unsigned i = 0; i < config->n_feeds; i++) {
-		struct feed_link *link = &worker->links[i];
-
-		link->demand.idr = handle_idr;
-		link->demand.watched = handle_watched;
-		link->worker = worker;
-		link->feed = i;
-	}
-}
-
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options)
 {
 	const struct config *config = options->config;
 	struct worker *worker = calloc(1, sizeof *worker);
+	const struct worker_demand_options demand = {
+		.config = config, .camera = options->camera, .say = say, .user = worker};
 	int err;
 
 	if (!worker)
@@ -672,21 +512,24 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 	list_init(&worker->undead);
 	loop_timer_init(&worker->alive, handle_alive);
 	loop_timer_init(&worker->retry, handle_retry);
-	worker->demands = calloc(config->n_streams + 1, sizeof *worker->demands);
-	worker->links = calloc(config->n_feeds + 1, sizeof *worker->links);
-	err = -ENOMEM;
-	if (!worker->demands || !worker->links)
+	worker->get_segment_us = calloc(config->n_feeds + 1, sizeof *worker->get_segment_us);
+	if (!worker->get_segment_us) {
+		err = -ENOMEM;
 		goto free_worker;
+	}
 	err = worker_messages_create(&worker->messages, config, options->camera, options->feeds);
 	if (err < 0)
 		goto free_worker;
-	create_demands(worker);
+	err = worker_demand_create(&worker->demand, loop, &demand);
+	if (err < 0)
+		goto destroy_messages;
 	*out = worker;
 	return 0;
 
+destroy_messages:
+	worker_messages_destroy(worker->messages);
 free_worker:
-	free(worker->links);
-	free(worker->demands);
+	free(worker->get_segment_us);
 	free(worker);
 	return err;
 }
@@ -717,7 +560,6 @@ static void end_process(struct worker *worker)
 
 void worker_destroy(struct worker *worker)
 {
-	const struct config *config;
 	struct list *pos, *tmp;
 
 	if (!worker)
@@ -732,20 +574,15 @@ void worker_destroy(struct worker *worker)
 		worker_process_wait(process, 0);
 		worker_process_free(process);
 	}
-	config = worker->options.config;
-	for (unsigned i = 0; i < config->n_streams; i++) {
-		loop_timer_cancel(worker->loop, &worker->demands[i].linger);
-		loop_timer_cancel(worker->loop, &worker->demands[i].idr);
-	}
+	worker_demand_destroy(worker->demand);
 	worker_messages_destroy(worker->messages);
-	free(worker->links);
-	free(worker->demands);
+	free(worker->get_segment_us);
 	free(worker);
 }
 
 struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed)
 {
-	return &worker->links[feed].demand;
+	return worker_demand_of_feed(worker->demand, feed);
 }
 
 const struct worker_status *worker_status(const struct worker *worker)
@@ -760,5 +597,5 @@ const struct camcast_msg_stream *worker_stream_status(const struct worker *worke
 
 int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream)
 {
-	return worker->demands[stream].wanted_us;
+	return worker_demand_wanted_us(worker->demand, stream);
 }

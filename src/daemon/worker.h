@@ -2,7 +2,7 @@
 /*
  * One camera's capture worker: started, listened to, killed and started again. What it says is
  * checked in worker_messages.c and goes to the camera's feeds; what the feeds want of it (IDR,
- * wanted or not) is coalesced here and said again to each new process. Loop thread only.
+ * wanted or not) is kept in worker_demand.c. Loop thread only.
  */
 #ifndef WORKER_H
 #define WORKER_H

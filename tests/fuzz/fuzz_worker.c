@@ -170,7 +170,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (packet.len > size)
 			packet.len = size;
 		/* A block of exactly that size, so that the sanitizer sees a read behind it. */
-		message = malloc(packet.len + !packet.len);
+		message = calloc(1, packet.len + !packet.len);
 		require(message);
 		memcpy(message, data, packet.len);
 		packet.data = message;
