@@ -37,6 +37,7 @@ struct stream {
 	unsigned queued;
 	bool wanted, stopping, gap;
 	bool opened;	     /* there is an encoder: idle frames need not wake the thread */
+	bool closing;	     /* an encoder that failed is: no frame waits meanwhile */
 	unsigned idr_asked;  /* requests since the last forced IDR */
 	uint32_t target_bps; /* asked for */
 	struct {
@@ -206,6 +207,22 @@ static void open_encoder(struct stream *stream, const struct frame *frame)
 	apply_bitrate(stream);
 }
 
+static void drop_queue(struct stream *stream, bool counted)
+{
+	struct frame *frames[QUEUE_MAX];
+	unsigned n;
+
+	pthread_mutex_lock(&stream->lock);
+	n = stream->queued;
+	memcpy(frames, stream->queue, n * sizeof(*frames));
+	stream->queued = 0;
+	if (counted)
+		stream->count.dropped += n;
+	pthread_mutex_unlock(&stream->lock);
+	for (unsigned i = 0; i < n; i++)
+		frame_unref(frames[i]);
+}
+
 /* The next frame opens what the ladder says then. */
 static void replace_encoder(struct stream *stream)
 {
@@ -217,9 +234,16 @@ static void replace_encoder(struct stream *stream)
 	set_status(stream, "", status);
 	pthread_mutex_lock(&stream->lock);
 	stream->opened = false;
+	stream->closing = true;
 	pthread_mutex_unlock(&stream->lock);
+	/* It may take seconds, and with what the encoder still holds the queue's slots could be the
+	 * last that the camera has for its other streams. */
+	drop_queue(stream, true);
 	if (!encoding_replace(&stream->encoding))
 		tell_none(stream);
+	pthread_mutex_lock(&stream->lock);
+	stream->closing = false;
+	pthread_mutex_unlock(&stream->lock);
 }
 
 /* --- frames in --- */
@@ -253,22 +277,6 @@ static struct frame *peek_frame(struct stream *stream)
 	}
 	pthread_mutex_unlock(&stream->lock);
 	return frame;
-}
-
-static void drop_queue(struct stream *stream, bool counted)
-{
-	struct frame *frames[QUEUE_MAX];
-	unsigned n;
-
-	pthread_mutex_lock(&stream->lock);
-	n = stream->queued;
-	memcpy(frames, stream->queue, n * sizeof(*frames));
-	stream->queued = 0;
-	if (counted)
-		stream->count.dropped += n;
-	pthread_mutex_unlock(&stream->lock);
-	for (unsigned i = 0; i < n; i++)
-		frame_unref(frames[i]);
 }
 
 /* An IDR is wanted: because somebody asked, because the stream starts, or because a log lost units.
@@ -382,8 +390,13 @@ void stream_frame(struct stream *stream, struct frame *frame)
 
 	if (stream->mode != STREAM_ENCODES)
 		return;
-	frame_ref(frame);
 	pthread_mutex_lock(&stream->lock);
+	if (stream->closing) {
+		stream->count.dropped += stream->wanted;
+		pthread_mutex_unlock(&stream->lock);
+		return;
+	}
+	frame_ref(frame);
 	/* Nobody wants the stream: only the newest frame waits, for the first who does. */
 	if (stream->queued == QUEUE_MAX || (!stream->wanted && stream->queued == 1)) {
 		old = stream->queue[0];

@@ -31,6 +31,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 python3 tests/hw/client.py "$share/exchange" "$port" &
 running+=($!)
 
+: >"$share/console"
 # Software emulation always: /dev/kvm is there and hangs on some machines.
 timeout -k 10 1200 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 \
 	-nographic -no-reboot -nodefaults -serial stdio \

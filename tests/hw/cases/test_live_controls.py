@@ -17,7 +17,8 @@ def test_keys_come_at_the_interval_and_when_asked(vicodec, tmp_path):
 
 
 def test_bitrate_changes_while_running(vicodec, tmp_path):
-    with worker.Worker(guest.config(vicodec, "dma-heap:system"), tmp_path) as capture:
+    config = guest.config(vicodec, "dma-heap:system", stream={"keyframe_interval": 100})
+    with worker.Worker(config, tmp_path) as capture:
         capture.units(3)
         assert vicodec.get("bitrate") == "1000000"
         capture.send(worker.MSG_BITRATE, 0, 512345, 0)

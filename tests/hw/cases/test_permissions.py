@@ -16,7 +16,7 @@ NOBODY = ["setpriv", "--reuid=65534", "--regid=65534"]
 @pytest.fixture
 def capture(vicodec, tmp_path):
     """capture(*who): the log of camcast-capture run by hand as that user, until it has written
-    its first bytes or ended."""
+    its first bytes or ended, in 15 s at most."""
     path = tmp_path / "hand.ini"
     path.write_text(harness.config_text(guest.config(vicodec, "auto")))
     os.chmod(path, 0o644)
@@ -26,10 +26,10 @@ def capture(vicodec, tmp_path):
     def run(*who):
         process = subprocess.Popen(
             [*who, harness.BUILD / "camcast-capture", "-c", path, "--camera", "cam",
-             "--stream", "s", "-o", "-"],
+             "--stream", "s", "-o", "-", "-t", "15"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
-        written = process.stdout.read(4096)
+        written = process.stdout.read(64)
         process.terminate()
         process.stdout.close()
         log = process.stderr.read().decode()
