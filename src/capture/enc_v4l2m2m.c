@@ -393,7 +393,8 @@ static int v4l2m2m_encode(struct encoder *encoder, struct frame *frame, bool for
 	rc = queue_picture(enc, frame);
 	if (!rc)
 		return 0;
-	rc = fail(enc, rc, "importing a raw picture");
+	/* bcm2835-codec maps contiguous memory only, which not every provider gives. */
+	rc = fail(enc, rc, "importing a raw picture from %s", enc->session.ring->allocator);
 unref:
 	frame_unref(frame);
 	return rc;
