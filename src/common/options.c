@@ -43,9 +43,10 @@ const struct option options[] = {
 		 "best."},
 	{DAEMON("http", OPTION_HTTP, http), .value = "", .example = "127.0.0.1:8080",
 	 .help = "Where /status.json, /metrics and /healthz are served. Empty: nowhere."},
-	{DAEMON("max_clients", OPTION_NUMBER, max_clients), .value = "8192",
-	 .min = 1, .max = 1000000,
-	 .help = "Clients in all feeds together. One more is closed at once."},
+	{DAEMON("max_clients", OPTION_NUMBER, max_clients), .value = "0",
+	 .min = 0, .max = 1000000,
+	 .help = "Clients in all feeds together. One more is closed at once. 0: as many as this "
+		 "machine's file descriptors and TCP memory carry, at most 8192."},
 	{DAEMON("max_clients_per_ip", OPTION_NUMBER, max_clients_per_ip), .value = "0",
 	 .min = 0, .max = 1000000,
 	 .help = "Clients from one address. 0: no limit."},
@@ -173,8 +174,9 @@ const struct option options[] = {
 	{FEED("length_prefixed"), .example = "0.0.0.0:8000",
 	 .help = "A feed: each picture behind its length, four bytes, big-endian. Addresses as for "
 		 "annexb. A stream needs at least one feed."},
-	{STREAM("max_clients", OPTION_NUMBER, max_clients), .value = "8192",
-	 .min = 1, .max = 1000000, .help = "Clients of each feed of this stream."},
+	{STREAM("max_clients", OPTION_NUMBER, max_clients), .value = "0",
+	 .min = 0, .max = 1000000,
+	 .help = "Clients of each feed of this stream. 0: no limit but that of [daemon]."},
 	{STREAM("join_burst_ms", OPTION_NUMBER, join_burst_ms), .value = "500", .unit = "ms",
 	 .min = 0, .max = 60000,
 	 .help = "A new client starts at the newest key picture if it is younger than this, else at "

@@ -372,10 +372,9 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	daemon->signal_fd = -1;
 	loop_timer_init(&daemon->drain, handle_drain_timeout);
 	loop_timer_init(&daemon->notify, handle_notify);
-	err = limits_apply_fds(daemon->config);
+	err = limits_apply(daemon->config);
 	if (err < 0)
 		goto fail;
-	limits_apply_tcp_mem(daemon->config);
 	err = create_inside(daemon, options);
 	if (err < 0)
 		goto fail;

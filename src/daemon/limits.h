@@ -14,19 +14,20 @@
 unsigned limits_fds_reserved(const struct config *config);
 
 /*
- * Raises the soft RLIMIT_NOFILE to the hard one. Lowers config's max_clients to what that leaves
- * once the reserve is taken off, with a warning. 0, or -EMFILE after a line: it leaves nothing.
+ * Raises the soft RLIMIT_NOFILE to the hard one, and fits config's max_clients and send_buffer to
+ * the machine. max_clients = 0 becomes what descriptors and tcp_mem carry. Of an explicit one more
+ * than the descriptors allow is taken off, with a warning. 0, or -EMFILE after a line: they leave
+ * nothing.
  */
-int limits_apply_fds(struct config *config);
+int limits_apply(struct config *config);
 
 /*
- * The kernel charges every page that waits in a socket to that socket in full, shared or not, and
- * above the pressure mark of net.ipv4.tcp_mem it shrinks everybody's buffers. Lowers send_buffer so
- * that all clients together stay below the mark; where that would make it too small to fill a link
- * with a long round trip, warns with what to change.
+ * The part about tcp_mem, for a given pressure mark in bytes. The kernel charges every page that
+ * waits in a socket to that socket in full, shared or not, and above the pressure mark of
+ * net.ipv4.tcp_mem it shrinks everybody's buffers. All clients together must stay below it: lowers
+ * max_clients if it was chosen here, else send_buffer; where that would make it too small to fill a
+ * link with a long round trip, warns with what to change.
  */
-void limits_apply_tcp_mem(struct config *config);
-/* The same for a given mark, in bytes. */
-void limits_fit_tcp_mem(struct config *config, uint64_t pressure_bytes);
+void limits_fit_tcp_mem(struct config *config, uint64_t pressure_bytes, bool chosen);
 
 #endif

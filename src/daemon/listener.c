@@ -172,13 +172,13 @@ static void refuse(struct listeners *listeners, unsigned feed, enum listener_ref
 static int over_limit(const struct listeners *listeners, unsigned feed, const struct ip *ip)
 {
 	const struct config *config = listeners->config;
+	uint32_t of_feed = config->streams[config->feeds[feed].stream].max_clients;
 
 	if (fdreserve_short(listeners->reserve))
 		return LISTENER_NO_FDS;
 	if (listeners->clients >= config->daemon.max_clients)
 		return LISTENER_OVER_TOTAL;
-	if (listeners->doors[feed].clients >=
-	    config->streams[config->feeds[feed].stream].max_clients)
+	if (of_feed > 0 && listeners->doors[feed].clients >= of_feed)
 		return LISTENER_OVER_FEED;
 	if (ip && ip->clients >= config->daemon.max_clients_per_ip)
 		return LISTENER_OVER_IP;

@@ -227,7 +227,7 @@ def test_an_address_of_another_machine_is_an_error(write_config):
 def test_a_low_fd_limit_lowers_max_clients(write_config, tmp_path):
     """With one line that says by what and what to do."""
     low = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
-    path = write_config(fake_config())
+    path = write_config(fake_config(daemon={"max_clients": 8192}))
     process = subprocess.Popen(
         [harness.BUILD / "camcastd", "-c", path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, preexec_fn=low, env=dict(os.environ, **words()),

@@ -123,7 +123,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_string_equal(d->name, host);
 	assert_int_equal(d->backend, CONFIG_BACKEND_AUTO);
 	assert_false(d->http_on);
-	assert_int_equal(d->max_clients, 8192);
+	assert_int_equal(d->max_clients, 0);
 	assert_int_equal(d->max_clients_per_ip, 0);
 	assert_int_equal(d->send_buffer, 131072);
 	assert_int_equal(d->notsent_lowat, 16384);
@@ -161,7 +161,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(s->linger_ms, 5000);
 	assert_string_equal(s->v4l2_device, "");
 	assert_string_equal(s->v4l2_format, "H264");
-	assert_int_equal(s->max_clients, 8192);
+	assert_int_equal(s->max_clients, 0);
 	assert_int_equal(s->join_burst_ms, 500);
 	assert_int_equal(s->shed_lag_ms, 800);
 	assert_int_equal(s->max_lag_ms, 2000);
@@ -382,10 +382,10 @@ static void bad_values_are_refused_with_what_is_allowed(void **state)
 		  "localhost:", "h:65536", "[::1%]:80"},
 		 {"", "80", ":80", "[::]:0", "a-b.c:1"}},
 		{"max_clients",
-		 {"0", "-1", "x", "1000001", "1e3", "0x10", "99999999999999999999",
+		 {"-1", "x", "1000001", "1e3", "0x10", "99999999999999999999",
 		  "10 "
 		  "0"},
-		 {"1", "1000000"}},
+		 {"0", "1", "1000000"}},
 		{"max_clients_per_ip", {"-1"}, {"0", "5"}},
 		{"send_buffer", {"4095", "67108865"}, {"4096"}},
 		{"notsent_lowat", {"1023"}, {"1024"}},
@@ -453,7 +453,7 @@ static void bad_values_are_refused_with_what_is_allowed(void **state)
 		 {"", "1,", ",1", "1,,2", "1 2", "x", "1,2,3,4,5,6,7,8,9",
 		  "an-address-that-is-much-longer-than-any-name-of-a-host-may-be-here.example:1"},
 		 {"0", "0,0", "1,2,3,4,5,6,7,8"}},
-		{"max_clients", {"0"}, {"1"}},
+		{"max_clients", {"-1"}, {"0", "1"}},
 		{"join_burst_ms", {"-1", "60001"}, {"0", "799"}},
 		{"shed_lag_ms", {"0"}, {"501", "1999"}},
 		{"max_lag_ms", {"0"}, {"801", "2999"}},

@@ -280,13 +280,27 @@ static void send_buffers_fit_the_kernel_s_mark(void **state)
 
 	(void)state;
 	rig_open(&rig, "max_clients = 1000\nsend_buffer = 131072");
-	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 131072);
+	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 131072, false);
 	assert_int_equal(rig.config->daemon.send_buffer, 131072);
-	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 100000);
+	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 100000, false);
 	assert_int_equal(rig.config->daemon.send_buffer, 100000);
 	/* Not below what a long link needs; the warning says so instead. */
-	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 10000);
+	limits_fit_tcp_mem(rig.config, UINT64_C(1000) * 2 * 10000, false);
 	assert_int_equal(rig.config->daemon.send_buffer, 65536);
+	rig_close(&rig);
+}
+
+static void a_chosen_number_of_clients_fits_the_kernel_s_mark(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, "max_clients = 1000\nsend_buffer = 131072");
+	limits_fit_tcp_mem(rig.config, UINT64_C(234) * 2 * 131072, true);
+	assert_int_equal(rig.config->daemon.max_clients, 234);
+	assert_int_equal(rig.config->daemon.send_buffer, 131072);
+	limits_fit_tcp_mem(rig.config, 1, true);
+	assert_int_equal(rig.config->daemon.max_clients, 32);
 	rig_close(&rig);
 }
 
@@ -318,6 +332,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_shown_as_people_write_them),
 		cmocka_unit_test(an_address_in_use_opens_nothing),
 		cmocka_unit_test(send_buffers_fit_the_kernel_s_mark),
+		cmocka_unit_test(a_chosen_number_of_clients_fits_the_kernel_s_mark),
 		cmocka_unit_test(the_reserve_grows_with_what_must_be_held),
 	};
 

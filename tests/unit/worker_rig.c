@@ -45,6 +45,8 @@ void rig_open(struct rig *rig, const char *daemon)
 		     daemon);
 	assert_int_equal(config_parse(&rig->config, "rig", text, (size_t)n, stderr), 0);
 	assert_int_equal(rig->config->n_feeds, RIG_FEEDS);
+	if (rig->config->daemon.max_clients == 0)
+		rig->config->daemon.max_clients = 1000; /* as limits_apply() chooses */
 	assert_int_equal(loop_create(&rig->loop, &options), 0);
 	assert_int_equal(fdreserve_create(&rig->reserve, rig->loop, 8), 0);
 	rig->demand.idr = count_idr;
