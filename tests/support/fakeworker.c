@@ -262,8 +262,8 @@ static void hear(const void *message, size_t size)
 		say_stream(bitrate.stream);
 		break;
 	case CAMCAST_MSG_CONTROL:
-		say_heartbeat(CAMCAST_CAMERA_RUNNING,
-			      ((const struct camcast_msg_control *)message)->value);
+		snprintf(my.control, sizeof my.control, "%s",
+			 ((const struct camcast_msg_control *)message)->value);
 		break;
 	case CAMCAST_MSG_GET_SEGMENT:
 		memcpy(&get, message, sizeof get);
@@ -289,8 +289,12 @@ static void hear_all(void)
 	} buffer;
 	ssize_t n;
 
+	my.control[0] = '\0';
 	while ((n = recv(CAMCAST_WORKER_FD, buffer.bytes, sizeof buffer, MSG_DONTWAIT)) > 0)
 		hear(buffer.bytes, (size_t)n);
+	/* Once for all that came: reports have a rate. */
+	if (my.control[0])
+		say_heartbeat(CAMCAST_CAMERA_RUNNING, my.control);
 	if (n == 0 && !my.deathless)
 		exit(0);
 	if (n == 0) {

@@ -33,6 +33,7 @@ extern struct fake {
 	bool *active, *idr;    /* by stream */
 	uint32_t *target_bps;  /* the same */
 	uint64_t *requests;    /* the same */
+	char control[124];     /* value of the last control heard just now; "": none */
 	uint64_t pictures;
 } my;
 
