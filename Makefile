@@ -162,6 +162,7 @@ PKG_FUZZ := clang libclang-rt-dev
 PKG_CHECK := libcmocka-dev python3-pytest python3-opencv python3-prometheus-client opencv-doc \
 	ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps iproute2 mmdebstrap $(PKG_FUZZ)
+PKG_HW := e2fsprogs busybox-static cpio kmod xz-utils qemu-system-x86
 PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -184,7 +185,7 @@ run:
 
 # --- checks: tests/run.sh counts ---
 export CAMCAST_BUILD = $(abspath $(B))
-export FUZZ_SECONDS SAN
+export FUZZ_SECONDS SAN E2E
 
 .PHONY: unit unit-programs e2e fuzz check check-unit check-e2e
 unit-programs: $(UNIT) $(DOUBLES)
@@ -204,11 +205,16 @@ fuzz:
 	$(call install_packages,$(PKG_BUILD) $(PKG_FUZZ))
 	+@$(MAKE) --no-print-directory $(PARALLEL) fuzzers
 	tests/run.sh fuzz
-ifneq ($(wildcard tests/distros/run.sh),)
+# The project inside a Debian 13 root, with libcamera 0.7.
 .PHONY: check-distros
 check-distros:
+	$(call install_packages,$(PKG_CHECK))
 	tests/distros/run.sh
-endif
+# A Debian 13 guest with real drivers under qemu; see docs/HARDWARE.md.
+.PHONY: check-hw
+check-hw:
+	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_HW))
+	tests/hw/run.sh
 
 # --- lint ---
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
@@ -263,6 +269,7 @@ help:
 	@echo 'make            build the programs and manual pages into $(B)/'
 	@echo 'make check      install what tests need, run them all (SAN=address, SAN=thread)'
 	@echo 'make unit       unit tests only; make e2e, make fuzz: the other kinds'
+	@echo 'make check-hw   the hardware paths in a guest with real drivers; make check-distros: Debian 13'
 	@echo 'make lint       formatting and static analysis'
 	@echo 'make bench      measure camcastd against the bare loops; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'

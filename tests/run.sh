@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # tests/run.sh unit|e2e|fuzz... : runs what `make` has built in $CAMCAST_BUILD and ends with one line
 # "N passed, N failed" over all cases. A program that crashes, hangs, or runs nothing has failed.
-# FUZZ_SECONDS is for each fuzzer; SAN says which sanitizer the programs have.
+# FUZZ_SECONDS is for each fuzzer; SAN says which sanitizer the programs have; E2E which end-to-end
+# tests are run.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 build=${CAMCAST_BUILD:?}
@@ -62,8 +63,9 @@ run_unit() {
 run_e2e() {
 	local output=$build/tests/e2e.out status
 	mkdir -p "$build/tests"
-	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs --durations=5 tests/e2e \
-		</dev/null 2>&1 | tee "$output"
+	# shellcheck disable=SC2086 # several files
+	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs --durations=5 \
+		${E2E:-tests/e2e} </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
 	summary() { # the last line: "1 failed, 3 passed, 2 skipped in 5.02s"
 		tail -n 1 "$output" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
