@@ -15,10 +15,7 @@
 
 #include "capture/text.h"
 #include "common/diag.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
-#endif
+#include "common/memfd.h"
 
 /* Linux's default for the module parameter size_limit_mb (drivers/dma-buf/udmabuf.c). */
 #define UDMABUF_SIZE_MAX (64u << 20)
@@ -110,20 +107,8 @@ static int heap_allocate(int device, uint32_t size)
 
 static int memfd_allocate(int device, uint32_t size)
 {
-	int fd, r;
-
 	(void)device;
-	fd = memfd_create("camcast-slot", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("camcast-slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, size) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
+	return memfd_create_fixed("camcast-slot", size);
 }
 
 /* The dmabuf keeps the memfd's pages, so the memfd itself is closed again. */

@@ -7,15 +7,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "camcast/worker.h"
 #include "capture/link.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
-#endif
+#include "common/memfd.h"
 
 struct logwriter {
 	int pair;
@@ -81,23 +77,6 @@ void logwriter_destroy(struct logwriter *writer)
 	free(writer);
 }
 
-static int create_memfd(uint32_t size)
-{
-	int fd, r;
-
-	fd = memfd_create("camcast-log", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("camcast-log", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, size) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
 static int next_segment(struct logwriter *writer, uint32_t unit_len)
 {
 	uint32_t size = writer->segment_size;
@@ -105,7 +84,7 @@ static int next_segment(struct logwriter *writer, uint32_t unit_len)
 
 	if (size < unit_len)
 		size = round_to_page(unit_len);
-	fd = create_memfd(size);
+	fd = memfd_create_fixed("camcast-log", size);
 	if (fd < 0)
 		return fd;
 	pthread_mutex_lock(&writer->lock);
