@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+import broker as mosquitto
 import farnet
 import harness
 
@@ -54,6 +55,26 @@ def camcastd(start_camcastd, backend):
         return daemon
 
     return start
+
+
+@pytest.fixture
+def start_broker(tmp_path):
+    """start_broker(**options of broker.Broker): a running mosquitto, ended with the test."""
+    running = []
+
+    def start(**options):
+        running.append(mosquitto.Broker(tmp_path, **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.kill()
+
+
+@pytest.fixture
+def broker(start_broker):
+    """A mosquitto that lets anybody in."""
+    return start_broker()
 
 
 @pytest.fixture

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A real mosquitto for tests, on a port of its own, and a Python client to talk to it."""
+import ctypes
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import threading
+import uuid
+
+import paho.mqtt.client as paho
+
+from harness import PATIENCE, Failure
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    """preexec_fn: whatever ends the tests ends this process as well."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+class Broker:
+    """One mosquitto, started by the constructor; it keeps its port over stop() and start().
+
+    address: None for all of them, which then needs a port. passwords: {user: password}, anonymous
+    clients are then refused. lines: more of mosquitto.conf, for the listener or for all of it
+    ("require_certificate true", "acl_file ..."). Made in a network namespace, it lives there.
+    """
+
+    def __init__(self, folder, address="127.0.0.1", port=None, passwords=None, lines=()):
+        self.folder = pathlib.Path(folder) / f"broker-{uuid.uuid4().hex[:8]}"
+        self.folder.mkdir()
+        self.address = address
+        self.port = port
+        self.process = None
+        self.log = []
+        self._lines = list(lines)
+        self._changed = threading.Condition()
+        if passwords:
+            file = self.folder / "passwords"
+            file.write_text("".join(f"{user}:{word}\n" for user, word in passwords.items()))
+            file.chmod(0o600)
+            subprocess.run(["mosquitto_passwd", "-U", file], check=True, capture_output=True)
+            self._lines.append(f"password_file {file}")
+        self._lines.append(f"allow_anonymous {'false' if passwords else 'true'}")
+        self.start()
+
+    def start(self):
+        """Returns when it accepts connections."""
+        for _ in range(10):  # somebody else may take the port between the probe and mosquitto
+            port = self.port or free_port(self.address)
+            config = self.folder / "mosquitto.conf"
+            head = ["user root", "log_type all", "log_dest stderr", "max_queued_messages 20000"]
+            head.append(f"listener {port} {self.address or ''}")
+            config.write_text("\n".join(head + self._lines) + "\n")
+            with self._changed:
+                position = len(self.log)
+            self.process = subprocess.Popen(
+                ["mosquitto", "-c", config],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                preexec_fn=die_with_parent,
+                start_new_session=True,
+            )
+            threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
+            line = self.wait_log(r"mosquitto version \S+ running|^Error: .*|^ended", after=position)
+            if line.endswith("running"):
+                self.port = port
+                return
+            self.stop()
+            if "Address already in use" not in "".join(self.log[position:]):
+                break
+        raise Failure("mosquitto does not run:\n  " + "\n  ".join(self.log[-20:]))
+
+    def _read_log(self, process):
+        for raw in process.stderr:
+            with self._changed:
+                line = raw.decode(errors="replace").rstrip("\n")
+                self.log.append(re.sub(r"^\d+: ", "", line))
+                self._changed.notify_all()
+        process.stderr.close()
+        with self._changed:
+            self.log.append("ended")
+            self._changed.notify_all()
+
+    def log_position(self):
+        with self._changed:
+            return len(self.log)
+
+    def wait_log(self, pattern, timeout=20, after=0):
+        """The first line with a match of pattern from line `after` on."""
+        found = []
+
+        def look():
+            found[:] = [line for line in self.log[after:] if re.search(pattern, line)]
+            return found
+
+        with self._changed:
+            if not self._changed.wait_for(look, timeout * PATIENCE):
+                tail = "\n  ".join(self.log[-30:])
+                raise Failure(f"mosquitto did not say /{pattern}/; its log:\n  {tail}")
+        return found[0]
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.send_signal(signal.SIGCONT)
+        self.process.wait()
+
+    def kill(self):
+        self.stop(signal.SIGKILL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+class Client:
+    """A connected MQTT client that keeps what it receives. Also a context manager.
+
+    v5: MQTT v5 instead of v3.1.1. configure(paho client) is called before the connection is made
+    (will_set, tls_set and such). host: where the broker is, if not at its listening address."""
+
+    def __init__(
+        self, broker, v5=False, username=None, password=None, configure=None, host=None
+    ):
+        self.messages = []  # paho's: topic, payload, qos, retain, properties, timestamp (monotonic)
+        self._changed = threading.Condition()
+        self._connected = None
+        self._subscribed = set()
+        protocol = paho.MQTTv5 if v5 else paho.MQTTv311
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        if hasattr(paho, "CallbackAPIVersion"):  # paho 2
+            version = paho.CallbackAPIVersion.VERSION1
+            self.paho = paho.Client(version, name, protocol=protocol)
+        else:
+            self.paho = paho.Client(name, protocol=protocol)
+        self.paho.max_inflight_messages_set(1000)
+        if username:
+            self.paho.username_pw_set(username, password)
+        if configure:
+            configure(self.paho)
+        self.paho.on_connect = self._on_connect
+        self.paho.on_subscribe = self._on_subscribe
+        self.paho.on_message = self._on_message
+        self.paho.connect(host or broker.address, broker.port, keepalive=10)
+        self.paho.loop_start()
+        self._wait(lambda: self._connected is not None, "no answer to CONNECT")
+        if self._connected != 0:
+            self.close()
+            raise Failure(f"the broker refused: {self._connected}")
+
+    def _on_connect(self, _client, _data, _flags, reason, _properties=None):
+        with self._changed:
+            self._connected = reason
+            self._changed.notify_all()
+
+    def _on_subscribe(self, _client, _data, mid, *_):
+        with self._changed:
+            self._subscribed.add(mid)
+            self._changed.notify_all()
+
+    def _on_message(self, _client, _data, message):
+        with self._changed:
+            self.messages.append(message)
+            self._changed.notify_all()
+
+    def _wait(self, predicate, what, timeout=10):
+        with self._changed:
+            if not self._changed.wait_for(predicate, timeout * PATIENCE):
+                heard = "\n  ".join(f"{m.topic} {m.payload[:200]!r}" for m in self.messages[-20:])
+                raise Failure(f"{what}; heard:\n  {heard}")
+
+    def subscribe(self, topic, qos=0):
+        """Returns when the broker has agreed; retained messages may have arrived by then."""
+        _, mid = self.paho.subscribe(topic, qos)
+        self._wait(lambda: mid in self._subscribed, f"no SUBACK for {topic}")
+
+    def publish(self, topic, payload, qos=0, retain=False, properties=None):
+        info = self.paho.publish(topic, payload, qos, retain, properties)
+        info.wait_for_publish()
+
+    def position(self):
+        """For wait_message(after=): messages that come from now on."""
+        with self._changed:
+            return len(self.messages)
+
+    def wait_message(self, topic, predicate=lambda message: True, timeout=10, after=0):
+        """The first message on topic that predicate(message) is true of."""
+        found = []
+
+        def look():
+            found[:] = [m for m in self.messages[after:] if m.topic == topic and predicate(m)]
+            return found
+
+        self._wait(look, f"no such message on {topic}", timeout)
+        return found[0]
+
+    def close(self):
+        self.paho.disconnect()
+        self.paho.loop_stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
