@@ -3,7 +3,6 @@ import os
 
 import pytest
 
-import broker as mosquitto
 import farnet
 import harness
 
@@ -60,6 +59,8 @@ def camcastd(start_camcastd, backend):
 @pytest.fixture
 def start_broker(tmp_path):
     """start_broker(**options of broker.Broker): a running mosquitto, ended with the test."""
+    import broker as mosquitto  # here, as it needs paho, which the hardware tests' guest lacks
+
     running = []
 
     def start(**options):
