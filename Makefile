@@ -35,10 +35,11 @@ LDFLAGS_ALL := -pthread $(SAN_FLAGS) $(LDFLAGS)
 
 # Libraries by part. camcastd links no camera and no codec library.
 PC_common := inih
-PC_daemon := liburing libcjson libsystemd
+PC_daemon := liburing libcjson libsystemd libmosquitto
 LIBS_daemon := -lhttp_parser
 PC_capture := libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_wrapper := libcamera
+PC_client := libmosquitto libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf
 pc_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pc_libs = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
@@ -46,19 +47,22 @@ SRC_common := $(sort $(wildcard src/common/*.c))
 SRC_daemon := $(sort $(wildcard src/daemon/*.c))
 SRC_capture := $(sort $(wildcard src/capture/*.c))
 SRC_wrapper := $(sort $(wildcard wrapper/*.cpp))
+SRC_client := $(sort $(wildcard src/client/*.c))
 obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
 
 OBJ_common := $(call obj,$(SRC_common))
 OBJ_daemon := $(call obj,$(SRC_daemon))
 OBJ_capture := $(call obj,$(SRC_capture))
 OBJ_wrapper := $(call obj,$(SRC_wrapper))
+OBJ_client := $(call obj,$(SRC_client))
 
 # Everything but the mains, for the tests.
 $(B)/libcommon.a: $(OBJ_common)
 $(B)/libdaemon.a: $(filter-out %/main.o,$(OBJ_daemon))
 $(B)/libcapture.a: $(filter-out %/main.o,$(OBJ_capture)) $(OBJ_wrapper)
+$(B)/libclient.a: $(filter-out %/main.o,$(OBJ_client))
 
-PROGRAMS := $(B)/camcastd $(B)/camcast-capture
+PROGRAMS := $(B)/camcastd $(B)/camcast-capture $(B)/camcast
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(wildcard bench/*.c)))
 
 .PHONY: all
@@ -73,12 +77,17 @@ $(B)/camcast-capture: $(B)/src/capture/main.o $(B)/libcapture.a $(B)/libcommon.a
 	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_capture) $(PC_wrapper) $(PC_common)) -lm
 	@echo "  LINK $@"
 
+$(B)/camcast: $(OBJ_client) $(B)/libcommon.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_client) $(PC_common)) -lm
+	@echo "  LINK $@"
+
 $(B)/lib%.a:
 	$(Q)rm -f $@; $(AR) crs $@ $^
 
 $(B)/src/common/%.o: PC := $(PC_common)
 $(B)/src/daemon/%.o: PC := $(PC_daemon)
 $(B)/src/capture/%.o: PC := $(PC_capture)
+$(B)/src/client/%.o: PC := $(PC_client)
 $(B)/wrapper/%.o: PC := $(PC_wrapper)
 
 $(B)/%.o: %.c
@@ -96,14 +105,14 @@ UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 -include tests/unit/*.mk
 
-ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libcommon.a
+ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libcommon.a
 link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
-	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_common)) $(LIBS_daemon) -lm
+	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client) $(PC_common)) $(LIBS_daemon) -lm
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS_$*) -o $@ $< $(link_all) $(call pc_libs,cmocka)
 	@echo "  LINK $@"
-$(B)/tests/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_common)
+$(B)/tests/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_client) $(PC_common)
 
 # --- test doubles that tests run as programs ---
 DOUBLES := $(B)/tests/support/fakeworker
@@ -140,7 +149,7 @@ bench bench-quick: all benches
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
-MAN := $(B)/docs/camcastd.8 $(B)/docs/camcast.ini.5
+MAN := $(B)/docs/camcast.1 $(B)/docs/camcastd.8 $(B)/docs/camcast.ini.5
 .PHONY: man
 man: $(MAN)
 all: man
@@ -152,16 +161,22 @@ $(B)/docs/%.5: docs/%.5 $(B)/docs/options
 $(B)/docs/%.8: docs/%.8
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
+$(B)/docs/%.1: docs/%.1
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 # --- packages; only those that are missing are installed ---
 PKG_BUILD := gcc g++ make pkg-config libinih-dev liburing-dev libcjson-dev libsystemd-dev \
 	libhttp-parser-dev libcamera-dev libavformat-dev libavcodec-dev libswscale-dev \
-	libavutil-dev libopenh264-dev libjpeg62-turbo-dev
-PKG_RUN := libcamera-ipa
+	libavutil-dev libopenh264-dev libjpeg62-turbo-dev libmosquitto-dev libsdl2-dev \
+	libsdl2-ttf-dev
+PKG_RUN := libcamera-ipa mosquitto
 PKG_FUZZ := clang libclang-rt-dev
 PKG_CHECK := libcmocka-dev python3-pytest python3-opencv python3-prometheus-client opencv-doc \
 	ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	gstreamer1.0-plugins-bad gstreamer1.0-libav procps iproute2 mmdebstrap $(PKG_FUZZ)
+	gstreamer1.0-plugins-bad gstreamer1.0-libav procps iproute2 mmdebstrap mosquitto \
+	mosquitto-clients python3-paho-mqtt python3-jsonschema openssl xvfb xdotool imagemagick \
+	$(PKG_FUZZ)
 PKG_HW := e2fsprogs busybox-static cpio kmod xz-utils qemu-system-x86
 PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
 
@@ -220,7 +235,7 @@ check-hw:
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
 LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))
 LINT_SH := $(shell grep -rIlE '^\#!/bin/(ba|da)?sh' .ci tests bench 2>/dev/null | sort)
-TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_common))
+TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_client) $(PC_common))
 TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 
 .PHONY: lint
@@ -248,6 +263,7 @@ lint-man: $(MAN)
 .PHONY: install uninstall
 install: all
 	install -D -t $(DESTDIR)$(bindir) $(PROGRAMS)
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/camcast.1
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/camcastd.8
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/camcast.ini.5
 	install -d $(DESTDIR)$(unitdir)
@@ -258,8 +274,8 @@ install: all
 		install -D -m 644 config.ini $(DESTDIR)$(sysconfdir)/camcast/config.ini
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS))) \
-		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man5/camcast.ini.5 \
-		$(DESTDIR)$(unitdir)/camcastd.service $(DESTDIR)$(udevdir)/60-camcast.rules
+		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man8/camcastd.8 \
+		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(DESTDIR)$(unitdir)/camcastd.service $(DESTDIR)$(udevdir)/60-camcast.rules
 
 .PHONY: clean help
 clean:
