@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A real mosquitto for tests, on a port of its own, and a Python client to talk to it."""
-import ctypes
 import pathlib
 import re
 import signal
@@ -11,15 +10,7 @@ import uuid
 
 import paho.mqtt.client as paho
 
-from harness import PATIENCE, Failure
-
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)
-
-
-def die_with_parent():
-    """preexec_fn: whatever ends the tests ends this process as well."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+from harness import PATIENCE, Failure, die_with_parent
 
 
 def free_port(address):

@@ -5,6 +5,7 @@ import pytest
 
 import farnet
 import harness
+import netns
 
 
 @pytest.fixture(scope="session")
@@ -86,5 +87,16 @@ def far_network():
         network = farnet.FarNetwork(delay_ms=40)
     except farnet.Unavailable as error:
         pytest.skip(f"no network of one's own: {error}")
+    yield network
+    network.close()
+
+
+@pytest.fixture
+def lan():
+    """A switch on which lan.host(addresses...) puts machines, each a network namespace."""
+    try:
+        network = netns.Lan()
+    except netns.Unavailable as error:
+        pytest.skip(f"no network namespaces: {error}")
     yield network
     network.close()

@@ -29,10 +29,17 @@ FEED_LINE = re.compile(r"feed (\S+): listening on (\S+):(\d+)")
 HTTP_LINE = re.compile(r"http: listening on (\S+):(\d+)")
 SANITIZER_LINE = re.compile(r"(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|: runtime error: )")
 FRAMINGS = ("annexb", "length_prefixed")
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Failure(AssertionError):
     """Something that was waited for did not come; carries the end of the log."""
+
+
+def die_with_parent():
+    """preexec_fn: if the thread that starts this process ends, by SIGKILL for example, so does it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def config_text(config):
@@ -66,9 +73,8 @@ def pattern_config(stream=None, camera=None, daemon=None, framing="annexb"):
 
 def io_uring_errno():
     """0, or why the kernel refuses io_uring here (a container's seccomp filter, say)."""
-    libc = ctypes.CDLL(None, use_errno=True)
     params = ctypes.create_string_buffer(120)
-    fd = libc.syscall(425, 1, params)
+    fd = LIBC.syscall(425, 1, params)
     if fd < 0:
         return ctypes.get_errno()
     os.close(fd)
@@ -120,6 +126,7 @@ class Camcastd:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=environ,
+            preexec_fn=die_with_parent,
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
