@@ -241,8 +241,8 @@ TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 .PHONY: lint
 lint:
 	$(call install_packages,$(PKG_BUILD) $(PKG_LINT))
-	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-man lint-tidy
-.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-man
+	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-man lint-readme lint-tidy
+.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-man lint-readme
 lint-format:
 	@clang-format --dry-run -Werror $(LINT_C) $(LINT_CXX)
 lint-tidy:
@@ -258,6 +258,8 @@ lint-shell:
 	shellcheck -e SC2016 $(LINT_SH)
 lint-man: $(MAN)
 	mandoc -T lint -W warning $(MAN)
+lint-readme:
+	tests/readme.sh
 
 # --- installing ---
 .PHONY: install uninstall
