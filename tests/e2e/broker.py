@@ -189,11 +189,14 @@ class Client:
             return len(self.messages)
 
     def wait_message(self, topic, predicate=lambda message: True, timeout=10, after=0):
-        """The first message on topic that predicate(message) is true of."""
+        """The first message on topic (wildcards allowed) that predicate(message) is true of."""
         found = []
 
+        def fits(message):
+            return paho.topic_matches_sub(topic, message.topic) and predicate(message)
+
         def look():
-            found[:] = [m for m in self.messages[after:] if m.topic == topic and predicate(m)]
+            found[:] = [message for message in self.messages[after:] if fits(message)]
             return found
 
         self._wait(look, f"no such message on {topic}", timeout)

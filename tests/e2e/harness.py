@@ -157,7 +157,7 @@ class Camcastd:
     def _wait_listening(self, text):
         listeners = 0
         for framing in FRAMINGS:
-            for value in re.findall(rf"(?m)^{framing}\s*=\s*(.*)$", text):
+            for value in re.findall(rf"(?m)^{framing}\s*=\s*([^;\n]*)", text):
                 listeners += len(value.replace(",", " ").split())
         http = bool(re.search(r"(?m)^http\s*=\s*\S", text))
         self.wait_until(
