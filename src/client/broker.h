@@ -58,6 +58,7 @@ enum broker_option_code {
 struct broker {
 	struct servers_options options; /* points into this structure and into argv */
 	char host[256];
+	bool port_said;
 };
 
 /* Defaults: localhost:1883, or what CAMCAST_BROKER in the environment says. */

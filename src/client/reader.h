@@ -30,14 +30,12 @@ struct reader_stats {
 	enum reader_state state;
 	uint64_t units, bytes; /* handed out */
 	uint64_t reconnects;
-	uint64_t skipped_units; /* waiting for a key unit, broken, or over READER_UNIT_MAX */
+	uint64_t skipped_units; /* waiting for a key unit, broken, or no picture */
 	char error[128];	/* the last one */
 };
 
-#define READER_UNIT_MAX (16u << 20) /* bytes */
-
-/* host may be a name or an address, IPv6 without brackets; copied. Nothing is connected yet. -EINVAL
- * for a codec that has no such framing. */
+/* host may be a name, which is looked up at each connection, for as long as that takes, or an
+ * address, IPv6 without brackets; copied. Nothing is connected yet. -EINVAL for a codec that has no such framing. */
 int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
 		  enum stream_framing framing);
 void reader_destroy(struct reader *reader);
@@ -47,8 +45,8 @@ void reader_set_low_latency(struct reader *reader, bool on);
 
 /*
  * Waits at most timeout_ms for a unit. 1: *unit is one; 0: timeout, or a signal came; -errno: only
- * for our own trouble (-ENOMEM). A connection that ends, is refused, or is silent for ten seconds
- * is tried again after 0.25 s, doubling up to 5 s; a unit resets that.
+ * for our own trouble (-ENOMEM). A connection that ends, is refused, or whose peer is gone is made
+ * again after 0.25 s, doubling up to 5 s; a unit resets that. A stream may pause for ever.
  */
 int reader_next(struct reader *reader, struct reader_unit *unit, int timeout_ms);
 
