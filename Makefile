@@ -39,7 +39,7 @@ PC_daemon := liburing libcjson libsystemd libmosquitto
 LIBS_daemon := -lhttp_parser
 PC_capture := libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_wrapper := libcamera
-PC_client := libmosquitto libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf
+PC_client := libmosquitto libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig
 pc_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pc_libs = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
@@ -169,13 +169,14 @@ $(B)/docs/%.1: docs/%.1
 PKG_BUILD := gcc g++ make pkg-config libinih-dev liburing-dev libcjson-dev libsystemd-dev \
 	libhttp-parser-dev libcamera-dev libavformat-dev libavcodec-dev libswscale-dev \
 	libavutil-dev libopenh264-dev libjpeg62-turbo-dev libmosquitto-dev libsdl2-dev \
-	libsdl2-ttf-dev
-PKG_RUN := libcamera-ipa mosquitto
+	libsdl2-ttf-dev libfontconfig-dev
+PKG_RUN := libcamera-ipa mosquitto fonts-dejavu-core
 PKG_FUZZ := clang libclang-rt-dev
 PKG_CHECK := libcmocka-dev python3-pytest python3-opencv python3-prometheus-client opencv-doc \
 	ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps iproute2 mmdebstrap mosquitto \
 	mosquitto-clients python3-paho-mqtt python3-jsonschema openssl xvfb xdotool imagemagick \
+	fonts-nanum \
 	$(PKG_FUZZ)
 PKG_HW := e2fsprogs busybox-static cpio kmod xz-utils qemu-system-x86
 PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
