@@ -143,8 +143,8 @@ static int get_buffer(AVCodecContext *codec, AVFrame *picture, int flags)
 	layout = lay_out(format, (uint32_t)width, (uint32_t)height);
 	if (view_ring_fit(decoder->ring, layout.size) == 0)
 		slot = view_ring_take(decoder->ring, true);
-	picture->buf[0] = slot >= 0 ? refer_to(decoder->ring, (unsigned)slot)
-				    : av_buffer_alloc(layout.size);
+	picture->buf[0] =
+		slot >= 0 ? refer_to(decoder->ring, (unsigned)slot) : av_buffer_alloc(layout.size);
 	if (!picture->buf[0])
 		return AVERROR(ENOMEM);
 	point_into(picture->buf[0]->data, &layout, picture->data, picture->linesize);
@@ -160,7 +160,7 @@ static enum view_colour colour_of(const AVFrame *picture)
 		return VIEW_REC709;
 	/* Unspecified: as players choose. */
 	return picture->colorspace == AVCOL_SPC_UNSPECIFIED && picture->height >= 720 ? VIEW_REC709
-										     : VIEW_REC601;
+										      : VIEW_REC601;
 }
 
 static void describe(const AVFrame *picture, struct view_picture *out)
@@ -204,9 +204,9 @@ static int publish_in_place(struct view_decoder *decoder, const AVFrame *picture
 static int write_slot(struct view_decoder *decoder, const AVFrame *picture, unsigned slot,
 		      const struct layout *layout, const struct view_picture *shown)
 {
-	const enum AVPixelFormat pixels = shown->format == VIEW_NV12	? AV_PIX_FMT_NV12
-					  : shown->colour == VIEW_JPEG	? AV_PIX_FMT_YUVJ420P
-									: AV_PIX_FMT_YUV420P;
+	const enum AVPixelFormat pixels = shown->format == VIEW_NV12   ? AV_PIX_FMT_NV12
+					  : shown->colour == VIEW_JPEG ? AV_PIX_FMT_YUVJ420P
+								       : AV_PIX_FMT_YUV420P;
 	enum view_format same;
 	uint8_t *data[4] = {0};
 	int stride[4] = {0};
@@ -214,13 +214,12 @@ static int write_slot(struct view_decoder *decoder, const AVFrame *picture, unsi
 	point_into(view_ring_data(decoder->ring, slot), layout, data, stride);
 	if (format_of(picture->format, &same)) {
 		av_image_copy(data, stride, (const uint8_t **)(uintptr_t)picture->data,
-			      picture->linesize, picture->format, picture->width,
-			      picture->height);
+			      picture->linesize, picture->format, picture->width, picture->height);
 		return 0;
 	}
-	decoder->scaler = sws_getCachedContext(
-		decoder->scaler, picture->width, picture->height, picture->format, picture->width,
-		picture->height, pixels, SWS_BILINEAR, NULL, NULL, NULL);
+	decoder->scaler = sws_getCachedContext(decoder->scaler, picture->width, picture->height,
+					       picture->format, picture->width, picture->height,
+					       pixels, SWS_BILINEAR, NULL, NULL, NULL);
 	if (!decoder->scaler || sws_scale(decoder->scaler, (const uint8_t *const *)picture->data,
 					  picture->linesize, 0, picture->height, data, stride) < 0)
 		return -EINVAL;
@@ -396,8 +395,7 @@ static enum AVPixelFormat choose_pixels(AVCodecContext *codec, const enum AVPixe
 
 		if (decoder->device && *offered == decoder->device_pixels)
 			return *offered;
-		if (software == AV_PIX_FMT_NONE &&
-		    !(description->flags & AV_PIX_FMT_FLAG_HWACCEL))
+		if (software == AV_PIX_FMT_NONE && !(description->flags & AV_PIX_FMT_FLAG_HWACCEL))
 			software = *offered;
 	}
 	return software;
@@ -455,8 +453,8 @@ static int open_codec(struct view_decoder *decoder, const AVCodec *codec)
 int view_decoder_create(struct view_decoder **out, enum stream_codec kind, const char *hardware,
 			struct view_ring *ring, char *why)
 {
-	const AVCodec *codec = avcodec_find_decoder(kind == STREAM_H264 ? AV_CODEC_ID_H264
-									 : AV_CODEC_ID_MJPEG);
+	const AVCodec *codec =
+		avcodec_find_decoder(kind == STREAM_H264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG);
 	struct view_decoder *decoder = calloc(1, sizeof(*decoder));
 	int r = -ENOMEM;
 

@@ -123,8 +123,7 @@ void view_ring_publish(struct view_ring *ring, unsigned slot, const struct view_
 
 void view_ring_set_activity(struct view_shared *shared, enum view_activity activity)
 {
-	if (atomic_exchange_explicit(&shared->activity, activity, memory_order_relaxed) !=
-	    activity)
+	if (atomic_exchange_explicit(&shared->activity, activity, memory_order_relaxed) != activity)
 		take_turn(shared);
 }
 

@@ -57,7 +57,7 @@ struct view_shared {
 	_Alignas(64) atomic_ullong latest;
 	atomic_uint turn; /* futex: changes with latest and activity */
 	atomic_uint activity;
-	atomic_uint hardware_trial; /* a hardware decoder has not yet proved itself */
+	atomic_uint hardware_trial;	/* a hardware decoder has not yet proved itself */
 	atomic_ullong decoded, dropped; /* pictures */
 	struct view_slot slots[VIEW_RING_SLOTS];
 	/* Written by the viewer: slot + 1 that it reads, 0: none. */
