@@ -35,7 +35,8 @@ struct reader_stats {
 };
 
 /* host may be a name, which is looked up at each connection, for as long as that takes, or an
- * address, IPv6 without brackets; copied. Nothing is connected yet. -EINVAL for a codec that has no such framing. */
+ * address, IPv6 without brackets; copied. Nothing is connected yet. -EINVAL for a codec that has no
+ * such framing. */
 int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
 		  enum stream_framing framing);
 void reader_destroy(struct reader *reader);
