@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import uuid
 
 import paho.mqtt.client as paho
@@ -35,6 +36,7 @@ class Broker:
         self.port = port
         self.process = None
         self.log = []
+        self._times = []  # of the lines of the log, monotonic
         self._lines = list(lines)
         self._changed = threading.Condition()
         if passwords:
@@ -78,10 +80,12 @@ class Broker:
             with self._changed:
                 line = raw.decode(errors="replace").rstrip("\n")
                 self.log.append(re.sub(r"^\d+: ", "", line))
+                self._times.append(time.monotonic())
                 self._changed.notify_all()
         process.stderr.close()
         with self._changed:
             self.log.append("ended")
+            self._times.append(time.monotonic())
             self._changed.notify_all()
 
     def log_position(self):
@@ -90,10 +94,18 @@ class Broker:
 
     def wait_log(self, pattern, timeout=20, after=0):
         """The first line with a match of pattern from line `after` on."""
+        return self.log[self._wait_line(pattern, timeout, after)]
+
+    def wait_time(self, pattern, after=0, timeout=20):
+        """When such a line came, monotonic."""
+        return self._times[self._wait_line(pattern, timeout, after)]
+
+    def _wait_line(self, pattern, timeout, after):
         found = []
 
         def look():
-            found[:] = [line for line in self.log[after:] if re.search(pattern, line)]
+            lines = enumerate(self.log[after:], after)
+            found[:] = [number for number, line in lines if re.search(pattern, line)]
             return found
 
         with self._changed:
