@@ -10,6 +10,7 @@
 
 #define ALIGNMENT 4096u
 #define SLOTS_MIN 3
+#define SLOT_MAX (VIEW_RING_AREA / SLOTS_MIN / ALIGNMENT * ALIGNMENT)
 #define SPARE 2 /* slots that the decoder leaves */
 /* A child that publishes faster than its picture can be taken is left for the next time. */
 #define ATTEMPTS 8
@@ -33,7 +34,7 @@ int view_ring_fit(struct view_ring *ring, size_t size)
 
 	if (size <= ring->slot_size)
 		return 0;
-	if (size > VIEW_RING_AREA / SLOTS_MIN)
+	if (size > SLOT_MAX)
 		return -E2BIG;
 	for (unsigned i = 0; i < ring->n; i++)
 		if (atomic_load_explicit(&ring->taken[i], memory_order_acquire))
@@ -43,8 +44,6 @@ int view_ring_fit(struct view_ring *ring, size_t size)
 	if (atomic_load(&shared->reading))
 		return -EBUSY;
 	ring->slot_size = (uint32_t)((size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-	if (ring->slot_size > VIEW_RING_AREA / SLOTS_MIN)
-		ring->slot_size = VIEW_RING_AREA / SLOTS_MIN / ALIGNMENT * ALIGNMENT;
 	ring->n = VIEW_RING_AREA / ring->slot_size;
 	if (ring->n > VIEW_RING_SLOTS)
 		ring->n = VIEW_RING_SLOTS;

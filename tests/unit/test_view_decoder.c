@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Coded pictures into the shared ring, and the capture time that came with them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavutil/opt.h>
+
+#include "camcast/sei.h"
+#include "client/view_decoder.h"
+#include "client/view_lag.h"
+
+/* --- an encoder of flat pictures --- */
+
+struct coder {
+	AVCodecContext *codec;
+	AVFrame *picture;
+	AVPacket *packet;
+};
+
+static void coder_init(struct coder *coder, enum AVCodecID id, enum AVPixelFormat pixels, int width,
+		       int height)
+{
+	const AVCodec *codec = avcodec_find_encoder(id);
+
+	assert_non_null(codec);
+	coder->codec = avcodec_alloc_context3(codec);
+	coder->codec->width = width;
+	coder->codec->height = height;
+	coder->codec->pix_fmt = pixels;
+	coder->codec->time_base = (AVRational){1, 30};
+	coder->codec->color_range =
+		id == AV_CODEC_ID_MJPEG ? AVCOL_RANGE_JPEG : AVCOL_RANGE_UNSPECIFIED;
+	coder->codec->thread_count = 1;
+	if (id == AV_CODEC_ID_H264) {
+		av_opt_set(coder->codec->priv_data, "preset", "ultrafast", 0);
+		av_opt_set(coder->codec->priv_data, "tune", "zerolatency", 0);
+	}
+	assert_int_equal(avcodec_open2(coder->codec, codec, NULL), 0);
+	coder->picture = av_frame_alloc();
+	coder->picture->format = pixels;
+	coder->picture->width = width;
+	coder->picture->height = height;
+	assert_int_equal(av_frame_get_buffer(coder->picture, 0), 0);
+	coder->packet = av_packet_alloc();
+}
+
+static void coder_finish(struct coder *coder)
+{
+	av_packet_free(&coder->packet);
+	av_frame_free(&coder->picture);
+	avcodec_free_context(&coder->codec);
+}
+
+/* One coded picture, in coder->packet until the next. */
+static void code(struct coder *coder, uint8_t luma)
+{
+	AVFrame *picture = coder->picture;
+	const int chroma_rows = coder->codec->pix_fmt == AV_PIX_FMT_YUVJ422P
+					? picture->height
+					: (picture->height + 1) / 2;
+
+	assert_int_equal(av_frame_make_writable(picture), 0);
+	memset(picture->data[0], luma, (size_t)picture->linesize[0] * (size_t)picture->height);
+	for (unsigned i = 1; i < 3; i++)
+		memset(picture->data[i], 128, (size_t)picture->linesize[i] * (size_t)chroma_rows);
+	picture->pts++;
+	av_packet_unref(coder->packet);
+	assert_int_equal(avcodec_send_frame(coder->codec, picture), 0);
+	assert_int_equal(avcodec_receive_packet(coder->codec, coder->packet), 0);
+}
+
+/* --- the ring --- */
+
+struct rig {
+	struct view_shared *shared;
+	struct view_ring ring;
+	struct view_decoder *decoder;
+	uint64_t seen;
+};
+
+static int setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	if (!rig)
+		return -1;
+	rig->shared = mmap(NULL, sizeof(*rig->shared), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (rig->shared == MAP_FAILED) {
+		free(rig);
+		return -1;
+	}
+	view_ring_init(&rig->ring, rig->shared);
+	*state = rig;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	view_decoder_destroy(rig->decoder);
+	munmap(rig->shared, sizeof(*rig->shared));
+	free(rig);
+	return 0;
+}
+
+static void open_decoder(struct rig *rig, enum stream_codec codec)
+{
+	char why[256] = "";
+
+	assert_int_equal(view_decoder_create(&rig->decoder, codec, "none", &rig->ring, why), 0);
+	assert_false(view_decoder_hardware(rig->decoder));
+}
+
+static int decode(struct rig *rig, const struct coder *coder, int64_t since_us)
+{
+	char why[256];
+
+	return view_decoder_decode(rig->decoder, coder->packet->data, (size_t)coder->packet->size,
+				   since_us, true, why);
+}
+
+/* Codes, decodes and takes one picture of that luma, and reads all of it. */
+static void pass(struct rig *rig, struct coder *coder, uint8_t luma, struct view_picture *picture)
+{
+	const int64_t since_us = 1000000000LL + luma;
+	const uint8_t *area = rig->shared->area;
+
+	code(coder, luma);
+	assert_int_equal(decode(rig, coder, since_us), 1);
+	assert_int_equal(view_ring_acquire(rig->shared, &rig->seen, picture), 1);
+	assert_int_equal(picture->width, coder->codec->width);
+	assert_int_equal(picture->height, coder->codec->height);
+	assert_int_equal(picture->since_us, since_us);
+	assert_true(picture->captured);
+	for (uint32_t y = 0; y < picture->height; y++)
+		for (uint32_t x = 0; x < picture->width; x++)
+			assert_in_range(
+				area[picture->offset[0] + (size_t)y * picture->stride[0] + x],
+				luma - 3, luma + 3);
+	for (uint32_t y = 0; y < picture->height / 2; y++)
+		for (uint32_t x = 0; x < picture->width / 2; x++)
+			assert_in_range(
+				area[picture->offset[2] + (size_t)y * picture->stride[2] + x], 126,
+				130);
+	view_ring_release(rig->shared);
+}
+
+static void each_unit_gives_its_picture_at_once(void **state)
+{
+	struct rig *rig = *state;
+	struct view_picture picture;
+	struct coder coder;
+
+	open_decoder(rig, STREAM_H264);
+	coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+	for (unsigned i = 0; i < 40; i++)
+		pass(rig, &coder, (uint8_t)(30 + 5 * i), &picture);
+	assert_int_equal(picture.format, VIEW_I420);
+	assert_int_equal(picture.colour, VIEW_REC601);
+	coder_finish(&coder);
+}
+
+static void h264_is_decoded_straight_into_the_ring(void **state)
+{
+	struct rig *rig = *state;
+	struct view_picture picture;
+	struct coder coder;
+	unsigned taken = 0;
+
+	open_decoder(rig, STREAM_H264);
+	coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+	for (unsigned i = 0; i < 10; i++)
+		pass(rig, &coder, (uint8_t)(60 + i), &picture);
+	/* The decoder keeps what it refers to: a copy would have been given back. */
+	for (unsigned i = 0; i < rig->ring.n; i++)
+		taken += atomic_load(&rig->ring.taken[i]);
+	assert_true(taken > 0);
+	assert_true(atomic_load(&rig->ring.taken[picture.offset[0] / rig->ring.slot_size]));
+	coder_finish(&coder);
+}
+
+static void the_size_may_change_within_a_stream(void **state)
+{
+	static const int sizes[][2] = {
+		{320, 180}, {1280, 720}, {640, 360}, {1920, 1080}, {322, 182}};
+	struct rig *rig = *state;
+	struct view_picture picture;
+
+	open_decoder(rig, STREAM_H264);
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+		struct coder coder;
+
+		coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, sizes[s][0], sizes[s][1]);
+		for (unsigned i = 0; i < 3; i++)
+			pass(rig, &coder, (uint8_t)(50 + 20 * i + s), &picture);
+		assert_int_equal(picture.colour, sizes[s][1] >= 720 ? VIEW_REC709 : VIEW_REC601);
+		coder_finish(&coder);
+	}
+}
+
+static void jpegs_keep_their_full_range(void **state)
+{
+	struct rig *rig = *state;
+	struct view_picture picture;
+	struct coder coder;
+
+	open_decoder(rig, STREAM_MJPEG);
+	coder_init(&coder, AV_CODEC_ID_MJPEG, AV_PIX_FMT_YUVJ420P, 322, 182);
+	pass(rig, &coder, 250, &picture);
+	pass(rig, &coder, 10, &picture);
+	assert_int_equal(picture.colour, VIEW_JPEG);
+	coder_finish(&coder);
+}
+
+static void other_pixel_formats_are_converted_into_the_ring(void **state)
+{
+	struct rig *rig = *state;
+	struct view_picture picture;
+	struct coder coder;
+
+	open_decoder(rig, STREAM_MJPEG);
+	coder_init(&coder, AV_CODEC_ID_MJPEG, AV_PIX_FMT_YUVJ422P, 320, 180);
+	pass(rig, &coder, 240, &picture);
+	assert_int_equal(picture.format, VIEW_I420);
+	assert_int_equal(picture.colour, VIEW_JPEG);
+	coder_finish(&coder);
+}
+
+static void damaged_units_cost_themselves_only(void **state)
+{
+	struct rig *rig = *state;
+	struct view_picture picture;
+	struct coder coder;
+	uint32_t random = 1;
+
+	open_decoder(rig, STREAM_H264);
+	for (unsigned round = 0; round < 20; round++) {
+		coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+		code(&coder, 90);
+		for (int i = 0; i < 8; i++) {
+			random = random * 1664525 + 1013904223;
+			coder.packet->data[(random >> 8) % (unsigned)coder.packet->size] ^=
+				(uint8_t)(random >> 3);
+		}
+		decode(rig, &coder, 1);
+		coder_finish(&coder);
+		while (view_ring_acquire(rig->shared, &rig->seen, &picture) > 0)
+			view_ring_release(rig->shared);
+	}
+	view_decoder_flush(rig->decoder);
+	coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+	pass(rig, &coder, 120, &picture);
+	coder_finish(&coder);
+}
+
+static void a_device_that_is_not_there_means_software(void **state)
+{
+	struct rig *rig = *state;
+	struct view_picture picture;
+	struct coder coder;
+	char why[256];
+
+	assert_int_equal(
+		view_decoder_create(&rig->decoder, STREAM_H264, "no-such-device", &rig->ring, why),
+		0);
+	assert_false(view_decoder_hardware(rig->decoder));
+	assert_string_equal(view_decoder_name(rig->decoder), "h264, software");
+	coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+	pass(rig, &coder, 70, &picture);
+	coder_finish(&coder);
+}
+
+/* --- the capture time --- */
+
+#define AUD "\0\0\0\1\x09\x10"
+#define MONOTONIC 0x0000000300000001LL /* its zeros need emulation prevention */
+#define UTC 1769860800000000LL
+
+static size_t write_sei(uint8_t *out, const char *uuid)
+{
+	uint8_t payload[CAMCAST_SEI_PAYLOAD_LEN];
+	uint64_t fields[3] = {7, MONOTONIC, UTC};
+	size_t n = 0;
+	unsigned zeros = 0;
+
+	memcpy(payload, uuid, CAMCAST_SEI_UUID_LEN);
+	for (unsigned i = 0; i < 24; i++)
+		payload[CAMCAST_SEI_UUID_LEN + i] = (uint8_t)(fields[i / 8] >> (56 - i % 8 * 8));
+	memcpy(out, "\0\0\1\x06\x05\x28", 6);
+	n = 6;
+	for (size_t i = 0; i < sizeof(payload); i++) {
+		if (zeros >= 2 && payload[i] <= 3) {
+			out[n++] = 3;
+			zeros = 0;
+		}
+		zeros = payload[i] ? 0 : zeros + 1;
+		out[n++] = payload[i];
+	}
+	out[n++] = 0x80;
+	return n;
+}
+
+static void the_sei_is_found_behind_other_units(void **state)
+{
+	static const char slice[] = "\0\0\1\x65\x88\x84";
+	struct view_capture capture;
+	uint8_t unit[256];
+	size_t n = sizeof(AUD) - 1;
+
+	(void)state;
+	memcpy(unit, AUD, n);
+	n += write_sei(unit + n, "an other's UUID!");
+	n += write_sei(unit + n, CAMCAST_SEI_UUID);
+	memcpy(unit + n, slice, sizeof(slice) - 1);
+	n += sizeof(slice) - 1;
+	assert_true(view_lag_find_sei(unit, n, &capture));
+	assert_int_equal(capture.sequence, 7);
+	assert_int_equal(capture.monotonic_us, MONOTONIC);
+	assert_int_equal(capture.utc_us, UTC);
+	/* Cut anywhere, it is found or not, and nothing beyond is read. */
+	for (size_t len = 0; len < n; len++) {
+		uint8_t *copy = malloc(len ? len : 1);
+
+		memcpy(copy, unit, len);
+		view_lag_find_sei(copy, len, &capture);
+		free(copy);
+	}
+}
+
+static void behind_a_slice_nothing_is_looked_for(void **state)
+{
+	struct view_capture capture;
+	uint8_t unit[256] = "\0\0\0\1\x65\x88\x84";
+	size_t n = 7 + write_sei(unit + 7, CAMCAST_SEI_UUID);
+
+	(void)state;
+	assert_false(view_lag_find_sei(unit, n, &capture));
+}
+
+static void one_machines_clocks_are_compared_by_the_monotonic_one(void **state)
+{
+	const struct view_capture capture = {0, 5000000, UTC};
+	int64_t since;
+
+	(void)state;
+	/* 20 ms old; the wall clock was set by 9 ms in between */
+	assert_true(view_lag_capture_us(&capture, 5020000, UTC + 29000, &since));
+	assert_int_equal(since, 5000000);
+}
+
+static void other_machines_by_the_wall_clock_if_that_makes_sense(void **state)
+{
+	const struct view_capture capture = {0, 5000000, UTC};
+	int64_t since;
+
+	(void)state;
+	assert_true(view_lag_capture_us(&capture, 900000000, UTC + 40000, &since));
+	assert_int_equal(since, 900000000 - 40000);
+	/* slightly ahead of ours: now */
+	assert_true(view_lag_capture_us(&capture, 900000000, UTC - 10000, &since));
+	assert_int_equal(since, 900000000);
+	assert_false(view_lag_capture_us(&capture, 900000000, UTC - 1000000, &since));
+	assert_false(view_lag_capture_us(&capture, 900000000, UTC + 3600000000LL, &since));
+}
+
+static void absurd_times_do_not_overflow(void **state)
+{
+	static const int64_t times[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX};
+	int64_t since;
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++)
+		for (size_t j = 0; j < 6; j++) {
+			const struct view_capture capture = {0, times[i], times[j]};
+
+			assert_false(view_lag_capture_us(&capture, 900000000, UTC, &since));
+		}
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(each_unit_gives_its_picture_at_once),
+		test(h264_is_decoded_straight_into_the_ring),
+		test(the_size_may_change_within_a_stream),
+		test(jpegs_keep_their_full_range),
+		test(other_pixel_formats_are_converted_into_the_ring),
+		test(damaged_units_cost_themselves_only),
+		test(a_device_that_is_not_there_means_software),
+		cmocka_unit_test(the_sei_is_found_behind_other_units),
+		cmocka_unit_test(behind_a_slice_nothing_is_looked_for),
+		cmocka_unit_test(one_machines_clocks_are_compared_by_the_monotonic_one),
+		cmocka_unit_test(other_machines_by_the_wall_clock_if_that_makes_sense),
+		cmocka_unit_test(absurd_times_do_not_overflow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
