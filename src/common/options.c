@@ -186,14 +186,15 @@ const struct option options[] = {
 	 .help = "A client further behind is not sent droppable pictures. Less than max_lag_ms."},
 	{STREAM("max_lag_ms", OPTION_NUMBER, max_lag_ms), .value = "2000", .unit = "ms",
 	 .min = 1, .max = 600000,
-	 .help = "A client further behind goes on at the newest key picture. At most history_ms."},
+	 .help = "A client further behind goes on at the newest key picture; one that paused by itself, "
+		 "further behind its own pace. Less than history_ms."},
 	{STREAM("stall_timeout_ms", OPTION_NUMBER, stall_timeout_ms), .value = "10000",
 	 .unit = "ms", .min = 100, .max = 3600000,
 	 .help = "A client that does not take one picture within this time is closed."},
-	{STREAM("history_ms", OPTION_NUMBER, history_ms), .value = "3000", .unit = "ms",
+	{STREAM("history_ms", OPTION_NUMBER, history_ms), .value = "8000", .unit = "ms",
 	 .min = 1, .max = 600000,
-	 .help = "How much coded video is kept. With encoder = copy at least the time between key "
-		 "pictures."},
+	 .help = "How much coded video is kept, and so how long a player may pause without a drop. With "
+		 "encoder = copy at least the time between key pictures."},
 	{STREAM("history_max", OPTION_NUMBER, history_max), .value = "0", .unit = "bytes",
 	 .min = 0, .max = UINT32_MAX,
 	 .help = "Bound of the coded video kept for each feed. 0: derived from the bitrate."},

@@ -3,8 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
-static_assert(sizeof(struct client) <= 320, "memory per client is bounded");
+static_assert(sizeof(struct client) <= 256, "memory per client is bounded");
 static_assert(offsetof(struct client, units_dropped) <= 128, "the hot part is two cache lines");
 
 static void release(struct client *client)
@@ -57,6 +60,7 @@ static void resynced(struct client *client)
 		client->feed->stats.resyncs++;
 	}
 	client->state = CLIENT_LIVE;
+	client->flags &= ~CLIENT_DELAYED;
 	if (!client->feed->can_force_idr)
 		client->flags |= CLIENT_CATCHING_UP;
 }
@@ -101,6 +105,50 @@ static bool resync(struct client *client)
 	return false;
 }
 
+/* Whether the viewer's full buffer is what kept us from sending for so long (its window was closed),
+ * and not a link that carries nothing. tcp(7), TCP_INFO: tcpi_rwnd_limited is since the connection
+ * began, in microseconds. */
+static bool viewer_paused(const struct client *client, int64_t waited_us)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	return getsockopt(client->conn.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       len >= offsetof(struct tcp_info, tcpi_rwnd_limited) +
+			       sizeof(info.tcpi_rwnd_limited) &&
+	       (int64_t)info.tcpi_rwnd_limited >= waited_us / 2;
+}
+
+/* A player may read ahead and then, paced, take nothing until it has played that (`ffmpeg -re`
+ * does, for five seconds). It is behind because it wants to be, and goes on where it was, as far as
+ * the history reaches: from here on lag is what it falls behind its own pace. Granted once, until it
+ * has caught up or is resynced, so that somebody who pauses for ever goes no further than
+ * max_lag behind that. */
+static void grant_pause(struct client *client)
+{
+	const struct index *index = &client->feed->index;
+	int64_t now_us = loop_now_us(client->feed->loop), waited_us = now_us - client->refused_us;
+
+	if (waited_us <= client->feed->max_lag_us || client->flags & CLIENT_DELAYED ||
+	    client->cursor < index->tail || client->cursor >= index->head ||
+	    !viewer_paused(client, waited_us))
+		return;
+	client->flags |= CLIENT_DELAYED;
+	client->delay_us = (uint32_t)(now_us - index_unit(index, client->cursor)->received_us);
+}
+
+/* Microseconds that the client is behind its own pace. */
+static int64_t own_lag_us(struct client *client)
+{
+	int64_t lag_us = client_lag_us(client);
+
+	if (!(client->flags & CLIENT_DELAYED))
+		return lag_us;
+	if (lag_us < client->delay_us)
+		client->delay_us = (uint32_t)lag_us;
+	return lag_us - client->delay_us;
+}
+
 /* Skips droppable units. */
 static void shed(struct client *client)
 {
@@ -128,8 +176,8 @@ static bool choose(struct client *client)
 		}
 		if (client->cursor < index->tail)
 			return resync(client);
-		lag_us = loop_now_us(feed->loop) - index_unit(index, client->cursor)->received_us;
 		client->state = CLIENT_LIVE;
+		lag_us = own_lag_us(client);
 		if (!(client->flags & CLIENT_CATCHING_UP)) {
 			if (lag_us > feed->max_lag_us)
 				return resync(client);
@@ -142,7 +190,7 @@ static bool choose(struct client *client)
 	if (client->cursor < index->head)
 		return true;
 	client->state = CLIENT_LIVE;
-	client->flags &= ~CLIENT_CATCHING_UP;
+	client->flags &= ~(CLIENT_CATCHING_UP | CLIENT_DELAYED);
 	client_move(client, &feed->idle);
 	return false;
 }
@@ -233,6 +281,7 @@ static void handle_not_sent(struct client *client, int error)
 			return;
 		}
 	}
+	client->refused_us = loop_now_us(client->feed->loop);
 	loop_conn_want_writable(client->feed->loop, &client->conn);
 }
 
@@ -277,6 +326,7 @@ static void client_writable(struct loop_conn *conn)
 {
 	struct client *client = container_of(conn, struct client, conn);
 
+	grant_pause(client);
 	if (client->flags & CLIENT_MID_UNIT)
 		loop_conn_send(client->feed->loop, conn, &client->segment->pages, client->at,
 			       client->unit_end - client->at);

@@ -15,7 +15,7 @@ enum {
 	/* One send takes at most this many bytes of units that lie behind each other, or one unit;
 	 * who is further behind goes to the end of the loop's list in between. */
 	CLIENT_RUN_MAX = 128 << 10,
-	CLIENT_PEER_MAX = 72, /* "[fe80::...%eth0]:65535" */
+	CLIENT_PEER_MAX = 64, /* "[39 characters%15 characters]:65535" */
 };
 
 /* A resync of a slow client asks for an IDR at most this often. Joins always ask. */
@@ -28,6 +28,7 @@ enum client_flags {
 	CLIENT_CATCHING_UP = 1 << 1,
 	CLIENT_STARTED = 1 << 2, /* a unit has been begun: what it misses now is a drop */
 	CLIENT_CLOSING = 1 << 3,
+	CLIENT_DELAYED = 1 << 4, /* paused by itself: lag counts from delay_us */
 };
 
 struct client {
@@ -47,9 +48,11 @@ struct client {
 	uint32_t resyncs;
 	uint64_t units_dropped, units_shed;
 	int64_t begun_us;    /* when the unit was begun, valid with CLIENT_MID_UNIT */
+	int64_t refused_us;  /* when the socket last took nothing */
 	int64_t next_idr_us; /* when a resync may ask for an IDR again */
 	int64_t since_us;
 	struct feed_client_owner *owner;
+	uint32_t delay_us; /* how far behind it put itself, valid with CLIENT_DELAYED */
 	char peer[CLIENT_PEER_MAX];
 };
 

@@ -69,7 +69,8 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 {
 	const struct config_stream *policy = options->policy;
 	struct index_limits limits = {
-		.history_us = (int64_t)policy->history_ms * 1000,
+		/* Of key-only feeds nobody is sent anything but the newest. */
+		.history_us = options->key_only ? 0 : (int64_t)policy->history_ms * 1000,
 		.bytes_max = history_bytes(policy),
 		.keep_gop = !options->can_force_idr,
 	};
@@ -334,6 +335,7 @@ void feed_for_each_client(const struct feed *feed,
 				.peer = client->peer,
 				.state = client->state,
 				.lag_us = client_lag_us(client),
+				.delay_us = client->flags & CLIENT_DELAYED ? client->delay_us : 0,
 				.since_us = client->since_us,
 				.sent_bytes = client->sent_bytes,
 				.units_dropped = client->units_dropped,

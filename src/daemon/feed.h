@@ -104,6 +104,7 @@ struct client_info {
 	const char *peer; /* "192.0.2.1:5000"; borrowed until the call returns */
 	enum client_state state;
 	int64_t lag_us;
+	int64_t delay_us; /* of it, what a viewer that paused by itself wants */
 	int64_t since_us; /* monotonic */
 	uint64_t sent_bytes, units_dropped, units_shed;
 	uint32_t resyncs;

@@ -50,7 +50,7 @@ struct index {
 };
 
 /* Entries are history times the highest rate that the protocol allows, a power of two between
- * INDEX_ENTRIES_MIN and INDEX_ENTRIES_MAX (32 bytes each: 128 KiB for 3 s, at most 2 MiB); what
+ * INDEX_ENTRIES_MIN and INDEX_ENTRIES_MAX (32 bytes each: 256 KiB for 8 s, at most 2 MiB); what
  * comes faster than that or stays longer is evicted by count. 0 or -ENOMEM. */
 enum { INDEX_ENTRIES_MIN = 64, INDEX_ENTRIES_MAX = 65536 };
 int index_init(struct index *index, const struct index_limits *limits, struct feed_stats *stats);

@@ -239,6 +239,7 @@ static void add_client(const struct client_info *info, void *user)
 	add_string(client, "address", info->peer);
 	add_string(client, "state", client_state_name(info->state));
 	add_number(client, "lag_ms", (double)(info->lag_us / 1000));
+	add_number(client, "delay_ms", (double)(info->delay_us / 1000));
 	add_number(client, "sent", (double)info->sent_bytes);
 	add_number(client, "dropped", (double)info->units_dropped);
 	add_number(client, "shed", (double)info->units_shed);

@@ -154,7 +154,7 @@ def test_trickling_clients_are_put_out_and_hold_little(camcastd):
     double = harness.BUILD / "tests/support/fakeworker"
     daemon = camcastd(
         harness.pattern_config(
-            stream=dict(HASTY, stall_timeout_ms=3000), daemon={"capture": double}
+            stream=dict(HASTY, stall_timeout_ms=3000, history_ms=3000), daemon={"capture": double}
         ),
         env={"FAKEWORKER": "fps=30,gop=1,size=60000,segment=65536"},
     )
@@ -375,24 +375,50 @@ def test_a_client_that_vanishes_is_put_out(far_network, camcastd, tmp_path):
     assert left["stalled"] + left["peer"] >= 1
 
 
+def test_a_client_whose_link_was_dead_sees_the_present(far_network, camcastd, tmp_path):
+    """Nothing comes through for longer than max_lag: it goes on at a new key unit, and not where
+    it was, as one that paused by itself would."""
+    daemon = camcastd(harness.pattern_config(stream={"annexb": "0.0.0.0:0"}))
+
+    def client():
+        return daemon.status()["clients"][0]
+
+    with clients.Viewer(daemon.port(), host=farnet.FAR) as far:
+        far.wait_units(30)
+        far_network.cut = True
+        daemon.wait_until(lambda: client()["lag_ms"] > 2500, "a client that lags", 20)
+        far_network.cut = False
+        daemon.wait_until(lambda: client()["resyncs"] == 1, "a resync", 30)
+        daemon.wait_until(lambda: client()["lag_ms"] < 1000, "the present", 30)
+        assert client()["delay_ms"] == 0
+        far.wait_units(90)
+        _, gaps = bytestream.check_stream(far.close(), tmp_path, name="far")
+    assert gaps == 1
+
+
 def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
     """For a minute: a fast viewer, a paced player, a slow one, a stalled one, and one that
     reconnects all the time. Every stream received decodes; the fast and the paced lose nothing."""
     # At the default timings; the stalled client is one that the server puts out within the minute.
-    daemon = camcastd(harness.pattern_config())
+    config = harness.pattern_config()
+    # Of its own, so that its drops are told from the others', and rich enough that the kernel's
+    # buffers do not hold all that the paced player leaves.
+    config["stream p"] = dict(config["stream s"], bitrate=4000000)
+    daemon = camcastd(config)
     rate = int(bytes_a_second(daemon) / 2)
-    # Without -analyzeduration this player first reads 5 s of any raw stream and then, paced, takes
-    # nothing until it has played those: it is behind by its own choice, and by more than max_lag.
+    # This player first reads 5 s of any raw stream and then, paced, takes nothing until it has
+    # played those: it is behind by its own choice, by more than max_lag, and loses nothing.
     output = tmp_path / "paced.framecrc"
     paced = subprocess.Popen(
         ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", "-err_detect", "explode"]
-        + ["-xerror", "-analyzeduration", "500000", "-re"]
-        + ["-i", f"tcp://127.0.0.1:{daemon.port()}", "-t", "60"]
+        + ["-xerror", "-re"]
+        + ["-i", f"tcp://127.0.0.1:{daemon.port('p/annexb')}", "-t", "60"]
         + ["-fps_mode", "passthrough", "-f", "framecrc", output],
         stderr=subprocess.PIPE,
         text=True,
     )
     visits = []
+    lag_ms = 0
     with contextlib.ExitStack() as stack:
         fast = stack.enter_context(clients.Viewer(daemon.port()))
         slow = stack.enter_context(clients.Viewer(daemon.port(), rate=rate, receive_buffer=8192))
@@ -403,6 +429,8 @@ def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
                 # Visits of all lengths, most of them end inside a unit.
                 visitor.wait_bytes(1 + 3011 * (len(visits) % 40))
                 visits.append(visitor.close(reset=len(visits) % 2 == 1))
+            now = [c for c in daemon.status()["clients"] if c["feed"] == "p/annexb"]
+            lag_ms = max([lag_ms] + [c["lag_ms"] for c in now])
         _, errors = paced.communicate(timeout=30 * harness.PATIENCE)
         feed = daemon.feed()
         clients_now = daemon.status()["clients"]
@@ -411,7 +439,10 @@ def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
     assert paced.returncode == 0 and not errors, errors
     lines = output.read_text().splitlines()
     pictures = [line for line in lines if not line.startswith("#")]
-    assert 1790 <= len(pictures) <= 1810, "the paced player dropped pictures"
+    assert 1790 <= len(pictures) <= 1810
+    dropped = daemon.feed("p/annexb")["dropped"]
+    assert dropped["lag"] == 0, f"the paced player lost pictures, {lag_ms} ms behind"
+    print(f"the paced player was {lag_ms} ms behind")
     assert len(known) >= 1780
     droppable = droppable_map(known)
     gaps = bytestream.check_continuity(units, droppable)

@@ -110,8 +110,8 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     walk("", daemon.status())
     # Present only at times.
     keys["feeds"].add("last_unit_ms")
-    keys["clients"] = {"feed", "address", "state", "lag_ms", "sent", "dropped", "shed", "resyncs",
-                       "since"}
+    keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
+                       "resyncs", "since"}
     real = {f"{path}.{key}".lstrip(".") for path, names in keys.items() for key in names}
     documented = set(re.findall(r"(?m)^\| `([a-z_.]+)` \|", text))
     assert documented == real

@@ -166,7 +166,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(s->shed_lag_ms, 800);
 	assert_int_equal(s->max_lag_ms, 2000);
 	assert_int_equal(s->stall_timeout_ms, 10000);
-	assert_int_equal(s->history_ms, 3000);
+	assert_int_equal(s->history_ms, 8000);
 	assert_int_equal(s->history_max, 0);
 	assert_int_equal(s->segment_size, 1 << 20);
 
@@ -456,7 +456,7 @@ static void bad_values_are_refused_with_what_is_allowed(void **state)
 		{"max_clients", {"-1"}, {"0", "1"}},
 		{"join_burst_ms", {"-1", "60001"}, {"0", "799"}},
 		{"shed_lag_ms", {"0"}, {"501", "1999"}},
-		{"max_lag_ms", {"0"}, {"801", "2999"}},
+		{"max_lag_ms", {"0"}, {"801", "7999"}},
 		{"stall_timeout_ms", {"99"}, {"100"}},
 		{"history_ms", {"0", "600001"}, {"2001"}},
 		{"history_max", {"-1", "4294967296"}, {"0", "4294967295"}},
@@ -473,10 +473,10 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 {
 	static const struct mistake_case cases[] = {
 		{"[deamon]\n" GOOD,
-		 "c.ini:1: unknown section [deamon]; sections are [daemon], [camera NAME], "
+		 "c.ini:1: unknown section [deamon]; sections are [daemon], [mqtt], [camera NAME], "
 		 "[stream NAME]; did you mean \"daemon\"?\n"},
-		{"[mqtt]\nbroker = x\n" GOOD,
-		 "c.ini:1: unknown section [mqtt]; sections are [daemon], [camera NAME], "
+		{"[rtsp]\nport = 554\n" GOOD,
+		 "c.ini:1: unknown section [rtsp]; sections are [daemon], [mqtt], [camera NAME], "
 		 "[stream NAME]\n"},
 		{"[daemon]\nbakend = auto\n" GOOD, "c.ini:2: unknown key \"bakend\" in section "
 						   "[daemon]; allowed: name, backend, http, "
@@ -521,12 +521,13 @@ static void lines_that_are_none_are_reported(void **state)
 		 "= "
 		 "VALUE\n"},
 		{GOOD "[stream x\n", "c.ini:6: a section is a name in brackets, alone in its line; "
-				     "sections are [daemon], "
+				     "sections are [daemon], [mqtt], "
 				     "[camera NAME], [stream NAME]\n"},
 		{GOOD "[stream x] camera = y\n", "c.ini:6: a section is a name in brackets, alone "
-						 "in its line; sections are [daemon], "
+						 "in its line; sections are [daemon], [mqtt], "
 						 "[camera NAME], [stream NAME]\n"},
 		{GOOD "[daemon x]\n", "c.ini:6: section [daemon] takes no name\n"},
+		{GOOD "[mqtt x]\n", "c.ini:6: section [mqtt] takes no name\n"},
 		{GOOD "[camera]\n", "c.ini:6: section [camera NAME] needs a name: 1 to 40 letters, "
 				    "digits, '-', '_' or '.'\n"},
 		{GOOD "[stream a b]\n",

@@ -303,6 +303,132 @@ static void where_no_idr_can_be_forced_lag_counts_once_caught_up(void **state)
 	rig_stop(&rig);
 }
 
+/* A frame's time in which the viewer reads as much as it plays in that time. */
+static void play_in_step(struct rig *rig, struct viewer *viewer, uint8_t *flags, size_t len)
+{
+	size_t left = len;
+
+	play(rig, flags, 1, 30, false);
+	while (left > 0) {
+		size_t n = viewer_read(viewer, left);
+
+		if (n == 0)
+			break;
+		left -= n;
+		rig_settle(rig->loop);
+	}
+}
+
+enum { GOP_BYTES = 30000 + 29 * 7000 };
+
+static struct viewer *join_and_pause(struct rig *rig, uint8_t *flags, int frames)
+{
+	struct viewer *viewer = viewer_join(rig, 4096);
+
+	play(rig, flags, 1, 30, false);
+	viewer_drink(rig, viewer);
+	play(rig, flags, frames, 30, false);
+	return viewer;
+}
+
+static void viewer_that_paused_by_itself_goes_on_where_it_was(void **state)
+{
+	static uint8_t flags[RIG_SEEN_MAX];
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 8000;
+	rig_start(&rig);
+	viewer = join_and_pause(&rig, flags, 150);
+	rig_window_closed_us = 4500000;
+	for (int i = 0; i < 1800; i++)
+		play_in_step(&rig, viewer, flags, GOP_BYTES / 30);
+	assert_int_equal(feed_stats(rig.feed)->units_dropped, 0);
+	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
+	assert_in_range(only_client(&rig).lag_us, 4000000, 6000000);
+	assert_in_range(only_client(&rig).delay_us, 3500000, only_client(&rig).lag_us);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, rig.next);
+	assert_int_equal(only_client(&rig).delay_us, 0); /* it has caught up */
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+/* The link was dead as long: the viewer wants what happens now. */
+static void viewer_whose_link_was_dead_is_brought_up_to_date(void **state)
+{
+	static uint8_t flags[RIG_SEEN_MAX];
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 8000;
+	rig_start(&rig);
+	viewer = join_and_pause(&rig, flags, 150);
+	rig_window_closed_us = 1000000;
+	viewer_drink(&rig, viewer);
+	assert_int_equal(feed_stats(rig.feed)->resyncs, 1);
+	assert_int_equal(only_client(&rig).delay_us, 0);
+	assert_true(only_client(&rig).lag_us < 1000000);
+	viewer_check_gaps(viewer, flags);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void viewer_slower_than_its_own_pace_is_resynced(void **state)
+{
+	static uint8_t flags[RIG_SEEN_MAX];
+	struct viewer *viewer;
+	int frames = 0;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 8000;
+	rig_start(&rig);
+	viewer = join_and_pause(&rig, flags, 90);
+	rig_window_closed_us = 1000000000;
+	/* Half the pace loses max_lag in twice that time. */
+	while (feed_stats(rig.feed)->resyncs == 0) {
+		play_in_step(&rig, viewer, flags, GOP_BYTES / 60);
+		assert_true(++frames < 30 * 8);
+	}
+	assert_in_range(frames, 30 * 3, 30 * 8);
+	assert_int_equal(only_client(&rig).delay_us, 0);
+	viewer_check_gaps(viewer, flags);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+/* Else one that takes a little every few seconds would fall back as far as the history reaches. */
+static void pause_is_granted_once(void **state)
+{
+	static uint8_t flags[RIG_SEEN_MAX];
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 8000;
+	rig_start(&rig);
+	viewer = join_and_pause(&rig, flags, 75);
+	rig_window_closed_us = 1000000000;
+	for (int i = 0; i < 15; i++)
+		play_in_step(&rig, viewer, flags, GOP_BYTES / 30);
+	assert_true(only_client(&rig).delay_us > 0);
+	play(&rig, flags, 75, 30, false);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(feed_stats(rig.feed)->resyncs, 1);
+	assert_int_equal(only_client(&rig).delay_us, 0);
+	viewer_check_gaps(viewer, flags);
+
+	/* It has caught up: the next pause is a new one. */
+	play(&rig, flags, 75, 30, false);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(feed_stats(rig.feed)->resyncs, 1);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 static void whether_an_idr_can_be_forced_may_be_learnt_later(void **state)
 {
 	struct viewer *viewer;
@@ -553,6 +679,10 @@ int main(void)
 		ON_BOTH(resync_without_a_key_unit_ahead_waits_and_asks_once_in_ten_seconds),
 		ON_BOTH(resync_to_a_key_unit_that_is_too_old_waits_for_a_new_one),
 		ON_BOTH(where_no_idr_can_be_forced_lag_counts_once_caught_up),
+		ON_BOTH(viewer_that_paused_by_itself_goes_on_where_it_was),
+		ON_BOTH(viewer_whose_link_was_dead_is_brought_up_to_date),
+		ON_BOTH(viewer_slower_than_its_own_pace_is_resynced),
+		ON_BOTH(pause_is_granted_once),
 		ON_BOTH(whether_an_idr_can_be_forced_may_be_learnt_later),
 		ON_BOTH(key_only_feeds_send_the_newest_picture),
 		ON_BOTH(stalled_client_is_reset_however_much_it_trickles),
