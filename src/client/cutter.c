@@ -151,10 +151,10 @@ static int next_in_byte_stream(struct cutter *cutter, struct cutter_unit *unit)
 		bool split = false;
 
 		if (at == cutter->end) {
-			/* A start code and two bytes may have been cut through: look again from
-			 * four bytes before the end. */
+			/* What may be a start code, with the zero byte in front and one byte
+			 * behind, is looked at again. */
 			size_t keep =
-				cutter->end - cutter->begin < 4 ? cutter->begin : cutter->end - 4;
+				cutter->end - cutter->begin < 5 ? cutter->begin : cutter->end - 5;
 
 			if (cutter->scan < keep)
 				cutter->scan = keep;
