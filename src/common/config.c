@@ -123,6 +123,7 @@ static void build_feeds(struct config_file *file, struct config *config, struct 
 static void build(struct config_file *file, struct config *config)
 {
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	const struct section_list *mqtts = &file->sections[OPTION_MQTT];
 	const struct section_list *cameras = &file->sections[OPTION_CAMERA];
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
 
@@ -136,6 +137,10 @@ static void build(struct config_file *file, struct config *config)
 	set_defaults(file, OPTION_DAEMON, &config->daemon);
 	if (daemons->n > 0)
 		set_entries(file, daemons->items, &config->daemon);
+	set_defaults(file, OPTION_MQTT, &config->mqtt);
+	if (mqtts->n > 0)
+		set_entries(file, mqtts->items, &config->mqtt);
+	config->mqtt.on = mqtts->n > 0 && config->mqtt.broker && config->mqtt.broker[0];
 	for (size_t i = 0; i < cameras->n; i++) {
 		struct config_camera *camera = &config->cameras[config->n_cameras++];
 
@@ -228,6 +233,25 @@ int config_load(struct config **out, const char *path, FILE *errors, char **text
 	return r;
 }
 
+static void free_mqtt(struct config_mqtt *mqtt)
+{
+	free(mqtt->broker);
+	free(mqtt->username);
+	free(mqtt->password);
+	free(mqtt->password_file);
+	free(mqtt->client_id);
+	free(mqtt->cafile);
+	free(mqtt->cert);
+	free(mqtt->key);
+	free(mqtt->id);
+	free(mqtt->request_topic);
+	free(mqtt->response_prefix);
+	free(mqtt->advertise);
+	free(mqtt->home_assistant_prefix);
+	free(mqtt->spawn_address);
+	free(mqtt->spawn_password_file);
+}
+
 void config_destroy(struct config *config)
 {
 	if (!config)
@@ -249,6 +273,7 @@ void config_destroy(struct config *config)
 		free(camera->allocator);
 		free(camera->tuning_file);
 	}
+	free_mqtt(&config->mqtt);
 	free(config->daemon.name);
 	free(config->daemon.capture);
 	free(config->feeds);

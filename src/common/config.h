@@ -15,7 +15,10 @@
 #define CONFIG_LISTENERS_MAX 8
 #define CONFIG_CAMERAS_MAX 64
 #define CONFIG_STREAMS_MAX 256
-#define CONFIG_CONTROLS_MAX 64	   /* control.NAME of a camera */
+#define CONFIG_CONTROLS_MAX 64 /* control.NAME of a camera */
+#define CONFIG_TOPICS_MAX 16
+#define CONFIG_TOPIC_MAX 257	   /* bytes of an MQTT topic, terminator included */
+#define CONFIG_MQTT_ID_MAX 65	   /* the same of an id */
 #define CONFIG_FILE_MAX (1u << 20) /* bytes */
 
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
@@ -58,6 +61,27 @@ struct config_daemon {
 	uint32_t notsent_lowat;	     /* bytes for TCP_NOTSENT_LOWAT */
 	uint32_t send_threshold; /* bytes; smaller runs are sent by send(), others by sendfile() */
 	char *capture;		 /* path of camcast-capture; "" : beside camcastd, else in PATH */
+};
+
+enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
+
+struct config_mqtt {
+	bool on;      /* there is a section with a broker */
+	char *broker; /* a host, "spawn", or "" */
+	uint32_t port;
+	char *username, *password, *password_file; /* "" : none */
+	char *client_id;			   /* "" : from the id */
+	uint32_t keepalive;			   /* seconds */
+	enum config_mqtt_version version;
+	bool tls;
+	char *cafile, *cert, *key;
+	char *id;	     /* "" : derived */
+	char *request_topic; /* valid topics, separated by commas: config_next_topic() */
+	char *response_prefix;
+	char *advertise;
+	bool home_assistant;
+	char *home_assistant_prefix;
+	char *spawn_address, *spawn_password_file;
 };
 
 struct config_control {
@@ -119,6 +143,7 @@ struct config_feed {
 
 struct config {
 	struct config_daemon daemon;
+	struct config_mqtt mqtt;
 	struct config_camera *cameras;
 	size_t n_cameras;
 	struct config_stream *streams;
@@ -147,6 +172,11 @@ void config_help(FILE *out);
 
 /* The options part of camcast.ini(5), in mdoc; used when the man page is built. */
 void config_man(FILE *out);
+
+bool config_mqtt_spawns(const struct config_mqtt *mqtt);
+/* Copies the next topic of a list such as request_topic to out and moves *list behind it; false
+ * after the last one. Topics that are too long are cut: option_set() lets none through. */
+bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX]);
 
 /* "annexb", "length_prefixed" */
 const char *config_framing_name(enum config_framing framing);

@@ -142,6 +142,57 @@ static void check_streams(struct config_file *file, struct config *config)
 					    config->cameras[i].name, config->cameras[i].name);
 }
 
+/* --- discovery --- */
+
+bool config_mqtt_spawns(const struct config_mqtt *mqtt)
+{
+	return strcmp(mqtt->broker, "spawn") == 0;
+}
+
+/* `key` is of use only where `other` is given as well. */
+static void check_needs(struct config_file *file, const struct section *s, const char *key,
+			const char *value, const char *other, bool has_other)
+{
+	if (value[0] != '\0' && !has_other && !section_is_bad(s, other))
+		config_file_mistake(file, section_line(s, key), "%s needs %s in section [mqtt]",
+				    key, other);
+}
+
+static void check_mqtt(struct config_file *file, const struct config *config)
+{
+	const struct section *s = file->sections[OPTION_MQTT].items;
+	const struct config_mqtt *mqtt = &config->mqtt;
+	bool spawns;
+
+	if (file->sections[OPTION_MQTT].n == 0 || section_is_bad(s, "broker"))
+		return;
+	spawns = config_mqtt_spawns(mqtt);
+	check_needs(file, s, "cafile", mqtt->cafile, "tls = yes", mqtt->tls);
+	check_needs(file, s, "cert", mqtt->cert, "tls = yes", mqtt->tls);
+	check_needs(file, s, "cert", mqtt->cert, "key", mqtt->key[0]);
+	check_needs(file, s, "key", mqtt->key, "cert", mqtt->cert[0]);
+	check_needs(file, s, "password", mqtt->password, "username", mqtt->username[0]);
+	check_needs(file, s, "password_file", mqtt->password_file, "username", mqtt->username[0]);
+	check_needs(file, s, "spawn_password_file", mqtt->spawn_password_file, "broker = spawn",
+		    spawns);
+	check_needs(file, s, "spawn_password_file", mqtt->spawn_password_file, "username",
+		    mqtt->username[0]);
+	if (mqtt->password[0] && mqtt->password_file[0])
+		config_file_mistake(file, later_line(s, "password", "password_file"),
+				    "password and password_file exclude each other");
+	if (spawns && mqtt->tls)
+		config_file_mistake(file, later_line(s, "broker", "tls"),
+				    "tls = yes is for a broker elsewhere, not for broker = spawn");
+	if (spawns && mqtt->spawn_address[0] == '\0')
+		config_file_mistake(
+			file, section_line(s, "spawn_address"),
+			"spawn_address is empty; 127.0.0.1 is this machine, 0.0.0.0 the "
+			"network");
+	if (mqtt->home_assistant && mqtt->home_assistant_prefix[0] == '\0')
+		config_file_mistake(file, section_line(s, "home_assistant_prefix"),
+				    "home_assistant = yes needs a home_assistant_prefix");
+}
+
 /* --- listeners --- */
 
 struct listener {
@@ -228,6 +279,7 @@ void config_check(struct config_file *file, struct config *config)
 	if (config->n_cameras == 0 && !file->bad_section)
 		config_file_mistake(file, file->line > 0 ? file->line : 1,
 				    "no camera; at least one section [camera NAME] is needed");
+	check_mqtt(file, config);
 	check_streams(file, config);
 	check_listeners(file, config);
 }

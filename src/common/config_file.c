@@ -138,7 +138,7 @@ static char *trim(char *text)
 
 static void add_section(struct config_file *file, enum option_section kind, const char *name)
 {
-	static const size_t max[OPTION_SECTIONS] = {1, CONFIG_CAMERAS_MAX, CONFIG_STREAMS_MAX};
+	static const size_t max[OPTION_SECTIONS] = {1, 1, CONFIG_CAMERAS_MAX, CONFIG_STREAMS_MAX};
 	struct section_list *list = &file->sections[kind];
 	struct section *grown;
 
@@ -172,7 +172,7 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 /* A line that begins with '['. libinih says nothing about sections, nor about what follows one. */
 static void read_section(struct config_file *file, char *text)
 {
-	static const char allowed[] = "sections are [daemon], [camera NAME], [stream NAME]";
+	static const char allowed[] = "sections are [daemon], [mqtt], [camera NAME], [stream NAME]";
 	char *end = strchr(text, ']'), *name, hint[SUGGESTION_MAX];
 	enum option_section kind;
 	struct nearest nearest;
@@ -203,9 +203,9 @@ static void read_section(struct config_file *file, char *text)
 	if (kind == OPTION_SECTIONS)
 		config_file_mistake(file, file->line, "unknown section [%s%s%s]; %s%s", text,
 				    *name ? " " : "", name, allowed, suggest(&nearest, hint));
-	else if (kind == OPTION_DAEMON && name[0] != '\0')
-		config_file_mistake(file, file->line, "section [daemon] takes no name");
-	else if (kind != OPTION_DAEMON && !name_is_valid(name))
+	else if (option_section_is_single(kind) && name[0] != '\0')
+		config_file_mistake(file, file->line, "section [%s] takes no name", text);
+	else if (!option_section_is_single(kind) && !name_is_valid(name))
 		config_file_mistake(
 			file, file->line,
 			"section [%s NAME] needs a name: 1 to %d letters, digits, '-', '_' or '.'",
@@ -232,9 +232,10 @@ static void report_unknown_key(struct config_file *file, const char *key)
 			config_file_mistake(file, file->line,
 					    "key \"%s\" belongs into section [%s%s], not [%s%s%s]",
 					    key, option_section_words[o->section],
-					    o->section == OPTION_DAEMON ? "" : " NAME",
+					    option_section_is_single(o->section) ? "" : " NAME",
 					    option_section_words[kind],
-					    kind == OPTION_DAEMON ? "" : " ", file->section->name);
+					    option_section_is_single(kind) ? "" : " ",
+					    file->section->name);
 			return;
 		}
 		if (o->section != kind)
@@ -244,10 +245,11 @@ static void report_unknown_key(struct config_file *file, const char *key)
 					o->key);
 		assert(len < sizeof list);
 	}
-	config_file_mistake(
-		file, file->line, "unknown key \"%s\" in section [%s%s%s]; allowed: %s%s%s", key,
-		option_section_words[kind], kind == OPTION_DAEMON ? "" : " ", file->section->name,
-		list, kind == OPTION_CAMERA ? ", control.NAME" : "", suggest(&nearest, hint));
+	config_file_mistake(file, file->line,
+			    "unknown key \"%s\" in section [%s%s%s]; allowed: %s%s%s", key,
+			    option_section_words[kind], option_section_is_single(kind) ? "" : " ",
+			    file->section->name, list,
+			    kind == OPTION_CAMERA ? ", control.NAME" : "", suggest(&nearest, hint));
 }
 
 static int handle_entry(void *user, const char *unused, const char *key, const char *value)

@@ -12,6 +12,10 @@ static const struct section_text {
 	const char *help;
 } sections[OPTION_SECTIONS] = {
 	{"daemon", "daemon", "The server. At most one section."},
+	{"mqtt", "mqtt",
+	 "Discovery: how clients find this server over an MQTT broker. At most one section; "
+	 "without it "
+	 "there is no discovery."},
 	{"camera front", "camera NAME",
 	 "A camera and its controls; one section for each. NAME is 1 to 40 letters, digits, '-', "
 	 "'_' or '.'."},

@@ -180,6 +180,73 @@ static bool parse_address(const char *text, struct config_address *out)
 	return true;
 }
 
+static bool parse_host(const char *text)
+{
+	unsigned char address[16];
+
+	if (strlen(text) >= 256)
+		return false;
+	return inet_pton(AF_INET6, text, address) == 1 || host_is_valid(text, false);
+}
+
+static bool parse_id(const char *text)
+{
+	size_t len = 0;
+
+	while (isalnum((unsigned char)text[len]) || text[len] == '-' || text[len] == '_')
+		len++;
+	return text[len] == '\0' && len < CONFIG_MQTT_ID_MAX;
+}
+
+/* MQTT 5, 4.7: no wildcards in a topic that is published to; $ is the broker's own. */
+static bool parse_topic(const char *text, size_t len)
+{
+	return len < CONFIG_TOPIC_MAX && text[0] != '$' && !memchr(text, '+', len) &&
+	       !memchr(text, '#', len);
+}
+
+/* The topic at the start of text, without the blanks around it: its length in *len. Returns where
+ * the next one begins, NULL at the end. */
+static const char *next_topic(const char **text, size_t *len)
+{
+	const char *start = *text + strspn(*text, " \t"), *end = start + strcspn(start, ",");
+	const char *next = *end ? end + 1 : NULL;
+
+	while (end > start && isblank((unsigned char)end[-1]))
+		end--;
+	*text = start;
+	*len = (size_t)(end - start);
+	return next;
+}
+
+static bool parse_topics(const char *text)
+{
+	for (size_t n = 0; text; n++) {
+		size_t len;
+		const char *next = next_topic(&text, &len);
+
+		if (n == CONFIG_TOPICS_MAX || len == 0 || !parse_topic(text, len))
+			return false;
+		text = next;
+	}
+	return true;
+}
+
+bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX])
+{
+	const char *text = *list;
+	size_t len;
+
+	if (!text)
+		return false;
+	*list = next_topic(&text, &len);
+	if (len >= CONFIG_TOPIC_MAX)
+		len = CONFIG_TOPIC_MAX - 1;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return len > 0;
+}
+
 static bool parse_source(const char *text)
 {
 	if (strncmp(text, "libcamera:", 10) == 0)
@@ -318,6 +385,14 @@ static int set_member(const struct option *o, void *target, const char *value)
 		((struct config_daemon *)target)->http_on = value[0] != '\0';
 		ok = value[0] == '\0' || parse_address(value, member);
 		break;
+	case OPTION_HOST:
+		return parse_host(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_ID:
+		return parse_id(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_TOPICS:
+		return parse_topics(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_TOPIC:
+		return parse_topic(value, strlen(value)) ? replace_text(member, value) : -EINVAL;
 	case OPTION_CONTROL_DECIMAL:
 		ok = parse_decimal(value, o->min, o->max, numbers);
 		break;

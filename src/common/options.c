@@ -12,7 +12,7 @@
 		__VA_ARGS__, NULL                                                                  \
 	}
 
-const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "camera", "stream"};
+const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "mqtt", "camera", "stream"};
 
 /* In the order of their enums. */
 static const char *const backend_words[] = {"auto", "epoll", "io_uring", NULL};
@@ -20,11 +20,15 @@ static const char *const codec_words[] = {"h264", "mjpeg", NULL};
 static const char *const encoder_words[] = {"auto",  "v4l2m2m", "openh264", "x264",
 					    "mjpeg", "copy",	NULL};
 static const char *const profile_words[] = {"baseline", "main", "high", NULL};
+static const char *const mqtt_version_words[] = {"auto", "5", "3.1.1", NULL};
 static const char *const framing_words[] = {"annexb", "length_prefixed", NULL};
 
 #define DAEMON(name, opt_type, member)                                                             \
 	.section = OPTION_DAEMON, .key = name, .type = opt_type,                                   \
 	.offset = offsetof(struct config_daemon, member)
+#define MQTT(name, opt_type, member)                                                               \
+	.section = OPTION_MQTT, .key = name, .type = opt_type,                                     \
+	.offset = offsetof(struct config_mqtt, member)
 #define CAMERA(name, opt_type, member)                                                             \
 	.section = OPTION_CAMERA, .key = name, .type = opt_type,                                   \
 	.offset = offsetof(struct config_camera, member)
@@ -63,6 +67,62 @@ const struct option options[] = {
 	{DAEMON("capture", OPTION_TEXT, capture), .value = "",
 	 .example = "/usr/local/bin/camcast-capture",
 	 .help = "Path of the capture program. Empty: beside camcastd, else in PATH."},
+
+	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
+	 .help = "Host of the MQTT broker over which clients find this server. spawn starts a mosquitto "
+		 "of our own; empty: no discovery. Without a section [mqtt] there is none either."},
+	{MQTT("port", OPTION_NUMBER, port), .value = "0", .min = 0, .max = 65535,
+	 .help = "Port of the broker. 0: 1883, with tls 8883."},
+	{MQTT("username", OPTION_TEXT, username), .value = "", .example = "camcast",
+	 .help = "User name for the broker. Empty: anonymous."},
+	{MQTT("password", OPTION_TEXT, password), .value = "",
+	 .help = "Password for the broker. Better in a file: whoever may read the configuration can "
+		 "read it here, and a blank with a ; behind it begins a comment."},
+	{MQTT("password_file", OPTION_TEXT, password_file), .value = "",
+	 .example = "/etc/camcast/mqtt-password",
+	 .help = "File whose first line is the password; read at each connection."},
+	{MQTT("client_id", OPTION_ID, client_id), .value = "",
+	 .help = "MQTT client id. Empty: camcast- and the id. A broker lets only one client with an id "
+		 "in."},
+	{MQTT("keepalive", OPTION_NUMBER, keepalive), .value = "15", .unit = "s",
+	 .min = 5, .max = 3600,
+	 .help = "After one and a half of this without a sign of life the broker says that this server "
+		 "is offline."},
+	{MQTT("version", OPTION_WORD, version), .value = "auto", .words = mqtt_version_words,
+	 .help = "MQTT version. auto is 5, or 3.1.1 where the broker does not know 5."},
+	{MQTT("tls", OPTION_BOOL, tls), .value = "no",
+	 .help = "Encrypt, and check the broker's certificate and host name."},
+	{MQTT("cafile", OPTION_TEXT, cafile), .value = "",
+	 .help = "With tls: certificates of the authorities that are trusted. Empty: the system's."},
+	{MQTT("cert", OPTION_TEXT, cert), .value = "",
+	 .help = "With tls: our own certificate, for brokers that ask for one."},
+	{MQTT("key", OPTION_TEXT, key), .value = "",
+	 .help = "With cert: its private key."},
+	{MQTT("id", OPTION_ID, id), .value = "", .example = "porch",
+	 .help = "What the topics camcast/ID/info and camcast/ID/status are named after; stays the same "
+		 "over restarts. Empty: made from the host name, /etc/machine-id, and name and path of "
+		 "the configuration."},
+	{MQTT("request_topic", OPTION_TOPICS, request_topic),
+	 .value = "commend, commend/getIP, command/getIP",
+	 .help = "Topics on which clients ask who is there."},
+	{MQTT("response_prefix", OPTION_TOPIC, response_prefix), .value = "",
+	 .example = "camera/response/",
+	 .help = "Answers go only to topics that begin so. Empty: to any that is not ours."},
+	{MQTT("advertise", OPTION_HOST, advertise), .value = "", .example = "192.0.2.7",
+	 .help = "The address to tell clients. Empty: that of the interface towards the broker, or of "
+		 "the default route where the broker is on this machine."},
+	{MQTT("home_assistant", OPTION_BOOL, home_assistant), .value = "no",
+	 .help = "Appear in Home Assistant: state, viewers, pictures a second and bitrate as sensors; "
+		 "restart and bitrate as controls, for everybody who may publish on the broker."},
+	{MQTT("home_assistant_prefix", OPTION_TOPIC, home_assistant_prefix),
+	 .value = "homeassistant",
+	 .help = "Home Assistant's discovery prefix."},
+	{MQTT("spawn_address", OPTION_HOST, spawn_address), .value = "127.0.0.1",
+	 .help = "With broker = spawn: where our mosquitto listens. 0.0.0.0 lets in the network: give "
+		 "spawn_password_file too."},
+	{MQTT("spawn_password_file", OPTION_TEXT, spawn_password_file), .value = "",
+	 .help = "With broker = spawn: users of our mosquitto, a file made by mosquitto_passwd; username "
+		 "and password must then be given too. Empty: everybody is let in."},
 
 	{CAMERA("source", OPTION_SOURCE, source), .value = "auto",
 	 .words = WORDS("auto", "libcamera", "libcamera:ID", "pattern", "file:PATH"),
@@ -213,6 +273,11 @@ const struct option *option_find(enum option_section section, const char *key)
 	return NULL;
 }
 
+bool option_section_is_single(enum option_section section)
+{
+	return section == OPTION_DAEMON || section == OPTION_MQTT;
+}
+
 bool option_is_control(const struct option *option)
 {
 	return option->type >= OPTION_CONTROL_DECIMAL;
@@ -276,6 +341,19 @@ const char *option_describe(const struct option *o, char *buf)
 		break;
 	case OPTION_HTTP:
 		return strcpy(buf, "ADDRESS:PORT, [IPV6]:PORT, HOST:PORT, PORT, or nothing");
+	case OPTION_HOST:
+		return strcpy(buf, "a host name, an address, or nothing");
+	case OPTION_ID:
+		snprintf(buf, OPTION_WHY_MAX, "at most %d letters, digits, '-' or '_'",
+			 CONFIG_MQTT_ID_MAX - 1);
+		return buf;
+	case OPTION_TOPICS:
+		snprintf(buf, OPTION_WHY_MAX,
+			 "1 to %d MQTT topics without + and #, separated by commas",
+			 CONFIG_TOPICS_MAX);
+		return buf;
+	case OPTION_TOPIC:
+		return strcpy(buf, "the beginning of an MQTT topic, without + and #, or nothing");
 	case OPTION_REFERENCE:
 		return strcpy(buf, "the name of a camera");
 	case OPTION_LISTENERS:

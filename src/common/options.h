@@ -11,7 +11,7 @@
 
 #include "common/config.h"
 
-enum option_section { OPTION_DAEMON, OPTION_CAMERA, OPTION_STREAM, OPTION_SECTIONS };
+enum option_section { OPTION_DAEMON, OPTION_MQTT, OPTION_CAMERA, OPTION_STREAM, OPTION_SECTIONS };
 
 enum option_type {
 	OPTION_TEXT,	    /* char * */
@@ -26,6 +26,10 @@ enum option_type {
 	OPTION_SIZE,   /* struct config_size */
 	OPTION_RATE,   /* struct config_rate */
 	OPTION_HTTP,   /* the http and http_on of struct config_daemon; empty is off */
+	OPTION_HOST,   /* char *, a name or a literal address, or empty */
+	OPTION_ID,     /* char *, letters, digits, '-' and '_', or empty */
+	OPTION_TOPICS, /* char *, MQTT topics without wildcards, separated by commas */
+	OPTION_TOPIC,  /* char *, the beginning of topics, or empty */
 	/* Not stored by option_set(), for they need what else the file says: */
 	OPTION_REFERENCE, /* the name of a camera */
 	OPTION_LISTENERS, /* addresses, separated by commas */
@@ -53,16 +57,19 @@ struct option {
 extern const struct option options[];
 extern const size_t n_options;
 
-/* "daemon", "camera", "stream" */
+/* "daemon", "mqtt", "camera", "stream" */
 extern const char *const option_section_words[OPTION_SECTIONS];
 
 const struct option *option_find(enum option_section section, const char *key);
 bool option_is_control(const struct option *option);
+/* At most one section of this kind, and without a name. */
+bool option_section_is_single(enum option_section section);
 
 #define OPTION_WHY_MAX 512 /* bytes of a message */
 #define OPTION_NAME_MAX 64 /* bytes of an expanded OPTION_NAME */
 
-/* Checks value and stores it into `target` (struct config_daemon, config_camera, config_stream),
+/* Checks value and stores it into `target` (struct config_daemon, config_mqtt, config_camera,
+ * config_stream),
  * freeing what the member held before. Returns 0, -ENOMEM, or -EINVAL with what is wrong and what
  * is allowed in why[OPTION_WHY_MAX]. */
 int option_set(const struct option *option, void *target, const char *value, char *why);

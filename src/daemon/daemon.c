@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/daemon.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +13,8 @@
 #include <unistd.h>
 
 #include "common/diag.h"
+#include "daemon/address.h"
+#include "daemon/discovery.h"
 #include "daemon/limits.h"
 #include "daemon/status.h"
 
@@ -33,6 +31,7 @@ struct daemon {
 	char **feed_names;	 /* the same */
 	struct listeners *listeners;
 	struct http *http;
+	struct discovery *discovery; /* NULL: off */
 	struct status_view view;
 	int signal_fd;
 	struct loop_watch signals;
@@ -244,38 +243,19 @@ static int create_feeds(struct daemon *daemon)
 	return 0;
 }
 
-/* An address of this machine that others can reach; 127.0.0.1 if it has no other. */
-static void find_own_address(char text[INET_ADDRSTRLEN])
-{
-	struct ifaddrs *list, *at;
-
-	strcpy(text, "127.0.0.1");
-	if (getifaddrs(&list) < 0)
-		return;
-	for (at = list; at; at = at->ifa_next) {
-		struct sockaddr_in in;
-
-		if (!at->ifa_addr || at->ifa_addr->sa_family != AF_INET ||
-		    !(at->ifa_flags & IFF_RUNNING) || (at->ifa_flags & IFF_LOOPBACK))
-			continue;
-		memcpy(&in, at->ifa_addr, sizeof in);
-		inet_ntop(AF_INET, &in.sin_addr, text, INET_ADDRSTRLEN);
-		break;
-	}
-	freeifaddrs(list);
-}
-
 static void print_players(const struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
-	char own[INET_ADDRSTRLEN];
+	struct address_list addresses;
+	const char *own;
 
-	find_own_address(own);
+	address_find(&addresses, -1);
+	own = addresses.text[0];
 	for (unsigned i = 0; i < config->n_feeds; i++) {
 		const struct config_feed *feed = &config->feeds[i];
 		const char *host = feed->listen[0].host;
-		bool any = !host[0] || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-		bool v6 = !any && strchr(host, ':');
+		bool any = address_is_any(host);
+		bool v6 = address_family(any ? own : host) == AF_INET6;
 
 		if (feed->framing == CONFIG_FRAMING_ANNEXB)
 			diag_info("watch %s: ffplay -fflags nobuffer tcp://%s%s%s:%u",
@@ -336,7 +316,24 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 	return create_feeds(daemon);
 }
 
-static int create_outside(struct daemon *daemon)
+static int create_discovery(struct daemon *daemon, const char *config_path)
+{
+	struct discovery_options options = {
+		.config = daemon->config,
+		.config_path = config_path,
+		.loop = daemon->loop,
+		.feeds = daemon->feeds,
+		.workers = daemon->workers,
+		.listeners = daemon->listeners,
+		.reserve = daemon->reserve,
+	};
+	int err = daemon->config->mqtt.on ? discovery_create(&daemon->discovery, &options) : 0;
+
+	daemon->view.discovery = daemon->discovery;
+	return err;
+}
+
+static int create_outside(struct daemon *daemon, const char *config_path)
 {
 	struct config *config = daemon->config;
 	int err = listeners_create(&daemon->listeners, daemon->loop, config, daemon->feed_names,
@@ -354,10 +351,13 @@ static int create_outside(struct daemon *daemon)
 		.reserve = daemon->reserve,
 		.started_us = loop_now_us(daemon->loop),
 	};
-	if (!config->daemon.http_on)
-		return 0;
-	return http_create(&daemon->http, daemon->loop, &config->daemon.http, status_handle,
-			   &daemon->view);
+	if (config->daemon.http_on) {
+		err = http_create(&daemon->http, daemon->loop, &config->daemon.http, status_handle,
+				  &daemon->view);
+		if (err < 0)
+			return err;
+	}
+	return create_discovery(daemon, config_path);
 }
 
 int daemon_create(struct daemon **out, const struct daemon_options *options)
@@ -378,7 +378,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	err = create_inside(daemon, options);
 	if (err < 0)
 		goto fail;
-	err = create_outside(daemon);
+	err = create_outside(daemon, options->config_path);
 	if (err < 0)
 		goto fail;
 	for (size_t i = 0; i < daemon->config->n_cameras; i++)
@@ -403,6 +403,7 @@ void daemon_destroy(struct daemon *daemon)
 	if (!daemon)
 		return;
 	http_destroy(daemon->http);
+	discovery_destroy(daemon->discovery);
 	if (daemon->loop) {
 		loop_timer_cancel(daemon->loop, &daemon->drain);
 		loop_timer_cancel(daemon->loop, &daemon->notify);

@@ -14,8 +14,9 @@ struct daemon_options {
 	struct config *config; /* borrowed; limits may be lowered to what the machine allows */
 	const char *text;      /* its len bytes of text, for the workers; borrowed during create */
 	size_t len;
-	const char *capture;  /* path of camcast-capture; borrowed */
-	bool verbose_workers; /* they get -v */
+	const char *config_path; /* where text was read; borrowed */
+	const char *capture;	 /* path of camcast-capture; borrowed */
+	bool verbose_workers;	 /* they get -v */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/diag.h"
+#include "daemon/discovery.h"
 #include "daemon/http.h"
 #include "daemon/listen.h"
 
@@ -51,6 +52,8 @@ unsigned limits_fds_reserved(const struct config *config)
 {
 	unsigned n = FDS_BASE + LIMITS_FDS_HELD + HTTP_CONNECTIONS_MAX + LISTEN_MAX;
 
+	if (config->mqtt.on)
+		n += DISCOVERY_FDS;
 	n += FDS_PER_CAMERA * (unsigned)config->n_cameras;
 	for (size_t i = 0; i < config->n_feeds; i++)
 		n += segments(config, &config->streams[config->feeds[i].stream]) +

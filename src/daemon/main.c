@@ -140,12 +140,13 @@ static int block_signals(void)
 	return -pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static int run(struct config *config, const char *text, size_t len, const char *capture,
-	       bool verbose_workers)
+static int run(struct config *config, const char *path, const char *text, size_t len,
+	       const char *capture, bool verbose_workers)
 {
 	struct daemon_options options = {
 		.config = config,
 		.text = text,
+		.config_path = path,
 		.len = len,
 		.capture = config->daemon.capture[0] ? config->daemon.capture : capture,
 		.verbose_workers = verbose_workers,
@@ -191,7 +192,7 @@ int main(int argc, char **argv)
 		       config->n_cameras, config->n_streams, config->n_feeds);
 		ret = EXIT_SUCCESS;
 	} else {
-		ret = run(config, text, len, capture, arguments.verbose > 1);
+		ret = run(config, arguments.config, text, len, capture, arguments.verbose > 1);
 	}
 	free(text);
 	config_destroy(config);

@@ -72,13 +72,6 @@ bool status_healthy(const struct status_view *view, char why[STATUS_WHY_MAX])
 
 /* --- JSON --- */
 
-static const char *camera_state_name(uint32_t state)
-{
-	static const char *const names[] = {"starting", "running", "silent", "failed"};
-
-	return state < sizeof names / sizeof names[0] ? names[state] : "?";
-}
-
 static const char *client_state_name(enum client_state state)
 {
 	static const char *const names[] = {
@@ -126,7 +119,7 @@ static void add_camera(const struct status_view *view, unsigned index, cJSON *ca
 
 	add_string(camera, "name", view->config->cameras[index].name);
 	add_string(camera, "state", worker_state_name(status->state));
-	add_string(camera, "camera_state", camera_state_name(heartbeat->state));
+	add_string(camera, "camera_state", worker_camera_state_name(heartbeat->state));
 	add_string(camera, "source", heartbeat->source);
 	add_string(camera, "allocator", heartbeat->allocator);
 	add_string(camera, "path", heartbeat->path);
@@ -168,6 +161,49 @@ static void add_stream(const struct status_view *view, unsigned index, cJSON *st
 	add_number(stream, "keys", (double)status->keys);
 	add_number(stream, "dropped", (double)status->dropped);
 	add_number(stream, "idr_requests", (double)status->idr_requests);
+}
+
+static void add_mqtt(const struct status_view *view, cJSON *root)
+{
+	cJSON *mqtt = cJSON_AddObjectToObject(root, "mqtt"), *part;
+	const struct config_mqtt *config = &view->config->mqtt;
+	const struct discovery_status *status;
+	int64_t retry_us;
+
+	if (!view->discovery) {
+		add_string(mqtt, "state", "off");
+		return;
+	}
+	status = discovery_status(view->discovery);
+	retry_us = status->retry_at_us - loop_now_us(view->loop);
+	add_string(mqtt, "state", discovery_state_names[status->state]);
+	add_string(mqtt, "reason", status->reason);
+	if (status->state == DISCOVERY_WAITING)
+		add_number(mqtt, "retry_in_ms", retry_us > 0 ? (double)(retry_us / 1000) : 0);
+	add_string(mqtt, "broker", config->broker);
+	add_string(mqtt, "version",
+		   status->version == 5	  ? "5"
+		   : status->version == 3 ? "3.1.1"
+					  : "");
+	add_string(mqtt, "id", discovery_id(view->discovery));
+	add_string(mqtt, "address", status->address);
+	add_number(mqtt, "connects", (double)status->connects);
+	add_number(mqtt, "announcements", (double)status->announcements);
+	add_number(mqtt, "requests", (double)status->requests);
+	add_number(mqtt, "replies", (double)status->replies);
+	part = cJSON_AddObjectToObject(mqtt, "refused");
+	for (unsigned i = 0; i < REQUEST_REFUSALS; i++)
+		add_number(part, request_refusal_names[i], (double)status->refused[i]);
+	part = cJSON_AddObjectToObject(mqtt, "limited");
+	add_number(part, "topic", (double)status->limited_topic);
+	add_number(part, "total", (double)status->limited_total);
+	add_number(part, "busy", (double)status->limited_busy);
+	add_number(mqtt, "commands", (double)status->commands);
+	add_number(mqtt, "commands_refused", (double)status->commands_refused);
+	if (!config_mqtt_spawns(config))
+		return;
+	add_number(mqtt, "broker_pid", status->broker_pid);
+	add_number(mqtt, "broker_restarts", (double)status->broker_restarts);
 }
 
 static void add_feed(const struct status_view *view, unsigned index, cJSON *feeds)
@@ -297,6 +333,7 @@ char *status_json(const struct status_view *view)
 	add_number(root, "client_bytes", (double)feed_client_size());
 	add_bool(root, "fds_short", fdreserve_short(view->reserve));
 	add_loop(view, root);
+	add_mqtt(view, root);
 	array = cJSON_AddArrayToObject(root, "cameras");
 	for (unsigned i = 0; i < config->n_cameras; i++)
 		add_camera(view, i, array);

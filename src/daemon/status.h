@@ -6,6 +6,7 @@
 #ifndef STATUS_H
 #define STATUS_H
 
+#include "daemon/discovery.h"
 #include "daemon/http.h"
 #include "daemon/listener.h"
 #include "daemon/worker.h"
@@ -23,7 +24,8 @@ struct status_view {
 	struct worker **workers;
 	struct listeners *listeners;
 	struct fdreserve *reserve;
-	int64_t started_us; /* on the loop's clock */
+	struct discovery *discovery; /* NULL: off */
+	int64_t started_us;	     /* on the loop's clock */
 };
 
 /* An http_handler; user is a struct status_view. */

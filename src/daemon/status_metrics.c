@@ -280,6 +280,37 @@ static void write_feeds(const struct status_view *view, FILE *out)
 			       (double)listeners_refused(view->listeners, i, j));
 }
 
+static void write_mqtt(const struct status_view *view, FILE *out)
+{
+	const struct discovery_status *status = discovery_status(view->discovery);
+
+	plain(out, "mqtt_connected", GAUGE, "1 while the broker has let us in.",
+	      status->state == DISCOVERY_CONNECTED);
+	plain(out, "mqtt_connects_total", COUNTER, "Times that the broker let us in.",
+	      (double)status->connects);
+	plain(out, "mqtt_announcements_total", COUNTER, "Descriptions of this server published.",
+	      (double)status->announcements);
+	plain(out, "mqtt_requests_total", COUNTER, "Requests received.", (double)status->requests);
+	plain(out, "mqtt_replies_total", COUNTER, "Requests answered.", (double)status->replies);
+	family(out, "mqtt_refused_total", COUNTER, "Requests refused.");
+	for (unsigned i = 0; i < REQUEST_REFUSALS; i++)
+		sample(out, "mqtt_refused_total", "reason", request_refusal_names[i], NULL, NULL,
+		       (double)status->refused[i]);
+	family(out, "mqtt_limited_total", COUNTER, "Requests not answered for their number.");
+	sample(out, "mqtt_limited_total", "limit", "topic", NULL, NULL,
+	       (double)status->limited_topic);
+	sample(out, "mqtt_limited_total", "limit", "total", NULL, NULL,
+	       (double)status->limited_total);
+	sample(out, "mqtt_limited_total", "limit", "busy", NULL, NULL,
+	       (double)status->limited_busy);
+	plain(out, "mqtt_commands_total", COUNTER, "Commands carried out.",
+	      (double)status->commands);
+	plain(out, "mqtt_commands_refused_total", COUNTER, "Commands refused.",
+	      (double)status->commands_refused);
+	plain(out, "mqtt_broker_restarts_total", COUNTER,
+	      "Starts of our own broker but for the first.", (double)status->broker_restarts);
+}
+
 char *status_metrics(const struct status_view *view)
 {
 	const struct loop_stats *loop = loop_stats(view->loop);
@@ -313,6 +344,8 @@ char *status_metrics(const struct status_view *view)
 	      (double)loop->accept_paused);
 	plain(out, "discarded_bytes_total", COUNTER, "Bytes that clients sent.",
 	      (double)loop->bytes_discarded);
+	if (view->discovery)
+		write_mqtt(view, out);
 	write_cameras(view, out);
 	write_feeds(view, out);
 	if (fclose(out) != 0) {

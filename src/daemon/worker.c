@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/diag.h"
+#include "daemon/spawn.h"
 #include "daemon/worker_demand.h"
 #include "daemon/worker_messages.h"
 #include "daemon/worker_process.h"
@@ -56,6 +57,13 @@ static const char *const state_names[WORKER_STATES] = {
 const char *worker_state_name(enum worker_state state)
 {
 	return state_names[state];
+}
+
+const char *worker_camera_state_name(uint32_t state)
+{
+	static const char *const names[] = {"starting", "running", "silent", "failed"};
+
+	return state < sizeof names / sizeof names[0] ? names[state] : "?";
 }
 
 /* --- to the worker --- */
@@ -389,7 +397,7 @@ static void handle_ended(struct worker_process *process, int status)
 	if (worker->pair >= 0)
 		ret = receive_some(worker, MESSAGES_AT_END);
 	if (ret != -EPROTO) {
-		worker_process_describe(status, how, sizeof how);
+		spawn_describe(status, how, sizeof how);
 		set_reason(worker, "the worker ended (%s)", how);
 	}
 	let_go(worker, false);

@@ -64,6 +64,8 @@ const struct camcast_msg_stream *worker_stream_status(const struct worker *worke
 /* Since when a stream of this camera has been wanted, on the loop's clock; 0: nobody wants it. */
 int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream);
 const char *worker_state_name(enum worker_state state); /* "starting"... */
+/* Of an enum camcast_camera_state as the worker sent it. */
+const char *worker_camera_state_name(uint32_t state);
 
 void worker_request_idr(struct worker *worker,
 			unsigned stream); /* at most one a second and stream is passed on */

@@ -2,117 +2,24 @@
 #include "daemon/worker_process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "camcast/worker.h"
 #include "common/diag.h"
+#include "daemon/spawn.h"
 
-#define OOM_SCORE_ADJ "500"
 #define RETRY_PERIOD_US 1000000
-#define CONFIG_FD 4
-/* Above every number that the child's fixed fds are dupped to. */
-#define FD_BASE 10
-
-/* What the child needs; it runs in our memory until exec (vfork). */
-struct child {
-	const char *program;
-	char *const *argv;
-	int pair_fd, config_fd;
-	pid_t parent;
-	volatile int error; /* errno of what failed */
-};
-
-/* Async-signal-safe calls only. The child has its own copy of the descriptor table but our memory:
- * it changes nothing but child->error. */
-static void __attribute__((noreturn)) run_child(struct child *child)
-{
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	sigset_t none;
-	int pair, config, fd;
-
-	for (int sig = 1; sig < SIGRTMAX; sig++)
-		sigaction(sig, &dfl, NULL); /* SIGKILL, SIGSTOP: EINVAL, as it should be */
-	/* Out of the way first: the numbers that they have may be those that they get. */
-	pair = fcntl(child->pair_fd, F_DUPFD_CLOEXEC, FD_BASE);
-	config = fcntl(child->config_fd, F_DUPFD_CLOEXEC, FD_BASE);
-	if (pair < 0 || config < 0 || dup2(pair, CAMCAST_WORKER_FD) < 0 ||
-	    dup2(config, CONFIG_FD) < 0)
-		goto fail;
-	/* Ours are CLOEXEC already; this is for what we inherited ourselves. Before 5.11: ENOSYS.
-	 */
-	(void)syscall(SYS_close_range, CONFIG_FD + 1, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
-		goto fail;
-	if (getppid() != child->parent) /* it died before that took effect */
-		_exit(0);
-	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) { /* without /proc, or below a raised floor: no harm */
-		(void)!write(fd, OOM_SCORE_ADJ, sizeof OOM_SCORE_ADJ - 1);
-		close(fd);
-	}
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execv(child->program, child->argv);
-fail:
-	child->error = errno;
-	_exit(127);
-}
-
-/* Returns the pid or -errno. */
-static pid_t spawn(struct child *child)
-{
-	sigset_t all, old;
-	pid_t pid;
-
-	/* A handler that ran in the child would run in our memory. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = vfork();
-	if (pid == 0)
-		run_child(child);
-	if (pid < 0)
-		pid = -errno;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (pid > 0 && child->error) {
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		return -child->error;
-	}
-	return pid;
-}
-
-static bool reap(struct worker_process *process, int *status)
-{
-	siginfo_t info = {0};
-
-	if (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG) < 0) {
-		*status = 0; /* ECHILD: somebody ignores SIGCHLD for us; it is gone all the same */
-		return true;
-	}
-	if (info.si_pid == 0)
-		return false;
-	*status = info.si_code == CLD_EXITED
-			  ? (info.si_status & 0xff) << 8
-			  : info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
-	return true;
-}
 
 static void try_reap(struct worker_process *process)
 {
 	int status;
 
-	if (reap(process, &status)) {
+	if (spawn_reap(process->pidfd, &status)) {
 		process->ended(process, status);
 		return;
 	}
@@ -138,12 +45,12 @@ int worker_process_start(struct worker_process **out, struct loop *loop, const c
 			 char *const argv[], int pair_fd, int config_fd,
 			 void (*ended)(struct worker_process *process, int status), void *user)
 {
-	struct child child = {
+	struct spawn child = {
 		.program = program,
 		.argv = argv,
-		.pair_fd = pair_fd,
-		.config_fd = config_fd,
-		.parent = getpid(),
+		.fds = {pair_fd, config_fd}, /* CAMCAST_WORKER_FD, and /dev/fd/4 */
+		.n_fds = 2,
+		.expendable = true,
 	};
 	struct worker_process *process = calloc(1, sizeof *process);
 	int err;
@@ -155,7 +62,7 @@ int worker_process_start(struct worker_process **out, struct loop *loop, const c
 	process->ended = ended;
 	process->user = user;
 	loop_timer_init(&process->retry, handle_retry);
-	process->pid = spawn(&child);
+	process->pid = spawn_start(&child);
 	if (process->pid < 0) {
 		err = process->pid;
 		goto free_process;
@@ -197,7 +104,7 @@ bool worker_process_wait(struct worker_process *process, int timeout_ms)
 	struct pollfd pfd = {.fd = process->pidfd, .events = POLLIN};
 	int status;
 
-	return poll(&pfd, 1, timeout_ms) > 0 && reap(process, &status);
+	return poll(&pfd, 1, timeout_ms) > 0 && spawn_reap(process->pidfd, &status);
 }
 
 void worker_process_free(struct worker_process *process)
@@ -207,20 +114,4 @@ void worker_process_free(struct worker_process *process)
 	loop_watch_remove(process->loop, &process->watch);
 	close(process->pidfd);
 	free(process);
-}
-
-void worker_process_describe(int status, char *text, size_t size)
-{
-	const char *name;
-
-	if (WIFEXITED(status)) {
-		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
-		return;
-	}
-	name = sigabbrev_np(WTERMSIG(status));
-	if (name)
-		snprintf(text, size, "killed by SIG%s%s", name,
-			 WCOREDUMP(status) ? " (core dumped)" : "");
-	else
-		snprintf(text, size, "killed by signal %d", WTERMSIG(status));
 }

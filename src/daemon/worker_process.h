@@ -39,7 +39,4 @@ void worker_process_kill(struct worker_process *process);
 bool worker_process_wait(struct worker_process *process, int timeout_ms);
 void worker_process_free(struct worker_process *process);
 
-/* "exit status 1", "killed by SIGSEGV (core dumped)" */
-void worker_process_describe(int status, char *text, size_t size);
-
 #endif

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import harness
+from broker import free_port
 from clients import Viewer
 from fakes import FEED, check_units, fake_config, parse_units, wait_workers, words
 
@@ -94,7 +95,9 @@ def test_the_status_tells_all_that_it_should(camcastd, backend):
 def test_every_field_of_the_status_is_documented(start_camcastd):
     """docs/STATUS.md names each key of each object, and no other."""
     text = (harness.ROOT / "docs/STATUS.md").read_text()
-    daemon = start_camcastd(fake_config(), env=words(lie="exit-at-once"))
+    config = fake_config()
+    config["mqtt"] = {"broker": "spawn", "port": free_port("127.0.0.1")}
+    daemon = start_camcastd(config, env=words(lie="exit-at-once"))
     daemon.wait_until(lambda: daemon.camera()["state"] == "backoff", "a failure")
     keys = {}
 
@@ -110,6 +113,7 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     walk("", daemon.status())
     # Present only at times.
     keys["feeds"].add("last_unit_ms")
+    keys["mqtt"].add("retry_in_ms")
     keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
                        "resyncs", "since"}
     real = {f"{path}.{key}".lstrip(".") for path, names in keys.items() for key in names}
