@@ -117,7 +117,7 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
                        "resyncs", "since"}
     real = {f"{path}.{key}".lstrip(".") for path, names in keys.items() for key in names}
-    documented = set(re.findall(r"(?m)^\| `([a-z_.]+)` \|", text))
+    documented = set(re.findall(r"(?m)^\| `([a-z0-9_.]+)` \|", text))
     assert documented == real
 
 
