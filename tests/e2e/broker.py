@@ -202,6 +202,10 @@ class Client:
 
     def wait_message(self, topic, predicate=lambda message: True, timeout=10, after=0):
         """The first message on topic (wildcards allowed) that predicate(message) is true of."""
+        return self.wait_messages(topic, 1, predicate, timeout, after)[0]
+
+    def wait_messages(self, topic, count, predicate=lambda message: True, timeout=10, after=0):
+        """The first count of them."""
         found = []
 
         def fits(message):
@@ -209,10 +213,10 @@ class Client:
 
         def look():
             found[:] = [message for message in self.messages[after:] if fits(message)]
-            return found
+            return len(found) >= count
 
-        self._wait(look, f"no such message on {topic}", timeout)
-        return found[0]
+        self._wait(look, f"no {count} such messages on {topic}", timeout)
+        return found[:count]
 
     def close(self):
         self.paho.disconnect()

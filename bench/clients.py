@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Finding and viewing: how soon a server is on the list, how long many take to list, and what eight
+of them in one window cost. Prints the tables of docs/BENCHMARKS.md's part on clients.
+
+    python3 bench/clients.py [list] [appear] [view] [--servers 8] [--seconds 60] ...
+
+The machine plays all parts: broker, servers, clients. Wants to be quiet.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+# pylint: disable=wrong-import-position
+import broker as mqtt
+import harness
+
+CAMCAST = harness.BUILD / "camcast"
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class Lines:
+    """The lines that a program prints, each with the time at which it came."""
+
+    def __init__(self, *command, env=None):
+        self.lines = []  # (monotonic s, text)
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+            preexec_fn=harness.die_with_parent,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self._changed:
+                self.lines.append((time.monotonic(), line))
+                self._changed.notify_all()
+
+    def wait(self, predicate, after=0, timeout=30):
+        """(time, number of the next line) of the first line that predicate is true of."""
+        found = []
+
+        def look():
+            for number, (when, line) in enumerate(self.lines[after:], after + 1):
+                if predicate(line):
+                    found[:] = [when, number]
+                    return True
+            return False
+
+        with self._changed:
+            if not self._changed.wait_for(look, timeout):
+                raise RuntimeError(f"{self.process.args}: not said within {timeout} s")
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+
+
+def milliseconds(values):
+    ordered = sorted(1000 * value for value in values)
+    return f"{statistics.median(ordered):.0f} ({ordered[0]:.0f}-{ordered[-1]:.0f})"
+
+
+def announce(client, number):
+    """A server that only says that it is there."""
+    name = f"sim{number:03}"
+    stream = {
+        "name": "front-h264",
+        "camera": "front",
+        "codec": "h264",
+        "width": 1280,
+        "height": 720,
+        "framerate": 30,
+        "bitrate": 2000000,
+        "framing": "annexb",
+        "port": 8888,
+        "url": f"tcp://192.0.2.{number % 250 + 1}:8888",
+    }
+    info = {
+        "camcast": 1,
+        "id": name,
+        "name": f"Simulated {number}",
+        "version": "0.1.0",
+        "addresses": [f"192.0.2.{number % 250 + 1}"],
+        "streams": [stream, dict(stream, name="front-h264-small")],
+    }
+    client.publish(f"camcast/{name}/info", json.dumps(info), retain=True, qos=1)
+    client.publish(f"camcast/{name}/status", "online", retain=True, qos=1)
+
+
+def measure_list(options, folder):
+    """camcast discover, from its start to its end; and --watch, from its start to the last one."""
+    with mqtt.Broker(folder) as broker:
+        with mqtt.Client(broker) as client:
+            for number in range(options.announced):
+                announce(client, number)
+        address = f"127.0.0.1:{broker.port}"
+        whole, watched = [], []
+        for _ in range(options.tries):
+            begun = time.monotonic()
+            listed = subprocess.run(
+                [CAMCAST, "discover", "--json", "--broker", address],
+                capture_output=True,
+                check=True,
+            )
+            whole.append(time.monotonic() - begun)
+            assert len(json.loads(listed.stdout)) == options.announced
+            begun = time.monotonic()
+            with Lines(CAMCAST, "discover", "--watch", "--json", "--broker", address) as watch:
+                last, _ = watch.wait(lambda line: len(watch.lines) >= options.announced)
+            watched.append(last - begun)
+    print(f"\n{options.announced} announced servers, ms from the start of the program:\n")
+    print("| | median (lowest-highest) |\n|---|---|")
+    print(f"| `camcast discover`, to its end | {milliseconds(whole)} |")
+    print(f"| `camcast discover --watch`, to the last one's line | {milliseconds(watched)} |")
+
+
+def measure_appear(options, folder):
+    """A server's MQTT connection, and its end by SIGKILL, to the line of discover --watch."""
+    config = harness.pattern_config(camera={"size": "320x180", "framerate": 15})
+    appeared, left = [], []
+    with mqtt.Broker(folder) as broker:
+        config["mqtt"] = {"broker": "127.0.0.1", "port": broker.port, "id": "bench"}
+        address = f"127.0.0.1:{broker.port}"
+        with Lines(CAMCAST, "discover", "--watch", "--json", "--broker", address) as watch:
+            told = 0
+            broker.wait_log("Sending SUBACK")
+            for _ in range(options.tries):
+                position = broker.log_position()
+                daemon = harness.Camcastd(config, folder)
+                connected = broker.wait_time(r"New client connected .* as camcast-bench", position)
+                when, told = watch.wait(lambda line: '"appeared"' in line, told)
+                appeared.append(when - connected)
+                killed = time.monotonic()
+                daemon.kill()
+                when, told = watch.wait(lambda line: '"left"' in line, told)
+                left.append(when - killed)
+    print(f"\nms to the line of `camcast discover --watch --json`, {options.tries} times:\n")
+    print("| | median (lowest-highest) |\n|---|---|")
+    print(f"| from the server's MQTT connection: appeared | {milliseconds(appeared)} |")
+    print(f"| from its SIGKILL: left | {milliseconds(left)} |")
+
+
+def make_recording(options, folder):
+    """A moving picture, so that the servers need not encode."""
+    path = folder / "recording.h264"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi"]
+    command += ["-i", f"testsrc2=size={options.size}:rate={options.rate}", "-t", "20"]
+    command += ["-c:v", "libx264", "-preset", "superfast", "-tune", "zerolatency"]
+    command += ["-b:v", "2M", "-maxrate", "2M", "-bufsize", "500k", "-g", str(options.rate)]
+    subprocess.run([*command, "-bf", "0", path], check=True)
+    return path
+
+
+def server_config(options, number, recording, broker):
+    return {
+        "daemon": {"name": f"camera {number + 1}", "http": "127.0.0.1:0"},
+        "mqtt": {"broker": "127.0.0.1", "port": broker.port, "id": f"camera{number + 1}"},
+        "camera cam": {
+            "source": f"file:{recording}",
+            "size": options.size,
+            "framerate": options.rate,
+        },
+        "stream s": {"camera": "cam", "codec": "h264", "encoder": "copy", "annexb": "127.0.0.1:0"},
+    }
+
+
+def cpu_s(pid):
+    """CPU seconds of a process, all its threads."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+@contextlib.contextmanager
+def screen():
+    """An X server of its own; gives DISPLAY."""
+    read, write = os.pipe()
+    with os.fdopen(read) as number:
+        server = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "1920x1080x24", "-nolisten", "tcp"],
+            pass_fds=[write],
+            stderr=subprocess.DEVNULL,
+            preexec_fn=harness.die_with_parent,
+        )
+        os.close(write)
+        display = f":{number.readline().strip()}"
+    try:
+        yield display, server.pid
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def view_for(options, broker, daemons):
+    """Returns what the viewer reported in each second, and CPU seconds used by each part."""
+    with screen() as (display, x_pid):
+        env = dict(os.environ, DISPLAY=display)
+        address = f"127.0.0.1:{broker.port}"
+        view = ["view", "--all", "--json", "--size", options.window, "--broker", address]
+        with Lines(CAMCAST, *view, env=env) as viewer:
+
+            def all_play(line):
+                tiles = json.loads(line)["tiles"]
+                playing = [tile for tile in tiles if tile["fps"] > 0]
+                return len(playing) == len(daemons)
+
+            _, begin = viewer.wait(all_play)
+            # The next second is the first whole one.
+            viewer.wait(lambda line: True, begin + 1)
+            tiles = json.loads(viewer.lines[begin + 1][1])["tiles"]
+            parts = {
+                "viewer: children (receive, decode)": [tile["pid"] for tile in tiles],
+                "servers and their workers": [
+                    pid for daemon in daemons for pid in harness.processes_with(daemon.marker)
+                ],
+                "Xvfb": [x_pid],
+            }
+            before = {name: sum(map(cpu_s, pids)) for name, pids in parts.items()}
+            begun = time.monotonic()
+            viewer.wait(lambda line: True, begin + 2 + options.seconds, options.seconds + 60)
+            elapsed = time.monotonic() - begun
+            used = {
+                name: 100 * (sum(map(cpu_s, pids)) - before[name]) / elapsed
+                for name, pids in parts.items()
+            }
+        reports = [json.loads(line) for _, line in viewer.lines[begin + 2 :]]
+    return reports[: options.seconds], used
+
+
+def measure_view(options, folder):
+    recording = make_recording(options, folder)
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(mqtt.Broker(folder))
+        daemons = [
+            stack.enter_context(
+                harness.Camcastd(server_config(options, number, recording, broker), folder)
+            )
+            for number in range(options.servers)
+        ]
+        reports, used = view_for(options, broker, daemons)
+    rates = {}
+    for report in reports:
+        for tile in report["tiles"]:
+            rates.setdefault(tile["name"], []).append(tile["fps"])
+    print(f"\n{options.servers} servers of {options.size} at {options.rate} pictures a second in a ")
+    print(f"window of {options.window}, {len(reports)} s; load {os.getloadavg()[0]:.1f}:\n")
+    print("| tile | pictures a second: mean | lowest second |\n|---|---|---|")
+    for name in sorted(rates):
+        print(f"| {name} | {statistics.mean(rates[name]):.2f} | {min(rates[name]):.1f} |")
+    print("\n| part | % of a core: mean | highest second |\n|---|---|---|")
+    for part in ("manager", "upload", "present"):
+        values = [report["cpu_percent"][part] for report in reports]
+        print(f"| viewer: {part} | {statistics.mean(values):.1f} | {max(values):.1f} |")
+    for name, value in used.items():
+        print(f"| {name} | {value:.1f} | |")
+
+
+def main():
+    measures = {"list": measure_list, "appear": measure_appear, "view": measure_view}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", choices=[[], *measures], help="default: all")
+    parser.add_argument("--announced", type=int, default=200)
+    parser.add_argument("--tries", type=int, default=10)
+    parser.add_argument("--servers", type=int, default=8)
+    parser.add_argument("--size", default="1280x720")
+    parser.add_argument("--rate", type=int, default=30)
+    parser.add_argument("--window", default="1280x720")
+    parser.add_argument("--seconds", type=int, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for what in options.what or measures:
+            measures[what](options, pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()
