@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who is there, by what was heard: announcements, last wills, answers, and lies. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/directory.h"
+
+static const char *make_info(const char *id, const char *name, unsigned port)
+{
+	static char json[1024];
+
+	snprintf(json, sizeof json,
+		 "{\"camcast\": 1, \"id\": \"%s\", \"name\": \"%s\", \"version\": \"1\", "
+		 "\"addresses\": [\"192.0.2.7\"], \"streams\": [{\"name\": \"s\", \"camera\": "
+		 "\"c\", \"codec\": \"h264\", \"width\": 640, \"height\": 360, \"framerate\": 30, "
+		 "\"framing\": \"annexb\", \"port\": %u, \"url\": \"tcp://192.0.2.7:%u\"}]}",
+		 id, name, port, port);
+	return json;
+}
+
+static bool announce(struct directory *directory, const char *topic, const char *payload)
+{
+	return directory_announcement(directory, topic, payload, strlen(payload), 1);
+}
+
+static bool answer(struct directory *directory, const char *payload, int64_t now_us)
+{
+	return directory_answer(directory, payload, strlen(payload), now_us);
+}
+
+static bool set_status(struct directory *directory, const char *id, const char *status)
+{
+	char topic[100];
+
+	snprintf(topic, sizeof topic, "camcast/%s/status", id);
+	return announce(directory, topic, status);
+}
+
+static bool set_info(struct directory *directory, const char *id, const char *name, unsigned port)
+{
+	char topic[100];
+
+	snprintf(topic, sizeof topic, "camcast/%s/info", id);
+	return announce(directory, topic, make_info(id, name, port));
+}
+
+/* "name+ name-": who is listed, in order, online or not. */
+static void expect(const struct directory *directory, const char *expected)
+{
+	struct server *list;
+	char text[256] = "";
+	size_t n, at = 0;
+
+	assert_int_equal(directory_copy(directory, &list, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%c", at ? " " : "",
+				       list[i].name, list[i].online ? '+' : '-');
+	free(list);
+	assert_string_equal(text, expected);
+}
+
+static void server_is_listed_when_info_and_status_have_come(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	assert_false(set_status(&directory, "a", "online"));
+	expect(&directory, "");
+	assert_true(set_info(&directory, "a", "porch", 1));
+	expect(&directory, "porch+");
+	assert_true(set_info(&directory, "b", "attic", 1));
+	expect(&directory, "attic- porch+");
+	assert_true(set_status(&directory, "b", "online"));
+	expect(&directory, "attic+ porch+");
+	directory_finish(&directory);
+}
+
+static void last_will_takes_a_server_off(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	set_info(&directory, "a", "porch", 1);
+	assert_true(set_status(&directory, "a", "offline"));
+	expect(&directory, "porch-");
+	assert_true(set_status(&directory, "a", "online"));
+	expect(&directory, "porch+");
+	directory_finish(&directory);
+}
+
+static void info_taken_back_removes_a_server(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	set_info(&directory, "a", "porch", 1);
+	assert_true(announce(&directory, "camcast/a/info", ""));
+	expect(&directory, "");
+	assert_false(announce(&directory, "camcast/a/info", ""));
+	assert_false(announce(&directory, "camcast/b/info", ""));
+	assert_true(set_info(&directory, "a", "porch", 1));
+	expect(&directory, "porch+"); /* its status still stands */
+	directory_finish(&directory);
+}
+
+static void repetition_is_no_change(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	assert_true(set_info(&directory, "a", "porch", 1));
+	assert_false(set_info(&directory, "a", "porch", 1));
+	assert_false(set_status(&directory, "a", "online"));
+	assert_true(set_info(&directory, "a", "porch", 2));
+	assert_true(set_info(&directory, "a", "attic", 2));
+	assert_false(answer(&directory, make_info("a", "attic", 2), 5));
+	directory_finish(&directory);
+}
+
+static void server_that_only_answers_is_there_until_it_stops(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	assert_true(answer(&directory, make_info("a", "porch", 1), 100));
+	expect(&directory, "porch+");
+	assert_false(directory_expire(&directory, 100));
+	assert_false(answer(&directory, make_info("a", "porch", 1), 200));
+	assert_false(directory_expire(&directory, 200));
+	assert_true(directory_expire(&directory, 201));
+	expect(&directory, "porch-");
+	assert_false(directory_expire(&directory, 300));
+	assert_true(answer(&directory, make_info("a", "porch", 1), 400));
+	expect(&directory, "porch+");
+	directory_finish(&directory);
+}
+
+static void answer_disproves_an_old_last_will_and_a_new_one_counts(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "offline");
+	set_info(&directory, "a", "porch", 1);
+	expect(&directory, "porch-");
+	assert_true(answer(&directory, make_info("a", "porch", 1), 100));
+	expect(&directory, "porch+");
+	assert_true(set_status(&directory, "a", "offline"));
+	expect(&directory, "porch-");
+	directory_finish(&directory);
+}
+
+static void announced_server_does_not_expire(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	set_info(&directory, "a", "porch", 1);
+	answer(&directory, make_info("a", "porch", 1), 100);
+	assert_false(directory_expire(&directory, 1000));
+	expect(&directory, "porch+");
+	directory_finish(&directory);
+}
+
+static void what_is_not_heard_again_after_a_reconnection_goes(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	set_info(&directory, "a", "porch", 1);
+	set_status(&directory, "b", "online");
+	set_info(&directory, "b", "attic", 1);
+	answer(&directory, make_info("c", "cellar", 1), 1);
+	directory_unconfirm(&directory);
+	expect(&directory, "attic+ cellar+ porch+");
+	set_status(&directory, "a", "online");
+	set_info(&directory, "a", "porch", 1);
+	answer(&directory, make_info("c", "cellar", 1), 2);
+	assert_true(directory_drop_unconfirmed(&directory));
+	expect(&directory, "cellar+ porch+");
+	assert_false(directory_drop_unconfirmed(&directory));
+	directory_finish(&directory);
+}
+
+static void status_left_behind_alone_lists_nobody(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	set_info(&directory, "a", "porch", 1);
+	directory_unconfirm(&directory);
+	set_status(&directory, "a", "online");
+	assert_true(directory_drop_unconfirmed(&directory));
+	expect(&directory, "");
+	directory_finish(&directory);
+}
+
+static void info_for_another_id_is_ignored(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	assert_false(announce(&directory, "camcast/b/info", make_info("a", "porch", 1)));
+	expect(&directory, "");
+	directory_finish(&directory);
+}
+
+static void other_topics_and_payloads_are_ignored(void **state)
+{
+	static const char *const topics[] = {
+		"camcast",
+		"camcast/",
+		"camcast//info",
+		"camcast/a",
+		"camcast/a/",
+		"camcast/a/set",
+		"camcast/a/info/x",
+		"other/a/info",
+		"camcast/12345678901234567890123456789012345678901234567890123456789012345/info",
+	};
+	struct directory directory = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
+		assert_false(announce(&directory, topics[i], make_info("a", "porch", 1)));
+	assert_false(announce(&directory, "camcast/a/info", "192.0.2.7"));
+	assert_false(answer(&directory, "192.0.2.7", 1)); /* as an older server answers */
+	set_info(&directory, "a", "porch", 1);
+	assert_false(set_status(&directory, "a", "ONLINE"));
+	assert_false(set_status(&directory, "a", "onlinee"));
+	expect(&directory, "porch-");
+	directory_finish(&directory);
+}
+
+static void flood_of_ids_displaces_nobody_who_is_there(void **state)
+{
+	struct directory directory = {0};
+	struct server *list;
+	char id[32];
+	size_t n;
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	set_info(&directory, "a", "porch", 1);
+	for (unsigned i = 0; i < 3 * SERVERS_MAX; i++) {
+		snprintf(id, sizeof id, "x%u", i);
+		set_status(&directory, id, "offline");
+		set_info(&directory, id, id, 1);
+	}
+	assert_int_equal(directory.n, SERVERS_MAX);
+	assert_int_equal(directory_copy(&directory, &list, &n), 0);
+	assert_int_equal(n, SERVERS_MAX);
+	assert_string_equal(list[0].name, "porch");
+	assert_true(list[0].online);
+	free(list);
+	for (unsigned i = 0; i < 2 * SERVERS_MAX; i++) {
+		snprintf(id, sizeof id, "y%u", i);
+		set_status(&directory, id, "online");
+		set_info(&directory, id, id, 1);
+	}
+	assert_int_equal(directory.n, SERVERS_MAX);
+	directory_finish(&directory);
+}
+
+static void equal_names_are_in_the_order_of_their_ids(void **state)
+{
+	struct directory directory = {0};
+	struct server *list;
+	size_t n;
+
+	(void)state;
+	set_info(&directory, "c", "same", 1);
+	set_info(&directory, "a", "same", 1);
+	set_info(&directory, "b", "same", 1);
+	assert_int_equal(directory_copy(&directory, &list, &n), 0);
+	assert_int_equal(n, 3);
+	assert_string_equal(list[0].id, "a");
+	assert_string_equal(list[1].id, "b");
+	assert_string_equal(list[2].id, "c");
+	free(list);
+	directory_finish(&directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(server_is_listed_when_info_and_status_have_come),
+		cmocka_unit_test(last_will_takes_a_server_off),
+		cmocka_unit_test(info_taken_back_removes_a_server),
+		cmocka_unit_test(repetition_is_no_change),
+		cmocka_unit_test(server_that_only_answers_is_there_until_it_stops),
+		cmocka_unit_test(answer_disproves_an_old_last_will_and_a_new_one_counts),
+		cmocka_unit_test(announced_server_does_not_expire),
+		cmocka_unit_test(what_is_not_heard_again_after_a_reconnection_goes),
+		cmocka_unit_test(status_left_behind_alone_lists_nobody),
+		cmocka_unit_test(info_for_another_id_is_ignored),
+		cmocka_unit_test(other_topics_and_payloads_are_ignored),
+		cmocka_unit_test(flood_of_ids_displaces_nobody_who_is_there),
+		cmocka_unit_test(equal_names_are_in_the_order_of_their_ids),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

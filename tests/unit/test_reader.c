@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One stream over TCP, from a server of the test's own that sends what and when the test wants. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/reader.h"
+
+#define KEY "\0\0\0\1\x09\xf0\0\0\0\1\x67\x42\xc0\x1f\0\0\0\1\x68\xce\x3c\0\0\0\1\x65\x88\x84\x21"
+#define DELTA "\0\0\0\1\x09\xf0\0\0\0\1\x41\x9a\x02\x33"
+#define AUD "\0\0\0\1\x09\xf0"
+
+#define PATIENCE_MS 20000
+
+/* Time goes as the tests want, so that nobody waits for a backoff. */
+static int64_t clock_ahead_us;
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int ret = __real_clock_gettime(id, ts);
+
+	if (id == CLOCK_MONOTONIC) {
+		ts->tv_sec += clock_ahead_us / 1000000;
+		ts->tv_nsec += clock_ahead_us % 1000000 * 1000;
+		if (ts->tv_nsec >= 1000000000) {
+			ts->tv_nsec -= 1000000000;
+			ts->tv_sec++;
+		}
+	}
+	return ret;
+}
+
+static unsigned connects;
+
+int __real_connect(int fd, const struct sockaddr *address, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+	connects++;
+	return __real_connect(fd, address, len);
+}
+
+struct fixture {
+	struct reader *reader;
+	int listener, peer;
+	uint16_t port;
+	struct reader_unit unit;
+};
+
+static void start_listening(struct fixture *f)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(f->port),
+	};
+	socklen_t len = sizeof address;
+
+	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(f->listener >= 0);
+	assert_int_equal(setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)),
+			 0);
+	assert_int_equal(bind(f->listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(f->listener, 8), 0);
+	assert_int_equal(getsockname(f->listener, (struct sockaddr *)&address, &len), 0);
+	f->port = ntohs(address.sin_port);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	assert_non_null(f);
+	clock_ahead_us = 0;
+	connects = 0;
+	f->peer = -1;
+	start_listening(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	reader_destroy(f->reader);
+	if (f->peer >= 0)
+		close(f->peer);
+	if (f->listener >= 0)
+		close(f->listener);
+	free(f);
+	return 0;
+}
+
+static void create(struct fixture *f, enum stream_codec codec, enum stream_framing framing)
+{
+	assert_int_equal(reader_create(&f->reader, "127.0.0.1", f->port, codec, framing), 0);
+}
+
+/* Turns the reader until it has connected. */
+static void accept_reader(struct fixture *f)
+{
+	struct pollfd poll_fd = {.fd = f->listener, .events = POLLIN};
+
+	for (unsigned i = 0; i < PATIENCE_MS && poll(&poll_fd, 1, 0) == 0; i++)
+		assert_int_equal(reader_next(f->reader, &f->unit, 1), 0);
+	if (f->peer >= 0)
+		close(f->peer);
+	f->peer = accept(f->listener, NULL, NULL);
+	assert_true(f->peer >= 0);
+}
+
+static void send_bytes(struct fixture *f, const char *data, size_t len)
+{
+	assert_int_equal(send(f->peer, data, len, MSG_NOSIGNAL), len);
+}
+#define SEND(f, text) send_bytes(f, text, sizeof(text) - 1)
+
+static void expect_unit(struct fixture *f, const char *data, size_t len, bool discontinuity)
+{
+	assert_int_equal(reader_next(f->reader, &f->unit, PATIENCE_MS), 1);
+	assert_int_equal(f->unit.len, len);
+	assert_memory_equal(f->unit.data, data, len);
+	assert_int_equal(f->unit.discontinuity, discontinuity);
+}
+#define EXPECT(f, text, discontinuity) expect_unit(f, text, sizeof(text) - 1, discontinuity)
+
+static void expect_nothing(struct fixture *f)
+{
+	assert_int_equal(reader_next(f->reader, &f->unit, 20), 0);
+}
+
+/* Turns the reader until it is in `wanted`. */
+static void turn_until(struct fixture *f, enum reader_state wanted)
+{
+	for (unsigned i = 0; i < PATIENCE_MS && reader_stats(f->reader)->state != wanted; i++)
+		assert_int_equal(reader_next(f->reader, &f->unit, 1), 0);
+	assert_int_equal(reader_stats(f->reader)->state, wanted);
+}
+
+/* The same until it has tried to connect that often, and failed. */
+static void turn_until_connects(struct fixture *f, unsigned wanted)
+{
+	for (unsigned i = 0; i < PATIENCE_MS && connects < wanted; i++)
+		assert_int_equal(reader_next(f->reader, &f->unit, 1), 0);
+	assert_int_equal(connects, wanted);
+	turn_until(f, READER_BACKOFF);
+}
+
+static void begins_at_a_key_unit(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	SEND(f, DELTA DELTA KEY DELTA AUD);
+	EXPECT(f, KEY, true);
+	assert_true(f->unit.key);
+	assert_int_equal(f->unit.codec, STREAM_H264);
+	EXPECT(f, DELTA, false);
+	assert_false(f->unit.key);
+	expect_nothing(f);
+	assert_int_equal(reader_stats(f->reader)->skipped_units, 2);
+	assert_int_equal(reader_stats(f->reader)->units, 2);
+	assert_int_equal(reader_stats(f->reader)->bytes, sizeof(KEY DELTA) - 1);
+	assert_int_equal(reader_stats(f->reader)->state, READER_PLAYING);
+}
+
+static void units_that_came_at_once_are_given_without_waiting(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	SEND(f, KEY DELTA DELTA DELTA AUD);
+	EXPECT(f, KEY, true);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(reader_next(f->reader, &f->unit, 0), 1);
+	assert_int_equal(reader_next(f->reader, &f->unit, 0), 0);
+}
+
+static void last_unit_waits_for_the_next_one(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	SEND(f, KEY);
+	expect_nothing(f);
+	SEND(f, AUD);
+	EXPECT(f, KEY, true);
+}
+
+static void low_latency_does_not_wait_for_the_next_one(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	reader_set_low_latency(f->reader, true);
+	accept_reader(f);
+	SEND(f, KEY);
+	EXPECT(f, KEY, true);
+	SEND(f, DELTA);
+	EXPECT(f, DELTA, false);
+	SEND(f, DELTA);
+	EXPECT(f, DELTA, false);
+	assert_int_equal(reader_stats(f->reader)->skipped_units, 0);
+}
+
+static void unit_cut_short_by_low_latency_leads_to_a_key_unit(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	reader_set_low_latency(f->reader, true);
+	accept_reader(f);
+	SEND(f, KEY);
+	EXPECT(f, KEY, true);
+	SEND(f, "\x77\x78" DELTA); /* the rest of it, late */
+	expect_nothing(f);
+	assert_int_equal(reader_stats(f->reader)->state, READER_WAITING_KEY);
+	SEND(f, DELTA KEY DELTA);
+	EXPECT(f, KEY, true);
+	EXPECT(f, DELTA, false);
+}
+
+static void lost_connection_is_made_again_and_begins_at_a_key_unit(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	SEND(f, KEY DELTA);
+	EXPECT(f, KEY, true);
+	close(f->peer);
+	f->peer = -1;
+	turn_until(f, READER_BACKOFF);
+	assert_string_equal(reader_stats(f->reader)->error, "the server closed the connection");
+	accept_reader(f);
+	SEND(f, DELTA KEY AUD);
+	EXPECT(f, KEY, true);
+	assert_int_equal(reader_stats(f->reader)->reconnects, 1);
+}
+
+static void refused_connection_is_tried_again_with_backoff(void **state)
+{
+	static const int64_t waits_ms[] = {250, 500, 1000, 2000, 4000, 5000, 5000};
+	struct fixture *f = *state;
+
+	close(f->listener);
+	f->listener = -1;
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	turn_until_connects(f, 1);
+	for (size_t i = 0; i < sizeof waits_ms / sizeof waits_ms[0]; i++) {
+		assert_string_equal(reader_stats(f->reader)->error, strerror(ECONNREFUSED));
+		clock_ahead_us += waits_ms[i] * 1000 - 200000;
+		assert_int_equal(reader_next(f->reader, &f->unit, 0), 0);
+		assert_int_equal(connects, i + 1);
+		clock_ahead_us += 200000;
+		turn_until_connects(f, i + 2);
+	}
+	start_listening(f);
+	clock_ahead_us += 5000000;
+	accept_reader(f);
+	SEND(f, KEY AUD);
+	EXPECT(f, KEY, true);
+	close(f->peer);
+	f->peer = -1;
+	turn_until(f, READER_BACKOFF); /* a unit came, so the backoff begins anew */
+	clock_ahead_us += 250000;
+	accept_reader(f);
+}
+
+static void silence_is_no_reason_to_reconnect(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	SEND(f, KEY AUD);
+	EXPECT(f, KEY, true);
+	clock_ahead_us += 3600 * (int64_t)1000000;
+	expect_nothing(f);
+	SEND(f, DELTA AUD);
+	assert_int_equal(reader_next(f->reader, &f->unit, PATIENCE_MS), 1);
+	assert_int_equal(reader_stats(f->reader)->reconnects, 0);
+}
+
+static void jpegs_behind_lengths_are_all_key_units(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_MJPEG, STREAM_LENGTH_PREFIXED);
+	accept_reader(f);
+	SEND(f, "\0\0\0\0\0\0\0\4\xff\xd8zz\0\0\0\4\xff\xd8");
+	EXPECT(f, "\xff\xd8zz", true);
+	assert_true(f->unit.key);
+	assert_int_equal(f->unit.codec, STREAM_MJPEG);
+	expect_nothing(f);
+	SEND(f, "yy");
+	EXPECT(f, "\xff\xd8yy", false);
+}
+
+static void wrong_kind_of_stream_is_said_and_tried_again(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_MJPEG, STREAM_LENGTH_PREFIXED);
+	accept_reader(f);
+	SEND(f, "HTTP/1.1 400 Bad Request\r\n");
+	turn_until(f, READER_BACKOFF);
+	assert_string_equal(reader_stats(f->reader)->error,
+			    "what came are no pictures behind their lengths");
+}
+
+static void units_larger_than_the_sockets_buffers_arrive(void **state)
+{
+	enum { LEN = 3 << 20 };
+	struct fixture *f = *state;
+	char *data = malloc(4 + LEN);
+	size_t sent = 0;
+	int r = 0;
+
+	assert_non_null(data);
+	memset(data, 0x5a, 4 + LEN);
+	memcpy(data, "\0\x30\0\0\xff\xd8", 6);
+	create(f, STREAM_MJPEG, STREAM_LENGTH_PREFIXED);
+	accept_reader(f);
+	for (unsigned i = 0; i < PATIENCE_MS && r == 0; i++) {
+		ssize_t n = send(f->peer, data + sent, 4 + LEN - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0)
+			sent += (size_t)n;
+		r = reader_next(f->reader, &f->unit, 1);
+	}
+	assert_int_equal(r, 1);
+	assert_int_equal(f->unit.len, LEN);
+	assert_memory_equal(f->unit.data, data + 4, LEN);
+	free(data);
+}
+
+static void names_with_several_addresses_are_tried_in_turn(void **state)
+{
+	struct fixture *f = *state;
+
+	/* The listener has only the IPv4 one of them. */
+	assert_int_equal(
+		reader_create(&f->reader, "localhost", f->port, STREAM_H264, STREAM_ANNEXB), 0);
+	accept_reader(f);
+	SEND(f, KEY AUD);
+	EXPECT(f, KEY, true);
+}
+
+static void what_cannot_be_a_stream_is_refused(void **state)
+{
+	static const char long_name[] =
+		"123456789012345678901234567890123456789012345678901234567890abcd";
+	struct fixture *f = *state;
+	struct reader *reader;
+
+	assert_int_equal(reader_create(&reader, "x", f->port, STREAM_MJPEG, STREAM_ANNEXB),
+			 -EINVAL);
+	assert_int_equal(reader_create(&reader, "x", 0, STREAM_H264, STREAM_ANNEXB), -EINVAL);
+	assert_int_equal(reader_create(&reader, long_name, 1, STREAM_H264, STREAM_ANNEXB), -EINVAL);
+}
+
+static void urls_are_parsed(void **state)
+{
+	static const struct {
+		const char *url, *host;
+		uint16_t port;
+		enum stream_framing framing;
+	} good[] = {
+		{"tcp://camera:8888", "camera", 8888, STREAM_ANNEXB},
+		{"tcp://192.0.2.7:1", "192.0.2.7", 1, STREAM_ANNEXB},
+		{"tcp+length://[2001:db8::1]:8000", "2001:db8::1", 8000, STREAM_LENGTH_PREFIXED},
+		{"tcp://[fe80::1%eth0]:65535", "fe80::1%eth0", 65535, STREAM_ANNEXB},
+	};
+	static const char *const bad[] = {
+		"",
+		"camera:8888",
+		"tcp:/camera:8888",
+		"tcp://camera",
+		"tcp://camera:",
+		"tcp://camera:0",
+		"tcp://camera:65536",
+		"tcp://camera:-1",
+		"tcp://:8888",
+		"tcp://[]:8888",
+		"tcp://[::1:8888",
+		"tcp://::1:8888",
+		"tcp://[a]:8888",
+		"tcp://camera:8888/",
+		"tcp://camera:+88",
+		"http://camera:8888",
+		"tcp://a b:8888",
+		"tcp://a\n:8888",
+		"tcp://[::1]x:8888",
+		"tcp://1234567890123456789012345678901234567890123456789012345678901234:1",
+	};
+	enum stream_framing framing;
+	enum stream_codec codec;
+	char host[64];
+	uint16_t port;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		assert_int_equal(reader_parse_url(good[i].url, host, &port, &codec, &framing), 0);
+		assert_string_equal(host, good[i].host);
+		assert_int_equal(port, good[i].port);
+		assert_int_equal(framing, good[i].framing);
+		assert_int_equal(codec, framing == STREAM_ANNEXB ? STREAM_H264 : STREAM_MJPEG);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (reader_parse_url(bad[i], host, &port, &codec, &framing) != -EINVAL)
+			fail_msg("taken: %s", bad[i]);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(begins_at_a_key_unit),
+		CASE(units_that_came_at_once_are_given_without_waiting),
+		CASE(last_unit_waits_for_the_next_one),
+		CASE(low_latency_does_not_wait_for_the_next_one),
+		CASE(unit_cut_short_by_low_latency_leads_to_a_key_unit),
+		CASE(lost_connection_is_made_again_and_begins_at_a_key_unit),
+		CASE(refused_connection_is_tried_again_with_backoff),
+		CASE(silence_is_no_reason_to_reconnect),
+		CASE(jpegs_behind_lengths_are_all_key_units),
+		CASE(wrong_kind_of_stream_is_said_and_tried_again),
+		CASE(units_larger_than_the_sockets_buffers_arrive),
+		CASE(names_with_several_addresses_are_tried_in_turn),
+		CASE(what_cannot_be_a_stream_is_refused),
+		CASE(urls_are_parsed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

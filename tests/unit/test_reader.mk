@@ -1,0 +1,1 @@
+LDFLAGS_test_reader := -Wl,--wrap=clock_gettime,--wrap=connect
