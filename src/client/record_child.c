@@ -49,7 +49,7 @@ struct recorder {
 	struct record_sync *sync;
 	struct reader *reader;
 	struct burst burst;
-	struct timeline timeline;
+	struct record_clock clock;
 	struct mp4_format *format;
 
 	/* The file under way; it is made on disk with its first fragment. */
@@ -209,7 +209,7 @@ static void handle_error(struct recorder *recorder, int err)
 
 static int64_t step_us(const struct recorder *recorder)
 {
-	return (int64_t)recorder->timeline.step_us;
+	return (int64_t)recorder->clock.step_us;
 }
 
 /* Ends the file, if there is one. */
@@ -244,7 +244,7 @@ static void flush_file(struct recorder *recorder)
 static int handle_key(struct recorder *recorder, const struct reader_unit *unit, int64_t at_us)
 {
 	int64_t utc_us = at_us + utc_offset_us();
-	int64_t segment = segment_of(utc_us, recorder->segment_s);
+	int64_t segment = record_segment_of(utc_us, recorder->segment_s);
 	int changed = mp4_format_update(recorder->format, unit);
 
 	if (changed < 0) {
@@ -273,7 +273,7 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 		return 0;
 	if (unit->discontinuity)
 		recorder->gap = true;
-	at_us = timeline_next(&recorder->timeline, unit->received_us, recorder->gap);
+	at_us = record_clock_next(&recorder->clock, unit->received_us, recorder->gap);
 	recorder->gap = false;
 	if (unit->key) {
 		err = handle_key(recorder, unit, at_us);
@@ -353,7 +353,7 @@ static int handle_quiet(struct recorder *recorder)
 
 	if (err < 0 || !recorder->mp4 || now_us - recorder->unit_us < QUIET_US)
 		return err;
-	if (segment_of(now_us + utc_offset_us(), recorder->segment_s) != recorder->segment)
+	if (record_segment_of(now_us + utc_offset_us(), recorder->segment_s) != recorder->segment)
 		finish_file(recorder);
 	else if (!recorder->flushed)
 		flush_file(recorder);
@@ -379,7 +379,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	recorder->json = strcmp(argv[RECORD_ARG_JSON], "json") == 0;
 	recorder->wait_key = true;
 	recorder->flushed = true;
-	timeline_init(&recorder->timeline, strtod(argv[RECORD_ARG_FRAMERATE], NULL) / 1000);
+	record_clock_init(&recorder->clock, strtod(argv[RECORD_ARG_FRAMERATE], NULL) / 1000);
 	err = reader_parse_url(argv[RECORD_ARG_URL], host, &port, &codec, &framing);
 	if (err < 0 || recorder->segment_s == 0)
 		return -EINVAL;

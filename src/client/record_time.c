@@ -17,44 +17,44 @@
 #define GAP_STEPS 3
 #define NUMBER_MAX 9999
 
-void timeline_init(struct timeline *timeline, double framerate)
+void record_clock_init(struct record_clock *clock, double framerate)
 {
 	double step_us = framerate > 0 ? 1e6 / framerate : STEP_US;
 
-	*timeline = (struct timeline){
+	*clock = (struct record_clock){
 		.step_us = step_us < STEP_MIN_US   ? STEP_MIN_US
 			   : step_us > STEP_MAX_US ? STEP_MAX_US
 						   : step_us,
 	};
 }
 
-int64_t timeline_next(struct timeline *timeline, int64_t arrival_us, bool gap)
+int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap)
 {
-	double expected_us, error_us, step_us = timeline->step_us;
+	double expected_us, error_us, step_us = clock->step_us;
 	int64_t at_us = arrival_us, least_us;
 
-	if (!timeline->begun) {
-		timeline->begun = true;
-		timeline->last_us = at_us;
+	if (!clock->begun) {
+		clock->begun = true;
+		clock->last_us = at_us;
 		return at_us;
 	}
-	expected_us = (double)timeline->last_us + step_us;
+	expected_us = (double)clock->last_us + step_us;
 	error_us = (double)arrival_us - expected_us;
 	if (!gap && error_us < GAP_US + GAP_STEPS * step_us) {
 		at_us = (int64_t)(expected_us + ALPHA * error_us);
 		step_us += BETA * error_us;
 		if (step_us >= STEP_MIN_US && step_us <= STEP_MAX_US)
-			timeline->step_us = step_us;
+			clock->step_us = step_us;
 	}
 	/* However far behind the clock, pictures follow each other visibly. */
-	least_us = timeline->last_us + (int64_t)(timeline->step_us / 4);
+	least_us = clock->last_us + (int64_t)(clock->step_us / 4);
 	if (at_us < least_us)
 		at_us = least_us;
-	timeline->last_us = at_us;
+	clock->last_us = at_us;
 	return at_us;
 }
 
-int64_t segment_of(int64_t utc_us, unsigned segment_s)
+int64_t record_segment_of(int64_t utc_us, unsigned segment_s)
 {
 	int64_t length_us = (int64_t)segment_s * 1000000;
 

@@ -18,23 +18,23 @@
  * dark is followed within a second, and over any length the times are those of the clock: no drift.
  * Times always grow.
  */
-struct timeline {
+struct record_clock {
 	double step_us;
 	int64_t last_us; /* valid if begun */
 	bool begun;
 };
 
 /* framerate: what the server announces; 0: not known. */
-void timeline_init(struct timeline *timeline, double framerate);
+void record_clock_init(struct record_clock *clock, double framerate);
 
 /* The time of a picture that came at arrival_us (any clock that goes on), on the same clock. gap: it
  * does not follow the last one (a new connection), so its arrival counts alone; so it does for one
  * that is later than expected by over a second and three steps. */
-int64_t timeline_next(struct timeline *timeline, int64_t arrival_us, bool gap);
+int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap);
 
 /* UTC in microseconds since 1970 -> the number of its segment. segment_s: 1 to 86400; segments begin
  * at its multiples since 1970, which for divisors of a day are the same times every day. */
-int64_t segment_of(int64_t utc_us, unsigned segment_s);
+int64_t record_segment_of(int64_t utc_us, unsigned segment_s);
 
 /* The name of a file: the UTC second of its first picture, and its number (from 1) among those of
  * the same second: "20261122T204300Z.mp4", "20261122T204300Z-2.mp4". */
