@@ -111,7 +111,8 @@ std::string forbidden_device()
 	if (!glob("/dev/media*", 0, nullptr, &nodes)) {
 		glob("/dev/video*", GLOB_APPEND, nullptr, &nodes);
 		for (size_t i = 0; i < nodes.gl_pathc && found.empty(); i++)
-			if (access(nodes.gl_pathv[i], R_OK | W_OK) && errno == EACCES)
+			if (access(nodes.gl_pathv[i], R_OK | W_OK) &&
+			    (errno == EACCES || errno == EPERM))
 				found = nodes.gl_pathv[i];
 	}
 	globfree(&nodes);
@@ -253,7 +254,8 @@ static int open_device(struct camera *camera, struct camera_manager *manager, co
 			return fail(
 				-EACCES,
 				"no permission to open %s: run as a member of its group (mostly "
-				"`video`), or install the udev rule",
+				"`video`), install the udev rule, or let DeviceAllow= of the "
+				"service name it",
 				node.c_str());
 		if (others.empty())
 			return fail(-ENODEV, "libcamera finds no camera");

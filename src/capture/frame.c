@@ -155,8 +155,10 @@ static bool provider_matches(const struct provider *provider, const char *alloca
 
 static const char *advice(int error)
 {
-	if (error == -EACCES || error == -EPERM)
+	if (error == -EACCES)
 		return " (install 60-camcast.rules, or add the user to group video)";
+	if (error == -EPERM) /* security/device_cgroup.c */
+		return " (DeviceAllow= of the service, or the container, leaves it out)";
 	return "";
 }
 

@@ -90,12 +90,20 @@ static bool has_format(int fd, enum v4l2_buf_type type, uint32_t fourcc)
 	return false;
 }
 
-/* What must be done so that this user may open path. */
-static void explain_permission(const char *path, char *why)
+/* What must be done so that path may be opened. EACCES is its mode and owner; EPERM is the device
+ * control group of a service or a container (security/device_cgroup.c). */
+static void explain_permission(const char *path, int rc, char *why)
 {
 	struct stat st;
 	struct group *group = NULL;
 
+	if (rc == -EPERM) {
+		snprintf(why, V4L2_WHY_MAX,
+			 "no permission to open %s: the service or container does not allow the "
+			 "device, whatever its mode; add DeviceAllow=char-video4linux rw to it",
+			 path);
+		return;
+	}
 	if (!stat(path, &st) && (st.st_mode & 060) == 060 && st.st_gid != 0)
 		group = getgrgid(st.st_gid);
 	if (group)
@@ -148,7 +156,7 @@ static int open_named(struct v4l2_device *device, const char *path, uint32_t cod
 	int rc = open_node(device, path);
 
 	if (rc == -EACCES || rc == -EPERM) {
-		explain_permission(path, why);
+		explain_permission(path, rc, why);
 		return -EACCES;
 	}
 	if (rc) {
@@ -194,7 +202,7 @@ int v4l2_open_encoder(struct v4l2_device *device, const char *path, uint32_t cod
 			continue;
 		seen++;
 		if ((rc == -EACCES || rc == -EPERM) && !denied[0])
-			explain_permission(name, denied);
+			explain_permission(name, rc, denied);
 		if (rc)
 			continue;
 		fit = device_fits(device, coded, raw);

@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The client outside the guest: client.py FOLDER PORT. A case in the guest puts NAME.ask, with a
-number of bytes in it, into the shared folder; this connects to PORT, which qemu forwards into the
-guest, and answers with the bytes in NAME.bytes, complete when NAME.done is there."""
+"""The clients outside the guest: client.py FOLDER PORT. A case in the guest puts NAME.ask into the
+shared folder; this answers with NAME.done, which says "ok" or what went wrong, and NAME.bytes. PORT
+is forwarded by qemu into the guest. What can be asked:
+
+receive N      connect, read N bytes or more
+stall          connect, and read nothing from now on
+rest NAME      of the client that stalls as NAME: everything up to the connection's end
+"""
 import pathlib
 import socket
 import sys
@@ -11,14 +16,36 @@ import time
 folder = pathlib.Path(sys.argv[1])
 port = int(sys.argv[2])
 answered = set()
+stalled = {}
 
 
-def receive(wanted):
+def connect(receive_buffer=0):
+    connection = socket.socket()
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(60)
+    connection.connect(("127.0.0.1", port))
+    return connection
+
+
+def read(connection, wanted):
     data = bytearray()
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        while len(data) < wanted and (piece := connection.recv(65536)):
-            data += piece
+    while len(data) < wanted and (piece := connection.recv(65536)):
+        data += piece
     return bytes(data)
+
+
+def answer(name, verb, argument=""):
+    if verb == "receive":
+        with connect() as connection:
+            return read(connection, int(argument))
+    if verb == "stall":
+        stalled[name] = connect(receive_buffer=4096)
+        return b""
+    if verb == "rest":
+        with stalled.pop(argument) as connection:
+            return read(connection, 1 << 30)
+    raise ValueError(verb)
 
 
 while True:
@@ -27,8 +54,8 @@ while True:
             continue
         answered.add(ask.name)
         try:
-            data, said = receive(int(ask.read_text())), "ok"
-        except OSError as error:
+            data, said = answer(ask.stem, *ask.read_text().split()), "ok"
+        except (OSError, ValueError, KeyError) as error:
             data, said = b"", str(error)
         ask.with_suffix(".bytes").write_bytes(data)
         ask.with_suffix(".part").write_text(said)

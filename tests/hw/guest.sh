@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Prints the path of a folder with a guest (vmlinuz, initrd.gz, root.img): the Debian 13 root of
-# tests/distros with a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched by
-# vicodec-pi.py. Makes it first if it is not in the cache (about 3 minutes). The folder is named
+# tests/distros with systemd, a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched
+# by vicodec-pi.py. When it boots, it puts what the shared folder's `root` holds over its own root
+# and mounts the shared folder at /mnt; then systemd runs. Makes it first if it is not in the cache (about 3 minutes). The folder is named
 # after all that its contents depend on. Two runs at a time: the second waits.
 # Needs root, an amd64 host, and mmdebstrap e2fsprogs busybox-static cpio kmod xz-utils.
 set -euo pipefail
@@ -10,13 +11,13 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-hw
 base=$("$here/../distros/root.sh")
-key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" "$here/guest-init" <(basename "$base") | sha256sum | cut -c1-12)
+key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" <(basename "$base") | sha256sum | cut -c1-12)
 guest=$cache/guest-$key
 root=$guest/root
 
 packages=(
-	linux-image-amd64 linux-headers-amd64 linux-source-6.12 udev kmod xz-utils make
-	python3 python3-pytest v4l-utils iproute2 util-linux ffmpeg
+	linux-image-amd64 linux-headers-amd64 linux-source-6.12 systemd udev kmod xz-utils make
+	python3 python3-pytest v4l-utils iproute2 ethtool util-linux ffmpeg
 )
 
 die() {
@@ -67,10 +68,10 @@ make_initrd() {
 	local tree=$guest/initrd order=() module file name
 	mkdir -p "$tree"/{bin,mod,proc,sys,dev,root}
 	cp /bin/busybox "$tree/bin/"
-	for name in sh mount insmod switch_root; do
+	for name in sh mount insmod cp switch_root; do
 		ln -s busybox "$tree/bin/$name"
 	done
-	for module in virtio_pci virtio_blk ext4; do
+	for module in virtio_pci virtio_blk ext4 9pnet_virtio 9p; do
 		while read -r _ file _; do
 			name=$(basename "$file" .xz)
 			[ -e "$tree/mod/$name" ] && continue
@@ -88,10 +89,12 @@ make_initrd() {
 		mount -t devtmpfs dev /dev
 		for m in ${order[*]}; do insmod /mod/\$m; done
 		mount -t ext4 -o rw,noatime /dev/vda /root
+		mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 share /root/mnt
+		cp -a /root/mnt/root/. /root/
 		mount --move /dev /root/dev
 		mount --move /proc /root/proc
 		mount --move /sys /root/sys
-		exec switch_root /root /sbin/guest-init
+		exec switch_root /root /usr/lib/systemd/systemd
 	INIT
 	chmod +x "$tree/init"
 	(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$guest/initrd.gz"
@@ -109,7 +112,13 @@ make_guest() {
 	install_packages
 	kernel=$(basename "$(ls -d "$root"/usr/lib/modules/*-amd64)")
 	build_modules
-	install -m 755 "$here/guest-init" "$root/sbin/guest-init"
+	: >"$root/etc/fstab"
+	# Nothing here is worth the time that it takes an emulated processor.
+	enter systemctl mask --quiet ldconfig.service systemd-hwdb-update.service \
+		systemd-journal-catalog-update.service systemd-update-done.service \
+		systemd-random-seed.service systemd-machine-id-commit.service dev-hugepages.mount \
+		sys-kernel-debug.mount sys-kernel-tracing.mount dev-mqueue.mount
+	: >"$root/etc/machine-id"
 	cp "$root/boot/vmlinuz-$kernel" "$guest/vmlinuz"
 	make_initrd
 	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 6G

@@ -1,11 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Runs in the guest, from the folder that run.sh shares: devices, network, then the cases.
+# Runs in the guest, from the folder that run.sh shares: network, then the cases.
 set -u
-mkdir -p /run/udev/rules.d
-cp /mnt/src/60-camcast.rules /run/udev/rules.d/
-/lib/systemd/systemd-udevd --daemon
-udevadm trigger --action=add
 udevadm settle
 # The addresses of qemu's user-mode network.
 ip link set lo up
@@ -15,8 +11,8 @@ for device in /sys/class/net/*/device; do
 	ip address add 10.0.2.15/24 dev "$nic"
 	ip route add default via 10.0.2.2
 done
-cp -r /mnt/src /mnt/build /tmp/
-export CAMCAST_BUILD=/tmp/build CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3} PYTHONDONTWRITEBYTECODE=1
+cp -r /mnt/src /tmp/
+export CAMCAST_BUILD=/usr/local/bin CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3} PYTHONDONTWRITEBYTECODE=1
 cd /tmp/src/tests/hw/cases || exit 1
 mapfile -d '' arguments </mnt/arguments
-python3 -m pytest -p no:cacheprovider -q -rfEs --tb=short --junitxml=/mnt/result.xml "${arguments[@]}"
+python3 -m pytest -p no:cacheprovider -q -rfEs --tb=short --durations=12 --junitxml=/mnt/result.xml "${arguments[@]}"

@@ -18,12 +18,11 @@ trap cleanup EXIT
 
 guest=$(tests/hw/guest.sh)
 tests/distros/run.sh build
-mkdir -p "$share/build" "$share/src/tests" "$share/exchange"
-tests/distros/run.sh exec -b "$share/build:/tmp/share" \
-	cp /build/camcastd /build/camcast-capture /tmp/share/
+mkdir -p "$share/root/etc/systemd/system" "$share/src/tests" "$share/exchange"
+tests/distros/run.sh exec -b "$share/root:/tmp/root" \
+	make --no-print-directory -C /src B=/build DESTDIR=/tmp/root install >/dev/null
+cp tests/hw/guest.service "$share/root/etc/systemd/system/"
 cp -r tests/e2e tests/hw "$share/src/tests/"
-cp src/system/60-camcast.rules "$share/src/"
-cp tests/hw/inside.sh "$share/guest.sh"
 : >"$share/arguments"
 [ $# = 0 ] || printf '%s\0' "$@" >"$share/arguments"
 
@@ -33,10 +32,11 @@ running+=($!)
 
 : >"$share/console"
 # Software emulation always: /dev/kvm is there and hangs on some machines.
-timeout -k 10 1200 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 \
+timeout -k 10 1100 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2048 \
 	-nographic -no-reboot -nodefaults -serial stdio \
 	-kernel "$guest/vmlinuz" -initrd "$guest/initrd.gz" \
-	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off tsc=reliable" \
+	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off tsc=reliable \
+systemd.unit=guest.service systemd.show_status=0" \
 	-drive "file=$guest/root.img,format=raw,if=virtio,snapshot=on" \
 	-virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" \
 	-netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-:$case_port" \

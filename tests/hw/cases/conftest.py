@@ -18,7 +18,7 @@ import guest  # noqa: E402  (after the path is set)
 @pytest.fixture(scope="session", autouse=True)
 def camera():
     """libcamera's virtual camera: one picture again and again, small enough for an emulated processor."""
-    guest.make_camera()
+    guest.make_cameras()
 
 
 @pytest.fixture

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the guest has: a camera, a codec, a client outside; and pictures compared."""
+import os
 import pathlib
 import re
+import stat
 import struct
 import subprocess
 import time
 
 WIDTH, HEIGHT = 640, 480  # the smallest that vicodec takes
+EMULATION = 2  # how much slower than a Raspberry Pi an emulated processor may be
 ALLOCATORS = ["dma-heap:system", "udmabuf"]
 EXCHANGE = pathlib.Path("/mnt/exchange")
 FEED_PORT = 9001  # that run.sh forwards to
 
-CAMERA_IMAGE = "/tmp/camera.jpg"
+CAMERA_IMAGE = "/srv/camera.jpg"  # a service has a /tmp of its own
 VIRTUAL_CAMERA = f"""# SPDX-License-Identifier: CC0-1.0
 %YAML 1.1
 ---
@@ -28,6 +31,7 @@ VIRTUAL_CAMERA = f"""# SPDX-License-Identifier: CC0-1.0
   location: "CameraLocationFront"
   model: "A camera"
 """
+IMAGES = {CAMERA_IMAGE: "testsrc2", "/srv/other.jpg": "smptehdbars"}
 
 
 def run(*command, timeout=120, **options):
@@ -47,11 +51,23 @@ def wait_for(what, predicate, timeout=60):
     return value
 
 
-def make_camera():
-    path = pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml")
-    path.write_text(VIRTUAL_CAMERA)
-    run("ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i",
-        f"testsrc2=size={WIDTH}x{HEIGHT},format=yuvj420p", "-frames:v", "1", CAMERA_IMAGE)
+def let_others_in(folder):
+    """So that a user who is not root can open files in it."""
+    for path in [folder, *folder.parents]:
+        path.chmod(path.stat().st_mode | stat.S_IXOTH)
+
+
+def make_cameras(n=1):
+    """libcamera's virtual cameras Virtual0... with the pictures of IMAGES, one each."""
+    cameras = VIRTUAL_CAMERA
+    for i, (image, pattern) in enumerate(list(IMAGES.items())[:n]):
+        if not pathlib.Path(image).exists():
+            run("ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i",
+                f"{pattern}=size={WIDTH}x{HEIGHT},format=yuvj420p", "-frames:v", "1", image)
+        if i:
+            cameras += VIRTUAL_CAMERA.split("---\n")[1].replace("Virtual0", f"Virtual{i}").replace(
+                CAMERA_IMAGE, image)
+    pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml").write_text(cameras)
 
 
 def config(codec, allocator, stream=None):
@@ -80,11 +96,11 @@ def config(codec, allocator, stream=None):
     }
 
 
-def camera_picture(folder):
+def camera_picture(folder, camera="Virtual0"):
     """A picture as the camera delivers it, NV12 without padding, by libcamera's own tool."""
-    run("cam", "-c1", "--capture=2", "-s", f"role=video,width={WIDTH},height={HEIGHT}",
-        f"--file={folder}/raw-#.nv12")
-    path = sorted(folder.glob("raw-*.nv12"))[-1]
+    run("cam", f"-c{camera}", "--capture=2", "-s", f"role=video,width={WIDTH},height={HEIGHT}",
+        f"--file={folder}/{camera}-#.nv12")
+    path = sorted(folder.glob(f"{camera}-*.nv12"))[-1]
     assert path.stat().st_size == WIDTH * HEIGHT * 3 // 2
     return path
 
@@ -104,16 +120,39 @@ def psnr(reference, pictures, format_of_pictures="nv12"):
     return min(float(value) for value in values), len(values)
 
 
-# --- the client outside ---
+# --- the clients outside: client.py ---
 
-def receive_outside(name, wanted):
-    """What a client outside the guest gets from FEED_PORT, through e1000e: `wanted` bytes or more."""
-    (EXCHANGE / f"{name}.part").write_text(str(wanted))
+def ask_outside(name, request):
+    """What a client outside the guest got; `name` is the case's own, without dots."""
+    (EXCHANGE / f"{name}.part").write_text(request)
     (EXCHANGE / f"{name}.part").rename(EXCHANGE / f"{name}.ask")
     done = EXCHANGE / f"{name}.done"
-    wait_for("answer from the client outside", done.exists, 120)
-    assert done.read_text() == "ok"
+    wait_for(f"answer to {request}", done.exists, 120)
+    assert done.read_text() == "ok", f"{request}: {done.read_text()}"
     return (EXCHANGE / f"{name}.bytes").read_bytes()
+
+
+def receive_outside(name, wanted):
+    """What a client outside gets from FEED_PORT, through e1000e: `wanted` bytes or more."""
+    return ask_outside(name, f"receive {wanted}")
+
+
+def nic():
+    """The e1000e's name."""
+    return next(path.parent.name for path in pathlib.Path("/sys/class/net").glob("*/device"))
+
+
+def tcp_memory():
+    """Bytes that the kernel charges to all TCP sockets."""
+    line = next(line for line in pathlib.Path("/proc/net/sockstat").read_text().splitlines()
+                if line.startswith("TCP:"))
+    fields = line.split()
+    return int(fields[fields.index("mem") + 1]) * os.sysconf("SC_PAGESIZE")
+
+
+def sockets_of_the_feed():
+    """How many there are but for the listener, those that linger in the kernel included."""
+    return len(run("ss", "-Htan", "state", "connected", "sport", f"= :{FEED_PORT}").splitlines())
 
 
 # --- FWHT: struct fwht_cframe_hdr of the kernel's codec-fwht.h, big-endian ---
@@ -172,6 +211,16 @@ class Vicodec:
 
     def get(self, parameter):
         return (self.PARAMETERS / parameter).read_text().strip()
+
+    def unload(self):
+        """Removes the codec and all of video4linux from the kernel."""
+        run("modprobe", "-r", "vicodec")
+        holders = pathlib.Path("/sys/module/videodev/holders")
+        while holders.exists() and (above := sorted(entry.name for entry in holders.iterdir())):
+            removed = [subprocess.run(["rmmod", name], stderr=subprocess.DEVNULL).returncode == 0
+                       for name in above]
+            assert any(removed), f"in use: {above}"
+        run("modprobe", "-r", "videodev")
 
     def unbind(self):
         (self.DRIVER / "unbind").write_text("vicodec.0")

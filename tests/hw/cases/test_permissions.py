@@ -2,7 +2,6 @@
 """Users who may not open a device are told which group or rule is missing; members of group
 `video`, with the project's udev rule, may do all."""
 import os
-import stat
 import subprocess
 
 import pytest
@@ -20,8 +19,7 @@ def capture(vicodec, tmp_path):
     path = tmp_path / "hand.ini"
     path.write_text(harness.config_text(guest.config(vicodec, "auto")))
     os.chmod(path, 0o644)
-    for folder in [tmp_path, *tmp_path.parents]:
-        os.chmod(folder, os.stat(folder).st_mode | stat.S_IXOTH)
+    guest.let_others_in(tmp_path)
 
     def run(*who):
         process = subprocess.Popen(
