@@ -17,7 +17,7 @@ packages=(
 	libcamera-dev libcamera-ipa libcamera-tools
 	liburing-dev libinih-dev libcjson-dev libhttp-parser-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
-	libmosquitto-dev libsdl2-dev libsdl2-ttf-dev
+	libmosquitto-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
 	libcmocka-dev ffmpeg procps
 )
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-distros
