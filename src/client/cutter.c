@@ -196,7 +196,7 @@ static bool look_through(struct cutter *cutter, const uint8_t *data, size_t len)
 {
 	size_t at = find_start_code(data, 0, len);
 
-	if (at > 1 || at == len)
+	if (at > 1 || at == len || (at == 1 && data[0] != 0))
 		return false;
 	for (; at < len; at = find_start_code(data, at + 3, len))
 		note_nal(cutter, data[at + 3] & 0x1f);

@@ -35,7 +35,7 @@ static void check_unit(const struct cutter_unit *unit, enum stream_framing frami
 		require(unit->key && unit->len >= 2 && p[0] == 0xff && p[1] == 0xd8);
 		return;
 	}
-	require(unit->codec == STREAM_H264 && unit->len >= 5 && p[0] == 0 && p[1] == 0 &&
+	require(unit->codec == STREAM_H264 && unit->len >= 4 && p[0] == 0 && p[1] == 0 &&
 		(p[2] == 1 || (p[2] == 0 && p[3] == 1)));
 }
 
