@@ -24,8 +24,9 @@
 #define ADDRESS_PERIOD_US 2000000
 #define STATE_PERIOD_US 10000000 /* of fps and bitrate for Home Assistant */
 #define STATUS_PERIOD_US 100000	 /* counters reach the loop at most so often */
-#define LOG_PERIOD_US 10000000
-#define TICK_MS 1000 /* keepalive */
+#define LOG_PERIOD_US 30000000
+#define LOST_SOON_MAX 2 /* in a row; more are not by chance */
+#define TICK_MS 1000	/* keepalive */
 #define CLOSE_MS 500
 #define REPLIES_MAX 64
 #define PASSWORD_MAX 1024
@@ -53,6 +54,7 @@ struct agent {
 	bool v5;	/* for the next attempt */
 	bool only_ipv4; /* the same */
 	int64_t connected_us, retry_us, backoff_us;
+	unsigned lost_soon; /* connections lost soon, in a row */
 	uint64_t random;
 	char first_why[SESSION_WHY_MAX]; /* of the attempt before only_ipv4 */
 	char logged[SESSION_WHY_MAX];	 /* the reason that was told last */
@@ -376,11 +378,13 @@ static void handle_connected(void *user)
 	agent->connected_us = now;
 	agent->status.connects++;
 	agent->status.version = agent->v5 ? 5 : 3;
-	agent->logged[0] = '\0';
 	set_state(agent, DISCOVERY_CONNECTED, "");
-	diag_info("mqtt: connected to %s:%u (MQTT %s)",
-		  agent->broker ? broker_spawn_host(config) : config->broker, agent->port,
-		  agent->v5 ? "5" : "3.1.1");
+	/* Who has not read of its loss need not read of its return. */
+	if (agent->status.connects == 1 || agent->logged[0])
+		diag_info("mqtt: connected to %s:%u (MQTT %s)",
+			  agent->broker ? broker_spawn_host(config) : config->broker, agent->port,
+			  agent->v5 ? "5" : "3.1.1");
+	agent->logged[0] = '\0';
 	agent->told.n = 0;
 	refresh_addresses(agent, now);
 	free(agent->info);
@@ -493,6 +497,14 @@ static void handle_end(struct agent *agent, int end, int64_t now_us)
 	char why[SESSION_WHY_MAX];
 
 	snprintf(why, sizeof why, "%s", session_why(agent->session));
+	agent->lost_soon = was_connected && now_us - agent->connected_us < HEALTHY_US
+				   ? agent->lost_soon + 1
+				   : 0;
+	if (agent->lost_soon > LOST_SOON_MAX)
+		snprintf(why, sizeof why,
+			 "the broker lets us in and then closes; perhaps another client has the "
+			 "id %s",
+			 agent->client_id);
 	session_destroy(agent->session);
 	agent->session = NULL;
 	if (was_connected && now_us - agent->connected_us >= HEALTHY_US)
