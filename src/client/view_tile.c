@@ -64,6 +64,7 @@ struct view_tile {
 	SDL_Texture *texture;
 	struct view_picture picture; /* in the texture */
 	bool fresh;		     /* uploaded, not yet on the screen */
+	struct view_rect place;	     /* of the picture, when it was last drawn; empty: it was not */
 	struct view_text title, figures, notice;
 
 	enum tile_state state;
@@ -406,11 +407,17 @@ static void draw_picture(struct view_tile *tile, SDL_Renderer *renderer, struct 
 
 	if (!tile->texture)
 		return;
+	tile->place = fit;
 	SDL_SetTextureColorMod(tile->texture, light, light, light);
 	set_yuv_mode(tile->picture.colour);
 	SDL_RenderCopy(renderer, tile->texture, NULL, &to);
 	/* Some renderers read the mode when they draw, which may be later. */
 	SDL_RenderFlush(renderer);
+}
+
+void view_tile_hide(struct view_tile *tile)
+{
+	tile->place = (struct view_rect){0};
 }
 
 void view_tile_draw(struct view_tile *tile, SDL_Renderer *renderer, struct view_fonts *fonts,
@@ -423,6 +430,7 @@ void view_tile_draw(struct view_tile *tile, SDL_Renderer *renderer, struct view_
 	const int room = rect.width - 2 * PADDING;
 	int x = rect.x + PADDING, y = strip.y + PADDING / 2;
 
+	view_tile_hide(tile);
 	if (rect.width <= 0 || inside.height <= 0)
 		return;
 	write_texts(tile, renderer, fonts);
@@ -469,6 +477,12 @@ cJSON *view_tile_describe(const struct view_tile *tile)
 	cJSON_AddNumberToObject(out, "restarts", info->restarts);
 	cJSON_AddNumberToObject(out, "width", tile->picture.width);
 	cJSON_AddNumberToObject(out, "height", tile->picture.height);
+	if (tile->place.width > 0) {
+		const int place[] = {tile->place.x, tile->place.y, tile->place.width,
+				     tile->place.height};
+
+		cJSON_AddItemToObject(out, "place", cJSON_CreateIntArray(place, 4));
+	}
 	cJSON_AddNumberToObject(out, "fps", tile->fps);
 	if (tile->lag_ms >= 0)
 		cJSON_AddNumberToObject(out, tile->captured ? "lag_ms" : "decode_ms", tile->lag_ms);

@@ -49,6 +49,8 @@ void view_tile_upload(struct view_tile *tile, SDL_Renderer *renderer);
 /* Draws picture and text into rect. */
 void view_tile_draw(struct view_tile *tile, SDL_Renderer *renderer, struct view_fonts *fonts,
 		    struct view_rect rect, bool selected);
+/* It is not to be seen: another one is shown alone. */
+void view_tile_hide(struct view_tile *tile);
 /* What was drawn is on the screen. */
 void view_tile_shown(struct view_tile *tile, int64_t now_us);
 /* Textures are lost; the newest picture is uploaded again. */

@@ -365,6 +365,8 @@ void view_wall_draw(struct view_wall *wall)
 		if (place.width > 0 && place.height > 0)
 			view_tile_draw(wall->tiles[i], renderer, wall->options.fonts, place,
 				       wall->alone == NONE && wall->selected == i);
+		else
+			view_tile_hide(wall->tiles[i]);
 	}
 	free(places);
 	wall->dirty = false;

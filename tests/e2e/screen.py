@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A screen that nobody sees (Xvfb), `camcast view` on it, and eyes that read what is shown there."""
+import json
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+import uuid
+
+import cv2
+import numpy
+
+from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, die_with_parent, processes_with
+
+WIDTH, HEIGHT = 1280, 720
+
+
+class Screen:
+    """An X server on a display that is free."""
+
+    def __init__(self):
+        reading, writing = os.pipe()
+        self.process = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{WIDTH}x{HEIGHT}x24"]
+            + ["-nolisten", "tcp", "-noreset"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[writing],
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+        )
+        os.close(writing)
+        number = b""
+        try:
+            while not number.endswith(b"\n"):
+                if not select.select([reading], [], [], 30 * PATIENCE)[0]:
+                    raise Failure("Xvfb does not start")
+                part = os.read(reading, 16)
+                if not part:
+                    raise Failure("Xvfb ended at once")
+                number += part
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(reading)
+        self.display = f":{int(number)}"
+
+    def environment(self):
+        return {
+            **os.environ,
+            "DISPLAY": self.display,
+            "SDL_VIDEODRIVER": "x11",
+            "SDL_RENDER_DRIVER": "software",
+        }
+
+    def shot(self):
+        """All of the screen, rows x columns x BGR."""
+        result = subprocess.run(
+            ["import", "-window", "root", "png:-"],
+            env=self.environment(),
+            capture_output=True,
+            timeout=60 * PATIENCE,
+            check=True,
+        )
+        return cv2.imdecode(numpy.frombuffer(result.stdout, numpy.uint8), cv2.IMREAD_COLOR)
+
+    def xdotool(self, *arguments):
+        result = subprocess.run(
+            ["xdotool", *map(str, arguments)],
+            env=self.environment(),
+            capture_output=True,
+            timeout=60 * PATIENCE,
+            check=True,
+        )
+        return result.stdout.decode()
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def number_in(picture):
+    """The number in the strip on top of a test pattern (include/camcast/pattern.h), whatever the
+    picture's size; None: not legible."""
+    height, width = picture.shape[:2]
+    row = picture[height // 32].max(axis=1) if picture.ndim == 3 else picture[height // 32]
+    bits = 0
+    for block in range(32):
+        bits = bits << 1 | int(row[(2 * block + 1) * width // 64] > 125)
+    number, check = bits >> 12 & 0xFFFF, bits >> 4 & 0xFF
+    if bits >> 28 != 0xA or bits & 0xF != 0x5 or check != number >> 8 ^ number & 0xFF ^ 0xA5:
+        return None
+    return number
+
+
+class View:
+    """A running `camcast view --json`, and its last report. Also a context manager, which ends it
+    by SIGTERM and checks that nothing is left."""
+
+    def __init__(self, screen, *arguments, folder, env=None):
+        self.screen = screen
+        self.folder = pathlib.Path(folder)
+        self.marker = f"CAMCAST_TEST={uuid.uuid4().hex}"
+        self.reports = []
+        self.lines = []
+        self._changed = threading.Condition()
+        key, value = self.marker.split("=")
+        self.process = subprocess.Popen(
+            [BUILD / "camcast", "view", "--json", "--snapshots", self.folder]
+            + ["--decoder", "none", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**screen.environment(), key: value, **(env or {})},
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+        )
+        self._threads = [
+            threading.Thread(target=self._read_reports, daemon=True),
+            threading.Thread(target=self._read_log, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read_reports(self):
+        for line in self.process.stdout:
+            with self._changed:
+                self.reports.append(json.loads(line))
+                self._changed.notify_all()
+
+    def _read_log(self):
+        for line in self.process.stderr:
+            with self._changed:
+                self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                self._changed.notify_all()
+
+    def wait(self, predicate, what, timeout=30):
+        """Waits for predicate(tiles) of a report from now on, one comes a second; returns its
+        tiles."""
+        deadline = time.monotonic() + timeout * PATIENCE
+        with self._changed:
+            at = len(self.reports)
+            while True:
+                while at == len(self.reports):
+                    left = deadline - time.monotonic()
+                    if left <= 0 or not self._changed.wait(left) or self.process.poll():
+                        raise Failure(f"not seen: {what}" + self._tail())
+                tiles = self.reports[at]["tiles"]
+                if predicate(tiles):
+                    return tiles
+                at += 1
+
+    def wait_live(self, *names, timeout=30):
+        """Waits until just these tiles, in this order, are live and show pictures."""
+        return self.wait(
+            lambda tiles: [tile["name"] for tile in tiles] == list(names)
+            and all(
+                tile["state"] == "live" and tile["fps"] > 1 and tile["shown"] > 0
+                for tile in tiles
+            ),
+            f"{names} live",
+            timeout,
+        )
+
+    def wait_log(self, pattern, timeout=20):
+        deadline = time.monotonic() + timeout * PATIENCE
+        with self._changed:
+            while True:
+                for line in self.lines:
+                    if match := re.search(pattern, line):
+                        return match
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    raise Failure(f"not said: /{pattern}/" + self._tail())
+
+    def _tail(self):
+        report = json.dumps(self.reports[-1:], ensure_ascii=False)
+        return f"; last report {report}; it said:\n  " + "\n  ".join(self.lines[-20:])
+
+    def window(self):
+        return int(self.screen.xdotool("search", "--sync", "--onlyvisible", "--name", "^camcast")
+                   .split()[0])
+
+    def key(self, name):
+        """Presses a key; there is no window manager that would have given us the focus."""
+        self.screen.xdotool("windowfocus", "--sync", self.window(), "key", name)
+
+    def numbers(self, tiles):
+        """What stands in the tiles' pictures, in a shot of now: {name: number}."""
+        shot = self.screen.shot()
+        numbers = {}
+        for tile in tiles:
+            x, y, width, height = tile["place"]
+            numbers[tile["name"]] = number_in(shot[y : y + height, x : x + width])
+        return numbers
+
+    def wait_numbers(self, tiles, after=None, timeout=20):
+        """Shots until every tile shows a legible number, and one that is not that of `after`."""
+        deadline = time.monotonic() + timeout * PATIENCE
+        while True:
+            numbers = self.numbers(tiles)
+            if all(
+                number is not None and (not after or number != after[name])
+                for name, number in numbers.items()
+            ):
+                return numbers
+            if time.monotonic() > deadline:
+                raise Failure(f"shown {numbers} after {after}" + self._tail())
+
+    def children(self):
+        return sorted(pid for pid in processes_with(self.marker) if pid != self.process.pid)
+
+    def wait_end(self, code=0, timeout=10):
+        """Waits for its end, and checks that it leaves nothing behind and reported no mistake."""
+        try:
+            ended = self.process.wait(timeout * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failure("view does not end" + self._tail()) from None
+        deadline = time.monotonic() + 5 * PATIENCE
+        while left := processes_with(self.marker):
+            if time.monotonic() > deadline:
+                self.kill()
+                raise Failure(f"left running: {left}" + self._tail())
+            time.sleep(0.02)
+        for thread in self._threads:
+            thread.join(5)
+        if ended != code:
+            raise Failure(f"view ended with {ended}" + self._tail())
+        if reports := [line for line in self.lines if SANITIZER_LINE.search(line)]:
+            raise Failure(f"{reports[0]}" + self._tail())
+
+    def kill(self):
+        for pid in [self.process.pid, *processes_with(self.marker)]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            self.kill()
+        else:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGTERM)
+            self.wait_end()

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""camcast view on a screen that nobody sees: what its window shows is read from shots of it, and
+from the numbers that are burnt into the test pattern."""
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import cv2
+import pytest
+
+import broker
+import harness
+import screen as screens
+
+
+@pytest.fixture(scope="module")
+def screen():
+    one = screens.Screen()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory):
+    with broker.Broker(tmp_path_factory.mktemp("broker")) as one:
+        yield one
+
+
+def announced(mosquitto, name, **keys):
+    """A small pattern camera that tells the broker that it is there."""
+    config = harness.pattern_config(camera={"size": "320x180"}, daemon={"name": name})
+    config["mqtt"] = {
+        "broker": mosquitto.address,
+        "port": mosquitto.port,
+        "id": f"view-{os.getpid()}-{abs(hash(name)) % 10**8}",
+        "advertise": "127.0.0.1",
+        **keys,
+    }
+    return config
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Three running servers, without a broker."""
+    folder = tmp_path_factory.mktemp("three")
+    with contextlib.ExitStack() as stack:
+        config = harness.pattern_config(camera={"size": "320x180"})
+        yield [stack.enter_context(harness.Camcastd(config, folder)) for _ in range(3)]
+
+
+def urls(servers):
+    return [f"tcp://127.0.0.1:{server.port()}" for server in servers]
+
+
+def overlap(a, b):
+    return (
+        a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+    )
+
+
+def test_servers_get_tiles_that_move_and_lose_them(screen, mosquitto, start_camcastd, tmp_path):
+    start_camcastd(announced(mosquitto, "front"))
+    second = start_camcastd(announced(mosquitto, "뒷마당"))
+    arguments = ["--all", "--broker", f"{mosquitto.address}:{mosquitto.port}"]
+    with screens.View(screen, *arguments, folder=tmp_path) as view:
+        tiles = view.wait_live("front", "뒷마당")
+        assert not overlap(tiles[0]["place"], tiles[1]["place"])
+        view.wait_numbers(tiles, after=view.wait_numbers(tiles))
+        # The SEI tells the capture time, and the clock is one.
+        assert all("lag_ms" in tile for tile in tiles)
+        # One appears,
+        start_camcastd(announced(mosquitto, "side"))
+        tiles = view.wait_live("front", "side", "뒷마당")
+        view.wait_numbers(tiles, after=view.wait_numbers(tiles))
+        kept = [tile["pid"] for tile in tiles if tile["name"] != "뒷마당"]
+        # one leaves, and its process with it.
+        second.stop()
+        tiles = view.wait_live("front", "side")
+        view.wait_numbers(tiles, after=view.wait_numbers(tiles))
+        assert [tile["pid"] for tile in tiles] == kept
+        view.wait(lambda _: view.children() == sorted(kept), "two children")
+
+
+def test_names_choose_servers(screen, mosquitto, start_camcastd, tmp_path):
+    start_camcastd(announced(mosquitto, "one"))
+    start_camcastd(announced(mosquitto, "two"))
+    arguments = ["two", "--broker", f"{mosquitto.address}:{mosquitto.port}"]
+    with screens.View(screen, *arguments, folder=tmp_path) as view:
+        tiles = view.wait_live("two")
+        view.wait_numbers(tiles)
+
+
+def test_a_child_killed_or_stopped_is_replaced_and_no_other_stops(screen, three, tmp_path):
+    names = urls(three)
+    with screens.View(screen, *names, folder=tmp_path) as view:
+        tiles = view.wait_live(*names)
+        before = len(view.reports)
+        os.kill(tiles[0]["pid"], signal.SIGKILL)
+        os.kill(tiles[1]["pid"], signal.SIGSTOP)
+        after = view.wait(
+            lambda now: all(tile["restarts"] for tile in now[:2])
+            and all(tile["state"] == "live" and tile["fps"] > 1 for tile in now),
+            "all live again",
+            timeout=60,
+        )
+        view.wait_numbers(after, after=view.wait_numbers(after))
+        assert [tile["restarts"] for tile in after] == [1, 1, 0]
+        assert after[2]["pid"] == tiles[2]["pid"]
+        view.wait_log("kill|signal 9")
+        seen = [[tile["state"] for tile in report["tiles"]] for report in view.reports[before:]]
+        assert "restarting" in [states[0] for states in seen] or "connecting" in [
+            states[0] for states in seen
+        ], seen
+        assert "not answering" in [states[1] for states in seen], seen
+        assert {states[2] for states in seen} == {"live"}, seen
+        shown = [report["tiles"][2]["shown"] for report in view.reports[before:]]
+        assert all(b > a for a, b in zip(shown, shown[1:])), shown
+
+
+def test_a_server_that_dies_and_comes_back_in_another_size(screen, start_camcastd, tmp_path):
+    port = broker.free_port("127.0.0.1")
+    address = {"annexb": f"127.0.0.1:{port}"}
+    first = start_camcastd(harness.pattern_config(stream=address, camera={"size": "320x180"}))
+    url = f"tcp://127.0.0.1:{port}"
+    with screens.View(screen, url, folder=tmp_path) as view:
+        tiles = view.wait_live(url)
+        assert (tiles[0]["width"], tiles[0]["height"]) == (320, 180)
+        first.stop()
+        view.wait(lambda now: now[0]["state"] == "reconnecting", "a lost connection")
+        start_camcastd(harness.pattern_config(stream=address, camera={"size": "1280x720"}))
+        again = view.wait(
+            lambda now: now[0]["state"] == "live" and now[0]["width"] == 1280, "the larger size"
+        )
+        view.wait_numbers(again, after=view.wait_numbers(again))
+        assert again[0]["pid"] == tiles[0]["pid"] and not again[0]["restarts"]
+
+
+def test_jpegs_behind_a_length_are_shown(screen, start_camcastd, tmp_path):
+    config = harness.pattern_config(
+        stream={"codec": "mjpeg"}, camera={"size": "320x180"}, framing="length_prefixed"
+    )
+    del config["stream s"]["bitrate"]
+    del config["stream s"]["sei"]
+    server = start_camcastd(config)
+    url = f"tcp+length://127.0.0.1:{server.port('s/length_prefixed')}"
+    with screens.View(screen, url, folder=tmp_path) as view:
+        tiles = view.wait_live(url)
+        view.wait_numbers(tiles, after=view.wait_numbers(tiles))
+        assert "mjpeg" in tiles[0]["status"]
+
+
+def check_snapshot(view, width, height):
+    """Presses s; returns the picture in the file that comes of it."""
+    said = len(view.lines)
+    view.key("s")
+    view.wait(lambda _: any("snapshot" in line for line in view.lines[said:]), "a snapshot")
+    path = re.search(r"snapshot: (.*\.png)$", view.lines[-1])[1]
+    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    assert picture.shape == (height, width, 3)
+    assert not list(pathlib.Path(path).parent.glob("*.part"))
+    return picture
+
+
+def test_keys_and_clicks(screen, three, tmp_path):
+    names = urls(three)
+    with screens.View(screen, *names, folder=tmp_path) as view:
+        grid = view.wait_live(*names)
+        first = [tile["place"] for tile in grid]
+        window = check_snapshot(view, screens.WIDTH, screens.HEIGHT)
+        for x, y, width, height in first:
+            assert screens.number_in(window[y : y + height, x : x + width]) is not None
+
+        view.key("2")
+        tiles = view.wait(
+            lambda now: ["place" in tile for tile in now] == [False, True, False], "2 alone"
+        )
+        assert tiles[1]["place"][2] > 1.5 * first[1][2]
+        view.wait_numbers(tiles[1:2])
+        # alone: in its own size
+        assert screens.number_in(check_snapshot(view, 320, 180)) is not None
+
+        view.key("Escape")
+        view.wait(lambda now: [tile.get("place") for tile in now] == first, "all again")
+        x, y, width, height = first[2]
+        screen.xdotool("mousemove", x + width // 2, y + height // 2, "click", 1)
+        view.wait(lambda now: ["place" in tile for tile in now] == [False, False, True], "3 alone")
+        screen.xdotool("click", 1)
+        view.wait(lambda now: [tile.get("place") for tile in now] == first, "all again")
+
+        screen.xdotool("windowsize", view.window(), 400, 700)
+        narrow = view.wait(
+            lambda now: all("place" in tile and tile["place"][0] < 200 for tile in now)
+            and len({tile["place"][1] for tile in now}) == 3,
+            "one below the other",
+        )
+        view.wait_numbers(narrow)
+        view.key("f")
+        view.wait(
+            lambda now: all(tile["place"][2] > 400 for tile in now if "place" in tile),
+            "full screen",
+        )
+        view.key("q")
+        view.wait_end()
+
+
+@pytest.mark.parametrize("how", ["interrupt", "hangup", "close", "kill"])
+def test_every_end_leaves_nothing_behind(screen, three, tmp_path, how):
+    shared = sorted(os.listdir("/dev/shm"))
+    names = urls(three)
+    with screens.View(screen, *names, folder=tmp_path) as view:
+        tiles = view.wait_live(*names)
+        os.kill(tiles[1]["pid"], signal.SIGSTOP)  # one that does not hear SIGTERM
+        if how == "interrupt":  # as a terminal does it: to all of them
+            os.killpg(view.process.pid, signal.SIGINT)
+        elif how == "hangup":
+            view.process.send_signal(signal.SIGHUP)
+        elif how == "close":
+            screen.xdotool("windowquit", view.window())
+        else:
+            view.process.send_signal(signal.SIGKILL)
+        view.wait_end(code=-signal.SIGKILL if how == "kill" else 0)
+        assert sorted(os.listdir("/dev/shm")) == shared
+        if how == "kill":
+            view.process.returncode = 0  # as it was to be
+
+
+def run(environment, *arguments):
+    return subprocess.run(
+        [harness.BUILD / "camcast", "view", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60 * harness.PATIENCE,
+        check=False,
+    )
+
+
+def test_what_is_missing_is_named(screen, tmp_path):
+    empty = tmp_path / "fonts.conf"
+    empty.write_text('<?xml version="1.0"?><fontconfig></fontconfig>\n')
+    result = run({**screen.environment(), "FONTCONFIG_FILE": str(empty)}, "--all")
+    assert result.returncode == 1
+    assert "fonts-dejavu-core" in result.stderr
+
+    environment = screen.environment()
+    del environment["DISPLAY"]
+    result = run(environment, "--all")
+    assert result.returncode == 1
+    assert "DISPLAY" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--all", "front"],
+        ["http://127.0.0.1:80"],
+        ["tcp://127.0.0.1"],
+        ["--size", "10x10"],
+        ["--size", "1280x720x"],
+        ["--nonsense"],
+    ],
+)
+def test_bad_arguments_are_refused(screen, arguments):
+    result = run(screen.environment(), *arguments)
+    assert result.returncode == 2
+    assert "camcast view" in result.stderr
