@@ -4,9 +4,9 @@ from the numbers that are burnt into the test pattern."""
 import contextlib
 import os
 import pathlib
-import re
 import signal
 import subprocess
+import uuid
 
 import cv2
 import pytest
@@ -35,7 +35,7 @@ def announced(mosquitto, name, **keys):
     config["mqtt"] = {
         "broker": mosquitto.address,
         "port": mosquitto.port,
-        "id": f"view-{os.getpid()}-{abs(hash(name)) % 10**8}",
+        "id": f"view-{uuid.uuid4().hex}",
         "advertise": "127.0.0.1",
         **keys,
     }
@@ -156,8 +156,7 @@ def check_snapshot(view, width, height):
     """Presses s; returns the picture in the file that comes of it."""
     said = len(view.lines)
     view.key("s")
-    view.wait(lambda _: any("snapshot" in line for line in view.lines[said:]), "a snapshot")
-    path = re.search(r"snapshot: (.*\.png)$", view.lines[-1])[1]
+    path = view.wait_log(r"snapshot: (.*\.png)$", after=said)[1]
     picture = cv2.imread(path, cv2.IMREAD_COLOR)
     assert picture.shape == (height, width, 3)
     assert not list(pathlib.Path(path).parent.glob("*.part"))
@@ -218,7 +217,7 @@ def test_every_end_leaves_nothing_behind(screen, three, tmp_path, how):
         elif how == "hangup":
             view.process.send_signal(signal.SIGHUP)
         elif how == "close":
-            screen.xdotool("windowquit", view.window())
+            screen.ask_to_close(view.window())
         else:
             view.process.send_signal(signal.SIGKILL)
         view.wait_end(code=-signal.SIGKILL if how == "kill" else 0)
