@@ -232,7 +232,9 @@ static int listen_once(struct discover *discover, int64_t end_us)
 			if (discover->timeout_s < 0)
 				end_us = clock_now_us() + ANSWERS_US;
 		}
-		if (!settled && clock_now_us() > connect_us)
+		if (!settled &&
+		    (servers_failures(discover->servers) > 0 ? discover->timeout_s < 0
+							     : clock_now_us() > connect_us))
 			break;
 		r = wait_for_change(discover,
 				    settled || discover->timeout_s > 0 ? end_us : connect_us);

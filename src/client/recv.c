@@ -267,7 +267,10 @@ static int find_server(struct recv *recv)
 		}
 		if (interrupted())
 			return -EINTR;
-		if (clock_now_us() > give_up_us) {
+		if (clock_now_us() > give_up_us ||
+		    (!settled && servers_failures(recv->servers) > 0)) {
+			/* The state may be younger than what we have. */
+			look_for(recv, why, sizeof why, state, sizeof state);
 			tell(recv, "%s", settled ? why : state);
 			return r;
 		}

@@ -48,6 +48,7 @@ struct servers {
 	struct directory directory;
 	char state[256];
 	bool settled;
+	unsigned failures;	  /* see servers_failures() */
 	int recording;		  /* the last command: 1 start, -1 stop */
 	bool finished, abandoned; /* the thread has ended; its owner has gone, so it frees all */
 
@@ -125,6 +126,7 @@ static void handle_connect(struct mosquitto *mosq, void *user, int rc)
 		topics[n++] = servers->rec_topics[i];
 	pthread_mutex_lock(&servers->mutex);
 	directory_unconfirm(&servers->directory);
+	servers->failures = 0;
 	pthread_mutex_unlock(&servers->mutex);
 	mosquitto_subscribe_multiple(mosq, NULL, n, topics, 0, 0, NULL);
 	/* A message to ourselves: brokers send retained messages at the subscription, and in
@@ -329,13 +331,15 @@ static int serve(struct servers *servers)
 			{.fd = servers->stop_fd, .events = POLLIN},
 			{.fd = mosquitto_socket(servers->mosq), .events = POLLIN},
 		};
+		/* While a TLS handshake waits for the broker the library always wants to write. */
+		bool shaking = servers->tls && !servers->connected;
 		int rc = MOSQ_ERR_SUCCESS;
 
 		if (fds[1].fd < 0)
 			return MOSQ_ERR_CONN_LOST;
-		if (mosquitto_want_write(servers->mosq))
+		if (mosquitto_want_write(servers->mosq) && !shaking)
 			fds[1].events |= POLLOUT;
-		if (poll(fds, 2, 500) < 0 && errno != EINTR)
+		if (poll(fds, 2, shaking ? 20 : 500) < 0 && errno != EINTR)
 			return MOSQ_ERR_ERRNO;
 		if (fds[0].revents)
 			return MOSQ_ERR_SUCCESS;
@@ -375,6 +379,9 @@ static void connect_once(struct servers *servers)
 	snprintf(text, sizeof text, "%s:%u: %s", servers->host, servers->port, why);
 	mosquitto_destroy(servers->mosq);
 	servers->mosq = NULL;
+	pthread_mutex_lock(&servers->mutex);
+	servers->failures += !servers->connected;
+	pthread_mutex_unlock(&servers->mutex);
 	tell_state(servers, text);
 }
 
@@ -551,6 +558,16 @@ bool servers_settled(struct servers *servers)
 	settled = servers->settled;
 	pthread_mutex_unlock(&servers->mutex);
 	return settled;
+}
+
+unsigned servers_failures(struct servers *servers)
+{
+	unsigned failures;
+
+	pthread_mutex_lock(&servers->mutex);
+	failures = servers->failures;
+	pthread_mutex_unlock(&servers->mutex);
+	return failures;
 }
 
 int servers_recording_command(struct servers *servers)

@@ -73,6 +73,9 @@ int servers_snapshot(struct servers *servers, struct server **list, size_t *n, c
  * the list now is not there. Changes are told through the fd. Any thread. */
 bool servers_settled(struct servers *servers);
 
+/* How often connecting to the broker has failed since it was last connected to. Any thread. */
+unsigned servers_failures(struct servers *servers);
+
 /* The last recording command since the previous call: 0 none, 1 start, -1 stop. Any thread. */
 int servers_recording_command(struct servers *servers);
 

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""camcast discover with a real mosquitto, real camcastd, and servers that only say they are."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import unicodedata
+
+import pytest
+
+import broker as mqtt
+import harness
+import tool
+from tool import Tool, announce, run
+
+
+def discover(*arguments, **options):
+    return run("discover", *arguments, **options)
+
+
+def listed(*arguments, **options):
+    """The servers that `discover --json` prints."""
+    code, out, err = discover("--json", *arguments, **options)
+    assert code == (0 if out.strip() != "[]" else 1), err
+    return json.loads(out)
+
+
+def camcastd_config(broker, name, **mqtt_keys):
+    config = harness.pattern_config(daemon={"name": name}, camera={"size": "320x180"})
+    keys = {"broker": "127.0.0.1", "port": broker.port, "id": name, "keepalive": 5}
+    config["mqtt"] = {**keys, **mqtt_keys}
+    return config
+
+
+def test_a_server_that_starts_is_listed_within_a_second_of_its_broker_connection(
+    start_camcastd, broker
+):
+    with Tool("discover", "--watch", "--json", broker=broker) as watch:
+        position = broker.log_position()
+        broker.wait_log(r"Received SUBSCRIBE")
+        daemon = start_camcastd(camcastd_config(broker, "porch"))
+        broker.wait_log(r"New client connected .* as camcast-porch", after=position)
+        connected = time.monotonic()
+        appeared, server = watch.wait_event("appeared", "porch")
+        assert appeared - connected < 1 * harness.PATIENCE
+        assert server["name"] == "porch" and server["online"]
+        assert [(s["name"], s["codec"], s["port"]) for s in server["streams"]] == [
+            ("s", "h264", daemon.port())
+        ]
+        position = watch.position()
+        daemon.stop()
+        watch.wait_event("left", "porch", after=position)
+        assert watch.stop() == 0
+
+
+def test_a_server_killed_is_gone_when_the_broker_says_so(start_camcastd, broker):
+    """The kernel closes the killed one's connection, so the broker publishes its last will at once;
+    of one that is only stopped it hears nothing, and does so when the keepalive is over."""
+    killed = harness.Camcastd(camcastd_config(broker, "killed"), broker.folder)
+    stopped = harness.Camcastd(camcastd_config(broker, "stopped"), broker.folder)
+    try:
+        with Tool("discover", "--watch", "--json", broker=broker) as watch:
+            watch.wait_event("appeared", "killed")
+            watch.wait_event("appeared", "stopped")
+            killed.process.kill()
+            watch.wait_event("left", "killed")
+            stopped.process.send_signal(signal.SIGSTOP)
+            watch.wait_event("left", "stopped", timeout=30)
+            assert watch.stop() == 0
+    finally:
+        killed.kill()
+        stopped.kill()
+    assert listed(broker=broker) == []
+
+
+def test_200_announced_servers_are_listed_at_once(broker):
+    with mqtt.Client(broker) as client:
+        for i in range(200):
+            announce(client, f"server-{i:03}", address=f"10.0.{i // 100}.{i % 100 + 1}")
+    begun = time.monotonic()
+    servers = listed(broker=broker)
+    seconds = time.monotonic() - begun
+    assert [server["id"] for server in servers] == [f"server-{i:03}" for i in range(200)]
+    assert servers[7]["streams"][0]["url"] == "tcp://10.0.0.8:8888"
+    assert seconds < 1 * harness.PATIENCE, f"it took {seconds:.2f} s"
+
+
+def test_those_that_answer_without_announcing_themselves_are_listed(broker):
+    """As where the broker does not keep messages."""
+    with mqtt.Client(broker) as server:
+
+        def answer(_client, _data, message):
+            reply_to = json.loads(message.payload)["reply_to"]
+            server.paho.publish(reply_to, "192.0.2.99")  # as an older server does
+            server.paho.publish(reply_to, json.dumps(tool.server_info("silent")))
+
+        server.subscribe("asked")
+        server.paho.on_message = answer
+        assert [s["id"] for s in listed("--request-topic", "asked", broker=broker)] == ["silent"]
+
+
+def test_changes_are_shown_as_they_come(broker):
+    with mqtt.Client(broker) as client, Tool("discover", "--watch", broker=broker) as watch:
+        announce(client, "porch", name="현관", address="10.0.0.1")
+        watch.wait_line(
+            r"^appeared: 현관 \(porch\) s: h264 1280x720 30 fps 2 Mbit/s, tcp://10\.0\.0\.1:8888$"
+        )
+        announce(client, "porch", name="현관", address="10.0.0.2")
+        watch.wait_line(r"^changed: 현관 \(porch\) .*10\.0\.0\.2:8888$")
+        announce(client, "porch", name="현관", address="10.0.0.2", status="offline")
+        watch.wait_line(r"^left: 현관 \(porch\)$")
+        announce(client, "porch", name="현관", address="10.0.0.2")
+        watch.wait_line(r"^appeared: ", after=3)
+        client.publish("camcast/porch/info", "", retain=True)
+        watch.wait_line(r"^left: ", after=4)
+        assert watch.stop(signal.SIGTERM) == 0
+        assert len(watch.out) == 5
+        assert watch.stderr() == ""
+
+
+def test_what_happened_while_the_broker_was_away_is_found_out(broker):
+    with mqtt.Client(broker) as client:
+        announce(client, "stays")
+        announce(client, "goes")
+    with Tool("discover", "--watch", "--json", broker=broker) as watch:
+        watch.wait_event("appeared", "stays")
+        watch.wait_event("appeared", "goes")
+        broker.kill()  # it keeps nothing
+        broker.wait_log("^ended$")
+        broker.start()
+        with mqtt.Client(broker) as client:
+            announce(client, "stays")
+            announce(client, "comes")
+        watch.wait_event("appeared", "comes")
+        watch.wait_event("left", "goes")
+        assert watch.stop() == 0
+        events = [json.loads(text) for _, text in watch.out]
+        assert [e["event"] for e in events if e["server"]["id"] == "stays"] == ["appeared"]
+
+
+def columns(line):
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def test_the_table_is_straight_in_any_script(broker):
+    with mqtt.Client(broker) as client:
+        announce(client, "a", name="현관 카메라")
+        announce(client, "b", name="porch", streams=[
+            tool.stream_info("main"), tool.stream_info("small", codec="mjpeg", port=8000)
+        ])
+    for locale in ("C.UTF-8", "C"):
+        code, out, err = discover(broker=broker, env={"LC_ALL": locale})
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0].split() == "SERVER ID STREAM CODEC SIZE FPS BITRATE URL".split()
+        assert len(lines) == 4
+        urls = {columns(line[: line.index("tcp")]) for line in lines[1:]}
+        assert urls == {columns(lines[0][: lines[0].index("URL")])}, out
+
+
+def test_hostile_announcements_change_nothing(broker):
+    evil = tool.server_info("evil", name="a\x1b]0;owned\x07\u202eb")
+    messages = {
+        "camcast/x/info": b"{",
+        "camcast/y/info": json.dumps(tool.server_info("porch", name="not me")).encode(),
+        "camcast/z/info": json.dumps(tool.server_info("z")).encode().replace(b"127", b"\xff27"),
+        "camcast/deep/info": b"[" * 100000,
+        "camcast/long/info": json.dumps(tool.server_info("long")).encode() + b" " * 300000,
+        "camcast/w/status": b"on" * 10000,
+        "camcast/evil/info": json.dumps(evil).encode(),
+        "camcast/evil/status": b"online",
+    }
+    with mqtt.Client(broker) as client:
+        for topic, payload in messages.items():
+            client.publish(topic, payload, qos=1, retain=True)
+        announce(client, "porch")
+    code, out, err = discover(broker=broker)
+    assert (code, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["a?]0;owned??b", "evil"], ["porch", "porch"]
+    ]
+
+
+def test_nobody_is_there(broker):
+    code, out, err = discover(broker=broker)
+    assert (code, out) == (1, "")
+    assert "no server is there (connected to 127.0.0.1:" in err
+
+
+def test_timeout_says_for_how_long(broker):
+    with mqtt.Client(broker) as client:
+        with Tool("discover", "--timeout", "2", "--json", broker=broker) as tool_:
+            broker.wait_log("Received SUBSCRIBE", after=0)
+            announce(client, "late")
+            assert tool_.wait() == 0
+            assert [server["id"] for server in json.loads(tool_.stdout())] == ["late"]
+        assert time.monotonic() - tool_.started >= 2
+        with Tool("discover", "--timeout", "0.5", "--watch", broker=broker) as tool_:
+            assert tool_.wait() == 0
+            assert tool_.stdout().startswith("appeared: late")
+
+
+# --- brokers ---
+
+
+def test_no_broker_is_said():
+    port = mqtt.free_port("127.0.0.1")
+    code, out, err = discover("--broker", f"127.0.0.1:{port}")
+    assert (code, out) == (1, "")
+    assert err == f"camcast: 127.0.0.1:{port}: Connection refused\n"
+
+
+def test_a_broker_that_never_answers_is_left_when_asked_to():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+        for tls in ([], ["--tls"]):
+            with Tool("discover", "--watch", "--broker", f"127.0.0.1:{port}", *tls) as watch:
+                deaf.settimeout(10 * harness.PATIENCE)
+                connection, _ = deaf.accept()
+                with connection:
+                    assert connection.recv(1)
+                    assert watch.stop() == 0
+
+
+def test_passwords(tmp_path, start_broker):
+    broker = start_broker(passwords={"viewer": "s3cret"})
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text("s3cret\n")
+    bad.write_text("wrong\n")
+    with mqtt.Client(broker, username="viewer", password="s3cret") as client:
+        announce(client, "porch")
+    login = ["--username", "viewer", "--password-file"]
+    assert [s["id"] for s in listed(*login, good, broker=broker)] == ["porch"]
+    for arguments in ([*login, bad], []):
+        code, _, err = discover(*arguments, broker=broker)
+        assert code == 1
+        assert "not authorised" in err
+    code, _, err = discover(*login, tmp_path / "none", broker=broker)
+    assert code == 1
+    assert "No such file" in err
+
+
+def openssl(*arguments, cwd):
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+def make_authority(folder, name):
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}", "-days", "2",
+            cwd=folder)
+
+
+def make_certificate(folder, authority, name):
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}", cwd=folder)
+    (folder / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt", "-CAkey",
+            f"{authority}.key", "-CAcreateserial", "-out", f"{name}.crt", "-days", "2",
+            "-extfile", "ext", cwd=folder)
+
+
+def test_tls(tmp_path, start_broker):
+    for authority in ("ca", "other"):
+        make_authority(tmp_path, authority)
+    for name in ("server", "client"):
+        make_certificate(tmp_path, "ca", name)
+    files = {name: tmp_path / name for name in ("ca.crt", "other.crt", "client.crt", "client.key")}
+    broker = start_broker(lines=[
+        f"cafile {tmp_path}/ca.crt", f"certfile {tmp_path}/server.crt",
+        f"keyfile {tmp_path}/server.key", "require_certificate true",
+    ])
+    own = ["--cert", files["client.crt"], "--key", files["client.key"]]
+
+    def configure(client):
+        client.tls_set(*map(str, (files["ca.crt"], files["client.crt"], files["client.key"])))
+
+    with mqtt.Client(broker, configure=configure) as client:
+        announce(client, "porch")
+    servers = listed("--cafile", files["ca.crt"], *own, broker=broker)
+    assert [server["id"] for server in servers] == ["porch"]
+    for arguments, said in [
+        (["--cafile", files["other.crt"], *own], "certificate verify failed"),
+        (["--tls", *own], "certificate verify failed"),
+        (["--cafile", tmp_path / "none", *own], "cannot be read"),
+        (["--cafile", files["ca.crt"], "--cert", files["client.crt"]], "--key"),
+        (["--cafile", files["ca.crt"]], ""),
+    ]:
+        code, out, err = discover(*arguments, broker=broker)
+        assert (code, out) == (1, ""), arguments
+        assert said in err, err
+
+
+def test_a_broker_that_forbids_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with Tool("discover", "--broker", f"127.0.0.1:{port}") as tool_:
+            listener.settimeout(10 * harness.PATIENCE)
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as file:
+                connection.settimeout(10 * harness.PATIENCE)
+                read_packet(file)
+                connection.sendall(b"\x20\x02\0\0")  # CONNACK
+                kind, body = read_packet(file)
+                assert kind == 0x82  # SUBSCRIBE
+                connection.sendall(b"\x90\x05" + body[:2] + b"\x80\x80\x80")  # SUBACK, all failed
+                assert tool_.wait() == 1
+            assert f"127.0.0.1:{port}, which forbids us camcast/+/info" in tool_.stderr()
+
+
+def read_packet(file):
+    """(first byte, contents) of an MQTT control packet; MQTT 3.1.1, clause 2.2."""
+    kind = file.read(1)[0]
+    length = shift = 0
+    while True:
+        byte = file.read(1)[0]
+        length |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return kind, file.read(length)
+
+
+def test_a_broker_on_ipv6(tmp_path, start_broker):
+    broker = start_broker(address="::1")
+    with mqtt.Client(broker) as client:
+        announce(client, "six", address="fd00::7")
+    assert listed(broker=broker)[0]["streams"][0]["url"] == "tcp://[fd00::7]:8888"
+    assert listed(env={"CAMCAST_BROKER": f"[::1]:{broker.port}"})[0]["id"] == "six"
+
+
+# --- terminals and pipes ---
+
+
+def test_watching_on_a_terminal_redraws_the_table(broker):
+    with Tool("discover", "--watch", broker=broker, terminal=True) as watch:
+        watch.wait_line(r"connected to 127\.0\.0\.1:\d+; 0 servers")
+        with mqtt.Client(broker) as client:
+            announce(client, "porch")
+        watch.wait_line(r"\x1b\[H\x1b\[2Jconnected to 127\.0\.0\.1:\d+; 1 server\r\n.*SERVER .*\r\n"
+                        r"porch +porch +s +h264")
+        assert watch.stop() == 0
+
+
+def test_a_pipe_that_nobody_reads_any_more_ends_it_quietly(broker):
+    reading, writing = os.pipe()
+    with Tool("discover", "--watch", broker=broker, stdout=writing) as watch:
+        os.close(writing)
+        broker.wait_log("Received SUBSCRIBE")
+        os.close(reading)
+        assert watch.wait() == 0
+        assert watch.stderr() == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["discover", "x"],
+        ["discover", "--timeout", "0"],
+        ["discover", "--timeout", "soon"],
+        ["discover", "--broker", "host:0"],
+        ["discover", "--broker", "[::1"],
+        ["discover", "--broker", ""],
+        ["discover", "--request-topic", "a/#"],
+        ["discover", "--unknown"],
+        ["unknown"],
+        [],
+    ],
+)
+def test_bad_arguments_are_refused(arguments):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err
