@@ -408,7 +408,7 @@ static void keep_limits(struct record *record, int64_t now_us)
 		diag_error("cannot delete old recordings in %s: %s", record->dir, strerror(-err));
 	record->limits_error = err;
 	if (usage.deleted)
-		diag_info("deleted %u old recording%s; %u are left, %.1f MB", usage.deleted,
+		diag_info("deleted %u old recording%s; left: %u, %.1f MB", usage.deleted,
 			  usage.deleted == 1 ? "" : "s", usage.files, (double)usage.bytes / 1e6);
 	took_us = clock_now_us() - now_us;
 	record->limits_us =

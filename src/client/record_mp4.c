@@ -150,11 +150,55 @@ static int parse_jpeg_size(const uint8_t *data, size_t len, int *width, int *hei
 	return -EINVAL;
 }
 
-/* SPS and PPS of the unit: 1 if they are others than before, 0, or -errno. */
+/* Copies the NAL units of a byte stream (H.264 annex B) with start codes of one length and without
+ * zeros behind them, which depend on what followed them in the stream. out has room for 4/3 of len.
+ * Returns the length. */
+static size_t copy_nals(uint8_t *out, const uint8_t *data, size_t len)
+{
+	size_t n = 0, start = 0; /* of the NAL unit under way; 0: none yet */
+
+	for (size_t at = 0; at <= len; at++) {
+		bool code = at + 3 <= len && !data[at] && !data[at + 1] && data[at + 2] == 1;
+		size_t end = at;
+
+		if (!code && at < len)
+			continue;
+		while (start && end > start && !data[end - 1])
+			end--;
+		if (start && end > start) {
+			memcpy(out + n, "\0\0\0\1", 4);
+			memcpy(out + n + 4, data + start, end - start);
+			n += 4 + end - start;
+		}
+		if (code)
+			start = at + 3;
+	}
+	return n;
+}
+
+/* 1 if these parameter sets are others than before, 0, or -ENOMEM. */
+static int set_extradata(struct mp4_format *format, const uint8_t *found, size_t len)
+{
+	uint8_t *extradata = calloc(1, len + len / 3 + 4 + AV_INPUT_BUFFER_PADDING_SIZE);
+
+	if (!extradata)
+		return -ENOMEM;
+	len = copy_nals(extradata, found, len);
+	if (format->extradata && len == format->extradata_len &&
+	    memcmp(extradata, format->extradata, len) == 0) {
+		free(extradata);
+		return 0;
+	}
+	free(format->extradata);
+	format->extradata = extradata;
+	format->extradata_len = len;
+	return 1;
+}
+
+/* With SPS and PPS of the unit; returns as set_extradata(), and -EINVAL: it has none. */
 static int update_extradata(struct mp4_format *format, const struct reader_unit *unit)
 {
 	const uint8_t *found;
-	uint8_t *extradata;
 	size_t len;
 	int err;
 
@@ -170,21 +214,7 @@ static int update_extradata(struct mp4_format *format, const struct reader_unit 
 	if (err < 0)
 		return errno_of(err);
 	found = av_packet_get_side_data(format->packet, AV_PKT_DATA_NEW_EXTRADATA, &len);
-	err = 0;
-	if (!found) {
-		if (!format->extradata)
-			err = -EINVAL;
-	} else if (!format->extradata || len != format->extradata_len ||
-		   memcmp(found, format->extradata, len) != 0) {
-		extradata = calloc(1, len + AV_INPUT_BUFFER_PADDING_SIZE);
-		err = extradata ? 1 : -ENOMEM;
-		if (extradata) {
-			memcpy(extradata, found, len);
-			free(format->extradata);
-			format->extradata = extradata;
-			format->extradata_len = len;
-		}
-	}
+	err = found ? set_extradata(format, found, len) : -EINVAL;
 	av_packet_unref(format->packet);
 	return err;
 }

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A running `camcast record`, and judges of what it leaves."""
+import calendar
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+import time
+import uuid
+
+import bytestream
+import harness
+
+NAME = re.compile(r"(\d{8}T\d{6})Z(-\d+)?\.mp4")
+
+
+class Recorder:
+    """`camcast record` with these arguments, which writes into dir. Also a context manager."""
+
+    def __init__(self, broker, folder, *arguments, prefix=()):
+        self.dir = pathlib.Path(folder)
+        self.marker = f"CAMCAST_TEST={uuid.uuid4().hex}"
+        key, value = self.marker.split("=")
+        self.lines = []
+        self.out = []
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            [
+                *prefix,
+                harness.BUILD / "camcast",
+                "record",
+                "--broker",
+                f"{broker.address}:{broker.port}",
+                "--dir",
+                self.dir,
+                *map(str, arguments),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(os.environ, **{key: value}),
+            preexec_fn=harness.die_with_parent,
+            start_new_session=True,
+        )
+        self._threads = [
+            threading.Thread(target=self._read, args=arguments, daemon=True)
+            for arguments in ((self.process.stderr, self.lines), (self.process.stdout, self.out))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, stream, lines):
+        for raw in stream:
+            with self._changed:
+                lines.append(raw.decode(errors="replace").rstrip("\n"))
+                self._changed.notify_all()
+        stream.close()
+
+    def position(self):
+        with self._changed:
+            return len(self.lines)
+
+    def wait_log(self, pattern, timeout=20, after=0, count=1):
+        """The first match of pattern from line `after` on, when there are `count` of them."""
+        found = []
+
+        def look():
+            found[:] = [m for line in self.lines[after:] if (m := re.search(pattern, line))]
+            return len(found) >= count
+
+        with self._changed:
+            if not self._changed.wait_for(look, timeout * harness.PATIENCE):
+                raise harness.Failure(f"no {count} lines with /{pattern}/" + self._tail())
+        return found[0]
+
+    def _tail(self):
+        return "; the log:\n  " + "\n  ".join(self.lines[-40:])
+
+    def wait_until(self, predicate, what, timeout=20):
+        deadline = time.monotonic() + timeout * harness.PATIENCE
+        while not (value := predicate()):
+            if time.monotonic() > deadline:
+                raise harness.Failure(f"no {what}" + self._tail())
+            time.sleep(0.05)
+        return value
+
+    def children(self):
+        """{server's name: pid} of the processes that record."""
+        found = {}
+        for pid in harness.processes_with(self.marker):
+            try:
+                arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if arguments[1:2] == [b"record-child"]:
+                found[arguments[2].decode()] = pid
+        return found
+
+    def wait_gone(self, timeout=10):
+        """No process and no shared memory is left."""
+        self.wait_until(
+            lambda: not harness.processes_with(self.marker), "end of all its processes", timeout
+        )
+        for thread in self._threads:
+            thread.join(5 * harness.PATIENCE)
+        if reports := [line for line in self.lines if harness.SANITIZER_LINE.search(line)]:
+            raise harness.Failure(reports[0] + self._tail())
+
+    def stop(self, how=signal.SIGINT, group=False):
+        """Ends it as Ctrl-C does with group, which is sent to children as well, and checks that it
+        ended well."""
+        if group:
+            os.killpg(self.process.pid, how)
+        else:
+            self.process.send_signal(how)
+        try:
+            code = self.process.wait(10 * harness.PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise harness.Failure("it does not end" + self._tail()) from None
+        assert code == 0, f"ended with {code}" + self._tail()
+        self.wait_gone()
+
+    def kill(self):
+        for pid in [self.process.pid, *harness.processes_with(self.marker)]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if self.process.poll() is None:
+            self.kill()
+
+    def files(self, server):
+        return files(self.dir / server)
+
+
+def files(folder):
+    """The recordings in a server's folder, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+
+
+def named_utc(path):
+    """The UTC second that the name tells."""
+    return calendar.timegm(time.strptime(NAME.fullmatch(path.name)[1], "%Y%m%dT%H%M%S"))
+
+
+def _run(*command):
+    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    said = done.stderr.decode(errors="replace")
+    assert done.returncode == 0 and not said, f"{' '.join(map(str, command))}: {said}"
+    return done.stdout
+
+
+def probe(path):
+    """ffprobe's word: its streams[0], format and packets."""
+    found = json.loads(
+        _run("ffprobe", "-v", "warning", "-show_streams", "-show_format", "-show_packets", "-of",
+             "json", path)
+    )  # fmt: skip
+    assert len(found["streams"]) == 1
+    return found
+
+
+def check_file(path):
+    """It plays: a key picture first, times that grow, and a decoder without complaint. Returns its
+    units (their SEI numbers and times) with .pts in seconds added, which is empty for MJPEG, and
+    ffprobe's word."""
+    found = probe(path)
+    packets = found["packets"]
+    assert packets and packets[0]["flags"].startswith("K"), path
+    dts = [int(packet["dts"]) for packet in packets]
+    assert dts[0] == 0 and all(a < b for a, b in zip(dts, dts[1:])), f"{path}: {dts}"
+    assert [packet["pts"] for packet in packets] == [packet["dts"] for packet in packets]
+    shown = _run("ffmpeg", "-v", "warning", "-err_detect", "explode", "-i", path, "-map", "0:v",
+                 "-fps_mode", "passthrough", "-f", "framecrc", "-")  # fmt: skip
+    pictures = [line for line in shown.splitlines() if not line.startswith(b"#")]
+    assert len(pictures) == len(packets), f"{path}: {len(pictures)} of {len(packets)} decoded"
+    if found["streams"][0]["codec_name"] != "h264":
+        return [], found
+    data = _run("ffmpeg", "-v", "error", "-i", path, "-c", "copy", "-bsf:v",
+                "h264_mp4toannexb,h264_metadata=aud=insert", "-f", "h264", "-")  # fmt: skip
+    units, _ = bytestream.split(data + bytestream.AUD + b"\x10")
+    assert len(units) == len(packets), path
+    for unit, packet in zip(units, packets):
+        unit.pts = float(packet["pts_time"])
+    return units, found
+
+
+def check_folder(folder):
+    """Every file in it plays. Returns the units of all files, each with .pts and .at, the seconds
+    (UTC) of its file's name plus pts."""
+    everything = []
+    for path in files(folder):
+        units, _ = check_file(path)
+        for unit in units:
+            unit.at = named_utc(path) + unit.pts
+        everything += units
+    return everything

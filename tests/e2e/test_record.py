@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""camcast record against real servers and a real broker, judged by ffprobe, ffmpeg and the numbers
+and times that the pictures carry."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import broker as mqtt
+import bytestream
+import harness
+import recordings
+from recordings import Recorder
+
+FRAGMENT_S = 2.1  # the longest one, and the picture that waits for the next
+SEGMENT_S = 4
+
+
+def server_config(broker, name, stream=None, framing="annexb", **mqtt_keys):
+    """A small camera with an id made of its name."""
+    config = harness.pattern_config(
+        daemon={"name": name},
+        camera={"size": "320x180", "framerate": 30},
+        stream={"bitrate": 400000, **(stream or {})},
+        framing=framing,
+    )
+    config["mqtt"] = {"broker": broker.address, "port": broker.port, "keepalive": 5, **mqtt_keys}
+    return config
+
+
+@pytest.fixture
+def start_server(start_camcastd, broker):
+    def start(name, **options):
+        return start_camcastd(server_config(broker, name, **options))
+
+    return start
+
+
+def wait_files(recorder, server, count, timeout=30):
+    return recorder.wait_until(
+        lambda: len(recorder.files(server)) >= count, f"{count} files of {server}", timeout
+    )
+
+
+def wait_growth(recorder, server):
+    """Something more of the server is on disk."""
+
+    def size():
+        return sum(path.stat().st_size for path in recorder.files(server))
+
+    before = size()
+    recorder.wait_until(lambda: size() > before, f"growth of {server}'s files")
+
+
+def check_times(units):
+    """The times in files are those at which the pictures were taken."""
+    first = units[0]
+    wrong = [(u.seq, u.pts, (u.utc_us - first.utc_us) / 1e6 - (u.pts - first.pts)) for u in units]
+    worst = max(wrong, key=lambda item: abs(item[2]))
+    assert abs(worst[2]) < 0.5, f"off by {worst[2]:.3f} s at picture {worst[0]}"
+
+
+def test_segments_follow_the_clock_and_no_picture_is_lost(broker, start_server, tmp_path):
+    """All servers at once; names as people write them; Ctrl-C as a terminal sends it."""
+    start_server("front")
+    start_server("현관/카메라")
+    with Recorder(broker, tmp_path / "rec", "--all", "--segment", SEGMENT_S) as recorder:
+        wait_files(recorder, "front", 4, 40)
+        wait_files(recorder, "현관_카메라", 4, 40)
+        recorder.stop(group=True)
+    for server in ("front", "현관_카메라"):
+        everything = []
+        paths = recordings.files(tmp_path / "rec" / server)
+        for number, path in enumerate(paths):
+            units, found = recordings.check_file(path)
+            assert all(bytestream.IDR in unit.types for unit in units[:1])
+            check_times(units)
+            named = recordings.named_utc(path)
+            assert abs(units[0].utc_us / 1e6 - named) < 2
+            if number:
+                # The first IDR of the segment, and those come every second.
+                assert named % SEGMENT_S < 3 * harness.PATIENCE, path
+            seconds = float(found["format"]["duration"])
+            if 0 < number < len(paths) - 1:
+                assert abs(seconds - SEGMENT_S) < 3 * harness.PATIENCE
+            # To the end of the last picture.
+            assert 0 <= seconds - units[-1].pts < 1
+            everything += units
+        assert not bytestream.gaps(everything), "pictures are missing between or within files"
+
+
+def test_only_those_that_are_named_and_mjpeg_too(broker, start_server, tmp_path):
+    start_server("still", stream={"codec": "mjpeg", "sei": False}, framing="length_prefixed")
+    start_server("other")
+    with Recorder(broker, tmp_path, "still", "nobody", "--segment", "3", "--json") as recorder:
+        recorder.wait_log("waiting for nobody: .")
+        wait_files(recorder, "still", 3)
+        recorder.stop(signal.SIGTERM)
+    assert not (tmp_path / "other").exists()
+    told = [json.loads(line) for line in recorder.out]
+    assert [pathlib.Path(item["file"]) for item in told] == recorder.files("still")
+    for item in told:
+        _, found = recordings.check_file(item["file"])
+        assert found["streams"][0]["codec_name"] == "mjpeg"
+        assert (found["streams"][0]["width"], found["streams"][0]["height"]) == (320, 180)
+        assert abs(float(found["format"]["duration"]) - item["duration"]) < 0.01
+        assert os.path.getsize(item["file"]) == item["bytes"]
+        assert item["server"] == "still" and re.fullmatch(r"[-\d]{10}T[:.\d]{12}Z", item["start"])
+
+
+def test_a_killed_child_costs_its_own_recording_a_moment(broker, start_server, tmp_path):
+    start_server("one")
+    start_server("two")
+    with Recorder(broker, tmp_path, "--all", "--segment", "600") as recorder:
+        recorder.wait_log("recording to", count=2)
+        before = recorder.children()
+        killed = time.time()
+        os.kill(before["one"], signal.SIGKILL)
+        recorder.wait_log("one: killed by SIGKILL; again in")
+        recorder.wait_log("one: recording to", count=2)
+        after = recorder.children()
+        assert after["one"] != before["one"] and after["two"] == before["two"]
+        recorder.stop()
+    first, second = recorder.files("one")
+    units, _ = recordings.check_file(first)
+    assert killed - units[-1].utc_us / 1e6 < FRAGMENT_S + 2 * harness.PATIENCE
+    check_times(units)
+    units, _ = recordings.check_file(second)
+    assert units[0].utc_us / 1e6 < killed + 10 * harness.PATIENCE
+    (path,) = recorder.files("two")
+    units, _ = recordings.check_file(path)
+    assert not bytestream.gaps(units)
+
+
+def test_a_killed_manager_leaves_files_that_play_and_no_process(broker, start_server, tmp_path):
+    start_server("one")
+    start_server("two")
+    with Recorder(broker, tmp_path, "--all", "--segment", SEGMENT_S) as recorder:
+        wait_files(recorder, "one", 2)
+        wait_files(recorder, "two", 2)
+        wait_growth(recorder, "one")
+        killed = time.time()
+        os.kill(recorder.process.pid, signal.SIGKILL)
+        recorder.process.wait()
+        recorder.wait_gone()
+    for server in ("one", "two"):
+        units = recordings.check_folder(tmp_path / server)
+        assert not bytestream.gaps(units)
+        assert killed - units[-1].utc_us / 1e6 < FRAGMENT_S + 2 * harness.PATIENCE
+
+
+def test_a_server_that_comes_back_elsewhere_is_recorded_on(broker, start_camcastd, tmp_path):
+    """It is killed, which nobody announces but the broker, and has another port afterwards."""
+    config = server_config(broker, "roamer", id="roamer")
+    with harness.Camcastd(config, tmp_path) as first:
+        recorder = Recorder(broker, tmp_path / "rec", "roamer", "--segment", "600")
+        with recorder:
+            recorder.wait_log("roamer: recording to")
+            wait_growth(recorder, "roamer")
+            first.expected_exit = -signal.SIGKILL
+            first.process.kill()
+            first.process.wait()
+            gone = time.time()
+            recorder.wait_log(r"warning: roamer: .")
+            position = recorder.position()
+            second = start_camcastd(config)
+            assert second.port() != first.port()
+            recorder.wait_log("roamer: recording to", 40, after=position)
+            back = time.time()
+            wait_growth(recorder, "roamer")
+            recorder.stop()
+    paths = recorder.files("roamer")
+    assert len(paths) == 2
+    before, after = (recordings.check_file(path)[0] for path in paths)
+    assert gone - FRAGMENT_S - 2 * harness.PATIENCE < before[-1].utc_us / 1e6 <= gone
+    assert gone < after[0].utc_us / 1e6 <= back
+
+
+def test_a_pause_of_the_connection_is_a_pause_of_the_recording(broker, start_camcastd, tmp_path):
+    """The same address after a restart: the same file goes on, with times that tell the pause."""
+    config = server_config(broker, "nap", stream={"annexb": "127.0.0.1:0"})
+    first = start_camcastd(config)
+    with Recorder(broker, tmp_path / "rec", "nap", "--segment", "600") as recorder:
+        recorder.wait_log("nap: recording to")
+        port = first.port()
+        first.stop()
+        recorder.wait_log("warning: nap: .")
+        wait_quiet = recorder.files("nap")[0].stat().st_size
+        config["stream s"]["annexb"] = f"127.0.0.1:{port}"
+        start_camcastd(config)
+        recorder.wait_until(
+            lambda: recorder.files("nap")[-1].stat().st_size > wait_quiet + 50000
+            or len(recorder.files("nap")) > 1,
+            "more of it",
+        )
+        recorder.stop()
+    paths = recorder.files("nap")
+    assert len(paths) == 1
+    units, _ = recordings.check_file(paths[0])
+    (cut,) = bytestream.gaps(units)
+    taken = (cut[1].utc_us - cut[0].utc_us) / 1e6
+    assert abs((cut[1].pts - cut[0].pts) - taken) < 1
+    check_times(units)
+
+
+def test_on_command_all_servers_start_and_stop(broker, start_server, tmp_path):
+    start_server("one")
+    start_server("two")
+    with mqtt.Client(broker) as remote, Recorder(
+        broker, tmp_path, "--all", "--on-command", "--segment", "600"
+    ) as recorder:
+        recorder.wait_log("connected to")
+        for _round in (1, 2):
+            position = recorder.position()
+            assert not recorder.children()
+            remote.publish("commend/rec", "start")
+            recorder.wait_log("recording on command", after=position)
+            recorder.wait_log("recording to", count=2, after=position)
+            remote.publish("command/rec", "stop")
+            recorder.wait_log("stopped on command", after=position)
+            recorder.wait_until(lambda: not recorder.children(), "end of both children")
+            assert recorder.process.poll() is None
+        recorder.stop()
+    for server in ("one", "two"):
+        paths = recorder.files(server)
+        assert len(paths) == 2
+        for path in paths:
+            units, _ = recordings.check_file(path)
+            assert not bytestream.gaps(units)
+
+
+def test_a_full_disk_stops_the_recording_until_there_is_room(broker, start_server, tmp_path):
+    """On a small tmpfs in a mount namespace of camcast's own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=1m tmpfs {disk} && exec \"$@\""
+    inside = ("unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh")
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespace of one's own")
+    start_server("full", stream={"bitrate": 2000000})
+    with Recorder(broker, disk, "full", "--segment", "2", prefix=inside) as recorder:
+        recorder.wait_log("connected to")
+        # Held open, the file system outlives its mount.
+        handle = os.open(f"/proc/{recorder.process.pid}/root{disk}", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            view = pathlib.Path(f"/proc/{os.getpid()}/fd/{handle}/full")
+            recorder.wait_log("full: no room in .*: recording stops", 40)
+            child = recorder.children()["full"]
+            kept = {path.name: path.stat().st_size for path in recordings.files(view)}
+            assert len(kept) >= 1
+            recordings.check_folder(view)
+            # The stream is read all the time; nothing more is written.
+            recorder.wait_log("full: .*mp4: ")
+            assert {p.name: p.stat().st_size for p in recordings.files(view)} == kept
+            next(iter(recordings.files(view))).unlink()
+            recorder.wait_log("full: recording again to", 40)
+            assert recorder.children()["full"] == child
+            recorder.stop()
+            assert len(recordings.files(view)) >= len(kept)
+            recordings.check_folder(view)
+        finally:
+            os.close(handle)
+
+
+def test_the_oldest_recordings_make_room(broker, start_server, tmp_path):
+    start_server("porch", id="porch-1")
+    folder = tmp_path / "porch"
+    folder.mkdir()
+    (folder / ".camcast").write_text("porch-1\n")
+    old = [folder / f"20200101T0000{second:02}Z.mp4" for second in range(10)]
+    for path in old:
+        path.write_bytes(bytes(100000))
+    theirs = folder / "20200101T000000Z.mp4.mine"
+    theirs.write_bytes(bytes(1000000))
+    with Recorder(broker, tmp_path, "--max-bytes", "450K", "--segment", "600") as recorder:
+        recorder.wait_log("deleted 6 old recordings; left: 4")
+        recorder.wait_log("porch: recording to")
+        assert [path for path in old if path.exists()] == old[6:]
+        # What is recorded counts as well, and is never deleted while it is written.
+        recorder.wait_log("deleted [1-4] old recording", timeout=60)
+        assert recorder.process.poll() is None
+        recorder.stop()
+    assert theirs.exists()
+    (path,) = [path for path in recorder.files("porch") if path not in old]
+    recordings.check_file(path)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "--dir DIR is missing"),
+        (["--dir", "x", "--all", "name"], "either names or --all"),
+        (["--dir", "x", "--segment", "0"], "--segment is a number of seconds, 1 to 86400"),
+        (["--dir", "x", "--max-bytes", "many"], "--max-bytes is a number of bytes"),
+        (["--dir", "x", "--max-age", "1y"], "--max-age is a time"),
+    ],
+)
+def test_wrong_arguments_are_told(arguments, said):
+    done = subprocess.run(
+        [harness.BUILD / "camcast", "record", *arguments],
+        capture_output=True, text=True, check=False, timeout=20 * harness.PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 2 and said in done.stderr
