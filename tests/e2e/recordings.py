@@ -188,7 +188,7 @@ def check_file(path):
     if found["streams"][0]["codec_name"] != "h264":
         return [], found
     data = _run("ffmpeg", "-v", "error", "-i", path, "-c", "copy", "-bsf:v",
-                "h264_mp4toannexb,h264_metadata=aud=insert", "-f", "h264", "-")  # fmt: skip
+                "h264_mp4toannexb,h264_metadata=aud=insert,setts=ts=N", "-f", "h264", "-")  # fmt: skip
     units, _ = bytestream.split(data + bytestream.AUD + b"\x10")
     assert len(units) == len(packets), path
     for unit, packet in zip(units, packets):
