@@ -114,7 +114,7 @@ def test_a_broker_that_says_nothing_costs_nothing(start_camcastd, tmp_path, tls)
     """It accepts, and that is all: no busy waiting, and the end is not held up."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         daemon = start_camcastd(
-            mqtt_config(Address(mute.getsockname()[1]), tls=tls), env=words(rate=1)
+            mqtt_config(Address(mute.getsockname()[1]), tls=tls), env=words(fps=5)
         )
         connection, _ = mute.accept()
         with connection:
