@@ -401,6 +401,14 @@ static enum AVPixelFormat choose_pixels(AVCodecContext *codec, const enum AVPixe
 	return software;
 }
 
+/* Whether that is a device to try. VDPAU only if asked for by name: libvdpau complains on stderr
+ * where it has no driver, and who has one has VA-API or NVDEC as well. */
+static bool device_wanted(const char *hardware, const char *type)
+{
+	return strcmp(hardware, "auto") == 0 ? strcmp(type, "vdpau") != 0
+					     : strcmp(hardware, type) == 0;
+}
+
 /* The first device that libavcodec can decode this with and that opens, or the one asked for. */
 static void open_device(struct view_decoder *decoder, const AVCodec *codec, const char *hardware)
 {
@@ -412,7 +420,7 @@ static void open_device(struct view_decoder *decoder, const AVCodec *codec, cons
 		const char *type = av_hwdevice_get_type_name(config->device_type);
 
 		if (!(config->methods & AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX) || !type ||
-		    (strcmp(hardware, "auto") != 0 && strcmp(hardware, type) != 0))
+		    !device_wanted(hardware, type))
 			continue;
 		if (av_hwdevice_ctx_create(&decoder->device, config->device_type, NULL, NULL, 0) <
 		    0) {

@@ -68,7 +68,8 @@ struct view_tile {
 	struct view_text title, figures, notice;
 
 	enum tile_state state;
-	int64_t picture_us; /* when the last one was uploaded */
+	uint64_t noticed;
+	int64_t noticed_us; /* when the last picture came, to half a second, shown or not */
 	struct tally tally;
 	double fps, lag_ms; /* of the last whole second; lag_ms < 0: not known */
 	bool captured;
@@ -198,9 +199,9 @@ static enum tile_state state_now(const struct view_tile *tile, int64_t now_us)
 	case VIEW_WAITING_KEY:
 		return TILE_WAITING;
 	case VIEW_PLAYING:
-		if (!tile->picture_us)
+		if (!tile->noticed_us)
 			return TILE_WAITING;
-		return now_us - tile->picture_us > STALLED_US ? TILE_STALLED : TILE_LIVE;
+		return now_us - tile->noticed_us > STALLED_US ? TILE_STALLED : TILE_LIVE;
 	case VIEW_RECONNECTING:
 		return TILE_RECONNECTING;
 	default:
@@ -224,7 +225,14 @@ static bool settle(struct view_tile *tile, int64_t now_us)
 int view_tile_poll(struct view_tile *tile, int64_t now_us, bool *changed)
 {
 	const int again_ms = child_poll(tile->child, now_us);
-	const enum tile_state state = state_now(tile, now_us);
+	const uint64_t latest = atomic_load_explicit(&tile->shared->latest, memory_order_relaxed);
+	enum tile_state state;
+
+	if (latest != tile->noticed) {
+		tile->noticed = latest;
+		tile->noticed_us = now_us;
+	}
+	state = state_now(tile, now_us);
 
 	if (state != tile->state) {
 		tile->state = state;
@@ -292,7 +300,6 @@ static void upload(struct view_tile *tile, SDL_Renderer *renderer,
 				     (int)picture->stride[2]);
 	tile->picture = *picture;
 	tile->fresh = true;
-	tile->picture_us = clock_now_us();
 }
 
 /* A child that writes nonsense is broken, and gets replaced as one that crashed. */

@@ -114,7 +114,7 @@ struct place {
 	char key[160], name[336], url[SERVER_URL_MAX];
 };
 
-static bool place_of(const struct server *server, const struct server_stream *stream, bool tell,
+static void place_of(const struct server *server, const struct server_stream *stream, bool tell,
 		     struct place *out)
 {
 	snprintf(out->key, sizeof(out->key), "%s/%s", server->id, tell ? stream->name : "");
@@ -122,7 +122,7 @@ static bool place_of(const struct server *server, const struct server_stream *st
 		snprintf(out->name, sizeof(out->name), "%s/%s", server->name, stream->name);
 	else
 		snprintf(out->name, sizeof(out->name), "%s", server->name);
-	return server_stream_url(stream, out->url) != NULL;
+	server_stream_url(stream, out->url);
 }
 
 /* The i-th place that the list and what is wanted make; false: there is none. */
@@ -135,17 +135,14 @@ static bool nth_place(const struct view_wall *wall, const struct server *list, s
 	const struct server_stream *stream;
 	char why[256];
 
-	if (wanted) {
-		/* One that is not there may come yet. */
-		if (is_url(wanted) ||
-		    servers_find(list, n, wanted, &server, &stream, why, sizeof(why)) != 0)
-			return false;
-		return place_of(server, stream, strchr(wanted, '/') != NULL, out);
-	}
-	/* By id, which is one server's own; a name may be several's. */
-	return list[i].online && list[i].n_streams &&
-	       servers_find(list, n, list[i].id, &server, &stream, why, sizeof(why)) == 0 &&
-	       place_of(server, stream, false, out);
+	/* A URL has its tile already; a server by its id, which is its own: a name may be several's. */
+	if (wanted ? is_url(wanted) : !list[i].online)
+		return false;
+	if (servers_find(list, n, wanted ? wanted : list[i].id, &server, &stream, why,
+			 sizeof(why)) != 0)
+		return false; /* it may come yet */
+	place_of(server, stream, wanted && strchr(wanted, '/'), out);
+	return true;
 }
 
 static size_t find_tile(const struct view_wall *wall, size_t from, const struct place *place)
@@ -183,7 +180,7 @@ void view_wall_update(struct view_wall *wall, const struct server *list, size_t 
 	size_t at = wall->n_urls;
 
 	for (size_t i = 0; i < n_places; i++) {
-		struct place place;
+		struct place place = {0};
 		size_t found;
 		int r;
 

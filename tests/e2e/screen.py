@@ -128,13 +128,20 @@ class View:
         self.lines = []
         self._changed = threading.Condition()
         key, value = self.marker.split("=")
+        leaks = self.folder / "leaks"
+        leaks.write_text("leak:libdbus\nleak:libfontconfig\n")  # what SDL leaves there
         self.process = subprocess.Popen(
             [BUILD / "camcast", "view", "--json", "--snapshots", self.folder]
             + ["--decoder", "none", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**screen.environment(), key: value, **(env or {})},
+            env={
+                **screen.environment(),
+                key: value,
+                "LSAN_OPTIONS": f"suppressions={leaks}:print_suppressions=0",
+                **(env or {}),
+            },
             preexec_fn=die_with_parent,
             start_new_session=True,
         )
