@@ -8,13 +8,6 @@
 #include "client/client.h"
 #include "common/diag.h"
 
-#pragma weak cmd_discover
-#pragma weak cmd_recv
-#pragma weak cmd_record
-#pragma weak cmd_view
-#pragma weak cmd_record_child
-#pragma weak cmd_view_child
-
 struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -25,7 +18,7 @@ static void print_usage(FILE *out, const struct command *commands, size_t n)
 {
 	fputs("usage: camcast COMMAND ...\n\n", out);
 	for (size_t i = 0; i < n; i++)
-		if (commands[i].help && commands[i].run)
+		if (commands[i].help)
 			fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
 	fputs("\n`camcast COMMAND --help` tells a command's options; see also camcast(1).\n"
 	      "`camcast --version` prints the version.\n",
@@ -58,7 +51,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(name, commands[i].name) == 0 && commands[i].run)
+		if (strcmp(name, commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	if (argc > 1)
 		fprintf(stderr, "camcast: there is no command \"%s\"\n", name);
