@@ -47,8 +47,6 @@ struct child {
 	int64_t due_us;	  /* BACKOFF: of the next start; ending: of the SIGKILL */
 };
 
-extern char **environ;
-
 static void free_argv(char **argv)
 {
 	for (size_t i = 0; argv && argv[i]; i++)

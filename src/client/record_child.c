@@ -27,7 +27,8 @@
 #define TURN_MS 200
 #define BURST_MAX 600 /* units */
 #define BURST_BYTES (32 << 20)
-#define QUIET_US 1000000	/* nothing came for so long: what we have goes to the file */
+#define QUIET_US 1000000 /* nothing came for so long: what we have goes to the file */
+#define MUX_PERIOD_US 10000000
 #define RETRY_US 5000000	/* after an error of the file system */
 #define ROOM_US 1000000		/* how often we look for room */
 #define ROOM_BYTES (64LL << 20) /* free space with which a full disk is full no more, or */
@@ -59,9 +60,11 @@ struct recorder {
 	bool on_disk;
 	int64_t on_disk_us; /* the length of what is there */
 
-	bool gap;	 /* the next unit does not follow the last one that was recorded */
-	bool wait_key;	 /* nothing is taken before a key unit */
-	bool announced;	 /* that we record */
+	bool gap;	/* the next unit does not follow the last one that was recorded */
+	bool wait_key;	/* nothing is taken before a key unit */
+	bool announced; /* that we record */
+	bool lost;	/* the server, which was told */
+	struct diag_limit mux_errors;
 	int64_t unit_us; /* when the last one came; CLOCK_MONOTONIC */
 	bool flushed;	 /* all that came is in the file */
 
@@ -170,6 +173,7 @@ static void leave_file(struct recorder *recorder)
 	recorder->mp4 = NULL;
 	recorder->on_disk = false;
 	recorder->on_disk_us = 0;
+	recorder->wait_key = true;
 }
 
 /* What the muxer made goes to the file. 0 or -errno. */
@@ -199,12 +203,23 @@ static int write_out(struct recorder *recorder)
 	return 0;
 }
 
-/* Gives the file up after an error of the muxer or the disk. */
-static void handle_error(struct recorder *recorder, int err)
+/* The disk refused what the muxer made. */
+static void handle_disk_error(struct recorder *recorder, int err)
 {
 	leave_file(recorder);
-	recorder->wait_key = true;
 	handle_trouble(recorder, -err);
+}
+
+/* The muxer refused what the server sent. */
+static void handle_mux_error(struct recorder *recorder, int err)
+{
+	uint64_t suppressed;
+
+	leave_file(recorder);
+	if (diag_allowed(&recorder->mux_errors, clock_now_us(), MUX_PERIOD_US, &suppressed))
+		diag_error("%s: the stream cannot be put into a file: %s; goes on at the next key "
+			   "picture",
+			   recorder->name, strerror(-err));
 }
 
 static int64_t step_us(const struct recorder *recorder)
@@ -220,10 +235,13 @@ static void finish_file(struct recorder *recorder)
 	if (!recorder->mp4)
 		return;
 	err = mp4_finish(recorder->mp4, step_us(recorder));
-	if (err == 0)
-		err = write_out(recorder);
+	if (err < 0) {
+		handle_mux_error(recorder, err);
+		return;
+	}
+	err = write_out(recorder);
 	if (err < 0)
-		handle_error(recorder, err);
+		handle_disk_error(recorder, err);
 	else
 		leave_file(recorder);
 }
@@ -233,10 +251,13 @@ static void flush_file(struct recorder *recorder)
 {
 	int err = mp4_end_fragment(recorder->mp4, step_us(recorder));
 
-	if (err == 0)
-		err = write_out(recorder);
+	if (err < 0) {
+		handle_mux_error(recorder, err);
+		return;
+	}
+	err = write_out(recorder);
 	if (err < 0)
-		handle_error(recorder, err);
+		handle_disk_error(recorder, err);
 }
 
 /* --- units --- */
@@ -245,7 +266,7 @@ static int handle_key(struct recorder *recorder, const struct reader_unit *unit,
 {
 	int64_t utc_us = at_us + utc_offset_us();
 	int64_t segment = record_segment_of(utc_us, recorder->segment_s);
-	int changed = mp4_format_update(recorder->format, unit);
+	int changed = mp4_format_update(recorder->format, unit), err;
 
 	if (changed < 0) {
 		recorder->wait_key = true; /* it cannot be decoded, nor what follows it */
@@ -260,7 +281,12 @@ static int handle_key(struct recorder *recorder, const struct reader_unit *unit,
 		return 0;
 	recorder->utc_us = utc_us;
 	recorder->segment = segment;
-	return mp4_create(&recorder->mp4, recorder->format, recorder->name, utc_us);
+	err = mp4_create(&recorder->mp4, recorder->format, recorder->name, utc_us);
+	if (err < 0 && err != -ENOMEM) {
+		handle_mux_error(recorder, err);
+		return 0;
+	}
+	return err;
 }
 
 /* Returns -errno only for what a new start would not mend less well: want of memory. */
@@ -269,8 +295,10 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 	int64_t at_us;
 	int err;
 
-	if (recorder->trouble && (!unit->key || !is_trouble_over(recorder)))
+	if (recorder->trouble && (!unit->key || !is_trouble_over(recorder))) {
+		recorder->gap = true;
 		return 0;
+	}
 	if (unit->discontinuity)
 		recorder->gap = true;
 	at_us = record_clock_next(&recorder->clock, unit->received_us, recorder->gap);
@@ -284,10 +312,13 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 		return 0;
 	err = mp4_add(recorder->mp4, unit, at_us);
 	recorder->flushed = false;
-	if (err == 1)
+	if (err < 0) {
+		handle_mux_error(recorder, err);
+	} else if (err == 1) {
 		err = write_out(recorder);
-	if (err < 0)
-		handle_error(recorder, err);
+		if (err < 0)
+			handle_disk_error(recorder, err);
+	}
 	return 0;
 }
 
@@ -353,7 +384,9 @@ static int handle_quiet(struct recorder *recorder)
 
 	if (err < 0 || !recorder->mp4 || now_us - recorder->unit_us < QUIET_US)
 		return err;
-	if (record_segment_of(now_us + utc_offset_us(), recorder->segment_s) != recorder->segment)
+	/* Without a connection, what comes next is a key picture: the file need not wait for it. */
+	if (reader_stats(recorder->reader)->state != READER_PLAYING &&
+	    record_segment_of(now_us + utc_offset_us(), recorder->segment_s) != recorder->segment)
 		finish_file(recorder);
 	else if (!recorder->flushed)
 		flush_file(recorder);
@@ -399,9 +432,20 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	return err;
 }
 
+/* Once for each time that the server is lost. */
+static void tell_connection(struct recorder *recorder, const struct reader_stats *stats)
+{
+	if (stats->state == READER_BACKOFF && !recorder->lost) {
+		recorder->lost = true;
+		diag_warn("%s: %s; tried again until it works", recorder->name, stats->error);
+	} else if (stats->state == READER_PLAYING && recorder->lost) {
+		recorder->lost = false;
+		diag_info("%s: is there again", recorder->name);
+	}
+}
+
 static int run(struct recorder *recorder)
 {
-	enum reader_state state = READER_CONNECTING;
 	const struct reader_stats *stats = reader_stats(recorder->reader);
 	struct reader_unit unit;
 	int r = 0;
@@ -413,9 +457,7 @@ static int run(struct recorder *recorder)
 			r = handle_unit(recorder, &unit);
 		else if (r == 0)
 			r = handle_quiet(recorder);
-		if (stats->state != state && stats->state == READER_BACKOFF)
-			diag_warn("%s: %s", recorder->name, stats->error);
-		state = stats->state;
+		tell_connection(recorder, stats);
 	}
 	if (r >= 0)
 		r = burst_end(recorder);
