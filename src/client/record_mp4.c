@@ -258,7 +258,13 @@ int mp4_format_update(struct mp4_format *format, const struct reader_unit *unit)
 
 /* --- file --- */
 
-static int handle_write(void *user, uint8_t *data, int len)
+#if LIBAVFORMAT_VERSION_MAJOR < 61 /* FFmpeg 7: FF_API_AVIO_WRITE_NONCONST went */
+#define WRITTEN uint8_t
+#else
+#define WRITTEN const uint8_t
+#endif
+
+static int handle_write(void *user, WRITTEN *data, int len)
 {
 	struct mp4 *mp4 = user;
 	size_t needed = mp4->len + (size_t)len, size = mp4->size ? mp4->size : IO_SIZE;
