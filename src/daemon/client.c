@@ -258,9 +258,7 @@ static void handle_short(struct client *client)
 		client->flags |= CLIENT_MID_UNIT;
 		client->begun_us = loop_now_us(feed->loop);
 		client_move(client, &feed->mid);
-		if (list_empty(&feed->stall.link))
-			loop_timer_set(feed->loop, &feed->stall,
-				       client->begun_us + feed->stall_timeout_us);
+		feed_watch_stalls(feed);
 	}
 	/* Again, until the kernel says EAGAIN: without that there will be no edge. */
 	loop_conn_send(feed->loop, &client->conn, &client->segment->pages, client->at,
@@ -269,20 +267,24 @@ static void handle_short(struct client *client)
 
 static void handle_not_sent(struct client *client, int error)
 {
+	struct feed *feed = client->feed;
+
 	if (error != -EAGAIN) {
 		client_close(client, FEED_OUT_PEER, true);
 		return;
 	}
+	client->refused_us = loop_now_us(feed->loop);
 	if (!(client->flags & CLIENT_MID_UNIT)) {
 		/* Not begun: what is sent is decided anew when the socket takes something. */
 		release(client);
-		if (client->feed->draining) {
+		if (feed->draining) {
 			client_close(client, FEED_OUT_SHUTDOWN, false);
 			return;
 		}
+		client_move(client, &feed->full);
+		feed_watch_stalls(feed);
 	}
-	client->refused_us = loop_now_us(client->feed->loop);
-	loop_conn_want_writable(client->feed->loop, &client->conn);
+	loop_conn_want_writable(feed->loop, &client->conn);
 }
 
 static void client_sent(struct loop_conn *conn, int result)

@@ -69,11 +69,13 @@ struct feed {
 	/* Every client is in one of these. */
 	struct list idle;    /* has all there is; the fan-out walks these only */
 	struct list waiting; /* for a key unit */
-	struct list busy;    /* send under way or socket full, nothing begun */
+	struct list busy;    /* send under way */
 	struct list mid;     /* in the middle of a unit, by begun_us */
+	struct list full;    /* socket full, nothing begun, by refused_us */
 	struct list closing; /* until the loop gives it back */
 
-	struct loop_timer stall; /* set while there is somebody in `mid`, not later than due */
+	/* Set while there is somebody in `mid` or `full`, not later than due. */
+	struct loop_timer stall;
 	void (*drained)(void *user);
 	void *drained_user;
 	struct loop_timer drain_done;
@@ -106,6 +108,8 @@ void client_close(struct client *client, enum feed_out reason, bool reset);
 /* Microseconds that the next unit has been waiting for; 0: nothing is. */
 int64_t client_lag_us(const struct client *client);
 
+/* In feed.c: a client has come into `mid` or `full` now. */
+void feed_watch_stalls(struct feed *feed);
 /* In feed.c: the loop is done with a client that was closed. */
 void feed_client_closed(struct client *client);
 

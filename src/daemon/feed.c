@@ -32,29 +32,55 @@ static uint64_t history_bytes(const struct config_stream *policy)
 	return bytes > HISTORY_BYTES_MIN ? bytes : HISTORY_BYTES_MIN;
 }
 
-/* A unit begun and not finished within the stall timeout: out, however much it trickled. */
+static void close_stalled(struct feed *feed, struct client *client, int64_t now_us)
+{
+	uint64_t suppressed;
+
+	if (diag_allowed(&feed->stall_log, now_us, LOG_PERIOD_US, &suppressed))
+		diag_info("feed %s: %s: a unit was not taken within %lld ms: reset "
+			  "(%llu more like it not told)",
+			  feed->options.name, client->peer,
+			  (long long)(feed->stall_timeout_us / 1000),
+			  (unsigned long long)suppressed);
+	client_close(client, FEED_OUT_STALLED, true);
+}
+
+/* Out goes who does not finish a unit within the stall timeout, however much it trickled, and who
+ * has not taken a byte of the next one for as long. */
 static void handle_stall(struct loop_timer *timer)
 {
 	struct feed *feed = container_of(timer, struct feed, stall);
-	int64_t now_us = loop_now_us(feed->loop);
-	uint64_t suppressed;
+	int64_t now_us = loop_now_us(feed->loop), oldest_us = now_us - feed->stall_timeout_us;
+	int64_t next_us = INT64_MAX;
 
 	while (!list_empty(&feed->mid)) {
 		struct client *client = container_of(feed->mid.next, struct client, link);
 
-		if (client->begun_us + feed->stall_timeout_us > now_us) {
-			loop_timer_set(feed->loop, timer,
-				       client->begun_us + feed->stall_timeout_us);
-			return;
+		if (client->begun_us > oldest_us) {
+			next_us = client->begun_us;
+			break;
 		}
-		if (diag_allowed(&feed->stall_log, now_us, LOG_PERIOD_US, &suppressed))
-			diag_info("feed %s: %s: a unit was not taken within %lld ms: reset "
-				  "(%llu more like it not told)",
-				  feed->options.name, client->peer,
-				  (long long)(feed->stall_timeout_us / 1000),
-				  (unsigned long long)suppressed);
-		client_close(client, FEED_OUT_STALLED, true);
+		close_stalled(feed, client, now_us);
 	}
+	while (!list_empty(&feed->full)) {
+		struct client *client = container_of(feed->full.next, struct client, link);
+
+		if (client->refused_us > oldest_us) {
+			if (client->refused_us < next_us)
+				next_us = client->refused_us;
+			break;
+		}
+		close_stalled(feed, client, now_us);
+	}
+	if (next_us != INT64_MAX)
+		loop_timer_set(feed->loop, timer, next_us + feed->stall_timeout_us);
+}
+
+void feed_watch_stalls(struct feed *feed)
+{
+	if (list_empty(&feed->stall.link))
+		loop_timer_set(feed->loop, &feed->stall,
+			       loop_now_us(feed->loop) + feed->stall_timeout_us);
 }
 
 static void handle_drain_done(struct loop_timer *timer)
@@ -93,6 +119,7 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 	list_init(&feed->waiting);
 	list_init(&feed->busy);
 	list_init(&feed->mid);
+	list_init(&feed->full);
 	list_init(&feed->closing);
 	loop_timer_init(&feed->stall, handle_stall);
 	loop_timer_init(&feed->drain_done, handle_drain_done);
@@ -129,6 +156,7 @@ void feed_destroy(struct feed *feed)
 	close_all(&feed->waiting, true);
 	close_all(&feed->busy, true);
 	close_all(&feed->mid, true);
+	close_all(&feed->full, true);
 	if (list_empty(&feed->closing))
 		free_feed(feed);
 }
@@ -231,12 +259,10 @@ static int set_up_socket(const struct feed *feed, int fd)
 		ret = set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)lowat);
 	if (ret == 0 && send_buffer > 0)
 		ret = set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)send_buffer);
-	/* The backstops: for bytes that nobody acknowledges, and for a peer that vanished while
-	 * there was nothing to send. A living peer answers probes in its kernel, so that an idle
-	 * feed times nobody out. */
-	if (ret == 0)
-		ret = set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
-				 (int)(2 * feed->stall_timeout_us / 1000));
+	/* For a peer that vanished while there was nothing to send. A living one answers probes in
+	 * its kernel, so that an idle feed times nobody out. No TCP_USER_TIMEOUT: with a closed window
+	 * the kernel counts it from the first probe until the whole of what waits fits into the
+	 * window, and so ends viewers that take a little all the time. */
 	if (ret == 0)
 		ret = set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	if (ret == 0)
@@ -299,19 +325,12 @@ void feed_client_closed(struct client *client)
 
 void feed_drain(struct feed *feed, void (*drained)(void *user), void *user)
 {
-	struct list *pos, *tmp;
-
 	feed->draining = true;
 	feed->drained = drained;
 	feed->drained_user = user;
 	close_all(&feed->idle, false);
 	close_all(&feed->waiting, false);
-	list_for_each_safe (pos, tmp, &feed->busy) {
-		struct client *client = container_of(pos, struct client, link);
-
-		if (!client->segment)
-			client_close(client, FEED_OUT_SHUTDOWN, false);
-	}
+	close_all(&feed->full, false);
 	if (feed->stats.clients == 0)
 		loop_timer_set(feed->loop, &feed->drain_done, loop_now_us(feed->loop));
 }
@@ -326,7 +345,8 @@ const struct feed_stats *feed_stats(const struct feed *feed)
 void feed_for_each_client(const struct feed *feed,
 			  void (*each)(const struct client_info *info, void *user), void *user)
 {
-	const struct list *lists[] = {&feed->idle, &feed->waiting, &feed->busy, &feed->mid};
+	const struct list *lists[] = {&feed->idle, &feed->waiting, &feed->busy, &feed->mid,
+				      &feed->full};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
 		for (struct list *pos = lists[i]->next; pos != lists[i]; pos = pos->next) {

@@ -32,7 +32,7 @@ struct feed_options {
 
 enum feed_out {			  /* why a client went */
 		FEED_OUT_PEER,	  /* closed or failed by the peer */
-		FEED_OUT_STALLED, /* a unit begun and not finished within stall_timeout */
+		FEED_OUT_STALLED, /* a unit not finished, or nothing taken, within stall_timeout */
 		FEED_OUT_SHUTDOWN,
 		FEED_OUT_REASONS
 };

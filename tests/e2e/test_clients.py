@@ -90,6 +90,25 @@ def test_a_slow_client_loses_units_and_no_picture_breaks(camcastd, tmp_path):
     assert feed["dropped"]["lag"] > 0 and feed["left"]["stalled"] == 0
 
 
+def test_a_slow_client_with_a_small_window_is_never_put_out(camcastd):
+    """It takes something all the time, though its window is closed most of the time."""
+    daemon = camcastd(harness.pattern_config(stream=HASTY))
+    with socket.socket() as viewer:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        viewer.settimeout(10 * harness.PATIENCE)
+        viewer.connect(("127.0.0.1", daemon.port()))
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            left = 12000
+            while left > 0:
+                data = viewer.recv(left)
+                assert data, "put out"
+                left -= len(data)
+            time.sleep(0.5)  # what makes it slow
+    left = daemon.feed()["left"]
+    assert left["stalled"] == 0
+
+
 def test_a_slow_client_stays_near_the_present(camcastd):
     """What waits, waits in the log, not in the kernel: what a slow client gets is not old."""
     daemon = camcastd(harness.pattern_config(stream=HASTY))
