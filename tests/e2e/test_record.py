@@ -223,7 +223,7 @@ def test_on_command_all_servers_start_and_stop(broker, start_server, tmp_path):
     with mqtt.Client(broker) as remote, Recorder(
         broker, tmp_path, "--all", "--on-command", "--segment", long_segment()
     ) as recorder:
-        recorder.wait_log("connected to")
+        broker.wait_log(r"commend/rec \(QoS")
         for _round in (1, 2):
             position = recorder.position()
             assert not recorder.children()
