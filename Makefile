@@ -62,7 +62,7 @@ $(B)/libdaemon.a: $(filter-out %/main.o,$(OBJ_daemon))
 $(B)/libcapture.a: $(filter-out %/main.o,$(OBJ_capture)) $(OBJ_wrapper)
 $(B)/libclient.a: $(filter-out %/main.o,$(OBJ_client))
 
-PROGRAMS := $(B)/camcastd $(B)/camcast-capture $(B)/camcast
+PROGRAMS := $(B)/camcastd $(B)/camcast-capture $(B)/camcast $(B)/bench/camload
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(wildcard bench/*.c)))
 
 .PHONY: all
@@ -139,6 +139,10 @@ fuzzers:
 .PHONY: benches
 benches: $(BENCHES)
 $(B)/libbench.a: $(call obj,$(sort $(wildcard bench/lib/*.c)))
+PC_camload := libavcodec libavutil libcjson
+$(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_camload)) -lm
+	@echo "  LINK $@"
 $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $< $(B)/libbench.a $(link_all)
 	@echo "  LINK $@"

@@ -7,6 +7,8 @@
  *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1 cpu=1"
  *
  * layers=2: every other unit is droppable. cpu: the core to run on, else where camcastd does.
+ * CAMCAST_FOOTAGE=FILE.h264: the units of that recording instead; a key unit then comes when the
+ * recording has one, whoever asks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/lib/footage.h"
 #include "bench/lib/unit.h"
 #include "camcast/worker.h"
 #include "common/clock.h"
@@ -27,12 +30,14 @@
 
 struct feeder {
 	uint32_t size, rate, keyint, layers;
-	uint32_t segment_size;
+	struct footage footage; /* n 0: none */
+	uint32_t segment_size, bitrate_bps;
 	uint8_t *map; /* of the segment being written; NULL: none yet */
 	int fd;
 	uint32_t id, used;
 	uint64_t seq, keys, dropped, idr_requests;
 	uint32_t since_key; /* units since the last key unit, that one included */
+	uint32_t gop_bytes; /* the same, in bytes */
 	bool need_key, sent_fd;
 };
 
@@ -88,19 +93,57 @@ static void new_segment(struct feeder *feeder)
 	feeder->sent_fd = false;
 }
 
+/* What the next unit is; whether it may be published now. */
+static bool next_unit(const struct feeder *feeder, bool *key, bool *droppable, uint32_t *room)
+{
+	if (feeder->footage.n > 0) {
+		const struct footage_unit *unit = footage_at(&feeder->footage, feeder->seq);
+
+		*key = unit->key;
+		*droppable = unit->droppable;
+		*room = (uint32_t)feeder->footage.max_len;
+		return unit->key || !feeder->need_key;
+	}
+	*key = feeder->need_key || feeder->since_key >= feeder->keyint;
+	*droppable = !*key && feeder->layers > 1 && feeder->since_key % 2 == 1;
+	*room = feeder->size;
+	return true;
+}
+
+/* A key unit begins a new segment if a GOP like the last one would not fit any more. */
+static void make_room(struct feeder *feeder, uint32_t room, bool key)
+{
+	uint32_t left = feeder->map ? feeder->segment_size - feeder->used : 0;
+
+	if (left < room ||
+	    (key && left < feeder->gop_bytes && feeder->gop_bytes <= feeder->segment_size))
+		new_segment(feeder);
+}
+
+static uint32_t write_unit(struct feeder *feeder, bool key, bool droppable, int64_t now_us)
+{
+	uint8_t *out = feeder->map + feeder->used;
+
+	if (feeder->footage.n > 0)
+		return (uint32_t)footage_write(&feeder->footage, feeder->seq, now_us, out);
+	unit_build(out, feeder->size, feeder->seq, key, droppable, now_us);
+	return feeder->size;
+}
+
 static void make_unit(struct feeder *feeder, int64_t now_us)
 {
-	bool key = feeder->need_key || feeder->since_key >= feeder->keyint;
-	bool droppable = !key && feeder->layers > 1 && feeder->since_key % 2 == 1;
-	uint32_t room = feeder->map ? feeder->segment_size - feeder->used : 0;
-	struct camcast_msg_unit message = {
-		.type = CAMCAST_MSG_UNIT, .len = feeder->size, .pts_us = now_us};
+	struct camcast_msg_unit message = {.type = CAMCAST_MSG_UNIT, .pts_us = now_us};
+	bool key, droppable;
+	uint32_t room;
 	int result;
 
-	if (room < feeder->size || (key && room / feeder->size < feeder->keyint &&
-				    feeder->used / feeder->size >= feeder->keyint))
-		new_segment(feeder);
-	unit_build(feeder->map + feeder->used, feeder->size, feeder->seq, key, droppable, now_us);
+	if (!next_unit(feeder, &key, &droppable, &room)) {
+		feeder->seq++;
+		feeder->dropped++;
+		return;
+	}
+	make_room(feeder, room, key);
+	message.len = write_unit(feeder, key, droppable, now_us);
 	message.segment = feeder->id;
 	message.offset = feeder->used;
 	message.flags = (key ? CAMCAST_UNIT_KEY : 0u) | (droppable ? CAMCAST_UNIT_DROPPABLE : 0u) |
@@ -115,11 +158,12 @@ static void make_unit(struct feeder *feeder, int64_t now_us)
 		errno = -result;
 		die("send");
 	} else {
-		feeder->used += feeder->size;
+		feeder->used += message.len;
 		feeder->sent_fd = true;
 		feeder->need_key = false;
 		feeder->keys += key;
 		feeder->since_key = key ? 1 : feeder->since_key + 1;
+		feeder->gop_bytes = key ? message.len : feeder->gop_bytes + message.len;
 	}
 	feeder->seq++;
 }
@@ -139,9 +183,9 @@ static void tell_status(struct feeder *feeder)
 					    .dropped = feeder->dropped,
 					    .idr_requests = feeder->idr_requests,
 					    .fps_milli = feeder->rate * 1000,
-					    .bitrate_bps = feeder->size * feeder->rate * 8,
+					    .bitrate_bps = feeder->bitrate_bps,
 					    .active = 1,
-					    .can_force_idr = 1,
+					    .can_force_idr = feeder->footage.n == 0,
 					    .encoder = "feeder"};
 
 	send_message(&beat, sizeof(beat), -1);
@@ -158,7 +202,7 @@ static void read_messages(struct feeder *feeder)
 
 	while ((n = recv(CAMCAST_WORKER_FD, &message, sizeof(message), MSG_DONTWAIT)) > 0) {
 		if (message.type == CAMCAST_MSG_IDR) {
-			feeder->need_key = true;
+			feeder->need_key |= feeder->footage.n == 0;
 			feeder->idr_requests++;
 		}
 	}
@@ -178,9 +222,10 @@ static void run_on(unsigned core)
 
 static void configure(struct feeder *feeder)
 {
-	const char *text = getenv("CAMCAST_FEEDER");
+	const char *text = getenv("CAMCAST_FEEDER"), *path;
 	char word[16];
 	unsigned value;
+	uint32_t largest;
 	int n;
 
 	for (text = text ? text : ""; sscanf(text, " %15[a-z]=%u%n", word, &value, &n) == 2;
@@ -203,7 +248,14 @@ static void configure(struct feeder *feeder)
 		errno = EINVAL;
 		die("CAMCAST_FEEDER");
 	}
-	feeder->segment_size = feeder->size > SEGMENT_SIZE ? feeder->size : SEGMENT_SIZE;
+	path = getenv("CAMCAST_FOOTAGE");
+	if (path && (errno = -footage_open(&feeder->footage, path)) != 0)
+		die(path);
+	largest = feeder->footage.n ? (uint32_t)feeder->footage.max_len : feeder->size;
+	feeder->segment_size = largest > SEGMENT_SIZE ? largest : SEGMENT_SIZE;
+	feeder->bitrate_bps =
+		feeder->rate * 8 *
+		(feeder->footage.n ? (uint32_t)feeder->footage.mean_len : feeder->size);
 }
 
 int main(void)

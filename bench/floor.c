@@ -6,8 +6,12 @@
  * timed unit on until --seconds are over or a client leaves. No index, no policy, no accounting:
  * what a server needs more than this is its own cost.
  *
- * floor --mode send|sendfile|uring --clients N --size BYTES [--rate 30] [--seconds 5] [--port 0]
- *       [--warm-up 1]
+ * floor --mode send|sendfile|uring --clients N --size BYTES|--footage FILE.h264 [--rate 30]
+ *       [--seconds 5] [--port 0] [--warm-up 1]
+ *
+ * With --footage each unit is made, with the SEI of camcast/sei.h, when it is due: one memcpy() a
+ * unit, into a ring whose bytes change long after everybody has read them.
+ *
  * The first line on stdout is "listening on PORT".
  */
 #include <arpa/inet.h>
@@ -29,22 +33,28 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/lib/footage.h"
+#include "bench/lib/pace.h"
 #include "bench/lib/unit.h"
+#include "common/clock.h"
 
 enum mode { MODE_SEND, MODE_SENDFILE, MODE_URING };
 
 static const char *const mode_names[] = {"send", "sendfile", "uring"};
 
 #define RING_ENTRIES 256
+#define FOOTAGE_RING (64u << 20) /* bytes: a minute at 8 Mbit/s */
 
 struct floor {
 	enum mode mode;
 	unsigned clients;
-	size_t size;
+	size_t size;		/* of this unit */
+	size_t at, room;	/* where it is in the memfd; bytes of that */
+	struct footage footage; /* n 0: none */
 	double rate, seconds, warm_up;
 	int *fds;
-	int memfd;	     /* the unit, for sendfile */
-	const uint8_t *unit; /* the same bytes, mapped */
+	int memfd;    /* the units, for sendfile */
+	uint8_t *map; /* the same bytes */
 	struct io_uring ring;
 	unsigned long whole, cut, refused; /* sends that took all, some, none */
 	bool left;			   /* a client is gone: the run is over */
@@ -100,7 +110,7 @@ static void fan_out_uring(struct floor *bench)
 			reap(bench);
 			sqe = io_uring_get_sqe(&bench->ring);
 		}
-		io_uring_prep_send(sqe, (int)i, bench->unit, bench->size,
+		io_uring_prep_send(sqe, (int)i, bench->map + bench->at, bench->size,
 				   MSG_DONTWAIT | MSG_NOSIGNAL);
 		sqe->flags |= IOSQE_FIXED_FILE;
 	}
@@ -115,11 +125,11 @@ static void fan_out(struct floor *bench)
 		return;
 	}
 	for (unsigned i = 0; i < bench->clients; i++) {
-		off_t offset = 0;
+		off_t offset = (off_t)bench->at;
 		ssize_t n;
 
 		if (bench->mode == MODE_SEND)
-			n = send(bench->fds[i], bench->unit, bench->size,
+			n = send(bench->fds[i], bench->map + bench->at, bench->size,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 		else
 			n = sendfile(bench->fds[i], bench->memfd, &offset, bench->size);
@@ -155,17 +165,19 @@ static void prepare(struct floor *bench)
 {
 	struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
 						  IORING_SETUP_DEFER_TASKRUN};
-	uint8_t *map;
 	int result;
 
+	bench->room = bench->footage.n ? FOOTAGE_RING : bench->size;
 	bench->memfd = memfd_create("floor", MFD_CLOEXEC);
-	if (bench->memfd < 0 || ftruncate(bench->memfd, (off_t)bench->size) < 0)
+	if (bench->memfd < 0 || ftruncate(bench->memfd, (off_t)bench->room) < 0)
 		die("memfd");
-	map = mmap(NULL, bench->size, PROT_READ | PROT_WRITE, MAP_SHARED, bench->memfd, 0);
-	if (map == MAP_FAILED)
+	bench->map = mmap(NULL, bench->room, PROT_READ | PROT_WRITE, MAP_SHARED, bench->memfd, 0);
+	if (bench->map == MAP_FAILED)
 		die("mmap");
-	unit_build(map, bench->size, 0, true, false, 0);
-	bench->unit = map;
+	if (bench->footage.n == 0)
+		unit_build(bench->map, bench->size, 0, true, false, 0);
+	else
+		bench->size = 0;
 	if (bench->mode != MODE_URING)
 		return;
 	result = io_uring_queue_init_params(RING_ENTRIES, &bench->ring, &params);
@@ -177,6 +189,16 @@ static void prepare(struct floor *bench)
 	}
 }
 
+static void next_unit(struct floor *bench, uint64_t seq)
+{
+	if (bench->footage.n == 0)
+		return;
+	bench->at += bench->size;
+	if (bench->at + bench->footage.max_len > bench->room)
+		bench->at = 0;
+	bench->size = footage_write(&bench->footage, seq, clock_now_us(), bench->map + bench->at);
+}
+
 static void run(struct floor *bench)
 {
 	unsigned long units = (unsigned long)(bench->rate * bench->seconds);
@@ -185,16 +207,15 @@ static void run(struct floor *bench)
 	int64_t cpu = 0, wall = 0, worst = 0;
 
 	for (unsigned long i = 0; i < warm + units; i++) {
-		struct timespec at = {.tv_sec = next / 1000000000, .tv_nsec = next % 1000000000};
 		int64_t begun, took;
 
-		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
-			;
+		pace_until_us(next / 1000);
 		if (i == warm) {
 			bench->whole = bench->cut = bench->refused = 0;
 			cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 		}
 		begun = clock_ns(CLOCK_MONOTONIC);
+		next_unit(bench, i);
 		fan_out(bench);
 		took = clock_ns(CLOCK_MONOTONIC) - begun;
 		if (bench->left)
@@ -225,6 +246,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"mode", required_argument, NULL, 'm'},
 						{"clients", required_argument, NULL, 'n'},
 						{"size", required_argument, NULL, 's'},
+						{"footage", required_argument, NULL, 'f'},
 						{"rate", required_argument, NULL, 'r'},
 						{"seconds", required_argument, NULL, 't'},
 						{"warm-up", required_argument, NULL, 'w'},
@@ -253,6 +275,11 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			bench.size = strtoul(optarg, NULL, 10);
+			break;
+		case 'f':
+			errno = -footage_open(&bench.footage, optarg);
+			if (errno)
+				die(optarg);
 			break;
 		case 'r':
 			bench.rate = atof(optarg);

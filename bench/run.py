@@ -108,8 +108,9 @@ class Server:
 
 
 def load(server, clients, seconds, *options):
-    command = [BUILD / "bench/camload", "--port", server.port, "--clients", clients]
-    command += ["--pid", server.process.pid, "--cpu", LOAD_CORE, "--seconds", seconds, *options]
+    command = [BUILD / "bench/camload", f"127.0.0.1:{server.port}", "--clients", clients]
+    command += ["--pid", server.process.pid, "--cpu", LOAD_CORE, "--duration", seconds]
+    command += ["--json", "-", *options]
     result = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, check=True
     )
@@ -138,7 +139,8 @@ def check(kind, size, clients, seconds, result):
     problems = []
     if not 0.95 < result["deliveries"] / expected < 1.05:
         problems.append(f"{result['deliveries']:.0f} units arrived, not {expected:.0f}")
-    if result["never_served"] or result["ended_by_server"] or result["reset_by_server"]:
+    lost = ("never_served", "ended_by_server", "reset_by_server")
+    if any(result["connections"][key] for key in lost):
         problems.append("clients lost")
     if result["generator"]["cpu_percent"] > 90:
         problems.append(f"the generator was busy for {result['generator']['cpu_percent']} %")
@@ -207,11 +209,11 @@ def latencies(seconds, clients):
         cells += [str(last["n"]), f"{result['generator']['tick_p99_ms']:.1f} ms (p99)"]
         print(f"| {backend} | " + " | ".join(cells) + " |")
     for backend, result in found.items():
-        judged = result["judged"]
+        judged = result["healthy"]
         steps = ", ".join(f"<={a:g}: {b}" for a, b in result["latency_last_ms"]["histogram"])
         print(f"\n{backend}, last client, units by ms: {steps}")
-        print(f"{judged['units']} units judged, {judged['gaps']} gaps", end="; ")
-        print(f"p99 of all clients {result['latency_ms']['p99']:.1f} ms")
+        print(f"{judged['units']} units judged, {judged['missed']} missed", end="; ")
+        print(f"p99 of all clients {judged['latency_ms']['p99']:.1f} ms")
     sys.stdout.flush()
     return found
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Judges what clients receive: units by their framing, when each was complete, and whether every
- * stream begins at a key unit and every gap ends at one or left out droppable units only. Judging
- * what was missing needs another client that got it, so that verdicts come at the end. One thread.
+ * Judges the units that clients receive: whether every stream begins at a key unit and every gap
+ * ends at one or left out droppable units only, and how old each was. Judging what was missing needs
+ * another client that got it, so that verdicts come at the end. One thread.
  */
 #ifndef BENCH_JUDGE_H
 #define BENCH_JUDGE_H
@@ -11,62 +11,63 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/lib/samples.h"
+#include "bench/lib/hist.h"
 
-enum judge_framing { JUDGE_ANNEXB, JUDGE_LENGTH };
+/* What is said of clients of one kind. */
+struct tally {
+	/* Streams begun and over, whole units and their bytes. */
+	uint64_t streams, units, unit_bytes;
+	/* Units that never came, over all gaps; gaps that ended at a key unit; gaps in which only
+	 * droppable units were left out; gaps that ended at neither; streams that began at no key
+	 * unit; units that are not what the framing says. */
+	uint64_t missed, resyncs, shed, gap_ends_not_key, begins_not_key, malformed;
+	uint64_t pictures, decode_errors; /* by libavcodec */
+	struct hist latency;		  /* capture to last byte */
+};
 
+/* A gap whose unit after it is no key unit. */
 struct judge_gap {
-	uint64_t before, after; /* numbers around what is missing; the unit after is no key unit */
+	struct tally *tally;
+	uint64_t before, after;
 };
 
 /* What all judged streams share. */
 struct judge_panel {
-	enum judge_framing framing;
-	bool timing; /* collect the samples below */
+	bool timing; /* collect latencies */
 	/* A number's kind, as some client received it. */
 	uint8_t *kinds;
 	size_t n_kinds;
 	struct judge_gap *open_gaps;
-	size_t n_open_gaps;
-	/* Capture to complete at a client, and complete at the last of `timed` clients. */
-	struct samples latency, latency_last;
+	size_t n_open_gaps, open_gaps_room;
+	/* Capture to the last byte at the last of `timed` clients. */
+	struct hist latency_last;
 	unsigned timed;
 	struct last {
 		uint64_t seq;
 		int64_t latest_us;
 		unsigned count;
 	} last[256];
-
-	/* Sums over all streams judged so far. */
-	uint64_t streams, units, unit_bytes, gaps, gap_ends_not_key, begins_not_key, malformed;
-	uint64_t pictures, decode_errors; /* by libavcodec */
 };
 
-/* One client's byte stream. */
+/* One client's stream. */
 struct judge {
 	struct judge_panel *panel;
+	struct tally *tally;
 	bool counts_as_last; /* one of the `timed` clients */
 	bool keep;	     /* for judge_decode() */
-	uint8_t *data;	     /* from the first byte not yet part of a judged unit on */
-	size_t len, room, searched;
+	bool begun, numbered;
+	uint64_t seq, units;
+	int64_t first_key_us; /* when the first key unit was complete; 0: not yet */
 	uint8_t *kept;
 	size_t kept_len, kept_room;
-	bool begun, numbered;
-	uint64_t seq;
-	int64_t byte_us;      /* when the newest byte came */
-	int64_t first_key_us; /* when the first key unit was complete; 0: not yet */
 };
 
-void judge_init(struct judge *judge, struct judge_panel *panel);
-/* Where to read the next bytes to: at least size bytes of room. */
-uint8_t *judge_room(struct judge *judge, size_t size);
-/* n bytes came there at now_us. */
-void judge_received(struct judge *judge, size_t n, int64_t now_us);
-/* The stream is over, or cut by us. What was kept for decoding stays. */
-void judge_finish(struct judge *judge);
-/* Once every stream is over: counts the gaps that broke the rule. */
+void judge_init(struct judge *judge, struct judge_panel *panel, struct tally *tally);
+/* A whole unit, whose last byte came at complete_us. */
+void judge_unit(struct judge *judge, const uint8_t *data, size_t len, int64_t complete_us);
+/* Once every stream is over: decides about the gaps that ended at no key unit. */
 void judge_panel_finish(struct judge_panel *panel);
-/* Decodes all that was kept, counting pictures and errors in the panel. */
+/* Decodes all that was kept, if anything was, and lets go of it; pictures and errors go to the tally. */
 void judge_decode(struct judge *judge);
 
 #endif

@@ -29,8 +29,9 @@ static uint64_t get_be64(const uint8_t *at)
 	return value;
 }
 
-static uint8_t *put_sei(uint8_t *at, uint64_t seq, int64_t capture_us)
+size_t unit_build_sei(uint8_t *out, uint64_t seq, int64_t capture_us)
 {
+	uint8_t *at = out;
 	uint8_t payload[CAMCAST_SEI_PAYLOAD_LEN];
 	int zeros = 0;
 
@@ -49,7 +50,7 @@ static uint8_t *put_sei(uint8_t *at, uint64_t seq, int64_t capture_us)
 		*at++ = payload[i];
 	}
 	*at++ = 0x80;
-	return at;
+	return (size_t)(at - out);
 }
 
 void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
@@ -63,7 +64,7 @@ void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppabl
 		at = put(at, "\0\0\0\1\x67\x42\xc0\x1f\xda\x01\x40\x16\xe8", 13);
 		at = put(at, "\0\0\0\1\x68\xce\x3c\x80", 8);
 	}
-	at = put_sei(at, seq, capture_us);
+	at += unit_build_sei(at, seq, capture_us);
 	at = put(at, "\0\0\0\1", 4);
 	*at++ = key ? 0x65 : droppable ? 0x01 : 0x41;
 	memset(at, 0xa5, (size_t)(out + size - at));
@@ -112,7 +113,8 @@ void unit_parse(const uint8_t *data, size_t len, struct unit_info *info)
 	size_t at = 0;
 
 	memset(info, 0, sizeof(*info));
-	info->h264 = len >= 5 && memcmp(data, "\0\0\0\1", 4) == 0;
+	info->h264 =
+		len >= 5 && (memcmp(data, "\0\0\0\1", 4) == 0 || memcmp(data, "\0\0\1", 3) == 0);
 	if (!info->h264) {
 		info->key = true;
 		return;

@@ -18,6 +18,12 @@
 void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
 		int64_t capture_us);
 
+#define UNIT_SEI_MAX 72 /* bytes, emulation prevention included */
+
+/* Writes the SEI of camcast/sei.h, start code included, at most UNIT_SEI_MAX bytes; returns how
+ * many. */
+size_t unit_build_sei(uint8_t *out, uint64_t seq, int64_t capture_us);
+
 struct unit_info {
 	bool h264;	/* begins with a start code */
 	bool key;	/* IDR, SPS and PPS are there; anything that is not H.264 */

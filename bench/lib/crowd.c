@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bench/lib/crowd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bench/lib/pace.h"
+#include "common/clock.h"
+
+#define READ_SIZE 65536		     /* bytes a judged client reads at once */
+#define SLOW_BUFFER 16384	     /* bytes of SO_RCVBUF for slow and stalled clients */
+#define SERVED_TIMEOUT_US 10000000LL /* for everybody's first byte */
+#define JOIN_PATIENCE_S 20	     /* nobody waits longer for a key unit than there is room for */
+#define OWN_FDS 64		     /* what this process needs besides clients */
+
+enum kind { KIND_HEALTHY, KIND_SLOW, KIND_STALLED, KIND_FLAPPING, KIND_JOINING };
+
+struct crowd_client {
+	int fd; /* -1: none */
+	enum kind kind;
+	unsigned group; /* of slow ones */
+	bool scanned;	/* judged to the end */
+	bool judging;	/* wire and judge are in use */
+	bool timed;	/* its first key unit is in the histogram */
+	struct wire wire;
+	struct judge judge;
+	int64_t due_us, leaves_us;
+	uint64_t bytes, mark_bytes; /* mark: when measuring began */
+	double budget;		    /* bytes a slow client may read now */
+};
+
+/* --- whom to connect to --- */
+
+int crowd_target_parse(struct crowd_target *target, const char *text)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	bool rtmp = strncmp(text, "rtmp://", 7) == 0, http = strncmp(text, "http://", 7) == 0;
+	const char *host = text + (rtmp || http ? 7 : 0), *slash = strchr(host, '/'), *colon;
+	size_t len = slash ? (size_t)(slash - host) : strlen(host);
+
+	memset(target, 0, sizeof(*target));
+	colon = memrchr(host, ':', len);
+	if (!colon || (slash != NULL) != (rtmp || http))
+		return -EINVAL;
+	if (host[0] == '[' && colon[-1] == ']')
+		snprintf(target->host, sizeof(target->host), "%.*s", (int)(colon - host - 2),
+			 host + 1);
+	else
+		snprintf(target->host, sizeof(target->host), "%.*s", (int)(colon - host), host);
+	snprintf(target->port, sizeof(target->port), "%.*s", (int)(host + len - colon - 1),
+		 colon + 1);
+	snprintf(target->path, sizeof(target->path), "%s", slash ? slash + 1 : "");
+	target->http = http;
+	target->framing = rtmp ? WIRE_RTMP : WIRE_ANNEXB;
+	if (getaddrinfo(target->host, target->port, &hints, &found) != 0)
+		return -EHOSTUNREACH;
+	memcpy(&target->address, found->ai_addr, found->ai_addrlen);
+	target->address_len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+/* --- one client --- */
+
+/* On loopback each connection comes from the next of 62,500 addresses, 127.1.x.y, so that ports of
+ * closed connections (TIME_WAIT) are no limit. */
+static int spread_source(const struct crowd *crowd, int fd, uint32_t number)
+{
+	const struct sockaddr_in *to = (const struct sockaddr_in *)&crowd->target->address;
+	struct sockaddr_in from = {.sin_family = AF_INET};
+	int one = 1;
+
+	if (to->sin_family != AF_INET || ntohl(to->sin_addr.s_addr) >> 24 != 127)
+		return 0;
+	from.sin_addr.s_addr = htonl(0x7f010001 + (number / 250 % 250 << 8) + number % 250);
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) < 0 ||
+	    bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0)
+		return -errno;
+	return 0;
+}
+
+static struct tally *tally_of(struct crowd *crowd, const struct crowd_client *client)
+{
+	switch (client->kind) {
+	case KIND_SLOW:
+		return &crowd->options.slow[client->group].tally;
+	case KIND_FLAPPING:
+		return &crowd->flapping;
+	case KIND_JOINING:
+		return &crowd->joining;
+	case KIND_STALLED:
+	case KIND_HEALTHY:
+		break;
+	}
+	return &crowd->healthy;
+}
+
+static void take_unit(void *ctx, const uint8_t *data, size_t len, int64_t complete_us)
+{
+	judge_unit(ctx, data, len, complete_us);
+}
+
+static bool is_slow(const struct crowd_client *client)
+{
+	return client->kind == KIND_SLOW || client->kind == KIND_STALLED;
+}
+
+static void begin_judging(struct crowd *crowd, struct crowd_client *client)
+{
+	const struct crowd_target *target = crowd->target;
+
+	judge_init(&client->judge, &crowd->panel, tally_of(crowd, client));
+	client->judge.counts_as_last = client->kind == KIND_HEALTHY && client->scanned;
+	client->judge.keep = false;
+	wire_init(&client->wire, target->framing, target->http, target->path, take_unit,
+		  &client->judge);
+	client->judging = true;
+	client->timed = false;
+}
+
+static void connect_client(struct crowd *crowd, struct crowd_client *client, int64_t due_us,
+			   bool keep)
+{
+	const struct crowd_target *target = crowd->target;
+	int buffer = SLOW_BUFFER, result = 0;
+
+	client->fd =
+		socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (client->fd < 0)
+		goto fail;
+	if (is_slow(client) &&
+	    setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)) < 0)
+		goto fail_close;
+	result = spread_source(crowd, client->fd, crowd->connections++);
+	if (result == 0 &&
+	    connect(client->fd, (const struct sockaddr *)&target->address, target->address_len) < 0)
+		result = -errno;
+	if (result < 0 && result != -EINPROGRESS)
+		goto fail_close;
+	client->due_us = due_us;
+	client->bytes = client->mark_bytes = 0;
+	client->budget = 0;
+	begin_judging(crowd, client);
+	client->judge.keep = keep;
+	crowd->connected++;
+	return;
+
+fail_close:
+	close(client->fd);
+	client->fd = -1;
+fail:
+	crowd->not_connected++;
+}
+
+static void stop_judging(struct crowd_client *client)
+{
+	wire_finish(&client->wire);
+	client->judging = false;
+}
+
+static void close_client(struct crowd *crowd, struct crowd_client *client)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	/* A stalled client never reads, so this is where it learns that the server gave it up. */
+	if (client->kind == KIND_STALLED &&
+	    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
+		crowd->reset_by_server++;
+	close(client->fd);
+	client->fd = -1;
+	crowd->connected--;
+	if (client->judging)
+		stop_judging(client);
+}
+
+/* false: the connection is over. */
+static bool take(struct crowd *crowd, struct crowd_client *client, ssize_t n)
+{
+	if (n > 0) {
+		client->bytes += (uint64_t)n;
+		if (client->kind == KIND_HEALTHY) {
+			crowd->bytes += (uint64_t)n;
+			crowd->scanned_bytes += client->scanned ? (uint64_t)n : 0;
+		}
+		return true;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n == 0)
+		crowd->ended_by_server++;
+	else if (errno == ECONNREFUSED)
+		crowd->refused++;
+	else
+		crowd->reset_by_server++;
+	close_client(crowd, client);
+	return false;
+}
+
+static void say(struct crowd_client *client)
+{
+	struct wire_buffer *out = &client->wire.out;
+	ssize_t n;
+
+	if (!client->judging || out->len == 0)
+		return;
+	n = send(client->fd, out->data, out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0)
+		wire_drop(out, (size_t)n);
+}
+
+static void note_first_key(struct crowd *crowd, struct crowd_client *client)
+{
+	if (client->timed || client->judge.first_key_us == 0)
+		return;
+	client->timed = true;
+	if (client->kind != KIND_SLOW && client->kind != KIND_STALLED)
+		hist_add(&crowd->first_key, client->judge.first_key_us - client->due_us);
+}
+
+static void read_judged(struct crowd *crowd, struct crowd_client *client, size_t limit)
+{
+	for (int round = 0; round < 4 && limit > 0; round++) {
+		size_t size = limit < READ_SIZE ? limit : READ_SIZE;
+		ssize_t n = recv(client->fd, wire_room(&client->wire, size), size, MSG_DONTWAIT);
+
+		if (!take(crowd, client, n) || n < 0)
+			return;
+		wire_received(&client->wire, (size_t)n, clock_now_us());
+		if (client->wire.out.len > 0)
+			say(client);
+		if (client->wire.broken) {
+			client->judge.tally->malformed++;
+			crowd->gave_up++;
+			close_client(crowd, client);
+			return;
+		}
+		note_first_key(crowd, client);
+		limit -= (size_t)n;
+		if ((size_t)n < size)
+			return;
+	}
+}
+
+static void read_slow(struct crowd *crowd, struct crowd_client *client, int64_t elapsed_us)
+{
+	double rate = crowd->options.slow[client->group].rate;
+	uint64_t before = client->bytes;
+
+	client->budget += rate * (double)elapsed_us / 1e6;
+	if (client->budget > rate / 4 + 1)
+		client->budget = rate / 4 + 1;
+	if (client->budget < 1)
+		return;
+	read_judged(crowd, client, (size_t)client->budget);
+	client->budget -= (double)(client->bytes - before);
+}
+
+static uint32_t random_below(struct crowd *crowd, uint32_t limit)
+{
+	crowd->random = crowd->random * 1664525 + 1013904223;
+	return (uint32_t)((uint64_t)crowd->random * limit >> 32);
+}
+
+static void flap(struct crowd *crowd, struct crowd_client *client, int64_t now_us)
+{
+	int64_t due_us = client->leaves_us ? client->leaves_us : now_us;
+
+	if (client->fd >= 0) {
+		close_client(crowd, client);
+		crowd->flaps++;
+	}
+	connect_client(crowd, client, due_us, false);
+	client->leaves_us = due_us + 50000 + random_below(crowd, 1500000);
+}
+
+static void read_healthy(struct crowd *crowd, struct crowd_client *client)
+{
+	if (!client->judging) {
+		take(crowd, client, recv(client->fd, NULL, 1 << 24, MSG_DONTWAIT | MSG_TRUNC));
+		return;
+	}
+	read_judged(crowd, client, SIZE_MAX);
+	if (client->fd >= 0 && !client->scanned && client->judge.first_key_us)
+		stop_judging(client);
+}
+
+static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64_t now_us,
+			 int64_t elapsed_us)
+{
+	if (client->kind == KIND_FLAPPING && now_us >= client->leaves_us && client->leaves_us) {
+		flap(crowd, client, now_us);
+		return;
+	}
+	if (client->fd < 0)
+		return;
+	say(client);
+	switch (client->kind) {
+	case KIND_STALLED:
+		/* RTMP wants some talk before there is a stream to be stalled. */
+		if (client->wire.rtmp && !client->judge.begun)
+			read_judged(crowd, client, SIZE_MAX);
+		break;
+	case KIND_SLOW:
+		read_slow(crowd, client, elapsed_us);
+		break;
+	case KIND_JOINING:
+		read_judged(crowd, client, SIZE_MAX);
+		if (client->fd >= 0 && client->judge.first_key_us)
+			close_client(crowd, client);
+		break;
+	case KIND_FLAPPING:
+		read_judged(crowd, client, SIZE_MAX);
+		break;
+	case KIND_HEALTHY:
+		read_healthy(crowd, client);
+		break;
+	}
+}
+
+/* --- all of them --- */
+
+static struct crowd_client *add_clients(struct crowd *crowd, enum kind kind, unsigned n)
+{
+	struct crowd_client *first = &crowd->clients[crowd->n_clients];
+
+	for (unsigned i = 0; i < n; i++) {
+		first[i].fd = -1;
+		first[i].kind = kind;
+		first[i].scanned =
+			kind == KIND_HEALTHY ? i < crowd->options.scan : kind != KIND_STALLED;
+	}
+	crowd->n_clients += n;
+	return first;
+}
+
+int crowd_init(struct crowd *crowd, const struct crowd_options *options,
+	       const struct crowd_target *target)
+{
+	unsigned joining = (unsigned)(options->joining * JOIN_PATIENCE_S), room;
+	struct rlimit files;
+
+	memset(crowd, 0, sizeof(*crowd));
+	crowd->options = *options;
+	crowd->target = target;
+	crowd->random = options->seed;
+	room = options->healthy + options->stalled + options->flapping + joining;
+	for (unsigned i = 0; i < options->n_slow; i++)
+		room += options->slow[i].clients;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || room + OWN_FDS > files.rlim_cur)
+		return -EMFILE;
+	crowd->clients = calloc(room + 1, sizeof(*crowd->clients));
+	if (!crowd->clients)
+		return -ENOMEM;
+	if (crowd->options.scan > options->healthy)
+		crowd->options.scan = options->healthy;
+	crowd->panel.timed = crowd->options.scan;
+	add_clients(crowd, KIND_HEALTHY, options->healthy);
+	for (unsigned i = 0; i < options->n_slow; i++) {
+		struct crowd_client *first =
+			add_clients(crowd, KIND_SLOW, options->slow[i].clients);
+
+		for (unsigned j = 0; j < options->slow[i].clients; j++)
+			first[j].group = i;
+	}
+	add_clients(crowd, KIND_STALLED, options->stalled);
+	add_clients(crowd, KIND_FLAPPING, options->flapping);
+	add_clients(crowd, KIND_JOINING, joining);
+	crowd->discard_ticks = options->healthy / 200;
+	if (crowd->discard_ticks < 5)
+		crowd->discard_ticks = 5;
+	if (crowd->discard_ticks > 30)
+		crowd->discard_ticks = 30;
+	crowd->last_us = clock_now_us();
+	return 0;
+}
+
+/* A newcomer takes the place of one that left. */
+static void join(struct crowd *crowd, int64_t due_us)
+{
+	for (unsigned i = crowd->n_clients; i-- > 0 && crowd->clients[i].kind == KIND_JOINING;) {
+		if (crowd->clients[i].fd < 0) {
+			connect_client(crowd, &crowd->clients[i], due_us, false);
+			crowd->joins++;
+			return;
+		}
+	}
+	crowd->not_connected++;
+}
+
+static void let_join(struct crowd *crowd, int64_t now_us)
+{
+	double interval_us = 1e6 / crowd->options.joining;
+
+	while (crowd->join_from_us + (int64_t)((double)crowd->joins_due * interval_us) < now_us) {
+		join(crowd,
+		     crowd->join_from_us + (int64_t)((double)crowd->joins_due * interval_us));
+		crowd->joins_due++;
+	}
+}
+
+/* Reads whoever is due; everybody if `all`. */
+static void sweep_clients(struct crowd *crowd, int64_t now_us, int64_t elapsed_us, bool all)
+{
+	for (unsigned i = 0; i < crowd->n_clients; i++) {
+		struct crowd_client *client = &crowd->clients[i];
+
+		if (all || client->judging || client->fd < 0 ||
+		    (crowd->tick + i) % crowd->discard_ticks == 0)
+			sweep_client(crowd, client, now_us, elapsed_us);
+	}
+}
+
+int64_t crowd_sweep(struct crowd *crowd)
+{
+	int64_t last_us = crowd->last_us, now_us;
+
+	pace_until_us(last_us + CROWD_TICK_US);
+	now_us = clock_now_us();
+	hist_add(&crowd->ticks, now_us - last_us);
+	crowd->tick++;
+	if (crowd->join_from_us && crowd->options.joining > 0)
+		let_join(crowd, now_us);
+	sweep_clients(crowd, now_us, now_us - last_us, false);
+	crowd->last_us = now_us;
+	return now_us;
+}
+
+/* Healthy clients without a byte; with those who have lost their connection, or without. */
+static unsigned unserved(const struct crowd *crowd, bool lost_too)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < crowd->options.healthy; i++)
+		n += crowd->clients[i].bytes == 0 && (lost_too || crowd->clients[i].fd >= 0);
+	return n;
+}
+
+static bool keeps(const struct crowd *crowd, unsigned index)
+{
+	const struct crowd_client *client = &crowd->clients[index];
+	unsigned first = index;
+
+	if (client->kind == KIND_SLOW) {
+		while (first > 0 && crowd->clients[first - 1].kind == KIND_SLOW &&
+		       crowd->clients[first - 1].group == client->group)
+			first--;
+		return index - first < crowd->options.decode;
+	}
+	return client->kind == KIND_HEALTHY && client->scanned && index < crowd->options.decode;
+}
+
+void crowd_begin(struct crowd *crowd, int64_t warm_up_us, void (*progress)(struct crowd *))
+{
+	int64_t start_us = crowd->last_us, now_us = start_us, deadline_us;
+	unsigned next = 0;
+
+	while (next < crowd->n_clients && crowd->clients[next].kind != KIND_JOINING) {
+		for (;; next++) {
+			struct crowd_client *client = &crowd->clients[next];
+			int64_t due_us =
+				start_us + (int64_t)next * 1000000 / crowd->options.connect_rate;
+
+			if (next == crowd->n_clients || client->kind == KIND_JOINING ||
+			    due_us > now_us)
+				break;
+			if (client->kind == KIND_FLAPPING)
+				flap(crowd, client, due_us);
+			else
+				connect_client(crowd, client, due_us, keeps(crowd, next));
+		}
+		now_us = crowd_sweep(crowd);
+		progress(crowd);
+	}
+	for (deadline_us = now_us + SERVED_TIMEOUT_US;
+	     unserved(crowd, false) > 0 && now_us < deadline_us; progress(crowd))
+		now_us = crowd_sweep(crowd);
+	crowd->never_served = unserved(crowd, true);
+	for (deadline_us = now_us + warm_up_us; now_us < deadline_us; progress(crowd))
+		now_us = crowd_sweep(crowd);
+}
+
+static uint64_t scanned_units(const struct crowd *crowd)
+{
+	uint64_t units = 0;
+
+	for (unsigned i = 0; i < crowd->options.scan; i++)
+		units += crowd->clients[i].judge.units;
+	return units;
+}
+
+void crowd_start_measuring(struct crowd *crowd)
+{
+	sweep_clients(crowd, crowd->last_us, 0, true);
+	hist_reset(&crowd->ticks);
+	crowd->panel.timing = true;
+	crowd->join_from_us = crowd->last_us;
+	crowd->mark_bytes = crowd->bytes;
+	crowd->mark_scanned_bytes = crowd->scanned_bytes;
+	crowd->mark_scanned_units = scanned_units(crowd);
+	for (unsigned i = 0; i < crowd->options.healthy; i++)
+		crowd->clients[i].mark_bytes = crowd->clients[i].bytes;
+}
+
+struct crowd_yield crowd_yield(struct crowd *crowd)
+{
+	struct crowd_yield yield = {0};
+	uint64_t most = 0, tolerance;
+
+	sweep_clients(crowd, crowd->last_us, 0, true);
+	yield.bytes = crowd->bytes - crowd->mark_bytes;
+	yield.scanned_units = scanned_units(crowd) - crowd->mark_scanned_units;
+	if (yield.scanned_units > 0)
+		yield.bytes_per_unit = (double)(crowd->scanned_bytes - crowd->mark_scanned_bytes) /
+				       (double)yield.scanned_units;
+	for (unsigned i = 0; i < crowd->options.healthy; i++) {
+		uint64_t bytes = crowd->clients[i].bytes - crowd->clients[i].mark_bytes;
+
+		most = bytes > most ? bytes : most;
+	}
+	/* Whoever was read just before a key unit came is behind by that one, no more. */
+	tolerance = most / 50 + (uint64_t)(8 * yield.bytes_per_unit);
+	for (unsigned i = 0; i < crowd->options.healthy; i++) {
+		uint64_t bytes = crowd->clients[i].bytes - crowd->clients[i].mark_bytes;
+
+		if (bytes + tolerance < most) {
+			yield.short_clients++;
+			yield.short_bytes += most - bytes;
+		}
+	}
+	return yield;
+}
+
+uint64_t crowd_receive_memory(const struct crowd *crowd)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < crowd->n_clients; i++) {
+		uint32_t info[SK_MEMINFO_VARS] = {0};
+		socklen_t len = sizeof(info);
+
+		if (crowd->clients[i].fd >= 0 &&
+		    getsockopt(crowd->clients[i].fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0)
+			sum += info[SK_MEMINFO_RMEM_ALLOC] + info[SK_MEMINFO_FWD_ALLOC];
+	}
+	return sum;
+}
+
+void crowd_stop(struct crowd *crowd)
+{
+	int64_t now_us = clock_now_us();
+
+	for (unsigned i = 0; i < crowd->n_clients; i++) {
+		struct crowd_client *client = &crowd->clients[i];
+
+		if (client->fd < 0)
+			continue;
+		if ((client->kind == KIND_HEALTHY || client->kind == KIND_JOINING) &&
+		    client->judging && client->judge.first_key_us == 0) {
+			crowd->still_waiting++;
+			hist_add(&crowd->first_key, now_us - client->due_us);
+		}
+		close_client(crowd, client);
+	}
+	judge_panel_finish(&crowd->panel);
+	for (unsigned i = 0; i < crowd->n_clients; i++)
+		judge_decode(&crowd->clients[i].judge);
+}
+
+void crowd_finish(struct crowd *crowd)
+{
+	free(crowd->clients);
+	crowd->clients = NULL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A recording, Annex B H.264, played for ever: its access units one after the other, each with the
+ * SEI of camcast/sei.h as if it had just been captured. One thread.
+ */
+#ifndef BENCH_FOOTAGE_H
+#define BENCH_FOOTAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct footage_unit {
+	size_t at, len;
+	size_t sei_at; /* where in the unit an SEI may stand: before the first SEI or slice */
+	bool key, droppable;
+};
+
+struct footage {
+	uint8_t *data;
+	struct footage_unit *units;
+	size_t n, room;
+	size_t max_len;	    /* of a unit as footage_write() makes it */
+	double mean_len;    /* the same */
+	const uint8_t *sps; /* the first key unit's bytes up to sei_at, delimiter included */
+	size_t sps_len;
+};
+
+/* -errno; -EBADMSG: no units, or the first is no key unit. */
+int footage_open(struct footage *footage, const char *path);
+/* The unit that is number seq of the endless stream. */
+const struct footage_unit *footage_at(const struct footage *footage, uint64_t seq);
+/* Writes it to out (max_len bytes of room) as captured at capture_us; returns its length. */
+size_t footage_write(const struct footage *footage, uint64_t seq, int64_t capture_us, uint8_t *out);
+void footage_close(struct footage *footage);
+
+#endif

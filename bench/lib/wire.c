@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bench/lib/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/lib/rtmp.h"
+
+#define TS_PACKET 188
+#define HEADER_MAX 65536       /* of an HTTP answer */
+#define LENGTH_MAX (64u << 20) /* no unit is longer */
+
+static const char http_tail[] = " HTTP/1.0\r\nHost: camload\r\n\r\n";
+
+static void need_room(struct wire_buffer *buffer, size_t size)
+{
+	if (buffer->room - buffer->len >= size)
+		return;
+	buffer->room = buffer->len + 2 * size;
+	buffer->data = realloc(buffer->data, buffer->room);
+	if (!buffer->data) {
+		perror("wire");
+		exit(1);
+	}
+}
+
+void wire_append(struct wire_buffer *buffer, const void *data, size_t len)
+{
+	need_room(buffer, len);
+	memcpy(buffer->data + buffer->len, data, len);
+	buffer->len += len;
+}
+
+void wire_drop(struct wire_buffer *buffer, size_t len)
+{
+	memmove(buffer->data, buffer->data + len, buffer->len - len);
+	buffer->len -= len;
+}
+
+void wire_init(struct wire *wire, enum wire_framing framing, bool http, const char *path,
+	       wire_unit_fn unit, void *ctx)
+{
+	memset(wire, 0, sizeof(*wire));
+	wire->framing = framing;
+	wire->in_header = http;
+	wire->pid = -1;
+	wire->unit = unit;
+	wire->ctx = ctx;
+	if (framing == WIRE_RTMP) {
+		wire->rtmp = rtmp_create(path, &wire->out);
+	} else if (http) {
+		wire_append(&wire->out, "GET /", 5);
+		wire_append(&wire->out, path, strlen(path));
+		wire_append(&wire->out, http_tail, sizeof(http_tail) - 1);
+	}
+}
+
+uint8_t *wire_room(struct wire *wire, size_t size)
+{
+	need_room(&wire->in, size);
+	return wire->in.data + wire->in.len;
+}
+
+/* --- Annex B --- */
+
+/*
+ * H.264 clause 7.4.1.2.3: after the last slice of a picture the next one begins with the first of
+ * delimiter, parameter set, SEI, types 14 to 18, or a slice with first_mb_in_slice 0 (whose Exp-
+ * Golomb code is a single 1).
+ */
+static bool begins_unit(uint8_t nal, uint8_t next, bool has_slice)
+{
+	unsigned type = nal & 31;
+
+	if (!has_slice)
+		return false;
+	return (type >= 6 && type <= 9) || (type >= 14 && type <= 18) ||
+	       ((type == 1 || type == 5) && next & 0x80);
+}
+
+/* Length of the first whole unit; 0: there is none yet. */
+static size_t annexb_unit(struct wire *wire)
+{
+	const uint8_t *data = wire->in.data;
+	size_t len = wire->in.len, at = wire->searched;
+
+	/* Needs a start code, the NAL unit's first byte and the one after. */
+	while (at + 5 <= len) {
+		const uint8_t *one = memchr(data + at + 2, 1, len - at - 4);
+		size_t start;
+
+		if (!one) {
+			at = len - 4;
+			break;
+		}
+		start = (size_t)(one - data);
+		if (one[-1] || one[-2]) {
+			at = start - 1;
+			continue;
+		}
+		if (begins_unit(one[1], one[2], wire->has_slice)) {
+			start -= start > 2 && one[-3] == 0 ? 3 : 2;
+			wire->has_slice = false;
+			return start;
+		}
+		wire->has_slice |= (one[1] & 31) >= 1 && (one[1] & 31) <= 5;
+		at = start + 1;
+	}
+	wire->searched = at;
+	return 0;
+}
+
+/* --- 32-bit big-endian lengths --- */
+
+static size_t length_unit(struct wire *wire)
+{
+	const uint8_t *data = wire->in.data;
+	size_t len;
+
+	if (wire->in.len < 4)
+		return 0;
+	len = (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
+	if (len > LENGTH_MAX) {
+		wire->broken = true;
+		return 0;
+	}
+	return wire->in.len >= 4 + len ? 4 + len : 0;
+}
+
+/* Gives all whole units of wire->in. */
+static void cut(struct wire *wire, size_t old_len, int64_t now_us)
+{
+	size_t skip = wire->framing == WIRE_LENGTH ? 4 : 0, done = 0, unit;
+	struct wire_buffer whole = wire->in;
+
+	while ((unit = skip ? length_unit(wire) : annexb_unit(wire)) > 0) {
+		bool was_here = done + unit <= old_len; /* its last byte came earlier */
+
+		if (unit > skip)
+			wire->unit(wire->ctx, wire->in.data + skip, unit - skip,
+				   was_here ? wire->byte_us : now_us);
+		wire->in.data += unit;
+		wire->in.len -= unit;
+		wire->searched = 0;
+		done += unit;
+	}
+	wire->in.data = whole.data;
+	if (done > 0)
+		memmove(whole.data, whole.data + done, wire->in.len);
+}
+
+/* --- MPEG-TS (ISO/IEC 13818-1 clause 2.4.3): one access unit a PES packet --- */
+
+static void ts_packet(struct wire *wire, const uint8_t *packet, int64_t now_us)
+{
+	int pid = (packet[1] & 31) << 8 | packet[2];
+	bool begins = packet[1] & 0x40;
+	size_t at = 4;
+
+	if (!(packet[3] & 0x10)) /* no payload */
+		return;
+	if (packet[3] & 0x20)
+		at += 1u + packet[4];
+	if (at >= TS_PACKET)
+		return;
+	if (begins && wire->pid < 0 && at + 9 <= TS_PACKET &&
+	    memcmp(packet + at, "\0\0\1", 3) == 0 && packet[at + 3] >> 4 == 0xe)
+		wire->pid = pid;
+	if (pid != wire->pid)
+		return;
+	if (begins) {
+		if (wire->pes.len > 0)
+			wire->unit(wire->ctx, wire->pes.data, wire->pes.len, wire->unit_byte_us);
+		wire->pes.len = 0;
+		if (at + 9 > TS_PACKET || at + 9 + packet[at + 8] > TS_PACKET) {
+			wire->broken = true;
+			return;
+		}
+		at += 9u + packet[at + 8];
+	}
+	wire_append(&wire->pes, packet + at, TS_PACKET - at);
+	wire->unit_byte_us = now_us;
+}
+
+static void ts_received(struct wire *wire, int64_t now_us)
+{
+	size_t at = 0;
+
+	/* Servers that know nothing of TS let clients begin within a packet. */
+	while (at + TS_PACKET < wire->in.len && !wire->broken) {
+		const uint8_t *packet = wire->in.data + at;
+
+		if (packet[0] != 0x47 || packet[TS_PACKET] != 0x47) {
+			at++;
+			continue;
+		}
+		ts_packet(wire, packet, now_us);
+		at += TS_PACKET;
+	}
+	if (at > 0)
+		wire_drop(&wire->in, at);
+}
+
+/* --- all of them --- */
+
+/* true: it is over, and what follows it is in wire->in. */
+static bool skip_header(struct wire *wire)
+{
+	const uint8_t *end = memmem(wire->in.data, wire->in.len, "\r\n\r\n", 4);
+
+	if (!end) {
+		wire->broken |= wire->in.len > HEADER_MAX;
+		return false;
+	}
+	wire->broken |= !memmem(wire->in.data, (size_t)(end - wire->in.data), " 200", 4);
+	wire_drop(&wire->in, (size_t)(end - wire->in.data) + 4);
+	wire->in_header = false;
+	return true;
+}
+
+void wire_received(struct wire *wire, size_t n, int64_t now_us)
+{
+	size_t old_len = wire->in.len;
+
+	wire->in.len += n;
+	if (wire->in_header && !wire->broken && skip_header(wire))
+		old_len = 0;
+	if (wire->broken) {
+		wire->in.len = 0;
+		return;
+	}
+	if (wire->in_header)
+		return;
+	switch (wire->framing) {
+	case WIRE_ANNEXB:
+	case WIRE_LENGTH:
+		cut(wire, old_len, now_us);
+		break;
+	case WIRE_TS:
+		ts_received(wire, now_us);
+		break;
+	case WIRE_RTMP:
+		wire->broken |= rtmp_received(wire->rtmp, wire, now_us) < 0;
+		break;
+	}
+	wire->byte_us = now_us;
+}
+
+void wire_finish(struct wire *wire)
+{
+	rtmp_destroy(wire->rtmp);
+	free(wire->in.data);
+	free(wire->pes.data);
+	free(wire->out.data);
+	memset(wire, 0, sizeof(*wire));
+}
