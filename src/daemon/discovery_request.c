@@ -74,8 +74,7 @@ static int parse_json(const struct request_message *message, cJSON **root, const
 
 	if (message->len > REQUEST_JSON_MAX)
 		return REQUEST_TOO_LONG;
-	if (mosquitto_validate_utf8(message->payload, (int)message->len) != 0)
-		return REQUEST_NOT_UTF8;
+	/* Of its texts only one is passed on, which is checked as a topic. */
 	*root = cJSON_ParseWithLength(message->payload, message->len);
 	if (!cJSON_IsObject(*root))
 		return REQUEST_MALFORMED;
