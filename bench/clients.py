@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Finding and viewing: how soon a server is on the list, how long many take to list, and what eight
-of them in one window cost. Prints the tables of docs/BENCHMARKS.md's part on clients.
+"""Finding and viewing: how soon a server is on the list, how long many take to list, what a flood
+of requests does to the video, and what eight servers in one window cost. Prints the tables of
+docs/BENCHMARKS.md's part on clients.
 
-    python3 bench/clients.py [list] [appear] [view] [--servers 8] [--seconds 60] ...
+    /usr/bin/python3 bench/clients.py [list] [appear] [flood] [view] [--servers 8] [--seconds 60]
 
 The machine plays all parts: broker, servers, clients. Wants to be quiet.
 """
@@ -23,6 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 # pylint: disable=wrong-import-position
 import broker as mqtt
+import bytestream
+import clients
 import harness
 
 CAMCAST = harness.BUILD / "camcast"
@@ -160,6 +163,87 @@ def measure_appear(options, folder):
     print(f"| from its SIGKILL: left | {milliseconds(left)} |")
 
 
+@contextlib.contextmanager
+def requests(broker, rate):
+    """So many requests a second, in a hundred parts."""
+    with subprocess.Popen(
+        ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-t", "commend", "-l"],
+        stdin=subprocess.PIPE,
+        preexec_fn=harness.die_with_parent,
+    ) as publisher:
+        stop = threading.Event()
+
+        def feed():
+            due = time.monotonic()
+            while not stop.wait(max(0, due - time.monotonic())):
+                publisher.stdin.write(b"flood/reply\n" * (rate // 100))
+                publisher.stdin.flush()
+                due += 0.01
+
+        thread = threading.Thread(target=feed)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            publisher.kill()
+
+
+def watch_units(daemon, seconds):
+    """What a viewer saw: the ages of units at their arrival, ms; CPU of camcastd's threads in % of
+    a core (the loop's, the others'); requests heard and answered, a second."""
+
+    def threads():
+        folder = pathlib.Path(f"/proc/{daemon.process.pid}/task")
+        pid = daemon.process.pid
+        times = {int(task.name): cpu_s(f"{pid}/task/{task.name}") for task in folder.iterdir()}
+        loop = times.pop(daemon.process.pid)
+        return [loop, sum(times.values())]
+
+    def counts():
+        mqtt_status = daemon.status()["mqtt"]
+        return [mqtt_status["requests"], mqtt_status["replies"]]
+
+    with clients.Viewer(daemon.port()) as viewer:
+        viewer.wait_units(30)
+        before = [*threads(), *counts()]
+        begun, first = time.monotonic(), viewer.arrivals[-1][0]
+        time.sleep(seconds)
+        elapsed = time.monotonic() - begun
+        figures = [(b - a) / elapsed for a, b in zip(before, [*threads(), *counts()])]
+        units, _ = bytestream.split(viewer.close())
+        arrivals, position, end, ages = viewer.arrivals, 0, 0, []
+        for unit in units:
+            end += len(unit.data)
+            while arrivals[position][1] < end:
+                position += 1
+            if arrivals[position][0] >= first:
+                ages.append((arrivals[position][0] - unit.monotonic_us) / 1000)
+    lost = sum(b.seq - a.seq - 1 for a, b in bytestream.gaps(units))
+    return sorted(ages), lost, [100 * figures[0], 100 * figures[1], *figures[2:]]
+
+
+def measure_flood(options, folder):
+    """A viewer's latency, in turns without and with a flood of requests."""
+    rows = []
+    with mqtt.Broker(folder) as broker:
+        config = harness.pattern_config()
+        config["mqtt"] = {"broker": "127.0.0.1", "port": broker.port, "id": "bench"}
+        with harness.Camcastd(config, folder) as daemon:
+            for _ in range(2):
+                rows.append(("no requests", *watch_units(daemon, options.flood_seconds)))
+                with requests(broker, options.flood):
+                    rows.append(("flood", *watch_units(daemon, options.flood_seconds)))
+    print("\nCapture to viewer, ms, 640x360 at 30 pictures a second, and camcastd's CPU:\n")
+    print("| | p50 | p99 | max | units | lost | loop thread, % of a core |", end="")
+    print(" discovery thread, % | requests/s | answers/s |\n|---|---|---|---|---|---|---|---|---|---|")
+    for name, ages, lost, (loop, other, heard, answered) in rows:
+        p50, p99 = (ages[int(len(ages) * part)] for part in (0.5, 0.99))
+        print(f"| {name} | {p50:.1f} | {p99:.1f} | {ages[-1]:.1f} | {len(ages)} | {lost} |", end="")
+        print(f" {loop:.2f} | {other:.1f} | {heard:.0f} | {answered:.0f} |")
+
+
 def make_recording(options, folder):
     """A moving picture, so that the servers need not encode."""
     path = folder / "recording.h264"
@@ -185,7 +269,7 @@ def server_config(options, number, recording, broker):
 
 
 def cpu_s(pid):
-    """CPU seconds of a process, all its threads."""
+    """CPU seconds of a process, all its threads, or of one ("PID/task/TID")."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S
@@ -262,8 +346,8 @@ def measure_view(options, folder):
     for report in reports:
         for tile in report["tiles"]:
             rates.setdefault(tile["name"], []).append(tile["fps"])
-    print(f"\n{options.servers} servers of {options.size} at {options.rate} pictures a second in a ")
-    print(f"window of {options.window}, {len(reports)} s; load {os.getloadavg()[0]:.1f}:\n")
+    print(f"\n{options.servers} servers, {options.size}, {options.rate} pictures a second; window", end="")
+    print(f" of {options.window}, {len(reports)} s, load {os.getloadavg()[0]:.1f}:\n")
     print("| tile | pictures a second: mean | lowest second |\n|---|---|---|")
     for name in sorted(rates):
         print(f"| {name} | {statistics.mean(rates[name]):.2f} | {min(rates[name]):.1f} |")
@@ -276,11 +360,18 @@ def measure_view(options, folder):
 
 
 def main():
-    measures = {"list": measure_list, "appear": measure_appear, "view": measure_view}
+    measures = {
+        "list": measure_list,
+        "appear": measure_appear,
+        "flood": measure_flood,
+        "view": measure_view,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", choices=[[], *measures], help="default: all")
     parser.add_argument("--announced", type=int, default=200)
     parser.add_argument("--tries", type=int, default=10)
+    parser.add_argument("--flood", type=int, default=10000, help="requests a second")
+    parser.add_argument("--flood-seconds", type=int, default=15)
     parser.add_argument("--servers", type=int, default=8)
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--rate", type=int, default=30)
