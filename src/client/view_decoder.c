@@ -33,7 +33,8 @@ struct view_decoder {
 	uint8_t *input; /* the coded picture, with the padding that libavcodec wants */
 	unsigned input_size;
 	unsigned starved;
-	char name[96];
+	bool used; /* the device, for the last picture: it may open, and refuse the stream */
+	char device_name[96], name[96];
 };
 
 /* Where the planes of a picture are in a slot. */
@@ -309,7 +310,8 @@ static int publish(struct view_decoder *decoder, const AVFrame *picture)
 {
 	int slot;
 
-	if (picture->hw_frames_ctx)
+	decoder->used = picture->hw_frames_ctx != NULL;
+	if (decoder->used)
 		return publish_from_device(decoder, picture);
 	if (picture->width > VIEW_PICTURE_MAX || picture->height > VIEW_PICTURE_MAX)
 		return -E2BIG;
@@ -373,7 +375,7 @@ void view_decoder_flush(struct view_decoder *decoder)
 
 const char *view_decoder_name(const struct view_decoder *decoder)
 {
-	return decoder->name;
+	return decoder->used ? decoder->device_name : decoder->name;
 }
 
 bool view_decoder_hardware(const struct view_decoder *decoder)
@@ -428,7 +430,8 @@ static void open_device(struct view_decoder *decoder, const AVCodec *codec, cons
 			continue;
 		}
 		decoder->device_pixels = config->pix_fmt;
-		snprintf(decoder->name, sizeof(decoder->name), "%s, %s", codec->name, type);
+		snprintf(decoder->device_name, sizeof(decoder->device_name), "%s, %s", codec->name,
+			 type);
 	}
 }
 
@@ -447,13 +450,11 @@ static int open_codec(struct view_decoder *decoder, const AVCodec *codec)
 	/* Threads by picture would each hold one back, and get_buffer() would run on them. */
 	context->thread_type = FF_THREAD_SLICE;
 	context->thread_count = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (int)cores;
+	snprintf(decoder->name, sizeof(decoder->name), "%s, software", codec->name);
 	if (decoder->device) {
 		context->hw_device_ctx = av_buffer_ref(decoder->device);
-		context->thread_count = 1;
 		if (!context->hw_device_ctx)
 			return -ENOMEM;
-	} else {
-		snprintf(decoder->name, sizeof(decoder->name), "%s, software", codec->name);
 	}
 	return error_of(avcodec_open2(context, codec, NULL));
 }

@@ -27,8 +27,9 @@ int view_decoder_decode(struct view_decoder *decoder, const uint8_t *data, size_
 			int64_t since_us, bool captured, char *why);
 /* What comes next does not refer to what was. */
 void view_decoder_flush(struct view_decoder *decoder);
-/* "h264, software, 2 threads" or "h264, vaapi" */
+/* "h264, software" or "h264, vaapi": what the last picture came from. */
 const char *view_decoder_name(const struct view_decoder *decoder);
+/* Whether a device is open. */
 bool view_decoder_hardware(const struct view_decoder *decoder);
 
 #endif
