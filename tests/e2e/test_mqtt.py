@@ -21,9 +21,10 @@ REQUEST_TOPICS = ["commend", "commend/getIP", "command/getIP"]
 SCHEMA = json.loads((harness.ROOT / "docs/info.schema.json").read_text())
 
 
-def mqtt_config(broker, config=None, **keys):
+def mqtt_config(to, config=None, **keys):
+    """to: a Broker, or what has a port."""
     config = config or fake_config()
-    config["mqtt"] = {"broker": "127.0.0.1", "port": broker.port, "id": "test", **keys}
+    config["mqtt"] = {"broker": "127.0.0.1", "port": to.port, "id": "test", **keys}
     return config
 
 
