@@ -26,11 +26,11 @@
 #define REC_TOPICS "commend/rec, command/rec"
 #define SEGMENT_S 60
 #define TURN_MS 500
-#define HANG_MS 30000	   /* a write may wait for a slow disk */
-#define QUIET_US 3000000   /* no unit for so long: not this way, if there is another */
-#define LOST_US 10000000   /* no unit, and the server has left: its child is ended */
-#define LIMITS_US 10000000 /* how often the limits are looked at */
-#define LIMITS_PART 50	   /* but no more than this part of the time */
+#define HANG_MS 30000	  /* a write may wait for a slow disk */
+#define QUIET_US 3000000  /* no unit for so long: not this way, if there is another */
+#define LOST_US 10000000  /* no unit, and the server has left: its child is ended */
+#define LIMITS_US 5000000 /* how often the limits are looked at */
+#define LIMITS_PART 50	  /* but no more than this part of the time */
 
 /* A server that is recorded. */
 struct recording {

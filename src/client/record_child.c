@@ -310,7 +310,7 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 	}
 	if (recorder->wait_key || recorder->trouble)
 		return 0;
-	err = mp4_add(recorder->mp4, unit, at_us);
+	err = mp4_add(recorder->mp4, unit, at_us, step_us(recorder));
 	recorder->flushed = false;
 	if (err < 0) {
 		handle_mux_error(recorder, err);

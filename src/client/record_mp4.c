@@ -17,9 +17,15 @@
 #define FRAGMENT_KEY_US 900000 /* a key unit's second is a little less or more */
 #define FRAGMENT_MAX_US 2000000
 
+struct parser {
+	AVCodecParserContext *context;
+	AVCodecContext *codec;
+};
+
 struct mp4_format {
 	enum AVCodecID codec;
 	int width, height;
+	int reorder;	    /* pictures that wait for one that is shown before them, at most */
 	uint8_t *extradata; /* H.264: SPS and PPS as a byte stream; padded */
 	size_t extradata_len;
 	AVBSFContext *extractor;
@@ -29,8 +35,15 @@ struct mp4_format {
 struct mp4 {
 	AVFormatContext *context;
 	AVBSFContext *filter; /* NULL: pictures go in as they are */
-	AVPacket *held;	      /* the last picture added, until its length is known */
+	/* For streams that show pictures in another order than they send them. */
+	struct parser parser;
+	int reorder;	   /* 0: this one does not */
+	int64_t since_key; /* pictures */
+	int order_step;	   /* of the picture order count, from picture to picture */
+
+	AVPacket *held; /* the last picture added, until its length is known */
 	bool holds;
+	int64_t later_us;			/* the held one is shown so long after held_us */
 	int64_t held_us, first_us, fragment_us; /* fragment_us: start of the one under way */
 	int64_t end_us;				/* of what the muxer has */
 	bool begun;				/* anything was added */
@@ -105,27 +118,64 @@ static int fill_packet(AVPacket *packet, const struct reader_unit *unit)
 	return 0;
 }
 
-/* The size of the pictures, from a whole key unit. */
-static int parse_h264_size(const struct reader_unit *unit, int *width, int *height)
-{
-	AVCodecParserContext *parser = av_parser_init(AV_CODEC_ID_H264);
-	AVCodecContext *codec = avcodec_alloc_context3(NULL);
-	uint8_t *padded = calloc(1, unit->len + AV_INPUT_BUFFER_PADDING_SIZE), *parsed;
-	int parsed_len, err = -ENOMEM;
+/* --- what stands in the headers of pictures --- */
 
-	if (parser && codec && padded) {
-		codec->codec_id = AV_CODEC_ID_H264;
-		memcpy(padded, unit->data, unit->len);
-		parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
-		av_parser_parse2(parser, codec, &parsed, &parsed_len, padded, (int)unit->len,
-				 AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
-		*width = parser->width;
-		*height = parser->height;
-		err = *width > 0 && *height > 0 ? 0 : -EINVAL;
+static void parser_close(struct parser *parser)
+{
+	avcodec_free_context(&parser->codec);
+	if (parser->context)
+		av_parser_close(parser->context);
+	parser->context = NULL;
+}
+
+static int parser_open(struct parser *parser)
+{
+	parser->context = av_parser_init(AV_CODEC_ID_H264);
+	parser->codec = avcodec_alloc_context3(avcodec_find_decoder(AV_CODEC_ID_H264));
+	if (!parser->context || !parser->codec) {
+		parser_close(parser);
+		return -ENOMEM;
 	}
-	free(padded);
+	parser->context->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+	return 0;
+}
+
+/* packet: a whole unit. */
+static void parser_read(struct parser *parser, const AVPacket *packet)
+{
+	uint8_t *data;
+	int len;
+
+	av_parser_parse2(parser->context, parser->codec, &data, &len, packet->data, packet->size,
+			 AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+}
+
+/* Size and max_num_reorder_frames (H.264 E.2.1; 0 where the SPS does not say), which a decoder knows
+ * when it has seen a picture. unit: a whole key unit. */
+static int read_h264_format(struct mp4_format *format, const struct reader_unit *unit, int *width,
+			    int *height)
+{
+	const AVCodec *decoder = avcodec_find_decoder(AV_CODEC_ID_H264);
+	AVCodecContext *codec = avcodec_alloc_context3(decoder);
+	int err;
+
+	if (!codec)
+		return -ENOMEM;
+	codec->thread_count = 1;
+	err = errno_of(avcodec_open2(codec, decoder, NULL));
+	if (err == 0)
+		err = fill_packet(format->packet, unit);
+	if (err == 0)
+		err = errno_of(avcodec_send_packet(codec, format->packet));
+	av_packet_unref(format->packet);
+	if (err == 0) {
+		*width = codec->width;
+		*height = codec->height;
+		format->reorder = codec->has_b_frames;
+		if (*width <= 0 || *height <= 0)
+			err = -EINVAL;
+	}
 	avcodec_free_context(&codec);
-	av_parser_close(parser);
 	return err;
 }
 
@@ -234,7 +284,7 @@ int mp4_format_update(struct mp4_format *format, const struct reader_unit *unit)
 	if (h264) {
 		err = update_extradata(format, unit);
 		if (err == 1)
-			err = parse_h264_size(unit, &width, &height);
+			err = read_h264_format(format, unit, &width, &height);
 		else if (err == 0)
 			return 0;
 		if (err < 0) { /* what is no key unit to us says nothing of the next one */
@@ -253,6 +303,8 @@ int mp4_format_update(struct mp4_format *format, const struct reader_unit *unit)
 	format->codec = codec;
 	format->width = width;
 	format->height = height;
+	if (!h264)
+		format->reorder = 0;
 	return changed;
 }
 
@@ -376,6 +428,10 @@ int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *ti
 	err = fill_stream(stream, format);
 	if (err == 0 && format->codec == AV_CODEC_ID_H264)
 		err = create_filter(mp4);
+	if (err == 0 && format->reorder > 0)
+		err = parser_open(&mp4->parser);
+	mp4->reorder = format->reorder;
+	mp4->order_step = 2;
 	if (err == 0)
 		err = write_header(mp4, title, utc_us);
 	if (err < 0)
@@ -399,6 +455,7 @@ void mp4_destroy(struct mp4 *mp4)
 		}
 		avformat_free_context(mp4->context);
 	}
+	parser_close(&mp4->parser);
 	av_bsf_free(&mp4->filter);
 	av_packet_free(&mp4->held);
 	free(mp4->data);
@@ -420,7 +477,8 @@ static int write_held(struct mp4 *mp4, int64_t end_us)
 		return 0;
 	mp4->holds = false;
 	held->stream_index = 0;
-	held->pts = held->dts = ticks(mp4, mp4->held_us);
+	held->dts = ticks(mp4, mp4->held_us);
+	held->pts = ticks(mp4, mp4->held_us + mp4->later_us);
 	held->duration = ticks(mp4, end_us) - held->dts;
 	err = av_write_frame(mp4->context, held);
 	av_packet_unref(held);
@@ -431,13 +489,30 @@ static int write_held(struct mp4 *mp4, int64_t end_us)
 	return 0;
 }
 
+/* How long after its turn the picture is shown, in pictures: in the order of their counts, which
+ * begin anew at an IDR (H.264 8.2.1), and late enough for all of them. */
+static int64_t shown_later(struct mp4 *mp4, bool key)
+{
+	int count, later;
+
+	mp4->since_key = key ? 0 : mp4->since_key + 1;
+	parser_read(&mp4->parser, mp4->held);
+	count = mp4->parser.context->output_picture_number;
+	if (count % 2) /* most count fields, this one pictures */
+		mp4->order_step = 1;
+	later = (int)(count / mp4->order_step - mp4->since_key) + mp4->reorder;
+	/* Beyond what the SPS promised: lost or damaged. */
+	return later < 0 ? 0 : later > 2 * mp4->reorder ? mp4->reorder : later;
+}
+
 /* Makes it the held one. */
-static int hold(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
+static int hold(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us)
 {
 	int err = fill_packet(mp4->held, unit);
 
 	if (err < 0)
 		return err;
+	mp4->later_us = mp4->reorder ? shown_later(mp4, unit->key) * step_us : 0;
 	if (mp4->filter) {
 		err = av_bsf_send_packet(mp4->filter, mp4->held);
 		if (err < 0) {
@@ -469,7 +544,7 @@ static int end_fragment(struct mp4 *mp4)
 	return mp4->no_memory ? -ENOMEM : 0;
 }
 
-int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
+int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us)
 {
 	bool ended = false;
 	int64_t age_us;
@@ -492,7 +567,7 @@ int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
 		mp4->fragment_us = at_us;
 		ended = true;
 	}
-	err = hold(mp4, unit, at_us);
+	err = hold(mp4, unit, at_us, step_us);
 	return err < 0 ? err : ended;
 }
 

@@ -33,11 +33,12 @@ void mp4_destroy(struct mp4 *mp4);
 
 /*
  * Adds a picture (copied) at at_us, on any clock, later than the last one. Its length is known when
- * the next one is added. 0; 1: a fragment ended before this picture, take it with mp4_take();
+ * the next one is added; step_us is what to expect, for pictures that are shown in another order
+ * than they come. 0; 1: a fragment ended before this picture, take it with mp4_take();
  * -errno. Fragments begin at a key unit every second, or where there is none, at the latest two
  * seconds after the last.
  */
-int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us);
+int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us);
 
 /* Ends the fragment with all that was added; the last picture gets length_us. 0 or -errno. */
 int mp4_end_fragment(struct mp4 *mp4, int64_t length_us);

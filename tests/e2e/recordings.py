@@ -161,12 +161,15 @@ def _run(*command):
     return done.stdout
 
 
-def probe(path):
-    """ffprobe's word: its streams[0], format and packets."""
+def probe(path, *more):
+    """ffprobe's word: its streams[0], format and packets, and what more it is asked."""
     found = json.loads(
-        _run("ffprobe", "-v", "warning", "-show_streams", "-show_format", "-show_packets", "-of",
-             "json", path)
+        _run("ffprobe", "-v", "warning", "-show_streams", "-show_format", "-show_packets", *more,
+             "-of", "json", path)
     )  # fmt: skip
+    # With frames, ffprobe mixes both kinds.
+    for item in found.pop("packets_and_frames", []):
+        found.setdefault(item["type"] + "s", []).append(item)
     assert len(found["streams"]) == 1
     return found
 

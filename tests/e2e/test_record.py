@@ -102,7 +102,7 @@ def test_segments_follow_the_clock_and_no_picture_is_lost(broker, start_server, 
 def test_only_those_that_are_named_and_mjpeg_too(broker, start_server, tmp_path):
     start_server("still", stream={"codec": "mjpeg", "sei": False}, framing="length_prefixed")
     start_server("other")
-    with Recorder(broker, tmp_path, "still", "nobody", "--segment", "3", "--json") as recorder:
+    with Recorder(broker, tmp_path, "still", "nobody", "--segment", "2", "--json") as recorder:
         recorder.wait_log("waiting for nobody: .")
         wait_files(recorder, "still", 3)
         recorder.stop(signal.SIGTERM)
@@ -116,6 +116,30 @@ def test_only_those_that_are_named_and_mjpeg_too(broker, start_server, tmp_path)
         assert abs(float(found["format"]["duration"]) - item["duration"]) < 0.01
         assert os.path.getsize(item["file"]) == item["bytes"]
         assert item["server"] == "still" and re.fullmatch(r"[-\d]{10}T[:.\d]{12}Z", item["start"])
+
+
+def test_pictures_that_are_shown_in_another_order(broker, start_camcastd, tmp_path):
+    """B pictures, of a recording that is sent as it is."""
+    source = tmp_path / "source.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=320x180:r=30", "-t", "10",
+         "-c:v", "libx264", "-bf", "2", "-g", "30", source],
+        check=True, timeout=60 * harness.PATIENCE,
+    )  # fmt: skip
+    config = server_config(broker, "bee", stream={"encoder": "copy", "sei": False})
+    config["camera cam"]["source"] = f"file:{source}"
+    start_camcastd(config)
+    with Recorder(broker, tmp_path, "bee", "--segment", "2") as recorder:
+        wait_files(recorder, "bee", 2, 40)
+        recorder.stop()
+    for path in recorder.files("bee"):
+        found = recordings.probe(path, "-show_frames")
+        shown = [int(frame["pts"]) for frame in found["frames"]]
+        assert shown == sorted(set(shown)) == sorted(int(p["pts"]) for p in found["packets"])
+        assert all(int(p["pts"]) >= int(p["dts"]) for p in found["packets"])
+        assert len(shown) < 20 or "B" in {frame["pict_type"] for frame in found["frames"]}
+        steps = [b - a for a, b in zip(shown, shown[1:])]
+        assert max(steps, default=0) < 45000 * harness.PATIENCE, f"uneven: {steps}"
 
 
 def test_a_killed_child_costs_its_own_recording_a_moment(broker, start_server, tmp_path):
@@ -247,7 +271,7 @@ def test_a_full_disk_stops_the_recording_until_there_is_room(broker, start_serve
     """On a small tmpfs in a mount namespace of camcast's own."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = f"mount -t tmpfs -o size=1m tmpfs {disk} && exec \"$@\""
+    mount = f"mount -t tmpfs -o size=512k tmpfs {disk} && exec \"$@\""
     inside = ("unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh")
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespace of one's own")
