@@ -19,6 +19,7 @@
 #include "client/client.h"
 #include "client/reader.h"
 #include "client/servers.h"
+#include "client/view_decoder.h"
 #include "client/view_snapshot.h"
 #include "client/view_text.h"
 #include "client/view_tile.h"
@@ -121,7 +122,12 @@ static int take_option(struct view_options *options, int c, const char *value)
 		return 0;
 	case OPTION_DECODER:
 		options->hardware = value;
-		return 0;
+		if (view_decoder_knows(value))
+			return 0;
+		fprintf(stderr,
+			"camcast view: --decoder %s: auto, none, or a device such as vaapi\n",
+			value);
+		return -EINVAL;
 	case OPTION_SNAPSHOTS:
 		options->snapshots = value;
 		return 0;

@@ -385,6 +385,12 @@ bool view_decoder_hardware(const struct view_decoder *decoder)
 
 /* --- creation --- */
 
+bool view_decoder_knows(const char *hardware)
+{
+	return strcmp(hardware, "auto") == 0 || strcmp(hardware, "none") == 0 ||
+	       av_hwdevice_find_type_by_name(hardware) != AV_HWDEVICE_TYPE_NONE;
+}
+
 /* The device's format if the stream can have it; libavcodec asks again without it when the device
  * refuses this stream. */
 static enum AVPixelFormat choose_pixels(AVCodecContext *codec, const enum AVPixelFormat *offered)

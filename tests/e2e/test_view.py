@@ -84,13 +84,19 @@ def test_servers_get_tiles_that_move_and_lose_them(screen, mosquitto, start_camc
         view.wait(lambda _: view.children() == sorted(kept), "two children")
 
 
-def test_names_choose_servers(screen, mosquitto, start_camcastd, tmp_path):
+def test_a_named_server_is_shown_wherever_it_is(screen, mosquitto, start_camcastd, tmp_path):
+    config = announced(mosquitto, "two")
     start_camcastd(announced(mosquitto, "one"))
-    start_camcastd(announced(mosquitto, "two"))
+    two = start_camcastd(config)
     arguments = ["two", "--broker", f"{mosquitto.address}:{mosquitto.port}"]
     with screens.View(screen, *arguments, folder=tmp_path) as view:
-        tiles = view.wait_live("two")
-        view.wait_numbers(tiles)
+        before = view.wait_live("two")
+        two.stop()
+        view.wait(lambda now: not now, "no tile")
+        start_camcastd(config)  # at another port
+        after = view.wait_live("two")
+        view.wait_numbers(after, after=view.wait_numbers(after))
+        assert after[0]["url"] != before[0]["url"]
 
 
 def test_a_child_killed_or_stopped_is_replaced_and_no_other_stops(screen, three, tmp_path):
@@ -259,6 +265,7 @@ def test_what_is_missing_is_named(screen, tmp_path):
         ["tcp://127.0.0.1"],
         ["--size", "10x10"],
         ["--size", "1280x720x"],
+        ["--decoder", "nonsense"],
         ["--nonsense"],
     ],
 )
