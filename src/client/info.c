@@ -92,7 +92,8 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	if (codec < 0 || framing < 0)
 		return 0;
 	memset(out, 0, sizeof *out);
-	if (!name || !name[0] || !text_copy_clean(out->name, sizeof out->name, name) || !camera ||
+	if (!name || !name[0] || strchr(name, '/') ||
+	    !text_copy_clean(out->name, sizeof out->name, name) || !camera ||
 	    !text_copy_clean(out->camera, sizeof out->camera, camera) ||
 	    !get_whole(json, "width", 0, 65535, &width) ||
 	    !get_whole(json, "height", 0, 65535, &height) ||
@@ -217,14 +218,6 @@ static size_t count_called(const struct server *list, size_t n, const char *want
 	return count;
 }
 
-static const struct server_stream *best_stream(const struct server *server)
-{
-	for (size_t i = 0; i < server->n_streams; i++)
-		if (server->streams[i].codec == STREAM_H264)
-			return &server->streams[i];
-	return server->n_streams > 0 ? &server->streams[0] : NULL;
-}
-
 /* A stream may be there twice, in two framings: the byte stream is meant then. */
 static const struct server_stream *named_stream(const struct server *server, const char *name)
 {
@@ -235,6 +228,15 @@ static const struct server_stream *named_stream(const struct server *server, con
 		    (!found || server->streams[i].framing == STREAM_ANNEXB))
 			found = &server->streams[i];
 	return found;
+}
+
+/* In the same framing as if it were named. */
+static const struct server_stream *best_stream(const struct server *server)
+{
+	for (size_t i = 0; i < server->n_streams; i++)
+		if (server->streams[i].codec == STREAM_H264)
+			return named_stream(server, server->streams[i].name);
+	return server->n_streams > 0 ? &server->streams[0] : NULL;
 }
 
 static int find(const struct server *list, size_t n, const char *wanted,

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/client.h"
+#include "client/servers.h"
 #include "common/diag.h"
 
 struct command {
@@ -23,6 +25,17 @@ static void print_usage(FILE *out, const struct command *commands, size_t n)
 	fputs("\n`camcast COMMAND --help` tells a command's options; see also camcast(1).\n"
 	      "`camcast --version` prints the version.\n",
 	      out);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	int status = command->run(argc, argv);
+
+	if (servers_left_thread()) {
+		fflush(NULL);
+		_exit(status);
+	}
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -52,7 +65,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return run(&commands[i], argc - 1, argv + 1);
 	if (argc > 1)
 		fprintf(stderr, "camcast: there is no command \"%s\"\n", name);
 	print_usage(stderr, commands, n);

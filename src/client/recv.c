@@ -248,7 +248,8 @@ static int look_for(struct recv *recv, char *why, size_t why_size, char *state, 
 	return r;
 }
 
-/* Waits until the server is there, or it is certain that it is not. */
+/* Waits until the server is there, or it is certain that it is not. Not before all are known: there
+ * may be two of that name. */
 static int find_server(struct recv *recv)
 {
 	struct pollfd poll_fd = {.fd = servers_fd(recv->servers), .events = POLLIN};
@@ -257,14 +258,19 @@ static int find_server(struct recv *recv)
 	bool settled = false;
 
 	for (;;) {
+		bool known = servers_settled(recv->servers);
 		int r = look_for(recv, why, sizeof why, state, sizeof state);
 
-		if (r == 0 || r == -ENOMEM)
+		if (r == -ENOMEM)
 			return r;
-		if (!settled && servers_settled(recv->servers)) {
-			settled = true;
-			give_up_us = clock_now_us() + SERVER_PATIENCE_US;
+		if (known && r != -ENOENT) {
+			if (r < 0)
+				tell(recv, "%s", why);
+			return r;
 		}
+		if (known && !settled)
+			give_up_us = clock_now_us() + SERVER_PATIENCE_US;
+		settled = known;
 		if (interrupted())
 			return -EINTR;
 		if (clock_now_us() > give_up_us ||
@@ -272,7 +278,7 @@ static int find_server(struct recv *recv)
 			/* The state may be younger than what we have. */
 			look_for(recv, why, sizeof why, state, sizeof state);
 			tell(recv, "%s", settled ? why : state);
-			return r;
+			return -ENOENT;
 		}
 		poll(&poll_fd, 1, POLL_MS);
 	}

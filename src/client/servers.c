@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,13 @@ struct servers {
 	char refusal[128];			/* by the broker, or from the library's log */
 	int64_t request_us, settle_us, drop_us; /* when each is due */
 };
+
+static atomic_bool left_thread; /* set once; by itself, so that relaxed is enough */
+
+bool servers_left_thread(void)
+{
+	return atomic_load_explicit(&left_thread, memory_order_relaxed);
+}
 
 static void free_servers(struct servers *servers)
 {
@@ -522,8 +530,10 @@ void servers_destroy(struct servers *servers)
 		if (!finished)
 			pthread_detach(servers->thread);
 		pthread_mutex_unlock(&servers->mutex);
-		if (!finished)
+		if (!finished) {
+			atomic_store_explicit(&left_thread, true, memory_order_relaxed);
 			return;
+		}
 		pthread_join(servers->thread, NULL);
 	}
 	free_servers(servers);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """camcast discover with a real mosquitto, real camcastd, and servers that only say they are."""
+import contextlib
 import json
 import os
 import signal
@@ -222,6 +223,32 @@ def test_a_broker_that_never_answers_is_left_when_asked_to():
                 with connection:
                     assert connection.recv(1)
                     assert watch.stop() == 0
+
+
+def syns_to(port):
+    """Connections to port that nobody answers."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
+
+
+def test_a_broker_that_drops_packets_is_left_when_asked_to():
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        while not syns_to(port):  # once its queue is full, the kernel drops them
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        before = syns_to(port)
+        with Tool("discover", "--watch", "--broker", f"127.0.0.1:{port}") as watch:
+            deadline = time.monotonic() + 20 * harness.PATIENCE
+            while syns_to(port) == before:
+                assert time.monotonic() < deadline
+                assert watch.process.poll() is None
+                time.sleep(0.02)  # between two looks
+            assert watch.stop() == 0
 
 
 def test_passwords(tmp_path, start_broker):

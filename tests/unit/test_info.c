@@ -112,6 +112,8 @@ static void every_mistake_is_refused(void **state)
 		{"tcp://192.0.2.7:8888", "tcp://:8888"},
 		{"tcp://192.0.2.7:8888", "tcp://x:08888888"},
 		{"\"codec\": \"h264\"", "\"codec\": 1"},
+		{"\"name\": \"front\"", "\"name\": \"a/b\""},
+		{"\"name\": \"front\"", "\"name\": \"\""},
 		{"\"streams\": [", "\"streams\": {}, \"s\": ["},
 		{"{\"name\": \"front\"", "7, {\"name\": \"front\""},
 		{"}]}", "}]"},
@@ -276,6 +278,24 @@ static void server_is_found_by_name_and_by_id(void **state)
 	free(list);
 }
 
+static void stream_in_two_framings_is_taken_as_a_byte_stream(void **state)
+{
+	struct server *list = make_servers(1);
+	const struct server_stream *stream;
+	const struct server *server;
+	char why[512];
+
+	(void)state;
+	list[0].streams[2] = list[0].streams[0];
+	list[0].streams[0].framing = STREAM_LENGTH_PREFIXED;
+	list[0].n_streams = 3;
+	assert_int_equal(servers_find(list, 1, "id-0", &server, &stream, why, sizeof why), 0);
+	assert_ptr_equal(stream, &list[0].streams[2]);
+	assert_int_equal(servers_find(list, 1, "id-0/front", &server, &stream, why, sizeof why), 0);
+	assert_ptr_equal(stream, &list[0].streams[2]);
+	free(list);
+}
+
 static void unknown_name_is_answered_with_what_there_is(void **state)
 {
 	struct server *list = make_servers(2);
@@ -383,6 +403,7 @@ int main(void)
 		cmocka_unit_test(long_text_is_cut_between_characters),
 		cmocka_unit_test(columns_count_wide_characters_twice),
 		cmocka_unit_test(server_is_found_by_name_and_by_id),
+		cmocka_unit_test(stream_in_two_framings_is_taken_as_a_byte_stream),
 		cmocka_unit_test(unknown_name_is_answered_with_what_there_is),
 		cmocka_unit_test(ambiguous_name_is_answered_with_the_ids),
 		cmocka_unit_test(answer_about_hundreds_of_servers_stays_short),
