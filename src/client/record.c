@@ -32,9 +32,11 @@
 #define LIMITS_US 5000000 /* how often the limits are looked at */
 #define LIMITS_PART 50	  /* but no more than this part of the time */
 
-/* A server that is recorded. */
+/* A server that is recorded, or one stream that was asked for by name. */
 struct recording {
-	char id[72], name[256], url[SERVER_URL_MAX];
+	char id[140];	/* "ID" or "ID/STREAM" */
+	char name[324]; /* "NAME" or "NAME/STREAM" */
+	char url[SERVER_URL_MAX];
 	struct child *child;
 	int64_t started_us;
 	bool wanted; /* as of the last look */
@@ -220,23 +222,17 @@ static struct recording *find_recording(struct record *record, const char *id)
 	return NULL;
 }
 
-static int add_recording(struct record *record, const struct server *server,
+static int add_recording(struct record *record, const struct recording *wanted,
 			 const struct server_stream *stream)
 {
 	struct recording *grown = realloc(record->recordings, (record->n + 1) * sizeof *grown);
-	struct recording *recording;
 	int err;
 
 	if (!grown)
 		return -ENOMEM;
 	record->recordings = grown;
-	recording = &grown[record->n];
-	memset(recording, 0, sizeof *recording);
-	strcpy(recording->id, server->id);
-	strcpy(recording->name, server->name);
-	server_stream_url(stream, recording->url);
-	recording->wanted = true;
-	err = start_child(record, recording, stream);
+	grown[record->n] = *wanted;
+	err = start_child(record, &grown[record->n], stream);
 	if (err < 0)
 		return err;
 	record->n++;
@@ -249,19 +245,23 @@ static void end_recording(struct recording *recording)
 	child_end(recording->child);
 }
 
-/* The server is there and to be recorded. */
+/* The server is there and to be recorded: the stream that was asked for, or its best one. */
 static int want(struct record *record, const struct server *server,
-		const struct server_stream *stream, int64_t now_us)
+		const struct server_stream *stream, bool asked_for, int64_t now_us)
 {
-	struct recording *recording = find_recording(record, server->id);
-	char url[SERVER_URL_MAX];
+	struct recording wanted = {.wanted = true}, *recording;
+	const char *slash = asked_for ? "/" : "", *name = asked_for ? stream->name : "";
 
+	snprintf(wanted.id, sizeof wanted.id, "%s%s%s", server->id, slash, name);
+	snprintf(wanted.name, sizeof wanted.name, "%s%s%s", server->name, slash, name);
+	server_stream_url(stream, wanted.url);
+	recording = find_recording(record, wanted.id);
 	if (!recording)
-		return add_recording(record, server, stream);
+		return add_recording(record, &wanted, stream);
 	recording->wanted = true;
 	/* It has moved. As long as pictures come, there is no hurry: the list may be older than
 	 * the connection. */
-	if (!recording->ending && strcmp(recording->url, server_stream_url(stream, url)) != 0 &&
+	if (!recording->ending && strcmp(recording->url, wanted.url) != 0 &&
 	    now_us - heard_us(recording) > QUIET_US)
 		end_recording(recording); /* and start it again when it has ended */
 	return 0;
@@ -279,7 +279,7 @@ static int want_all(struct record *record, int64_t now_us)
 				       why, sizeof why);
 
 		if (err == 0)
-			err = want(record, server, stream, now_us);
+			err = want(record, server, stream, false, now_us);
 		else
 			err = 0; /* offline, or it has no stream */
 		if (err < 0)
@@ -300,8 +300,11 @@ static int want_named(struct record *record, int64_t now_us)
 				       &stream, why, sizeof why);
 
 		if (err == 0) {
+			bool asked_for = strcmp(record->names[i], server->name) != 0 &&
+					 strcmp(record->names[i], server->id) != 0;
+
 			record->told[i] = false;
-			err = want(record, server, stream, now_us);
+			err = want(record, server, stream, asked_for, now_us);
 			if (err < 0)
 				result = err;
 		} else if (!record->told[i] && servers_settled(record->servers)) {

@@ -4,7 +4,6 @@
  * one (record_file.h) waits for the disk.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@
 #define TURN_MS 200
 #define BURST_MAX 600 /* units */
 #define BURST_BYTES (32 << 20)
+#define BURST_US 300000	 /* a stream that is faster than it says is no burst */
 #define QUIET_US 1000000 /* nothing came for so long: what we have goes to the file */
 #define MUX_PERIOD_US 10000000
 #define RETRY_US 5000000	/* after an error of the file system */
@@ -360,6 +360,7 @@ static int burst_add(struct recorder *recorder, const struct reader_unit *unit)
 static int handle_unit(struct recorder *recorder, const struct reader_unit *unit)
 {
 	struct burst *burst = &recorder->burst;
+	int64_t at_us = unit->received_us;
 	int err = 0;
 
 	recorder->unit_us = clock_now_us();
@@ -367,8 +368,9 @@ static int handle_unit(struct recorder *recorder, const struct reader_unit *unit
 	if (unit->discontinuity) {
 		err = burst_end(recorder);
 		burst->open = true;
-	} else if (burst->open && unit->received_us - burst->units[burst->n - 1].received_us >
-					  step_us(recorder) / 2) {
+	} else if (burst->open &&
+		   (at_us - burst->units[burst->n - 1].received_us > step_us(recorder) / 2 ||
+		    at_us - burst->units[0].received_us > BURST_US)) {
 		err = burst_end(recorder);
 	}
 	if (err < 0)

@@ -15,8 +15,8 @@
 #include "client/record_time.h"
 
 #define MARKER ".camcast"
-#define SAFE_MAX 180 /* bytes; with "-" and an id it is still a name */
-#define ID_MAX 72
+#define SAFE_MAX 110 /* bytes; with "-" and an id it is still a name of at most 255 */
+#define ID_MAX 140
 
 struct recording {
 	int64_t utc_s;
@@ -110,7 +110,7 @@ static int take_folder(int dir, const char *folder, const char *id)
 int store_make_folder(const char *dir, const char *name, const char *id,
 		      char folder[STORE_FOLDER_MAX])
 {
-	char safe[STORE_FOLDER_MAX];
+	char safe[STORE_FOLDER_MAX], safe_id[STORE_FOLDER_MAX];
 	int fd, err;
 
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -120,7 +120,8 @@ int store_make_folder(const char *dir, const char *name, const char *id,
 	snprintf(folder, STORE_FOLDER_MAX, "%s", safe);
 	err = take_folder(fd, folder, id);
 	if (err == -EEXIST) {
-		snprintf(folder, STORE_FOLDER_MAX, "%.*s-%.*s", SAFE_MAX, safe, ID_MAX, id);
+		store_safe_name(id, safe_id);
+		snprintf(folder, STORE_FOLDER_MAX, "%.*s-%.*s", SAFE_MAX, safe, SAFE_MAX, safe_id);
 		err = take_folder(fd, folder, id);
 	}
 	close(fd);

@@ -10,14 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_FOLDER_MAX 280 /* bytes, terminator included */
+#define STORE_FOLDER_MAX 256 /* bytes, terminator included */
 
 /* A server's name as the name of a folder on any file system: no separators, no control characters,
- * not hidden, at most 180 bytes of whole UTF-8 characters. */
+ * not hidden, at most 110 bytes of whole UTF-8 characters. */
 void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX]);
 
 /* Finds or makes the server's folder in dir: its name made safe or, if that is another server's, the
- * same with "-" and its id. 0 and folder (without dir), or -errno. */
+ * same with "-" and its id, made safe too. id: under 140 bytes. 0 and folder (without dir), or -errno. */
 int store_make_folder(const char *dir, const char *name, const char *id,
 		      char folder[STORE_FOLDER_MAX]);
 
