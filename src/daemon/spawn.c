@@ -16,25 +16,21 @@
 /* Above every number that the child's fixed fds are dupped to. */
 #define FD_BASE 10
 
-/* What the child needs; it runs in our memory until exec (vfork). */
-struct child {
-	const struct spawn *spawn;
-	pid_t parent;
-	volatile int error; /* errno of what failed */
-};
-
-/* Async-signal-safe calls only. The child has its own copy of the descriptor table but our memory:
- * it changes nothing but child->error. */
-static void __attribute__((noreturn)) run_child(struct child *child)
+/* In the child until exec, in a copy of our descriptor table but in our memory (vfork), where it
+ * changes nothing. Async-signal-safe calls only. What fails is told through `report`. */
+static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t parent, int report)
 {
-	const struct spawn *spawn = child->spawn;
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	int fds[SPAWN_FDS_MAX], fd;
+	int fds[SPAWN_FDS_MAX], fd, error;
 	sigset_t none;
 
 	for (int sig = 1; sig < SIGRTMAX; sig++)
 		sigaction(sig, &dfl, NULL); /* SIGKILL, SIGSTOP: EINVAL, as it should be */
 	/* Out of the way first: the numbers that they have may be those that they get. */
+	fd = fcntl(report, F_DUPFD_CLOEXEC, FD_BASE);
+	if (fd < 0)
+		goto fail;
+	report = fd;
 	for (unsigned i = 0; i < spawn->n_fds; i++) {
 		fds[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, FD_BASE);
 		if (fds[i] < 0)
@@ -48,7 +44,7 @@ static void __attribute__((noreturn)) run_child(struct child *child)
 	(void)syscall(SYS_close_range, FD_FIRST + spawn->n_fds, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
 		goto fail;
-	if (getppid() != child->parent) /* it died before that took effect */
+	if (getppid() != parent) /* it died before that took effect */
 		_exit(0);
 	fd = spawn->expendable ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
 	if (fd >= 0) { /* without /proc, or below a raised floor: no harm */
@@ -59,37 +55,36 @@ static void __attribute__((noreturn)) run_child(struct child *child)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv(spawn->program, spawn->argv);
 fail:
-	child->error = errno;
+	error = errno;
+	(void)!write(report, &error, sizeof error);
 	_exit(127);
-}
-
-/* A function of its own, so that the child's writes to *child are not optimized away: the compiler
- * takes the two returns of vfork() for two ways that do not see each other. */
-static pid_t __attribute__((noinline, noclone)) start(struct child *child)
-{
-	pid_t pid = vfork();
-
-	if (pid == 0)
-		run_child(child);
-	return pid < 0 ? -errno : pid;
 }
 
 pid_t spawn_start(const struct spawn *spawn)
 {
-	struct child child = {.spawn = spawn, .parent = getpid()};
+	pid_t parent = getpid(), pid;
 	sigset_t all, old;
-	pid_t pid;
+	int report[2], error;
 
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return -errno;
 	/* A handler that ran in the child would run in our memory. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = start(&child);
+	pid = vfork();
+	if (pid == 0)
+		run_child(spawn, parent, report[1]);
+	if (pid < 0)
+		pid = -errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (pid > 0 && child.error) {
+	close(report[1]);
+	/* exec closes the child's end. */
+	if (pid > 0 && read(report[0], &error, sizeof error) == sizeof error) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
-		return -child.error;
+		pid = -error;
 	}
+	close(report[0]);
 	return pid;
 }
 

@@ -231,7 +231,6 @@ static void it_starts_and_its_units_arrive(void **state)
 	close_worker(&f);
 }
 
-#ifndef __SANITIZE_THREAD__
 static void backoff_doubles_up_to_ten_seconds(void **state)
 {
 	static const int64_t expected_ms[] = {100,  200,  400,	 800,	1600,
@@ -250,7 +249,6 @@ static void backoff_doubles_up_to_ten_seconds(void **state)
 	}
 	close_worker(&f);
 }
-#endif
 
 static void half_a_minute_of_health_ends_the_backoff(void **state)
 {
@@ -532,9 +530,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_starts_and_its_units_arrive),
-#ifndef __SANITIZE_THREAD__ /* whose vfork() is a fork(): exec's error cannot come back */
 		cmocka_unit_test(backoff_doubles_up_to_ten_seconds),
-#endif
 		cmocka_unit_test(half_a_minute_of_health_ends_the_backoff),
 		cmocka_unit_test(our_own_sleep_is_not_the_worker_s_hang),
 		cmocka_unit_test(a_worker_that_survives_sigkill_is_left_behind),
