@@ -60,6 +60,7 @@ struct view {
 	const struct view_options *options;
 	SDL_Window *window;
 	SDL_Renderer *renderer;
+	const char *drawn_by; /* SDL's name of it */
 	struct view_fonts *fonts;
 	struct servers *servers; /* NULL: URLs only */
 	struct view_wake *wake;
@@ -222,11 +223,77 @@ static void toggle_full_screen(struct view *view)
 	view_wall_touch(view->wall);
 }
 
-static int open_window(struct view *view)
+/* SDL takes a driver that shows nothing to anybody where there is no screen. */
+static bool display_is_real(void)
+{
+	static const char *const unseen[] = {"offscreen", "dummy", "evdev"};
+	const char *driver = SDL_GetCurrentVideoDriver();
+
+	if (SDL_GetHint(SDL_HINT_VIDEODRIVER))
+		return true; /* it was asked for */
+	for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+		if (strcmp(driver, unseen[i]) == 0)
+			return false;
+	return true;
+}
+
+/* Whether OpenGL is done by the CPU (Mesa without a graphics processor): SDL's own drawing, which
+ * knows that it has only rectangles to copy, takes a fraction of the time. */
+static bool drawing_is_imitated(SDL_Renderer *renderer)
+{
+	static const char *const imitations[] = {"llvmpipe", "softpipe", "swrast",
+						 "Software Rasterizer"};
+	const unsigned gl_renderer = 0x1f01; /* GL_RENDERER, OpenGL 1.0 */
+	const char *wanted = SDL_GetHint(SDL_HINT_RENDER_DRIVER);
+	const char *(*get_string)(unsigned name);
+	const char *name;
+	SDL_RendererInfo info;
+
+	if ((wanted && *wanted) || SDL_GetRendererInfo(renderer, &info) < 0 ||
+	    strncmp(info.name, "opengl", strlen("opengl")) != 0)
+		return false;
+	*(void **)&get_string = SDL_GL_GetProcAddress("glGetString");
+	name = get_string ? get_string(gl_renderer) : NULL;
+	for (size_t i = 0; name && i < sizeof(imitations) / sizeof(imitations[0]); i++)
+		if (strstr(name, imitations[i]))
+			return true;
+	return false;
+}
+
+/* Not shown yet. */
+static int create_window(struct view *view, uint32_t renderer_flags)
 {
 	const struct view_options *options = view->options;
+
+	view->window = SDL_CreateWindow(
+		"camcast", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, options->width,
+		options->height,
+		SDL_WINDOW_HIDDEN | SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI |
+			(options->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0));
+	/* No waiting for the screen in there: that is the loop's part. */
+	if (view->window)
+		view->renderer = SDL_CreateRenderer(view->window, -1, renderer_flags);
+	if (view->renderer)
+		return 0;
+	diag_error("no window: %s", SDL_GetError());
+	return -ENOTSUP;
+}
+
+static void destroy_window(struct view *view)
+{
+	if (view->renderer)
+		SDL_DestroyRenderer(view->renderer);
+	if (view->window)
+		SDL_DestroyWindow(view->window);
+	view->renderer = NULL;
+	view->window = NULL;
+}
+
+static int open_window(struct view *view)
+{
 	SDL_RendererInfo info;
 	SDL_DisplayMode mode;
+	int r;
 
 	/* Signals are ours; a screen saver would hide what is watched. */
 	SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
@@ -234,24 +301,23 @@ static int open_window(struct view *view)
 	/* Where SDL draws in software it shows the result by shared memory, not by way of OpenGL,
 	 * which would be in software as well. */
 	SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
-	if (SDL_Init(SDL_INIT_VIDEO) < 0) {
+	r = SDL_Init(SDL_INIT_VIDEO);
+	if (r < 0 || !display_is_real()) {
 		diag_error("no window: %s; is there a display (DISPLAY, WAYLAND_DISPLAY)?",
-			   SDL_GetError());
+			   r < 0 ? SDL_GetError() : "nobody would see it");
 		return -ENOTSUP;
 	}
-	view->window = SDL_CreateWindow(
-		"camcast", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, options->width,
-		options->height,
-		SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI |
-			(options->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0));
-	/* No waiting for the screen in there: that is the loop's part. */
-	if (view->window)
-		view->renderer = SDL_CreateRenderer(view->window, -1, 0);
-	if (!view->renderer) {
-		diag_error("no window: %s", SDL_GetError());
-		return -ENOTSUP;
+	r = create_window(view, 0);
+	if (!r && drawing_is_imitated(view->renderer)) {
+		destroy_window(view);
+		r = create_window(view, SDL_RENDERER_SOFTWARE);
 	}
+	if (r)
+		return r;
+	SDL_FlushEvent(SDL_WINDOWEVENT); /* of the first window */
+	SDL_ShowWindow(view->window);
 	SDL_GetRendererInfo(view->renderer, &info);
+	view->drawn_by = info.name;
 	/* Smooth scaling is the graphics processor's work, or nobody's. */
 	SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY,
 		    info.flags & SDL_RENDERER_SOFTWARE ? "nearest" : "linear");
@@ -430,6 +496,7 @@ static void report(struct view *view, int64_t now_us)
 	cJSON_AddNumberToObject(line, "draws_per_s",
 				(double)(view->draws - view->reported_draws) * 1e6 /
 					(double)elapsed_us);
+	cJSON_AddStringToObject(line, "renderer", view->drawn_by);
 	cJSON_AddItemToObject(line, "cpu_percent", describe_usage(view, elapsed_us));
 	cJSON_AddItemToObject(line, "tiles", view_wall_describe(view->wall));
 	text = cJSON_PrintUnformatted(line);
@@ -533,10 +600,7 @@ static void close_all(struct view *view)
 	view_wake_destroy(view->wake);
 	servers_destroy(view->servers);
 	view_fonts_destroy(view->fonts);
-	if (view->renderer)
-		SDL_DestroyRenderer(view->renderer);
-	if (view->window)
-		SDL_DestroyWindow(view->window);
+	destroy_window(view);
 	SDL_Quit();
 }
 

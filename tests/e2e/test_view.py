@@ -144,6 +144,15 @@ def test_a_server_that_dies_and_comes_back_in_another_size(screen, start_camcast
         assert again[0]["pid"] == tiles[0]["pid"] and not again[0]["restarts"]
 
 
+def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_path):
+    """Where Mesa would draw with the CPU, SDL's own drawing does it in less time."""
+    env = {"SDL_RENDER_DRIVER": ""}
+    with screens.View(screen, *urls(three), folder=tmp_path, env=env) as view:
+        tiles = view.wait(lambda tiles: all(tile["shown"] for tile in tiles), "pictures")
+        view.wait_numbers(tiles, after=view.wait_numbers(tiles))
+        assert view.reports[-1]["renderer"] == "software"
+
+
 def test_jpegs_behind_a_length_are_shown(screen, start_camcastd, tmp_path):
     config = harness.pattern_config(
         stream={"codec": "mjpeg"}, camera={"size": "320x180"}, framing="length_prefixed"
@@ -252,6 +261,12 @@ def test_what_is_missing_is_named(screen, tmp_path):
 
     environment = screen.environment()
     del environment["DISPLAY"]
+    result = run(environment, "--all")
+    assert result.returncode == 1
+    assert "DISPLAY" in result.stderr
+    # SDL would then choose a driver that shows nothing.
+    for name in ("SDL_VIDEODRIVER", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"):
+        environment.pop(name, None)
     result = run(environment, "--all")
     assert result.returncode == 1
     assert "DISPLAY" in result.stderr
