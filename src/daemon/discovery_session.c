@@ -49,7 +49,8 @@ struct discovery_session {
 	char tls_error[SESSION_WHY_MAX - 16]; /* of libmosquitto's log */
 	struct pending pending[PENDING_MAX];
 	unsigned next_pending;
-	int last_mid; /* of the last announcement when closing; acked: it came */
+	unsigned unanswered; /* subscriptions */
+	int last_mid;	     /* of the last announcement when closing; acked: it came */
 	bool acked;
 };
 
@@ -79,7 +80,6 @@ static void handle_connect(struct mosquitto *mosquitto, void *user, int code, in
 	(void)mosquitto, (void)flags, (void)properties;
 	if (code == 0) {
 		session->connected = true;
-		session->handlers.connected(session->user);
 		return;
 	}
 	/* A broker of v3.1.1 answers a v5 client with its own code 1. */
@@ -167,6 +167,8 @@ static void handle_subscribe(struct mosquitto *mosquitto, void *user, int mid, i
 	struct discovery_session *session = user;
 
 	(void)mosquitto, (void)properties;
+	if (session->unanswered > 0)
+		session->unanswered--;
 	/* 0x80 is all that v3.1.1 knows; brokers send it where the ACL says no. */
 	for (int i = 0; i < n; i++)
 		if (granted[i] >= DENIED_FROM)
@@ -383,6 +385,9 @@ static int connect_turn(struct discovery_session *session, short revents, int64_
 	}
 	if (!session->connected && (revents & (POLLRDHUP | POLLHUP | POLLERR)))
 		return closed_early(session);
+	/* From here, not from the callback: libmosquitto holds a lock in that. */
+	if (session->connected)
+		session->handlers.connected(session->user);
 	return 0;
 }
 
@@ -414,6 +419,11 @@ bool session_connected(const struct discovery_session *session)
 	return session->connected;
 }
 
+bool session_hears(const struct discovery_session *session)
+{
+	return session->connected && session->unanswered == 0;
+}
+
 const char *session_why(const struct discovery_session *session)
 {
 	return session->why;
@@ -442,14 +452,11 @@ int session_subscribe(struct discovery_session *session, const char *topic, bool
 	int rc = mosquitto_subscribe_v5(session->mosquitto, &mid, topic, 0,
 					session->v5 ? options : 0, NULL);
 
-	if (rc == 0)
+	if (rc == 0) {
 		remember(session, mid, topic, true);
+		session->unanswered++;
+	}
 	return errno_of(rc);
-}
-
-int session_unsubscribe(struct discovery_session *session, const char *topic)
-{
-	return errno_of(mosquitto_unsubscribe(session->mosquitto, NULL, topic));
 }
 
 int session_announce(struct discovery_session *session, const char *topic, const char *payload)

@@ -71,6 +71,8 @@ short session_events(const struct discovery_session *session); /* for poll() */
  * session_why() tells and it is to be destroyed. */
 int session_turn(struct discovery_session *session, short revents, int64_t now_us);
 bool session_connected(const struct discovery_session *session);
+/* Connected, and all that was subscribed to is (or is denied). */
+bool session_hears(const struct discovery_session *session);
 const char *session_why(const struct discovery_session *session);
 
 /* Whether something waits for room in the socket. */
@@ -78,7 +80,6 @@ bool session_is_full(const struct discovery_session *session);
 
 /* 0 or -errno; errors that end the session are told by session_turn(). */
 int session_subscribe(struct discovery_session *session, const char *topic, bool retained_too);
-int session_unsubscribe(struct discovery_session *session, const char *topic);
 /* QoS 1, retained: what the broker denies is told to denied(), where MQTT v5 says so. */
 int session_announce(struct discovery_session *session, const char *topic, const char *payload);
 /* QoS 0, not retained. */

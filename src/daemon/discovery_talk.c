@@ -14,6 +14,7 @@
 #define STATE_PERIOD_US 10000000 /* of fps and bitrate for Home Assistant */
 #define REPLIES_MAX 64
 #define TOPIC_MAX 128
+#define STALE_MAX 64 /* the others are removed at the next connection */
 
 struct reply {
 	struct request request;
@@ -35,6 +36,8 @@ struct discovery_talk {
 	bool news;	  /* something that the info is made of may have changed */
 	char **entities;  /* topics of Home Assistant's messages */
 	size_t n_entities;
+	char *stale[STALE_MAX]; /* those of cameras and streams that are no more */
+	unsigned n_stale;
 
 	struct request_limits limits, command_limits;
 	struct reply replies[REPLIES_MAX]; /* a ring */
@@ -109,15 +112,16 @@ static void handle_command(struct discovery_talk *talk, const struct request_mes
 }
 
 /* What a camera or stream that is configured no more has left in Home Assistant is taken away. */
-static void handle_entity(struct discovery_talk *talk, struct discovery_session *session,
-			  const struct session_message *message)
+static void handle_entity(struct discovery_talk *talk, const struct session_message *message)
 {
-	if (!message->retained || message->len == 0)
+	if (!message->retained || message->len == 0 || talk->n_stale == STALE_MAX)
 		return;
 	for (size_t i = 0; i < talk->n_entities; i++)
 		if (strcmp(talk->entities[i], message->topic) == 0)
 			return;
-	session_announce(session, message->topic, "");
+	talk->stale[talk->n_stale] = strdup(message->topic);
+	if (talk->stale[talk->n_stale])
+		talk->n_stale++;
 }
 
 static bool is_request_topic(const struct config_mqtt *config, const char *topic)
@@ -131,8 +135,7 @@ static bool is_request_topic(const struct config_mqtt *config, const char *topic
 	return false;
 }
 
-void discovery_talk_hear(struct discovery_talk *talk, struct discovery_session *session,
-			 const struct session_message *message)
+void discovery_talk_hear(struct discovery_talk *talk, const struct session_message *message)
 {
 	const struct config_mqtt *config = &talk->options.config->mqtt;
 	struct request_message checked = {
@@ -149,7 +152,7 @@ void discovery_talk_hear(struct discovery_talk *talk, struct discovery_session *
 		handle_request(talk, &checked, message);
 	else if (config->home_assistant && strncmp(message->topic, config->home_assistant_prefix,
 						   strlen(config->home_assistant_prefix)) == 0)
-		handle_entity(talk, session, message);
+		handle_entity(talk, message);
 	else
 		handle_command(talk, &checked);
 }
@@ -279,6 +282,17 @@ static void begin_home_assistant(struct discovery_talk *talk, struct discovery_s
 	session_subscribe(session, topic, true);
 }
 
+static void remove_stale(struct discovery_talk *talk, struct discovery_session *session)
+{
+	while (talk->n_stale > 0) {
+		char *topic = talk->stale[--talk->n_stale];
+
+		if (session)
+			session_announce(session, topic, "");
+		free(topic);
+	}
+}
+
 static void send_replies(struct discovery_talk *talk, struct discovery_session *session)
 {
 	while (talk->n_replies > 0 && !session_is_full(session)) {
@@ -316,11 +330,11 @@ void discovery_talk_begin(struct discovery_talk *talk, struct discovery_session 
 	refresh_addresses(talk, session_fd(session), now_us);
 	free(talk->info);
 	talk->info = NULL;
-	announce_info(talk, session);
-	/* After the info: who sees a server come online can read what it is. */
-	session_announce(session, talk->status_topic, "online");
+	/* In this order: who sees a server come online can ask it, and read what it is. */
 	while (config_next_topic(&list, topic))
 		session_subscribe(session, topic, false);
+	announce_info(talk, session);
+	session_announce(session, talk->status_topic, "online");
 	if (config->home_assistant)
 		begin_home_assistant(talk, session, now_us);
 }
@@ -334,12 +348,14 @@ void discovery_talk_turn(struct discovery_talk *talk, struct discovery_session *
 		announce_info(talk, session);
 	if (talk->options.config->mqtt.home_assistant)
 		announce_state(talk, session, now_us);
+	remove_stale(talk, session);
 	send_replies(talk, session);
 }
 
 void discovery_talk_end(struct discovery_talk *talk)
 {
 	talk->n_replies = 0;
+	remove_stale(talk, NULL);
 }
 
 bool discovery_talk_changed(struct discovery_talk *talk)
@@ -377,6 +393,7 @@ void discovery_talk_destroy(struct discovery_talk *talk)
 	if (!talk)
 		return;
 	forget_entities(talk);
+	remove_stale(talk, NULL);
 	free(talk->announced_state);
 	free(talk->snapshot);
 	free(talk->info);

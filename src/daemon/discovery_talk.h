@@ -32,8 +32,8 @@ void discovery_talk_update(struct discovery_talk *talk, struct discovery_snapsho
 /* The broker has let us in: says who we are, subscribes. */
 void discovery_talk_begin(struct discovery_talk *talk, struct discovery_session *session,
 			  int64_t now_us);
-void discovery_talk_hear(struct discovery_talk *talk, struct discovery_session *session,
-			 const struct session_message *message);
+/* Says nothing yet. */
+void discovery_talk_hear(struct discovery_talk *talk, const struct session_message *message);
 /* Says what is new, and answers. Often; at least once a second. */
 void discovery_talk_turn(struct discovery_talk *talk, struct discovery_session *session,
 			 int64_t now_us);

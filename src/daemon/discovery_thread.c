@@ -77,7 +77,8 @@ static void post_status(struct agent *agent, int64_t now_us)
 static void set_state(struct agent *agent, enum discovery_state state, const char *reason)
 {
 	agent->status.state = state;
-	snprintf(agent->status.reason, sizeof agent->status.reason, "%s", reason);
+	if (reason != agent->status.reason)
+		snprintf(agent->status.reason, sizeof agent->status.reason, "%s", reason);
 	agent->changed = true;
 	agent->posted_us = 0; /* at once */
 }
@@ -100,7 +101,6 @@ static void handle_connected(void *user)
 	agent->connected_us = now;
 	agent->status.connects++;
 	agent->status.version = agent->v5 ? 5 : 3;
-	set_state(agent, DISCOVERY_CONNECTED, "");
 	/* Who has not read of its loss need not read of its return. */
 	if (agent->status.connects == 1 || agent->logged[0])
 		diag_info("mqtt: connected to %s:%u (MQTT %s)",
@@ -114,14 +114,15 @@ static void handle_message(void *user, const struct session_message *message)
 {
 	struct agent *agent = user;
 
-	discovery_talk_hear(agent->talk, agent->session, message);
+	discovery_talk_hear(agent->talk, message);
 }
 
 static void handle_denied(void *user, const char *what)
 {
 	struct agent *agent = user;
 
-	if (strcmp(agent->status.reason, what) == 0)
+	/* The first one of a connection names the cause well enough. */
+	if (agent->status.reason[0])
 		return;
 	diag_warn("mqtt: %s", what);
 	set_state(agent, agent->status.state, what);
@@ -327,6 +328,8 @@ static void turn_session(struct agent *agent, short revents, int64_t now_us)
 	}
 	if (!session_connected(agent->session))
 		return;
+	if (agent->status.state == DISCOVERY_CONNECTING && session_hears(agent->session))
+		set_state(agent, DISCOVERY_CONNECTED, agent->status.reason);
 	discovery_talk_turn(agent->talk, agent->session, now_us);
 }
 

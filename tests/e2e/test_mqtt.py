@@ -220,7 +220,7 @@ def test_a_broker_on_ipv6_is_reached(start_camcastd, tmp_path):
 
 
 class OldBroker:
-    """Knows MQTT v3.1.1 only, and lets everybody in; `closes`: it drops others without a word."""
+    """Knows MQTT v3.1.1 only; `closes`: it drops others without a word."""
 
     def __init__(self, closes):
         self.closes = closes
@@ -250,7 +250,8 @@ def test_auto_falls_back_to_3_1_1(start_camcastd, closes):
     old = OldBroker(closes)
     daemon = start_camcastd(mqtt_config(old), env=words())
     with old.serve():
-        assert wait_connected(daemon)["version"] == "3.1.1"
+        mqtt = wait_mqtt(daemon, lambda mqtt: mqtt["connects"] == 1, "connection")
+        assert mqtt["version"] == "3.1.1" and mqtt["state"] == "connecting"  # nor does it subscribe
         assert old.levels == [5, 4]
     old.socket.close()
 

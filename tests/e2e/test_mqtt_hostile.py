@@ -72,7 +72,8 @@ def test_a_retained_request_is_ignored(start_camcastd, broker):
             client.subscribe(f"now/{version}")
             client.publish("commend", f"now/{version}")
             client.wait_message(f"now/{version}")
-            assert daemon.status()["mqtt"]["refused"]["retained"] == refused
+            mqtt = wait_mqtt(daemon, lambda mqtt: mqtt["replies"] == 1, "the answer")
+            assert mqtt["refused"]["retained"] == refused
         assert not [m for m in client.messages if m.topic == "left/behind"]
 
 
