@@ -98,9 +98,7 @@ static bool take_info(struct directory_entry *entry, struct server *info, int64_
 	bool changed;
 
 	info->online = entry->server.online;
-	info->seen_us = entry->server.seen_us;
-	/* Zeroed before they were filled, so that equal ones are equal in every byte. */
-	changed = !entry->has_info || memcmp(info, &entry->server, sizeof *info) != 0;
+	changed = !entry->has_info || !server_equal(info, &entry->server);
 	entry->server = *info;
 	entry->server.seen_us = now_us;
 	entry->has_info = true;

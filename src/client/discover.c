@@ -128,15 +128,6 @@ static void print_event(const struct discover *discover, const char *event,
 	putchar('\n');
 }
 
-/* Whether two descriptions differ in what is shown. */
-static bool differs(const struct server *old, const struct server *server)
-{
-	struct server a = *old, b = *server;
-
-	a.seen_us = b.seen_us = 0;
-	return memcmp(&a, &b, sizeof a) != 0;
-}
-
 static void print_events(const struct discover *discover, const struct server *list, size_t n)
 {
 	for (size_t i = 0; i < discover->n; i++)
@@ -151,7 +142,7 @@ static void print_events(const struct discover *discover, const struct server *l
 
 		if (!old)
 			print_event(discover, "appeared", &list[i]);
-		else if (differs(old, &list[i]))
+		else if (!server_equal(old, &list[i]))
 			print_event(discover, "changed", &list[i]);
 	}
 }

@@ -174,6 +174,27 @@ int server_parse_info(struct server *out, const char *json, size_t len)
 	return r;
 }
 
+static bool stream_equal(const struct server_stream *a, const struct server_stream *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->camera, b->camera) == 0 &&
+	       a->codec == b->codec && a->framing == b->framing && a->width == b->width &&
+	       a->height == b->height && a->framerate == b->framerate &&
+	       a->bitrate_bps == b->bitrate_bps && strcmp(a->host, b->host) == 0 &&
+	       a->port == b->port;
+}
+
+bool server_equal(const struct server *a, const struct server *b)
+{
+	if (strcmp(a->id, b->id) != 0 || strcmp(a->name, b->name) != 0 ||
+	    strcmp(a->version, b->version) != 0 || strcmp(a->address, b->address) != 0 ||
+	    a->online != b->online || a->n_streams != b->n_streams)
+		return false;
+	for (size_t i = 0; i < a->n_streams; i++)
+		if (!stream_equal(&a->streams[i], &b->streams[i]))
+			return false;
+	return true;
+}
+
 /* --- names --- */
 
 /* "a (1), b (2) and 3 more", of what is online. */

@@ -87,6 +87,9 @@ int servers_recording_command(struct servers *servers);
 /* Parses one info payload (hostile: bounds, UTF-8, ranges). 0, -EINVAL or -ENOMEM. */
 int server_parse_info(struct server *out, const char *json, size_t len);
 
+/* Whether both say the same, apart from when it was heard. */
+bool server_equal(const struct server *a, const struct server *b);
+
 /*
  * Finds what a person calls "NAME" or "NAME/STREAM", where NAME is a server's name or id. Without
  * STREAM the best stream is chosen: the first of H.264, else the first. 0; -ENOENT: none, or

@@ -82,8 +82,9 @@ void show_table(FILE *out, const struct server *list, size_t n, size_t lines)
 	size_t printed = 1, rows = 1;
 	struct row row;
 
+	memset(&row, 0, sizeof row);
 	for (unsigned i = 0; i < COLUMNS; i++)
-		strcpy(row.text[i], headings[i]);
+		snprintf(row.text[i], sizeof row.text[0], "%s", headings[i]);
 	widen(widths, &row);
 	for (size_t i = 0; i < n; i++) {
 		struct row wide;
