@@ -149,11 +149,13 @@ $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)
 $(B)/bench/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_common)
 
 .PHONY: bench bench-quick
-bench bench-quick: all benches
+bench bench-quick:
+	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_BENCH))
+	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
-MAN := $(B)/docs/camcast.1 $(B)/docs/camcastd.8 $(B)/docs/camcast.ini.5
+MAN := $(B)/docs/camcast.1 $(B)/docs/camload.1 $(B)/docs/camcastd.8 $(B)/docs/camcast.ini.5
 .PHONY: man
 man: $(MAN)
 all: man
@@ -183,6 +185,9 @@ PKG_CHECK := libcmocka-dev python3-pytest python3-opencv python3-prometheus-clie
 	fonts-nanum \
 	$(PKG_FUZZ)
 PKG_HW := e2fsprogs busybox-static cpio kmod xz-utils qemu-system-x86
+PKG_BENCH := ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin vlc-plugin-base \
+	icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad
 PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -270,7 +275,7 @@ lint-readme:
 .PHONY: install uninstall
 install: all
 	install -D -t $(DESTDIR)$(bindir) $(PROGRAMS)
-	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/camcast.1
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/camcast.1 $(B)/docs/camload.1
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/camcastd.8
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/camcast.ini.5
 	install -d $(DESTDIR)$(unitdir)
@@ -281,7 +286,7 @@ install: all
 		install -D -m 644 config.ini $(DESTDIR)$(sysconfdir)/camcast/config.ini
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS))) \
-		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man8/camcastd.8 \
+		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man8/camcastd.8 \
 		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(DESTDIR)$(unitdir)/camcastd.service $(DESTDIR)$(udevdir)/60-camcast.rules
 
 .PHONY: clean help
@@ -294,7 +299,7 @@ help:
 	@echo 'make unit       unit tests only; make e2e, make fuzz: the other kinds'
 	@echo 'make check-hw   the hardware paths in a guest with real drivers; make check-distros: Debian 13'
 	@echo 'make lint       formatting and static analysis'
-	@echo 'make bench      measure camcastd against the bare loops; make bench-quick: two minutes'
+	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
 	@echo 'make clean      remove $(B)/'
 

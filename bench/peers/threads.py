@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a person writes in an afternoon: a Python thread for each client, all waiting for the newest
+picture behind one condition variable, then sendall() without a timeout. Run as a program, it reads
+units with 32-bit lengths from stdin."""
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+try:
+    import servers
+except ImportError:  # as a program, which needs none of it
+    servers = None
+
+
+class Newest:
+    """The newest unit, and who waits for the one after it."""
+
+    def __init__(self):
+        self.condition = threading.Condition()
+        self.number, self.unit = 0, b""
+
+    def put(self, unit):
+        with self.condition:
+            self.number += 1
+            self.unit = unit
+            self.condition.notify_all()
+
+    def get(self, seen):
+        with self.condition:
+            self.condition.wait_for(lambda: self.number != seen)
+            return self.number, self.unit
+
+
+def is_key(unit):
+    return b"\0\0\1\x65" in unit
+
+
+def send_to(connection, newest):
+    number, begun = 0, False
+    try:
+        while True:
+            number, unit = newest.get(number)
+            begun = begun or is_key(unit)
+            if begun:
+                connection.sendall(unit)
+    except OSError:
+        connection.close()
+
+
+def accept(listener, newest):
+    while True:
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=send_to, args=(connection, newest), daemon=True).start()
+
+
+def main(port):
+    newest = Newest()
+    threading.stack_size(256 * 1024)
+    listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+    threading.Thread(target=accept, args=(listener, newest), daemon=True).start()
+    while head := sys.stdin.buffer.read(4):
+        newest.put(sys.stdin.buffer.read(struct.unpack(">I", head)[0]))
+
+
+if servers:
+
+    class PythonThreads(servers.Server):
+        name = "python threads"
+        packages = ("python3",)
+
+        def start(self):
+            port = servers.free_port()
+            server = self.run("/usr/bin/python3", __file__, port, stdin=subprocess.PIPE)
+            self.publish("length", stdout=server.stdin)
+            servers.wait_for("python", lambda: servers.accepts(port))
+            self.target = f"127.0.0.1:{port}"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""VLC: raw H.264 in by TCP, out by HTTP without a container."""
+import pwd
+import urllib.error
+import urllib.request
+
+import servers
+
+
+class Vlc(servers.Server):
+    name = "vlc"
+    packages = ("vlc-bin", "vlc-plugin-base")
+
+    def start(self):
+        camera, port = servers.free_port(), servers.free_port()
+        out = f"#standard{{access=http,mux=raw,dst=127.0.0.1:{port}/s}}"
+        # VLC will not run as root.
+        self.run(
+            *("vlc", "-I", "dummy", "--no-audio", "--no-video-title-show", "--no-media-library"),
+            *("--network-caching", "0", "--live-caching", "0", "--sout-mux-caching", "0"),
+            *("--demux", "h264", "--h264-fps", "30", "--sout-keep", "--loop", "--sout", out),
+            f"tcp://127.0.0.1:{camera}",
+            user=pwd.getpwnam("nobody").pw_uid,
+            env={"HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
+        )
+        self.publish("h264", f"tcp://127.0.0.1:{camera}?listen=1&tcp_nodelay=1")
+        self.target = f"http://127.0.0.1:{port}/s"
+
+        def answers():
+            try:
+                with urllib.request.urlopen(self.target, timeout=2) as answer:
+                    return answer.read(1) != b""
+            except (OSError, urllib.error.URLError):
+                return False
+
+        servers.wait_for("vlc", answers)

@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tables and plots of what bench/run.py measured.
+
+    bench/report.py RESULT.json            prints the tables
+    bench/report.py RESULT.json --docs     writes them into docs/BENCHMARKS.md, between the markers
+                                           `<!-- bench:NAME -->` and `<!-- end -->`, and the plots
+                                           into docs/bench-*.svg
+
+Only the parts that the file has rows for are written; the others stay.
+"""
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import subprocess
+import tempfile
+
+DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
+REFERENCE = "floor send"
+OURS = ["camcastd epoll", "camcastd io_uring"]
+
+
+def spread(values, digits=2):
+    """Median, and from where to where."""
+    values = list(values)
+    if not values:
+        return ""
+    text = f"{statistics.median(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    return text
+
+
+def table(head, lines):
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
+
+
+def in_order(values):
+    return list(dict.fromkeys(values))
+
+
+def cost_of(row):
+    return row["result"]["server"]["us_per_client_unit"]
+
+
+class Rows:
+    """The rows of one suite."""
+
+    def __init__(self, found, suite):
+        self.all = [row for row in found["rows"] if row["suite"] == suite]
+        self.good = [row for row in self.all if "result" in row]
+
+    def __bool__(self):
+        return bool(self.all)
+
+    def values(self, key):
+        return in_order(row[key] for row in self.all)
+
+    def find(self, **wanted):
+        return [
+            row for row in self.good if all(row.get(key) == wanted[key] for key in wanted)
+        ]
+
+    def each(self, get, **wanted):
+        return [get(row) for row in self.find(**wanted)]
+
+    def ratios(self, server, to, get=cost_of, **wanted):
+        """Of figures of the same round."""
+        base = {row["round"]: get(row) for row in self.find(server=to, **wanted)}
+        return [
+            get(row) / base[row["round"]]
+            for row in self.find(server=server, **wanted)
+            if base.get(row["round"])
+        ]
+
+    def mark(self, **wanted):
+        """Says how many of the rounds are in doubt."""
+        rows = self.find(**wanted)
+        doubtful = sum(bool(row["doubts"]) for row in rows)
+        return f" †{doubtful}" if doubtful else ""
+
+
+DOUBT_NOTE = (
+    "\n†n: in n of the rounds units were missing, clients were lost, or the generator was short of "
+    "time.\n"
+)
+
+
+def machine(found):
+    what = found["machine"]
+    text = f"{what['cores']} x {what['cpu']}, Linux {what['kernel']}, load before {what['load']:.1f}, "
+    text += f"tcp_mem {' '.join(what['tcp_mem'])}; {found['begun']}, {found['rounds']} rounds of "
+    text += f"{found['seconds']:g} s. "
+    text += ", ".join(f"{name} {version}" for name, version in sorted(found["versions"].items()))
+    skipped = "".join(f"\nNot measured: {part['what']} ({part['why']})." for part in found["skipped"])
+    return f"{text}.\n{skipped}"
+
+
+def cost_table(found):
+    rows = Rows(found, "cost")
+    names = rows.values("server")
+    lines = []
+    for size in rows.values("size"):
+        for clients in in_order(row["clients"] for row in rows.find(size=size)):
+            case = {"size": size, "clients": clients}
+            line = [size, clients]
+            for name in names:
+                values = rows.each(cost_of, server=name, **case)
+                line.append(spread(values) + rows.mark(server=name, **case))
+            line += [spread(rows.ratios(name, REFERENCE, **case)) for name in OURS]
+            lines.append(line)
+    ratios = [f"{name} / send" for name in OURS]
+    return table(["unit, bytes", "clients", *names, *ratios], lines) + DOUBT_NOTE
+
+
+def by_clients(rows, kind, cell):
+    """A table with a line for each number of clients and a column for each server."""
+    names = rows.values("server")
+    lines = []
+    for clients in in_order(row["clients"] for row in rows.all if row.get("footage") == kind):
+        case = {"footage": kind, "clients": clients}
+        lines.append([clients, *(cell(dict(case, server=name)) for name in names)])
+    return table(["clients", *names], lines)
+
+
+def latency(row, key):
+    return row["result"]["healthy"]["latency_ms"][key]
+
+
+def compare_tables(found):
+    rows = Rows(found, "compare")
+    text = ""
+    for kind in rows.values("footage"):
+        text += f"\n**{kind}: us of server CPU per client and unit**\n\n"
+        text += by_clients(
+            rows, kind, lambda case: spread(rows.each(cost_of, **case)) + rows.mark(**case)
+        )
+        for name in OURS:
+            text += f"\n**{kind}: {name}'s CPU, ratio to each of the others in the same round**\n\n"
+            text += by_clients(
+                rows,
+                kind,
+                # pylint: disable-next=cell-var-from-loop
+                lambda case: spread(
+                    rows.ratios(name, case["server"], **{k: case[k] for k in ("footage", "clients")})
+                ),
+            )
+        text += f"\n**{kind}: capture to client, ms: p50 / p99**\n\n"
+
+        def times(case):
+            middle = [rows.each(lambda row: latency(row, key), **case) for key in ("p50", "p99")]
+            return " / ".join(f"{statistics.median(part):.1f}" for part in middle if part)
+
+        text += by_clients(rows, kind, times)
+        text += f"\n**{kind}: memory of the server / kernel TCP memory it is charged for, MB**\n\n"
+
+        def sizes(case):
+            process = rows.each(lambda row: row["result"]["server"]["rss_kb"], **case)
+            kernel = rows.each(lambda row: row["result"]["tcp_memory"]["server_kb"], **case)
+            return " / ".join(
+                f"{statistics.median(part) / 1024:.1f}" for part in (process, kernel) if part
+            )
+
+        text += by_clients(rows, kind, sizes)
+        text += f"\n**{kind}: clients never served / with less than the others**\n\n"
+
+        def losses(case):
+            unserved = rows.each(lambda row: row["result"]["connections"]["still_waiting"], **case)
+            short = rows.each(lambda row: row["result"]["short_clients"], **case)
+            return " / ".join(f"{max(part):.0f}" for part in (unserved, short) if part)
+
+        text += by_clients(rows, kind, losses)
+    return text.lstrip() + DOUBT_NOTE
+
+
+def most_table(found):
+    rows = Rows(found, "most")
+
+    def cell(case):
+        short = rows.each(lambda row: row["result"]["short_clients"], **case)
+        missed = rows.each(lambda row: row["result"]["healthy"]["missed"], **case)
+        percent = rows.each(lambda row: row["result"]["server"]["cpu_percent"], **case)
+        if not short:
+            return "does not go"
+        text = f"{statistics.median(percent):.0f} % of a core"
+        if max(short) or max(missed):
+            text += f", {max(short)} clients short, {max(missed)} units missed by 5"
+        return text + rows.mark(**case)
+
+    return by_clients(rows, "720p", cell) + DOUBT_NOTE
+
+
+def storm_table(found):
+    rows = Rows(found, "storm")
+    lines = []
+    for name in rows.values("server"):
+        chosen = [row["result"] for row in rows.find(server=name)]
+        if not chosen:
+            continue
+        lines.append(
+            [
+                name,
+                max(one["connections"]["still_waiting"] for one in chosen),
+                sum(one["healthy"]["begins_not_key"] for one in chosen),
+                *(
+                    spread((one["first_key_ms"][key] for one in chosen), 1)
+                    for key in ("p50", "p99", "max")
+                ),
+            ]
+        )
+    head = ["server", "without a key unit", "begun at another unit"]
+    return table([*head, *(f"first key unit, ms: {key}" for key in ("p50", "p99", "max"))], lines)
+
+
+def slow_tables(found):
+    rows = Rows(found, "slow")
+    text = ""
+    for network in rows.values("network"):
+        lines = []
+        for name in rows.values("server"):
+            alone = rows.find(server=name, network=network, company="alone")
+            bad = rows.find(server=name, network=network, company="bad")
+            if not alone or not bad:
+                lines.append([name, "did not go"] + [""] * 8)
+                continue
+            quiet, result = alone[0]["result"], bad[0]["result"]
+            healthy, half, trickle = result["healthy"], *result["slow"]
+            server, kernel = result["server"], result["tcp_memory"]
+            errors = [part["decode_errors"] for part in (healthy, half, trickle)]
+            wrong = [
+                part["gap_ends_not_key"] + part["begins_not_key"]
+                for part in (healthy, half, trickle)
+            ]
+            lines.append(
+                [
+                    name,
+                    healthy["missed"],
+                    f"{quiet['healthy']['latency_ms']['p99']:.1f} → "
+                    f"{healthy['latency_ms']['p99']:.1f}",
+                    f"{half['latency_ms']['mean'] / 1e3:.1f} / {half['latency_ms']['max'] / 1e3:.1f}",
+                    half["missed"],
+                    " / ".join(map(str, wrong)),
+                    " / ".join(map(str, errors)),
+                    result["connections"]["ended_by_server"]
+                    + result["connections"]["reset_by_server"],
+                    f"{server['rss_start_kb'] / 1024:.1f} → {server['rss_kb'] / 1024:.1f}",
+                    f"{kernel['server_start_kb'] / 1024:.1f} → {kernel['server_kb'] / 1024:.1f}",
+                ]
+            )
+        head = ["server", "fast: missed", "p99 alone → in company, ms"]
+        head += ["half rate: lag mean / max, s", "missed"]
+        head += ["wrong starts and gaps: fast / half / 2 KB/s", "decode errors: the same"]
+        head += ["put out", "memory, MB", "kernel TCP, MB"]
+        text += f"\n**{network}**\n\n{table(head, lines)}"
+    return text.lstrip()
+
+
+def memory_table(found):
+    lines = []
+    for row in Rows(found, "memory").good:
+        result = row["result"]
+        server, kernel = result["server"], result["tcp_memory"]
+        lines.append(
+            [
+                row["server"],
+                f"{result['connections']['joins']:.0f}",
+                *(f"{server[key] / 1024:.2f}" for key in ("rss_idle_kb", "rss_start_kb", "rss_kb")),
+                *(f"{kernel[key] / 1024:.1f}" for key in ("server_start_kb", "server_kb")),
+                result["connections"]["reset_by_server"],
+            ]
+        )
+    head = ["server", "newcomers", "memory idle, MB", "with 220 clients", "after", "kernel TCP, MB"]
+    return table([*head, "after", "stalled ones reset"], lines)
+
+
+def camera_table(found):
+    lines = []
+    for row in Rows(found, "camera").good:
+        last = row["result"]["latency_last_ms"]
+        keys = ("p50", "p90", "p99", "p99.9", "max")
+        healthy = row["result"]["healthy"]
+        lines.append(
+            [row["server"], *(f"{last[key]:.1f}" for key in keys), healthy["units"], healthy["missed"]]
+        )
+    return table(["", "p50", "p90", "p99", "p99.9", "max", "units judged", "missed"], lines)
+
+
+PARTS = {
+    "cost": cost_table,
+    "compare": compare_tables,
+    "most": most_table,
+    "storm": storm_table,
+    "slow": slow_tables,
+    "memory": memory_table,
+    "camera": camera_table,
+}
+
+
+# --- plots ---
+
+GNUPLOT = """set terminal svg size 760,440 font 'sans,12' background 'white'
+set output '{output}'
+set title '{title}'
+set xlabel 'clients'
+set ylabel '{label}'
+set logscale xy
+set key outside right
+set grid
+plot {series}
+"""
+
+
+def plot(folder, output, title, label, rows, get, kind):
+    """One line for each server, with the range of the rounds."""
+    series = []
+    for number, name in enumerate(rows.values("server")):
+        points = []
+        for clients in in_order(row["clients"] for row in rows.all if row.get("footage") == kind):
+            values = rows.each(get, server=name, clients=clients, footage=kind)
+            if values and min(values) > 0:
+                points.append((clients, statistics.median(values), min(values), max(values)))
+        if not points:
+            continue
+        path = folder / f"{output.stem}-{number}"
+        path.write_text(
+            "".join(" ".join(map(str, point)) + "\n" for point in points), encoding="ascii"
+        )
+        width = 3 if name in OURS else 1.5
+        series.append(f"'{path}' with yerrorlines lw {width} pt 7 ps 0.4 title '{name}'")
+    if series:
+        script = GNUPLOT.format(output=output, title=title, label=label, series=", ".join(series))
+        subprocess.run(["gnuplot"], input=script, text=True, check=True)
+
+
+def plots(found, docs):
+    rows = Rows(found, "compare")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for kind in rows.values("footage") if rows else []:
+            for what, label, get in (
+                ("cpu", "us of server CPU per client and unit", cost_of),
+                ("p50", "capture to client, ms, p50", lambda row: latency(row, "p50")),
+                ("p99", "capture to client, ms, p99", lambda row: latency(row, "p99")),
+                ("memory", "server and its kernel TCP memory, MB", all_memory),
+            ):
+                output = docs / f"bench-{what}-{kind}.svg"
+                plot(folder, output, f"{kind}: {label}", label, rows, get, kind)
+
+
+def all_memory(row):
+    result = row["result"]
+    return (result["server"]["rss_kb"] + result["tcp_memory"]["server_kb"]) / 1024
+
+
+def put(text, name, content):
+    """The text with what stands between name's markers replaced."""
+    pattern = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    changed, n = pattern.subn(lambda match: match[1] + content.rstrip() + "\n" + match[2], text)
+    if n != 1:
+        raise SystemExit(f"docs/BENCHMARKS.md has {n} places for bench:{name}")
+    return changed
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("result", type=pathlib.Path)
+    parser.add_argument("--docs", action="store_true")
+    parser.add_argument("--folder", type=pathlib.Path, default=DOCS, help="of BENCHMARKS.md")
+    options = parser.parse_args()
+    found = json.loads(options.result.read_text(encoding="utf-8"))
+    parts = {name: make(found) for name, make in PARTS.items() if Rows(found, name)}
+    parts = {"machine": machine(found), **parts}
+    if not options.docs:
+        for name, text in parts.items():
+            print(f"\n## {name}\n\n{text}")
+        return
+    page = options.folder / "BENCHMARKS.md"
+    text = page.read_text(encoding="utf-8")
+    for name, content in parts.items():
+        text = put(text, name, content)
+    page.write_text(text, encoding="utf-8")
+    plots(found, options.folder)
+
+
+if __name__ == "__main__":
+    main()

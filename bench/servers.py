@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Servers to be measured: one class each, started with a recording (or units of an exact size) by
+`with`, then `target` (what camload connects to), `options` (how camload reads it) and `pid` (whose
+CPU time counts). The camera's part runs on the load generator's core, the server on its own.
+"""
+import json
+import os
+import pathlib
+import re
+import resource
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+import footage
+
+BUILD = pathlib.Path(os.environ.get("CAMCAST_BUILD", "build")).resolve()
+SERVER_CORE, LOAD_CORE = 0, 1
+READY_S = 20  # for a server to come up
+
+
+class Failed(RuntimeError):
+    """A server that did not start, or went away."""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(what, condition):
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise Failed(f"{what}: not ready within {READY_S} s")
+
+
+def accepts(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Server:
+    """What all have in common: a folder, processes on their core, an end."""
+
+    name = ""
+    packages = ()  # Debian's, for those that are not ours
+    options = ()  # of camload
+
+    def __init__(self, recording=None, size=None, clients=None):
+        self.recording, self.size, self.clients = recording, size, clients
+        self.folder = None
+        self.processes = []
+        self.target = None
+
+    def run(self, *command, core=SERVER_CORE, user=None, **options):
+        """Starts a process; the first one that is started on SERVER_CORE is the server."""
+
+        def prepare():
+            if core is not None:
+                os.sched_setaffinity(0, {core})
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            if user and os.getuid() == 0:
+                os.setgid(user)
+                os.setuid(user)
+
+        log = open(self.folder / f"log-{len(self.processes)}", "ab")
+        options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log} | options
+        process = subprocess.Popen(list(map(str, command)), preexec_fn=prepare, **options)
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def publish(self, form, *words, **options):
+        """The camera: the recording, each unit when it is due."""
+        return self.run(
+            *(BUILD / "bench/publish", "-i", self.recording, "-f", form, *words),
+            core=LOAD_CORE,
+            **options,
+        )
+
+    def start(self):
+        raise NotImplementedError
+
+    def log(self):
+        return "".join(
+            path.read_text(encoding="utf-8", errors="replace")[-1500:]
+            for path in sorted(self.folder.glob("log-*"))
+        )
+
+    @property
+    def pid(self):
+        return self.processes[0].pid
+
+    def status(self):
+        """What the server says of itself; None: nothing."""
+
+    def alive(self):
+        return self.processes[0].poll() is None
+
+    def __enter__(self):
+        # pylint: disable-next=consider-using-with
+        self._temporary = tempfile.TemporaryDirectory(prefix="camcast-bench-")
+        self.folder = pathlib.Path(self._temporary.name)
+        self.folder.chmod(0o755)
+        self.processes = []
+        try:
+            self.start()
+        except BaseException as error:
+            text = self.log()
+            self.__exit__()
+            if isinstance(error, (Failed, OSError, subprocess.SubprocessError)):
+                raise Failed(f"{self.name}: {error}\n{text}") from error
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+        self._temporary.cleanup()
+
+    def wait_line(self, pattern):
+        found = []
+
+        def look():
+            if not self.alive():
+                raise Failed("ended at once")
+            found[:] = re.findall(pattern, self.log())
+            return bool(found)
+
+        wait_for(f"/{pattern}/", look)
+        return found[0]
+
+
+class Floor(Server):
+    """The bare loop. It waits for exactly its number of clients."""
+
+    def __init__(self, mode, **options):
+        super().__init__(**options)
+        self.mode = mode
+        self.name = f"floor {mode}"
+
+    def start(self):
+        units = ("--footage", self.recording) if self.recording else ("--size", self.size)
+        self.run(
+            *(BUILD / "bench/floor", "--mode", self.mode, "--clients", self.clients),
+            *(*units, "--seconds", 3600),
+        )
+        self.target = "127.0.0.1:" + self.wait_line(r"listening on (\d+)")
+
+
+CONFIG = """[daemon]
+backend = {backend}
+http = 127.0.0.1:0
+{capture}
+[camera cam]
+source = pattern
+size = 1280x720
+framerate = 30
+[stream s]
+camera = cam
+codec = h264
+bitrate = 2000000
+sei = yes
+{policy}
+annexb = 127.0.0.1:0
+"""
+
+
+class Camcastd(Server):
+    """Default settings; bench/feeder is its camera process. policy: further keys of the stream."""
+
+    def __init__(self, backend, policy="", feeder=True, **options):
+        super().__init__(**options)
+        self.backend, self.policy, self.feeder = backend, policy, feeder
+        self.name = f"camcastd {backend}"
+        self.http = None
+
+    def start(self):
+        config = self.folder / "config.ini"
+        capture = f"capture = {BUILD}/bench/feeder" if self.feeder else ""
+        config.write_text(
+            CONFIG.format(backend=self.backend, capture=capture, policy=self.policy),
+            encoding="utf-8",
+        )
+        environ = dict(
+            os.environ,
+            CAMCAST_FEEDER=f"size={self.size or 33000} rate={footage.RATE} keyint=30 "
+            f"cpu={LOAD_CORE}",
+        )
+        if self.recording:
+            environ["CAMCAST_FOOTAGE"] = str(self.recording)
+        # A real camera process wants a core, too: only with the feeder is camcastd pinned.
+        core = SERVER_CORE if self.feeder else None
+        self.run(BUILD / "camcastd", "-c", config, env=environ, core=core)
+        self.target = "127.0.0.1:" + self.wait_line(r"feed \S+: listening on \S+:(\d+)")
+        self.http = self.wait_line(r"http: listening on \S+:(\d+)")
+
+    def status(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/status.json") as answer:
+            return json.load(answer)
