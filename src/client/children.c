@@ -420,6 +420,7 @@ int child_attach(struct child_header **shared, size_t *size)
 		err = -ESRCH; /* it died before that took effect */
 		goto unmap;
 	}
+	(void)prctl(PR_SET_NAME, "camcast"); /* instead of "exe", the name of the link */
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGINT, &ignore, NULL);
 	sigaction(SIGHUP, &ignore, NULL);

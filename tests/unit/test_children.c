@@ -101,7 +101,8 @@ static unsigned open_fds(void)
 static void a_child_shares_memory_and_says_what_it_does(void **state)
 {
 	struct child *child = begin("well", 0);
-	char text[CHILD_STATUS_MAX];
+	char text[CHILD_STATUS_MAX], path[64];
+	FILE *comm;
 
 	(void)state;
 	poll_until(child, has_run, 1);
@@ -109,6 +110,12 @@ static void a_child_shares_memory_and_says_what_it_does(void **state)
 	assert_int_equal(shared_of(child)->rest[sizeof shared_of(child)->rest - 1], 'x');
 	assert_string_equal(child_read_status(child, text), "run 1");
 	assert_string_equal(child_info(child)->reason, "");
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)child_info(child)->pid);
+	comm = fopen(path, "re");
+	assert_non_null(comm);
+	assert_non_null(fgets(text, sizeof text, comm));
+	fclose(comm);
+	assert_string_equal(text, "camcast\n"); /* what top shows */
 	child_destroy(child);
 }
 
