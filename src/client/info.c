@@ -174,6 +174,17 @@ int server_parse_info(struct server *out, const char *json, size_t len)
 	return r;
 }
 
+int servers_parse_recording(const char *payload, size_t len)
+{
+	/* People's tools end what they send with a line feed. */
+	while (len > 0 &&
+	       (payload[len - 1] == '\n' || payload[len - 1] == '\r' || payload[len - 1] == ' '))
+		len--;
+	if (len == 5 && memcmp(payload, "start", 5) == 0)
+		return 1;
+	return len == 4 && memcmp(payload, "stop", 4) == 0 ? -1 : 0;
+}
+
 static bool stream_equal(const struct server_stream *a, const struct server_stream *b)
 {
 	return strcmp(a->name, b->name) == 0 && strcmp(a->camera, b->camera) == 0 &&

@@ -176,16 +176,6 @@ static void handle_log(struct mosquitto *mosq, void *user, int level, const char
 		snprintf(servers->refusal, sizeof servers->refusal, "%s", text);
 }
 
-/* start, stop: with white space around them, as people's tools send them. */
-static int parse_recording(const char *text, size_t len)
-{
-	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
-		len--;
-	return len == 5 && memcmp(text, "start", 5) == 0  ? 1
-	       : len == 4 && memcmp(text, "stop", 4) == 0 ? -1
-							  : 0;
-}
-
 static bool is_recording_topic(const struct servers *servers, const char *topic)
 {
 	for (size_t i = 0; i < servers->n_rec_topics; i++)
@@ -206,7 +196,7 @@ static void handle_message(struct mosquitto *mosq, void *user,
 	(void)mosq;
 	if (is_recording_topic(servers, message->topic)) {
 		/* A retained one is an order of another day. */
-		command = message->retain ? 0 : parse_recording(payload, len);
+		command = message->retain ? 0 : servers_parse_recording(payload, len);
 		if (command == 0)
 			return;
 		pthread_mutex_lock(&servers->mutex);

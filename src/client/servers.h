@@ -87,6 +87,9 @@ int servers_recording_command(struct servers *servers);
 /* Parses one info payload (hostile: bounds, UTF-8, ranges). 0, -EINVAL or -ENOMEM. */
 int server_parse_info(struct server *out, const char *json, size_t len);
 
+/* What a payload on a recording topic means: 1 start, -1 stop, 0 nothing. Any thread. */
+int servers_parse_recording(const char *payload, size_t len);
+
 /* Whether both say the same, apart from when it was heard. */
 bool server_equal(const struct server *a, const struct server *b);
 

@@ -98,9 +98,12 @@ static void give(struct directory *directory, const uint8_t *data, size_t len, i
 	size_t payload_len = line ? len - topic_len - 1 : len;
 	char *topic = strndup((const char *)data, topic_len);
 	char *payload = malloc(payload_len ? payload_len : 1);
+	int command;
 
 	require(topic && payload);
 	memcpy(payload, data + len - payload_len, payload_len);
+	command = servers_parse_recording(payload, payload_len);
+	require(command == 0 || payload_len >= 4);
 	if (!line || strcmp(topic, "?") == 0)
 		directory_answer(directory, payload, payload_len, now_us);
 	else if (strcmp(topic, "!") == 0)

@@ -178,6 +178,21 @@ static void deep_nesting_and_long_payloads_are_refused(void **state)
 	assert_int_equal(server_parse_info(&server, json, 4096), 0);
 }
 
+static void recording_commands_are_two_words(void **state)
+{
+	(void)state;
+	assert_int_equal(servers_parse_recording("start", 5), 1);
+	assert_int_equal(servers_parse_recording("stop", 4), -1);
+	assert_int_equal(servers_parse_recording("start\r\n", 7), 1);
+	assert_int_equal(servers_parse_recording("stop \n", 6), -1);
+	assert_int_equal(servers_parse_recording("", 0), 0);
+	assert_int_equal(servers_parse_recording("\n\n", 2), 0);
+	assert_int_equal(servers_parse_recording("START", 5), 0);
+	assert_int_equal(servers_parse_recording("starts", 6), 0);
+	assert_int_equal(servers_parse_recording("start\0", 6), 0);
+	assert_int_equal(servers_parse_recording("sto", 3), 0);
+}
+
 static void names_never_carry_what_a_terminal_acts_on(void **state)
 {
 	struct server server;
@@ -399,6 +414,7 @@ int main(void)
 		cmocka_unit_test(streams_of_kinds_to_come_are_left_out),
 		cmocka_unit_test(streams_beyond_the_limit_are_left_out),
 		cmocka_unit_test(deep_nesting_and_long_payloads_are_refused),
+		cmocka_unit_test(recording_commands_are_two_words),
 		cmocka_unit_test(names_never_carry_what_a_terminal_acts_on),
 		cmocka_unit_test(long_text_is_cut_between_characters),
 		cmocka_unit_test(columns_count_wide_characters_twice),
