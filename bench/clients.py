@@ -27,6 +27,7 @@ import broker as mqtt
 import bytestream
 import clients
 import harness
+import tool
 
 CAMCAST = harness.BUILD / "camcast"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -83,39 +84,13 @@ def milliseconds(values):
     return f"{statistics.median(ordered):.0f} ({ordered[0]:.0f}-{ordered[-1]:.0f})"
 
 
-def announce(client, number):
-    """A server that only says that it is there."""
-    name = f"sim{number:03}"
-    stream = {
-        "name": "front-h264",
-        "camera": "front",
-        "codec": "h264",
-        "width": 1280,
-        "height": 720,
-        "framerate": 30,
-        "bitrate": 2000000,
-        "framing": "annexb",
-        "port": 8888,
-        "url": f"tcp://192.0.2.{number % 250 + 1}:8888",
-    }
-    info = {
-        "camcast": 1,
-        "id": name,
-        "name": f"Simulated {number}",
-        "version": "0.1.0",
-        "addresses": [f"192.0.2.{number % 250 + 1}"],
-        "streams": [stream, dict(stream, name="front-h264-small")],
-    }
-    client.publish(f"camcast/{name}/info", json.dumps(info), retain=True, qos=1)
-    client.publish(f"camcast/{name}/status", "online", retain=True, qos=1)
-
-
 def measure_list(options, folder):
     """camcast discover, from its start to its end; and --watch, from its start to the last one."""
     with mqtt.Broker(folder) as broker:
         with mqtt.Client(broker) as client:
             for number in range(options.announced):
-                announce(client, number)
+                streams = [tool.stream_info(name) for name in ("front-h264", "side-h264")]
+                tool.announce(client, f"simulated-{number:03}", streams=streams)
         address = f"127.0.0.1:{broker.port}"
         whole, watched = [], []
         for _ in range(options.tries):
