@@ -300,7 +300,9 @@ PARTS = {
 
 # --- plots ---
 
-GNUPLOT = """set terminal svg size 760,440 font 'sans,12' background 'white'
+COLOURS = ["#777777", "#aaaaaa", "#cccccc", "#c00000", "#ff7f0e", "#1f77b4", "#2ca02c", "#9467bd"]
+COLOURS += ["#8c564b", "#17becf"]
+GNUPLOT = """set terminal svg size 760,440 font 'sans,12' background 'white' noenhanced
 set output '{output}'
 set title '{title}'
 set xlabel 'clients'
@@ -327,31 +329,38 @@ def plot(folder, output, title, label, rows, get, kind):
         path.write_text(
             "".join(" ".join(map(str, point)) + "\n" for point in points), encoding="ascii"
         )
-        width = 3 if name in OURS else 1.5
-        series.append(f"'{path}' with yerrorlines lw {width} pt 7 ps 0.4 title '{name}'")
+        style = f"lw {3 if name in OURS else 1.5} lc rgb '{COLOURS[number % len(COLOURS)]}'"
+        series.append(f"'{path}' with yerrorlines {style} pt 7 ps 0.4 title '{name}'")
     if series:
         script = GNUPLOT.format(output=output, title=title, label=label, series=", ".join(series))
         subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
-def plots(found, docs):
-    rows = Rows(found, "compare")
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        for kind in rows.values("footage") if rows else []:
-            for what, label, get in (
-                ("cpu", "us of server CPU per client and unit", cost_of),
-                ("p50", "capture to client, ms, p50", lambda row: latency(row, "p50")),
-                ("p99", "capture to client, ms, p99", lambda row: latency(row, "p99")),
-                ("memory", "server and its kernel TCP memory, MB", all_memory),
-            ):
-                output = docs / f"bench-{what}-{kind}.svg"
-                plot(folder, output, f"{kind}: {label}", label, rows, get, kind)
-
-
 def all_memory(row):
     result = row["result"]
     return (result["server"]["rss_kb"] + result["tcp_memory"]["server_kb"]) / 1024
+
+
+PLOTS = {
+    "cpu": ("us of server CPU per client and unit", cost_of),
+    "p50": ("capture to client, ms, p50", lambda row: latency(row, "p50")),
+    "p99": ("capture to client, ms, p99", lambda row: latency(row, "p99")),
+    "memory": ("server and its kernel TCP memory, MB", all_memory),
+}
+
+
+def plots(found, docs):
+    """Makes them, and returns their lines for the page."""
+    rows = Rows(found, "compare")
+    text = ""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for kind in rows.values("footage"):
+            for what, (label, get) in PLOTS.items():
+                output = docs / f"bench-{what}-{kind}.svg"
+                plot(folder, output, f"{kind}: {label}", label, rows, get, kind)
+                text += f"![{kind}: {label}]({output.name})\n"
+    return text
 
 
 def put(text, name, content):
@@ -380,10 +389,11 @@ def main():
         return
     page = options.folder / "BENCHMARKS.md"
     text = page.read_text(encoding="utf-8")
+    if "compare" in parts:
+        parts["compare"] = plots(found, options.folder) + "\n" + parts["compare"]
     for name, content in parts.items():
         text = put(text, name, content)
     page.write_text(text, encoding="utf-8")
-    plots(found, options.folder)
 
 
 if __name__ == "__main__":

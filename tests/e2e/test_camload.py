@@ -209,3 +209,40 @@ def test_people_get_a_table_and_on_a_terminal_one_line_of_progress(start_camcast
     for line in (r"healthy +5 streams", r"server +[\d.]+ us per client and unit", "generator"):
         assert re.search(line, table), table
     assert json.loads((tmp_path / "result.json").read_text())["clients"]["healthy"] == 5
+
+
+def row(server, number, cost):
+    result = {
+        "server": {"us_per_client_unit": cost},
+        "connections": {},
+    }
+    case = {"suite": "cost", "size": 8000, "clients": 100}
+    return dict(case, server=server, round=number, result=result, doubts=[])
+
+
+def test_a_report_compares_within_rounds_and_leaves_other_parts_alone(tmp_path):
+    found = {
+        "machine": {"cores": 2, "cpu": "X", "kernel": "6.1", "load": 0.1, "tcp_mem": ["1", "2"]},
+        "versions": {"icecast2": "2.4"},
+        "begun": "today",
+        "rounds": 2,
+        "seconds": 1,
+        "skipped": [],
+        # The machine was half as fast in the second round: the ratio does not mind.
+        "rows": [
+            *(row("floor send", 0, 4), row("camcastd epoll", 0, 3)),
+            *(row("camcastd epoll", 1, 6), row("floor send", 1, 8)),
+        ],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(found))
+    page = "a\n<!-- bench:machine -->\nold\n<!-- end -->\nb\n<!-- bench:cost -->\nold\n"
+    page += "<!-- end -->\n<!-- bench:storm -->\nolder\n<!-- end -->\n"
+    (tmp_path / "BENCHMARKS.md").write_text(page)
+    report = ["/usr/bin/python3", "-B", harness.ROOT / "bench/report.py", tmp_path / "result.json"]
+    subprocess.run([*report, "--docs", "--folder", tmp_path], check=True)
+    text = (tmp_path / "BENCHMARKS.md").read_text()
+    assert "| 8000 | 100 | 6.00 (4.00-8.00) | 4.50 (3.00-6.00) | 0.75 (0.75-0.75) |" in text
+    assert "2 x X, Linux 6.1" in text and "\nold\n" not in text
+    assert text.endswith("<!-- bench:storm -->\nolder\n<!-- end -->\n")
+    printed = subprocess.run(report, check=True, capture_output=True, text=True).stdout
+    assert "0.75 (0.75-0.75)" in printed and "storm" not in printed
