@@ -208,7 +208,7 @@ static void read_section(struct config_file *file, char *text)
 	else if (!option_section_is_single(kind) && !name_is_valid(name))
 		config_file_mistake(
 			file, file->line,
-			"section [%s NAME] needs a name: 1 to %d letters, digits, '-', '_' or '.'",
+			"section [%s NAME] needs a name: 1 to %d of a-z, A-Z, 0-9, '-', '_' or '.'",
 			text, CONFIG_NAME_MAX - 1);
 	else {
 		add_section(file, kind, name);

@@ -17,7 +17,7 @@ static const struct section_text {
 	 "without it "
 	 "there is no discovery."},
 	{"camera front", "camera NAME",
-	 "A camera and its controls; one section for each. NAME is 1 to 40 letters, digits, '-', "
+	 "A camera and its controls; one section for each. NAME is 1 to 40 of a-z, A-Z, 0-9, '-', "
 	 "'_' or '.'."},
 	{"stream front-h264", "stream NAME",
 	 "One encoding of a camera's pictures, and where it is sent; one section for each."},

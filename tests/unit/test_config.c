@@ -528,15 +528,16 @@ static void lines_that_are_none_are_reported(void **state)
 						 "[camera NAME], [stream NAME]\n"},
 		{GOOD "[daemon x]\n", "c.ini:6: section [daemon] takes no name\n"},
 		{GOOD "[mqtt x]\n", "c.ini:6: section [mqtt] takes no name\n"},
-		{GOOD "[camera]\n", "c.ini:6: section [camera NAME] needs a name: 1 to 40 letters, "
-				    "digits, '-', '_' or '.'\n"},
-		{GOOD "[stream a b]\n",
-		 "c.ini:6: section [stream NAME] needs a name: 1 to 40 letters, "
-		 "digits, '-', '_' or '.'\n"},
+		{GOOD "[camera]\n", "c.ini:6: section [camera NAME] needs a name: 1 to 40 of "
+				    "a-z, A-Z, 0-9, '-', '_' or '.'\n"},
+		{GOOD "[camera \xec\xa0\x95\xec\x9b\x90]\n",
+		 "c.ini:6: section [camera NAME] needs a name: 1 to 40 of "
+		 "a-z, A-Z, 0-9, '-', '_' or '.'\n"},
+		{GOOD "[stream a b]\n", "c.ini:6: section [stream NAME] needs a name: 1 to 40 of "
+					"a-z, A-Z, 0-9, '-', '_' or '.'\n"},
 		{GOOD "[stream 12345678901234567890123456789012345678901]\n",
-		 "c.ini:6: section [stream NAME] needs a name: 1 to 40 letters, digits, '-', '_' "
-		 "or "
-		 "'.'\n"},
+		 "c.ini:6: section [stream NAME] needs a name: 1 to 40 of "
+		 "a-z, A-Z, 0-9, '-', '_' or '.'\n"},
 		{"[camera c]\ncontrol. = 1\n[stream s]\ncamera = c\nannexb = 1\n",
 		 "c.ini:2: control.NAME needs a name: 1 to 40 bytes\n"},
 		{"[camera c]\ncontrol.12345678901234567890123456789012345678901 = 1\n[stream s]\n"
