@@ -146,7 +146,8 @@ def test_a_server_that_dies_and_comes_back_in_another_size(screen, start_camcast
 
 def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_path):
     """Where Mesa would draw with the CPU, SDL's own drawing does it in less time."""
-    env = {"SDL_RENDER_DRIVER": ""}
+    # What Mesa leaves allocated has no name any more once SDL has unloaded it.
+    env = {"SDL_RENDER_DRIVER": "", "ASAN_OPTIONS": "detect_leaks=0"}
     with screens.View(screen, *urls(three), folder=tmp_path, env=env) as view:
         tiles = view.wait(lambda tiles: all(tile["shown"] for tile in tiles), "pictures")
         view.wait_numbers(tiles, after=view.wait_numbers(tiles))
@@ -226,7 +227,8 @@ def test_every_end_leaves_nothing_behind(screen, three, tmp_path, how):
     names = urls(three)
     with screens.View(screen, *names, folder=tmp_path) as view:
         tiles = view.wait_live(*names)
-        os.kill(tiles[1]["pid"], signal.SIGSTOP)  # one that does not hear SIGTERM
+        if how in ("interrupt", "kill"):
+            os.kill(tiles[1]["pid"], signal.SIGSTOP)  # one that does not hear SIGTERM
         if how == "interrupt":  # as a terminal does it: to all of them
             os.killpg(view.process.pid, signal.SIGINT)
         elif how == "hangup":
