@@ -476,6 +476,10 @@ static int write_held(struct mp4 *mp4, int64_t end_us)
 	if (!mp4->holds)
 		return 0;
 	mp4->holds = false;
+	/* The muxer lets a fragment begin where the one before ended, unless told otherwise: that
+	 * one's end was a guess if there was nothing to follow when it was written. */
+	if (!mp4->fragment_begun && mp4->end_us != mp4->held_us)
+		av_opt_set(mp4->context->priv_data, "movflags", "+frag_discont", 0);
 	held->stream_index = 0;
 	held->dts = ticks(mp4, mp4->held_us);
 	held->pts = ticks(mp4, mp4->held_us + mp4->later_us);
