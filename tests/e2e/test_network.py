@@ -3,10 +3,8 @@
 of them: each tells the address at which the asker reaches it, and is found again where it went."""
 import contextlib
 import json
-import re
 import signal
 import socket
-import subprocess
 import time
 import urllib.parse
 import uuid
@@ -14,6 +12,7 @@ import uuid
 import broker as mqtt
 import bytestream
 import harness
+import recordings
 import tool
 
 PORT = 8888  # every machine has its own
@@ -135,20 +134,6 @@ def wait_growth(paths, count):
         time.sleep(0.02)
 
 
-def check_recording(path):
-    """Every picture of the file decodes, and none waits for one that is missing."""
-    result = subprocess.run(
-        ["ffmpeg", "-nostdin", "-v", "level+warning", "-err_detect", "explode", "-xerror"]
-        + ["-i", path, "-f", "null", "-"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0 and not re.search(r"\[(fatal|error)\]", result.stderr), (
-        f"{path}: {result.stderr}"
-    )
-
-
 def test_who_moves_is_followed(lan, start_broker, start_camcastd, tmp_path):
     """One is killed and one loses its cable; both come back at other addresses, and everybody that
     watches or records them goes on there. Those of the third one notice nothing."""
@@ -205,7 +190,4 @@ def test_who_moves_is_followed(lan, start_broker, start_camcastd, tmp_path):
             received[name].read_bytes(), tmp_path, restarts=True, name=name
         )
         assert gaps == 0 if name == "steady" else gaps >= 1
-        recordings = sorted((folder / name).glob("*.mp4"))
-        assert recordings, f"{list(folder.glob('**'))}"
-        for recording in recordings:
-            check_recording(recording)
+        assert recordings.check_folder(folder / name)
