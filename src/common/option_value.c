@@ -195,7 +195,7 @@ static bool parse_id(const char *text)
 
 	while (isalnum((unsigned char)text[len]) || text[len] == '-' || text[len] == '_')
 		len++;
-	return text[len] == '\0' && len < CONFIG_MQTT_ID_MAX;
+	return len < CONFIG_MQTT_ID_MAX && text[len] == '\0';
 }
 
 /* MQTT 5, 4.7: no wildcards in a topic that is published to; $ is the broker's own. */

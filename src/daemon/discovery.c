@@ -24,7 +24,9 @@
 #define ID_NAME_MAX 32 /* bytes of the server's name in a derived id */
 #define FDS_GIVEN 8    /* for one attempt to connect */
 /* Ours alone: the machine's id itself is not told to others (machine-id(5)). */
-#define APPLICATION_ID SD_ID128_MAKE(5d, 0e, 8b, 1f, 3c, 64, 4a, 9b, a1, 57, 2e, 90, c4, 7d, 66, 38)
+static const sd_id128_t application_id = {.bytes = {0x5d, 0x0e, 0x8b, 0x1f, 0x3c, 0x64, 0x4a, 0x9b,
+						    0xa1, 0x57, 0x2e, 0x90, 0xc4, 0x7d, 0x66,
+						    0x38}};
 
 struct discovery {
 	struct discovery_options options;
@@ -62,7 +64,7 @@ static void derive_id(char id[CONFIG_MQTT_ID_MAX], const char *name, const char 
 	sd_id128_t machine;
 	size_t len = 0;
 
-	if (sd_id128_get_machine_app_specific(APPLICATION_ID, &machine) >= 0) {
+	if (sd_id128_get_machine_app_specific(application_id, &machine) >= 0) {
 		hash = mix(hash, &machine, sizeof machine);
 	} else { /* a container without one */
 		gethostname(host, sizeof host - 1);
