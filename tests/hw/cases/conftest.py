@@ -32,3 +32,10 @@ def vicodec():
 def allocator(request):
     """Each dmabuf provider that this guest must have."""
     return request.param
+
+
+def pytest_runtest_logreport(report):
+    """A failure is shown at once: the guest may not live to the end."""
+    if report.failed:
+        print(f"\n--- {report.nodeid} ({report.when}), {report.duration:.0f} s\n{report.longreprtext}",
+              file=sys.__stderr__, flush=True)
