@@ -155,7 +155,7 @@ bench bench-quick:
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
-MAN := $(B)/docs/camcast.1 $(B)/docs/camload.1 $(B)/docs/camcastd.8 $(B)/docs/camcast.ini.5
+MAN := $(addprefix $(B)/docs/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 camcast-capture.8 camcast.ini.5)
 .PHONY: man
 man: $(MAN)
 all: man
@@ -185,6 +185,7 @@ PKG_CHECK := libcmocka-dev python3-pytest python3-opencv python3-prometheus-clie
 	fonts-nanum \
 	$(PKG_FUZZ)
 PKG_HW := e2fsprogs busybox-static cpio kmod xz-utils qemu-system-x86
+PKG_DEB := dpkg-dev debhelper fakeroot lintian
 PKG_BENCH := ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin vlc-plugin-base \
 	icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad
@@ -244,7 +245,7 @@ check-hw:
 # --- lint ---
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
 LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))
-LINT_SH := $(shell grep -rIlE '^\#!/bin/(ba|da)?sh' .ci tests bench 2>/dev/null | sort)
+LINT_SH := $(shell grep -rIlE '^\#!/bin/(ba|da)?sh' .ci src tests bench 2>/dev/null | sort)
 TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_client) $(PC_common))
 TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 
@@ -274,9 +275,9 @@ lint-readme:
 # --- installing ---
 .PHONY: install uninstall
 install: all
-	install -D -t $(DESTDIR)$(bindir) $(PROGRAMS)
-	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/camcast.1 $(B)/docs/camload.1
-	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/camcastd.8
+	install -D -t $(DESTDIR)$(bindir) $(PROGRAMS) src/system/camcast-doctor
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/camcast.1 $(B)/docs/camload.1 $(B)/docs/camcast-doctor.1
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/camcastd.8 $(B)/docs/camcast-capture.8
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/camcast.ini.5
 	install -d $(DESTDIR)$(unitdir)
 	sed 's|@bindir@|$(bindir)|; s|@sysconfdir@|$(sysconfdir)|' src/system/camcastd.service \
@@ -284,10 +285,21 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(udevdir) src/system/60-camcast.rules
 	test -e $(DESTDIR)$(sysconfdir)/camcast/config.ini || \
 		install -D -m 644 config.ini $(DESTDIR)$(sysconfdir)/camcast/config.ini
+	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@[ -n "$(DESTDIR)" ] || [ ! -e /run/udev/control ] || { udevadm control --reload && \
+		udevadm trigger --action=change --subsystem-match=dma_heap && \
+		udevadm trigger --action=change --subsystem-match=misc --sysname-match=udmabuf; }
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS))) \
-		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man8/camcastd.8 \
+	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS)) camcast-doctor) \
+		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man1/camcast-doctor.1 \
+		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man8/camcast-capture.8 \
 		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(DESTDIR)$(unitdir)/camcastd.service $(DESTDIR)$(udevdir)/60-camcast.rules
+# A Debian package for this machine, in $(B)/, checked by lintian.
+.PHONY: deb
+deb:
+	$(call install_packages,$(PKG_BUILD) $(PKG_DEB))
+	src/system/deb.sh $(VERSION) $(B)
+	lintian --allow-root --fail-on error,warning $(B)/camcast_$(VERSION)_*.deb
 
 .PHONY: clean help
 clean:
@@ -301,6 +313,7 @@ help:
 	@echo 'make lint       formatting and static analysis'
 	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
+	@echo 'make deb        a Debian package for this machine into $(B)/'
 	@echo 'make clean      remove $(B)/'
 
 .SECONDARY:

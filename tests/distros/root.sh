@@ -18,7 +18,7 @@ packages=(
 	liburing-dev libinih-dev libcjson-dev libhttp-parser-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
 	libmosquitto-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
-	libcmocka-dev ffmpeg procps
+	debhelper systemd-dev libcmocka-dev ffmpeg procps
 )
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-distros
 key=$(cat "${BASH_SOURCE[0]}" <(dpkg --print-architecture) | sha256sum | cut -c1-12)

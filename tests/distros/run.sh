@@ -4,6 +4,7 @@
 #
 #   run.sh                                  builds, runs the unit tests, compiles the wrapper for 0.4
 #   run.sh build                            builds only
+#   run.sh deb FOLDER                       builds the Debian package into FOLDER
 #   run.sh exec [-b DIR:TARGET]... COMMAND  runs a command there, as this process
 #
 # In there the checkout is /src (read-only), what was built is /build, and nothing else of the root
@@ -64,6 +65,13 @@ build_all() {
 case ${1:-all} in
 build)
 	build_all all
+	;;
+deb)
+	version=$(sed -n 's/^VERSION := //p' "$checkout/Makefile")
+	(
+		flock 9
+		(enter -b "$2:/tmp/deb" /src/src/system/deb.sh "$version" /tmp/deb /build/deb)
+	) 9>"$build.lock"
 	;;
 exec)
 	shift

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# tests/hw/run.sh [pytest arguments]: builds the project for Debian 13 and runs tests/hw/cases in a
-# guest that has what this machine lacks: a libcamera camera, dmabuf providers, a V4L2 encoder, and
-# a NIC over which a send is not copied (e1000e). Ends with "N passed, N failed".
-# Needs root and qemu-system-x86 beside what guest.sh needs; about 3 minutes, 6 more at first.
+# tests/hw/run.sh [pytest arguments]: builds the project's package for Debian 13, installs it in a
+# guest that has what this machine lacks (a libcamera camera, dmabuf providers, a V4L2 encoder, a NIC
+# over which a send is not copied, e1000e), and runs tests/hw/cases there. Ends with "N passed, N
+# failed". Needs root and qemu-system-x86 beside what guest.sh needs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -17,10 +17,11 @@ cleanup() {
 trap cleanup EXIT
 
 guest=$(tests/hw/guest.sh)
-tests/distros/run.sh build
 mkdir -p "$share/root/etc/systemd/system" "$share/src/tests" "$share/exchange"
-tests/distros/run.sh exec -b "$share/root:/tmp/root" \
-	make --no-print-directory -C /src B=/build DESTDIR=/tmp/root install >/dev/null
+if ! tests/distros/run.sh deb "$share" >"$share/deb.log" 2>&1; then
+	cat "$share/deb.log"
+	exit 1
+fi
 cp tests/hw/guest.service "$share/root/etc/systemd/system/"
 cp -r tests/e2e tests/hw "$share/src/tests/"
 : >"$share/arguments"

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# deb.sh VERSION FOLDER [OBJECTS]: builds the Debian package of this source tree for this machine and
+# puts it into FOLDER. What was compiled stays in the folder OBJECTS, for the next time; without it
+# everything is compiled anew. Needs debhelper and what debian/control names as Build-Depends.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+version=$1
+mkdir -p "$2"
+folder=$(cd "$2" && pwd)
+objects=${3:-build}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+mkdir "$work/camcast"
+cd "$here/../.."
+cp -a Makefile LICENSE README.md config.ini src include wrapper bench docs "$work/camcast/"
+cd "$work/camcast"
+mv src/system/debian debian
+sed "s/@VERSION@/$version/; s/@DATE@/$(date -R -r LICENSE)/" debian/changelog.in >debian/changelog
+rm debian/changelog.in
+# -d: a compiler without the metapackage build-essential will do.
+DEB_BUILD_OPTIONS="noautodbgsym parallel=$(nproc)" CAMCAST_OBJECTS=$objects dpkg-buildpackage -us -uc -b -d
+cp "$work"/camcast_*.deb "$folder/"
