@@ -7,8 +7,10 @@
  *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1 cpu=1"
  *
  * layers=2: every other unit is droppable. cpu: the core to run on, else where camcastd does.
- * CAMCAST_FOOTAGE=FILE.h264: the units of that recording instead; a key unit then comes when the
- * recording has one, whoever asks.
+ * CAMCAST_FOOTAGE=FILE.h264: the units of that recording instead.
+ *
+ * Who asks for an IDR gets one as from a camera, at most one a second: with a recording by a jump to
+ * its next key unit.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,7 @@
 #include "common/clock.h"
 
 #define SEGMENT_SIZE (1u << 20) /* bytes: the default of segment_size */
+#define IDR_INTERVAL_US 1000000 /* between forced ones: what camcast-capture does */
 
 struct feeder {
 	uint32_t size, rate, keyint, layers;
@@ -36,6 +39,9 @@ struct feeder {
 	int fd;
 	uint32_t id, used;
 	uint64_t seq, keys, dropped, idr_requests;
+	uint64_t skipped;   /* units of the recording that were jumped over */
+	int64_t idr_due_us; /* no forced one before that */
+	bool idr_wanted;
 	uint32_t since_key; /* units since the last key unit, that one included */
 	uint32_t gop_bytes; /* the same, in bytes */
 	bool need_key, sent_fd;
@@ -93,21 +99,24 @@ static void new_segment(struct feeder *feeder)
 	feeder->sent_fd = false;
 }
 
-/* What the next unit is; whether it may be published now. */
-static bool next_unit(const struct feeder *feeder, bool *key, bool *droppable, uint32_t *room)
+/* What the next unit is, and how many bytes it may need. */
+static void choose_unit(struct feeder *feeder, bool *key, bool *droppable, uint32_t *room)
 {
-	if (feeder->footage.n > 0) {
-		const struct footage_unit *unit = footage_at(&feeder->footage, feeder->seq);
+	const struct footage *footage = &feeder->footage;
+	const struct footage_unit *unit;
 
-		*key = unit->key;
-		*droppable = unit->droppable;
-		*room = (uint32_t)feeder->footage.max_len;
-		return unit->key || !feeder->need_key;
+	if (footage->n == 0) {
+		*key = feeder->need_key || feeder->since_key >= feeder->keyint;
+		*droppable = !*key && feeder->layers > 1 && feeder->since_key % 2 == 1;
+		*room = feeder->size;
+		return;
 	}
-	*key = feeder->need_key || feeder->since_key >= feeder->keyint;
-	*droppable = !*key && feeder->layers > 1 && feeder->since_key % 2 == 1;
-	*room = feeder->size;
-	return true;
+	unit = footage_at(footage, feeder->seq + feeder->skipped);
+	while (feeder->need_key && !unit->key)
+		unit = footage_at(footage, feeder->seq + ++feeder->skipped);
+	*key = unit->key;
+	*droppable = unit->droppable;
+	*room = (uint32_t)footage->max_len;
 }
 
 /* A key unit begins a new segment if a GOP like the last one would not fit any more. */
@@ -125,7 +134,8 @@ static uint32_t write_unit(struct feeder *feeder, bool key, bool droppable, int6
 	uint8_t *out = feeder->map + feeder->used;
 
 	if (feeder->footage.n > 0)
-		return (uint32_t)footage_write(&feeder->footage, feeder->seq, now_us, out);
+		return (uint32_t)footage_write(&feeder->footage, feeder->seq + feeder->skipped,
+					       feeder->seq, now_us, out);
 	unit_build(out, feeder->size, feeder->seq, key, droppable, now_us);
 	return feeder->size;
 }
@@ -137,11 +147,11 @@ static void make_unit(struct feeder *feeder, int64_t now_us)
 	uint32_t room;
 	int result;
 
-	if (!next_unit(feeder, &key, &droppable, &room)) {
-		feeder->seq++;
-		feeder->dropped++;
-		return;
+	if (feeder->idr_wanted && now_us >= feeder->idr_due_us) {
+		feeder->need_key = true;
+		feeder->idr_due_us = now_us + IDR_INTERVAL_US;
 	}
+	choose_unit(feeder, &key, &droppable, &room);
 	make_room(feeder, room, key);
 	message.len = write_unit(feeder, key, droppable, now_us);
 	message.segment = feeder->id;
@@ -161,6 +171,7 @@ static void make_unit(struct feeder *feeder, int64_t now_us)
 		feeder->used += message.len;
 		feeder->sent_fd = true;
 		feeder->need_key = false;
+		feeder->idr_wanted &= !key;
 		feeder->keys += key;
 		feeder->since_key = key ? 1 : feeder->since_key + 1;
 		feeder->gop_bytes = key ? message.len : feeder->gop_bytes + message.len;
@@ -185,7 +196,7 @@ static void tell_status(struct feeder *feeder)
 					    .fps_milli = feeder->rate * 1000,
 					    .bitrate_bps = feeder->bitrate_bps,
 					    .active = 1,
-					    .can_force_idr = feeder->footage.n == 0,
+					    .can_force_idr = 1,
 					    .encoder = "feeder"};
 
 	send_message(&beat, sizeof(beat), -1);
@@ -202,7 +213,7 @@ static void read_messages(struct feeder *feeder)
 
 	while ((n = recv(CAMCAST_WORKER_FD, &message, sizeof(message), MSG_DONTWAIT)) > 0) {
 		if (message.type == CAMCAST_MSG_IDR) {
-			feeder->need_key |= feeder->footage.n == 0;
+			feeder->idr_wanted = true;
 			feeder->idr_requests++;
 		}
 	}

@@ -196,7 +196,8 @@ static void next_unit(struct floor *bench, uint64_t seq)
 	bench->at += bench->size;
 	if (bench->at + bench->footage.max_len > bench->room)
 		bench->at = 0;
-	bench->size = footage_write(&bench->footage, seq, clock_now_us(), bench->map + bench->at);
+	bench->size =
+		footage_write(&bench->footage, seq, seq, clock_now_us(), bench->map + bench->at);
 }
 
 static void run(struct floor *bench)

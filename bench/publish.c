@@ -111,7 +111,7 @@ static void play(struct publisher *publisher)
 		size_t len;
 
 		pace_until_us(start_us + (int64_t)(seq * 1000000 / publisher->rate));
-		len = footage_write(&publisher->footage, seq, clock_now_us(), data);
+		len = footage_write(&publisher->footage, seq, seq, clock_now_us(), data);
 		memset(data + len, 0, AV_INPUT_BUFFER_PADDING_SIZE);
 		result = write_unit(publisher, seq, data, len);
 	}

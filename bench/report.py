@@ -75,6 +75,15 @@ class Rows:
             if base.get(row["round"])
         ]
 
+    def differences(self, server, to, get, **wanted):
+        """The same, subtracted."""
+        base = {row["round"]: get(row) for row in self.find(server=to, **wanted)}
+        return [
+            get(row) - base[row["round"]]
+            for row in self.find(server=server, **wanted)
+            if row["round"] in base
+        ]
+
     def mark(self, **wanted):
         """Says how many of the rounds are in doubt."""
         rows = self.find(**wanted)
@@ -154,6 +163,19 @@ def compare_tables(found):
             return " / ".join(f"{statistics.median(part):.1f}" for part in middle if part)
 
         text += by_clients(rows, kind, times)
+        floor = f"{kind}: ms later than {REFERENCE} in the same round, p50 / p99"
+        text += f"\n**{floor}**\n\n"
+
+        def later(case):
+            each = {key: case[key] for key in ("footage", "clients")}
+            parts = [
+                # pylint: disable-next=cell-var-from-loop
+                rows.differences(case["server"], REFERENCE, lambda row: latency(row, key), **each)
+                for key in ("p50", "p99")
+            ]
+            return " / ".join(f"{statistics.median(part):+.1f}" for part in parts if part)
+
+        text += by_clients(rows, kind, later)
         text += f"\n**{kind}: memory of the server / kernel TCP memory it is charged for, MB**\n\n"
 
         def sizes(case):
@@ -287,6 +309,19 @@ def camera_table(found):
     return table(["", "p50", "p90", "p99", "p99.9", "max", "units judged", "missed"], lines)
 
 
+def profile_table(found):
+    lines = []
+    for row in Rows(found, "profile").good:
+        parts = {"kernel": 0, "program": 0, "libraries": 0}
+        for name, percent in row.get("profile", {}).items():
+            program = name in ("floor", "camcastd")
+            parts["kernel" if name.startswith("[") else "program" if program else "libraries"] += (
+                percent
+            )
+        lines.append([row["server"], row["clients"], *(f"{part:.1f}" for part in parts.values())])
+    return table(["server", "clients", "kernel, %", "its own code, %", "libraries, %"], lines)
+
+
 PARTS = {
     "cost": cost_table,
     "compare": compare_tables,
@@ -295,6 +330,7 @@ PARTS = {
     "slow": slow_tables,
     "memory": memory_table,
     "camera": camera_table,
+    "profile": profile_table,
 }
 
 

@@ -112,9 +112,10 @@ class Bench:
 def load(server, words):
     command = [servers.BUILD / "bench/camload", server.target, *server.options, *words]
     command += ["--pid", server.pid, "--cpu", servers.LOAD_CORE, "--json", "-"]
-    done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=True, timeout=400
-    )
+    with server.profiled():
+        done = subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, check=True, timeout=400
+        )
     return json.loads(done.stdout)
 
 
@@ -206,7 +207,7 @@ def cost(bench):
 def compare(bench):
     """The recordings: everybody."""
     kinds = ["720p"] if bench.options.quick else list(footage.KINDS)
-    numbers = [100] if bench.options.quick else CLIENTS
+    numbers = bench.options.clients or ([100] if bench.options.quick else CLIENTS)
     bench.in_rounds(
         "compare",
         [{"footage": kind, "clients": n} for kind in kinds for n in numbers],
@@ -222,10 +223,10 @@ def most(bench):
     """How many clients a core serves without a loss."""
     bench.in_rounds(
         "most",
-        [{"footage": "720p", "clients": n} for n in MOST_CLIENTS],
+        [{"footage": "720p", "clients": n} for n in bench.options.clients or MOST_CLIENTS],
         lambda case: [
             *floors(recording=footage.get("720p"), clients=case["clients"]),
-            *camcastds(recording=footage.get("720p")),
+            *camcastds(recording=footage.get("720p"), daemon="max_clients = 9000"),
         ],
         lambda case, server: (
             *("--clients", case["clients"], "--scan", 5),
@@ -325,6 +326,25 @@ def memory(bench):
             bench.measure(server, 0, case, (*words, "--duration", seconds), expect=False)
 
 
+def profile(bench):
+    """Where a server's CPU time goes at 1,000 clients, by perf: kernel, program, libraries."""
+    if not shutil.which("perf"):
+        bench.skip("profile", "no perf here")
+        return
+    recording, clients = footage.get("720p"), 100 if bench.options.quick else 1000
+    seconds = 2 if bench.options.quick else 10
+    for server in [servers.Floor("send", recording=recording, clients=clients)] + camcastds(
+        recording=recording
+    ):
+        if bench.wanted(server):
+            server.profile_s = seconds / 2
+            case = {"suite": "profile", "footage": "720p", "clients": clients}
+            words = ("--clients", clients, "--scan", 1, "--duration", seconds)
+            bench.measure(server, 0, case, words)
+            bench.rows[-1]["profile"] = server.profile
+            bench.save()
+
+
 def camera(bench):
     """The whole way: the pattern source, x264, the log, camcastd, 100 clients that parse all."""
     seconds = 5 if bench.options.quick else 30
@@ -345,6 +365,7 @@ SUITES = {
     "slow-far": slow_far,
     "memory": memory,
     "camera": camera,
+    "profile": profile,
 }
 QUICK_SUITES = ["cost", "compare", "storm"]
 
@@ -388,6 +409,11 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few cases, under two minutes")
     parser.add_argument("--suites", help=f"of {','.join(SUITES)}; default: all")
     parser.add_argument("--servers", help="only those with one of these words in their name")
+    parser.add_argument(
+        "--clients",
+        type=lambda text: list(map(int, text.split(","))),
+        help=f"of compare and most; default: {CLIENTS} and {MOST_CLIENTS}",
+    )
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of each measurement in rounds")
     parser.add_argument("--polite", action="store_true", help="leave the priority as it is")

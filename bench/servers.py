@@ -3,6 +3,7 @@
 `with`, then `target` (what camload connects to), `options` (how camload reads it) and `pid` (whose
 CPU time counts). The camera's part runs on the load generator's core, the server on its own.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -56,6 +57,7 @@ class Server:
         self.folder = None
         self.processes = []
         self.target = None
+        self.profile_s, self.profile = 0, {}
 
     def run(self, *command, core=SERVER_CORE, user=None, **options):
         """Starts a process; the first one that is started on SERVER_CORE is the server."""
@@ -99,6 +101,27 @@ class Server:
 
     def status(self):
         """What the server says of itself; None: nothing."""
+
+    @contextlib.contextmanager
+    def profiled(self):
+        """With profile_s set: {program, library or kernel: % of the samples} in `profile`."""
+        if not self.profile_s:
+            yield
+            return
+        data = self.folder / "perf.data"
+        record = ["perf", "record", "-q", "-F", "999", "-o", data, "-p", str(self.pid)]
+        # Not from the start: connecting is not what is asked for.
+        command = ["sh", "-c", 'sleep "$1"; shift; exec "$@"', "sh", str(2 + self.profile_s / 2)]
+        command += [*record, "--", "sleep", str(self.profile_s)]
+        perf = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        yield
+        _, said = perf.communicate()
+        if not data.exists():
+            raise Failed(f"perf: {said}")
+        report = ["perf", "report", "-i", data, "--stdio", "--sort", "dso"]
+        done = subprocess.run(list(map(str, report)), capture_output=True, text=True, check=True)
+        found = re.findall(r"^ +([\d.]+)% +(\S+)", done.stdout, re.MULTILINE)
+        self.profile = {name: float(percent) for percent, name in found}
 
     def alive(self):
         return self.processes[0].poll() is None
@@ -167,6 +190,7 @@ CONFIG = """[daemon]
 backend = {backend}
 http = 127.0.0.1:0
 {capture}
+{daemon}
 [camera cam]
 source = pattern
 size = 1280x720
@@ -182,11 +206,12 @@ annexb = 127.0.0.1:0
 
 
 class Camcastd(Server):
-    """Default settings; bench/feeder is its camera process. policy: further keys of the stream."""
+    """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
+    [daemon] and of the stream."""
 
-    def __init__(self, backend, policy="", feeder=True, **options):
+    def __init__(self, backend, daemon="", policy="", feeder=True, **options):
         super().__init__(**options)
-        self.backend, self.policy, self.feeder = backend, policy, feeder
+        self.backend, self.daemon, self.policy, self.feeder = backend, daemon, policy, feeder
         self.name = f"camcastd {backend}"
         self.http = None
 
@@ -194,7 +219,9 @@ class Camcastd(Server):
         config = self.folder / "config.ini"
         capture = f"capture = {BUILD}/bench/feeder" if self.feeder else ""
         config.write_text(
-            CONFIG.format(backend=self.backend, capture=capture, policy=self.policy),
+            CONFIG.format(
+                backend=self.backend, capture=capture, daemon=self.daemon, policy=self.policy
+            ),
             encoding="utf-8",
         )
         environ = dict(

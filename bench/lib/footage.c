@@ -100,14 +100,15 @@ close_file:
 	return result;
 }
 
-const struct footage_unit *footage_at(const struct footage *footage, uint64_t seq)
+const struct footage_unit *footage_at(const struct footage *footage, uint64_t place)
 {
-	return &footage->units[seq % footage->n];
+	return &footage->units[place % footage->n];
 }
 
-size_t footage_write(const struct footage *footage, uint64_t seq, int64_t capture_us, uint8_t *out)
+size_t footage_write(const struct footage *footage, uint64_t place, uint64_t seq,
+		     int64_t capture_us, uint8_t *out)
 {
-	const struct footage_unit *unit = footage_at(footage, seq);
+	const struct footage_unit *unit = footage_at(footage, place);
 	const uint8_t *data = footage->data + unit->at;
 	size_t sei_len;
 

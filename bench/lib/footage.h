@@ -28,10 +28,12 @@ struct footage {
 
 /* -errno; -EBADMSG: no units, or the first is no key unit. */
 int footage_open(struct footage *footage, const char *path);
-/* The unit that is number seq of the endless stream. */
-const struct footage_unit *footage_at(const struct footage *footage, uint64_t seq);
-/* Writes it to out (max_len bytes of room) as captured at capture_us; returns its length. */
-size_t footage_write(const struct footage *footage, uint64_t seq, int64_t capture_us, uint8_t *out);
+/* The unit at that place of the recording, which repeats for ever. */
+const struct footage_unit *footage_at(const struct footage *footage, uint64_t place);
+/* Writes it to out (max_len bytes of room) as number seq, captured at capture_us; returns its
+ * length. */
+size_t footage_write(const struct footage *footage, uint64_t place, uint64_t seq,
+		     int64_t capture_us, uint8_t *out);
 void footage_close(struct footage *footage);
 
 #endif

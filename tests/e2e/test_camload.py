@@ -41,34 +41,35 @@ def camload(target, *options):
 
 def test_clients_of_all_kinds_pass(camcastd):
     policy = {"join_burst_ms": 300, "shed_lag_ms": 500, "max_lag_ms": 1000}
+    seconds = 4
     daemon = camcastd(harness.pattern_config(stream=policy))
     result = camload(
         f"127.0.0.1:{daemon.port()}",
         *("--clients", 20, "--scan", 10, "--decode", 2, "--slow", "3@50000", "--slow", "1@70000"),
-        *("--stalled", 3, "--flapping", 3, "--joining", 5, "--duration", 5),
+        *("--stalled", 3, "--flapping", 3, "--joining", 5, "--duration", seconds),
         *("--pid", daemon.process.pid),
     )
     healthy, slow = result["healthy"], result["slow"]
     for group in (healthy, *slow, result["flapping"], result["joining"]):
         assert not any(group[key] for key in WRONG), group
     # Each stream is judged until its first key unit, scanned ones to the end.
-    assert healthy["streams"] == 20 and result["joining"]["streams"] > 5 * 5 * 0.5
-    assert healthy["pictures"] >= 2 * 5 * 30 * 0.9
-    assert healthy["latency_ms"]["n"] >= 10 * 5 * 30 * 0.9
+    assert healthy["streams"] == 20 and result["joining"]["streams"] > 5 * seconds * 0.5
+    assert healthy["pictures"] >= 2 * seconds * 30 * 0.9
+    assert healthy["latency_ms"]["n"] >= 10 * seconds * 30 * 0.9
     assert [group["clients"] for group in slow] == [3, 1]
     assert slow[0]["resyncs"] > 0 and slow[0]["missed"] > 0, "the slow ones lost nothing"
     assert slow[0]["pictures"] > 0
     assert slow[0]["latency_ms"]["max"] > healthy["latency_ms"]["p50"] > 0
-    assert result["latency_last_ms"]["n"] >= 5 * 30 * 0.9
-    assert result["first_key_ms"]["n"] >= 20 + 5 * 5 * 0.5
+    assert result["latency_last_ms"]["n"] >= seconds * 30 * 0.9
+    assert result["first_key_ms"]["n"] >= 20 + 5 * seconds * 0.5
     lost = result["connections"]
     assert not any(lost[key] for key in ("never_served", "ended_by_server", "refused", "gave_up"))
-    assert lost["joins"] == pytest.approx(25, abs=1) and lost["flaps"] > 0
+    assert lost["joins"] == pytest.approx(5 * seconds, abs=1) and lost["flaps"] > 0
     server = result["server"]
     assert server["us_per_client_unit"] > 0 and server["rss_kb"] > 0 and server["waits"] > 0
     assert result["tcp_memory"]["end_kb"] > 0
     assert result["environment"]["seed"] == 1 and result["environment"]["cores"] >= 1
-    assert result["deliveries"] == pytest.approx(20 * 5 * 30, rel=0.15)
+    assert result["deliveries"] == pytest.approx(20 * seconds * 30, rel=0.15)
 
 
 def test_lengths_are_understood(start_camcastd):
@@ -212,10 +213,7 @@ def test_people_get_a_table_and_on_a_terminal_one_line_of_progress(start_camcast
 
 
 def row(server, number, cost):
-    result = {
-        "server": {"us_per_client_unit": cost},
-        "connections": {},
-    }
+    result = {"server": {"us_per_client_unit": cost}}
     case = {"suite": "cost", "size": 8000, "clients": 100}
     return dict(case, server=server, round=number, result=result, doubts=[])
 
