@@ -2,6 +2,7 @@
 """Brokers that are not there, late, mute, locked, or die: the video never notices, the status says
 why, and discovery is back when they are. And brokers of our own (broker = spawn)."""
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -68,6 +69,22 @@ def test_a_broker_that_comes_late_is_found(start_camcastd, tmp_path):
                 client.subscribe("camcast/test/#")
                 assert client.wait_message("camcast/test/status").payload == b"online"
                 check_info(client.wait_message("camcast/test/info").payload)
+            check_video(viewer, len(viewer.data))
+
+
+def test_a_full_table_of_descriptors_does_not_keep_it_from_the_broker(start_camcastd, tmp_path):
+    with Broker(tmp_path) as broker:
+        broker.stop()
+        daemon = start_camcastd(mqtt_config(broker), env=words())
+        wait_reason(daemon, "Connection refused")
+        with Viewer(daemon.port(FEED)) as viewer:
+            viewer.wait_bytes(20000)
+            # All that is open, what the daemon holds back among it, and not one more.
+            numbers = map(int, os.listdir(f"/proc/{daemon.process.pid}/fd"))
+            limit = max(numbers) + 1
+            resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+            broker.start()
+            wait_connected(daemon)
             check_video(viewer, len(viewer.data))
 
 
