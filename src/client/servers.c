@@ -487,8 +487,8 @@ int servers_create(struct servers **out, const struct servers_options *options)
 	err = err ? err : choose_reply_topic(servers);
 	if (err < 0)
 		goto fail;
-	snprintf(servers->state, sizeof servers->state, "%s:%u: connecting", servers->host,
-		 servers->port);
+	snprintf(servers->state, sizeof servers->state, "%s:%u: connecting, no answer yet",
+		 servers->host, servers->port);
 	sigfillset(&all); /* signals are the owner's */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = -pthread_create(&servers->thread, NULL, run, servers);
