@@ -272,9 +272,10 @@ void report_table(const struct report *report, FILE *out)
 	lines_of_group(out, "joining", &crowd->joining);
 	line_of_times(out, "first key unit", &crowd->first_key);
 	fprintf(out,
-		"%-22s %lu never served, %lu ended and %lu reset by the server, %lu refused, "
+		"%-22s %lu never served, %lu without a key unit yet, %lu ended and %lu reset by "
+		"the server, %lu refused, "
 		"%lu given up\n",
-		"connections", crowd->never_served + crowd->still_waiting, crowd->ended_by_server,
+		"connections", crowd->never_served, crowd->still_waiting, crowd->ended_by_server,
 		crowd->reset_by_server, crowd->refused, crowd->gave_up);
 	if (report->pid) {
 		fprintf(out, "%-22s %.2f us per client and unit, %.1f %% of a core, %.1f MB\n",
