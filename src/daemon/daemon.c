@@ -112,6 +112,8 @@ static void stop(struct daemon *daemon, const char *signal_name)
 	notify(daemon, "STOPPING=1");
 	loop_timer_cancel(daemon->loop, &daemon->notify);
 	listeners_stop(daemon->listeners);
+	if (daemon->discovery)
+		discovery_stop(daemon->discovery);
 	for (size_t i = 0; i < daemon->config->n_cameras; i++)
 		worker_stop(daemon->workers[i]);
 	loop_timer_set(daemon->loop, &daemon->drain, loop_now_us(daemon->loop) + DRAIN_US);

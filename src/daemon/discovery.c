@@ -15,12 +15,13 @@
 #include <systemd/sd-id128.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/diag.h"
 #include "daemon/discovery_thread.h"
 
 #define SNAPSHOT_PERIOD_US 1000000
-/* SIGTERM and SIGKILL of our own broker, and a last word to the other one, have their time. */
-#define STOP_MS 3000
+/* SIGTERM and SIGKILL of our own broker, or a last word to another one, have their time. */
+#define STOP_US 2000000
 #define ID_NAME_MAX 32 /* bytes of the server's name in a derived id */
 #define FDS_GIVEN 8    /* for one attempt to connect */
 /* Ours alone: the machine's id itself is not told to others (machine-id(5)). */
@@ -35,6 +36,7 @@ struct discovery {
 	pthread_t thread;
 	struct loop_watch commands;
 	struct loop_timer timer;
+	int64_t stop_us;		 /* when it has to have ended; 0: goes on */
 	struct discovery_status *status; /* the newest that was taken out */
 	char id[CONFIG_MQTT_ID_MAX];
 	uint16_t ports[]; /* by feed */
@@ -265,19 +267,30 @@ free_discovery:
 	return err;
 }
 
-void discovery_destroy(struct discovery *discovery)
+void discovery_stop(struct discovery *discovery)
 {
 	uint64_t one = 1;
-	struct pollfd ended;
 
-	if (!discovery)
+	if (discovery->stop_us)
 		return;
+	discovery->stop_us = clock_now_us() + STOP_US;
 	loop_timer_cancel(discovery->options.loop, &discovery->timer);
 	loop_watch_remove(discovery->options.loop, &discovery->commands);
 	atomic_store_explicit(&discovery->crossing.stop, true, memory_order_release);
 	(void)!write(discovery->crossing.wake, &one, sizeof one);
+}
+
+void discovery_destroy(struct discovery *discovery)
+{
+	struct pollfd ended;
+	int64_t left_us;
+
+	if (!discovery)
+		return;
+	discovery_stop(discovery);
+	left_us = discovery->stop_us - clock_now_us();
 	ended = (struct pollfd){.fd = discovery->crossing.ended, .events = POLLIN};
-	if (poll(&ended, 1, STOP_MS) <= 0) {
+	if (poll(&ended, 1, left_us > 0 ? (int)(left_us / 1000) : 0) <= 0) {
 		/* It looks at nothing but this structure from now on, so that stays. */
 		diag_warn("mqtt: the name of the broker is still being resolved; not waited for");
 		pthread_detach(discovery->thread);

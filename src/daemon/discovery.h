@@ -65,8 +65,10 @@ struct discovery_options {
 
 /* Starts the thread. 0 or -errno; that there is no broker is no error. */
 int discovery_create(struct discovery **out, const struct discovery_options *options);
-/* Tells the broker that we are offline, and ends the thread. Takes a second at most: a thread that
- * hangs in the resolver is left to the end of the process. NULL is fine. */
+/* Begins the end: the thread tells the broker that we are offline, and ends. Does not wait. */
+void discovery_stop(struct discovery *discovery);
+/* Waits for that, two seconds at most from discovery_stop(): a thread that hangs in the resolver is
+ * left to the end of the process. NULL is fine. */
 void discovery_destroy(struct discovery *discovery);
 
 /* The newest one; borrowed until the next call. */

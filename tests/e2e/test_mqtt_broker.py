@@ -118,6 +118,12 @@ def test_a_frozen_broker_is_noticed_by_the_keepalive(start_camcastd, tmp_path):
             broker.process.send_signal(signal.SIGCONT)
             wait_connected(daemon)
             check_video(viewer, len(viewer.data))
+        # Nor does it hold up the end.
+        broker.process.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - begun < 2.5 * harness.PATIENCE
+        broker.process.send_signal(signal.SIGCONT)
 
 
 def test_a_name_that_nobody_knows(start_camcastd):
