@@ -61,11 +61,13 @@ run_unit() {
 	done
 }
 
+# They wait most of their time: as many at once as there are processors.
 run_e2e() {
 	local output=$build/tests/e2e.out status
 	mkdir -p "$build/tests"
 	# shellcheck disable=SC2086 # several files
-	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs --durations=5 \
+	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" -rs \
+		--durations=5 \
 		${E2E:-tests/e2e} </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
 	summary() { # the last line: "1 failed, 3 passed, 2 skipped in 5.02s"
