@@ -50,11 +50,12 @@ static int take_topic(char *out, const struct config_mqtt *config, const char *t
 		return REQUEST_MALFORMED;
 	if (len > REQUEST_TOPIC_MAX)
 		return REQUEST_TOO_LONG;
-	/* Control characters too: MQTT 5, 1.5.4, lets a broker close the connection for them. */
-	if (memchr(topic, '\0', len) || mosquitto_validate_utf8(topic, (int)len) != 0)
-		return REQUEST_NOT_UTF8;
 	memcpy(out, topic, len);
 	out[len] = '\0';
+	/* Control characters too: MQTT 5, 1.5.4, lets a broker close the connection for them. Of the
+	 * copy, since libmosquitto 2.0 looks behind the end for the rest of a sequence cut there. */
+	if (memchr(out, '\0', len) || mosquitto_validate_utf8(out, (int)len) != 0)
+		return REQUEST_NOT_UTF8;
 	if (mosquitto_pub_topic_check2(out, len) != 0)
 		return REQUEST_WILDCARD;
 	if (out[0] == '$')

@@ -115,6 +115,23 @@ static void topics_that_are_somebody_s_are_refused(void **state)
 	config_destroy(config);
 }
 
+static void a_topic_cut_within_a_character_is_refused_whatever_lies_behind_it(void **state)
+{
+	static const char payload[] = "reply/\xea\xb0\x80"; /* 가 */
+	struct config *config = parse("[mqtt]\n" CAMERA);
+	struct request request;
+
+	(void)state;
+	for (size_t len = strlen(payload); len > 6; len--) {
+		struct request_message message = {
+			.topic = "commend", .payload = payload, .len = len};
+
+		assert_int_equal(request_parse(&request, &config->mqtt, &message),
+				 len == strlen(payload) ? -1 : REQUEST_NOT_UTF8);
+	}
+	config_destroy(config);
+}
+
 static void correlation_data_are_bounded(void **state)
 {
 	struct config *config = parse("[mqtt]\n" CAMERA "annexb = 1\n");
@@ -656,6 +673,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_names_where_to_answer),
 		cmocka_unit_test(topics_that_are_somebody_s_are_refused),
+		cmocka_unit_test(a_topic_cut_within_a_character_is_refused_whatever_lies_behind_it),
 		cmocka_unit_test(correlation_data_are_bounded),
 		cmocka_unit_test(a_topic_gets_a_burst_and_then_a_rate),
 		cmocka_unit_test(the_rate_is_kept_at_any_pace_of_asking),
