@@ -67,7 +67,8 @@ def test_clients_of_all_kinds_pass(camcastd):
     assert lost["joins"] == pytest.approx(5 * seconds, abs=1) and lost["flaps"] > 0
     server = result["server"]
     assert server["us_per_client_unit"] > 0 and server["rss_kb"] > 0 and server["waits"] > 0
-    assert result["tcp_memory"]["end_kb"] > 0
+    # Of the whole machine, where others come and go.
+    assert result["tcp_memory"].keys() >= {"idle_kb", "start_kb", "end_kb", "server_kb"}
     assert result["environment"]["seed"] == 1 and result["environment"]["cores"] >= 1
     assert result["deliveries"] == pytest.approx(20 * seconds * 30, rel=0.15)
 
