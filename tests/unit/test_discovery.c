@@ -118,7 +118,7 @@ static void topics_that_are_somebody_s_are_refused(void **state)
 static void a_topic_cut_within_a_character_is_refused_whatever_lies_behind_it(void **state)
 {
 	static const char payload[] = "reply/\xea\xb0\x80"; /* 가 */
-	struct config *config = parse("[mqtt]\n" CAMERA);
+	struct config *config = parse("[mqtt]\n" CAMERA "annexb = 1\n");
 	struct request request;
 
 	(void)state;
