@@ -61,13 +61,14 @@ run_unit() {
 	done
 }
 
-# They wait most of their time: as many at once as there are processors.
+# They wait most of their time: as many at once as there are processors. Each has an end to all its
+# waiting; the limit is for what nobody thought of, so that it is a failure with a traceback.
 run_e2e() {
 	local output=$build/tests/e2e.out status
 	mkdir -p "$build/tests"
 	# shellcheck disable=SC2086 # several files
 	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" -rs \
-		--durations=5 \
+		--timeout=900 --durations=5 \
 		${E2E:-tests/e2e} </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
 	summary() { # the last line: "1 failed, 3 passed, 2 skipped in 5.02s"

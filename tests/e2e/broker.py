@@ -35,6 +35,7 @@ class Broker:
         self.address = address
         self.port = port
         self.process = None
+        self._reader = None
         self.log = []
         self._times = []  # of the lines of the log, monotonic
         self._lines = list(lines)
@@ -65,7 +66,8 @@ class Broker:
                 preexec_fn=die_with_parent,
                 start_new_session=True,
             )
-            threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
+            self._reader = threading.Thread(target=self._read_log, args=(self.process,), daemon=True)
+            self._reader.start()
             line = self.wait_log(r"mosquitto version \S+ running|^Error: .*|^ended", after=position)
             if line.endswith("running"):
                 self.port = port
@@ -115,10 +117,19 @@ class Broker:
         return found[0]
 
     def stop(self, how=signal.SIGTERM):
-        if self.process.poll() is None:
+        """Returns when it has ended and all that it said is in the log. Told more than once, as
+        mosquitto forgets a SIGTERM that comes between its word that it runs and its main loop."""
+        deadline = time.monotonic() + 20 * PATIENCE
+        while self.process.poll() is None:
+            if time.monotonic() > deadline:
+                raise Failure("mosquitto does not end:\n  " + "\n  ".join(self.log[-20:]))
             self.process.send_signal(how)
             self.process.send_signal(signal.SIGCONT)
-        self.process.wait()
+            try:
+                self.process.wait(1)
+            except subprocess.TimeoutExpired:
+                pass
+        self._reader.join()
 
     def kill(self):
         self.stop(signal.SIGKILL)
