@@ -7,7 +7,11 @@ import subprocess
 
 SOURCE = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 # name: (width, height, bits a second)
-KINDS = {"720p": (1280, 720, 2_000_000), "1080p": (1920, 1080, 8_000_000)}
+KINDS = {
+    "720p": (1280, 720, 2_000_000),
+    "1080p": (1920, 1080, 8_000_000),
+    "far": (1280, 720, 1_000_000),  # for networks that carry no more
+}
 RATE = 30
 
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Tables and plots of what bench/run.py measured.
 
-    bench/report.py RESULT.json            prints the tables
-    bench/report.py RESULT.json --docs     writes them into docs/BENCHMARKS.md, between the markers
+    bench/report.py RESULT.json [FURTHER.json]...    prints the tables
+    ... --docs                             writes them into docs/BENCHMARKS.md, between the markers
                                            `<!-- bench:NAME -->` and `<!-- end -->`, and the plots
                                            into docs/bench-*.svg
 
-Only the parts that the file has rows for are written; the others stay.
+Only the parts that the files have rows for are written; the others stay. What a further file has
+measured on its machine (a suite, on one network) takes the place of what was there.
 """
 import argparse
 import json
@@ -97,7 +98,31 @@ DOUBT_NOTE = (
 )
 
 
+def same_work(row):
+    return row["suite"], row.get("network")
+
+
+def merged(results):
+    """One result: the first one's machine, and the others' in `further`."""
+    found = dict(results[0], further=results[1:])
+    for other in results[1:]:
+        theirs = {same_work(row) for row in other["rows"]}
+        names = {name for _, name in theirs}
+        found["rows"] = [row for row in found["rows"] if same_work(row) not in theirs]
+        found["rows"] += other["rows"]
+        found["skipped"] = [part for part in found["skipped"] if part["what"] not in names]
+    return found
+
+
 def machine(found):
+    text = one_machine(found)
+    for other in found.get("further", []):
+        what = "; ".join(in_order(row.get("network", row["suite"]) for row in other["rows"]))
+        text += f"\n{what}: {one_machine(other)}"
+    return text
+
+
+def one_machine(found):
     what = found["machine"]
     text = f"{what['cores']} x {what['cpu']}, Linux {what['kernel']}, load before {what['load']:.1f}, "
     text += f"tcp_mem {' '.join(what['tcp_mem'])}; {found['begun']}, {found['rounds']} rounds of "
@@ -244,6 +269,9 @@ def slow_tables(found):
         for name in rows.values("server"):
             alone = rows.find(server=name, network=network, company="alone")
             bad = rows.find(server=name, network=network, company="bad")
+            if name.startswith("floor") and alone:
+                lines.append([name, "", f"{latency(alone[0], 'p99'):.1f}"] + [""] * 7)
+                continue
             if not alone or not bad:
                 lines.append([name, "did not go"] + [""] * 8)
                 continue
@@ -412,11 +440,11 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("result", type=pathlib.Path)
+    parser.add_argument("results", type=pathlib.Path, nargs="+", metavar="RESULT.json")
     parser.add_argument("--docs", action="store_true")
     parser.add_argument("--folder", type=pathlib.Path, default=DOCS, help="of BENCHMARKS.md")
     options = parser.parse_args()
-    found = json.loads(options.result.read_text(encoding="utf-8"))
+    found = merged([json.loads(path.read_text(encoding="utf-8")) for path in options.results])
     parts = {name: make(found) for name, make in PARTS.items() if Rows(found, name)}
     parts = {"machine": machine(found), **parts}
     if not options.docs:
