@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # bench/guest.sh [options of run.py]: what run.py can only do where the kernel has netem, by default
-# the suite slow-far, in the guest of tests/hw with the programs and servers of Debian 13. The result
-# is $BENCH_JSON (default: $CAMCAST_BUILD/bench/far.json), for `report.py result.json far.json`. The
-# guest's processors are emulated and slow. Needs what `make check-hw` and `make bench` install.
+# the suite slow-far, in the guest of tests/hw with the programs and servers of Debian 13. The
+# result is $BENCH_JSON (default: $CAMCAST_BUILD/bench/far.json), for `report.py result.json
+# far.json`. The guest's processors are emulated and slow. Needs root, and what `make check-hw` and
+# `make bench` install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 result=${BENCH_JSON:-${CAMCAST_BUILD:-$PWD/build}/bench/far.json}
@@ -61,14 +62,14 @@ if ! build >"$share/build.log" 2>&1; then
 	cat "$share/build.log" >&2
 	exit 1
 fi
-mkdir -p "$share/root/etc/systemd/system" "$share/root/opt/bench/build/bench" "$share/cache"
+mkdir -p "$share/root/etc/systemd/system" "$share/root/opt/bench/build/bench" \
+	"$share/cache/camcast-bench"
 tests/distros/run.sh exec tar -C /build -c camcastd bench/camload bench/feeder bench/floor \
 	bench/publish | tar -C "$share/root/opt/bench/build" -x
 cp -r bench "$share/root/opt/bench/"
-XDG_CACHE_HOME=$share/cache python3 -B -c 'import sys; sys.path.insert(0, "bench")
-import footage
+python3 -B -c 'import shutil, sys; sys.path.insert(0, "bench"); import footage
 for kind in "720p", "far":
-    footage.get(kind)'
+    shutil.copy(footage.get(kind), sys.argv[1])' "$share/cache/camcast-bench"
 printf '%s\0' --suites slow-far "$@" >"$share/arguments"
 
 cat >"$share/inside.sh" <<'INSIDE'

@@ -50,7 +50,7 @@ tc filter add dev lo parent 1: protocol ip u32 \
     match ip src 127.0.0.1/32 match ip dst 127.0.0.1/32 flowid 1:1
 exec "$@"
 """
-FAR_S = 45  # for each server, so that the suite ends within a quarter of an hour
+FAR_S = 30  # for each server, so that the suite ends within a quarter of an hour
 
 
 class Bench:

@@ -245,3 +245,32 @@ def test_a_report_compares_within_rounds_and_leaves_other_parts_alone(tmp_path):
     assert text.endswith("<!-- bench:storm -->\nolder\n<!-- end -->\n")
     printed = subprocess.run(report, check=True, capture_output=True, text=True).stdout
     assert "0.75 (0.75-0.75)" in printed and "storm" not in printed
+
+
+def test_what_another_machine_measured_takes_the_place_of_its_own_part_only(tmp_path):
+    # Of this network the first machine has a row, of the other one only an excuse.
+    machine = {"cores": 2, "load": 0.1, "tcp_mem": []}
+    times = {"versions": {}, "begun": "today", "rounds": 1, "seconds": 1}
+    far = {"suite": "slow", "server": "none", "round": 0, "company": "bad", "failed": "why"}
+    here, there = dict(machine, cpu="X", kernel="6.1"), dict(machine, cpu="Y", kernel="6.12")
+    first = {
+        **times,
+        "machine": here,
+        "skipped": [{"what": "80 ms", "why": "no netem"}, {"what": "vlc", "why": "not installed"}],
+        "rows": [row("floor send", 0, 4), dict(far, network="20 ms", server="old")],
+    }
+    second = {
+        **times,
+        "machine": there,
+        "skipped": [],
+        "rows": [dict(far, network="20 ms", server="new"), dict(far, network="80 ms")],
+    }
+    paths = [tmp_path / "first.json", tmp_path / "second.json"]
+    for path, found in zip(paths, (first, second)):
+        path.write_text(json.dumps(found))
+    report = ["/usr/bin/python3", "-B", harness.ROOT / "bench/report.py", *paths]
+    printed = subprocess.run(report, check=True, capture_output=True, text=True).stdout
+    assert "2 x X, Linux 6.1," in printed and "20 ms; 80 ms: 2 x Y, Linux 6.12," in printed
+    assert "| 8000 | 100 |" in printed
+    assert "new | did not go" in printed and "old" not in printed
+    assert "not installed" in printed and "no netem" not in printed
