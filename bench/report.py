@@ -266,11 +266,14 @@ def slow_tables(found):
     text = ""
     for network in rows.values("network"):
         lines = []
-        for name in rows.values("server"):
+        for name in in_order(row["server"] for row in rows.all if row["network"] == network):
             alone = rows.find(server=name, network=network, company="alone")
             bad = rows.find(server=name, network=network, company="bad")
+            # That those who never read are put out is no doubt, and has a column.
+            doubtful = sum(row["doubts"] not in ([], ["clients lost"]) for row in alone + bad)
+            mark = f" †{doubtful}" if doubtful else ""
             if name.startswith("floor") and alone:
-                lines.append([name, "", f"{latency(alone[0], 'p99'):.1f}"] + [""] * 7)
+                lines.append([name + mark, "", f"{latency(alone[0], 'p99'):.1f}"] + [""] * 7)
                 continue
             if not alone or not bad:
                 lines.append([name, "did not go"] + [""] * 8)
@@ -285,7 +288,7 @@ def slow_tables(found):
             ]
             lines.append(
                 [
-                    name,
+                    name + mark,
                     healthy["missed"],
                     f"{quiet['healthy']['latency_ms']['p99']:.1f} → "
                     f"{healthy['latency_ms']['p99']:.1f}",
@@ -304,7 +307,7 @@ def slow_tables(found):
         head += ["wrong starts and gaps: fast / half / 2 KB/s", "decode errors: the same"]
         head += ["put out", "memory, MB", "kernel TCP, MB"]
         text += f"\n**{network}**\n\n{table(head, lines)}"
-    return text.lstrip()
+    return text.lstrip() + DOUBT_NOTE
 
 
 def memory_table(found):
