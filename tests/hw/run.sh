@@ -38,7 +38,7 @@ timeout -k 10 1100 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m
 	-kernel "$guest/vmlinuz" -initrd "$guest/initrd.gz" \
 	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off tsc=reliable \
 systemd.unit=guest.service systemd.show_status=0" \
-	-drive "file=$guest/root.img,format=raw,if=virtio,snapshot=on" \
+	-drive "file=$guest/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe" \
 	-virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" \
 	-netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-:$case_port" \
 	-device e1000e,netdev=n0,romfile= </dev/null >"$share/console" &

@@ -9,8 +9,10 @@ vicodec-pi.py vicodec-core.c       (of Linux 6.12, changed in place)
   REPEAT_SEQ_HEADER, H264_PROFILE, H264_LEVEL; S_PARM and G_PARM.
 - Parameter contig_cap=1: coded buffers are vb2-dma-contig memory, as on the Pi.
 - Parameters that a test writes or reads in /sys/module/vicodec/parameters: `stall` (pictures go in
-  and none come out, as when the Pi's firmware hangs), `stop_ms` (so long STREAMOFF takes),
-  `bitrate` (the one set last), `interval` (of S_PARM, denominator), `pictures` (encoded).
+  and none come out, as when the Pi's firmware hangs), `empty` (they come out with no bytes),
+  `broken` (they come out with the flag ERROR), `stop_ms` (so long STREAMOFF takes), `bitrate` and
+  `gop` (those set last), `forced` (key frames asked for), `interval` (of S_PARM, denominator),
+  `pictures` (encoded).
 """
 import re
 import sys
@@ -31,12 +33,24 @@ MODULE_PARM_DESC(contig_cap, " coded buffers are vb2-dma-contig, as bcm2835-code
 static bool stall;
 module_param(stall, bool, 0644);
 MODULE_PARM_DESC(stall, " encode nothing");
+static bool empty;
+module_param(empty, bool, 0644);
+MODULE_PARM_DESC(empty, " coded buffers have no bytes");
+static bool broken;
+module_param(broken, bool, 0644);
+MODULE_PARM_DESC(broken, " coded buffers have the flag ERROR");
 static uint stop_ms;
 module_param(stop_ms, uint, 0644);
 MODULE_PARM_DESC(stop_ms, " milliseconds that STREAMOFF of an encoder takes");
 static uint bitrate;
 module_param(bitrate, uint, 0444);
 MODULE_PARM_DESC(bitrate, " that an encoder was set to last");
+static uint gop;
+module_param(gop, uint, 0444);
+MODULE_PARM_DESC(gop, " key frame interval that an encoder was set to last");
+static uint forced;
+module_param(forced, uint, 0444);
+MODULE_PARM_DESC(forced, " key frames that encoders were asked for");
 static uint interval;
 module_param(interval, uint, 0444);
 MODULE_PARM_DESC(interval, " denominator of the frame interval set last");
@@ -62,6 +76,21 @@ static bool multiplanar;""",
     )
     s = replace(s, "#include <linux/module.h>", "#include <linux/delay.h>\n#include <linux/module.h>")
 
+    # What fails is not encoded, so that no picture refers to it.
+    coding = "		comp_sz_or_errcode = v4l2_fwht_encode(state, p_src, p_dst);\n"
+    s = replace(
+        s,
+        coding,
+        """		if (broken)
+			return -EIO;
+		if (empty) {
+			dst_vb->flags &= ~(V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME);
+			vb2_set_plane_payload(&dst_vb->vb2_buf, 0, 0);
+			return 0;
+		}
+""" + coding,
+    )
+
     # Flags of coded buffers.
     s = replace(
         s,
@@ -81,6 +110,7 @@ static bool multiplanar;""",
         s,
         "	case V4L2_CID_FWHT_I_FRAME_QP:\n",
         """	case V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME:
+		forced++;
 		ctx->state.gop_cnt = 0;
 		return 0;
 	case V4L2_CID_MPEG_VIDEO_BITRATE:
@@ -91,6 +121,7 @@ static bool multiplanar;""",
 	case V4L2_CID_MPEG_VIDEO_H264_LEVEL:
 		return 0;
 	case V4L2_CID_MPEG_VIDEO_H264_I_PERIOD:
+		gop = ctrl->val;
 		ctx->state.gop_size = ctrl->val ? ctrl->val : 1;
 		return 0;
 	case V4L2_CID_FWHT_I_FRAME_QP:

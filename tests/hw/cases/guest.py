@@ -11,6 +11,7 @@ import time
 WIDTH, HEIGHT = 640, 480  # the smallest that vicodec takes
 EMULATION = 2  # how much slower than a Raspberry Pi an emulated processor may be
 ALLOCATORS = ["dma-heap:system", "udmabuf"]
+EVERY_ALLOCATOR = [*ALLOCATORS, "libcamera"]  # and the camera's own
 EXCHANGE = pathlib.Path("/mnt/exchange")
 FEED_PORT = 9001  # that run.sh forwards to
 
@@ -47,7 +48,7 @@ def wait_for(what, predicate, timeout=60):
     deadline = time.monotonic() + timeout
     while not (value := predicate()):
         assert time.monotonic() < deadline, f"no {what} within {timeout} s"
-        time.sleep(0.02)
+        time.sleep(0.1)  # asking costs an emulated processor much
     return value
 
 
@@ -151,8 +152,9 @@ def tcp_memory():
 
 
 def sockets_of_the_feed():
-    """How many there are but for the listener, those that linger in the kernel included."""
-    return len(run("ss", "-Htan", "state", "connected", "sport", f"= :{FEED_PORT}").splitlines())
+    """The peers of all but the listener, those that linger in the kernel included."""
+    lines = run("ss", "-Htan", "state", "connected", "sport", f"= :{FEED_PORT}").decode()
+    return {line.split()[-1] for line in lines.splitlines()}
 
 
 # --- FWHT: struct fwht_cframe_hdr of the kernel's codec-fwht.h, big-endian ---
@@ -184,21 +186,24 @@ class Vicodec:
 
     PARAMETERS = pathlib.Path("/sys/module/vicodec/parameters")
     DRIVER = pathlib.Path("/sys/bus/platform/drivers/vicodec")
+    FAULTS = ("stall", "empty", "broken")  # pictures go in; out come none, empty ones, faulty ones
 
     def __enter__(self):
         run("modprobe", "vicodec", "multiplanar=1", "contig_cap=1")
         if not (self.DRIVER / "vicodec.0").exists():
             (self.DRIVER / "bind").write_text("vicodec.0")
-        self.set("stall", 0)
-        self.set("stop_ms", 0)
+        self._heal()
         run("udevadm", "settle")
         self.encoder = self._node("stateful-encoder")
         self.decoder = self._node("stateful-decoder")
         return self
 
     def __exit__(self, *_):
-        self.set("stall", 0)
-        self.set("stop_ms", 0)
+        self._heal()
+
+    def _heal(self):
+        for fault in (*self.FAULTS, "stop_ms"):
+            self.set(fault, 0)
 
     def _node(self, name):
         for entry in pathlib.Path("/sys/class/video4linux").iterdir():

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A hardware encoder that hangs, or goes away: the viewer stays, and the ladder of recovery is
+"""A hardware encoder that hangs, codes nothing, or goes away: the viewer stays, and the ladder of recovery is
 climbed: opened again once, then software."""
 import socket
 import threading
 import time
+
+import pytest
 
 import guest
 
@@ -65,12 +67,13 @@ def start(start_camcastd, vicodec, **options):
     return camcastd, viewer
 
 
-def test_a_hang_that_passes_is_cured_by_opening_again(start_camcastd, vicodec):
+@pytest.mark.parametrize("fault", guest.Vicodec.FAULTS)
+def test_a_fault_that_passes_is_cured_by_opening_again(start_camcastd, vicodec, fault):
     camcastd, viewer = start(start_camcastd, vicodec)
-    vicodec.set("stall", 1)
+    vicodec.set(fault, 1)
     camcastd.wait_log(r"v4l2m2m failed and is being closed: hangs: \d+ pictures in and none out")
     hung = len(viewer.data)
-    vicodec.set("stall", 0)
+    vicodec.set(fault, 0)
     viewer.wait_more()
     assert camcastd.stream()["encoder"] == "v4l2m2m"
     assert not viewer.ended
@@ -80,10 +83,11 @@ def test_a_hang_that_passes_is_cured_by_opening_again(start_camcastd, vicodec):
     assert pictures[after][1], "the first picture after the hang is a key"
 
 
-def test_a_hang_that_stays_ends_in_software(start_camcastd, vicodec, tmp_path):
+@pytest.mark.parametrize("fault", ["stall", "empty"])
+def test_a_fault_that_stays_ends_in_software(start_camcastd, vicodec, tmp_path, fault):
     reference = guest.camera_picture(tmp_path)
     camcastd, viewer = start(start_camcastd, vicodec)
-    vicodec.set("stall", 1)
+    vicodec.set(fault, 1)
     camcastd.wait_log(r"stream s: (x264|openh264): .*; not v4l2m2m: failed twice: hangs")
     viewer.wait_more(60000)
     assert camcastd.stream()["encoder"] in ("x264", "openh264")

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A libcamera camera, dmabuf slots, a V4L2 encoder that imports them, and viewers."""
+import pytest
+
 import guest
 
 
+@pytest.mark.parametrize("allocator", guest.EVERY_ALLOCATOR)
 def test_camera_pictures_reach_a_client_outside_by_import(
     start_camcastd, vicodec, allocator, tmp_path
 ):

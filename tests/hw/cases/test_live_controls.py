@@ -9,11 +9,14 @@ def test_keys_come_at_the_interval_and_when_asked(vicodec, tmp_path):
     with worker.Worker(config, tmp_path) as capture:
         keys = capture.units(30)
         assert [i for i, key in enumerate(keys) if key] == [0, 12, 24]
+        assert vicodec.get("gop") == "12"
+        forced = int(vicodec.get("forced"))
         capture.send(worker.MSG_IDR, 0)
         keys = capture.units(20)
         first = keys.index(True)
         assert first < 5, f"the next key only after {first} units"
         assert keys[first + 1 : first + 12] == [False] * 11, "a GOP begins at the forced key"
+        assert int(vicodec.get("forced")) == forced + 1
 
 
 def test_bitrate_changes_while_running(vicodec, tmp_path):

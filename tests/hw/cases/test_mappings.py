@@ -3,6 +3,8 @@
 maps slots too, but to write only."""
 import pathlib
 
+import pytest
+
 import guest
 
 
@@ -17,6 +19,7 @@ def slots_held(worker):
     return sum("/dmabuf:" in str(fd.readlink()) for fd in fds if fd.is_symlink())
 
 
+@pytest.mark.parametrize("allocator", guest.EVERY_ALLOCATOR)
 def test_imported_pictures_are_never_mapped_to_read(start_camcastd, vicodec, allocator):
     camcastd = start_camcastd(guest.config(vicodec, allocator))
     camcastd.wait_flowing(units=10, timeout=20)

@@ -44,18 +44,19 @@ def test_delay_and_loss_leave_the_pictures_whole(start_camcastd, vicodec, tmp_pa
 
 
 def test_who_stops_reading_is_out_and_its_memory_back(start_camcastd, vicodec):
-    stream = {"keyframe_interval": 1, "stall_timeout_ms": 3000}
+    stream = {"keyframe_interval": 1, "stall_timeout_ms": 3000, "history_ms": 3000}
     camcastd = start_camcastd(guest.config(vicodec, "auto", stream=stream))
     camcastd.wait_flowing(units=10, timeout=20)
+    others = guest.sockets_of_the_feed()  # of cases before this one, that linger
     guest.ask_outside("stalled", "stall")
     camcastd.wait_until(lambda: camcastd.feed()["clients"] == 1, "client")
     camcastd.wait_until(lambda: camcastd.feed()["left"]["stalled"] == 1, "end of the stalled client",
                         60)
-    assert guest.sockets_of_the_feed() == 0, "what it had queued goes with its socket"
+    assert guest.sockets_of_the_feed() <= others, "what it had queued goes with its socket"
     feed = camcastd.feed()
-    history = 3 * 15 * feed["bytes"] / feed["units"]  # history_ms at the camera's rate
+    history = 3 * 15 * feed["bytes"] / feed["units"]  # at the camera's rate
     camcastd.wait_until(lambda: camcastd.feed()["log_bytes"] < history + 2 * SEGMENT_SIZE,
-                        "log of the usual size")
+                        f"log of {history:.0f} bytes and two segments: {camcastd.feed()}")
     guest.fwht_pictures(guest.ask_outside("stalled-rest", "rest stalled"))  # whole but for the last
     guest.fwht_pictures(guest.receive_outside("after-stall", 100000))
 
@@ -72,6 +73,7 @@ def test_200_stalled_clients_on_a_machine_of_512_mb(start_camcastd, vicodec, tmp
         camcastd = start_camcastd(config)
         camcastd.wait_flowing(units=10, timeout=20)
         at_rest = guest.tcp_memory()
+        others = guest.sockets_of_the_feed()
         assert len([line for line in camcastd.log() if "tcp_mem" in line]) == 1, camcastd.log()
         for _ in range(200):
             client = socket.socket()
@@ -87,7 +89,7 @@ def test_200_stalled_clients_on_a_machine_of_512_mb(start_camcastd, vicodec, tmp
         assert worst > 30
         camcastd.wait_until(lambda: camcastd.feed()["left"]["stalled"] == 200,
                             "end of the 200", 60)
-        assert guest.sockets_of_the_feed() == 0
+        assert guest.sockets_of_the_feed() <= others
         while stalled:
             stalled.pop().close()  # what they had not read was theirs
         # The kernel's count lags by up to SK_MEMORY_PCPU_RESERVE, 1 MiB, for each processor.
