@@ -341,6 +341,7 @@ def slow_far(bench):
                     inner.terminate()
             if code:
                 bench.skip(name, "the run within the namespace failed")
+            if not found.exists():
                 continue
             inside = json.loads(found.read_text(encoding="utf-8"))
             bench.rows += inside["rows"]
