@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 import guest
-from service import Service
+from service import CGROUP, Service
 
 
 @contextlib.contextmanager
@@ -60,3 +60,27 @@ def test_io_uring_refused_and_no_locked_memory(service, vicodec):
         assert len([line for line in log.splitlines() if "io_uring" in line]) == 1, log
     finally:
         knob.write_text("0")
+
+
+def test_a_worker_that_meets_its_limit_of_memory_comes_back(service, vicodec):
+    """In a control group of its own, where what it has already does not count."""
+    box = CGROUP.parent / "case"
+    service.configure(guest.config(vicodec, "auto"))
+    service.start()
+    service.wait_flowing()
+    pid, worker = service.pid(), service.worker()
+    box.mkdir()
+    try:
+        (box / "memory.max").write_text("524288")  # the log's next segment is more
+        (box / "cgroup.procs").write_text(str(worker))
+        guest.wait_for("a new worker", service.worker)
+        events = dict(line.split() for line in (box / "memory.events").read_text().splitlines())
+    finally:
+        guest.wait_for("an empty control group", lambda: not (box / "cgroup.procs").read_text())
+        box.rmdir()
+    assert int(events["oom_kill"]) == 1
+    service.wait_flowing(service.status()["feeds"][0]["units"] + 5)
+    assert service.pid() == pid and service.show("NRestarts") == "0"
+    assert "SIGKILL" in service.status()["cameras"][0]["reason"]
+    lines = [line for line in service.wait_log("SIGKILL").splitlines() if "SIGKILL" in line]
+    assert len(lines) == 1, lines

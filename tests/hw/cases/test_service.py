@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import guest
-from service import CGROUP, Service, alive, process_status
+from service import CGROUP, Service, alive, process_status, systemctl
 
 
 @pytest.fixture
@@ -53,6 +53,8 @@ def test_a_hardened_unit_serves_the_camera(service, vicodec, allocator, tmp_path
 
 def test_a_stopped_process_is_found_by_the_watchdog(service, vicodec):
     service.configure(guest.config(vicodec, "auto"))
+    assert "\nWatchdogSec=10\n" in systemctl("cat", "camcastd")
+    service.override("WatchdogSec=5", "RestartSec=1")  # to wait less
     service.start()
     service.wait_flowing()
     pid = service.pid()
