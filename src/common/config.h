@@ -59,7 +59,7 @@ struct config_daemon {
 	uint32_t max_clients_per_ip; /* 0: no limit */
 	uint32_t send_buffer;	     /* bytes for SO_SNDBUF */
 	uint32_t notsent_lowat;	     /* bytes for TCP_NOTSENT_LOWAT */
-	uint32_t send_threshold; /* bytes; smaller runs are sent by send(), others by sendfile() */
+	uint32_t send_threshold; /* bytes; smaller runs are sent by send(), others by reference */
 	char *capture;		 /* path of camcast-capture; "" : beside camcastd, else in PATH */
 };
 

@@ -42,7 +42,7 @@ struct feed_stats {
 	uint64_t units_refused;	     /* not a key unit after a gap */
 	uint64_t sent_bytes;	     /* to all clients that ever were */
 	uint64_t sends;		     /* send() calls that took bytes */
-	uint64_t sendfiles;	     /* sendfile() calls that took bytes */
+	uint64_t sendfiles;	     /* sends by reference that took bytes */
 	uint64_t units_dropped;	     /* for clients too slow, by drop-oldest */
 	uint64_t units_shed;	     /* droppable ones skipped */
 	uint64_t resyncs;	     /* jumps to a key unit */

@@ -28,14 +28,14 @@ struct loop_options {
 
 /* Returns 0 and *out or -errno. `auto` takes what the benchmarks say (docs/ARCHITECTURE.md);
  * io_uring that the kernel refuses falls back to epoll with one line that says why. Created, run
- * and destroyed by one thread. Ignores SIGPIPE in the process: sendfile() has no MSG_NOSIGNAL. */
+ * and destroyed by one thread. Ignores SIGPIPE in the process: sendfile() and splice() have no MSG_NOSIGNAL. */
 int loop_create(struct loop **out, const struct loop_options *options);
 /* Watches and listeners have been removed and connections closed before; closed() of those that are
  * still on their way out is called from here. */
 void loop_destroy(struct loop *loop);
 const char *loop_backend_name(const struct loop *loop); /* "epoll", "io_uring" */
 
-/* Whether a send of len bytes goes by sendfile() rather than send(). */
+/* Whether a send of len bytes goes by reference, and not by send(). */
 bool loop_sends_by_reference(const struct loop *loop, uint32_t len);
 
 /* Runs until loop_stop(). Returns 0 or -errno. */
@@ -140,7 +140,7 @@ void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset);
 
 struct loop_stats {
 	uint64_t turns;		   /* returns from waiting */
-	uint64_t sends, sendfiles; /* calls that took bytes, by kind */
+	uint64_t sends, sendfiles; /* that took bytes: copied, and by reference */
 	uint64_t send_again;	   /* calls that took none */
 	uint64_t accept_paused;
 	uint64_t bytes_discarded; /* sent to us by clients */

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "daemon/loop.h"
+#include "daemon/pagetee.h"
 
 enum {
 	/* Sends done between two looks at what has happened, so that timers, workers and accepts
@@ -71,6 +72,7 @@ struct loop {
 	struct list input;    /* connections with input left (loop_conn.input) */
 	struct list closed;   /* connections whose closed() is due */
 	struct loop_timer shortage_over;
+	struct pagetee tee; /* lets go of what it holds at the end of each turn */
 
 	struct loop_watch wake;
 	void (*woken)(void *user);

@@ -191,7 +191,7 @@ static const struct feed_counter {
 	{"feed_sent_bytes_total", "Bytes sent to clients.",
 	 offsetof(struct feed_stats, sent_bytes)},
 	{"feed_sends_total", "send() calls that took bytes.", offsetof(struct feed_stats, sends)},
-	{"feed_sendfiles_total", "sendfile() calls that took bytes.",
+	{"feed_sendfiles_total", "Sends of pages by reference that took bytes.",
 	 offsetof(struct feed_stats, sendfiles)},
 	{"feed_resyncs_total", "Jumps of slow clients to a key unit.",
 	 offsetof(struct feed_stats, resyncs)},
@@ -336,7 +336,7 @@ char *status_metrics(const struct status_view *view)
 	      fdreserve_short(view->reserve));
 	plain(out, "loop_turns_total", COUNTER, "Turns of the event loop.", (double)loop->turns);
 	plain(out, "sends_total", COUNTER, "send() calls that took bytes.", (double)loop->sends);
-	plain(out, "sendfiles_total", COUNTER, "sendfile() calls that took bytes.",
+	plain(out, "sendfiles_total", COUNTER, "Sends of pages by reference that took bytes.",
 	      (double)loop->sendfiles);
 	plain(out, "send_again_total", COUNTER, "Sends that took nothing.",
 	      (double)loop->send_again);

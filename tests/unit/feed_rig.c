@@ -37,6 +37,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	return 0;
 }
 
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 ssize_t __real_sendfile(int out, int in, off_t *offset, size_t len);
 ssize_t __wrap_sendfile(int out, int in, off_t *offset, size_t len);
 ssize_t __wrap_sendfile(int out, int in, off_t *offset, size_t len)
@@ -48,6 +49,27 @@ ssize_t __wrap_sendfile(int out, int in, off_t *offset, size_t len)
 		return -1;
 	}
 	return __real_sendfile(out, in, offset, len);
+}
+
+static bool is_socket(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	return __real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+}
+
+ssize_t __real_splice(int in, off_t *in_at, int out, off_t *out_at, size_t len, unsigned flags);
+ssize_t __wrap_splice(int in, off_t *in_at, int out, off_t *out_at, size_t len, unsigned flags);
+ssize_t __wrap_splice(int in, off_t *in_at, int out, off_t *out_at, size_t len, unsigned flags)
+{
+	int ret = rig_on_send && is_socket(out) ? rig_on_send(out, &len) : 0;
+
+	if (ret < 0) {
+		errno = -ret;
+		return -1;
+	}
+	return __real_splice(in, in_at, out, out_at, len, flags);
 }
 
 ssize_t __real_send(int fd, const void *data, size_t len, int flags);
@@ -63,7 +85,6 @@ ssize_t __wrap_send(int fd, const void *data, size_t len, int flags)
 	return __real_send(fd, data, len, flags);
 }
 
-int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {

@@ -36,7 +36,7 @@ extern enum config_backend rig_epoll, rig_uring;
 
 extern int64_t rig_clock_us; /* CLOCK_MONOTONIC; stands still */
 
-/* Called before each sendfile() and send(): may lower *len; returns 0, or -errno to fail. */
+/* Called before each sendfile(), send() and splice() to a socket: may lower *len; returns 0, or -errno to fail. */
 extern int (*rig_on_send)(int fd, size_t *len);
 /* What TCP_INFO says of how long the peer's window was closed; -1: the truth. */
 extern int64_t rig_window_closed_us;
