@@ -20,6 +20,8 @@ Q := $(if $(V),,@)
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 PKG_CONFIG ?= pkg-config
+# For what runs while building; differs from CC when CC is a cross compiler.
+CC_FOR_BUILD ?= $(CC)
 CLANG ?= clang
 
 SAN_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -161,8 +163,19 @@ man: $(MAN)
 all: man
 $(B)/docs/options: $(B)/docs/options.o $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_common))
-$(B)/docs/%.5: docs/%.5 $(B)/docs/options
-	$(Q)$(B)/docs/options >$@.options
+ifeq ($(CC_FOR_BUILD),$(CC))
+OPTIONS := $(B)/docs/options
+else
+OPTIONS := $(B)/native/docs/options
+.PHONY: native-options
+native-options:
+	+@$(MAKE) --no-print-directory B=$(B)/native CC=$(CC_FOR_BUILD) PKG_CONFIG=pkg-config CFLAGS=-O2 CPPFLAGS= LDFLAGS= \
+		$(B)/native/docs/options
+$(OPTIONS): native-options ;
+endif
+$(B)/docs/%.5: docs/%.5 $(OPTIONS)
+	@mkdir -p $(@D)
+	$(Q)$(OPTIONS) >$@.options
 	$(Q)sed -e '/^\.\\" OPTIONS$$/{' -e 'r $@.options' -e 'd' -e '}' $< >$@
 $(B)/docs/%.8: docs/%.8
 	@mkdir -p $(@D)
@@ -241,7 +254,6 @@ check-distros:
 check-hw:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_HW))
 	tests/hw/run.sh
-
 # --- lint ---
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
 LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))
@@ -294,12 +306,19 @@ uninstall:
 		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man1/camcast-doctor.1 \
 		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man8/camcast-capture.8 \
 		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(DESTDIR)$(unitdir)/camcastd.service $(DESTDIR)$(udevdir)/60-camcast.rules
-# A Debian package for this machine, in $(B)/, checked by lintian.
+# A Debian package in $(B)/, checked by lintian: for this machine, or ARCH=arm64.
+ARCH ?= $(shell dpkg --print-architecture)
 .PHONY: deb
 deb:
+ifeq ($(ARCH),$(shell dpkg --print-architecture))
 	$(call install_packages,$(PKG_BUILD) $(PKG_DEB))
-	src/system/deb.sh $(VERSION) $(B)
-	lintian --allow-root --fail-on error,warning $(B)/camcast_$(VERSION)_*.deb
+	ARCH= src/system/deb.sh $(VERSION) $(B)
+else
+	$(call install_packages,$(PKG_DEB) mmdebstrap)
+	@mkdir -p $(B)
+	tests/$(ARCH)/run.sh deb $(B)
+endif
+	lintian --allow-root --fail-on error,warning $(B)/camcast_$(VERSION)_$(ARCH).deb
 
 .PHONY: clean help
 clean:
@@ -313,7 +332,7 @@ help:
 	@echo 'make lint       formatting and static analysis'
 	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
-	@echo 'make deb        a Debian package for this machine into $(B)/'
+	@echo 'make deb        a Debian package into $(B)/, for this machine or ARCH=arm64'
 	@echo 'make clean      remove $(B)/'
 
 .SECONDARY:
