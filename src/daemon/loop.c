@@ -17,6 +17,7 @@
 
 #define ACCEPT_PAUSE_US 100000
 #define SHORTAGE_PAUSE_US 10000
+#define SLEPT_US 200	     /* a wait that took longer did not find anything ready */
 #define INPUT_PER_TURN 65536 /* bytes thrown away for one connection */
 
 static_assert(sizeof(struct loop_conn) <= 64, "a loop_conn is one line");
@@ -489,6 +490,11 @@ int64_t loop_now_us(const struct loop *loop)
 	return loop->now_us;
 }
 
+bool loop_slept(const struct loop *loop)
+{
+	return loop->slept;
+}
+
 const struct loop_stats *loop_stats(const struct loop *loop)
 {
 	return &loop->stats;
@@ -498,18 +504,21 @@ void loop_woke(struct loop *loop)
 {
 	loop->stats.turns++;
 	loop->now_us = clock_now_us();
+	loop->slept = loop->asleep_us > 0 && loop->now_us - loop->asleep_us > SLEPT_US;
 }
 
-static int64_t wait_time(const struct loop *loop, int64_t max_wait_us)
+static int64_t wait_time(struct loop *loop, int64_t max_wait_us)
 {
 	int64_t left;
 
+	loop->asleep_us = 0;
 	if (!list_empty(&loop->sends) || !list_empty(&loop->ready) || !list_empty(&loop->input) ||
 	    !list_empty(&loop->closed))
 		return 0;
 	if (list_empty(&loop->timers))
 		return max_wait_us;
-	left = container_of(loop->timers.next, struct loop_timer, link)->at_us - clock_now_us();
+	loop->asleep_us = clock_now_us();
+	left = container_of(loop->timers.next, struct loop_timer, link)->at_us - loop->asleep_us;
 	if (left < 0)
 		left = 0;
 	return max_wait_us >= 0 && max_wait_us < left ? max_wait_us : left;

@@ -46,6 +46,9 @@ int loop_turn(struct loop *loop, int64_t max_wait_us);
 void loop_stop(struct loop *loop);
 /* CLOCK_MONOTONIC in us, read once per turn: the time of everything decided in this turn. */
 int64_t loop_now_us(const struct loop *loop);
+/* Whether this turn's wait slept: what is ready came just now, and there is hardly a second one behind
+ * it. False where we are behind. */
+bool loop_slept(const struct loop *loop);
 
 /* --- timers: coarse (1 ms), one shot --- */
 struct loop_timer {

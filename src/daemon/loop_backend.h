@@ -63,6 +63,8 @@ struct loop {
 	unsigned max_conns;
 	uint32_t send_threshold;
 	int64_t now_us;
+	int64_t asleep_us; /* since when this turn has waited, or 0: it does not */
+	bool slept;
 	bool stopping;
 
 	struct list timers;   /* by time */
