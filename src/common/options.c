@@ -243,7 +243,8 @@ const struct option options[] = {
 		 "a new one. Less than shed_lag_ms."},
 	{STREAM("shed_lag_ms", OPTION_NUMBER, shed_lag_ms), .value = "800", .unit = "ms",
 	 .min = 1, .max = 600000,
-	 .help = "A client further behind is not sent droppable pictures. Less than max_lag_ms."},
+	 .help = "A client further behind is not sent droppable pictures, and if it falls half of this "
+		 "further behind, goes on at the next new key picture. Less than max_lag_ms."},
 	{STREAM("max_lag_ms", OPTION_NUMBER, max_lag_ms), .value = "2000", .unit = "ms",
 	 .min = 1, .max = 600000,
 	 .help = "A client further behind goes on at the newest key picture; one that paused by itself, "

@@ -162,6 +162,27 @@ static void shed(struct client *client)
 	client->feed->stats.units_shed += client->cursor - from;
 }
 
+/* Who falls further and further behind, though nothing droppable is left to it, will not make it to
+ * max_lag: it goes on at a key unit as soon as one would bring it near the present, and what it shows
+ * meanwhile is a second newer. Who was held up for a moment and now catches up loses nothing. Nor
+ * does a viewer that keeps its own pace. True if the cursor is on a key unit. */
+static bool resync_early(struct client *client, int64_t lag_us)
+{
+	struct feed *feed = client->feed;
+	int64_t half_us = feed->shed_lag_us / 2;
+	uint64_t key;
+
+	if (client->state != CLIENT_SHED || lag_us < client->least_lag_us)
+		client->least_lag_us = (uint32_t)lag_us;
+	if (client->flags & CLIENT_DELAYED || lag_us - client->least_lag_us < half_us)
+		return false;
+	key = index_key_from(&feed->index, client->cursor);
+	if (!key || loop_now_us(feed->loop) - index_unit(&feed->index, key)->received_us > half_us)
+		return false;
+	client_end_wait(client, key);
+	return true;
+}
+
 /* Puts the cursor on the unit to be sent now. False: there is none. */
 static bool choose(struct client *client)
 {
@@ -176,15 +197,14 @@ static bool choose(struct client *client)
 		}
 		if (client->cursor < index->tail)
 			return resync(client);
-		client->state = CLIENT_LIVE;
-		lag_us = own_lag_us(client);
-		if (!(client->flags & CLIENT_CATCHING_UP)) {
-			if (lag_us > feed->max_lag_us)
-				return resync(client);
-			if (lag_us > feed->shed_lag_us) {
-				client->state = CLIENT_SHED;
-				shed(client);
-			}
+		lag_us = client->flags & CLIENT_CATCHING_UP ? 0 : own_lag_us(client);
+		if (lag_us > feed->max_lag_us)
+			return resync(client);
+		if (lag_us <= feed->shed_lag_us) {
+			client->state = CLIENT_LIVE;
+		} else if (!resync_early(client, lag_us)) {
+			client->state = CLIENT_SHED;
+			shed(client);
 		}
 	}
 	if (client->cursor < index->head)

@@ -52,7 +52,8 @@ struct client {
 	int64_t next_idr_us; /* when a resync may ask for an IDR again */
 	int64_t since_us;
 	struct feed_client_owner *owner;
-	uint32_t delay_us; /* how far behind it put itself, valid with CLIENT_DELAYED */
+	uint32_t delay_us;     /* how far behind it put itself, valid with CLIENT_DELAYED */
+	uint32_t least_lag_us; /* since it came into CLIENT_SHED */
 	char peer[CLIENT_PEER_MAX];
 };
 

@@ -364,6 +364,14 @@ uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags)
 	return rig->next - 1;
 }
 
+void rig_fill(struct rig *rig)
+{
+	uint64_t before = loop_stats(rig->loop)->send_again;
+
+	while (loop_stats(rig->loop)->send_again == before)
+		rig_unit(rig, RIG_UNIT_MIN, 0);
+}
+
 void rig_pass(struct rig *rig, int64_t us)
 {
 	rig_clock_us += us;

@@ -63,7 +63,7 @@ void rig_pair(int ends[2], int rcvbuf);
 
 /* --- a feed --- */
 
-enum { RIG_UNIT_MIN = 16, RIG_SEEN_MAX = 4096 };
+enum { RIG_UNIT_MIN = 16, RIG_SEEN_MAX = 4096, RIG_FRAME_US = 33333 };
 
 struct rig {
 	struct loop *loop;
@@ -108,6 +108,8 @@ void rig_new_segment(struct rig *rig, uint32_t size);
 int rig_add(struct rig *rig, uint32_t len, uint32_t flags);
 /* The same, then settles; must succeed. Returns its number. */
 uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags);
+/* Fills viewers' sockets with small units until one does not begin. */
+void rig_fill(struct rig *rig);
 /* Moves the clock and settles. */
 void rig_pass(struct rig *rig, int64_t us);
 
