@@ -328,6 +328,15 @@ static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64
 
 /* --- all of them --- */
 
+/* How many of the healthy clients before the i-th are judged to the end. They lie evenly among all, in
+ * the order of connecting: a server may send to everybody in the same order each time. */
+static unsigned scanned_before(const struct crowd *crowd, unsigned i)
+{
+	uint64_t n = crowd->options.healthy;
+
+	return (unsigned)(((uint64_t)i * crowd->options.scan + n / 2) / n);
+}
+
 static struct crowd_client *add_clients(struct crowd *crowd, enum kind kind, unsigned n)
 {
 	struct crowd_client *first = &crowd->clients[crowd->n_clients];
@@ -335,8 +344,9 @@ static struct crowd_client *add_clients(struct crowd *crowd, enum kind kind, uns
 	for (unsigned i = 0; i < n; i++) {
 		first[i].fd = -1;
 		first[i].kind = kind;
-		first[i].scanned =
-			kind == KIND_HEALTHY ? i < crowd->options.scan : kind != KIND_STALLED;
+		first[i].scanned = kind == KIND_HEALTHY
+					   ? scanned_before(crowd, i) < scanned_before(crowd, i + 1)
+					   : kind != KIND_STALLED;
 	}
 	crowd->n_clients += n;
 	return first;
@@ -458,7 +468,8 @@ static bool keeps(const struct crowd *crowd, unsigned index)
 			first--;
 		return index - first < crowd->options.decode;
 	}
-	return client->kind == KIND_HEALTHY && client->scanned && index < crowd->options.decode;
+	return client->kind == KIND_HEALTHY && client->scanned &&
+	       scanned_before(crowd, index) < crowd->options.decode;
 }
 
 void crowd_begin(struct crowd *crowd, int64_t warm_up_us, void (*progress)(struct crowd *))
@@ -495,8 +506,8 @@ static uint64_t scanned_units(const struct crowd *crowd)
 {
 	uint64_t units = 0;
 
-	for (unsigned i = 0; i < crowd->options.scan; i++)
-		units += crowd->clients[i].judge.units;
+	for (unsigned i = 0; i < crowd->options.healthy; i++)
+		units += crowd->clients[i].scanned ? crowd->clients[i].judge.units : 0;
 	return units;
 }
 
