@@ -51,12 +51,18 @@ void pagetee_close(struct pagetee *pages)
 }
 
 /* Lets the pages of a pipe's last left bytes go. */
-static void discard(const struct pagetee *pages, const int ends[2], size_t left)
+static void discard(struct pagetee *pages, const int ends[2], size_t left)
 {
-	ssize_t n = 1;
+	while (left > 0) {
+		ssize_t n = splice(ends[0], NULL, pages->null, NULL, left, SPLICE_F_NONBLOCK);
 
-	for (; left > 0 && n > 0; left -= (size_t)n)
-		n = splice(ends[0], NULL, pages->null, NULL, left, SPLICE_F_NONBLOCK);
+		if (n <= 0) { /* they would stand before the next socket's: no pipes any more */
+			pages->slots = 0;
+			pages->len = 0;
+			return;
+		}
+		left -= (size_t)n;
+	}
 }
 
 void pagetee_let_go(struct pagetee *pages)
@@ -92,7 +98,7 @@ static bool take(struct pagetee *pages, int fd, uint32_t offset, uint32_t len)
 }
 
 /* What the next socket's splice() takes its bytes from; NULL: nothing. */
-static const int *next_copy(const struct pagetee *pages)
+static const int *next_copy(struct pagetee *pages)
 {
 	ssize_t n = tee(pages->source[0], pages->copy[1], pages->len, SPLICE_F_NONBLOCK);
 
