@@ -254,6 +254,7 @@ check-distros:
 check-hw:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_HW))
 	tests/hw/run.sh
+
 # --- lint ---
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
 LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))

@@ -162,10 +162,10 @@ static void shed(struct client *client)
 	client->feed->stats.units_shed += client->cursor - from;
 }
 
-/* Who falls further and further behind, though nothing droppable is left to it, will not make it to
- * max_lag: it goes on at a key unit as soon as one would bring it near the present, and what it shows
- * meanwhile is a second newer. Who was held up for a moment and now catches up loses nothing. Nor
- * does a viewer that keeps its own pace. True if the cursor is on a key unit. */
+/* Who falls further and further behind, though droppable units are skipped for it, would only come to
+ * max_lag: it goes on at a key unit as soon as one brings it near the present. Who was held up for a
+ * moment and now catches up loses nothing; nor does a viewer that keeps its own pace. True if the
+ * cursor is on a key unit. */
 static bool resync_early(struct client *client, int64_t lag_us)
 {
 	struct feed *feed = client->feed;

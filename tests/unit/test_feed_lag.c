@@ -2,8 +2,6 @@
 /* Clients that lag: what is left out for them, where they go on, and who may stay behind. */
 #include "tests/unit/feed_rig.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Adds n units of a GOP structure, a frame's time apart. flags[] by number. */

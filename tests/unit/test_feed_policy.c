@@ -3,8 +3,6 @@
 #include "tests/unit/feed_rig.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 static void whether_an_idr_can_be_forced_may_be_learnt_later(void **state)
 {
