@@ -7,7 +7,7 @@
  * what a server needs more than this is its own cost.
  *
  * floor --mode send|sendfile|uring --clients N --size BYTES|--footage FILE.h264 [--rate 30]
- *       [--seconds 5] [--port 0] [--warm-up 1]
+ *       [--seconds 5] [--host 127.0.0.1] [--port 0] [--warm-up 1]
  *
  * With --footage each unit is made, with the SEI of camcast/sei.h, when it is due: one memcpy() a
  * unit, into a ring whose bytes change long after everybody has read them.
@@ -137,11 +137,10 @@ static void fan_out(struct floor *bench)
 	}
 }
 
-static void accept_all(struct floor *bench, unsigned port)
+static void accept_all(struct floor *bench, struct in_addr host, unsigned port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_port = htons((uint16_t)port),
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = host};
 	socklen_t len = sizeof(address);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
@@ -251,10 +250,12 @@ int main(int argc, char **argv)
 						{"rate", required_argument, NULL, 'r'},
 						{"seconds", required_argument, NULL, 't'},
 						{"warm-up", required_argument, NULL, 'w'},
+						{"host", required_argument, NULL, 'h'},
 						{"port", required_argument, NULL, 'p'},
 						{NULL, 0, NULL, 0}};
 	struct floor bench = {
 		.size = 33000, .clients = 100, .rate = 30, .seconds = 5, .warm_up = 1};
+	struct in_addr host = {.s_addr = htonl(INADDR_LOOPBACK)};
 	struct rlimit files;
 	unsigned port = 0;
 	bool known = true;
@@ -291,6 +292,12 @@ int main(int argc, char **argv)
 		case 'w':
 			bench.warm_up = atof(optarg);
 			break;
+		case 'h':
+			if (inet_pton(AF_INET, optarg, &host) != 1) {
+				fprintf(stderr, "floor: --host is an IPv4 address\n");
+				return 2;
+			}
+			break;
 		case 'p':
 			port = (unsigned)strtoul(optarg, NULL, 10);
 			break;
@@ -314,7 +321,7 @@ int main(int argc, char **argv)
 	if (!bench.fds)
 		die("memory");
 	signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
-	accept_all(&bench, port);
+	accept_all(&bench, host, port);
 	prepare(&bench);
 	run(&bench);
 	return 0;

@@ -261,6 +261,40 @@ def storm_table(found):
     return table([*head, *(f"first key unit, ms: {key}" for key in ("p50", "p99", "max"))], lines)
 
 
+def slow_line(quiet, bad):
+    """The worst of the rounds; of latencies the median."""
+    results = [row["result"] for row in bad]
+    parts = [(result["healthy"], *result["slow"]) for result in results]
+
+    def worst(get):
+        return max(map(get, results))
+
+    def lag(key):
+        return worst(lambda result: result["slow"][0]["latency_ms"][key]) / 1e3
+
+    def of_each(get):
+        return " / ".join(str(max(map(get, column))) for column in zip(*parts))
+
+    def grown(what, start, end):
+        return f"{worst(lambda r: r[what][start]) / 1024:.1f} → {worst(lambda r: r[what][end]) / 1024:.1f}"
+
+    return [
+        worst(lambda result: result["healthy"]["missed"]),
+        quiet,
+        spread((latency(row, "p99") for row in bad), 1),
+        f"{lag('mean'):.1f} / {lag('max'):.1f}",
+        worst(lambda result: result["slow"][0]["missed"]),
+        of_each(lambda part: part["gap_ends_not_key"] + part["begins_not_key"]),
+        of_each(lambda part: part["decode_errors"]),
+        worst(
+            lambda result: result["connections"]["ended_by_server"]
+            + result["connections"]["reset_by_server"]
+        ),
+        grown("server", "rss_start_kb", "rss_kb"),
+        grown("tcp_memory", "server_start_kb", "server_kb"),
+    ]
+
+
 def slow_tables(found):
     rows = Rows(found, "slow")
     text = ""
@@ -272,37 +306,14 @@ def slow_tables(found):
             # That those who never read are put out is no doubt, and has a column.
             doubtful = sum(row["doubts"] not in ([], ["clients lost"]) for row in alone + bad)
             mark = f" †{doubtful}" if doubtful else ""
+            quiet = spread((latency(row, "p99") for row in alone), 1)
             if name.startswith("floor") and alone:
-                lines.append([name + mark, "", f"{latency(alone[0], 'p99'):.1f}"] + [""] * 7)
-                continue
-            if not alone or not bad:
-                lines.append([name, "did not go"] + [""] * 8)
-                continue
-            quiet, result = alone[0]["result"], bad[0]["result"]
-            healthy, half, trickle = result["healthy"], *result["slow"]
-            server, kernel = result["server"], result["tcp_memory"]
-            errors = [part["decode_errors"] for part in (healthy, half, trickle)]
-            wrong = [
-                part["gap_ends_not_key"] + part["begins_not_key"]
-                for part in (healthy, half, trickle)
-            ]
-            lines.append(
-                [
-                    name + mark,
-                    healthy["missed"],
-                    f"{quiet['healthy']['latency_ms']['p99']:.1f} → "
-                    f"{healthy['latency_ms']['p99']:.1f}",
-                    f"{half['latency_ms']['mean'] / 1e3:.1f} / {half['latency_ms']['max'] / 1e3:.1f}",
-                    half["missed"],
-                    " / ".join(map(str, wrong)),
-                    " / ".join(map(str, errors)),
-                    result["connections"]["ended_by_server"]
-                    + result["connections"]["reset_by_server"],
-                    f"{server['rss_start_kb'] / 1024:.1f} → {server['rss_kb'] / 1024:.1f}",
-                    f"{kernel['server_start_kb'] / 1024:.1f} → {kernel['server_kb'] / 1024:.1f}",
-                ]
-            )
-        head = ["server", "fast: missed", "p99 alone → in company, ms"]
+                lines.append([name + mark, "", quiet] + [""] * 8)
+            elif alone and bad:
+                lines.append([name + mark, *slow_line(quiet, bad)])
+            else:
+                lines.append([name, "did not go"] + [""] * 9)
+        head = ["server", "fast: missed", "p99 alone, ms", "p99 in company, ms"]
         head += ["half rate: lag mean / max, s", "missed"]
         head += ["wrong starts and gaps: fast / half / 2 KB/s", "decode errors: the same"]
         head += ["put out", "memory, MB", "kernel TCP, MB"]

@@ -32,25 +32,13 @@ COST_CASES += [(128000, n) for n in (100, 500)]
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
 SMALL_TCP_MEM = "10800 14400 21600"  # pages: what Linux chooses on a machine of 1 GB
 TCP_MEM = pathlib.Path("/proc/sys/net/ipv4/tcp_mem")
-# Half of the round trip each way, and footage of a rate that TCP carries there: with 1 % lost about
-# 12 packets a round trip (1.2 / sqrt(loss), RFC 3649): 7 and 1.8 Mbit/s.
+# One way in ms, percent lost, and footage of a rate that TCP carries there: with 1 % lost about 12
+# packets a round trip (1.2 / sqrt(loss), RFC 3649): 7 and 1.8 Mbit/s.
 NETWORKS = {
-    "20 ms of round trip, 1 % lost": ("delay 10ms loss 1%", "720p"),
-    "80 ms of round trip, 1 % lost": ("delay 40ms loss 1%", "far"),
+    "20 ms of round trip, 1 % lost": (10, 1, "720p"),
+    "80 ms of round trip, 1 % lost": (40, 1, "far"),
 }
-# In a network namespace: packets as on Ethernet, none that are many in one, so that what is lost
-# is one. The camera (from 127.0.0.1 as its server is) is near; camload's addresses are others.
-FAR_SETUP = """
-netem=$1
-shift
-ip link set lo mtu 1500 gso_max_segs 1 up
-tc qdisc add dev lo root handle 1: prio bands 2 priomap 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1
-tc qdisc add dev lo parent 1:2 netem limit 200000 $netem
-tc filter add dev lo parent 1: protocol ip u32 \
-    match ip src 127.0.0.1/32 match ip dst 127.0.0.1/32 flowid 1:1
-exec "$@"
-"""
-FAR_S = 30  # for each server, so that the suite ends within a quarter of an hour
+SLOW_S, ALONE_S = 60, 20
 
 
 class Bench:
@@ -279,24 +267,24 @@ COMPANY = ("--stalled", 2, "--flapping", 3)
 def slow(bench, network="loopback"):
     """20 fast clients alone, then with slow ones, stalled ones, and some that come and go."""
     far, quick = network in NETWORKS, bench.options.quick
-    kind = NETWORKS[network][1] if far else "720p" if quick else "1080p"
+    kind = NETWORKS[network][2] if far else "720p" if quick else "1080p"
     recording, rate = footage.get(kind), footage.bytes_per_second(kind)
-    seconds = 5 if quick else FAR_S if far else 60
     fast = ("--clients", 20, "--scan", 20, "--warm-up", 2)
-    bad = ("--slow", f"5@{rate / 2:.0f}", "--slow", "2@2048", *COMPANY)
-    bad += ("--decode", 1 if far else 2)  # an emulated processor is slow
+    bad = ("--slow", f"5@{rate / 2:.0f}", "--slow", "2@2048", *COMPANY, "--decode", 2)
+    alone = (*fast, "--duration", 5 if quick else ALONE_S)
+    company = (*fast, *bad, "--duration", 5 if quick else SLOW_S)
     case = {"suite": "slow", "footage": kind, "clients": 20, "network": network}
-    alone = (*fast, "--duration", min(seconds, 10 if far else 20))
-    # What the network itself makes of it; the bare loop knows no slow clients.
-    for server in floors(recording=recording, clients=20)[:1] if far else []:
-        if bench.wanted(server):
-            bench.measure(server, 0, dict(case, company="alone"), alone)
-    for server in [*camcastds(recording=recording), *others(bench, recording)]:
-        if not bench.wanted(server):
-            continue
-        company = (*fast, *bad, "--duration", seconds)
-        bench.measure(server, 0, dict(case, company="alone"), alone)
-        bench.measure(server, 0, dict(case, company="bad"), company)
+    for number in range(bench.rounds):
+        # What the network itself makes of it; the bare loop knows no slow clients.
+        for server in floors(recording=recording, clients=20)[:1]:
+            if bench.wanted(server):
+                bench.measure(server, number, dict(case, company="alone"), alone)
+        others_too = list(others(bench, recording)) if number == 0 else []  # they are far from ours
+        for server in [*camcastds(recording=recording), *others_too]:
+            if not bench.wanted(server):
+                continue
+            bench.measure(server, number, dict(case, company="alone"), alone)
+            bench.measure(server, number, dict(case, company="bad"), company)
 
 
 @contextlib.contextmanager
@@ -319,18 +307,17 @@ def slow_small(bench):
 
 
 def slow_far(bench):
-    """The same over a network that delays and loses: a namespace whose loopback has netem. Kernels
-    without it (sch_netem) are told; the guest of bench/guest.sh has it."""
-    for name, (netem, _) in NETWORKS.items():
-        command = ["unshare", "-n", "sh", "-euc", FAR_SETUP, "sh", netem]
-        probe = subprocess.run([*command, "true"], capture_output=True, text=True)
+    """The same over a network that delays and loses, which bench/link makes."""
+    for name, (delay_ms, loss, _) in NETWORKS.items():
+        link = [servers.BUILD / "bench/link", "--delay-ms", str(delay_ms), "--loss", str(loss)]
+        probe = subprocess.run([*link, "true"], capture_output=True, text=True, check=False)
         if probe.returncode:
-            bench.skip(name, f"no netem here: {probe.stderr.strip()}")
+            bench.skip(name, probe.stderr.strip())
             continue
         with tempfile.TemporaryDirectory() as folder:
             found = pathlib.Path(folder) / "far.json"
-            command += [sys.executable, "-B", __file__]
-            command += ["--suites", "slow", "--network", name, "--json", str(found)]
+            command = [*link, sys.executable, "-B", __file__, "--rounds", str(bench.rounds)]
+            command += ["--suites", "slow", "--network", name, "--json", found]
             command += ["--quick"] if bench.options.quick else []
             command += ["--polite"] if bench.options.polite else []
             command += ["--servers", bench.options.servers] if bench.options.servers else []
@@ -474,6 +461,8 @@ def main():
     for name in names:
         print(f"# {name}: {SUITES[name].__doc__.strip()}", flush=True)
         if name == "slow":
+            if options.network in NETWORKS:
+                servers.go_far()
             slow(bench, options.network)
         else:
             SUITES[name](bench)

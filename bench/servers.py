@@ -19,6 +19,7 @@ import footage
 
 BUILD = pathlib.Path(os.environ.get("CAMCAST_BUILD", "build")).resolve()
 SERVER_CORE, LOAD_CORE = 0, 1
+HERE = THERE = "127.0.0.1"  # where servers listen, and where camload finds them
 READY_S = 20  # for a server to come up
 
 
@@ -26,8 +27,14 @@ class Failed(RuntimeError):
     """A server that did not start, or went away."""
 
 
+def go_far():
+    """In the network of bench/link: what goes to the second address comes late to the first one."""
+    global HERE, THERE
+    HERE, THERE = "10.77.0.1", "10.77.0.2"
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((HERE, 0)) as listener:
         return listener.getsockname()[1]
 
 
@@ -40,9 +47,13 @@ def wait_for(what, condition):
     raise Failed(f"{what}: not ready within {READY_S} s")
 
 
+def reached(port):
+    return f"{THERE}:{port}"
+
+
 def accepts(port):
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((HERE, port)) == 0
 
 
 class Server:
@@ -181,9 +192,9 @@ class Floor(Server):
         units = ("--footage", self.recording) if self.recording else ("--size", self.size)
         self.run(
             *(BUILD / "bench/floor", "--mode", self.mode, "--clients", self.clients),
-            *(*units, "--seconds", 3600),
+            *(*units, "--seconds", 3600, "--host", HERE),
         )
-        self.target = "127.0.0.1:" + self.wait_line(r"listening on (\d+)")
+        self.target = reached(self.wait_line(r"listening on (\d+)"))
 
 
 CONFIG = """[daemon]
@@ -201,7 +212,7 @@ codec = h264
 bitrate = 2000000
 sei = yes
 {policy}
-annexb = 127.0.0.1:0
+annexb = {host}:0
 """
 
 
@@ -220,7 +231,11 @@ class Camcastd(Server):
         capture = f"capture = {BUILD}/bench/feeder" if self.feeder else ""
         config.write_text(
             CONFIG.format(
-                backend=self.backend, capture=capture, daemon=self.daemon, policy=self.policy
+                backend=self.backend,
+                capture=capture,
+                daemon=self.daemon,
+                policy=self.policy,
+                host=HERE,
             ),
             encoding="utf-8",
         )
@@ -234,7 +249,7 @@ class Camcastd(Server):
         # A real camera process wants a core, too: only with the feeder is camcastd pinned.
         core = SERVER_CORE if self.feeder else None
         self.run(BUILD / "camcastd", "-c", config, env=environ, core=core)
-        self.target = "127.0.0.1:" + self.wait_line(r"feed \S+: listening on \S+:(\d+)")
+        self.target = reached(self.wait_line(r"feed \S+: listening on \S+:(\d+)"))
         self.http = self.wait_line(r"http: listening on \S+:(\d+)")
 
     def status(self):

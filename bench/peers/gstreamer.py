@@ -13,11 +13,11 @@ class GStreamer(servers.Server):
 
     def start(self):
         port = servers.free_port()
-        sink = f"tcpserversink host=127.0.0.1 port={port} sync=false sync-method=latest-keyframe "
+        sink = f"tcpserversink host={servers.HERE} port={port} sync=false sync-method=latest-keyframe "
         sink += "recover-policy=keyframe unit-format=buffers units-max=90 units-soft-max=60"
         pipeline = "fdsrc fd=0 ! flvdemux ! h264parse config-interval=-1 ! "
         pipeline += f"video/x-h264,stream-format=byte-stream,alignment=au ! {sink}"
         server = self.run("gst-launch-1.0", "-q", *pipeline.split(), stdin=subprocess.PIPE)
         self.publish("flv", "-o", "flvflags=no_duration_filesize", stdout=server.stdin)
         servers.wait_for("gstreamer", lambda: servers.accepts(port))
-        self.target = f"127.0.0.1:{port}"
+        self.target = servers.reached(port)

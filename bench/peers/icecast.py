@@ -17,7 +17,7 @@ CONFIG = """<icecast>
     <admin-user>admin</admin-user><admin-password>bench</admin-password>
   </authentication>
   <hostname>localhost</hostname>
-  <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
+  <listen-socket><port>{port}</port><bind-address>{host}</bind-address></listen-socket>
   <fileserve>0</fileserve>
   <paths>
     <basedir>/usr/share/icecast2</basedir><logdir>{logs}</logdir>
@@ -39,12 +39,12 @@ class Icecast(servers.Server):
         logs.mkdir()
         if os.getuid() == 0:
             os.chown(logs, user, -1)  # it will not run as root
-        config.write_text(CONFIG.format(port=port, logs=logs), encoding="utf-8")
+        config.write_text(CONFIG.format(host=servers.HERE, port=port, logs=logs), encoding="utf-8")
         self.run("icecast2", "-c", config, user=user)
         servers.wait_for("icecast2", lambda: servers.accepts(port))
-        source = f"icecast://source:bench@127.0.0.1:{port}/s.ts"
+        source = f"icecast://source:bench@{servers.HERE}:{port}/s.ts"
         self.publish("mpegts", "-o", "content_type=video/mp2t", source)
-        self.target = f"http://127.0.0.1:{port}/s.ts"
+        self.target = f"http://{servers.reached(port)}/s.ts"
 
         def answers():
             try:

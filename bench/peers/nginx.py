@@ -12,7 +12,7 @@ error_log stderr error;
 events {{ worker_connections 20000; }}
 rtmp {{
   server {{
-    listen 127.0.0.1:{port};
+    listen {host}:{port};
     chunk_size 65536;
     ping 10m;
     application live {{ live on; wait_key on; wait_video on; idle_streams on; }}
@@ -28,8 +28,10 @@ class Nginx(servers.Server):
     def start(self):
         port = servers.free_port()
         config = self.folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=self.folder, port=port), encoding="utf-8")
+        config.write_text(CONFIG.format(folder=self.folder, host=servers.HERE, port=port), encoding="utf-8")
         self.run("nginx", "-p", self.folder, "-e", "stderr", "-c", config)
         servers.wait_for("nginx", lambda: servers.accepts(port))
-        self.target = f"rtmp://127.0.0.1:{port}/live/s"
-        self.publish("flv", "-o", "flvflags=no_duration_filesize", self.target)
+        self.target = f"rtmp://{servers.reached(port)}/live/s"
+        self.publish(
+            *("flv", "-o", "flvflags=no_duration_filesize"), f"rtmp://{servers.HERE}:{port}/live/s"
+        )

@@ -56,10 +56,10 @@ def accept(listener, newest):
         threading.Thread(target=send_to, args=(connection, newest), daemon=True).start()
 
 
-def main(port):
+def main(host, port):
     newest = Newest()
     threading.stack_size(256 * 1024)
-    listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+    listener = socket.create_server((host, port), backlog=4096)
     threading.Thread(target=accept, args=(listener, newest), daemon=True).start()
     while head := sys.stdin.buffer.read(4):
         newest.put(sys.stdin.buffer.read(struct.unpack(">I", head)[0]))
@@ -73,11 +73,11 @@ if servers:
 
         def start(self):
             port = servers.free_port()
-            server = self.run("/usr/bin/python3", __file__, port, stdin=subprocess.PIPE)
+            server = self.run("/usr/bin/python3", __file__, servers.HERE, port, stdin=subprocess.PIPE)
             self.publish("length", stdout=server.stdin)
             servers.wait_for("python", lambda: servers.accepts(port))
-            self.target = f"127.0.0.1:{port}"
+            self.target = servers.reached(port)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1], int(sys.argv[2]))

@@ -13,18 +13,18 @@ class Vlc(servers.Server):
 
     def start(self):
         camera, port = servers.free_port(), servers.free_port()
-        out = f"#standard{{access=http,mux=raw,dst=127.0.0.1:{port}/s}}"
+        out = f"#standard{{access=http,mux=raw,dst={servers.HERE}:{port}/s}}"
         # VLC will not run as root.
         self.run(
             *("vlc", "-I", "dummy", "--no-audio", "--no-video-title-show", "--no-media-library"),
             *("--network-caching", "0", "--live-caching", "0", "--sout-mux-caching", "0"),
             *("--demux", "h264", "--h264-fps", "30", "--sout-keep", "--loop", "--sout", out),
-            f"tcp://127.0.0.1:{camera}",
+            f"tcp://{servers.HERE}:{camera}",
             user=pwd.getpwnam("nobody").pw_uid,
             env={"HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
         )
-        self.publish("h264", f"tcp://127.0.0.1:{camera}?listen=1&tcp_nodelay=1")
-        self.target = f"http://127.0.0.1:{port}/s"
+        self.publish("h264", f"tcp://{servers.HERE}:{camera}?listen=1&tcp_nodelay=1")
+        self.target = f"http://{servers.reached(port)}/s"
 
         def answers():
             try:

@@ -85,9 +85,10 @@ def far_network():
     the daemon starts, and ends, inside."""
     try:
         network = farnet.FarNetwork(delay_ms=40)
-    except farnet.Unavailable as error:
+    except netns.Unavailable as error:
         pytest.skip(f"no network of one's own: {error}")
-    yield network
+    with network:
+        yield network
     network.close()
 
 

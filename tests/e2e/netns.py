@@ -23,18 +23,24 @@ def _checked(result, what):
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-class Namespace:
-    """As a context manager: the calling thread, and what it starts and opens meanwhile, is inside."""
+def _new_namespace():
+    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if LIBC.unshare(CLONE_NEWNET) < 0:
+            raise Unavailable(os.strerror(ctypes.get_errno()))
+        fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        _checked(LIBC.setns(outside, CLONE_NEWNET), "setns")
+        return fd
+    finally:
+        os.close(outside)
 
-    def __init__(self):
-        outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if LIBC.unshare(CLONE_NEWNET) < 0:
-                raise Unavailable(os.strerror(ctypes.get_errno()))
-            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            _checked(LIBC.setns(outside, CLONE_NEWNET), "setns")
-        finally:
-            os.close(outside)
+
+class Namespace:
+    """As a context manager: the calling thread, and what it starts and opens meanwhile, is inside.
+    fd: of one that is there already, to be closed with this; None: a new one."""
+
+    def __init__(self, fd=None):
+        self.fd = _new_namespace() if fd is None else fd
         self.path = f"/proc/{os.getpid()}/fd/{self.fd}"
         self._outside = []
         self.ip("link", "set", "lo", "up")

@@ -376,7 +376,7 @@ def test_a_client_80_ms_away_loses_nothing(far_network, camcastd, tmp_path):
     ages = sorted(ages_ms(far, units)[30:])  # after the first ones and TCP's slow start
     print(f"age at arrival: median {ages[len(ages) // 2]:.0f} ms")
     assert 40 <= ages[len(ages) // 2] < 40 + 30 * harness.PATIENCE
-    assert far_network.packets > 90
+    assert far_network.count("IpInReceives") > 90
 
 
 def test_a_client_that_vanishes_is_put_out(far_network, camcastd, tmp_path):
@@ -386,7 +386,7 @@ def test_a_client_that_vanishes_is_put_out(far_network, camcastd, tmp_path):
         gone.wait_units(30)
         with clients.Viewer(daemon.port()) as fast:
             fast.wait_units(1)
-            far_network.cut = True
+            far_network.cut()
             daemon.wait_until(lambda: daemon.feed()["clients"] == 1, "end of the vanished one", 30)
             fast.wait_units(10)
             check_fast(fast, tmp_path)
@@ -404,9 +404,9 @@ def test_a_client_whose_link_was_dead_sees_the_present(far_network, camcastd, tm
 
     with clients.Viewer(daemon.port(), host=farnet.FAR) as far:
         far.wait_units(30)
-        far_network.cut = True
+        far_network.cut()
         daemon.wait_until(lambda: client()["lag_ms"] > 2500, "a client that lags", 20)
-        far_network.cut = False
+        far_network.mend()
         daemon.wait_until(lambda: client()["resyncs"] == 1, "a resync", 30)
         daemon.wait_until(lambda: client()["lag_ms"] < 1000, "the present", 30)
         assert client()["delay_ms"] == 0
