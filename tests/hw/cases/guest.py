@@ -106,9 +106,9 @@ def camera_picture(folder, camera="Virtual0"):
     return path
 
 
-def psnr(reference, pictures, format_of_pictures="nv12"):
+def psnr(reference, pictures, format_of_pictures="nv12", size=(WIDTH, HEIGHT)):
     """The worst luma PSNR in dB of raw pictures in a file against one picture, by ffmpeg."""
-    raw = ["-f", "rawvideo", "-s", f"{WIDTH}x{HEIGHT}"]
+    raw = ["-f", "rawvideo", "-s", "{}x{}".format(*size)]
     log = subprocess.run(
         ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", *raw, "-pix_fmt", format_of_pictures, "-i",
          str(pictures), *raw, "-stream_loop", "-1", "-pix_fmt", "nv12", "-i", str(reference),
