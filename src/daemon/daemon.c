@@ -146,14 +146,25 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 
 /* --- the beginning --- */
 
+/* `auto` that found no camera: the pattern would go on for ever. */
+static bool stands_in(const struct daemon *daemon, size_t camera)
+{
+	return strcmp(daemon->config->cameras[camera].source, "auto") == 0 &&
+	       strcmp(worker_status(daemon->workers[camera])->heartbeat.source, "pattern") == 0;
+}
+
 static void handle_device(void *user)
 {
 	struct daemon *daemon = user;
 
 	if (daemon->stopping)
 		return;
-	for (size_t i = 0; i < daemon->config->n_cameras; i++)
+	for (size_t i = 0; i < daemon->config->n_cameras; i++) {
+		if (stands_in(daemon, i))
+			worker_restart(daemon->workers[i],
+				       "a device came, perhaps a camera in the pattern's place");
 		worker_hurry(daemon->workers[i]);
+	}
 }
 
 /* Without it a camera that comes is found at its worker's next try. */
