@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the guest has: a camera, a codec, a client outside; and pictures compared."""
+import contextlib
 import os
 import pathlib
 import re
@@ -16,6 +17,7 @@ EXCHANGE = pathlib.Path("/mnt/exchange")
 FEED_PORT = 9001  # that run.sh forwards to
 
 CAMERA_IMAGE = "/srv/camera.jpg"  # a service has a /tmp of its own
+VIRTUAL_YAML = pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml")
 VIRTUAL_CAMERA = f"""# SPDX-License-Identifier: CC0-1.0
 %YAML 1.1
 ---
@@ -68,7 +70,18 @@ def make_cameras(n=1):
         if i:
             cameras += VIRTUAL_CAMERA.split("---\n")[1].replace("Virtual0", f"Virtual{i}").replace(
                 CAMERA_IMAGE, image)
-    pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml").write_text(cameras)
+    VIRTUAL_YAML.write_text(cameras)
+
+
+@contextlib.contextmanager
+def no_cameras():
+    """Without any virtual camera."""
+    cameras = VIRTUAL_YAML.read_text()
+    VIRTUAL_YAML.unlink()
+    try:
+        yield
+    finally:
+        VIRTUAL_YAML.write_text(cameras)
 
 
 def config(codec, allocator, stream=None):

@@ -22,7 +22,7 @@ import time
 import guest
 
 VENDOR = 0x1D6B  # the Linux Foundation; 0102 is its webcam gadget
-WIDTH, HEIGHT, RATE = 320, 240, 10
+WIDTH, HEIGHT, RATE = 160, 120, 10  # little work for an emulated processor
 JPEG, PACKED = 1, 2  # bFormatIndex
 TRANSFER = 32 * 512  # the largest bulk transfer that uvcvideo asks for, header included
 FRAME_MAX = WIDTH * HEIGHT * 2
@@ -168,8 +168,9 @@ class UsbCamera:
     def _bound(self):
         """The interface that the driver has, or None."""
         for entry in DRIVER.glob("*:1.0"):
-            if (entry.resolve().parent / "idProduct").read_text().strip() == self.id[5:]:
-                return entry
+            with contextlib.suppress(OSError):  # gone meanwhile
+                if (entry.resolve().parent / "idProduct").read_text().strip() == self.id[5:]:
+                    return entry
         return None
 
     def _wait_bound(self):
