@@ -122,15 +122,15 @@ def camera_picture(folder, camera="Virtual0"):
 def psnr(reference, pictures, format_of_pictures="nv12", size=(WIDTH, HEIGHT)):
     """The worst luma PSNR in dB of raw pictures in a file against one picture, by ffmpeg."""
     raw = ["-f", "rawvideo", "-s", "{}x{}".format(*size)]
-    log = subprocess.run(
+    done = subprocess.run(
         ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", *raw, "-pix_fmt", format_of_pictures, "-i",
          str(pictures), *raw, "-stream_loop", "-1", "-pix_fmt", "nv12", "-i", str(reference),
          "-lavfi", "[0]format=yuv420p[a];[1]format=yuv420p[b];"
          "[a][b]psnr=shortest=1:stats_file=-", "-f", "null", "/dev/null"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=True,
-    ).stdout.decode()
-    values = re.findall(r"psnr_y:(\S+)", log)
-    assert values, log[-2000:]
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=True,
+    )
+    values = re.findall(r"psnr_y:(\S+)", done.stdout.decode())
+    assert values, done.stderr.decode()[-2000:]
     return min(float(value) for value in values), len(values)
 
 
