@@ -123,6 +123,7 @@ class UsbCamera:
         self.silent = False  # no picture comes, and every transfer waits
         self._port = port
         self._thread = None
+        self._unbound = ""
 
     def __enter__(self):
         self.plug(self._port)
@@ -152,11 +153,12 @@ class UsbCamera:
         guest.wait_for("end of the device", lambda: not self._bound())
 
     def unbind(self):
-        (DRIVER / "unbind").write_text(self._bound().name)
+        self._unbound = self._bound().name
+        (DRIVER / "unbind").write_text(self._unbound)
 
     def bind(self):
         """Fails while a process still has a node of before."""
-        (DRIVER / "bind").write_text(f"1-{self._port + 1}:1.0")
+        (DRIVER / "bind").write_text(self._unbound)
         self._wait_bound()
 
     def nodes(self):
