@@ -136,6 +136,7 @@ struct camera {
 	struct camera_events events = {};
 	bool acquired = false, started = false;
 	std::atomic<bool> stopping{false}; /* cancelled requests are the stop's doing */
+	std::atomic<bool> gone{false};	   /* unplugged */
 
 	/* Guards what follows; held around queueRequest(), never while a callback runs. */
 	std::mutex lock;
@@ -147,7 +148,7 @@ struct camera {
 		return config->at(0).stream();
 	}
 	int queue(unsigned index);
-	void drop_buffers();
+	int drop_buffers();
 	int make_requests();
 	void handle_completed(Request *request);
 	void handle_disconnected();
@@ -299,7 +300,8 @@ void camera_close(struct camera *camera)
 		return;
 	camera_stop(camera);
 	guarded([&] {
-		camera->drop_buffers();
+		if (camera->drop_buffers())
+			return 0;
 		if (camera->acquired) {
 			camera->device->requestCompleted.disconnect(camera);
 			camera->device->disconnected.disconnect(camera);
@@ -370,7 +372,9 @@ static int colour_of(const std::optional<ColorSpace> &space)
 static int configure(struct camera *camera, const struct camera_request *request,
 		     struct camera_format *got)
 {
-	camera->drop_buffers();
+	int rc = camera->drop_buffers();
+	if (rc)
+		return rc;
 	camera->config = camera->device->generateConfiguration({StreamRole::VideoRecording});
 	if (!camera->config || camera->config->empty())
 		return fail(-ENOTSUP, "camera %s offers no video", camera->id.c_str());
@@ -401,7 +405,7 @@ static int configure(struct camera *camera, const struct camera_request *request
 #else
 	got->cannot_flip = camera->config->transform != asked;
 #endif
-	int rc = camera->device->configure(camera->config.get());
+	rc = camera->device->configure(camera->config.get());
 	if (rc)
 		return fail(rc, "camera %s refuses %s: %s", camera->id.c_str(),
 			    stream.toString().c_str(), strerror(-rc));
@@ -426,12 +430,17 @@ int camera_configure(struct camera *camera, const struct camera_request *request
 	});
 }
 
-void camera::drop_buffers()
+/* libcamera does not stop a camera that was unplugged: its thread may yet take up a request that was
+ * queued. So nothing of such a camera is ever freed but by the end of the process. -ENODEV then. */
+int camera::drop_buffers()
 {
+	if (gone)
+		return fail(-ENODEV, "camera %s was unplugged", id.c_str());
 	requests.clear();
 	buffers.clear();
 	imported.clear();
 	allocator.reset();
+	return 0;
 }
 
 int camera::make_requests()
@@ -487,7 +496,10 @@ static std::vector<FrameBuffer::Plane> planes_of(const StreamConfiguration &stre
 int camera_import(struct camera *camera, const int *fds, unsigned n)
 {
 	return guarded([&] {
-		camera->drop_buffers();
+		int rc = camera->drop_buffers();
+
+		if (rc)
+			return rc;
 		for (unsigned i = 0; i < n; i++) {
 			camera->imported.push_back(std::make_unique<FrameBuffer>(
 				planes_of(camera->config->at(0), fds[i])));
@@ -500,10 +512,11 @@ int camera_import(struct camera *camera, const int *fds, unsigned n)
 int camera_allocate(struct camera *camera, unsigned *n)
 {
 	return guarded([&] {
-		camera->drop_buffers();
+		int rc = camera->drop_buffers();
+		if (rc)
+			return rc;
 		camera->allocator = std::make_unique<FrameBufferAllocator>(camera->device);
-
-		int rc = camera->allocator->allocate(camera->stream());
+		rc = camera->allocator->allocate(camera->stream());
 		if (rc < 0)
 			return fail(rc, "libcamera cannot allocate buffers for camera %s: %s",
 				    camera->id.c_str(), strerror(-rc));
@@ -719,6 +732,7 @@ void camera::handle_completed(Request *request)
 
 void camera::handle_disconnected()
 {
+	gone = true;
 	if (events.gone && !stopping)
 		events.gone(events.user);
 }

@@ -32,6 +32,7 @@ const char *camera_error(void);
 /* id: a camera's id, or part of its id or model, in any case; "" for the first. -ENODEV: there is
  * none; -EACCES: there are devices that may not be opened; -EBUSY: another process has it. */
 int camera_open(struct camera **out, struct camera_manager *manager, const char *id);
+/* One that was unplugged keeps its memory until the process ends. */
 void camera_close(struct camera *camera);
 const char *camera_id(const struct camera *camera);
 const char *camera_model(const struct camera *camera); /* "" where the camera does not tell */

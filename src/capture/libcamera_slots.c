@@ -162,11 +162,14 @@ int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const ch
 		goto done;
 	if (!any)
 		goto destroy_ring;
-	if (!wrap_buffers(out, camera, got, &wrapped)) {
+	r = wrap_buffers(out, camera, got, &wrapped);
+	if (!r) {
 		*format = wrapped;
 		slot_ring_destroy(ring);
 		return 0;
 	}
+	if (r == -ENODEV) /* unplugged: other memory would not help */
+		goto destroy_ring;
 	diag_info("camera %s: no dmabufs from libcamera either: %s", camera_id(camera),
 		  camera_error());
 	r = import_ring(camera, ring);

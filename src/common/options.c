@@ -128,7 +128,7 @@ const struct option options[] = {
 	 .words = WORDS("auto", "libcamera", "libcamera:ID", "pattern", "file:PATH"),
 	 .help = "Where pictures come from. libcamera:ID takes a camera whose id or model contains "
 		 "ID; file:PATH plays a recording in a loop; auto is the first libcamera camera, "
-		 "else pattern."},
+		 "else pattern until one comes."},
 	{CAMERA("size", OPTION_SIZE, size), .value = "1280x720", .min = 16, .max = 8192,
 	 .help = "Width and height of the pictures."},
 	{CAMERA("framerate", OPTION_RATE, framerate), .value = "30", .min = 0.1, .max = 240,

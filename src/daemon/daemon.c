@@ -14,6 +14,7 @@
 
 #include "common/diag.h"
 #include "daemon/address.h"
+#include "daemon/devices.h"
 #include "daemon/discovery.h"
 #include "daemon/limits.h"
 #include "daemon/status.h"
@@ -30,6 +31,7 @@ struct daemon {
 	struct feed **feeds;	 /* by feed */
 	char **feed_names;	 /* the same */
 	struct listeners *listeners;
+	struct devices *devices; /* NULL: not watched */
 	struct http *http;
 	struct discovery *discovery; /* NULL: off */
 	struct status_view view;
@@ -143,6 +145,36 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 }
 
 /* --- the beginning --- */
+
+/* `auto` that found no camera: the pattern would go on for ever. */
+static bool stands_in(const struct daemon *daemon, size_t camera)
+{
+	return strcmp(daemon->config->cameras[camera].source, "auto") == 0 &&
+	       strcmp(worker_status(daemon->workers[camera])->heartbeat.source, "pattern") == 0;
+}
+
+static void handle_device(void *user)
+{
+	struct daemon *daemon = user;
+
+	if (daemon->stopping)
+		return;
+	for (size_t i = 0; i < daemon->config->n_cameras; i++) {
+		if (stands_in(daemon, i))
+			worker_restart(daemon->workers[i],
+				       "a device came, perhaps a camera in the pattern's place");
+		worker_hurry(daemon->workers[i]);
+	}
+}
+
+/* Without it a camera that comes is found at its worker's next try. */
+static void watch_devices(struct daemon *daemon)
+{
+	int err = devices_watch(&daemon->devices, daemon->loop, "/dev", handle_device, daemon);
+
+	if (err < 0)
+		diag_warn("cannot watch /dev for cameras that are plugged in: %s", strerror(-err));
+}
 
 static int watch_signals(struct daemon *daemon)
 {
@@ -385,6 +417,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 		goto fail;
 	for (size_t i = 0; i < daemon->config->n_cameras; i++)
 		worker_start(daemon->workers[i]);
+	watch_devices(daemon);
 	print_players(daemon);
 	start_notify(daemon);
 	*out = daemon;
@@ -404,6 +437,7 @@ void daemon_destroy(struct daemon *daemon)
 {
 	if (!daemon)
 		return;
+	devices_unwatch(daemon->devices);
 	http_destroy(daemon->http);
 	discovery_destroy(daemon->discovery);
 	if (daemon->loop) {

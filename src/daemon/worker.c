@@ -193,6 +193,16 @@ void worker_restart(struct worker *worker, const char *why)
 	kill_worker(worker);
 }
 
+void worker_hurry(struct worker *worker)
+{
+	/* Also of one that is starting: it may have looked too early. */
+	worker->backoff_us = BACKOFF_MIN_US;
+	if (worker->status.state != WORKER_BACKOFF)
+		return;
+	worker->status.retry_at_us = loop_now_us(worker->loop);
+	loop_timer_set(worker->loop, &worker->retry, worker->status.retry_at_us);
+}
+
 /* --- from the worker --- */
 
 static void handle_lost_segment(struct worker *worker, const struct worker_news *news)

@@ -74,5 +74,8 @@ void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate
  * does not read). */
 int worker_set_control(struct worker *worker, const char *name, const char *value);
 void worker_restart(struct worker *worker, const char *why);
+/* What kept it from running may be over: a worker in WORKER_BACKOFF is started now, and the next
+ * backoff is the shortest. */
+void worker_hurry(struct worker *worker);
 
 #endif

@@ -512,6 +512,16 @@ static void plain_memory_is_the_last_resort(void **state)
 	source_close(source);
 }
 
+static void a_camera_unplugged_while_buffers_are_tried_is_gone(void **state)
+{
+	(void)state;
+	fake.plays_by_itself = true;
+	fake.ignores_imports = true;
+	fake.allocate_error = -ENODEV;
+	assert_int_equal(open_source("auto", false, NULL, 0), -ENODEV);
+	assert_in_range(fake.starts, 0, 1);
+}
+
 static void an_import_that_is_asked_for_and_refused_is_an_error(void **state)
 {
 	(void)state;
@@ -713,6 +723,7 @@ int main(void)
 		cmocka_unit_test_setup(
 			imports_that_bring_no_pictures_give_way_to_libcameras_buffers, reset),
 		cmocka_unit_test_setup(plain_memory_is_the_last_resort, reset),
+		cmocka_unit_test_setup(a_camera_unplugged_while_buffers_are_tried_is_gone, reset),
 		cmocka_unit_test_setup(an_import_that_is_asked_for_and_refused_is_an_error, reset),
 		cmocka_unit_test_setup(a_camera_that_does_not_open_is_told, reset),
 		cmocka_unit_test_setup(the_rate_and_the_controls_are_set, reset),

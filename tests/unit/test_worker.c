@@ -277,6 +277,40 @@ static void half_a_minute_of_health_ends_the_backoff(void **state)
 	close_worker(&f);
 }
 
+static void a_hurried_worker_is_started_now_and_then_soon(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_worker(&f, "/nonexistent/program", "");
+	for (int i = 0; i < 8; i++)
+		let_pass(&f, 10000000);
+	assert_int_equal(delay_ms(&f), 10000);
+	worker_hurry(f.worker);
+	assert_int_equal(worker_status(f.worker)->restarts, 8);
+	let_pass(&f, 1000);
+	assert_int_equal(worker_status(f.worker)->restarts, 9);
+	assert_int_equal(delay_ms(&f), 100);
+	close_worker(&f);
+}
+
+static void a_worker_hurried_while_it_starts_is_soon_started_again(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_worker(&f, NULL, "lie=exit-at-once");
+	for (int i = 0; i < 4; i++) {
+		run_until(&f, is_in_backoff, 0);
+		let_pass(&f, 2000000);
+	}
+	assert_int_equal(worker_status(f.worker)->state, WORKER_STARTING);
+	worker_hurry(f.worker);
+	run_until(&f, is_in_backoff, 0);
+	assert_in_range(delay_ms(&f), 50, 100);
+	close_worker(&f);
+}
+
 static void our_own_sleep_is_not_the_worker_s_hang(void **state)
 {
 	struct fixture f;
@@ -532,6 +566,8 @@ int main(void)
 		cmocka_unit_test(it_starts_and_its_units_arrive),
 		cmocka_unit_test(backoff_doubles_up_to_ten_seconds),
 		cmocka_unit_test(half_a_minute_of_health_ends_the_backoff),
+		cmocka_unit_test(a_hurried_worker_is_started_now_and_then_soon),
+		cmocka_unit_test(a_worker_hurried_while_it_starts_is_soon_started_again),
 		cmocka_unit_test(our_own_sleep_is_not_the_worker_s_hang),
 		cmocka_unit_test(a_worker_that_survives_sigkill_is_left_behind),
 		cmocka_unit_test(too_many_undead_are_not_joined_by_more),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the guest has: a camera, a codec, a client outside; and pictures compared."""
+import contextlib
 import os
 import pathlib
 import re
@@ -16,6 +17,7 @@ EXCHANGE = pathlib.Path("/mnt/exchange")
 FEED_PORT = 9001  # that run.sh forwards to
 
 CAMERA_IMAGE = "/srv/camera.jpg"  # a service has a /tmp of its own
+VIRTUAL_YAML = pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml")
 VIRTUAL_CAMERA = f"""# SPDX-License-Identifier: CC0-1.0
 %YAML 1.1
 ---
@@ -68,7 +70,18 @@ def make_cameras(n=1):
         if i:
             cameras += VIRTUAL_CAMERA.split("---\n")[1].replace("Virtual0", f"Virtual{i}").replace(
                 CAMERA_IMAGE, image)
-    pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml").write_text(cameras)
+    VIRTUAL_YAML.write_text(cameras)
+
+
+@contextlib.contextmanager
+def no_cameras():
+    """Without any virtual camera."""
+    cameras = VIRTUAL_YAML.read_text()
+    VIRTUAL_YAML.unlink()
+    try:
+        yield
+    finally:
+        VIRTUAL_YAML.write_text(cameras)
 
 
 def config(codec, allocator, stream=None):
@@ -106,18 +119,18 @@ def camera_picture(folder, camera="Virtual0"):
     return path
 
 
-def psnr(reference, pictures, format_of_pictures="nv12"):
+def psnr(reference, pictures, format_of_pictures="nv12", size=(WIDTH, HEIGHT)):
     """The worst luma PSNR in dB of raw pictures in a file against one picture, by ffmpeg."""
-    raw = ["-f", "rawvideo", "-s", f"{WIDTH}x{HEIGHT}"]
-    log = subprocess.run(
+    raw = ["-f", "rawvideo", "-s", "{}x{}".format(*size)]
+    done = subprocess.run(
         ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", *raw, "-pix_fmt", format_of_pictures, "-i",
          str(pictures), *raw, "-stream_loop", "-1", "-pix_fmt", "nv12", "-i", str(reference),
          "-lavfi", "[0]format=yuv420p[a];[1]format=yuv420p[b];"
          "[a][b]psnr=shortest=1:stats_file=-", "-f", "null", "/dev/null"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=True,
-    ).stdout.decode()
-    values = re.findall(r"psnr_y:(\S+)", log)
-    assert values, log[-2000:]
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=True,
+    )
+    values = re.findall(r"psnr_y:(\S+)", done.stdout.decode())
+    assert values, done.stderr.decode()[-2000:]
     return min(float(value) for value in values), len(values)
 
 
