@@ -41,13 +41,13 @@ static void handle_ready(struct loop_watch *watch, uint32_t events)
 		struct inotify_event align;
 		char bytes[4096];
 	} buffer;
-	ssize_t n = read(watch->fd, &buffer, sizeof buffer);
+	ssize_t n = read(watch->fd, &buffer, sizeof(buffer));
 
 	(void)events;
 	for (ssize_t at = 0; at < n;) {
 		const struct inotify_event *event = (const void *)&buffer.bytes[at];
 
-		at += (ssize_t)(sizeof *event + event->len);
+		at += (ssize_t)(sizeof(*event) + event->len);
 		/* Events that were too many to keep may have been a camera's too. */
 		if (devices->settling ||
 		    !((event->len && is_camera_s(event->name)) || event->mask & IN_Q_OVERFLOW))
@@ -61,7 +61,7 @@ static void handle_ready(struct loop_watch *watch, uint32_t events)
 int devices_watch(struct devices **out, struct loop *loop, const char *folder,
 		  void (*came)(void *user), void *user)
 {
-	struct devices *devices = calloc(1, sizeof *devices);
+	struct devices *devices = calloc(1, sizeof(*devices));
 	int err;
 
 	if (!devices)

@@ -43,7 +43,7 @@ static void make_node(const struct fixture *f, const char *name)
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof path, "%s/%s", f->folder, name);
+	snprintf(path, sizeof(path), "%s/%s", f->folder, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
@@ -53,7 +53,7 @@ static void remove_node(const struct fixture *f, const char *name)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "%s/%s", f->folder, name);
+	snprintf(path, sizeof(path), "%s/%s", f->folder, name);
 	assert_int_equal(unlink(path), 0);
 }
 
@@ -104,7 +104,7 @@ static void permission_given_later_is_told_of_too(void **state)
 	make_node(&f, "media7");
 	let_settle(&f);
 	assert_int_equal(f.times, 1);
-	snprintf(path, sizeof path, "%s/media7", f.folder);
+	snprintf(path, sizeof(path), "%s/media7", f.folder);
 	assert_int_equal(chmod(path, 0660), 0);
 	let_settle(&f);
 	assert_int_equal(f.times, 2);
