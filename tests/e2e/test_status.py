@@ -130,7 +130,8 @@ def test_a_slow_client_s_drops_are_counted(camcastd):
         daemon.wait_until(lambda: daemon.feed(FEED)["resyncs"] >= 1, "a resync", 20)
         feed = daemon.feed(FEED)
         (client,) = daemon.status()["clients"]
-        assert feed["sendfiles"] > 0 and feed["sends"] == 0
+        # The rest of a unit that was taken in part may be short enough to be copied.
+        assert feed["sendfiles"] > feed["sends"]
         assert feed["dropped"]["lag"] > 0 and client["resyncs"] >= 1 and client["dropped"] > 0
         families = metrics(daemon)
         assert value(
