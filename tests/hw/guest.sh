@@ -3,8 +3,9 @@
 # Prints the path of a folder with a guest (vmlinuz, initrd.gz, root.img): the Debian 13 root of
 # tests/distros with systemd, a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched
 # by vicodec-pi.py. When it boots, it puts what the shared folder's `root` holds over its own root
-# and mounts the shared folder at /mnt; then systemd runs. Makes it first if it is not in the cache (about 3 minutes). The folder is named
-# after all that its contents depend on. Two runs at a time: the second waits.
+# and mounts the shared folder at /mnt; then systemd runs. Makes it first if it is not in the cache
+# (a minute and a half). The folder is named after all that its contents depend on. Two runs at a
+# time: the second waits.
 # Needs root, an amd64 host, and mmdebstrap e2fsprogs busybox-static cpio kmod xz-utils.
 set -euo pipefail
 
