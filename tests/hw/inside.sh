@@ -13,7 +13,7 @@ for device in /sys/class/net/*/device; do
 	ip route add default via 10.0.2.2
 done
 cp -r /mnt/src /tmp/
-export CAMCAST_BUILD=/usr/bin CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3} PYTHONDONTWRITEBYTECODE=1
+export CAMCAST_BUILD=/usr/bin PYTHONDONTWRITEBYTECODE=1
 cd /tmp/src/tests/hw/cases || exit 1
 mapfile -d '' arguments </mnt/arguments
 python3 -m pytest -p no:cacheprovider -o console_output_style=classic -v -rs --tb=short \

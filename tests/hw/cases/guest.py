@@ -58,10 +58,13 @@ def dpkg(*arguments):
 
 def wait_for(what, predicate, timeout=60):
     deadline = time.monotonic() + timeout
-    while not (value := predicate()):
+    while True:
+        asked = time.monotonic()
+        if value := predicate():
+            return value
         assert time.monotonic() < deadline, f"no {what} within {timeout} s"
-        time.sleep(0.1)  # asking costs an emulated processor much
-    return value
+        # Asking costs an emulated processor much.
+        time.sleep(min(1, max(0.1, 2 * (time.monotonic() - asked))))
 
 
 def let_others_in(folder):
