@@ -249,7 +249,7 @@ fuzz:
 check-distros:
 	$(call install_packages,$(PKG_CHECK))
 	tests/distros/run.sh
-# A Debian 13 guest with real drivers under qemu; see docs/HARDWARE.md.
+# Debian 13 guests with real drivers under qemu; see docs/HARDWARE.md.
 .PHONY: check-hw
 check-hw:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_HW))
@@ -329,7 +329,7 @@ help:
 	@echo 'make            build the programs and manual pages into $(B)/'
 	@echo 'make check      install what tests need, run them all (SAN=address, SAN=thread)'
 	@echo 'make unit       unit tests only; make e2e, make fuzz: the other kinds'
-	@echo 'make check-hw   the hardware paths in a guest with real drivers; make check-distros: Debian 13'
+	@echo 'make check-hw   the hardware paths in guests with real drivers; make check-distros: Debian 13'
 	@echo 'make lint       formatting and static analysis'
 	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'

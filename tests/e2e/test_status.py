@@ -70,10 +70,11 @@ def test_the_status_tells_all_that_it_should(camcastd, backend):
         assert stream["bitrate"] == 50 * 2000 * 8
         assert stream["idr_requests"] <= 1  # the join before the first key unit
 
+        received = len(parse_units(viewer.data))
         feed = daemon.feed(FEED)
         assert feed["stream"] == "s" and feed["framing"] == "length_prefixed"
         assert feed["port"] == daemon.port(FEED)
-        assert feed["units"] >= len(parse_units(viewer.data)) > 0
+        assert feed["units"] >= received > 0
         assert feed["bytes"] == feed["units"] * 2000
         assert 0 < feed["log_bytes"] <= feed["bytes"] and feed["segments"] >= 1
         assert feed["clients"] == 1 and feed["accepted"] == 1
@@ -205,7 +206,8 @@ def test_health_follows_the_pictures(camcastd, tmp_path):
             except ProcessLookupError:
                 pass
         time.sleep(0.02)
-    assert re.match(r"stream s: no picture for 3\.[0-9] s", answer[1])
+    silent = re.match(r"stream s: no picture for (\d+\.\d) s", answer[1])
+    assert 3 <= float(silent[1]) < 3 + harness.PATIENCE, answer
     assert value(metrics(daemon), "camcast_healthy") == 0
     daemon.wait_until(lambda: daemon.get("/healthz")[0] == 200, "health", 20)
 

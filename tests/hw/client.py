@@ -7,9 +7,12 @@ is forwarded by qemu into the guest. What can be asked:
 receive N      connect, read N bytes or more
 stall          connect, and read nothing from now on
 rest NAME      of the client that stalls as NAME: everything up to the connection's end
+ffmpeg ...     what ffmpeg says; for the files in the shared folder
 """
 import pathlib
+import shlex
 import socket
+import subprocess
 import sys
 import time
 
@@ -35,16 +38,26 @@ def read(connection, wanted):
     return bytes(data)
 
 
-def answer(name, verb, argument=""):
+def ffmpeg(arguments):
+    done = subprocess.run(["ffmpeg", "-hide_banner", "-nostdin", "-nostats", *arguments], cwd=folder,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100)
+    if done.returncode:
+        raise ValueError(done.stdout[-4000:].decode(errors="replace"))
+    return done.stdout
+
+
+def answer(name, verb, *arguments):
     if verb == "receive":
         with connect() as connection:
-            return read(connection, int(argument))
+            return read(connection, int(arguments[0]))
     if verb == "stall":
         stalled[name] = connect(receive_buffer=4096)
         return b""
     if verb == "rest":
-        with stalled.pop(argument) as connection:
+        with stalled.pop(arguments[0]) as connection:
             return read(connection, 1 << 30)
+    if verb == "ffmpeg":
+        return ffmpeg(arguments)
     raise ValueError(verb)
 
 
@@ -54,8 +67,8 @@ while True:
             continue
         answered.add(ask.name)
         try:
-            data, said = answer(ask.stem, *ask.read_text().split()), "ok"
-        except (OSError, ValueError, KeyError) as error:
+            data, said = answer(ask.stem, *shlex.split(ask.read_text())), "ok"
+        except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
             data, said = b"", str(error)
         ask.with_suffix(".bytes").write_bytes(data)
         ask.with_suffix(".part").write_text(said)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Runs in the guest, from the folder that run.sh shares: network, the package, then the cases.
+# Runs in the guest, from the folder that run.sh shares: the network, then the cases. GUEST is this
+# guest's number.
 set -u
 udevadm settle
 # The addresses of qemu's user-mode network.
@@ -11,9 +12,9 @@ for device in /sys/class/net/*/device; do
 	ip address add 10.0.2.15/24 dev "$nic"
 	ip route add default via 10.0.2.2
 done
-dpkg --force-unsafe-io --install /mnt/camcast_*.deb >/dev/null || exit 1
 cp -r /mnt/src /tmp/
-export CAMCAST_BUILD=/usr/bin CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3} PYTHONDONTWRITEBYTECODE=1
+export CAMCAST_BUILD=/usr/bin PYTHONDONTWRITEBYTECODE=1
 cd /tmp/src/tests/hw/cases || exit 1
 mapfile -d '' arguments </mnt/arguments
-python3 -m pytest -p no:cacheprovider -q -rfEs --tb=short --durations=12 --junitxml=/mnt/result.xml "${arguments[@]}"
+python3 -m pytest -p no:cacheprovider -o console_output_style=classic -v -rs --tb=short \
+	--durations=5 --junitxml="/mnt/$GUEST/result.xml" "${arguments[@]}"

@@ -7,6 +7,7 @@ vicodec-pi.py vicodec-core.c       (of Linux 6.12, changed in place)
 
 - KEYFRAME and PFRAME flags on coded buffers; FORCE_KEY_FRAME, BITRATE, H264_I_PERIOD,
   REPEAT_SEQ_HEADER, H264_PROFILE, H264_LEVEL; S_PARM and G_PARM.
+- Pictures from 320x240 on, which an emulated processor has time for; before, from 640x360.
 - Parameter contig_cap=1: coded buffers are vb2-dma-contig memory, as on the Pi.
 - Parameters that a test writes or reads in /sys/module/vicodec/parameters: `stall` (pictures go in
   and none come out, as when the Pi's firmware hangs), `empty` (they come out with no bytes),
@@ -60,6 +61,10 @@ MODULE_PARM_DESC(pictures, " encoded");
 
 static bool multiplanar;""",
     )
+
+    for name, least in ("WIDTH", 320), ("HEIGHT", 240):
+        s, n = re.subn(rf"(#define MIN_{name}\s+)\d+U", rf"\g<1>{least}U", s)
+        assert n == 1, f"this vicodec has no MIN_{name}"
 
     # A stalled encoder has no job to run, so that STREAMOFF need not wait for one.
     s = replace(

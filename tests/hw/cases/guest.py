@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the guest has: a camera, a codec, a client outside; and pictures compared."""
+"""What the guest has: a camera, a codec, a client outside; and pictures, compared outside."""
 import contextlib
+import functools
+import itertools
 import os
 import pathlib
 import re
+import shlex
+import shutil
 import stat
 import struct
 import subprocess
+import tempfile
 import time
 
-WIDTH, HEIGHT = 640, 480  # the smallest that vicodec takes
+WIDTH, HEIGHT = 320, 240  # the smallest that the patched vicodec takes
+PICTURE_SIZE = WIDTH * HEIGHT * 3 // 2
 EMULATION = 2  # how much slower than a Raspberry Pi an emulated processor may be
 ALLOCATORS = ["dma-heap:system", "udmabuf"]
 EVERY_ALLOCATOR = [*ALLOCATORS, "libcamera"]  # and the camera's own
-EXCHANGE = pathlib.Path("/mnt/exchange")
+MNT = pathlib.Path("/mnt")  # what run.sh shares
+PACKAGE = next(MNT.glob("camcast_*.deb"))
+EXCHANGE = MNT / os.environ["GUEST"]  # with client.py, which is outside
 FEED_PORT = 9001  # that run.sh forwards to
 
 CAMERA_IMAGE = "/srv/camera.jpg"  # a service has a /tmp of its own
@@ -46,12 +54,19 @@ def run(*command, timeout=120, **options):
     return done.stdout
 
 
+def dpkg(*arguments):
+    run("dpkg", "--force-unsafe-io", *map(str, arguments))
+
+
 def wait_for(what, predicate, timeout=60):
     deadline = time.monotonic() + timeout
-    while not (value := predicate()):
+    while True:
+        asked = time.monotonic()
+        if value := predicate():
+            return value
         assert time.monotonic() < deadline, f"no {what} within {timeout} s"
-        time.sleep(0.1)  # asking costs an emulated processor much
-    return value
+        # Asking costs an emulated processor much.
+        time.sleep(min(1, max(0.1, 2 * (time.monotonic() - asked))))
 
 
 def let_others_in(folder):
@@ -65,8 +80,9 @@ def make_cameras(n=1):
     cameras = VIRTUAL_CAMERA
     for i, (image, pattern) in enumerate(list(IMAGES.items())[:n]):
         if not pathlib.Path(image).exists():
-            run("ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i",
-                f"{pattern}=size={WIDTH}x{HEIGHT},format=yuvj420p", "-frames:v", "1", image)
+            ffmpeg("-v", "error", "-f", "lavfi", "-i",
+                   f"{pattern}=size={WIDTH}x{HEIGHT},format=yuvj420p", "-frames:v", "1", "camera.jpg")
+            shutil.move(EXCHANGE / "camera.jpg", image)
         if i:
             cameras += VIRTUAL_CAMERA.split("---\n")[1].replace("Virtual0", f"Virtual{i}").replace(
                 CAMERA_IMAGE, image)
@@ -110,31 +126,47 @@ def config(codec, allocator, stream=None):
     }
 
 
-def camera_picture(folder, camera="Virtual0"):
-    """A picture as the camera delivers it, NV12 without padding, by libcamera's own tool."""
-    run("cam", f"-c{camera}", "--capture=2", "-s", f"role=video,width={WIDTH},height={HEIGHT}",
-        f"--file={folder}/{camera}-#.nv12")
-    path = sorted(folder.glob(f"{camera}-*.nv12"))[-1]
-    assert path.stat().st_size == WIDTH * HEIGHT * 3 // 2
+@functools.cache
+def camera_picture(camera="Virtual0"):
+    """A file with a picture as the camera delivers it, NV12 without padding, by libcamera's own tool."""
+    with tempfile.TemporaryDirectory() as folder:  # what is a device's memory 9p cannot send
+        run("cam", f"-c{camera}", "--capture=2", "-s", f"role=video,width={WIDTH},height={HEIGHT}",
+            f"--file={folder}/#.nv12")
+        path = EXCHANGE / f"{camera}.nv12"
+        shutil.move(sorted(pathlib.Path(folder).iterdir())[-1], path)
+    assert path.stat().st_size == PICTURE_SIZE
     return path
 
 
-def psnr(reference, pictures, format_of_pictures="nv12", size=(WIDTH, HEIGHT)):
-    """The worst luma PSNR in dB of raw pictures in a file against one picture, by ffmpeg."""
-    raw = ["-f", "rawvideo", "-s", "{}x{}".format(*size)]
-    done = subprocess.run(
-        ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", *raw, "-pix_fmt", format_of_pictures, "-i",
-         str(pictures), *raw, "-stream_loop", "-1", "-pix_fmt", "nv12", "-i", str(reference),
-         "-lavfi", "[0]format=yuv420p[a];[1]format=yuv420p[b];"
-         "[a][b]psnr=shortest=1:stats_file=-", "-f", "null", "/dev/null"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=True,
-    )
-    values = re.findall(r"psnr_y:(\S+)", done.stdout.decode())
-    assert values, done.stderr.decode()[-2000:]
+# --- the machine outside: client.py. It is not emulated, and so has the time to compare pictures. ---
+
+_requests = itertools.count()
+
+
+def ffmpeg(*arguments):
+    """What ffmpeg says, run outside in EXCHANGE, for the files there."""
+    return ask_outside(f"ffmpeg-{next(_requests)}", shlex.join(["ffmpeg", *arguments])).decode()
+
+
+def decode_h264(data):
+    """Decodes with every error fatal; number of pictures and the raw file."""
+    raw = EXCHANGE / "software.nv12"
+    (EXCHANGE / "software.h264").write_bytes(data)
+    ffmpeg("-v", "error", "-y", "-xerror", "-err_detect", "explode", "-f", "h264", "-i",
+           "software.h264", "-pix_fmt", "nv12", "-f", "rawvideo", raw.name)
+    return raw.stat().st_size // PICTURE_SIZE, raw
+
+
+def psnr(reference, pictures):
+    """The worst luma PSNR in dB of raw pictures in a file against one picture, and how many they are."""
+    raw = ["-f", "rawvideo", "-s", f"{WIDTH}x{HEIGHT}", "-pix_fmt", "nv12"]
+    log = ffmpeg(*raw, "-i", pictures.name, "-stream_loop", "-1", *raw, "-i", reference.name,
+                 "-lavfi", "[0]format=yuv420p[a];[1]format=yuv420p[b];"
+                 "[a][b]psnr=shortest=1:stats_file=-", "-f", "null", "/dev/null")
+    values = re.findall(r"psnr_y:(\S+)", log)
+    assert values, log[-2000:]
     return min(float(value) for value in values), len(values)
 
-
-# --- the clients outside: client.py ---
 
 def ask_outside(name, request):
     """What a client outside the guest got; `name` is the case's own, without dots."""
@@ -243,11 +275,12 @@ class Vicodec:
     def unbind(self):
         (self.DRIVER / "unbind").write_text("vicodec.0")
 
-    def decode(self, data, folder):
+    def decode(self, data):
         """Decodes an FWHT stream with the kernel's own decoder to raw NV12 in a file."""
-        coded, raw = folder / "in.fwht", folder / "out.nv12"
-        coded.write_bytes(data)
-        run("v4l2-ctl", "-d", self.decoder,
-            f"--set-fmt-video-out=pixelformat=FWHT,width={WIDTH},height={HEIGHT}",
-            "--stream-out-mmap", "--stream-mmap", f"--stream-from={coded}", f"--stream-to={raw}")
-        return raw
+        with tempfile.TemporaryDirectory() as folder:
+            coded, raw = pathlib.Path(folder, "in.fwht"), pathlib.Path(folder, "out.nv12")
+            coded.write_bytes(data)
+            run("v4l2-ctl", "-d", self.decoder,
+                f"--set-fmt-video-out=pixelformat=FWHT,width={WIDTH},height={HEIGHT}",
+                "--stream-out-mmap", "--stream-mmap", f"--stream-from={coded}", f"--stream-to={raw}")
+            return pathlib.Path(shutil.move(raw, EXCHANGE / raw.name))

@@ -27,17 +27,21 @@ def retransmitted():
     return int(values[names.index("RetransSegs")])
 
 
-def test_delay_and_loss_leave_the_pictures_whole(start_camcastd, vicodec, tmp_path):
-    reference = guest.camera_picture(tmp_path)
+def test_delay_and_loss_leave_the_pictures_whole(start_camcastd, vicodec):
+    reference = guest.camera_picture()
     # Every picture a key: many bytes, so that there is something to lose.
     camcastd = start_camcastd(guest.config(vicodec, "auto", stream={"keyframe_interval": 1}))
     camcastd.wait_flowing(units=10, timeout=20)
     before = retransmitted()
     with far_away():
-        data = guest.receive_outside("far", 2500000)
-    assert retransmitted() > before, "nothing was lost"
+        for n in range(20):
+            data = guest.receive_outside(f"far-{n}", 300000)
+            if retransmitted() > before:
+                break
+        else:
+            raise AssertionError("nothing was lost")
     pictures, whole = guest.fwht_pictures(data)
-    worst, n = guest.psnr(reference, vicodec.decode(data[:whole], tmp_path))
+    worst, n = guest.psnr(reference, vicodec.decode(data[:whole]))
     assert n >= len(pictures) - 2 and worst > 30
     loop = camcastd.status()["loop"]
     assert loop["sendfiles"] > loop["sends"], "pages by reference"
@@ -58,10 +62,10 @@ def test_who_stops_reading_is_out_and_its_memory_back(start_camcastd, vicodec):
     camcastd.wait_until(lambda: camcastd.feed()["log_bytes"] < history + 2 * SEGMENT_SIZE,
                         f"log of {history:.0f} bytes and two segments: {camcastd.feed()}")
     guest.fwht_pictures(guest.ask_outside("stalled-rest", "rest stalled"))  # whole but for the last
-    guest.fwht_pictures(guest.receive_outside("after-stall", 100000))
+    guest.fwht_pictures(guest.receive_outside("after-stall", 50000))
 
 
-def test_200_stalled_clients_on_a_machine_of_512_mb(start_camcastd, vicodec, tmp_path):
+def test_200_stalled_clients_on_a_machine_of_512_mb(start_camcastd, vicodec):
     """tcp_mem as the kernel sets it there: a sixteenth of the memory is the pressure mark."""
     knob = pathlib.Path("/proc/sys/net/ipv4/tcp_mem")
     usual = knob.read_text()
@@ -81,11 +85,11 @@ def test_200_stalled_clients_on_a_machine_of_512_mb(start_camcastd, vicodec, tmp
             client.connect(("127.0.0.1", guest.FEED_PORT))
             stalled.append(client)
         camcastd.wait_until(lambda: camcastd.feed()["clients"] == 200, "200 clients", 30)
-        data = guest.receive_outside("among-200", 300000)
+        data = guest.receive_outside("among-200", 80000)
         assert guest.tcp_memory() < 11200 * 4096
         _, whole = guest.fwht_pictures(data)
-        reference = guest.camera_picture(tmp_path)
-        worst, _ = guest.psnr(reference, vicodec.decode(data[:whole], tmp_path))
+        reference = guest.camera_picture()
+        worst, _ = guest.psnr(reference, vicodec.decode(data[:whole]))
         assert worst > 30
         camcastd.wait_until(lambda: camcastd.feed()["left"]["stalled"] == 200,
                             "end of the 200", 60)

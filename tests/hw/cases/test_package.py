@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The Debian package, from which all cases here have their camcast: upgraded, removed, purged."""
-import os
+"""The Debian package, from which all cases here have their camcast: installed, upgraded, removed,
+purged."""
 import pathlib
 import subprocess
 
@@ -9,26 +9,20 @@ import pytest
 import guest
 from service import CONFIG, Service
 
-PACKAGE = next(pathlib.Path("/mnt").glob("camcast_*.deb"))
-
 
 @pytest.fixture
 def service():
     """The unit; after the case the package is installed as it was."""
     with Service() as unit:
         yield unit
-        dpkg("--purge", "camcast")
-        dpkg("--install", PACKAGE)
-
-
-def dpkg(*arguments):
-    guest.run("dpkg", "--force-unsafe-io", *map(str, arguments))
+        guest.dpkg("--purge", "camcast")
+        guest.dpkg("--install", guest.PACKAGE)
 
 
 def newer_package(folder):
     """(path, version) of the same package with a higher version."""
-    version = guest.run("dpkg-deb", "--field", str(PACKAGE), "Version").decode().strip() + "+1"
-    guest.run("dpkg-deb", "--raw-extract", str(PACKAGE), str(folder / "tree"))
+    version = guest.run("dpkg-deb", "--field", str(guest.PACKAGE), "Version").decode().strip() + "+1"
+    guest.run("dpkg-deb", "--raw-extract", str(guest.PACKAGE), str(folder / "tree"))
     control = folder / "tree/DEBIAN/control"
     lines = [f"Version: {version}" if line.startswith("Version:") else line
              for line in control.read_text().splitlines()]
@@ -42,40 +36,32 @@ def installed(field):
     return guest.run("dpkg-query", "--show", f"--showformat=${{{field}}}", "camcast").decode()
 
 
-def test_an_upgrade_keeps_the_configuration_and_restarts_the_service(service, vicodec, tmp_path):
+def test_installed_it_gives_the_devices_to_their_group_and_starts_nothing(installation):
+    assert installation["nodes"] == [("video", 0o660)] * 2
+    assert installation["unit"] == {"ActiveState": "inactive", "UnitFileState": "disabled"}
+
+
+def test_upgraded_it_keeps_the_configuration_and_goes_on_removed_it_is_gone(
+    service, vicodec, tmp_path
+):
     service.configure(guest.config(vicodec, "auto"))
     ours = CONFIG.read_text()
     service.start()
     service.wait_flowing()
     before = service.pid()
     path, version = newer_package(tmp_path)
-    dpkg("--install", path)
+    guest.dpkg("--install", path)
     assert installed("Version") == version
     assert CONFIG.read_text() == ours
     assert service.pid() not in (0, before), service.log()
     service.wait_flowing()
 
-
-def test_from_its_installation_to_its_purge(service, vicodec):
-    nodes = [pathlib.Path("/dev/udmabuf"), pathlib.Path("/dev/dma_heap/system")]
-    dpkg("--purge", "camcast")
-    for node in nodes:
-        os.chown(node, 0, 0)
-        node.chmod(0o600)
-    dpkg("--install", PACKAGE)
-    assert [(node.group(), node.stat().st_mode & 0o777) for node in nodes] == [("video", 0o660)] * 2
-    assert service.show("ActiveState", "UnitFileState") == {
-        "ActiveState": "inactive", "UnitFileState": "disabled",
-    }
-
-    service.configure(guest.config(vicodec, "auto"))
-    service.start()
     files = [line for line in guest.run("dpkg", "--listfiles", "camcast").decode().splitlines()
              if pathlib.Path(line).is_file()]
     assert "/usr/bin/camcastd" in files and str(CONFIG) in files
-    dpkg("--remove", "camcast")
+    guest.dpkg("--remove", "camcast")
     assert subprocess.run(["pgrep", "^camcast"], check=False).returncode == 1, "something runs"
     assert [path for path in files if pathlib.Path(path).exists()] == [str(CONFIG)]
-    dpkg("--purge", "camcast")
+    guest.dpkg("--purge", "camcast")
     assert not CONFIG.parent.exists()
     assert subprocess.run(["systemctl", "cat", "camcastd"], check=False).returncode != 0

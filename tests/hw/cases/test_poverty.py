@@ -65,7 +65,8 @@ def test_io_uring_refused_and_no_locked_memory(service, vicodec):
 def test_a_worker_that_meets_its_limit_of_memory_comes_back(service, vicodec):
     """In a control group of its own, where what it has already does not count."""
     box = CGROUP.parent / "case"
-    service.configure(guest.config(vicodec, "auto"))
+    # Every picture a key: many bytes, so that the limit is near.
+    service.configure(guest.config(vicodec, "auto", stream={"keyframe_interval": 1}))
     service.start()
     service.wait_flowing()
     pid, worker = service.pid(), service.worker()
