@@ -108,14 +108,14 @@ void rig_new_segment(struct rig *rig, uint32_t size);
 int rig_add(struct rig *rig, uint32_t len, uint32_t flags);
 /* The same, then settles; must succeed. Returns its number. */
 uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags);
-/* Fills viewers' sockets with small units until one does not begin. */
-void rig_fill(struct rig *rig);
 /* Moves the clock and settles. */
 void rig_pass(struct rig *rig, int64_t us);
 
 struct viewer *viewer_join(struct rig *rig, int rcvbuf);
 void viewer_leave(struct viewer *viewer);
 void viewer_reset(struct viewer *viewer); /* by RST */
+/* Fills a viewer's socket with small units until one does not begin. */
+void rig_fill(struct rig *rig, const struct viewer *viewer);
 /* Reads up to max bytes that are there, and checks them. Returns bytes read. */
 size_t viewer_read(struct viewer *viewer, size_t max);
 /* Reads and settles until there is nothing more. */
