@@ -402,22 +402,11 @@ uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags)
 	return rig->next - 1;
 }
 
-/* Waits until all that could be sent to a viewer has been acknowledged. */
-static void wait_until_full(const struct rig *rig, const struct viewer *viewer)
+static void set_lowat(const struct viewer *viewer, int bytes)
 {
-	int64_t deadline = rig_deadline();
-	int in_all, unsent, on = 1;
-
-	for (;;) {
-		rig_settle(rig->loop);
-		if (ioctl(viewer->server_fd, SIOCOUTQ, &in_all) < 0 ||
-		    ioctl(viewer->server_fd, SIOCOUTQNSD, &unsent) < 0 || in_all == unsent)
-			return;
-		assert_true(real_ns() < deadline);
-		/* Acknowledgements may be delayed, and wake nobody. */
-		setsockopt(viewer->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-		(void)poll(NULL, 0, 1);
-	}
+	assert_int_equal(setsockopt(viewer->server_fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes,
+				    sizeof(bytes)),
+			 0);
 }
 
 void rig_fill(struct rig *rig, const struct viewer *viewer)
@@ -426,13 +415,16 @@ void rig_fill(struct rig *rig, const struct viewer *viewer)
 	const struct feed_stats *feed = feed_stats(rig->feed);
 	uint64_t again = loop->send_again, sent;
 
+	set_lowat(viewer, (int)rig->options.notsent_lowat);
+	/* A late packet or a probe of the window makes a little room in time: that is not to count. */
 	do {
 		while (loop->send_again == again)
 			rig_unit(rig, RIG_UNIT_MIN, 0);
 		again = loop->send_again;
 		sent = feed->sent_bytes;
-		wait_until_full(rig, viewer);
-	} while (feed->sent_bytes != sent); /* it was full for a moment only */
+		set_lowat(viewer, 4096);
+		rig_settle(rig->loop);
+	} while (feed->sent_bytes != sent);
 }
 
 void rig_pass(struct rig *rig, int64_t us)
