@@ -524,19 +524,22 @@ void viewer_drink(struct rig *rig, struct viewer *viewer)
 {
 	struct pollfd more = {.fd = viewer->fd, .events = POLLIN};
 	int64_t deadline = rig_deadline();
+	unsigned quiet = 0; /* the last acknowledgement may have come after the loop's turn */
 	int on = 1;
 
-	for (;;) {
+	while (quiet < 2) {
 		rig_settle(rig->loop);
 		if (viewer_read(viewer, SIZE_MAX) > 0) {
+			quiet = 0;
 			deadline = rig_deadline();
 		} else if (under_way(viewer)) {
+			quiet = 0;
 			assert_true(real_ns() < deadline);
 			/* An acknowledgement may be delayed, and wakes nobody. */
 			setsockopt(viewer->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 			(void)poll(&more, 1, 1);
 		} else {
-			return;
+			quiet++;
 		}
 	}
 }
