@@ -24,7 +24,7 @@
 enum config_backend rig_epoll = CONFIG_BACKEND_EPOLL, rig_uring = CONFIG_BACKEND_URING;
 int64_t rig_clock_us = 1000000000;
 int (*rig_on_send)(int fd, size_t *len);
-int64_t rig_window_closed_us = -1;
+int64_t rig_window_closed_us;
 unsigned rig_allocations, rig_mmaps;
 
 /* --- in front of libc (--wrap) --- */
@@ -93,7 +93,7 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	int ret = __real_getsockopt(fd, level, name, value, len);
 
-	if (ret == 0 && level == IPPROTO_TCP && name == TCP_INFO && rig_window_closed_us >= 0)
+	if (ret == 0 && level == IPPROTO_TCP && name == TCP_INFO)
 		((struct tcp_info *)value)->tcpi_rwnd_limited = (uint64_t)rig_window_closed_us;
 	return ret;
 }
@@ -301,7 +301,7 @@ static void count_gone(struct feed_client_owner *owner, const struct client *cli
 
 void rig_init(struct rig *rig, enum config_backend backend)
 {
-	rig_window_closed_us = -1;
+	rig_window_closed_us = 0;
 	*rig = (struct rig){
 		.policy = {.codec = CONFIG_CODEC_H264,
 			   .encoder = CONFIG_ENCODER_OPENH264,
