@@ -197,7 +197,9 @@ PKG_CHECK := libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-ti
 	mosquitto-clients python3-paho-mqtt python3-jsonschema openssl xvfb xdotool imagemagick \
 	fonts-nanum \
 	$(PKG_FUZZ)
-PKG_HW := e2fsprogs busybox-static cpio kmod xz-utils qemu-system-x86
+PKG_GUEST := mmdebstrap e2fsprogs busybox-static cpio kmod xz-utils
+PKG_HW := $(PKG_GUEST) qemu-system-x86
+PKG_ARM64 := $(PKG_GUEST) qemu-system-arm qemu-user-static arch-test
 PKG_DEB := dpkg-dev debhelper fakeroot lintian
 PKG_BENCH := ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin vlc-plugin-base \
 	icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
@@ -224,7 +226,7 @@ run:
 
 # --- checks: tests/run.sh counts ---
 export CAMCAST_BUILD = $(abspath $(B))
-export FUZZ_SECONDS SAN E2E
+export FUZZ_SECONDS SAN UNIT_TESTS E2E
 
 .PHONY: unit unit-programs e2e fuzz check check-unit check-e2e
 unit-programs: $(UNIT) $(DOUBLES)
@@ -254,11 +256,20 @@ check-distros:
 check-hw:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_HW))
 	tests/hw/run.sh
+# Guests with Debian 12: the kernel of Raspberry Pi OS's release, and the processors of Pis.
+.PHONY: check-kernel check-arm64
+check-kernel:
+	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_HW))
+	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs
+	tests/boards/run.sh amd64
+check-arm64:
+	$(call install_packages,$(PKG_ARM64))
+	tests/boards/run.sh arm64 arm64-16k
 
 # --- lint ---
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
 LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))
-LINT_SH := $(shell grep -rIlE '^\#!/bin/(ba|da)?sh' .ci src tests bench 2>/dev/null | sort)
+LINT_SH := $(shell grep -rIlE '^\#(!/bin/(ba|da)?sh| shellcheck shell=)' .ci src tests bench 2>/dev/null | sort)
 TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_client) $(PC_common))
 TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 
@@ -279,7 +290,7 @@ lint-cppcheck:
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		-D_GNU_SOURCE -Iinclude -Isrc -I. src bench tests docs
 lint-shell:
-	shellcheck -e SC2016 $(LINT_SH)
+	shellcheck -x -e SC2016 $(LINT_SH)
 lint-man: $(MAN)
 	mandoc -T lint -W warning $(MAN)
 lint-readme:
@@ -330,6 +341,7 @@ help:
 	@echo 'make check      install what tests need, run them all (SAN=address, SAN=thread)'
 	@echo 'make unit       unit tests only; make e2e, make fuzz: the other kinds'
 	@echo 'make check-hw   the hardware paths in guests with real drivers; make check-distros: Debian 13'
+	@echo 'make check-kernel  the daemon in a guest with Linux 6.1; make check-arm64: cross-built, in arm64 guests'
 	@echo 'make lint       formatting and static analysis'
 	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # tests/run.sh unit|e2e|fuzz... : runs what `make` has built in $CAMCAST_BUILD and ends with one line
 # "N passed, N failed" over all cases. A program that crashes, hangs, or runs nothing has failed.
-# FUZZ_SECONDS is for each fuzzer; SAN says which sanitizer the programs have; E2E which end-to-end
-# tests are run.
+# FUZZ_SECONDS is for each fuzzer; SAN says which sanitizer the programs have; UNIT_TESTS and E2E which
+# files of unit and end-to-end tests are run; CAMCAST_PATIENCE (2), a whole number, lengthens all time
+# limits on slow machines.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 build=${CAMCAST_BUILD:?}
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
+patience=${CAMCAST_PATIENCE:-2}
 passed=0 failed=0 skipped=0
 run=()
 
@@ -44,10 +46,10 @@ account() {
 
 run_unit() {
 	local program output status ok bad skips planned
-	for source in tests/unit/test_*.c; do
+	for source in ${UNIT_TESTS:-tests/unit/test_*.c}; do
 		program=$build/tests/unit/$(basename "$source" .c)
 		output=$program.out
-		timeout -k 10 300 "${run[@]}" "$program" >"$output" 2>&1 </dev/null
+		timeout -k 10 $((150 * patience)) "${run[@]}" "$program" >"$output" 2>&1 </dev/null
 		status=$?
 		ok=$(count "$output" '^ok ')
 		skips=$(count "$output" '^not ok .*# SKIP')
@@ -68,7 +70,7 @@ run_e2e() {
 	mkdir -p "$build/tests"
 	# shellcheck disable=SC2086 # several files
 	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" -rs \
-		--timeout=900 --durations=5 \
+		--timeout=$((450 * patience)) --durations=5 \
 		${E2E:-tests/e2e} </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
 	summary() { # the last line: "1 failed, 3 passed, 2 skipped in 5.02s"

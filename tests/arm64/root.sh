@@ -4,6 +4,9 @@
 # first if it is not in the cache (75 s). The folder is named after what its contents depend on. Two
 # runs at a time: the second waits. Needs root and mmdebstrap.
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/guest/lib.sh
+. "$here/../guest/lib.sh"
 
 suite=bookworm
 libraries=(
@@ -17,11 +20,6 @@ tools=(
 	debhelper dpkg-dev fakeroot systemd udev
 )
 
-die() {
-	echo "$0: $*" >&2
-	exit 1
-}
-
 [ "$(id -u)" = 0 ] || die "must run as root, to make a root folder"
 [ "$(dpkg --print-architecture)" = amd64 ] || die "the cross compiler is an amd64 program"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-arm64
@@ -31,9 +29,7 @@ exec 9>"$folder.lock"
 flock 9
 if [ ! -e "$folder/.complete" ]; then
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
-	# The archive that this machine uses already.
-	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/$') ||
-		die "no Debian mirror found in /etc/apt"
+	mirror=$(debian_mirror)
 	rm -rf "$folder"
 	packages=("${tools[@]}" "${libraries[@]/%/:arm64}")
 	mmdebstrap --quiet --variant=minbase --mode=root --architectures=amd64,arm64 \

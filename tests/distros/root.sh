@@ -6,10 +6,9 @@
 # Needs root, mmdebstrap and a Debian host, whose own mirror is used.
 set -euo pipefail
 
-die() {
-	echo "$0: $*" >&2
-	exit 1
-}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/guest/lib.sh
+. "$here/../guest/lib.sh"
 
 suite=trixie
 packages=(
@@ -24,22 +23,13 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-distros
 key=$(cat "${BASH_SOURCE[0]}" <(dpkg --print-architecture) | sha256sum | cut -c1-12)
 root=$cache/$suite-$key
 
-# The archive that this machine uses already, from either format of apt's sources.
-mirror_of_host() {
-	shopt -s nullglob
-	local files=(/etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list*)
-	awk '/^URIs:/ { uri = $2 } $1 == "deb" { sub(/\[[^]]*\] */, ""); uri = $2 }
-	     uri ~ /debian\/?$/ { print uri; exit }' "${files[@]}"
-}
-
 [ "$(id -u)" = 0 ] || die "must run as root, to make and to enter a root folder"
 mkdir -p "$cache"
 exec 9>"$root.lock"
 flock 9
 if [ ! -e "$root/.complete" ]; then
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
-	mirror=$(mirror_of_host)
-	[ -n "$mirror" ] || die "no Debian mirror found in /etc/apt"
+	mirror=$(debian_mirror)
 	rm -rf "$root"
 	# libcamera is the one package from backports; its `virtual` camera needs no hardware. The
 	# headers of the version in main, 0.4, are put aside for the wrapper to be compiled against.

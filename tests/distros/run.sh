@@ -15,42 +15,14 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/guest/lib.sh
+. "$checkout/tests/guest/lib.sh"
 root=$("$here/root.sh")
-build=$root.build-$(printf '%s' "$checkout" | sha256sum | cut -c1-12)
-mkdir -p "$build"
+build=$(build_folder "$root" "$checkout")
 
 # Becomes the command, in the root folder.
 enter() {
-	local binds=()
-
-	while [ "${1:-}" = -b ]; do
-		binds+=("$2")
-		shift 2
-	done
-	# shellcheck disable=SC2016 # what expands, expands in there
-	exec unshare --mount --propagation private bash -euc '
-		root=$1 checkout=$2 build=$3 n=$4
-		shift 4
-		mount --bind "$root" "$root"
-		mount -o remount,bind,ro "$root"
-		mount --rbind /dev "$root/dev"
-		mount --rbind /proc "$root/proc"
-		mount --rbind /sys "$root/sys"
-		mount -t tmpfs tmpfs "$root/tmp"
-		mount -t tmpfs tmpfs "$root/run"
-		mount --bind "$checkout" "$root/src"
-		mount -o remount,bind,ro "$root/src"
-		mount --bind "$build" "$root/build"
-		for bind in "${@:1:n}"; do
-			case ${bind##*:} in
-			/tmp/*) mkdir -p "$root${bind##*:}" ;;
-			esac
-			mount --bind "${bind%:*}" "$root${bind##*:}"
-		done
-		shift "$n"
-		cd /
-		exec chroot "$root" "$@"' \
-		enter "$root" "$checkout" "$build" "${#binds[@]}" "${binds[@]}" "$@"
+	enter_root "$root" "$checkout" "$build" "$@"
 }
 
 # One build of a checkout at a time.

@@ -463,12 +463,14 @@ def test_a_slot_allocator_that_is_not_there_is_told(start_worker):
 
 @pytest.mark.skipif(bool(harness.SAN), reason="a sanitizer's runtime has to be the first library")
 def test_slots_come_from_udmabuf_where_there_is_one(start_worker, tmp_path):
-    shim = tmp_path / "udmabuf_shim.so"
-    source = harness.ROOT / "tests/support/udmabuf_shim.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    environ = dict(os.environ)
+    if not os.path.exists("/dev/udmabuf"):
+        shim = environ["LD_PRELOAD"] = str(tmp_path / "udmabuf_shim.so")
+        source = harness.ROOT / "tests/support/udmabuf_shim.c"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
     config = pattern("x264")
     config["camera cam"]["allocator"] = "udmabuf"
-    worker = start_worker(config, env={**os.environ, "LD_PRELOAD": str(shim)})
+    worker = start_worker(config, env=environ)
     worker.receive_units(10)
     worker.receive_until(lambda: worker.heartbeat["state"] == RUNNING, "a running camera")
     assert worker.heartbeat["allocator"] == "udmabuf"

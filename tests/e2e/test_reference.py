@@ -29,8 +29,8 @@ def received_after_rewrite(camcastd, size, units):
 
 
 def test_units_are_sent_by_reference(camcastd):
-    data, loop = received_after_rewrite(camcastd, size=33000, units=1)
-    assert data == b"b" * 33000
+    data, loop = received_after_rewrite(camcastd, size=60000, units=1)
+    assert data == b"b" * 60000
     assert loop["sendfiles"] >= 1 and loop["sends"] == 0
 
 

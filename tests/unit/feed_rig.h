@@ -38,7 +38,7 @@ extern int64_t rig_clock_us; /* CLOCK_MONOTONIC; stands still */
 
 /* Called before each sendfile(), send() and splice() to a socket: may lower *len; returns 0, or -errno to fail. */
 extern int (*rig_on_send)(int fd, size_t *len);
-/* What TCP_INFO says of how long the peer's window was closed; -1: the truth. */
+/* What TCP_INFO says of how long the peer's window was closed, as the clock here is not the kernel's. */
 extern int64_t rig_window_closed_us;
 /* How often malloc(), calloc(), realloc(), aligned_alloc() and mmap() were called. */
 extern unsigned rig_allocations, rig_mmaps;
@@ -108,14 +108,14 @@ void rig_new_segment(struct rig *rig, uint32_t size);
 int rig_add(struct rig *rig, uint32_t len, uint32_t flags);
 /* The same, then settles; must succeed. Returns its number. */
 uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags);
-/* Fills viewers' sockets with small units until one does not begin. */
-void rig_fill(struct rig *rig);
 /* Moves the clock and settles. */
 void rig_pass(struct rig *rig, int64_t us);
 
 struct viewer *viewer_join(struct rig *rig, int rcvbuf);
 void viewer_leave(struct viewer *viewer);
 void viewer_reset(struct viewer *viewer); /* by RST */
+/* Fills a viewer's socket with small units until one does not begin. */
+void rig_fill(struct rig *rig, const struct viewer *viewer);
 /* Reads up to max bytes that are there, and checks them. Returns bytes read. */
 size_t viewer_read(struct viewer *viewer, size_t max);
 /* Reads and settles until there is nothing more. */

@@ -100,7 +100,7 @@ static void droppable_units_are_shed_first(void **state)
 	viewer = viewer_join(&rig, 4096);
 	flags[0] = KEY;
 	rig_unit(&rig, 1000, KEY);
-	rig_fill(&rig);
+	rig_fill(&rig, viewer);
 	memset(flags + 1, 0, rig.next);
 	play(&rig, flags, 40, 1000, true); /* the oldest lags 1.3 s, over shed and under max */
 	assert_int_equal(only_client(&rig).state, CLIENT_LIVE); /* nothing was decided yet */
@@ -129,7 +129,7 @@ static void lag_over_the_limit_jumps_to_the_newest_key_unit(void **state)
 	rig_start(&rig);
 	viewer = viewer_join(&rig, 4096);
 	rig_unit(&rig, 1000, KEY);
-	rig_fill(&rig);
+	rig_fill(&rig, viewer);
 	last = rig.next - 2;
 	rig_pass(&rig, 1500000);
 	rig_unit(&rig, 1000, KEY);
@@ -156,7 +156,7 @@ static void lapped_cursor_resumes_at_idr(void **state)
 	rig_start(&rig);
 	viewer = viewer_join(&rig, 4096);
 	rig_unit(&rig, 1000, KEY);
-	rig_fill(&rig);
+	rig_fill(&rig, viewer);
 	last = rig.next - 2;
 	for (int i = 0; i < 300; i++) {
 		rig_unit(&rig, 7000, i % 30 == 0 ? KEY : 0);
@@ -204,7 +204,7 @@ static void resync_without_a_key_unit_ahead_waits_and_asks_once_in_ten_seconds(v
 	rig_unit(&rig, 1000, KEY);
 	assert_int_equal(rig.idrs, 1);
 	for (int round = 0; round < 3; round++) {
-		rig_fill(&rig);
+		rig_fill(&rig, viewer);
 		rig_pass(&rig, 2100000);
 		rig_unit(&rig, 1000, 0);
 		viewer_drink(&rig, viewer);
@@ -239,7 +239,7 @@ static void resync_to_a_key_unit_that_is_too_old_waits_for_a_new_one(void **stat
 	rig_start(&rig);
 	viewer = viewer_join(&rig, 4096);
 	rig_unit(&rig, 1000, KEY);
-	rig_fill(&rig);
+	rig_fill(&rig, viewer);
 	last = rig.next - 2;
 	rig_unit(&rig, 1000, KEY);
 	rig_pass(&rig, 2500000);
@@ -275,7 +275,7 @@ static void where_no_idr_can_be_forced_lag_counts_once_caught_up(void **state)
 	assert_int_equal(viewer->n, 101);
 	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
 
-	rig_fill(&rig);
+	rig_fill(&rig, viewer);
 	caught_up = rig.next;
 	rig_pass(&rig, 2100000);
 	rig_unit(&rig, 1000, 0);

@@ -117,11 +117,11 @@ static void stalled_between_units_is_as_stalled(void **state)
 	rig_start(&rig);
 	stalled = viewer_join(&rig, 4096);
 	rig_unit(&rig, 1000, KEY);
-	rig_fill(&rig);
+	rig_fill(&rig, stalled);
 	rig_pass(&rig, 9000000);
 	slow = viewer_join(&rig, 4096);
 	rig_unit(&rig, 1000, KEY);
-	rig_fill(&rig);
+	rig_fill(&rig, slow);
 	rig_pass(&rig, 999999);
 	assert_int_equal(rig.gone, 0);
 	rig_pass(&rig, 1);

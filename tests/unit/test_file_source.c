@@ -291,29 +291,34 @@ static void play(struct player *player, const char *name, bool coded, enum confi
 
 /* --- what must hold of every recording --- */
 
-/* One picture a period, for ever: no jump back and no gap where a pass ends. */
+/* One picture a period, for ever: no jump back and no gap where a pass ends; but for a machine so slow
+ * that the source gives up hurrying (LATE_US) and moves its start. */
 static void assert_even(const struct seen *seen, int64_t period_us)
 {
 	for (unsigned i = 1; i < seen->n; i++) {
 		const int64_t step = seen->pictures[i].dts_us - seen->pictures[i - 1].dts_us;
 
-		if (step < period_us - 2000 || step > period_us + 2000)
+		if (step < period_us - 2000 || (step > period_us + 2000 && step < 500000))
 			fail_msg("picture %u comes %lld us after the one before", i,
 				 (long long)step);
 	}
 }
 
-/* Not before it is due; late only by what a loaded machine may do. */
+/* How late is up to the machine. */
+static void assert_never_early(const struct seen *seen)
+{
+	for (unsigned i = 0; i < seen->n; i++)
+		assert_true(seen->pictures[i].at_us >= seen->pictures[i].capture_us);
+}
+
+/* For what is no work: late only by what a loaded machine may do. */
 static void assert_paced(const struct seen *seen)
 {
 	unsigned late = 0;
 
-	for (unsigned i = 0; i < seen->n; i++) {
-		const int64_t after = seen->pictures[i].at_us - seen->pictures[i].capture_us;
-
-		assert_true(after >= 0);
-		late += after > 2 * PERIOD_US;
-	}
+	assert_never_early(seen);
+	for (unsigned i = 0; i < seen->n; i++)
+		late += seen->pictures[i].at_us > seen->pictures[i].capture_us + 2 * PERIOD_US;
 	assert_true(late <= seen->n / 4);
 }
 
@@ -401,7 +406,7 @@ static void assert_decoded(const char *name, unsigned width, unsigned height, co
 	if (!strstr(source_info(player.source)->note, note_part))
 		fail_msg("%s: note: %s", name, source_info(player.source)->note);
 	assert_even(&player.seen, PERIOD_US);
-	assert_paced(&player.seen);
+	assert_never_early(&player.seen);
 	for (unsigned i = 0; i < player.seen.n; i++) {
 		const int expected = 40 + 8 * (int)(i % FRAMES);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -505,6 +506,18 @@ static void number_of_a_closed_fd_may_be_used_again(void **state)
 	close_pages();
 }
 
+/* Most sessions begin with 1024 allowed, and may have more. */
+static int allow_many_files(void **state)
+{
+	struct rlimit limit;
+
+	(void)state;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -1;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,5 +535,5 @@ int main(void)
 		ON_BOTH(number_of_a_closed_fd_may_be_used_again),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, allow_many_files, NULL);
 }

@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# guest.sh amd64|arm64: prints the path of a folder with a Debian 12 guest: root.img, and vmlinuz-FLAVOUR
+# and initrd-FLAVOUR.gz for each of its kernels (6.1: amd64 or arm64; arm64-16k: 6.12 of Debian 12's
+# backports, with pages of 16 KiB). In it is what the project and its tests run with. Makes it first if
+# it is not in the cache (amd64 a minute, arm64 five). The folder is named after all that its contents
+# depend on. Two runs at a time: the second waits.
+# Needs root, an amd64 Debian machine, mmdebstrap e2fsprogs cpio kmod xz-utils, and for arm64
+# arch-test and qemu-user-static.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/guest/lib.sh
+. "$here/../guest/lib.sh"
+
+suite=bookworm
+arch=$1
+packages=(
+	# What the package depends on, and the unit tests' library.
+	libinih1 liburing2 libcjson1 libsystemd0 libhttp-parser2.9 libcamera0.0.3 libcamera-ipa udev
+	libavformat59 libavcodec59 libswscale6 libavutil57 libopenh264-7 libjpeg62-turbo libmosquitto1
+	libsdl2-2.0-0 libsdl2-ttf-2.0-0 libfontconfig1 libcmocka0
+	# What the tests run.
+	python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-numpy
+	python3-paho-mqtt python3-jsonschema python3-prometheus-client
+	mosquitto ffmpeg procps iproute2 kmod busybox-static
+)
+case $arch in
+amd64) flavours=(amd64) kernels=(linux-image-amd64) ;;
+arm64) flavours=(arm64 arm64-16k) kernels=(linux-image-arm64 "linux-image-arm64-16k/$suite-backports") ;;
+*) die "there is no guest of architecture $arch" ;;
+esac
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-boards
+key=$(cat "${BASH_SOURCE[0]}" "$here/../guest/initrd.sh" | sha256sum | cut -c1-12)
+guest=$cache/$arch-$key
+
+# Makes this machine run arm64's programs, by qemu-user-static, while packages are configured. One at a
+# time, as each takes away what it has registered.
+run_foreign() {
+	local misc=/proc/sys/fs/binfmt_misc name=qemu-aarch64
+	exec 8>"$cache/foreign.lock"
+	flock 8
+	[ -e $misc/register ] || mount -t binfmt_misc binfmt_misc $misc
+	[ -e $misc/$name ] && return
+	cat /usr/lib/binfmt.d/$name.conf >$misc/register
+	# shellcheck disable=SC2064 # these names, as they are now
+	trap "echo -1 >$misc/$name" EXIT
+}
+
+make_guest() {
+	local root=$guest/root mirror flavour kernel tool
+	for tool in mmdebstrap cpio mke2fs modprobe xz; do
+		command -v "$tool" >/dev/null || die "$tool is missing"
+	done
+	mirror=$(debian_mirror)
+	rm -rf "$guest"
+	mkdir -p "$guest"
+	[ "$arch" = "$(dpkg --print-architecture)" ] || run_foreign
+	# Without the locks: mmdebstrap's shell knows descriptors up to 9 only.
+	INITRD=No mmdebstrap --quiet --variant=minbase --mode=root --architectures="$arch" \
+		--aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--include="$(IFS=, && echo "${packages[*]},${kernels[*]}")" \
+		"$suite" "$root" "deb $mirror $suite main" "deb $mirror $suite-backports main" 8>&- 9>&- ||
+		die "mmdebstrap failed"
+	printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
+	: >"$root/etc/resolv.conf"
+	: >"$root/etc/fstab"
+	for flavour in "${flavours[@]}"; do
+		kernel=$(basename "$(ls -d "$root"/lib/modules/*[0-9]-"$flavour")")
+		cp "$root/boot/vmlinuz-$kernel" "$guest/vmlinuz-$flavour"
+		"$here/../guest/initrd.sh" "$root" "$kernel" /src/tests/boards/inside.sh \
+			>"$guest/initrd-$flavour.gz"
+	done
+	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 4G
+	rm -rf "$root"
+	touch "$guest/.complete"
+}
+
+[ "$(id -u)" = 0 ] || die "must run as root, to make a root folder"
+mkdir -p "$cache"
+exec 9>"$guest.lock"
+flock 9
+if [ ! -e "$guest/.complete" ]; then
+	make_guest >&2
+fi
+echo "$guest"

@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The project on Debian 12 as other machines have it, in guests under qemu's software emulation.
+#
+#   run.sh BOARD...   runs tests on each board; ends with "N passed, N failed"
+#
+# Boards:
+#   amd64      Linux 6.1; what `make all unit-programs` built on this machine, a Debian 12 one
+#   arm64      Cortex-A72, Linux 6.1, pages of 4 KiB: a Raspberry Pi 4's; the package
+#   arm64-16k  Cortex-A76, Linux 6.12, pages of 16 KiB: a Raspberry Pi 5's; the package
+#
+# On arm64 all unit tests, on amd64 those nearest to the kernel, and the end-to-end tests of the daemon
+# and its worker that do not measure speed; or what UNIT_TESTS and E2E say, as in tests/run.sh. Needs
+# root, and what guest.sh and tests/arm64 need.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=tests/guest/lib.sh
+. tests/guest/lib.sh
+
+near_kernel=$(echo tests/unit/test_{loop,loop_conn,logwriter,pagetee,slots,worker}.c)
+end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
+	tests/e2e/test_capture.py::test_{a_file_written_by_hand_decodes,pictures_written_by_hand_decode} \
+	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \
+	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it)
+
+work=$(mktemp -d)
+cleanup() {
+	local running
+	mapfile -t running < <(jobs -p)
+	[ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Runs a command whose output is worth showing only if it fails.
+quietly() {
+	"$@" >"$work/log" 2>&1 || {
+		cat "$work/log" >&2
+		die "$* failed"
+	}
+}
+
+# Puts what was built in folder $1 into the guest, but the programs, and what the tests read.
+put_tests() {
+	find "$1/tests/unit" -type f -executable -exec cp -t "$share/root/build/tests/unit/" {} +
+	cp "$1/tests/support/fakeworker" "$share/root/build/tests/support/"
+	cp -r tests docs config.ini Makefile "$share/root/src/"
+}
+
+# What the guest of an architecture has, and the words of its kernel's command line.
+prepare_amd64() {
+	local build=${CAMCAST_BUILD:-build}
+	[ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = bookworm ] ||
+		die "what this machine builds is not for Debian 12"
+	words="console=ttyS0 tsc=reliable no_timer_check"
+	cp "$build"/{camcastd,camcast-capture,camcast} "$share/root/build/"
+	cp "$build/bench/camload" "$share/root/build/bench/"
+	put_tests "$build"
+}
+
+prepare_arm64() {
+	words="console=ttyAMA0"
+	quietly tests/arm64/run.sh build
+	quietly tests/arm64/run.sh deb "$share"
+	ln -s /usr/bin/{camcastd,camcast-capture,camcast} "$share/root/build/"
+	ln -s /usr/bin/camload "$share/root/build/bench/"
+	put_tests "$(tests/arm64/run.sh folder)"
+}
+
+# Adds what the last line of a guest's output says to $passed and $failed.
+count() {
+	if [[ $(tail -n 1 "$1" 2>/dev/null) =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+		passed=$((passed + BASH_REMATCH[1]))
+		failed=$((failed + BASH_REMATCH[2]))
+	else
+		echo "the guest gave no result"
+		failed=$((failed + 1))
+	fi
+}
+
+run_board() {
+	local board=$1 arch=${1%-16k} share=$work/$1 machine words unit e2e=$end_to_end guest
+	unit=$(echo tests/unit/test_*.c)
+	case $board in
+	amd64) machine=(qemu-system-x86_64 -cpu Nehalem) unit=$near_kernel ;; # emulated AVX is slow
+	arm64) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a72) ;;
+	arm64-16k) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a76) ;;
+	*) die "there is no board $board" ;;
+	esac
+	guest=$(tests/boards/guest.sh "$arch")
+	mkdir -p "$share"/root/{src,build/{bench,tests/support,tests/unit}}
+	"prepare_$arch"
+	if [ -n "${UNIT_TESTS:-}${E2E:-}" ]; then
+		unit=${UNIT_TESTS:-} e2e=${E2E:-}
+	fi
+	printf 'export %s=%q\n' CAMCAST_PATIENCE "${CAMCAST_PATIENCE:-10}" UNIT_TESTS "$unit" \
+		E2E "$e2e" PYTEST_ADDOPTS "${PYTEST_ADDOPTS:-}" >"$share/environment"
+	echo "=== $board"
+	guest_qemu 3600 "$guest" "-$board" "$share" "$words" "${machine[@]}" &
+	wait $! || echo "the guest did not power off"
+	count "$share/output"
+	rm -rf "$share"
+}
+
+passed=0 failed=0
+for board in "$@"; do
+	run_board "$board"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
