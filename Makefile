@@ -197,7 +197,7 @@ PKG_CHECK := libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-ti
 	mosquitto-clients python3-paho-mqtt python3-jsonschema openssl xvfb xdotool imagemagick \
 	fonts-nanum \
 	$(PKG_FUZZ)
-PKG_GUEST := mmdebstrap e2fsprogs busybox-static cpio kmod xz-utils
+PKG_GUEST := mmdebstrap e2fsprogs cpio kmod xz-utils
 PKG_HW := $(PKG_GUEST) qemu-system-x86
 PKG_ARM64 := $(PKG_GUEST) qemu-system-arm qemu-user-static arch-test
 PKG_DEB := dpkg-dev debhelper fakeroot lintian

@@ -2,29 +2,26 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Prints the path of a folder with a guest (vmlinuz, initrd.gz, root.img): the Debian 13 root of
 # tests/distros with systemd, a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched
-# by vicodec-pi.py. When it boots, it puts what the shared folder's `root` holds over its own root
-# and mounts the shared folder at /mnt; then systemd runs. Makes it first if it is not in the cache
-# (a minute and a half). The folder is named after all that its contents depend on. Two runs at a
-# time: the second waits.
-# Needs root, an amd64 host, and mmdebstrap e2fsprogs busybox-static cpio kmod xz-utils.
+# by vicodec-pi.py. Makes it first if it is not in the cache (a minute and a half). The folder is
+# named after all that its contents depend on. Two runs at a time: the second waits.
+# Needs root, an amd64 host, and mmdebstrap e2fsprogs cpio kmod xz-utils.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/guest/lib.sh
+. "$here/../guest/lib.sh"
+
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-hw
 base=$("$here/../distros/root.sh")
-key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" <(basename "$base") | sha256sum | cut -c1-12)
+key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" "$here/../guest/initrd.sh" <(basename "$base") |
+	sha256sum | cut -c1-12)
 guest=$cache/guest-$key
 root=$guest/root
 
 packages=(
 	linux-image-amd64 linux-headers-amd64 linux-source-6.12 systemd udev kmod xz-utils make
-	python3 python3-pytest v4l-utils iproute2 ethtool util-linux
+	python3 python3-pytest v4l-utils iproute2 ethtool util-linux busybox-static
 )
-
-die() {
-	echo "$0: $*" >&2
-	exit 1
-}
 
 # Runs a command in the root folder, with mounts that go with it.
 enter() {
@@ -64,44 +61,6 @@ build_modules() {
 	rm -rf "$source" "$root"/usr/src/linux-source-*
 }
 
-# The smallest initramfs that can mount the disk.
-make_initrd() {
-	local tree=$guest/initrd order=() module file name
-	mkdir -p "$tree"/{bin,mod,proc,sys,dev,root}
-	cp /bin/busybox "$tree/bin/"
-	for name in sh mount insmod cp switch_root; do
-		ln -s busybox "$tree/bin/$name"
-	done
-	for module in virtio_pci virtio_blk ext4 9pnet_virtio 9p; do
-		while read -r _ file _; do
-			name=$(basename "$file" .xz)
-			[ -e "$tree/mod/$name" ] && continue
-			case $file in # busybox's insmod reads no xz
-			*.xz) xz -dc "$root$file" >"$tree/mod/$name" ;;
-			*) cp "$root$file" "$tree/mod/$name" ;;
-			esac
-			order+=("$name")
-		done < <(enter modprobe -S "$kernel" --show-depends "$module" | grep '^insmod')
-	done
-	cat >"$tree/init" <<-INIT
-		#!/bin/sh
-		mount -t proc proc /proc
-		mount -t sysfs sysfs /sys
-		mount -t devtmpfs dev /dev
-		for m in ${order[*]}; do insmod /mod/\$m; done
-		mount -t ext4 -o rw,noatime /dev/vda /root
-		mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 share /root/mnt
-		cp -a /root/mnt/root/. /root/
-		mount --move /dev /root/dev
-		mount --move /proc /root/proc
-		mount --move /sys /root/sys
-		exec switch_root /root /usr/lib/systemd/systemd
-	INIT
-	chmod +x "$tree/init"
-	(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$guest/initrd.gz"
-	rm -rf "$tree"
-}
-
 # What is not worth the time that it takes an emulated processor, at the start and, generators, at
 # each daemon-reload. Of the devices there are at the start, udev looks at those that cases use.
 spare_the_processor() {
@@ -127,8 +86,8 @@ spare_the_processor() {
 
 make_guest() {
 	local tool
-	for tool in busybox cpio mke2fs modprobe xz; do
-		command -v "$tool" >/dev/null || [ -x "/bin/$tool" ] || die "$tool is missing"
+	for tool in cpio mke2fs modprobe xz; do
+		command -v "$tool" >/dev/null || die "$tool is missing"
 	done
 	rm -rf "$guest"
 	mkdir -p "$guest"
@@ -140,7 +99,7 @@ make_guest() {
 	spare_the_processor
 	: >"$root/etc/machine-id"
 	cp "$root/boot/vmlinuz-$kernel" "$guest/vmlinuz"
-	make_initrd
+	"$here/../guest/initrd.sh" "$root" "$kernel" /usr/lib/systemd/systemd >"$guest/initrd.gz"
 	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 6G
 	rm -rf "$root"
 	touch "$guest/.complete"

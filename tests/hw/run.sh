@@ -7,6 +7,8 @@
 # failed". Needs root and qemu-system-x86 beside what guest.sh needs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=tests/guest/lib.sh
+. tests/guest/lib.sh
 
 case_port=9001 # a feed's, in the guest
 share=$(mktemp -d)
@@ -36,19 +38,13 @@ start_guest() {
 	mkdir "$share/$n"
 	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 	python3 tests/hw/client.py "$share/$n" "$port" &
-	# Software emulation always: /dev/kvm is there and hangs on some machines. A processor without
-	# AVX, which costs a quarter more for everything, and of Intel: its TSC is watched, so that one
-	# whose rate was measured wrong on a busy machine is not used.
-	timeout -k 10 1100 qemu-system-x86_64 -accel tcg,thread=multi -cpu Nehalem,+rdrand -smp 2 -m 2048 \
-		-nographic -no-reboot -nodefaults -serial stdio \
-		-kernel "$guest/vmlinuz" -initrd "$guest/initrd.gz" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off \
-no_timer_check lsm=capability systemd.unit=guest.service systemd.show_status=0 systemd.setenv=GUEST=$n \
-systemd.setenv=CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3}" \
-		-drive "file=$guest/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe" \
-		-virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" \
+	# A processor without AVX, which costs a quarter more for everything, and of Intel: its TSC is
+	# watched, so that one whose rate was measured wrong on a busy machine is not used.
+	(guest_qemu 1100 "$guest" "" "$share" "console=ttyS0 no_timer_check systemd.unit=guest.service \
+systemd.show_status=0 systemd.setenv=GUEST=$n systemd.setenv=CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3}" \
+		qemu-system-x86_64 -cpu Nehalem,+rdrand \
 		-netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-:$case_port" \
-		-device e1000e,netdev=n0,romfile= </dev/null | sed -u "s/^/$n: /" &
+		-device e1000e,netdev=n0,romfile=) | sed -u "s/^/$n: /" &
 	guests+=($!)
 }
 start_guest 1

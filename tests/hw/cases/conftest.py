@@ -21,7 +21,7 @@ _ours = {}  # file: whether its cases run here
 
 def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that all guests end at about the same time."""
-    longest = ["test_service", "test_package", "test_doctor", "test_faults", "test_network",
+    longest = ["test_service", "test_usb_camera", "test_package", "test_doctor", "test_faults", "test_network",
                "test_hardware_encoder"]
     items.sort(key=lambda item: [*longest, item.path.stem].index(item.path.stem))
 
