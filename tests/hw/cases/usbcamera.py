@@ -22,7 +22,7 @@ import time
 import guest
 
 VENDOR = 0x1D6B  # the Linux Foundation; 0102 is its webcam gadget
-WIDTH, HEIGHT, RATE = 160, 120, 10  # little work for an emulated processor
+WIDTH, HEIGHT, RATE = guest.WIDTH, guest.HEIGHT, 10
 JPEG, PACKED = 1, 2  # bFormatIndex
 TRANSFER = 32 * 512  # the largest bulk transfer that uvcvideo asks for, header included
 FRAME_MAX = WIDTH * HEIGHT * 2
