@@ -413,18 +413,22 @@ void rig_fill(struct rig *rig, const struct viewer *viewer)
 {
 	const struct loop_stats *loop = loop_stats(rig->loop);
 	const struct feed_stats *feed = feed_stats(rig->feed);
-	uint64_t again = loop->send_again, sent;
+	uint64_t before = feed->sent_bytes, again = loop->send_again, sent;
+	int lowat = (int)rig->options.notsent_lowat;
 
-	set_lowat(viewer, (int)rig->options.notsent_lowat);
-	/* A late packet or a probe of the window makes a little room in time: that is not to count. */
+	/* Where a buffer of the kernel ended in the middle of a unit, a little more goes. */
 	do {
+		set_lowat(viewer, lowat);
+		rig_settle(rig->loop);
 		while (loop->send_again == again)
 			rig_unit(rig, RIG_UNIT_MIN, 0);
 		again = loop->send_again;
 		sent = feed->sent_bytes;
+		/* A late packet or a probe of the window makes room in time: not to count. */
 		set_lowat(viewer, 4096);
 		rig_settle(rig->loop);
-	} while (feed->sent_bytes != sent);
+		lowat += 1024;
+	} while (feed->sent_bytes != sent || (sent - before) % RIG_UNIT_MIN != 0);
 }
 
 void rig_pass(struct rig *rig, int64_t us)
