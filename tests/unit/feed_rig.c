@@ -413,11 +413,16 @@ void rig_fill(struct rig *rig, const struct viewer *viewer)
 {
 	const struct loop_stats *loop = loop_stats(rig->loop);
 	const struct feed_stats *feed = feed_stats(rig->feed);
-	uint64_t before = feed->sent_bytes, again = loop->send_again, sent;
+	uint64_t before, again, sent;
 	int lowat = (int)rig->options.notsent_lowat;
 
+	set_lowat(viewer, lowat);
+	rig_settle(rig->loop);
+	before = feed->sent_bytes;
+	again = loop->send_again;
 	/* Where a buffer of the kernel ended in the middle of a unit, a little more goes. */
 	do {
+		assert_true(lowat < 65536);
 		set_lowat(viewer, lowat);
 		rig_settle(rig->loop);
 		while (loop->send_again == again)
