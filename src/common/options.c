@@ -61,7 +61,7 @@ const struct option options[] = {
 	 .min = 1024, .max = 16 << 20,
 	 .help = "Bound of what the kernel holds unsent for one client (TCP_NOTSENT_LOWAT). What "
 		 "waits longer waits where it can still be dropped."},
-	{DAEMON("send_threshold", OPTION_NUMBER, send_threshold), .value = "8192", .unit = "bytes",
+	{DAEMON("send_threshold", OPTION_NUMBER, send_threshold), .value = "4096", .unit = "bytes",
 	 .min = 0, .max = 1 << 30,
 	 .help = "Shorter pieces are copied to the kernel, longer ones are sent by reference."},
 	{DAEMON("capture", OPTION_TEXT, capture), .value = "",

@@ -390,8 +390,8 @@ void loop_wake(struct loop *loop)
 	errno = saved;
 }
 
-/* `auto` is io_uring where the kernel lets us: server CPU per client and unit of 8 KB was 0.92 and
- * 0.95 times that of a bare send() loop with 100 and 1000 clients, epoll's 1.05 and 1.16; at 33 KB,
+/* `auto` is io_uring where the kernel lets us: server CPU per client and unit of a 720p recording was
+ * 0.89 to 0.91 times that of a bare send() loop with 100 to 1000 clients, epoll's 0.91 to 1.00; at 33 KB,
  * which both send by reference, they are alike (Linux 6.18, loopback; docs/BENCHMARKS.md). */
 static int create_backend(struct loop *loop, enum config_backend wanted)
 {

@@ -127,7 +127,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(d->max_clients_per_ip, 0);
 	assert_int_equal(d->send_buffer, 131072);
 	assert_int_equal(d->notsent_lowat, 16384);
-	assert_int_equal(d->send_threshold, 8192);
+	assert_int_equal(d->send_threshold, 4096);
 	assert_string_equal(d->capture, "");
 
 	assert_int_equal(config->n_cameras, 1);
