@@ -409,6 +409,8 @@ static void set_lowat(const struct viewer *viewer, int bytes)
 			 0);
 }
 
+#define RIG_FILL_MAX 100000 /* units; more than any buffer takes */
+
 void rig_fill(struct rig *rig, const struct viewer *viewer)
 {
 	const struct loop_stats *loop = loop_stats(rig->loop);
@@ -425,8 +427,10 @@ void rig_fill(struct rig *rig, const struct viewer *viewer)
 		assert_true(lowat < 65536);
 		set_lowat(viewer, lowat);
 		rig_settle(rig->loop);
-		while (loop->send_again == again)
+		for (unsigned n = 0; loop->send_again == again; n++) {
+			assert_true(n < RIG_FILL_MAX);
 			rig_unit(rig, RIG_UNIT_MIN, 0);
+		}
 		again = loop->send_again;
 		sent = feed->sent_bytes;
 		/* A late packet or a probe of the window makes room in time: not to count. */
