@@ -16,7 +16,6 @@ struct devices {
 	struct loop *loop;
 	struct loop_watch watch;
 	struct loop_timer settled;
-	bool settling;
 	void (*came)(void *user);
 	void *user;
 };
@@ -30,7 +29,6 @@ static void handle_settled(struct loop_timer *timer)
 {
 	struct devices *devices = container_of(timer, struct devices, settled);
 
-	devices->settling = false;
 	devices->came(devices->user);
 }
 
@@ -49,10 +47,9 @@ static void handle_ready(struct loop_watch *watch, uint32_t events)
 
 		at += (ssize_t)(sizeof(*event) + event->len);
 		/* Events that were too many to keep may have been a camera's too. */
-		if (devices->settling ||
+		if (!list_empty(&devices->settled.link) ||
 		    !((event->len && is_camera_s(event->name)) || event->mask & IN_Q_OVERFLOW))
 			continue;
-		devices->settling = true;
 		loop_timer_set(devices->loop, &devices->settled,
 			       loop_now_us(devices->loop) + SETTLE_US);
 	}
