@@ -20,6 +20,7 @@
 
 #define MAGIC 0x43414d55u
 #define PATIENCE_NS 10000000000ll
+#define FILL_MAX (1 << 20) /* bytes; more than any buffer takes */
 
 enum config_backend rig_epoll = CONFIG_BACKEND_EPOLL, rig_uring = CONFIG_BACKEND_URING;
 int64_t rig_clock_us = 1000000000;
@@ -409,35 +410,31 @@ static void set_lowat(const struct viewer *viewer, int bytes)
 			 0);
 }
 
-#define RIG_FILL_MAX 100000 /* units; more than any buffer takes */
-
 void rig_fill(struct rig *rig, const struct viewer *viewer)
 {
-	const struct loop_stats *loop = loop_stats(rig->loop);
 	const struct feed_stats *feed = feed_stats(rig->feed);
-	uint64_t before, again, sent;
+	uint64_t before, all = 0, sent;
 	int lowat = (int)rig->options.notsent_lowat;
 
 	set_lowat(viewer, lowat);
 	rig_settle(rig->loop);
 	before = feed->sent_bytes;
-	again = loop->send_again;
 	/* Where a buffer of the kernel ended in the middle of a unit, a little more goes. */
 	do {
 		assert_true(lowat < 65536);
 		set_lowat(viewer, lowat);
 		rig_settle(rig->loop);
-		for (unsigned n = 0; loop->send_again == again; n++) {
-			assert_true(n < RIG_FILL_MAX);
+		while (feed->sent_bytes - before == all) {
+			assert_true(all < FILL_MAX);
 			rig_unit(rig, RIG_UNIT_MIN, 0);
+			all += RIG_UNIT_MIN;
 		}
-		again = loop->send_again;
-		sent = feed->sent_bytes;
+		sent = feed->sent_bytes - before;
 		/* A late packet or a probe of the window makes room in time: not to count. */
 		set_lowat(viewer, 4096);
 		rig_settle(rig->loop);
 		lowat += 1024;
-	} while (feed->sent_bytes != sent || (sent - before) % RIG_UNIT_MIN != 0);
+	} while (feed->sent_bytes - before != sent || sent % RIG_UNIT_MIN != 0);
 }
 
 void rig_pass(struct rig *rig, int64_t us)
