@@ -16,7 +16,8 @@
  * Rules for the worker:
  * - HELLO is the first message, with the right version, within CAMCAST_HELLO_TIMEOUT_MS.
  * - HEARTBEAT at least once a second from the main loop. No message at all for
- * CAMCAST_HANG_TIMEOUT_MS: a hang.
+ * CAMCAST_HANG_TIMEOUT_MS: a hang. While a camera is opened the main loop does not run yet; as
+ * long as the state is CAMCAST_CAMERA_STARTING it is CAMCAST_START_TIMEOUT_MS.
  * - A segment is a memfd of fixed size, sealed with at least F_SEAL_SHRINK | F_SEAL_GROW before it
  * is sent; at most CAMCAST_SEGMENT_MAX bytes. Bytes of a published unit never change.
  * - Units of a feed are in decoding order. Within a segment, offsets never go back or overlap; ids
@@ -35,6 +36,7 @@
 
 #define CAMCAST_HELLO_TIMEOUT_MS 5000
 #define CAMCAST_HANG_TIMEOUT_MS 3000
+#define CAMCAST_START_TIMEOUT_MS 10000
 #define CAMCAST_SEGMENT_MAX (64u << 20)	   /* bytes */
 #define CAMCAST_UNIT_MAX (16u << 20)	   /* bytes, framing included */
 #define CAMCAST_UNIT_RATE_MAX 1000	   /* units per second and feed, averaged over 2 s */

@@ -370,13 +370,21 @@ static void handle_pair(struct loop_watch *watch, uint32_t events)
 	}
 }
 
+/* How long a worker may say nothing. */
+static int64_t patience_us(const struct worker *worker)
+{
+	if (worker->status.state != WORKER_RUNNING)
+		return CAMCAST_HELLO_TIMEOUT_MS * INT64_C(1000);
+	if (worker->status.heartbeat.state == CAMCAST_CAMERA_STARTING)
+		return CAMCAST_START_TIMEOUT_MS * INT64_C(1000);
+	return CAMCAST_HANG_TIMEOUT_MS * INT64_C(1000);
+}
+
 static void handle_alive(struct loop_timer *timer)
 {
 	struct worker *worker = container_of(timer, struct worker, alive);
 	int64_t now = loop_now_us(worker->loop);
-	bool hello = worker->status.state == WORKER_RUNNING;
-	int64_t timeout_us =
-		(hello ? CAMCAST_HANG_TIMEOUT_MS : CAMCAST_HELLO_TIMEOUT_MS) * INT64_C(1000);
+	int64_t timeout_us = patience_us(worker);
 	bool late = now - timer->at_us > LATE_US;
 
 	if (worker->pair < 0) {
@@ -390,12 +398,15 @@ static void handle_alive(struct loop_timer *timer)
 		loop_timer_set(worker->loop, &worker->alive, worker->heard_us + timeout_us);
 		return;
 	}
-	if (hello)
-		set_reason(worker, "hang: no sign of life from the worker for %g s",
-			   CAMCAST_HANG_TIMEOUT_MS / 1e3);
+	if (worker->status.state == WORKER_RUNNING)
+		set_reason(worker, "hang: no sign of life from the worker for %g s%s",
+			   (double)timeout_us / 1e6,
+			   worker->status.heartbeat.state == CAMCAST_CAMERA_STARTING
+				   ? ", which is starting its camera"
+				   : "");
 	else
 		set_reason(worker, "hang: no HELLO from the worker within %g s",
-			   CAMCAST_HELLO_TIMEOUT_MS / 1e3);
+			   (double)timeout_us / 1e6);
 	kill_worker(worker);
 }
 

@@ -67,6 +67,13 @@ static void tell_hang(void)
 	for (;;)
 		pause();
 }
+static void tell_starting(void)
+{
+	say_hello(CAMCAST_WORKER_VERSION);
+	say_heartbeat(CAMCAST_CAMERA_STARTING, "");
+	tell_hang();
+}
+
 static void tell_close_pair(void)
 {
 	close(CAMCAST_WORKER_FD);
@@ -308,6 +315,7 @@ static const struct lie lies[] = {
 	{"hang", tell_hang, false},
 	{"close-pair", tell_close_pair, false},
 	{"silent", tell_hang, true},
+	{"starting", tell_starting, true},
 	{"version", tell_version, true},
 	{"no-hello", tell_no_hello, true},
 	{"second-hello", tell_second_hello, false},

@@ -326,6 +326,31 @@ static void our_own_sleep_is_not_the_worker_s_hang(void **state)
 	close_worker(&f);
 }
 
+static bool is_starting_its_camera(void *user)
+{
+	struct fixture *f = user;
+
+	return is_running(f) && worker_status(f->worker)->heartbeat.source[0];
+}
+
+static void a_camera_may_take_its_time_to_start_and_not_for_ever(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_worker(&f, NULL, "lie=starting");
+	run_until(&f, is_starting_its_camera, 0);
+	for (int i = 0; i < 19; i++) /* more at once would be our own sleep */
+		let_pass(&f, 500000);
+	assert_true(is_running(&f));
+	let_pass(&f, 500000);
+	run_until(&f, is_in_backoff, 0);
+	assert_non_null(
+		strstr(worker_status(f.worker)->reason,
+		       "hang: no sign of life from the worker for 10 s, which is starting"));
+	close_worker(&f);
+}
+
 static void a_worker_that_survives_sigkill_is_left_behind(void **state)
 {
 	struct fixture f;
@@ -569,6 +594,7 @@ int main(void)
 		cmocka_unit_test(a_hurried_worker_is_started_now_and_then_soon),
 		cmocka_unit_test(a_worker_hurried_while_it_starts_is_soon_started_again),
 		cmocka_unit_test(our_own_sleep_is_not_the_worker_s_hang),
+		cmocka_unit_test(a_camera_may_take_its_time_to_start_and_not_for_ever),
 		cmocka_unit_test(a_worker_that_survives_sigkill_is_left_behind),
 		cmocka_unit_test(too_many_undead_are_not_joined_by_more),
 		cmocka_unit_test(the_end_does_not_wait_for_the_undead),
