@@ -229,6 +229,7 @@ static int run_by_hand(const struct config *config, const struct arguments *argu
 	if (r < 0)
 		goto finish_guard;
 	code = (int)capture_run(&options);
+	shutdown(ends[1], SHUT_RDWR); /* the guard, waiting at it, would keep it open */
 	close(ends[1]);
 	ends[0] = ends[1] = -1; /* the other one is the tap's */
 	if (tap_finish(&tap) < 0 && code == CAPTURE_STOPPED)

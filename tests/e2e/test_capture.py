@@ -160,6 +160,14 @@ def test_a_wrong_configuration_is_told_with_its_line(tmp_path):
     assert ":2:" in result.stderr.decode()
 
 
+def test_a_camera_that_does_not_open_ends_it_whatever_the_time(tmp_path):
+    config = pattern()
+    config["camera cam"]["source"] = "file:/nothing/here.avi"
+    result = by_hand(tmp_path, config, "-o", tmp_path / "out", "-t", str(TIMEOUT * 10))
+    assert result.returncode == 3
+    assert "/nothing/here.avi: No such file" in result.stderr.decode()
+
+
 def test_an_output_that_cannot_be_written_is_told(tmp_path):
     result = by_hand(tmp_path, pattern(), "-o", tmp_path)
     assert result.returncode == 1
