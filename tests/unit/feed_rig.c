@@ -410,36 +410,6 @@ static void set_lowat(const struct viewer *viewer, int bytes)
 			 0);
 }
 
-void rig_fill(struct rig *rig, const struct viewer *viewer)
-{
-	const struct feed_stats *feed = feed_stats(rig->feed);
-	uint64_t before, all = 0, sent = 0;
-	int lowat = (int)rig->options.notsent_lowat;
-
-	set_lowat(viewer, lowat);
-	rig_settle(rig->loop);
-	before = feed->sent_bytes;
-	/* Where a buffer of the kernel ended in the middle of a unit, a little more goes. */
-	do {
-		if (lowat >= 65536)
-			fail_msg("of %llu bytes %llu went, then %llu", (unsigned long long)all,
-				 (unsigned long long)sent,
-				 (unsigned long long)(feed->sent_bytes - before));
-		set_lowat(viewer, lowat);
-		rig_settle(rig->loop);
-		while (feed->sent_bytes - before == all) {
-			assert_true(all < FILL_MAX);
-			rig_unit(rig, RIG_UNIT_MIN, 0);
-			all += RIG_UNIT_MIN;
-		}
-		sent = feed->sent_bytes - before;
-		/* A late packet or a probe of the window makes room in time: not to count. */
-		set_lowat(viewer, 4096);
-		rig_settle(rig->loop);
-		lowat += 1024;
-	} while (feed->sent_bytes - before != sent || sent % RIG_UNIT_MIN != 0);
-}
-
 void rig_pass(struct rig *rig, int64_t us)
 {
 	rig_clock_us += us;
@@ -555,6 +525,32 @@ void viewer_drink(struct rig *rig, struct viewer *viewer)
 		} else {
 			quiet++;
 		}
+	}
+}
+
+void rig_fill(struct rig *rig, struct viewer *viewer)
+{
+	const struct feed_stats *feed = feed_stats(rig->feed);
+
+	/* Where a buffer of the kernel ended in the middle of a unit, once more with larger ones. */
+	for (uint32_t len = RIG_UNIT_MIN;; len++) {
+		uint64_t before, all = 0, sent;
+
+		assert_true(len < 2 * RIG_UNIT_MIN);
+		set_lowat(viewer, (int)rig->options.notsent_lowat);
+		viewer_drink(rig, viewer);
+		before = feed->sent_bytes;
+		while (feed->sent_bytes - before == all) {
+			assert_true(all < FILL_MAX);
+			rig_unit(rig, len, 0);
+			all += len;
+		}
+		sent = feed->sent_bytes - before;
+		/* A late packet or a probe of the window makes room in time: not to count. */
+		set_lowat(viewer, 4096);
+		rig_settle(rig->loop);
+		if (sent == all - len && feed->sent_bytes - before == sent)
+			return;
 	}
 }
 

@@ -114,8 +114,8 @@ void rig_pass(struct rig *rig, int64_t us);
 struct viewer *viewer_join(struct rig *rig, int rcvbuf);
 void viewer_leave(struct viewer *viewer);
 void viewer_reset(struct viewer *viewer); /* by RST */
-/* Fills a viewer's socket with small units until one does not begin. */
-void rig_fill(struct rig *rig, const struct viewer *viewer);
+/* Reads what there is, then fills the viewer's socket with small units until one does not begin. */
+void rig_fill(struct rig *rig, struct viewer *viewer);
 /* Reads up to max bytes that are there, and checks them. Returns bytes read. */
 size_t viewer_read(struct viewer *viewer, size_t max);
 /* Reads and settles until there is nothing more. */
