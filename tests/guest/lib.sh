@@ -13,6 +13,14 @@ debian_mirror() {
 		die "no Debian mirror found in /etc/apt"
 }
 
+# end_jobs_and_remove FOLDER: for a script's end, however it ends.
+end_jobs_and_remove() {
+	local running
+	mapfile -t running < <(jobs -p)
+	[ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null || true
+	rm -rf "$1"
+}
+
 # build_folder ROOT CHECKOUT: the folder for what is built in a root folder from a checkout; it is
 # kept beside the root.
 build_folder() {

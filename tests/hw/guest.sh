@@ -110,5 +110,7 @@ make_guest() {
 mkdir -p "$cache"
 exec 9>"$guest.lock"
 flock 9
-[ -e "$guest/.complete" ] || make_guest >&2
+if [ ! -e "$guest/.complete" ]; then
+	make_guest >&2
+fi
 echo "$guest"

@@ -12,13 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 case_port=9001 # a feed's, in the guest
 share=$(mktemp -d)
-cleanup() {
-	local running
-	mapfile -t running < <(jobs -p)
-	[ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null || true
-	rm -rf "$share"
-}
-trap cleanup EXIT
+trap 'end_jobs_and_remove "$share"' EXIT
+trap 'exit 130' INT TERM
 
 guest=$(tests/hw/guest.sh)
 mkdir -p "$share/root/etc/systemd/system" "$share/src/tests" "$share/taken"
