@@ -104,7 +104,7 @@ def same_work(row):
 
 def merged(results):
     """One result: the first one's machine, and the others' in `further`."""
-    found = dict(results[0], further=results[1:])
+    found = dict(results[0], own=results[0]["rows"], further=results[1:])
     for other in results[1:]:
         theirs = {same_work(row) for row in other["rows"]}
         names = {name for _, name in theirs}
@@ -115,21 +115,31 @@ def merged(results):
 
 
 def machine(found):
-    text = one_machine(found)
-    for other in found.get("further", []):
-        what = "; ".join(in_order(row.get("network", row["suite"]) for row in other["rows"]))
-        text += f"\n{what}: {one_machine(other)}"
-    return text
+    """What each run was on; versions once for all that had the same."""
+    text, told = "", None
+    for run in [found, *found.get("further", [])]:
+        own = run["rows"] if run is not found else found["own"]
+        what = ", ".join(in_order(row.get("network", row["suite"]) for row in own))
+        text += f"- {what}: {one_machine(run, own)}\n"
+        if run["versions"] != told:
+            told = run["versions"]
+            names = ", ".join(f"{name} {version}" for name, version in sorted(told.items()))
+            text += f"  {names}.\n"
+        for part in run["skipped"]:
+            text += f"  Not measured: {part['what']} ({part['why']}).\n"
+    return text.rstrip()
 
 
-def one_machine(found):
+def one_machine(found, own):
     what = found["machine"]
-    text = f"{what['cores']} x {what['cpu']}, Linux {what['kernel']}, load before {what['load']:.1f}, "
-    text += f"tcp_mem {' '.join(what['tcp_mem'])}; {found['begun']}, {found['rounds']} rounds of "
-    text += f"{found['seconds']:g} s. "
-    text += ", ".join(f"{name} {version}" for name, version in sorted(found["versions"].items()))
-    skipped = "".join(f"\nNot measured: {part['what']} ({part['why']})." for part in found["skipped"])
-    return f"{text}.\n{skipped}"
+    parts = [f"{what['cores']} x {what['cpu']}", f"Linux {what['kernel']}"]
+    parts.append(f"load before {what['load']:.1f}")
+    if what["tcp_mem"]:
+        parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
+    rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
+    if any(row["suite"] in ("cost", "compare", "most") for row in own):
+        rounds += f" of {found['seconds']:g} s"
+    return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
 
 def cost_table(found):

@@ -51,10 +51,11 @@ class Bench:
         self.skipped = []
         self.hopeless = {}  # (suite, server, footage): the number of clients it could not serve
         self.begun = time.time()
+        self.machine = machine()  # its load before all this
 
     def save(self):
         found = {
-            "machine": machine(),
+            "machine": self.machine,
             "versions": versions(),
             "command": sys.argv,
             "rounds": self.rounds,
