@@ -260,7 +260,7 @@ check-hw:
 .PHONY: check-kernel check-arm64
 check-kernel:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_HW))
-	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs
+	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches
 	tests/boards/run.sh amd64
 check-arm64:
 	$(call install_packages,$(PKG_ARM64))

@@ -5,7 +5,7 @@
 #   run.sh BOARD...   runs tests on each board; ends with "N passed, N failed"
 #
 # Boards:
-#   amd64      Linux 6.1; what `make all unit-programs` built on this machine, a Debian 12 one
+#   amd64      Linux 6.1; what `make all unit-programs benches` built on this machine, a Debian 12 one
 #   arm64      Cortex-A72, Linux 6.1, pages of 4 KiB: a Raspberry Pi 4's; the package
 #   arm64-16k  Cortex-A76, Linux 6.12, pages of 16 KiB: a Raspberry Pi 5's; the package
 #
@@ -22,15 +22,16 @@ end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 	tests/e2e/test_capture.py::test_{a_file_written_by_hand_decodes,pictures_written_by_hand_decode} \
 	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \
 	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it)
+# The others of the daemon, but those that want a fast machine, or memory for a thousand clients.
+daemon=$(echo tests/e2e/test_{status,file,mqtt,recv}.py \
+	--deselect=tests/e2e/test_status.py::test_{a_thousand_clients_are_listed_and_the_others_counted,who_asks_and_does_not_read_holds_up_nobody} \
+	tests/e2e/test_clients.py::test_a_{stalled_client_is_put_out_and_costs_nobody,client_that_ends_its_side_is_let_go} \
+	tests/e2e/test_clients.py::test_a_client_{that_pauses_goes_on,that_vanishes_is_put_out,whose_link_was_dead_sees_the_present} \
+	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,what_a_client_sends_is_thrown_away} \
+	tests/e2e/test_clients.py::test_{trickling_clients_are_put_out_and_hold_little,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way})
 
 work=$(mktemp -d)
-cleanup() {
-	local running
-	mapfile -t running < <(jobs -p)
-	[ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null || true
-	rm -rf "$work"
-}
-trap cleanup EXIT
+trap 'end_jobs_and_remove "$work"' EXIT
 trap 'exit 130' INT TERM
 
 # Runs a command whose output is worth showing only if it fails.
@@ -55,7 +56,7 @@ prepare_amd64() {
 		die "what this machine builds is not for Debian 12"
 	words="console=ttyS0 tsc=reliable no_timer_check"
 	cp "$build"/{camcastd,camcast-capture,camcast} "$share/root/build/"
-	cp "$build/bench/camload" "$share/root/build/bench/"
+	cp "$build"/bench/{camload,link} "$share/root/build/bench/"
 	put_tests "$build"
 }
 
@@ -83,7 +84,11 @@ run_board() {
 	local board=$1 arch=${1%-16k} share=$work/$1 machine words unit e2e=$end_to_end guest
 	unit=$(echo tests/unit/test_*.c)
 	case $board in
-	amd64) machine=(qemu-system-x86_64 -cpu Nehalem) unit=$near_kernel ;; # emulated AVX is slow
+	amd64) # emulated AVX is slow
+		machine=(qemu-system-x86_64 -cpu Nehalem)
+		unit=$near_kernel
+		e2e="$end_to_end $daemon"
+		;;
 	arm64) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a72) ;;
 	arm64-16k) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a76) ;;
 	*) die "there is no board $board" ;;
