@@ -67,6 +67,7 @@ static void tell_hang(void)
 	for (;;)
 		pause();
 }
+
 static void tell_starting(void)
 {
 	say_hello(CAMCAST_WORKER_VERSION);
