@@ -103,24 +103,23 @@ def same_work(row):
 
 
 def merged(results):
-    """One result: the first one's machine, and the others' in `further`."""
-    found = dict(results[0], own=results[0]["rows"], further=results[1:])
-    for other in results[1:]:
-        theirs = {same_work(row) for row in other["rows"]}
-        names = {name for _, name in theirs}
-        found["rows"] = [row for row in found["rows"] if same_work(row) not in theirs]
-        found["rows"] += other["rows"]
-        found["skipped"] = [part for part in found["skipped"] if part["what"] not in names]
-    return found
+    """One result; `runs` has each file's part of it, without what a later one has measured."""
+    runs = []
+    for place, run in enumerate(results):
+        later = {same_work(row) for other in results[place + 1 :] for row in other["rows"]}
+        names = {name for _, name in later}
+        rows = [row for row in run["rows"] if same_work(row) not in later]
+        skipped = [part for part in run["skipped"] if part["what"] not in names]
+        runs.append(dict(run, rows=rows, skipped=skipped))
+    return dict(runs[0], rows=[row for run in runs for row in run["rows"]], runs=runs)
 
 
 def machine(found):
     """What each run was on; versions once for all that had the same."""
     text, told = "", None
-    for run in [found, *found.get("further", [])]:
-        own = run["rows"] if run is not found else found["own"]
-        what = ", ".join(in_order(row.get("network", row["suite"]) for row in own))
-        text += f"- {what}: {one_machine(run, own)}\n"
+    for run in (run for run in found["runs"] if run["rows"]):
+        what = ", ".join(in_order(row.get("network", row["suite"]) for row in run["rows"]))
+        text += f"- {what}: {one_machine(run)}\n"
         if run["versions"] != told:
             told = run["versions"]
             names = ", ".join(f"{name} {version}" for name, version in sorted(told.items()))
@@ -130,14 +129,14 @@ def machine(found):
     return text.rstrip()
 
 
-def one_machine(found, own):
+def one_machine(found):
     what = found["machine"]
     parts = [f"{what['cores']} x {what['cpu']}", f"Linux {what['kernel']}"]
     parts.append(f"load before {what['load']:.1f}")
     if what["tcp_mem"]:
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
-    if any(row["suite"] in ("cost", "compare", "most") for row in own):
+    if any(row["suite"] in ("cost", "compare", "most") for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
