@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # bench/run.sh [--quick] [options of run.py]: measures what stands in $CAMCAST_BUILD (default
-# build/) and prints the tables; docs/BENCHMARKS.md says how they get there. Wants two cores and a
-# quiet machine.
+# build/) into $BENCH_JSON (default there) and prints the tables; docs/BENCHMARKS.md says how they
+# get there. Wants two cores and a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CAMCAST_BUILD=${CAMCAST_BUILD:-$PWD/build}
