@@ -102,7 +102,7 @@ run_board() {
 	printf 'export %s=%q\n' CAMCAST_PATIENCE "${CAMCAST_PATIENCE:-10}" UNIT_TESTS "$unit" \
 		E2E "$e2e" PYTEST_ADDOPTS "${PYTEST_ADDOPTS:-}" >"$share/environment"
 	echo "=== $board"
-	guest_qemu 3600 "$guest" "-$board" "$share" "$words" "${machine[@]}" &
+	guest_qemu 3600 "$guest" "-$board" "$share" "$words" "${machine[@]}" -smp 2 &
 	wait $! || echo "the guest did not power off"
 	count "$share/output"
 	rm -rf "$share"

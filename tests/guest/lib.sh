@@ -70,14 +70,14 @@ enter_root() {
 
 # guest_qemu SECONDS GUEST FLAVOUR SHARE WORDS QEMU...: becomes a guest until it is off or its time is
 # over, so call it in a subshell. It boots GUEST/root.img with GUEST/vmlinuzFLAVOUR,
-# GUEST/initrdFLAVOUR.gz and WORDS on the kernel's command line, in QEMU (the program, the processor,
+# GUEST/initrdFLAVOUR.gz and WORDS on the kernel's command line, in QEMU (the program, the processors,
 # devices), with its console on stdout. SHARE is the folder that it shares. What it writes on its disk
 # is gone then.
 guest_qemu() {
 	local seconds=$1 guest=$2 flavour=$3 share=$4 words=$5
 	shift 5
 	# Software emulation always: /dev/kvm is there and hangs on some machines.
-	exec timeout -k 10 "$seconds" "$@" -accel tcg,thread=multi -smp 2 -m 2048 \
+	exec timeout -k 10 "$seconds" "$@" -accel tcg,thread=multi -m 2048 \
 		-nographic -no-reboot -nodefaults -serial stdio \
 		-kernel "$guest/vmlinuz$flavour" -initrd "$guest/initrd$flavour.gz" \
 		-append "quiet panic=-1 oops=panic mitigations=off lsm=capability $words" \
