@@ -5,11 +5,12 @@
  * that each come late and may get lost, in both directions. What a process sends to 10.77.0.1
  * itself takes the loopback, and is neither delayed nor lost.
  *
- * link --delay-ms MS [--loss PERCENT] [--seed N] COMMAND [ARGUMENT...]
+ * link --delay-ms MS [--loss PERCENT] [--congestion NAME] [--seed N] COMMAND [ARGUMENT...]
  *
- * MS is one way, half of the round trip. SIGUSR1 cuts the link without a trace, SIGUSR2 mends it.
- * Ends with the command, and with its exit status. It is what netem does (tc-netem(8)), for kernels
- * that have none. Needs root and /dev/net/tun (Documentation/networking/tuntap.rst).
+ * MS is one way, half of the round trip; NAME is a congestion control (tcp_congestion_control in
+ * tcp(7)), without it the machine's. SIGUSR1 cuts the link without a trace, SIGUSR2 mends it. Ends
+ * with the command, and with its exit status. It is what netem does (tc-netem(8)), for kernels that
+ * have none. Needs root and /dev/net/tun (Documentation/networking/tuntap.rst).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -103,6 +104,15 @@ static int open_network(void)
 	configure(control, SIOCSIFFLAGS, &far);
 	close(control);
 	return tun;
+}
+
+static void set_congestion(const char *name)
+{
+	int fd = open("/proc/sys/net/ipv4/tcp_congestion_control", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, name, strlen(name)) < 0)
+		die(name);
+	close(fd);
 }
 
 /* --- the packets --- */
@@ -202,9 +212,11 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"delay-ms", required_argument, NULL, 'd'},
 						{"loss", required_argument, NULL, 'l'},
+						{"congestion", required_argument, NULL, 'c'},
 						{"seed", required_argument, NULL, 's'},
 						{NULL, 0, NULL, 0}};
 	struct link link = {.chance = {1, 0, 0}};
+	const char *congestion = NULL;
 	sigset_t ours, before;
 	int c, signals, status;
 	pid_t pid;
@@ -216,6 +228,9 @@ int main(int argc, char **argv)
 			break;
 		case 'l':
 			link.loss = number(optarg, 100) / 100;
+			break;
+		case 'c':
+			congestion = optarg;
 			break;
 		case 's':
 			link.chance[0] = (unsigned short)number(optarg, UINT16_MAX);
@@ -229,6 +244,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	link.tun = open_network();
+	if (congestion)
+		set_congestion(congestion);
 	link.ring = malloc(UNDER_WAY * sizeof(*link.ring));
 	if (!link.ring)
 		die("memory");

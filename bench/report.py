@@ -132,7 +132,7 @@ def machine(found):
 def one_machine(found):
     what = found["machine"]
     parts = [f"{what['cores']} x {what['cpu']}", f"Linux {what['kernel']}"]
-    parts.append(f"load before {what['load']:.1f}")
+    parts += [f"load before {what['load']:.1f}", f"{what['congestion']} on loopback"]
     if what["tcp_mem"]:
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"

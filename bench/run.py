@@ -31,12 +31,15 @@ COST_CASES = [(size, n) for size in (8000, 33000) for n in (1, 10, 100, 500, 100
 COST_CASES += [(128000, n) for n in (100, 500)]
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
 SMALL_TCP_MEM = "10800 14400 21600"  # pages: what Linux chooses on a machine of 1 GB
-TCP_MEM = pathlib.Path("/proc/sys/net/ipv4/tcp_mem")
+TCP = pathlib.Path("/proc/sys/net/ipv4")
+TCP_MEM = TCP / "tcp_mem"
 # One way in ms, percent lost, and footage of a rate that TCP carries there: with 1 % lost about 12
-# packets a round trip (1.2 / sqrt(loss), RFC 3649): 7 and 1.8 Mbit/s.
+# packets a round trip (1.2 / sqrt(loss), RFC 3649): 7 and 1.8 Mbit/s. Here the congestion control
+# counts: it is the one that Linux has if nobody asks for another.
+CONGESTION = "cubic"
 NETWORKS = {
-    "20 ms of round trip, 1 % lost": (10, 1, "720p"),
-    "80 ms of round trip, 1 % lost": (40, 1, "far"),
+    f"20 ms of round trip, 1 % lost, {CONGESTION}": (10, 1, "720p"),
+    f"80 ms of round trip, 1 % lost, {CONGESTION}": (40, 1, "far"),
 }
 SLOW_S, ALONE_S = 60, 20
 
@@ -313,6 +316,7 @@ def slow_far(bench):
     """The same over a network that delays and loses, which bench/link makes."""
     for name, (delay_ms, loss, _) in NETWORKS.items():
         link = [servers.BUILD / "bench/link", "--delay-ms", str(delay_ms), "--loss", str(loss)]
+        link += ["--congestion", CONGESTION]
         probe = subprocess.run([*link, "true"], capture_output=True, text=True, check=False)
         if probe.returncode:
             bench.skip(name, probe.stderr.strip())
@@ -421,6 +425,7 @@ def machine():
         "cores": os.cpu_count(),
         "kernel": platform.release(),
         "load": os.getloadavg()[0],
+        "congestion": (TCP / "tcp_congestion_control").read_text(encoding="ascii").strip(),
         # There is none within a network namespace.
         "tcp_mem": TCP_MEM.read_text(encoding="ascii").split() if TCP_MEM.exists() else [],
     }

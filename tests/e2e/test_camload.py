@@ -213,6 +213,9 @@ def test_people_get_a_table_and_on_a_terminal_one_line_of_progress(start_camcast
     assert json.loads((tmp_path / "result.json").read_text())["clients"]["healthy"] == 5
 
 
+MACHINE = {"cores": 2, "load": 0.1, "congestion": "cubic", "tcp_mem": []}
+
+
 def row(server, number, cost):
     result = {"server": {"us_per_client_unit": cost}}
     case = {"suite": "cost", "size": 8000, "clients": 100}
@@ -221,7 +224,7 @@ def row(server, number, cost):
 
 def test_a_report_compares_within_rounds_and_leaves_other_parts_alone(tmp_path):
     found = {
-        "machine": {"cores": 2, "cpu": "X", "kernel": "6.1", "load": 0.1, "tcp_mem": ["1", "2"]},
+        "machine": dict(MACHINE, cpu="X", kernel="6.1", tcp_mem=["1", "2"]),
         "versions": {"icecast2": "2.4"},
         "begun": "today",
         "rounds": 2,
@@ -249,10 +252,9 @@ def test_a_report_compares_within_rounds_and_leaves_other_parts_alone(tmp_path):
 
 def test_what_another_machine_measured_takes_the_place_of_its_own_part_only(tmp_path):
     # Of this network the first machine has a row, of the other one only an excuse.
-    machine = {"cores": 2, "load": 0.1, "tcp_mem": []}
     times = {"versions": {}, "begun": "today", "rounds": 1, "seconds": 1}
     far = {"suite": "slow", "server": "none", "round": 0, "company": "bad", "failed": "why"}
-    here, there = dict(machine, cpu="X", kernel="6.1"), dict(machine, cpu="Y", kernel="6.12")
+    here, there = dict(MACHINE, cpu="X", kernel="6.1"), dict(MACHINE, cpu="Y", kernel="6.12")
     first = {
         **times,
         "machine": here,

@@ -77,3 +77,16 @@ def test_it_ends_as_its_command_does(command, status):
 def test_what_it_cannot_do_is_said(wrong):
     done = subprocess.run([harness.BUILD / "bench/link", *wrong], capture_output=True, check=False)
     assert done.returncode == 2 and b"link: " in done.stderr
+
+
+def test_the_congestion_control_is_the_network_s_own():
+    path = "/proc/sys/net/ipv4/tcp_congestion_control"
+    with open(path, encoding="ascii") as file:
+        before = file.read()
+    command = [harness.BUILD / "bench/link", "--delay-ms", "1", "--congestion"]
+    inside = subprocess.run([*command, "reno", "cat", path], capture_output=True, check=True, text=True)
+    with open(path, encoding="ascii") as file:
+        assert file.read() == before
+    assert inside.stdout == "reno\n"
+    unknown = subprocess.run([*command, "nosuch", "true"], capture_output=True, check=False, text=True)
+    assert unknown.returncode == 1 and "nosuch" in unknown.stderr
