@@ -61,7 +61,7 @@ def pattern_config(stream=None, camera=None, daemon=None, framing="annexb"):
     """One pattern camera `cam`, small enough for any machine, and one stream with SEI, `s`."""
     config = {
         "daemon": {"name": "test", "http": "127.0.0.1:0"},
-        "camera cam": {"source": "pattern", "size": "640x360", "framerate": 30},
+        "camera cam": {"source": "pattern", "size": "320x180", "framerate": 30},
         "stream s": {"camera": "cam", "codec": "h264", "bitrate": 1000000, "sei": True},
     }
     config["stream s"][framing] = "127.0.0.1:0"

@@ -57,7 +57,7 @@ def test_ffprobe_sees_the_frame_rate(camcastd, encoder):
     )
     (stream,) = json.loads(result.stdout)["streams"]
     assert stream["r_frame_rate"] == "30/1"
-    assert (stream["width"], stream["height"]) == (640, 360)
+    assert (stream["width"], stream["height"]) == (320, 180)
     assert stream["has_b_frames"] == 0
     assert not result.stderr
 
@@ -101,7 +101,7 @@ assert capture.isOpened()
 before = None
 for i in range(90):
     good, picture = capture.read()
-    assert good and picture.shape == (360, 640, 3), i
+    assert good and picture.shape == (180, 320, 3), i
     assert picture.std() > 10, "a flat picture"
     assert before is None or (picture != before).any(), "the same picture again"
     before = picture
@@ -117,7 +117,7 @@ def test_opencv_plays(camcastd):
 def decode_jpeg(data):
     assert data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9"
     picture = cv2.imdecode(numpy.frombuffer(data, dtype=numpy.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None and picture.shape == (360, 640, 3)
+    assert picture is not None and picture.shape == (180, 320, 3)
     return picture
 
 
