@@ -6,6 +6,8 @@
 #
 # Boards:
 #   amd64      Linux 6.1; what `make all unit-programs benches` built on this machine, a Debian 12 one
+#   amd64-quick  the same on one processor; for check-hw's three minutes, those of its end-to-end tests
+#              that take little of it, over io_uring
 #   arm64      Cortex-A72, Linux 6.1, pages of 4 KiB: a Raspberry Pi 4's; the package
 #   arm64-16k  Cortex-A76, Linux 6.12, pages of 16 KiB: a Raspberry Pi 5's; the package
 #
@@ -29,6 +31,11 @@ daemon=$(echo tests/e2e/test_{status,file,mqtt,recv}.py \
 	tests/e2e/test_clients.py::test_a_client_{that_pauses_goes_on,that_vanishes_is_put_out,whose_link_was_dead_sees_the_present} \
 	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,what_a_client_sends_is_thrown_away} \
 	tests/e2e/test_clients.py::test_{trickling_clients_are_put_out_and_hold_little,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way})
+# What of all these takes little of a processor.
+quick=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
+	--deselect=tests/e2e/test_worker_faults.py::test_viewers_outlive_a_worker_that_lies'[unit-flood]' \
+	tests/e2e/test_clients.py::test_a_{stalled_client_is_put_out_and_costs_nobody,client_that_ends_its_side_is_let_go} \
+	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way})
 
 work=$(mktemp -d)
 trap 'end_jobs_and_remove "$work"' EXIT
@@ -81,13 +88,19 @@ count() {
 }
 
 run_board() {
-	local board=$1 arch=${1%-16k} share=$work/$1 machine words unit e2e=$end_to_end guest
+	local board=$1 arch=${1%%-*} share=$work/$1 flavour=-$1 processors=2 machine words guest
+	local unit e2e=$end_to_end options=${PYTEST_ADDOPTS:-}
 	unit=$(echo tests/unit/test_*.c)
 	case $board in
 	amd64) # emulated AVX is slow
 		machine=(qemu-system-x86_64 -cpu Nehalem)
 		unit=$near_kernel
 		e2e="$end_to_end $daemon"
+		;;
+	amd64-quick)
+		machine=(qemu-system-x86_64 -cpu Nehalem)
+		unit="" flavour=-amd64 processors=1 options="-k 'not epoll'"
+		e2e=$quick
 		;;
 	arm64) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a72) ;;
 	arm64-16k) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a76) ;;
@@ -100,9 +113,9 @@ run_board() {
 		unit=${UNIT_TESTS:-} e2e=${E2E:-}
 	fi
 	printf 'export %s=%q\n' CAMCAST_PATIENCE "${CAMCAST_PATIENCE:-10}" UNIT_TESTS "$unit" \
-		E2E "$e2e" PYTEST_ADDOPTS "${PYTEST_ADDOPTS:-}" >"$share/environment"
+		E2E "$e2e" PYTEST_ADDOPTS "$options" >"$share/environment"
 	echo "=== $board"
-	guest_qemu 3600 "$guest" "-$board" "$share" "$words" "${machine[@]}" -smp 2 &
+	guest_qemu 3600 "$guest" "$flavour" "$share" "$words" "${machine[@]}" -smp $processors &
 	wait $! || echo "the guest did not power off"
 	count "$share/output"
 	rm -rf "$share"

@@ -71,16 +71,21 @@ enter_root() {
 # guest_qemu SECONDS GUEST FLAVOUR SHARE WORDS QEMU...: becomes a guest until it is off or its time is
 # over, so call it in a subshell. It boots GUEST/root.img with GUEST/vmlinuzFLAVOUR,
 # GUEST/initrdFLAVOUR.gz and WORDS on the kernel's command line, in QEMU (the program, the processors,
-# devices), with its console on stdout. SHARE is the folder that it shares. What it writes on its disk
-# is gone then.
+# devices; of the Debian 13 root), with its console on stdout. SHARE is the folder that it shares. What
+# it writes on its disk is gone then.
 guest_qemu() {
-	local seconds=$1 guest=$2 flavour=$3 share=$4 words=$5
+	local seconds=$1 guest=$2 flavour=$3 share=$4 words=$5 root
 	shift 5
-	# Software emulation always: /dev/kvm is there and hangs on some machines.
-	exec timeout -k 10 "$seconds" "$@" -accel tcg,thread=multi -m 2048 \
+	root=$(tests/distros/root.sh)
+	# Software emulation always: /dev/kvm is there and hangs on some machines. The guest's folder is
+	# /src in the root, and SHARE /build. The kernel does without what makes attacks harder, and without
+	# huge pages: to clear them takes an emulated processor long.
+	enter_root "$root" "$guest" "$share" env TMPDIR=/run timeout -k 10 "$seconds" \
+		"$@" -accel tcg,thread=multi -m 2048 \
 		-nographic -no-reboot -nodefaults -serial stdio \
-		-kernel "$guest/vmlinuz$flavour" -initrd "$guest/initrd$flavour.gz" \
-		-append "quiet panic=-1 oops=panic mitigations=off lsm=capability $words" \
-		-drive "file=$guest/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe" \
-		-virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap" </dev/null
+		-kernel "/src/vmlinuz$flavour" -initrd "/src/initrd$flavour.gz" \
+		-append "quiet panic=-1 oops=panic mitigations=off lsm=capability init_on_alloc=0 hardened_usercopy=off \
+transparent_hugepage=never $words" \
+		-drive "file=/src/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe" \
+		-virtfs "local,path=/build,mount_tag=share,security_model=none,multidevs=remap" </dev/null
 }

@@ -3,8 +3,9 @@
 # tests/hw/run.sh [pytest arguments]: builds the project's package for Debian 13, installs it in
 # guests that have what this machine lacks (a libcamera camera, dmabuf providers, a V4L2 encoder, a NIC
 # over which a send is not copied, e1000e), and runs tests/hw/cases there. Three guests at a time, as
-# cases wait much; each file of cases is for the one that comes to it first. Ends with "N passed, N
-# failed". Needs root and qemu-system-x86 beside what guest.sh needs.
+# cases wait much; each file of cases is for the one that comes to it first. Beside them, if no arguments
+# say what to run, the board amd64-quick of tests/boards. Ends with "N passed, N failed". Needs root, and
+# what guest.sh and that board need.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/guest/lib.sh
@@ -50,20 +51,31 @@ systemd.show_status=0 systemd.setenv=GUEST=$n systemd.setenv=CAMCAST_PATIENCE=${
 for n in 1 2 3; do
 	start_guest "$n"
 done
+older=$share/older
+if [ $# = 0 ]; then
+	tests/boards/run.sh amd64-quick 2>&1 | tee "$older" | sed -u 's/^/6.1: /' &
+	guests+=($!)
+else
+	echo "0 passed, 0 failed" >"$older"
+fi
 for pid in "${guests[@]}"; do
 	wait "$pid" || echo "a guest did not power off"
 done
 
 # Every case that did not pass has failed, and so has a guest that never came to an end.
-python3 - "$share"/{1,2,3}/result.xml <<'COUNT'
+python3 - "$older" "$share"/{1,2,3}/result.xml <<'COUNT'
+import re
 import sys
 import xml.etree.ElementTree as ET
 
 try:
-    cases = [case for path in sys.argv[1:] for case in ET.parse(path).getroot().iter("testcase")]
-except (OSError, ET.ParseError) as error:
+    older = re.search(r"^(\d+) passed, (\d+) failed$", open(sys.argv[1]).read().splitlines()[-1])
+    passed, failed = map(int, older.groups())
+    cases = [case for path in sys.argv[2:] for case in ET.parse(path).getroot().iter("testcase")]
+except (OSError, IndexError, AttributeError, ET.ParseError) as error:
     sys.exit(f"the guest gave no result: {error}\n0 passed, 1 failed")
-failed = sum(any(part.tag in ("failure", "error", "skipped") for part in case) for case in cases)
-print(f"{len(cases) - failed} passed, {failed} failed")
+bad = sum(any(part.tag in ("failure", "error", "skipped") for part in case) for case in cases)
+passed, failed = passed + len(cases) - bad, failed + bad
+print(f"{passed} passed, {failed} failed")
 sys.exit(1 if failed or not cases else 0)
 COUNT
