@@ -250,7 +250,7 @@ fuzz:
 check-distros:
 	$(call install_packages,$(PKG_CHECK))
 	tests/distros/run.sh
-# Debian 13 guests with real drivers under qemu; see docs/HARDWARE.md.
+# Debian 13 guests with real drivers, and one with Linux 6.1; see docs/HARDWARE.md.
 .PHONY: check-hw
 check-hw:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_GUEST))
