@@ -285,7 +285,9 @@ int session_open(struct discovery_session **out, const struct session_options *o
 	rc = mosquitto_connect_bind_async(session->mosquitto, options->host, options->port,
 					  (int)options->keepalive_s, bind);
 	if (rc > 0) {
-		err = errno == EMFILE || errno == ENFILE ? -errno : -EIO;
+		err = errno == EMFILE || errno == ENFILE	     ? -errno
+		      : rc == MOSQ_ERR_ERRNO && session->unspecified ? SESSION_OTHER_FAMILY
+								     : -EIO;
 		describe(session, rc, errno, why);
 		goto destroy_mosquitto;
 	}
@@ -332,12 +334,20 @@ static int fail(struct discovery_session *session, int rc, int error)
 	return session->end ? session->end : SESSION_LOST;
 }
 
-/* True when connect() is done with; *error tells how. */
-static bool is_up(const struct discovery_session *session, int *error)
+/* What became of connect(): 0, or an errno. */
+static int connect_error(const struct discovery_session *session)
 {
-	socklen_t len = sizeof *error;
+	struct sockaddr_storage peer;
+	socklen_t error_len = sizeof(int), peer_len = sizeof peer;
+	int error;
 
-	return getsockopt(session_fd(session), SOL_SOCKET, SO_ERROR, error, &len) == 0;
+	if (getsockopt(session_fd(session), SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
+		return errno;
+	/* Where nobody listens on this machine, that is known before mosquitto_connect_bind_async()
+	 * begins with TLS, which takes the error with its first write and does not tell. */
+	if (error == 0 && getpeername(session_fd(session), (struct sockaddr *)&peer, &peer_len) < 0)
+		return errno == ENOTCONN ? ECONNREFUSED : errno;
+	return error;
 }
 
 /* The rest of what the broker sent before it closed has been read. */
@@ -354,7 +364,7 @@ static int closed_early(struct discovery_session *session)
 /* Until the CONNACK. */
 static int connect_turn(struct discovery_session *session, short revents, int64_t now_us)
 {
-	int error = 0, rc = 0;
+	int error, rc = 0;
 
 	if (now_us >= session->deadline_us) {
 		snprintf(session->why, sizeof session->why, "no answer within %d s",
@@ -364,7 +374,8 @@ static int connect_turn(struct discovery_session *session, short revents, int64_
 	if (revents == 0)
 		return 0;
 	if (!session->up) {
-		if (!is_up(session, &error) || error != 0) {
+		error = connect_error(session);
+		if (error != 0) {
 			describe(session, MOSQ_ERR_ERRNO, error, session->why);
 			return session->unspecified ? SESSION_OTHER_FAMILY : SESSION_LOST;
 		}

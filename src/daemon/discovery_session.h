@@ -59,7 +59,8 @@ enum session_end {
 	SESSION_NOT_V5 = 3	  /* the broker does not know MQTT v5 */
 };
 
-/* Begins to connect. 0, or -errno with why. Blocks while the host's name is resolved. */
+/* Begins to connect. 0; or -errno or SESSION_OTHER_FAMILY, with why. Blocks while the host's name is
+ * resolved. */
 int session_open(struct discovery_session **out, const struct session_options *options,
 		 char why[SESSION_WHY_MAX]);
 /* Closes without a word: the broker publishes the will. */

@@ -175,6 +175,14 @@ static void wait_for_retry(struct agent *agent, const char *why, int64_t now_us)
 		  agent->broker ? broker_spawn_host(config) : config->broker, agent->port, why);
 }
 
+/* A name's addresses of IPv6 come first. */
+static void try_only_ipv4(struct agent *agent, const char *why, int64_t now_us)
+{
+	agent->only_ipv4 = true;
+	snprintf(agent->first_why, sizeof agent->first_why, "%s", why);
+	agent->retry_us = now_us;
+}
+
 static void start_session(struct agent *agent, int64_t now_us)
 {
 	const struct config_mqtt *config = &agent->config->mqtt;
@@ -215,6 +223,10 @@ static void start_session(struct agent *agent, int64_t now_us)
 		set_state(agent, DISCOVERY_CONNECTING, "");
 		return;
 	}
+	if (err == SESSION_OTHER_FAMILY) {
+		try_only_ipv4(agent, why, now_us);
+		return;
+	}
 	if (err == -EMFILE || err == -ENFILE)
 		ask_for_fds(agent);
 	wait_for_retry(agent, agent->only_ipv4 ? agent->first_why : why, now_us);
@@ -240,9 +252,7 @@ static void handle_end(struct agent *agent, int end, int64_t now_us)
 	if (was_connected && now_us - agent->connected_us >= HEALTHY_US)
 		agent->backoff_us = BACKOFF_MIN_US;
 	if (end == SESSION_OTHER_FAMILY) {
-		agent->only_ipv4 = true;
-		snprintf(agent->first_why, sizeof agent->first_why, "%s", why);
-		agent->retry_us = now_us;
+		try_only_ipv4(agent, why, now_us);
 		return;
 	}
 	if (end == SESSION_NOT_V5 && agent->config->mqtt.version == CONFIG_MQTT_AUTO) {

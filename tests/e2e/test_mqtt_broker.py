@@ -3,6 +3,7 @@
 why, and discovery is back when they are. And brokers of our own (broker = spawn)."""
 import os
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -260,6 +261,27 @@ def test_tls(start_camcastd, tmp_path, pki, version):
             broker, tls=True, cafile=pki["ours"].ca, version=version, broker="localhost", id="b"
         )
         wait_connected(start_camcastd(by_name, env=words()))
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_name_whose_first_address_has_no_broker(start_camcastd, tmp_path, pki, monkeypatch, tls):
+    """As `localhost` is on most machines: ::1 comes first, the broker may be on 127.0.0.1 alone."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
+    mount = f'mount --bind {hosts} /etc/hosts && exec "$@"'
+    inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespace of one's own")
+    script = tmp_path / "camcastd"
+    command = shlex.join([*inside, str(harness.BUILD / "camcastd")])
+    script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(harness, "BUILD", tmp_path)
+    with Broker(tmp_path, lines=tls_lines(pki) if tls else ()) as broker:
+        keys = {"tls": True, "cafile": pki["ours"].ca} if tls else {}
+        daemon = start_camcastd(mqtt_config(broker, broker="localhost", **keys), env=words())
+        wait_connected(daemon)
+        assert not [line for line in mqtt_lines(daemon) if "warning" in line]
 
 
 def test_a_client_certificate_that_is_asked_for(start_camcastd, tmp_path, pki):
