@@ -63,7 +63,7 @@ void rig_pair(int ends[2], int rcvbuf);
 
 /* --- a feed --- */
 
-enum { RIG_UNIT_MIN = 16, RIG_SEEN_MAX = 8192, RIG_FRAME_US = 33333 };
+enum { RIG_UNIT_MIN = 16, RIG_SEEN_MAX = 65536, RIG_FRAME_US = 33333 };
 
 struct rig {
 	struct loop *loop;
