@@ -25,7 +25,11 @@ packages=(
 	mosquitto ffmpeg procps iproute2 kmod busybox-static
 )
 case $arch in
-amd64) flavours=(amd64) kernels=(linux-image-amd64) ;;
+amd64)
+	flavours=(amd64) kernels=(linux-image-amd64)
+	packages+=(python3-opencv openssl mosquitto-clients gstreamer1.0-tools gstreamer1.0-plugins-base
+		gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav)
+	;;
 arm64) flavours=(arm64 arm64-16k) kernels=(linux-image-arm64 "linux-image-arm64-16k/$suite-backports") ;;
 *) die "there is no guest of architecture $arch" ;;
 esac

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -40,6 +41,12 @@ class Failure(AssertionError):
 def die_with_parent():
     """preexec_fn: if the thread that starts this process ends, by SIGKILL for example, so does it."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def allow_many_files():
+    """For a test with a thousand sockets of its own: the limit is often 1,024 and may be many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(20000, hard)), hard))
 
 
 def config_text(config):

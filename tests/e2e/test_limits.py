@@ -106,8 +106,7 @@ def test_joining_and_leaving_is_silent(start_camcastd):
 
 def test_a_storm_of_connections_is_all_let_in(camcastd):
     """1,000 at once: the backlog holds what is not yet accepted."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # often 1,024 and many
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(20000, hard)), hard))
+    harness.allow_many_files()
     daemon = camcastd(fake_config(daemon={"max_clients": 1000}), env=words())
     sockets = []
     for _ in range(1000):

@@ -76,7 +76,8 @@ def test_a_broker_that_comes_late_is_found(start_camcastd, tmp_path):
 def test_a_full_table_of_descriptors_does_not_keep_it_from_the_broker(start_camcastd, tmp_path):
     with Broker(tmp_path) as broker:
         broker.stop()
-        daemon = start_camcastd(mqtt_config(broker), env=words())
+        # One segment is enough: a new one that meets the full table costs units.
+        daemon = start_camcastd(mqtt_config(broker), env=words(segment=16 << 20))
         wait_reason(daemon, "Connection refused")
         with Viewer(daemon.port(FEED)) as viewer:
             viewer.wait_bytes(20000)

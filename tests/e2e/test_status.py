@@ -144,7 +144,8 @@ def test_a_slow_client_s_drops_are_counted(camcastd):
 
 def test_a_thousand_clients_are_listed_and_the_others_counted(start_camcastd):
     """1,100 connections that read nothing; the answer has them all, listed or counted."""
-    daemon = start_camcastd(fake_config(), env=words())
+    harness.allow_many_files()
+    daemon = start_camcastd(fake_config(daemon={"max_clients": 1100}), env=words())
     sockets = [
         socket.create_connection(("127.0.0.1", daemon.port(FEED))) for _ in range(1100)
     ]

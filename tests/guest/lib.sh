@@ -81,7 +81,7 @@ guest_qemu() {
 	# /src in the root, and SHARE /build. The kernel does without what makes attacks harder, and without
 	# huge pages: to clear them takes an emulated processor long.
 	enter_root "$root" "$guest" "$share" env TMPDIR=/run timeout -k 10 "$seconds" \
-		"$@" -accel tcg,thread=multi -m 2048 \
+		"$@" -accel tcg,thread=multi \
 		-nographic -no-reboot -nodefaults -serial stdio \
 		-kernel "/src/vmlinuz$flavour" -initrd "/src/initrd$flavour.gz" \
 		-append "quiet panic=-1 oops=panic mitigations=off lsm=capability init_on_alloc=0 hardened_usercopy=off \

@@ -43,7 +43,7 @@ start_guest() {
 	# whose rate was measured wrong on a busy machine is not used.
 	(guest_qemu 1100 "$guest" "" "$share" "console=ttyS0 no_timer_check systemd.unit=guest.service \
 systemd.show_status=0 systemd.setenv=GUEST=$n systemd.setenv=CAMCAST_PATIENCE=${CAMCAST_PATIENCE:-3}" \
-		qemu-system-x86_64 -cpu Nehalem,+rdrand -smp 1 \
+		qemu-system-x86_64 -cpu Nehalem,+rdrand -smp 1 -m 2048 \
 		-netdev "user,id=n0,hostfwd=tcp:127.0.0.1:$port-:$case_port" \
 		-device e1000e,netdev=n0,romfile=) | sed -u "s/^/$n: /" &
 	guests+=($!)
