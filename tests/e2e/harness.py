@@ -49,6 +49,14 @@ def allow_many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(20000, hard)), hard))
 
 
+def with_mount(mount):
+    """Words to put before a command, which then has a mount namespace of its own in which the shell
+    command `mount` was run. None where that is not allowed."""
+    words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    tried = subprocess.run([*words, "true"], capture_output=True, check=False)
+    return words if tried.returncode == 0 else None
+
+
 def config_text(config):
     """Configuration text from {"section": {key: value}}; values True and False are yes and no."""
     if isinstance(config, str):

@@ -70,7 +70,7 @@ enter_root() {
 
 # guest_qemu SECONDS GUEST FLAVOUR SHARE WORDS QEMU...: becomes a guest until it is off or its time is
 # over, so call it in a subshell. It boots GUEST/root.img with GUEST/vmlinuzFLAVOUR,
-# GUEST/initrdFLAVOUR.gz and WORDS on the kernel's command line, in QEMU (the program, the processors,
+# GUEST/initrdFLAVOUR.gz and WORDS on the kernel's command line, in QEMU (the program, processors, memory,
 # devices; of the Debian 13 root), with its console on stdout. SHARE is the folder that it shares. What
 # it writes on its disk is gone then.
 guest_qemu() {
