@@ -45,11 +45,12 @@ PC_client := libmosquitto libcjson libavformat libavcodec libswscale libavutil s
 pc_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pc_libs = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
-SRC_common := $(sort $(wildcard src/common/*.c))
-SRC_daemon := $(sort $(wildcard src/daemon/*.c))
-SRC_capture := $(sort $(wildcard src/capture/*.c))
+# What the three programs share, then what is one program's own.
+SRC_common := $(sort $(wildcard $(patsubst %,src/%/*.c,base config media net process)))
+SRC_daemon := $(sort $(wildcard src/daemon/*.c src/daemon/*/*.c))
+SRC_capture := $(sort $(wildcard src/capture/*.c src/capture/*/*.c))
 SRC_wrapper := $(sort $(wildcard wrapper/*.cpp))
-SRC_client := $(sort $(wildcard src/client/*.c))
+SRC_client := $(sort $(wildcard src/client/*.c src/client/*/*.c))
 obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
 
 OBJ_common := $(call obj,$(SRC_common))
@@ -83,10 +84,11 @@ $(B)/camcast: $(OBJ_client) $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_client) $(PC_common)) -lm
 	@echo "  LINK $@"
 
+# q: members of the same name, from different folders, stand beside each other.
 $(B)/lib%.a:
-	$(Q)rm -f $@; $(AR) crs $@ $^
+	$(Q)rm -f $@; $(AR) qcs $@ $^
 
-$(B)/src/common/%.o: PC := $(PC_common)
+$(B)/src/%.o: PC := $(PC_common)
 $(B)/src/daemon/%.o: PC := $(PC_daemon)
 $(B)/src/capture/%.o: PC := $(PC_capture)
 $(B)/src/client/%.o: PC := $(PC_client)

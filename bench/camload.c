@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bench/lib/report.h"
-#include "common/clock.h"
 
 #define PROGRESS_US 250000
 

@@ -22,8 +22,8 @@
 #include <libavformat/avformat.h>
 #include <libswscale/swscale.h>
 
-#include "capture/encoder.h"
-#include "capture/h264.h"
+#include "capture/encode/encoder.h"
+#include "media/h264.h"
 
 enum { ROUNDS_MAX = 32 };
 

@@ -23,10 +23,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bench/lib/footage.h"
 #include "bench/lib/unit.h"
 #include "camcast/worker.h"
-#include "common/clock.h"
 
 #define SEGMENT_SIZE (1u << 20) /* bytes: the default of segment_size */
 #define IDR_INTERVAL_US 1000000 /* between forced ones: what camcast-capture does */

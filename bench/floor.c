@@ -33,10 +33,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bench/lib/footage.h"
 #include "bench/lib/pace.h"
 #include "bench/lib/unit.h"
-#include "common/clock.h"
 
 enum mode { MODE_SEND, MODE_SENDFILE, MODE_URING };
 

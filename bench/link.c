@@ -32,7 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "base/clock.h"
 
 #define HERE "10.77.0.1"
 #define DEVICE "far"

@@ -19,9 +19,9 @@
 
 #include <libavformat/avformat.h>
 
+#include "base/clock.h"
 #include "bench/lib/footage.h"
 #include "bench/lib/pace.h"
-#include "common/clock.h"
 
 struct publisher {
 	struct footage footage;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Prints the options part of camcast.ini(5); run while the manual is built. */
-#include "common/config.h"
+#include "config/config.h"
 
 int main(void)
 {

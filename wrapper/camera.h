@@ -6,8 +6,8 @@
  * camera_requeue). Only camera_requeue and camera_set_control may be called from any thread; the
  * rest belongs to the camera's owner.
  */
-#ifndef CAMERA_H
-#define CAMERA_H
+#ifndef WRAPPER_CAMERA_H
+#define WRAPPER_CAMERA_H
 
 #include <stdbool.h>
 #include <stdint.h>

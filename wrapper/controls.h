@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Control values as text. Used by camera.cpp only. */
-#ifndef CONTROLS_H
-#define CONTROLS_H
+#ifndef WRAPPER_CONTROLS_H
+#define WRAPPER_CONTROLS_H
 
 #include <cstdio>
 #include <string>

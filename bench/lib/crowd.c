@@ -12,8 +12,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bench/lib/pace.h"
-#include "common/clock.h"
 
 #define READ_SIZE 65536		     /* bytes a judged client reads at once */
 #define SLOW_BUFFER 16384	     /* bytes of SO_RCVBUF for slow and stalled clients */

@@ -12,8 +12,8 @@
  * was due to connect and from when a picture was captured, however late it was read. What never
  * came is counted, not left out.
  */
-#ifndef BENCH_CROWD_H
-#define BENCH_CROWD_H
+#ifndef BENCH_LIB_CROWD_H
+#define BENCH_LIB_CROWD_H
 
 #include <stdbool.h>
 #include <stdint.h>

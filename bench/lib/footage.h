@@ -3,8 +3,8 @@
  * A recording, Annex B H.264, played for ever: its access units one after the other, each with the
  * SEI of camcast/sei.h as if it had just been captured. One thread.
  */
-#ifndef BENCH_FOOTAGE_H
-#define BENCH_FOOTAGE_H
+#ifndef BENCH_LIB_FOOTAGE_H
+#define BENCH_LIB_FOOTAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * ones, so that a value is known to 1/64 (below 128 us: exactly) and memory does not grow with the
  * samples. Microseconds; negative ones count as 0, those over HIST_MAX_US as that. One thread.
  */
-#ifndef BENCH_HIST_H
-#define BENCH_HIST_H
+#ifndef BENCH_LIB_HIST_H
+#define BENCH_LIB_HIST_H
 
 #include <stdint.h>
 

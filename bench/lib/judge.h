@@ -4,8 +4,8 @@
  * ends at one or left out droppable units only, and how old each was. Judging what was missing needs
  * another client that got it, so that verdicts come at the end. One thread.
  */
-#ifndef BENCH_JUDGE_H
-#define BENCH_JUDGE_H
+#ifndef BENCH_LIB_JUDGE_H
+#define BENCH_LIB_JUDGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

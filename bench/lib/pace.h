@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef BENCH_PACE_H
-#define BENCH_PACE_H
+#ifndef BENCH_LIB_PACE_H
+#define BENCH_LIB_PACE_H
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A run of camload in words and in JSON. One thread. */
-#ifndef BENCH_REPORT_H
-#define BENCH_REPORT_H
+#ifndef BENCH_LIB_REPORT_H
+#define BENCH_LIB_REPORT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * Access units for benchmarks: synthetic ones of an exact size, and what camload reads out of real
  * ones. No thread affinity.
  */
-#ifndef BENCH_UNIT_H
-#define BENCH_UNIT_H
+#ifndef BENCH_LIB_UNIT_H
+#define BENCH_LIB_UNIT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "base/clock.h"
 
 /* The text after the first `word` in a file, without blanks or quotes around; -ENOENT. */
 static int text_after(const char *path, const char *word, char *text, size_t size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a server costs, and on what machine. One thread. */
-#ifndef BENCH_USAGE_H
-#define BENCH_USAGE_H
+#ifndef BENCH_LIB_USAGE_H
+#define BENCH_LIB_USAGE_H
 
 #include <stdint.h>
 #include <sys/types.h>

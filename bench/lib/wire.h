@@ -7,8 +7,8 @@
  * Of a byte stream only the beginning of the next unit tells that a unit is over. The time given
  * for it is therefore the one at which its last byte came, not the one at which that was known.
  */
-#ifndef BENCH_WIRE_H
-#define BENCH_WIRE_H
+#ifndef BENCH_LIB_WIRE_H
+#define BENCH_LIB_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>

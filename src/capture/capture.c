@@ -11,13 +11,13 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/diag.h"
 #include "camcast/worker.h"
-#include "capture/link.h"
-#include "capture/source.h"
-#include "capture/stream.h"
+#include "capture/encode/stream.h"
+#include "capture/publish/link.h"
+#include "capture/source/source.h"
 #include "capture/text.h"
-#include "common/clock.h"
-#include "common/diag.h"
 
 /* Ticks of the heartbeat without a picture. Counted in ticks and not in time, so that a stopped
  * process that goes on does not take its own sleep for the camera's. */

@@ -4,11 +4,11 @@
  * does what camcastd asks for, and watches the source. Pictures do not pass through it: the
  * source's thread hands them to the streams.
  */
-#ifndef CAPTURE_H
-#define CAPTURE_H
+#ifndef CAPTURE_CAPTURE_H
+#define CAPTURE_CAPTURE_H
 
 #include "capture/guard.h"
-#include "common/config.h"
+#include "config/config.h"
 
 /* Exit codes of camcast-capture. camcastd starts it again after all but 2; they tell people and
  * tests apart what happened. */

@@ -13,9 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/diag.h"
+#include "base/memfd.h"
 #include "capture/text.h"
-#include "common/diag.h"
-#include "common/memfd.h"
 
 /* Linux's default for the module parameter size_limit_mb (drivers/dma-buf/udmabuf.c). */
 #define UDMABUF_SIZE_MAX (64u << 20)

@@ -4,8 +4,8 @@
  * has a provider, else memfds. Raw pictures are never copied: a hardware encoder imports the slot's
  * fd, a software one reads its mapping.
  */
-#ifndef FRAME_H
-#define FRAME_H
+#ifndef CAPTURE_FRAME_H
+#define CAPTURE_FRAME_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/config.h"
+#include "config/config.h"
 
 /* Pixel formats are DRM/V4L2 fourccs; these three are all that the encoders here take. */
 #define FRAME_NV12 0x3231564eu /* 'NV12' two planes: Y, interleaved CbCr */

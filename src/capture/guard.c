@@ -9,8 +9,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/diag.h"
+#include "base/clock.h"
+#include "base/diag.h"
 
 enum { WAKE_FINISH = 1, WAKE_ARM = 1 << 16 };
 

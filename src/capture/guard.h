@@ -4,8 +4,8 @@
  * for SIGTERM, SIGINT, or the pair's end, tells the main thread, and ends the process if that has
  * not done so GUARD_DEADLINE_MS later (a camera that does not open, a STREAMOFF in a hung driver).
  */
-#ifndef GUARD_H
-#define GUARD_H
+#ifndef CAPTURE_GUARD_H
+#define CAPTURE_GUARD_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -13,11 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "camcast/worker.h"
 #include "capture/capture.h"
 #include "capture/tap.h"
-#include "common/config.h"
-#include "common/diag.h"
+#include "config/config.h"
 #include "wrapper/camera.h"
 
 struct arguments {

@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/diag.h"
 #include "camcast/worker.h"
 #include "capture/text.h"
-#include "common/clock.h"
-#include "common/diag.h"
 
 union message {
 	uint32_t type;

@@ -4,8 +4,8 @@
  * one feed to a file descriptor. Everything before it is as under camcastd: the log, its segments,
  * its messages, and its drops when the reader is slow.
  */
-#ifndef TAP_H
-#define TAP_H
+#ifndef CAPTURE_TAP_H
+#define CAPTURE_TAP_H
 
 #include <pthread.h>
 #include <stdbool.h>

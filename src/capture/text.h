@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Text for people in fixed fields: what does not fit is cut, on purpose, between characters. */
-#ifndef TEXT_H
-#define TEXT_H
+#ifndef CAPTURE_TEXT_H
+#define CAPTURE_TEXT_H
 
 #include <stddef.h>
 #include <string.h>

@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/diag.h"
-#include "common/memfd.h"
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/memfd.h"
 
 #define HANG_MS 3000
 #define START_MS 10000 /* until the first beat: a loaded machine, a sanitizer */

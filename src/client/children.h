@@ -6,8 +6,8 @@
  * no name, so that nothing is left behind whatever dies; and the kernel kills a child whose parent
  * is gone (PR_SET_PDEATHSIG).
  */
-#ifndef CHILDREN_H
-#define CHILDREN_H
+#ifndef CLIENT_CHILDREN_H
+#define CLIENT_CHILDREN_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -4,8 +4,8 @@
  * getopt_long(3) wants them. Each returns the exit status. main() has done diag_init() and
  * setlocale(), and ignores SIGPIPE.
  */
-#ifndef CLIENT_H
-#define CLIENT_H
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
 
 #define EXIT_USAGE 2
 

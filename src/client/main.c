@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "client/client.h"
-#include "client/servers.h"
-#include "common/diag.h"
+#include "client/find/servers.h"
 
 struct command {
 	const char *name;

@@ -3,8 +3,8 @@
  * Text from the network: checked, made harmless for a terminal, and laid out in columns. Any
  * thread.
  */
-#ifndef TEXT_H
-#define TEXT_H
+#ifndef CLIENT_TEXT_H
+#define CLIENT_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -12,12 +12,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "common/diag.h"
-#include "daemon/address.h"
+#include "base/diag.h"
 #include "daemon/devices.h"
-#include "daemon/discovery.h"
+#include "daemon/discovery/address.h"
+#include "daemon/discovery/discovery.h"
 #include "daemon/limits.h"
-#include "daemon/status.h"
+#include "daemon/serve/status.h"
 
 #define DRAIN_US 2000000
 #define NOTIFY_PERIOD_US 5000000

@@ -3,10 +3,10 @@
  * camcastd as a whole: the loop, a feed for each framing of each stream, a worker for each camera,
  * the listeners, the status server, signals, and the service manager. Main thread.
  */
-#ifndef DAEMON_H
-#define DAEMON_H
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
 
-#include "common/config.h"
+#include "config/config.h"
 
 struct daemon;
 

@@ -5,10 +5,10 @@
  * workers ask libcamera, this asks the kernel (inotify), so that it works without udev. Loop thread
  * only.
  */
-#ifndef DEVICES_H
-#define DEVICES_H
+#ifndef DAEMON_DEVICES_H
+#define DAEMON_DEVICES_H
 
-#include "daemon/loop.h"
+#include "daemon/loop/loop.h"
 
 struct devices;
 

@@ -7,10 +7,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/diag.h"
-#include "daemon/discovery.h"
-#include "daemon/http.h"
-#include "daemon/listen.h"
+#include "base/diag.h"
+#include "daemon/discovery/discovery.h"
+#include "daemon/serve/http.h"
+#include "net/listen.h"
 
 /* stdio, the loop, timers, signals, the configuration, notification, and what a library opens. */
 #define FDS_BASE 64

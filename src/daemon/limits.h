@@ -3,10 +3,10 @@
  * What the machine allows, compared at start with what the configuration could ask for. Main
  * thread.
  */
-#ifndef LIMITS_H
-#define LIMITS_H
+#ifndef DAEMON_LIMITS_H
+#define DAEMON_LIMITS_H
 
-#include "common/config.h"
+#include "config/config.h"
 
 #define LIMITS_FDS_HELD 32 /* for fdreserve_create() */
 

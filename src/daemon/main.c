@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/diag.h"
+#include "base/diag.h"
+#include "config/config.h"
 #include "daemon/daemon.h"
 
 #define EXIT_USAGE 2

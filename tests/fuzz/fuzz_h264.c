@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/h264.h"
+#include "media/h264.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

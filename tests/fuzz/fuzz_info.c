@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/directory.h"
-#include "client/reader.h"
-#include "client/show.h"
+#include "client/find/directory.h"
+#include "client/find/show.h"
+#include "client/stream/reader.h"
 #include "client/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cutter.h"
-#include "client/reader.h"
+#include "client/stream/cutter.h"
+#include "client/stream/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

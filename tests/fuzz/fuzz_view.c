@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "client/view_lag.h"
-#include "client/view_ring.h"
+#include "client/view/lag.h"
+#include "client/view/ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

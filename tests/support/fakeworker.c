@@ -28,7 +28,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "base/clock.h"
 #include "tests/support/fakeworker.h"
 
 #define HEAD 20 /* bytes of a payload before the filling */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the test double's two halves share: the protocol (fakeworker.c), and the lies. */
-#ifndef FAKEWORKER_H
-#define FAKEWORKER_H
+#ifndef TESTS_SUPPORT_FAKEWORKER_H
+#define TESTS_SUPPORT_FAKEWORKER_H
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "camcast/worker.h"
-#include "common/config.h"
+#include "config/config.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 

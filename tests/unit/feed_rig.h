@@ -4,8 +4,8 @@
  * hand on sendfile() and send(). Every unit names itself in its bytes, so that a viewer checks all
  * it reads. One thread.
  */
-#ifndef FEED_RIG_H
-#define FEED_RIG_H
+#ifndef TESTS_UNIT_FEED_RIG_H
+#define TESTS_UNIT_FEED_RIG_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,8 @@
 #include <cmocka.h>
 
 #include "camcast/worker.h"
-#include "common/config.h"
-#include "daemon/feed.h"
+#include "config/config.h"
+#include "daemon/log/feed.h"
 
 #define KEY CAMCAST_UNIT_KEY
 #define DROPPABLE CAMCAST_UNIT_DROPPABLE

@@ -18,11 +18,11 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "camcast/worker.h"
 #include "capture/capture.h"
-#include "capture/encoder.h"
-#include "capture/source.h"
-#include "common/clock.h"
+#include "capture/encode/encoder.h"
+#include "capture/source/source.h"
 
 /* --- a source and an encoder, told what to do by the test, in another process --- */
 

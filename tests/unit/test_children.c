@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+#include "base/diag.h"
 #include "client/children.h"
-#include "common/clock.h"
-#include "common/diag.h"
 
 #define PATIENCE_US 30000000 /* deadlines are for failing */
 #define NAME "child"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/config.h"
+#include "config/config.h"
 
 /* A camera and a stream that are right, in lines 1 to 5; what follows belongs to the stream. */
 #define GOOD "[camera front]\nsource = pattern\n[stream main]\ncamera = front\nannexb = 8888\n"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config.h"
+#include "config/config.h"
 
 #define GOOD "[camera c]\nsource = pattern\n[stream s]\ncamera = c\nannexb = 1\n"
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "capture/libcamera_controls.h"
-#include "capture/pacer.h"
+#include "capture/source/libcamera_controls.h"
+#include "capture/source/pacer.h"
 
 /* --- controls --- */
 

@@ -12,8 +12,8 @@
 
 #include <jpeglib.h>
 
-#include "capture/convert.h"
-#include "capture/encoder.h"
+#include "capture/encode/convert.h"
+#include "capture/encode/encoder.h"
 
 struct rgb {
 	double r, g, b; /* 0..1 */

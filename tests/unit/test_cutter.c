@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cutter.h"
+#include "client/stream/cutter.h"
 
 /* NAL units, short: a header byte, and for slices a first_mb_in_slice of 0 (bit set) or not. */
 #define AUD "\0\0\0\1\x09\xf0"

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "common/diag.h"
+#include "base/diag.h"
 
 static char captured[8192];
 static size_t captured_len;

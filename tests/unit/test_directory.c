@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/directory.h"
+#include "client/find/directory.h"
 
 static const char *make_info(const char *id, const char *name, unsigned port)
 {

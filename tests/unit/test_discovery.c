@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "daemon/broker_spawn.h"
-#include "daemon/discovery_thread.h"
+#include "base/clock.h"
+#include "daemon/discovery/broker_spawn.h"
+#include "daemon/discovery/thread.h"
 #include "tests/unit/worker_rig.h"
 
 #define SECOND INT64_C(1000000)

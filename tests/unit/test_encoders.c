@@ -15,8 +15,8 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/version.h>
 
-#include "capture/encoder.h"
-#include "capture/h264.h"
+#include "capture/encode/encoder.h"
+#include "media/h264.h"
 
 enum { SLOTS = 2, UNITS_MAX = 2000 };
 

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/client.h"
+#include "daemon/log/cursor.h"
 
 static uint64_t syscalls(const struct rig *rig)
 {

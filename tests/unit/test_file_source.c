@@ -16,10 +16,10 @@
 
 #include <libavcodec/avcodec.h>
 
-#include "capture/h264.h"
-#include "capture/source.h"
-#include "capture/timeline.h"
-#include "common/clock.h"
+#include "base/clock.h"
+#include "capture/source/source.h"
+#include "capture/source/timeline.h"
+#include "media/h264.h"
 
 #define FRAMES 20 /* in each recording */
 #define RATE 50

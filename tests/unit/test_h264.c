@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "camcast/sei.h"
-#include "capture/h264.h"
-#include "capture/h264_bits.h"
 #include "h264_samples.h"
+#include "media/h264.h"
+#include "media/h264_bits.h"
 
 static const struct config_rate rate_30 = {30, 1};
 

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/http.h"
+#include "daemon/serve/http.h"
 
 #define BIG (4 << 20) /* more than a socket pair holds */
 

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/servers.h"
-#include "client/show.h"
+#include "client/find/servers.h"
+#include "client/find/show.h"
 #include "client/text.h"
 
 #define STREAM                                                                                     \

@@ -16,9 +16,9 @@
 #include <cmocka.h>
 #include <jpeglib.h>
 
-#include "capture/jpeg.h"
-#include "capture/source.h"
-#include "common/clock.h"
+#include "base/clock.h"
+#include "capture/source/source.h"
+#include "media/jpeg.h"
 #include "wrapper/camera.h"
 
 #define WIDTH 64

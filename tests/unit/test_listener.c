@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "daemon/limits.h"
-#include "daemon/listen.h"
-#include "daemon/listener.h"
+#include "daemon/serve/listener.h"
+#include "net/listen.h"
 #include "tests/unit/worker_rig.h"
 
 static struct sockaddr_in6 *fake_peer; /* what getpeername() says, if set */

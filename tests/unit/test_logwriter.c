@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "camcast/worker.h"
-#include "capture/logwriter.h"
+#include "capture/publish/logwriter.h"
 
 #define FEED 7
 #define SEGMENT (64u << 10)

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/pagetee.h"
+#include "daemon/loop/pagetee.h"
 
 #define SIZE (3u << 20)
 

@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "camcast/pattern.h"
-#include "capture/pattern.h"
-#include "capture/source.h"
-#include "common/clock.h"
+#include "capture/source/pattern_draw.h"
+#include "capture/source/source.h"
 
 #define UTC_US 1795368612345678ll /* 2026-11-22 17:30:12.345 */
 

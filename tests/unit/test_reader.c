@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/reader.h"
+#include "client/stream/reader.h"
 
 #define KEY "\0\0\0\1\x09\xf0\0\0\0\1\x67\x42\xc0\x1f\0\0\0\1\x68\xce\x3c\0\0\0\1\x65\x88\x84\x21"
 #define DELTA "\0\0\0\1\x09\xf0\0\0\0\1\x41\x9a\x02\x33"

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "client/record_store.h"
-#include "client/record_time.h"
+#include "client/record/store.h"
+#include "client/record/time.h"
 
 #define SECOND 1000000LL
 

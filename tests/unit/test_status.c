@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/status.h"
+#include "daemon/serve/status.h"
 #include "tests/unit/worker_rig.h"
 
 static int64_t clock_ahead_us;

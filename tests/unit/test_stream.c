@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "capture/encoder.h"
-#include "capture/ladder.h"
-#include "capture/stream.h"
-#include "common/clock.h"
+#include "base/clock.h"
+#include "capture/encode/encoder.h"
+#include "capture/encode/ladder.h"
+#include "capture/encode/stream.h"
 
 #define PATIENCE_S 20 /* for what must happen */
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/diag.h"
+#include "base/diag.h"
 
 #include "v4l2_fixture.h"
 

@@ -16,8 +16,8 @@
 #include <libavutil/opt.h>
 
 #include "camcast/sei.h"
-#include "client/view_decoder.h"
-#include "client/view_lag.h"
+#include "client/view/decoder.h"
+#include "client/view/lag.h"
 
 /* --- an encoder of flat pictures --- */
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <cmocka.h>
 
-#include "client/view_grid.h"
+#include "client/view/grid.h"
 
 #define MAX 64
 #define LINE 20

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "client/view_ring.h"
+#include "client/view/ring.h"
 
 #define WIDTH 64
 #define HEIGHT 48

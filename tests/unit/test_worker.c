@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/worker.h"
+#include "daemon/worker/worker.h"
 #include "tests/unit/worker_rig.h"
 
 static int64_t clock_ahead_us; /* of the real one: tests let hours pass */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/worker_messages.h"
+#include "daemon/worker/messages.h"
 #include "tests/unit/worker_rig.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)

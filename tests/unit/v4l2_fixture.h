@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* An encoder under test on v4l2_sim.h's driver, a ring of slots that are only numbers, and what
  * the encoder told. */
-#ifndef V4L2_FIXTURE_H
-#define V4L2_FIXTURE_H
+#ifndef TESTS_UNIT_V4L2_FIXTURE_H
+#define TESTS_UNIT_V4L2_FIXTURE_H
 
-#include "capture/encoder.h"
-#include "capture/v4l2.h"
+#include "capture/encode/encoder.h"
+#include "capture/encode/v4l2.h"
 
 #include "v4l2_sim.h"
 

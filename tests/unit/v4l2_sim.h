@@ -5,8 +5,8 @@
  * open at a time. Everything is plain state: a test sets the driver's habits before and reads what
  * it was told afterwards.
  */
-#ifndef V4L2_SIM_H
-#define V4L2_SIM_H
+#ifndef TESTS_UNIT_V4L2_SIM_H
+#define TESTS_UNIT_V4L2_SIM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A loop, a configuration of two cameras, and its feeds: what the tests of workers, status and
  * listeners begin with. */
-#ifndef WORKER_RIG_H
-#define WORKER_RIG_H
+#ifndef TESTS_UNIT_WORKER_RIG_H
+#define TESTS_UNIT_WORKER_RIG_H
 
-#include "daemon/fdreserve.h"
-#include "daemon/feed.h"
+#include "daemon/log/feed.h"
+#include "daemon/worker/fdreserve.h"
 
 enum { FRONT_H264, FRONT_JPEG, BACK_H264, RIG_FEEDS }; /* streams and feeds have one order */
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef BASE_MEMFD_H
+#define BASE_MEMFD_H
+
+#include <stdint.h>
+
+/*
+ * A memfd of `size` bytes (whole pages) that can neither shrink nor grow, so that a mapping of it
+ * never raises SIGBUS; CLOEXEC, and not executable where the kernel knows that (Linux 6.3). The
+ * caller owns the fd. -errno. Any thread. memfd_create(2), fcntl(2).
+ */
+int memfd_create_fixed(const char *name, uint32_t size);
+
+#endif

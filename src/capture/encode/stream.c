@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/encode/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "capture/encode/encoding.h"
+#include "capture/publish/output.h"
+#include "capture/text.h"
+
+#define QUEUE_MAX 2		 /* frames that wait for the encoder */
+#define KEY_AFTER_DROP_US 250000 /* between IDRs forced because a log lost units */
+
+enum stream_mode { STREAM_ENCODES, STREAM_COPIES, STREAM_REFUSES };
+
+struct stream {
+	const struct config_stream *config;
+	unsigned index;
+	const struct source_info *info;
+	int notify_fd;
+	enum stream_mode mode;
+	int wake_fd;
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock; /* guards what follows, up to the next blank line */
+	struct frame *queue[QUEUE_MAX];
+	int64_t arrived_us[QUEUE_MAX];
+	unsigned queued;
+	bool wanted, stopping, gap;
+	bool opened;	     /* there is an encoder: idle frames need not wake the thread */
+	bool closing;	     /* an encoder that failed is: no frame waits meanwhile */
+	unsigned idr_asked;  /* requests since the last forced IDR */
+	uint32_t target_bps; /* asked for */
+	struct {
+		uint64_t units, keys, dropped, idr_requests, bytes, no_space;
+		uint64_t encode_us; /* sum over units */
+	} count;
+	char encoder_name[32], detail[160];
+	uint32_t applied_bps; /* the encoder's; 0: it has none */
+	bool imports;
+
+	/* the stream's thread only (copy: the source's) */
+	struct output output;
+	struct encoding encoding;
+	unsigned idr_counted; /* requests that the next forced IDR answers */
+	int64_t next_key_us;  /* not before, after a drop in a log */
+	struct diag_limit coded_limit;
+
+	/* main thread only: the last sample */
+	struct {
+		int64_t at_us;
+		uint64_t units, bytes, encode_us, no_space;
+		uint32_t fps_milli, bitrate_bps, mean_encode_us;
+		bool no_space_now;
+	} sample;
+};
+
+static void notify(struct stream *stream)
+{
+	eventfd_write(stream->notify_fd, 1);
+}
+
+static void set_status(struct stream *stream, const char *encoder, const char *detail)
+{
+	pthread_mutex_lock(&stream->lock);
+	text_set(stream->encoder_name, sizeof(stream->encoder_name), encoder);
+	text_set(stream->detail, sizeof(stream->detail), detail);
+	pthread_mutex_unlock(&stream->lock);
+	notify(stream);
+}
+
+/* --- access units out: on the stream's thread, or for copy on the source's --- */
+
+/* Returns whether it is a key unit. */
+static bool deliver(struct stream *stream, const struct access_unit *unit, int64_t pts_us,
+		    int64_t arrived_us)
+{
+	struct output_result result;
+	uint64_t suppressed;
+	int64_t now_us;
+	int r;
+
+	r = output_unit(&stream->output, unit, pts_us, &result);
+	now_us = clock_now_us();
+	if (r == -EINVAL)
+		return false; /* parameter sets alone: remembered for the next IDR */
+	if (r < 0) {
+		output_gap(&stream->output);
+		if (diag_allowed(&stream->coded_limit, now_us, 10000000, &suppressed))
+			diag_error("stream %s: an access unit is lost: %s", stream->config->name,
+				   strerror(-r));
+		return false;
+	}
+	pthread_mutex_lock(&stream->lock);
+	stream->count.units++;
+	stream->count.keys += result.key;
+	stream->count.bytes += result.len;
+	stream->count.encode_us += (uint64_t)(now_us - arrived_us);
+	stream->count.no_space = output_no_space(&stream->output);
+	pthread_mutex_unlock(&stream->lock);
+	return result.key;
+}
+
+void stream_packet(struct stream *stream, const struct packet *packet)
+{
+	struct access_unit unit = {.data = packet->data,
+				   .len = packet->len,
+				   .capture_us = packet->capture_us,
+				   .key = packet->key};
+	bool wanted, gap;
+
+	if (stream->mode != STREAM_COPIES)
+		return;
+	pthread_mutex_lock(&stream->lock);
+	wanted = stream->wanted;
+	gap = stream->gap;
+	stream->gap = false;
+	pthread_mutex_unlock(&stream->lock);
+	if (gap || !wanted)
+		output_gap(&stream->output);
+	/* dts, because units are in decoding order */
+	if (wanted)
+		deliver(stream, &unit, packet->dts_us, clock_now_us());
+}
+
+static bool handle_coded(void *user, const struct access_unit *unit, int64_t arrived_us)
+{
+	return deliver(user, unit, unit->capture_us, arrived_us);
+}
+
+/* --- the encoder --- */
+
+static void apply_bitrate(struct stream *stream)
+{
+	uint32_t target, applied;
+	int r;
+
+	pthread_mutex_lock(&stream->lock);
+	target = stream->target_bps;
+	applied = stream->applied_bps;
+	pthread_mutex_unlock(&stream->lock);
+	if (target == applied || applied == 0)
+		return;
+	r = encoding_set_bitrate(&stream->encoding, target);
+	if (r < 0)
+		diag_warn("stream %s: %s stays at %u bit/s: %s", stream->config->name,
+			  stream->encoding.encoder->ops->name, applied, strerror(-r));
+	pthread_mutex_lock(&stream->lock);
+	if (r == 0)
+		stream->applied_bps = target;
+	else if (stream->target_bps == target)
+		stream->target_bps = applied;
+	pthread_mutex_unlock(&stream->lock);
+	notify(stream);
+}
+
+static void tell_encoder(struct stream *stream)
+{
+	const struct encoder *encoder = stream->encoding.encoder;
+	const char *trouble = stream->encoding.ladder.trouble;
+	char detail[160];
+
+	text_set(detail, sizeof(detail), encoder->detail);
+	if (trouble[0]) {
+		text_append(detail, sizeof(detail), "; not ");
+		text_append(detail, sizeof(detail), trouble);
+	}
+	diag_info("stream %s: %s: %s%s%s", stream->config->name, encoder->ops->name,
+		  encoder->detail, trouble[0] ? "; not " : "", trouble);
+	set_status(stream, encoder->ops->name, detail);
+}
+
+static void tell_none(struct stream *stream)
+{
+	diag_error("stream %s: no encoder: %s; next try in %d s", stream->config->name,
+		   stream->encoding.ladder.trouble, (int)(LADDER_RETRY_US / 1000000));
+	set_status(stream, "", stream->encoding.ladder.trouble);
+}
+
+static void open_encoder(struct stream *stream, const struct frame *frame)
+{
+	int r = encoding_open(&stream->encoding, frame);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		tell_none(stream);
+		return;
+	}
+	output_gap(&stream->output);
+	pthread_mutex_lock(&stream->lock);
+	stream->opened = true;
+	stream->applied_bps =
+		stream->config->codec == CONFIG_CODEC_MJPEG ? 0 : stream->config->bitrate;
+	stream->imports = stream->encoding.encoder->ops == &encoder_v4l2m2m;
+	pthread_mutex_unlock(&stream->lock);
+	tell_encoder(stream);
+	apply_bitrate(stream);
+}
+
+static void drop_queue(struct stream *stream, bool counted)
+{
+	struct frame *frames[QUEUE_MAX];
+	unsigned n;
+
+	pthread_mutex_lock(&stream->lock);
+	n = stream->queued;
+	memcpy(frames, stream->queue, n * sizeof(*frames));
+	stream->queued = 0;
+	if (counted)
+		stream->count.dropped += n;
+	pthread_mutex_unlock(&stream->lock);
+	for (unsigned i = 0; i < n; i++)
+		frame_unref(frames[i]);
+}
+
+/* The next frame opens what the ladder says then. */
+static void replace_encoder(struct stream *stream)
+{
+	char status[512];
+
+	snprintf(status, sizeof(status), "%s failed and is being closed: %s",
+		 stream->encoding.encoder->ops->name, stream->encoding.failure);
+	diag_warn("stream %s: %s", stream->config->name, status);
+	set_status(stream, "", status);
+	pthread_mutex_lock(&stream->lock);
+	stream->opened = false;
+	stream->closing = true;
+	pthread_mutex_unlock(&stream->lock);
+	/* It may take seconds, and with what the encoder still holds the queue's slots could be the
+	 * last that the camera has for its other streams. */
+	drop_queue(stream, true);
+	if (!encoding_replace(&stream->encoding))
+		tell_none(stream);
+	pthread_mutex_lock(&stream->lock);
+	stream->closing = false;
+	pthread_mutex_unlock(&stream->lock);
+}
+
+/* --- frames in --- */
+
+/* The oldest frame that waits, if it is to be encoded now. Caller gets the reference. */
+static struct frame *take_frame(struct stream *stream, int64_t *arrived_us)
+{
+	struct frame *frame = NULL;
+
+	pthread_mutex_lock(&stream->lock);
+	if (stream->wanted && stream->queued > 0 && !stream->stopping) {
+		frame = stream->queue[0];
+		*arrived_us = stream->arrived_us[0];
+		stream->queue[0] = stream->queue[1];
+		stream->arrived_us[0] = stream->arrived_us[1];
+		stream->queued--;
+	}
+	pthread_mutex_unlock(&stream->lock);
+	return frame;
+}
+
+/* A reference to the newest frame, which stays where it is. */
+static struct frame *peek_frame(struct stream *stream)
+{
+	struct frame *frame = NULL;
+
+	pthread_mutex_lock(&stream->lock);
+	if (stream->queued > 0 && !stream->stopping) {
+		frame = stream->queue[stream->queued - 1];
+		frame_ref(frame);
+	}
+	pthread_mutex_unlock(&stream->lock);
+	return frame;
+}
+
+/* An IDR is wanted: because somebody asked, because the stream starts, or because a log lost units.
+ */
+static void take_requests(struct stream *stream, int64_t now_us)
+{
+	bool gap, asked;
+
+	pthread_mutex_lock(&stream->lock);
+	gap = stream->gap;
+	asked = stream->idr_asked > 0;
+	stream->gap = false;
+	stream->idr_counted += stream->idr_asked;
+	stream->idr_asked = 0;
+	pthread_mutex_unlock(&stream->lock);
+	if (gap)
+		output_gap(&stream->output);
+	if (gap || asked)
+		stream->encoding.key_wanted = true;
+	if (!stream->encoding.key_wanted && now_us >= stream->next_key_us &&
+	    output_needs_key(&stream->output)) {
+		stream->encoding.key_wanted = true;
+		stream->next_key_us = now_us + KEY_AFTER_DROP_US;
+	}
+}
+
+static void encode(struct stream *stream, struct frame *frame, int64_t arrived_us)
+{
+	bool forced;
+	int r;
+
+	take_requests(stream, clock_now_us());
+	r = encoding_frame(&stream->encoding, frame, arrived_us, &forced);
+	pthread_mutex_lock(&stream->lock);
+	if (forced && stream->idr_counted > 0) {
+		stream->count.idr_requests++;
+		stream->idr_counted = 0;
+	}
+	if (r < 0)
+		stream->count.dropped++;
+	pthread_mutex_unlock(&stream->lock);
+}
+
+static void work(struct stream *stream)
+{
+	struct encoding *encoding = &stream->encoding;
+	struct frame *frame;
+	int64_t arrived_us;
+
+	if (!encoding->encoder && (frame = peek_frame(stream))) {
+		open_encoder(stream, frame);
+		frame_unref(frame);
+	}
+	if (!encoding->encoder) {
+		drop_queue(stream, true);
+		return;
+	}
+	apply_bitrate(stream);
+	while (!encoding->failure[0] && (frame = take_frame(stream, &arrived_us)))
+		encode(stream, frame, arrived_us);
+	encoding_watch(encoding);
+	if (encoding->failure[0])
+		replace_encoder(stream);
+}
+
+/* Waits for a frame, a request or the encoder, and gives the encoder its events. */
+static void wait_for_work(struct stream *stream)
+{
+	struct pollfd fds[2] = {{.fd = stream->wake_fd, .events = POLLIN}};
+	int timeout_ms;
+	bool polled = encoding_poll(&stream->encoding, &fds[1], &timeout_ms);
+	eventfd_t ignored;
+
+	if (poll(fds, polled ? 2 : 1, timeout_ms) < 0)
+		return; /* EINTR: nothing happened */
+	if (fds[0].revents)
+		eventfd_read(stream->wake_fd, &ignored);
+	if (polled && fds[1].revents)
+		encoding_dispatch(&stream->encoding, fds[1].revents);
+}
+
+static bool is_stopping(struct stream *stream)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&stream->lock);
+	stopping = stream->stopping;
+	pthread_mutex_unlock(&stream->lock);
+	return stopping;
+}
+
+static void *run(void *arg)
+{
+	struct stream *stream = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%.15s", stream->config->name);
+	pthread_setname_np(pthread_self(), name);
+	while (!is_stopping(stream)) {
+		wait_for_work(stream);
+		work(stream);
+	}
+	encoding_close(&stream->encoding);
+	return NULL;
+}
+
+void stream_frame(struct stream *stream, struct frame *frame)
+{
+	struct frame *old = NULL;
+	bool wake;
+
+	if (stream->mode != STREAM_ENCODES)
+		return;
+	pthread_mutex_lock(&stream->lock);
+	if (stream->closing) {
+		stream->count.dropped += stream->wanted;
+		pthread_mutex_unlock(&stream->lock);
+		return;
+	}
+	frame_ref(frame);
+	/* Nobody wants the stream: only the newest frame waits, for the first who does. */
+	if (stream->queued == QUEUE_MAX || (!stream->wanted && stream->queued == 1)) {
+		old = stream->queue[0];
+		stream->queue[0] = stream->queue[1];
+		stream->arrived_us[0] = stream->arrived_us[1];
+		stream->queued--;
+		stream->count.dropped += stream->wanted;
+	}
+	stream->queue[stream->queued] = frame;
+	stream->arrived_us[stream->queued] = clock_now_us();
+	stream->queued++;
+	wake = stream->wanted || !stream->opened;
+	pthread_mutex_unlock(&stream->lock);
+	if (old)
+		frame_unref(old);
+	if (wake)
+		eventfd_write(stream->wake_fd, 1);
+}
+
+/* --- requests --- */
+
+void stream_want(struct stream *stream, bool wanted)
+{
+	bool changed;
+
+	pthread_mutex_lock(&stream->lock);
+	changed = stream->wanted != wanted;
+	stream->wanted = wanted;
+	if (changed && wanted)
+		stream->gap = true;
+	pthread_mutex_unlock(&stream->lock);
+	if (!changed)
+		return;
+	eventfd_write(stream->wake_fd, 1);
+	notify(stream);
+}
+
+void stream_request_idr(struct stream *stream)
+{
+	if (stream->mode != STREAM_ENCODES)
+		return;
+	pthread_mutex_lock(&stream->lock);
+	stream->idr_asked++;
+	pthread_mutex_unlock(&stream->lock);
+}
+
+void stream_set_bitrate(struct stream *stream, uint32_t bitrate_bps)
+{
+	pthread_mutex_lock(&stream->lock);
+	stream->target_bps = bitrate_bps;
+	pthread_mutex_unlock(&stream->lock);
+}
+
+void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segment)
+{
+	output_resend_segment(&stream->output, feed, segment);
+}
+
+bool stream_imports(struct stream *stream)
+{
+	bool imports;
+
+	pthread_mutex_lock(&stream->lock);
+	imports = stream->opened && stream->imports;
+	pthread_mutex_unlock(&stream->lock);
+	return imports;
+}
+
+/* --- status --- */
+
+void stream_sample(struct stream *stream, int64_t now_us)
+{
+	int64_t elapsed_us = now_us - stream->sample.at_us;
+	uint64_t units, bytes, encode_us;
+
+	if (elapsed_us <= 0)
+		return;
+	pthread_mutex_lock(&stream->lock);
+	units = stream->count.units - stream->sample.units;
+	bytes = stream->count.bytes - stream->sample.bytes;
+	encode_us = stream->count.encode_us - stream->sample.encode_us;
+	stream->sample.units = stream->count.units;
+	stream->sample.bytes = stream->count.bytes;
+	stream->sample.encode_us = stream->count.encode_us;
+	stream->sample.no_space_now = stream->count.no_space != stream->sample.no_space;
+	stream->sample.no_space = stream->count.no_space;
+	pthread_mutex_unlock(&stream->lock);
+	stream->sample.at_us = now_us;
+	stream->sample.fps_milli = (uint32_t)(units * 1000000000u / (uint64_t)elapsed_us);
+	stream->sample.bitrate_bps = (uint32_t)(bytes * 8000000u / (uint64_t)elapsed_us);
+	stream->sample.mean_encode_us = units ? (uint32_t)(encode_us / units) : 0;
+}
+
+void stream_status(struct stream *stream, struct camcast_msg_stream *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->type = CAMCAST_MSG_STREAM;
+	out->stream = stream->index;
+	out->fps_milli = stream->sample.fps_milli;
+	out->bitrate_bps = stream->sample.bitrate_bps;
+	out->encode_us = stream->sample.mean_encode_us;
+	out->can_force_idr = stream->mode == STREAM_ENCODES;
+	pthread_mutex_lock(&stream->lock);
+	out->units = stream->count.units;
+	out->keys = stream->count.keys;
+	out->dropped = stream->count.dropped;
+	out->idr_requests = stream->count.idr_requests;
+	out->target_bps = stream->applied_bps;
+	out->active = stream->wanted;
+	memcpy(out->encoder, stream->encoder_name, sizeof(out->encoder));
+	if (stream->sample.no_space_now)
+		text_set(out->detail, sizeof(out->detail), "no room for the log, units are lost; ");
+	text_append(out->detail, sizeof(out->detail), stream->detail);
+	pthread_mutex_unlock(&stream->lock);
+}
+
+/* --- life --- */
+
+static enum stream_mode choose_mode(const struct stream *stream, char *detail, size_t size)
+{
+	const struct config_stream *config = stream->config;
+	const struct source_info *info = stream->info;
+
+	if (!info->coded && config->encoder == CONFIG_ENCODER_COPY) {
+		snprintf(detail, size, "copy needs coded pictures, and %s delivers raw ones",
+			 info->name);
+		return STREAM_REFUSES;
+	}
+	if (!info->coded)
+		return STREAM_ENCODES;
+	if (config->codec == info->codec &&
+	    (config->encoder == CONFIG_ENCODER_COPY || config->encoder == CONFIG_ENCODER_AUTO)) {
+		snprintf(detail, size, "as %s delivers it, not coded again", info->name);
+		return STREAM_COPIES;
+	}
+	snprintf(detail, size,
+		 "%s delivers %s, which another stream copies: give this one a "
+		 "camera section of its own",
+		 info->name, config_codec_name(info->codec));
+	return STREAM_REFUSES;
+}
+
+int stream_create(struct stream **out, const struct stream_options *options)
+{
+	struct stream *stream = calloc(1, sizeof(*stream));
+	int r;
+
+	if (!stream)
+		return -ENOMEM;
+	stream->config = &options->config->streams[options->stream];
+	stream->index = options->stream;
+	stream->info = options->info;
+	stream->notify_fd = options->notify_fd;
+	stream->wanted = !stream->config->on_demand;
+	stream->sample.at_us = clock_now_us();
+	stream->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (stream->wake_fd < 0) {
+		r = -errno;
+		goto free_stream;
+	}
+	stream->mode = choose_mode(stream, stream->detail, sizeof(stream->detail));
+	r = output_init(&stream->output, options->config, options->stream,
+			stream->info->format.rate, stream->mode == STREAM_COPIES, options->pair);
+	if (r < 0)
+		goto close_wake;
+	pthread_mutex_init(&stream->lock, NULL);
+	if (stream->mode == STREAM_ENCODES) {
+		encoding_init(&stream->encoding, stream->config, handle_coded, stream);
+		stream->target_bps = stream->config->bitrate;
+		snprintf(stream->detail, sizeof(stream->detail), "waits for the first picture");
+	} else if (stream->mode == STREAM_COPIES) {
+		snprintf(stream->encoder_name, sizeof(stream->encoder_name), "copy");
+		diag_info("stream %s: copy: %s", stream->config->name, stream->detail);
+	} else {
+		diag_error("stream %s: %s", stream->config->name, stream->detail);
+	}
+	*out = stream;
+	return 0;
+close_wake:
+	close(stream->wake_fd);
+free_stream:
+	free(stream);
+	return r;
+}
+
+int stream_start(struct stream *stream)
+{
+	int r;
+
+	if (stream->mode != STREAM_ENCODES)
+		return 0;
+	r = pthread_create(&stream->thread, NULL, run, stream);
+	stream->started = r == 0;
+	return -r;
+}
+
+void stream_destroy(struct stream *stream)
+{
+	if (!stream)
+		return;
+	if (stream->started) {
+		pthread_mutex_lock(&stream->lock);
+		stream->stopping = true;
+		pthread_mutex_unlock(&stream->lock);
+		eventfd_write(stream->wake_fd, 1);
+		pthread_join(stream->thread, NULL);
+	}
+	drop_queue(stream, false);
+	output_finish(&stream->output);
+	close(stream->wake_fd);
+	pthread_mutex_destroy(&stream->lock);
+	free(stream);
+}

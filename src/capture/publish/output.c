@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/publish/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "camcast/worker.h"
+
+#define LOST_LINE_US 10000000 /* at most one line in this time about lost units */
+
+static int feed_init(struct output_feed *feed, const struct config *config, unsigned index,
+		     int pair)
+{
+	const struct config_feed *f = &config->feeds[index];
+
+	feed->feed = index;
+	mux_init(&feed->mux, f->framing);
+	return logwriter_create(&feed->log, pair, index, config->streams[f->stream].segment_size);
+}
+
+int output_init(struct output *output, const struct config *config, unsigned stream,
+		struct config_rate rate, bool keep_reorder, int pair)
+{
+	const struct config_stream *s = &config->streams[stream];
+	int r;
+
+	memset(output, 0, sizeof(*output));
+	output->name = s->name;
+	output->last_pts_us = INT64_MIN;
+	output->feeds = calloc(config->n_feeds + 1, sizeof(*output->feeds));
+	if (!output->feeds)
+		return -ENOMEM;
+	if (s->codec == CONFIG_CODEC_H264) {
+		r = h264_writer_create(&output->writer, rate, s->sei, keep_reorder);
+		if (r < 0)
+			goto fail;
+	}
+	for (unsigned i = 0; i < config->n_feeds; i++) {
+		if (config->feeds[i].stream != stream)
+			continue;
+		r = feed_init(&output->feeds[output->n_feeds], config, i, pair);
+		if (r < 0)
+			goto fail;
+		output->n_feeds++;
+	}
+	return 0;
+fail:
+	output_finish(output);
+	return r;
+}
+
+void output_finish(struct output *output)
+{
+	for (unsigned i = 0; i < output->n_feeds; i++) {
+		mux_finish(&output->feeds[i].mux);
+		logwriter_destroy(output->feeds[i].log);
+	}
+	free(output->feeds);
+	h264_writer_destroy(output->writer);
+	memset(output, 0, sizeof(*output));
+}
+
+/* A full pair (-EAGAIN) is no line: camcastd is busy or stopped, and counts and says so itself. */
+static void tell_loss(struct output *output, struct output_feed *feed, int error)
+{
+	uint64_t suppressed;
+
+	if (error == -EAGAIN || error == -EPIPE ||
+	    !diag_allowed(&feed->limit, clock_now_us(), LOST_LINE_US, &suppressed))
+		return;
+	diag_error("stream %s: a unit is lost up to the next key unit: %s (%llu more since the "
+		   "last line)",
+		   output->name,
+		   error == -EMSGSIZE ? "it is larger than a unit may be" : strerror(-error),
+		   (unsigned long long)suppressed);
+}
+
+static void append(struct output *output, struct output_feed *feed, const struct iovec *iov,
+		   int iovcnt, size_t len, uint32_t flags, int64_t pts_us)
+{
+	const struct iovec *framed;
+	int framed_count, r;
+
+	r = mux_frame(&feed->mux, iov, iovcnt, len, &framed, &framed_count);
+	if (r < 0)
+		logwriter_gap(feed->log);
+	else
+		r = logwriter_append(feed->log, framed, framed_count, flags, pts_us);
+	if (r < 0)
+		tell_loss(output, feed, r);
+}
+
+int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
+		struct output_result *result)
+{
+	/* Nothing writes through it. */
+	union {
+		const uint8_t *in;
+		void *out;
+	} base = {.in = unit->data};
+	struct iovec whole = {.iov_base = base.out, .iov_len = unit->len};
+	struct h264_unit written = {.iov = &whole, .iovcnt = 1, .len = unit->len, .key = unit->key};
+	uint32_t flags;
+	int r;
+
+	if (output->writer && !unit->as_is) {
+		r = h264_writer_unit(output->writer, unit->data, unit->len, unit->capture_us,
+				     &written);
+		if (r < 0)
+			return r;
+	}
+	if (pts_us <= output->last_pts_us)
+		pts_us = output->last_pts_us + 1;
+	output->last_pts_us = pts_us;
+	flags = (written.key ? CAMCAST_UNIT_KEY : 0) |
+		(written.droppable ? CAMCAST_UNIT_DROPPABLE : 0);
+	for (unsigned i = 0; i < output->n_feeds; i++)
+		append(output, &output->feeds[i], written.iov, written.iovcnt, written.len, flags,
+		       pts_us);
+	result->len = written.len;
+	result->key = written.key;
+	return 0;
+}
+
+bool output_needs_key(const struct output *output)
+{
+	for (unsigned i = 0; i < output->n_feeds; i++) {
+		if (logwriter_needs_key(output->feeds[i].log))
+			return true;
+	}
+	return false;
+}
+
+void output_gap(struct output *output)
+{
+	for (unsigned i = 0; i < output->n_feeds; i++)
+		logwriter_gap(output->feeds[i].log);
+}
+
+uint64_t output_no_space(const struct output *output)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < output->n_feeds; i++)
+		total += logwriter_stats(output->feeds[i].log)->no_space;
+	return total;
+}
+
+void output_resend_segment(struct output *output, unsigned feed, uint32_t segment)
+{
+	for (unsigned i = 0; i < output->n_feeds; i++) {
+		if (output->feeds[i].feed == feed)
+			logwriter_resend_segment(output->feeds[i].log, segment);
+	}
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way out of a stream: an access unit is put right once (h264.h), framed for each feed, and
+ * written into each feed's log. One thread at a time, but for output_resend_segment().
+ */
+#ifndef CAPTURE_PUBLISH_OUTPUT_H
+#define CAPTURE_PUBLISH_OUTPUT_H
+
+#include "base/diag.h"
+#include "capture/encode/encoder.h"
+#include "capture/publish/logwriter.h"
+#include "capture/publish/mux.h"
+#include "media/h264.h"
+
+struct output_feed {
+	unsigned feed; /* index in the configuration */
+	struct mux mux;
+	struct logwriter *log;
+	struct diag_limit limit; /* of the line about lost units */
+};
+
+struct output {
+	const char *name;	    /* the stream's, borrowed */
+	struct h264_writer *writer; /* NULL: MJPEG */
+	struct output_feed *feeds;
+	unsigned n_feeds;
+	int64_t last_pts_us;
+};
+
+struct output_result {
+	size_t len; /* of the access unit, without framing */
+	bool key;
+};
+
+/* keep_reorder: h264.h. 0 or -errno. */
+int output_init(struct output *output, const struct config *config, unsigned stream,
+		struct config_rate rate, bool keep_reorder, int pair);
+void output_finish(struct output *output);
+/* Writes one access unit into every log. What a log had no room for is dropped there and counted.
+ * 0, -EINVAL (no picture in it: parameter sets alone), -ENOMEM. */
+int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
+		struct output_result *result);
+/* A log waits for a key unit. */
+bool output_needs_key(const struct output *output);
+/* Units were left out: every log goes on at a key unit. */
+void output_gap(struct output *output);
+/* Units lost for want of memory since the start. */
+uint64_t output_no_space(const struct output *output);
+/* Any thread. */
+void output_resend_segment(struct output *output, unsigned feed, uint32_t segment);
+
+#endif

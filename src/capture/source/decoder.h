@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Coded pictures into frames, by libavcodec. It decodes straight into the frame slots where codec
+ * and pixel format allow; what they do not allow is converted into a slot once, by libswscale. One
+ * thread at a time; frames may be released by any.
+ */
+#ifndef CAPTURE_SOURCE_DECODER_H
+#define CAPTURE_SOURCE_DECODER_H
+
+#include <libavcodec/avcodec.h>
+
+#include "capture/frame.h"
+
+struct decoder;
+
+/* allocator and buffers: the camera's, for the slots; rate goes into the format. On failure -errno
+ * with a text in why[256]. */
+int decoder_create(struct decoder **out, const AVCodecParameters *parameters,
+		   struct config_rate rate, const char *allocator, unsigned buffers, char *why);
+/* Every frame must have been released. */
+void decoder_destroy(struct decoder *decoder);
+
+const struct frame_format *decoder_format(const struct decoder *decoder);
+const char *decoder_allocator(const struct decoder *decoder);
+/* "decoded from msmpeg4v3", "decoded from mjpeg, yuvj422p converted to I420" */
+const char *decoder_note(const struct decoder *decoder);
+
+/* packet: borrowed; NULL: the end, give what is left. 0, -EAGAIN (receive first), or -errno (a
+ * damaged packet: go on). */
+int decoder_send(struct decoder *decoder, const AVPacket *packet);
+/* The next picture in presentation order: *frame has one reference, *timestamp is its best known
+ * one, in the packets' time base, or AV_NOPTS_VALUE. 0, -EAGAIN (send more), -ENODATA (the end),
+ * -ENOBUFS (a picture was dropped, every slot is in use), or -errno. */
+int decoder_receive(struct decoder *decoder, struct frame **frame, int64_t *timestamp);
+/* After a jump to another place, also to leave the end. */
+void decoder_flush(struct decoder *decoder);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/source/jpeg_input.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <libavcodec/avcodec.h>
+
+#include "capture/source/decoder.h"
+#include "media/jpeg.h"
+
+struct jpeg_input {
+	uint8_t *joined;	 /* room for a JPEG with tables put into it */
+	struct decoder *decoder; /* NULL: passed on */
+	AVPacket *packet;
+};
+
+static int open_decoder(struct jpeg_input *input, const struct config_camera *config,
+			struct source_info *info, char *why)
+{
+	AVCodecParameters *parameters = avcodec_parameters_alloc();
+	int r;
+
+	if (!parameters)
+		return -ENOMEM;
+	parameters->codec_type = AVMEDIA_TYPE_VIDEO;
+	parameters->codec_id = AV_CODEC_ID_MJPEG;
+	parameters->width = (int)info->format.width;
+	parameters->height = (int)info->format.height;
+	parameters->format = AV_PIX_FMT_YUVJ422P; /* what nearly all of them have */
+	r = decoder_create(&input->decoder, parameters, config->framerate, config->allocator,
+			   config->buffers, why);
+	avcodec_parameters_free(&parameters);
+	if (r)
+		return r;
+	info->format = *decoder_format(input->decoder);
+	snprintf(info->allocator, sizeof(info->allocator), "%s", decoder_allocator(input->decoder));
+	if (!*info->note)
+		snprintf(info->note, sizeof(info->note), "%s", decoder_note(input->decoder));
+	return 0;
+}
+
+int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct config_camera *config,
+		      struct source_info *info, char *why)
+{
+	struct jpeg_input *input = calloc(1, sizeof(*input));
+	int r = -ENOMEM;
+
+	snprintf(why, 256, "out of memory");
+	if (!input)
+		return r;
+	input->joined = malloc(size_max + JPEG_TABLES_LEN);
+	input->packet = av_packet_alloc();
+	if (!input->joined || !input->packet)
+		goto destroy;
+	if (!info->coded) {
+		r = open_decoder(input, config, info, why);
+		if (r)
+			goto destroy;
+	}
+	*why = '\0';
+	*out = input;
+	return 0;
+
+destroy:
+	jpeg_input_destroy(input);
+	return r;
+}
+
+void jpeg_input_destroy(struct jpeg_input *input)
+{
+	if (!input)
+		return;
+	decoder_destroy(input->decoder);
+	av_packet_free(&input->packet);
+	free(input->joined);
+	free(input);
+}
+
+static int decode(struct jpeg_input *input, const uint8_t *data, size_t len, uint64_t sequence,
+		  int64_t capture_us, const struct source_events *events)
+{
+	struct frame *frame;
+	int64_t timestamp;
+	int r;
+
+	/* no buffer of its own: libavcodec copies it, with the padding that it needs */
+	input->packet->data = (uint8_t *)(uintptr_t)data;
+	input->packet->size = (int)len;
+	r = decoder_send(input->decoder, input->packet);
+	while (!decoder_receive(input->decoder, &frame, &timestamp)) {
+		frame->sequence = sequence;
+		frame->capture_us = capture_us;
+		events->frame(events->user, frame);
+	}
+	return r ? -EBADMSG : 0;
+}
+
+int jpeg_input_take(struct jpeg_input *input, const uint8_t *data, size_t len, uint64_t sequence,
+		    int64_t capture_us, const struct source_events *events)
+{
+	struct packet packet = {
+		.data = data,
+		.len = len,
+		.pts_us = capture_us,
+		.dts_us = capture_us,
+		.capture_us = capture_us,
+		.key = true,
+	};
+	size_t scan;
+	int r = jpeg_find_tables(data, len, &scan);
+
+	if (r < 0)
+		return -EBADMSG;
+	if (input->decoder) /* it knows the tables that are meant */
+		return decode(input, data, len, sequence, capture_us, events);
+	if (r == 0) {
+		packet.len = jpeg_insert_tables(data, len, scan, input->joined);
+		packet.data = input->joined;
+	}
+	events->packet(events->user, &packet);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/source/source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/diag.h"
+
+/* The first libcamera camera, else the pattern. A camera that is there and does not open is an
+ * error and no pattern: nobody would look for the reason behind a working picture. */
+static int open_auto(struct source **out, const struct config_camera *config, bool want_coded,
+		     enum config_codec coded_codec, const struct source_events *events, char *why)
+{
+	int r = source_libcamera.open(out, config, want_coded, coded_codec, events, why);
+
+	if (r == 0) {
+		diag_info("camera %s: source = auto: %s", config->name, (*out)->info.name);
+		return 0;
+	}
+	if (r != -ENODEV)
+		return r;
+	diag_info("camera %s: source = auto: no camera here, so the test pattern (%s)",
+		  config->name, why);
+	return source_pattern.open(out, config, want_coded, coded_codec, events, why);
+}
+
+int source_open(struct source **out, const struct config_camera *config, bool want_coded,
+		enum config_codec coded_codec, const struct source_events *events, char *why)
+{
+	const char *source = config->source;
+	const struct source_ops *ops;
+
+	if (strcmp(source, "auto") == 0)
+		return open_auto(out, config, want_coded, coded_codec, events, why);
+	if (strcmp(source, "pattern") == 0) {
+		ops = &source_pattern;
+	} else if (strncmp(source, "file:", 5) == 0) {
+		ops = &source_file;
+	} else if (strcmp(source, "libcamera") == 0 || strncmp(source, "libcamera:", 10) == 0) {
+		ops = &source_libcamera;
+	} else {
+		snprintf(why, 256, "unknown source %.64s", source);
+		diag_error("camera %s: %s", config->name, why);
+		return -EINVAL;
+	}
+	return ops->open(out, config, want_coded, coded_codec, events, why);
+}
+
+const struct source_info *source_info(const struct source *source)
+{
+	return &source->info;
+}
+
+int source_start(struct source *source)
+{
+	return source->ops->start(source);
+}
+
+void source_stop(struct source *source)
+{
+	source->ops->stop(source);
+}
+
+void source_close(struct source *source)
+{
+	if (source)
+		source->ops->close(source);
+}
+
+int source_set_control(struct source *source, const char *name, const char *value)
+{
+	if (!source->ops->set_control)
+		return -ENOTSUP;
+	return source->ops->set_control(source, name, value);
+}

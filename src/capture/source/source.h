@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A source of pictures: libcamera, the test pattern, or a file. It delivers raw frames (in slots)
+ * or coded access units (a file or a camera whose pictures are coded already).
+ */
+#ifndef CAPTURE_SOURCE_SOURCE_H
+#define CAPTURE_SOURCE_SOURCE_H
+
+#include "capture/frame.h"
+
+struct source;
+
+/* A coded picture from a source that has them. Annex B for H.264 (parameter sets in band before
+ * each IDR), a whole JPEG for MJPEG. */
+struct packet {
+	const uint8_t *data; /* borrowed until the callback returns */
+	size_t len;
+	int64_t pts_us, dts_us; /* grow for ever, also when a file loops; CLOCK_MONOTONIC based */
+	int64_t capture_us;	/* CLOCK_MONOTONIC when it was due */
+	bool key;
+};
+
+/* Called on the source's own thread; must return quickly and never call back into the source, but
+ * for frame_unref. */
+struct source_events {
+	/* A raw picture; the callee owns one reference (refs is 1). */
+	void (*frame)(void *user, struct frame *frame);
+	/* A coded one. */
+	void (*packet)(void *user, const struct packet *packet);
+	/* The source is over or broken; no more pictures come. error: 0 (cannot happen for a live
+	 * camera), -ENODEV (unplugged)... `why` is for people. */
+	void (*gone)(void *user, int error, const char *why);
+	void *user;
+};
+
+/* What a source delivers, known after source_open(). */
+struct source_info {
+	char name[64];		 /* "pattern", "libcamera:imx708", "file:/x.avi" */
+	bool coded;		 /* packets, not frames */
+	enum config_codec codec; /* if coded */
+	struct frame_format
+		format; /* if not coded: the raw format; if coded: width, height, rate are filled */
+	char allocator[64]; /* of the frame slots */
+	char note[128];	    /* "adjusted from 1280x720 to 1296x972"... */
+};
+
+/*
+ * Opens config->source. want_coded: a stream of the camera wants `copy`, so a file with the right
+ * codec (or a camera that delivers MJPEG) is to be passed on coded; else everything is decoded to
+ * frames. On failure -errno, a diag line that says what to do, and the same text in why (256
+ * bytes). Main thread of the worker.
+ */
+int source_open(struct source **out, const struct config_camera *config, bool want_coded,
+		enum config_codec coded_codec, const struct source_events *events, char *why);
+const struct source_info *source_info(const struct source *source);
+/* Starts delivering, paced by the clock or the camera. 0 or -errno. */
+int source_start(struct source *source);
+/* After it returns no callback runs; nothing to do if it did not start. Frames still referenced
+ * stay valid until the source is closed.
+ */
+void source_stop(struct source *source);
+/* Every frame must have been released. */
+void source_close(struct source *source);
+/* A control while running, friendly or libcamera's name, value as text. -ENOTSUP where the source
+ * has none. */
+int source_set_control(struct source *source, const char *name, const char *value);
+
+/* What each kind of source implements; source.c picks one from the configuration. */
+struct source_ops {
+	int (*open)(struct source **out, const struct config_camera *config, bool want_coded,
+		    enum config_codec coded_codec, const struct source_events *events, char *why);
+	int (*start)(struct source *source);
+	void (*stop)(struct source *source);
+	void (*close)(struct source *source);
+	int (*set_control)(struct source *source, const char *name,
+			   const char *value); /* NULL: none */
+};
+
+/* First member of every implementation's structure. */
+struct source {
+	const struct source_ops *ops;
+	struct source_info info;
+	struct source_events events;
+};
+
+extern const struct source_ops source_pattern, source_file, source_libcamera;
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/source/timeline.h"
+
+#include <libavutil/avutil.h>
+#include <libavutil/mathematics.h>
+
+#define JUMP_US 10000000 /* a longer gap in a clock that may jump is a jump */
+
+_Static_assert(TIMELINE_NONE == AV_NOPTS_VALUE, "timestamps are passed on as they come");
+
+void timeline_init(struct timeline *timeline, int64_t num, int64_t den, int64_t frame_us,
+		   bool jumps)
+{
+	*timeline = (struct timeline){
+		.num = num, .den = den, .frame_us = frame_us, .jumps = jumps, .fresh = true};
+}
+
+void timeline_rewind(struct timeline *timeline)
+{
+	timeline->fresh = true;
+}
+
+static int64_t to_us(const struct timeline *timeline, int64_t ticks)
+{
+	return av_rescale(ticks, timeline->num * 1000000, timeline->den);
+}
+
+int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t duration)
+{
+	int64_t us = timeline->end_us;
+
+	if (timestamp != TIMELINE_NONE) {
+		if (timeline->fresh) {
+			timeline->first = timestamp;
+			timeline->base_us = timeline->end_us;
+			timeline->fresh = false;
+		}
+		us = timeline->base_us + to_us(timeline, timestamp - timeline->first);
+		/* Back, or far ahead: go on as if nothing had happened. */
+		if (us < timeline->last_us ||
+		    (timeline->jumps && us > timeline->end_us + JUMP_US)) {
+			timeline->base_us += timeline->end_us - us;
+			us = timeline->end_us;
+		}
+	}
+	timeline->last_us = us;
+	timeline->end_us = us + (duration > 0 ? to_us(timeline, duration) : timeline->frame_us);
+	return us;
+}

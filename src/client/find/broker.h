@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The options that every subcommand which looks for servers has in common:
+ *
+ *	struct broker broker;
+ *	static const struct option options[] = {
+ *		{"output", required_argument, NULL, 'o'},
+ *		BROKER_OPTIONS,
+ *		{0},
+ *	};
+ *
+ *	broker_init(&broker);
+ *	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) >= 0) {
+ *		switch (c) {
+ *		case 'o':
+ *			...
+ *		default:
+ *			if (broker_option(&broker, c, optarg) < 0)
+ *				return usage error, which has been told;
+ *		}
+ *	}
+ *	servers_create(&servers, &broker.options);
+ */
+#ifndef CLIENT_FIND_BROKER_H
+#define CLIENT_FIND_BROKER_H
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "client/find/servers.h"
+
+/* What getopt_long() returns for them. */
+enum broker_option_code {
+	BROKER_HOST = 1000,
+	BROKER_USERNAME,
+	BROKER_PASSWORD_FILE,
+	BROKER_CAFILE,
+	BROKER_CERT,
+	BROKER_KEY,
+	BROKER_TLS,
+	BROKER_REQUEST_TOPIC,
+	BROKER_REC_TOPIC,
+};
+
+#define BROKER_OPTIONS                                                                             \
+	{"broker", required_argument, NULL, BROKER_HOST},                                          \
+		{"username", required_argument, NULL, BROKER_USERNAME},                            \
+		{"password-file", required_argument, NULL, BROKER_PASSWORD_FILE},                  \
+		{"cafile", required_argument, NULL, BROKER_CAFILE},                                \
+		{"cert", required_argument, NULL, BROKER_CERT},                                    \
+		{"key", required_argument, NULL, BROKER_KEY},                                      \
+		{"tls", no_argument, NULL, BROKER_TLS},                                            \
+		{"request-topic", required_argument, NULL, BROKER_REQUEST_TOPIC},                  \
+	{                                                                                          \
+		"rec-topic", required_argument, NULL, BROKER_REC_TOPIC                             \
+	}
+
+struct broker {
+	struct servers_options options; /* points into this structure and into argv */
+	char host[256];
+	bool port_said;
+};
+
+/* Defaults: localhost:1883, or what CAMCAST_BROKER in the environment says. */
+void broker_init(struct broker *broker);
+
+/* Takes an option that getopt_long() returned. 0, or -EINVAL after a message on stderr, also for a
+ * code that is not one of the above ('?': getopt_long() has told it already). */
+int broker_option(struct broker *broker, int code, const char *value);
+
+/* For --help. */
+void broker_print_usage(FILE *out);
+
+#endif

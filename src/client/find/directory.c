@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "client/find/directory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status { STATUS_UNKNOWN, STATUS_OFFLINE, STATUS_ONLINE };
+
+struct directory_entry {
+	struct server server; /* only the id while has_info is false */
+	bool has_info;
+	enum status status;
+	bool info_confirmed, status_confirmed; /* heard since directory_unconfirm() */
+	int64_t answered_us;		       /* 0: never, or too long ago */
+};
+
+void directory_finish(struct directory *directory)
+{
+	for (size_t i = 0; i < directory->n; i++)
+		free(directory->entries[i]);
+	free(directory->entries);
+	memset(directory, 0, sizeof *directory);
+}
+
+static void remove_at(struct directory *directory, size_t i)
+{
+	free(directory->entries[i]);
+	directory->entries[i] = directory->entries[--directory->n];
+}
+
+/* Makes room in a full directory: of those that are not there, the one not heard of for longest
+ * goes. */
+static bool evict(struct directory *directory)
+{
+	size_t victim = directory->n;
+
+	for (size_t i = 0; i < directory->n; i++)
+		if (!directory->entries[i]->server.online &&
+		    (victim == directory->n || directory->entries[i]->server.seen_us <
+						       directory->entries[victim]->server.seen_us))
+			victim = i;
+	if (victim == directory->n)
+		return false;
+	remove_at(directory, victim);
+	return true;
+}
+
+static struct directory_entry *find(const struct directory *directory, const char *id)
+{
+	for (size_t i = 0; i < directory->n; i++)
+		if (strcmp(directory->entries[i]->server.id, id) == 0)
+			return directory->entries[i];
+	return NULL;
+}
+
+/* NULL: no room */
+static struct directory_entry *find_or_add(struct directory *directory, const char *id)
+{
+	struct directory_entry *entry = find(directory, id);
+
+	if (entry)
+		return entry;
+	if (directory->n == SERVERS_MAX && !evict(directory))
+		return NULL;
+	if (directory->n == directory->room) {
+		size_t room = directory->room ? 2 * directory->room : 16;
+		struct directory_entry **entries =
+			realloc(directory->entries, room * sizeof(struct directory_entry *));
+
+		if (!entries)
+			return NULL;
+		directory->entries = entries;
+		directory->room = room;
+	}
+	entry = calloc(1, sizeof *entry);
+	if (!entry)
+		return NULL;
+	strcpy(entry->server.id, id);
+	directory->entries[directory->n++] = entry;
+	return entry;
+}
+
+/* Returns whether that has changed. */
+static bool update_online(struct directory_entry *entry)
+{
+	bool online = entry->has_info && (entry->status == STATUS_ONLINE ||
+					  (entry->status == STATUS_UNKNOWN && entry->answered_us));
+	bool changed = online != entry->server.online;
+
+	entry->server.online = online;
+	return changed;
+}
+
+/* Takes over what a server says of itself. Returns whether it is new. */
+static bool take_info(struct directory_entry *entry, struct server *info, int64_t now_us)
+{
+	bool changed;
+
+	info->online = entry->server.online;
+	changed = !entry->has_info || !server_equal(info, &entry->server);
+	entry->server = *info;
+	entry->server.seen_us = now_us;
+	entry->has_info = true;
+	entry->info_confirmed = true;
+	return changed;
+}
+
+bool directory_answer(struct directory *directory, const char *payload, size_t len, int64_t now_us)
+{
+	struct directory_entry *entry;
+	struct server info;
+	bool changed;
+
+	if (server_parse_info(&info, payload, len) < 0)
+		return false;
+	entry = find_or_add(directory, info.id);
+	if (!entry)
+		return false;
+	changed = take_info(entry, &info, now_us);
+	entry->answered_us = now_us;
+	if (entry->status == STATUS_OFFLINE)
+		entry->status = STATUS_UNKNOWN;
+	return update_online(entry) || changed;
+}
+
+static bool handle_info(struct directory *directory, const char *id, const char *payload,
+			size_t len, int64_t now_us)
+{
+	struct directory_entry *entry;
+	struct server info;
+	bool changed;
+
+	if (len == 0) { /* taken back */
+		entry = find(directory, id);
+		if (!entry || !entry->has_info)
+			return false;
+		entry->has_info = false;
+		update_online(entry);
+		return true;
+	}
+	if (server_parse_info(&info, payload, len) < 0 || strcmp(info.id, id) != 0)
+		return false;
+	entry = find_or_add(directory, id);
+	if (!entry)
+		return false;
+	changed = take_info(entry, &info, now_us);
+	return update_online(entry) || changed;
+}
+
+static bool handle_status(struct directory *directory, const char *id, const char *payload,
+			  size_t len, int64_t now_us)
+{
+	bool online = len == 6 && memcmp(payload, "online", 6) == 0;
+	struct directory_entry *entry;
+
+	if (!online && len != 0 && !(len == 7 && memcmp(payload, "offline", 7) == 0))
+		return false;
+	entry = find_or_add(directory, id);
+	if (!entry)
+		return false;
+	entry->status = online ? STATUS_ONLINE : len ? STATUS_OFFLINE : STATUS_UNKNOWN;
+	entry->status_confirmed = true;
+	entry->answered_us = 0;
+	entry->server.seen_us = now_us;
+	return update_online(entry);
+}
+
+bool directory_announcement(struct directory *directory, const char *topic, const char *payload,
+			    size_t len, int64_t now_us)
+{
+	static const char prefix[] = "camcast/";
+	const char *id = topic + sizeof prefix - 1, *slash;
+	char copy[sizeof((struct server *)NULL)->id];
+
+	if (strncmp(topic, prefix, sizeof prefix - 1) != 0)
+		return false;
+	slash = strchr(id, '/');
+	if (!slash || slash == id || slash - id > 64)
+		return false;
+	memcpy(copy, id, (size_t)(slash - id));
+	copy[slash - id] = '\0';
+	if (strcmp(slash, "/info") == 0)
+		return handle_info(directory, copy, payload, len, now_us);
+	if (strcmp(slash, "/status") == 0)
+		return handle_status(directory, copy, payload, len, now_us);
+	return false;
+}
+
+void directory_unconfirm(struct directory *directory)
+{
+	for (size_t i = 0; i < directory->n; i++) {
+		directory->entries[i]->info_confirmed = false;
+		directory->entries[i]->status_confirmed = false;
+	}
+}
+
+bool directory_drop_unconfirmed(struct directory *directory)
+{
+	bool changed = false;
+
+	for (size_t i = directory->n; i-- > 0;) {
+		struct directory_entry *entry = directory->entries[i];
+
+		if (!entry->info_confirmed && entry->has_info) {
+			entry->has_info = false;
+			changed = true;
+		}
+		if (!entry->status_confirmed)
+			entry->status = STATUS_UNKNOWN;
+		changed = update_online(entry) || changed;
+		if (!entry->has_info && entry->status == STATUS_UNKNOWN)
+			remove_at(directory, i);
+	}
+	return changed;
+}
+
+bool directory_expire(struct directory *directory, int64_t before_us)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < directory->n; i++) {
+		struct directory_entry *entry = directory->entries[i];
+
+		if (entry->answered_us && entry->answered_us < before_us) {
+			entry->answered_us = 0;
+			changed = update_online(entry) || changed;
+		}
+	}
+	return changed;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct server *left = a, *right = b;
+	int order = strcmp(left->name, right->name);
+
+	return order ? order : strcmp(left->id, right->id);
+}
+
+int directory_copy(const struct directory *directory, struct server **list, size_t *n)
+{
+	struct server *copy = calloc(directory->n ? directory->n : 1, sizeof *copy);
+
+	if (!copy)
+		return -ENOMEM;
+	*n = 0;
+	for (size_t i = 0; i < directory->n; i++)
+		if (directory->entries[i]->has_info)
+			copy[(*n)++] = directory->entries[i]->server;
+	qsort(copy, *n, sizeof *copy, by_name);
+	*list = copy;
+	return 0;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What servers say of themselves (docs/info.schema.json), and what people call them. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "client/find/servers.h"
+#include "client/stream/reader.h"
+#include "client/text.h"
+
+#define INFO_MAX (256u << 10) /* bytes of a payload */
+
+static const char *const codec_names[] = {"h264", "mjpeg"};
+static const char *const framing_names[] = {"annexb", "length_prefixed"};
+
+const char *stream_codec_name(enum stream_codec codec)
+{
+	return codec_names[codec];
+}
+
+const char *stream_framing_name(enum stream_framing framing)
+{
+	return framing_names[framing];
+}
+
+const char *server_stream_url(const struct server_stream *stream, char *buf)
+{
+	const char *scheme = stream->framing == STREAM_ANNEXB ? "tcp" : "tcp+length";
+	bool v6 = strchr(stream->host, ':') != NULL;
+
+	snprintf(buf, SERVER_URL_MAX, "%s://%s%s%s:%u", scheme, v6 ? "[" : "", stream->host,
+		 v6 ? "]" : "", stream->port);
+	return buf;
+}
+
+/* The text of a member, NULL if there is none or it is something else. */
+static const char *get_text(const cJSON *object, const char *key)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+/* A whole number from min to max. */
+static bool get_whole(const cJSON *object, const char *key, double min, double max, double *out)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+	if (!cJSON_IsNumber(item) || !(item->valuedouble >= min && item->valuedouble <= max) ||
+	    item->valuedouble != floor(item->valuedouble))
+		return false;
+	*out = item->valuedouble;
+	return true;
+}
+
+static bool copy_id(char *out, size_t size, const char *text)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	if (len == 0 || len > 64 || len >= size ||
+	    strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != len)
+		return false;
+	memcpy(out, text, len + 1);
+	return true;
+}
+
+/* -1: not one of them */
+static int find_word(const char *const *words, size_t n, const char *word)
+{
+	for (size_t i = 0; word && i < n; i++)
+		if (strcmp(words[i], word) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* 1: taken; 0: of a kind that a later version may know; -EINVAL. */
+static int parse_stream(struct server_stream *out, const cJSON *json)
+{
+	int codec = find_word(codec_names, 2, get_text(json, "codec"));
+	int framing = find_word(framing_names, 2, get_text(json, "framing"));
+	const char *name = get_text(json, "name"), *camera = get_text(json, "camera");
+	const char *url = get_text(json, "url");
+	const cJSON *framerate = cJSON_GetObjectItemCaseSensitive(json, "framerate");
+	double width, height, bitrate = 0, port;
+	enum stream_framing url_framing;
+	enum stream_codec url_codec;
+	uint16_t url_port;
+
+	if (!cJSON_IsObject(json) || !get_text(json, "codec") || !get_text(json, "framing"))
+		return -EINVAL;
+	if (codec < 0 || framing < 0)
+		return 0;
+	memset(out, 0, sizeof *out);
+	if (!name || !name[0] || strchr(name, '/') ||
+	    !text_copy_clean(out->name, sizeof out->name, name) || !camera ||
+	    !text_copy_clean(out->camera, sizeof out->camera, camera) ||
+	    !get_whole(json, "width", 0, 65535, &width) ||
+	    !get_whole(json, "height", 0, 65535, &height) ||
+	    !get_whole(json, "port", 1, 65535, &port) || !cJSON_IsNumber(framerate) ||
+	    !(framerate->valuedouble >= 0 && framerate->valuedouble <= 100000))
+		return -EINVAL;
+	if (cJSON_HasObjectItem(json, "bitrate") &&
+	    !get_whole(json, "bitrate", 0, UINT32_MAX, &bitrate))
+		return -EINVAL;
+	if (!url || reader_parse_url(url, out->host, &url_port, &url_codec, &url_framing) < 0 ||
+	    url_port != port || (int)url_framing != framing)
+		return -EINVAL;
+	out->codec = (enum stream_codec)codec;
+	out->framing = (enum stream_framing)framing;
+	out->width = (unsigned)width;
+	out->height = (unsigned)height;
+	out->framerate = framerate->valuedouble;
+	out->bitrate_bps = (uint32_t)bitrate;
+	out->port = url_port;
+	return 1;
+}
+
+static int parse_streams(struct server *out, const cJSON *streams)
+{
+	const cJSON *item;
+
+	if (!cJSON_IsArray(streams))
+		return -EINVAL;
+	cJSON_ArrayForEach(item, streams)
+	{
+		int r;
+
+		if (out->n_streams == SERVER_STREAMS_MAX)
+			break;
+		r = parse_stream(&out->streams[out->n_streams], item);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			memset(&out->streams[out->n_streams], 0, sizeof out->streams[0]);
+		else
+			out->n_streams++;
+	}
+	return 0;
+}
+
+static int parse_server(struct server *out, const cJSON *json)
+{
+	const cJSON *addresses = cJSON_GetObjectItemCaseSensitive(json, "addresses");
+	const char *address = cJSON_GetStringValue(cJSON_GetArrayItem(addresses, 0));
+	const char *name = get_text(json, "name"), *version = get_text(json, "version");
+	double format;
+
+	if (!cJSON_IsObject(json) || !get_whole(json, "camcast", 1, 1, &format) ||
+	    !copy_id(out->id, sizeof out->id, get_text(json, "id")) || !name ||
+	    !text_copy_clean(out->name, sizeof out->name, name) || !version ||
+	    !text_copy_clean(out->version, sizeof out->version, version) ||
+	    !cJSON_IsArray(addresses) || !address || strlen(address) >= sizeof out->address ||
+	    !text_copy_clean(out->address, sizeof out->address, address))
+		return -EINVAL;
+	if (!out->name[0])
+		strcpy(out->name, out->id);
+	return parse_streams(out, cJSON_GetObjectItemCaseSensitive(json, "streams"));
+}
+
+int server_parse_info(struct server *out, const char *json, size_t len)
+{
+	cJSON *tree;
+	int r;
+
+	memset(out, 0, sizeof *out);
+	if (len > INFO_MAX || !text_is_utf8(json, len))
+		return -EINVAL;
+	tree = cJSON_ParseWithLength(json, len);
+	r = tree ? parse_server(out, tree) : -EINVAL;
+	cJSON_Delete(tree);
+	if (r < 0)
+		memset(out, 0, sizeof *out);
+	return r;
+}
+
+int servers_parse_recording(const char *payload, size_t len)
+{
+	/* People's tools end what they send with a line feed. */
+	while (len > 0 &&
+	       (payload[len - 1] == '\n' || payload[len - 1] == '\r' || payload[len - 1] == ' '))
+		len--;
+	if (len == 5 && memcmp(payload, "start", 5) == 0)
+		return 1;
+	return len == 4 && memcmp(payload, "stop", 4) == 0 ? -1 : 0;
+}
+
+static bool stream_equal(const struct server_stream *a, const struct server_stream *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->camera, b->camera) == 0 &&
+	       a->codec == b->codec && a->framing == b->framing && a->width == b->width &&
+	       a->height == b->height && a->framerate == b->framerate &&
+	       a->bitrate_bps == b->bitrate_bps && strcmp(a->host, b->host) == 0 &&
+	       a->port == b->port;
+}
+
+bool server_equal(const struct server *a, const struct server *b)
+{
+	if (strcmp(a->id, b->id) != 0 || strcmp(a->name, b->name) != 0 ||
+	    strcmp(a->version, b->version) != 0 || strcmp(a->address, b->address) != 0 ||
+	    a->online != b->online || a->n_streams != b->n_streams)
+		return false;
+	for (size_t i = 0; i < a->n_streams; i++)
+		if (!stream_equal(&a->streams[i], &b->streams[i]))
+			return false;
+	return true;
+}
+
+/* --- names --- */
+
+/* "a (1), b (2) and 3 more", of what is online. */
+static void print_names(FILE *out, const struct server *list, size_t n)
+{
+	size_t shown = 0, more = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!list[i].online)
+			continue;
+		if (shown == 8) {
+			more++;
+			continue;
+		}
+		fprintf(out, "%s%s (%s)", shown ? ", " : "", list[i].name, list[i].id);
+		shown++;
+	}
+	if (more > 0)
+		fprintf(out, " and %zu more", more);
+	if (shown == 0)
+		fputs("none", out);
+}
+
+static bool is_called(const struct server *server, const char *wanted, size_t len)
+{
+	return server->online &&
+	       ((strlen(server->name) == len && memcmp(server->name, wanted, len) == 0) ||
+		(strlen(server->id) == len && memcmp(server->id, wanted, len) == 0));
+}
+
+/* How many servers are called so; *found is the last of them. */
+static size_t count_called(const struct server *list, size_t n, const char *wanted, size_t len,
+			   const struct server **found)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_called(&list[i], wanted, len)) {
+			*found = &list[i];
+			count++;
+		}
+	return count;
+}
+
+/* A stream may be there twice, in two framings: the byte stream is meant then. */
+static const struct server_stream *named_stream(const struct server *server, const char *name)
+{
+	const struct server_stream *found = NULL;
+
+	for (size_t i = 0; i < server->n_streams; i++)
+		if (strcmp(server->streams[i].name, name) == 0 &&
+		    (!found || server->streams[i].framing == STREAM_ANNEXB))
+			found = &server->streams[i];
+	return found;
+}
+
+/* In the same framing as if it were named. */
+static const struct server_stream *best_stream(const struct server *server)
+{
+	for (size_t i = 0; i < server->n_streams; i++)
+		if (server->streams[i].codec == STREAM_H264)
+			return named_stream(server, server->streams[i].name);
+	return server->n_streams > 0 ? &server->streams[0] : NULL;
+}
+
+static int find(const struct server *list, size_t n, const char *wanted,
+		const struct server **server, const struct server_stream **stream, FILE *why)
+{
+	const char *slash = strrchr(wanted, '/'), *name = NULL;
+	size_t len = strlen(wanted), count = count_called(list, n, wanted, len, server);
+
+	if (count == 0 && slash) {
+		len = (size_t)(slash - wanted);
+		name = slash + 1;
+		count = count_called(list, n, wanted, len, server);
+	}
+	if (count == 0) {
+		fprintf(why, "no server is called \"%s\"; there are: ", wanted);
+		print_names(why, list, n);
+		return -ENOENT;
+	}
+	if (count > 1) {
+		fprintf(why, "%zu servers are called \"%.*s\"; their ids are: ", count, (int)len,
+			wanted);
+		for (size_t i = 0, shown = 0; i < n; i++)
+			if (is_called(&list[i], wanted, len))
+				fprintf(why, "%s%s (%s)", shown++ ? ", " : "", list[i].id,
+					list[i].address);
+		return -ENOTUNIQ;
+	}
+	*stream = name ? named_stream(*server, name) : best_stream(*server);
+	if (*stream)
+		return 0;
+	fprintf(why, "%s has no stream%s%s; it has: ", (*server)->name, name ? " " : "",
+		name ? name : "");
+	for (size_t i = 0; i < (*server)->n_streams; i++)
+		fprintf(why, "%s%s", i ? ", " : "", (*server)->streams[i].name);
+	if ((*server)->n_streams == 0)
+		fputs("none", why);
+	return -ENODATA;
+}
+
+int servers_find(const struct server *list, size_t n, const char *wanted,
+		 const struct server **server, const struct server_stream **stream, char *why,
+		 size_t why_size)
+{
+	FILE *out = fmemopen(why, why_size, "w");
+	int r;
+
+	if (!out)
+		return -ENOMEM;
+	why[0] = '\0';
+	r = find(list, n, wanted, server, stream, out);
+	fclose(out);
+	why[why_size - 1] = '\0'; /* it was too much */
+	return r;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "client/record/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "client/record/time.h"
+
+#define SYNCS 8
+#define NAMES_MAX 100 /* recordings that may begin in the same second */
+
+/* --- to the disk --- */
+
+struct record_sync {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	int fds[SYNCS];				/* our own; the oldest first */
+	const struct record_file *files[SYNCS]; /* only compared */
+	size_t n;
+	bool ending;
+};
+
+static void *run_sync(void *user)
+{
+	struct record_sync *sync = user;
+	int fd;
+
+	pthread_mutex_lock(&sync->lock);
+	for (;;) {
+		while (sync->n == 0 && !sync->ending)
+			pthread_cond_wait(&sync->wake, &sync->lock);
+		if (sync->n == 0)
+			break;
+		fd = sync->fds[0];
+		sync->n--;
+		memmove(sync->fds, sync->fds + 1, sync->n * sizeof sync->fds[0]);
+		memmove(sync->files, sync->files + 1, sync->n * sizeof sync->files[0]);
+		pthread_mutex_unlock(&sync->lock);
+		/* An error here is one of the disk: the next write tells of it, too. */
+		(void)fdatasync(fd);
+		close(fd);
+		pthread_mutex_lock(&sync->lock);
+	}
+	pthread_mutex_unlock(&sync->lock);
+	return NULL;
+}
+
+int record_sync_create(struct record_sync **out)
+{
+	struct record_sync *sync = calloc(1, sizeof *sync);
+	int err;
+
+	if (!sync)
+		return -ENOMEM;
+	pthread_mutex_init(&sync->lock, NULL);
+	pthread_cond_init(&sync->wake, NULL);
+	err = pthread_create(&sync->thread, NULL, run_sync, sync);
+	if (err) {
+		pthread_cond_destroy(&sync->wake);
+		pthread_mutex_destroy(&sync->lock);
+		free(sync);
+		return -err;
+	}
+	*out = sync;
+	return 0;
+}
+
+void record_sync_destroy(struct record_sync *sync)
+{
+	if (!sync)
+		return;
+	pthread_mutex_lock(&sync->lock);
+	sync->ending = true;
+	pthread_cond_signal(&sync->wake);
+	pthread_mutex_unlock(&sync->lock);
+	pthread_join(sync->thread, NULL);
+	pthread_cond_destroy(&sync->wake);
+	pthread_mutex_destroy(&sync->lock);
+	free(sync);
+}
+
+/* Soon, on disk: what fd, of file, has now. One that waits already serves this call as well; and if
+ * the disk is so slow that the queue is full, what follows will. */
+static void sync_soon(struct record_sync *sync, const struct record_file *file, int fd)
+{
+	bool waits = false;
+
+	pthread_mutex_lock(&sync->lock);
+	for (size_t i = 0; i < sync->n; i++)
+		waits |= file && sync->files[i] == file;
+	if (!waits && sync->n < SYNCS) {
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (fd >= 0) {
+			sync->files[sync->n] = file;
+			sync->fds[sync->n++] = fd;
+			pthread_cond_signal(&sync->wake);
+		}
+	}
+	pthread_mutex_unlock(&sync->lock);
+}
+
+/* The file is closed: another one may have its address. */
+static void sync_forget(struct record_sync *sync, const struct record_file *file)
+{
+	pthread_mutex_lock(&sync->lock);
+	for (size_t i = 0; i < sync->n; i++)
+		if (sync->files[i] == file)
+			sync->files[i] = NULL;
+	pthread_mutex_unlock(&sync->lock);
+}
+
+/* --- the file --- */
+
+static int create(struct record_file *file, const char *folder, int64_t utc_s)
+{
+	char name[RECORD_NAME_MAX];
+	int fd = -1, len;
+
+	for (unsigned number = 1; fd < 0 && number <= NAMES_MAX; number++) {
+		record_name_write(name, utc_s, number);
+		len = snprintf(file->path, sizeof file->path, "%s/%s", folder, name);
+		if (len < 0 || (size_t)len >= sizeof file->path)
+			return -ENAMETOOLONG;
+		fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+		if (fd < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return fd < 0 ? -EEXIST : fd;
+}
+
+int record_file_open(struct record_file *file, struct record_sync *sync, const char *folder,
+		     int64_t utc_s, const void *data, size_t len)
+{
+	int dir, err;
+
+	file->sync = sync;
+	file->bytes = 0;
+	file->fd = create(file, folder, utc_s);
+	if (file->fd < 0)
+		return file->fd;
+	(void)flock(file->fd, LOCK_EX | LOCK_NB); /* nobody deletes it now (record_store.h) */
+	err = record_file_append(file, data, len);
+	if (err < 0) {
+		unlink(file->path);
+		close(file->fd);
+		return err;
+	}
+	/* Its name has to last as well. */
+	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0) {
+		sync_soon(sync, NULL, dir);
+		close(dir);
+	}
+	return 0;
+}
+
+int record_file_append(struct record_file *file, const void *data, size_t len)
+{
+	const char *bytes = data;
+	size_t done = 0;
+	ssize_t n;
+	int err;
+
+	while (done < len) {
+		n = write(file->fd, bytes + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			err = n < 0 ? -errno : -EIO;
+			goto cut;
+		}
+		done += (size_t)n;
+	}
+	file->bytes += (int64_t)len;
+	sync_soon(file->sync, file, file->fd);
+	return 0;
+
+cut:
+	/* Back to the last whole piece; the file's offset has to follow. */
+	if (ftruncate(file->fd, file->bytes) == 0)
+		(void)lseek(file->fd, file->bytes, SEEK_SET);
+	return err;
+}
+
+void record_file_close(struct record_file *file)
+{
+	sync_soon(file->sync, file, file->fd);
+	sync_forget(file->sync, file);
+	close(file->fd);
+	file->fd = -1;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One recording on disk: made under its name with its first bytes, grown by whole pieces only, locked
+ * while it is written. What has been written is brought to the disk by a thread of its own, so that
+ * a slow disk holds nobody up. One thread, but for that.
+ */
+#ifndef CLIENT_RECORD_FILE_H
+#define CLIENT_RECORD_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RECORD_PATH_MAX 4096
+
+struct record_sync;
+
+int record_sync_create(struct record_sync **out);
+/* After all that was handed to it is on disk. */
+void record_sync_destroy(struct record_sync *sync);
+
+struct record_file {
+	char path[RECORD_PATH_MAX];
+	int64_t bytes;
+	int fd;
+	struct record_sync *sync; /* borrowed */
+};
+
+/* Makes folder/YYYYMMDDTHHMMSSZ.mp4 with these first bytes. 0, or -errno, and then there is no such
+ * file: -ENOSPC, -EDQUOT: no room. */
+int record_file_open(struct record_file *file, struct record_sync *sync, const char *folder,
+		     int64_t utc_s, const void *data, size_t len);
+
+/* Adds all of it, or nothing and -errno. */
+int record_file_append(struct record_file *file, const void *data, size_t len);
+
+void record_file_close(struct record_file *file);
+
+#endif

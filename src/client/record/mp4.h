@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Fragmented MP4 (ISO/IEC 14496-12, 8.8) of one video stream, through libavformat, into memory: the
+ * caller gets whole fragments to write, so that a file ends at one whatever happens. One thread.
+ */
+#ifndef CLIENT_RECORD_MP4_H
+#define CLIENT_RECORD_MP4_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/stream/reader.h"
+
+/* What a file says of its pictures at its beginning, and what cannot change within it. */
+struct mp4_format;
+
+int mp4_format_create(struct mp4_format **out);
+void mp4_format_destroy(struct mp4_format *format);
+
+/* Learns from a key unit. 1: the pictures are of another format than before (or the first), so they
+ * cannot go on in the same file; 0: of the same; -EINVAL: not decodable: no parameter sets, no
+ * size; -ENOMEM. */
+int mp4_format_update(struct mp4_format *format, const struct reader_unit *unit);
+
+struct mp4;
+
+/* Begins a file of this format, which is needed no longer than the call. utc_us: of the first
+ * picture; it becomes the creation time. -errno. */
+int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *title,
+	       int64_t utc_us);
+void mp4_destroy(struct mp4 *mp4);
+
+/*
+ * Adds a picture (copied) at at_us, on any clock, later than the last one. Its length is known when
+ * the next one is added; step_us is what to expect, for pictures that are shown in another order
+ * than they come. 0; 1: a fragment ended before this picture, take it with mp4_take();
+ * -errno. Fragments begin at a key unit every second, or where there is none, at the latest two
+ * seconds after the last.
+ */
+int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us);
+
+/* Ends the fragment with all that was added; the last picture gets length_us. 0 or -errno. */
+int mp4_end_fragment(struct mp4 *mp4, int64_t length_us);
+
+/* The same, and the index at the end of the file (mfra). Nothing can be added after it. */
+int mp4_finish(struct mp4 *mp4, int64_t length_us);
+
+/* The bytes that came since the last call, the file's header at first; borrowed until the next call
+ * on mp4. len may be 0. */
+const uint8_t *mp4_take(struct mp4 *mp4, size_t *len);
+
+/* From the first picture to the end of the last one of those added, which counts as nothing while
+ * its length is not known. */
+int64_t mp4_duration_us(const struct mp4 *mp4);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the manager of `camcast record` and its children, one for each server. */
+#ifndef CLIENT_RECORD_RECORD_H
+#define CLIENT_RECORD_RECORD_H
+
+#include "client/children.h"
+
+struct record_shared {
+	struct child_header header;
+	atomic_llong unit_us; /* CLOCK_MONOTONIC when the last unit came; 0: none yet */
+};
+
+/* argv of record-child: NAME URL CODEC FRAMERATE FOLDER SEGMENT JSON */
+enum {
+	RECORD_ARG_NAME = 1, /* of the server */
+	RECORD_ARG_URL,
+	RECORD_ARG_CODEC,     /* "h264", "mjpeg" */
+	RECORD_ARG_FRAMERATE, /* pictures in 1000 s */
+	RECORD_ARG_FOLDER,
+	RECORD_ARG_SEGMENT, /* s */
+	RECORD_ARG_JSON,    /* "json" or "" */
+	RECORD_ARGS
+};
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "client/record/time.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Settles within some 16 pictures, and is well damped: beta < alpha^2 / (2 - alpha). */
+#define ALPHA (1.0 / 16)
+#define BETA (1.0 / 600)
+#define STEP_US 40000 /* 25 pictures a second, until the arrivals tell */
+#define STEP_MIN_US 1000
+#define STEP_MAX_US 60000000
+#define GAP_US 1000000
+#define GAP_STEPS 3
+#define NUMBER_MAX 9999
+
+void record_clock_init(struct record_clock *clock, double framerate)
+{
+	double step_us = framerate > 0 ? 1e6 / framerate : STEP_US;
+
+	*clock = (struct record_clock){
+		.step_us = step_us < STEP_MIN_US   ? STEP_MIN_US
+			   : step_us > STEP_MAX_US ? STEP_MAX_US
+						   : step_us,
+	};
+}
+
+int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap)
+{
+	double expected_us, error_us, step_us = clock->step_us;
+	int64_t at_us = arrival_us, least_us;
+
+	if (!clock->begun) {
+		clock->begun = true;
+		clock->last_us = at_us;
+		return at_us;
+	}
+	expected_us = (double)clock->last_us + step_us;
+	error_us = (double)arrival_us - expected_us;
+	if (!gap && error_us < GAP_US + GAP_STEPS * step_us) {
+		at_us = (int64_t)(expected_us + ALPHA * error_us);
+		step_us += BETA * error_us;
+		if (step_us >= STEP_MIN_US && step_us <= STEP_MAX_US)
+			clock->step_us = step_us;
+	}
+	/* However far behind the clock, pictures follow each other visibly. */
+	least_us = clock->last_us + (int64_t)(clock->step_us / 4);
+	if (at_us < least_us)
+		at_us = least_us;
+	clock->last_us = at_us;
+	return at_us;
+}
+
+int64_t record_segment_of(int64_t utc_us, unsigned segment_s)
+{
+	int64_t length_us = (int64_t)segment_s * 1000000;
+
+	return utc_us / length_us - (utc_us % length_us < 0);
+}
+
+void record_name_write(char name[RECORD_NAME_MAX], int64_t utc_s, unsigned number)
+{
+	time_t time = (time_t)utc_s;
+	struct tm tm;
+	size_t len;
+
+	gmtime_r(&time, &tm);
+	len = strftime(name, RECORD_NAME_MAX, "%Y%m%dT%H%M%SZ", &tm);
+	if (number > 1)
+		snprintf(name + len, RECORD_NAME_MAX - len, "-%u.mp4", number);
+	else
+		snprintf(name + len, RECORD_NAME_MAX - len, ".mp4");
+}
+
+bool record_name_parse(const char *name, int64_t *utc_s, unsigned *number)
+{
+	static const char shape[] = "dddddddd"
+				    "Tdddddd"
+				    "Z";
+	char again[RECORD_NAME_MAX];
+	struct tm tm = {0};
+	const char *rest;
+
+	for (size_t i = 0; i < sizeof shape - 1; i++)
+		if (shape[i] == 'd' ? name[i] < '0' || name[i] > '9' : name[i] != shape[i])
+			return false;
+	rest = strptime(name, "%Y%m%dT%H%M%SZ", &tm);
+	if (!rest)
+		return false;
+	*number = 1;
+	if (rest[0] == '-' && rest[1] >= '1' && rest[1] <= '9')
+		*number = (unsigned)strtoul(rest + 1, NULL, 10);
+	if (*number < 1 || *number > NUMBER_MAX)
+		return false;
+	*utc_s = timegm(&tm);
+	record_name_write(again, *utc_s, *number);
+	return strcmp(name, again) == 0;
+}
+
+struct unit {
+	char letter;
+	int64_t factor;
+};
+
+static int parse_with_unit(const char *text, const struct unit *units, size_t n, int64_t *out)
+{
+	unsigned long long value;
+	char *rest;
+	int64_t factor = 1;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &rest, 10);
+	if (errno)
+		return -EINVAL;
+	if (rest[0]) {
+		size_t i = 0;
+
+		while (i < n && units[i].letter != rest[0])
+			i++;
+		if (i == n || rest[1])
+			return -EINVAL;
+		factor = units[i].factor;
+	}
+	if (value == 0 || value > (unsigned long long)(INT64_MAX / 2 / factor))
+		return -EINVAL;
+	*out = (int64_t)value * factor;
+	return 0;
+}
+
+int record_parse_bytes(const char *text, int64_t *bytes)
+{
+	static const struct unit units[] = {
+		{'K', 1LL << 10},
+		{'M', 1LL << 20},
+		{'G', 1LL << 30},
+		{'T', 1LL << 40},
+	};
+
+	return parse_with_unit(text, units, sizeof units / sizeof units[0], bytes);
+}
+
+int record_parse_age(const char *text, int64_t *seconds)
+{
+	static const struct unit units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+
+	return parse_with_unit(text, units, sizeof units / sizeof units[0], seconds);
+}

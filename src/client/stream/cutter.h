@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Cuts the bytes of a stream into access units. Knows no socket and no clock. One thread.
+ *
+ * In a byte stream (H.264 annex B) the boundary before a unit is found by its first NAL unit, as
+ * clause 7.4.1.2.3 says: a delimiter, parameter set or SEI after a slice, or a slice that begins a
+ * picture (first_mb_in_slice is 0).
+ */
+#ifndef CLIENT_STREAM_CUTTER_H
+#define CLIENT_STREAM_CUTTER_H
+
+#include "client/find/servers.h"
+
+#define CUTTER_UNIT_MAX (16u << 20)  /* bytes of a unit */
+#define CUTTER_NOISE_MAX (1u << 20)  /* bytes before the first start code of a byte stream */
+#define CUTTER_ROOM_MIN (128u << 10) /* bytes that cutter_room() gives at least */
+
+struct cutter {
+	enum stream_framing framing;
+	uint8_t *data;
+	size_t room;
+	size_t begin, end; /* of what has not been handed out */
+	size_t scan;	   /* byte stream: where the search for start codes goes on */
+	size_t noise;	   /* bytes thrown away before the first start code */
+
+	/* Of the unit that begins at `begin`, by its NAL units so far: */
+	bool started, has_slice, has_idr, has_sps, has_pps;
+	bool guessed; /* the unit before it was ended by cutter_end_unit() */
+};
+
+struct cutter_unit {
+	const uint8_t *data; /* borrowed until the next call */
+	size_t len;
+	enum stream_codec codec;
+	bool key;
+};
+
+enum cutter_result {
+	CUTTER_MORE = 0,
+	CUTTER_UNIT = 1,
+	CUTTER_SPLIT =
+		2, /* the end given by cutter_end_unit() was within a unit; its rest is gone */
+	CUTTER_JUNK = 3, /* a unit that is no picture; it is gone */
+};
+
+void cutter_init(struct cutter *cutter, enum stream_framing framing);
+void cutter_finish(struct cutter *cutter);
+void cutter_reset(struct cutter *cutter); /* forgets everything but its memory */
+
+/* Room for bytes to come; *len is how much. NULL: no memory. */
+uint8_t *cutter_room(struct cutter *cutter, size_t *len);
+void cutter_add(struct cutter *cutter, size_t len);
+
+/* The next unit, or another of cutter_result; -EBADMSG: this is no such stream. */
+int cutter_next(struct cutter *cutter, struct cutter_unit *unit);
+
+/* Takes what has come of the unit under way for all of it. CUTTER_UNIT, or CUTTER_MORE if there is
+ * no picture in it yet, or its end is known anyway. */
+int cutter_end_unit(struct cutter *cutter, struct cutter_unit *unit);
+
+#endif

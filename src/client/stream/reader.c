@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "client/stream/reader.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/stream/cutter.h"
+
+#define CONNECT_TIMEOUT_US 5000000
+#define BACKOFF_MIN_US 250000
+#define BACKOFF_MAX_US 5000000
+/* A unit comes in one go; a network that it fills takes a pause of a round trip or so. */
+#define QUIET_MIN_US 6000
+#define QUIET_MAX_US 100000
+
+struct reader {
+	char host[64];
+	uint16_t port;
+	struct cutter cutter;
+	struct reader_stats stats;
+
+	struct addrinfo *addresses, *address; /* while connecting; address: the one being tried */
+	int fd;				      /* -1: none */
+	int64_t deadline_us;		      /* CONNECTING: give this address up */
+	int64_t retry_us;		      /* BACKOFF: its end */
+	int64_t backoff_us;
+	bool connected_before;
+
+	bool low_latency;
+	bool gap; /* the next unit given is the first one after something was lost */
+	int64_t quiet_us;
+	int64_t received_us; /* when the last bytes came */
+	bool quiet_asked;    /* whether a unit ended there has been asked since */
+};
+
+/* "HOST:PORT", "[ADDRESS]:PORT" */
+static int parse_address(const char *text, char host[64], uint16_t *port)
+{
+	/* What names, addresses and their zones are made of. */
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:%_-";
+	const char *colon = strrchr(text, ':'), *end = colon;
+	char *rest;
+	unsigned long number;
+
+	if (!colon || colon[1] < '0' || colon[1] > '9' || strlen(colon + 1) > 5)
+		return -EINVAL;
+	number = strtoul(colon + 1, &rest, 10);
+	if (*rest || number < 1 || number > 65535)
+		return -EINVAL;
+	if (text[0] == '[') {
+		text++;
+		end--;
+		if (end <= text || *end != ']' || !memchr(text, ':', (size_t)(end - text)))
+			return -EINVAL;
+	} else if (memchr(text, ':', (size_t)(end - text))) {
+		return -EINVAL;
+	}
+	if (end <= text || end - text >= 64 || strspn(text, allowed) < (size_t)(end - text))
+		return -EINVAL;
+	memcpy(host, text, (size_t)(end - text));
+	host[end - text] = '\0';
+	*port = (uint16_t)number;
+	return 0;
+}
+
+int reader_parse_url(const char *url, char host[64], uint16_t *port, enum stream_codec *codec,
+		     enum stream_framing *framing)
+{
+	static const char tcp[] = "tcp://", length[] = "tcp+length://";
+
+	if (strncmp(url, tcp, sizeof tcp - 1) == 0) {
+		*codec = STREAM_H264;
+		*framing = STREAM_ANNEXB;
+		return parse_address(url + sizeof tcp - 1, host, port);
+	}
+	if (strncmp(url, length, sizeof length - 1) == 0) {
+		*codec = STREAM_MJPEG;
+		*framing = STREAM_LENGTH_PREFIXED;
+		return parse_address(url + sizeof length - 1, host, port);
+	}
+	return -EINVAL;
+}
+
+int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
+		  enum stream_framing framing)
+{
+	struct reader *reader;
+
+	if (strlen(host) >= sizeof reader->host || port == 0 ||
+	    (codec == STREAM_MJPEG && framing == STREAM_ANNEXB))
+		return -EINVAL;
+	reader = calloc(1, sizeof *reader);
+	if (!reader)
+		return -ENOMEM;
+	strcpy(reader->host, host);
+	reader->port = port;
+	reader->fd = -1;
+	reader->backoff_us = BACKOFF_MIN_US;
+	reader->quiet_us = QUIET_MIN_US;
+	reader->stats.state = READER_BACKOFF; /* which is over at once */
+	cutter_init(&reader->cutter, framing);
+	*out = reader;
+	return 0;
+}
+
+static void disconnect(struct reader *reader)
+{
+	if (reader->addresses)
+		freeaddrinfo(reader->addresses);
+	reader->addresses = reader->address = NULL;
+	if (reader->fd >= 0)
+		close(reader->fd);
+	reader->fd = -1;
+}
+
+void reader_destroy(struct reader *reader)
+{
+	if (!reader)
+		return;
+	disconnect(reader);
+	cutter_finish(&reader->cutter);
+	free(reader);
+}
+
+void reader_set_low_latency(struct reader *reader, bool on)
+{
+	reader->low_latency = on;
+}
+
+int reader_fd(const struct reader *reader)
+{
+	return reader->fd;
+}
+
+const struct reader_stats *reader_stats(const struct reader *reader)
+{
+	return &reader->stats;
+}
+
+/* --- connecting --- */
+
+static void back_off(struct reader *reader, const char *why)
+{
+	snprintf(reader->stats.error, sizeof reader->stats.error, "%s", why);
+	disconnect(reader);
+	reader->stats.state = READER_BACKOFF;
+	reader->retry_us = clock_now_us() + reader->backoff_us;
+	reader->backoff_us *= 2;
+	if (reader->backoff_us > BACKOFF_MAX_US)
+		reader->backoff_us = BACKOFF_MAX_US;
+}
+
+static void set_options(int fd)
+{
+	/* A host that went away without a word is noticed after eleven seconds; a stream that
+	 * pauses may do so for ever. */
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){5}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){2}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){3}, sizeof(int));
+}
+
+static void begin_stream(struct reader *reader)
+{
+	int fd = reader->fd;
+
+	reader->fd = -1;
+	disconnect(reader);
+	reader->fd = fd;
+	reader->stats.state = READER_WAITING_KEY;
+	reader->gap = true;
+	reader->received_us = clock_now_us();
+	reader->stats.reconnects += reader->connected_before;
+	reader->connected_before = true;
+	cutter_reset(&reader->cutter);
+}
+
+/* Tries reader->address, and those after it until one is under way. */
+static void connect_to_address(struct reader *reader, int err)
+{
+	for (; reader->address; reader->address = reader->address->ai_next) {
+		const struct addrinfo *ai = reader->address;
+
+		if (reader->fd >= 0)
+			close(reader->fd);
+		reader->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (reader->fd < 0) {
+			err = errno;
+			continue;
+		}
+		set_options(reader->fd);
+		if (connect(reader->fd, ai->ai_addr, ai->ai_addrlen) == 0) {
+			begin_stream(reader);
+			return;
+		}
+		if (errno == EINPROGRESS) {
+			reader->stats.state = READER_CONNECTING;
+			reader->deadline_us = clock_now_us() + CONNECT_TIMEOUT_US;
+			return;
+		}
+		err = errno;
+	}
+	back_off(reader, strerror(err));
+}
+
+static void start_connecting(struct reader *reader)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	char port[8];
+	int err;
+
+	snprintf(port, sizeof port, "%u", reader->port);
+	err = getaddrinfo(reader->host, port, &hints, &reader->addresses);
+	if (err) {
+		reader->addresses = NULL;
+		back_off(reader, err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
+		return;
+	}
+	reader->address = reader->addresses;
+	connect_to_address(reader, 0);
+}
+
+/* The connect under way has ended, or its time is over. */
+static void finish_connecting(struct reader *reader, int err)
+{
+	socklen_t len = sizeof err;
+
+	if (!err && getsockopt(reader->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+		err = errno;
+	if (!err) {
+		begin_stream(reader);
+		return;
+	}
+	reader->address = reader->address->ai_next;
+	connect_to_address(reader, err);
+}
+
+/* --- receiving --- */
+
+static int receive(struct reader *reader)
+{
+	size_t len;
+	uint8_t *room = cutter_room(&reader->cutter, &len);
+	ssize_t n;
+
+	if (!room)
+		return -ENOMEM;
+	n = recv(reader->fd, room, len, 0);
+	if (n > 0) {
+		cutter_add(&reader->cutter, (size_t)n);
+		reader->received_us = clock_now_us();
+		reader->quiet_asked = false;
+	} else if (n == 0) {
+		back_off(reader, "the server closed the connection");
+	} else if (errno != EAGAIN && errno != EINTR) {
+		back_off(reader, strerror(errno));
+	}
+	return 0;
+}
+
+static void wait_for_key(struct reader *reader)
+{
+	reader->stats.state = READER_WAITING_KEY;
+	reader->gap = true;
+}
+
+/* What the cutter said. 1: *out is a unit; 0: there is none yet; -EAGAIN: ask again. */
+static int take(struct reader *reader, int result, const struct cutter_unit *unit,
+		struct reader_unit *out)
+{
+	if (result == CUTTER_MORE)
+		return 0;
+	if (result == -EBADMSG) {
+		back_off(reader, reader->cutter.framing == STREAM_ANNEXB
+					 ? "what came is no H.264 byte stream"
+					 : "what came are no pictures behind their lengths");
+		return 0;
+	}
+	if (result == CUTTER_SPLIT) {
+		/* The unit given was cut short, so what refers to it cannot be decoded. */
+		reader->quiet_us *= 2;
+		if (reader->quiet_us > QUIET_MAX_US)
+			reader->quiet_us = QUIET_MAX_US;
+		wait_for_key(reader);
+	}
+	if (result != CUTTER_UNIT || (reader->stats.state == READER_WAITING_KEY && !unit->key)) {
+		reader->stats.skipped_units++;
+		return -EAGAIN;
+	}
+	reader->stats.state = READER_PLAYING;
+	reader->stats.units++;
+	reader->stats.bytes += unit->len;
+	reader->backoff_us = BACKOFF_MIN_US;
+	*out = (struct reader_unit){
+		.data = unit->data,
+		.len = unit->len,
+		.codec = unit->codec,
+		.key = unit->key,
+		.discontinuity = reader->gap,
+		.received_us = reader->received_us,
+	};
+	reader->gap = false;
+	return 1;
+}
+
+/* From what has come already. */
+static int next_unit(struct reader *reader, struct reader_unit *out)
+{
+	struct cutter_unit unit;
+	int r;
+
+	do
+		r = take(reader, cutter_next(&reader->cutter, &unit), &unit, out);
+	while (r == -EAGAIN);
+	return r;
+}
+
+/* The socket has been quiet: is what has come a whole unit? */
+static int quiet_unit(struct reader *reader, struct reader_unit *out)
+{
+	struct cutter_unit unit;
+
+	reader->quiet_asked = true;
+	return take(reader, cutter_end_unit(&reader->cutter, &unit), &unit, out) == 1;
+}
+
+/* Waits for the socket or a time of our own, at most until `until_us`. Returns poll()'s result for
+ * the socket, or -EINTR. */
+static int wait_until(struct reader *reader, short events, int64_t until_us)
+{
+	struct pollfd poll_fd = {.fd = reader->fd, .events = events};
+	int64_t left_us = until_us - clock_now_us();
+	struct timespec timeout = {0};
+	int n;
+
+	if (left_us > 0) {
+		timeout.tv_sec = left_us / 1000000;
+		timeout.tv_nsec = left_us % 1000000 * 1000;
+	}
+	n = ppoll(&poll_fd, 1, &timeout, NULL);
+	return n < 0 ? -errno : n;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* One wait, at most until `end_us`, and what it brings. Returns 1 with a unit, 0, or -errno. */
+static int turn(struct reader *reader, struct reader_unit *out, int64_t end_us)
+{
+	int64_t quiet_us = INT64_MAX;
+	int n;
+
+	switch (reader->stats.state) {
+	case READER_BACKOFF:
+		n = wait_until(reader, 0, earlier(end_us, reader->retry_us));
+		if (n < 0)
+			return n;
+		if (clock_now_us() >= reader->retry_us)
+			start_connecting(reader);
+		return 0;
+	case READER_CONNECTING:
+		n = wait_until(reader, POLLOUT, earlier(end_us, reader->deadline_us));
+		if (n < 0)
+			return n;
+		if (n > 0)
+			finish_connecting(reader, 0);
+		else if (clock_now_us() >= reader->deadline_us)
+			finish_connecting(reader, ETIMEDOUT);
+		return 0;
+	case READER_WAITING_KEY:
+	case READER_PLAYING:
+		break;
+	}
+	if (reader->low_latency && reader->cutter.has_slice && !reader->quiet_asked)
+		quiet_us = reader->received_us + reader->quiet_us;
+	n = wait_until(reader, POLLIN, earlier(end_us, quiet_us));
+	if (n < 0)
+		return n;
+	if (n > 0) {
+		n = receive(reader);
+		return n < 0 || reader->fd < 0 ? n : next_unit(reader, out);
+	}
+	return clock_now_us() >= quiet_us ? quiet_unit(reader, out) : 0;
+}
+
+int reader_next(struct reader *reader, struct reader_unit *unit, int timeout_ms)
+{
+	int64_t end_us = clock_now_us() + (int64_t)timeout_ms * 1000;
+	int r;
+
+	/* Several units may have come at once. */
+	r = reader->fd >= 0 && reader->stats.state != READER_CONNECTING ? next_unit(reader, unit)
+									: 0;
+	while (r == 0) {
+		r = turn(reader, unit, end_us);
+		if (r == 0 && clock_now_us() >= end_us)
+			return 0;
+	}
+	return r == -EINTR ? 0 : r;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One stream over TCP: connects, reconnects with backoff, cuts the bytes into access units, and
+ * begins at a key unit after every (re)connection. One thread.
+ *
+ * Behind a length the end of a unit is known. In a byte stream (H.264 annex B) it is known when the
+ * next unit begins, one picture later. A viewer that cannot wait asks for low latency: then a unit
+ * also ends when the socket has been quiet for a few ms. If that was wrong, because the network
+ * paused within a unit, the reader skips to the next key unit and waits longer from then on.
+ */
+#ifndef CLIENT_STREAM_READER_H
+#define CLIENT_STREAM_READER_H
+
+#include "client/find/servers.h"
+
+struct reader;
+
+struct reader_unit {
+	const uint8_t *data; /* Annex B access unit or JPEG; borrowed until the next call */
+	size_t len;
+	enum stream_codec codec; /* what it is, whatever was announced */
+	bool key;
+	bool discontinuity;  /* the first one after a (re)connection, or after units were skipped */
+	int64_t received_us; /* monotonic, of its last byte */
+};
+
+enum reader_state { READER_CONNECTING, READER_WAITING_KEY, READER_PLAYING, READER_BACKOFF };
+
+struct reader_stats {
+	enum reader_state state;
+	uint64_t units, bytes; /* handed out */
+	uint64_t reconnects;
+	uint64_t skipped_units; /* waiting for a key unit, broken, or no picture */
+	char error[128];	/* the last one */
+};
+
+/* host may be a name, which is looked up at each connection, for as long as that takes, or an
+ * address, IPv6 without brackets; copied. Nothing is connected yet. -EINVAL for a codec that has no
+ * such framing. */
+int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
+		  enum stream_framing framing);
+void reader_destroy(struct reader *reader);
+
+/* See above; off at first. */
+void reader_set_low_latency(struct reader *reader, bool on);
+
+/*
+ * Waits at most timeout_ms for a unit. 1: *unit is one; 0: timeout, or a signal came; -errno: only
+ * for our own trouble (-ENOMEM). A connection that ends, is refused, or whose peer is gone is made
+ * again after 0.25 s, doubling up to 5 s; a unit resets that. A stream may pause for ever.
+ */
+int reader_next(struct reader *reader, struct reader_unit *unit, int timeout_ms);
+
+/* For poll() beside other descriptors: the socket, or -1 while there is none; it changes with each
+ * connection. After POLLIN, and at least every 100 ms, call reader_next() with a timeout of 0 until
+ * it returns 0. */
+int reader_fd(const struct reader *reader);
+
+const struct reader_stats *reader_stats(const struct reader *reader);
+
+/* tcp://HOST:PORT (Annex B), tcp+length://HOST:PORT (behind a length). 0 or -EINVAL. */
+int reader_parse_url(const char *url, char host[64], uint16_t *port, enum stream_codec *codec,
+		     enum stream_framing *framing);
+
+#endif

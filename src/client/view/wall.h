@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All the tiles: which servers have one, where they stand, which one is selected or shown alone.
+ * Main thread.
+ */
+#ifndef CLIENT_VIEW_WALL_H
+#define CLIENT_VIEW_WALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <SDL.h>
+#include <cjson/cJSON.h>
+
+#include "client/find/servers.h"
+#include "client/view/text.h"
+
+struct view_tile;
+struct view_wake;
+
+struct view_wall_options {
+	char *const *wanted; /* names and URLs, borrowed; n 0: every server */
+	size_t n_wanted;
+	const char *hardware; /* view_decoder_create() */
+	struct view_wake *wake;
+	SDL_Renderer *renderer;
+	struct view_fonts *fonts;
+};
+
+struct view_wall;
+
+/* URLs get their tiles at once, and keep them. */
+int view_wall_create(struct view_wall **out, const struct view_wall_options *options);
+/* Ends all children, at the same time. */
+void view_wall_destroy(struct view_wall *wall);
+
+/* Gives a tile to each server that is online and wanted, and takes it from those that are not. */
+void view_wall_update(struct view_wall *wall, const struct server *list, size_t n);
+/* What is told while there is no tile. */
+void view_wall_set_notice(struct view_wall *wall, const char *text);
+
+/* Looks after all children. Returns the ms until it wants to be called again. */
+int view_wall_poll(struct view_wall *wall, int64_t now_us);
+/* Whether anything would look different if it were drawn now. */
+bool view_wall_dirty(const struct view_wall *wall);
+void view_wall_touch(struct view_wall *wall); /* it would: the window was uncovered, resized */
+void view_wall_upload(struct view_wall *wall);
+void view_wall_draw(struct view_wall *wall);
+void view_wall_shown(struct view_wall *wall, int64_t now_us);
+void view_wall_forget_textures(struct view_wall *wall);
+
+size_t view_wall_count(const struct view_wall *wall);
+/* Pixels of the renderer. Shows the tile there alone, or all again. */
+void view_wall_click(struct view_wall *wall, int x, int y);
+/* The tile of that number, from 0, alone; the same again, or one that is not there: all. */
+void view_wall_show_alone(struct view_wall *wall, size_t index);
+void view_wall_toggle_selected(struct view_wall *wall);
+void view_wall_show_all(struct view_wall *wall);
+void view_wall_select(struct view_wall *wall, int step); /* forwards or backwards */
+/* The tile that is shown alone, or NULL. */
+struct view_tile *view_wall_alone(const struct view_wall *wall);
+
+/* A JSON array; NULL: out of memory. */
+cJSON *view_wall_describe(const struct view_wall *wall);
+
+#endif

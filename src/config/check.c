@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Checks of what spans several keys or sections. A key that is bad by itself was reported already,
+ * and checks that need it are left out. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config/file.h"
+
+static int later_line(const struct section *s, const char *key, const char *key2)
+{
+	int line = section_line(s, key), line2 = section_line(s, key2);
+
+	return line > line2 ? line : line2;
+}
+
+static void check_less(struct config_file *file, const struct section *s, const char *key,
+		       uint32_t value, const char *key2, uint32_t value2)
+{
+	if (section_is_bad(s, key) || section_is_bad(s, key2) || value < value2)
+		return;
+	config_file_mistake(file, later_line(s, key, key2),
+			    "%s = %u must be less than %s = %u in section [stream %s]", key, value,
+			    key2, value2, s->name);
+}
+
+static bool encoder_makes(enum config_encoder encoder, enum config_codec codec)
+{
+	if (encoder == CONFIG_ENCODER_AUTO || encoder == CONFIG_ENCODER_COPY)
+		return true;
+	return (encoder == CONFIG_ENCODER_MJPEG) == (codec == CONFIG_CODEC_MJPEG);
+}
+
+static void check_codec(struct config_file *file, const struct section *s,
+			struct config_stream *stream)
+{
+	bool h264 = stream->codec == CONFIG_CODEC_H264;
+
+	if (section_is_bad(s, "codec"))
+		return;
+	if (!section_is_bad(s, "encoder") && !encoder_makes(stream->encoder, stream->codec))
+		config_file_mistake(
+			file, later_line(s, "encoder", "codec"),
+			"encoder = %s does not make %s; allowed for codec = %s: %s",
+			config_encoder_name(stream->encoder), config_codec_name(stream->codec),
+			config_codec_name(stream->codec),
+			h264 ? "auto, v4l2m2m, openh264, x264, copy" : "auto, mjpeg, copy");
+	if (!h264 && section_find(s, "annexb"))
+		config_file_mistake(file, section_line(s, "annexb"),
+				    "annexb is for codec = h264 only; allowed for codec = mjpeg: "
+				    "length_prefixed");
+	if (!h264 && stream->sei)
+		config_file_mistake(file, section_line(s, "sei"),
+				    "sei = yes is for codec = h264 only");
+	if (section_is_bad(s, "temporal_layers") || section_is_bad(s, "encoder") ||
+	    stream->temporal_layers == 1)
+		return;
+	if (h264 && stream->encoder == CONFIG_ENCODER_AUTO)
+		stream->encoder = CONFIG_ENCODER_OPENH264;
+	if (stream->encoder != CONFIG_ENCODER_OPENH264)
+		config_file_mistake(file, later_line(s, "temporal_layers", "encoder"),
+				    "temporal_layers = %u needs codec = h264 and encoder = "
+				    "openh264 or auto",
+				    stream->temporal_layers);
+}
+
+/* `copy` needs a source that delivers coded pictures; a camera then delivers nothing else. */
+static void check_copy(struct config_file *file, const struct config *config, size_t index)
+{
+	const struct section_list *streams = &file->sections[OPTION_STREAM];
+	const struct section *s = &streams->items[index];
+	const struct config_stream *stream = &config->streams[index];
+	const struct config_camera *camera = &config->cameras[stream->camera];
+	const struct section *cs = &file->sections[OPTION_CAMERA].items[stream->camera];
+	bool is_file, is_libcamera;
+
+	if (stream->encoder != CONFIG_ENCODER_COPY || section_is_bad(s, "codec") ||
+	    section_is_bad(cs, "source"))
+		return;
+	is_file = strncmp(camera->source, "file:", 5) == 0;
+	is_libcamera = strncmp(camera->source, "libcamera", 9) == 0;
+	if (!is_file && !(is_libcamera && stream->codec == CONFIG_CODEC_MJPEG))
+		config_file_mistake(file, section_line(s, "encoder"),
+				    "encoder = copy with codec = %s needs a camera with source = "
+				    "%s, but camera \"%s\" has source = %s",
+				    config_codec_name(stream->codec),
+				    stream->codec == CONFIG_CODEC_MJPEG
+					    ? "file:PATH or libcamera[:ID]"
+					    : "file:PATH",
+				    camera->name, camera->source);
+	for (size_t i = 0; i < config->n_streams; i++) {
+		const struct config_stream *other = &config->streams[i];
+		const struct section *os = &streams->items[i];
+
+		if (other->camera != stream->camera || section_is_bad(os, "camera") ||
+		    !section_find(os, "camera") || section_is_bad(os, "codec") ||
+		    section_is_bad(os, "encoder"))
+			continue;
+		if (other->codec == stream->codec && (other->encoder == CONFIG_ENCODER_COPY ||
+						      other->encoder == CONFIG_ENCODER_AUTO))
+			continue;
+		config_file_mistake(file, later_line(os, "codec", "encoder"),
+				    "stream \"%s\" copies what camera \"%s\" delivers, so "
+				    "codec = %s and encoder = copy or auto are needed here too",
+				    stream->name, camera->name, config_codec_name(stream->codec));
+	}
+}
+
+static void check_streams(struct config_file *file, struct config *config)
+{
+	bool used[CONFIG_CAMERAS_MAX] = {false}, all_known = !file->bad_section;
+
+	for (size_t i = 0; i < config->n_streams; i++) {
+		const struct section *s = &file->sections[OPTION_STREAM].items[i];
+		struct config_stream *stream = &config->streams[i];
+
+		check_codec(file, s, stream);
+		if (section_find(s, "camera") && !section_is_bad(s, "camera")) {
+			used[stream->camera] = true;
+			check_copy(file, config, i);
+		} else {
+			all_known = false;
+		}
+		if (!section_find(s, "annexb") && !section_find(s, "length_prefixed"))
+			config_file_mistake(file, s->line,
+					    "stream \"%s\" has no feed; give annexb = ADDRESS:PORT "
+					    "or length_prefixed = ADDRESS:PORT",
+					    s->name);
+		check_less(file, s, "join_burst_ms", stream->join_burst_ms, "shed_lag_ms",
+			   stream->shed_lag_ms);
+		check_less(file, s, "shed_lag_ms", stream->shed_lag_ms, "max_lag_ms",
+			   stream->max_lag_ms);
+		check_less(file, s, "max_lag_ms", stream->max_lag_ms, "history_ms",
+			   stream->history_ms);
+	}
+	for (size_t i = 0; all_known && i < config->n_cameras; i++)
+		if (!used[i])
+			config_file_mistake(file, config->cameras[i].line,
+					    "camera \"%s\" has no stream; add [stream NAME] with "
+					    "camera = %s, or remove it",
+					    config->cameras[i].name, config->cameras[i].name);
+}
+
+/* --- discovery --- */
+
+bool config_mqtt_spawns(const struct config_mqtt *mqtt)
+{
+	return strcmp(mqtt->broker, "spawn") == 0;
+}
+
+/* `key` is of use only where `other` is given as well. */
+static void check_needs(struct config_file *file, const struct section *s, const char *key,
+			const char *value, const char *other, bool has_other)
+{
+	if (value[0] != '\0' && !has_other && !section_is_bad(s, other))
+		config_file_mistake(file, section_line(s, key), "%s needs %s in section [mqtt]",
+				    key, other);
+}
+
+static void check_mqtt(struct config_file *file, const struct config *config)
+{
+	const struct section *s = file->sections[OPTION_MQTT].items;
+	const struct config_mqtt *mqtt = &config->mqtt;
+	bool spawns;
+
+	if (file->sections[OPTION_MQTT].n == 0 || section_is_bad(s, "broker"))
+		return;
+	spawns = config_mqtt_spawns(mqtt);
+	check_needs(file, s, "cafile", mqtt->cafile, "tls = yes", mqtt->tls);
+	check_needs(file, s, "cert", mqtt->cert, "tls = yes", mqtt->tls);
+	check_needs(file, s, "cert", mqtt->cert, "key", mqtt->key[0]);
+	check_needs(file, s, "key", mqtt->key, "cert", mqtt->cert[0]);
+	check_needs(file, s, "password", mqtt->password, "username", mqtt->username[0]);
+	check_needs(file, s, "password_file", mqtt->password_file, "username", mqtt->username[0]);
+	check_needs(file, s, "spawn_password_file", mqtt->spawn_password_file, "broker = spawn",
+		    spawns);
+	check_needs(file, s, "spawn_password_file", mqtt->spawn_password_file, "username",
+		    mqtt->username[0]);
+	if (mqtt->password[0] && mqtt->password_file[0])
+		config_file_mistake(file, later_line(s, "password", "password_file"),
+				    "password and password_file exclude each other");
+	if (spawns && mqtt->tls)
+		config_file_mistake(file, later_line(s, "broker", "tls"),
+				    "tls = yes is for a broker elsewhere, not for broker = spawn");
+	if (spawns && mqtt->spawn_address[0] == '\0')
+		config_file_mistake(
+			file, section_line(s, "spawn_address"),
+			"spawn_address is empty; 127.0.0.1 is this machine, 0.0.0.0 the "
+			"network");
+	if (mqtt->home_assistant && mqtt->home_assistant_prefix[0] == '\0')
+		config_file_mistake(file, section_line(s, "home_assistant_prefix"),
+				    "home_assistant = yes needs a home_assistant_prefix");
+}
+
+/* --- listeners --- */
+
+struct listener {
+	const struct config_address *address;
+	const char *key;
+	int line;
+};
+
+static bool is_literal(int family, const char *host)
+{
+	unsigned char address[16];
+
+	return inet_pton(family, host, address) == 1;
+}
+
+/* Whether the kernel would refuse to listen on both. Names are not resolved. */
+static bool addresses_clash(const struct config_address *a, const struct config_address *b)
+{
+	if (a->port != b->port || a->port == 0)
+		return false;
+	if (a->host[0] == '\0' || b->host[0] == '\0' || strcasecmp(a->host, b->host) == 0)
+		return true;
+	if (strcmp(a->host, "0.0.0.0") == 0)
+		return is_literal(AF_INET, b->host);
+	if (strcmp(b->host, "0.0.0.0") == 0)
+		return is_literal(AF_INET, a->host);
+	if (strcmp(a->host, "::") == 0)
+		return is_literal(AF_INET6, b->host);
+	if (strcmp(b->host, "::") == 0)
+		return is_literal(AF_INET6, a->host);
+	return false;
+}
+
+static void check_listener(struct config_file *file, struct listener *seen, size_t *n,
+			   const struct listener *listener)
+{
+	for (size_t i = 0; i < *n; i++) {
+		if (!addresses_clash(seen[i].address, listener->address))
+			continue;
+		config_file_mistake(
+			file, listener->line, "port %u of %s is taken already by %s in line %d",
+			listener->address->port, listener->key, seen[i].key, seen[i].line);
+		return;
+	}
+	seen[(*n)++] = *listener;
+}
+
+static void check_listeners(struct config_file *file, const struct config *config)
+{
+	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	const struct section_list *streams = &file->sections[OPTION_STREAM];
+	struct listener *seen = calloc(1 + config->n_feeds * CONFIG_LISTENERS_MAX, sizeof *seen);
+	size_t n = 0;
+
+	if (!seen) {
+		file->no_memory = true;
+		return;
+	}
+	if (config->daemon.http_on && !section_is_bad(daemons->items, "http"))
+		seen[n++] = (struct listener){
+			.address = &config->daemon.http,
+			.key = "http",
+			.line = section_line(daemons->items, "http"),
+		};
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		const struct config_feed *feed = &config->feeds[i];
+		const struct section *s = &streams->items[feed->stream];
+
+		for (size_t j = 0; j < feed->n_listen; j++) {
+			struct listener listener = {
+				.address = &feed->listen[j],
+				.key = config_framing_name(feed->framing),
+			};
+
+			listener.line = section_line(s, listener.key);
+			check_listener(file, seen, &n, &listener);
+		}
+	}
+	free(seen);
+}
+
+void config_check(struct config_file *file, struct config *config)
+{
+	if (config->n_cameras == 0 && !file->bad_section)
+		config_file_mistake(file, file->line > 0 ? file->line : 1,
+				    "no camera; at least one section [camera NAME] is needed");
+	check_mqtt(file, config);
+	check_streams(file, config);
+	check_listeners(file, config);
+}

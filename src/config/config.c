@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Three passes, so that one run reports everything that is wrong: config_file.c reads the lines,
+ * the structures are built from them here, config_check.c checks what spans several keys.
+ */
+#include "config/config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/file.h"
+
+static void set_option(struct config_file *file, void *target, const struct option *option,
+		       struct entry *entry)
+{
+	char why[OPTION_WHY_MAX];
+	int r = option_set(option, target, entry ? entry->value : option->value, why);
+
+	if (r == -ENOMEM) {
+		file->no_memory = true;
+	} else if (r < 0) {
+		assert(entry); /* a default is always good */
+		entry->bad = true;
+		config_file_mistake(file, entry->line, "%s", why);
+	}
+}
+
+static void set_defaults(struct config_file *file, enum option_section kind, void *target)
+{
+	for (size_t i = 0; i < n_options; i++)
+		if (options[i].section == kind && options[i].value)
+			set_option(file, target, &options[i], NULL);
+}
+
+static void set_entries(struct config_file *file, struct section *s, void *target)
+{
+	for (size_t i = 0; i < s->n_entries; i++)
+		if (s->entries[i].option)
+			set_option(file, target, s->entries[i].option, &s->entries[i]);
+}
+
+static void build_controls(struct config_file *file, const struct section *s,
+			   struct config_camera *camera)
+{
+	camera->controls = calloc(s->n_entries + 1, sizeof *camera->controls);
+	if (!camera->controls) {
+		file->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < s->n_entries; i++) {
+		const struct entry *entry = &s->entries[i];
+		struct config_control *control = &camera->controls[camera->n_controls];
+
+		if (entry->option && !option_is_control(entry->option))
+			continue;
+		control->name = strdup(entry->key);
+		control->value = strdup(entry->value);
+		control->line = entry->line;
+		control->raw = !entry->option;
+		camera->n_controls++;
+		if (!control->name || !control->value)
+			file->no_memory = true;
+	}
+}
+
+/* Finds the camera that a stream names, or reports it. */
+static void resolve_camera(struct config_file *file, const struct config *config, struct section *s,
+			   unsigned *camera)
+{
+	struct entry *entry = section_find(s, "camera");
+	char list[256] = "", hint[SUGGESTION_MAX];
+	struct nearest nearest;
+	size_t len = 0;
+
+	if (!entry) {
+		config_file_mistake(file, s->line, "stream \"%s\" needs camera = NAME", s->name);
+		return;
+	}
+	nearest_init(&nearest, entry->value);
+	for (unsigned i = 0; i < config->n_cameras; i++) {
+		const char *name = config->cameras[i].name;
+
+		if (strcmp(name, entry->value) == 0) {
+			*camera = i;
+			return;
+		}
+		nearest_try(&nearest, name);
+		if (len + strlen(name) + 3 < sizeof list)
+			len += (size_t)snprintf(list + len, sizeof list - len, "%s%s",
+						len ? ", " : "", name);
+	}
+	entry->bad = true;
+	config_file_mistake(file, entry->line, "no section [camera %s]; cameras are: %s%s",
+			    entry->value, len ? list : "none", suggest(&nearest, hint));
+}
+
+static void build_feeds(struct config_file *file, struct config *config, struct section *s,
+			unsigned stream)
+{
+	for (enum config_framing framing = CONFIG_FRAMING_ANNEXB;
+	     framing <= CONFIG_FRAMING_LENGTH_PREFIXED; framing++) {
+		struct entry *entry = section_find(s, config_framing_name(framing));
+		struct config_feed *feed = &config->feeds[config->n_feeds];
+		char why[OPTION_WHY_MAX];
+
+		if (!entry)
+			continue;
+		feed->stream = stream;
+		feed->framing = framing;
+		config->n_feeds++;
+		if (option_parse_listeners(entry->option, entry->value, feed->listen,
+					   &feed->n_listen, why) < 0) {
+			feed->n_listen = 0;
+			config_file_mistake(file, entry->line, "%s", why);
+		}
+	}
+}
+
+static void build(struct config_file *file, struct config *config)
+{
+	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	const struct section_list *mqtts = &file->sections[OPTION_MQTT];
+	const struct section_list *cameras = &file->sections[OPTION_CAMERA];
+	const struct section_list *streams = &file->sections[OPTION_STREAM];
+
+	config->cameras = calloc(cameras->n + 1, sizeof *config->cameras);
+	config->streams = calloc(streams->n + 1, sizeof *config->streams);
+	config->feeds = calloc(2 * streams->n + 1, sizeof *config->feeds);
+	if (!config->cameras || !config->streams || !config->feeds) {
+		file->no_memory = true;
+		return;
+	}
+	set_defaults(file, OPTION_DAEMON, &config->daemon);
+	if (daemons->n > 0)
+		set_entries(file, daemons->items, &config->daemon);
+	set_defaults(file, OPTION_MQTT, &config->mqtt);
+	if (mqtts->n > 0)
+		set_entries(file, mqtts->items, &config->mqtt);
+	config->mqtt.on = mqtts->n > 0 && config->mqtt.broker && config->mqtt.broker[0];
+	for (size_t i = 0; i < cameras->n; i++) {
+		struct config_camera *camera = &config->cameras[config->n_cameras++];
+
+		strcpy(camera->name, cameras->items[i].name);
+		camera->line = cameras->items[i].line;
+		set_defaults(file, OPTION_CAMERA, camera);
+		set_entries(file, &cameras->items[i], camera);
+		build_controls(file, &cameras->items[i], camera);
+	}
+	for (size_t i = 0; i < streams->n; i++) {
+		struct config_stream *stream = &config->streams[config->n_streams++];
+
+		strcpy(stream->name, streams->items[i].name);
+		stream->line = streams->items[i].line;
+		set_defaults(file, OPTION_STREAM, stream);
+		set_entries(file, &streams->items[i], stream);
+		resolve_camera(file, config, &streams->items[i], &stream->camera);
+		build_feeds(file, config, &streams->items[i], (unsigned)i);
+	}
+}
+
+int config_parse(struct config **out, const char *name, const char *text, size_t len, FILE *errors)
+{
+	struct config_file file = {.name = name};
+	struct config *config = calloc(1, sizeof *config);
+	int r;
+
+	if (!config)
+		return -ENOMEM;
+	config_file_read(&file, text, len);
+	if (!file.no_memory)
+		build(&file, config);
+	if (!file.no_memory)
+		config_check(&file, config);
+	config_file_write_mistakes(&file, errors);
+	r = file.no_memory ? -ENOMEM : file.n_mistakes > 0 ? -EINVAL : 0;
+	config_file_finish(&file);
+	if (r < 0)
+		config_destroy(config);
+	else
+		*out = config;
+	return r;
+}
+
+/* Reads all of fd into *text. Returns 0 or -errno. */
+static int read_all(int fd, char **text, size_t *len)
+{
+	char *buf = malloc(CONFIG_FILE_MAX + 1);
+	ssize_t n;
+
+	if (!buf)
+		return -ENOMEM;
+	*len = 0;
+	do {
+		n = read(fd, buf + *len, CONFIG_FILE_MAX + 1 - *len);
+		if (n > 0)
+			*len += (size_t)n;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	if (n < 0 || *len > CONFIG_FILE_MAX) {
+		int error = n < 0 ? -errno : -EFBIG;
+
+		free(buf);
+		return error;
+	}
+	*text = buf;
+	return 0;
+}
+
+int config_load(struct config **out, const char *path, FILE *errors, char **text, size_t *len)
+{
+	char *buf = NULL;
+	size_t n = 0;
+	int fd, r;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? -errno : read_all(fd, &buf, &n);
+	if (fd >= 0)
+		close(fd);
+	if (r < 0) {
+		fprintf(errors, "%s: %s\n", path, strerror(-r));
+		return r;
+	}
+	r = config_parse(out, path, buf, n, errors);
+	if (r == 0 && text && len) {
+		*text = buf;
+		*len = n;
+	} else {
+		free(buf);
+	}
+	return r;
+}
+
+static void free_mqtt(struct config_mqtt *mqtt)
+{
+	free(mqtt->broker);
+	free(mqtt->username);
+	free(mqtt->password);
+	free(mqtt->password_file);
+	free(mqtt->client_id);
+	free(mqtt->cafile);
+	free(mqtt->cert);
+	free(mqtt->key);
+	free(mqtt->id);
+	free(mqtt->request_topic);
+	free(mqtt->response_prefix);
+	free(mqtt->advertise);
+	free(mqtt->home_assistant_prefix);
+	free(mqtt->spawn_address);
+	free(mqtt->spawn_password_file);
+}
+
+void config_destroy(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config->n_streams; i++) {
+		free(config->streams[i].level);
+		free(config->streams[i].v4l2_device);
+		free(config->streams[i].v4l2_format);
+	}
+	for (size_t i = 0; i < config->n_cameras; i++) {
+		struct config_camera *camera = &config->cameras[i];
+
+		for (size_t j = 0; j < camera->n_controls; j++) {
+			free(camera->controls[j].name);
+			free(camera->controls[j].value);
+		}
+		free(camera->controls);
+		free(camera->source);
+		free(camera->allocator);
+		free(camera->tuning_file);
+	}
+	free_mqtt(&config->mqtt);
+	free(config->daemon.name);
+	free(config->daemon.capture);
+	free(config->feeds);
+	free(config->streams);
+	free(config->cameras);
+	free(config);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration. One table in options.c holds every key with its type, default, unit, range and
+ * help; the parser, --check, --help-config and camcast.ini(5) are all made from it.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONFIG_NAME_MAX 41 /* a camera's or stream's name, terminator included */
+#define CONFIG_LISTENERS_MAX 8
+#define CONFIG_CAMERAS_MAX 64
+#define CONFIG_STREAMS_MAX 256
+#define CONFIG_CONTROLS_MAX 64 /* control.NAME of a camera */
+#define CONFIG_TOPICS_MAX 16
+#define CONFIG_TOPIC_MAX 257	   /* bytes of an MQTT topic, terminator included */
+#define CONFIG_MQTT_ID_MAX 65	   /* the same of an id */
+#define CONFIG_FILE_MAX (1u << 20) /* bytes */
+
+enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
+enum config_codec { CONFIG_CODEC_H264, CONFIG_CODEC_MJPEG };
+enum config_encoder {
+	CONFIG_ENCODER_AUTO,
+	CONFIG_ENCODER_V4L2M2M,
+	CONFIG_ENCODER_OPENH264,
+	CONFIG_ENCODER_X264,
+	CONFIG_ENCODER_MJPEG,
+	CONFIG_ENCODER_COPY,
+};
+enum config_framing { CONFIG_FRAMING_ANNEXB, CONFIG_FRAMING_LENGTH_PREFIXED };
+enum config_profile { CONFIG_PROFILE_BASELINE, CONFIG_PROFILE_MAIN, CONFIG_PROFILE_HIGH };
+
+struct config_size {
+	uint32_t width, height;
+};
+
+/* A fraction, so that 30000/1001 can be said. */
+struct config_rate {
+	uint32_t num, den;
+};
+
+/* "0.0.0.0:8888", "[::]:8888", "localhost:8888", ":8888" (all addresses, both families), "8888"
+ * (the same). Port 0: the kernel chooses, and the log says which. */
+struct config_address {
+	char host[64]; /* IPv6 without its brackets; "": all addresses */
+	uint16_t port;
+};
+
+struct config_daemon {
+	char *name; /* %h expanded */
+	enum config_backend backend;
+	struct config_address http; /* valid if http_on */
+	bool http_on;
+	uint32_t max_clients;	     /* in all feeds */
+	uint32_t max_clients_per_ip; /* 0: no limit */
+	uint32_t send_buffer;	     /* bytes for SO_SNDBUF */
+	uint32_t notsent_lowat;	     /* bytes for TCP_NOTSENT_LOWAT */
+	uint32_t send_threshold; /* bytes; smaller runs are sent by send(), others by reference */
+	char *capture;		 /* path of camcast-capture; "" : beside camcastd, else in PATH */
+};
+
+enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
+
+struct config_mqtt {
+	bool on;      /* there is a section with a broker */
+	char *broker; /* a host, "spawn", or "" */
+	uint32_t port;
+	char *username, *password, *password_file; /* "" : none */
+	char *client_id;			   /* "" : from the id */
+	uint32_t keepalive;			   /* seconds */
+	enum config_mqtt_version version;
+	bool tls;
+	char *cafile, *cert, *key;
+	char *id;	     /* "" : derived */
+	char *request_topic; /* valid topics, separated by commas: config_next_topic() */
+	char *response_prefix;
+	char *advertise;
+	bool home_assistant;
+	char *home_assistant_prefix;
+	char *spawn_address, *spawn_password_file;
+};
+
+struct config_control {
+	char *name;  /* libcamera's name ("AeEnable") for control.NAME, else the friendly key
+			("brightness") */
+	char *value; /* as written */
+	int line;
+	bool raw; /* given as control.NAME */
+};
+
+struct config_camera {
+	char name[CONFIG_NAME_MAX];
+	int line;
+	char *source; /* "auto", "libcamera", "libcamera:ID", "pattern", "file:PATH" */
+	struct config_size size;
+	struct config_rate framerate;
+	uint32_t buffers; /* frame slots */
+	char *allocator;  /* "auto" or one of the allocators' names (frame.h) */
+	bool hflip, vflip;
+	uint32_t rotation; /* 0 or 180 */
+	char *tuning_file;
+	struct config_control *controls; /* both kinds, in the order of the file */
+	size_t n_controls;
+};
+
+struct config_stream {
+	char name[CONFIG_NAME_MAX];
+	int line;
+	unsigned camera; /* index */
+	enum config_codec codec;
+	enum config_encoder encoder;
+	uint32_t bitrate;	    /* bit/s */
+	uint32_t keyframe_interval; /* pictures from IDR to IDR */
+	uint32_t quality;	    /* JPEG, 1..100 */
+	uint32_t temporal_layers;
+	enum config_profile profile;
+	char *level; /* "auto", "4.0"... */
+	bool sei;
+	bool on_demand;
+	uint32_t linger_ms;
+	char *v4l2_device; /* "" : search */
+	char *v4l2_format; /* coded fourcc, "H264"; another one only for tests */
+
+	/* policy, for each feed of the stream */
+	uint32_t max_clients; /* per feed */
+	uint32_t join_burst_ms, shed_lag_ms, max_lag_ms, stall_timeout_ms;
+	uint32_t history_ms;
+	uint32_t history_max;  /* bytes a feed's index may refer to; 0: derived from bitrate */
+	uint32_t segment_size; /* bytes */
+};
+
+/* One framing of one stream; made by the parser from the keys `annexb` and `length_prefixed`. */
+struct config_feed {
+	unsigned stream; /* index */
+	enum config_framing framing;
+	struct config_address listen[CONFIG_LISTENERS_MAX];
+	size_t n_listen;
+};
+
+struct config {
+	struct config_daemon daemon;
+	struct config_mqtt mqtt;
+	struct config_camera *cameras;
+	size_t n_cameras;
+	struct config_stream *streams;
+	size_t n_streams;
+	struct config_feed *feeds;
+	size_t n_feeds;
+};
+
+/*
+ * Parses and checks text (len bytes, need not be terminated); `name` stands in messages before the
+ * line number. Every mistake found is written to errors as "NAME:LINE: what is wrong; what is
+ * allowed; did you mean". Returns 0 and *out (free with config_destroy), -EINVAL if there was any
+ * mistake, or -ENOMEM. Any thread.
+ */
+int config_parse(struct config **out, const char *name, const char *text, size_t len, FILE *errors);
+
+/* Reads path and parses it; on success *text (free it) and *len, if not NULL, get the bytes read,
+ * so that they can be handed on. Returns also -errno of open and read, after a message to errors,
+ * and -EFBIG. Any thread. */
+int config_load(struct config **out, const char *path, FILE *errors, char **text, size_t *len);
+
+void config_destroy(struct config *config);
+
+/* --help-config: every key with default, unit, range and help, as a commented configuration. */
+void config_help(FILE *out);
+
+/* The options part of camcast.ini(5), in mdoc; used when the man page is built. */
+void config_man(FILE *out);
+
+bool config_mqtt_spawns(const struct config_mqtt *mqtt);
+/* Copies the next topic of a list such as request_topic to out and moves *list behind it; false
+ * after the last one. Topics that are too long are cut: option_set() lets none through. */
+bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX]);
+
+/* "annexb", "length_prefixed" */
+const char *config_framing_name(enum config_framing framing);
+const char *config_codec_name(enum config_codec codec);
+const char *config_encoder_name(enum config_encoder encoder);
+
+#endif

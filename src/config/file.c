@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/file.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* libinih 55 cuts lines of more than 199 bytes and keys of more than 49, silently. */
+#define LINE_BYTES_MAX 197
+#define KEY_BYTES_MAX 48
+#define MISTAKES_MAX 1000
+
+/* --- mistakes --- */
+
+void config_file_mistake(struct config_file *file, int line, const char *format, ...)
+{
+	struct mistake *grown;
+	va_list ap;
+
+	if (file->n_mistakes > MISTAKES_MAX)
+		return;
+	if (file->n_mistakes == MISTAKES_MAX)
+		format = "more mistakes than are shown";
+	grown = reallocarray(file->mistakes, file->n_mistakes + 1, sizeof *grown);
+	if (!grown) {
+		file->no_memory = true;
+		return;
+	}
+	file->mistakes = grown;
+	grown += file->n_mistakes;
+	grown->line = line;
+	grown->order = file->n_mistakes;
+	va_start(ap, format);
+	if (vasprintf(&grown->text, format, ap) < 0)
+		file->no_memory = true;
+	else
+		file->n_mistakes++;
+	va_end(ap);
+}
+
+static int compare_mistakes(const void *a, const void *b)
+{
+	const struct mistake *m = a, *n = b;
+
+	if (m->line != n->line)
+		return m->line < n->line ? -1 : 1;
+	return m->order < n->order ? -1 : m->order > n->order;
+}
+
+void config_file_write_mistakes(struct config_file *file, FILE *errors)
+{
+	if (file->n_mistakes == 0)
+		return;
+	qsort(file->mistakes, file->n_mistakes, sizeof *file->mistakes, compare_mistakes);
+	for (size_t i = 0; i < file->n_mistakes; i++)
+		fprintf(errors, "%s:%d: %s\n", file->name, file->mistakes[i].line,
+			file->mistakes[i].text);
+}
+
+/* "; did you mean X?" or "" */
+const char *suggest(const struct nearest *nearest, char buf[SUGGESTION_MAX])
+{
+	buf[0] = '\0';
+	if (nearest->best)
+		snprintf(buf, SUGGESTION_MAX, "; did you mean \"%s\"?", nearest->best);
+	return buf;
+}
+
+/* --- reading --- */
+
+static bool is_utf8(const char *text, size_t len)
+{
+	const unsigned char *s = (const unsigned char *)text, *end = s + len;
+
+	while (s < end) {
+		/* RFC 3629: the first byte gives the length and, for some, bounds of the second. */
+		unsigned more, low = 0x80, high = 0xbf;
+		unsigned char c = *s++;
+
+		if (c < 0x80)
+			more = 0;
+		else if (c >= 0xc2 && c <= 0xdf)
+			more = 1;
+		else if (c >= 0xe0 && c <= 0xef)
+			more = 2;
+		else if (c >= 0xf0 && c <= 0xf4)
+			more = 3;
+		else
+			return false;
+		if (c == 0xe0)
+			low = 0xa0;
+		else if (c == 0xed)
+			high = 0x9f;
+		else if (c == 0xf0)
+			low = 0x90;
+		else if (c == 0xf4)
+			high = 0x8f;
+		for (; more > 0; more--, low = 0x80, high = 0xbf)
+			if (s == end || *s < low || *s++ > high)
+				return false;
+	}
+	return true;
+}
+
+static bool is_text(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
+			return false;
+	return is_utf8(text, len);
+}
+
+static bool name_is_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i]))
+			return false;
+	return len > 0 && len < CONFIG_NAME_MAX;
+}
+
+static char *trim(char *text)
+{
+	size_t len;
+
+	while (isblank((unsigned char)*text))
+		text++;
+	len = strlen(text);
+	while (len > 0 && isblank((unsigned char)text[len - 1]))
+		text[--len] = '\0';
+	return text;
+}
+
+static void add_section(struct config_file *file, enum option_section kind, const char *name)
+{
+	static const size_t max[OPTION_SECTIONS] = {1, 1, CONFIG_CAMERAS_MAX, CONFIG_STREAMS_MAX};
+	struct section_list *list = &file->sections[kind];
+	struct section *grown;
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(list->items[i].name, name) != 0)
+			continue;
+		config_file_mistake(
+			file, file->line, "section [%s%s%s] is there already, in line %d",
+			option_section_words[kind], name[0] ? " " : "", name, list->items[i].line);
+		file->bad_section = true;
+		return;
+	}
+	if (list->n == max[kind]) {
+		config_file_mistake(file, file->line, "more than %zu sections [%s NAME]", max[kind],
+				    option_section_words[kind]);
+		file->bad_section = true;
+		return;
+	}
+	grown = reallocarray(list->items, list->n + 1, sizeof *grown);
+	if (!grown) {
+		file->no_memory = true;
+		return;
+	}
+	list->items = grown;
+	file->kind = kind;
+	file->section = &grown[list->n++];
+	*file->section = (struct section){.line = file->line};
+	strcpy(file->section->name, name);
+}
+
+/* A line that begins with '['. libinih says nothing about sections, nor about what follows one. */
+static void read_section(struct config_file *file, char *text)
+{
+	static const char allowed[] = "sections are [daemon], [mqtt], [camera NAME], [stream NAME]";
+	char *end = strchr(text, ']'), *name, hint[SUGGESTION_MAX];
+	enum option_section kind;
+	struct nearest nearest;
+
+	file->section = NULL;
+	file->in_section = true;
+	if (!end || (end[1 + strspn(end + 1, " \t")] != '\0' &&
+		     !strchr(";#", end[1 + strspn(end + 1, " \t")]))) {
+		config_file_mistake(file, file->line,
+				    "a section is a name in brackets, alone in its line; %s",
+				    allowed);
+		file->bad_section = true;
+		return;
+	}
+	*end = '\0';
+	text = trim(text + 1);
+	name = text + strcspn(text, " \t");
+	if (*name != '\0')
+		*name++ = '\0';
+	name = trim(name);
+
+	nearest_init(&nearest, text);
+	for (kind = 0; kind < OPTION_SECTIONS; kind++) {
+		if (strcmp(text, option_section_words[kind]) == 0)
+			break;
+		nearest_try(&nearest, option_section_words[kind]);
+	}
+	if (kind == OPTION_SECTIONS)
+		config_file_mistake(file, file->line, "unknown section [%s%s%s]; %s%s", text,
+				    *name ? " " : "", name, allowed, suggest(&nearest, hint));
+	else if (option_section_is_single(kind) && name[0] != '\0')
+		config_file_mistake(file, file->line, "section [%s] takes no name", text);
+	else if (!option_section_is_single(kind) && !name_is_valid(name))
+		config_file_mistake(
+			file, file->line,
+			"section [%s NAME] needs a name: 1 to %d of a-z, A-Z, 0-9, '-', '_' or '.'",
+			text, CONFIG_NAME_MAX - 1);
+	else {
+		add_section(file, kind, name);
+		return;
+	}
+	file->bad_section = true;
+}
+
+static void report_unknown_key(struct config_file *file, const char *key)
+{
+	enum option_section kind = file->kind;
+	char list[1024] = "", hint[SUGGESTION_MAX];
+	struct nearest nearest;
+	size_t len = 0;
+
+	nearest_init(&nearest, key);
+	for (size_t i = 0; i < n_options; i++) {
+		const struct option *o = &options[i];
+
+		if (o->section != kind && strcmp(o->key, key) == 0 && !nearest.best) {
+			config_file_mistake(file, file->line,
+					    "key \"%s\" belongs into section [%s%s], not [%s%s%s]",
+					    key, option_section_words[o->section],
+					    option_section_is_single(o->section) ? "" : " NAME",
+					    option_section_words[kind],
+					    option_section_is_single(kind) ? "" : " ",
+					    file->section->name);
+			return;
+		}
+		if (o->section != kind)
+			continue;
+		nearest_try(&nearest, o->key);
+		len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len ? ", " : "",
+					o->key);
+		assert(len < sizeof list);
+	}
+	config_file_mistake(file, file->line,
+			    "unknown key \"%s\" in section [%s%s%s]; allowed: %s%s%s", key,
+			    option_section_words[kind], option_section_is_single(kind) ? "" : " ",
+			    file->section->name, list,
+			    kind == OPTION_CAMERA ? ", control.NAME" : "", suggest(&nearest, hint));
+}
+
+static int handle_entry(void *user, const char *unused, const char *key, const char *value)
+{
+	struct config_file *file = user;
+	struct section *s = file->section;
+	const struct option *option;
+	struct entry *grown, entry;
+
+	(void)unused;
+	if (!s) {
+		if (!file->in_section)
+			config_file_mistake(file, file->line,
+					    "key \"%s\" stands before the first section", key);
+		return 1;
+	}
+	option = option_find(file->kind, key);
+	if (!option && file->kind == OPTION_CAMERA && strncmp(key, "control.", 8) == 0) {
+		key += 8;
+		if (key[0] == '\0' || strlen(key) + 8 > KEY_BYTES_MAX) {
+			config_file_mistake(file, file->line,
+					    "control.NAME needs a name: 1 to %d bytes",
+					    KEY_BYTES_MAX - 8);
+			return 1;
+		}
+		if (s->n_raw == CONFIG_CONTROLS_MAX) {
+			config_file_mistake(file, file->line, "more than %d controls",
+					    CONFIG_CONTROLS_MAX);
+			return 1;
+		}
+		s->n_raw++;
+	} else if (!option) {
+		report_unknown_key(file, key);
+		return 1;
+	}
+	for (size_t i = 0; i < s->n_entries; i++) {
+		if (s->entries[i].option == option && strcmp(s->entries[i].key, key) == 0) {
+			config_file_mistake(file, file->line,
+					    "key \"%s%s\" is there already, in line %d",
+					    option ? "" : "control.", key, s->entries[i].line);
+			return 1;
+		}
+	}
+	grown = reallocarray(s->entries, s->n_entries + 1, sizeof *grown);
+	if (!grown) {
+		file->no_memory = true;
+		return 1;
+	}
+	s->entries = grown;
+	entry = (struct entry){.option = option, .line = file->line};
+	entry.key = strdup(key);
+	entry.value = strdup(value);
+	if (!entry.key || !entry.value) {
+		free(entry.key);
+		free(entry.value);
+		file->no_memory = true;
+		return 1;
+	}
+	s->entries[s->n_entries++] = entry;
+	return 1;
+}
+
+/* libinih reports the first bad line of a text only, so it gets one line at a time. */
+static void read_line(struct config_file *file, const char *text, size_t len)
+{
+	char line[LINE_BYTES_MAX + 1];
+
+	while (len > 0 && isspace((unsigned char)text[len - 1]))
+		len--;
+	while (len > 0 && isblank((unsigned char)*text))
+		text++, len--;
+	if (len == 0 || *text == ';' || *text == '#')
+		return;
+	if (len > LINE_BYTES_MAX) {
+		config_file_mistake(file, file->line,
+				    "line of %zu bytes; allowed: %d at most, comment included", len,
+				    LINE_BYTES_MAX);
+		return;
+	}
+	if (!is_text(text, len)) {
+		config_file_mistake(file, file->line,
+				    "not text; allowed: UTF-8 without control characters");
+		return;
+	}
+	memcpy(line, text, len);
+	line[len] = '\0';
+	if (line[0] == '[')
+		read_section(file, line);
+	else if (ini_parse_string(line, handle_entry, file) != 0)
+		config_file_mistake(file, file->line,
+				    "\"%.32s%s\" is neither a [section] nor KEY = VALUE", line,
+				    len > 32 ? "..." : "");
+}
+
+void config_file_read(struct config_file *file, const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		text += 3; /* a byte order mark, as some editors write */
+	while (text < end && !file->no_memory && file->n_mistakes <= MISTAKES_MAX) {
+		const char *stop = memchr(text, '\n', (size_t)(end - text));
+
+		if (!stop)
+			stop = end;
+		file->line++;
+		read_line(file, text, (size_t)(stop - text));
+		text = stop + (stop < end);
+	}
+}
+
+void config_file_finish(struct config_file *file)
+{
+	for (int kind = 0; kind < OPTION_SECTIONS; kind++) {
+		for (size_t i = 0; i < file->sections[kind].n; i++) {
+			struct section *s = &file->sections[kind].items[i];
+
+			for (size_t j = 0; j < s->n_entries; j++) {
+				free(s->entries[j].key);
+				free(s->entries[j].value);
+			}
+			free(s->entries);
+		}
+		free(file->sections[kind].items);
+	}
+	for (size_t i = 0; i < file->n_mistakes; i++)
+		free(file->mistakes[i].text);
+	free(file->mistakes);
+}
+
+/* --- asking --- */
+
+struct entry *section_find(const struct section *s, const char *key)
+{
+	for (size_t i = 0; i < s->n_entries; i++)
+		if (s->entries[i].option && strcmp(s->entries[i].key, key) == 0)
+			return &s->entries[i];
+	return NULL;
+}
+
+int section_line(const struct section *s, const char *key)
+{
+	const struct entry *entry = section_find(s, key);
+
+	return entry ? entry->line : s->line;
+}
+
+bool section_is_bad(const struct section *s, const char *key)
+{
+	const struct entry *entry = section_find(s, key);
+
+	return entry && entry->bad;
+}

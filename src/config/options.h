@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of every configuration key, and the parsers of their values. Only config.c and
+ * config_help.c know it; everybody else sees struct config. Any thread.
+ */
+#ifndef CONFIG_OPTIONS_H
+#define CONFIG_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/config.h"
+
+enum option_section { OPTION_DAEMON, OPTION_MQTT, OPTION_CAMERA, OPTION_STREAM, OPTION_SECTIONS };
+
+enum option_type {
+	OPTION_TEXT,	    /* char * */
+	OPTION_NAME,	    /* char *, %h expanded */
+	OPTION_SOURCE,	    /* char *, checked for a known kind of source */
+	OPTION_FOURCC,	    /* char *, four characters */
+	OPTION_WORD,	    /* enum: index into words */
+	OPTION_WORD_TEXT,   /* char *, one of words */
+	OPTION_WORD_NUMBER, /* uint32_t: one of words, all of them numbers */
+	OPTION_BOOL,
+	OPTION_NUMBER, /* uint32_t, min to max */
+	OPTION_SIZE,   /* struct config_size */
+	OPTION_RATE,   /* struct config_rate */
+	OPTION_HTTP,   /* the http and http_on of struct config_daemon; empty is off */
+	OPTION_HOST,   /* char *, a name or a literal address, or empty */
+	OPTION_ID,     /* char *, letters, digits, '-' and '_', or empty */
+	OPTION_TOPICS, /* char *, MQTT topics without wildcards, separated by commas */
+	OPTION_TOPIC,  /* char *, the beginning of topics, or empty */
+	/* Not stored by option_set(), for they need what else the file says: */
+	OPTION_REFERENCE, /* the name of a camera */
+	OPTION_LISTENERS, /* addresses, separated by commas */
+	/* Not stored but only checked: a camera gets its controls as text. */
+	OPTION_CONTROL_DECIMAL, /* min to max */
+	OPTION_CONTROL_WORD,
+	OPTION_CONTROL_DECIMALS, /* `count` of them, each min to max, separated by commas */
+	OPTION_CONTROL_RECTANGLE /* x,y,w,h in 0..1 */
+};
+
+struct option {
+	enum option_section section;
+	const char *key;
+	enum option_type type;
+	size_t offset;	     /* of the member in the section's structure */
+	const char *value;   /* the default; NULL: none, the key may be absent */
+	const char *example; /* where there is no default: what --help-config shows */
+	const char *unit;    /* or NULL */
+	double min, max;
+	unsigned count;
+	const char *const *words; /* ends with NULL */
+	const char *help;	  /* sentences */
+};
+
+extern const struct option options[];
+extern const size_t n_options;
+
+/* "daemon", "mqtt", "camera", "stream" */
+extern const char *const option_section_words[OPTION_SECTIONS];
+
+const struct option *option_find(enum option_section section, const char *key);
+bool option_is_control(const struct option *option);
+/* At most one section of this kind, and without a name. */
+bool option_section_is_single(enum option_section section);
+
+#define OPTION_WHY_MAX 512 /* bytes of a message */
+#define OPTION_NAME_MAX 64 /* bytes of an expanded OPTION_NAME */
+
+/* Checks value and stores it into `target` (struct config_daemon, config_mqtt, config_camera,
+ * config_stream),
+ * freeing what the member held before. Returns 0, -ENOMEM, or -EINVAL with what is wrong and what
+ * is allowed in why[OPTION_WHY_MAX]. */
+int option_set(const struct option *option, void *target, const char *value, char *why);
+
+/* "1 to 100", "yes or no", "WIDTHxHEIGHT..."; returns buf[OPTION_WHY_MAX]. */
+const char *option_describe(const struct option *option, char *buf);
+
+/* For OPTION_LISTENERS: addresses into out[CONFIG_LISTENERS_MAX]; returns as option_set(). */
+int option_parse_listeners(const struct option *option, const char *value,
+			   struct config_address *out, size_t *n, char *why);
+
+/* The best of candidates so far: the word with the smallest edit distance to `wanted`, if it is
+ * small enough to be a slip of the hand. */
+struct nearest {
+	const char *wanted;
+	const char *best; /* borrowed from nearest_try(); NULL: none */
+	unsigned distance;
+};
+void nearest_init(struct nearest *nearest, const char *wanted);
+void nearest_try(struct nearest *nearest, const char *candidate);
+
+#endif

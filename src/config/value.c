@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parsers of configuration values, one for each option type. */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/options.h"
+
+#define NEAREST_LEN_MAX 64 /* longer words are never a slip of the hand */
+
+static bool parse_number(const char *text, double min, double max, uint32_t *out)
+{
+	unsigned long long n;
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 15 || text[digits] != '\0')
+		return false;
+	n = strtoull(text, NULL, 10);
+	if ((double)n < min || (double)n > max)
+		return false;
+	*out = (uint32_t)n;
+	return true;
+}
+
+/* Plain decimals only: no exponent, hexadecimal, infinity or NaN. */
+static bool parse_decimal(const char *text, double min, double max, double *out)
+{
+	char *end;
+
+	if (text[0] == '\0' || text[strspn(text, "+-.0123456789")] != '\0')
+		return false;
+	*out = strtod(text, &end);
+	return *end == '\0' && *out >= min && *out <= max;
+}
+
+/* `n` decimals separated by commas and perhaps blanks. */
+static bool parse_decimals(const char *text, unsigned n, double min, double max, double *out)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char part[32];
+		size_t len = strcspn(text, ",");
+		size_t start = strspn(text, " \t");
+		size_t end = len;
+
+		while (end > start && isblank((unsigned char)text[end - 1]))
+			end--;
+		if (end <= start || end - start >= sizeof part)
+			return false;
+		memcpy(part, text + start, end - start);
+		part[end - start] = '\0';
+		if (!parse_decimal(part, min, max, &out[i]))
+			return false;
+		if ((text[len] == ',') != (i + 1 < n))
+			return false;
+		text += len + 1;
+	}
+	return true;
+}
+
+static bool parse_bool(const char *text, bool *out)
+{
+	static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*out = i & 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_size(const char *text, double min, double max, struct config_size *out)
+{
+	char width[16];
+	size_t len = strcspn(text, "x");
+
+	if (text[len] != 'x' || len >= sizeof width)
+		return false;
+	memcpy(width, text, len);
+	width[len] = '\0';
+	return parse_number(width, min, max, &out->width) &&
+	       parse_number(text + len + 1, min, max, &out->height) && out->width % 2 == 0 &&
+	       out->height % 2 == 0;
+}
+
+/* NUM/DEN, or a decimal with at most three places, which becomes a fraction in lowest terms. */
+static bool parse_rate(const char *text, double min, double max, struct config_rate *out)
+{
+	char num[16];
+	size_t len = strcspn(text, "/.");
+	struct config_rate rate;
+	uint32_t a, b;
+
+	if (len >= sizeof num)
+		return false;
+	memcpy(num, text, len);
+	num[len] = '\0';
+	if (!parse_number(num, 0, 1000000, &rate.num))
+		return false;
+	rate.den = 1;
+	if (text[len] == '/') {
+		if (!parse_number(text + len + 1, 1, 1000000, &rate.den))
+			return false;
+	} else if (text[len] == '.') {
+		uint32_t places;
+		const char *fraction = text + len + 1;
+
+		if (strlen(fraction) > 3 || !parse_number(fraction, 0, 999, &places))
+			return false;
+		for (const char *c = fraction; *c; c++)
+			rate.den *= 10;
+		rate.num = rate.num * rate.den + places;
+	}
+	if (rate.num < min * rate.den || rate.num > max * rate.den)
+		return false;
+	for (a = rate.num, b = rate.den; b != 0;) {
+		uint32_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	out->num = rate.num / a;
+	out->den = rate.den / a;
+	return true;
+}
+
+/* Names are resolved later; here only what can never be one is refused. */
+static bool host_is_valid(const char *host, bool bracketed)
+{
+	unsigned char address[16];
+
+	if (bracketed) {
+		char literal[64];
+		size_t len = strcspn(host, "%"); /* a scope, as in fe80::1%eth0 */
+
+		if (host[len] == '%' && host[len + 1] == '\0')
+			return false;
+		memcpy(literal, host, len);
+		literal[len] = '\0';
+		return inet_pton(AF_INET6, literal, address) == 1;
+	}
+	if (host[strspn(host, "0123456789.")] == '\0')
+		return host[0] == '\0' || inet_pton(AF_INET, host, address) == 1;
+	for (const char *c = host; *c; c++)
+		if (!isalnum((unsigned char)*c) && *c != '.' && *c != '-' && *c != '_')
+			return false;
+	return true;
+}
+
+static bool parse_address(const char *text, struct config_address *out)
+{
+	struct config_address address = {.host = ""};
+	const char *host = text, *host_end, *port;
+	bool bracketed = text[0] == '[';
+	uint32_t number;
+
+	if (bracketed) {
+		host = text + 1;
+		host_end = strchr(host, ']');
+		if (!host_end || host_end[1] != ':')
+			return false;
+		port = host_end + 2;
+	} else {
+		host_end = strchr(text, ':');
+		port = host_end ? host_end + 1 : text;
+		if (!host_end)
+			host_end = text;
+	}
+	if ((size_t)(host_end - host) >= sizeof address.host)
+		return false;
+	memcpy(address.host, host, (size_t)(host_end - host));
+	if (!host_is_valid(address.host, bracketed) || !parse_number(port, 0, 65535, &number))
+		return false;
+	address.port = (uint16_t)number;
+	*out = address;
+	return true;
+}
+
+static bool parse_host(const char *text)
+{
+	unsigned char address[16];
+
+	if (strlen(text) >= 256)
+		return false;
+	return inet_pton(AF_INET6, text, address) == 1 || host_is_valid(text, false);
+}
+
+static bool parse_id(const char *text)
+{
+	size_t len = 0;
+
+	while (isalnum((unsigned char)text[len]) || text[len] == '-' || text[len] == '_')
+		len++;
+	return len < CONFIG_MQTT_ID_MAX && text[len] == '\0';
+}
+
+/* MQTT 5, 4.7: no wildcards in a topic that is published to; $ is the broker's own. */
+static bool parse_topic(const char *text, size_t len)
+{
+	return len < CONFIG_TOPIC_MAX && text[0] != '$' && !memchr(text, '+', len) &&
+	       !memchr(text, '#', len);
+}
+
+/* The topic at the start of text, without the blanks around it: its length in *len. Returns where
+ * the next one begins, NULL at the end. */
+static const char *next_topic(const char **text, size_t *len)
+{
+	const char *start = *text + strspn(*text, " \t"), *end = start + strcspn(start, ",");
+	const char *next = *end ? end + 1 : NULL;
+
+	while (end > start && isblank((unsigned char)end[-1]))
+		end--;
+	*text = start;
+	*len = (size_t)(end - start);
+	return next;
+}
+
+static bool parse_topics(const char *text)
+{
+	for (size_t n = 0; text; n++) {
+		size_t len;
+		const char *next = next_topic(&text, &len);
+
+		if (n == CONFIG_TOPICS_MAX || len == 0 || !parse_topic(text, len))
+			return false;
+		text = next;
+	}
+	return true;
+}
+
+bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX])
+{
+	const char *text = *list;
+	size_t len;
+
+	if (!text)
+		return false;
+	*list = next_topic(&text, &len);
+	if (len >= CONFIG_TOPIC_MAX)
+		len = CONFIG_TOPIC_MAX - 1;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return len > 0;
+}
+
+static bool parse_source(const char *text)
+{
+	if (strncmp(text, "libcamera:", 10) == 0)
+		return text[10] != '\0';
+	if (strncmp(text, "file:", 5) == 0)
+		return text[5] != '\0';
+	return strcmp(text, "auto") == 0 || strcmp(text, "libcamera") == 0 ||
+	       strcmp(text, "pattern") == 0;
+}
+
+static bool parse_rectangle(const char *text)
+{
+	double r[4];
+
+	return parse_decimals(text, 4, 0, 1, r) && r[2] > 0 && r[3] > 0 && r[0] + r[2] <= 1 &&
+	       r[1] + r[3] <= 1;
+}
+
+static bool parse_fourcc(const char *text)
+{
+	for (size_t i = 0; i < 4; i++)
+		if (!isalnum((unsigned char)text[i]))
+			return false;
+	return text[4] == '\0';
+}
+
+/* Expands %h and %%. False if there is another %, or the result is empty or too long. */
+static bool expand_name(const char *text, char out[OPTION_NAME_MAX + 1])
+{
+	size_t len = 0;
+
+	for (; *text; text++) {
+		char host[256] = "";
+		const char *piece = (char[]){*text, '\0'};
+
+		if (*text == '%') {
+			text++;
+			if (*text == 'h') {
+				if (gethostname(host, sizeof host - 1) < 0)
+					return false;
+				piece = host;
+			} else if (*text != '%') {
+				return false;
+			}
+		}
+		if (len + strlen(piece) > OPTION_NAME_MAX)
+			return false;
+		memcpy(out + len, piece, strlen(piece));
+		len += strlen(piece);
+	}
+	out[len] = '\0';
+	return len > 0;
+}
+
+static int find_word(const char *const *words, const char *text)
+{
+	for (int i = 0; words[i]; i++)
+		if (strcmp(words[i], text) == 0)
+			return i;
+	return -1;
+}
+
+static int replace_text(char **member, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*member);
+	*member = copy;
+	return 0;
+}
+
+/* What is wrong with value, for a person. */
+static void explain(const struct option *o, const char *value, char *why)
+{
+	char allowed[OPTION_WHY_MAX];
+	struct nearest nearest;
+	int n;
+
+	n = snprintf(why, OPTION_WHY_MAX, "%s = %s: not allowed; allowed: %s", o->key, value,
+		     option_describe(o, allowed));
+	nearest_init(&nearest, value);
+	for (size_t i = 0; o->words && o->words[i]; i++)
+		nearest_try(&nearest, o->words[i]);
+	if (n > 0 && n < OPTION_WHY_MAX && strstr(value, " #"))
+		snprintf(why + n, OPTION_WHY_MAX - (size_t)n, "; a comment begins with ;");
+	else if (n > 0 && n < OPTION_WHY_MAX && nearest.best)
+		snprintf(why + n, OPTION_WHY_MAX - (size_t)n, "; did you mean \"%s\"?",
+			 nearest.best);
+}
+
+/* Returns 0, -EINVAL or -ENOMEM. */
+static int set_member(const struct option *o, void *target, const char *value)
+{
+	void *member = (char *)target + o->offset;
+	char name[OPTION_NAME_MAX + 1];
+	double numbers[4];
+	bool ok = false;
+	int word;
+
+	switch (o->type) {
+	case OPTION_TEXT:
+		return replace_text(member, value);
+	case OPTION_NAME:
+		return expand_name(value, name) ? replace_text(member, name) : -EINVAL;
+	case OPTION_SOURCE:
+		return parse_source(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_FOURCC:
+		return parse_fourcc(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_WORD_TEXT:
+		return find_word(o->words, value) >= 0 ? replace_text(member, value) : -EINVAL;
+	case OPTION_WORD:
+		/* The enums of config.h are as wide as an int. */
+		word = find_word(o->words, value);
+		if (word < 0)
+			return -EINVAL;
+		*(int *)member = word;
+		return 0;
+	case OPTION_WORD_NUMBER:
+		ok = find_word(o->words, value) >= 0 && parse_number(value, 0, UINT32_MAX, member);
+		break;
+	case OPTION_BOOL:
+		ok = parse_bool(value, member);
+		break;
+	case OPTION_NUMBER:
+		ok = parse_number(value, o->min, o->max, member);
+		break;
+	case OPTION_SIZE:
+		ok = parse_size(value, o->min, o->max, member);
+		break;
+	case OPTION_RATE:
+		ok = parse_rate(value, o->min, o->max, member);
+		break;
+	case OPTION_HTTP:
+		((struct config_daemon *)target)->http_on = value[0] != '\0';
+		ok = value[0] == '\0' || parse_address(value, member);
+		break;
+	case OPTION_HOST:
+		return parse_host(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_ID:
+		return parse_id(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_TOPICS:
+		return parse_topics(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_TOPIC:
+		return parse_topic(value, strlen(value)) ? replace_text(member, value) : -EINVAL;
+	case OPTION_CONTROL_DECIMAL:
+		ok = parse_decimal(value, o->min, o->max, numbers);
+		break;
+	case OPTION_CONTROL_DECIMALS:
+		ok = parse_decimals(value, o->count, o->min, o->max, numbers);
+		break;
+	case OPTION_CONTROL_RECTANGLE:
+		ok = parse_rectangle(value);
+		break;
+	case OPTION_CONTROL_WORD:
+		ok = find_word(o->words, value) >= 0;
+		break;
+	case OPTION_REFERENCE:
+	case OPTION_LISTENERS:
+		ok = true;
+		break;
+	}
+	return ok ? 0 : -EINVAL;
+}
+
+int option_set(const struct option *o, void *target, const char *value, char *why)
+{
+	int r = set_member(o, target, value);
+
+	if (r == -EINVAL)
+		explain(o, value, why);
+	return r;
+}
+
+int option_parse_listeners(const struct option *o, const char *value, struct config_address *out,
+			   size_t *n, char *why)
+{
+	const char *text = value;
+
+	*n = 0;
+	do {
+		char part[80];
+		size_t len, skip;
+
+		skip = strspn(text, " \t");
+		text += skip;
+		len = strcspn(text, ", \t");
+		if (len >= sizeof part || *n == CONFIG_LISTENERS_MAX)
+			goto invalid;
+		memcpy(part, text, len);
+		part[len] = '\0';
+		if (!parse_address(part, &out[*n]))
+			goto invalid;
+		++*n;
+		text += len;
+		text += strspn(text, " \t");
+		if (*text != ',' && *text != '\0')
+			goto invalid;
+	} while (*text++ == ',');
+	return 0;
+invalid:
+	explain(o, value, why);
+	return -EINVAL;
+}
+
+/* --- the nearest name --- */
+
+void nearest_init(struct nearest *nearest, const char *wanted)
+{
+	size_t len = strlen(wanted);
+
+	nearest->wanted = wanted;
+	nearest->best = NULL;
+	/* One slip, and one more for every three letters. */
+	nearest->distance = len > NEAREST_LEN_MAX ? 0 : 2 + (unsigned)len / 3;
+}
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+/* Edit distance where a swap of neighbours counts as one (optimal string alignment), letters of
+ * either case being equal. Both at most NEAREST_LEN_MAX long. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+	unsigned rows[3][NEAREST_LEN_MAX + 1];
+	size_t a_len = strlen(a), b_len = strlen(b);
+
+	for (size_t j = 0; j <= b_len; j++)
+		rows[0][j] = (unsigned)j;
+	for (size_t i = 1; i <= a_len; i++) {
+		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3];
+		const unsigned *above2 = rows[(i + 1) % 3];
+
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= b_len; j++) {
+			int ca = tolower((unsigned char)a[i - 1]);
+			int cb = tolower((unsigned char)b[j - 1]);
+
+			row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (ca != cb));
+			if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
+			    cb == tolower((unsigned char)a[i - 2]) && above2[j - 2] + 1 < row[j])
+				row[j] = above2[j - 2] + 1;
+		}
+	}
+	return rows[a_len % 3][b_len];
+}
+
+void nearest_try(struct nearest *nearest, const char *candidate)
+{
+	size_t wanted_len = strlen(nearest->wanted);
+	unsigned distance;
+
+	if (nearest->distance == 0 || strlen(candidate) > NEAREST_LEN_MAX)
+		return;
+	distance = edit_distance(nearest->wanted, candidate);
+	/* The beginning of a name is as good as one slip. */
+	if (wanted_len >= 3 && strncmp(nearest->wanted, candidate, wanted_len) == 0)
+		distance = 1;
+	if (distance < nearest->distance) {
+		nearest->distance = distance;
+		nearest->best = candidate;
+	}
+}

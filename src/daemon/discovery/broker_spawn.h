@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `broker = spawn`: a mosquitto of our own, started, restarted when it dies, and ended with us. Its
+ * configuration is a memfd, so nothing is left on a disk. Discovery thread only.
+ */
+#ifndef DAEMON_DISCOVERY_BROKER_SPAWN_H
+#define DAEMON_DISCOVERY_BROKER_SPAWN_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+
+struct broker_spawn;
+
+/* Does not start it; broker_spawn_turn() does. config is borrowed. 0 or -errno. */
+int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *config, uint16_t port);
+/* SIGTERM, and SIGKILL after a second; never waits longer than two. NULL is fine. */
+void broker_spawn_destroy(struct broker_spawn *broker);
+
+/* Readable when the process has ended; -1: none runs. */
+int broker_spawn_pidfd(const struct broker_spawn *broker);
+/* Starts it if it is due, reaps it if it has ended. To be called when the pidfd is readable and
+ * after broker_spawn_wait_ms(). True if it was started just now. */
+bool broker_spawn_turn(struct broker_spawn *broker, int64_t now_us);
+/* Until the next start is due; -1: it runs. */
+int broker_spawn_wait_ms(const struct broker_spawn *broker, int64_t now_us);
+
+pid_t broker_spawn_pid(const struct broker_spawn *broker); /* 0: none runs */
+uint64_t broker_spawn_restarts(const struct broker_spawn *broker);
+/* Why it does not run, or last ended; "" */
+const char *broker_spawn_why(const struct broker_spawn *broker);
+/* Where we reach it ourselves: its address, or 127.0.0.1 (::1) where it listens on all. */
+const char *broker_spawn_host(const struct config_mqtt *config);
+
+/* The text of mosquitto.conf(5). */
+void broker_spawn_write_config(FILE *out, const struct config_mqtt *config, uint16_t port);
+
+#endif

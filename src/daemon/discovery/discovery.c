@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The loop thread's half. */
+#include "daemon/discovery/discovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <mosquitto.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <systemd/sd-id128.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "daemon/discovery/thread.h"
+
+#define SNAPSHOT_PERIOD_US 1000000
+/* SIGTERM and SIGKILL of our own broker, or a last word to another one, have their time. */
+#define STOP_US 2000000
+#define ID_NAME_MAX 32 /* bytes of the server's name in a derived id */
+#define FDS_GIVEN 8    /* for one attempt to connect */
+/* Ours alone: the machine's id itself is not told to others (machine-id(5)). */
+static const sd_id128_t application_id = {.bytes = {0x5d, 0x0e, 0x8b, 0x1f, 0x3c, 0x64, 0x4a, 0x9b,
+						    0xa1, 0x57, 0x2e, 0x90, 0xc4, 0x7d, 0x66,
+						    0x38}};
+
+struct discovery {
+	struct discovery_options options;
+	struct discovery_crossing crossing;
+	struct discovery_thread_options thread_options;
+	pthread_t thread;
+	struct loop_watch commands;
+	struct loop_timer timer;
+	int64_t stop_us;		 /* when it has to have ended; 0: goes on */
+	struct discovery_status *status; /* the newest that was taken out */
+	char id[CONFIG_MQTT_ID_MAX];
+	uint16_t ports[]; /* by feed */
+};
+
+const char *const discovery_state_names[DISCOVERY_STATES] = {
+	[DISCOVERY_CONNECTING] = "connecting",
+	[DISCOVERY_CONNECTED] = "connected",
+	[DISCOVERY_WAITING] = "waiting",
+};
+
+/* --- the id --- */
+
+static uint64_t mix(uint64_t hash, const void *data, size_t len)
+{
+	const unsigned char *bytes = data;
+
+	for (size_t i = 0; i < len; i++) /* FNV-1a */
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static void derive_id(char id[CONFIG_MQTT_ID_MAX], const char *name, const char *config_path)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	char path[PATH_MAX], host[256] = "";
+	sd_id128_t machine;
+	size_t len = 0;
+
+	if (sd_id128_get_machine_app_specific(application_id, &machine) >= 0) {
+		hash = mix(hash, &machine, sizeof machine);
+	} else { /* a container without one */
+		gethostname(host, sizeof host - 1);
+		hash = mix(hash, host, strlen(host) + 1);
+	}
+	hash = mix(hash, name, strlen(name) + 1);
+	if (!realpath(config_path, path))
+		snprintf(path, sizeof path, "%s", config_path);
+	hash = mix(hash, path, strlen(path));
+	for (; *name && len < ID_NAME_MAX; name++) {
+		bool plain = (*name >= '0' && *name <= '9') || (*name >= 'a' && *name <= 'z') ||
+			     (*name >= 'A' && *name <= 'Z') || *name == '-' || *name == '_';
+
+		if (plain)
+			id[len++] = *name;
+		else if (len > 0 && id[len - 1] != '-')
+			id[len++] = '-';
+	}
+	snprintf(id + len, CONFIG_MQTT_ID_MAX - len, "%s%012llx",
+		 len == 0	      ? "camcast-"
+		 : id[len - 1] == '-' ? ""
+				      : "-",
+		 (unsigned long long)(hash >> 16));
+}
+
+/* --- crossing --- */
+
+static void send_snapshot(struct discovery *discovery)
+{
+	const struct discovery_options *options = &discovery->options;
+	struct discovery_snapshot *snapshot =
+		discovery_snapshot_take(options->config, options->workers, options->feeds);
+	uint64_t one = 1;
+
+	if (!snapshot)
+		return;
+	free(atomic_exchange_explicit(&discovery->crossing.snapshot, snapshot,
+				      memory_order_acq_rel));
+	(void)!write(discovery->crossing.wake, &one, sizeof one);
+}
+
+static void handle_timer(struct loop_timer *timer)
+{
+	struct discovery *discovery = container_of(timer, struct discovery, timer);
+	struct loop *loop = discovery->options.loop;
+
+	send_snapshot(discovery);
+	loop_timer_set(loop, timer, loop_now_us(loop) + SNAPSHOT_PERIOD_US);
+}
+
+static void carry_out(struct discovery *discovery, const struct discovery_command *command)
+{
+	const struct discovery_options *options = &discovery->options;
+	const struct config *config = options->config;
+	unsigned i = command->index;
+
+	switch (command->kind) {
+	case DISCOVERY_RESTART:
+		diag_info("camera %s: restart asked for over MQTT", config->cameras[i].name);
+		worker_restart(options->workers[i], "asked for over MQTT");
+		break;
+	case DISCOVERY_BITRATE:
+		diag_info("stream %s: %u bit/s asked for over MQTT", config->streams[i].name,
+			  command->bitrate_bps);
+		worker_set_bitrate(options->workers[config->streams[i].camera], i,
+				   command->bitrate_bps);
+		break;
+	case DISCOVERY_NO_FDS:
+		fdreserve_give(options->reserve, FDS_GIVEN);
+		break;
+	}
+}
+
+static void handle_commands(struct loop_watch *watch, uint32_t events)
+{
+	struct discovery *discovery = container_of(watch, struct discovery, commands);
+	struct discovery_command command;
+
+	(void)events;
+	/* One a turn: the thread's limits apply, and clients go first. */
+	if (read(watch->fd, &command, sizeof command) == sizeof command)
+		carry_out(discovery, &command);
+}
+
+const struct discovery_status *discovery_status(struct discovery *discovery)
+{
+	struct discovery_status *newest =
+		atomic_exchange_explicit(&discovery->crossing.status, NULL, memory_order_acq_rel);
+
+	if (newest) {
+		free(discovery->status);
+		discovery->status = newest;
+	}
+	return discovery->status;
+}
+
+const char *discovery_id(const struct discovery *discovery)
+{
+	return discovery->id;
+}
+
+/* --- its life --- */
+
+static void close_crossing(struct discovery_crossing *crossing)
+{
+	int fds[] = {crossing->wake, crossing->command_in, crossing->command_out, crossing->ended};
+
+	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(atomic_load(&crossing->snapshot));
+	free(atomic_load(&crossing->status));
+}
+
+static int open_crossing(struct discovery_crossing *crossing)
+{
+	int pair[2], err;
+
+	crossing->wake = crossing->ended = crossing->command_in = crossing->command_out = -1;
+	crossing->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (crossing->wake < 0)
+		return -errno;
+	crossing->ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (crossing->ended < 0 || pipe2(pair, O_NONBLOCK | O_CLOEXEC) < 0) {
+		err = -errno;
+		close_crossing(crossing);
+		return err;
+	}
+	crossing->command_out = pair[0];
+	crossing->command_in = pair[1];
+	return 0;
+}
+
+static void prepare(struct discovery *discovery, const struct discovery_options *options)
+{
+	const struct config *config = options->config;
+
+	discovery->options = *options;
+	if (config->mqtt.id[0])
+		snprintf(discovery->id, sizeof discovery->id, "%s", config->mqtt.id);
+	else
+		derive_id(discovery->id, config->daemon.name, options->config_path);
+	for (unsigned i = 0; i < config->n_feeds; i++)
+		discovery->ports[i] = listeners_port(options->listeners, i);
+	discovery->thread_options = (struct discovery_thread_options){
+		.config = config,
+		.id = discovery->id,
+		.ports = discovery->ports,
+		.crossing = &discovery->crossing,
+	};
+	loop_timer_init(&discovery->timer, handle_timer);
+	discovery->commands.fd = discovery->crossing.command_out;
+	discovery->commands.events = EPOLLIN;
+	discovery->commands.ready = handle_commands;
+}
+
+int discovery_create(struct discovery **out, const struct discovery_options *options)
+{
+	struct discovery *discovery =
+		calloc(1, sizeof *discovery + options->config->n_feeds * sizeof(uint16_t));
+	int err = -ENOMEM;
+
+	if (!discovery)
+		return -ENOMEM;
+	discovery->status = calloc(1, sizeof *discovery->status);
+	if (!discovery->status)
+		goto free_discovery;
+	if (mosquitto_lib_init() != MOSQ_ERR_SUCCESS)
+		goto free_discovery;
+	err = open_crossing(&discovery->crossing);
+	if (err < 0)
+		goto clean_library;
+	prepare(discovery, options);
+	send_snapshot(discovery);
+	err = loop_watch_add(options->loop, &discovery->commands);
+	if (err < 0)
+		goto close_crossing;
+	/* Signals are blocked in all threads: they come through the loop's signalfd. */
+	err = -pthread_create(&discovery->thread, NULL, discovery_thread_run,
+			      &discovery->thread_options);
+	if (err < 0)
+		goto remove_watch;
+	loop_timer_set(options->loop, &discovery->timer,
+		       loop_now_us(options->loop) + SNAPSHOT_PERIOD_US);
+	diag_info("mqtt: id %s, broker %s", discovery->id, options->config->mqtt.broker);
+	*out = discovery;
+	return 0;
+
+remove_watch:
+	loop_watch_remove(options->loop, &discovery->commands);
+close_crossing:
+	close_crossing(&discovery->crossing);
+clean_library:
+	mosquitto_lib_cleanup();
+free_discovery:
+	free(discovery->status);
+	free(discovery);
+	return err;
+}
+
+void discovery_stop(struct discovery *discovery)
+{
+	uint64_t one = 1;
+
+	if (discovery->stop_us)
+		return;
+	discovery->stop_us = clock_now_us() + STOP_US;
+	loop_timer_cancel(discovery->options.loop, &discovery->timer);
+	loop_watch_remove(discovery->options.loop, &discovery->commands);
+	atomic_store_explicit(&discovery->crossing.stop, true, memory_order_release);
+	(void)!write(discovery->crossing.wake, &one, sizeof one);
+}
+
+void discovery_destroy(struct discovery *discovery)
+{
+	struct pollfd ended;
+	int64_t left_us;
+
+	if (!discovery)
+		return;
+	discovery_stop(discovery);
+	left_us = discovery->stop_us - clock_now_us();
+	ended = (struct pollfd){.fd = discovery->crossing.ended, .events = POLLIN};
+	if (poll(&ended, 1, left_us > 0 ? (int)(left_us / 1000) : 0) <= 0) {
+		/* It looks at nothing but this structure from now on, so that stays. */
+		diag_warn("mqtt: the name of the broker is still being resolved; not waited for");
+		pthread_detach(discovery->thread);
+		return;
+	}
+	pthread_join(discovery->thread, NULL);
+	close_crossing(&discovery->crossing);
+	mosquitto_lib_cleanup();
+	free(discovery->status);
+	free(discovery);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Discovery over MQTT (docs/DISCOVERY.md): a thread of its own that announces this server, answers
+ * those who ask, and takes Home Assistant's commands. Nothing it does, or that is done to it, can
+ * hold up the loop thread. What passes between the two:
+ *
+ *   loop to thread    a snapshot of what changes, once a second     one slot, atomic exchange
+ *   thread to loop    a status                                      one slot, atomic exchange
+ *   thread to loop    commands: restart, bitrate, want of fds       a pipe, non-blocking
+ *   loop to thread    "there is a snapshot", "stop"                 eventfd, atomic flag
+ *
+ * A slot holds the newest of its kind: who puts one in frees the one that was not taken out, and
+ * neither side waits. The configuration is shared: nobody changes it once the thread runs.
+ *
+ * Functions here are for the loop thread.
+ */
+#ifndef DAEMON_DISCOVERY_DISCOVERY_H
+#define DAEMON_DISCOVERY_DISCOVERY_H
+
+#include "daemon/discovery/request.h"
+#include "daemon/serve/listener.h"
+#include "daemon/worker/worker.h"
+
+/* Descriptors at most: the connection and libmosquitto's pair, two eventfds' worth of crossing,
+ * resolver, certificates, addresses, the broker of our own. */
+#define DISCOVERY_FDS 16
+
+enum discovery_state {
+	DISCOVERY_CONNECTING,
+	DISCOVERY_CONNECTED,
+	DISCOVERY_WAITING, /* for the next attempt */
+	DISCOVERY_STATES
+};
+extern const char *const discovery_state_names[DISCOVERY_STATES]; /* "connecting"... */
+
+struct discovery_status {
+	enum discovery_state state;
+	int64_t retry_at_us;	/* in DISCOVERY_WAITING; CLOCK_MONOTONIC */
+	char reason[256];	/* why it is not connected, or what the broker denies; "" */
+	char address[256];	/* told to those who ask; "" before the first connection */
+	unsigned version;	/* of MQTT: 5 or 3 (3.1.1); 0: not connected yet */
+	uint64_t connects;	/* times the broker let us in */
+	uint64_t announcements; /* of what changed, and at each connection */
+	uint64_t requests;	/* received, whatever became of them */
+	uint64_t replies;
+	uint64_t refused[REQUEST_REFUSALS];
+	uint64_t limited_topic, limited_total;
+	uint64_t limited_busy; /* not sent because the broker did not take them fast enough */
+	uint64_t commands, commands_refused;
+	pid_t broker_pid; /* of our own mosquitto; 0: none runs */
+	uint64_t broker_restarts;
+};
+
+struct discovery;
+
+struct discovery_options {
+	const struct config *config;
+	const char *config_path; /* for the id */
+	struct loop *loop;
+	struct feed **feeds;
+	struct worker **workers;
+	struct listeners *listeners; /* for the ports */
+	struct fdreserve *reserve;
+}; /* all borrowed */
+
+/* Starts the thread. 0 or -errno; that there is no broker is no error. */
+int discovery_create(struct discovery **out, const struct discovery_options *options);
+/* Begins the end: the thread tells the broker that we are offline, and ends. Does not wait. */
+void discovery_stop(struct discovery *discovery);
+/* Waits for that, two seconds at most from discovery_stop(): a thread that hangs in the resolver is
+ * left to the end of the process. NULL is fine. */
+void discovery_destroy(struct discovery *discovery);
+
+/* The newest one; borrowed until the next call. */
+const struct discovery_status *discovery_status(struct discovery *discovery);
+const char *discovery_id(const struct discovery *discovery);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/discovery/info.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define URL_MAX (ADDRESS_TEXT_MAX + 32)
+
+struct discovery_snapshot *discovery_snapshot_create(const struct config *config)
+{
+	struct discovery_snapshot *snapshot =
+		calloc(1, sizeof *snapshot + config->n_cameras * sizeof *snapshot->cameras +
+				  config->n_streams * sizeof *snapshot->streams);
+
+	if (!snapshot)
+		return NULL;
+	snapshot->cameras = (struct discovery_camera *)(void *)(snapshot + 1);
+	snapshot->streams =
+		(struct discovery_stream *)(void *)(snapshot->cameras + config->n_cameras);
+	return snapshot;
+}
+
+struct discovery_snapshot *discovery_snapshot_take(const struct config *config,
+						   struct worker **workers, struct feed **feeds)
+{
+	struct discovery_snapshot *snapshot = discovery_snapshot_create(config);
+
+	if (!snapshot)
+		return NULL;
+	for (unsigned i = 0; i < config->n_cameras; i++) {
+		const struct worker_status *status = worker_status(workers[i]);
+		struct discovery_camera *camera = &snapshot->cameras[i];
+
+		camera->state = status->state == WORKER_RUNNING
+					? worker_camera_state_name(status->heartbeat.state)
+					: worker_state_name(status->state);
+		camera->width = status->heartbeat.width;
+		camera->height = status->heartbeat.height;
+		camera->fps_milli = status->pid ? status->heartbeat.fps_milli : 0;
+	}
+	for (unsigned i = 0; i < config->n_streams; i++) {
+		const struct worker *worker = workers[config->streams[i].camera];
+		const struct camcast_msg_stream *status = worker_stream_status(worker, i);
+		bool alive = worker_status(worker)->pid != 0;
+		struct discovery_stream *stream = &snapshot->streams[i];
+
+		stream->target_bps = status->target_bps;
+		stream->fps_milli = alive ? status->fps_milli : 0;
+		stream->bitrate_bps = alive ? status->bitrate_bps : 0;
+	}
+	for (unsigned i = 0; i < config->n_feeds; i++)
+		snapshot->streams[config->feeds[i].stream].viewers +=
+			(uint32_t)feed_stats(feeds[i])->clients;
+	return snapshot;
+}
+
+/* --- addresses --- */
+
+/* Whether a client that connects to `address` reaches a listener on `host`. */
+static bool reaches(const char *address, const char *host)
+{
+	int family = address_family(address);
+
+	if (strcmp(host, "0.0.0.0") == 0)
+		return family != AF_INET6;
+	if (strcmp(host, "::") == 0)
+		return family != AF_INET;
+	return host[0] == '\0' || strcmp(address, host) == 0;
+}
+
+/* The listener of a feed that is told: one that listens on all addresses, else the first that is
+ * not for this machine only, else the first. */
+static unsigned choose_listener(const struct config_feed *feed)
+{
+	for (unsigned i = 0; i < feed->n_listen; i++)
+		if (address_is_any(feed->listen[i].host))
+			return i;
+	for (unsigned i = 0; i < feed->n_listen; i++)
+		if (!address_is_loopback(feed->listen[i].host))
+			return i;
+	return 0;
+}
+
+static const struct config_address *told_listener(const struct config_feed *feed)
+{
+	return &feed->listen[choose_listener(feed)];
+}
+
+void discovery_choose_addresses(struct address_list *told, const struct config *config,
+				const struct address_list *found)
+{
+	told->n = 0;
+	if (config->mqtt.advertise[0]) {
+		address_add(told, config->mqtt.advertise);
+		return;
+	}
+	for (unsigned i = 0; i < found->n; i++)
+		for (size_t j = 0; j < config->n_feeds; j++)
+			if (reaches(found->text[i], told_listener(&config->feeds[j])->host))
+				address_add(told, found->text[i]);
+	/* Feeds on one address only: those of others first. */
+	for (int loopback = 0; loopback < 2; loopback++)
+		for (size_t j = 0; j < config->n_feeds; j++) {
+			const char *host = told_listener(&config->feeds[j])->host;
+
+			if (!address_is_any(host) && address_is_loopback(host) == loopback)
+				address_add(told, host);
+		}
+	if (told->n == 0)
+		address_add(told, found->n ? found->text[0] : "127.0.0.1");
+}
+
+const char *discovery_plain_address(const struct address_list *told)
+{
+	for (unsigned i = 0; i < told->n; i++)
+		if (address_family(told->text[i]) != AF_INET6)
+			return told->text[i];
+	return told->text[0];
+}
+
+static const char *feed_host(const struct discovery_info *info, const struct config_address *listen)
+{
+	const struct address_list *told = info->addresses;
+
+	if (info->config->mqtt.advertise[0])
+		return told->text[0];
+	if (!address_is_any(listen->host))
+		return listen->host;
+	for (unsigned i = 0; i < told->n; i++)
+		if (reaches(told->text[i], listen->host))
+			return told->text[i];
+	return told->text[0];
+}
+
+static void write_url(char url[URL_MAX], const char *scheme, const char *host, unsigned port)
+{
+	bool v6 = address_family(host) == AF_INET6;
+
+	snprintf(url, URL_MAX, "%s://%s%s%s:%u", scheme, v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+/* --- camcast/ID/info --- */
+
+static uint32_t target_bps(const struct discovery_info *info, unsigned index)
+{
+	const struct config_stream *stream = &info->config->streams[index];
+
+	if (stream->codec != CONFIG_CODEC_H264 || stream->encoder == CONFIG_ENCODER_COPY)
+		return 0;
+	if (info->snapshot && info->snapshot->streams[index].target_bps)
+		return info->snapshot->streams[index].target_bps;
+	return stream->bitrate;
+}
+
+static void add_feed(const struct discovery_info *info, unsigned index, cJSON *streams)
+{
+	const struct config_feed *feed = &info->config->feeds[index];
+	const struct config_stream *stream = &info->config->streams[feed->stream];
+	const struct config_camera *camera = &info->config->cameras[stream->camera];
+	const struct config_address *listen = told_listener(feed);
+	bool annexb = feed->framing == CONFIG_FRAMING_ANNEXB;
+	uint32_t width = camera->size.width, height = camera->size.height;
+	/* Where the kernel chose the port, that of the first listener is known. */
+	unsigned port = listen->port ? listen->port : info->ports[index];
+	cJSON *object = cJSON_CreateObject();
+	char url[URL_MAX];
+
+	if (!object || !cJSON_AddItemToArray(streams, object)) {
+		cJSON_Delete(object);
+		return;
+	}
+	if (info->snapshot && info->snapshot->cameras[stream->camera].width) {
+		width = info->snapshot->cameras[stream->camera].width;
+		height = info->snapshot->cameras[stream->camera].height;
+	}
+	cJSON_AddStringToObject(object, "name", stream->name);
+	cJSON_AddStringToObject(object, "camera", camera->name);
+	cJSON_AddStringToObject(object, "codec", config_codec_name(stream->codec));
+	cJSON_AddNumberToObject(object, "width", width);
+	cJSON_AddNumberToObject(object, "height", height);
+	cJSON_AddNumberToObject(object, "framerate",
+				(double)camera->framerate.num / camera->framerate.den);
+	cJSON_AddNumberToObject(object, "bitrate", target_bps(info, feed->stream));
+	cJSON_AddStringToObject(object, "framing", config_framing_name(feed->framing));
+	cJSON_AddNumberToObject(object, "port", port);
+	write_url(url, annexb ? "tcp" : "tcp+length", feed_host(info, listen), port);
+	cJSON_AddStringToObject(object, "url", url);
+}
+
+/* Where others reach the status server: not if it is for this machine only, as by default. */
+static bool status_url(const struct discovery_info *info, char url[URL_MAX])
+{
+	const struct config_daemon *daemon = &info->config->daemon;
+
+	if (!daemon->http_on || address_is_loopback(daemon->http.host) || daemon->http.port == 0)
+		return false;
+	write_url(url, "http", feed_host(info, &daemon->http), daemon->http.port);
+	return true;
+}
+
+char *discovery_info_json(const struct discovery_info *info)
+{
+	const struct config *config = info->config;
+	cJSON *root = cJSON_CreateObject(), *array;
+	char url[URL_MAX];
+	char *text;
+
+	cJSON_AddNumberToObject(root, "camcast", 1);
+	cJSON_AddStringToObject(root, "id", info->id);
+	cJSON_AddStringToObject(root, "name", config->daemon.name);
+	cJSON_AddStringToObject(root, "version", CAMCAST_VERSION);
+	array = cJSON_AddArrayToObject(root, "addresses");
+	for (unsigned i = 0; i < info->addresses->n; i++)
+		cJSON_AddItemToArray(array, cJSON_CreateString(info->addresses->text[i]));
+	if (status_url(info, url))
+		cJSON_AddStringToObject(root, "status_url", url);
+	array = cJSON_AddArrayToObject(root, "streams");
+	for (unsigned i = 0; array && i < config->n_feeds; i++)
+		add_feed(info, i, array);
+	text = cJSON_PrintUnformatted(root);
+	cJSON_Delete(root);
+	return text;
+}
+
+/* --- Home Assistant --- */
+
+char *discovery_state_json(const struct discovery_info *info)
+{
+	const struct config *config = info->config;
+	cJSON *root = cJSON_CreateObject(), *group, *object;
+	char *text;
+
+	group = cJSON_AddObjectToObject(root, "cameras");
+	for (unsigned i = 0; i < config->n_cameras; i++) {
+		const struct discovery_camera *camera = &info->snapshot->cameras[i];
+
+		object = cJSON_AddObjectToObject(group, config->cameras[i].name);
+		cJSON_AddStringToObject(object, "state", camera->state);
+		cJSON_AddNumberToObject(object, "fps", camera->fps_milli / 1e3);
+	}
+	group = cJSON_AddObjectToObject(root, "streams");
+	for (unsigned i = 0; i < config->n_streams; i++) {
+		const struct discovery_stream *stream = &info->snapshot->streams[i];
+
+		object = cJSON_AddObjectToObject(group, config->streams[i].name);
+		cJSON_AddNumberToObject(object, "viewers", stream->viewers);
+		cJSON_AddNumberToObject(object, "fps", stream->fps_milli / 1e3);
+		cJSON_AddNumberToObject(object, "bitrate", stream->bitrate_bps);
+		cJSON_AddNumberToObject(object, "target_bitrate", target_bps(info, i));
+	}
+	text = cJSON_PrintUnformatted(root);
+	cJSON_Delete(root);
+	return text;
+}
+
+bool discovery_state_differs(const struct config *config, const struct discovery_snapshot *a,
+			     const struct discovery_snapshot *b)
+{
+	for (unsigned i = 0; i < config->n_cameras; i++)
+		if (strcmp(a->cameras[i].state, b->cameras[i].state) != 0)
+			return true;
+	for (unsigned i = 0; i < config->n_streams; i++)
+		if (a->streams[i].viewers != b->streams[i].viewers ||
+		    a->streams[i].target_bps != b->streams[i].target_bps)
+			return true;
+	return false;
+}

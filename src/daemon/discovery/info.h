@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a server says of itself: docs/info.schema.json, the plain answer of old clients, and Home
+ * Assistant's discovery messages. Any thread; the state is in the arguments.
+ */
+#ifndef DAEMON_DISCOVERY_INFO_H
+#define DAEMON_DISCOVERY_INFO_H
+
+#include "config/config.h"
+#include "daemon/discovery/address.h"
+#include "daemon/log/feed.h"
+#include "daemon/worker/worker.h"
+
+/* What changes while the server runs. */
+struct discovery_camera {
+	const char *state;	/* of docs/STATUS.md; static */
+	uint32_t width, height; /* 0: not known yet */
+	uint32_t fps_milli;
+};
+
+struct discovery_stream {
+	uint32_t target_bps; /* asked of the encoder; 0: not known yet, or none */
+	uint32_t fps_milli, bitrate_bps;
+	uint32_t viewers; /* of all its feeds */
+};
+
+struct discovery_snapshot {
+	struct discovery_camera *cameras; /* by index; all one allocation with this */
+	struct discovery_stream *streams;
+};
+
+/* Zeroed. NULL: no memory. free() it. */
+struct discovery_snapshot *discovery_snapshot_create(const struct config *config);
+/* Loop thread. The same. */
+struct discovery_snapshot *discovery_snapshot_take(const struct config *config,
+						   struct worker **workers, struct feed **feeds);
+
+struct discovery_info {
+	const struct config *config;
+	const char *id;
+	const uint16_t *ports;			   /* by feed: of its first listener */
+	const struct discovery_snapshot *snapshot; /* NULL: none yet */
+	const struct address_list *addresses;	   /* told: discovery_choose_addresses() */
+};
+
+/*
+ * The addresses to tell, the best one first, from those that this machine has: the configured one
+ * alone if there is one, else those on which some feed listens. Never empty.
+ */
+void discovery_choose_addresses(struct address_list *told, const struct config *config,
+				const struct address_list *found);
+/* The one for the plain answer: old clients know only IPv4. */
+const char *discovery_plain_address(const struct address_list *told);
+
+/* malloc'ed and terminated; NULL: no memory. */
+char *discovery_info_json(const struct discovery_info *info);
+/* What changes too often for the info: camcast/ID/state, for Home Assistant. The same. */
+char *discovery_state_json(const struct discovery_info *info);
+/* Whether something in the state changed that a person waits for (fps and bitrate are not). */
+bool discovery_state_differs(const struct config *config, const struct discovery_snapshot *a,
+			     const struct discovery_snapshot *b);
+
+/* Calls each with topic and payload of every Home Assistant discovery message. 0 or -ENOMEM. */
+int discovery_home_assistant(const struct discovery_info *info,
+			     void (*each)(void *user, const char *topic, const char *payload),
+			     void *user);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/discovery/talk.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "daemon/discovery/thread.h"
+
+#define ADDRESS_PERIOD_US 2000000
+#define STATE_PERIOD_US 10000000 /* of fps and bitrate for Home Assistant */
+#define REPLIES_MAX 64
+#define TOPIC_MAX 128
+#define STALE_MAX 64 /* the others are removed at the next connection */
+
+struct reply {
+	struct request request;
+	unsigned char correlation[REQUEST_CORRELATION_MAX];
+	size_t correlation_len;
+};
+
+struct discovery_talk {
+	struct discovery_talk_options options;
+	char info_topic[TOPIC_MAX], status_topic[TOPIC_MAX], state_topic[TOPIC_MAX];
+	bool changed; /* the status */
+
+	struct discovery_snapshot *snapshot; /* NULL: none yet */
+	struct address_list told;
+	int64_t addresses_us; /* when they are looked for again */
+	char *info;	      /* as announced last; NULL: not yet */
+	struct discovery_snapshot *announced_state;
+	int64_t state_us; /* when it is announced again, changed or not */
+	bool news;	  /* something that the info is made of may have changed */
+	char **entities;  /* topics of Home Assistant's messages */
+	size_t n_entities;
+	char *stale[STALE_MAX]; /* those of cameras and streams that are no more */
+	unsigned n_stale;
+
+	struct request_limits limits, command_limits;
+	struct reply replies[REPLIES_MAX]; /* a ring */
+	unsigned first_reply, n_replies;
+};
+
+/* --- requests and commands --- */
+
+/* False if the loop does not take any now. */
+static bool command(struct discovery_talk *talk, enum discovery_command_kind kind, unsigned index,
+		    uint32_t bitrate_bps)
+{
+	struct discovery_command message = {kind, index, bitrate_bps};
+
+	return write(talk->options.command_fd, &message, sizeof message) == sizeof message;
+}
+
+static void queue_reply(struct discovery_talk *talk, const struct request *request,
+			const struct session_message *message)
+{
+	struct reply *reply;
+
+	if (talk->n_replies == REPLIES_MAX) {
+		talk->options.status->limited_busy++;
+		return;
+	}
+	reply = &talk->replies[(talk->first_reply + talk->n_replies++) % REPLIES_MAX];
+	reply->request = *request;
+	reply->correlation_len = message->correlation ? message->correlation_len : 0;
+	if (reply->correlation_len > 0)
+		memcpy(reply->correlation, message->correlation, reply->correlation_len);
+}
+
+static void handle_request(struct discovery_talk *talk, const struct request_message *checked,
+			   const struct session_message *message)
+{
+	struct request request;
+	int refusal = request_parse(&request, &talk->options.config->mqtt, checked);
+
+	talk->options.status->requests++;
+	if (refusal >= 0) {
+		talk->options.status->refused[refusal]++;
+		return;
+	}
+	switch (request_limits_take(&talk->limits, request.topic, clock_now_us())) {
+	case REQUEST_GRANTED:
+		queue_reply(talk, &request, message);
+		break;
+	case REQUEST_LIMITED_TOPIC:
+		talk->options.status->limited_topic++;
+		break;
+	case REQUEST_LIMITED_TOTAL:
+		talk->options.status->limited_total++;
+		break;
+	}
+}
+
+static void handle_command(struct discovery_talk *talk, const struct request_message *message)
+{
+	struct command asked = command_parse(talk->options.config, talk->options.id, message);
+	bool taken = false;
+
+	if (asked.kind != COMMAND_NONE && request_limits_take(&talk->command_limits, message->topic,
+							      clock_now_us()) == REQUEST_GRANTED)
+		taken = asked.kind == COMMAND_RESTART
+				? command(talk, DISCOVERY_RESTART, asked.index, 0)
+				: command(talk, DISCOVERY_BITRATE, asked.index, asked.bitrate_bps);
+	if (taken)
+		talk->options.status->commands++;
+	else
+		talk->options.status->commands_refused++;
+}
+
+/* What a camera or stream that is configured no more has left in Home Assistant is taken away. */
+static void handle_entity(struct discovery_talk *talk, const struct session_message *message)
+{
+	if (!message->retained || message->len == 0 || talk->n_stale == STALE_MAX)
+		return;
+	for (size_t i = 0; i < talk->n_entities; i++)
+		if (strcmp(talk->entities[i], message->topic) == 0)
+			return;
+	talk->stale[talk->n_stale] = strdup(message->topic);
+	if (talk->stale[talk->n_stale])
+		talk->n_stale++;
+}
+
+static bool is_request_topic(const struct config_mqtt *config, const char *topic)
+{
+	const char *list = config->request_topic;
+	char own[CONFIG_TOPIC_MAX];
+
+	while (config_next_topic(&list, own))
+		if (strcmp(own, topic) == 0)
+			return true;
+	return false;
+}
+
+void discovery_talk_hear(struct discovery_talk *talk, const struct session_message *message)
+{
+	const struct config_mqtt *config = &talk->options.config->mqtt;
+	struct request_message checked = {
+		.topic = message->topic,
+		.payload = message->payload,
+		.len = message->len,
+		.retained = message->retained,
+		.response_topic = message->response_topic,
+		.correlation_len = message->correlation_len,
+	};
+
+	talk->changed = true;
+	if (is_request_topic(config, message->topic))
+		handle_request(talk, &checked, message);
+	else if (config->home_assistant && strncmp(message->topic, config->home_assistant_prefix,
+						   strlen(config->home_assistant_prefix)) == 0)
+		handle_entity(talk, message);
+	else
+		handle_command(talk, &checked);
+}
+
+/* --- what we say --- */
+
+static struct discovery_info describe(const struct discovery_talk *talk)
+{
+	return (struct discovery_info){
+		.config = talk->options.config,
+		.id = talk->options.id,
+		.ports = talk->options.ports,
+		.snapshot = talk->snapshot,
+		.addresses = &talk->told,
+	};
+}
+
+static void refresh_addresses(struct discovery_talk *talk, int fd, int64_t now_us)
+{
+	struct address_list found, told;
+
+	talk->addresses_us = now_us + ADDRESS_PERIOD_US;
+	address_find(&found, fd);
+	discovery_choose_addresses(&told, talk->options.config, &found);
+	if (told.n == talk->told.n && memcmp(told.text, talk->told.text, sizeof told.text) == 0)
+		return;
+	talk->told = told;
+	talk->news = true;
+	if (strcmp(talk->options.status->address, discovery_plain_address(&told)) == 0)
+		return;
+	snprintf(talk->options.status->address, sizeof talk->options.status->address, "%s",
+		 discovery_plain_address(&told));
+	talk->changed = true;
+	diag_info("mqtt: clients are told the address %s", talk->options.status->address);
+}
+
+static void announce_info(struct discovery_talk *talk, struct discovery_session *session)
+{
+	struct discovery_info info = describe(talk);
+	char *text = discovery_info_json(&info);
+
+	talk->news = false;
+	if (!text || (talk->info && strcmp(talk->info, text) == 0)) {
+		free(text);
+		return;
+	}
+	free(talk->info);
+	talk->info = text;
+	if (session_announce(session, talk->info_topic, text) == 0)
+		talk->options.status->announcements++;
+	talk->changed = true;
+}
+
+static void announce_state(struct discovery_talk *talk, struct discovery_session *session,
+			   int64_t now_us)
+{
+	size_t cameras = talk->options.config->n_cameras * sizeof *talk->snapshot->cameras;
+	size_t streams = talk->options.config->n_streams * sizeof *talk->snapshot->streams;
+	struct discovery_info info = describe(talk);
+	char *text;
+
+	if (!talk->snapshot ||
+	    (talk->announced_state && now_us < talk->state_us &&
+	     !discovery_state_differs(talk->options.config, talk->snapshot, talk->announced_state)))
+		return;
+	text = discovery_state_json(&info);
+	if (!text)
+		return;
+	session_announce(session, talk->state_topic, text);
+	free(text);
+	talk->state_us = now_us + STATE_PERIOD_US;
+	if (!talk->announced_state)
+		talk->announced_state = discovery_snapshot_create(talk->options.config);
+	if (!talk->announced_state)
+		return;
+	memcpy(talk->announced_state->cameras, talk->snapshot->cameras, cameras);
+	memcpy(talk->announced_state->streams, talk->snapshot->streams, streams);
+}
+
+struct speaker {
+	struct discovery_talk *talk;
+	struct discovery_session *session;
+};
+
+static void announce_entity(void *user, const char *topic, const char *payload)
+{
+	struct speaker *speaker = user;
+	struct discovery_talk *talk = speaker->talk;
+	char **grown = reallocarray(talk->entities, talk->n_entities + 1, sizeof *grown);
+
+	session_announce(speaker->session, topic, payload);
+	if (!grown)
+		return;
+	talk->entities = grown;
+	grown[talk->n_entities] = strdup(topic);
+	if (grown[talk->n_entities])
+		talk->n_entities++;
+}
+
+static void forget_entities(struct discovery_talk *talk)
+{
+	for (size_t i = 0; i < talk->n_entities; i++)
+		free(talk->entities[i]);
+	free(talk->entities);
+	talk->entities = NULL;
+	talk->n_entities = 0;
+}
+
+static void begin_home_assistant(struct discovery_talk *talk, struct discovery_session *session,
+				 int64_t now_us)
+{
+	struct discovery_info info = describe(talk);
+	char topic[CONFIG_TOPIC_MAX + TOPIC_MAX];
+	struct speaker speaker = {talk, session};
+
+	forget_entities(talk);
+	discovery_home_assistant(&info, announce_entity, &speaker);
+	free(talk->announced_state);
+	talk->announced_state = NULL;
+	announce_state(talk, session, now_us);
+	snprintf(topic, sizeof topic, "camcast/%s/camera/+/restart", talk->options.id);
+	session_subscribe(session, topic, false);
+	snprintf(topic, sizeof topic, "camcast/%s/stream/+/bitrate/set", talk->options.id);
+	session_subscribe(session, topic, false);
+	snprintf(topic, sizeof topic, "%s/+/camcast_%s/+/config",
+		 talk->options.config->mqtt.home_assistant_prefix, talk->options.id);
+	session_subscribe(session, topic, true);
+}
+
+static void remove_stale(struct discovery_talk *talk, struct discovery_session *session)
+{
+	while (talk->n_stale > 0) {
+		char *topic = talk->stale[--talk->n_stale];
+
+		if (session)
+			session_announce(session, topic, "");
+		free(topic);
+	}
+}
+
+static void send_replies(struct discovery_talk *talk, struct discovery_session *session)
+{
+	while (talk->n_replies > 0 && !session_is_full(session)) {
+		struct reply *reply = &talk->replies[talk->first_reply];
+		const char *text = reply->request.format == REQUEST_JSON
+					   ? talk->info
+					   : discovery_plain_address(&talk->told);
+
+		if (text && session_reply(session, reply->request.topic, text, reply->correlation,
+					  reply->correlation_len) == 0)
+			talk->options.status->replies++;
+		talk->first_reply = (talk->first_reply + 1) % REPLIES_MAX;
+		talk->n_replies--;
+		talk->changed = true;
+	}
+}
+
+/* --- its life --- */
+
+void discovery_talk_update(struct discovery_talk *talk, struct discovery_snapshot *snapshot)
+{
+	free(talk->snapshot);
+	talk->snapshot = snapshot;
+	talk->news = true;
+}
+
+void discovery_talk_begin(struct discovery_talk *talk, struct discovery_session *session,
+			  int64_t now_us)
+{
+	const struct config_mqtt *config = &talk->options.config->mqtt;
+	const char *list = config->request_topic;
+	char topic[CONFIG_TOPIC_MAX];
+
+	talk->told.n = 0;
+	refresh_addresses(talk, session_fd(session), now_us);
+	free(talk->info);
+	talk->info = NULL;
+	/* In this order: who sees a server come online can ask it, and read what it is. */
+	while (config_next_topic(&list, topic))
+		session_subscribe(session, topic, false);
+	announce_info(talk, session);
+	session_announce(session, talk->status_topic, "online");
+	if (config->home_assistant)
+		begin_home_assistant(talk, session, now_us);
+}
+
+void discovery_talk_turn(struct discovery_talk *talk, struct discovery_session *session,
+			 int64_t now_us)
+{
+	if (now_us >= talk->addresses_us)
+		refresh_addresses(talk, session_fd(session), now_us);
+	if (talk->news)
+		announce_info(talk, session);
+	if (talk->options.config->mqtt.home_assistant)
+		announce_state(talk, session, now_us);
+	remove_stale(talk, session);
+	send_replies(talk, session);
+}
+
+void discovery_talk_end(struct discovery_talk *talk)
+{
+	talk->n_replies = 0;
+	remove_stale(talk, NULL);
+}
+
+bool discovery_talk_changed(struct discovery_talk *talk)
+{
+	bool changed = talk->changed;
+
+	talk->changed = false;
+	return changed;
+}
+
+const char *discovery_talk_status_topic(const struct discovery_talk *talk)
+{
+	return talk->status_topic;
+}
+
+struct discovery_talk *discovery_talk_create(const struct discovery_talk_options *options)
+{
+	struct discovery_talk *talk = calloc(1, sizeof *talk);
+	uint64_t seeds[2] = {(uint64_t)clock_now_us()};
+
+	if (!talk)
+		return NULL;
+	talk->options = *options;
+	(void)!getrandom(seeds, sizeof seeds, GRND_NONBLOCK);
+	request_limits_init(&talk->limits, seeds[0]);
+	request_limits_init(&talk->command_limits, seeds[1]);
+	snprintf(talk->info_topic, TOPIC_MAX, "camcast/%s/info", options->id);
+	snprintf(talk->status_topic, TOPIC_MAX, "camcast/%s/status", options->id);
+	snprintf(talk->state_topic, TOPIC_MAX, "camcast/%s/state", options->id);
+	return talk;
+}
+
+void discovery_talk_destroy(struct discovery_talk *talk)
+{
+	if (!talk)
+		return;
+	forget_entities(talk);
+	remove_stale(talk, NULL);
+	free(talk->announced_state);
+	free(talk->snapshot);
+	free(talk->info);
+	free(talk);
+}

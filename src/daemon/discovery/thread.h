@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The discovery thread, and what it shares with the loop thread. */
+#ifndef DAEMON_DISCOVERY_THREAD_H
+#define DAEMON_DISCOVERY_THREAD_H
+
+#include <stdatomic.h>
+
+#include "daemon/discovery/discovery.h"
+#include "daemon/discovery/info.h"
+
+enum discovery_command_kind {
+	DISCOVERY_RESTART, /* index: camera */
+	DISCOVERY_BITRATE, /* index: stream */
+	DISCOVERY_NO_FDS,  /* the table is full: give some of the reserve */
+};
+
+/* One write of a pipe: they never mix, and never arrive in part. */
+struct discovery_command {
+	enum discovery_command_kind kind;
+	uint32_t index;
+	uint32_t bitrate_bps;
+};
+
+/* Made before the thread and freed after it, or never. */
+struct discovery_crossing {
+	_Atomic(struct discovery_snapshot *) snapshot; /* put in by the loop; release, acquire */
+	_Atomic(struct discovery_status *) status;     /* put in by the thread; the same */
+	atomic_bool stop;	     /* set by the loop, before it writes to `wake` */
+	int wake;		     /* eventfd: the loop writes, the thread polls */
+	int command_in, command_out; /* the pipe: the thread writes _in, the loop reads _out */
+	int ended;		     /* eventfd: written by the thread when it is done */
+};
+
+struct discovery_thread_options {
+	const struct config *config;
+	const char *id;
+	const uint16_t *ports; /* by feed */
+	struct discovery_crossing *crossing;
+}; /* all borrowed, and alive as long as the thread */
+
+/* A pthread's function; takes a struct discovery_thread_options. */
+void *discovery_thread_run(void *options);
+
+#endif

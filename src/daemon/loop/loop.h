@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loop: operations on sockets, not readiness masks. Two implementations, epoll and io_uring,
+ * behave alike and pass the same tests. Everything here is loop thread only, but for loop_wake().
+ *
+ * No callback ever runs inside the call that asked for it: `sent`, `writable`, `closed` are
+ * delivered from loop_run().
+ */
+#ifndef DAEMON_LOOP_LOOP_H
+#define DAEMON_LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "config/config.h"
+
+struct loop;
+struct loop_conn;
+
+struct loop_options {
+	enum config_backend backend;
+	uint32_t send_threshold; /* bytes: runs shorter than this are copied by send(), others sent
+				    by reference */
+	unsigned max_conns;
+};
+
+/* Returns 0 and *out or -errno. `auto` takes what the benchmarks say (docs/ARCHITECTURE.md);
+ * io_uring that the kernel refuses falls back to epoll with one line that says why. Created, run
+ * and destroyed by one thread. Ignores SIGPIPE in the process: sendfile() and splice() have no MSG_NOSIGNAL. */
+int loop_create(struct loop **out, const struct loop_options *options);
+/* Watches and listeners have been removed and connections closed before; closed() of those that are
+ * still on their way out is called from here. */
+void loop_destroy(struct loop *loop);
+const char *loop_backend_name(const struct loop *loop); /* "epoll", "io_uring" */
+
+/* Whether a send of len bytes goes by reference, and not by send(). */
+bool loop_sends_by_reference(const struct loop *loop, uint32_t len);
+
+/* Runs until loop_stop(). Returns 0 or -errno. */
+int loop_run(struct loop *loop);
+/* One turn: waits at most max_wait_us (0: not at all) for something to happen and handles it.
+ * Returns 0 or -errno. What loop_run() repeats; for tests and benchmarks. */
+int loop_turn(struct loop *loop, int64_t max_wait_us);
+void loop_stop(struct loop *loop);
+/* CLOCK_MONOTONIC in us, read once per turn: the time of everything decided in this turn. */
+int64_t loop_now_us(const struct loop *loop);
+/* Whether this turn's wait slept: what is ready came just now, and there is hardly a second one behind
+ * it. False where we are behind. */
+bool loop_slept(const struct loop *loop);
+
+/* --- timers: coarse (1 ms), one shot --- */
+struct loop_timer {
+	struct list link;
+	int64_t at_us;
+	void (*expired)(struct loop_timer *timer);
+};
+void loop_timer_init(struct loop_timer *timer, void (*expired)(struct loop_timer *timer));
+void loop_timer_set(struct loop *loop, struct loop_timer *timer,
+		    int64_t at_us); /* moves it if set */
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+/* --- watches: level-triggered readiness for what is few and slow (workers, HTTP, signals) --- */
+struct loop_watch {
+	int fd;		 /* borrowed */
+	uint32_t events; /* EPOLLIN | EPOLLOUT wanted */
+	void (*ready)(struct loop_watch *watch, uint32_t events);
+	void *impl; /* the backend's */
+};
+/* Returns 0 or -errno. */
+int loop_watch_add(struct loop *loop, struct loop_watch *watch);
+int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
+/* After this ready() is not called any more and the fd may be closed. May be called from ready().
+ */
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+
+/* --- listeners --- */
+struct loop_listener {
+	int fd; /* listening, non-blocking; owned by the loop from add to remove */
+	/* takes fd (non-blocking, CLOEXEC); peer may be asked with getpeername */
+	void (*accepted)(struct loop_listener *listener, int fd);
+	/* --- below: the loop's --- */
+	struct loop *loop;
+	struct loop_timer resume; /* set while accepting pauses */
+	void *impl;
+};
+/* Accepts until it is removed. Where accept() fails for want of something (EMFILE, ENFILE, ENOBUFS,
+ * ENOMEM) accepting pauses for 100 ms, which is counted. Returns 0 or -errno (the fd is the
+ * caller's still). */
+int loop_listener_add(struct loop *loop, struct loop_listener *listener);
+void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /* closes the fd */
+
+/* --- connections that are sent log pages --- */
+
+/* A readable stretch of memory that is also a file: what a send takes its bytes from. */
+struct loop_pages {
+	int fd;		    /* memfd */
+	const uint8_t *map; /* the same bytes, mapped read-only */
+};
+
+struct loop_conn_ops {
+	/* A send ended: result is the bytes taken by the kernel (1..len; fewer than asked means the
+	 * socket is full or nearly so), -EAGAIN (none taken; ask for writable), or -errno (the
+	 * connection is dead: close it). */
+	void (*sent)(struct loop_conn *conn, int result);
+	/* The socket can take bytes again; answers loop_conn_want_writable(). */
+	void (*writable)(struct loop_conn *conn);
+	/* The peer closed (error 0) or the connection failed (-errno). Not called after
+	 * loop_conn_close(). The callee closes. What a peer sends is read and thrown away by the
+	 * loop, at most 64 KiB a turn. */
+	void (*hangup)(struct loop_conn *conn, int error);
+	/* After loop_conn_close(): the kernel and the loop are done with conn; its memory may go.
+	 */
+	void (*closed)(struct loop_conn *conn);
+};
+
+struct loop_conn {
+	const struct loop_conn_ops *ops;
+	int fd;
+	/* --- below: the loop's; all of it is one cache line --- */
+	uint16_t flags;
+	uint16_t pending;		/* kernel operations outstanding (io_uring) */
+	struct list link;		/* in one of the loop's lists of what is to be done */
+	const struct loop_pages *pages; /* of the send under way */
+	uint32_t offset, len;
+	struct list input; /* in the list of those that have sent us something */
+};
+
+/* Takes fd (connected, non-blocking) on success. Returns 0 or -errno. */
+int loop_conn_open(struct loop *loop, struct loop_conn *conn, int fd,
+		   const struct loop_conn_ops *ops);
+/* Begins a send of len bytes (1..INT_MAX) at offset. One at a time. pages and its memory must stay
+ * until sent() or, if the connection is closed before that, closed(). Costs no syscall: the loop
+ * does the sends in the order in which they were begun, and calls sent() right behind each. */
+void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct loop_pages *pages,
+		    uint32_t offset, uint32_t len);
+/* writable() is called once, when the socket can take bytes. Only after a send gave -EAGAIN. */
+void loop_conn_want_writable(struct loop *loop, struct loop_conn *conn);
+/* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go at once. closed()
+ * follows from loop_run(). */
+void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset);
+
+struct loop_stats {
+	uint64_t turns;		   /* returns from waiting */
+	uint64_t sends, sendfiles; /* that took bytes: copied, and by reference */
+	uint64_t send_again;	   /* calls that took none */
+	uint64_t accept_paused;
+	uint64_t bytes_discarded; /* sent to us by clients */
+};
+const struct loop_stats *loop_stats(const struct loop *loop);
+
+/* Any thread (and signal handlers): makes loop_run() call woken(user) soon. */
+void loop_set_woken(struct loop *loop, void (*woken)(void *user), void *user);
+void loop_wake(struct loop *loop);
+
+#endif

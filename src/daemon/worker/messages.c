@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/worker/messages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RATE_PERIOD_US 2000000
+
+/* Counts within a period that begins with the first message after the last one's end. A whole
+ * period's worth may come at once: a worker that was stopped, or that we were too busy for, catches
+ * up. */
+struct rate {
+	int64_t start_us;
+	uint64_t count;
+};
+
+/* What the worker has said about one feed. */
+struct feed_way {
+	bool begun;	  /* a segment was announced */
+	bool lost;	  /* the newest one's fd is not here */
+	uint32_t segment; /* id of the newest */
+	struct rate units, bytes, segments;
+};
+
+struct worker_messages {
+	const struct config *config;
+	unsigned camera;
+	struct feed **feeds;
+	bool hello;
+	struct rate reports;
+	struct camcast_msg_heartbeat heartbeat;
+	struct camcast_msg_stream *streams; /* by the configuration's index */
+	struct feed_way *ways;		    /* the same */
+};
+
+/* The message under check. */
+struct check {
+	struct worker_messages *messages;
+	const struct worker_packet *packet;
+	int fd; /* that came with it, or -1; still to be closed */
+	int64_t now_us;
+	struct worker_news *news;
+	char *why;
+};
+
+static int __attribute__((format(printf, 2, 3))) lie(struct check *c, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(c->why, WORKER_WHY_MAX, format, ap);
+	va_end(ap);
+	return -EPROTO;
+}
+
+static bool rate_exceeded(struct rate *rate, uint64_t add, uint64_t per_second, int64_t now_us)
+{
+	if (now_us - rate->start_us >= RATE_PERIOD_US) {
+		rate->start_us = now_us;
+		rate->count = 0;
+	}
+	rate->count += add;
+	return rate->count > per_second * (RATE_PERIOD_US / 1000000);
+}
+
+static bool terminated(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+/* The length of the well-formed UTF-8 sequence (RFC 3629) at text, which is terminated; 0: none. */
+static unsigned utf8_length(const unsigned char *text)
+{
+	unsigned char first = text[0];
+	unsigned len = first < 0x80   ? 1
+		       : first < 0xc2 ? 0
+		       : first < 0xe0 ? 2
+		       : first < 0xf0 ? 3
+				      : 4;
+
+	if (first > 0xf4)
+		return 0;
+	for (unsigned i = 1; i < len; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, beyond U+10FFFF. */
+	if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] > 0x9f) ||
+	    (first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut may have
+ * split a character: no reason to kill a worker. */
+static void clean(char *text)
+{
+	while (*text) {
+		unsigned len = utf8_length((const unsigned char *)text);
+
+		if (len == 0 || (unsigned char)*text < ' ' || *text == '\x7f') {
+			*text = '?';
+			len = 1;
+		}
+		text += len;
+	}
+}
+
+static bool stream_is_ours(const struct worker_messages *m, uint32_t stream)
+{
+	return stream < m->config->n_streams && m->config->streams[stream].camera == m->camera;
+}
+
+static bool feed_is_ours(const struct worker_messages *m, uint32_t feed)
+{
+	return feed < m->config->n_feeds && stream_is_ours(m, m->config->feeds[feed].stream);
+}
+
+static int take_hello(struct check *c)
+{
+	struct camcast_msg_hello hello;
+
+	memcpy(&hello, c->packet->data, sizeof hello);
+	if (c->messages->hello)
+		return lie(c, "a second HELLO");
+	if (hello.version != CAMCAST_WORKER_VERSION)
+		return lie(c,
+			   "protocol version %u instead of %u: camcastd and camcast-capture are "
+			   "of different releases",
+			   hello.version, CAMCAST_WORKER_VERSION);
+	c->messages->hello = true;
+	c->news->event = WORKER_EVENT_HELLO;
+	return 0;
+}
+
+static int take_heartbeat(struct check *c)
+{
+	struct camcast_msg_heartbeat heartbeat;
+
+	memcpy(&heartbeat, c->packet->data, sizeof heartbeat);
+	if (heartbeat.state > CAMCAST_CAMERA_FAILED)
+		return lie(c, "HEARTBEAT with state %u", heartbeat.state);
+	if (!terminated(heartbeat.source, sizeof heartbeat.source) ||
+	    !terminated(heartbeat.allocator, sizeof heartbeat.allocator) ||
+	    !terminated(heartbeat.path, sizeof heartbeat.path) ||
+	    !terminated(heartbeat.reason, sizeof heartbeat.reason))
+		return lie(c, "HEARTBEAT with text that does not end");
+	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
+		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+	clean(heartbeat.source);
+	clean(heartbeat.allocator);
+	clean(heartbeat.path);
+	clean(heartbeat.reason);
+	c->messages->heartbeat = heartbeat;
+	c->news->event = WORKER_EVENT_HEARTBEAT;
+	return 0;
+}
+
+static int take_stream(struct check *c)
+{
+	struct camcast_msg_stream stream;
+
+	memcpy(&stream, c->packet->data, sizeof stream);
+	if (!stream_is_ours(c->messages, stream.stream))
+		return lie(c, "STREAM for stream %u, which is not of this camera", stream.stream);
+	if (!terminated(stream.encoder, sizeof stream.encoder) ||
+	    !terminated(stream.detail, sizeof stream.detail))
+		return lie(c, "STREAM with text that does not end");
+	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
+		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+	clean(stream.encoder);
+	clean(stream.detail);
+	c->messages->streams[stream.stream] = stream;
+	c->news->event = WORKER_EVENT_STREAM;
+	c->news->index = stream.stream;
+	return 0;
+}
+
+/* Gives the message's fd to the feed. Returns 0, 1 (we cannot take it now: our shortage), or
+ * -EPROTO. */
+static int add_segment(struct check *c, uint32_t feed, uint32_t id)
+{
+	struct feed *to = c->messages->feeds[feed];
+	struct stat st;
+	int seals = fcntl(c->fd, F_GET_SEALS);
+	int err;
+
+	/* Only memfds (and files on hugetlbfs and tmpfs without seals) answer. */
+	if (seals < 0)
+		return lie(c, "a segment that is not a memfd");
+	if ((seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
+		return lie(c, "a segment whose size is not sealed");
+	if (fstat(c->fd, &st) < 0)
+		return lie(c, "a segment that cannot be looked at");
+	if (st.st_size < 1 || st.st_size > CAMCAST_SEGMENT_MAX)
+		return lie(c, "a segment of %lld bytes", (long long)st.st_size);
+	if (feed_stats(to)->segments >= WORKER_SEGMENTS_MAX)
+		return 1;
+	err = feed_add_segment(to, id, c->fd, (uint32_t)st.st_size);
+	if (err == -EEXIST)
+		return lie(c, "segment %u of feed %u twice", id, feed);
+	if (err < 0)
+		return 1;
+	c->fd = -1;
+	return 0;
+}
+
+/* A segment's announcement, with or without its fd. */
+static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
+{
+	struct feed_way *way = &c->messages->ways[feed];
+	int ret;
+
+	if (c->fd < 0 && !c->packet->truncated)
+		return lie(c, "a UNIT that says it carries a segment, and does not");
+	if (way->begun && id <= way->segment && !(way->lost && id == way->segment))
+		return lie(c, "segment %u of feed %u after segment %u", id, feed, way->segment);
+	if (rate_exceeded(&way->segments, 1, CAMCAST_SEGMENT_RATE_MAX, c->now_us))
+		return lie(c, "more than %d segments a second", CAMCAST_SEGMENT_RATE_MAX);
+	if (c->fd >= 0) {
+		ret = add_segment(c, feed, id);
+		if (ret < 0)
+			return ret;
+		c->news->event = ret ? WORKER_EVENT_NO_MEMORY : WORKER_EVENT_NONE;
+	} else {
+		ret = 1;
+		c->news->event = WORKER_EVENT_LOST_SEGMENT;
+	}
+	c->news->index = feed;
+	c->news->segment = id;
+	way->begun = true;
+	way->segment = id;
+	way->lost = ret > 0;
+	return 0;
+}
+
+static int take_unit(struct check *c)
+{
+	struct worker_messages *m = c->messages;
+	struct camcast_msg_unit unit;
+	struct feed_way *way;
+	int err;
+
+	memcpy(&unit, c->packet->data, sizeof unit);
+	if (!feed_is_ours(m, unit.feed))
+		return lie(c, "UNIT for feed %u, which is not of this camera", unit.feed);
+	way = &m->ways[unit.feed];
+	if (unit.flags &
+	    ~(uint32_t)(CAMCAST_UNIT_KEY | CAMCAST_UNIT_DROPPABLE | CAMCAST_UNIT_SEGMENT))
+		return lie(c, "UNIT with unknown flags %#x", unit.flags);
+	if (unit.len < 1 || unit.len > CAMCAST_UNIT_MAX)
+		return lie(c, "UNIT of %u bytes", unit.len);
+	if (unit.offset > CAMCAST_SEGMENT_MAX - unit.len)
+		return lie(c, "UNIT at offset %u", unit.offset);
+	if (rate_exceeded(&way->units, 1, CAMCAST_UNIT_RATE_MAX, c->now_us))
+		return lie(c, "more than %d units a second", CAMCAST_UNIT_RATE_MAX);
+	if (rate_exceeded(&way->bytes, unit.len, CAMCAST_BYTE_RATE_MAX, c->now_us))
+		return lie(c, "more than %u bytes a second", CAMCAST_BYTE_RATE_MAX);
+	if (unit.flags & CAMCAST_UNIT_SEGMENT) {
+		err = begin_segment(c, unit.feed, unit.segment);
+		if (err < 0)
+			return err;
+	} else if (c->fd >= 0 || c->packet->truncated) {
+		return lie(c, "a UNIT with an fd that it does not tell of");
+	} else if (!way->begun || unit.segment != way->segment) {
+		return lie(c, "UNIT in segment %u of feed %u, which is not the newest",
+			   unit.segment, unit.feed);
+	}
+	if (way->lost) {
+		feed_gap(m->feeds[unit.feed]);
+		if (c->news->event == WORKER_EVENT_NONE) {
+			c->news->event = WORKER_EVENT_LOST_SEGMENT;
+			c->news->index = unit.feed;
+			c->news->segment = unit.segment;
+		}
+		return 0;
+	}
+	err = feed_add_unit(m->feeds[unit.feed], unit.segment, unit.offset, unit.len,
+			    unit.flags & ~(uint32_t)CAMCAST_UNIT_SEGMENT, unit.pts_us);
+	if (err == -ENOENT || err == -EINVAL)
+		return lie(c,
+			   "UNIT at %u of %u bytes in segment %u of feed %u: outside, or before "
+			   "the end of the last one",
+			   unit.offset, unit.len, unit.segment, unit.feed);
+	if (err == 0 && (unit.flags & CAMCAST_UNIT_KEY)) {
+		c->news->event = WORKER_EVENT_KEY;
+		c->news->index = m->config->feeds[unit.feed].stream;
+	}
+	return 0; /* -EAGAIN: not a key unit after a gap, counted by the feed */
+}
+
+static int take_segment(struct check *c)
+{
+	struct worker_messages *m = c->messages;
+	struct camcast_msg_segment segment;
+	struct feed_way *way;
+	int ret;
+
+	memcpy(&segment, c->packet->data, sizeof segment);
+	if (!feed_is_ours(m, segment.feed))
+		return lie(c, "SEGMENT for feed %u, which is not of this camera", segment.feed);
+	way = &m->ways[segment.feed];
+	if (rate_exceeded(&m->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
+		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+	if (c->fd < 0 && !c->packet->truncated)
+		return lie(c, "a SEGMENT without an fd");
+	/* Answers may be late (the next segment has come meanwhile) or double (it was asked for
+	 * twice); one that nobody can have asked for is a lie. */
+	if (!way->begun || segment.segment > way->segment)
+		return lie(c, "SEGMENT %u of feed %u, which nobody asked for", segment.segment,
+			   segment.feed);
+	if (!way->lost || segment.segment != way->segment)
+		return 0;
+	c->news->index = segment.feed;
+	c->news->segment = segment.segment;
+	if (c->fd < 0) {
+		c->news->event = WORKER_EVENT_LOST_SEGMENT;
+		return 0;
+	}
+	ret = add_segment(c, segment.feed, segment.segment);
+	if (ret < 0)
+		return ret;
+	way->lost = ret > 0;
+	c->news->event = ret ? WORKER_EVENT_NO_MEMORY : WORKER_EVENT_GOT_SEGMENT;
+	return 0;
+}
+
+struct rule {
+	uint32_t type;
+	const char *name;
+	size_t size;
+	bool may_carry_fd;
+	int (*take)(struct check *c);
+};
+
+static const struct rule rules[] = {
+	{CAMCAST_MSG_HELLO, "HELLO", sizeof(struct camcast_msg_hello), false, take_hello},
+	{CAMCAST_MSG_HEARTBEAT, "HEARTBEAT", sizeof(struct camcast_msg_heartbeat), false,
+	 take_heartbeat},
+	{CAMCAST_MSG_STREAM, "STREAM", sizeof(struct camcast_msg_stream), false, take_stream},
+	{CAMCAST_MSG_UNIT, "UNIT", sizeof(struct camcast_msg_unit), true, take_unit},
+	{CAMCAST_MSG_SEGMENT, "SEGMENT", sizeof(struct camcast_msg_segment), true, take_segment},
+};
+
+static int check_packet(struct check *c)
+{
+	const struct worker_packet *packet = c->packet;
+	const struct rule *rule = NULL;
+	uint32_t type;
+
+	if (packet->oversize)
+		return lie(c, "a message longer than any there is");
+	if (packet->len < sizeof type)
+		return lie(c, "a message of %zu bytes", packet->len);
+	memcpy(&type, packet->data, sizeof type);
+	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+		if (rules[i].type == type)
+			rule = &rules[i];
+	if (!rule)
+		return lie(c, "a message of unknown type %u", type);
+	if (packet->len != rule->size)
+		return lie(c, "%s of %zu bytes instead of %zu", rule->name, packet->len,
+			   rule->size);
+	if (packet->n_fds > 1)
+		return lie(c, "%s with more than one fd", rule->name);
+	if (!rule->may_carry_fd && (packet->n_fds > 0 || packet->truncated))
+		return lie(c, "%s with an fd", rule->name);
+	if (packet->n_fds == 1 && packet->truncated)
+		return lie(c, "%s with more than one fd", rule->name);
+	if (!c->messages->hello && type != CAMCAST_MSG_HELLO)
+		return lie(c, "%s before HELLO", rule->name);
+	return rule->take(c);
+}
+
+int worker_messages_take(struct worker_messages *messages, const struct worker_packet *packet,
+			 int64_t now_us, struct worker_news *news, char why[WORKER_WHY_MAX])
+{
+	struct check c = {
+		.messages = messages,
+		.packet = packet,
+		.fd = packet->n_fds == 1 ? packet->fds[0] : -1,
+		.now_us = now_us,
+		.news = news,
+		.why = why,
+	};
+	int ret;
+
+	memset(news, 0, sizeof *news);
+	why[0] = '\0';
+	ret = check_packet(&c);
+	if (c.fd >= 0)
+		close(c.fd);
+	for (unsigned i = 0; packet->n_fds > 1 && i < 2; i++)
+		close(packet->fds[i]);
+	return ret;
+}
+
+int worker_messages_create(struct worker_messages **out, const struct config *config,
+			   unsigned camera, struct feed **feeds)
+{
+	struct worker_messages *messages = calloc(1, sizeof *messages);
+
+	if (!messages)
+		return -ENOMEM;
+	messages->config = config;
+	messages->camera = camera;
+	messages->feeds = feeds;
+	messages->streams = calloc(config->n_streams + 1, sizeof *messages->streams);
+	messages->ways = calloc(config->n_feeds + 1, sizeof *messages->ways);
+	if (!messages->streams || !messages->ways) {
+		worker_messages_destroy(messages);
+		return -ENOMEM;
+	}
+	worker_messages_reset(messages);
+	*out = messages;
+	return 0;
+}
+
+void worker_messages_destroy(struct worker_messages *messages)
+{
+	if (!messages)
+		return;
+	free(messages->ways);
+	free(messages->streams);
+	free(messages);
+}
+
+void worker_messages_reset(struct worker_messages *messages)
+{
+	const struct config *config = messages->config;
+
+	messages->hello = false;
+	messages->reports = (struct rate){0};
+	memset(&messages->heartbeat, 0, sizeof messages->heartbeat);
+	memset(messages->ways, 0, config->n_feeds * sizeof *messages->ways);
+	memset(messages->streams, 0, config->n_streams * sizeof *messages->streams);
+	for (unsigned i = 0; i < config->n_streams; i++)
+		messages->streams[i].stream = i;
+}
+
+const struct camcast_msg_heartbeat *
+worker_messages_heartbeat(const struct worker_messages *messages)
+{
+	return &messages->heartbeat;
+}
+
+const struct camcast_msg_stream *worker_messages_stream(const struct worker_messages *messages,
+							unsigned stream)
+{
+	return &messages->streams[stream];
+}

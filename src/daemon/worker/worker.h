@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One camera's capture worker: started, listened to, killed and started again. What it says is
+ * checked in worker_messages.c and goes to the camera's feeds; what the feeds want of it (IDR,
+ * wanted or not) is kept in worker_demand.c. Loop thread only.
+ */
+#ifndef DAEMON_WORKER_WORKER_H
+#define DAEMON_WORKER_WORKER_H
+
+#include <sys/types.h>
+
+#include "camcast/worker.h"
+#include "daemon/log/feed.h"
+#include "daemon/worker/fdreserve.h"
+
+struct worker;
+
+struct worker_options {
+	const struct config *config; /* borrowed */
+	unsigned camera;	     /* index */
+	const char *program;	     /* path of camcast-capture, borrowed */
+	int config_fd;	     /* memfd with the configuration's text; borrowed; the child gets it as
+				/dev/fd/4 */
+	struct feed **feeds; /* by feed index of the configuration; those of other cameras are not
+				touched; borrowed, may be filled after worker_create() */
+	struct fdreserve *reserve; /* borrowed */
+	bool verbose;		   /* the process gets -v */
+};
+
+enum worker_state {
+	WORKER_STARTING, /* no HELLO yet */
+	WORKER_RUNNING,
+	WORKER_BACKOFF, /* will be started again at retry_at_us */
+	WORKER_STOPPED,
+	WORKER_STATES
+};
+
+struct worker_status {
+	enum worker_state state;
+	pid_t pid; /* 0: none */
+	uint64_t restarts;
+	int64_t retry_at_us;  /* in WORKER_BACKOFF */
+	int64_t frames_at_us; /* when `frames` in a heartbeat last grew; 0: never */
+	unsigned undead;      /* processes that were killed and have not ended yet */
+	char reason[256];     /* why it is not running, or why it last ended; "" */
+	struct camcast_msg_heartbeat heartbeat; /* the last one; zeroed before */
+};
+
+/* Does not start it. 0 or -errno. */
+int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options);
+/* Starts the process; that it cannot be started is no error here: it is retried. */
+void worker_start(struct worker *worker);
+/* Asks it to stop by closing the pair. It is not started again. */
+void worker_stop(struct worker *worker);
+/* Stops it; kills it a second after worker_stop(), and never waits for it longer. */
+void worker_destroy(struct worker *worker);
+
+/* The demand to give to feed_create() for a feed of this camera; lives as long as the worker. */
+struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed);
+
+const struct worker_status *worker_status(const struct worker *worker);
+/* The last STREAM message of a stream of this camera; zeroed before the first. */
+const struct camcast_msg_stream *worker_stream_status(const struct worker *worker, unsigned stream);
+/* Since when a stream of this camera has been wanted, on the loop's clock; 0: nobody wants it. */
+int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream);
+const char *worker_state_name(enum worker_state state); /* "starting"... */
+/* Of an enum camcast_camera_state as the worker sent it. */
+const char *worker_camera_state_name(uint32_t state);
+
+void worker_request_idr(struct worker *worker,
+			unsigned stream); /* at most one a second and stream is passed on */
+void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps);
+/* 0, -EMSGSIZE (too long for a message), or -EAGAIN (not passed on: there is no worker now, or it
+ * does not read). */
+int worker_set_control(struct worker *worker, const char *name, const char *value);
+void worker_restart(struct worker *worker, const char *why);
+/* What kept it from running may be over: a worker in WORKER_BACKOFF is started now, and the next
+ * backoff is the shortest. */
+void worker_hurry(struct worker *worker);
+
+#endif

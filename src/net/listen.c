@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+
+/* With port 0 and two families the port that one got may be taken in the other. */
+#define SAME_PORT_TRIES 16
+
+void listen_format_address(const struct sockaddr_storage *address, char text[LISTEN_TEXT_MAX])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in;
+
+	if (address->ss_family == AF_INET6) {
+		memcpy(&in6, address, sizeof in6);
+		if (!IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr)) {
+			inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof host);
+			snprintf(text, LISTEN_TEXT_MAX, "[%s]:%u", host, ntohs(in6.sin6_port));
+			return;
+		}
+		memset(&in, 0, sizeof in);
+		memcpy(&in.sin_addr, &in6.sin6_addr.s6_addr[12], sizeof in.sin_addr);
+		in.sin_port = in6.sin6_port;
+	} else if (address->ss_family == AF_INET) {
+		memcpy(&in, address, sizeof in);
+	} else {
+		snprintf(text, LISTEN_TEXT_MAX, "local");
+		return;
+	}
+	inet_ntop(AF_INET, &in.sin_addr, host, sizeof host);
+	snprintf(text, LISTEN_TEXT_MAX, "%s:%u", host, ntohs(in.sin_port));
+}
+
+void listen_format_local(int fd, char text[LISTEN_TEXT_MAX])
+{
+	struct sockaddr_storage address = {0};
+	socklen_t len = sizeof address;
+
+	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+		address.ss_family = AF_UNSPEC;
+	listen_format_address(&address, text);
+}
+
+static void set_port(struct sockaddr_storage *address, uint16_t port)
+{
+	if (address->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
+}
+
+static uint16_t local_port(int fd)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t len = sizeof address;
+
+	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+		return 0;
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
+	return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
+}
+
+static int open_one(const struct addrinfo *info, uint16_t port)
+{
+	struct sockaddr_storage address = {0};
+	int fd, err, one = 1;
+
+	memcpy(&address, info->ai_addr, info->ai_addrlen);
+	set_port(&address, port);
+	fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* A restart need not wait for the old connections' TIME_WAIT. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+	    (info->ai_family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) < 0) ||
+	    bind(fd, (struct sockaddr *)&address, info->ai_addrlen) < 0 ||
+	    listen(fd, LISTEN_BACKLOG) < 0) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static void close_all(int *fds, int n)
+{
+	while (n > 0)
+		close(fds[--n]);
+}
+
+/* One socket per entry of list, all on one port. Families that this kernel lacks are left out.
+ * Returns how many, or -errno with the address that it was in *failed. */
+static int open_all(const struct addrinfo *list, uint16_t port, bool any, int *fds,
+		    struct sockaddr_storage *failed)
+{
+	int n = 0;
+
+	for (const struct addrinfo *info = list; info && n < LISTEN_MAX; info = info->ai_next) {
+		int fd = open_one(info, port);
+
+		if (fd == -EAFNOSUPPORT ||
+		    (any && info->ai_family == AF_INET6 && fd == -EADDRNOTAVAIL))
+			continue; /* the kernel has no IPv6, or it is switched off */
+		if (fd < 0) {
+			memcpy(failed, info->ai_addr, info->ai_addrlen);
+			set_port(failed, port);
+			close_all(fds, n);
+			return fd;
+		}
+		fds[n++] = fd;
+		if (port == 0)
+			port = local_port(fd);
+	}
+	return n > 0 ? n : -EAFNOSUPPORT;
+}
+
+static void explain(int err, const char *where, uint16_t port, const char *key)
+{
+	switch (-err) {
+	case EADDRINUSE:
+		diag_error("cannot listen on %s: another program has this port, perhaps a second "
+			   "camcastd (`ss -ltnp sport = :%u` shows which): stop it, or change %s",
+			   where, port, key);
+		break;
+	case EADDRNOTAVAIL:
+		diag_error("cannot listen on %s: no interface here has this address: change %s",
+			   where, key);
+		break;
+	case EACCES:
+		diag_error("cannot listen on %s: ports below 1024 need CAP_NET_BIND_SERVICE: "
+			   "change %s",
+			   where, key);
+		break;
+	default:
+		diag_error("cannot listen on %s (%s): %s", where, key, strerror(-err));
+	}
+}
+
+int listen_open(const struct config_address *address, const char *key, int fds[LISTEN_MAX])
+{
+	const struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+	};
+	bool any = address->host[0] == '\0';
+	struct sockaddr_storage failed = {0};
+	char where[LISTEN_TEXT_MAX], port[8];
+	struct addrinfo *list;
+	int ret;
+
+	snprintf(port, sizeof port, "%u", address->port);
+	ret = getaddrinfo(any ? NULL : address->host, port, &hints, &list);
+	if (ret != 0) {
+		diag_error("cannot listen on %s: %s: change %s", address->host, gai_strerror(ret),
+			   key);
+		return -EADDRNOTAVAIL;
+	}
+	for (int i = 0; i < SAME_PORT_TRIES; i++) {
+		ret = open_all(list, address->port, any, fds, &failed);
+		if (ret != -EADDRINUSE || address->port != 0)
+			break;
+	}
+	freeaddrinfo(list);
+	if (ret < 0) {
+		listen_format_address(&failed, where);
+		explain(ret, where, address->port, key);
+	}
+	return ret;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "process/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OOM_SCORE_ADJ "500"
+#define FD_FIRST 3
+/* Above every number that the child's fixed fds are dupped to. */
+#define FD_BASE 10
+
+/* In the child until exec, in a copy of our descriptor table but in our memory (vfork), where it
+ * changes nothing. Async-signal-safe calls only. What fails is told through `report`. */
+static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t parent, int report)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	int fds[SPAWN_FDS_MAX], fd, error;
+	sigset_t none;
+
+	for (int sig = 1; sig < SIGRTMAX; sig++)
+		sigaction(sig, &dfl, NULL); /* SIGKILL, SIGSTOP: EINVAL, as it should be */
+	/* Out of the way first: the numbers that they have may be those that they get. */
+	fd = fcntl(report, F_DUPFD_CLOEXEC, FD_BASE);
+	if (fd < 0)
+		goto fail;
+	report = fd;
+	for (unsigned i = 0; i < spawn->n_fds; i++) {
+		fds[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, FD_BASE);
+		if (fds[i] < 0)
+			goto fail;
+	}
+	for (unsigned i = 0; i < spawn->n_fds; i++)
+		if (dup2(fds[i], FD_FIRST + (int)i) < 0)
+			goto fail;
+	/* Ours are CLOEXEC already; this is for what we inherited ourselves. Before 5.11: ENOSYS.
+	 */
+	(void)syscall(SYS_close_range, FD_FIRST + spawn->n_fds, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+		goto fail;
+	if (getppid() != parent) /* it died before that took effect */
+		_exit(0);
+	fd = spawn->expendable ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) { /* without /proc, or below a raised floor: no harm */
+		(void)!write(fd, OOM_SCORE_ADJ, sizeof OOM_SCORE_ADJ - 1);
+		close(fd);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(spawn->program, spawn->argv);
+fail:
+	error = errno;
+	(void)!write(report, &error, sizeof error);
+	_exit(127);
+}
+
+pid_t spawn_start(const struct spawn *spawn)
+{
+	pid_t parent = getpid(), pid;
+	sigset_t all, old;
+	int report[2], error;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return -errno;
+	/* A handler that ran in the child would run in our memory. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid = vfork();
+	if (pid == 0)
+		run_child(spawn, parent, report[1]);
+	if (pid < 0)
+		pid = -errno;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	close(report[1]);
+	/* exec closes the child's end. */
+	if (pid > 0 && read(report[0], &error, sizeof error) == sizeof error) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		pid = -error;
+	}
+	close(report[0]);
+	return pid;
+}
+
+bool spawn_reap(int pidfd, int *status)
+{
+	siginfo_t info = {0};
+
+	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0) {
+		*status = 0; /* ECHILD: somebody ignores SIGCHLD for us; it is gone all the same */
+		return true;
+	}
+	if (info.si_pid == 0)
+		return false;
+	*status = info.si_code == CLD_EXITED
+			  ? (info.si_status & 0xff) << 8
+			  : info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+	return true;
+}
+
+void spawn_describe(int status, char *text, size_t size)
+{
+	const char *name;
+
+	if (WIFEXITED(status)) {
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+		return;
+	}
+	name = sigabbrev_np(WTERMSIG(status));
+	if (name)
+		snprintf(text, size, "killed by SIG%s%s", name,
+			 WCOREDUMP(status) ? " (core dumped)" : "");
+	else
+		snprintf(text, size, "killed by signal %d", WTERMSIG(status));
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Starting a program of ours beside this process: with the descriptors that it is given and no
+ * others, signals as after login, and never outliving us. Any thread.
+ */
+#ifndef PROCESS_SPAWN_H
+#define PROCESS_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define SPAWN_FDS_MAX 4
+
+struct spawn {
+	const char *program; /* path */
+	char *const *argv;   /* argv[0] included */
+	int fds[SPAWN_FDS_MAX];
+	unsigned n_fds;	 /* fds[i] is dupped to 3 + i in the child; 0 to 2 are ours */
+	bool expendable; /* the OOM killer prefers it to us */
+};
+
+/* The pid, or -errno (of exec too: then the path is at fault). SIGTERM comes to the child when the
+ * calling thread ends. Blocks until exec: some hundred microseconds. */
+pid_t spawn_start(const struct spawn *spawn);
+
+/* True once the child behind pidfd has ended; it is reaped then and *status is waitpid's (0 where
+ * somebody else has reaped it). Does not wait. */
+bool spawn_reap(int pidfd, int *status);
+
+/* "exit status 1", "killed by SIGSEGV (core dumped)" */
+void spawn_describe(int status, char *text, size_t size);
+
+#endif
