@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 #define LINE_MAX_BYTES 1024 /* terminating newline included; longer lines are cut */
 
 /* Written by diag_init() only, before threads start. */
@@ -84,6 +86,8 @@ void diag_write(enum diag_level level, const char *format, ...)
 	for (size_t i = start; i < len; i++)
 		if ((unsigned char)line[i] < ' ' || line[i] == '\x7f')
 			line[i] = ' ';
+	text_clean(line + start, len - start + 1, line + start);
+	len = start + strlen(line + start);
 	line[len++] = '\n';
 	/* Nobody is left to tell if this fails. */
 	do

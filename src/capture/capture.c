@@ -13,11 +13,11 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/text.h"
 #include "camcast/worker.h"
 #include "capture/encode/stream.h"
 #include "capture/publish/link.h"
 #include "capture/source/source.h"
-#include "capture/text.h"
 
 /* Ticks of the heartbeat without a picture. Counted in ticks and not in time, so that a stopped
  * process that goes on does not take its own sleep for the camera's. */

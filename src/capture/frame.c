@@ -15,7 +15,7 @@
 
 #include "base/diag.h"
 #include "base/memfd.h"
-#include "capture/text.h"
+#include "base/text.h"
 
 /* Linux's default for the module parameter size_limit_mb (drivers/dma-buf/udmabuf.c). */
 #define UDMABUF_SIZE_MAX (64u << 20)

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/text.h"
 #include "camcast/worker.h"
-#include "capture/text.h"
 
 union message {
 	uint32_t type;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* libinih 55 cuts lines of more than 199 bytes and keys of more than 49, silently. */
 #define LINE_BYTES_MAX 197
 #define KEY_BYTES_MAX 48
@@ -72,46 +74,17 @@ const char *suggest(const struct nearest *nearest, char buf[SUGGESTION_MAX])
 
 /* --- reading --- */
 
-static bool is_utf8(const char *text, size_t len)
-{
-	const unsigned char *s = (const unsigned char *)text, *end = s + len;
-
-	while (s < end) {
-		/* RFC 3629: the first byte gives the length and, for some, bounds of the second. */
-		unsigned more, low = 0x80, high = 0xbf;
-		unsigned char c = *s++;
-
-		if (c < 0x80)
-			more = 0;
-		else if (c >= 0xc2 && c <= 0xdf)
-			more = 1;
-		else if (c >= 0xe0 && c <= 0xef)
-			more = 2;
-		else if (c >= 0xf0 && c <= 0xf4)
-			more = 3;
-		else
-			return false;
-		if (c == 0xe0)
-			low = 0xa0;
-		else if (c == 0xed)
-			high = 0x9f;
-		else if (c == 0xf0)
-			low = 0x90;
-		else if (c == 0xf4)
-			high = 0x8f;
-		for (; more > 0; more--, low = 0x80, high = 0xbf)
-			if (s == end || *s < low || *s++ > high)
-				return false;
-	}
-	return true;
-}
-
+/* UTF-8 without control characters but for the tab. */
 static bool is_text(const char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (iscntrl((unsigned char)text[i]) && text[i] != '\t')
+	uint32_t c;
+
+	for (size_t i = 0, n; i < len; i += n) {
+		n = text_decode(text + i, len - i, &c);
+		if (n == 0 || (c < ' ' && c != '\t') || c == 0x7f)
 			return false;
-	return is_utf8(text, len);
+	}
+	return true;
 }
 
 static bool name_is_valid(const char *name)

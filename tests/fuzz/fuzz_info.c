@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "client/find/directory.h"
 #include "client/find/show.h"
 #include "client/stream/reader.h"
-#include "client/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

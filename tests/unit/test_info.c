@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/find/columns.h"
 #include "client/find/servers.h"
 #include "client/find/show.h"
-#include "client/text.h"
 
 #define STREAM                                                                                     \
 	"{\"name\": \"front\", \"camera\": \"cam\", \"codec\": \"h264\", \"width\": 1280, "        \
@@ -205,26 +205,13 @@ static void names_never_carry_what_a_terminal_acts_on(void **state)
 	assert_string_equal(server.name, "porch-1"); /* for people need something to call it */
 }
 
-static void long_text_is_cut_between_characters(void **state)
-{
-	char out[6];
-
-	(void)state;
-	assert_true(text_copy_clean(out, sizeof out, "\xed\x98\x84\xea\xb4\x80"));
-	assert_string_equal(out, "\xed\x98\x84");
-	assert_true(text_copy_clean(out, sizeof out, "abcdefgh"));
-	assert_string_equal(out, "abcde");
-	assert_false(text_copy_clean(out, sizeof out, "ab\x80"));
-	assert_string_equal(out, "");
-}
-
 static char *column(const char *text, unsigned columns, char *buf, size_t size)
 {
 	FILE *out = fmemopen(buf, size, "w");
 
 	assert_non_null(out);
 	buf[0] = '\0';
-	text_print_column(out, text, columns);
+	columns_print(out, text, columns);
 	fclose(out);
 	return buf;
 }
@@ -234,8 +221,8 @@ static void columns_count_wide_characters_twice(void **state)
 	char buf[64];
 
 	(void)state;
-	assert_int_equal(text_width("\xed\x98\x84\xea\xb4\x80"), 4);
-	assert_int_equal(text_width("porch"), 5);
+	assert_int_equal(columns_width("\xed\x98\x84\xea\xb4\x80"), 4);
+	assert_int_equal(columns_width("porch"), 5);
 	assert_string_equal(column("\xed\x98\x84\xea\xb4\x80", 6, buf, sizeof buf),
 			    "\xed\x98\x84\xea\xb4\x80  ");
 	assert_string_equal(column("\xed\x98\x84\xea\xb4\x80", 4, buf, sizeof buf),
@@ -416,7 +403,6 @@ int main(void)
 		cmocka_unit_test(deep_nesting_and_long_payloads_are_refused),
 		cmocka_unit_test(recording_commands_are_two_words),
 		cmocka_unit_test(names_never_carry_what_a_terminal_acts_on),
-		cmocka_unit_test(long_text_is_cut_between_characters),
 		cmocka_unit_test(columns_count_wide_characters_twice),
 		cmocka_unit_test(server_is_found_by_name_and_by_id),
 		cmocka_unit_test(stream_in_two_framings_is_taken_as_a_byte_stream),

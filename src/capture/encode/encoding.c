@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "capture/text.h"
+#include "base/text.h"
 
 #define HANG_US 2000000
 #define WATCH_MS 500   /* how often to look for a hang while frames are in the encoder */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/text.h"
 #include "capture/encode/ladder.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "capture/text.h"
 
 static void add_rung(struct ladder *ladder, const struct encoder_ops *ops)
 {

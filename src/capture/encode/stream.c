@@ -12,9 +12,9 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/text.h"
 #include "capture/encode/encoding.h"
 #include "capture/publish/output.h"
-#include "capture/text.h"
 
 #define QUEUE_MAX 2		 /* frames that wait for the encoder */
 #define KEY_AFTER_DROP_US 250000 /* between IDRs forced because a log lost units */

@@ -7,9 +7,9 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/text.h"
 #include "client/find/servers.h"
 #include "client/stream/reader.h"
-#include "client/text.h"
 
 #define INFO_MAX (256u << 10) /* bytes of a payload */
 
@@ -92,9 +92,7 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	if (codec < 0 || framing < 0)
 		return 0;
 	memset(out, 0, sizeof *out);
-	if (!name || !name[0] || strchr(name, '/') ||
-	    !text_copy_clean(out->name, sizeof out->name, name) || !camera ||
-	    !text_copy_clean(out->camera, sizeof out->camera, camera) ||
+	if (!name || !name[0] || strchr(name, '/') || !camera ||
 	    !get_whole(json, "width", 0, 65535, &width) ||
 	    !get_whole(json, "height", 0, 65535, &height) ||
 	    !get_whole(json, "port", 1, 65535, &port) || !cJSON_IsNumber(framerate) ||
@@ -106,6 +104,8 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	if (!url || reader_parse_url(url, out->host, &url_port, &url_codec, &url_framing) < 0 ||
 	    url_port != port || (int)url_framing != framing)
 		return -EINVAL;
+	text_clean(out->name, sizeof out->name, name);
+	text_clean(out->camera, sizeof out->camera, camera);
 	out->codec = (enum stream_codec)codec;
 	out->framing = (enum stream_framing)framing;
 	out->width = (unsigned)width;
@@ -147,12 +147,12 @@ static int parse_server(struct server *out, const cJSON *json)
 	double format;
 
 	if (!cJSON_IsObject(json) || !get_whole(json, "camcast", 1, 1, &format) ||
-	    !copy_id(out->id, sizeof out->id, get_text(json, "id")) || !name ||
-	    !text_copy_clean(out->name, sizeof out->name, name) || !version ||
-	    !text_copy_clean(out->version, sizeof out->version, version) ||
-	    !cJSON_IsArray(addresses) || !address || strlen(address) >= sizeof out->address ||
-	    !text_copy_clean(out->address, sizeof out->address, address))
+	    !copy_id(out->id, sizeof out->id, get_text(json, "id")) || !name || !version ||
+	    !cJSON_IsArray(addresses) || !address || strlen(address) >= sizeof out->address)
 		return -EINVAL;
+	text_clean(out->name, sizeof out->name, name);
+	text_clean(out->version, sizeof out->version, version);
+	text_clean(out->address, sizeof out->address, address);
 	if (!out->name[0])
 		strcpy(out->name, out->id);
 	return parse_streams(out, cJSON_GetObjectItemCaseSensitive(json, "streams"));

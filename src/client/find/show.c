@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "client/text.h"
+#include "client/find/columns.h"
 
 enum column { SERVER, ID, STREAM, CODEC, SIZE, FPS, BITRATE, URL, COLUMNS };
 
@@ -60,7 +60,7 @@ static size_t count_rows(const struct server *server)
 static void widen(unsigned *widths, const struct row *row)
 {
 	for (unsigned i = 0; i < COLUMNS; i++) {
-		unsigned width = text_width(row->text[i]);
+		unsigned width = columns_width(row->text[i]);
 
 		width = width < widest[i] ? width : widest[i];
 		widths[i] = width > widths[i] ? width : widths[i];
@@ -70,7 +70,7 @@ static void widen(unsigned *widths, const struct row *row)
 static void print_row(FILE *out, const unsigned *widths, const struct row *row)
 {
 	for (unsigned i = 0; i < URL; i++) {
-		text_print_column(out, row->text[i], widths[i]);
+		columns_print(out, row->text[i], widths[i]);
 		fputs("  ", out);
 	}
 	fprintf(out, "%s\n", row->text[URL]);

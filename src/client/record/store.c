@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "client/record/time.h"
 
 #define MARKER ".camcast"
@@ -34,13 +35,8 @@ struct listing {
 
 void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX])
 {
-	size_t len = strnlen(name, SAFE_MAX + 1);
+	size_t len = text_cut(name, SAFE_MAX);
 
-	if (len > SAFE_MAX) {
-		len = SAFE_MAX;
-		while (len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
-			len--; /* not within a character */
-	}
 	memcpy(folder, name, len);
 	folder[len] = '\0';
 	for (size_t i = 0; i < len; i++)

@@ -10,7 +10,7 @@
 #include <fontconfig/fontconfig.h>
 
 #include "base/diag.h"
-#include "client/text.h"
+#include "base/text.h"
 
 #define FONTS_MAX 8
 
@@ -26,16 +26,6 @@ struct view_fonts {
 };
 
 /* --- fonts --- */
-
-/* The next character of UTF-8 text, which moves on; false: the end. */
-static bool next_character(const char **text, FcChar32 *code)
-{
-	const int n = FcUtf8ToUcs4((const FcChar8 *)*text, code, (int)strlen(*text));
-
-	if (n > 0)
-		*text += n;
-	return n > 0;
-}
 
 static int open_font(struct view_fonts *fonts, const char *path, int index)
 {
@@ -61,9 +51,9 @@ static int open_font(struct view_fonts *fonts, const char *path, int index)
 
 static void add_characters(FcCharSet *wanted, const char *text)
 {
-	FcChar32 code;
+	uint32_t code;
 
-	while (next_character(&text, &code))
+	for (size_t n; *text && (n = text_decode(text, strlen(text), &code)) > 0; text += n)
 		FcCharSetAddChar(wanted, code);
 }
 
@@ -106,9 +96,9 @@ destroy:
 
 static bool has_letters(TTF_Font *font, const char *text)
 {
-	FcChar32 code;
+	uint32_t code;
 
-	while (next_character(&text, &code))
+	for (size_t n; *text && (n = text_decode(text, strlen(text), &code)) > 0; text += n)
 		if (!TTF_GlyphIsProvided32(font, code))
 			return false;
 	return true;
@@ -178,8 +168,7 @@ bool view_text_set(struct view_text *line, struct view_fonts *fonts, SDL_Rendere
 	char clean[sizeof(line->text)];
 	SDL_Surface *surface;
 
-	if (!text_copy_clean(clean, sizeof(clean), text))
-		snprintf(clean, sizeof(clean), "?");
+	text_clean(clean, sizeof(clean), text);
 	if (strcmp(clean, line->text) == 0 && (line->texture || !clean[0]))
 		return false;
 	view_text_finish(line);

@@ -25,7 +25,7 @@ struct view_text {
 	int width, height; /* 0: nothing to show */
 };
 
-/* text may be anything: text_copy_clean(). Returns whether it changed. */
+/* text may be anything: text_clean(). Returns whether it changed. */
 bool view_text_set(struct view_text *line, struct view_fonts *fonts, SDL_Renderer *renderer,
 		   const char *text);
 /* Draws it at x, y, cut off at max_width. */

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/text.h"
 #include "client/children.h"
-#include "client/text.h"
 #include "client/view/wake.h"
 
 #define WAIT_MS 500	    /* of the waiting thread, should a wake-up get lost */
@@ -474,11 +474,11 @@ cJSON *view_tile_describe(const struct view_tile *tile)
 
 	if (!out)
 		return NULL;
-	text_copy_clean(clean, sizeof(clean), tile->name);
+	text_clean(clean, sizeof(clean), tile->name);
 	cJSON_AddStringToObject(out, "name", clean);
 	cJSON_AddStringToObject(out, "url", tile->url);
 	cJSON_AddStringToObject(out, "state", state_names[tile->state]);
-	text_copy_clean(clean, sizeof(clean), child_read_status(tile->child, text));
+	text_clean(clean, sizeof(clean), child_read_status(tile->child, text));
 	cJSON_AddStringToObject(out, "status", clean);
 	cJSON_AddNumberToObject(out, "pid", info->pid);
 	cJSON_AddNumberToObject(out, "restarts", info->restarts);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 #define RATE_PERIOD_US 2000000
 
 /* Counts within a period that begins with the first message after the last one's end. A whole
@@ -74,43 +76,6 @@ static bool terminated(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
-/* The length of the well-formed UTF-8 sequence (RFC 3629) at text, which is terminated; 0: none. */
-static unsigned utf8_length(const unsigned char *text)
-{
-	unsigned char first = text[0];
-	unsigned len = first < 0x80   ? 1
-		       : first < 0xc2 ? 0
-		       : first < 0xe0 ? 2
-		       : first < 0xf0 ? 3
-				      : 4;
-
-	if (first > 0xf4)
-		return 0;
-	for (unsigned i = 1; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong forms, surrogates, beyond U+10FFFF. */
-	if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] > 0x9f) ||
-	    (first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut may have
- * split a character: no reason to kill a worker. */
-static void clean(char *text)
-{
-	while (*text) {
-		unsigned len = utf8_length((const unsigned char *)text);
-
-		if (len == 0 || (unsigned char)*text < ' ' || *text == '\x7f') {
-			*text = '?';
-			len = 1;
-		}
-		text += len;
-	}
-}
-
 static bool stream_is_ours(const struct worker_messages *m, uint32_t stream)
 {
 	return stream < m->config->n_streams && m->config->streams[stream].camera == m->camera;
@@ -152,10 +117,12 @@ static int take_heartbeat(struct check *c)
 		return lie(c, "HEARTBEAT with text that does not end");
 	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
 		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
-	clean(heartbeat.source);
-	clean(heartbeat.allocator);
-	clean(heartbeat.path);
-	clean(heartbeat.reason);
+	/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut may
+	 * have split a character: no reason to kill a worker. */
+	text_clean(heartbeat.source, sizeof heartbeat.source, heartbeat.source);
+	text_clean(heartbeat.allocator, sizeof heartbeat.allocator, heartbeat.allocator);
+	text_clean(heartbeat.path, sizeof heartbeat.path, heartbeat.path);
+	text_clean(heartbeat.reason, sizeof heartbeat.reason, heartbeat.reason);
 	c->messages->heartbeat = heartbeat;
 	c->news->event = WORKER_EVENT_HEARTBEAT;
 	return 0;
@@ -173,8 +140,8 @@ static int take_stream(struct check *c)
 		return lie(c, "STREAM with text that does not end");
 	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
 		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
-	clean(stream.encoder);
-	clean(stream.detail);
+	text_clean(stream.encoder, sizeof stream.encoder, stream.encoder);
+	text_clean(stream.detail, sizeof stream.detail, stream.detail);
 	c->messages->streams[stream.stream] = stream;
 	c->news->event = WORKER_EVENT_STREAM;
 	c->news->index = stream.stream;
