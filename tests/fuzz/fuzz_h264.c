@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/h264.h"
+#include "media/h264_writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -16,7 +16,7 @@
 #include <libavformat/version.h>
 
 #include "capture/encode/encoder.h"
-#include "media/h264.h"
+#include "media/h264_writer.h"
 
 enum { SLOTS = 2, UNITS_MAX = 2000 };
 

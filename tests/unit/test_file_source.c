@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "capture/source/source.h"
 #include "capture/source/timeline.h"
-#include "media/h264.h"
+#include "media/h264_writer.h"
 
 #define FRAMES 20 /* in each recording */
 #define RATE 50

@@ -15,7 +15,7 @@ struct encoder;
  * docs/ENCODERS.md. encoder_software() has the exceptions. */
 #define ENCODER_SOFTWARE_DEFAULT CONFIG_ENCODER_X264
 
-/* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come: h264.h puts
+/* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come: h264_writer.h puts
  * AUD, parameter sets, VUI right), a JPEG for MJPEG. */
 struct access_unit {
 	const uint8_t *data; /* borrowed until the event returns */
@@ -23,7 +23,7 @@ struct access_unit {
 	int64_t capture_us;
 	bool key;	/* IDR */
 	bool droppable; /* nal_ref_idc 0 */
-	bool as_is; /* not H.264 (v4l2_format): h264.h cannot read it, key is all that is known */
+	bool as_is; /* not H.264 (v4l2_format): h264_writer.h cannot read it, key is all that is known */
 };
 
 struct encoder_events {

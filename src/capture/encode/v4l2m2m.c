@@ -19,7 +19,7 @@
 
 #include "camcast/worker.h"
 #include "capture/encode/v4l2_session.h"
-#include "media/h264.h"
+#include "media/h264_writer.h"
 
 /* A coded picture that came in more than one buffer, or headers that wait for theirs. */
 struct pieces {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way out of a stream: an access unit is put right once (h264.h), framed for each feed, and
+ * The way out of a stream: an access unit is put right once (h264_writer.h), framed for each feed, and
  * written into each feed's log. One thread at a time, but for output_resend_segment().
  */
 #ifndef CAPTURE_PUBLISH_OUTPUT_H
@@ -10,7 +10,7 @@
 #include "capture/encode/encoder.h"
 #include "capture/publish/logwriter.h"
 #include "capture/publish/mux.h"
-#include "media/h264.h"
+#include "media/h264_writer.h"
 
 struct output_feed {
 	unsigned feed; /* index in the configuration */
@@ -32,7 +32,7 @@ struct output_result {
 	bool key;
 };
 
-/* keep_reorder: h264.h. 0 or -errno. */
+/* keep_reorder: h264_writer.h. 0 or -errno. */
 int output_init(struct output *output, const struct config *config, unsigned stream,
 		struct config_rate rate, bool keep_reorder, int pair);
 void output_finish(struct output *output);

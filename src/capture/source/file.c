@@ -20,7 +20,7 @@
 #include "capture/source/decoder.h"
 #include "capture/source/source.h"
 #include "capture/source/timeline.h"
-#include "media/h264.h"
+#include "media/h264_writer.h"
 #include "media/jpeg.h"
 
 #define WHY_SIZE 256

@@ -4,8 +4,8 @@
  * gives: an AUD first, SPS and PPS before every IDR, VUI timing and max_num_reorder_frames = 0 in
  * every SPS, an optional SEI. No thread affinity; a struct h264_writer belongs to one thread.
  */
-#ifndef MEDIA_H264_H
-#define MEDIA_H264_H
+#ifndef MEDIA_H264_WRITER_H
+#define MEDIA_H264_WRITER_H
 
 #include <stdbool.h>
 #include <stddef.h>

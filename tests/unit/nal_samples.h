@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the tests of h264.c and h264_sps.c share; after cmocka.h. */
-#ifndef TESTS_UNIT_H264_SAMPLES_H
-#define TESTS_UNIT_H264_SAMPLES_H
+/* What the tests of src/media share; after cmocka.h. */
+#ifndef TESTS_UNIT_NAL_SAMPLES_H
+#define TESTS_UNIT_NAL_SAMPLES_H
 
-#include "media/h264.h"
-#include "media/h264_bits.h"
+#include "media/h264_writer.h"
+#include "media/bits.h"
 
 /* As the Pi's firmware and OpenH264 write it: no VUI. profile 0: 1080p Constrained Baseline with
  * picture order count type 2, else High, type 0. */

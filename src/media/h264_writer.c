@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "media/h264.h"
+#include "media/h264_writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "camcast/sei.h"
-#include "media/h264_bits.h"
+#include "media/bits.h"
 
 enum {
 	SPS_MAX = 32, /* ids, clause 7.4.2.1.1 */

@@ -11,13 +11,13 @@
 #include <string.h>
 
 #include "camcast/sei.h"
-#include "h264_samples.h"
-#include "media/h264.h"
-#include "media/h264_bits.h"
+#include "nal_samples.h"
+#include "media/h264_writer.h"
+#include "media/bits.h"
 
 static const struct config_rate rate_30 = {30, 1};
 
-/* --- allocations, counted: see test_h264.mk --- */
+/* --- allocations, counted: see test_h264_writer.mk --- */
 
 static unsigned allocations;
 

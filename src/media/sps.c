@@ -11,11 +11,11 @@
  * each distinct SPS, so it is done here: all bits up to the VUI and all fields of it that are not
  * ours are copied as they are.
  */
-#include "media/h264.h"
+#include "media/h264_writer.h"
 
 #include <errno.h>
 
-#include "media/h264_bits.h"
+#include "media/bits.h"
 
 enum {
 	EXTENDED_SAR = 255,

@@ -14,9 +14,9 @@
 #include <libavcodec/bsf.h>
 #include <libavutil/opt.h>
 
-#include "h264_samples.h"
-#include "media/h264.h"
-#include "media/h264_bits.h"
+#include "nal_samples.h"
+#include "media/h264_writer.h"
+#include "media/bits.h"
 
 static const struct config_rate rate_30 = {30, 1};
 

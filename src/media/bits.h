@@ -4,8 +4,8 @@
  * caller's memory. Neither ever leaves its bounds; an overrun sets `bad` and reads as 0, so that a
  * parser checks once at its end.
  */
-#ifndef MEDIA_H264_BITS_H
-#define MEDIA_H264_BITS_H
+#ifndef MEDIA_BITS_H
+#define MEDIA_BITS_H
 
 #include <stdbool.h>
 #include <stddef.h>

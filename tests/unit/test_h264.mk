@@ -1,1 +1,0 @@
-LDFLAGS_test_h264 := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc

@@ -1,0 +1,1 @@
+LDFLAGS_test_h264_writer := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
