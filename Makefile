@@ -66,7 +66,7 @@ $(B)/libcapture.a: $(filter-out %/main.o,$(OBJ_capture)) $(OBJ_wrapper)
 $(B)/libclient.a: $(filter-out %/main.o,$(OBJ_client))
 
 PROGRAMS := $(B)/camcastd $(B)/camcast-capture $(B)/camcast $(B)/bench/camload
-BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(wildcard bench/*.c)))
+BENCHES := $(patsubst %.c,$(B)/%,$(sort $(wildcard bench/*.c)) bench/peers/link.c bench/peers/publish.c)
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -139,10 +139,10 @@ fuzzers:
 		CXXFLAGS='-O1 -g -fsanitize=fuzzer-no-link $(FUZZ_SAN)' LDFLAGS='$(FUZZ_SAN)' \
 		$(patsubst $(B)/%,$(B)/fuzz/%,$(FUZZ))
 
-# --- benchmarks: bench/X.c, one program each; bench/lib is shared ---
+# --- benchmarks: bench/X.c, one program each; bench/lib is shared, bench/peers imitates others ---
 .PHONY: benches
 benches: $(BENCHES)
-$(B)/libbench.a: $(call obj,$(sort $(wildcard bench/lib/*.c)))
+$(B)/libbench.a: $(call obj,$(sort $(wildcard bench/lib/*.c)) bench/peers/rtmp.c)
 PC_camload := libavcodec libavutil libcjson
 $(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_camload)) -lm

@@ -313,9 +313,9 @@ def slow_small(bench):
 
 
 def slow_far(bench):
-    """The same over a network that delays and loses, which bench/link makes."""
+    """The same over a network that delays and loses, which bench/peers/link makes."""
     for name, (delay_ms, loss, _) in NETWORKS.items():
-        link = [servers.BUILD / "bench/link", "--delay-ms", str(delay_ms), "--loss", str(loss)]
+        link = [servers.BUILD / "bench/peers/link", "--delay-ms", str(delay_ms), "--loss", str(loss)]
         link += ["--congestion", CONGESTION]
         probe = subprocess.run([*link, "true"], capture_output=True, text=True, check=False)
         if probe.returncode:

@@ -28,7 +28,7 @@ class Failed(RuntimeError):
 
 
 def go_far():
-    """In the network of bench/link: what goes to the second address comes late to the first one."""
+    """In the network of bench/peers/link: what goes to the second address comes late to the first one."""
     global HERE, THERE
     HERE, THERE = "10.77.0.1", "10.77.0.2"
 
@@ -92,7 +92,7 @@ class Server:
     def publish(self, form, *words, **options):
         """The camera: the recording, each unit when it is due."""
         return self.run(
-            *(BUILD / "bench/publish", "-i", self.recording, "-f", form, *words),
+            *(BUILD / "bench/peers/publish", "-i", self.recording, "-f", form, *words),
             core=LOAD_CORE,
             **options,
         )

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/lib/rtmp.h"
+#include "bench/peers/rtmp.h"
 
 #define TS_PACKET 188
 #define HEADER_MAX 65536       /* of an HTTP answer */

@@ -12,7 +12,7 @@ mount -t tmpfs tmpfs /dev/shm
 ln -s /proc/self/fd /dev/fd
 ulimit -Hn 524288 # as systemd has it
 ip link set lo up
-modprobe tun # for bench/link
+modprobe tun # for bench/peers/link
 
 run_tests() {
 	local package

@@ -64,7 +64,8 @@ prepare_amd64() {
 	words="console=ttyS0 no_timer_check"
 	[ ! -e "$recording" ] || cp --parents "$recording" "$share/root" # as in tests/e2e/test_file.py
 	cp "$build"/{camcastd,camcast-capture,camcast} "$share/root/build/"
-	cp "$build"/bench/{camload,link} "$share/root/build/bench/"
+	cp "$build/bench/camload" "$share/root/build/bench/"
+	cp "$build/bench/peers/link" "$share/root/build/bench/peers/"
 	put_tests "$build"
 }
 
@@ -106,7 +107,7 @@ run_board() {
 	*) die "there is no board $board" ;;
 	esac
 	guest=$(tests/boards/guest.sh "$arch")
-	mkdir -p "$share"/root/{src,build/{bench,tests/support,tests/unit}}
+	mkdir -p "$share"/root/{src,build/{bench/peers,tests/support,tests/unit}}
 	"prepare_$arch"
 	if [ -n "${UNIT_TESTS:-}${E2E:-}" ]; then
 		unit=${UNIT_TESTS:-} e2e=${E2E:-}

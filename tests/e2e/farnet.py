@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A network of one's own with a peer far away, by bench/link: what is sent to FAR comes late to
+"""A network of one's own with a peer far away, by bench/peers/link: what is sent to FAR comes late to
 HERE. So one machine talks to itself over a real TCP path with a real round trip, and the path can
 be cut without a trace. Needs root and /dev/net/tun.
 """
@@ -15,7 +15,7 @@ HERE, FAR = "10.77.0.1", "10.77.0.2"
 
 def link(delay_ms, loss, *command):
     """The command line that runs another one in such a network."""
-    return [BUILD / "bench/link", "--delay-ms", str(delay_ms), "--loss", str(loss), *command]
+    return [BUILD / "bench/peers/link", "--delay-ms", str(delay_ms), "--loss", str(loss), *command]
 
 
 class FarNetwork(netns.Namespace):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""bench/link, the network that is far away: what the other tests and the benchmarks rest on."""
+"""bench/peers/link, the network that is far away: what the other tests and the benchmarks rest on."""
 import hashlib
 import os
 import socket
@@ -75,7 +75,7 @@ def test_it_ends_as_its_command_does(command, status):
 
 @pytest.mark.parametrize("wrong", [["--delay-ms", "x"], ["--loss", "101"], ["--what"], []])
 def test_what_it_cannot_do_is_said(wrong):
-    done = subprocess.run([harness.BUILD / "bench/link", *wrong], capture_output=True, check=False)
+    done = subprocess.run([harness.BUILD / "bench/peers/link", *wrong], capture_output=True, check=False)
     assert done.returncode == 2 and b"link: " in done.stderr
 
 
@@ -83,7 +83,7 @@ def test_the_congestion_control_is_the_network_s_own():
     path = "/proc/sys/net/ipv4/tcp_congestion_control"
     with open(path, encoding="ascii") as file:
         before = file.read()
-    command = [harness.BUILD / "bench/link", "--delay-ms", "1", "--congestion"]
+    command = [harness.BUILD / "bench/peers/link", "--delay-ms", "1", "--congestion"]
     inside = subprocess.run([*command, "reno", "cat", path], capture_output=True, check=True, text=True)
     with open(path, encoding="ascii") as file:
         assert file.read() == before

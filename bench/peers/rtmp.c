@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "bench/lib/rtmp.h"
+#include "bench/peers/rtmp.h"
 
 #include <errno.h>
 #include <stdbool.h>

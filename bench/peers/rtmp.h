@@ -4,8 +4,8 @@
  * createStream, play, and the video messages as Annex B units. After Adobe's RTMP specification 1.0
  * (section numbers in the source) and FLV's VIDEODATA. One thread.
  */
-#ifndef BENCH_LIB_RTMP_H
-#define BENCH_LIB_RTMP_H
+#ifndef BENCH_PEERS_RTMP_H
+#define BENCH_PEERS_RTMP_H
 
 #include <stddef.h>
 #include <stdint.h>
