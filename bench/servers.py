@@ -56,6 +56,15 @@ def accepts(port):
         return probe.connect_ex((HERE, port)) == 0
 
 
+def sends(url):
+    """Whether a byte of the stream comes."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.read(1) != b""
+    except OSError:
+        return False
+
+
 class Server:
     """What all have in common: a folder, processes on their core, an end."""
 

@@ -2,8 +2,6 @@
 """icecast2 carrying MPEG-TS, which it knows nothing about: clients begin anywhere."""
 import os
 import pwd
-import urllib.error
-import urllib.request
 
 import servers
 
@@ -45,12 +43,4 @@ class Icecast(servers.Server):
         source = f"icecast://source:bench@{servers.HERE}:{port}/s.ts"
         self.publish("mpegts", "-o", "content_type=video/mp2t", source)
         self.target = f"http://{servers.reached(port)}/s.ts"
-
-        def answers():
-            try:
-                with urllib.request.urlopen(self.target, timeout=2) as answer:
-                    return answer.read(1) != b""
-            except (OSError, urllib.error.URLError):
-                return False
-
-        servers.wait_for("icecast2's source", answers)
+        servers.wait_for("icecast2's source", lambda: servers.sends(self.target))

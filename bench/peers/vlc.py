@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """VLC: raw H.264 in by TCP, out by HTTP without a container."""
 import pwd
-import urllib.error
-import urllib.request
 
 import servers
 
@@ -25,12 +23,4 @@ class Vlc(servers.Server):
         )
         self.publish("h264", f"tcp://{servers.HERE}:{camera}?listen=1&tcp_nodelay=1")
         self.target = f"http://{servers.reached(port)}/s"
-
-        def answers():
-            try:
-                with urllib.request.urlopen(self.target, timeout=2) as answer:
-                    return answer.read(1) != b""
-            except (OSError, urllib.error.URLError):
-                return False
-
-        servers.wait_for("vlc", answers)
+        servers.wait_for("vlc", lambda: servers.sends(self.target))
