@@ -207,14 +207,14 @@ static bool take(struct crowd *crowd, struct crowd_client *client, ssize_t n)
 
 static void say(struct crowd_client *client)
 {
-	struct wire_buffer *out = &client->wire.out;
+	struct buffer *out = &client->wire.out;
 	ssize_t n;
 
 	if (!client->judging || out->len == 0)
 		return;
 	n = send(client->fd, out->data, out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0)
-		wire_drop(out, (size_t)n);
+		buffer_drop(out, (size_t)n);
 }
 
 static void note_first_key(struct crowd *crowd, struct crowd_client *client)

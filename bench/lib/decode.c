@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* judge_decode(): what a real decoder says. */
 #include <libavcodec/avcodec.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/lib/judge.h"
@@ -26,19 +25,19 @@ void judge_decode(struct judge *judge)
 	AVFrame *frame;
 	size_t at = 0;
 
-	if (judge->kept_len == 0)
+	if (judge->kept.len == 0)
 		return;
 	packet = av_packet_alloc();
 	frame = av_frame_alloc();
 	av_log_set_callback(count_decoder_lines);
 	decoder_errors = 0;
-	while (packet && frame && at < judge->kept_len) {
+	while (packet && frame && at < judge->kept.len) {
 		size_t len;
 
-		memcpy(&len, judge->kept + at, sizeof(len));
+		memcpy(&len, judge->kept.data + at, sizeof(len));
 		at += sizeof(len);
 		if (!context) {
-			bool h264 = len > 4 && memcmp(judge->kept + at, "\0\0", 2) == 0;
+			bool h264 = len > 4 && memcmp(judge->kept.data + at, "\0\0", 2) == 0;
 
 			codec = avcodec_find_decoder(h264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG);
 			context = avcodec_alloc_context3(codec);
@@ -51,7 +50,7 @@ void judge_decode(struct judge *judge)
 		}
 		if (av_new_packet(packet, (int)len) < 0)
 			break;
-		memcpy(packet->data, judge->kept + at, len);
+		memcpy(packet->data, judge->kept.data + at, len);
 		at += len;
 		if (avcodec_send_packet(context, packet) < 0)
 			decoder_errors++;
@@ -59,7 +58,7 @@ void judge_decode(struct judge *judge)
 			tally->pictures++;
 		av_packet_unref(packet);
 	}
-	if (at < judge->kept_len)
+	if (at < judge->kept.len)
 		decoder_errors++; /* no decoder or no memory: not a verdict of "fine" */
 	if (context && avcodec_send_packet(context, NULL) == 0) {
 		while (avcodec_receive_frame(context, frame) == 0)
@@ -69,7 +68,5 @@ void judge_decode(struct judge *judge)
 	avcodec_free_context(&context);
 	av_frame_free(&frame);
 	av_packet_free(&packet);
-	free(judge->kept);
-	judge->kept = NULL;
-	judge->kept_len = judge->kept_room = 0;
+	buffer_finish(&judge->kept);
 }

@@ -84,15 +84,8 @@ static void note_gap(struct judge *judge, const struct unit_info *info)
 
 static void keep(struct judge *judge, const uint8_t *data, size_t len)
 {
-	size_t need = judge->kept_len + sizeof(len) + len;
-
-	if (need > judge->kept_room) {
-		judge->kept_room = 2 * need;
-		judge->kept = grow(judge->kept, judge->kept_room);
-	}
-	memcpy(judge->kept + judge->kept_len, &len, sizeof(len));
-	memcpy(judge->kept + judge->kept_len + sizeof(len), data, len);
-	judge->kept_len = need;
+	buffer_append(&judge->kept, &len, sizeof(len));
+	buffer_append(&judge->kept, data, len);
 }
 
 void judge_unit(struct judge *judge, const uint8_t *data, size_t len, int64_t complete_us)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/lib/buffer.h"
 #include "bench/lib/hist.h"
 
 /* What is said of clients of one kind. */
@@ -58,8 +59,7 @@ struct judge {
 	bool begun, numbered;
 	uint64_t seq, units;
 	int64_t first_key_us; /* when the first key unit was complete; 0: not yet */
-	uint8_t *kept;
-	size_t kept_len, kept_room;
+	struct buffer kept;   /* each unit's length as a size_t, and the unit */
 };
 
 void judge_init(struct judge *judge, struct judge_panel *panel, struct tally *tally);

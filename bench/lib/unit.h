@@ -35,4 +35,7 @@ struct unit_info {
 
 void unit_parse(const uint8_t *data, size_t len, struct unit_info *info);
 
+/* A unit has come: its bytes, valid during the call, and when the last of them came. */
+typedef void unit_fn(void *ctx, const uint8_t *data, size_t len, int64_t complete_us);
+
 #endif

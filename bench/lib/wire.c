@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bench/lib/wire.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/peers/rtmp.h"
@@ -13,33 +11,8 @@
 
 static const char http_tail[] = " HTTP/1.0\r\nHost: camload\r\n\r\n";
 
-static void need_room(struct wire_buffer *buffer, size_t size)
-{
-	if (buffer->room - buffer->len >= size)
-		return;
-	buffer->room = buffer->len + 2 * size;
-	buffer->data = realloc(buffer->data, buffer->room);
-	if (!buffer->data) {
-		perror("wire");
-		exit(1);
-	}
-}
-
-void wire_append(struct wire_buffer *buffer, const void *data, size_t len)
-{
-	need_room(buffer, len);
-	memcpy(buffer->data + buffer->len, data, len);
-	buffer->len += len;
-}
-
-void wire_drop(struct wire_buffer *buffer, size_t len)
-{
-	memmove(buffer->data, buffer->data + len, buffer->len - len);
-	buffer->len -= len;
-}
-
 void wire_init(struct wire *wire, enum wire_framing framing, bool http, const char *path,
-	       wire_unit_fn unit, void *ctx)
+	       unit_fn *unit, void *ctx)
 {
 	memset(wire, 0, sizeof(*wire));
 	wire->framing = framing;
@@ -48,18 +21,17 @@ void wire_init(struct wire *wire, enum wire_framing framing, bool http, const ch
 	wire->unit = unit;
 	wire->ctx = ctx;
 	if (framing == WIRE_RTMP) {
-		wire->rtmp = rtmp_create(path, &wire->out);
+		wire->rtmp = rtmp_create(path, &wire->out, unit, ctx);
 	} else if (http) {
-		wire_append(&wire->out, "GET /", 5);
-		wire_append(&wire->out, path, strlen(path));
-		wire_append(&wire->out, http_tail, sizeof(http_tail) - 1);
+		buffer_append(&wire->out, "GET /", 5);
+		buffer_append(&wire->out, path, strlen(path));
+		buffer_append(&wire->out, http_tail, sizeof(http_tail) - 1);
 	}
 }
 
 uint8_t *wire_room(struct wire *wire, size_t size)
 {
-	need_room(&wire->in, size);
-	return wire->in.data + wire->in.len;
+	return buffer_room(&wire->in, size);
 }
 
 /* --- Annex B --- */
@@ -132,7 +104,7 @@ static size_t length_unit(struct wire *wire)
 static void cut(struct wire *wire, size_t old_len, int64_t now_us)
 {
 	size_t skip = wire->framing == WIRE_LENGTH ? 4 : 0, done = 0, unit;
-	struct wire_buffer whole = wire->in;
+	struct buffer whole = wire->in;
 
 	while ((unit = skip ? length_unit(wire) : annexb_unit(wire)) > 0) {
 		bool was_here = done + unit <= old_len; /* its last byte came earlier */
@@ -179,7 +151,7 @@ static void ts_packet(struct wire *wire, const uint8_t *packet, int64_t now_us)
 		}
 		at += 9u + packet[at + 8];
 	}
-	wire_append(&wire->pes, packet + at, TS_PACKET - at);
+	buffer_append(&wire->pes, packet + at, TS_PACKET - at);
 	wire->unit_byte_us = now_us;
 }
 
@@ -199,7 +171,7 @@ static void ts_received(struct wire *wire, int64_t now_us)
 		at += TS_PACKET;
 	}
 	if (at > 0)
-		wire_drop(&wire->in, at);
+		buffer_drop(&wire->in, at);
 }
 
 /* --- all of them --- */
@@ -214,7 +186,7 @@ static bool skip_header(struct wire *wire)
 		return false;
 	}
 	wire->broken |= !memmem(wire->in.data, (size_t)(end - wire->in.data), " 200", 4);
-	wire_drop(&wire->in, (size_t)(end - wire->in.data) + 4);
+	buffer_drop(&wire->in, (size_t)(end - wire->in.data) + 4);
 	wire->in_header = false;
 	return true;
 }
@@ -241,7 +213,7 @@ void wire_received(struct wire *wire, size_t n, int64_t now_us)
 		ts_received(wire, now_us);
 		break;
 	case WIRE_RTMP:
-		wire->broken |= rtmp_received(wire->rtmp, wire, now_us) < 0;
+		wire->broken |= rtmp_received(wire->rtmp, &wire->in, &wire->out, now_us) < 0;
 		break;
 	}
 	wire->byte_us = now_us;
@@ -250,8 +222,8 @@ void wire_received(struct wire *wire, size_t n, int64_t now_us)
 void wire_finish(struct wire *wire)
 {
 	rtmp_destroy(wire->rtmp);
-	free(wire->in.data);
-	free(wire->pes.data);
-	free(wire->out.data);
+	buffer_finish(&wire->in);
+	buffer_finish(&wire->pes);
+	buffer_finish(&wire->out);
 	memset(wire, 0, sizeof(*wire));
 }

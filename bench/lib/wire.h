@@ -14,46 +14,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/lib/buffer.h"
+#include "bench/lib/unit.h"
+
 enum wire_framing { WIRE_ANNEXB, WIRE_LENGTH, WIRE_TS, WIRE_RTMP };
-
-struct wire_buffer {
-	uint8_t *data;
-	size_t len, room;
-};
-
-struct wire_rtmp;
-
-/* A unit is whole: its bytes, valid during the call, and when its last one came. */
-typedef void (*wire_unit_fn)(void *ctx, const uint8_t *data, size_t len, int64_t complete_us);
 
 struct wire {
 	enum wire_framing framing;
 	bool in_header; /* of an HTTP answer */
 	bool broken;	/* these bytes make no sense: all further ones are ignored */
 	/* Bytes that are not yet part of a unit given. */
-	struct wire_buffer in;
-	size_t searched;	/* Annex B: bytes of `in` that were looked at; TS: not used */
-	bool has_slice;		/* Annex B: one of the unit being searched was seen */
-	struct wire_buffer pes; /* TS: the unit being put together */
-	int pid;		/* TS: of the video; -1: not yet known */
+	struct buffer in;
+	size_t searched;   /* Annex B: bytes of `in` that were looked at; TS: not used */
+	bool has_slice;	   /* Annex B: one of the unit being searched was seen */
+	struct buffer pes; /* TS: the unit being put together */
+	int pid;	   /* TS: of the video; -1: not yet known */
 	int64_t byte_us, unit_byte_us;
-	struct wire_rtmp *rtmp;
-	struct wire_buffer out; /* to be sent to the server */
-	wire_unit_fn unit;
+	struct rtmp *rtmp;
+	struct buffer out; /* to be sent to the server */
+	unit_fn *unit;
 	void *ctx;
 };
 
 /* path: what to ask for: by HTTP if http, or "app/stream" for RTMP; else NULL. Borrowed. */
 void wire_init(struct wire *wire, enum wire_framing framing, bool http, const char *path,
-	       wire_unit_fn unit, void *ctx);
+	       unit_fn *unit, void *ctx);
 /* Where to read the next bytes to: at least size bytes of room. */
 uint8_t *wire_room(struct wire *wire, size_t size);
 /* n bytes came there at now_us. */
 void wire_received(struct wire *wire, size_t n, int64_t now_us);
 void wire_finish(struct wire *wire);
-
-void wire_append(struct wire_buffer *buffer, const void *data, size_t len);
-/* Removes the first len bytes. */
-void wire_drop(struct wire_buffer *buffer, size_t len);
 
 #endif

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <sys/types.h>
 
-#include "bench/lib/wire.h"
-
 #define HANDSHAKE 1536		/* bytes of C1, S1, C2, S2 (5.2) */
 #define CHUNK_STREAMS 64	/* more than any server uses for one player */
 #define MESSAGE_MAX (16u << 20) /* bytes */
@@ -20,11 +18,13 @@ struct chunk_stream {
 	uint32_t len; /* of the message */
 	uint8_t type;
 	bool extended; /* its timestamp is in an extra field, in each chunk */
-	struct wire_buffer message;
+	struct buffer message;
 };
 
-struct wire_rtmp {
+struct rtmp {
 	const char *path;
+	unit_fn *unit;
+	void *ctx;
 	bool talking; /* the handshake is over */
 	uint32_t chunk_size;
 	struct chunk_stream streams[CHUNK_STREAMS];
@@ -32,22 +32,22 @@ struct wire_rtmp {
 
 /* --- what we say --- */
 
-static void put_string(struct wire_buffer *out, const char *text, size_t len)
+static void put_string(struct buffer *out, const char *text, size_t len)
 {
 	uint8_t head[2] = {(uint8_t)(len >> 8), (uint8_t)len};
 
-	wire_append(out, head, sizeof(head));
-	wire_append(out, text, len);
+	buffer_append(out, head, sizeof(head));
+	buffer_append(out, text, len);
 }
 
 /* AMF0: a string value, a number. */
-static void put_text(struct wire_buffer *out, const char *text, size_t len)
+static void put_text(struct buffer *out, const char *text, size_t len)
 {
-	wire_append(out, "\x02", 1);
+	buffer_append(out, "\x02", 1);
 	put_string(out, text, len);
 }
 
-static void put_number(struct wire_buffer *out, double value)
+static void put_number(struct buffer *out, double value)
 {
 	uint8_t bytes[9] = {0};
 	uint64_t bits;
@@ -55,59 +55,59 @@ static void put_number(struct wire_buffer *out, double value)
 	memcpy(&bits, &value, sizeof(bits));
 	for (int i = 0; i < 8; i++)
 		bytes[1 + i] = (uint8_t)(bits >> (56 - 8 * i));
-	wire_append(out, bytes, sizeof(bytes));
+	buffer_append(out, bytes, sizeof(bytes));
 }
 
 /* A command in chunks of the default size, 128 bytes (5.3). */
-static void put_command(struct wire_buffer *out, const struct wire_buffer *body, uint8_t stream)
+static void put_command(struct buffer *out, const struct buffer *body, uint8_t stream)
 {
 	uint8_t head[12] = {
 		3,	0, 0, 0, 0, (uint8_t)(body->len >> 8), (uint8_t)body->len, MESSAGE_COMMAND,
 		stream, 0, 0, 0};
 
-	wire_append(out, head, sizeof(head));
+	buffer_append(out, head, sizeof(head));
 	for (size_t at = 0; at < body->len; at += 128) {
 		size_t n = body->len - at < 128 ? body->len - at : 128;
 
 		if (at > 0)
-			wire_append(out, "\xc3", 1);
-		wire_append(out, body->data + at, n);
+			buffer_append(out, "\xc3", 1);
+		buffer_append(out, body->data + at, n);
 	}
 }
 
-static void ask_to_play(const struct wire_rtmp *rtmp, struct wire_buffer *out)
+static void ask_to_play(const struct rtmp *rtmp, struct buffer *out)
 {
 	const char *slash = strchr(rtmp->path, '/');
 	size_t app_len = slash ? (size_t)(slash - rtmp->path) : strlen(rtmp->path);
 	const char *name = slash ? slash + 1 : "";
-	struct wire_buffer body = {0};
+	struct buffer body = {0};
 
 	put_text(&body, "connect", 7);
 	put_number(&body, 1);
-	wire_append(&body, "\x03", 1);
+	buffer_append(&body, "\x03", 1);
 	put_string(&body, "app", 3);
 	put_text(&body, rtmp->path, app_len);
-	wire_append(&body, "\0\0\x09", 3);
+	buffer_append(&body, "\0\0\x09", 3);
 	put_command(out, &body, 0);
 	body.len = 0;
 	put_text(&body, "createStream", 12);
 	put_number(&body, 2);
-	wire_append(&body, "\x05", 1);
+	buffer_append(&body, "\x05", 1);
 	put_command(out, &body, 0);
 	/* A server numbers a connection's message streams from 1; waiting to be told would cost a
 	 * round trip that no player must make. */
 	body.len = 0;
 	put_text(&body, "play", 4);
 	put_number(&body, 3);
-	wire_append(&body, "\x05", 1);
+	buffer_append(&body, "\x05", 1);
 	put_text(&body, name, strlen(name));
 	put_command(out, &body, 1);
-	free(body.data);
+	buffer_finish(&body);
 }
 
-struct wire_rtmp *rtmp_create(const char *path, struct wire_buffer *out)
+struct rtmp *rtmp_create(const char *path, struct buffer *out, unit_fn *unit, void *ctx)
 {
-	struct wire_rtmp *rtmp = calloc(1, sizeof(*rtmp));
+	struct rtmp *rtmp = calloc(1, sizeof(*rtmp));
 	uint8_t hello[1 + HANDSHAKE] = {3};
 
 	if (!rtmp) {
@@ -115,15 +115,17 @@ struct wire_rtmp *rtmp_create(const char *path, struct wire_buffer *out)
 		exit(1);
 	}
 	rtmp->path = path;
+	rtmp->unit = unit;
+	rtmp->ctx = ctx;
 	rtmp->chunk_size = 128;
-	wire_append(out, hello, sizeof(hello));
+	buffer_append(out, hello, sizeof(hello));
 	return rtmp;
 }
 
 /* --- what we hear --- */
 
 /* VIDEODATA of AVC, pictures only: lengths become start codes in place. */
-static int handle_video(struct wire *wire, uint8_t *data, size_t len, int64_t complete_us)
+static int handle_video(const struct rtmp *rtmp, uint8_t *data, size_t len, int64_t complete_us)
 {
 	size_t at = 5;
 
@@ -140,12 +142,11 @@ static int handle_video(struct wire *wire, uint8_t *data, size_t len, int64_t co
 		memcpy(data + at, "\0\0\0\1", 4);
 		at += 4 + nal;
 	}
-	wire->unit(wire->ctx, data + 5, len - 5, complete_us);
+	rtmp->unit(rtmp->ctx, data + 5, len - 5, complete_us);
 	return 0;
 }
 
-static int handle_message(struct wire_rtmp *rtmp, struct wire *wire, struct chunk_stream *stream,
-			  int64_t complete_us)
+static int handle_message(struct rtmp *rtmp, struct chunk_stream *stream, int64_t complete_us)
 {
 	uint8_t *data = stream->message.data;
 	size_t len = stream->message.len;
@@ -157,13 +158,12 @@ static int handle_message(struct wire_rtmp *rtmp, struct wire *wire, struct chun
 	}
 	if (stream->type == MESSAGE_COMMAND && len >= 9 && memcmp(data + 3, "_error", 6) == 0)
 		return -EPROTO;
-	return stream->type == MESSAGE_VIDEO && len > 0 ? handle_video(wire, data, len, complete_us)
+	return stream->type == MESSAGE_VIDEO && len > 0 ? handle_video(rtmp, data, len, complete_us)
 							: 0;
 }
 
 /* Takes one chunk (5.3.1); returns its length, 0 if it is not whole yet. */
-static ssize_t take_chunk(struct wire_rtmp *rtmp, struct wire *wire, const uint8_t *data,
-			  size_t len, int64_t now_us)
+static ssize_t take_chunk(struct rtmp *rtmp, const uint8_t *data, size_t len, int64_t now_us)
 {
 	static const uint8_t header_len[4] = {11, 7, 3, 0};
 	struct chunk_stream *stream;
@@ -192,9 +192,9 @@ static ssize_t take_chunk(struct wire_rtmp *rtmp, struct wire *wire, const uint8
 	n = n < rtmp->chunk_size ? n : rtmp->chunk_size;
 	if (len < at + n)
 		return 0;
-	wire_append(&stream->message, data + at, n);
+	buffer_append(&stream->message, data + at, n);
 	if (stream->message.len == stream->len) {
-		result = handle_message(rtmp, wire, stream, now_us);
+		result = handle_message(rtmp, stream, now_us);
 		stream->message.len = 0;
 		if (result < 0)
 			return result;
@@ -202,32 +202,32 @@ static ssize_t take_chunk(struct wire_rtmp *rtmp, struct wire *wire, const uint8
 	return (ssize_t)(at + n);
 }
 
-int rtmp_received(struct wire_rtmp *rtmp, struct wire *wire, int64_t now_us)
+int rtmp_received(struct rtmp *rtmp, struct buffer *in, struct buffer *out, int64_t now_us)
 {
 	size_t at = 0;
 	ssize_t n;
 
 	if (!rtmp->talking) {
-		if (wire->in.len < 1 + 2 * HANDSHAKE)
+		if (in->len < 1 + 2 * HANDSHAKE)
 			return 0;
-		if (wire->in.data[0] != 3)
+		if (in->data[0] != 3)
 			return -EPROTO;
-		wire_append(&wire->out, wire->in.data + 1, HANDSHAKE); /* C2 is S1 */
-		ask_to_play(rtmp, &wire->out);
+		buffer_append(out, in->data + 1, HANDSHAKE); /* C2 is S1 */
+		ask_to_play(rtmp, out);
 		rtmp->talking = true;
 		at = 1 + 2 * HANDSHAKE;
 	}
-	while ((n = take_chunk(rtmp, wire, wire->in.data + at, wire->in.len - at, now_us)) > 0)
+	while ((n = take_chunk(rtmp, in->data + at, in->len - at, now_us)) > 0)
 		at += (size_t)n;
-	wire_drop(&wire->in, at);
+	buffer_drop(in, at);
 	return n < 0 ? (int)n : 0;
 }
 
-void rtmp_destroy(struct wire_rtmp *rtmp)
+void rtmp_destroy(struct rtmp *rtmp)
 {
 	if (!rtmp)
 		return;
 	for (size_t i = 0; i < CHUNK_STREAMS; i++)
-		free(rtmp->streams[i].message.data);
+		buffer_finish(&rtmp->streams[i].message);
 	free(rtmp);
 }

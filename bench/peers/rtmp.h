@@ -7,18 +7,19 @@
 #ifndef BENCH_PEERS_RTMP_H
 #define BENCH_PEERS_RTMP_H
 
-#include <stddef.h>
 #include <stdint.h>
 
-struct wire;
-struct wire_buffer;
-struct wire_rtmp;
+#include "bench/lib/buffer.h"
+#include "bench/lib/unit.h"
 
-/* path: "app/stream", borrowed. What is to be said first is appended to out. */
-struct wire_rtmp *rtmp_create(const char *path, struct wire_buffer *out);
-/* New bytes are in wire->in; whole messages are taken from it, answers appended to wire->out.
- * -EPROTO: this is not RTMP, or the server refused. */
-int rtmp_received(struct wire_rtmp *rtmp, struct wire *wire, int64_t now_us);
-void rtmp_destroy(struct wire_rtmp *rtmp);
+struct rtmp;
+
+/* path: "app/stream", borrowed. What is to be said first is appended to out. unit is called with ctx
+ * for each picture. Without memory the program ends. */
+struct rtmp *rtmp_create(const char *path, struct buffer *out, unit_fn *unit, void *ctx);
+/* New bytes are in `in`; whole messages are taken from it, answers appended to out. -EPROTO: this is
+ * not RTMP, or the server refused. */
+int rtmp_received(struct rtmp *rtmp, struct buffer *in, struct buffer *out, int64_t now_us);
+void rtmp_destroy(struct rtmp *rtmp);
 
 #endif

@@ -200,7 +200,7 @@ static void noise_is_not_decoded_without_errors(void **state)
 	judge_decode(&tested);
 	assert_int_equal(tally.pictures, 0);
 	assert_true(tally.decode_errors > 0);
-	assert_null(tested.kept);
+	assert_null(tested.kept.data);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, begin)

@@ -295,7 +295,7 @@ static void rtmp_is_talked_and_its_pictures_are_annexb(void **state)
 		got = 0;
 		wire_init(&wire, WIRE_RTMP, false, "live/s", take, NULL);
 		assert_int_equal(wire.out.len, 1 + 1536);
-		wire_drop(&wire.out, wire.out.len);
+		buffer_drop(&wire.out, wire.out.len);
 		feed(&wire, stream, len, *step);
 		assert_false(wire.broken);
 		assert_int_equal(got, UNITS);

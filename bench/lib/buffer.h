@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Bytes that come at the end and go at the beginning. Zeroed, it is empty. Without memory the
+ * program ends with a line: there is nothing left to measure. One thread. */
+#ifndef BENCH_LIB_BUFFER_H
+#define BENCH_LIB_BUFFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct buffer {
+	uint8_t *data;
+	size_t len, room;
+};
+
+/* Makes room for size bytes behind the last one; returns where. */
+uint8_t *buffer_room(struct buffer *buffer, size_t size);
+void buffer_append(struct buffer *buffer, const void *data, size_t len);
+/* Removes the first len bytes. */
+void buffer_drop(struct buffer *buffer, size_t len);
+/* Lets go of the memory; the buffer is empty. */
+void buffer_finish(struct buffer *buffer);
+
+#endif
