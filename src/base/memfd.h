@@ -2,6 +2,7 @@
 #ifndef BASE_MEMFD_H
 #define BASE_MEMFD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -10,5 +11,8 @@
  * caller owns the fd. -errno. Any thread. memfd_create(2), fcntl(2).
  */
 int memfd_create_fixed(const char *name, uint32_t size);
+
+/* The same with len bytes of text in it, which nobody can change. */
+int memfd_create_text(const char *name, const char *text, size_t len);
 
 #endif

@@ -2,17 +2,16 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/memfd.h"
 #include "daemon/devices.h"
 #include "daemon/discovery/address.h"
 #include "daemon/discovery/discovery.h"
@@ -199,34 +198,6 @@ static int watch_signals(struct daemon *daemon)
 	return err;
 }
 
-/* Workers read the same bytes as we did, whatever happens to the file meanwhile. */
-static int create_config_fd(const char *text, size_t len)
-{
-	int fd = memfd_create("camcast-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	for (size_t done = 0; done < len;) {
-		ssize_t n = write(fd, text + done, len - done);
-
-		if (n < 0) {
-			err = -errno;
-			goto close_fd;
-		}
-		done += (size_t)n;
-	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		err = -errno;
-		goto close_fd;
-	}
-	return fd;
-
-close_fd:
-	close(fd);
-	return err;
-}
-
 static int create_workers(struct daemon *daemon, const struct daemon_options *from)
 {
 	struct worker_options options = {
@@ -332,7 +303,8 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 
 	if (err < 0)
 		return err;
-	err = daemon->config_fd = create_config_fd(options->text, options->len);
+	/* Workers read the same bytes as we did, whatever happens to the file meanwhile. */
+	err = daemon->config_fd = memfd_create_text("camcast-config", options->text, options->len);
 	if (err < 0)
 		return err;
 	err = create_loop(daemon);
