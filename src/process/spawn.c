@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -42,7 +43,7 @@ static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t
 	/* Ours are CLOEXEC already; this is for what we inherited ourselves. Before 5.11: ENOSYS.
 	 */
 	(void)syscall(SYS_close_range, FD_FIRST + spawn->n_fds, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+	if (prctl(PR_SET_PDEATHSIG, spawn->death_signal) < 0)
 		goto fail;
 	if (getppid() != parent) /* it died before that took effect */
 		_exit(0);
@@ -60,7 +61,13 @@ fail:
 	_exit(127);
 }
 
-pid_t spawn_start(const struct spawn *spawn)
+static void wait_for(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+pid_t spawn_start(const struct spawn *spawn, int *pidfd)
 {
 	pid_t parent = getpid(), pid;
 	sigset_t all, old;
@@ -80,12 +87,20 @@ pid_t spawn_start(const struct spawn *spawn)
 	close(report[1]);
 	/* exec closes the child's end. */
 	if (pid > 0 && read(report[0], &error, sizeof error) == sizeof error) {
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		wait_for(pid);
 		pid = -error;
 	}
 	close(report[0]);
-	return pid;
+	if (pid < 0)
+		return pid;
+	/* The child is ours and not reaped: the pid cannot be another's. */
+	*pidfd = pidfd_open(pid, 0);
+	if (*pidfd >= 0)
+		return pid;
+	error = errno;
+	kill(pid, SIGKILL);
+	wait_for(pid);
+	return -error;
 }
 
 bool spawn_reap(int pidfd, int *status)
@@ -93,7 +108,7 @@ bool spawn_reap(int pidfd, int *status)
 	siginfo_t info = {0};
 
 	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0) {
-		*status = 0; /* ECHILD: somebody ignores SIGCHLD for us; it is gone all the same */
+		*status = SPAWN_STATUS_LOST;
 		return true;
 	}
 	if (info.si_pid == 0)
@@ -108,6 +123,10 @@ void spawn_describe(int status, char *text, size_t size)
 {
 	const char *name;
 
+	if (status == SPAWN_STATUS_LOST) {
+		snprintf(text, size, "it is not known how");
+		return;
+	}
 	if (WIFEXITED(status)) {
 		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
 		return;

@@ -16,19 +16,23 @@ struct spawn {
 	const char *program; /* path */
 	char *const *argv;   /* argv[0] included */
 	int fds[SPAWN_FDS_MAX];
-	unsigned n_fds;	 /* fds[i] is dupped to 3 + i in the child; 0 to 2 are ours */
-	bool expendable; /* the OOM killer prefers it to us */
+	unsigned n_fds;	  /* fds[i] is dupped to 3 + i in the child; 0 to 2 are ours */
+	bool expendable;  /* the OOM killer prefers it to us */
+	int death_signal; /* what it gets when the calling thread ends */
 };
 
-/* The pid, or -errno (of exec too: then the path is at fault). SIGTERM comes to the child when the
- * calling thread ends. Blocks until exec: some hundred microseconds. */
-pid_t spawn_start(const struct spawn *spawn);
+/* The pid, and in *pidfd a descriptor of the process (CLOEXEC, the caller's); or -errno (of exec too:
+ * then the path is at fault). Blocks until exec: some hundred microseconds. */
+pid_t spawn_start(const struct spawn *spawn, int *pidfd);
 
-/* True once the child behind pidfd has ended; it is reaped then and *status is waitpid's (0 where
- * somebody else has reaped it). Does not wait. */
+/* For a status that nobody can tell: somebody else has reaped the process. */
+#define SPAWN_STATUS_LOST (-1)
+
+/* True once the child behind pidfd has ended; it is reaped then and *status is waitpid's, or
+ * SPAWN_STATUS_LOST. Does not wait. */
 bool spawn_reap(int pidfd, int *status);
 
-/* "exit status 1", "killed by SIGSEGV (core dumped)" */
+/* "exit status 1", "killed by SIGSEGV (core dumped)", of waitpid's status or SPAWN_STATUS_LOST */
 void spawn_describe(int status, char *text, size_t size);
 
 #endif

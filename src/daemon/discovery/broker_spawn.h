@@ -24,7 +24,7 @@ int broker_spawn_pidfd(const struct broker_spawn *broker);
 /* Starts it if it is due, reaps it if it has ended. To be called when the pidfd is readable and
  * after broker_spawn_wait_ms(). True if it was started just now. */
 bool broker_spawn_turn(struct broker_spawn *broker, int64_t now_us);
-/* Until the next start is due; -1: it runs. */
+/* Until the next turn is due; -1: never, while it runs. */
 int broker_spawn_wait_ms(const struct broker_spawn *broker, int64_t now_us);
 
 pid_t broker_spawn_pid(const struct broker_spawn *broker); /* 0: none runs */

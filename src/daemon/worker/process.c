@@ -51,6 +51,7 @@ int worker_process_start(struct worker_process **out, struct loop *loop, const c
 		.fds = {pair_fd, config_fd}, /* CAMCAST_WORKER_FD, and /dev/fd/4 */
 		.n_fds = 2,
 		.expendable = true,
+		.death_signal = SIGTERM,
 	};
 	struct worker_process *process = calloc(1, sizeof *process);
 	int err;
@@ -62,29 +63,22 @@ int worker_process_start(struct worker_process **out, struct loop *loop, const c
 	process->ended = ended;
 	process->user = user;
 	loop_timer_init(&process->retry, handle_retry);
-	process->pid = spawn_start(&child);
+	process->pid = spawn_start(&child, &process->pidfd);
 	if (process->pid < 0) {
 		err = process->pid;
 		goto free_process;
-	}
-	/* The child is ours and not reaped: the pid cannot be another's. */
-	process->pidfd = pidfd_open(process->pid, 0);
-	if (process->pidfd < 0) {
-		err = -errno;
-		goto kill_child;
 	}
 	process->watch.fd = process->pidfd;
 	process->watch.events = EPOLLIN;
 	process->watch.ready = handle_ready;
 	err = loop_watch_add(loop, &process->watch);
 	if (err < 0)
-		goto close_pidfd;
+		goto kill_child;
 	*out = process;
 	return 0;
 
-close_pidfd:
-	close(process->pidfd);
 kill_child:
+	close(process->pidfd);
 	kill(process->pid, SIGKILL);
 	while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
 		;

@@ -1,0 +1,1 @@
+LDFLAGS_test_supervisor := -Wl,--wrap=pidfd_send_signal
