@@ -21,7 +21,6 @@
 /* At the start of the shared memory. Child and parent use the functions below. */
 struct child_header {
 	atomic_llong heartbeat_us; /* CLOCK_MONOTONIC, written by the child; 0: none yet */
-	atomic_int parent;	   /* pid, written before the child starts */
 	atomic_uint status_turn;   /* odd while the child writes its status */
 	_Alignas(64) char status[CHILD_STATUS_MAX];
 };
@@ -78,10 +77,9 @@ const char *child_read_status(const struct child *child, char text[CHILD_STATUS_
 
 /* --- in the child --- */
 
-/* First thing in a child: maps the shared memory, has the kernel end us with our parent, leaves
- * SIGINT and SIGHUP (which a terminal sends to all) to the parent, and notes SIGTERM for
- * child_ending() without restarting the system call that it interrupts. Beats once. -errno: nobody
- * started us as a child, or the parent is gone already. Main thread. */
+/* First thing in a child: maps the shared memory, leaves SIGINT and SIGHUP (which a terminal sends to
+ * all) to the parent, and notes SIGTERM for child_ending() without restarting the system call that it
+ * interrupts. Beats once. -errno: nobody started us as a child. Main thread. */
 int child_attach(struct child_header **shared, size_t *size);
 
 /* Whether the parent wants us to end. Any thread. */
