@@ -23,7 +23,6 @@
 #include <libswscale/swscale.h>
 
 #include "capture/encode/encoder.h"
-#include "media/h264_writer.h"
 
 enum { ROUNDS_MAX = 32 };
 

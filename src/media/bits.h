@@ -138,44 +138,4 @@ static inline size_t rbsp_bits(const uint8_t *rbsp, size_t len)
 	return len * 8 - zeros - 1;
 }
 
-/* Takes the emulation prevention bytes out (clause 7.3.1); stops when out is full. Returns the
- * bytes in out. */
-static inline size_t nal_unescape(const uint8_t *nal, size_t len, uint8_t *out, size_t out_size)
-{
-	size_t n = 0;
-	unsigned zeros = 0;
-
-	for (size_t i = 0; i < len && n < out_size; i++) {
-		if (zeros >= 2 && nal[i] == 3) {
-			zeros = 0;
-			continue;
-		}
-		zeros = nal[i] ? 0 : zeros + 1;
-		out[n++] = nal[i];
-	}
-	return n;
-}
-
-/* Puts them in (clause 7.4.1.1). Returns the bytes in out, or 0 if it is too small. out_size of
- * len + len / 2 + 1 always does. */
-static inline size_t nal_escape(const uint8_t *rbsp, size_t len, uint8_t *out, size_t out_size)
-{
-	size_t n = 0;
-	unsigned zeros = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		if (zeros >= 2 && rbsp[i] <= 3) {
-			if (n == out_size)
-				return 0;
-			out[n++] = 3;
-			zeros = 0;
-		}
-		if (n == out_size)
-			return 0;
-		zeros = rbsp[i] ? 0 : zeros + 1;
-		out[n++] = rbsp[i];
-	}
-	return n;
-}
-
 #endif

@@ -7,11 +7,10 @@
 #include <time.h>
 
 #include "camcast/sei.h"
-#include "media/bits.h"
+#include "media/nal.h"
+#include "media/sps.h"
 
 enum {
-	SPS_MAX = 32, /* ids, clause 7.4.2.1.1 */
-	PPS_MAX = 256,
 	SEI_USER_DATA_UNREGISTERED = 5,
 	/* start code, header, type and size, payload with an escape after every second byte, stop
 	 */
@@ -19,7 +18,7 @@ enum {
 };
 
 /* primary_pic_type 7: slices of any type (table 7-5), so that one AUD does for every picture. */
-static const uint8_t aud[] = {0, 0, 0, 1, H264_NAL_AUD, 0xf0};
+static const uint8_t aud[] = {0, 0, 0, 1, NAL_AUD, 0xf0};
 static const uint8_t start_code[] = {0, 0, 0, 1};
 
 struct parameter_set {
@@ -34,7 +33,7 @@ struct h264_writer {
 	struct config_rate rate;
 	bool sei, keep_reorder;
 	uint64_t sequence;
-	struct parameter_set sps[SPS_MAX], pps[PPS_MAX];
+	struct parameter_set sps[SPS_IDS], pps[PPS_IDS];
 
 	struct iovec *iov; /* [0] is head */
 	size_t iov_cap;
@@ -42,50 +41,6 @@ struct h264_writer {
 	size_t head_cap;
 	uint8_t sei_nal[SEI_SIZE];
 };
-
-/* --- finding NAL units --- */
-
-/* The offset of the next 00 00 01 at or after pos, or len. */
-static size_t find_start_code(const uint8_t *data, size_t len, size_t pos)
-{
-	/* The third byte tells how far the next one can be away: coded video has few bytes below
-	 * 2, so that mostly every third byte is looked at. */
-	while (pos + 3 <= len) {
-		if (data[pos + 2] > 1)
-			pos += 3;
-		else if (data[pos + 2] == 0)
-			pos += 1;
-		else if (data[pos] == 0 && data[pos + 1] == 0)
-			return pos;
-		else
-			pos += 3;
-	}
-	return len;
-}
-
-bool h264_next_nal(const uint8_t *data, size_t len, size_t *pos, struct h264_nal *nal)
-{
-	size_t begin, end;
-
-	for (;;) {
-		begin = find_start_code(data, len, *pos);
-		if (begin == len) {
-			*pos = len;
-			return false;
-		}
-		begin += 3;
-		*pos = end = find_start_code(data, len, begin);
-		while (end > begin && data[end - 1] == 0)
-			end--;
-		if (end > begin)
-			break;
-	}
-	nal->data = data + begin;
-	nal->len = end - begin;
-	nal->type = data[begin] & 0x1f;
-	nal->ref_idc = data[begin] >> 5 & 3;
-	return true;
-}
 
 /* --- parameter sets --- */
 
@@ -95,15 +50,14 @@ static void parameter_set_forget(struct parameter_set *set)
 	*set = (struct parameter_set){0};
 }
 
-static bool parameter_set_is(const struct parameter_set *set, const struct h264_nal *nal)
+static bool parameter_set_is(const struct parameter_set *set, const struct nal *nal)
 {
 	return set->coded && set->coded_len == nal->len &&
 	       memcmp(set->coded, nal->data, nal->len) == 0;
 }
 
 /* Keeps nal, with room for a written form of at most written_max bytes. */
-static int parameter_set_keep(struct parameter_set *set, const struct h264_nal *nal,
-			      size_t written_max)
+static int parameter_set_keep(struct parameter_set *set, const struct nal *nal, size_t written_max)
 {
 	uint8_t *memory = malloc(nal->len + written_max);
 
@@ -117,27 +71,13 @@ static int parameter_set_keep(struct parameter_set *set, const struct h264_nal *
 	return 0;
 }
 
-/* The first values of a NAL unit after skip bits; all that is asked for is within 32 bytes. */
-static void peek(struct bit_reader *r, const struct h264_nal *nal, unsigned skip, uint8_t rbsp[32])
+static int learn_sps(struct h264_writer *writer, const struct nal *nal)
 {
-	size_t n = nal_unescape(nal->data + 1, nal->len - 1, rbsp, 32);
-
-	bit_reader_init(r, rbsp, n * 8);
-	read_bits(r, skip);
-}
-
-static int learn_sps(struct h264_writer *writer, const struct h264_nal *nal)
-{
-	uint8_t rbsp[32];
-	struct bit_reader r;
 	struct parameter_set *set;
 	size_t written_max;
-	uint32_t id;
-	int rc;
+	int id = sps_read_id(nal), rc;
 
-	peek(&r, nal, 24, rbsp);
-	id = read_ue(&r);
-	if (r.bad || id >= SPS_MAX || nal->len > H264_PARAMETER_SET_MAX)
+	if (id < 0 || nal->len > PARAMETER_SET_MAX)
 		return 0;
 	set = &writer->sps[id];
 	if (!parameter_set_is(set, nal)) {
@@ -145,8 +85,8 @@ static int learn_sps(struct h264_writer *writer, const struct h264_nal *nal)
 		rc = parameter_set_keep(set, nal, written_max);
 		if (rc < 0)
 			return rc;
-		rc = h264_rewrite_sps(nal->data, nal->len, writer->rate, writer->keep_reorder,
-				      set->written, written_max);
+		rc = sps_rewrite(nal->data, nal->len, writer->rate, writer->keep_reorder,
+				 set->written, written_max);
 		if (rc < 0) {
 			/* Cameras with a broken VUI exist, and decoders that play them: pass it. */
 			memcpy(set->written, nal->data, nal->len);
@@ -154,8 +94,8 @@ static int learn_sps(struct h264_writer *writer, const struct h264_nal *nal)
 		}
 		set->written_len = (size_t)rc;
 		/* Decoders forget the PPSs that went with the old one. */
-		for (unsigned i = 0; i < PPS_MAX; i++) {
-			if (writer->pps[i].coded && writer->pps[i].sps_id == id)
+		for (unsigned i = 0; i < PPS_IDS; i++) {
+			if (writer->pps[i].coded && writer->pps[i].sps_id == (unsigned)id)
 				parameter_set_forget(&writer->pps[i]);
 		}
 	}
@@ -163,18 +103,13 @@ static int learn_sps(struct h264_writer *writer, const struct h264_nal *nal)
 	return 0;
 }
 
-static int learn_pps(struct h264_writer *writer, const struct h264_nal *nal)
+static int learn_pps(struct h264_writer *writer, const struct nal *nal)
 {
-	uint8_t rbsp[32];
-	struct bit_reader r;
 	struct parameter_set *set;
-	uint32_t id, sps_id;
-	int rc;
+	unsigned sps_id;
+	int id = sps_read_pps_ids(nal, &sps_id), rc;
 
-	peek(&r, nal, 0, rbsp);
-	id = read_ue(&r);
-	sps_id = read_ue(&r);
-	if (r.bad || id >= PPS_MAX || sps_id >= SPS_MAX || nal->len > H264_PARAMETER_SET_MAX)
+	if (id < 0 || nal->len > PARAMETER_SET_MAX)
 		return 0;
 	set = &writer->pps[id];
 	if (!parameter_set_is(set, nal)) {
@@ -189,20 +124,12 @@ static int learn_pps(struct h264_writer *writer, const struct h264_nal *nal)
 	return 0;
 }
 
-/* The SPS that an IDR slice uses (slice_header(), clause 7.3.3), or -1 if it or the PPS is not
- * known. */
-static int slice_sps(const struct h264_writer *writer, const struct h264_nal *slice)
+/* The id of the SPS that an IDR slice uses, or -1 if it or the PPS is not known. */
+static int slice_sps(const struct h264_writer *writer, const struct nal *slice)
 {
-	uint8_t rbsp[32];
-	struct bit_reader r;
-	uint32_t id;
+	int id = sps_read_slice_pps_id(slice);
 
-	peek(&r, slice, 0, rbsp);
-	read_ue(&r); /* first_mb_in_slice */
-	read_ue(&r); /* slice_type */
-	id = read_ue(&r);
-	if (r.bad || id >= PPS_MAX || !writer->pps[id].coded ||
-	    !writer->sps[writer->pps[id].sps_id].coded)
+	if (id < 0 || !writer->pps[id].coded || !writer->sps[writer->pps[id].sps_id].coded)
 		return -1;
 	return writer->pps[id].sps_id;
 }
@@ -230,10 +157,10 @@ static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 	uint8_t *grown;
 
 	for (int pass = 0; pass < 2; pass++) {
-		for (int i = 0; i < SPS_MAX + PPS_MAX; i++) {
+		for (int i = 0; i < SPS_IDS + PPS_IDS; i++) {
 			struct parameter_set *set =
-				i < SPS_MAX ? &writer->sps[i] : &writer->pps[i - SPS_MAX];
-			int sps_id = i < SPS_MAX ? i : set->sps_id;
+				i < SPS_IDS ? &writer->sps[i] : &writer->pps[i - SPS_IDS];
+			int sps_id = i < SPS_IDS ? i : set->sps_id;
 
 			if (!set_goes_out(set, idr, sps_id == active_sps))
 				continue;
@@ -256,9 +183,9 @@ static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 		writer->iov[0] = (struct iovec){.iov_base = writer->head};
 		head_put(writer, aud, sizeof(aud));
 	}
-	for (int i = 0; i < SPS_MAX; i++)
+	for (int i = 0; i < SPS_IDS; i++)
 		writer->sps[i].fresh = false;
-	for (int i = 0; i < PPS_MAX; i++)
+	for (int i = 0; i < PPS_IDS; i++)
 		writer->pps[i].fresh = false;
 	return 0;
 }
@@ -291,7 +218,7 @@ static size_t write_sei(struct h264_writer *writer, int64_t capture_us)
 	rbsp[42] = 0x80;
 
 	memcpy(writer->sei_nal, start_code, sizeof(start_code));
-	writer->sei_nal[4] = H264_NAL_SEI;
+	writer->sei_nal[4] = NAL_SEI;
 	n = nal_escape(rbsp, sizeof(rbsp), writer->sei_nal + 5, sizeof(writer->sei_nal) - 5);
 	return 5 + n;
 }
@@ -316,7 +243,7 @@ static int put_iov(struct h264_writer *writer, size_t *n, const void *data, size
 
 /* Adds nal as it stands in data, with a start code of three bytes. NAL units that follow each other
  * there are one iovec; *data_end is where the last of them ended, or NULL. */
-static int put_nal(struct h264_writer *writer, size_t *n, const struct h264_nal *nal,
+static int put_nal(struct h264_writer *writer, size_t *n, const struct nal *nal,
 		   const uint8_t **data_end)
 {
 	const uint8_t *begin = nal->data - 3, *end = nal->data + nal->len, *last_end = *data_end;
@@ -330,43 +257,38 @@ static int put_nal(struct h264_writer *writer, size_t *n, const struct h264_nal 
 	return put_iov(writer, n, begin, (size_t)(end - begin));
 }
 
-static bool is_slice(unsigned type)
-{
-	return type >= H264_NAL_SLICE && type <= H264_NAL_IDR;
-}
-
 int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len,
 		     int64_t capture_us, struct h264_unit *out)
 {
-	struct h264_nal nal, first_idr = {0};
+	struct nal nal, first_idr = {0};
 	const uint8_t *data_end = NULL;
 	size_t pos = 0, n = 1;
 	bool slices = false, referenced = false, sei_due = writer->sei;
 	int active_sps = -1, rc = 0;
 
 	*out = (struct h264_unit){0};
-	while (rc == 0 && h264_next_nal(data, len, &pos, &nal)) {
+	while (rc == 0 && nal_next(data, len, &pos, &nal)) {
 		switch (nal.type) {
-		case H264_NAL_SPS:
+		case NAL_SPS:
 			rc = learn_sps(writer, &nal);
 			continue;
-		case H264_NAL_PPS:
+		case NAL_PPS:
 			rc = learn_pps(writer, &nal);
 			continue;
-		case H264_NAL_AUD:
-		case H264_NAL_END_SEQ:
-		case H264_NAL_END_STREAM:
-		case H264_NAL_FILLER:
+		case NAL_AUD:
+		case NAL_END_SEQ:
+		case NAL_END_STREAM:
+		case NAL_FILLER:
 			continue;
 		}
-		if (is_slice(nal.type)) {
+		if (nal_is_slice(nal.type)) {
 			slices = true;
 			referenced |= nal.ref_idc != 0;
-			if (nal.type == H264_NAL_IDR && !first_idr.data)
+			if (nal.type == NAL_IDR && !first_idr.data)
 				first_idr = nal;
 		}
 		/* Ours is after the encoder's SEI: a buffering period must be first (7.4.1.2.3). */
-		if (sei_due && (slices || nal.type == H264_NAL_PREFIX)) {
+		if (sei_due && (slices || nal.type == NAL_PREFIX)) {
 			rc = put_iov(writer, &n, writer->sei_nal, write_sei(writer, capture_us));
 			sei_due = false;
 			data_end = NULL;
@@ -419,9 +341,9 @@ void h264_writer_destroy(struct h264_writer *writer)
 {
 	if (!writer)
 		return;
-	for (int i = 0; i < SPS_MAX; i++)
+	for (int i = 0; i < SPS_IDS; i++)
 		parameter_set_forget(&writer->sps[i]);
-	for (int i = 0; i < PPS_MAX; i++)
+	for (int i = 0; i < PPS_IDS; i++)
 		parameter_set_forget(&writer->pps[i]);
 	free(writer->head);
 	free(writer->iov);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * H.264 byte streams (Annex B): finding NAL units, and making an access unit out of what an encoder
- * gives: an AUD first, SPS and PPS before every IDR, VUI timing and max_num_reorder_frames = 0 in
- * every SPS, an optional SEI. No thread affinity; a struct h264_writer belongs to one thread.
+ * Makes an access unit of an H.264 byte stream (Annex B) out of what an encoder gives: an AUD first,
+ * SPS and PPS before every IDR, VUI timing and max_num_reorder_frames = 0 in every SPS, an optional
+ * SEI. No thread affinity; a struct h264_writer belongs to one thread.
  */
 #ifndef MEDIA_H264_WRITER_H
 #define MEDIA_H264_WRITER_H
@@ -14,46 +14,10 @@
 
 #include "config/config.h"
 
-enum {
-	H264_NAL_SLICE = 1,
-	H264_NAL_IDR = 5,
-	H264_NAL_SEI = 6,
-	H264_NAL_SPS = 7,
-	H264_NAL_PPS = 8,
-	H264_NAL_AUD = 9,
-	H264_NAL_END_SEQ = 10,
-	H264_NAL_END_STREAM = 11,
-	H264_NAL_FILLER = 12,
-	H264_NAL_PREFIX = 14,
-};
-
-/* The longest SPS or PPS that is accepted, bytes. One with every scaling list and HRD has about
- * 1.5 KB. */
-#define H264_PARAMETER_SET_MAX 4096
-
-struct h264_nal {
-	const uint8_t *data; /* the header byte; no start code, no trailing zeros */
-	size_t len;	     /* at least 1 */
-	unsigned type, ref_idc;
-};
-
-/* The next NAL unit whose start code is at or after *pos in an Annex B stream; false at the end.
- * *pos moves behind it. Clause B.1.1. */
-bool h264_next_nal(const uint8_t *data, size_t len, size_t *pos, struct h264_nal *nal);
-
-/* Rewrites an SPS (NAL unit with header, emulation prevention in place): VUI with timing_info for
- * rate (time_scale = 2 x num, num_units_in_tick = den, fixed_frame_rate_flag 1; a rate of 0 leaves
- * it as it is) and bitstream_restriction with max_num_reorder_frames 0 and max_dec_frame_buffering
- * = max_num_ref_frames; everything else stays. Clauses 7.3.2.1.1, E.1.1. keep_reorder: leave
- * bitstream_restriction as it is (a file with B pictures). out gets at most out_size bytes (len +
- * 64 and half as much again always does); returns the length or -EINVAL (not a well-formed SPS),
- * -ENOSPC. */
-int h264_rewrite_sps(const uint8_t *sps, size_t len, struct config_rate rate, bool keep_reorder,
-		     uint8_t *out, size_t out_size);
-
 struct h264_writer;
 
-/* rate goes into the VUI; sei: add the SEI of camcast/sei.h. */
+/* rate goes into the VUI, keep_reorder: sps_rewrite(); sei: add the SEI of camcast/sei.h. 0 or
+ * -ENOMEM. */
 int h264_writer_create(struct h264_writer **out, struct config_rate rate, bool sei,
 		       bool keep_reorder);
 void h264_writer_destroy(struct h264_writer *writer);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Annex B scanner, SPS rewriting and unit writer on arbitrary bytes. The first byte chooses: SPS
- * rewriting alone with a small or large output, or the writer, which gets the rest as one access
- * unit and then again in two halves. What comes out must hold together: an AUD first, lengths that
- * add up, no start code emulated by our own rewriting.
+ * Annex B scanner, SPS reader and rewriter, and unit writer on arbitrary bytes. The first byte
+ * chooses: an SPS, rewritten with a small or large output; or the writer, which gets the rest as one
+ * access unit and then again in two halves. What comes out must hold together: an AUD first, lengths
+ * that add up, no start code emulated by our own rewriting.
  */
 #include <assert.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "media/h264_writer.h"
+#include "media/sps.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,20 +50,42 @@ static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
 	h264_writer_destroy(writer);
 }
 
+static void check_sps(const struct sps *sps)
+{
+	assert(sps->width > 0 && sps->width <= sps->coded_width && sps->coded_width <= 16880);
+	assert(sps->height > 0 && sps->height <= sps->coded_height && sps->coded_height <= 16880);
+	assert(sps->id < SPS_IDS && sps->chroma_format_idc <= 3);
+	assert(sps->bit_depth_luma >= 8 && sps->bit_depth_luma <= 14);
+	assert(sps->reorder_frames <= 16 && sps->buffered_frames <= 16);
+	assert(!sps->sar_width == !sps->sar_height);
+	assert(!sps->time_scale == !sps->num_units_in_tick);
+}
+
 static void fuzz_sps(const uint8_t *data, size_t size, unsigned mode)
 {
+	struct sps sps, rewritten;
 	struct config_rate rate = {30000, 1001};
-	size_t room = mode & 2 ? 64 : 2 * H264_PARAMETER_SET_MAX;
+	size_t room = mode & 2 ? 64 : 2 * PARAMETER_SET_MAX;
 	uint8_t *out = malloc(room), *again = malloc(room);
-	int len = h264_rewrite_sps(data, size, rate, mode & 4, out, room), rc;
+	int len = sps_rewrite(data, size, rate, mode & 4, out, room), rc;
 
 	if (len > 0) {
 		assert((size_t)len <= room);
 		for (int i = 1; i + 2 < len; i++)
 			assert(out[i] || out[i + 1] || out[i + 2] > 2);
 		/* What was well-formed stays so, and there is nothing more to change. */
-		rc = h264_rewrite_sps(out, (size_t)len, rate, mode & 4, again, room);
+		rc = sps_rewrite(out, (size_t)len, rate, mode & 4, again, room);
 		assert(rc == len && memcmp(out, again, (size_t)len) == 0);
+	}
+	if (sps_read(data, size, &sps) == 0) {
+		check_sps(&sps);
+		if (len > 0) {
+			assert(sps_read(out, (size_t)len, &rewritten) == 0);
+			check_sps(&rewritten);
+			assert(rewritten.width == sps.width && rewritten.height == sps.height);
+			assert(mode & 4 ||
+			       (rewritten.reorder_stated && rewritten.reorder_frames == 0));
+		}
 	}
 	free(out);
 	free(again);

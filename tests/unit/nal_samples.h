@@ -3,8 +3,8 @@
 #ifndef TESTS_UNIT_NAL_SAMPLES_H
 #define TESTS_UNIT_NAL_SAMPLES_H
 
-#include "media/h264_writer.h"
 #include "media/bits.h"
+#include "media/nal.h"
 
 /* As the Pi's firmware and OpenH264 write it: no VUI. profile 0: 1080p Constrained Baseline with
  * picture order count type 2, else High, type 0. */
@@ -44,12 +44,12 @@ static inline size_t make_sps(uint8_t *nal, bool high, unsigned id, bool vui)
 	return 1 + nal_escape(rbsp, write_trailing(&w), nal + 1, 63);
 }
 
-static inline struct h264_nal find(const uint8_t *data, size_t len, unsigned type)
+static inline struct nal find(const uint8_t *data, size_t len, unsigned type)
 {
-	struct h264_nal nal;
+	struct nal nal;
 	size_t pos = 0;
 
-	while (h264_next_nal(data, len, &pos, &nal)) {
+	while (nal_next(data, len, &pos, &nal)) {
 		if (nal.type == type)
 			return nal;
 	}

@@ -17,6 +17,7 @@
 
 #include "capture/encode/encoder.h"
 #include "media/h264_writer.h"
+#include "media/nal.h"
 
 enum { SLOTS = 2, UNITS_MAX = 2000 };
 
@@ -529,14 +530,14 @@ static void units_begin_with_aud_sps_pps_and_sei_in_order(void **state)
 	for (unsigned i = 0; i < rec->n; i++) {
 		const uint8_t *data = rec->bytes + rec->units[i].offset;
 		char order[64] = "";
-		struct h264_nal nal;
+		struct nal nal;
 		size_t pos = 0;
 
 		assert_memory_equal(data, "\0\0\0\1\x09", 5);
-		while (h264_next_nal(data, rec->units[i].len, &pos, &nal)) {
+		while (nal_next(data, rec->units[i].len, &pos, &nal)) {
 			char name = "?PABCIsSppEQf"[nal.type > 12 ? 0 : nal.type];
 
-			if (nal.type == H264_NAL_AUD)
+			if (nal.type == NAL_AUD)
 				name = 'a';
 			if (order[0] == '\0' || order[strlen(order) - 1] != name)
 				strncat(order, &name, 1);

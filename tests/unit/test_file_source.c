@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "capture/source/source.h"
 #include "capture/source/timeline.h"
-#include "media/h264_writer.h"
+#include "media/nal.h"
 
 #define FRAMES 20 /* in each recording */
 #define RATE 50
@@ -86,13 +86,13 @@ static void strip(const char *from, const char *to)
 {
 	static uint8_t bytes[1 << 20], stripped[1 << 20];
 	size_t len = read_file(from, bytes, sizeof(bytes)), pos = 0, out = 0;
-	struct h264_nal nal;
+	struct nal nal;
 	bool began = false;
 
-	while (h264_next_nal(bytes, len, &pos, &nal)) {
-		if (began && (nal.type == H264_NAL_SPS || nal.type == H264_NAL_PPS))
+	while (nal_next(bytes, len, &pos, &nal)) {
+		if (began && (nal.type == NAL_SPS || nal.type == NAL_PPS))
 			continue;
-		began |= nal.type == H264_NAL_IDR;
+		began |= nal.type == NAL_IDR;
 		memcpy(stripped + out, "\0\0\0\1", 4);
 		memcpy(stripped + out + 4, nal.data, nal.len);
 		out += 4 + nal.len;
@@ -358,13 +358,13 @@ static unsigned decode_all(const struct seen *seen, enum AVCodecID id)
 
 static bool has_sets(const uint8_t *data, size_t len)
 {
-	struct h264_nal nal;
+	struct nal nal;
 	size_t pos = 0;
 	bool sps = false, pps = false;
 
-	while (h264_next_nal(data, len, &pos, &nal) && nal.type != H264_NAL_IDR) {
-		sps |= nal.type == H264_NAL_SPS;
-		pps |= nal.type == H264_NAL_PPS;
+	while (nal_next(data, len, &pos, &nal) && nal.type != NAL_IDR) {
+		sps |= nal.type == NAL_SPS;
+		pps |= nal.type == NAL_PPS;
 	}
 	return sps && pps;
 }

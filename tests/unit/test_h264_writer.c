@@ -12,8 +12,8 @@
 
 #include "camcast/sei.h"
 #include "nal_samples.h"
-#include "media/h264_writer.h"
 #include "media/bits.h"
+#include "media/h264_writer.h"
 
 static const struct config_rate rate_30 = {30, 1};
 
@@ -57,22 +57,22 @@ static void nal_units_are_found_as_annex_b_says(void **state)
 		unsigned type, ref_idc;
 		size_t len;
 	} expected[] = {{7, 3, 3}, {8, 3, 2}, {5, 3, 5}, {9, 0, 1}};
-	struct h264_nal nal;
+	struct nal nal;
 	size_t pos = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
-		assert_true(h264_next_nal(data, sizeof(data), &pos, &nal));
+		assert_true(nal_next(data, sizeof(data), &pos, &nal));
 		assert_int_equal(nal.type, expected[i].type);
 		assert_int_equal(nal.ref_idc, expected[i].ref_idc);
 		assert_int_equal(nal.len, expected[i].len);
 	}
-	assert_false(h264_next_nal(data, sizeof(data), &pos, &nal));
-	assert_false(h264_next_nal(data, sizeof(data), &pos, &nal));
+	assert_false(nal_next(data, sizeof(data), &pos, &nal));
+	assert_false(nal_next(data, sizeof(data), &pos, &nal));
 	pos = 0;
-	assert_false(h264_next_nal(data, 0, &pos, &nal));
+	assert_false(nal_next(data, 0, &pos, &nal));
 	pos = 0;
-	assert_false(h264_next_nal((const uint8_t *)"\0\0\2\0\0", 5, &pos, &nal));
+	assert_false(nal_next((const uint8_t *)"\0\0\2\0\0", 5, &pos, &nal));
 }
 
 static void start_codes_are_found_at_every_alignment(void **state)
@@ -81,12 +81,12 @@ static void start_codes_are_found_at_every_alignment(void **state)
 
 	(void)state;
 	for (size_t at = 0; at < 40; at++) {
-		struct h264_nal nal;
+		struct nal nal;
 		size_t pos = 0;
 
 		memset(data, 0x55, sizeof(data));
 		memcpy(data + at, "\0\0\1\x65", 4);
-		assert_true(h264_next_nal(data, sizeof(data), &pos, &nal));
+		assert_true(nal_next(data, sizeof(data), &pos, &nal));
 		assert_ptr_equal(nal.data, data + at + 3);
 		assert_int_equal(nal.len, sizeof(data) - at - 3);
 	}
@@ -146,7 +146,7 @@ static struct bytes flat;
 static const char *order_of(const struct h264_unit *unit)
 {
 	static char order[600];
-	struct h264_nal nal;
+	struct nal nal;
 	size_t pos = 0, n = 0;
 
 	flat.len = 0;
@@ -156,24 +156,24 @@ static const char *order_of(const struct h264_unit *unit)
 		flat.len += unit->iov[i].iov_len;
 	}
 	assert_int_equal(flat.len, unit->len);
-	while (h264_next_nal(flat.data, flat.len, &pos, &nal)) {
+	while (nal_next(flat.data, flat.len, &pos, &nal)) {
 		struct bit_reader r;
 
 		assert_true(n < sizeof(order) - 1);
 		bit_reader_init(&r, nal.data + 1, (nal.len - 1) * 8);
 		switch (nal.type) {
-		case H264_NAL_SPS:
+		case NAL_SPS:
 			read_bits(&r, 24);
 			order[n++] = (char)('A' + read_ue(&r));
 			break;
-		case H264_NAL_PPS:
+		case NAL_PPS:
 			order[n++] = (char)('a' + read_ue(&r));
 			break;
-		case H264_NAL_AUD:
+		case NAL_AUD:
 			assert_int_equal(nal.data[1], 0xf0);
 			order[n++] = '|';
 			break;
-		case H264_NAL_SEI:
+		case NAL_SEI:
 			order[n++] = '*';
 			break;
 		default:
@@ -256,7 +256,7 @@ static void changes_in_band_are_followed(void **state)
 	struct bytes in = {.len = 0}, pps = {.len = 0}, sps = {.len = 0}, idr = {.len = 0};
 	struct h264_writer *writer;
 	struct h264_unit unit;
-	struct h264_nal nal;
+	struct nal nal;
 
 	(void)state;
 	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
@@ -274,7 +274,7 @@ static void changes_in_band_are_followed(void **state)
 	add_slice(&idr, 5, 3, 0);
 	unit = put(writer, &idr);
 	assert_string_equal(order_of(&unit), "|Aab5");
-	nal = find(flat.data, flat.len, H264_NAL_PPS);
+	nal = find(flat.data, flat.len, NAL_PPS);
 	assert_memory_equal(nal.data, pps.data + 4, nal.len);
 	/* Another SPS of the same id takes its PPSs with it, as in a decoder. */
 	add_sps(&sps, 0, true);
@@ -391,7 +391,7 @@ static void sei_comes_back_with_every_value(void **state)
 		int64_t time = times[i % 7], skew = -1;
 		struct bytes in = {.len = 0};
 		struct h264_unit unit;
-		struct h264_nal sei;
+		struct nal sei;
 		uint8_t rbsp[128];
 		size_t n;
 
@@ -404,9 +404,9 @@ static void sei_comes_back_with_every_value(void **state)
 		assert_int_equal(h264_writer_unit(writer, in.data, in.len, time, &unit), 0);
 		assert_string_equal(order_of(&unit), i ? "|**1" : "|Aa**5");
 		/* The second one. */
-		sei = find(flat.data, flat.len, H264_NAL_SEI);
+		sei = find(flat.data, flat.len, NAL_SEI);
 		n = (size_t)(sei.data + sei.len - flat.data);
-		sei = find(flat.data + n, flat.len - n, H264_NAL_SEI);
+		sei = find(flat.data + n, flat.len - n, NAL_SEI);
 		n = nal_unescape(sei.data + 1, sei.len - 1, rbsp, sizeof(rbsp));
 		assert_int_equal(n, 2 + CAMCAST_SEI_PAYLOAD_LEN + 1);
 		assert_memory_equal(rbsp, "\x05\x28" CAMCAST_SEI_UUID, 2 + CAMCAST_SEI_UUID_LEN);

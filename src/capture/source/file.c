@@ -20,7 +20,7 @@
 #include "capture/source/decoder.h"
 #include "capture/source/source.h"
 #include "capture/source/timeline.h"
-#include "media/h264_writer.h"
+#include "media/nal.h"
 #include "media/jpeg.h"
 
 #define WHY_SIZE 256
@@ -201,14 +201,14 @@ static bool wait_until(struct file_source *source, int64_t media_us)
 /* What an H.264 access unit begins with, up to its first slice. */
 static void look_at(const uint8_t *data, size_t len, bool *idr, bool *sets)
 {
-	struct h264_nal nal;
+	struct nal nal;
 	size_t pos = 0;
 
 	*idr = *sets = false;
-	while (h264_next_nal(data, len, &pos, &nal)) {
-		*sets |= nal.type == H264_NAL_SPS;
-		*idr |= nal.type == H264_NAL_IDR;
-		if (nal.type >= H264_NAL_SLICE && nal.type <= H264_NAL_IDR)
+	while (nal_next(data, len, &pos, &nal)) {
+		*sets |= nal.type == NAL_SPS;
+		*idr |= nal.type == NAL_IDR;
+		if (nal.type >= NAL_SLICE && nal.type <= NAL_IDR)
 			return;
 	}
 }

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sequence parameter sets (H.264 clauses 7.3.2.1.1, E.1.1): reading what a player, a recorder or a
+ * session description must know, and making the VUI right for live viewers. Also the ids by which
+ * slices and parameter sets refer to each other. Any thread.
+ */
+#ifndef MEDIA_SPS_H
+#define MEDIA_SPS_H
+
+#include "config/config.h"
+#include "media/nal.h"
+
+/* The longest SPS or PPS that is accepted, bytes. One with every scaling list and HRD has about
+ * 1.5 KB. */
+#define PARAMETER_SET_MAX 4096
+
+#define SPS_IDS 32 /* clause 7.4.2.1.1 */
+#define PPS_IDS 256
+
+struct sps {
+	unsigned profile_idc, level_idc;
+	unsigned constraint_flags; /* the byte between them: constraint_set0_flag is bit 7 */
+	unsigned id;
+	unsigned chroma_format_idc; /* 0: monochrome, 1: 4:2:0, 2: 4:2:2, 3: 4:4:4 */
+	unsigned bit_depth_luma, bit_depth_chroma;
+	unsigned coded_width, coded_height; /* whole macroblocks */
+	unsigned width, height;		    /* what is shown of them: after cropping */
+	bool frame_mbs_only;		    /* false: there may be fields */
+	unsigned max_num_ref_frames;
+
+	/* How many pictures precede one in decoding order and follow it in output order, and how
+	 * many a decoder must store (max_num_reorder_frames, max_dec_frame_buffering). Where the
+	 * SPS does not say, the limits that follow from profile, level and size, which an encoder
+	 * hardly ever makes use of. */
+	bool reorder_stated;
+	unsigned reorder_frames, buffered_frames; /* 0..16 */
+
+	unsigned sar_width, sar_height; /* of a sample; 0: not stated */
+	/* Frames a second are time_scale / (2 * num_units_in_tick); 0: not stated. */
+	uint32_t num_units_in_tick, time_scale;
+	bool fixed_frame_rate;
+};
+
+/*
+ * Reads an SPS (NAL unit with header, emulation prevention in place). 0, or -EINVAL: not a
+ * well-formed one, or of a size that no level allows. A VUI that is cut short or states nonsense
+ * counts as none: cameras send such, and decoders play them.
+ */
+int sps_read(const uint8_t *nal, size_t len, struct sps *out);
+
+/*
+ * Rewrites an SPS (as above): VUI with timing_info for rate (time_scale = 2 x num,
+ * num_units_in_tick = den, fixed_frame_rate_flag 1; a rate of 0 leaves it as it is) and
+ * bitstream_restriction with max_num_reorder_frames 0 and max_dec_frame_buffering =
+ * max_num_ref_frames; everything else stays. keep_reorder: leave bitstream_restriction as it is (a
+ * file with B pictures). out gets at most out_size bytes (len + 64 and half as much again always
+ * does); returns the length or -EINVAL (not a well-formed SPS), -ENOSPC.
+ */
+int sps_rewrite(const uint8_t *nal, size_t len, struct config_rate rate, bool keep_reorder,
+		uint8_t *out, size_t out_size);
+
+/* The id of an SPS: below SPS_IDS, or -EINVAL. */
+int sps_read_id(const struct nal *sps);
+/* The id of a PPS, below PPS_IDS, and in *sps_id that of its SPS; or -EINVAL. */
+int sps_read_pps_ids(const struct nal *pps, unsigned *sps_id);
+/* The id of the PPS that a slice (slice_header(), clause 7.3.3) uses: below PPS_IDS, or -EINVAL. */
+int sps_read_slice_pps_id(const struct nal *slice);
+
+#endif
