@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Checks of what spans several keys or sections. A key that is bad by itself was reported already,
  * and checks that need it are left out. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -196,33 +195,26 @@ static void check_mqtt(struct config_file *file, const struct config *config)
 /* --- listeners --- */
 
 struct listener {
-	const struct config_address *address;
+	const struct net_address *address;
 	const char *key;
 	int line;
 };
 
-static bool is_literal(int family, const char *host)
-{
-	unsigned char address[16];
-
-	return inet_pton(family, host, address) == 1;
-}
-
 /* Whether the kernel would refuse to listen on both. Names are not resolved. */
-static bool addresses_clash(const struct config_address *a, const struct config_address *b)
+static bool addresses_clash(const struct net_address *a, const struct net_address *b)
 {
 	if (a->port != b->port || a->port == 0)
 		return false;
 	if (a->host[0] == '\0' || b->host[0] == '\0' || strcasecmp(a->host, b->host) == 0)
 		return true;
 	if (strcmp(a->host, "0.0.0.0") == 0)
-		return is_literal(AF_INET, b->host);
+		return net_host_family(b->host) == AF_INET;
 	if (strcmp(b->host, "0.0.0.0") == 0)
-		return is_literal(AF_INET, a->host);
+		return net_host_family(a->host) == AF_INET;
 	if (strcmp(a->host, "::") == 0)
-		return is_literal(AF_INET6, b->host);
+		return net_host_family(b->host) == AF_INET6;
 	if (strcmp(b->host, "::") == 0)
-		return is_literal(AF_INET6, a->host);
+		return net_host_family(a->host) == AF_INET6;
 	return false;
 }
 

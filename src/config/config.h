@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "net/address.h"
+
 #define CONFIG_NAME_MAX 41 /* a camera's or stream's name, terminator included */
 #define CONFIG_LISTENERS_MAX 8
 #define CONFIG_CAMERAS_MAX 64
@@ -43,17 +45,10 @@ struct config_rate {
 	uint32_t num, den;
 };
 
-/* "0.0.0.0:8888", "[::]:8888", "localhost:8888", ":8888" (all addresses, both families), "8888"
- * (the same). Port 0: the kernel chooses, and the log says which. */
-struct config_address {
-	char host[64]; /* IPv6 without its brackets; "": all addresses */
-	uint16_t port;
-};
-
 struct config_daemon {
 	char *name; /* %h expanded */
 	enum config_backend backend;
-	struct config_address http; /* valid if http_on */
+	struct net_address http; /* NET_LISTEN; valid if http_on */
 	bool http_on;
 	uint32_t max_clients;	     /* in all feeds */
 	uint32_t max_clients_per_ip; /* 0: no limit */
@@ -137,7 +132,7 @@ struct config_stream {
 struct config_feed {
 	unsigned stream; /* index */
 	enum config_framing framing;
-	struct config_address listen[CONFIG_LISTENERS_MAX];
+	struct net_address listen[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_listen;
 };
 

@@ -78,8 +78,8 @@ int option_set(const struct option *option, void *target, const char *value, cha
 const char *option_describe(const struct option *option, char *buf);
 
 /* For OPTION_LISTENERS: addresses into out[CONFIG_LISTENERS_MAX]; returns as option_set(). */
-int option_parse_listeners(const struct option *option, const char *value,
-			   struct config_address *out, size_t *n, char *why);
+int option_parse_listeners(const struct option *option, const char *value, struct net_address *out,
+			   size_t *n, char *why);
 
 /* The best of candidates so far: the word with the smallest edit distance to `wanted`, if it is
  * small enough to be a slip of the hand. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The parsers of configuration values, one for each option type. */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -126,67 +125,6 @@ static bool parse_rate(const char *text, double min, double max, struct config_r
 	out->num = rate.num / a;
 	out->den = rate.den / a;
 	return true;
-}
-
-/* Names are resolved later; here only what can never be one is refused. */
-static bool host_is_valid(const char *host, bool bracketed)
-{
-	unsigned char address[16];
-
-	if (bracketed) {
-		char literal[64];
-		size_t len = strcspn(host, "%"); /* a scope, as in fe80::1%eth0 */
-
-		if (host[len] == '%' && host[len + 1] == '\0')
-			return false;
-		memcpy(literal, host, len);
-		literal[len] = '\0';
-		return inet_pton(AF_INET6, literal, address) == 1;
-	}
-	if (host[strspn(host, "0123456789.")] == '\0')
-		return host[0] == '\0' || inet_pton(AF_INET, host, address) == 1;
-	for (const char *c = host; *c; c++)
-		if (!isalnum((unsigned char)*c) && *c != '.' && *c != '-' && *c != '_')
-			return false;
-	return true;
-}
-
-static bool parse_address(const char *text, struct config_address *out)
-{
-	struct config_address address = {.host = ""};
-	const char *host = text, *host_end, *port;
-	bool bracketed = text[0] == '[';
-	uint32_t number;
-
-	if (bracketed) {
-		host = text + 1;
-		host_end = strchr(host, ']');
-		if (!host_end || host_end[1] != ':')
-			return false;
-		port = host_end + 2;
-	} else {
-		host_end = strchr(text, ':');
-		port = host_end ? host_end + 1 : text;
-		if (!host_end)
-			host_end = text;
-	}
-	if ((size_t)(host_end - host) >= sizeof address.host)
-		return false;
-	memcpy(address.host, host, (size_t)(host_end - host));
-	if (!host_is_valid(address.host, bracketed) || !parse_number(port, 0, 65535, &number))
-		return false;
-	address.port = (uint16_t)number;
-	*out = address;
-	return true;
-}
-
-static bool parse_host(const char *text)
-{
-	unsigned char address[16];
-
-	if (strlen(text) >= 256)
-		return false;
-	return inet_pton(AF_INET6, text, address) == 1 || host_is_valid(text, false);
 }
 
 static bool parse_id(const char *text)
@@ -383,10 +321,11 @@ static int set_member(const struct option *o, void *target, const char *value)
 		break;
 	case OPTION_HTTP:
 		((struct config_daemon *)target)->http_on = value[0] != '\0';
-		ok = value[0] == '\0' || parse_address(value, member);
+		ok = value[0] == '\0' || net_address_parse(member, value, NET_LISTEN) == 0;
 		break;
 	case OPTION_HOST:
-		return parse_host(value) ? replace_text(member, value) : -EINVAL;
+		ok = value[0] == '\0' || net_host_is_valid(value);
+		return ok ? replace_text(member, value) : -EINVAL;
 	case OPTION_ID:
 		return parse_id(value) ? replace_text(member, value) : -EINVAL;
 	case OPTION_TOPICS:
@@ -422,14 +361,14 @@ int option_set(const struct option *o, void *target, const char *value, char *wh
 	return r;
 }
 
-int option_parse_listeners(const struct option *o, const char *value, struct config_address *out,
+int option_parse_listeners(const struct option *o, const char *value, struct net_address *out,
 			   size_t *n, char *why)
 {
 	const char *text = value;
 
 	*n = 0;
 	do {
-		char part[80];
+		char part[NET_HOST_MAX + 8];
 		size_t len, skip;
 
 		skip = strspn(text, " \t");
@@ -439,7 +378,7 @@ int option_parse_listeners(const struct option *o, const char *value, struct con
 			goto invalid;
 		memcpy(part, text, len);
 		part[len] = '\0';
-		if (!parse_address(part, &out[*n]))
+		if (net_address_parse(&out[*n], part, NET_LISTEN) < 0)
 			goto invalid;
 		++*n;
 		text += len;

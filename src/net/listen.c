@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -16,38 +15,18 @@
 
 void listen_format_address(const struct sockaddr_storage *address, char text[LISTEN_TEXT_MAX])
 {
-	char host[INET6_ADDRSTRLEN] = "?";
-	struct sockaddr_in6 in6;
-	struct sockaddr_in in;
+	struct net_peer peer;
 
-	if (address->ss_family == AF_INET6) {
-		memcpy(&in6, address, sizeof in6);
-		if (!IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr)) {
-			inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof host);
-			snprintf(text, LISTEN_TEXT_MAX, "[%s]:%u", host, ntohs(in6.sin6_port));
-			return;
-		}
-		memset(&in, 0, sizeof in);
-		memcpy(&in.sin_addr, &in6.sin6_addr.s6_addr[12], sizeof in.sin_addr);
-		in.sin_port = in6.sin6_port;
-	} else if (address->ss_family == AF_INET) {
-		memcpy(&in, address, sizeof in);
-	} else {
-		snprintf(text, LISTEN_TEXT_MAX, "local");
-		return;
-	}
-	inet_ntop(AF_INET, &in.sin_addr, host, sizeof host);
-	snprintf(text, LISTEN_TEXT_MAX, "%s:%u", host, ntohs(in.sin_port));
+	net_peer_from_sockaddr(&peer, (const struct sockaddr *)address, sizeof *address);
+	net_peer_format(&peer, text);
 }
 
 void listen_format_local(int fd, char text[LISTEN_TEXT_MAX])
 {
-	struct sockaddr_storage address = {0};
-	socklen_t len = sizeof address;
+	struct net_peer peer;
 
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-		address.ss_family = AF_UNSPEC;
-	listen_format_address(&address, text);
+	net_peer_local_from_fd(&peer, fd);
+	net_peer_format(&peer, text);
 }
 
 static void set_port(struct sockaddr_storage *address, uint16_t port)
@@ -60,14 +39,10 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
 
 static uint16_t local_port(int fd)
 {
-	struct sockaddr_storage address = {0};
-	socklen_t len = sizeof address;
+	struct net_peer local;
 
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-		return 0;
-	if (address.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
-	return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
+	net_peer_local_from_fd(&local, fd);
+	return local.port;
 }
 
 static int open_one(const struct addrinfo *info, uint16_t port)
@@ -147,7 +122,7 @@ static void explain(int err, const char *where, uint16_t port, const char *key)
 	}
 }
 
-int listen_open(const struct config_address *address, const char *key, int fds[LISTEN_MAX])
+int listen_open(const struct net_address *address, const char *key, int fds[LISTEN_MAX])
 {
 	const struct addrinfo hints = {
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,

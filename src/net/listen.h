@@ -5,11 +5,11 @@
 
 #include <sys/socket.h>
 
-#include "config/config.h"
+#include "net/address.h"
 
 #define LISTEN_MAX 8	    /* sockets for one configured address */
 #define LISTEN_BACKLOG 4096 /* a connect storm waits here instead of being refused */
-#define LISTEN_TEXT_MAX 72  /* "[2001:db8::1%eth0]:8888" */
+#define LISTEN_TEXT_MAX NET_PEER_TEXT_MAX
 
 /*
  * Opens non-blocking, close-on-exec sockets for every address that address->host has (host "": all,
@@ -17,7 +17,7 @@
  * key in messages ("annexb in [stream front]"). Returns how many (1..LISTEN_MAX) and fds, or
  * -errno after a line that says what to do.
  */
-int listen_open(const struct config_address *address, const char *key, int fds[LISTEN_MAX]);
+int listen_open(const struct net_address *address, const char *key, int fds[LISTEN_MAX]);
 
 /* "192.0.2.1:8888", "[2001:db8::1]:8888"; an IPv4-mapped address is shown as IPv4. */
 void listen_format_address(const struct sockaddr_storage *address, char text[LISTEN_TEXT_MAX]);

@@ -36,7 +36,7 @@ static void answer(void *user, const char *path, struct http_answer *out)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct config_address address = {.host = "127.0.0.1", .port = 0};
+	struct net_address address = {.host = "127.0.0.1", .port = 0};
 	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
 
 	(void)argc;

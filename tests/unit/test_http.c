@@ -74,7 +74,7 @@ static int setup(void **state)
 {
 	static struct fixture fixture;
 	struct fixture *f = &fixture;
-	struct config_address address = {.host = "127.0.0.1", .port = 0};
+	struct net_address address = {.host = "127.0.0.1", .port = 0};
 	struct loop_options options = {.backend = **(enum config_backend **)state, .max_conns = 1};
 
 	memset(f, 0, sizeof *f);

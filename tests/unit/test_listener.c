@@ -254,7 +254,7 @@ static void addresses_are_shown_as_people_write_them(void **state)
 
 static void an_address_in_use_opens_nothing(void **state)
 {
-	struct config_address address = {.host = "127.0.0.1", .port = 0};
+	struct net_address address = {.host = "127.0.0.1", .port = 0};
 	int fds[LISTEN_MAX], again[LISTEN_MAX];
 	char text[LISTEN_TEXT_MAX];
 	unsigned open_fds;

@@ -82,7 +82,7 @@ static unsigned choose_listener(const struct config_feed *feed)
 	return 0;
 }
 
-static const struct config_address *told_listener(const struct config_feed *feed)
+static const struct net_address *told_listener(const struct config_feed *feed)
 {
 	return &feed->listen[choose_listener(feed)];
 }
@@ -119,7 +119,7 @@ const char *discovery_plain_address(const struct address_list *told)
 	return told->text[0];
 }
 
-static const char *feed_host(const struct discovery_info *info, const struct config_address *listen)
+static const char *feed_host(const struct discovery_info *info, const struct net_address *listen)
 {
 	const struct address_list *told = info->addresses;
 
@@ -158,7 +158,7 @@ static void add_feed(const struct discovery_info *info, unsigned index, cJSON *s
 	const struct config_feed *feed = &info->config->feeds[index];
 	const struct config_stream *stream = &info->config->streams[feed->stream];
 	const struct config_camera *camera = &info->config->cameras[stream->camera];
-	const struct config_address *listen = told_listener(feed);
+	const struct net_address *listen = told_listener(feed);
 	bool annexb = feed->framing == CONFIG_FRAMING_ANNEXB;
 	uint32_t width = camera->size.width, height = camera->size.height;
 	/* Where the kernel chose the port, that of the first listener is known. */

@@ -340,7 +340,7 @@ static void handle_accepted(struct loop_listener *listener, int fd)
 	http_serve(container_of(listener, struct http_socket, listener)->http, fd);
 }
 
-int http_create(struct http **out, struct loop *loop, const struct config_address *address,
+int http_create(struct http **out, struct loop *loop, const struct net_address *address,
 		http_handler *handler, void *user)
 {
 	struct http *http = calloc(1, sizeof *http);

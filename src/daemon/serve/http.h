@@ -26,7 +26,7 @@ typedef void http_handler(void *user, const char *path, struct http_answer *answ
 
 /* Listens on address (all of the host's addresses) and says so in the log. 0 or -errno after a
  * line that says what to do. */
-int http_create(struct http **out, struct loop *loop, const struct config_address *address,
+int http_create(struct http **out, struct loop *loop, const struct net_address *address,
 		http_handler *handler, void *user);
 void http_destroy(struct http *http);
 

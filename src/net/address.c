@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIGITS "0123456789"
+#define ALNUM DIGITS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define PORT_DIGITS_MAX 9 /* leading zeros included */
+
+static const uint8_t ipv4_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+/* --- as people write them --- */
+
+static bool is_ipv6(const char *host)
+{
+	const char *scope = strchr(host, '%');
+	char literal[INET6_ADDRSTRLEN];
+	size_t len = scope ? (size_t)(scope - host) : strlen(host);
+	struct in6_addr address;
+
+	if (len >= sizeof literal)
+		return false;
+	memcpy(literal, host, len);
+	literal[len] = '\0';
+	if (inet_pton(AF_INET6, literal, &address) != 1)
+		return false;
+	if (!scope)
+		return true;
+	len = strlen(++scope);
+	return len > 0 && len < IFNAMSIZ && strspn(scope, ALNUM "._-@") == len;
+}
+
+static bool is_ipv4(const char *host)
+{
+	struct in_addr address;
+
+	return inet_pton(AF_INET, host, &address) == 1;
+}
+
+static bool is_name(const char *host)
+{
+	return host[0] != '\0' && host[strspn(host, ALNUM ".-_")] == '\0';
+}
+
+bool net_host_is_valid(const char *host)
+{
+	if (strlen(host) >= NET_HOST_MAX)
+		return false;
+	if (host[strspn(host, DIGITS ".")] == '\0')
+		return is_ipv4(host);
+	return is_name(host) || is_ipv6(host);
+}
+
+int net_host_family(const char *host)
+{
+	return is_ipv4(host) ? AF_INET : is_ipv6(host) ? AF_INET6 : AF_UNSPEC;
+}
+
+bool net_host_is_any(const char *host)
+{
+	return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+bool net_host_is_loopback(const char *host)
+{
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, host, &in) == 1)
+		return ntohl(in.s_addr) >> 24 == IN_LOOPBACKNET;
+	return strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+}
+
+static bool parse_port(const char *text, uint16_t *out)
+{
+	size_t len = strspn(text, DIGITS);
+	unsigned long port;
+
+	if (len == 0 || len > PORT_DIGITS_MAX || text[len] != '\0')
+		return false;
+	port = strtoul(text, NULL, 10);
+	*out = (uint16_t)port;
+	return port <= UINT16_MAX;
+}
+
+/* Where the host stands in text, and where the port does; NULL: nowhere. */
+static bool split(const char *text, enum net_address_form form, const char **host, size_t *len,
+		  const char **port)
+{
+	const char *end;
+
+	*host = text;
+	*port = NULL;
+	if (text[0] == '[') {
+		(*host)++;
+		end = strchr(text, ']');
+		if (!end || (end[1] != ':' && end[1] != '\0'))
+			return false;
+		*port = end[1] == ':' ? end + 2 : NULL;
+	} else {
+		end = strchr(text, ':');
+		if (end && (form != NET_CONNECT_PORT_OPTIONAL || !strchr(end + 1, ':')))
+			*port = end + 1;
+		else if (!end && form == NET_LISTEN)
+			*port = end = text;
+		else
+			end = text + strlen(text);
+	}
+	*len = (size_t)(end - *host);
+	return *len < NET_HOST_MAX;
+}
+
+int net_address_parse(struct net_address *out, const char *text, enum net_address_form form)
+{
+	struct net_address address = {.port = 0};
+	const char *host, *port;
+	bool bracketed = text[0] == '[', valid;
+	size_t len;
+
+	if (!split(text, form, &host, &len, &port))
+		return -EINVAL;
+	memcpy(address.host, host, len);
+	if (bracketed || (!port && strchr(address.host, ':')))
+		valid = is_ipv6(address.host);
+	else if (form == NET_LISTEN)
+		valid = len == 0 || (net_host_is_valid(address.host) && !strchr(address.host, ':'));
+	else /* the resolver knows short forms too, such as 127.1 */
+		valid = is_name(address.host);
+	if (!valid)
+		return -EINVAL;
+	if (port ? !parse_port(port, &address.port) || (address.port == 0 && form != NET_LISTEN)
+		 : form != NET_CONNECT_PORT_OPTIONAL)
+		return -EINVAL;
+	*out = address;
+	return 0;
+}
+
+void net_format_host_port(char *text, size_t size, const char *host, uint16_t port)
+{
+	const char *format = strchr(host, ':') ? "[%s]:%u" : "%s:%u";
+
+	snprintf(text, size, format, host, port);
+}
+
+/* --- as the kernel has them --- */
+
+void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address, socklen_t len)
+{
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in;
+
+	*out = (struct net_peer){.port = 0};
+	if (len >= sizeof in6 && address->sa_family == AF_INET6) {
+		memcpy(&in6, address, sizeof in6);
+		memcpy(out->address, &in6.sin6_addr, sizeof out->address);
+		out->scope = in6.sin6_scope_id;
+		out->port = ntohs(in6.sin6_port);
+	} else if (len >= sizeof in && address->sa_family == AF_INET) {
+		memcpy(&in, address, sizeof in);
+		memcpy(out->address, ipv4_prefix, sizeof ipv4_prefix);
+		memcpy(out->address + sizeof ipv4_prefix, &in.sin_addr, sizeof in.sin_addr);
+		out->port = ntohs(in.sin_port);
+	}
+}
+
+int net_peer_from_fd(struct net_peer *out, int fd)
+{
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof address;
+	int err = getpeername(fd, (struct sockaddr *)&address, &len) < 0 ? -errno : 0;
+
+	net_peer_from_sockaddr(out, (struct sockaddr *)&address, err < 0 ? 0 : len);
+	return err;
+}
+
+void net_peer_local_from_fd(struct net_peer *out, int fd)
+{
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof address;
+
+	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+		len = 0;
+	net_peer_from_sockaddr(out, (struct sockaddr *)&address, len);
+}
+
+bool net_peer_is_ipv4(const struct net_peer *peer)
+{
+	return memcmp(peer->address, ipv4_prefix, sizeof ipv4_prefix) == 0;
+}
+
+bool net_peer_is_link_local(const struct net_peer *peer)
+{
+	const uint8_t *a = peer->address;
+
+	if (net_peer_is_ipv4(peer))
+		return a[12] == 169 && a[13] == 254;
+	return a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
+}
+
+bool net_peer_is_loopback(const struct net_peer *peer)
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+
+	if (net_peer_is_ipv4(peer))
+		return peer->address[12] == IN_LOOPBACKNET;
+	return memcmp(peer->address, loopback, sizeof loopback) == 0;
+}
+
+bool net_peer_is_any(const struct net_peer *peer)
+{
+	static const uint8_t any[16];
+
+	return memcmp(peer->address, any, sizeof any) == 0 ||
+	       (net_peer_is_ipv4(peer) && memcmp(peer->address + 12, any, 4) == 0);
+}
+
+void net_peer_host_key(const struct net_peer *peer, uint64_t key[2])
+{
+	bool ipv4 = net_peer_is_ipv4(peer);
+
+	memcpy(&key[0], peer->address, sizeof key[0]);
+	memcpy(&key[1], peer->address + 8, sizeof key[1]);
+	if (!ipv4 && net_peer_is_link_local(peer))
+		key[0] = UINT64_C(1) << 63 | peer->scope;
+	else if (!ipv4)
+		key[1] = 0;
+}
+
+void net_peer_format_host(const struct net_peer *peer, char text[NET_PEER_TEXT_MAX])
+{
+	char name[IF_NAMESIZE];
+	size_t len;
+
+	if (peer->port == 0 && net_peer_is_any(peer) && !net_peer_is_ipv4(peer)) {
+		strcpy(text, "local");
+		return;
+	}
+	if (net_peer_is_ipv4(peer)) {
+		inet_ntop(AF_INET, peer->address + sizeof ipv4_prefix, text, INET_ADDRSTRLEN);
+		return;
+	}
+	inet_ntop(AF_INET6, peer->address, text, INET6_ADDRSTRLEN);
+	len = strlen(text);
+	if (peer->scope == 0)
+		return;
+	if (if_indextoname(peer->scope, name))
+		snprintf(text + len, NET_PEER_TEXT_MAX - len, "%%%s", name);
+	else
+		snprintf(text + len, NET_PEER_TEXT_MAX - len, "%%%u", peer->scope);
+}
+
+void net_peer_format(const struct net_peer *peer, char text[NET_PEER_TEXT_MAX])
+{
+	char host[NET_PEER_TEXT_MAX];
+
+	net_peer_format_host(peer, host);
+	if (strcmp(host, "local") == 0)
+		strcpy(text, host);
+	else
+		net_format_host_port(text, NET_PEER_TEXT_MAX, host, peer->port);
+}
