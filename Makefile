@@ -42,8 +42,10 @@ LIBS_daemon := -lhttp_parser
 PC_capture := libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_wrapper := libcamera
 PC_client := libmosquitto libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig
-pc_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
-pc_libs = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
+pc = $(shell $(PKG_CONFIG) $(1) $(2))$(if $(filter-out 0,$(.SHELLSTATUS)),$(error \
+	a library is missing: make run and make check install what they need))
+pc_cflags = $(call pc,--cflags,$(1))
+pc_libs = $(call pc,--libs,$(1))
 
 # What the three programs share, then what is one program's own.
 SRC_common := $(sort $(wildcard $(patsubst %,src/%/*.c,base config media net process)))
@@ -88,20 +90,28 @@ $(B)/camcast: $(OBJ_client) $(B)/libcommon.a
 $(B)/lib%.a:
 	$(Q)rm -f $@; $(AR) qcs $@ $^
 
-$(B)/src/%.o: PC := $(PC_common)
-$(B)/src/daemon/%.o: PC := $(PC_daemon)
-$(B)/src/capture/%.o: PC := $(PC_capture)
-$(B)/src/client/%.o: PC := $(PC_client)
-$(B)/wrapper/%.o: PC := $(PC_wrapper)
+$(B)/src/%.o: USES := $(PC_common)
+$(B)/src/daemon/%.o: USES := $(PC_daemon)
+$(B)/src/capture/%.o: USES := $(PC_capture)
+$(B)/src/client/%.o: USES := $(PC_client)
+$(B)/wrapper/%.o: USES := $(PC_wrapper)
 
-$(B)/%.o: %.c
+# Everything is compiled again after a change of compilers or flags.
+FLAGS = $(filter-out ccache,$(CC) $(CXX)) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CXXFLAGS_ALL) $(LDFLAGS_ALL)
+quoted = '$(subst ','\'',$(1))'
+.PHONY: force
+$(B)/flags: force
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(if $(PC),$(call pc_cflags,$(PC))) -MMD -MP -c -o $@ $<
+	@echo $(call quoted,$(FLAGS)) | cmp -s - $@ || echo $(call quoted,$(FLAGS)) >$@
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(if $(USES),$(call pc_cflags,$(USES))) -MMD -MP -c -o $@ $<
 	@echo "  CC   $<"
 
-$(B)/%.o: %.cpp
+$(B)/%.o: %.cpp $(B)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(if $(PC),$(call pc_cflags,$(PC))) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(if $(USES),$(call pc_cflags,$(USES))) -MMD -MP -c -o $@ $<
 	@echo "  CXX  $<"
 
 # --- unit tests: tests/unit/test_X.c, one program each; LDFLAGS_test_X for --wrap ---
@@ -116,7 +126,7 @@ link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS_$*) -o $@ $< $(link_all) $(call pc_libs,cmocka)
 	@echo "  LINK $@"
-$(B)/tests/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_client) $(PC_common)
+$(B)/tests/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_client) $(PC_common)
 
 # --- test doubles that tests run as programs ---
 DOUBLES := $(B)/tests/support/fakeworker
@@ -150,7 +160,7 @@ $(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a
 $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $< $(B)/libbench.a $(link_all)
 	@echo "  LINK $@"
-$(B)/bench/%.o: PC := $(PC_daemon) $(PC_capture) $(PC_common)
+$(B)/bench/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_common)
 
 .PHONY: bench bench-quick
 bench bench-quick:
