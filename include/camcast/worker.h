@@ -7,8 +7,8 @@
  * terminated, unused bytes 0. A message carries at most one file descriptor (SCM_RIGHTS), and only
  * where said.
  *
- * `stream` and `feed` are indexes into the configuration (config_stream, config_feed), which both
- * sides read from the same bytes. Segment ids are chosen by the worker and mean something only on
+ * `stream` and `feed` are numbers within the worker's camera: config_stream.number and
+ * config_feed.number (config/config.h), which both sides read from the same bytes. Segment ids are chosen by the worker and mean something only on
  * this pair; camcastd numbers the units itself. The worker is trusted for content, never for
  * camcastd's safety: camcastd checks every number and kills a worker that breaks a rule written
  * here.
@@ -31,7 +31,7 @@
 
 #include <stdint.h>
 
-#define CAMCAST_WORKER_VERSION 1u
+#define CAMCAST_WORKER_VERSION 2u
 #define CAMCAST_WORKER_FD 3 /* the worker's end of the pair, for camcast-capture --worker */
 
 #define CAMCAST_HELLO_TIMEOUT_MS 5000

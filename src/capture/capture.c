@@ -32,7 +32,7 @@ struct capture {
 	int notify_fd; /* eventfd: a status changed */
 	int timer_fd;  /* one tick a second */
 	struct source *source;
-	struct stream **streams; /* by index of the configuration; NULL: not ours */
+	struct stream **streams; /* by number; NULL: not run */
 
 	/* written by the source's thread, read by the main thread; relaxed: only numbers */
 	atomic_uint_fast64_t frames, missed;
@@ -73,7 +73,7 @@ static void handle_frame(void *user, struct frame *frame)
 					  memory_order_relaxed);
 	capture->next_sequence = frame->sequence + 1;
 	count_picture(capture);
-	for (size_t i = 0; i < capture->config->n_streams; i++) {
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (capture->streams[i])
 			stream_frame(capture->streams[i], frame);
 	}
@@ -85,7 +85,7 @@ static void handle_packet(void *user, const struct packet *packet)
 	struct capture *capture = user;
 
 	count_picture(capture);
-	for (size_t i = 0; i < capture->config->n_streams; i++) {
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (capture->streams[i])
 			stream_packet(capture->streams[i], packet);
 	}
@@ -105,9 +105,9 @@ static void handle_gone(void *user, int error, const char *why)
 
 /* --- what camcastd asks for --- */
 
-static struct stream *stream_of(struct capture *capture, uint32_t index)
+static struct stream *stream_of(struct capture *capture, uint32_t number)
 {
-	return index < capture->config->n_streams ? capture->streams[index] : NULL;
+	return number < capture->camera->n_streams ? capture->streams[number] : NULL;
 }
 
 static void handle_want(void *user, const struct camcast_msg_want *message)
@@ -152,9 +152,7 @@ static void handle_get_segment(void *user, const struct camcast_msg_get_segment 
 {
 	struct capture *capture = user;
 
-	if (message->feed >= capture->config->n_feeds)
-		return;
-	for (size_t i = 0; i < capture->config->n_streams; i++) {
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (capture->streams[i])
 			stream_resend_segment(capture->streams[i], message->feed, message->segment);
 	}
@@ -176,7 +174,7 @@ static void describe_path(struct capture *capture, char *out, size_t size)
 	const struct source_info *info = source_info(capture->source);
 	bool imported = false, mapped = false;
 
-	for (size_t i = 0; i < capture->config->n_streams; i++) {
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (!capture->streams[i])
 			continue;
 		if (stream_imports(capture->streams[i]))
@@ -228,7 +226,7 @@ static void send_heartbeat(struct capture *capture)
 static void send_status(struct capture *capture)
 {
 	send_heartbeat(capture);
-	for (size_t i = 0; i < capture->config->n_streams; i++) {
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		struct camcast_msg_stream message;
 
 		if (!capture->streams[i])
@@ -259,7 +257,7 @@ static void sample(struct capture *capture, int64_t now_us)
 	capture->quiet_ticks = frames == capture->sampled_frames ? capture->quiet_ticks + 1 : 0;
 	capture->sampled_frames = frames;
 	capture->sampled_us = now_us;
-	for (size_t i = 0; i < capture->config->n_streams; i++) {
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (capture->streams[i])
 			stream_sample(capture->streams[i], now_us);
 	}
@@ -364,6 +362,7 @@ static bool wants_coded(const struct capture_options *options, enum config_codec
 static int create_streams(struct capture *capture, const struct capture_options *options)
 {
 	for (size_t i = 0; i < capture->config->n_streams; i++) {
+		const struct config_stream *config = &capture->config->streams[i];
 		const struct stream_options stream_options = {
 			.config = capture->config,
 			.stream = (unsigned)i,
@@ -373,13 +372,13 @@ static int create_streams(struct capture *capture, const struct capture_options 
 		};
 		int r;
 
-		if (capture->config->streams[i].camera != options->camera ||
+		if (config->camera != options->camera ||
 		    (options->only_stream >= 0 && (size_t)options->only_stream != i))
 			continue;
-		r = stream_create(&capture->streams[i], &stream_options);
+		r = stream_create(&capture->streams[config->number], &stream_options);
 		if (r < 0)
 			return r;
-		r = stream_start(capture->streams[i]);
+		r = stream_start(capture->streams[config->number]);
 		if (r < 0)
 			return r;
 	}
@@ -461,7 +460,7 @@ static enum capture_exit run_source(struct capture *capture, const struct captur
 stop:
 	guard_arm(capture->guard, code);
 	source_stop(capture->source);
-	for (size_t i = 0; i < capture->config->n_streams; i++)
+	for (size_t i = 0; i < capture->camera->n_streams; i++)
 		stream_destroy(capture->streams[i]);
 	source_close(capture->source);
 	return code;
@@ -479,7 +478,7 @@ enum capture_exit capture_run(const struct capture_options *options)
 	capture->camera = &options->config->cameras[options->camera];
 	capture->pair = options->pair;
 	capture->guard = options->guard;
-	capture->streams = calloc(options->config->n_streams + 1, sizeof(*capture->streams));
+	capture->streams = calloc(capture->camera->n_streams + 1, sizeof(*capture->streams));
 	capture->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	capture->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (!capture->streams || capture->notify_fd < 0 || capture->timer_fd < 0) {

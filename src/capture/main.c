@@ -209,8 +209,8 @@ static int run_by_hand(const struct config *config, const struct arguments *argu
 
 	if (feed < 0)
 		return CAPTURE_USAGE;
-	tap.stream = (unsigned)stream;
-	tap.feed = (unsigned)feed;
+	tap.stream = config->streams[stream].number;
+	tap.feed = config->feeds[feed].number;
 	tap.out_fd = open_output(arguments->output);
 	if (tap.out_fd < 0)
 		return code;

@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 struct tap {
-	int pair;   /* camcastd's end; owned */
-	int out_fd; /* borrowed */
-	unsigned stream, feed;
-	int64_t duration_us; /* 0: until the pair's other end closes */
+	int pair;	       /* camcastd's end; owned */
+	int out_fd;	       /* borrowed */
+	unsigned stream, feed; /* numbers within the camera */
+	int64_t duration_us;   /* 0: until the pair's other end closes */
 
 	int segment_fd;
 	uint32_t segment;

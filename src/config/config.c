@@ -120,6 +120,21 @@ static void build_feeds(struct config_file *file, struct config *config, struct 
 	}
 }
 
+/* What camcastd and its workers call a camera's streams and feeds (camcast/worker.h). */
+static void number(struct config *config)
+{
+	for (size_t i = 0; i < config->n_streams; i++) {
+		struct config_stream *stream = &config->streams[i];
+
+		stream->number = config->cameras[stream->camera].n_streams++;
+	}
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		struct config_feed *feed = &config->feeds[i];
+
+		feed->number = config->cameras[config->streams[feed->stream].camera].n_feeds++;
+	}
+}
+
 static void build(struct config_file *file, struct config *config)
 {
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
@@ -175,6 +190,8 @@ int config_parse(struct config **out, const char *name, const char *text, size_t
 		build(&file, config);
 	if (!file.no_memory)
 		config_check(&file, config);
+	if (!file.no_memory && file.n_mistakes == 0)
+		number(config);
 	config_file_write_mistakes(&file, errors);
 	r = file.no_memory ? -ENOMEM : file.n_mistakes > 0 ? -EINVAL : 0;
 	config_file_finish(&file);

@@ -100,12 +100,14 @@ struct config_camera {
 	char *tuning_file;
 	struct config_control *controls; /* both kinds, in the order of the file */
 	size_t n_controls;
+	unsigned n_streams, n_feeds; /* of this camera */
 };
 
 struct config_stream {
 	char name[CONFIG_NAME_MAX];
 	int line;
 	unsigned camera; /* index */
+	unsigned number; /* among its camera's streams, from 0, in the order of the file */
 	enum config_codec codec;
 	enum config_encoder encoder;
 	uint32_t bitrate;	    /* bit/s */
@@ -128,9 +130,11 @@ struct config_stream {
 	uint32_t segment_size; /* bytes */
 };
 
-/* One framing of one stream; made by the parser from the keys `annexb` and `length_prefixed`. */
+/* One framing of one stream; made by the parser from the keys `annexb` and `length_prefixed`. Those
+ * of a stream stand one after another, in the order of the streams. */
 struct config_feed {
 	unsigned stream; /* index */
+	unsigned number; /* among its camera's feeds, from 0, in this order */
 	enum config_framing framing;
 	struct net_address listen[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_listen;

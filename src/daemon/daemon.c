@@ -12,6 +12,7 @@
 
 #include "base/diag.h"
 #include "base/memfd.h"
+#include "daemon/cameras.h"
 #include "daemon/devices.h"
 #include "daemon/discovery/address.h"
 #include "daemon/discovery/discovery.h"
@@ -26,9 +27,7 @@ struct daemon {
 	struct loop *loop;
 	struct fdreserve *reserve;
 	int config_fd;
-	struct worker **workers; /* by camera */
-	struct feed **feeds;	 /* by feed */
-	char **feed_names;	 /* the same */
+	struct cameras *cameras;
 	struct listeners *listeners;
 	struct devices *devices; /* NULL: not watched */
 	struct http *http;
@@ -108,6 +107,8 @@ static void handle_drain_timeout(struct loop_timer *timer)
 
 static void stop(struct daemon *daemon, const char *signal_name)
 {
+	struct cameras *cameras = daemon->cameras;
+
 	diag_info("SIG%s: stopping", signal_name);
 	daemon->stopping = true;
 	notify(daemon, "STOPPING=1");
@@ -115,13 +116,13 @@ static void stop(struct daemon *daemon, const char *signal_name)
 	listeners_stop(daemon->listeners);
 	if (daemon->discovery)
 		discovery_stop(daemon->discovery);
-	for (size_t i = 0; i < daemon->config->n_cameras; i++)
-		worker_stop(daemon->workers[i]);
+	for (size_t i = 0; i < cameras->n_cameras; i++)
+		worker_stop(cameras->cameras[i].worker);
 	loop_timer_set(daemon->loop, &daemon->drain, loop_now_us(daemon->loop) + DRAIN_US);
 	/* Counted before: drained() may come from inside feed_drain(). */
-	daemon->draining = daemon->config->n_feeds;
-	for (size_t i = 0; i < daemon->config->n_feeds; i++)
-		feed_drain(daemon->feeds[i], handle_drained, daemon);
+	daemon->draining = cameras->n_outputs;
+	for (size_t i = 0; i < cameras->n_outputs; i++)
+		feed_drain(cameras->outputs[i].feed, handle_drained, daemon);
 }
 
 static void handle_signal(struct loop_watch *watch, uint32_t events)
@@ -146,10 +147,10 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 /* --- the beginning --- */
 
 /* `auto` that found no camera: the pattern would go on for ever. */
-static bool stands_in(const struct daemon *daemon, size_t camera)
+static bool stands_in(const struct camera *camera)
 {
-	return strcmp(daemon->config->cameras[camera].source, "auto") == 0 &&
-	       strcmp(worker_status(daemon->workers[camera])->heartbeat.source, "pattern") == 0;
+	return strcmp(camera->config->source, "auto") == 0 &&
+	       strcmp(worker_status(camera->worker)->heartbeat.source, "pattern") == 0;
 }
 
 static void handle_device(void *user)
@@ -158,11 +159,13 @@ static void handle_device(void *user)
 
 	if (daemon->stopping)
 		return;
-	for (size_t i = 0; i < daemon->config->n_cameras; i++) {
-		if (stands_in(daemon, i))
-			worker_restart(daemon->workers[i],
+	for (size_t i = 0; i < daemon->cameras->n_cameras; i++) {
+		const struct camera *camera = &daemon->cameras->cameras[i];
+
+		if (stands_in(camera))
+			worker_restart(camera->worker,
 				       "a device came, perhaps a camera in the pattern's place");
-		worker_hurry(daemon->workers[i]);
+		worker_hurry(camera->worker);
 	}
 }
 
@@ -201,18 +204,18 @@ static int watch_signals(struct daemon *daemon)
 static int create_workers(struct daemon *daemon, const struct daemon_options *from)
 {
 	struct worker_options options = {
-		.config = daemon->config,
 		.program = from->capture,
 		.verbose = from->verbose_workers,
 		.config_fd = daemon->config_fd,
-		.feeds = daemon->feeds,
 		.reserve = daemon->reserve,
 	};
 	int err;
 
-	for (unsigned i = 0; i < daemon->config->n_cameras; i++) {
-		options.camera = i;
-		err = worker_create(&daemon->workers[i], daemon->loop, &options);
+	for (size_t i = 0; i < daemon->cameras->n_cameras; i++) {
+		struct camera *camera = &daemon->cameras->cameras[i];
+
+		options.camera = camera;
+		err = worker_create(&camera->worker, daemon->loop, &options);
 		if (err < 0)
 			return err;
 	}
@@ -221,27 +224,24 @@ static int create_workers(struct daemon *daemon, const struct daemon_options *fr
 
 static int create_feeds(struct daemon *daemon)
 {
-	const struct config *config = daemon->config;
+	const struct config_daemon *config = &daemon->config->daemon;
 	int err;
 
-	for (unsigned i = 0; i < config->n_feeds; i++) {
-		const struct config_stream *stream = &config->streams[config->feeds[i].stream];
+	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
+		struct output *output = &daemon->cameras->outputs[i];
+		const struct config_stream *stream = output->stream->config;
 		struct feed_options options = {
+			.name = output->name,
 			.policy = stream,
 			.key_only = stream->codec == CONFIG_CODEC_MJPEG,
 			.can_force_idr = stream->encoder != CONFIG_ENCODER_COPY,
-			.send_buffer = config->daemon.send_buffer,
-			.notsent_lowat = config->daemon.notsent_lowat,
+			.send_buffer = config->send_buffer,
+			.notsent_lowat = config->notsent_lowat,
 		};
 
-		if (asprintf(&daemon->feed_names[i], "%s/%s", stream->name,
-			     config_framing_name(config->feeds[i].framing)) < 0) {
-			daemon->feed_names[i] = NULL;
-			return -ENOMEM;
-		}
-		options.name = daemon->feed_names[i];
-		err = feed_create(&daemon->feeds[i], daemon->loop, &options,
-				  worker_feed_demand(daemon->workers[stream->camera], i));
+		err = feed_create(
+			&output->feed, daemon->loop, &options,
+			worker_feed_demand(output->stream->camera->worker, output->number));
 		if (err < 0)
 			return err;
 	}
@@ -250,35 +250,22 @@ static int create_feeds(struct daemon *daemon)
 
 static void print_players(const struct daemon *daemon)
 {
-	const struct config *config = daemon->config;
 	struct address_list addresses;
 	const char *own;
 
 	address_find(&addresses, -1);
 	own = addresses.text[0];
-	for (unsigned i = 0; i < config->n_feeds; i++) {
-		const struct config_feed *feed = &config->feeds[i];
-		const char *host = feed->listen[0].host;
+	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
+		const struct output *output = &daemon->cameras->outputs[i];
+		const char *host = output->config->listen[0].host;
 		bool any = address_is_any(host);
 		bool v6 = address_family(any ? own : host) == AF_INET6;
 
-		if (feed->framing == CONFIG_FRAMING_ANNEXB)
+		if (output->config->framing == CONFIG_FRAMING_ANNEXB)
 			diag_info("watch %s: ffplay -fflags nobuffer tcp://%s%s%s:%u",
-				  config->streams[feed->stream].name, v6 ? "[" : "",
-				  any ? own : host, v6 ? "]" : "",
-				  listeners_port(daemon->listeners, i));
+				  output->stream->config->name, v6 ? "[" : "", any ? own : host,
+				  v6 ? "]" : "", output->port);
 	}
-}
-
-static int allocate(struct daemon *daemon)
-{
-	const struct config *config = daemon->config;
-
-	/* One more each: calloc(0) may be NULL. */
-	daemon->workers = calloc(config->n_cameras + 1, sizeof(struct worker *));
-	daemon->feeds = calloc(config->n_feeds + 1, sizeof(struct feed *));
-	daemon->feed_names = calloc(config->n_feeds + 1, sizeof(char *));
-	return daemon->workers && daemon->feeds && daemon->feed_names ? 0 : -ENOMEM;
 }
 
 static int create_loop(struct daemon *daemon)
@@ -299,7 +286,7 @@ static int create_loop(struct daemon *daemon)
 /* All but what tells the outside: errors up to here leave no trace on the network. */
 static int create_inside(struct daemon *daemon, const struct daemon_options *options)
 {
-	int err = allocate(daemon);
+	int err = cameras_create(&daemon->cameras, daemon->config);
 
 	if (err < 0)
 		return err;
@@ -325,12 +312,9 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 static int create_discovery(struct daemon *daemon, const char *config_path)
 {
 	struct discovery_options options = {
-		.config = daemon->config,
 		.config_path = config_path,
 		.loop = daemon->loop,
-		.feeds = daemon->feeds,
-		.workers = daemon->workers,
-		.listeners = daemon->listeners,
+		.cameras = daemon->cameras,
 		.reserve = daemon->reserve,
 	};
 	int err = daemon->config->mqtt.on ? discovery_create(&daemon->discovery, &options) : 0;
@@ -342,17 +326,14 @@ static int create_discovery(struct daemon *daemon, const char *config_path)
 static int create_outside(struct daemon *daemon, const char *config_path)
 {
 	struct config *config = daemon->config;
-	int err = listeners_create(&daemon->listeners, daemon->loop, config, daemon->feed_names,
-				   daemon->feeds, daemon->reserve);
+	int err = listeners_create(&daemon->listeners, daemon->loop, daemon->cameras,
+				   daemon->reserve);
 
 	if (err < 0)
 		return err;
 	daemon->view = (struct status_view){
-		.config = config,
 		.loop = daemon->loop,
-		.feeds = daemon->feeds,
-		.feed_names = daemon->feed_names,
-		.workers = daemon->workers,
+		.cameras = daemon->cameras,
 		.listeners = daemon->listeners,
 		.reserve = daemon->reserve,
 		.started_us = loop_now_us(daemon->loop),
@@ -387,8 +368,8 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	err = create_outside(daemon, options->config_path);
 	if (err < 0)
 		goto fail;
-	for (size_t i = 0; i < daemon->config->n_cameras; i++)
-		worker_start(daemon->workers[i]);
+	for (size_t i = 0; i < daemon->cameras->n_cameras; i++)
+		worker_start(daemon->cameras->cameras[i].worker);
 	watch_devices(daemon);
 	print_players(daemon);
 	start_notify(daemon);
@@ -407,8 +388,11 @@ int daemon_run(struct daemon *daemon)
 
 void daemon_destroy(struct daemon *daemon)
 {
+	struct cameras *cameras;
+
 	if (!daemon)
 		return;
+	cameras = daemon->cameras;
 	devices_unwatch(daemon->devices);
 	http_destroy(daemon->http);
 	discovery_destroy(daemon->discovery);
@@ -419,15 +403,15 @@ void daemon_destroy(struct daemon *daemon)
 	if (daemon->listeners)
 		listeners_stop(daemon->listeners);
 	/* Feeds first: they tell their listener and their worker of clients that go. */
-	for (size_t i = 0; daemon->feeds && i < daemon->config->n_feeds; i++)
-		if (daemon->feeds[i])
-			feed_destroy(daemon->feeds[i]);
+	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
+		if (cameras->outputs[i].feed)
+			feed_destroy(cameras->outputs[i].feed);
 	/* All at once, then each: their ends do not add up. */
-	for (size_t i = 0; daemon->workers && i < daemon->config->n_cameras; i++)
-		if (daemon->workers[i] && !daemon->stopping)
-			worker_stop(daemon->workers[i]);
-	for (size_t i = 0; daemon->workers && i < daemon->config->n_cameras; i++)
-		worker_destroy(daemon->workers[i]);
+	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
+		if (cameras->cameras[i].worker && !daemon->stopping)
+			worker_stop(cameras->cameras[i].worker);
+	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
+		worker_destroy(cameras->cameras[i].worker);
 	listeners_destroy(daemon->listeners);
 	if (daemon->signal_fd >= 0) {
 		loop_watch_remove(daemon->loop, &daemon->signals);
@@ -438,10 +422,6 @@ void daemon_destroy(struct daemon *daemon)
 		loop_destroy(daemon->loop);
 	if (daemon->config_fd >= 0)
 		close(daemon->config_fd);
-	for (size_t i = 0; daemon->feed_names && i < daemon->config->n_feeds; i++)
-		free(daemon->feed_names[i]);
-	free(daemon->feed_names);
-	free(daemon->feeds);
-	free(daemon->workers);
+	cameras_destroy(cameras);
 	free(daemon);
 }

@@ -58,7 +58,7 @@ LIES = {
 # Told instead of HELLO: no unit comes before them.
 FIRST_LIES = {
     "exit-at-once": r"ended \(exit status 7\)",
-    "version": r"protocol version 2 instead of 1",
+    "version": r"protocol version 3 instead of 2",
     "no-hello": r"HEARTBEAT before HELLO",
     "silent": r"hang: no HELLO",
 }

@@ -117,7 +117,7 @@ class Worker:
         self.pair, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.log_path = pathlib.Path(folder) / "capture.log"
         self.feeds = {}
-        self.streams = {}  # the newest status by index
+        self.streams = {}  # the newest status by number
         self.heartbeat = None
         self.heartbeats = []  # all, with "at"
         self.resent = []  # (record, fd size)
@@ -134,7 +134,7 @@ class Worker:
         message, _ = self._receive()
         check(len(message) == HELLO.size, "HELLO comes first")
         self.hello = HELLO.unpack(message)
-        check(self.hello[:3] == (1, 1, self.process.pid), f"HELLO {self.hello}")
+        check(self.hello[:3] == (1, 2, self.process.pid), f"HELLO {self.hello}")
 
     @property
     def log(self):

@@ -24,7 +24,7 @@ enum { FEEDS = 3 };
 
 static struct config *config;
 static struct loop *loop;
-static struct feed *feeds[FEEDS];
+static struct cameras *cameras;
 static struct worker_messages *messages;
 static int64_t now_us;
 
@@ -50,11 +50,12 @@ static void create_feeds(void)
 	static struct feed_demand demand = {.idr = ignore_idr, .watched = ignore_watched};
 
 	for (unsigned i = 0; i < FEEDS; i++) {
-		struct feed_options feed = {.name = "fuzz",
-					    .policy = &config->streams[config->feeds[i].stream],
+		struct output *output = &cameras->outputs[i];
+		struct feed_options feed = {.name = output->name,
+					    .policy = output->stream->config,
 					    .can_force_idr = true};
 
-		require(feed_create(&feeds[i], loop, &feed, &demand) == 0);
+		require(feed_create(&output->feed, loop, &feed, &demand) == 0);
 	}
 }
 
@@ -68,9 +69,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	require(config_parse(&config, "fuzz", text, sizeof text - 1, stderr) == 0);
-	require(config->n_feeds == FEEDS);
+	require(cameras_create(&cameras, config) == 0 && cameras->n_outputs == FEEDS);
 	require(loop_create(&loop, &options) == 0);
-	require(worker_messages_create(&messages, config, 0, feeds) == 0);
+	require(worker_messages_create(&messages, &cameras->cameras[0]) == 0);
 	return 0;
 }
 
@@ -130,15 +131,17 @@ static int lowest_fd(void)
 
 static void check_news(const struct worker_news *news)
 {
+	const struct feed *foreign = cameras->outputs[2].feed;
+
 	switch (news->event) {
 	case WORKER_EVENT_STREAM:
 	case WORKER_EVENT_KEY:
-		require(news->index == 0);
+		require(news->number == 0);
 		break;
 	case WORKER_EVENT_LOST_SEGMENT:
 	case WORKER_EVENT_GOT_SEGMENT:
 	case WORKER_EVENT_NO_MEMORY:
-		require(news->index < 2); /* not the other camera's */
+		require(news->number < 2); /* not the other camera's */
 		break;
 	case WORKER_EVENT_NONE:
 	case WORKER_EVENT_HELLO:
@@ -147,7 +150,7 @@ static void check_news(const struct worker_news *news)
 	}
 	require(memchr(worker_messages_heartbeat(messages)->reason, 0, 192));
 	require(memchr(worker_messages_stream(messages, 0)->detail, 0, 160));
-	require(feed_stats(feeds[2])->units == 0 && feed_stats(feeds[2])->segments == 0);
+	require(feed_stats(foreign)->units == 0 && feed_stats(foreign)->segments == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -184,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	worker_messages_reset(messages);
 	for (unsigned i = 0; i < FEEDS; i++)
-		feed_destroy(feeds[i]);
+		feed_destroy(cameras->outputs[i].feed);
 	require(lowest_fd() == before);
 	now_us += 4000000;
 	return 0;

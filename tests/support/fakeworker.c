@@ -107,17 +107,17 @@ void say_heartbeat(enum camcast_camera_state state, const char *reason)
 	say(&heartbeat, sizeof heartbeat);
 }
 
-static void say_stream(unsigned stream)
+static void say_stream(const struct fake_stream *stream)
 {
 	struct camcast_msg_stream message = {
 		.type = CAMCAST_MSG_STREAM,
-		.stream = stream,
+		.stream = stream->config->number,
 		.units = my.pictures,
-		.idr_requests = my.requests[stream],
-		.fps_milli = my.active[stream] ? my.fps * 1000 : 0,
+		.idr_requests = stream->requests,
+		.fps_milli = stream->active ? my.fps * 1000 : 0,
 		.bitrate_bps = my.fps * my.size * 8,
-		.target_bps = my.target_bps[stream],
-		.active = my.active[stream],
+		.target_bps = stream->target_bps,
+		.active = stream->active,
 		.can_force_idr = my.can_force_idr,
 		.encoder = "fake",
 	};
@@ -125,18 +125,12 @@ static void say_stream(unsigned stream)
 	say(&message, sizeof message);
 }
 
-bool stream_is_mine(unsigned stream)
-{
-	return my.config->streams[stream].camera == my.camera;
-}
-
 void say_all(void)
 {
 	if (!my.quiet)
 		say_heartbeat(CAMCAST_CAMERA_RUNNING, "");
-	for (unsigned i = 0; i < my.config->n_streams; i++)
-		if (stream_is_mine(i))
-			say_stream(i);
+	for (unsigned i = 0; i < my.camera->n_streams; i++)
+		say_stream(&my.streams[i]);
 }
 
 /* --- the logs --- */
@@ -160,10 +154,10 @@ void begin_segment(struct feed_log *log, uint32_t size)
 	log->sent = false;
 }
 
-static uint32_t write_unit(const struct config_feed *feed, struct feed_log *log, bool key)
+static uint32_t write_unit(struct feed_log *log, bool key)
 {
 	static unsigned char unit[CAMCAST_UNIT_MAX];
-	bool annexb = feed->framing == CONFIG_FRAMING_ANNEXB;
+	bool annexb = log->config->framing == CONFIG_FRAMING_ANNEXB;
 	unsigned skip = annexb ? 5 : 4;
 	uint32_t head[] = {0, htonl((uint32_t)getpid()), htonl(log->number),
 			   htonl(key ? CAMCAST_UNIT_KEY : 0), htonl(my.size - skip)};
@@ -187,7 +181,7 @@ static uint32_t write_unit(const struct config_feed *feed, struct feed_log *log,
 struct camcast_msg_unit make_unit(unsigned feed, bool key)
 {
 	struct feed_log *log = &my.logs[feed];
-	uint32_t len = write_unit(&my.config->feeds[feed], log, key);
+	uint32_t len = write_unit(log, key);
 
 	return (struct camcast_msg_unit){
 		.type = CAMCAST_MSG_UNIT,
@@ -220,16 +214,16 @@ void send_unit(unsigned feed, bool key)
 
 static void send_picture(void)
 {
-	for (unsigned i = 0; i < my.config->n_feeds; i++) {
-		unsigned stream = my.config->feeds[i].stream;
-		bool key = my.config->streams[stream].codec == CONFIG_CODEC_MJPEG ||
-			   my.logs[i].number % my.gop == 0 || my.idr[stream];
+	for (unsigned i = 0; i < my.camera->n_feeds; i++) {
+		const struct fake_stream *stream = my.logs[i].stream;
+		bool key = stream->config->codec == CONFIG_CODEC_MJPEG ||
+			   my.logs[i].number % my.gop == 0 || stream->idr;
 
-		if (stream_is_mine(stream) && my.active[stream])
+		if (stream->active)
 			send_unit(i, key);
 	}
-	for (unsigned i = 0; i < my.config->n_streams; i++)
-		my.idr[i] = false;
+	for (unsigned i = 0; i < my.camera->n_streams; i++)
+		my.streams[i].idr = false;
 	my.pictures++;
 }
 
@@ -240,26 +234,29 @@ static void hear(const void *message, size_t size)
 	struct camcast_msg_want want;
 	struct camcast_msg_bitrate bitrate;
 	struct camcast_msg_get_segment get;
+	struct fake_stream *stream;
 	uint32_t type;
 
 	memcpy(&type, message, sizeof type);
 	switch (type) {
 	case CAMCAST_MSG_WANT:
 		memcpy(&want, message, sizeof want);
-		my.idr[want.stream] = !my.active[want.stream];
-		my.active[want.stream] = want.wanted;
-		say_stream(want.stream);
+		stream = &my.streams[want.stream];
+		stream->idr = !stream->active;
+		stream->active = want.wanted;
+		say_stream(stream);
 		break;
 	case CAMCAST_MSG_IDR:
 		memcpy(&want, message, sizeof(struct camcast_msg_idr));
-		my.requests[want.stream]++;
-		my.idr[want.stream] = my.can_force_idr;
-		say_stream(want.stream);
+		stream = &my.streams[want.stream];
+		stream->requests++;
+		stream->idr = my.can_force_idr;
+		say_stream(stream);
 		break;
 	case CAMCAST_MSG_BITRATE:
 		memcpy(&bitrate, message, sizeof bitrate);
-		my.target_bps[bitrate.stream] = bitrate.bitrate_bps;
-		say_stream(bitrate.stream);
+		my.streams[bitrate.stream].target_bps = bitrate.bitrate_bps;
+		say_stream(&my.streams[bitrate.stream]);
 		break;
 	case CAMCAST_MSG_CONTROL:
 		snprintf(my.control, sizeof my.control, "%s",
@@ -336,6 +333,39 @@ static void parse_word(char *word)
 	}
 }
 
+static void find_camera(const char *name)
+{
+	for (size_t i = 0; i < my.config->n_cameras; i++)
+		if (strcmp(my.config->cameras[i].name, name) == 0)
+			my.camera = &my.config->cameras[i];
+	if (!my.camera) {
+		errno = ENOENT;
+		die(name);
+	}
+}
+
+static void find_streams(void)
+{
+	my.streams = calloc(my.camera->n_streams, sizeof *my.streams);
+	my.logs = calloc(my.camera->n_feeds, sizeof *my.logs);
+	if (!my.streams || !my.logs)
+		die("memory");
+	for (size_t i = 0; i < my.config->n_streams; i++) {
+		const struct config_stream *config = &my.config->streams[i];
+
+		if (&my.config->cameras[config->camera] == my.camera)
+			my.streams[config->number].config = config;
+	}
+	for (size_t i = 0; i < my.config->n_feeds; i++) {
+		const struct config_feed *config = &my.config->feeds[i];
+		const struct config_stream *stream = &my.config->streams[config->stream];
+
+		if (&my.config->cameras[stream->camera] == my.camera)
+			my.logs[config->number] = (struct feed_log){
+				.config = config, .stream = &my.streams[stream->number], .fd = -1};
+	}
+}
+
 static void set_up(int argc, char **argv)
 {
 	const char *words = getenv("FAKEWORKER");
@@ -348,11 +378,8 @@ static void set_up(int argc, char **argv)
 	}
 	if (config_load(&my.config, argv[2], stderr, NULL, NULL) < 0)
 		exit(97);
-	while (strcmp(my.config->cameras[my.camera].name, argv[4]) != 0)
-		if (++my.camera >= my.config->n_cameras) {
-			errno = ENOENT;
-			die(argv[4]);
-		}
+	find_camera(argv[4]);
+	find_streams();
 	my.fps = 50;
 	my.gop = 10;
 	my.size = 2000;
@@ -362,15 +389,6 @@ static void set_up(int argc, char **argv)
 	copy = words ? strdup(words) : NULL;
 	for (word = copy ? strtok(copy, ",") : NULL; word; word = strtok(NULL, ","))
 		parse_word(word);
-	my.logs = calloc(my.config->n_feeds, sizeof *my.logs);
-	my.active = calloc(my.config->n_streams, sizeof *my.active);
-	my.idr = calloc(my.config->n_streams, sizeof *my.idr);
-	my.target_bps = calloc(my.config->n_streams, sizeof *my.target_bps);
-	my.requests = calloc(my.config->n_streams, sizeof *my.requests);
-	if (!my.logs || !my.active || !my.idr || !my.target_bps || !my.requests)
-		die("memory");
-	for (size_t i = 0; i < my.config->n_feeds; i++)
-		my.logs[i].fd = -1;
 }
 
 int main(int argc, char **argv)

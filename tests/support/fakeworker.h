@@ -14,7 +14,16 @@
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
+struct fake_stream {
+	const struct config_stream *config;
+	bool active, idr;
+	uint32_t target_bps;
+	uint64_t requests;
+};
+
 struct feed_log {
+	const struct config_feed *config;
+	struct fake_stream *stream;
 	uint32_t id; /* of the newest segment */
 	int fd;	     /* of it; -1: none */
 	uint32_t used;
@@ -25,15 +34,13 @@ struct feed_log {
 
 extern struct fake {
 	struct config *config;
-	unsigned camera;
+	const struct config_camera *camera;
 	unsigned fps, gop, size, segment, after;
 	bool can_force_idr, deaf, deathless, quiet; /* quiet: no more heartbeats */
 	const char *lie;
-	struct feed_log *logs; /* by feed */
-	bool *active, *idr;    /* by stream */
-	uint32_t *target_bps;  /* the same */
-	uint64_t *requests;    /* the same */
-	char control[124];     /* value of the last control heard just now; "": none */
+	struct fake_stream *streams; /* by number */
+	struct feed_log *logs;	     /* the same */
+	char control[124];	     /* value of the last control heard just now; "": none */
 	uint64_t pictures;
 } my;
 
@@ -46,7 +53,6 @@ struct lie {
 const struct lie *lie_find(const char *name);
 
 void __attribute__((noreturn)) die(const char *what);
-bool stream_is_mine(unsigned stream);
 
 /* All return false if the pair is full, and do not return if camcastd is gone. */
 bool say(const void *message, size_t size);

@@ -202,7 +202,7 @@ struct state {
 static int run_worker(int pair)
 {
 	static char name[] = "pattern";
-	struct config_camera camera = {.name = "cam", .source = name};
+	struct config_camera camera = {.name = "cam", .source = name, .n_streams = 1, .n_feeds = 1};
 	struct config_stream stream = {.name = "s",
 				       .codec = CONFIG_CODEC_MJPEG,
 				       .temporal_layers = 1,

@@ -20,6 +20,8 @@
 #include "base/clock.h"
 #include "daemon/discovery/broker_spawn.h"
 #include "daemon/discovery/thread.h"
+#include "daemon/serve/listener.h"
+#include "daemon/worker/worker.h"
 #include "tests/unit/worker_rig.h"
 
 #define SECOND INT64_C(1000000)
@@ -532,8 +534,7 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 
 struct fixture {
 	struct rig rig;
-	struct worker workers[2];
-	struct worker *pointers[2];
+	struct worker workers[RIG_CAMERAS];
 	struct listeners *listeners;
 	struct discovery *discovery;
 };
@@ -547,18 +548,14 @@ static void start(struct fixture *f, unsigned port)
 	snprintf(keys, sizeof keys, "name = x\n[mqtt]\nbroker = 127.0.0.1\nport = %u\n", port);
 	rig_open(&f->rig, keys);
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(listeners_create(&f->listeners, f->rig.loop, f->rig.config, f->rig.names,
-					  f->rig.feeds, f->rig.reserve),
-			 0);
-	f->pointers[0] = &f->workers[0];
-	f->pointers[1] = &f->workers[1];
+	assert_int_equal(
+		listeners_create(&f->listeners, f->rig.loop, f->rig.cameras, f->rig.reserve), 0);
+	for (int i = 0; i < RIG_CAMERAS; i++)
+		f->rig.cameras->cameras[i].worker = &f->workers[i];
 	options = (struct discovery_options){
-		.config = f->rig.config,
 		.config_path = "/nonexistent/c.ini",
 		.loop = f->rig.loop,
-		.feeds = f->rig.feeds,
-		.workers = f->pointers,
-		.listeners = f->listeners,
+		.cameras = f->rig.cameras,
 		.reserve = f->rig.reserve,
 	};
 	assert_int_equal(discovery_create(&f->discovery, &options), 0);

@@ -46,19 +46,13 @@ static void open_listeners(struct fixture *f, const char *daemon)
 	fake_peer = NULL;
 	rig_open(&f->rig, daemon);
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(listeners_create(&f->listeners, f->rig.loop, f->rig.config, f->rig.names,
-					  f->rig.feeds, f->rig.reserve),
-			 0);
+	assert_int_equal(
+		listeners_create(&f->listeners, f->rig.loop, f->rig.cameras, f->rig.reserve), 0);
 }
 
 static void close_listeners(struct fixture *f)
 {
-	struct feed **feeds = f->rig.feeds;
-
-	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		feed_destroy(feeds[i]);
-		feeds[i] = NULL;
-	}
+	rig_destroy_feeds(&f->rig);
 	listeners_destroy(f->listeners);
 	rig_close(&f->rig);
 }
@@ -69,9 +63,9 @@ static bool has_seen(void *user)
 	uint64_t seen = 0;
 
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		seen += feed_stats(f->rig.feeds[i])->accepted;
-		for (unsigned j = 0; j < LISTENER_REFUSALS; j++)
-			seen += listeners_refused(f->listeners, i, j);
+		seen += feed_stats(rig_feed(&f->rig, i))->accepted;
+		for (unsigned j = 0; j < OUTPUT_REFUSALS; j++)
+			seen += f->rig.cameras->outputs[i].refused[j];
 	}
 	return seen == f->goal;
 }
@@ -87,7 +81,7 @@ static bool has_clients(void *user)
 static int join(struct fixture *f, unsigned feed)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_port = htons(listeners_port(f->listeners, feed)),
+				      .sin_port = htons(f->rig.cameras->outputs[feed].port),
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	unsigned seen = 0;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -107,13 +101,13 @@ static void leave(struct fixture *f, int fd)
 	rig_run_until(&f->rig, has_clients, f);
 }
 
-static void assert_refused(struct fixture *f, int fd, unsigned feed, enum listener_refusal why,
+static void assert_refused(struct fixture *f, int fd, unsigned feed, enum output_refusal why,
 			   uint64_t times)
 {
 	char byte;
 
 	assert_int_equal(recv(fd, &byte, 1, 0), 0);
-	assert_int_equal(listeners_refused(f->listeners, feed, why), times);
+	assert_int_equal(f->rig.cameras->outputs[feed].refused[why], times);
 	close(fd);
 }
 
@@ -127,7 +121,7 @@ static void the_total_counts_all_feeds(void **state)
 	one = join(&f, FRONT_H264);
 	two = join(&f, BACK_H264);
 	assert_int_equal(listeners_clients(f.listeners), 2);
-	assert_refused(&f, join(&f, FRONT_JPEG), FRONT_JPEG, LISTENER_OVER_TOTAL, 1);
+	assert_refused(&f, join(&f, FRONT_JPEG), FRONT_JPEG, OUTPUT_OVER_TOTAL, 1);
 	leave(&f, one);
 	one = join(&f, FRONT_JPEG);
 	assert_int_equal(listeners_clients(f.listeners), 2);
@@ -145,7 +139,7 @@ static void a_feed_has_its_own_limit(void **state)
 	open_listeners(&f, "");
 	for (int i = 0; i < 3; i++)
 		fds[i] = join(&f, FRONT_H264);
-	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, LISTENER_OVER_FEED, 1);
+	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, OUTPUT_OVER_FEED, 1);
 	fds[3] = join(&f, BACK_H264);
 	assert_int_equal(listeners_clients(f.listeners), 4);
 	for (int i = 0; i < 4; i++)
@@ -166,7 +160,7 @@ static void an_ipv6_client_is_its_64(void **state)
 	inet_pton(AF_INET6, "2001:db8:1:2::1", &peer.sin6_addr);
 	fds[0] = join(&f, BACK_H264);
 	inet_pton(AF_INET6, "2001:db8:1:2:ffff::9", &peer.sin6_addr);
-	assert_refused(&f, join(&f, BACK_H264), BACK_H264, LISTENER_OVER_IP, 1);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, OUTPUT_OVER_IP, 1);
 	inet_pton(AF_INET6, "2001:db8:1:3::1", &peer.sin6_addr);
 	fds[1] = join(&f, BACK_H264);
 	leave(&f, fds[0]);
@@ -187,7 +181,7 @@ static void ipv4_addresses_are_counted_one_by_one(void **state)
 	open_listeners(&f, "max_clients_per_ip = 2");
 	fds[0] = join(&f, FRONT_H264);
 	fds[1] = join(&f, BACK_H264);
-	assert_refused(&f, join(&f, BACK_H264), BACK_H264, LISTENER_OVER_IP, 1);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, OUTPUT_OVER_IP, 1);
 	leave(&f, fds[0]);
 	fds[0] = join(&f, FRONT_H264);
 	close(fds[0]);
@@ -203,7 +197,7 @@ static void with_a_full_fd_table_nobody_is_let_in(void **state)
 	(void)state;
 	open_listeners(&f, "");
 	assert_int_equal(fdreserve_give(f.rig.reserve, 1), 1);
-	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, LISTENER_NO_FDS, 1);
+	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, OUTPUT_NO_FDS, 1);
 	assert_int_equal(listeners_clients(f.listeners), 0);
 	while (fdreserve_short(f.rig.reserve)) /* it finds room after a second */
 		assert_int_equal(loop_turn(f.rig.loop, 100000), 0);

@@ -61,7 +61,6 @@ int64_t __wrap_worker_stream_wanted_us(const struct worker *worker, unsigned str
 struct fixture {
 	struct rig rig;
 	struct worker front, back;
-	struct worker *workers[2];
 	struct listeners *listeners;
 	struct status_view view;
 	uint32_t segment;
@@ -76,23 +75,21 @@ static int setup(void **state)
 	clock_ahead_us = 0;
 	rig_open(&f->rig, "name = \"a\\\"b");
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(listeners_create(&f->listeners, f->rig.loop, f->rig.config, f->rig.names,
-					  f->rig.feeds, f->rig.reserve),
-			 0);
-	f->workers[0] = &f->front;
-	f->workers[1] = &f->back;
-	for (int i = 0; i < 2; i++) {
-		f->workers[i]->status.state = WORKER_RUNNING;
-		f->workers[i]->status.pid = 1;
-		f->workers[i]->status.frames_at_us = loop_now_us(f->rig.loop);
+	assert_int_equal(
+		listeners_create(&f->listeners, f->rig.loop, f->rig.cameras, f->rig.reserve), 0);
+	f->rig.cameras->cameras[FRONT].worker = &f->front;
+	f->rig.cameras->cameras[BACK].worker = &f->back;
+	for (int i = 0; i < RIG_CAMERAS; i++) {
+		struct worker *worker = f->rig.cameras->cameras[i].worker;
+
+		worker->status.state = WORKER_RUNNING;
+		worker->status.pid = 1;
+		worker->status.frames_at_us = loop_now_us(f->rig.loop);
 	}
-	f->front.wanted_us[FRONT_H264] = f->back.wanted_us[BACK_H264] = loop_now_us(f->rig.loop);
+	f->front.wanted_us[FRONT_H264] = f->back.wanted_us[0] = loop_now_us(f->rig.loop);
 	f->view = (struct status_view){
-		.config = f->rig.config,
 		.loop = f->rig.loop,
-		.feeds = f->rig.feeds,
-		.feed_names = f->rig.names,
-		.workers = f->workers,
+		.cameras = f->rig.cameras,
 		.listeners = f->listeners,
 		.reserve = f->rig.reserve,
 		.started_us = loop_now_us(f->rig.loop),
@@ -114,10 +111,11 @@ static void publish(struct fixture *f, unsigned feed)
 {
 	uint32_t id = ++f->segment;
 
-	assert_int_equal(feed_add_segment(f->rig.feeds[feed], id,
+	assert_int_equal(feed_add_segment(rig_feed(&f->rig, feed), id,
 					  rig_segment(4096, F_SEAL_SHRINK | F_SEAL_GROW), 4096),
 			 0);
-	assert_int_equal(feed_add_unit(f->rig.feeds[feed], id, 0, 100, CAMCAST_UNIT_KEY, 0), 0);
+	assert_int_equal(feed_add_unit(rig_feed(&f->rig, feed), id, 0, 100, CAMCAST_UNIT_KEY, 0),
+			 0);
 }
 
 static void let_pass(struct fixture *f, int64_t seconds)
@@ -266,8 +264,8 @@ static void label_values_are_escaped(void **state)
 	struct fixture *f = *state;
 	char *text;
 
-	free(f->rig.names[0]);
-	f->rig.names[0] = strdup("a\\b\"c\nd");
+	free(f->rig.cameras->outputs[0].name);
+	f->rig.cameras->outputs[0].name = strdup("a\\b\"c\nd");
 	text = status_metrics(&f->view);
 	assert_non_null(strstr(text, "camcast_feed_units_total{feed=\"a\\\\b\\\"c\\nd\"} 0\n"));
 	free(text);

@@ -98,16 +98,15 @@ static void open_worker(struct fixture *f, const char *program, const char *word
 		find_program(f->program);
 	f->config_fd = config_fd();
 	options = (struct worker_options){
-		.config = f->rig.config,
-		.camera = 0,
+		.camera = &f->rig.cameras->cameras[FRONT],
 		.program = f->program,
 		.config_fd = f->config_fd,
-		.feeds = f->rig.feeds,
 		.reserve = f->rig.reserve,
 	};
 	assert_int_equal(worker_create(&f->worker, f->rig.loop, &options), 0);
-	for (unsigned i = 0; i < RIG_FEEDS; i++)
-		demands[i] = worker_feed_demand(f->worker, i);
+	demands[FRONT_H264] = worker_feed_demand(f->worker, FRONT_H264);
+	demands[FRONT_JPEG] = worker_feed_demand(f->worker, FRONT_JPEG);
+	demands[BACK_H264] = &f->rig.demand;
 	rig_create_feeds(&f->rig, demands);
 	worker_start(f->worker);
 }
@@ -142,14 +141,14 @@ static bool has_units(void *user)
 {
 	struct fixture *f = user;
 
-	return feed_stats(f->rig.feeds[FRONT_H264])->units >= f->goal;
+	return feed_stats(rig_feed(&f->rig, FRONT_H264))->units >= f->goal;
 }
 
 static bool has_jpegs(void *user)
 {
 	struct fixture *f = user;
 
-	return feed_stats(f->rig.feeds[FRONT_JPEG])->units >= f->goal;
+	return feed_stats(rig_feed(&f->rig, FRONT_JPEG))->units >= f->goal;
 }
 
 static bool has_frames(void *user)
@@ -198,7 +197,7 @@ static void run_until(struct fixture *f, bool (*done)(void *user), uint64_t goal
 
 static uint64_t units(const struct fixture *f)
 {
-	return feed_stats(f->rig.feeds[FRONT_H264])->units;
+	return feed_stats(rig_feed(&f->rig, FRONT_H264))->units;
 }
 
 static int64_t delay_ms(struct fixture *f)
@@ -226,8 +225,8 @@ static void it_starts_and_its_units_arrive(void **state)
 	assert_true(worker_status(f.worker)->pid > 0);
 	assert_int_equal(worker_status(f.worker)->restarts, 0);
 	/* on_demand, and nobody watches; nor is the other camera's feed touched. */
-	assert_int_equal(feed_stats(f.rig.feeds[FRONT_JPEG])->units, 0);
-	assert_int_equal(feed_stats(f.rig.feeds[BACK_H264])->units, 0);
+	assert_int_equal(feed_stats(rig_feed(&f.rig, FRONT_JPEG))->units, 0);
+	assert_int_equal(feed_stats(rig_feed(&f.rig, BACK_H264))->units, 0);
 	close_worker(&f);
 }
 

@@ -59,7 +59,7 @@ static int setup(void **state)
 	memset(f, 0, sizeof *f);
 	rig_open(&f->rig, "");
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(worker_messages_create(&f->messages, f->rig.config, 0, f->rig.feeds), 0);
+	assert_int_equal(worker_messages_create(&f->messages, &f->rig.cameras->cameras[FRONT]), 0);
 	f->now_us = loop_now_us(f->rig.loop);
 	f->next_segment = 1;
 	f->fds = rig_open_fds();
@@ -84,7 +84,7 @@ static int teardown(void **state)
 
 static const struct feed_stats *stats(struct fixture *f)
 {
-	return feed_stats(f->rig.feeds[FRONT_H264]);
+	return feed_stats(rig_feed(&f->rig, FRONT_H264));
 }
 
 static struct camcast_msg_unit unit_at(uint32_t segment, uint32_t offset, uint32_t flags)
@@ -132,7 +132,7 @@ static void hello_comes_first(void **state)
 
 	assert_lie(f, take_unit(f, 1, 0, CAMCAST_UNIT_SEGMENT, rig_segment(SEGMENT_SIZE, SEALS)),
 		   "UNIT before HELLO");
-	assert_lie(f, hello(f, CAMCAST_WORKER_VERSION + 1), "protocol version 2 instead of 1");
+	assert_lie(f, hello(f, CAMCAST_WORKER_VERSION + 1), "protocol version 3 instead of 2");
 	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_HELLO);
 	assert_lie(f, hello(f, CAMCAST_WORKER_VERSION), "a second HELLO");
@@ -226,7 +226,7 @@ static void reports_are_kept(void **state)
 	assert_string_equal(worker_messages_heartbeat(f->messages)->reason, "dark");
 	assert_int_equal(take(f, &stream, sizeof stream, -1), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_STREAM);
-	assert_int_equal(f->news.index, FRONT_JPEG);
+	assert_int_equal(f->news.number, FRONT_JPEG);
 	assert_string_equal(worker_messages_stream(f->messages, FRONT_JPEG)->encoder, "mjpeg");
 	worker_messages_reset(f->messages);
 	assert_int_equal(worker_messages_heartbeat(f->messages)->frames, 0);
@@ -550,7 +550,7 @@ static void a_reset_forgets_ids(void **state)
 	f->next_segment = 1000;
 	begin(f);
 	worker_messages_reset(f->messages);
-	feed_reset(f->rig.feeds[FRONT_H264]);
+	feed_reset(rig_feed(&f->rig, FRONT_H264));
 	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
 	f->next_segment = 1;
 	begin(f);

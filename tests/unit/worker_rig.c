@@ -44,7 +44,8 @@ void rig_open(struct rig *rig, const char *daemon)
 		     "[stream bh]\ncamera = back\nannexb = 127.0.0.1:0\n",
 		     daemon);
 	assert_int_equal(config_parse(&rig->config, "rig", text, (size_t)n, stderr), 0);
-	assert_int_equal(rig->config->n_feeds, RIG_FEEDS);
+	assert_int_equal(cameras_create(&rig->cameras, rig->config), 0);
+	assert_int_equal(rig->cameras->n_outputs, RIG_FEEDS);
 	if (rig->config->daemon.max_clients == 0)
 		rig->config->daemon.max_clients = 1000; /* as limits_apply() chooses */
 	assert_int_equal(loop_create(&rig->loop, &options), 0);
@@ -56,28 +57,38 @@ void rig_open(struct rig *rig, const char *daemon)
 void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands)
 {
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		const struct config_stream *stream =
-			&rig->config->streams[rig->config->feeds[i].stream];
+		struct output *output = &rig->cameras->outputs[i];
+		const struct config_stream *stream = output->stream->config;
 		struct feed_options options = {
+			.name = output->name,
 			.policy = stream,
 			.key_only = stream->codec == CONFIG_CODEC_MJPEG,
 			.can_force_idr = true,
 		};
 
-		assert_true(asprintf(&rig->names[i], "%s/feed", stream->name) > 0);
-		options.name = rig->names[i];
-		assert_int_equal(feed_create(&rig->feeds[i], rig->loop, &options,
+		assert_int_equal(feed_create(&output->feed, rig->loop, &options,
 					     demands ? demands[i] : &rig->demand),
 				 0);
 	}
 }
 
-void rig_close(struct rig *rig)
+void rig_destroy_feeds(struct rig *rig)
 {
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		feed_destroy(rig->feeds[i]);
-		free(rig->names[i]);
+		feed_destroy(rig->cameras->outputs[i].feed);
+		rig->cameras->outputs[i].feed = NULL;
 	}
+}
+
+struct feed *rig_feed(const struct rig *rig, unsigned output)
+{
+	return rig->cameras->outputs[output].feed;
+}
+
+void rig_close(struct rig *rig)
+{
+	rig_destroy_feeds(rig);
+	cameras_destroy(rig->cameras);
 	fdreserve_destroy(rig->reserve);
 	loop_destroy(rig->loop);
 	config_destroy(rig->config);

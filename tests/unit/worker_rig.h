@@ -4,25 +4,30 @@
 #ifndef TESTS_UNIT_WORKER_RIG_H
 #define TESTS_UNIT_WORKER_RIG_H
 
-#include "daemon/log/feed.h"
+#include "daemon/cameras.h"
 #include "daemon/worker/fdreserve.h"
 
-enum { FRONT_H264, FRONT_JPEG, BACK_H264, RIG_FEEDS }; /* streams and feeds have one order */
+/* Streams and outputs have one order. Within their cameras, the first two have these numbers too,
+ * and the third is number 0. */
+enum { FRONT_H264, FRONT_JPEG, BACK_H264, RIG_FEEDS };
+enum { FRONT, BACK, RIG_CAMERAS };
 
 struct rig {
 	struct config *config;
 	struct loop *loop;
 	struct fdreserve *reserve;
-	struct feed *feeds[RIG_FEEDS];
-	char *names[RIG_FEEDS];
+	struct cameras *cameras;   /* without workers */
 	struct feed_demand demand; /* of all feeds, unless the test gives another */
 	unsigned idrs;		   /* that the feeds asked for */
 };
 
-/* daemon: more lines for [daemon]. demands: by feed, or NULL for the rig's own. */
+/* daemon: more lines for [daemon]. demands: by output, or NULL for the rig's own. */
 void rig_open(struct rig *rig, const char *daemon);
 void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands);
+void rig_destroy_feeds(struct rig *rig);
+/* Destroys the feeds too. */
 void rig_close(struct rig *rig);
+struct feed *rig_feed(const struct rig *rig, unsigned output);
 /* Runs the loop until done(user); fails the test after ten seconds. */
 void rig_run_until(struct rig *rig, bool (*done)(void *user), void *user);
 

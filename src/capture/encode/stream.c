@@ -23,7 +23,6 @@ enum stream_mode { STREAM_ENCODES, STREAM_COPIES, STREAM_REFUSES };
 
 struct stream {
 	const struct config_stream *config;
-	unsigned index;
 	const struct source_info *info;
 	int notify_fd;
 	enum stream_mode mode;
@@ -494,7 +493,7 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->type = CAMCAST_MSG_STREAM;
-	out->stream = stream->index;
+	out->stream = stream->config->number;
 	out->fps_milli = stream->sample.fps_milli;
 	out->bitrate_bps = stream->sample.bitrate_bps;
 	out->encode_us = stream->sample.mean_encode_us;
@@ -547,7 +546,6 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	if (!stream)
 		return -ENOMEM;
 	stream->config = &options->config->streams[options->stream];
-	stream->index = options->stream;
 	stream->info = options->info;
 	stream->notify_fd = options->notify_fd;
 	stream->wanted = !stream->config->on_demand;

@@ -27,7 +27,7 @@ struct logwriter_stats {
 	uint64_t no_space; /* of those, for want of memory, descriptors, or a limit's room */
 };
 
-/* pair: the SOCK_SEQPACKET socket, borrowed. segment_size in bytes, rounded up to whole pages. */
+/* pair: the SOCK_SEQPACKET socket, borrowed. feed: its number (camcast/worker.h). segment_size in bytes, rounded up to whole pages. */
 int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t segment_size);
 void logwriter_destroy(struct logwriter *writer);
 /* Appends one unit (framing included). flags: CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE. Returns 0,

@@ -15,9 +15,10 @@ static int feed_init(struct output_feed *feed, const struct config *config, unsi
 {
 	const struct config_feed *f = &config->feeds[index];
 
-	feed->feed = index;
+	feed->number = f->number;
 	mux_init(&feed->mux, f->framing);
-	return logwriter_create(&feed->log, pair, index, config->streams[f->stream].segment_size);
+	return logwriter_create(&feed->log, pair, f->number,
+				config->streams[f->stream].segment_size);
 }
 
 int output_init(struct output *output, const struct config *config, unsigned stream,
@@ -148,10 +149,10 @@ uint64_t output_no_space(const struct output *output)
 	return total;
 }
 
-void output_resend_segment(struct output *output, unsigned feed, uint32_t segment)
+void output_resend_segment(struct output *output, unsigned number, uint32_t segment)
 {
 	for (unsigned i = 0; i < output->n_feeds; i++) {
-		if (output->feeds[i].feed == feed)
+		if (output->feeds[i].number == number)
 			logwriter_resend_segment(output->feeds[i].log, segment);
 	}
 }

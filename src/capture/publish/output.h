@@ -13,7 +13,7 @@
 #include "media/h264_writer.h"
 
 struct output_feed {
-	unsigned feed; /* index in the configuration */
+	unsigned number; /* config_feed.number */
 	struct mux mux;
 	struct logwriter *log;
 	struct diag_limit limit; /* of the line about lost units */
@@ -32,7 +32,7 @@ struct output_result {
 	bool key;
 };
 
-/* keep_reorder: h264_writer.h. 0 or -errno. */
+/* stream: index in the configuration. keep_reorder: h264_writer.h. 0 or -errno. */
 int output_init(struct output *output, const struct config *config, unsigned stream,
 		struct config_rate rate, bool keep_reorder, int pair);
 void output_finish(struct output *output);
@@ -47,6 +47,6 @@ void output_gap(struct output *output);
 /* Units lost for want of memory since the start. */
 uint64_t output_no_space(const struct output *output);
 /* Any thread. */
-void output_resend_segment(struct output *output, unsigned feed, uint32_t segment);
+void output_resend_segment(struct output *output, unsigned number, uint32_t segment);
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "daemon/discovery/thread.h"
+#include "daemon/worker/worker.h"
 
 #define SNAPSHOT_PERIOD_US 1000000
 /* SIGTERM and SIGKILL of our own broker, or a last word to another one, have their time. */
@@ -97,8 +98,7 @@ static void derive_id(char id[CONFIG_MQTT_ID_MAX], const char *name, const char 
 static void send_snapshot(struct discovery *discovery)
 {
 	const struct discovery_options *options = &discovery->options;
-	struct discovery_snapshot *snapshot =
-		discovery_snapshot_take(options->config, options->workers, options->feeds);
+	struct discovery_snapshot *snapshot = discovery_snapshot_take(options->cameras);
 	uint64_t one = 1;
 
 	if (!snapshot)
@@ -120,19 +120,20 @@ static void handle_timer(struct loop_timer *timer)
 static void carry_out(struct discovery *discovery, const struct discovery_command *command)
 {
 	const struct discovery_options *options = &discovery->options;
-	const struct config *config = options->config;
-	unsigned i = command->index;
+	const struct camera *camera;
+	const struct stream *stream;
 
 	switch (command->kind) {
 	case DISCOVERY_RESTART:
-		diag_info("camera %s: restart asked for over MQTT", config->cameras[i].name);
-		worker_restart(options->workers[i], "asked for over MQTT");
+		camera = &options->cameras->cameras[command->index];
+		diag_info("camera %s: restart asked for over MQTT", camera->config->name);
+		worker_restart(camera->worker, "asked for over MQTT");
 		break;
 	case DISCOVERY_BITRATE:
-		diag_info("stream %s: %u bit/s asked for over MQTT", config->streams[i].name,
+		stream = &options->cameras->streams[command->index];
+		diag_info("stream %s: %u bit/s asked for over MQTT", stream->config->name,
 			  command->bitrate_bps);
-		worker_set_bitrate(options->workers[config->streams[i].camera], i,
-				   command->bitrate_bps);
+		worker_set_bitrate(stream->camera->worker, stream->number, command->bitrate_bps);
 		break;
 	case DISCOVERY_NO_FDS:
 		fdreserve_give(options->reserve, FDS_GIVEN);
@@ -202,15 +203,15 @@ static int open_crossing(struct discovery_crossing *crossing)
 
 static void prepare(struct discovery *discovery, const struct discovery_options *options)
 {
-	const struct config *config = options->config;
+	const struct config *config = options->cameras->config;
 
 	discovery->options = *options;
 	if (config->mqtt.id[0])
 		snprintf(discovery->id, sizeof discovery->id, "%s", config->mqtt.id);
 	else
 		derive_id(discovery->id, config->daemon.name, options->config_path);
-	for (unsigned i = 0; i < config->n_feeds; i++)
-		discovery->ports[i] = listeners_port(options->listeners, i);
+	for (size_t i = 0; i < options->cameras->n_outputs; i++)
+		discovery->ports[i] = options->cameras->outputs[i].port;
 	discovery->thread_options = (struct discovery_thread_options){
 		.config = config,
 		.id = discovery->id,
@@ -226,7 +227,7 @@ static void prepare(struct discovery *discovery, const struct discovery_options 
 int discovery_create(struct discovery **out, const struct discovery_options *options)
 {
 	struct discovery *discovery =
-		calloc(1, sizeof *discovery + options->config->n_feeds * sizeof(uint16_t));
+		calloc(1, sizeof *discovery + options->cameras->n_outputs * sizeof(uint16_t));
 	int err = -ENOMEM;
 
 	if (!discovery)
@@ -251,7 +252,7 @@ int discovery_create(struct discovery **out, const struct discovery_options *opt
 		goto remove_watch;
 	loop_timer_set(options->loop, &discovery->timer,
 		       loop_now_us(options->loop) + SNAPSHOT_PERIOD_US);
-	diag_info("mqtt: id %s, broker %s", discovery->id, options->config->mqtt.broker);
+	diag_info("mqtt: id %s, broker %s", discovery->id, options->cameras->config->mqtt.broker);
 	*out = discovery;
 	return 0;
 

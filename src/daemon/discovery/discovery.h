@@ -18,8 +18,10 @@
 #define DAEMON_DISCOVERY_DISCOVERY_H
 
 #include "daemon/discovery/request.h"
-#include "daemon/serve/listener.h"
-#include "daemon/worker/worker.h"
+#include <sys/types.h>
+
+#include "daemon/cameras.h"
+#include "daemon/worker/fdreserve.h"
 
 /* Descriptors at most: the connection and libmosquitto's pair, two eventfds' worth of crossing,
  * resolver, certificates, addresses, the broker of our own. */
@@ -54,12 +56,9 @@ struct discovery_status {
 struct discovery;
 
 struct discovery_options {
-	const struct config *config;
 	const char *config_path; /* for the id */
 	struct loop *loop;
-	struct feed **feeds;
-	struct worker **workers;
-	struct listeners *listeners; /* for the ports */
+	const struct cameras *cameras; /* with workers and feeds, and listened for */
 	struct fdreserve *reserve;
 }; /* all borrowed */
 

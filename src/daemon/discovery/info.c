@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/worker/worker.h"
+
 #define URL_MAX (ADDRESS_TEXT_MAX + 32)
 
 struct discovery_snapshot *discovery_snapshot_create(const struct config *config)
@@ -21,15 +23,14 @@ struct discovery_snapshot *discovery_snapshot_create(const struct config *config
 	return snapshot;
 }
 
-struct discovery_snapshot *discovery_snapshot_take(const struct config *config,
-						   struct worker **workers, struct feed **feeds)
+struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras)
 {
-	struct discovery_snapshot *snapshot = discovery_snapshot_create(config);
+	struct discovery_snapshot *snapshot = discovery_snapshot_create(cameras->config);
 
 	if (!snapshot)
 		return NULL;
-	for (unsigned i = 0; i < config->n_cameras; i++) {
-		const struct worker_status *status = worker_status(workers[i]);
+	for (size_t i = 0; i < cameras->n_cameras; i++) {
+		const struct worker_status *status = worker_status(cameras->cameras[i].worker);
 		struct discovery_camera *camera = &snapshot->cameras[i];
 
 		camera->state = status->state == WORKER_RUNNING
@@ -39,19 +40,20 @@ struct discovery_snapshot *discovery_snapshot_take(const struct config *config,
 		camera->height = status->heartbeat.height;
 		camera->fps_milli = status->pid ? status->heartbeat.fps_milli : 0;
 	}
-	for (unsigned i = 0; i < config->n_streams; i++) {
-		const struct worker *worker = workers[config->streams[i].camera];
-		const struct camcast_msg_stream *status = worker_stream_status(worker, i);
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		const struct stream *stream = &cameras->streams[i];
+		const struct worker *worker = stream->camera->worker;
+		const struct camcast_msg_stream *status =
+			worker_stream_status(worker, stream->number);
 		bool alive = worker_status(worker)->pid != 0;
-		struct discovery_stream *stream = &snapshot->streams[i];
+		struct discovery_stream *shot = &snapshot->streams[i];
 
-		stream->target_bps = status->target_bps;
-		stream->fps_milli = alive ? status->fps_milli : 0;
-		stream->bitrate_bps = alive ? status->bitrate_bps : 0;
+		shot->target_bps = status->target_bps;
+		shot->fps_milli = alive ? status->fps_milli : 0;
+		shot->bitrate_bps = alive ? status->bitrate_bps : 0;
+		for (size_t j = 0; j < stream->n_outputs; j++)
+			shot->viewers += (uint32_t)feed_stats(stream->outputs[j].feed)->clients;
 	}
-	for (unsigned i = 0; i < config->n_feeds; i++)
-		snapshot->streams[config->feeds[i].stream].viewers +=
-			(uint32_t)feed_stats(feeds[i])->clients;
 	return snapshot;
 }
 

@@ -7,9 +7,8 @@
 #define DAEMON_DISCOVERY_INFO_H
 
 #include "config/config.h"
+#include "daemon/cameras.h"
 #include "daemon/discovery/address.h"
-#include "daemon/log/feed.h"
-#include "daemon/worker/worker.h"
 
 /* What changes while the server runs. */
 struct discovery_camera {
@@ -32,8 +31,7 @@ struct discovery_snapshot {
 /* Zeroed. NULL: no memory. free() it. */
 struct discovery_snapshot *discovery_snapshot_create(const struct config *config);
 /* Loop thread. The same. */
-struct discovery_snapshot *discovery_snapshot_take(const struct config *config,
-						   struct worker **workers, struct feed **feeds);
+struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras);
 
 struct discovery_info {
 	const struct config *config;

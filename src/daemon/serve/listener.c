@@ -24,15 +24,8 @@ struct ip {
 struct socket {
 	struct loop_listener listener;
 	struct listeners *listeners;
-	unsigned feed;
+	struct output *output;
 	struct list link;
-};
-
-/* Of one feed. */
-struct door {
-	unsigned clients;
-	uint16_t port;
-	uint64_t refused[LISTENER_REFUSALS];
 };
 
 /* One client that is in, as we account for it. */
@@ -40,35 +33,21 @@ struct guest {
 	struct feed_client_owner owner;
 	struct list link;
 	struct listeners *listeners;
-	unsigned feed;
+	struct output *output;
 	struct ip *ip; /* NULL: addresses are not limited */
 };
 
 struct listeners {
 	struct loop *loop;
 	const struct config *config;
-	char *const *names;
-	struct feed **feeds;
 	struct fdreserve *reserve;
 	struct list sockets, guests;
-	struct door *doors; /* by feed */
 	unsigned clients;
 	struct diag_limit log;
 	uint64_t hash_key; /* so that nobody chooses addresses that share a bucket */
 	size_t n_buckets;  /* power of two; 0: addresses are not limited */
 	struct list *buckets;
 };
-
-static const char *const refusal_names[LISTENER_REFUSALS] = {
-	[LISTENER_OVER_TOTAL] = "max_clients",	   [LISTENER_OVER_FEED] = "max_clients_feed",
-	[LISTENER_OVER_IP] = "max_clients_per_ip", [LISTENER_NO_FDS] = "no_fds",
-	[LISTENER_NO_MEMORY] = "no_memory",
-};
-
-const char *listener_refusal_name(enum listener_refusal why)
-{
-	return refusal_names[why];
-}
 
 /* --- clients by address --- */
 
@@ -134,7 +113,7 @@ static void dismiss(struct guest *guest)
 	struct listeners *listeners = guest->listeners;
 
 	listeners->clients--;
-	listeners->doors[guest->feed].clients--;
+	guest->output->clients--;
 	if (guest->ip) {
 		guest->ip->clients--;
 		ip_release(guest->ip);
@@ -146,74 +125,73 @@ static void dismiss(struct guest *guest)
 static void handle_gone(struct feed_client_owner *owner, const struct client *client)
 {
 	struct guest *guest = container_of(owner, struct guest, owner);
-	const struct listeners *listeners = guest->listeners;
-	unsigned feed = guest->feed;
+	const struct output *output = guest->output;
 
 	(void)client;
 	dismiss(guest);
-	diag_debug("feed %s: a client left, %u remain", listeners->names[feed],
-		   listeners->doors[feed].clients);
+	diag_debug("feed %s: a client left, %u remain", output->name, output->clients);
 }
 
-static void refuse(struct listeners *listeners, unsigned feed, enum listener_refusal why,
+static void refuse(struct listeners *listeners, struct output *output, enum output_refusal why,
 		   const char *peer)
 {
 	uint64_t suppressed;
 
-	listeners->doors[feed].refused[why]++;
+	output->refused[why]++;
 	if (diag_allowed(&listeners->log, loop_now_us(listeners->loop), LOG_PERIOD_US, &suppressed))
 		diag_warn("feed %s: client %s refused (%s), and %llu others since the last such "
 			  "line",
-			  listeners->names[feed], peer, refusal_names[why],
+			  output->name, peer, output_refusal_name(why),
 			  (unsigned long long)suppressed);
 }
 
-/* What a new client of feed would be over, or -1. */
-static int over_limit(const struct listeners *listeners, unsigned feed, const struct ip *ip)
+/* What a new client of output would be over, or -1. */
+static int over_limit(const struct listeners *listeners, const struct output *output,
+		      const struct ip *ip)
 {
 	const struct config *config = listeners->config;
-	uint32_t of_feed = config->streams[config->feeds[feed].stream].max_clients;
+	uint32_t of_feed = output->stream->config->max_clients;
 
 	if (fdreserve_short(listeners->reserve))
-		return LISTENER_NO_FDS;
+		return OUTPUT_NO_FDS;
 	if (listeners->clients >= config->daemon.max_clients)
-		return LISTENER_OVER_TOTAL;
-	if (of_feed > 0 && listeners->doors[feed].clients >= of_feed)
-		return LISTENER_OVER_FEED;
+		return OUTPUT_OVER_TOTAL;
+	if (of_feed > 0 && output->clients >= of_feed)
+		return OUTPUT_OVER_FEED;
 	if (ip && ip->clients >= config->daemon.max_clients_per_ip)
-		return LISTENER_OVER_IP;
+		return OUTPUT_OVER_IP;
 	return -1;
 }
 
 /* Takes fd on success. Returns -1, or why not. */
-static int let_in(struct listeners *listeners, unsigned feed, int fd, const char *peer,
+static int let_in(struct listeners *listeners, struct output *output, int fd, const char *peer,
 		  struct ip *ip)
 {
 	struct guest *guest = calloc(1, sizeof *guest);
 	int err;
 
 	if (!guest)
-		return LISTENER_NO_MEMORY;
+		return OUTPUT_NO_MEMORY;
 	guest->owner.gone = handle_gone;
 	guest->listeners = listeners;
-	guest->feed = feed;
+	guest->output = output;
 	guest->ip = ip;
 	list_append(&listeners->guests, &guest->link);
 	listeners->clients++;
-	listeners->doors[feed].clients++;
+	output->clients++;
 	if (ip)
 		ip->clients++;
-	err = feed_add_client(listeners->feeds[feed], fd, peer, &guest->owner);
+	err = feed_add_client(output->feed, fd, peer, &guest->owner);
 	if (err == 0) {
-		diag_debug("feed %s: client %s joined, %u now", listeners->names[feed], peer,
-			   listeners->doors[feed].clients);
+		diag_debug("feed %s: client %s joined, %u now", output->name, peer,
+			   output->clients);
 		return -1;
 	}
 	guest->ip = NULL; /* the caller's */
 	if (ip)
 		ip->clients--;
 	dismiss(guest);
-	return LISTENER_NO_MEMORY;
+	return OUTPUT_NO_MEMORY;
 }
 
 static void handle_accepted(struct loop_listener *listener, int fd)
@@ -234,16 +212,16 @@ static void handle_accepted(struct loop_listener *listener, int fd)
 	if (listeners->n_buckets > 0) {
 		ip = ip_find(listeners, &peer);
 		if (!ip) {
-			refuse(listeners, socket->feed, LISTENER_NO_MEMORY, text);
+			refuse(listeners, socket->output, OUTPUT_NO_MEMORY, text);
 			close(fd);
 			return;
 		}
 	}
-	why = over_limit(listeners, socket->feed, ip);
+	why = over_limit(listeners, socket->output, ip);
 	if (why < 0)
-		why = let_in(listeners, socket->feed, fd, text, ip);
+		why = let_in(listeners, socket->output, fd, text, ip);
 	if (why >= 0) {
-		refuse(listeners, socket->feed, (enum listener_refusal)why, text);
+		refuse(listeners, socket->output, (enum output_refusal)why, text);
 		close(fd);
 		ip_release(ip);
 	}
@@ -251,7 +229,7 @@ static void handle_accepted(struct loop_listener *listener, int fd)
 
 /* --- listening --- */
 
-static int add_socket(struct listeners *listeners, unsigned feed, int fd)
+static int add_socket(struct listeners *listeners, struct output *output, int fd)
 {
 	struct socket *socket = calloc(1, sizeof *socket);
 	int err;
@@ -259,7 +237,7 @@ static int add_socket(struct listeners *listeners, unsigned feed, int fd)
 	if (!socket)
 		return -ENOMEM;
 	socket->listeners = listeners;
-	socket->feed = feed;
+	socket->output = output;
 	socket->listener.fd = fd;
 	socket->listener.accepted = handle_accepted;
 	err = loop_listener_add(listeners->loop, &socket->listener);
@@ -272,7 +250,7 @@ static int add_socket(struct listeners *listeners, unsigned feed, int fd)
 }
 
 /* Where a player can reach fd from elsewhere: its own address, or HOST where it is on all. */
-static void announce(const struct listeners *listeners, unsigned feed, int fd)
+static void announce(const struct output *output, int fd)
 {
 	char text[LISTEN_TEXT_MAX];
 	const char *port;
@@ -280,11 +258,9 @@ static void announce(const struct listeners *listeners, unsigned feed, int fd)
 	listen_format_local(fd, text);
 	port = strrchr(text, ':');
 	if (strncmp(text, "0.0.0.0:", 8) == 0 || strncmp(text, "[::]:", 5) == 0)
-		diag_info("feed %s: listening on %s (tcp://HOST%s)", listeners->names[feed], text,
-			  port);
+		diag_info("feed %s: listening on %s (tcp://HOST%s)", output->name, text, port);
 	else
-		diag_info("feed %s: listening on %s (tcp://%s)", listeners->names[feed], text,
-			  text);
+		diag_info("feed %s: listening on %s (tcp://%s)", output->name, text, text);
 }
 
 static uint16_t port_of(int fd)
@@ -297,30 +273,30 @@ static uint16_t port_of(int fd)
 	return port ? (uint16_t)strtoul(port + 1, NULL, 10) : 0;
 }
 
-static int listen_for(struct listeners *listeners, unsigned feed)
+static int listen_for(struct listeners *listeners, struct output *output)
 {
-	const struct config_feed *config = &listeners->config->feeds[feed];
+	const struct config_feed *config = output->config;
 	char key[CONFIG_NAME_MAX + 64];
 	int fds[LISTEN_MAX];
 	int err;
 
 	snprintf(key, sizeof key, "%s in [stream %s]", config_framing_name(config->framing),
-		 listeners->config->streams[config->stream].name);
+		 output->stream->config->name);
 	for (size_t i = 0; i < config->n_listen; i++) {
 		int n = listen_open(&config->listen[i], key, fds);
 
 		if (n < 0)
 			return n;
 		for (int j = 0; j < n; j++) {
-			err = add_socket(listeners, feed, fds[j]);
+			err = add_socket(listeners, output, fds[j]);
 			if (err < 0) {
 				for (; j < n; j++)
 					close(fds[j]);
 				return err;
 			}
-			if (listeners->doors[feed].port == 0)
-				listeners->doors[feed].port = port_of(fds[j]);
-			announce(listeners, feed, fds[j]);
+			if (output->port == 0)
+				output->port = port_of(fds[j]);
+			announce(output, fds[j]);
 		}
 	}
 	return 0;
@@ -343,29 +319,24 @@ static int create_buckets(struct listeners *listeners)
 	return 0;
 }
 
-int listeners_create(struct listeners **out, struct loop *loop, const struct config *config,
-		     char *const *names, struct feed **feeds, struct fdreserve *reserve)
+int listeners_create(struct listeners **out, struct loop *loop, struct cameras *cameras,
+		     struct fdreserve *reserve)
 {
 	struct listeners *listeners = calloc(1, sizeof *listeners);
-	int err = -ENOMEM;
+	int err;
 
 	if (!listeners)
 		return -ENOMEM;
 	listeners->loop = loop;
-	listeners->config = config;
-	listeners->names = names;
-	listeners->feeds = feeds;
+	listeners->config = cameras->config;
 	listeners->reserve = reserve;
 	list_init(&listeners->sockets);
 	list_init(&listeners->guests);
-	listeners->doors = calloc(config->n_feeds + 1, sizeof *listeners->doors);
-	if (!listeners->doors)
-		goto fail;
 	err = create_buckets(listeners);
 	if (err < 0)
 		goto fail;
-	for (unsigned i = 0; i < config->n_feeds; i++) {
-		err = listen_for(listeners, i);
+	for (size_t i = 0; i < cameras->n_outputs; i++) {
+		err = listen_for(listeners, &cameras->outputs[i]);
 		if (err < 0)
 			goto fail;
 	}
@@ -400,22 +371,10 @@ void listeners_destroy(struct listeners *listeners)
 	list_for_each_safe (pos, tmp, &listeners->guests)
 		dismiss(container_of(pos, struct guest, link));
 	free(listeners->buckets);
-	free(listeners->doors);
 	free(listeners);
 }
 
 unsigned listeners_clients(const struct listeners *listeners)
 {
 	return listeners->clients;
-}
-
-uint64_t listeners_refused(const struct listeners *listeners, unsigned feed,
-			   enum listener_refusal why)
-{
-	return listeners->doors[feed].refused[why];
-}
-
-uint16_t listeners_port(const struct listeners *listeners, unsigned feed)
-{
-	return listeners->doors[feed].port;
 }

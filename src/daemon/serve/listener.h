@@ -9,28 +9,19 @@
 
 #include <stdio.h>
 
-#include "daemon/log/feed.h"
+#include "daemon/cameras.h"
 #include "daemon/worker/fdreserve.h"
 
 struct listeners;
 
-enum listener_refusal {
-	LISTENER_OVER_TOTAL,
-	LISTENER_OVER_FEED,
-	LISTENER_OVER_IP,
-	LISTENER_NO_FDS,    /* the fd table is full */
-	LISTENER_NO_MEMORY, /* or the socket could not be set up */
-	LISTENER_REFUSALS
-};
-
 /*
- * Listens for every feed of config (borrowed) and says so in the log. names: the feeds' names by
- * index, feeds: by index; all borrowed. The limits are config's max_clients, max_clients_per_ip
- * (for IPv6 an "ip" is a /64, as one host has that many) and each stream's max_clients. 0 or
- * -errno after a line that says what to do.
+ * Listens for every output of cameras (borrowed), whose feeds are there, and says so in the log. The
+ * limits are the configuration's max_clients, max_clients_per_ip (for IPv6 an "ip" is a /64, as one
+ * host has that many) and each stream's max_clients. Keeps the outputs' port, clients and refused.
+ * 0 or -errno after a line that says what to do.
  */
-int listeners_create(struct listeners **out, struct loop *loop, const struct config *config,
-		     char *const *names, struct feed **feeds, struct fdreserve *reserve);
+int listeners_create(struct listeners **out, struct loop *loop, struct cameras *cameras,
+		     struct fdreserve *reserve);
 /* After the feeds, which call back to tell that a client has gone. */
 void listeners_destroy(struct listeners *listeners);
 /* Stops listening. */
@@ -38,10 +29,5 @@ void listeners_stop(struct listeners *listeners);
 
 /* Clients in all feeds. */
 unsigned listeners_clients(const struct listeners *listeners);
-uint64_t listeners_refused(const struct listeners *listeners, unsigned feed,
-			   enum listener_refusal why);
-const char *listener_refusal_name(enum listener_refusal why);
-/* Port of a feed's first socket; 0: none. */
-uint16_t listeners_port(const struct listeners *listeners, unsigned feed);
 
 #endif

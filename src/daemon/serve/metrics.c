@@ -149,32 +149,39 @@ static const struct stream_metric {
 	 stream_idrs},
 };
 
-static void write_cameras(const struct status_view *view, FILE *out)
+static void write_cameras(const struct cameras *cameras, FILE *out)
 {
-	const struct config *config = view->config;
-
 	for (size_t m = 0; m < sizeof camera_metrics / sizeof camera_metrics[0]; m++) {
 		const struct camera_metric *metric = &camera_metrics[m];
 
 		family(out, metric->name, metric->kind, metric->help);
-		for (unsigned i = 0; i < config->n_cameras; i++)
-			sample(out, metric->name, "camera", config->cameras[i].name, NULL, NULL,
-			       metric->value(worker_status(view->workers[i])));
+		for (size_t i = 0; i < cameras->n_cameras; i++)
+			sample(out, metric->name, "camera", cameras->cameras[i].config->name, NULL,
+			       NULL, metric->value(worker_status(cameras->cameras[i].worker)));
 	}
+}
+
+static void write_streams(const struct cameras *cameras, FILE *out)
+{
 	family(out, "stream_wanted", GAUGE, "1 while somebody watches, or it is not on demand.");
-	for (unsigned i = 0; i < config->n_streams; i++)
-		sample(out, "stream_wanted", "stream", config->streams[i].name, NULL, NULL,
-		       worker_stream_wanted_us(view->workers[config->streams[i].camera], i) != 0);
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		const struct stream *stream = &cameras->streams[i];
+
+		sample(out, "stream_wanted", "stream", stream->config->name, NULL, NULL,
+		       worker_stream_wanted_us(stream->camera->worker, stream->number) != 0);
+	}
 	for (size_t m = 0; m < sizeof stream_metrics / sizeof stream_metrics[0]; m++) {
 		const struct stream_metric *metric = &stream_metrics[m];
 
 		family(out, metric->name, metric->kind, metric->help);
-		for (unsigned i = 0; i < config->n_streams; i++) {
-			const struct worker *worker = view->workers[config->streams[i].camera];
+		for (size_t i = 0; i < cameras->n_streams; i++) {
+			const struct stream *stream = &cameras->streams[i];
+			const struct worker *worker = stream->camera->worker;
 			bool gone = metric->momentary && worker_status(worker)->pid == 0;
 
-			sample(out, metric->name, "stream", config->streams[i].name, NULL, NULL,
-			       gone ? 0 : metric->value(worker_stream_status(worker, i)));
+			sample(out, metric->name, "stream", stream->config->name, NULL, NULL,
+			       gone ? 0
+				    : metric->value(worker_stream_status(worker, stream->number)));
 		}
 	}
 }
@@ -219,14 +226,17 @@ static double counter_at(const struct feed_stats *stats, size_t offset)
 	return (double)*(const uint64_t *)(const void *)((const char *)stats + offset);
 }
 
-static void write_reasons(const struct status_view *view, FILE *out, const char *name,
+static void write_reasons(const struct cameras *cameras, FILE *out, const char *name,
 			  const char *help, const struct feed_reason *reasons, size_t n)
 {
 	family(out, name, COUNTER, help);
-	for (unsigned i = 0; i < view->config->n_feeds; i++)
+	for (size_t i = 0; i < cameras->n_outputs; i++) {
+		const struct output *output = &cameras->outputs[i];
+
 		for (size_t j = 0; j < n; j++)
-			sample(out, name, "feed", view->feed_names[i], "reason", reasons[j].value,
-			       counter_at(feed_stats(view->feeds[i]), reasons[j].offset));
+			sample(out, name, "feed", output->name, "reason", reasons[j].value,
+			       counter_at(feed_stats(output->feed), reasons[j].offset));
+	}
 }
 
 static double feed_clients(const struct feed_stats *stats)
@@ -251,33 +261,32 @@ static const struct feed_gauge {
 	{"feed_log_bytes", "Published bytes in the open segments.", feed_log_bytes},
 };
 
-static void write_feeds(const struct status_view *view, FILE *out)
+static void write_feeds(const struct cameras *cameras, FILE *out)
 {
-	const struct config *config = view->config;
+	const struct output *outputs = cameras->outputs;
 
 	for (size_t m = 0; m < sizeof feed_counters / sizeof feed_counters[0]; m++) {
 		family(out, feed_counters[m].name, COUNTER, feed_counters[m].help);
-		for (unsigned i = 0; i < config->n_feeds; i++)
-			sample(out, feed_counters[m].name, "feed", view->feed_names[i], NULL, NULL,
-			       counter_at(feed_stats(view->feeds[i]), feed_counters[m].offset));
+		for (size_t i = 0; i < cameras->n_outputs; i++)
+			sample(out, feed_counters[m].name, "feed", outputs[i].name, NULL, NULL,
+			       counter_at(feed_stats(outputs[i].feed), feed_counters[m].offset));
 	}
 	for (size_t m = 0; m < sizeof feed_gauges / sizeof feed_gauges[0]; m++) {
 		family(out, feed_gauges[m].name, GAUGE, feed_gauges[m].help);
-		for (unsigned i = 0; i < config->n_feeds; i++)
-			sample(out, feed_gauges[m].name, "feed", view->feed_names[i], NULL, NULL,
-			       feed_gauges[m].value(feed_stats(view->feeds[i])));
+		for (size_t i = 0; i < cameras->n_outputs; i++)
+			sample(out, feed_gauges[m].name, "feed", outputs[i].name, NULL, NULL,
+			       feed_gauges[m].value(feed_stats(outputs[i].feed)));
 	}
-	write_reasons(view, out, "feed_units_dropped_total",
+	write_reasons(cameras, out, "feed_units_dropped_total",
 		      "Units not sent to a client, or not published (gap).", drop_reasons,
 		      sizeof drop_reasons / sizeof drop_reasons[0]);
-	write_reasons(view, out, "feed_left_total", "Clients that went.", leave_reasons,
+	write_reasons(cameras, out, "feed_left_total", "Clients that went.", leave_reasons,
 		      sizeof leave_reasons / sizeof leave_reasons[0]);
 	family(out, "feed_refused_total", COUNTER, "Clients closed at once.");
-	for (unsigned i = 0; i < config->n_feeds; i++)
-		for (unsigned j = 0; j < LISTENER_REFUSALS; j++)
-			sample(out, "feed_refused_total", "feed", view->feed_names[i], "reason",
-			       listener_refusal_name(j),
-			       (double)listeners_refused(view->listeners, i, j));
+	for (size_t i = 0; i < cameras->n_outputs; i++)
+		for (unsigned j = 0; j < OUTPUT_REFUSALS; j++)
+			sample(out, "feed_refused_total", "feed", outputs[i].name, "reason",
+			       output_refusal_name(j), (double)outputs[i].refused[j]);
 }
 
 static void write_mqtt(const struct status_view *view, FILE *out)
@@ -329,7 +338,7 @@ char *status_metrics(const struct status_view *view)
 	plain(out, "healthy", GAUGE, "1 while pictures flow, as /healthz.",
 	      status_healthy(view, why));
 	plain(out, "max_clients", GAUGE, "Most clients in all feeds.",
-	      view->config->daemon.max_clients);
+	      view->cameras->config->daemon.max_clients);
 	plain(out, "client_bytes", GAUGE, "Fixed bytes of memory for a client.",
 	      (double)feed_client_size());
 	plain(out, "fds_short", GAUGE, "1 while the fd table is full.",
@@ -346,8 +355,9 @@ char *status_metrics(const struct status_view *view)
 	      (double)loop->bytes_discarded);
 	if (view->discovery)
 		write_mqtt(view, out);
-	write_cameras(view, out);
-	write_feeds(view, out);
+	write_cameras(view->cameras, out);
+	write_streams(view->cameras, out);
+	write_feeds(view->cameras, out);
 	if (fclose(out) != 0) {
 		free(text);
 		return NULL;

@@ -15,14 +15,14 @@ static double seconds(int64_t us)
 
 /* --- health --- */
 
-static int64_t last_unit_us(const struct status_view *view, unsigned stream)
+static int64_t last_unit_us(const struct stream *stream)
 {
 	int64_t last = 0;
 
-	for (unsigned i = 0; i < view->config->n_feeds; i++) {
-		int64_t at = feed_stats(view->feeds[i])->last_unit_us;
+	for (size_t i = 0; i < stream->n_outputs; i++) {
+		int64_t at = feed_stats(stream->outputs[i].feed)->last_unit_us;
 
-		if (view->config->feeds[i].stream == stream && at > last)
+		if (at > last)
 			last = at;
 	}
 	return last;
@@ -36,27 +36,25 @@ static const char *camera_trouble(const struct worker_status *status)
 	return status->reason;
 }
 
-static bool stream_healthy(const struct status_view *view, unsigned stream, char *why)
+static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 {
-	const struct config_stream *config = &view->config->streams[stream];
-	const struct worker *worker = view->workers[config->camera];
+	const struct worker *worker = stream->camera->worker;
 	const struct worker_status *status = worker_status(worker);
-	int64_t now = loop_now_us(view->loop);
-	int64_t wanted = worker_stream_wanted_us(worker, stream);
-	int64_t last = wanted ? last_unit_us(view, stream) : status->frames_at_us;
+	int64_t wanted = worker_stream_wanted_us(worker, stream->number);
+	int64_t last = wanted ? last_unit_us(stream) : status->frames_at_us;
 	const char *trouble = camera_trouble(status);
 	char age[48] = "yet";
 
 	if (last > 0 && now - last <= STATUS_FRESH_US)
 		return true;
 	/* Somebody has just come to a stream that was idle: its first unit is on the way. */
-	if (config->on_demand && wanted && now - wanted <= STATUS_FRESH_US &&
+	if (stream->config->on_demand && wanted && now - wanted <= STATUS_FRESH_US &&
 	    now - status->frames_at_us <= STATUS_FRESH_US)
 		return true;
 	if (last > 0)
 		snprintf(age, sizeof age, "for %.1f s", seconds(now - last));
 	snprintf(why, STATUS_WHY_MAX, "%s %s: no picture %s%s%s", wanted ? "stream" : "camera",
-		 wanted ? config->name : view->config->cameras[config->camera].name, age,
+		 wanted ? stream->config->name : stream->camera->config->name, age,
 		 trouble[0] ? ": " : "", trouble);
 	return false;
 }
@@ -64,8 +62,8 @@ static bool stream_healthy(const struct status_view *view, unsigned stream, char
 bool status_healthy(const struct status_view *view, char why[STATUS_WHY_MAX])
 {
 	why[0] = '\0';
-	for (unsigned i = 0; i < view->config->n_streams; i++)
-		if (!stream_healthy(view, i, why))
+	for (size_t i = 0; i < view->cameras->n_streams; i++)
+		if (!stream_healthy(&view->cameras->streams[i], loop_now_us(view->loop), why))
 			return false;
 	return true;
 }
@@ -110,14 +108,14 @@ static cJSON *append_object(cJSON *array)
 	return object;
 }
 
-static void add_camera(const struct status_view *view, unsigned index, cJSON *cameras)
+static void add_camera(const struct camera *from, int64_t now, cJSON *cameras)
 {
-	const struct worker_status *status = worker_status(view->workers[index]);
+	const struct worker_status *status = worker_status(from->worker);
 	const struct camcast_msg_heartbeat *heartbeat = &status->heartbeat;
-	int64_t retry_us = status->retry_at_us - loop_now_us(view->loop);
+	int64_t retry_us = status->retry_at_us - now;
 	cJSON *camera = append_object(cameras);
 
-	add_string(camera, "name", view->config->cameras[index].name);
+	add_string(camera, "name", from->config->name);
 	add_string(camera, "state", worker_state_name(status->state));
 	add_string(camera, "camera_state", worker_camera_state_name(heartbeat->state));
 	add_string(camera, "source", heartbeat->source);
@@ -137,19 +135,19 @@ static void add_camera(const struct status_view *view, unsigned index, cJSON *ca
 	add_string(camera, "camera_reason", heartbeat->reason);
 }
 
-static void add_stream(const struct status_view *view, unsigned index, cJSON *streams)
+static void add_stream(const struct stream *from, cJSON *streams)
 {
-	const struct config_stream *config = &view->config->streams[index];
-	const struct worker *worker = view->workers[config->camera];
-	const struct camcast_msg_stream *status = worker_stream_status(worker, index);
+	const struct config_stream *config = from->config;
+	const struct worker *worker = from->camera->worker;
+	const struct camcast_msg_stream *status = worker_stream_status(worker, from->number);
 	bool alive = worker_status(worker)->pid != 0;
 	cJSON *stream = append_object(streams);
 
 	add_string(stream, "name", config->name);
-	add_string(stream, "camera", view->config->cameras[config->camera].name);
+	add_string(stream, "camera", from->camera->config->name);
 	add_string(stream, "codec", config_codec_name(config->codec));
 	add_bool(stream, "on_demand", config->on_demand);
-	add_bool(stream, "wanted", worker_stream_wanted_us(worker, index) != 0);
+	add_bool(stream, "wanted", worker_stream_wanted_us(worker, from->number) != 0);
 	add_bool(stream, "active", alive && status->active);
 	add_string(stream, "encoder", status->encoder);
 	add_string(stream, "detail", status->detail);
@@ -166,7 +164,7 @@ static void add_stream(const struct status_view *view, unsigned index, cJSON *st
 static void add_mqtt(const struct status_view *view, cJSON *root)
 {
 	cJSON *mqtt = cJSON_AddObjectToObject(root, "mqtt"), *part;
-	const struct config_mqtt *config = &view->config->mqtt;
+	const struct config_mqtt *config = &view->cameras->config->mqtt;
 	const struct discovery_status *status;
 	int64_t retry_us;
 
@@ -206,30 +204,27 @@ static void add_mqtt(const struct status_view *view, cJSON *root)
 	add_number(mqtt, "broker_restarts", (double)status->broker_restarts);
 }
 
-static void add_feed(const struct status_view *view, unsigned index, cJSON *feeds)
+static void add_feed(const struct output *output, int64_t now, cJSON *feeds)
 {
-	const struct config_feed *config = &view->config->feeds[index];
-	const struct feed_stats *stats = feed_stats(view->feeds[index]);
+	const struct feed_stats *stats = feed_stats(output->feed);
 	cJSON *feed = append_object(feeds), *part;
 
-	add_string(feed, "name", view->feed_names[index]);
-	add_string(feed, "stream", view->config->streams[config->stream].name);
-	add_string(feed, "framing", config_framing_name(config->framing));
-	add_number(feed, "port", listeners_port(view->listeners, index));
+	add_string(feed, "name", output->name);
+	add_string(feed, "stream", output->stream->config->name);
+	add_string(feed, "framing", config_framing_name(output->config->framing));
+	add_number(feed, "port", output->port);
 	add_number(feed, "units", (double)stats->units);
 	add_number(feed, "keys", (double)stats->keys);
 	add_number(feed, "bytes", (double)stats->bytes);
 	if (stats->last_unit_us > 0)
-		add_number(feed, "last_unit_ms",
-			   (double)((loop_now_us(view->loop) - stats->last_unit_us) / 1000));
+		add_number(feed, "last_unit_ms", (double)((now - stats->last_unit_us) / 1000));
 	add_number(feed, "log_bytes", (double)stats->log_bytes);
 	add_number(feed, "segments", (double)stats->segments);
 	add_number(feed, "clients", (double)stats->clients);
 	add_number(feed, "accepted", (double)stats->accepted);
 	part = cJSON_AddObjectToObject(feed, "refused");
-	for (unsigned i = 0; i < LISTENER_REFUSALS; i++)
-		add_number(part, listener_refusal_name(i),
-			   (double)listeners_refused(view->listeners, index, i));
+	for (unsigned i = 0; i < OUTPUT_REFUSALS; i++)
+		add_number(part, output_refusal_name(i), (double)output->refused[i]);
 	part = cJSON_AddObjectToObject(feed, "left");
 	add_number(part, "peer", (double)stats->out[FEED_OUT_PEER]);
 	add_number(part, "stalled", (double)stats->out[FEED_OUT_STALLED]);
@@ -246,7 +241,6 @@ static void add_feed(const struct status_view *view, unsigned index, cJSON *feed
 }
 
 struct client_list {
-	const struct status_view *view;
 	cJSON *clients;
 	const char *feed;
 	unsigned shown;
@@ -285,15 +279,15 @@ static void add_client(const struct client_info *info, void *user)
 
 static void add_clients(const struct status_view *view, cJSON *root)
 {
+	const struct cameras *cameras = view->cameras;
 	struct client_list list = {
-		.view = view,
 		.clients = cJSON_AddArrayToObject(root, "clients"),
 		.realtime_offset_s = time(NULL) - loop_now_us(view->loop) / 1000000,
 	};
 
-	for (unsigned i = 0; i < view->config->n_feeds; i++) {
-		list.feed = view->feed_names[i];
-		feed_for_each_client(view->feeds[i], add_client, &list);
+	for (size_t i = 0; i < cameras->n_outputs; i++) {
+		list.feed = cameras->outputs[i].name;
+		feed_for_each_client(cameras->outputs[i].feed, add_client, &list);
 	}
 	add_number(root, "clients_omitted", (double)list.omitted);
 }
@@ -313,7 +307,9 @@ static void add_loop(const struct status_view *view, cJSON *root)
 
 char *status_json(const struct status_view *view)
 {
-	const struct config *config = view->config;
+	const struct cameras *cameras = view->cameras;
+	const struct config_daemon *config = &cameras->config->daemon;
+	int64_t now = loop_now_us(view->loop);
 	char why[STATUS_WHY_MAX];
 	cJSON *root = cJSON_CreateObject(), *array;
 	char *text;
@@ -321,28 +317,28 @@ char *status_json(const struct status_view *view)
 	/* Without memory the calls below do nothing on NULL; a text with holes is still valid. */
 	if (!root)
 		return NULL;
-	add_string(root, "name", config->daemon.name);
+	add_string(root, "name", config->name);
 	add_string(root, "version", CAMCAST_VERSION);
 	add_number(root, "pid", getpid());
-	add_number(root, "uptime_s", seconds(loop_now_us(view->loop) - view->started_us));
+	add_number(root, "uptime_s", seconds(now - view->started_us));
 	add_string(root, "backend", loop_backend_name(view->loop));
 	add_bool(root, "healthy", status_healthy(view, why));
 	add_string(root, "health_reason", why);
 	add_number(root, "clients_total", listeners_clients(view->listeners));
-	add_number(root, "max_clients", config->daemon.max_clients);
+	add_number(root, "max_clients", config->max_clients);
 	add_number(root, "client_bytes", (double)feed_client_size());
 	add_bool(root, "fds_short", fdreserve_short(view->reserve));
 	add_loop(view, root);
 	add_mqtt(view, root);
 	array = cJSON_AddArrayToObject(root, "cameras");
-	for (unsigned i = 0; i < config->n_cameras; i++)
-		add_camera(view, i, array);
+	for (size_t i = 0; i < cameras->n_cameras; i++)
+		add_camera(&cameras->cameras[i], now, array);
 	array = cJSON_AddArrayToObject(root, "streams");
-	for (unsigned i = 0; i < config->n_streams; i++)
-		add_stream(view, i, array);
+	for (size_t i = 0; i < cameras->n_streams; i++)
+		add_stream(&cameras->streams[i], array);
 	array = cJSON_AddArrayToObject(root, "feeds");
-	for (unsigned i = 0; i < config->n_feeds; i++)
-		add_feed(view, i, array);
+	for (size_t i = 0; i < cameras->n_outputs; i++)
+		add_feed(&cameras->outputs[i], now, array);
 	add_clients(view, root);
 	text = cJSON_PrintUnformatted(root);
 	cJSON_Delete(root);

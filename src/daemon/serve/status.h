@@ -15,13 +15,10 @@
 #define STATUS_FRESH_US 3000000 /* pictures flow when the newest is younger */
 #define STATUS_WHY_MAX 384
 
-/* All borrowed. Arrays are by the configuration's indexes. */
+/* All borrowed. */
 struct status_view {
-	const struct config *config;
 	struct loop *loop;
-	struct feed **feeds;
-	char *const *feed_names;
-	struct worker **workers;
+	const struct cameras *cameras; /* with workers and feeds */
 	struct listeners *listeners;
 	struct fdreserve *reserve;
 	struct discovery *discovery; /* NULL: off */

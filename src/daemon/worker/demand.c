@@ -12,7 +12,6 @@
 struct stream_demand {
 	struct worker_demand *all;
 	unsigned stream;
-	bool ours; /* of this camera */
 	unsigned feeds_watched;
 	int64_t wanted_us;    /* 0: not wanted */
 	uint32_t bitrate_bps; /* 0: as configured */
@@ -24,15 +23,14 @@ struct stream_demand {
 
 struct feed_link {
 	struct feed_demand demand;
-	struct worker_demand *all;
-	unsigned feed;
+	struct stream_demand *stream;
 };
 
 struct worker_demand {
 	struct loop *loop;
 	struct worker_demand_options options;
 	bool up;
-	struct stream_demand *streams; /* by the configuration's index */
+	struct stream_demand *streams; /* by number */
 	struct feed_link *links;       /* the same */
 };
 
@@ -63,11 +61,9 @@ static void say_state(struct stream_demand *demand)
 
 void worker_demand_say_all(struct worker_demand *all)
 {
-	for (unsigned i = 0; i < all->options.config->n_streams; i++) {
+	for (unsigned i = 0; i < all->options.camera->n_streams; i++) {
 		struct stream_demand *demand = &all->streams[i];
 
-		if (!demand->ours)
-			continue;
 		demand->want_unsaid = true;
 		demand->bitrate_unsaid = demand->bitrate_bps != 0;
 		demand->idr_deferred = false;
@@ -78,9 +74,8 @@ void worker_demand_say_all(struct worker_demand *all)
 
 void worker_demand_say_rest(struct worker_demand *all)
 {
-	for (unsigned i = 0; i < all->options.config->n_streams; i++)
-		if (all->streams[i].ours)
-			say_state(&all->streams[i]);
+	for (unsigned i = 0; i < all->options.camera->n_streams; i++)
+		say_state(&all->streams[i]);
 }
 
 void worker_demand_set_up(struct worker_demand *all, bool up)
@@ -107,35 +102,29 @@ static void handle_linger(struct loop_timer *timer)
 static void handle_watched(struct feed_demand *feed_demand, bool watched)
 {
 	struct feed_link *link = container_of(feed_demand, struct feed_link, demand);
-	struct worker_demand *all = link->all;
-	const struct config *config = all->options.config;
-	unsigned stream = config->feeds[link->feed].stream;
-	struct stream_demand *demand = &all->streams[stream];
+	struct stream_demand *demand = link->stream;
+	struct loop *loop = demand->all->loop;
+	const struct config_stream *config =
+		demand->all->options.camera->streams[demand->stream]->config;
 
 	if (watched)
 		demand->feeds_watched++;
 	else
 		demand->feeds_watched--;
-	if (!config->streams[stream].on_demand)
+	if (!config->on_demand)
 		return;
 	if (demand->feeds_watched > 0) {
-		loop_timer_cancel(all->loop, &demand->linger);
+		loop_timer_cancel(loop, &demand->linger);
 		set_wanted(demand, true);
 	} else {
-		loop_timer_set(all->loop, &demand->linger,
-			       loop_now_us(all->loop) +
-				       (int64_t)config->streams[stream].linger_ms * 1000);
+		loop_timer_set(loop, &demand->linger,
+			       loop_now_us(loop) + (int64_t)config->linger_ms * 1000);
 	}
 }
 
 int64_t worker_demand_wanted_us(const struct worker_demand *all, unsigned stream)
 {
 	return all->streams[stream].wanted_us;
-}
-
-bool worker_demand_has_stream(const struct worker_demand *all, unsigned stream)
-{
-	return all->streams[stream].ours;
 }
 
 void worker_demand_set_bitrate(struct worker_demand *all, unsigned stream, uint32_t bitrate_bps)
@@ -190,7 +179,7 @@ static void handle_idr(struct feed_demand *feed_demand)
 {
 	struct feed_link *link = container_of(feed_demand, struct feed_link, demand);
 
-	worker_demand_request_idr(link->all, link->all->options.config->feeds[link->feed].stream);
+	worker_demand_request_idr(link->stream->all, link->stream->stream);
 }
 
 void worker_demand_key_came(struct worker_demand *all, unsigned stream)
@@ -207,25 +196,24 @@ struct feed_demand *worker_demand_of_feed(struct worker_demand *all, unsigned fe
 
 static void set_up(struct worker_demand *all)
 {
-	const struct config *config = all->options.config;
+	const struct camera *camera = all->options.camera;
 
-	for (unsigned i = 0; i < config->n_streams; i++) {
+	for (unsigned i = 0; i < camera->n_streams; i++) {
 		struct stream_demand *demand = &all->streams[i];
+		bool on_demand = camera->streams[i]->config->on_demand;
 
 		demand->all = all;
 		demand->stream = i;
-		demand->ours = config->streams[i].camera == all->options.camera;
-		demand->wanted_us = config->streams[i].on_demand ? 0 : loop_now_us(all->loop);
+		demand->wanted_us = on_demand ? 0 : loop_now_us(all->loop);
 		loop_timer_init(&demand->linger, handle_linger);
 		loop_timer_init(&demand->idr, handle_idr_timer);
 	}
-	for (unsigned i = 0; i < config->n_feeds; i++) {
+	for (unsigned i = 0; i < camera->n_outputs; i++) {
 		struct feed_link *link = &all->links[i];
 
 		link->demand.idr = handle_idr;
 		link->demand.watched = handle_watched;
-		link->all = all;
-		link->feed = i;
+		link->stream = &all->streams[camera->outputs[i]->stream->number];
 	}
 }
 
@@ -238,8 +226,8 @@ int worker_demand_create(struct worker_demand **out, struct loop *loop,
 		return -ENOMEM;
 	all->loop = loop;
 	all->options = *options;
-	all->streams = calloc(options->config->n_streams + 1, sizeof *all->streams);
-	all->links = calloc(options->config->n_feeds + 1, sizeof *all->links);
+	all->streams = calloc(options->camera->n_streams + 1, sizeof *all->streams);
+	all->links = calloc(options->camera->n_outputs + 1, sizeof *all->links);
 	if (!all->streams || !all->links) {
 		free(all->links);
 		free(all->streams);
@@ -255,7 +243,7 @@ void worker_demand_destroy(struct worker_demand *all)
 {
 	if (!all)
 		return;
-	for (unsigned i = 0; i < all->options.config->n_streams; i++) {
+	for (unsigned i = 0; i < all->options.camera->n_streams; i++) {
 		loop_timer_cancel(all->loop, &all->streams[i].linger);
 		loop_timer_cancel(all->loop, &all->streams[i].idr);
 	}

@@ -2,18 +2,17 @@
 /*
  * What a camera's feeds want of its worker: streams wanted or not (with the linger of on_demand),
  * IDRs (at most one a second and stream), bitrates. It is remembered here and said again to each
- * new process. Loop thread only.
+ * new process. Streams and feeds go by number. Loop thread only.
  */
 #ifndef DAEMON_WORKER_DEMAND_H
 #define DAEMON_WORKER_DEMAND_H
 
-#include "daemon/log/feed.h"
+#include "daemon/cameras.h"
 
 struct worker_demand;
 
 struct worker_demand_options {
-	const struct config *config; /* borrowed */
-	unsigned camera;	     /* streams and feeds of others are not touched */
+	const struct camera *camera; /* borrowed */
 	/* Sends a message to the process; false: it did not go, there is no process or it does not
 	 * read now. */
 	bool (*say)(void *user, const void *message, size_t size);
@@ -40,6 +39,5 @@ void worker_demand_request_idr(struct worker_demand *demand, unsigned stream);
 void worker_demand_set_bitrate(struct worker_demand *demand, unsigned stream, uint32_t bitrate_bps);
 /* Since when a stream has been wanted; 0: it is not. */
 int64_t worker_demand_wanted_us(const struct worker_demand *demand, unsigned stream);
-bool worker_demand_has_stream(const struct worker_demand *demand, unsigned stream);
 
 #endif

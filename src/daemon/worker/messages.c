@@ -31,13 +31,11 @@ struct feed_way {
 };
 
 struct worker_messages {
-	const struct config *config;
-	unsigned camera;
-	struct feed **feeds;
+	const struct camera *camera;
 	bool hello;
 	struct rate reports;
 	struct camcast_msg_heartbeat heartbeat;
-	struct camcast_msg_stream *streams; /* by the configuration's index */
+	struct camcast_msg_stream *streams; /* by number */
 	struct feed_way *ways;		    /* the same */
 };
 
@@ -78,12 +76,12 @@ static bool terminated(const char *text, size_t size)
 
 static bool stream_is_ours(const struct worker_messages *m, uint32_t stream)
 {
-	return stream < m->config->n_streams && m->config->streams[stream].camera == m->camera;
+	return stream < m->camera->n_streams;
 }
 
 static bool feed_is_ours(const struct worker_messages *m, uint32_t feed)
 {
-	return feed < m->config->n_feeds && stream_is_ours(m, m->config->feeds[feed].stream);
+	return feed < m->camera->n_outputs;
 }
 
 static int take_hello(struct check *c)
@@ -144,7 +142,7 @@ static int take_stream(struct check *c)
 	text_clean(stream.detail, sizeof stream.detail, stream.detail);
 	c->messages->streams[stream.stream] = stream;
 	c->news->event = WORKER_EVENT_STREAM;
-	c->news->index = stream.stream;
+	c->news->number = stream.stream;
 	return 0;
 }
 
@@ -152,7 +150,7 @@ static int take_stream(struct check *c)
  * -EPROTO. */
 static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 {
-	struct feed *to = c->messages->feeds[feed];
+	struct feed *to = c->messages->camera->outputs[feed]->feed;
 	struct stat st;
 	int seals = fcntl(c->fd, F_GET_SEALS);
 	int err;
@@ -198,7 +196,7 @@ static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 		ret = 1;
 		c->news->event = WORKER_EVENT_LOST_SEGMENT;
 	}
-	c->news->index = feed;
+	c->news->number = feed;
 	c->news->segment = id;
 	way->begun = true;
 	way->segment = id;
@@ -239,16 +237,16 @@ static int take_unit(struct check *c)
 			   unit.segment, unit.feed);
 	}
 	if (way->lost) {
-		feed_gap(m->feeds[unit.feed]);
+		feed_gap(m->camera->outputs[unit.feed]->feed);
 		if (c->news->event == WORKER_EVENT_NONE) {
 			c->news->event = WORKER_EVENT_LOST_SEGMENT;
-			c->news->index = unit.feed;
+			c->news->number = unit.feed;
 			c->news->segment = unit.segment;
 		}
 		return 0;
 	}
-	err = feed_add_unit(m->feeds[unit.feed], unit.segment, unit.offset, unit.len,
-			    unit.flags & ~(uint32_t)CAMCAST_UNIT_SEGMENT, unit.pts_us);
+	err = feed_add_unit(m->camera->outputs[unit.feed]->feed, unit.segment, unit.offset,
+			    unit.len, unit.flags & ~(uint32_t)CAMCAST_UNIT_SEGMENT, unit.pts_us);
 	if (err == -ENOENT || err == -EINVAL)
 		return lie(c,
 			   "UNIT at %u of %u bytes in segment %u of feed %u: outside, or before "
@@ -256,7 +254,7 @@ static int take_unit(struct check *c)
 			   unit.offset, unit.len, unit.segment, unit.feed);
 	if (err == 0 && (unit.flags & CAMCAST_UNIT_KEY)) {
 		c->news->event = WORKER_EVENT_KEY;
-		c->news->index = m->config->feeds[unit.feed].stream;
+		c->news->number = m->camera->outputs[unit.feed]->stream->number;
 	}
 	return 0; /* -EAGAIN: not a key unit after a gap, counted by the feed */
 }
@@ -283,7 +281,7 @@ static int take_segment(struct check *c)
 			   segment.feed);
 	if (!way->lost || segment.segment != way->segment)
 		return 0;
-	c->news->index = segment.feed;
+	c->news->number = segment.feed;
 	c->news->segment = segment.segment;
 	if (c->fd < 0) {
 		c->news->event = WORKER_EVENT_LOST_SEGMENT;
@@ -367,18 +365,15 @@ int worker_messages_take(struct worker_messages *messages, const struct worker_p
 	return ret;
 }
 
-int worker_messages_create(struct worker_messages **out, const struct config *config,
-			   unsigned camera, struct feed **feeds)
+int worker_messages_create(struct worker_messages **out, const struct camera *camera)
 {
 	struct worker_messages *messages = calloc(1, sizeof *messages);
 
 	if (!messages)
 		return -ENOMEM;
-	messages->config = config;
 	messages->camera = camera;
-	messages->feeds = feeds;
-	messages->streams = calloc(config->n_streams + 1, sizeof *messages->streams);
-	messages->ways = calloc(config->n_feeds + 1, sizeof *messages->ways);
+	messages->streams = calloc(camera->n_streams + 1, sizeof *messages->streams);
+	messages->ways = calloc(camera->n_outputs + 1, sizeof *messages->ways);
 	if (!messages->streams || !messages->ways) {
 		worker_messages_destroy(messages);
 		return -ENOMEM;
@@ -399,14 +394,14 @@ void worker_messages_destroy(struct worker_messages *messages)
 
 void worker_messages_reset(struct worker_messages *messages)
 {
-	const struct config *config = messages->config;
+	const struct camera *camera = messages->camera;
 
 	messages->hello = false;
 	messages->reports = (struct rate){0};
 	memset(&messages->heartbeat, 0, sizeof messages->heartbeat);
-	memset(messages->ways, 0, config->n_feeds * sizeof *messages->ways);
-	memset(messages->streams, 0, config->n_streams * sizeof *messages->streams);
-	for (unsigned i = 0; i < config->n_streams; i++)
+	memset(messages->ways, 0, camera->n_outputs * sizeof *messages->ways);
+	memset(messages->streams, 0, camera->n_streams * sizeof *messages->streams);
+	for (unsigned i = 0; i < camera->n_streams; i++)
 		messages->streams[i].stream = i;
 }
 

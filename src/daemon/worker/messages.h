@@ -8,7 +8,7 @@
 #define DAEMON_WORKER_MESSAGES_H
 
 #include "camcast/worker.h"
-#include "daemon/log/feed.h"
+#include "daemon/cameras.h"
 
 #define WORKER_WHY_MAX 192
 
@@ -32,22 +32,21 @@ enum worker_event {
 	WORKER_EVENT_NONE,
 	WORKER_EVENT_HELLO,
 	WORKER_EVENT_HEARTBEAT,
-	WORKER_EVENT_STREAM,	   /* index: stream */
-	WORKER_EVENT_KEY,	   /* a key unit was published; index: stream */
-	WORKER_EVENT_LOST_SEGMENT, /* its fd did not get here (our fd table is full); index: feed */
-	WORKER_EVENT_GOT_SEGMENT,  /* one that was lost has come; index: feed */
-	WORKER_EVENT_NO_MEMORY,	   /* a segment could not be taken; index: feed */
+	WORKER_EVENT_STREAM,	   /* number: stream */
+	WORKER_EVENT_KEY,	   /* a key unit was published; number: stream */
+	WORKER_EVENT_LOST_SEGMENT, /* its fd did not get here (our fd table is full); number: feed */
+	WORKER_EVENT_GOT_SEGMENT,  /* one that was lost has come; number: feed */
+	WORKER_EVENT_NO_MEMORY,	   /* a segment could not be taken; number: feed */
 };
 
 struct worker_news {
 	enum worker_event event;
-	unsigned index;
+	unsigned number;
 	uint32_t segment; /* LOST_SEGMENT: id */
 };
 
-/* config, feeds (by the configuration's index; only those of camera are touched): borrowed. */
-int worker_messages_create(struct worker_messages **out, const struct config *config,
-			   unsigned camera, struct feed **feeds);
+/* camera: borrowed; its feeds are there before the first message is taken. */
+int worker_messages_create(struct worker_messages **out, const struct camera *camera);
 void worker_messages_destroy(struct worker_messages *messages);
 
 /* A new worker process: ids and rates start anew, HELLO comes first, the status is zeroed. Does not

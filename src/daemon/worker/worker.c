@@ -126,7 +126,7 @@ static void handle_ended_undead(struct worker_process *process, int status)
 /* The process is over or given up: clients wait for the next one's first key unit. */
 static void let_go(struct worker *worker, bool kill)
 {
-	const struct config *config = worker->options.config;
+	const struct camera *camera = worker->options.camera;
 
 	close_pair(worker);
 	worker_demand_set_up(worker->demand, false);
@@ -141,10 +141,9 @@ static void let_go(struct worker *worker, bool kill)
 	}
 	worker->process = NULL;
 	worker->status.pid = 0;
-	for (unsigned i = 0; i < config->n_feeds; i++)
-		if (worker_demand_has_stream(worker->demand, config->feeds[i].stream) &&
-		    worker->options.feeds[i])
-			feed_reset(worker->options.feeds[i]);
+	for (size_t i = 0; i < camera->n_outputs; i++)
+		if (camera->outputs[i]->feed)
+			feed_reset(camera->outputs[i]->feed);
 }
 
 static void schedule_retry(struct worker *worker)
@@ -207,10 +206,10 @@ void worker_hurry(struct worker *worker)
 
 static void handle_lost_segment(struct worker *worker, const struct worker_news *news)
 {
-	int64_t *asked_us = &worker->get_segment_us[news->index];
+	int64_t *asked_us = &worker->get_segment_us[news->number];
 	struct camcast_msg_get_segment get = {
 		.type = CAMCAST_MSG_GET_SEGMENT,
-		.feed = news->index,
+		.feed = news->number,
 		.segment = news->segment,
 	};
 	int64_t now = loop_now_us(worker->loop);
@@ -227,9 +226,10 @@ static void handle_no_memory(struct worker *worker, const struct worker_news *ne
 	uint64_t suppressed;
 
 	if (diag_allowed(&worker->no_memory, loop_now_us(worker->loop), 10000000, &suppressed))
-		diag_warn("camera %s: no room for a segment of feed %u; its clients wait for the "
+		diag_warn("camera %s: no room for a segment of feed %s; its clients wait for the "
 			  "next one (%llu more since the last such line)",
-			  worker->name, news->index, (unsigned long long)suppressed);
+			  worker->name, worker->options.camera->outputs[news->number]->name,
+			  (unsigned long long)suppressed);
 }
 
 static void handle_heartbeat(struct worker *worker)
@@ -241,14 +241,13 @@ static void handle_heartbeat(struct worker *worker)
 	worker->status.heartbeat = *heartbeat;
 }
 
-static void handle_stream(struct worker *worker, unsigned stream)
+static void handle_stream(struct worker *worker, unsigned number)
 {
-	const struct config *config = worker->options.config;
-	bool can = worker_messages_stream(worker->messages, stream)->can_force_idr != 0;
+	const struct stream *stream = worker->options.camera->streams[number];
+	bool can = worker_messages_stream(worker->messages, number)->can_force_idr != 0;
 
-	for (unsigned i = 0; i < config->n_feeds; i++)
-		if (config->feeds[i].stream == stream)
-			feed_set_can_force_idr(worker->options.feeds[i], can);
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		feed_set_can_force_idr(stream->outputs[i].feed, can);
 }
 
 static void handle_news(struct worker *worker, const struct worker_news *news)
@@ -267,17 +266,18 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 		handle_heartbeat(worker);
 		break;
 	case WORKER_EVENT_STREAM:
-		handle_stream(worker, news->index);
+		handle_stream(worker, news->number);
 		break;
 	case WORKER_EVENT_KEY:
-		worker_demand_key_came(worker->demand, news->index);
+		worker_demand_key_came(worker->demand, news->number);
 		break;
 	case WORKER_EVENT_LOST_SEGMENT:
 		handle_lost_segment(worker, news);
 		break;
 	case WORKER_EVENT_GOT_SEGMENT:
 		/* Its units up to the next key unit are refused: let that come soon. */
-		worker_request_idr(worker, worker->options.config->feeds[news->index].stream);
+		worker_request_idr(worker,
+				   worker->options.camera->outputs[news->number]->stream->number);
 		break;
 	case WORKER_EVENT_NO_MEMORY:
 		handle_no_memory(worker, news);
@@ -526,29 +526,28 @@ static void handle_retry(struct loop_timer *timer)
 
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options)
 {
-	const struct config *config = options->config;
+	const struct camera *camera = options->camera;
 	struct worker *worker = calloc(1, sizeof *worker);
-	const struct worker_demand_options demand = {
-		.config = config, .camera = options->camera, .say = say, .user = worker};
+	const struct worker_demand_options demand = {.camera = camera, .say = say, .user = worker};
 	int err;
 
 	if (!worker)
 		return -ENOMEM;
 	worker->loop = loop;
 	worker->options = *options;
-	worker->name = config->cameras[options->camera].name;
+	worker->name = camera->config->name;
 	worker->status.state = WORKER_STOPPED;
 	worker->pair = -1;
 	worker->backoff_us = BACKOFF_MIN_US;
 	list_init(&worker->undead);
 	loop_timer_init(&worker->alive, handle_alive);
 	loop_timer_init(&worker->retry, handle_retry);
-	worker->get_segment_us = calloc(config->n_feeds + 1, sizeof *worker->get_segment_us);
+	worker->get_segment_us = calloc(camera->n_outputs + 1, sizeof *worker->get_segment_us);
 	if (!worker->get_segment_us) {
 		err = -ENOMEM;
 		goto free_worker;
 	}
-	err = worker_messages_create(&worker->messages, config, options->camera, options->feeds);
+	err = worker_messages_create(&worker->messages, camera);
 	if (err < 0)
 		goto free_worker;
 	err = worker_demand_create(&worker->demand, loop, &demand);

@@ -10,19 +10,16 @@
 #include <sys/types.h>
 
 #include "camcast/worker.h"
-#include "daemon/log/feed.h"
+#include "daemon/cameras.h"
 #include "daemon/worker/fdreserve.h"
 
 struct worker;
 
 struct worker_options {
-	const struct config *config; /* borrowed */
-	unsigned camera;	     /* index */
+	const struct camera *camera; /* borrowed; its feeds may be made after worker_create() */
 	const char *program;	     /* path of camcast-capture, borrowed */
-	int config_fd;	     /* memfd with the configuration's text; borrowed; the child gets it as
-				/dev/fd/4 */
-	struct feed **feeds; /* by feed index of the configuration; those of other cameras are not
-				touched; borrowed, may be filled after worker_create() */
+	int config_fd; /* memfd with the configuration's text; borrowed; the child gets it as
+			  /dev/fd/4 */
 	struct fdreserve *reserve; /* borrowed */
 	bool verbose;		   /* the process gets -v */
 };
@@ -46,6 +43,8 @@ struct worker_status {
 	struct camcast_msg_heartbeat heartbeat; /* the last one; zeroed before */
 };
 
+/* In all that follows, streams and feeds go by their number within the camera. */
+
 /* Does not start it. 0 or -errno. */
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options);
 /* Starts the process; that it cannot be started is no error here: it is retried. */
@@ -55,13 +54,13 @@ void worker_stop(struct worker *worker);
 /* Stops it; kills it a second after worker_stop(), and never waits for it longer. */
 void worker_destroy(struct worker *worker);
 
-/* The demand to give to feed_create() for a feed of this camera; lives as long as the worker. */
+/* The demand to give to feed_create(); lives as long as the worker. */
 struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed);
 
 const struct worker_status *worker_status(const struct worker *worker);
-/* The last STREAM message of a stream of this camera; zeroed before the first. */
+/* The last STREAM message of a stream; zeroed before the first. */
 const struct camcast_msg_stream *worker_stream_status(const struct worker *worker, unsigned stream);
-/* Since when a stream of this camera has been wanted, on the loop's clock; 0: nobody wants it. */
+/* Since when a stream has been wanted, on the loop's clock; 0: nobody wants it. */
 int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream);
 const char *worker_state_name(enum worker_state state); /* "starting"... */
 /* Of an enum camcast_camera_state as the worker sent it. */

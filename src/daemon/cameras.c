@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/cameras.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *output_refusal_name(enum output_refusal why)
+{
+	static const char *const names[OUTPUT_REFUSALS] = {
+		[OUTPUT_OVER_TOTAL] = "max_clients",	 [OUTPUT_OVER_FEED] = "max_clients_feed",
+		[OUTPUT_OVER_IP] = "max_clients_per_ip", [OUTPUT_NO_FDS] = "no_fds",
+		[OUTPUT_NO_MEMORY] = "no_memory",
+	};
+
+	return names[why];
+}
+
+static int create_camera(struct camera *camera, const struct config_camera *config)
+{
+	camera->config = config;
+	/* One more each: calloc(0) may be NULL. */
+	camera->streams = calloc(config->n_streams + 1, sizeof *camera->streams);
+	camera->outputs = calloc(config->n_feeds + 1, sizeof *camera->outputs);
+	camera->n_streams = config->n_streams;
+	camera->n_outputs = config->n_feeds;
+	return camera->streams && camera->outputs ? 0 : -ENOMEM;
+}
+
+static void create_stream(struct cameras *cameras, struct stream *stream,
+			  const struct config_stream *config)
+{
+	struct camera *camera = &cameras->cameras[config->camera];
+
+	assert(camera->streams); /* every stream has a camera */
+	stream->camera = camera;
+	stream->config = config;
+	stream->number = config->number;
+	camera->streams[stream->number] = stream;
+}
+
+static int create_output(struct cameras *cameras, struct output *output,
+			 const struct config_feed *config)
+{
+	struct stream *stream = &cameras->streams[config->stream];
+
+	output->stream = stream;
+	output->config = config;
+	output->number = config->number;
+	/* The configuration has the feeds of a stream one after another. */
+	if (stream->n_outputs++ == 0)
+		stream->outputs = output;
+	stream->camera->outputs[output->number] = output;
+	if (asprintf(&output->name, "%s/%s", stream->config->name,
+		     config_framing_name(config->framing)) < 0) {
+		output->name = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int create_all(struct cameras *cameras, const struct config *config)
+{
+	int err;
+
+	for (size_t i = 0; i < config->n_cameras; i++) {
+		err = create_camera(&cameras->cameras[i], &config->cameras[i]);
+		if (err < 0)
+			return err;
+	}
+	for (size_t i = 0; i < config->n_streams; i++)
+		create_stream(cameras, &cameras->streams[i], &config->streams[i]);
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		err = create_output(cameras, &cameras->outputs[i], &config->feeds[i]);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+int cameras_create(struct cameras **out, const struct config *config)
+{
+	struct cameras *cameras = calloc(1, sizeof *cameras);
+	int err = -ENOMEM;
+
+	if (!cameras)
+		return -ENOMEM;
+	cameras->config = config;
+	cameras->cameras = calloc(config->n_cameras + 1, sizeof *cameras->cameras);
+	cameras->streams = calloc(config->n_streams + 1, sizeof *cameras->streams);
+	cameras->outputs = calloc(config->n_feeds + 1, sizeof *cameras->outputs);
+	if (!cameras->cameras || !cameras->streams || !cameras->outputs)
+		goto destroy_cameras;
+	cameras->n_cameras = config->n_cameras;
+	cameras->n_streams = config->n_streams;
+	cameras->n_outputs = config->n_feeds;
+	err = create_all(cameras, config);
+	if (err < 0)
+		goto destroy_cameras;
+	*out = cameras;
+	return 0;
+
+destroy_cameras:
+	cameras_destroy(cameras);
+	return err;
+}
+
+void cameras_destroy(struct cameras *cameras)
+{
+	if (!cameras)
+		return;
+	for (size_t i = 0; i < cameras->n_outputs; i++)
+		free(cameras->outputs[i].name);
+	for (size_t i = 0; i < cameras->n_cameras; i++) {
+		free(cameras->cameras[i].outputs);
+		free(cameras->cameras[i].streams);
+	}
+	free(cameras->outputs);
+	free(cameras->streams);
+	free(cameras->cameras);
+	free(cameras);
+}

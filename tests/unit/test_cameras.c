@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The run-time tree: numbers within a camera, order of the file in all. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/cameras.h"
+
+/* Two cameras whose streams take turns in the file. */
+static const char mixed[] = "[camera a]\n[camera b]\n"
+			    "[stream b0]\ncamera = b\nannexb = 1\nlength_prefixed = 2\n"
+			    "[stream a0]\ncamera = a\nlength_prefixed = 3\n"
+			    "[stream b1]\ncamera = b\nannexb = 4\n"
+			    "[stream a1]\ncamera = a\nannexb = 5\nlength_prefixed = 6\n";
+
+struct fixture {
+	struct config *config;
+	struct cameras *cameras;
+};
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	assert_int_equal(config_parse(&f.config, "test", mixed, sizeof mixed - 1, stderr), 0);
+	assert_int_equal(cameras_create(&f.cameras, f.config), 0);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	cameras_destroy(f->cameras);
+	config_destroy(f->config);
+	return 0;
+}
+
+static void all_of_them_have_the_order_of_the_file(void **state)
+{
+	static const char *const streams[] = {"b0", "a0", "b1", "a1"};
+	static const char *const outputs[] = {"b0/annexb",	    "b0/length_prefixed",
+					      "a0/length_prefixed", "b1/annexb",
+					      "a1/annexb",	    "a1/length_prefixed"};
+	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
+
+	assert_int_equal(cameras->n_cameras, 2);
+	assert_int_equal(cameras->n_streams, 4);
+	assert_int_equal(cameras->n_outputs, 6);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(cameras->streams[i].config->name, streams[i]);
+	for (size_t i = 0; i < 6; i++)
+		assert_string_equal(cameras->outputs[i].name, outputs[i]);
+}
+
+static void numbers_count_within_a_camera(void **state)
+{
+	static const char *const outputs[2][3] = {
+		{"a0/length_prefixed", "a1/annexb", "a1/length_prefixed"},
+		{"b0/annexb", "b0/length_prefixed", "b1/annexb"}};
+	static const char *const streams[2][2] = {{"a0", "a1"}, {"b0", "b1"}};
+	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct camera *camera = &cameras->cameras[i];
+
+		assert_int_equal(camera->n_streams, 2);
+		assert_int_equal(camera->n_outputs, 3);
+		for (unsigned j = 0; j < 2; j++) {
+			assert_string_equal(camera->streams[j]->config->name, streams[i][j]);
+			assert_int_equal(camera->streams[j]->number, j);
+			assert_ptr_equal(camera->streams[j]->camera, camera);
+		}
+		for (unsigned j = 0; j < 3; j++) {
+			assert_string_equal(camera->outputs[j]->name, outputs[i][j]);
+			assert_int_equal(camera->outputs[j]->number, j);
+			assert_ptr_equal(camera->outputs[j]->stream->camera, camera);
+		}
+	}
+}
+
+static void a_stream_has_its_own_outputs(void **state)
+{
+	static const size_t expected[] = {2, 1, 1, 2};
+	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
+
+	for (size_t i = 0; i < 4; i++) {
+		const struct stream *stream = &cameras->streams[i];
+
+		assert_int_equal(stream->n_outputs, expected[i]);
+		for (size_t j = 0; j < stream->n_outputs; j++)
+			assert_ptr_equal(stream->outputs[j].stream, stream);
+	}
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_of_them_have_the_order_of_the_file),
+		TEST(numbers_count_within_a_camera),
+		TEST(a_stream_has_its_own_outputs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
