@@ -227,37 +227,33 @@ static int64_t step_us(const struct recorder *recorder)
 	return (int64_t)recorder->clock.step_us;
 }
 
-/* Ends the file, if there is one. */
-static void finish_file(struct recorder *recorder)
+/* Writes out what the muxer made; muxed: its result, negative if it refused. Returns whether all is
+ * in the file. */
+static bool save(struct recorder *recorder, int muxed)
 {
 	int err;
 
-	if (!recorder->mp4)
-		return;
-	err = mp4_finish(recorder->mp4, step_us(recorder));
-	if (err < 0) {
-		handle_mux_error(recorder, err);
-		return;
+	if (muxed < 0) {
+		handle_mux_error(recorder, muxed);
+		return false;
 	}
 	err = write_out(recorder);
 	if (err < 0)
 		handle_disk_error(recorder, err);
-	else
+	return err == 0;
+}
+
+/* Ends the file, if there is one. */
+static void finish_file(struct recorder *recorder)
+{
+	if (recorder->mp4 && save(recorder, mp4_finish(recorder->mp4, step_us(recorder))))
 		leave_file(recorder);
 }
 
 /* All that came goes to the file, for nothing comes just now. */
 static void flush_file(struct recorder *recorder)
 {
-	int err = mp4_end_fragment(recorder->mp4, step_us(recorder));
-
-	if (err < 0) {
-		handle_mux_error(recorder, err);
-		return;
-	}
-	err = write_out(recorder);
-	if (err < 0)
-		handle_disk_error(recorder, err);
+	save(recorder, mp4_end_fragment(recorder->mp4, step_us(recorder)));
 }
 
 /* --- units --- */
@@ -312,13 +308,8 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 		return 0;
 	err = mp4_add(recorder->mp4, unit, at_us, step_us(recorder));
 	recorder->flushed = false;
-	if (err < 0) {
-		handle_mux_error(recorder, err);
-	} else if (err == 1) {
-		err = write_out(recorder);
-		if (err < 0)
-			handle_disk_error(recorder, err);
-	}
+	if (err != 0)
+		save(recorder, err);
 	return 0;
 }
 

@@ -97,6 +97,14 @@ static void point_into(uint8_t *start, const struct layout *layout, uint8_t **da
 	}
 }
 
+/* A slot of at least that many bytes, as view_ring_take() and view_ring_fit(). */
+static int take_slot(struct view_ring *ring, size_t size, bool for_decoder)
+{
+	int r = view_ring_fit(ring, size);
+
+	return r < 0 ? r : view_ring_take(ring, for_decoder);
+}
+
 /* libavcodec has let go of the slot. */
 static void free_slot(void *opaque, uint8_t *data)
 {
@@ -131,7 +139,7 @@ static AVBufferRef *refer_to(struct view_ring *ring, unsigned slot)
 static int get_buffer(AVCodecContext *codec, AVFrame *picture, int flags)
 {
 	struct view_decoder *decoder = codec->opaque;
-	int width = picture->width, height = picture->height, slot = -ENOBUFS;
+	int width = picture->width, height = picture->height, slot;
 	int aligns[AV_NUM_DATA_POINTERS];
 	enum view_format format;
 	struct layout layout;
@@ -142,8 +150,7 @@ static int get_buffer(AVCodecContext *codec, AVFrame *picture, int flags)
 		return avcodec_default_get_buffer2(codec, picture, flags);
 	avcodec_align_dimensions2(codec, &width, &height, aligns);
 	layout = lay_out(format, (uint32_t)width, (uint32_t)height);
-	if (view_ring_fit(decoder->ring, layout.size) == 0)
-		slot = view_ring_take(decoder->ring, true);
+	slot = take_slot(decoder->ring, layout.size, true);
 	picture->buf[0] =
 		slot >= 0 ? refer_to(decoder->ring, (unsigned)slot) : av_buffer_alloc(layout.size);
 	if (!picture->buf[0])
@@ -237,10 +244,7 @@ static int publish_copy(struct view_decoder *decoder, const AVFrame *picture)
 	if (!format_of(picture->format, &shown.format))
 		shown.format = VIEW_I420;
 	layout = lay_out(shown.format, shown.width, shown.height);
-	r = view_ring_fit(decoder->ring, layout.size);
-	if (r)
-		return r;
-	slot = view_ring_take(decoder->ring, false);
+	slot = take_slot(decoder->ring, layout.size, false);
 	if (slot < 0)
 		return slot;
 	r = write_slot(decoder, picture, (unsigned)slot, &layout, &shown);
@@ -264,15 +268,12 @@ static int download_to_slot(struct view_decoder *decoder, const AVFrame *picture
 	AVFrame *to = decoder->download;
 	enum view_format format;
 	struct layout layout;
-	int slot, r;
+	int slot;
 
 	if (!format_of(frames->sw_format, &format))
 		return -ENOTSUP;
 	layout = lay_out(format, (uint32_t)picture->width, (uint32_t)picture->height);
-	r = view_ring_fit(decoder->ring, layout.size);
-	if (r)
-		return r;
-	slot = view_ring_take(decoder->ring, false);
+	slot = take_slot(decoder->ring, layout.size, false);
 	if (slot < 0)
 		return slot;
 	to->buf[0] = refer_to(decoder->ring, (unsigned)slot);
