@@ -48,7 +48,7 @@ pc_cflags = $(call pc,--cflags,$(1))
 pc_libs = $(call pc,--libs,$(1))
 
 # What the three programs share, then what is one program's own.
-SRC_common := $(sort $(wildcard $(patsubst %,src/%/*.c,base config media net process)))
+SRC_common := $(sort $(wildcard $(patsubst %,src/%/*.c,base config media mqtt net process)))
 SRC_daemon := $(sort $(wildcard src/daemon/*.c src/daemon/*/*.c))
 SRC_capture := $(sort $(wildcard src/capture/*.c src/capture/*/*.c))
 SRC_wrapper := $(sort $(wildcard wrapper/*.cpp))

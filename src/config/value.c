@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config/options.h"
+#include "mqtt/topic.h"
 
 #define NEAREST_LEN_MAX 64 /* longer words are never a slip of the hand */
 
@@ -136,51 +137,32 @@ static bool parse_id(const char *text)
 	return len < CONFIG_MQTT_ID_MAX && text[len] == '\0';
 }
 
-/* MQTT 5, 4.7: no wildcards in a topic that is published to; $ is the broker's own. */
 static bool parse_topic(const char *text, size_t len)
 {
-	return len < CONFIG_TOPIC_MAX && text[0] != '$' && !memchr(text, '+', len) &&
-	       !memchr(text, '#', len);
+	return len < CONFIG_TOPIC_MAX && mqtt_topic_check(text, len) == MQTT_TOPIC_FINE;
 }
 
-/* The topic at the start of text, without the blanks around it: its length in *len. Returns where
- * the next one begins, NULL at the end. */
-static const char *next_topic(const char **text, size_t *len)
+static bool parse_topics(const char *list)
 {
-	const char *start = *text + strspn(*text, " \t"), *end = start + strcspn(start, ",");
-	const char *next = *end ? end + 1 : NULL;
+	const char *topic;
+	size_t len;
 
-	while (end > start && isblank((unsigned char)end[-1]))
-		end--;
-	*text = start;
-	*len = (size_t)(end - start);
-	return next;
-}
-
-static bool parse_topics(const char *text)
-{
-	for (size_t n = 0; text; n++) {
-		size_t len;
-		const char *next = next_topic(&text, &len);
-
-		if (n == CONFIG_TOPICS_MAX || len == 0 || !parse_topic(text, len))
+	for (size_t n = 0; mqtt_topic_next(&list, &topic, &len); n++)
+		if (n == CONFIG_TOPICS_MAX || !parse_topic(topic, len))
 			return false;
-		text = next;
-	}
 	return true;
 }
 
 bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX])
 {
-	const char *text = *list;
+	const char *topic;
 	size_t len;
 
-	if (!text)
+	if (!mqtt_topic_next(list, &topic, &len))
 		return false;
-	*list = next_topic(&text, &len);
 	if (len >= CONFIG_TOPIC_MAX)
 		len = CONFIG_TOPIC_MAX - 1;
-	memcpy(out, text, len);
+	memcpy(out, topic, len);
 	out[len] = '\0';
 	return len > 0;
 }
@@ -331,7 +313,9 @@ static int set_member(const struct option *o, void *target, const char *value)
 	case OPTION_TOPICS:
 		return parse_topics(value) ? replace_text(member, value) : -EINVAL;
 	case OPTION_TOPIC:
-		return parse_topic(value, strlen(value)) ? replace_text(member, value) : -EINVAL;
+		return value[0] == '\0' || parse_topic(value, strlen(value))
+			       ? replace_text(member, value)
+			       : -EINVAL;
 	case OPTION_CONTROL_DECIMAL:
 		ok = parse_decimal(value, o->min, o->max, numbers);
 		break;

@@ -3,10 +3,11 @@
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
-#include <mosquitto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "mqtt/topic.h"
 
 const char *const request_refusal_names[REQUEST_REFUSALS] = {
 	[REQUEST_MALFORMED] = "malformed", [REQUEST_NOT_UTF8] = "not_utf8",
@@ -46,20 +47,21 @@ static bool is_ours(const struct config_mqtt *config, const char *topic)
 /* Returns -1 (fine) or the refusal; copies the topic. */
 static int take_topic(char *out, const struct config_mqtt *config, const char *topic, size_t len)
 {
-	if (len == 0)
-		return REQUEST_MALFORMED;
-	if (len > REQUEST_TOPIC_MAX)
-		return REQUEST_TOO_LONG;
+	static const int refusals[] = {
+		[MQTT_TOPIC_FINE] = -1,
+		[MQTT_TOPIC_EMPTY] = REQUEST_MALFORMED,
+		[MQTT_TOPIC_TOO_LONG] = REQUEST_TOO_LONG,
+		[MQTT_TOPIC_NOT_UTF8] = REQUEST_NOT_UTF8,
+		[MQTT_TOPIC_WILDCARD] = REQUEST_WILDCARD,
+		[MQTT_TOPIC_DOLLAR] = REQUEST_DOLLAR,
+	};
+	int refusal =
+		len > REQUEST_TOPIC_MAX ? REQUEST_TOO_LONG : refusals[mqtt_topic_check(topic, len)];
+
+	if (refusal >= 0)
+		return refusal;
 	memcpy(out, topic, len);
 	out[len] = '\0';
-	/* Control characters too: MQTT 5, 1.5.4, lets a broker close the connection for them. Of the
-	 * copy, since libmosquitto 2.0 looks behind the end for the rest of a sequence cut there. */
-	if (memchr(out, '\0', len) || mosquitto_validate_utf8(out, (int)len) != 0)
-		return REQUEST_NOT_UTF8;
-	if (mosquitto_pub_topic_check2(out, len) != 0)
-		return REQUEST_WILDCARD;
-	if (out[0] == '$')
-		return REQUEST_DOLLAR;
 	if (is_ours(config, out))
 		return REQUEST_OUR_TOPIC;
 	if (!begins_with(out, config->response_prefix))
