@@ -37,18 +37,21 @@ LDFLAGS_ALL := -pthread $(SAN_FLAGS) $(LDFLAGS)
 
 # Libraries by part. camcastd links no camera and no codec library.
 PC_common := inih
-PC_daemon := liburing libcjson libsystemd libmosquitto
+PC_mqtt := libmosquitto libssl libcrypto
+PC_daemon := liburing libcjson libsystemd $(PC_mqtt)
 LIBS_daemon := -lhttp_parser
 PC_capture := libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_wrapper := libcamera
-PC_client := libmosquitto libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig
+PC_client := $(PC_mqtt) libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig
 pc = $(shell $(PKG_CONFIG) $(1) $(2))$(if $(filter-out 0,$(.SHELLSTATUS)),$(error \
 	a library is missing: make run and make check install what they need))
 pc_cflags = $(call pc,--cflags,$(1))
 pc_libs = $(call pc,--libs,$(1))
 
 # What the three programs share, then what is one program's own.
-SRC_common := $(sort $(wildcard $(patsubst %,src/%/*.c,base config media mqtt net process)))
+SRC_common := $(sort $(wildcard $(patsubst %,src/%/*.c,base config media net process))) src/mqtt/topic.c
+# Apart, as the program that writes the manual's options has to do without libmosquitto.
+SRC_mqtt := $(filter-out $(SRC_common),$(sort $(wildcard src/mqtt/*.c)))
 SRC_daemon := $(sort $(wildcard src/daemon/*.c src/daemon/*/*.c))
 SRC_capture := $(sort $(wildcard src/capture/*.c src/capture/*/*.c))
 SRC_wrapper := $(sort $(wildcard wrapper/*.cpp))
@@ -56,6 +59,7 @@ SRC_client := $(sort $(wildcard src/client/*.c src/client/*/*.c))
 obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
 
 OBJ_common := $(call obj,$(SRC_common))
+OBJ_mqtt := $(call obj,$(SRC_mqtt))
 OBJ_daemon := $(call obj,$(SRC_daemon))
 OBJ_capture := $(call obj,$(SRC_capture))
 OBJ_wrapper := $(call obj,$(SRC_wrapper))
@@ -63,6 +67,7 @@ OBJ_client := $(call obj,$(SRC_client))
 
 # Everything but the mains, for the tests.
 $(B)/libcommon.a: $(OBJ_common)
+$(B)/libmqtt.a: $(OBJ_mqtt)
 $(B)/libdaemon.a: $(filter-out %/main.o,$(OBJ_daemon))
 $(B)/libcapture.a: $(filter-out %/main.o,$(OBJ_capture)) $(OBJ_wrapper)
 $(B)/libclient.a: $(filter-out %/main.o,$(OBJ_client))
@@ -74,7 +79,7 @@ BENCHES := $(patsubst %.c,$(B)/%,$(sort $(wildcard bench/*.c)) bench/peers/link.
 all: $(PROGRAMS)
 .DEFAULT_GOAL := all
 
-$(B)/camcastd: $(B)/src/daemon/main.o $(B)/libdaemon.a $(B)/libcommon.a
+$(B)/camcastd: $(B)/src/daemon/main.o $(B)/libdaemon.a $(B)/libmqtt.a $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon) $(PC_common)) $(LIBS_daemon)
 	@echo "  LINK $@"
 
@@ -82,7 +87,7 @@ $(B)/camcast-capture: $(B)/src/capture/main.o $(B)/libcapture.a $(B)/libcommon.a
 	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_capture) $(PC_wrapper) $(PC_common)) -lm
 	@echo "  LINK $@"
 
-$(B)/camcast: $(OBJ_client) $(B)/libcommon.a
+$(B)/camcast: $(OBJ_client) $(B)/libmqtt.a $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_client) $(PC_common)) -lm
 	@echo "  LINK $@"
 
@@ -91,6 +96,7 @@ $(B)/lib%.a:
 	$(Q)rm -f $@; $(AR) qcs $@ $^
 
 $(B)/src/%.o: USES := $(PC_common)
+$(OBJ_mqtt): USES := $(PC_mqtt)
 $(B)/src/daemon/%.o: USES := $(PC_daemon)
 $(B)/src/capture/%.o: USES := $(PC_capture)
 $(B)/src/client/%.o: USES := $(PC_client)
@@ -119,7 +125,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 -include tests/unit/*.mk
 
-ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libcommon.a
+ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libmqtt.a $(B)/libcommon.a
 link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
 	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client) $(PC_common)) $(LIBS_daemon) -lm
 
@@ -199,7 +205,7 @@ $(B)/docs/%.1: docs/%.1
 # --- packages; only those that are missing are installed ---
 PKG_BUILD := gcc g++ make pkg-config libinih-dev liburing-dev libcjson-dev libsystemd-dev \
 	libhttp-parser-dev libcamera-dev libavformat-dev libavcodec-dev libswscale-dev \
-	libavutil-dev libopenh264-dev libjpeg62-turbo-dev libmosquitto-dev libsdl2-dev \
+	libavutil-dev libopenh264-dev libjpeg62-turbo-dev libmosquitto-dev libssl-dev libsdl2-dev \
 	libsdl2-ttf-dev libfontconfig-dev
 PKG_RUN := libcamera-ipa mosquitto fonts-dejavu-core
 PKG_FUZZ := clang libclang-rt-dev

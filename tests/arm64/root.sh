@@ -12,7 +12,7 @@ suite=bookworm
 libraries=(
 	libc6-dev pkgconf libcamera-dev liburing-dev libinih-dev libcjson-dev libhttp-parser-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
-	libmosquitto-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev libcmocka-dev
+	libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev libcmocka-dev
 )
 # What runs while building; inih is for the program that writes the manual's options.
 tools=(

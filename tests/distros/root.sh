@@ -16,7 +16,7 @@ packages=(
 	libcamera-dev libcamera-ipa libcamera-tools
 	liburing-dev libinih-dev libcjson-dev libhttp-parser-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
-	libmosquitto-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
+	libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
 	debhelper systemd-dev libcmocka-dev ffmpeg procps
 	qemu-system-x86 qemu-system-arm # for all guests: Debian 12's takes a fifth more of a processor
 )

@@ -197,7 +197,7 @@ def test_passwords(start_camcastd, tmp_path):
         wait_reason(anonymous, "the broker refuses")
         assert "right one" not in "\n".join(daemon.log())
         missing = start(username="camcast", password_file=tmp_path / "nothing", id="fourth")
-        wait_reason(missing, "password_file: No such file or directory")
+        wait_reason(missing, f"password_file {tmp_path}/nothing: No such file or directory")
 
 
 # --- TLS ---

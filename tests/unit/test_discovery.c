@@ -510,8 +510,8 @@ const struct camcast_msg_stream *__wrap_worker_stream_status(const struct worker
 	return &worker->streams[stream];
 }
 
-/* The resolver that libmosquitto calls: while `hold` is set it hangs, as one does whose server is
- * away; but not for the listeners, on the main thread. */
+/* While `hold` is set it hangs, as one does whose server is away; but not for the listeners, on the
+ * main thread, nor for addresses. */
 static atomic_bool hold, held;
 
 __attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
@@ -520,7 +520,7 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 {
 	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-	if (gettid() != getpid() && atomic_load(&hold)) {
+	if (gettid() != getpid() && atomic_load(&hold) && !(hints->ai_flags & AI_NUMERICHOST)) {
 		atomic_store(&held, true);
 		while (atomic_load(&hold))
 			usleep(1000);
@@ -539,13 +539,13 @@ struct fixture {
 	struct discovery *discovery;
 };
 
-static void start(struct fixture *f, unsigned port)
+static void start(struct fixture *f, const char *host, unsigned port)
 {
 	struct discovery_options options;
 	char keys[128];
 
 	memset(f, 0, sizeof *f);
-	snprintf(keys, sizeof keys, "name = x\n[mqtt]\nbroker = 127.0.0.1\nport = %u\n", port);
+	snprintf(keys, sizeof keys, "name = x\n[mqtt]\nbroker = %s\nport = %u\n", host, port);
 	rig_open(&f->rig, keys);
 	rig_create_feeds(&f->rig, NULL);
 	assert_int_equal(
@@ -625,26 +625,24 @@ static void nothing_is_left_behind_whatever_the_broker_does(void **state)
 	int64_t at;
 
 	(void)state;
-	start(&f, port); /* it accepts and says nothing */
+	start(&f, "127.0.0.1", port); /* it accepts and says nothing */
 	rig_run_until(&f.rig, is_connecting, &f);
 	at = clock_now_us();
 	stop(&f);
 	assert_true(clock_now_us() - at < 2 * SECOND);
 	close(mute);
-	start(&f, port); /* nobody is there */
+	start(&f, "127.0.0.1", port); /* nobody is there */
 	rig_run_until(&f.rig, has_reason, &f);
 	assert_non_null(strstr(discovery_status(f.discovery)->reason, "Connection refused"));
 	assert_string_equal(discovery_status(f.discovery)->address, "");
 	stop(&f);
-	start(&f, port); /* and at once */
+	start(&f, "127.0.0.1", port); /* and at once */
 	stop(&f);
 	assert_int_equal(rig_open_fds(), fds);
 }
 
 static void a_resolver_that_hangs_holds_nobody_up(void **state)
 {
-	/* Kept in sight of the leak checker: it is left to the thread. */
-	static struct discovery *volatile left;
 	unsigned before = threads();
 	struct fixture f;
 	int64_t at;
@@ -652,17 +650,15 @@ static void a_resolver_that_hangs_holds_nobody_up(void **state)
 	(void)state;
 	atomic_store(&held, false);
 	atomic_store(&hold, true);
-	start(&f, 1);
-	left = f.discovery;
+	start(&f, "a.broker", 1);
 	rig_run_until(&f.rig, resolver_hangs, &f); /* and the loop runs on */
 	at = clock_now_us();
 	stop(&f);
-	assert_true(clock_now_us() - at < 6 * SECOND);
-	/* All that it knew of us is gone; it must end without a look at it. */
+	assert_true(clock_now_us() - at < 2 * SECOND);
+	/* All that it was asked for is gone; it must end without a look at it. */
 	atomic_store(&hold, false);
 	while (threads() > before)
 		usleep(1000);
-	assert_non_null(left);
 }
 
 int main(void)

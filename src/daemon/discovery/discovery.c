@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <mosquitto.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +19,6 @@
 #include "daemon/worker/worker.h"
 
 #define SNAPSHOT_PERIOD_US 1000000
-/* SIGTERM and SIGKILL of our own broker, or a last word to another one, have their time. */
-#define STOP_US 2000000
 #define ID_NAME_MAX 32 /* bytes of the server's name in a derived id */
 #define FDS_GIVEN 8    /* for one attempt to connect */
 /* Ours alone: the machine's id itself is not told to others (machine-id(5)). */
@@ -37,7 +33,7 @@ struct discovery {
 	pthread_t thread;
 	struct loop_watch commands;
 	struct loop_timer timer;
-	int64_t stop_us;		 /* when it has to have ended; 0: goes on */
+	bool stopped;
 	struct discovery_status *status; /* the newest that was taken out */
 	char id[CONFIG_MQTT_ID_MAX];
 	uint16_t ports[]; /* by feed */
@@ -173,7 +169,7 @@ const char *discovery_id(const struct discovery *discovery)
 
 static void close_crossing(struct discovery_crossing *crossing)
 {
-	int fds[] = {crossing->wake, crossing->command_in, crossing->command_out, crossing->ended};
+	int fds[] = {crossing->wake, crossing->command_in, crossing->command_out};
 
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		if (fds[i] >= 0)
@@ -186,12 +182,11 @@ static int open_crossing(struct discovery_crossing *crossing)
 {
 	int pair[2], err;
 
-	crossing->wake = crossing->ended = crossing->command_in = crossing->command_out = -1;
+	crossing->wake = crossing->command_in = crossing->command_out = -1;
 	crossing->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (crossing->wake < 0)
 		return -errno;
-	crossing->ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (crossing->ended < 0 || pipe2(pair, O_NONBLOCK | O_CLOEXEC) < 0) {
+	if (pipe2(pair, O_NONBLOCK | O_CLOEXEC) < 0) {
 		err = -errno;
 		close_crossing(crossing);
 		return err;
@@ -235,11 +230,9 @@ int discovery_create(struct discovery **out, const struct discovery_options *opt
 	discovery->status = calloc(1, sizeof *discovery->status);
 	if (!discovery->status)
 		goto free_discovery;
-	if (mosquitto_lib_init() != MOSQ_ERR_SUCCESS)
-		goto free_discovery;
 	err = open_crossing(&discovery->crossing);
 	if (err < 0)
-		goto clean_library;
+		goto free_discovery;
 	prepare(discovery, options);
 	send_snapshot(discovery);
 	err = loop_watch_add(options->loop, &discovery->commands);
@@ -260,8 +253,6 @@ remove_watch:
 	loop_watch_remove(options->loop, &discovery->commands);
 close_crossing:
 	close_crossing(&discovery->crossing);
-clean_library:
-	mosquitto_lib_cleanup();
 free_discovery:
 	free(discovery->status);
 	free(discovery);
@@ -272,9 +263,9 @@ void discovery_stop(struct discovery *discovery)
 {
 	uint64_t one = 1;
 
-	if (discovery->stop_us)
+	if (discovery->stopped)
 		return;
-	discovery->stop_us = clock_now_us() + STOP_US;
+	discovery->stopped = true;
 	loop_timer_cancel(discovery->options.loop, &discovery->timer);
 	loop_watch_remove(discovery->options.loop, &discovery->commands);
 	atomic_store_explicit(&discovery->crossing.stop, true, memory_order_release);
@@ -283,23 +274,11 @@ void discovery_stop(struct discovery *discovery)
 
 void discovery_destroy(struct discovery *discovery)
 {
-	struct pollfd ended;
-	int64_t left_us;
-
 	if (!discovery)
 		return;
 	discovery_stop(discovery);
-	left_us = discovery->stop_us - clock_now_us();
-	ended = (struct pollfd){.fd = discovery->crossing.ended, .events = POLLIN};
-	if (poll(&ended, 1, left_us > 0 ? (int)(left_us / 1000) : 0) <= 0) {
-		/* It looks at nothing but this structure from now on, so that stays. */
-		diag_warn("mqtt: the name of the broker is still being resolved; not waited for");
-		pthread_detach(discovery->thread);
-		return;
-	}
 	pthread_join(discovery->thread, NULL);
 	close_crossing(&discovery->crossing);
-	mosquitto_lib_cleanup();
 	free(discovery->status);
 	free(discovery);
 }

@@ -66,8 +66,8 @@ struct discovery_options {
 int discovery_create(struct discovery **out, const struct discovery_options *options);
 /* Begins the end: the thread tells the broker that we are offline, and ends. Does not wait. */
 void discovery_stop(struct discovery *discovery);
-/* Waits for that, two seconds at most from discovery_stop(): a thread that hangs in the resolver is
- * left to the end of the process. NULL is fine. */
+/* Waits for that: half a second at most for the broker to take our word, and as long as a broker of
+ * our own takes to end. NULL is fine. */
 void discovery_destroy(struct discovery *discovery);
 
 /* The newest one; borrowed until the next call. */

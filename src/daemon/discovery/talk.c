@@ -56,7 +56,7 @@ static bool command(struct discovery_talk *talk, enum discovery_command_kind kin
 }
 
 static void queue_reply(struct discovery_talk *talk, const struct request *request,
-			const struct session_message *message)
+			const struct mqtt_message *message)
 {
 	struct reply *reply;
 
@@ -72,7 +72,7 @@ static void queue_reply(struct discovery_talk *talk, const struct request *reque
 }
 
 static void handle_request(struct discovery_talk *talk, const struct request_message *checked,
-			   const struct session_message *message)
+			   const struct mqtt_message *message)
 {
 	struct request request;
 	int refusal = request_parse(&request, &talk->options.config->mqtt, checked);
@@ -112,7 +112,7 @@ static void handle_command(struct discovery_talk *talk, const struct request_mes
 }
 
 /* What a camera or stream that is configured no more has left in Home Assistant is taken away. */
-static void handle_entity(struct discovery_talk *talk, const struct session_message *message)
+static void handle_entity(struct discovery_talk *talk, const struct mqtt_message *message)
 {
 	if (!message->retained || message->len == 0 || talk->n_stale == STALE_MAX)
 		return;
@@ -135,7 +135,7 @@ static bool is_request_topic(const struct config_mqtt *config, const char *topic
 	return false;
 }
 
-void discovery_talk_hear(struct discovery_talk *talk, const struct session_message *message)
+void discovery_talk_hear(struct discovery_talk *talk, const struct mqtt_message *message)
 {
 	const struct config_mqtt *config = &talk->options.config->mqtt;
 	struct request_message checked = {
@@ -189,7 +189,7 @@ static void refresh_addresses(struct discovery_talk *talk, int fd, int64_t now_u
 	diag_info("mqtt: clients are told the address %s", talk->options.status->address);
 }
 
-static void announce_info(struct discovery_talk *talk, struct discovery_session *session)
+static void announce_info(struct discovery_talk *talk, struct mqtt_session *session)
 {
 	struct discovery_info info = describe(talk);
 	char *text = discovery_info_json(&info);
@@ -201,12 +201,12 @@ static void announce_info(struct discovery_talk *talk, struct discovery_session 
 	}
 	free(talk->info);
 	talk->info = text;
-	if (session_announce(session, talk->info_topic, text) == 0)
+	if (mqtt_session_announce(session, talk->info_topic, text) == 0)
 		talk->options.status->announcements++;
 	talk->changed = true;
 }
 
-static void announce_state(struct discovery_talk *talk, struct discovery_session *session,
+static void announce_state(struct discovery_talk *talk, struct mqtt_session *session,
 			   int64_t now_us)
 {
 	size_t cameras = talk->options.config->n_cameras * sizeof *talk->snapshot->cameras;
@@ -221,7 +221,7 @@ static void announce_state(struct discovery_talk *talk, struct discovery_session
 	text = discovery_state_json(&info);
 	if (!text)
 		return;
-	session_announce(session, talk->state_topic, text);
+	mqtt_session_announce(session, talk->state_topic, text);
 	free(text);
 	talk->state_us = now_us + STATE_PERIOD_US;
 	if (!talk->announced_state)
@@ -234,7 +234,7 @@ static void announce_state(struct discovery_talk *talk, struct discovery_session
 
 struct speaker {
 	struct discovery_talk *talk;
-	struct discovery_session *session;
+	struct mqtt_session *session;
 };
 
 static void announce_entity(void *user, const char *topic, const char *payload)
@@ -243,7 +243,7 @@ static void announce_entity(void *user, const char *topic, const char *payload)
 	struct discovery_talk *talk = speaker->talk;
 	char **grown = reallocarray(talk->entities, talk->n_entities + 1, sizeof *grown);
 
-	session_announce(speaker->session, topic, payload);
+	mqtt_session_announce(speaker->session, topic, payload);
 	if (!grown)
 		return;
 	talk->entities = grown;
@@ -261,7 +261,7 @@ static void forget_entities(struct discovery_talk *talk)
 	talk->n_entities = 0;
 }
 
-static void begin_home_assistant(struct discovery_talk *talk, struct discovery_session *session,
+static void begin_home_assistant(struct discovery_talk *talk, struct mqtt_session *session,
 				 int64_t now_us)
 {
 	struct discovery_info info = describe(talk);
@@ -274,35 +274,35 @@ static void begin_home_assistant(struct discovery_talk *talk, struct discovery_s
 	talk->announced_state = NULL;
 	announce_state(talk, session, now_us);
 	snprintf(topic, sizeof topic, "camcast/%s/camera/+/restart", talk->options.id);
-	session_subscribe(session, topic, false);
+	mqtt_session_subscribe(session, topic, false);
 	snprintf(topic, sizeof topic, "camcast/%s/stream/+/bitrate/set", talk->options.id);
-	session_subscribe(session, topic, false);
+	mqtt_session_subscribe(session, topic, false);
 	snprintf(topic, sizeof topic, "%s/+/camcast_%s/+/config",
 		 talk->options.config->mqtt.home_assistant_prefix, talk->options.id);
-	session_subscribe(session, topic, true);
+	mqtt_session_subscribe(session, topic, true);
 }
 
-static void remove_stale(struct discovery_talk *talk, struct discovery_session *session)
+static void remove_stale(struct discovery_talk *talk, struct mqtt_session *session)
 {
 	while (talk->n_stale > 0) {
 		char *topic = talk->stale[--talk->n_stale];
 
 		if (session)
-			session_announce(session, topic, "");
+			mqtt_session_announce(session, topic, "");
 		free(topic);
 	}
 }
 
-static void send_replies(struct discovery_talk *talk, struct discovery_session *session)
+static void send_replies(struct discovery_talk *talk, struct mqtt_session *session)
 {
-	while (talk->n_replies > 0 && !session_is_full(session)) {
+	while (talk->n_replies > 0 && !mqtt_session_is_full(session)) {
 		struct reply *reply = &talk->replies[talk->first_reply];
 		const char *text = reply->request.format == REQUEST_JSON
 					   ? talk->info
 					   : discovery_plain_address(&talk->told);
 
-		if (text && session_reply(session, reply->request.topic, text, reply->correlation,
-					  reply->correlation_len) == 0)
+		if (text && mqtt_session_publish(session, reply->request.topic, text,
+						 reply->correlation, reply->correlation_len) == 0)
 			talk->options.status->replies++;
 		talk->first_reply = (talk->first_reply + 1) % REPLIES_MAX;
 		talk->n_replies--;
@@ -319,31 +319,29 @@ void discovery_talk_update(struct discovery_talk *talk, struct discovery_snapsho
 	talk->news = true;
 }
 
-void discovery_talk_begin(struct discovery_talk *talk, struct discovery_session *session,
-			  int64_t now_us)
+void discovery_talk_begin(struct discovery_talk *talk, struct mqtt_session *session, int64_t now_us)
 {
 	const struct config_mqtt *config = &talk->options.config->mqtt;
 	const char *list = config->request_topic;
 	char topic[CONFIG_TOPIC_MAX];
 
 	talk->told.n = 0;
-	refresh_addresses(talk, session_fd(session), now_us);
+	refresh_addresses(talk, mqtt_session_fd(session), now_us);
 	free(talk->info);
 	talk->info = NULL;
 	/* In this order: who sees a server come online can ask it, and read what it is. */
 	while (config_next_topic(&list, topic))
-		session_subscribe(session, topic, false);
+		mqtt_session_subscribe(session, topic, false);
 	announce_info(talk, session);
-	session_announce(session, talk->status_topic, "online");
+	mqtt_session_announce(session, talk->status_topic, "online");
 	if (config->home_assistant)
 		begin_home_assistant(talk, session, now_us);
 }
 
-void discovery_talk_turn(struct discovery_talk *talk, struct discovery_session *session,
-			 int64_t now_us)
+void discovery_talk_turn(struct discovery_talk *talk, struct mqtt_session *session, int64_t now_us)
 {
 	if (now_us >= talk->addresses_us)
-		refresh_addresses(talk, session_fd(session), now_us);
+		refresh_addresses(talk, mqtt_session_fd(session), now_us);
 	if (talk->news)
 		announce_info(talk, session);
 	if (talk->options.config->mqtt.home_assistant)

@@ -8,7 +8,7 @@
 
 #include "daemon/discovery/discovery.h"
 #include "daemon/discovery/info.h"
-#include "daemon/discovery/session.h"
+#include "mqtt/session.h"
 
 struct discovery_talk;
 
@@ -30,13 +30,12 @@ const char *discovery_talk_status_topic(const struct discovery_talk *talk);
 /* Takes the snapshot. */
 void discovery_talk_update(struct discovery_talk *talk, struct discovery_snapshot *snapshot);
 /* The broker has let us in: says who we are, subscribes. */
-void discovery_talk_begin(struct discovery_talk *talk, struct discovery_session *session,
+void discovery_talk_begin(struct discovery_talk *talk, struct mqtt_session *session,
 			  int64_t now_us);
 /* Says nothing yet. */
-void discovery_talk_hear(struct discovery_talk *talk, const struct session_message *message);
+void discovery_talk_hear(struct discovery_talk *talk, const struct mqtt_message *message);
 /* Says what is new, and answers. Often; at least once a second. */
-void discovery_talk_turn(struct discovery_talk *talk, struct discovery_session *session,
-			 int64_t now_us);
+void discovery_talk_turn(struct discovery_talk *talk, struct mqtt_session *session, int64_t now_us);
 /* The connection is lost, and with it whoever waits for an answer. */
 void discovery_talk_end(struct discovery_talk *talk);
 

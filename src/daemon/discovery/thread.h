@@ -21,14 +21,13 @@ struct discovery_command {
 	uint32_t bitrate_bps;
 };
 
-/* Made before the thread and freed after it, or never. */
+/* Made before the thread and freed after it. */
 struct discovery_crossing {
 	_Atomic(struct discovery_snapshot *) snapshot; /* put in by the loop; release, acquire */
 	_Atomic(struct discovery_status *) status;     /* put in by the thread; the same */
 	atomic_bool stop;	     /* set by the loop, before it writes to `wake` */
 	int wake;		     /* eventfd: the loop writes, the thread polls */
 	int command_in, command_out; /* the pipe: the thread writes _in, the loop reads _out */
-	int ended;		     /* eventfd: written by the thread when it is done */
 };
 
 struct discovery_thread_options {
