@@ -8,7 +8,7 @@
 
 #include "base/diag.h"
 #include "client/client.h"
-#include "client/find/servers.h"
+#include "net/resolve.h"
 
 struct command {
 	const char *name;
@@ -31,7 +31,7 @@ static int run(const struct command *command, int argc, char **argv)
 {
 	int status = command->run(argc, argv);
 
-	if (servers_left_thread()) {
+	if (resolve_is_running()) {
 		fflush(NULL);
 		_exit(status);
 	}

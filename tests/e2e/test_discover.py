@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -263,7 +264,7 @@ def test_passwords(tmp_path, start_broker):
     for arguments in ([*login, bad], []):
         code, _, err = discover(*arguments, broker=broker)
         assert code == 1
-        assert "not authorised" in err
+        assert "the broker refuses: Not authorized" in err
     code, _, err = discover(*login, tmp_path / "none", broker=broker)
     assert code == 1
     assert "No such file" in err
@@ -310,13 +311,13 @@ def test_tls(tmp_path, start_broker):
     for arguments, said in [
         (["--cafile", files["other.crt"], *own], "certificate verify failed"),
         (["--tls", *own], "certificate verify failed"),
-        (["--cafile", tmp_path / "none", *own], "cannot be read"),
-        (["--cafile", files["ca.crt"], "--cert", files["client.crt"]], "--key"),
+        (["--cafile", tmp_path / "none", *own], "cafile .*: No such file"),
+        (["--cafile", files["ca.crt"], "--cert", files["client.crt"]], "key is missing"),
         (["--cafile", files["ca.crt"]], ""),
     ]:
         code, out, err = discover(*arguments, broker=broker)
         assert (code, out) == (1, ""), arguments
-        assert said in err, err
+        assert re.search(said, err), err
 
 
 def test_a_broker_that_forbids_is_named():
@@ -328,10 +329,11 @@ def test_a_broker_that_forbids_is_named():
             with connection, connection.makefile("rb") as file:
                 connection.settimeout(10 * harness.PATIENCE)
                 read_packet(file)
-                connection.sendall(b"\x20\x02\0\0")  # CONNACK
-                kind, body = read_packet(file)
-                assert kind == 0x82  # SUBSCRIBE
-                connection.sendall(b"\x90\x05" + body[:2] + b"\x80\x80\x80")  # SUBACK, all failed
+                connection.sendall(b"\x20\x03\0\0\0")  # CONNACK, without properties
+                for _ in range(3):
+                    kind, body = read_packet(file)
+                    assert kind == 0x82  # SUBSCRIBE
+                    connection.sendall(b"\x90\x04" + body[:2] + b"\0\x87")  # SUBACK: not authorized
                 assert tool_.wait() == 1
             assert f"127.0.0.1:{port}, which forbids us camcast/+/info" in tool_.stderr()
 

@@ -51,16 +51,11 @@ struct servers_options {
 
 struct servers;
 
-/* Starts the listener thread; what options points to is copied. -EINVAL: a topic that cannot be
- * one; -ENOMEM, or -errno of the thread's start. A broker that is not there is no error: the
- * listener tries again, with backoff, for ever. */
+/* Starts the listener thread; what options points to is borrowed until servers_destroy(). -EINVAL: a
+ * topic that cannot be one; -ENOMEM, or -errno of the thread's start. A broker that is not there is no
+ * error: the listener tries again, with backoff, for ever. */
 int servers_create(struct servers **out, const struct servers_options *options);
 void servers_destroy(struct servers *servers);
-
-/* Whether a listener thread that could not be interrupted, for it asks a name server or waits for a
- * host that drops packets, was left behind by servers_destroy(). A process that ends then must not
- * run what libraries do at exit(): the thread may be within them. */
-bool servers_left_thread(void);
 
 /* Readable when something changed since the last snapshot. Owned by servers. */
 int servers_fd(const struct servers *servers);
