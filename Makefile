@@ -160,7 +160,7 @@ fuzzers:
 benches: $(BENCHES)
 $(B)/libbench.a: $(call obj,$(sort $(wildcard bench/lib/*.c)) bench/peers/rtmp.c)
 PC_camload := libavcodec libavutil libcjson
-$(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a
+$(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_camload)) -lm
 	@echo "  LINK $@"
 $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "bench/lib/pace.h"
+#include "net/address.h"
 
 #define READ_SIZE 65536		     /* bytes a judged client reads at once */
 #define SLOW_BUFFER 16384	     /* bytes of SO_RCVBUF for slow and stalled clients */
@@ -43,24 +44,23 @@ int crowd_target_parse(struct crowd_target *target, const char *text)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
 	bool rtmp = strncmp(text, "rtmp://", 7) == 0, http = strncmp(text, "http://", 7) == 0;
-	const char *host = text + (rtmp || http ? 7 : 0), *slash = strchr(host, '/'), *colon;
+	const char *host = text + (rtmp || http ? 7 : 0), *slash = strchr(host, '/');
 	size_t len = slash ? (size_t)(slash - host) : strlen(host);
+	struct net_address address;
+	char host_port[NET_HOST_MAX + 8], port[8];
 
 	memset(target, 0, sizeof(*target));
-	colon = memrchr(host, ':', len);
-	if (!colon || (slash != NULL) != (rtmp || http))
+	if ((slash != NULL) != (rtmp || http) || len >= sizeof(host_port) ||
+	    (slash && strlen(slash + 1) >= sizeof(target->path)))
 		return -EINVAL;
-	if (host[0] == '[' && colon[-1] == ']')
-		snprintf(target->host, sizeof(target->host), "%.*s", (int)(colon - host - 2),
-			 host + 1);
-	else
-		snprintf(target->host, sizeof(target->host), "%.*s", (int)(colon - host), host);
-	snprintf(target->port, sizeof(target->port), "%.*s", (int)(host + len - colon - 1),
-		 colon + 1);
-	snprintf(target->path, sizeof(target->path), "%s", slash ? slash + 1 : "");
+	snprintf(host_port, sizeof(host_port), "%.*s", (int)len, host);
+	if (net_address_parse(&address, host_port, NET_CONNECT) < 0)
+		return -EINVAL;
+	strcpy(target->path, slash ? slash + 1 : "");
 	target->http = http;
 	target->framing = rtmp ? WIRE_RTMP : WIRE_ANNEXB;
-	if (getaddrinfo(target->host, target->port, &hints, &found) != 0)
+	snprintf(port, sizeof(port), "%u", address.port);
+	if (getaddrinfo(address.host, port, &hints, &found) != 0)
 		return -EHOSTUNREACH;
 	memcpy(&target->address, found->ai_addr, found->ai_addrlen);
 	target->address_len = found->ai_addrlen;

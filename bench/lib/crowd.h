@@ -27,7 +27,6 @@
 #define CROWD_TICK_US 1000
 
 struct crowd_target {
-	char host[128], port[16];
 	char path[256]; /* of http:// and rtmp://, without the first slash */
 	enum wire_framing framing;
 	bool http;
