@@ -14,10 +14,10 @@
 #include "base/memfd.h"
 #include "daemon/cameras.h"
 #include "daemon/devices.h"
-#include "daemon/discovery/address.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/limits.h"
 #include "daemon/serve/status.h"
+#include "net/interfaces.h"
 
 #define DRAIN_US 2000000
 #define NOTIFY_PERIOD_US 5000000

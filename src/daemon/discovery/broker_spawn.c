@@ -10,7 +10,7 @@
 
 #include "base/diag.h"
 #include "base/memfd.h"
-#include "daemon/discovery/address.h"
+#include "net/interfaces.h"
 #include "process/supervisor.h"
 
 #define KILLED_MS 1000 /* from SIGKILL to giving up */

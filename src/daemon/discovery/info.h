@@ -8,7 +8,7 @@
 
 #include "config/config.h"
 #include "daemon/cameras.h"
-#include "daemon/discovery/address.h"
+#include "net/interfaces.h"
 
 /* What changes while the server runs. */
 struct discovery_camera {

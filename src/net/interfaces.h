@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Addresses of this machine that others can reach. Any thread; asks the kernel, sends nothing. */
-#ifndef DAEMON_DISCOVERY_ADDRESS_H
-#define DAEMON_DISCOVERY_ADDRESS_H
+#ifndef NET_INTERFACES_H
+#define NET_INTERFACES_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

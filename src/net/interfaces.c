@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/discovery/address.h"
+#include "net/interfaces.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
