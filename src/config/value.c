@@ -352,7 +352,7 @@ int option_parse_listeners(const struct option *o, const char *value, struct net
 
 	*n = 0;
 	do {
-		char part[NET_HOST_MAX + 8];
+		char part[NET_HOST_PORT_MAX];
 		size_t len, skip;
 
 		skip = strspn(text, " \t");

@@ -250,21 +250,21 @@ static int create_feeds(struct daemon *daemon)
 
 static void print_players(const struct daemon *daemon)
 {
-	struct address_list addresses;
+	struct net_host_list addresses;
 	const char *own;
 
-	address_find(&addresses, -1);
+	net_host_list_find(&addresses, -1);
 	own = addresses.text[0];
 	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
 		const struct output *output = &daemon->cameras->outputs[i];
 		const char *host = output->config->listen[0].host;
-		bool any = address_is_any(host);
-		bool v6 = address_family(any ? own : host) == AF_INET6;
+		char where[NET_HOST_PORT_MAX];
 
-		if (output->config->framing == CONFIG_FRAMING_ANNEXB)
-			diag_info("watch %s: ffplay -fflags nobuffer tcp://%s%s%s:%u",
-				  output->stream->config->name, v6 ? "[" : "", any ? own : host,
-				  v6 ? "]" : "", output->port);
+		if (output->config->framing != CONFIG_FRAMING_ANNEXB)
+			continue;
+		net_format_host_port(where, net_host_is_any(host) ? own : host, output->port);
+		diag_info("watch %s: ffplay -fflags nobuffer tcp://%s",
+			  output->stream->config->name, where);
 	}
 }
 

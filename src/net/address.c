@@ -140,11 +140,12 @@ int net_address_parse(struct net_address *out, const char *text, enum net_addres
 	return 0;
 }
 
-void net_format_host_port(char *text, size_t size, const char *host, uint16_t port)
+void net_format_host_port(char text[NET_HOST_PORT_MAX], const char *host, uint16_t port)
 {
-	const char *format = strchr(host, ':') ? "[%s]:%u" : "%s:%u";
+	bool ipv6 = strchr(host, ':') != NULL;
 
-	snprintf(text, size, format, host, port);
+	snprintf(text, NET_HOST_PORT_MAX, "%s%.*s%s:%u", ipv6 ? "[" : "", NET_HOST_MAX - 1, host,
+		 ipv6 ? "]" : "", port);
 }
 
 /* --- as the kernel has them --- */
@@ -231,12 +232,17 @@ void net_peer_host_key(const struct net_peer *peer, uint64_t key[2])
 		key[1] = 0;
 }
 
+static bool is_local(const struct net_peer *peer)
+{
+	return peer->port == 0 && net_peer_is_any(peer) && !net_peer_is_ipv4(peer);
+}
+
 void net_peer_format_host(const struct net_peer *peer, char text[NET_PEER_TEXT_MAX])
 {
 	char name[IF_NAMESIZE];
 	size_t len;
 
-	if (peer->port == 0 && net_peer_is_any(peer) && !net_peer_is_ipv4(peer)) {
+	if (is_local(peer)) {
 		strcpy(text, "local");
 		return;
 	}
@@ -256,11 +262,10 @@ void net_peer_format_host(const struct net_peer *peer, char text[NET_PEER_TEXT_M
 
 void net_peer_format(const struct net_peer *peer, char text[NET_PEER_TEXT_MAX])
 {
-	char host[NET_PEER_TEXT_MAX];
+	char host[NET_PEER_TEXT_MAX], where[NET_HOST_PORT_MAX];
 
 	net_peer_format_host(peer, host);
-	if (strcmp(host, "local") == 0)
-		strcpy(text, host);
-	else
-		net_format_host_port(text, NET_PEER_TEXT_MAX, host, peer->port);
+	net_format_host_port(where, host, peer->port);
+	snprintf(text, NET_PEER_TEXT_MAX, "%.*s", NET_PEER_TEXT_MAX - 1,
+		 is_local(peer) ? host : where);
 }

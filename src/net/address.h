@@ -44,9 +44,9 @@ bool net_host_is_any(const char *host);
 /* 127.0.0.0/8, ::1, "localhost". */
 bool net_host_is_loopback(const char *host);
 
-/* Writes "HOST:PORT", with brackets around an IPv6 address; cut where size is too small, which
- * NET_HOST_MAX + 8 never is. */
-void net_format_host_port(char *text, size_t size, const char *host, uint16_t port);
+#define NET_HOST_PORT_MAX (NET_HOST_MAX + 8) /* "[HOST]:65535", terminator included */
+/* Writes "HOST:PORT", with brackets around an IPv6 address. host is cut to NET_HOST_MAX. */
+void net_format_host_port(char text[NET_HOST_PORT_MAX], const char *host, uint16_t port);
 
 /* --- as the kernel has them --- */
 

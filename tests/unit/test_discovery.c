@@ -235,8 +235,8 @@ static void all_topics_share_a_rate(void **state)
 
 static const uint16_t ports[] = {1001, 1002, 1003, 1004};
 
-static char *describe(const struct config *config, const struct address_list *found,
-		      struct address_list *told)
+static char *describe(const struct config *config, const struct net_host_list *found,
+		      struct net_host_list *told)
 {
 	struct discovery_info info = {
 		.config = config,
@@ -254,11 +254,11 @@ static char *describe(const struct config *config, const struct address_list *fo
 
 static void check_urls(const char *keys, const char *first_address, const char *const *urls)
 {
-	struct address_list found = {
+	struct net_host_list found = {
 		.n = 4,
 		.text = {"2001:db8::5", "192.0.2.5", "2001:db8::6", "192.0.2.6"},
 	};
-	struct address_list told;
+	struct net_host_list told;
 	struct config *config;
 	char text[512];
 	cJSON *root, *feed;
@@ -306,7 +306,7 @@ static void a_url_has_an_address_on_which_its_feed_listens(void **state)
 
 static void old_clients_are_told_ipv4_if_there_is_any(void **state)
 {
-	struct address_list told = {.n = 2, .text = {"2001:db8::5", "192.0.2.5"}};
+	struct net_host_list told = {.n = 2, .text = {"2001:db8::5", "192.0.2.5"}};
 
 	(void)state;
 	assert_string_equal(discovery_plain_address(&told), "192.0.2.5");
@@ -325,7 +325,7 @@ static void the_status_is_named_only_where_others_reach_it(void **state)
 		{"0.0.0.0:8080", "http://192.0.2.5:8080"},
 		{"192.0.2.9:80", "http://192.0.2.9:80"},
 	};
-	struct address_list found = {.n = 1, .text = {"192.0.2.5"}}, told;
+	struct net_host_list found = {.n = 1, .text = {"192.0.2.5"}}, told;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -353,7 +353,7 @@ static void what_runs_goes_before_what_is_configured(void **state)
 	struct config *config = parse("[mqtt]\n" CAMERA "annexb = 1\n[stream c]\ncamera = cam\n"
 				      "codec = mjpeg\nlength_prefixed = 2\n");
 	struct discovery_snapshot *snapshot = discovery_snapshot_create(config);
-	struct address_list told = {.n = 1, .text = {"192.0.2.5"}};
+	struct net_host_list told = {.n = 1, .text = {"192.0.2.5"}};
 	struct discovery_info info = {config, "id", ports, snapshot, &told};
 	const char *expected[] = {
 		"\"name\":\"a\",\"camera\":\"cam\",\"codec\":\"h264\",\"width\":640,\"height\":480,"
@@ -421,7 +421,7 @@ static void only_an_encoder_s_bitrate_can_be_set(void **state)
 
 static void the_address_towards_a_peer_is_its_socket_s(void **state)
 {
-	struct address_list list;
+	struct net_host_list list;
 	struct sockaddr_in loopback = {
 		.sin_family = AF_INET,
 		.sin_port = htons(9),
@@ -432,25 +432,25 @@ static void the_address_towards_a_peer_is_its_socket_s(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&loopback, sizeof loopback), 0);
-	address_find(&list, fd);
+	net_host_list_find(&list, fd);
 	/* Nobody else can use that one: it counts only where there is no other. */
 	assert_true(list.n >= 1);
 	for (unsigned i = 0; i < list.n; i++)
-		assert_true(list.n == 1 || !address_is_loopback(list.text[i]));
+		assert_true(list.n == 1 || !net_host_is_loopback(list.text[i]));
 	close(fd);
 }
 
 static void a_list_of_addresses_is_bounded_and_has_none_twice(void **state)
 {
-	struct address_list list = {0};
+	struct net_host_list list = {0};
 	char text[32];
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
 		snprintf(text, sizeof text, "192.0.2.%u", i / 2);
-		address_add(&list, text);
+		net_host_list_add(&list, text);
 	}
-	assert_int_equal(list.n, ADDRESS_LIST_MAX);
+	assert_int_equal(list.n, NET_HOST_LIST_MAX);
 	for (unsigned i = 0; i < list.n; i++)
 		for (unsigned j = 0; j < i; j++)
 			assert_string_not_equal(list.text[i], list.text[j]);

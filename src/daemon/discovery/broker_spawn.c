@@ -10,7 +10,7 @@
 
 #include "base/diag.h"
 #include "base/memfd.h"
-#include "net/interfaces.h"
+#include "net/address.h"
 #include "process/supervisor.h"
 
 #define KILLED_MS 1000 /* from SIGKILL to giving up */
@@ -28,7 +28,7 @@ const char *broker_spawn_host(const struct config_mqtt *config)
 {
 	if (strcmp(config->spawn_address, "::") == 0)
 		return "::1";
-	return address_is_any(config->spawn_address) ? "127.0.0.1" : config->spawn_address;
+	return net_host_is_any(config->spawn_address) ? "127.0.0.1" : config->spawn_address;
 }
 
 void broker_spawn_write_config(FILE *out, const struct config_mqtt *config, uint16_t port)
@@ -73,7 +73,7 @@ int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *con
 	broker_spawn_write_config(file, config, port);
 	if (fclose(file) != 0)
 		goto no_memory;
-	if (!address_is_loopback(config->spawn_address) && !config->spawn_password_file[0])
+	if (!net_host_is_loopback(config->spawn_address) && !config->spawn_password_file[0])
 		diag_warn("mqtt: everybody who reaches %s port %u may publish there; "
 			  "spawn_password_file lets in only those who know a password",
 			  config->spawn_address, port);

@@ -7,7 +7,7 @@
 
 #include "daemon/worker/worker.h"
 
-#define URL_MAX (ADDRESS_TEXT_MAX + 32)
+#define URL_MAX (NET_HOST_PORT_MAX + 16)
 
 struct discovery_snapshot *discovery_snapshot_create(const struct config *config)
 {
@@ -62,7 +62,7 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 /* Whether a client that connects to `address` reaches a listener on `host`. */
 static bool reaches(const char *address, const char *host)
 {
-	int family = address_family(address);
+	int family = net_host_family(address);
 
 	if (strcmp(host, "0.0.0.0") == 0)
 		return family != AF_INET6;
@@ -76,10 +76,10 @@ static bool reaches(const char *address, const char *host)
 static unsigned choose_listener(const struct config_feed *feed)
 {
 	for (unsigned i = 0; i < feed->n_listen; i++)
-		if (address_is_any(feed->listen[i].host))
+		if (net_host_is_any(feed->listen[i].host))
 			return i;
 	for (unsigned i = 0; i < feed->n_listen; i++)
-		if (!address_is_loopback(feed->listen[i].host))
+		if (!net_host_is_loopback(feed->listen[i].host))
 			return i;
 	return 0;
 }
@@ -89,45 +89,45 @@ static const struct net_address *told_listener(const struct config_feed *feed)
 	return &feed->listen[choose_listener(feed)];
 }
 
-void discovery_choose_addresses(struct address_list *told, const struct config *config,
-				const struct address_list *found)
+void discovery_choose_addresses(struct net_host_list *told, const struct config *config,
+				const struct net_host_list *found)
 {
 	told->n = 0;
 	if (config->mqtt.advertise[0]) {
-		address_add(told, config->mqtt.advertise);
+		net_host_list_add(told, config->mqtt.advertise);
 		return;
 	}
 	for (unsigned i = 0; i < found->n; i++)
 		for (size_t j = 0; j < config->n_feeds; j++)
 			if (reaches(found->text[i], told_listener(&config->feeds[j])->host))
-				address_add(told, found->text[i]);
+				net_host_list_add(told, found->text[i]);
 	/* Feeds on one address only: those of others first. */
 	for (int loopback = 0; loopback < 2; loopback++)
 		for (size_t j = 0; j < config->n_feeds; j++) {
 			const char *host = told_listener(&config->feeds[j])->host;
 
-			if (!address_is_any(host) && address_is_loopback(host) == loopback)
-				address_add(told, host);
+			if (!net_host_is_any(host) && net_host_is_loopback(host) == loopback)
+				net_host_list_add(told, host);
 		}
 	if (told->n == 0)
-		address_add(told, found->n ? found->text[0] : "127.0.0.1");
+		net_host_list_add(told, found->n ? found->text[0] : "127.0.0.1");
 }
 
-const char *discovery_plain_address(const struct address_list *told)
+const char *discovery_plain_address(const struct net_host_list *told)
 {
 	for (unsigned i = 0; i < told->n; i++)
-		if (address_family(told->text[i]) != AF_INET6)
+		if (net_host_family(told->text[i]) != AF_INET6)
 			return told->text[i];
 	return told->text[0];
 }
 
 static const char *feed_host(const struct discovery_info *info, const struct net_address *listen)
 {
-	const struct address_list *told = info->addresses;
+	const struct net_host_list *told = info->addresses;
 
 	if (info->config->mqtt.advertise[0])
 		return told->text[0];
-	if (!address_is_any(listen->host))
+	if (!net_host_is_any(listen->host))
 		return listen->host;
 	for (unsigned i = 0; i < told->n; i++)
 		if (reaches(told->text[i], listen->host))
@@ -137,9 +137,10 @@ static const char *feed_host(const struct discovery_info *info, const struct net
 
 static void write_url(char url[URL_MAX], const char *scheme, const char *host, unsigned port)
 {
-	bool v6 = address_family(host) == AF_INET6;
+	char where[NET_HOST_PORT_MAX];
 
-	snprintf(url, URL_MAX, "%s://%s%s%s:%u", scheme, v6 ? "[" : "", host, v6 ? "]" : "", port);
+	net_format_host_port(where, host, (uint16_t)port);
+	snprintf(url, URL_MAX, "%s://%s", scheme, where);
 }
 
 /* --- camcast/ID/info --- */
@@ -195,7 +196,7 @@ static bool status_url(const struct discovery_info *info, char url[URL_MAX])
 {
 	const struct config_daemon *daemon = &info->config->daemon;
 
-	if (!daemon->http_on || address_is_loopback(daemon->http.host) || daemon->http.port == 0)
+	if (!daemon->http_on || net_host_is_loopback(daemon->http.host) || daemon->http.port == 0)
 		return false;
 	write_url(url, "http", feed_host(info, &daemon->http), daemon->http.port);
 	return true;

@@ -38,17 +38,17 @@ struct discovery_info {
 	const char *id;
 	const uint16_t *ports;			   /* by feed: of its first listener */
 	const struct discovery_snapshot *snapshot; /* NULL: none yet */
-	const struct address_list *addresses;	   /* told: discovery_choose_addresses() */
+	const struct net_host_list *addresses;	   /* told: discovery_choose_addresses() */
 };
 
 /*
  * The addresses to tell, the best one first, from those that this machine has: the configured one
  * alone if there is one, else those on which some feed listens. Never empty.
  */
-void discovery_choose_addresses(struct address_list *told, const struct config *config,
-				const struct address_list *found);
+void discovery_choose_addresses(struct net_host_list *told, const struct config *config,
+				const struct net_host_list *found);
 /* The one for the plain answer: old clients know only IPv4. */
-const char *discovery_plain_address(const struct address_list *told);
+const char *discovery_plain_address(const struct net_host_list *told);
 
 /* malloc'ed and terminated; NULL: no memory. */
 char *discovery_info_json(const struct discovery_info *info);

@@ -28,7 +28,7 @@ struct discovery_talk {
 	bool changed; /* the status */
 
 	struct discovery_snapshot *snapshot; /* NULL: none yet */
-	struct address_list told;
+	struct net_host_list told;
 	int64_t addresses_us; /* when they are looked for again */
 	char *info;	      /* as announced last; NULL: not yet */
 	struct discovery_snapshot *announced_state;
@@ -172,10 +172,10 @@ static struct discovery_info describe(const struct discovery_talk *talk)
 
 static void refresh_addresses(struct discovery_talk *talk, int fd, int64_t now_us)
 {
-	struct address_list found, told;
+	struct net_host_list found, told;
 
 	talk->addresses_us = now_us + ADDRESS_PERIOD_US;
-	address_find(&found, fd);
+	net_host_list_find(&found, fd);
 	discovery_choose_addresses(&told, talk->options.config, &found);
 	if (told.n == talk->told.n && memcmp(told.text, talk->told.text, sizeof told.text) == 0)
 		return;
