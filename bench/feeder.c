@@ -12,6 +12,7 @@
  * Who asks for an IDR gets one as from a camera, at most one a second: with a recording by a jump to
  * its next key unit.
  */
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -47,12 +48,6 @@ struct feeder {
 	bool need_key, sent_fd;
 };
 
-static void die(const char *what)
-{
-	fprintf(stderr, "feeder: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 static int send_message(const void *message, size_t len, int fd)
 {
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = len};
@@ -83,17 +78,17 @@ static void new_segment(struct feeder *feeder)
 	if (feeder->map) {
 		munmap(feeder->map, feeder->segment_size);
 		if (fcntl(feeder->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) < 0)
-			die("seal");
+			err(1, "seal");
 		close(feeder->fd);
 	}
 	feeder->fd = memfd_create("feeder", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (feeder->fd < 0 || ftruncate(feeder->fd, feeder->segment_size) < 0 ||
 	    fcntl(feeder->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-		die("memfd");
+		err(1, "memfd");
 	feeder->map =
 		mmap(NULL, feeder->segment_size, PROT_READ | PROT_WRITE, MAP_SHARED, feeder->fd, 0);
 	if (feeder->map == MAP_FAILED)
-		die("mmap");
+		err(1, "mmap");
 	feeder->id++;
 	feeder->used = 0;
 	feeder->sent_fd = false;
@@ -166,7 +161,7 @@ static void make_unit(struct feeder *feeder, int64_t now_us)
 		feeder->need_key = true;
 	} else if (result < 0) {
 		errno = -result;
-		die("send");
+		err(1, "send");
 	} else {
 		feeder->used += message.len;
 		feeder->sent_fd = true;
@@ -228,7 +223,7 @@ static void run_on(unsigned core)
 	CPU_ZERO(&set);
 	CPU_SET(core, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) < 0)
-		die("cpu");
+		err(1, "cpu");
 }
 
 static void configure(struct feeder *feeder)
@@ -257,11 +252,11 @@ static void configure(struct feeder *feeder)
 	if (*text || feeder->size < UNIT_MIN || feeder->size > CAMCAST_UNIT_MAX ||
 	    feeder->rate == 0 || feeder->rate > CAMCAST_UNIT_RATE_MAX || feeder->keyint == 0) {
 		errno = EINVAL;
-		die("CAMCAST_FEEDER");
+		err(1, "CAMCAST_FEEDER");
 	}
 	path = getenv("CAMCAST_FOOTAGE");
 	if (path && (errno = -footage_open(&feeder->footage, path)) != 0)
-		die(path);
+		err(1, path);
 	largest = feeder->footage.n ? (uint32_t)feeder->footage.max_len : feeder->size;
 	feeder->segment_size = largest > SEGMENT_SIZE ? largest : SEGMENT_SIZE;
 	feeder->bitrate_bps =
@@ -280,7 +275,7 @@ int main(void)
 
 	configure(&feeder);
 	if (send_message(&hello, sizeof(hello), -1) < 0)
-		die("hello");
+		err(1, "hello");
 	next_unit_us = next_status_us = clock_now_us();
 	for (;;) {
 		struct pollfd pair = {.fd = CAMCAST_WORKER_FD, .events = POLLIN};

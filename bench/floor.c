@@ -15,6 +15,7 @@
  * The first line on stdout is "listening on PORT".
  */
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -59,12 +60,6 @@ struct floor {
 	unsigned long whole, cut, refused; /* sends that took all, some, none */
 	bool left;			   /* a client is gone: the run is over */
 };
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -148,14 +143,14 @@ static void accept_all(struct floor *bench, struct in_addr host, unsigned port)
 	    bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(listener, 4096) < 0 ||
 	    getsockname(listener, (struct sockaddr *)&address, &len) < 0)
-		die("listen");
+		err(1, "listen");
 	printf("listening on %u\n", ntohs(address.sin_port));
 	fflush(stdout);
 	for (unsigned i = 0; i < bench->clients; i++) {
 		bench->fds[i] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (bench->fds[i] < 0 ||
 		    setsockopt(bench->fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
-			die("accept");
+			err(1, "accept");
 	}
 	close(listener);
 }
@@ -169,10 +164,10 @@ static void prepare(struct floor *bench)
 	bench->room = bench->footage.n ? FOOTAGE_RING : bench->size;
 	bench->memfd = memfd_create("floor", MFD_CLOEXEC);
 	if (bench->memfd < 0 || ftruncate(bench->memfd, (off_t)bench->room) < 0)
-		die("memfd");
+		err(1, "memfd");
 	bench->map = mmap(NULL, bench->room, PROT_READ | PROT_WRITE, MAP_SHARED, bench->memfd, 0);
 	if (bench->map == MAP_FAILED)
-		die("mmap");
+		err(1, "mmap");
 	if (bench->footage.n == 0)
 		unit_build(bench->map, bench->size, 0, true, false, 0);
 	else
@@ -184,7 +179,7 @@ static void prepare(struct floor *bench)
 		result = io_uring_register_files(&bench->ring, bench->fds, bench->clients);
 	if (result < 0) {
 		errno = -result;
-		die("io_uring");
+		err(1, "io_uring");
 	}
 }
 
@@ -281,7 +276,7 @@ int main(int argc, char **argv)
 		case 'f':
 			errno = -footage_open(&bench.footage, optarg);
 			if (errno)
-				die(optarg);
+				err(1, optarg);
 			break;
 		case 'r':
 			bench.rate = atof(optarg);
@@ -319,7 +314,7 @@ int main(int argc, char **argv)
 	}
 	bench.fds = calloc(bench.clients, sizeof(*bench.fds));
 	if (!bench.fds)
-		die("memory");
+		err(1, "memory");
 	signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
 	accept_all(&bench, host, port);
 	prepare(&bench);

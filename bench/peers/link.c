@@ -13,7 +13,7 @@
  * have none. Needs root and /dev/net/tun (Documentation/networking/tuntap.rst).
  */
 #include <arpa/inet.h>
-#include <errno.h>
+#include <err.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <linux/if_tun.h>
@@ -56,18 +56,12 @@ struct link {
 	unsigned head, tail; /* counted on without end */
 };
 
-static void die(const char *what)
-{
-	fprintf(stderr, "link: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 /* --- the namespace --- */
 
 static void configure(int control, unsigned long request, struct ifreq *ifr)
 {
 	if (ioctl(control, request, ifr) < 0)
-		die(ifr->ifr_name);
+		err(1, ifr->ifr_name);
 }
 
 static struct sockaddr *address(struct ifreq *ifr, const char *text)
@@ -86,13 +80,13 @@ static int open_network(void)
 	int tun, control;
 
 	if (unshare(CLONE_NEWNET) < 0)
-		die("a network namespace");
+		err(1, "a network namespace");
 	tun = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (tun < 0 || ioctl(tun, TUNSETIFF, &far) < 0)
-		die("/dev/net/tun");
+		err(1, "/dev/net/tun");
 	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (control < 0)
-		die("socket");
+		err(1, "socket");
 	configure(control, SIOCSIFFLAGS, &lo);
 	address(&far, HERE);
 	configure(control, SIOCSIFADDR, &far);
@@ -111,7 +105,7 @@ static void set_congestion(const char *name)
 	int fd = open("/proc/sys/net/ipv4/tcp_congestion_control", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, name, strlen(name)) < 0)
-		die(name);
+		err(1, name);
 	close(fd);
 }
 
@@ -189,7 +183,7 @@ static void run(struct link *link, int signals)
 					.tv_nsec = left_us % 1000000 * 1000};
 
 		if (ppoll(fds, 2, left_us < 0 ? NULL : &left, NULL) < 0)
-			die("ppoll");
+			err(1, "ppoll");
 		take(link);
 	}
 }
@@ -248,7 +242,7 @@ int main(int argc, char **argv)
 		set_congestion(congestion);
 	link.ring = malloc(UNDER_WAY * sizeof(*link.ring));
 	if (!link.ring)
-		die("memory");
+		err(1, "memory");
 
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGCHLD);
@@ -258,16 +252,16 @@ int main(int argc, char **argv)
 	signals = signalfd(-1, &ours, SFD_CLOEXEC);
 	pid = signals < 0 ? -1 : fork();
 	if (pid < 0)
-		die("fork");
+		err(1, "fork");
 	if (pid == 0) {
 		/* Who ends us ends the command. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		execvp(argv[optind], argv + optind);
-		die(argv[optind]);
+		err(1, argv[optind]);
 	}
 	run(&link, signals);
 	if (waitpid(pid, &status, 0) < 0)
-		die("waitpid");
+		err(1, "waitpid");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
