@@ -136,7 +136,7 @@ $(B)/tests/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_client) $(PC_common)
 
 # --- test doubles that tests run as programs ---
 DOUBLES := $(B)/tests/support/fakeworker
-$(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_lies.o $(B)/libcommon.a
+$(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_faults.o $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_common))
 	@echo "  LINK $@"
 

@@ -98,7 +98,7 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     text = (harness.ROOT / "docs/STATUS.md").read_text()
     config = fake_config()
     config["mqtt"] = {"broker": "spawn", "port": free_port("127.0.0.1")}
-    daemon = start_camcastd(config, env=words(lie="exit-at-once"))
+    daemon = start_camcastd(config, env=words(fault="exit-at-once"))
     daemon.wait_until(lambda: daemon.camera()["state"] == "backoff", "a failure")
     keys = {}
 
@@ -183,7 +183,7 @@ def test_prometheus_can_read_the_metrics(camcastd):
 
 def test_metrics_survive_a_worker_s_strange_words(start_camcastd):
     """Quotes, control characters, bad UTF-8, and a character cut in two."""
-    daemon = start_camcastd(fake_config(), env=words(lie="strange-text"))
+    daemon = start_camcastd(fake_config(), env=words(fault="strange-text"))
     daemon.wait_until(lambda: daemon.camera()["camera_reason"], "a reason")
     assert daemon.camera()["camera_reason"] == 'a "b" \\c?d ?e \u00e9?'
     assert daemon.camera()["restarts"] == 0

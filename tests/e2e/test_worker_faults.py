@@ -14,8 +14,8 @@ import harness
 from clients import Viewer
 from fakes import FAKEWORKER, FEED, check_units, fake_config, parse_units, wait_workers, words
 
-# What each lie of tests/support/fakeworker_lies.c makes the status say.
-LIES = {
+# What each fault of tests/support/fakeworker_faults.c makes the status say.
+FAULTS = {
     "exit": r"ended \(exit status 7\)",
     "failed": r"ended \(exit status 3\): the lens fell off",
     "crash": r"ended \(killed by SIGSEGV",
@@ -55,8 +55,8 @@ LIES = {
     "segment-flood": r"more than (100 segments|1000 units) a second",
     "report-flood": r"more than 100 reports a second",
 }
-# Told instead of HELLO: no unit comes before them.
-FIRST_LIES = {
+# In place of HELLO: no unit comes before them.
+FIRST_FAULTS = {
     "exit-at-once": r"ended \(exit status 7\)",
     "version": r"protocol version 3 instead of 2",
     "no-hello": r"HEARTBEAT before HELLO",
@@ -75,32 +75,32 @@ def wait_running_again(daemon):
     )
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_viewers_outlive_a_worker_that_lies(start_camcastd, tmp_path, lie):
-    daemon = start_camcastd(fake_config(), env=words(lie=lie, once=tmp_path / "told"))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_viewers_outlive_a_faulty_worker(start_camcastd, tmp_path, fault):
+    daemon = start_camcastd(fake_config(), env=words(fault=fault, once=tmp_path / "told"))
     with Viewer(daemon.port(FEED)) as viewer:
         units = wait_workers(viewer, 2)
         assert len(check_units(units)) == 2
-        assert re.search(LIES[lie], reason(daemon))
+        assert re.search(FAULTS[fault], reason(daemon))
         wait_running_again(daemon)
         assert daemon.camera()["restarts"] == 1
         daemon.wait_until(lambda: daemon.camera()["undead"] == 0, "the end of the first worker")
 
 
-@pytest.mark.parametrize("lie", FIRST_LIES)
-def test_a_worker_that_begins_badly_is_replaced(start_camcastd, tmp_path, lie):
-    daemon = start_camcastd(fake_config(), env=words(lie=lie, once=tmp_path / "told"))
+@pytest.mark.parametrize("fault", FIRST_FAULTS)
+def test_a_worker_that_begins_badly_is_replaced(start_camcastd, tmp_path, fault):
+    daemon = start_camcastd(fake_config(), env=words(fault=fault, once=tmp_path / "told"))
     with Viewer(daemon.port(FEED)) as viewer:
         check_units(wait_workers(viewer, 1))
-        assert re.search(FIRST_LIES[lie], reason(daemon))
+        assert re.search(FIRST_FAULTS[fault], reason(daemon))
 
 
 @pytest.mark.parametrize(
-    "lie", ["unsealed", "pipe", "two-fds", "many-fds", "secret-fd", "heartbeat-fd", "unasked-segment"]
+    "fault", ["unsealed", "pipe", "two-fds", "many-fds", "secret-fd", "heartbeat-fd", "unasked-segment"]
 )
-def test_no_fd_is_left_of_a_lie(start_camcastd, lie):
-    """The lie is told by each worker, right at its start: the table does not grow."""
-    daemon = start_camcastd(fake_config(), env=words(lie=lie, after=1, gop=1))
+def test_no_fd_is_left_of_a_faulty_message(start_camcastd, fault):
+    """Each worker sends it right at its start: the table does not grow."""
+    daemon = start_camcastd(fake_config(), env=words(fault=fault, after=1, gop=1))
     daemon.wait_until(lambda: daemon.camera()["restarts"] >= 3, "more restarts")
 
     def open_files(kind):
@@ -145,7 +145,7 @@ def test_a_stopped_worker_is_a_hang(camcastd):
 
 
 def test_a_worker_that_never_lives_is_tried_again_ever_later(start_camcastd):
-    daemon = start_camcastd(fake_config(), env=words(lie="exit-at-once"))
+    daemon = start_camcastd(fake_config(), env=words(fault="exit-at-once"))
     pattern = re.compile(r"camera cam: .*exit status 7.*; next try in ([0-9.]+) s")
 
     def delays():
@@ -356,7 +356,7 @@ def test_a_second_signal_ends_it_at_once(start_camcastd):
 
 
 def test_a_worker_that_does_not_stop_is_killed(start_camcastd):
-    daemon = start_camcastd(fake_config(), env=words(lie="deathless"))
+    daemon = start_camcastd(fake_config(), env=words(fault="deathless"))
     daemon.wait_flowing(FEED)
     begun = time.monotonic()
     assert daemon.stop() == 0  # which also looks for processes left running

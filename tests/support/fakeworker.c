@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A test double of camcast-capture: speaks the protocol of camcast/worker.h and sends a
- * deterministic stream of units, well behaved or telling one lie. Run by camcastd in place of
+ * deterministic stream of units, well behaved or with one fault. Run by camcastd in place of
  * camcast-capture, with the same arguments; told what to do by FAKEWORKER in the environment, words
  * separated by commas:
  *
  *   fps=N gop=N size=N segment=N   units a second (50), units from key to key (10), bytes of a
  *                                  unit (2000), bytes of a segment (65536)
  *   copy                           cannot force an IDR
- *   lie=NAME after=N               after N pictures (20) do NAME of fakeworker_lies.c
- *   once=PATH                      the lie only if PATH does not exist yet, which is then made
+ *   fault=NAME after=N             after N pictures (20) do NAME of fakeworker_faults.c
+ *   once=PATH                      the fault only if PATH does not exist yet, which is then made
  *
  * A unit's payload (behind a start code and NAL header, or a length) is "CAST", then pid, number
  * (from 0, per feed), flags and length of the payload as big-endian u32, then bytes that follow
@@ -322,11 +322,11 @@ static void parse_word(char *word)
 		my.after = number;
 	else if (strcmp(word, "copy") == 0)
 		my.can_force_idr = false;
-	else if (strcmp(word, "lie") == 0)
-		my.lie = value;
+	else if (strcmp(word, "fault") == 0)
+		my.fault = value;
 	else if (strcmp(word, "once") == 0) {
 		if (open(value, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) < 0)
-			my.lie = NULL;
+			my.fault = NULL;
 	} else {
 		errno = EINVAL;
 		die(word);
@@ -394,21 +394,21 @@ static void set_up(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct pollfd pair = {.fd = CAMCAST_WORKER_FD, .events = POLLIN};
-	const struct lie *lie;
+	const struct fault *fault;
 	int64_t next_picture, next_report, now;
 
 	set_up(argc, argv);
-	lie = my.lie ? lie_find(my.lie) : NULL;
-	if (my.lie && !lie) {
+	fault = my.fault ? fault_find(my.fault) : NULL;
+	if (my.fault && !fault) {
 		errno = EINVAL;
-		die(my.lie);
+		die(my.fault);
 	}
-	my.deaf = my.lie && strcmp(my.lie, "deaf") == 0;
-	my.deathless = my.lie && strcmp(my.lie, "deathless") == 0;
+	my.deaf = my.fault && strcmp(my.fault, "deaf") == 0;
+	my.deathless = my.fault && strcmp(my.fault, "deathless") == 0;
 	if (my.deathless)
 		signal(SIGTERM, SIG_IGN);
-	if (lie && lie->first)
-		lie->tell();
+	if (fault && fault->first)
+		fault->commit();
 	else
 		say_hello(CAMCAST_WORKER_VERSION);
 	next_picture = next_report = clock_now_us();
@@ -422,9 +422,9 @@ int main(int argc, char **argv)
 			send_picture();
 			next_picture += 1000000 / my.fps;
 		}
-		if (lie && lie->tell && !lie->first && my.pictures == my.after) {
-			lie->tell();
-			lie = NULL;
+		if (fault && fault->commit && !fault->first && my.pictures == my.after) {
+			fault->commit();
+			fault = NULL;
 		}
 		now = clock_now_us();
 		if (poll(&pair, my.deaf ? 0 : 1,

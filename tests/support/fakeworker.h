@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the test double's two halves share: the protocol (fakeworker.c), and the lies. */
+/* What the test double's two halves share: the protocol (fakeworker.c), and the faults. */
 #ifndef TESTS_SUPPORT_FAKEWORKER_H
 #define TESTS_SUPPORT_FAKEWORKER_H
 
@@ -37,20 +37,20 @@ extern struct fake {
 	const struct config_camera *camera;
 	unsigned fps, gop, size, segment, after;
 	bool can_force_idr, deaf, deathless, quiet; /* quiet: no more heartbeats */
-	const char *lie;
+	const char *fault;
 	struct fake_stream *streams; /* by number */
 	struct feed_log *logs;	     /* the same */
 	char control[124];	     /* value of the last control heard just now; "": none */
 	uint64_t pictures;
 } my;
 
-struct lie {
+struct fault {
 	const char *name;
-	void (*tell)(void); /* NULL: it is a way of life, see main() */
-	bool first;	    /* instead of HELLO */
+	void (*commit)(void); /* NULL: it is a way of life, see main() */
+	bool first;	      /* instead of HELLO */
 };
 /* NULL: there is none of that name. */
-const struct lie *lie_find(const char *name);
+const struct fault *fault_find(const char *name);
 
 void __attribute__((noreturn)) die(const char *what);
 

@@ -254,7 +254,7 @@ static void half_a_minute_of_health_ends_the_backoff(void **state)
 	struct fixture f;
 
 	(void)state;
-	open_worker(&f, NULL, "lie=exit-at-once");
+	open_worker(&f, NULL, "fault=exit-at-once");
 	for (int i = 0; i < 5; i++) {
 		run_until(&f, is_in_backoff, 0);
 		if (i == 4)
@@ -298,7 +298,7 @@ static void a_worker_hurried_while_it_starts_is_soon_started_again(void **state)
 	struct fixture f;
 
 	(void)state;
-	open_worker(&f, NULL, "lie=exit-at-once");
+	open_worker(&f, NULL, "fault=exit-at-once");
 	for (int i = 0; i < 4; i++) {
 		run_until(&f, is_in_backoff, 0);
 		let_pass(&f, 2000000);
@@ -337,7 +337,7 @@ static void a_camera_may_take_its_time_to_start_and_not_for_ever(void **state)
 	struct fixture f;
 
 	(void)state;
-	open_worker(&f, NULL, "lie=starting");
+	open_worker(&f, NULL, "fault=starting");
 	run_until(&f, is_starting_its_camera, 0);
 	for (int i = 0; i < 18; i++) /* more at once would be our own sleep */
 		let_pass(&f, 500000);
@@ -357,7 +357,7 @@ static void a_worker_that_survives_sigkill_is_left_behind(void **state)
 	pid_t first;
 
 	(void)state;
-	open_worker(&f, NULL, "lie=deathless");
+	open_worker(&f, NULL, "fault=deathless");
 	run_until(&f, has_units, 1);
 	first = worker_status(f.worker)->pid;
 	kills_fail = true;
@@ -382,7 +382,7 @@ static void too_many_undead_are_not_joined_by_more(void **state)
 	pid_t pids[8];
 
 	(void)state;
-	open_worker(&f, NULL, "lie=deathless");
+	open_worker(&f, NULL, "fault=deathless");
 	kills_fail = true;
 	for (int i = 0; i < 8; i++) {
 		run_until(&f, is_running, 0);
@@ -409,7 +409,7 @@ static void the_end_does_not_wait_for_the_undead(void **state)
 	pid_t pid;
 
 	(void)state;
-	open_worker(&f, NULL, "lie=deathless");
+	open_worker(&f, NULL, "fault=deathless");
 	run_until(&f, has_units, 1);
 	pid = worker_status(f.worker)->pid;
 	kills_fail = true;
@@ -425,7 +425,7 @@ static void a_stopped_worker_is_not_started_again(void **state)
 	struct fixture f;
 
 	(void)state;
-	open_worker(&f, NULL, "lie=exit-at-once");
+	open_worker(&f, NULL, "fault=exit-at-once");
 	run_until(&f, is_in_backoff, 0);
 	worker_stop(f.worker);
 	let_pass(&f, 60000000);

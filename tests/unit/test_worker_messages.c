@@ -117,7 +117,7 @@ static uint32_t begin(struct fixture *f)
 }
 
 /* The message broke the rule that `why` is part of; nothing of it is left. */
-static void assert_lie(struct fixture *f, int result, const char *why)
+static void assert_refused(struct fixture *f, int result, const char *why)
 {
 	if (result != -EPROTO || !strstr(f->why, why))
 		fail_msg("%d \"%s\" instead of \"%s\"", result, f->why, why);
@@ -130,12 +130,13 @@ static void hello_comes_first(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_lie(f, take_unit(f, 1, 0, CAMCAST_UNIT_SEGMENT, rig_segment(SEGMENT_SIZE, SEALS)),
-		   "UNIT before HELLO");
-	assert_lie(f, hello(f, CAMCAST_WORKER_VERSION + 1), "protocol version 3 instead of 2");
+	assert_refused(f,
+		       take_unit(f, 1, 0, CAMCAST_UNIT_SEGMENT, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "UNIT before HELLO");
+	assert_refused(f, hello(f, CAMCAST_WORKER_VERSION + 1), "protocol version 3 instead of 2");
 	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_HELLO);
-	assert_lie(f, hello(f, CAMCAST_WORKER_VERSION), "a second HELLO");
+	assert_refused(f, hello(f, CAMCAST_WORKER_VERSION), "a second HELLO");
 	worker_messages_reset(f->messages);
 	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
 }
@@ -157,16 +158,16 @@ static void sizes_are_exact(void **state)
 		memcpy(data, &kinds[i].type, sizeof kinds[i].type);
 		for (size_t size = 4; size < sizeof data; size++) {
 			if (size != kinds[i].size)
-				assert_lie(f, take(f, data, size, -1), "bytes instead of");
+				assert_refused(f, take(f, data, size, -1), "bytes instead of");
 		}
 	}
 	for (size_t size = 0; size < 4; size++)
-		assert_lie(f, take(f, data, size, -1), "a message of");
-	assert_lie(f,
-		   take_packet(f, &(struct worker_packet){.data = data,
-							  .len = sizeof data,
-							  .oversize = true}),
-		   "longer than any");
+		assert_refused(f, take(f, data, size, -1), "a message of");
+	assert_refused(f,
+		       take_packet(f, &(struct worker_packet){.data = data,
+							      .len = sizeof data,
+							      .oversize = true}),
+		       "longer than any");
 }
 
 static void types_for_the_other_direction_are_unknown(void **state)
@@ -177,7 +178,7 @@ static void types_for_the_other_direction_are_unknown(void **state)
 	for (uint32_t type = 0; type < 100; type++) {
 		memcpy(data, &type, sizeof type);
 		if (type < CAMCAST_MSG_HELLO || type > CAMCAST_MSG_SEGMENT)
-			assert_lie(f, take(f, data, 16, -1), "unknown type");
+			assert_refused(f, take(f, data, 16, -1), "unknown type");
 	}
 }
 
@@ -188,22 +189,22 @@ static void an_fd_comes_only_where_it_should(void **state)
 	struct camcast_msg_unit unit = unit_at(9, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
 	struct worker_packet packet = {.data = &heartbeat, .len = sizeof heartbeat};
 
-	assert_lie(f, take(f, &heartbeat, sizeof heartbeat, rig_segment(4096, SEALS)),
-		   "HEARTBEAT with an fd");
+	assert_refused(f, take(f, &heartbeat, sizeof heartbeat, rig_segment(4096, SEALS)),
+		       "HEARTBEAT with an fd");
 	packet.truncated = true;
-	assert_lie(f, take_packet(f, &packet), "HEARTBEAT with an fd");
+	assert_refused(f, take_packet(f, &packet), "HEARTBEAT with an fd");
 	packet = (struct worker_packet){.data = &unit, .len = sizeof unit, .n_fds = 2};
 	packet.fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
 	packet.fds[1] = rig_segment(SEGMENT_SIZE, SEALS);
-	assert_lie(f, take_packet(f, &packet), "more than one fd");
+	assert_refused(f, take_packet(f, &packet), "more than one fd");
 	packet.n_fds = 1;
 	packet.truncated = true;
 	packet.fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
-	assert_lie(f, take_packet(f, &packet), "more than one fd");
+	assert_refused(f, take_packet(f, &packet), "more than one fd");
 	begin(f);
-	assert_lie(f, take_unit(f, 1, 1000, 0, rig_segment(SEGMENT_SIZE, SEALS)),
-		   "an fd that it does not tell of");
-	assert_lie(f, take_unit(f, 2, 0, CAMCAST_UNIT_SEGMENT, -1), "and does not");
+	assert_refused(f, take_unit(f, 1, 1000, 0, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "an fd that it does not tell of");
+	assert_refused(f, take_unit(f, 2, 0, CAMCAST_UNIT_SEGMENT, -1), "and does not");
 }
 
 /* --- reports --- */
@@ -233,22 +234,22 @@ static void reports_are_kept(void **state)
 	assert_string_equal(worker_messages_stream(f->messages, FRONT_JPEG)->encoder, "");
 }
 
-static void reports_with_nonsense_are_lies(void **state)
+static void reports_with_nonsense_are_errors(void **state)
 {
 	struct fixture *f = *state;
 	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT, .state = 4};
 	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM, .stream = BACK_H264};
 
-	assert_lie(f, take(f, &heartbeat, sizeof heartbeat, -1), "HEARTBEAT with state 4");
+	assert_refused(f, take(f, &heartbeat, sizeof heartbeat, -1), "HEARTBEAT with state 4");
 	heartbeat.state = CAMCAST_CAMERA_RUNNING;
 	memset(heartbeat.path, 'x', sizeof heartbeat.path);
-	assert_lie(f, take(f, &heartbeat, sizeof heartbeat, -1), "text that does not end");
-	assert_lie(f, take(f, &stream, sizeof stream, -1), "not of this camera");
+	assert_refused(f, take(f, &heartbeat, sizeof heartbeat, -1), "text that does not end");
+	assert_refused(f, take(f, &stream, sizeof stream, -1), "not of this camera");
 	stream.stream = RIG_FEEDS;
-	assert_lie(f, take(f, &stream, sizeof stream, -1), "not of this camera");
+	assert_refused(f, take(f, &stream, sizeof stream, -1), "not of this camera");
 	stream.stream = FRONT_H264;
 	memset(stream.detail, 'x', sizeof stream.detail);
-	assert_lie(f, take(f, &stream, sizeof stream, -1), "text that does not end");
+	assert_refused(f, take(f, &stream, sizeof stream, -1), "text that does not end");
 }
 
 static void text_is_made_fit_to_print(void **state)
@@ -296,7 +297,7 @@ static void units_are_published(void **state)
 	assert_int_equal(stats(f)->segments, 2);
 }
 
-static void a_unit_that_is_not_key_after_a_gap_is_refused_and_no_lie(void **state)
+static void a_unit_that_is_not_key_after_a_gap_is_dropped_and_no_error(void **state)
 {
 	struct fixture *f = *state;
 
@@ -308,7 +309,7 @@ static void a_unit_that_is_not_key_after_a_gap_is_refused_and_no_lie(void **stat
 	assert_int_equal(stats(f)->units, 1);
 }
 
-static void units_outside_are_lies(void **state)
+static void units_outside_are_errors(void **state)
 {
 	static const struct {
 		uint32_t offset, len;
@@ -332,7 +333,7 @@ static void units_outside_are_lies(void **state)
 		struct camcast_msg_unit unit = unit_at(begin(f), cases[i].offset, 0);
 
 		unit.len = cases[i].len;
-		assert_lie(f, take(f, &unit, sizeof unit, -1), cases[i].why);
+		assert_refused(f, take(f, &unit, sizeof unit, -1), cases[i].why);
 		teardown(state);
 		setup_greeted(state);
 	}
@@ -343,14 +344,14 @@ static void unit_fields_are_checked(void **state)
 	struct fixture *f = *state;
 	struct camcast_msg_unit unit = unit_at(begin(f), 1000, 1u << 3);
 
-	assert_lie(f, take(f, &unit, sizeof unit, -1), "unknown flags 0x8");
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "unknown flags 0x8");
 	unit.flags = UINT32_MAX;
-	assert_lie(f, take(f, &unit, sizeof unit, -1), "unknown flags");
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "unknown flags");
 	unit.flags = 0;
 	unit.feed = BACK_H264;
-	assert_lie(f, take(f, &unit, sizeof unit, -1), "feed 2, which is not of this camera");
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "feed 2, which is not of this camera");
 	unit.feed = UINT32_MAX;
-	assert_lie(f, take(f, &unit, sizeof unit, -1), "not of this camera");
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "not of this camera");
 	assert_int_equal(stats(f)->units, 1);
 }
 
@@ -360,22 +361,22 @@ static void segments_must_be_sealed_memfds_of_a_sane_size(void **state)
 	int pipe_fds[2];
 	uint32_t flags = CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT;
 
-	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, 0)), "not sealed");
-	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, F_SEAL_SHRINK)),
-		   "not sealed");
-	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, F_SEAL_GROW)),
-		   "not sealed");
-	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(0, SEALS)), "segment of 0 bytes");
-	assert_lie(f,
-		   take_unit(f, 1, 0, flags, rig_segment((int64_t)CAMCAST_SEGMENT_MAX + 1, SEALS)),
-		   "segment of 67108865 bytes");
-	assert_lie(f, take_unit(f, 1, 0, flags, rig_segment(INT64_C(1) << 32, SEALS)),
-		   "segment of 4294967296 bytes");
-	assert_lie(f, take_unit(f, 1, 0, flags, open("/dev/null", O_RDONLY | O_CLOEXEC)),
-		   "not a memfd");
+	assert_refused(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, 0)), "not sealed");
+	assert_refused(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, F_SEAL_SHRINK)),
+		       "not sealed");
+	assert_refused(f, take_unit(f, 1, 0, flags, rig_segment(SEGMENT_SIZE, F_SEAL_GROW)),
+		       "not sealed");
+	assert_refused(f, take_unit(f, 1, 0, flags, rig_segment(0, SEALS)), "segment of 0 bytes");
+	assert_refused(
+		f, take_unit(f, 1, 0, flags, rig_segment((int64_t)CAMCAST_SEGMENT_MAX + 1, SEALS)),
+		"segment of 67108865 bytes");
+	assert_refused(f, take_unit(f, 1, 0, flags, rig_segment(INT64_C(1) << 32, SEALS)),
+		       "segment of 4294967296 bytes");
+	assert_refused(f, take_unit(f, 1, 0, flags, open("/dev/null", O_RDONLY | O_CLOEXEC)),
+		       "not a memfd");
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	close(pipe_fds[1]);
-	assert_lie(f, take_unit(f, 1, 0, flags, pipe_fds[0]), "not a memfd");
+	assert_refused(f, take_unit(f, 1, 0, flags, pipe_fds[0]), "not a memfd");
 	assert_int_equal(take_unit(f, 1, 0, flags, rig_segment(CAMCAST_SEGMENT_MAX, SEALS)), 0);
 }
 
@@ -386,12 +387,12 @@ static void segment_ids_grow(void **state)
 
 	f->next_segment = 10;
 	begin(f);
-	assert_lie(f, take_unit(f, 10, 1000, flags, rig_segment(SEGMENT_SIZE, SEALS)),
-		   "segment 10 of feed 0 after segment 10");
-	assert_lie(f, take_unit(f, 9, 0, flags, rig_segment(SEGMENT_SIZE, SEALS)),
-		   "segment 9 of feed 0 after segment 10");
-	assert_lie(f, take_unit(f, 9, 0, 0, -1), "not the newest");
-	assert_lie(f, take_unit(f, 11, 0, 0, -1), "not the newest");
+	assert_refused(f, take_unit(f, 10, 1000, flags, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "segment 10 of feed 0 after segment 10");
+	assert_refused(f, take_unit(f, 9, 0, flags, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "segment 9 of feed 0 after segment 10");
+	assert_refused(f, take_unit(f, 9, 0, 0, -1), "not the newest");
+	assert_refused(f, take_unit(f, 11, 0, 0, -1), "not the newest");
 	f->next_segment = UINT32_MAX;
 	begin(f);
 }
@@ -437,8 +438,8 @@ static void answers_may_be_late_or_double(void **state)
 	struct camcast_msg_segment segment = {
 		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 1};
 
-	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
-		   "nobody asked for");
+	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "nobody asked for");
 	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
 	f->next_segment = 2;
 	begin(f);
@@ -448,13 +449,13 @@ static void answers_may_be_late_or_double(void **state)
 		assert_int_equal(f->news.event, WORKER_EVENT_NONE);
 		assert_int_equal(rig_open_fds(), f->fds + 1);
 	}
-	assert_lie(f, take(f, &segment, sizeof segment, -1), "a SEGMENT without an fd");
+	assert_refused(f, take(f, &segment, sizeof segment, -1), "a SEGMENT without an fd");
 	segment.segment = 3;
-	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
-		   "nobody asked for");
+	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "nobody asked for");
 	segment.feed = BACK_H264;
-	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
-		   "not of this camera");
+	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "not of this camera");
 }
 
 static void an_answer_is_checked_like_any_segment(void **state)
@@ -465,13 +466,13 @@ static void an_answer_is_checked_like_any_segment(void **state)
 		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 1};
 
 	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
-	assert_lie(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, 0)),
-		   "not sealed");
+	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, 0)),
+		       "not sealed");
 }
 
 /* --- rates --- */
 
-static void too_many_units_are_a_lie(void **state)
+static void too_many_units_are_an_error(void **state)
 {
 	struct fixture *f = *state;
 	struct camcast_msg_unit unit = unit_at(begin(f), 0, CAMCAST_UNIT_KEY);
@@ -483,7 +484,7 @@ static void too_many_units_are_a_lie(void **state)
 		unit.offset++;
 		assert_true(++taken <= 2 * CAMCAST_UNIT_RATE_MAX);
 	}
-	assert_lie(f, -EPROTO, "more than 1000 units a second");
+	assert_refused(f, -EPROTO, "more than 1000 units a second");
 	assert_int_equal(taken, 2 * CAMCAST_UNIT_RATE_MAX);
 }
 
@@ -500,7 +501,7 @@ static void as_many_units_as_allowed_may_go_on(void **state)
 	}
 }
 
-static void too_many_bytes_are_a_lie(void **state)
+static void too_many_bytes_are_an_error(void **state)
 {
 	struct fixture *f = *state;
 	struct camcast_msg_unit unit;
@@ -515,10 +516,10 @@ static void too_many_bytes_are_a_lie(void **state)
 			break;
 		assert_true(bytes <= UINT64_C(2) * CAMCAST_BYTE_RATE_MAX);
 	}
-	assert_lie(f, -EPROTO, "bytes a second");
+	assert_refused(f, -EPROTO, "bytes a second");
 }
 
-static void too_many_segments_are_a_lie(void **state)
+static void too_many_segments_are_an_error(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t id = 1;
@@ -526,10 +527,10 @@ static void too_many_segments_are_a_lie(void **state)
 	while (take_unit(f, id, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT,
 			 rig_segment(4096, SEALS)) == 0)
 		assert_true(id++ <= 2 * CAMCAST_SEGMENT_RATE_MAX);
-	assert_lie(f, -EPROTO, "more than 100 segments a second");
+	assert_refused(f, -EPROTO, "more than 100 segments a second");
 }
 
-static void too_many_reports_are_a_lie(void **state)
+static void too_many_reports_are_an_error(void **state)
 {
 	struct fixture *f = *state;
 	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT};
@@ -537,7 +538,7 @@ static void too_many_reports_are_a_lie(void **state)
 
 	while (take(f, &heartbeat, sizeof heartbeat, -1) == 0)
 		assert_true(++taken <= 2 * CAMCAST_REPORT_RATE_MAX);
-	assert_lie(f, -EPROTO, "more than 100 reports a second");
+	assert_refused(f, -EPROTO, "more than 100 reports a second");
 	assert_int_equal(taken, 2 * CAMCAST_REPORT_RATE_MAX);
 }
 
@@ -567,22 +568,22 @@ int main(void)
 		GREETED(types_for_the_other_direction_are_unknown),
 		GREETED(an_fd_comes_only_where_it_should),
 		GREETED(reports_are_kept),
-		GREETED(reports_with_nonsense_are_lies),
+		GREETED(reports_with_nonsense_are_errors),
 		GREETED(text_is_made_fit_to_print),
 		GREETED(units_are_published),
-		GREETED(a_unit_that_is_not_key_after_a_gap_is_refused_and_no_lie),
-		GREETED(units_outside_are_lies),
+		GREETED(a_unit_that_is_not_key_after_a_gap_is_dropped_and_no_error),
+		GREETED(units_outside_are_errors),
 		GREETED(unit_fields_are_checked),
 		GREETED(segments_must_be_sealed_memfds_of_a_sane_size),
 		GREETED(segment_ids_grow),
 		GREETED(a_lost_segment_is_a_gap_until_it_comes_again),
 		GREETED(answers_may_be_late_or_double),
 		GREETED(an_answer_is_checked_like_any_segment),
-		GREETED(too_many_units_are_a_lie),
+		GREETED(too_many_units_are_an_error),
 		GREETED(as_many_units_as_allowed_may_go_on),
-		GREETED(too_many_bytes_are_a_lie),
-		GREETED(too_many_segments_are_a_lie),
-		GREETED(too_many_reports_are_a_lie),
+		GREETED(too_many_bytes_are_an_error),
+		GREETED(too_many_segments_are_an_error),
+		GREETED(too_many_reports_are_an_error),
 		GREETED(a_reset_forgets_ids),
 	};
 

@@ -49,7 +49,8 @@ struct check {
 	char *why;
 };
 
-static int __attribute__((format(printf, 2, 3))) lie(struct check *c, const char *format, ...)
+static int __attribute__((format(printf, 2, 3)))
+protocol_error(struct check *c, const char *format, ...)
 {
 	va_list ap;
 
@@ -90,12 +91,13 @@ static int take_hello(struct check *c)
 
 	memcpy(&hello, c->packet->data, sizeof hello);
 	if (c->messages->hello)
-		return lie(c, "a second HELLO");
+		return protocol_error(c, "a second HELLO");
 	if (hello.version != CAMCAST_WORKER_VERSION)
-		return lie(c,
-			   "protocol version %u instead of %u: camcastd and camcast-capture are "
-			   "of different releases",
-			   hello.version, CAMCAST_WORKER_VERSION);
+		return protocol_error(
+			c,
+			"protocol version %u instead of %u: camcastd and camcast-capture are "
+			"of different releases",
+			hello.version, CAMCAST_WORKER_VERSION);
 	c->messages->hello = true;
 	c->news->event = WORKER_EVENT_HELLO;
 	return 0;
@@ -107,14 +109,14 @@ static int take_heartbeat(struct check *c)
 
 	memcpy(&heartbeat, c->packet->data, sizeof heartbeat);
 	if (heartbeat.state > CAMCAST_CAMERA_FAILED)
-		return lie(c, "HEARTBEAT with state %u", heartbeat.state);
+		return protocol_error(c, "HEARTBEAT with state %u", heartbeat.state);
 	if (!terminated(heartbeat.source, sizeof heartbeat.source) ||
 	    !terminated(heartbeat.allocator, sizeof heartbeat.allocator) ||
 	    !terminated(heartbeat.path, sizeof heartbeat.path) ||
 	    !terminated(heartbeat.reason, sizeof heartbeat.reason))
-		return lie(c, "HEARTBEAT with text that does not end");
+		return protocol_error(c, "HEARTBEAT with text that does not end");
 	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
-		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+		return protocol_error(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
 	/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut may
 	 * have split a character: no reason to kill a worker. */
 	text_clean(heartbeat.source, sizeof heartbeat.source, heartbeat.source);
@@ -132,12 +134,13 @@ static int take_stream(struct check *c)
 
 	memcpy(&stream, c->packet->data, sizeof stream);
 	if (!stream_is_ours(c->messages, stream.stream))
-		return lie(c, "STREAM for stream %u, which is not of this camera", stream.stream);
+		return protocol_error(c, "STREAM for stream %u, which is not of this camera",
+				      stream.stream);
 	if (!terminated(stream.encoder, sizeof stream.encoder) ||
 	    !terminated(stream.detail, sizeof stream.detail))
-		return lie(c, "STREAM with text that does not end");
+		return protocol_error(c, "STREAM with text that does not end");
 	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
-		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+		return protocol_error(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
 	text_clean(stream.encoder, sizeof stream.encoder, stream.encoder);
 	text_clean(stream.detail, sizeof stream.detail, stream.detail);
 	c->messages->streams[stream.stream] = stream;
@@ -157,18 +160,18 @@ static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 
 	/* Only memfds (and files on hugetlbfs and tmpfs without seals) answer. */
 	if (seals < 0)
-		return lie(c, "a segment that is not a memfd");
+		return protocol_error(c, "a segment that is not a memfd");
 	if ((seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
-		return lie(c, "a segment whose size is not sealed");
+		return protocol_error(c, "a segment whose size is not sealed");
 	if (fstat(c->fd, &st) < 0)
-		return lie(c, "a segment that cannot be looked at");
+		return protocol_error(c, "a segment that cannot be looked at");
 	if (st.st_size < 1 || st.st_size > CAMCAST_SEGMENT_MAX)
-		return lie(c, "a segment of %lld bytes", (long long)st.st_size);
+		return protocol_error(c, "a segment of %lld bytes", (long long)st.st_size);
 	if (feed_stats(to)->segments >= WORKER_SEGMENTS_MAX)
 		return 1;
 	err = feed_add_segment(to, id, c->fd, (uint32_t)st.st_size);
 	if (err == -EEXIST)
-		return lie(c, "segment %u of feed %u twice", id, feed);
+		return protocol_error(c, "segment %u of feed %u twice", id, feed);
 	if (err < 0)
 		return 1;
 	c->fd = -1;
@@ -182,11 +185,13 @@ static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 	int ret;
 
 	if (c->fd < 0 && !c->packet->truncated)
-		return lie(c, "a UNIT that says it carries a segment, and does not");
+		return protocol_error(c, "a UNIT that says it carries a segment, and does not");
 	if (way->begun && id <= way->segment && !(way->lost && id == way->segment))
-		return lie(c, "segment %u of feed %u after segment %u", id, feed, way->segment);
+		return protocol_error(c, "segment %u of feed %u after segment %u", id, feed,
+				      way->segment);
 	if (rate_exceeded(&way->segments, 1, CAMCAST_SEGMENT_RATE_MAX, c->now_us))
-		return lie(c, "more than %d segments a second", CAMCAST_SEGMENT_RATE_MAX);
+		return protocol_error(c, "more than %d segments a second",
+				      CAMCAST_SEGMENT_RATE_MAX);
 	if (c->fd >= 0) {
 		ret = add_segment(c, feed, id);
 		if (ret < 0)
@@ -213,28 +218,29 @@ static int take_unit(struct check *c)
 
 	memcpy(&unit, c->packet->data, sizeof unit);
 	if (!feed_is_ours(m, unit.feed))
-		return lie(c, "UNIT for feed %u, which is not of this camera", unit.feed);
+		return protocol_error(c, "UNIT for feed %u, which is not of this camera",
+				      unit.feed);
 	way = &m->ways[unit.feed];
 	if (unit.flags &
 	    ~(uint32_t)(CAMCAST_UNIT_KEY | CAMCAST_UNIT_DROPPABLE | CAMCAST_UNIT_SEGMENT))
-		return lie(c, "UNIT with unknown flags %#x", unit.flags);
+		return protocol_error(c, "UNIT with unknown flags %#x", unit.flags);
 	if (unit.len < 1 || unit.len > CAMCAST_UNIT_MAX)
-		return lie(c, "UNIT of %u bytes", unit.len);
+		return protocol_error(c, "UNIT of %u bytes", unit.len);
 	if (unit.offset > CAMCAST_SEGMENT_MAX - unit.len)
-		return lie(c, "UNIT at offset %u", unit.offset);
+		return protocol_error(c, "UNIT at offset %u", unit.offset);
 	if (rate_exceeded(&way->units, 1, CAMCAST_UNIT_RATE_MAX, c->now_us))
-		return lie(c, "more than %d units a second", CAMCAST_UNIT_RATE_MAX);
+		return protocol_error(c, "more than %d units a second", CAMCAST_UNIT_RATE_MAX);
 	if (rate_exceeded(&way->bytes, unit.len, CAMCAST_BYTE_RATE_MAX, c->now_us))
-		return lie(c, "more than %u bytes a second", CAMCAST_BYTE_RATE_MAX);
+		return protocol_error(c, "more than %u bytes a second", CAMCAST_BYTE_RATE_MAX);
 	if (unit.flags & CAMCAST_UNIT_SEGMENT) {
 		err = begin_segment(c, unit.feed, unit.segment);
 		if (err < 0)
 			return err;
 	} else if (c->fd >= 0 || c->packet->truncated) {
-		return lie(c, "a UNIT with an fd that it does not tell of");
+		return protocol_error(c, "a UNIT with an fd that it does not tell of");
 	} else if (!way->begun || unit.segment != way->segment) {
-		return lie(c, "UNIT in segment %u of feed %u, which is not the newest",
-			   unit.segment, unit.feed);
+		return protocol_error(c, "UNIT in segment %u of feed %u, which is not the newest",
+				      unit.segment, unit.feed);
 	}
 	if (way->lost) {
 		feed_gap(m->camera->outputs[unit.feed]->feed);
@@ -248,10 +254,11 @@ static int take_unit(struct check *c)
 	err = feed_add_unit(m->camera->outputs[unit.feed]->feed, unit.segment, unit.offset,
 			    unit.len, unit.flags & ~(uint32_t)CAMCAST_UNIT_SEGMENT, unit.pts_us);
 	if (err == -ENOENT || err == -EINVAL)
-		return lie(c,
-			   "UNIT at %u of %u bytes in segment %u of feed %u: outside, or before "
-			   "the end of the last one",
-			   unit.offset, unit.len, unit.segment, unit.feed);
+		return protocol_error(
+			c,
+			"UNIT at %u of %u bytes in segment %u of feed %u: outside, or before "
+			"the end of the last one",
+			unit.offset, unit.len, unit.segment, unit.feed);
 	if (err == 0 && (unit.flags & CAMCAST_UNIT_KEY)) {
 		c->news->event = WORKER_EVENT_KEY;
 		c->news->number = m->camera->outputs[unit.feed]->stream->number;
@@ -268,17 +275,18 @@ static int take_segment(struct check *c)
 
 	memcpy(&segment, c->packet->data, sizeof segment);
 	if (!feed_is_ours(m, segment.feed))
-		return lie(c, "SEGMENT for feed %u, which is not of this camera", segment.feed);
+		return protocol_error(c, "SEGMENT for feed %u, which is not of this camera",
+				      segment.feed);
 	way = &m->ways[segment.feed];
 	if (rate_exceeded(&m->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
-		return lie(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+		return protocol_error(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
 	if (c->fd < 0 && !c->packet->truncated)
-		return lie(c, "a SEGMENT without an fd");
+		return protocol_error(c, "a SEGMENT without an fd");
 	/* Answers may be late (the next segment has come meanwhile) or double (it was asked for
-	 * twice); one that nobody can have asked for is a lie. */
+	 * twice); one that nobody can have asked for is an error. */
 	if (!way->begun || segment.segment > way->segment)
-		return lie(c, "SEGMENT %u of feed %u, which nobody asked for", segment.segment,
-			   segment.feed);
+		return protocol_error(c, "SEGMENT %u of feed %u, which nobody asked for",
+				      segment.segment, segment.feed);
 	if (!way->lost || segment.segment != way->segment)
 		return 0;
 	c->news->number = segment.feed;
@@ -319,26 +327,26 @@ static int check_packet(struct check *c)
 	uint32_t type;
 
 	if (packet->oversize)
-		return lie(c, "a message longer than any there is");
+		return protocol_error(c, "a message longer than any there is");
 	if (packet->len < sizeof type)
-		return lie(c, "a message of %zu bytes", packet->len);
+		return protocol_error(c, "a message of %zu bytes", packet->len);
 	memcpy(&type, packet->data, sizeof type);
 	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
 		if (rules[i].type == type)
 			rule = &rules[i];
 	if (!rule)
-		return lie(c, "a message of unknown type %u", type);
+		return protocol_error(c, "a message of unknown type %u", type);
 	if (packet->len != rule->size)
-		return lie(c, "%s of %zu bytes instead of %zu", rule->name, packet->len,
-			   rule->size);
+		return protocol_error(c, "%s of %zu bytes instead of %zu", rule->name, packet->len,
+				      rule->size);
 	if (packet->n_fds > 1)
-		return lie(c, "%s with more than one fd", rule->name);
+		return protocol_error(c, "%s with more than one fd", rule->name);
 	if (!rule->may_carry_fd && (packet->n_fds > 0 || packet->truncated))
-		return lie(c, "%s with an fd", rule->name);
+		return protocol_error(c, "%s with an fd", rule->name);
 	if (packet->n_fds == 1 && packet->truncated)
-		return lie(c, "%s with more than one fd", rule->name);
+		return protocol_error(c, "%s with more than one fd", rule->name);
 	if (!c->messages->hello && type != CAMCAST_MSG_HELLO)
-		return lie(c, "%s before HELLO", rule->name);
+		return protocol_error(c, "%s before HELLO", rule->name);
 	return rule->take(c);
 }
 
