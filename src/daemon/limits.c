@@ -14,7 +14,7 @@
 
 /* stdio, the loop, timers, signals, the configuration, notification, and what a library opens. */
 #define FDS_BASE 64
-/* Pair, pidfd, the child's end while it starts, and workers that do not end. */
+/* Pair, pidfd, and what a start needs for a moment. */
 #define FDS_PER_CAMERA 12
 #define SEGMENTS_MIN 16
 #define SEGMENTS_MAX 1024

@@ -103,22 +103,6 @@ pid_t spawn_start(const struct spawn *spawn, int *pidfd)
 	return -error;
 }
 
-bool spawn_reap(int pidfd, int *status)
-{
-	siginfo_t info = {0};
-
-	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0) {
-		*status = SPAWN_STATUS_LOST;
-		return true;
-	}
-	if (info.si_pid == 0)
-		return false;
-	*status = info.si_code == CLD_EXITED
-			  ? (info.si_status & 0xff) << 8
-			  : info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
-	return true;
-}
-
 void spawn_describe(int status, char *text, size_t size)
 {
 	const char *name;

@@ -28,10 +28,6 @@ pid_t spawn_start(const struct spawn *spawn, int *pidfd);
 /* For a status that nobody can tell: somebody else has reaped the process. */
 #define SPAWN_STATUS_LOST (-1)
 
-/* True once the child behind pidfd has ended; it is reaped then and *status is waitpid's, or
- * SPAWN_STATUS_LOST. Does not wait. */
-bool spawn_reap(int pidfd, int *status);
-
 /* "exit status 1", "killed by SIGSEGV (core dumped)", of waitpid's status or SPAWN_STATUS_LOST */
 void spawn_describe(int status, char *text, size_t size);
 

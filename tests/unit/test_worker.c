@@ -576,6 +576,7 @@ static void a_full_fd_table_does_not_keep_it_from_starting(void **state)
 	run_until(&f, has_restarted, 1);
 	run_until(&f, has_units, units(&f) + 5);
 	assert_true(fdreserve_short(f.rig.reserve));
+	assert_int_equal(worker_status(f.worker)->restarts, 1); /* at the first attempt */
 	while (n > 0)
 		close(fds[--n]);
 	let_pass(&f, 1100000);

@@ -2,6 +2,7 @@
 #include "daemon/worker/worker.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +16,13 @@
 #include "daemon/worker/demand.h"
 #include "daemon/worker/messages.h"
 #include "daemon/worker/process.h"
-#include "process/spawn.h"
 
-#define BACKOFF_MIN_US 100000
-#define BACKOFF_MAX_US 10000000
-#define HEALTHY_US 30000000	/* after so long the next failure counts as the first */
-#define STOP_TIMEOUT_US 1000000 /* from closing the pair to the kill */
+#define STOP_TIMEOUT_MS 1000 /* from closing the pair to the kill */
+#define KILLED_MS 100	     /* the daemon's end waits so long for one that it killed */
+#define START_FDS 8	     /* the pair, spawn_start()'s pipe, three in the child, one to spare */
 #define GET_SEGMENT_PERIOD_US 100000
-#define LATE_US 1000000	     /* a timer that late says that we did not run, not the worker */
 #define MESSAGES_PER_TURN 64 /* other cameras and the clients have their turn too */
 #define MESSAGES_AT_END 1024 /* more than a pair holds */
-/* So many killed processes that do not end, and no more are started: each costs memory. */
-#define UNDEAD_MAX 8
 
 struct worker {
 	struct loop *loop;
@@ -34,14 +30,9 @@ struct worker {
 	const char *name; /* the camera's */
 	struct worker_status status;
 	struct worker_messages *messages;
-	struct worker_process *process; /* NULL: none */
-	struct list undead;
+	struct worker_process process;
 	int pair;		 /* -1: none */
 	struct loop_watch watch; /* of the pair */
-	struct loop_timer alive; /* HELLO, heartbeats, and the end after the pair's end */
-	struct loop_timer retry;
-	int64_t heard_us, hello_us, stop_us;
-	int64_t backoff_us;
 	struct diag_limit no_memory;
 	struct worker_demand *demand;
 	int64_t *get_segment_us; /* by feed: when its segment was last asked for again */
@@ -113,53 +104,26 @@ static void close_pair(struct worker *worker)
 	worker->pair = -1;
 }
 
-static void handle_ended_undead(struct worker_process *process, int status)
-{
-	struct worker *worker = process->user;
-
-	(void)status;
-	diag_debug("camera %s: worker %d, killed, has ended", worker->name, (int)process->pid);
-	worker_process_free(process);
-	worker->status.undead--;
-}
-
 /* The process is over or given up: clients wait for the next one's first key unit. */
-static void let_go(struct worker *worker, bool kill)
+static void let_go(struct worker *worker)
 {
 	const struct camera *camera = worker->options.camera;
 
 	close_pair(worker);
 	worker_demand_set_up(worker->demand, false);
-	loop_timer_cancel(worker->loop, &worker->alive);
-	if (worker->process && kill) {
-		worker_process_kill(worker->process);
-		worker->process->ended = handle_ended_undead;
-		list_append(&worker->undead, &worker->process->link);
-		worker->status.undead++;
-	} else if (worker->process) {
-		worker_process_free(worker->process);
-	}
-	worker->process = NULL;
-	worker->status.pid = 0;
 	for (size_t i = 0; i < camera->n_outputs; i++)
 		if (camera->outputs[i]->feed)
 			feed_reset(camera->outputs[i]->feed);
 }
 
-static void schedule_retry(struct worker *worker)
+/* The reason is set, and the next start is scheduled. */
+static void note_backoff(struct worker *worker)
 {
-	int64_t now = loop_now_us(worker->loop);
+	int64_t due_us = worker->process.supervisor.due_us;
 
-	if (worker->status.state == WORKER_RUNNING && now - worker->hello_us >= HEALTHY_US)
-		worker->backoff_us = BACKOFF_MIN_US;
-	diag_warn("camera %s: %s; next try in %.1f s", worker->name, worker->status.reason,
-		  (double)worker->backoff_us / 1e6);
 	worker->status.state = WORKER_BACKOFF;
-	worker->status.retry_at_us = now + worker->backoff_us;
-	loop_timer_set(worker->loop, &worker->retry, worker->status.retry_at_us);
-	worker->backoff_us *= 2;
-	if (worker->backoff_us > BACKOFF_MAX_US)
-		worker->backoff_us = BACKOFF_MAX_US;
+	diag_warn("camera %s: %s; next try in %.1f s", worker->name, worker->status.reason,
+		  (double)(due_us - loop_now_us(worker->loop)) / 1e6);
 }
 
 static void __attribute__((format(printf, 2, 3)))
@@ -180,13 +144,13 @@ set_reason(struct worker *worker, const char *format, ...)
 
 static void kill_worker(struct worker *worker)
 {
-	let_go(worker, true);
-	schedule_retry(worker);
+	supervisor_kill(&worker->process.supervisor);
+	worker_process_turn(&worker->process);
 }
 
 void worker_restart(struct worker *worker, const char *why)
 {
-	if (!worker->process || worker->status.state == WORKER_STOPPED)
+	if (worker->process.supervisor.state != SUPERVISOR_RUNNING)
 		return;
 	snprintf(worker->status.reason, sizeof worker->status.reason, "%s", why);
 	kill_worker(worker);
@@ -195,11 +159,7 @@ void worker_restart(struct worker *worker, const char *why)
 void worker_hurry(struct worker *worker)
 {
 	/* Also of one that is starting: it may have looked too early. */
-	worker->backoff_us = BACKOFF_MIN_US;
-	if (worker->status.state != WORKER_BACKOFF)
-		return;
-	worker->status.retry_at_us = loop_now_us(worker->loop);
-	loop_timer_set(worker->loop, &worker->retry, worker->status.retry_at_us);
+	worker_process_hurry(&worker->process);
 }
 
 /* --- from the worker --- */
@@ -258,9 +218,6 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 	case WORKER_EVENT_HELLO:
 		worker->status.state = WORKER_RUNNING;
 		worker_demand_set_up(worker->demand, true);
-		worker->hello_us = loop_now_us(worker->loop);
-		loop_timer_set(worker->loop, &worker->alive,
-			       worker->hello_us + CAMCAST_HANG_TIMEOUT_MS * INT64_C(1000));
 		break;
 	case WORKER_EVENT_HEARTBEAT:
 		handle_heartbeat(worker);
@@ -318,6 +275,16 @@ static int receive(int pair, struct worker_packet *packet, void *buffer, size_t 
 	return (int)n;
 }
 
+/* How long a worker may say nothing. */
+static uint32_t patience_ms(const struct worker *worker)
+{
+	if (worker->status.state != WORKER_RUNNING)
+		return CAMCAST_HELLO_TIMEOUT_MS;
+	if (worker->status.heartbeat.state == CAMCAST_CAMERA_STARTING)
+		return CAMCAST_START_TIMEOUT_MS;
+	return CAMCAST_HANG_TIMEOUT_MS;
+}
+
 /* Takes up to `most` messages. Returns -errno when there are no more of them: -EAGAIN, -EPIPE at
  * the pair's end, -EPROTO for a broken rule (with the reason set); 0 when there may be more. */
 static int receive_some(struct worker *worker, unsigned most)
@@ -329,6 +296,7 @@ static int receive_some(struct worker *worker, unsigned most)
 	char why[WORKER_WHY_MAX];
 	struct worker_packet packet;
 	struct worker_news news;
+	int64_t now = loop_now_us(worker->loop);
 	int ret;
 
 	for (unsigned i = 0; i < most; i++) {
@@ -338,14 +306,14 @@ static int receive_some(struct worker *worker, unsigned most)
 		/* An empty message looks the same, and is not allowed either. */
 		if (ret == 0 && packet.n_fds == 0 && !packet.truncated)
 			return -EPIPE;
-		worker->heard_us = loop_now_us(worker->loop);
-		ret = worker_messages_take(worker->messages, &packet, worker->heard_us, &news, why);
+		ret = worker_messages_take(worker->messages, &packet, now, &news, why);
 		if (ret < 0) {
 			worker->status.heartbeat.reason[0] = '\0'; /* not what it ended of */
 			set_reason(worker, "the worker broke a rule: %s", why);
 			return ret;
 		}
 		handle_news(worker, &news);
+		supervisor_beat(&worker->process.supervisor, now, patience_ms(worker));
 	}
 	return 0;
 }
@@ -363,79 +331,11 @@ static void handle_pair(struct loop_watch *watch, uint32_t events)
 	} else if (ret < 0 && ret != -EAGAIN && ret != -EINTR) {
 		/* It ends now, so that its exit status can be told, or is killed. */
 		close_pair(worker);
-		loop_timer_set(worker->loop, &worker->alive,
-			       loop_now_us(worker->loop) + STOP_TIMEOUT_US);
+		supervisor_beat(&worker->process.supervisor, loop_now_us(worker->loop),
+				STOP_TIMEOUT_MS);
 	} else {
 		worker_demand_say_rest(worker->demand);
 	}
-}
-
-/* How long a worker may say nothing. */
-static int64_t patience_us(const struct worker *worker)
-{
-	if (worker->status.state != WORKER_RUNNING)
-		return CAMCAST_HELLO_TIMEOUT_MS * INT64_C(1000);
-	if (worker->status.heartbeat.state == CAMCAST_CAMERA_STARTING)
-		return CAMCAST_START_TIMEOUT_MS * INT64_C(1000);
-	return CAMCAST_HANG_TIMEOUT_MS * INT64_C(1000);
-}
-
-static void handle_alive(struct loop_timer *timer)
-{
-	struct worker *worker = container_of(timer, struct worker, alive);
-	int64_t now = loop_now_us(worker->loop);
-	int64_t timeout_us = patience_us(worker);
-	bool late = now - timer->at_us > LATE_US;
-
-	if (worker->pair < 0) {
-		set_reason(worker, "the worker closed its pair and did not end");
-		kill_worker(worker);
-		return;
-	}
-	if (late)
-		worker->heard_us = now;
-	if (now < worker->heard_us + timeout_us) {
-		loop_timer_set(worker->loop, &worker->alive, worker->heard_us + timeout_us);
-		return;
-	}
-	if (worker->status.state == WORKER_RUNNING)
-		set_reason(worker, "hang: no sign of life from the worker for %g s%s",
-			   (double)timeout_us / 1e6,
-			   worker->status.heartbeat.state == CAMCAST_CAMERA_STARTING
-				   ? ", which is starting its camera"
-				   : "");
-	else
-		set_reason(worker, "hang: no HELLO from the worker within %g s",
-			   (double)timeout_us / 1e6);
-	kill_worker(worker);
-}
-
-static void handle_ended(struct worker_process *process, int status)
-{
-	struct worker *worker = process->user;
-	char how[64];
-	int ret = 0;
-
-	/* What it still said, above all why. */
-	if (worker->pair >= 0)
-		ret = receive_some(worker, MESSAGES_AT_END);
-	if (ret != -EPROTO) {
-		spawn_describe(status, how, sizeof how);
-		set_reason(worker, "the worker ended (%s)", how);
-	}
-	let_go(worker, false);
-	schedule_retry(worker);
-}
-
-/* A stopping worker has ended in time. */
-static void handle_ended_stopped(struct worker_process *process, int status)
-{
-	struct worker *worker = process->user;
-
-	(void)status;
-	worker_process_free(process);
-	worker->process = NULL;
-	worker->status.pid = 0;
 }
 
 /* --- its beginning --- */
@@ -446,6 +346,13 @@ static int start_process(struct worker *worker)
 	char verbose[] = "-v";
 	char *argv[] = {"camcast-capture", "-c", "/dev/fd/4", "--camera", name,
 			"--worker",	   NULL, NULL};
+	struct spawn spawn = {
+		.program = worker->options.program,
+		.argv = argv,
+		.n_fds = 2,
+		.expendable = true,
+		.death_signal = SIGTERM,
+	};
 	int pair[2];
 	int err;
 
@@ -454,78 +361,135 @@ static int start_process(struct worker *worker)
 		argv[6] = verbose;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
-	err = worker_process_start(&worker->process, worker->loop, worker->options.program, argv,
-				   pair[1], worker->options.config_fd, handle_ended, worker);
-	if (err < 0)
-		goto close_pair;
 	worker->watch.fd = pair[0];
 	worker->watch.events = EPOLLIN;
 	worker->watch.ready = handle_pair;
 	err = loop_watch_add(worker->loop, &worker->watch);
 	if (err < 0)
-		goto kill_process;
+		goto close_pair;
+	spawn.fds[0] = pair[1]; /* CAMCAST_WORKER_FD */
+	spawn.fds[1] = worker->options.config_fd;
+	err = supervisor_start(&worker->process.supervisor, &spawn, loop_now_us(worker->loop));
+	if (err < 0)
+		goto remove_watch;
 	close(pair[1]);
 	worker->pair = pair[0];
-	worker->status.pid = worker->process->pid;
 	return 0;
 
-kill_process:
-	worker_process_kill(worker->process);
-	worker->process->ended = handle_ended_undead;
-	list_append(&worker->undead, &worker->process->link);
-	worker->status.undead++;
-	worker->process = NULL;
+remove_watch:
+	loop_watch_remove(worker->loop, &worker->watch);
 close_pair:
 	close(pair[0]);
 	close(pair[1]);
 	return err;
 }
 
-void worker_start(struct worker *worker)
+static void handle_due(struct worker *worker)
 {
+	struct supervisor *supervisor = &worker->process.supervisor;
 	int err;
 
-	if (worker->status.undead >= UNDEAD_MAX) {
-		snprintf(worker->status.reason, sizeof worker->status.reason,
-			 "%u killed workers do not end: a driver is stuck, or a debugger holds "
-			 "them",
-			 worker->status.undead);
-		schedule_retry(worker);
-		return;
-	}
 	worker->status.state = WORKER_STARTING;
+	worker->status.restarts = supervisor->restarts;
 	worker_messages_reset(worker->messages);
 	memset(&worker->status.heartbeat, 0, sizeof worker->status.heartbeat);
 	err = start_process(worker);
 	if (err == -EMFILE || err == -ENFILE) {
-		fdreserve_give(worker->options.reserve, 4); /* pair, pidfd, and one to spare */
+		fdreserve_give(worker->options.reserve, START_FDS);
 		err = start_process(worker);
 	}
-	if (err < 0) {
-		snprintf(worker->status.reason, sizeof worker->status.reason, "cannot start %s: %s",
-			 worker->options.program, strerror(-err));
-		schedule_retry(worker);
+	if (err == 0) {
+		diag_debug("camera %s: worker %d started", worker->name, (int)supervisor->pid);
+		worker_demand_say_all(worker->demand);
 		return;
 	}
-	diag_debug("camera %s: worker %d started", worker->name, (int)worker->status.pid);
-	worker->heard_us = loop_now_us(worker->loop);
-	loop_timer_set(worker->loop, &worker->alive,
-		       worker->heard_us + CAMCAST_HELLO_TIMEOUT_MS * INT64_C(1000));
-	worker_demand_say_all(worker->demand);
+	if (err == -EBUSY)
+		snprintf(worker->status.reason, sizeof worker->status.reason,
+			 "%u killed workers do not end: a driver is stuck, or a debugger holds "
+			 "them",
+			 supervisor->n_left);
+	else
+		snprintf(worker->status.reason, sizeof worker->status.reason, "cannot start %s: %s",
+			 worker->options.program, strerror(-err));
+	supervisor_back_off(supervisor, loop_now_us(worker->loop));
+	note_backoff(worker);
 }
 
-static void handle_retry(struct loop_timer *timer)
+/* --- its life --- */
+
+static void handle_silence(struct worker *worker)
 {
-	struct worker *worker = container_of(timer, struct worker, retry);
+	double patience_s = worker->process.supervisor.patience_ms / 1e3;
 
-	worker->status.restarts++;
-	worker_start(worker);
+	if (worker->pair < 0)
+		set_reason(worker, "the worker closed its pair and did not end");
+	else if (worker->status.state != WORKER_RUNNING)
+		set_reason(worker, "hang: no HELLO from the worker within %g s", patience_s);
+	else
+		set_reason(worker, "hang: no sign of life from the worker for %g s%s", patience_s,
+			   worker->status.heartbeat.state == CAMCAST_CAMERA_STARTING
+				   ? ", which is starting its camera"
+				   : "");
+	supervisor_kill(&worker->process.supervisor);
 }
 
-/* --- life --- */
+static void handle_ended(struct worker *worker)
+{
+	const struct supervisor *supervisor = &worker->process.supervisor;
+	char how[64];
+	int ret = 0;
+
+	if (supervisor->state == SUPERVISOR_STOPPED)
+		return;
+	if (!supervisor->killed) { /* else the reason is known */
+		/* What it still said, above all why. */
+		if (worker->pair >= 0)
+			ret = receive_some(worker, MESSAGES_AT_END);
+		if (ret != -EPROTO) {
+			spawn_describe(supervisor->status, how, sizeof how);
+			set_reason(worker, "the worker ended (%s)", how);
+		}
+	}
+	let_go(worker);
+	note_backoff(worker);
+}
+
+static void handle_event(struct worker_process *process, enum supervisor_event event)
+{
+	struct worker *worker = container_of(process, struct worker, process);
+
+	switch (event) {
+	case SUPERVISOR_DUE:
+		handle_due(worker);
+		break;
+	case SUPERVISOR_SILENT:
+		handle_silence(worker);
+		break;
+	case SUPERVISOR_ENDED:
+		handle_ended(worker);
+		break;
+	case SUPERVISOR_NOTHING:
+		worker->status.pid = process->supervisor.pid;
+		worker->status.retry_at_us = process->supervisor.due_us;
+		worker->status.undead = process->supervisor.n_left;
+		break;
+	}
+}
+
+void worker_start(struct worker *worker)
+{
+	worker_process_turn(&worker->process);
+}
 
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options)
 {
+	static const struct supervisor_options process = {
+		.backoff_min_ms = 100,
+		.backoff_max_ms = 10000,
+		.healthy_ms = 30000,
+		.start_ms = CAMCAST_HELLO_TIMEOUT_MS,
+		.stop_ms = STOP_TIMEOUT_MS, /* it is asked by closing the pair */
+	};
 	const struct camera *camera = options->camera;
 	struct worker *worker = calloc(1, sizeof *worker);
 	const struct worker_demand_options demand = {.camera = camera, .say = say, .user = worker};
@@ -538,10 +502,7 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 	worker->name = camera->config->name;
 	worker->status.state = WORKER_STOPPED;
 	worker->pair = -1;
-	worker->backoff_us = BACKOFF_MIN_US;
-	list_init(&worker->undead);
-	loop_timer_init(&worker->alive, handle_alive);
-	loop_timer_init(&worker->retry, handle_retry);
+	worker_process_init(&worker->process, loop, &process, handle_event);
 	worker->get_segment_us = calloc(camera->n_outputs + 1, sizeof *worker->get_segment_us);
 	if (!worker->get_segment_us) {
 		err = -ENOMEM;
@@ -566,44 +527,19 @@ free_worker:
 
 void worker_stop(struct worker *worker)
 {
-	loop_timer_cancel(worker->loop, &worker->alive);
-	loop_timer_cancel(worker->loop, &worker->retry);
 	close_pair(worker);
-	if (worker->process)
-		worker->process->ended = handle_ended_stopped;
 	worker->status.state = WORKER_STOPPED;
-	worker->stop_us = clock_now_us();
-}
-
-static void end_process(struct worker *worker)
-{
-	int64_t left_us = worker->stop_us + STOP_TIMEOUT_US - clock_now_us();
-
-	if (!worker_process_wait(worker->process, left_us > 0 ? (int)(left_us / 1000) : 0)) {
-		diag_warn("camera %s: worker %d did not stop and is killed", worker->name,
-			  (int)worker->process->pid);
-		worker_process_kill(worker->process);
-		worker_process_wait(worker->process, 100);
-	}
-	worker_process_free(worker->process);
+	supervisor_stop(&worker->process.supervisor, clock_now_us());
+	worker_process_turn(&worker->process);
 }
 
 void worker_destroy(struct worker *worker)
 {
-	struct list *pos, *tmp;
-
 	if (!worker)
 		return;
-	if (worker->status.state != WORKER_STOPPED || worker->process == NULL)
-		worker_stop(worker);
-	if (worker->process)
-		end_process(worker);
-	list_for_each_safe (pos, tmp, &worker->undead) {
-		struct worker_process *process = container_of(pos, struct worker_process, link);
-
-		worker_process_wait(process, 0);
-		worker_process_free(process);
-	}
+	close_pair(worker);
+	if (worker_process_finish(&worker->process, KILLED_MS) != 0)
+		diag_warn("camera %s: the worker did not stop and is killed", worker->name);
 	worker_demand_destroy(worker->demand);
 	worker_messages_destroy(worker->messages);
 	free(worker->get_segment_us);

@@ -51,7 +51,7 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 void worker_start(struct worker *worker);
 /* Asks it to stop by closing the pair. It is not started again. */
 void worker_stop(struct worker *worker);
-/* Stops it; kills it a second after worker_stop(), and never waits for it longer. */
+/* Stops it; never waits longer than until it is killed, a second after worker_stop(). */
 void worker_destroy(struct worker *worker);
 
 /* The demand to give to feed_create(); lives as long as the worker. */
