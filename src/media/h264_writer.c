@@ -6,16 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "camcast/sei.h"
 #include "media/nal.h"
+#include "media/sei.h"
 #include "media/sps.h"
-
-enum {
-	SEI_USER_DATA_UNREGISTERED = 5,
-	/* start code, header, type and size, payload with an escape after every second byte, stop
-	 */
-	SEI_SIZE = 4 + 1 + 2 + CAMCAST_SEI_PAYLOAD_LEN + CAMCAST_SEI_PAYLOAD_LEN / 2 + 2,
-};
 
 /* primary_pic_type 7: slices of any type (table 7-5), so that one AUD does for every picture. */
 static const uint8_t aud[] = {0, 0, 0, 1, NAL_AUD, 0xf0};
@@ -39,7 +32,7 @@ struct h264_writer {
 	size_t iov_cap;
 	uint8_t *head; /* AUD and parameter sets of this unit */
 	size_t head_cap;
-	uint8_t sei_nal[SEI_SIZE];
+	uint8_t sei_nal[SEI_CAPTURE_MAX];
 };
 
 /* --- parameter sets --- */
@@ -190,37 +183,17 @@ static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 	return 0;
 }
 
-static void put_be64(uint8_t *p, uint64_t value)
-{
-	for (int i = 7; i >= 0; i--, value >>= 8)
-		p[i] = (uint8_t)value;
-}
-
-/* Our SEI (camcast/sei.h), with start code. Returns its length. */
+/* Our SEI. Returns its length. */
 static size_t write_sei(struct h264_writer *writer, int64_t capture_us)
 {
-	uint8_t rbsp[2 + CAMCAST_SEI_PAYLOAD_LEN + 1];
+	struct sei_capture capture = {.sequence = writer->sequence, .monotonic_us = capture_us};
 	struct timespec mono, real;
-	int64_t utc_us;
-	size_t n;
 
 	clock_gettime(CLOCK_MONOTONIC, &mono);
 	clock_gettime(CLOCK_REALTIME, &real);
-	utc_us = capture_us + (real.tv_sec - mono.tv_sec) * (int64_t)1000000 +
-		 (real.tv_nsec - mono.tv_nsec) / 1000;
-
-	rbsp[0] = SEI_USER_DATA_UNREGISTERED;
-	rbsp[1] = CAMCAST_SEI_PAYLOAD_LEN;
-	memcpy(rbsp + 2, CAMCAST_SEI_UUID, CAMCAST_SEI_UUID_LEN);
-	put_be64(rbsp + 18, writer->sequence);
-	put_be64(rbsp + 26, (uint64_t)capture_us);
-	put_be64(rbsp + 34, (uint64_t)utc_us);
-	rbsp[42] = 0x80;
-
-	memcpy(writer->sei_nal, start_code, sizeof(start_code));
-	writer->sei_nal[4] = NAL_SEI;
-	n = nal_escape(rbsp, sizeof(rbsp), writer->sei_nal + 5, sizeof(writer->sei_nal) - 5);
-	return 5 + n;
+	capture.utc_us = capture_us + (real.tv_sec - mono.tv_sec) * (int64_t)1000000 +
+			 (real.tv_nsec - mono.tv_nsec) / 1000;
+	return sei_write_capture(writer->sei_nal, &capture);
 }
 
 static int put_iov(struct h264_writer *writer, size_t *n, const void *data, size_t len)

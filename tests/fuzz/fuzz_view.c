@@ -43,7 +43,7 @@ static void fuzz_ring(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct view_capture capture;
+	struct sei_capture capture;
 	int64_t since_us;
 
 	if (!shared) {
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (shared == MAP_FAILED)
 			abort();
 	}
-	if (view_lag_find_sei(data, size, &capture))
+	if (sei_find_capture(data, size, &capture))
 		view_lag_capture_us(&capture, 1000000000, 1769860800000000LL, &since_us);
 	fuzz_ring(data, size);
 	return 0;

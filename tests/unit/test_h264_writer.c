@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* NAL units and the writer. SPS rewriting has a test of its own. */
+/* What the writer makes of an access unit. SPS rewriting has a test of its own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,52 +44,6 @@ void *__wrap_realloc(void *memory, size_t size)
 {
 	allocations++;
 	return __real_realloc(memory, size);
-}
-
-/* --- NAL units --- */
-
-static void nal_units_are_found_as_annex_b_says(void **state)
-{
-	static const uint8_t data[] = {0, 0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3,
-				       0, 0, 0, 0, 1, 0,    0, 1, 0, 0, 1, 0x65, 0,
-				       0, 3, 1, 0, 0, 0,    0, 0, 1, 9, 0, 0,	 1};
-	static const struct {
-		unsigned type, ref_idc;
-		size_t len;
-	} expected[] = {{7, 3, 3}, {8, 3, 2}, {5, 3, 5}, {9, 0, 1}};
-	struct nal nal;
-	size_t pos = 0;
-
-	(void)state;
-	for (unsigned i = 0; i < 4; i++) {
-		assert_true(nal_next(data, sizeof(data), &pos, &nal));
-		assert_int_equal(nal.type, expected[i].type);
-		assert_int_equal(nal.ref_idc, expected[i].ref_idc);
-		assert_int_equal(nal.len, expected[i].len);
-	}
-	assert_false(nal_next(data, sizeof(data), &pos, &nal));
-	assert_false(nal_next(data, sizeof(data), &pos, &nal));
-	pos = 0;
-	assert_false(nal_next(data, 0, &pos, &nal));
-	pos = 0;
-	assert_false(nal_next((const uint8_t *)"\0\0\2\0\0", 5, &pos, &nal));
-}
-
-static void start_codes_are_found_at_every_alignment(void **state)
-{
-	uint8_t data[64];
-
-	(void)state;
-	for (size_t at = 0; at < 40; at++) {
-		struct nal nal;
-		size_t pos = 0;
-
-		memset(data, 0x55, sizeof(data));
-		memcpy(data + at, "\0\0\1\x65", 4);
-		assert_true(nal_next(data, sizeof(data), &pos, &nal));
-		assert_ptr_equal(nal.data, data + at + 3);
-		assert_int_equal(nal.len, sizeof(data) - at - 3);
-	}
 }
 
 /* --- the writer --- */
@@ -454,8 +408,6 @@ static void units_cost_no_allocation_after_the_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nal_units_are_found_as_annex_b_says),
-		cmocka_unit_test(start_codes_are_found_at_every_alignment),
 		cmocka_unit_test(parameter_sets_come_back_before_every_idr),
 		cmocka_unit_test(only_sets_that_the_idr_can_use_are_sent),
 		cmocka_unit_test(changes_in_band_are_followed),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Coded pictures into the shared ring, and the capture time that came with them. */
+/* Coded pictures into the shared ring, and how old they are. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,6 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/opt.h>
 
-#include "camcast/sei.h"
 #include "client/view/decoder.h"
 #include "client/view/lag.h"
 
@@ -282,76 +281,13 @@ static void a_device_that_is_not_there_means_software(void **state)
 	coder_finish(&coder);
 }
 
-/* --- the capture time --- */
+/* --- how old a picture is --- */
 
-#define AUD "\0\0\0\1\x09\x10"
-#define MONOTONIC 0x0000000300000001LL /* its zeros need emulation prevention */
 #define UTC 1769860800000000LL
-
-static size_t write_sei(uint8_t *out, const char *uuid)
-{
-	uint8_t payload[CAMCAST_SEI_PAYLOAD_LEN];
-	uint64_t fields[3] = {7, MONOTONIC, UTC};
-	size_t n = 0;
-	unsigned zeros = 0;
-
-	memcpy(payload, uuid, CAMCAST_SEI_UUID_LEN);
-	for (unsigned i = 0; i < 24; i++)
-		payload[CAMCAST_SEI_UUID_LEN + i] = (uint8_t)(fields[i / 8] >> (56 - i % 8 * 8));
-	memcpy(out, "\0\0\1\x06\x05\x28", 6);
-	n = 6;
-	for (size_t i = 0; i < sizeof(payload); i++) {
-		if (zeros >= 2 && payload[i] <= 3) {
-			out[n++] = 3;
-			zeros = 0;
-		}
-		zeros = payload[i] ? 0 : zeros + 1;
-		out[n++] = payload[i];
-	}
-	out[n++] = 0x80;
-	return n;
-}
-
-static void the_sei_is_found_behind_other_units(void **state)
-{
-	static const char slice[] = "\0\0\1\x65\x88\x84";
-	struct view_capture capture;
-	uint8_t unit[256];
-	size_t n = sizeof(AUD) - 1;
-
-	(void)state;
-	memcpy(unit, AUD, n);
-	n += write_sei(unit + n, "an other's UUID!");
-	n += write_sei(unit + n, CAMCAST_SEI_UUID);
-	memcpy(unit + n, slice, sizeof(slice) - 1);
-	n += sizeof(slice) - 1;
-	assert_true(view_lag_find_sei(unit, n, &capture));
-	assert_int_equal(capture.sequence, 7);
-	assert_int_equal(capture.monotonic_us, MONOTONIC);
-	assert_int_equal(capture.utc_us, UTC);
-	/* Cut anywhere, it is found or not, and nothing beyond is read. */
-	for (size_t len = 0; len < n; len++) {
-		uint8_t *copy = malloc(len ? len : 1);
-
-		memcpy(copy, unit, len);
-		view_lag_find_sei(copy, len, &capture);
-		free(copy);
-	}
-}
-
-static void behind_a_slice_nothing_is_looked_for(void **state)
-{
-	struct view_capture capture;
-	uint8_t unit[256] = "\0\0\0\1\x65\x88\x84";
-	size_t n = 7 + write_sei(unit + 7, CAMCAST_SEI_UUID);
-
-	(void)state;
-	assert_false(view_lag_find_sei(unit, n, &capture));
-}
 
 static void one_machines_clocks_are_compared_by_the_monotonic_one(void **state)
 {
-	const struct view_capture capture = {0, 5000000, UTC};
+	const struct sei_capture capture = {0, 5000000, UTC};
 	int64_t since;
 
 	(void)state;
@@ -362,7 +298,7 @@ static void one_machines_clocks_are_compared_by_the_monotonic_one(void **state)
 
 static void other_machines_by_the_wall_clock_if_that_makes_sense(void **state)
 {
-	const struct view_capture capture = {0, 5000000, UTC};
+	const struct sei_capture capture = {0, 5000000, UTC};
 	int64_t since;
 
 	(void)state;
@@ -383,7 +319,7 @@ static void absurd_times_do_not_overflow(void **state)
 	(void)state;
 	for (size_t i = 0; i < 6; i++)
 		for (size_t j = 0; j < 6; j++) {
-			const struct view_capture capture = {0, times[i], times[j]};
+			const struct sei_capture capture = {0, times[i], times[j]};
 
 			assert_false(view_lag_capture_us(&capture, 900000000, UTC, &since));
 		}
@@ -401,8 +337,6 @@ int main(void)
 		test(other_pixel_formats_are_converted_into_the_ring),
 		test(damaged_units_cost_themselves_only),
 		test(a_device_that_is_not_there_means_software),
-		cmocka_unit_test(the_sei_is_found_behind_other_units),
-		cmocka_unit_test(behind_a_slice_nothing_is_looked_for),
 		cmocka_unit_test(one_machines_clocks_are_compared_by_the_monotonic_one),
 		cmocka_unit_test(other_machines_by_the_wall_clock_if_that_makes_sense),
 		cmocka_unit_test(absurd_times_do_not_overflow),

@@ -16,7 +16,7 @@
 #include "client/find/broker.h"
 #include "client/interrupt.h"
 #include "client/stream/reader.h"
-#include "client/view/lag.h"
+#include "media/sei.h"
 
 #define BROKER_PATIENCE_US 5000000
 #define SERVER_PATIENCE_US                                                                         \
@@ -172,10 +172,10 @@ static void draw_progress(struct recv *recv)
 /* Losses, as far as the stream tells. */
 static void count_losses(struct progress *progress, const struct reader_unit *unit, bool first)
 {
-	struct view_capture capture;
+	struct sei_capture capture;
 
 	progress->gaps += unit->discontinuity && !first;
-	if (unit->codec != STREAM_H264 || !view_lag_find_sei(unit->data, unit->len, &capture))
+	if (unit->codec != STREAM_H264 || !sei_find_capture(unit->data, unit->len, &capture))
 		return;
 	/* The number starts anew with the server's worker. */
 	if (progress->has_sequence && capture.sequence > progress->sequence)

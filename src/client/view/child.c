@@ -18,6 +18,7 @@
 #include "client/view/decoder.h"
 #include "client/view/lag.h"
 #include "client/view/ring.h"
+#include "media/sei.h"
 
 #define TURN_MS 250 /* between heartbeats, when nothing comes */
 #define WHY_SIZE 256
@@ -76,7 +77,7 @@ static void count_trial(struct view_child *child, unsigned published)
 static int decode(struct view_child *child, const struct reader_unit *unit)
 {
 	int64_t since_us = unit->received_us;
-	struct view_capture capture;
+	struct sei_capture capture;
 	bool captured = false;
 	char why[WHY_SIZE] = "";
 	int r;
@@ -92,7 +93,7 @@ static int decode(struct view_child *child, const struct reader_unit *unit)
 	} else if (unit->discontinuity) {
 		view_decoder_flush(child->decoder);
 	}
-	if (unit->codec == STREAM_H264 && view_lag_find_sei(unit->data, unit->len, &capture))
+	if (unit->codec == STREAM_H264 && sei_find_capture(unit->data, unit->len, &capture))
 		captured = view_lag_capture_us(&capture, clock_now_us(), utc_now_us(), &since_us);
 	r = view_decoder_decode(child->decoder, unit->data, unit->len, since_us, captured, why);
 	if (r == -ENOTRECOVERABLE) {

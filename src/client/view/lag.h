@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* When a picture was taken, from the SEI that camcastd adds with `sei = yes` (camcast/sei.h). Any
- * thread. */
+/* How old a picture is, from the SEI that camcastd adds with `sei = yes`. Any thread. */
 #ifndef CLIENT_VIEW_LAG_H
 #define CLIENT_VIEW_LAG_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-struct view_capture {
-	uint64_t sequence;
-	int64_t monotonic_us, utc_us; /* of the camera's machine */
-};
-
-/* Finds the SEI in front of the slices of an Annex B access unit. */
-bool view_lag_find_sei(const uint8_t *data, size_t len, struct view_capture *out);
+#include "media/sei.h"
 
 /*
  * The capture time in our CLOCK_MONOTONIC, now being now_us of it and utc_us of CLOCK_REALTIME.
@@ -22,7 +11,7 @@ bool view_lag_find_sei(const uint8_t *data, size_t len, struct view_capture *out
  * clocks; else the UTC time is believed if it makes the picture between 0 and 10 s old (a picture
  * from at most 20 ms in the future is taken just now). false: the clocks cannot be compared.
  */
-bool view_lag_capture_us(const struct view_capture *capture, int64_t now_us, int64_t utc_us,
+bool view_lag_capture_us(const struct sei_capture *capture, int64_t now_us, int64_t utc_us,
 			 int64_t *out);
 
 #endif
