@@ -7,30 +7,27 @@
 #include <string.h>
 
 #include "bench/lib/unit.h"
-#include "bench/lib/wire.h"
-
-/* What comes after the last unit, for the cutter: the next one's delimiter. */
-static const uint8_t END[6] = {0, 0, 0, 1, 9, 0xf0};
+#include "media/access_unit.h"
+#include "media/nal.h"
 
 /* Offset of the first NAL unit that is neither delimiter nor parameter set. */
 static size_t place_for_sei(const uint8_t *data, size_t len)
 {
-	for (size_t at = 0; at + 4 < len; at++) {
-		unsigned type = data[at + 3] & 31;
+	size_t at = 0;
 
-		if (memcmp(data + at, "\0\0\1", 3) == 0 && type != 9 && type != 7 && type != 8)
+	while ((at = nal_find_start_code(data, len, at)) + 3 < len) {
+		unsigned type = nal_type(data[at + 3]);
+
+		if (type != NAL_AUD && type != NAL_SPS && type != NAL_PPS)
 			return at > 0 && data[at - 1] == 0 ? at - 1 : at;
+		at += 3;
 	}
 	return len;
 }
 
-static void add_unit(void *ctx, const uint8_t *data, size_t len, int64_t complete_us)
+static void add_unit(struct footage *footage, size_t at, size_t len,
+		     const struct access_unit_head *head)
 {
-	struct footage *footage = ctx;
-	struct footage_unit *unit;
-	struct unit_info info;
-
-	(void)complete_us;
 	if (footage->n == footage->room) {
 		footage->room = 2 * footage->room + 256;
 		footage->units = realloc(footage->units, footage->room * sizeof(*footage->units));
@@ -39,24 +36,37 @@ static void add_unit(void *ctx, const uint8_t *data, size_t len, int64_t complet
 			exit(1);
 		}
 	}
-	unit_parse(data, len, &info);
-	unit = &footage->units[footage->n];
-	unit->at = footage->n ? unit[-1].at + unit[-1].len : 0;
-	unit->len = len;
-	unit->key = info.key;
-	unit->droppable = info.droppable;
-	unit->sei_at = place_for_sei(data, len);
-	footage->n++;
+	footage->units[footage->n++] = (struct footage_unit){
+		.at = at,
+		.len = len,
+		.sei_at = place_for_sei(footage->data + at, len),
+		.key = access_unit_is_key(head),
+		.droppable = head->slice && !head->referenced,
+	};
 	footage->mean_len += (double)len;
-	if (len + UNIT_SEI_MAX > footage->max_len)
-		footage->max_len = len + UNIT_SEI_MAX;
+	if (len + SEI_CAPTURE_MAX > footage->max_len)
+		footage->max_len = len + SEI_CAPTURE_MAX;
+}
+
+static void add_units(struct footage *footage, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		struct access_unit_search search = {0};
+		size_t unit = access_unit_find_end(&search, footage->data + at, len - at);
+
+		if (unit == 0) /* nothing follows the last one */
+			unit = len - at;
+		add_unit(footage, at, unit, &search.head);
+		at += unit;
+	}
 }
 
 int footage_open(struct footage *footage, const char *path)
 {
 	FILE *file = fopen(path, "re");
-	struct wire wire;
-	uint8_t sei[UNIT_SEI_MAX];
+	uint8_t sei[SEI_CAPTURE_MAX];
 	long len;
 	int result = 0;
 
@@ -77,11 +87,7 @@ int footage_open(struct footage *footage, const char *path)
 		result = -EIO;
 		goto close_footage;
 	}
-	wire_init(&wire, WIRE_ANNEXB, false, NULL, add_unit, footage);
-	memcpy(wire_room(&wire, (size_t)len + sizeof(END)), footage->data, (size_t)len);
-	memcpy(wire.in.data + len, END, sizeof(END));
-	wire_received(&wire, (size_t)len + sizeof(END), 0);
-	wire_finish(&wire);
+	add_units(footage, (size_t)len);
 	if (footage->n == 0 || !footage->units[0].key) {
 		result = -EBADMSG;
 		goto close_footage;

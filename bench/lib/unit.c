@@ -4,9 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "camcast/sei.h"
-
-enum { NAL_SLICE = 1, NAL_IDR = 5, NAL_SEI = 6, NAL_SPS = 7, NAL_PPS = 8 };
+#include "media/access_unit.h"
 
 static uint8_t *put(uint8_t *at, const void *data, size_t len)
 {
@@ -14,43 +12,9 @@ static uint8_t *put(uint8_t *at, const void *data, size_t len)
 	return at + len;
 }
 
-static void put_be64(uint8_t *at, uint64_t value)
+size_t unit_build_sei(uint8_t out[SEI_CAPTURE_MAX], uint64_t seq, int64_t capture_us)
 {
-	for (int i = 0; i < 8; i++)
-		at[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
-static uint64_t get_be64(const uint8_t *at)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < 8; i++)
-		value = value << 8 | at[i];
-	return value;
-}
-
-size_t unit_build_sei(uint8_t *out, uint64_t seq, int64_t capture_us)
-{
-	uint8_t *at = out;
-	uint8_t payload[CAMCAST_SEI_PAYLOAD_LEN];
-	int zeros = 0;
-
-	memcpy(payload, CAMCAST_SEI_UUID, CAMCAST_SEI_UUID_LEN);
-	put_be64(payload + 16, seq);
-	put_be64(payload + 24, (uint64_t)capture_us);
-	put_be64(payload + 32, (uint64_t)capture_us);
-	at = put(at, "\0\0\0\1\x06\x05", 6);
-	*at++ = sizeof(payload);
-	for (size_t i = 0; i < sizeof(payload); i++) {
-		if (zeros >= 2 && payload[i] <= 3) {
-			*at++ = 3; /* emulation prevention, clause 7.4.1 */
-			zeros = 0;
-		}
-		zeros = payload[i] ? 0 : zeros + 1;
-		*at++ = payload[i];
-	}
-	*at++ = 0x80;
-	return (size_t)(at - out);
+	return sei_write_capture(out, &(struct sei_capture){seq, capture_us, capture_us});
 }
 
 void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
@@ -70,47 +34,10 @@ void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppabl
 	memset(at, 0xa5, (size_t)(out + size - at));
 }
 
-/* The byte after the next start code from data[at] on; len if there is none. */
-static size_t next_nal(const uint8_t *data, size_t len, size_t at)
-{
-	while (at + 3 < len) {
-		const uint8_t *one = memchr(data + at + 2, 1, len - at - 2);
-
-		if (!one)
-			return len;
-		if (one[-1] == 0 && one[-2] == 0)
-			return (size_t)(one - data) + 1;
-		at = (size_t)(one - data) - 1;
-	}
-	return len;
-}
-
-static void parse_sei(const uint8_t *nal, size_t len, struct unit_info *info)
-{
-	uint8_t payload[3 + CAMCAST_SEI_PAYLOAD_LEN];
-	size_t n = 0;
-	int zeros = 0;
-
-	for (size_t i = 0; i < len && n < sizeof(payload); i++) {
-		if (zeros >= 2 && nal[i] == 3) {
-			zeros = 0;
-			continue;
-		}
-		zeros = nal[i] ? 0 : zeros + 1;
-		payload[n++] = nal[i];
-	}
-	if (n < sizeof(payload) || payload[1] != 5 || payload[2] != CAMCAST_SEI_PAYLOAD_LEN ||
-	    memcmp(payload + 3, CAMCAST_SEI_UUID, CAMCAST_SEI_UUID_LEN) != 0)
-		return;
-	info->numbered = true;
-	info->seq = get_be64(payload + 19);
-	info->capture_us = (int64_t)get_be64(payload + 27);
-}
-
 void unit_parse(const uint8_t *data, size_t len, struct unit_info *info)
 {
-	bool idr = false, sps = false, pps = false, slice = false, reference = false;
-	size_t at = 0;
+	struct access_unit_head head;
+	struct sei_capture capture;
 
 	memset(info, 0, sizeof(*info));
 	info->h264 =
@@ -119,21 +46,12 @@ void unit_parse(const uint8_t *data, size_t len, struct unit_info *info)
 		info->key = true;
 		return;
 	}
-	while ((at = next_nal(data, len, at)) < len) {
-		unsigned type = data[at] & 31, ref_idc = data[at] >> 5 & 3;
-
-		if (type == NAL_SLICE || type == NAL_IDR) {
-			slice = true;
-			reference |= ref_idc != 0;
-			idr |= type == NAL_IDR;
-		} else if (type == NAL_SPS) {
-			sps = true;
-		} else if (type == NAL_PPS) {
-			pps = true;
-		} else if (type == NAL_SEI && !info->numbered) {
-			parse_sei(data + at, len - at, info);
-		}
+	access_unit_read_head(data, len, &head);
+	info->key = access_unit_is_key(&head);
+	info->droppable = head.slice && !head.referenced;
+	info->numbered = sei_find_capture(data, len, &capture);
+	if (info->numbered) {
+		info->seq = capture.sequence;
+		info->capture_us = capture.monotonic_us;
 	}
-	info->key = idr && sps && pps;
-	info->droppable = slice && !reference;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "media/sei.h"
+
 #define UNIT_MIN 160 /* bytes: delimiter, parameter sets, SEI and a slice header */
 
 /* Writes a unit of exactly size bytes (at least UNIT_MIN): AUD, SPS and PPS if key, the SEI of
@@ -18,16 +20,13 @@
 void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
 		int64_t capture_us);
 
-#define UNIT_SEI_MAX 72 /* bytes, emulation prevention included */
-
-/* Writes the SEI of camcast/sei.h, start code included, at most UNIT_SEI_MAX bytes; returns how
- * many. */
-size_t unit_build_sei(uint8_t *out, uint64_t seq, int64_t capture_us);
+/* Writes the SEI of camcast/sei.h, start code included, both times capture_us; returns its length. */
+size_t unit_build_sei(uint8_t out[SEI_CAPTURE_MAX], uint64_t seq, int64_t capture_us);
 
 struct unit_info {
 	bool h264;	/* begins with a start code */
 	bool key;	/* IDR, SPS and PPS are there; anything that is not H.264 */
-	bool droppable; /* every slice has nal_ref_idc 0 */
+	bool droppable; /* nothing refers to it */
 	bool numbered;	/* has the SEI: seq and capture_us are valid */
 	uint64_t seq;
 	int64_t capture_us; /* CLOCK_MONOTONIC of the camera's machine */

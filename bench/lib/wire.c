@@ -34,57 +34,9 @@ uint8_t *wire_room(struct wire *wire, size_t size)
 	return buffer_room(&wire->in, size);
 }
 
-/* --- Annex B --- */
+/* --- Annex B, and 32-bit big-endian lengths --- */
 
-/*
- * H.264 clause 7.4.1.2.3: after the last slice of a picture the next one begins with the first of
- * delimiter, parameter set, SEI, types 14 to 18, or a slice with first_mb_in_slice 0 (whose Exp-
- * Golomb code is a single 1).
- */
-static bool begins_unit(uint8_t nal, uint8_t next, bool has_slice)
-{
-	unsigned type = nal & 31;
-
-	if (!has_slice)
-		return false;
-	return (type >= 6 && type <= 9) || (type >= 14 && type <= 18) ||
-	       ((type == 1 || type == 5) && next & 0x80);
-}
-
-/* Length of the first whole unit; 0: there is none yet. */
-static size_t annexb_unit(struct wire *wire)
-{
-	const uint8_t *data = wire->in.data;
-	size_t len = wire->in.len, at = wire->searched;
-
-	/* Needs a start code, the NAL unit's first byte and the one after. */
-	while (at + 5 <= len) {
-		const uint8_t *one = memchr(data + at + 2, 1, len - at - 4);
-		size_t start;
-
-		if (!one) {
-			at = len - 4;
-			break;
-		}
-		start = (size_t)(one - data);
-		if (one[-1] || one[-2]) {
-			at = start - 1;
-			continue;
-		}
-		if (begins_unit(one[1], one[2], wire->has_slice)) {
-			start -= start > 2 && one[-3] == 0 ? 3 : 2;
-			wire->has_slice = false;
-			return start;
-		}
-		wire->has_slice |= (one[1] & 31) >= 1 && (one[1] & 31) <= 5;
-		at = start + 1;
-	}
-	wire->searched = at;
-	return 0;
-}
-
-/* --- 32-bit big-endian lengths --- */
-
+/* Its length included. */
 static size_t length_unit(struct wire *wire)
 {
 	const uint8_t *data = wire->in.data;
@@ -100,13 +52,21 @@ static size_t length_unit(struct wire *wire)
 	return wire->in.len >= 4 + len ? 4 + len : 0;
 }
 
+/* Length of the first whole unit of wire->in; 0: there is none yet. */
+static size_t find_unit(struct wire *wire)
+{
+	return wire->framing == WIRE_LENGTH
+		       ? length_unit(wire)
+		       : access_unit_find_end(&wire->search, wire->in.data, wire->in.len);
+}
+
 /* Gives all whole units of wire->in. */
 static void cut(struct wire *wire, size_t old_len, int64_t now_us)
 {
 	size_t skip = wire->framing == WIRE_LENGTH ? 4 : 0, done = 0, unit;
 	struct buffer whole = wire->in;
 
-	while ((unit = skip ? length_unit(wire) : annexb_unit(wire)) > 0) {
+	while ((unit = find_unit(wire)) > 0) {
 		bool was_here = done + unit <= old_len; /* its last byte came earlier */
 
 		if (unit > skip)
@@ -114,7 +74,7 @@ static void cut(struct wire *wire, size_t old_len, int64_t now_us)
 				   was_here ? wire->byte_us : now_us);
 		wire->in.data += unit;
 		wire->in.len -= unit;
-		wire->searched = 0;
+		wire->search = (struct access_unit_search){0};
 		done += unit;
 	}
 	wire->in.data = whole.data;

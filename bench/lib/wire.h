@@ -16,6 +16,7 @@
 
 #include "bench/lib/buffer.h"
 #include "bench/lib/unit.h"
+#include "media/access_unit.h"
 
 enum wire_framing { WIRE_ANNEXB, WIRE_LENGTH, WIRE_TS, WIRE_RTMP };
 
@@ -25,10 +26,9 @@ struct wire {
 	bool broken;	/* these bytes make no sense: all further ones are ignored */
 	/* Bytes that are not yet part of a unit given. */
 	struct buffer in;
-	size_t searched;   /* Annex B: bytes of `in` that were looked at; TS: not used */
-	bool has_slice;	   /* Annex B: one of the unit being searched was seen */
-	struct buffer pes; /* TS: the unit being put together */
-	int pid;	   /* TS: of the video; -1: not yet known */
+	struct access_unit_search search; /* Annex B: for the end of the first unit in `in` */
+	struct buffer pes;		  /* TS: the unit being put together */
+	int pid;			  /* TS: of the video; -1: not yet known */
 	int64_t byte_us, unit_byte_us;
 	struct rtmp *rtmp;
 	struct buffer out; /* to be sent to the server */

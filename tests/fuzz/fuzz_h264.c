@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Annex B scanner, SPS reader and rewriter, and unit writer on arbitrary bytes. The first byte
+ * Annex B scanner, SPS reader and rewriter, unit writer and readers on arbitrary bytes. The first byte
  * chooses: an SPS, rewritten with a small or large output; or the writer, which gets the rest as one
  * access unit and then again in two halves. What comes out must hold together: an AUD first, lengths
  * that add up, no start code emulated by our own rewriting.
@@ -11,12 +11,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/access_unit.h"
 #include "media/h264_writer.h"
+#include "media/sei.h"
 #include "media/sps.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_unit(const struct h264_unit *unit)
+/* The readers say of a unit what its writer said. sei: it has ours. */
+static void read_back(const struct h264_unit *unit, bool sei)
+{
+	struct access_unit_search search = {0};
+	struct access_unit_head head;
+	struct sei_capture capture;
+	uint8_t *data = malloc(unit->len + 6);
+	size_t len = 0;
+
+	if (!data)
+		return;
+	for (int i = 0; i < unit->iovcnt; i++) {
+		memcpy(data + len, unit->iov[i].iov_base, unit->iov[i].iov_len);
+		len += unit->iov[i].iov_len;
+	}
+	access_unit_read_head(data, len, &head);
+	assert(head.slice);
+	assert(!unit->droppable || !head.referenced);
+	assert(!unit->key || (head.sps && head.pps));
+	assert(!sei || sei_find_capture(data, len, &capture));
+	/* It ends at the next delimiter at the latest. */
+	memcpy(data + len, "\0\0\0\1\x09\xf0", 6);
+	for (size_t end = 0, have = 0; end == 0; have++) {
+		assert(have <= len + 6);
+		end = access_unit_find_end(&search, data, have);
+		assert(end <= have);
+	}
+	free(data);
+}
+
+static void check_unit(const struct h264_unit *unit, bool sei)
 {
 	size_t len = 0;
 
@@ -31,6 +63,7 @@ static void check_unit(const struct h264_unit *unit)
 	}
 	assert(len == unit->len);
 	assert(!(unit->key && unit->parameter_sets_missing));
+	read_back(unit, sei);
 }
 
 static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
@@ -42,11 +75,11 @@ static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
 	if (h264_writer_create(&writer, rate, mode & 4, mode & 8) < 0)
 		return;
 	if (h264_writer_unit(writer, data, size, 1, &unit) == 0)
-		check_unit(&unit);
+		check_unit(&unit, mode & 4);
 	if (h264_writer_unit(writer, data, size / 2, 2, &unit) == 0)
-		check_unit(&unit);
+		check_unit(&unit, mode & 4);
 	if (h264_writer_unit(writer, data + size / 2, size - size / 2, 3, &unit) == 0)
-		check_unit(&unit);
+		check_unit(&unit, mode & 4);
 	h264_writer_destroy(writer);
 }
 

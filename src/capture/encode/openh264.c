@@ -14,6 +14,7 @@
 
 #include "base/diag.h"
 #include "capture/encode/convert.h"
+#include "media/access_unit.h"
 
 enum {
 	RATE_MAX = 60, /* pictures a second; OpenH264 clips fMaxFrameRate there */
@@ -273,15 +274,6 @@ static int gather(struct openh264 *enc, const SFrameBSInfo *info, struct access_
 	return 0;
 }
 
-/* nal_ref_idc 0: the picture's layer begins with a start code and a slice's header. */
-static bool is_droppable(const SFrameBSInfo *info)
-{
-	const uint8_t *p = info->sLayerInfo[info->iLayerNum - 1].pBsBuf;
-
-	p += p[2] == 1 ? 3 : 4;
-	return (*p & 0x60) == 0;
-}
-
 static int openh264_encode(struct encoder *encoder, struct frame *frame, bool force_idr)
 {
 	struct openh264 *enc = (struct openh264 *)encoder;
@@ -289,6 +281,7 @@ static int openh264_encode(struct encoder *encoder, struct frame *frame, bool fo
 	struct picture picture, i420;
 	SSourcePicture source = {.iColorFormat = videoFormatI420};
 	SFrameBSInfo info = {0};
+	struct access_unit_head head;
 	int rc;
 
 	if (force_idr || enc->until_key == 0) {
@@ -324,7 +317,8 @@ static int openh264_encode(struct encoder *encoder, struct frame *frame, bool fo
 	if (rc < 0)
 		return rc;
 	unit.key = info.eFrameType == videoFrameTypeIDR;
-	unit.droppable = is_droppable(&info);
+	access_unit_read_head(unit.data, unit.len, &head);
+	unit.droppable = !head.referenced;
 	enc->base.events.coded(enc->base.events.user, &unit);
 	return 0;
 }

@@ -19,7 +19,7 @@
 
 #include "camcast/worker.h"
 #include "capture/encode/v4l2_session.h"
-#include "media/nal.h"
+#include "media/access_unit.h"
 
 /* A coded picture that came in more than one buffer, or headers that wait for theirs. */
 struct pieces {
@@ -131,8 +131,7 @@ static void v4l2m2m_destroy(struct encoder *encoder)
 static void inspect(const struct v4l2m2m *enc, const uint8_t *data, size_t len, uint32_t flags,
 		    struct pieces *found)
 {
-	struct nal nal;
-	size_t pos = 0;
+	struct access_unit_head head;
 
 	if (enc->session.coded_fourcc != V4L2_PIX_FMT_H264) {
 		found->picture = true;
@@ -140,13 +139,12 @@ static void inspect(const struct v4l2m2m *enc, const uint8_t *data, size_t len, 
 		return;
 	}
 	/* The NAL type, not the flag: a key frame may be an I picture that is no IDR. */
-	while (!found->picture && nal_next(data, len, &pos, &nal)) {
-		if (nal.type < NAL_SLICE || nal.type > NAL_IDR)
-			continue;
-		found->picture = true;
-		found->key = nal.type == NAL_IDR;
-		found->droppable = nal.ref_idc == 0;
-	}
+	if (found->picture)
+		return;
+	access_unit_read_head(data, len, &head);
+	found->picture = head.slice;
+	found->key = head.idr;
+	found->droppable = head.slice && !head.referenced;
 }
 
 static void lose_unit(struct v4l2m2m *enc)

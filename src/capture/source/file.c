@@ -20,7 +20,7 @@
 #include "capture/source/decoder.h"
 #include "capture/source/source.h"
 #include "capture/source/timeline.h"
-#include "media/nal.h"
+#include "media/access_unit.h"
 #include "media/jpeg.h"
 
 #define WHY_SIZE 256
@@ -198,21 +198,6 @@ static bool wait_until(struct file_source *source, int64_t media_us)
 
 /* --- coded --- */
 
-/* What an H.264 access unit begins with, up to its first slice. */
-static void look_at(const uint8_t *data, size_t len, bool *idr, bool *sets)
-{
-	struct nal nal;
-	size_t pos = 0;
-
-	*idr = *sets = false;
-	while (nal_next(data, len, &pos, &nal)) {
-		*sets |= nal.type == NAL_SPS;
-		*idr |= nal.type == NAL_IDR;
-		if (nal.type >= NAL_SLICE && nal.type <= NAL_IDR)
-			return;
-	}
-}
-
 static int make_room(struct file_source *source, size_t size)
 {
 	uint8_t *larger;
@@ -264,12 +249,13 @@ static int complete_jpeg(struct file_source *source, struct packet *packet)
 /* -EBADMSG: a damaged picture. */
 static int complete_packet(struct file_source *source, struct packet *packet)
 {
-	bool sets;
+	struct access_unit_head head;
 
 	if (source->base.info.codec == CONFIG_CODEC_MJPEG)
 		return complete_jpeg(source, packet);
-	look_at(packet->data, packet->len, &packet->key, &sets);
-	if (packet->key && !sets && source->filter->par_out->extradata_size > 0)
+	access_unit_read_head(packet->data, packet->len, &head);
+	packet->key = head.idr;
+	if (head.idr && !head.sps && source->filter->par_out->extradata_size > 0)
 		return join_sets(source, packet);
 	return 0;
 }

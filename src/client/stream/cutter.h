@@ -2,14 +2,14 @@
 /*
  * Cuts the bytes of a stream into access units. Knows no socket and no clock. One thread.
  *
- * In a byte stream (H.264 annex B) the boundary before a unit is found by its first NAL unit, as
- * clause 7.4.1.2.3 says: a delimiter, parameter set or SEI after a slice, or a slice that begins a
- * picture (first_mb_in_slice is 0).
+ * In a byte stream (H.264 annex B) the end of a unit is found by the first NAL unit of the next one
+ * (media/access_unit.h).
  */
 #ifndef CLIENT_STREAM_CUTTER_H
 #define CLIENT_STREAM_CUTTER_H
 
 #include "client/find/servers.h"
+#include "media/access_unit.h"
 
 #define CUTTER_UNIT_MAX (16u << 20)  /* bytes of a unit */
 #define CUTTER_NOISE_MAX (1u << 20)  /* bytes before the first start code of a byte stream */
@@ -20,12 +20,12 @@ struct cutter {
 	uint8_t *data;
 	size_t room;
 	size_t begin, end; /* of what has not been handed out */
-	size_t scan;	   /* byte stream: where the search for start codes goes on */
-	size_t noise;	   /* bytes thrown away before the first start code */
 
-	/* Of the unit that begins at `begin`, by its NAL units so far: */
-	bool started, has_slice, has_idr, has_sps, has_pps;
-	bool guessed; /* the unit before it was ended by cutter_end_unit() */
+	/* Of a byte stream: */
+	bool begun;			  /* a unit begins at `begin` */
+	struct access_unit_search search; /* for its end, or while none has begun, its beginning */
+	bool guessed;			  /* the unit before it was ended by cutter_end_unit() */
+	size_t noise;			  /* bytes thrown away before the first start code */
 };
 
 struct cutter_unit {
@@ -53,6 +53,10 @@ void cutter_add(struct cutter *cutter, size_t len);
 
 /* The next unit, or another of cutter_result; -EBADMSG: this is no such stream. */
 int cutter_next(struct cutter *cutter, struct cutter_unit *unit);
+
+/* Whether a picture's first slice, or the beginning of it, has come in the unit under way of a byte
+ * stream. */
+bool cutter_has_picture(const struct cutter *cutter);
 
 /* Takes what has come of the unit under way for all of it. CUTTER_UNIT, or CUTTER_MORE if there is
  * no picture in it yet, or its end is known anyway. */

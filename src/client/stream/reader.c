@@ -383,7 +383,7 @@ static int turn(struct reader *reader, struct reader_unit *out, int64_t end_us)
 	case READER_PLAYING:
 		break;
 	}
-	if (reader->low_latency && reader->cutter.has_slice && !reader->quiet_asked)
+	if (reader->low_latency && cutter_has_picture(&reader->cutter) && !reader->quiet_asked)
 		quiet_us = reader->received_us + reader->quiet_us;
 	n = wait_until(reader, POLLIN, earlier(end_us, quiet_us));
 	if (n < 0)
