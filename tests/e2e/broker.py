@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A real mosquitto for tests, on a port of its own, and a Python client to talk to it."""
+"""A real mosquitto for tests, on a port of its own, a gate in front of it that knows one version only,
+certificates, and a Python client to talk to it."""
 import pathlib
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -11,7 +13,7 @@ import uuid
 
 import paho.mqtt.client as paho
 
-from harness import PATIENCE, Failure, die_with_parent
+from harness import BUILD, PATIENCE, Failure, die_with_parent, with_mount
 
 
 def free_port(address):
@@ -139,6 +141,101 @@ class Broker:
 
     def __exit__(self, *_):
         self.kill()
+
+
+class Gate:
+    """Before a Broker: lets in clients of one version of MQTT only (level: 4 is 3.1.1). closes: it drops
+    the others without a word. levels: of those that came, in order. Also a context manager."""
+
+    def __init__(self, broker, level, closes=False):
+        self.broker, self.level, self.closes = broker, level, closes
+        self.levels = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address, self.port = self._socket.getsockname()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._meet, args=(client,), daemon=True).start()
+
+    def _meet(self, client):
+        with client:
+            packet = client.recv(4096)
+            if b"MQTT" not in packet:
+                return
+            self.levels.append(packet[packet.index(b"MQTT") + 4])
+            if self.levels[-1] != self.level:
+                if not self.closes:
+                    client.sendall(b"\x20\x02\x00\x01")  # MQTT 3.1.1, 3.2.2.3
+                return
+            with socket.create_connection((self.broker.address, self.broker.port)) as broker:
+                broker.sendall(packet)
+                back = threading.Thread(target=self._copy, args=(broker, client), daemon=True)
+                back.start()
+                self._copy(client, broker)
+                back.join()
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class Certificates:
+    """An authority `name`, with its files in a folder of that name."""
+
+    def __init__(self, folder, name):
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.ca = self.folder / "ca.crt"
+        self._run("req", "-x509", *self._key("ca"), "-days", "2", "-subj", f"/CN=authority {name}",
+                  "-out", "ca.crt")
+
+    def _run(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    @staticmethod
+    def _key(name):
+        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                f"{name}.key"]
+
+    def make(self, name, alt_names=None):
+        """(certificate, key) of name, signed by the authority."""
+        self._run("req", *self._key(name), "-subj", f"/CN={name}", "-out", f"{name}.csr")
+        extension = self.folder / f"{name}.ext"
+        extension.write_text(f"subjectAltName={alt_names}\n" if alt_names else "")
+        self._run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+                  "-CAcreateserial", "-days", "2", "-extfile", extension, "-out", f"{name}.crt")
+        return self.folder / f"{name}.crt", self.folder / f"{name}.key"
+
+
+def wrap(folder, program, path, text):
+    """A folder with `program`, one of ours, that finds `text` in the file `path`, as nobody else does.
+    None where that is not allowed."""
+    content = folder / "content"
+    content.write_text(text)
+    inside = with_mount(f"mount --bind {content} {path}")
+    if not inside:
+        return None
+    script = folder / program
+    script.write_text(f'#!/bin/sh\nexec {shlex.join([*inside, str(BUILD / program)])} "$@"\n')
+    script.chmod(0o755)
+    return folder
 
 
 class Client:

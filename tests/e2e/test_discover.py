@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import time
 import unicodedata
 
@@ -214,44 +213,6 @@ def test_no_broker_is_said():
     assert err == f"camcast: 127.0.0.1:{port}: Connection refused\n"
 
 
-def test_a_broker_that_never_answers_is_left_when_asked_to():
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        port = deaf.getsockname()[1]
-        for tls in ([], ["--tls"]):
-            with Tool("discover", "--watch", "--broker", f"127.0.0.1:{port}", *tls) as watch:
-                deaf.settimeout(10 * harness.PATIENCE)
-                connection, _ = deaf.accept()
-                with connection:
-                    assert connection.recv(1)
-                    assert watch.stop() == 0
-
-
-def syns_to(port):
-    """Connections to port that nobody answers."""
-    with open("/proc/net/tcp", encoding="ascii") as file:
-        rows = [line.split() for line in file][1:]
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == "02" for row in rows)
-
-
-def test_a_broker_that_drops_packets_is_left_when_asked_to():
-    with socket.socket() as full, contextlib.ExitStack() as stack:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        port = full.getsockname()[1]
-        while not syns_to(port):  # once its queue is full, the kernel drops them
-            one = stack.enter_context(socket.socket())
-            one.setblocking(False)
-            one.connect_ex(("127.0.0.1", port))
-        before = syns_to(port)
-        with Tool("discover", "--watch", "--broker", f"127.0.0.1:{port}") as watch:
-            deadline = time.monotonic() + 20 * harness.PATIENCE
-            while syns_to(port) == before:
-                assert time.monotonic() < deadline
-                assert watch.process.poll() is None
-                time.sleep(0.02)  # between two looks
-            assert watch.stop() == 0
-
-
 def test_passwords(tmp_path, start_broker):
     broker = start_broker(passwords={"viewer": "s3cret"})
     good, bad = tmp_path / "good", tmp_path / "bad"
@@ -270,54 +231,175 @@ def test_passwords(tmp_path, start_broker):
     assert "No such file" in err
 
 
-def openssl(*arguments, cwd):
-    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pki")
+    ours = mqtt.Certificates(folder, "ours")
+    certificate, key = ours.make("server", "DNS:localhost,IP:127.0.0.1")
+    return {
+        "ca": ours.ca,
+        "other": mqtt.Certificates(folder, "others").ca,
+        "client": ours.make("client"),
+        "lines": [f"cafile {ours.ca}", f"certfile {certificate}", f"keyfile {key}"],
+    }
 
 
-def make_authority(folder, name):
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}", "-days", "2",
-            cwd=folder)
-
-
-def make_certificate(folder, authority, name):
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}", cwd=folder)
-    (folder / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt", "-CAkey",
-            f"{authority}.key", "-CAcreateserial", "-out", f"{name}.crt", "-days", "2",
-            "-extfile", "ext", cwd=folder)
-
-
-def test_tls(tmp_path, start_broker):
-    for authority in ("ca", "other"):
-        make_authority(tmp_path, authority)
-    for name in ("server", "client"):
-        make_certificate(tmp_path, "ca", name)
-    files = {name: tmp_path / name for name in ("ca.crt", "other.crt", "client.crt", "client.key")}
-    broker = start_broker(lines=[
-        f"cafile {tmp_path}/ca.crt", f"certfile {tmp_path}/server.crt",
-        f"keyfile {tmp_path}/server.key", "require_certificate true",
-    ])
-    own = ["--cert", files["client.crt"], "--key", files["client.key"]]
+def test_tls(tmp_path, start_broker, pki):
+    broker = start_broker(lines=[*pki["lines"], "require_certificate true"])
+    certificate, key = pki["client"]
+    own = ["--cert", certificate, "--key", key]
 
     def configure(client):
-        client.tls_set(*map(str, (files["ca.crt"], files["client.crt"], files["client.key"])))
+        client.tls_set(*map(str, (pki["ca"], certificate, key)))
 
     with mqtt.Client(broker, configure=configure) as client:
         announce(client, "porch")
-    servers = listed("--cafile", files["ca.crt"], *own, broker=broker)
+    servers = listed("--cafile", pki["ca"], *own, broker=broker)
     assert [server["id"] for server in servers] == ["porch"]
     for arguments, said in [
-        (["--cafile", files["other.crt"], *own], "certificate verify failed"),
+        (["--cafile", pki["other"], *own], "certificate verify failed"),
         (["--tls", *own], "certificate verify failed"),
         (["--cafile", tmp_path / "none", *own], "cafile .*: No such file"),
-        (["--cafile", files["ca.crt"], "--cert", files["client.crt"]], "key is missing"),
-        (["--cafile", files["ca.crt"]], ""),
+        (["--cafile", key, *own], "cafile .*: no certificate"),
+        (["--cafile", pki["ca"], "--cert", certificate], "key is missing"),
+        (["--cafile", pki["ca"], "--cert", certificate, "--key", certificate], "key .*: "),
+        (["--cafile", pki["ca"]], ""),
     ]:
         code, out, err = discover(*arguments, broker=broker)
         assert (code, out) == (1, ""), arguments
         assert re.search(said, err), err
+
+
+@pytest.mark.parametrize("level, closes", [(5, False), (4, False), (4, True)])
+def test_a_broker_of_one_version(broker, level, closes):
+    with mqtt.Client(broker) as client, mqtt.Gate(broker, level, closes) as gate:
+        announce(client, "porch")
+        assert [server["id"] for server in listed(broker=gate)] == ["porch"]
+        assert gate.levels == [5] if level == 5 else [5, 4]
+
+
+def test_a_broker_that_answers_mqtt_5_as_an_old_one_does():
+    """It takes any version, and never heard of properties."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with Tool("discover", "--watch", "--broker", f"127.0.0.1:{port}") as watch:
+            listener.settimeout(10 * harness.PATIENCE)
+            for level in (5, 4):
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rb") as file:
+                    connection.settimeout(10 * harness.PATIENCE)
+                    assert read_packet(file)[1][6] == level
+                    connection.sendall(b"\x20\x02\0\0")  # CONNACK
+                    kind = read_packet(file)[0] if level == 4 else 0x82
+                    assert kind == 0x82  # SUBSCRIBE
+            assert watch.stop() == 0
+
+
+@pytest.mark.parametrize("addresses", [["::1", "127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_name_whose_first_address_has_no_broker(
+    tmp_path, start_broker, monkeypatch, pki, addresses, tls
+):
+    hosts = "".join(f"{address} localhost\n" for address in addresses)
+    build = mqtt.wrap(tmp_path, "camcast", "/etc/hosts", hosts)
+    if not build:
+        pytest.skip("no mount namespace of one's own")
+    monkeypatch.setattr(tool, "BUILD", build)
+    broker = start_broker(lines=pki["lines"] if tls else ())
+
+    def configure(client):
+        if tls:
+            client.tls_set(str(pki["ca"]))
+
+    with mqtt.Client(broker, configure=configure) as client:
+        announce(client, "porch")
+    arguments = ["--cafile", pki["ca"]] if tls else []
+    servers = listed("--broker", f"localhost:{broker.port}", *arguments)
+    assert [server["id"] for server in servers] == ["porch"]
+
+
+# --- brokers that hold up nobody ---
+
+
+def stop_at_once(watch):
+    begun = time.monotonic()
+    assert watch.stop() == 0
+    assert time.monotonic() - begun < 0.3 * harness.PATIENCE
+
+
+def connections_to(port, state):
+    """How many there are in a state of include/net/tcp_states.h, in hexadecimal."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == state for row in rows)
+
+
+def wait_connection(watch, port, state, before=0):
+    deadline = time.monotonic() + 20 * harness.PATIENCE
+    while connections_to(port, state) == before:
+        assert time.monotonic() < deadline
+        assert watch.process.poll() is None
+        time.sleep(0.02)  # between two looks
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_frozen_broker_is_left_when_asked_to(start_broker, pki, tls):
+    """While it shakes hands, and later."""
+    broker = start_broker(lines=pki["lines"] if tls else ())
+    arguments = ["discover", "--watch", *(["--cafile", pki["ca"]] if tls else [])]
+    with Tool(*arguments, broker=broker) as watch:
+        broker.wait_log("Received SUBSCRIBE")
+        broker.process.send_signal(signal.SIGSTOP)
+        stop_at_once(watch)
+    with Tool(*arguments, broker=broker) as watch:
+        wait_connection(watch, broker.port, "01")
+        stop_at_once(watch)
+    after = broker.log_position()
+    with Tool(*arguments, broker=broker) as watch:
+        wait_connection(watch, broker.port, "01")
+        broker.process.send_signal(signal.SIGCONT)
+        broker.wait_log("Received SUBSCRIBE", after=after)
+        assert watch.stop() == 0
+
+
+def test_a_broker_that_never_answers_is_left_when_asked_to():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+        for tls in ([], ["--tls"]):
+            with Tool("discover", "--watch", "--broker", f"127.0.0.1:{port}", *tls) as watch:
+                deaf.settimeout(10 * harness.PATIENCE)
+                connection, _ = deaf.accept()
+                with connection:
+                    assert connection.recv(1)
+                    stop_at_once(watch)
+
+
+def test_a_broker_that_drops_packets_is_left_when_asked_to():
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        while not connections_to(port, "02"):  # once its queue is full, the kernel drops them
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        before = connections_to(port, "02")
+        with Tool("discover", "--watch", "--broker", f"127.0.0.1:{port}") as watch:
+            wait_connection(watch, port, "02", before)
+            stop_at_once(watch)
+
+
+def test_a_name_server_that_never_answers_is_left_when_asked_to(tmp_path, monkeypatch):
+    build = mqtt.wrap(tmp_path, "camcast", "/etc/resolv.conf", "nameserver 127.9.9.9\n")
+    if not build:
+        pytest.skip("no mount namespace of one's own")
+    monkeypatch.setattr(tool, "BUILD", build)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind(("127.9.9.9", 53))
+        mute.settimeout(10 * harness.PATIENCE)
+        with Tool("discover", "--watch", "--broker", "broker.example") as watch:
+            assert b"broker" in mute.recv(512)
+            stop_at_once(watch)
 
 
 def test_a_broker_that_forbids_is_named():

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import socket
-import struct
 import time
 
 import jsonschema
@@ -13,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 import harness
-from broker import Broker, Client
+from broker import Broker, Client, Gate
 from clients import Viewer
 from fakes import FEED, check_units, fake_config, parse_units, words
 
@@ -219,41 +218,12 @@ def test_a_broker_on_ipv6_is_reached(start_camcastd, tmp_path):
             assert client.wait_message("answer").payload == b"::1"
 
 
-class OldBroker:
-    """Knows MQTT v3.1.1 only; `closes`: it drops others without a word."""
-
-    def __init__(self, closes):
-        self.closes = closes
-        self.levels = []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
-    def serve(self):
-        """Until a client of v3.1.1 has been let in; returns its connection."""
-        self.socket.settimeout(20 * harness.PATIENCE)
-        while True:
-            connection, _ = self.socket.accept()
-            connection.settimeout(20 * harness.PATIENCE)
-            packet = connection.recv(4096)
-            level = packet[packet.index(b"MQTT") + 4]
-            self.levels.append(level)
-            if level == 4:
-                connection.sendall(struct.pack("BBBB", 0x20, 2, 0, 0))
-                return connection
-            if not self.closes:
-                connection.sendall(struct.pack("BBBB", 0x20, 2, 0, 1))
-            connection.close()
-
-
 @pytest.mark.parametrize("closes", [False, True])
-def test_auto_falls_back_to_3_1_1(start_camcastd, closes):
-    old = OldBroker(closes)
-    daemon = start_camcastd(mqtt_config(old), env=words())
-    with old.serve():
-        mqtt = wait_mqtt(daemon, lambda mqtt: mqtt["connects"] == 1, "connection")
-        assert mqtt["version"] == "3.1.1" and mqtt["state"] == "connecting"  # nor does it subscribe
-        assert old.levels == [5, 4]
-    old.socket.close()
+def test_auto_falls_back_to_3_1_1(start_camcastd, broker, closes):
+    with Gate(broker, 4, closes) as gate:
+        daemon = start_camcastd(mqtt_config(gate), env=words())
+        assert wait_connected(daemon)["version"] == "3.1.1"
+        assert gate.levels == [5, 4]
 
 
 def test_without_a_section_there_is_no_discovery(start_camcastd):

@@ -3,16 +3,16 @@
 why, and discovery is back when they are. And brokers of our own (broker = spawn)."""
 import os
 import resource
-import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
 import pytest
 
 import harness
-from broker import Broker, Client, free_port
+from broker import Broker, Certificates, Client, free_port, wrap
 from clients import Viewer
 from fakes import FEED, check_units, fake_config, parse_units, words
 from test_mqtt import check_info, mqtt_config, wait_connected, wait_mqtt
@@ -128,6 +128,22 @@ def test_a_frozen_broker_is_noticed_by_the_keepalive(start_camcastd, tmp_path):
         broker.process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_broker_that_is_frozen_while_we_connect(start_camcastd, tmp_path, pki, tls):
+    """Its kernel takes the connection. The end is not held up, and it is met once it goes on."""
+    with Broker(tmp_path, lines=tls_lines(pki) if tls else ()) as broker:
+        broker.process.send_signal(signal.SIGSTOP)
+        keys = {"tls": True, "cafile": pki["ours"].ca} if tls else {}
+        first = start_camcastd(mqtt_config(broker, id="first", **keys), env=words())
+        second = start_camcastd(mqtt_config(broker, id="second", **keys), env=words())
+        wait_reason(first, "no answer within 10 s", 30)
+        begun = time.monotonic()
+        assert first.stop() == 0
+        assert time.monotonic() - begun < 1 * harness.PATIENCE
+        broker.process.send_signal(signal.SIGCONT)
+        wait_connected(second)
+
+
 def test_a_name_that_nobody_knows(start_camcastd):
     config = mqtt_config(Address(1883), broker="no-such-host.invalid")
     daemon = start_camcastd(config, env=words())
@@ -203,30 +219,6 @@ def test_passwords(start_camcastd, tmp_path):
 # --- TLS ---
 
 
-class Certificates:
-    """An authority, a server certificate for localhost and 127.0.0.1, and one of a client."""
-
-    def __init__(self, folder, name):
-        self.folder = folder / name
-        self.folder.mkdir()
-        self.ca = self.folder / "ca.crt"
-        self._run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-                  f"/CN=authority {name}", "-keyout", "ca.key", "-out", "ca.crt")
-
-    def _run(self, *arguments):
-        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
-
-    def make(self, name, alt_names=None):
-        """(certificate, key) of name, signed by the authority."""
-        self._run("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout",
-                  f"{name}.key", "-out", f"{name}.csr")
-        extension = self.folder / f"{name}.ext"
-        extension.write_text(f"subjectAltName={alt_names}\n" if alt_names else "")
-        self._run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-                  "-CAcreateserial", "-days", "2", "-extfile", extension, "-out", f"{name}.crt")
-        return self.folder / f"{name}.crt", self.folder / f"{name}.key"
-
-
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pki")
@@ -264,24 +256,45 @@ def test_tls(start_camcastd, tmp_path, pki, version):
         wait_connected(start_camcastd(by_name, env=words()))
 
 
+DEAD_FIRST = [["::1", "127.0.0.1"], ["127.0.0.2", "127.0.0.1"]]
+
+
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_name_whose_first_address_has_no_broker(start_camcastd, tmp_path, pki, monkeypatch, tls):
+@pytest.mark.parametrize("addresses", DEAD_FIRST)
+def test_a_name_whose_first_address_has_no_broker(
+    start_camcastd, tmp_path, pki, monkeypatch, addresses, tls
+):
     """As `localhost` is on most machines: ::1 comes first, the broker may be on 127.0.0.1 alone."""
-    hosts = tmp_path / "hosts"
-    hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
-    inside = harness.with_mount(f"mount --bind {hosts} /etc/hosts")
-    if not inside:
+    hosts = "".join(f"{address} localhost\n" for address in addresses)
+    build = wrap(tmp_path, "camcastd", "/etc/hosts", hosts)
+    if not build:
         pytest.skip("no mount namespace of one's own")
-    script = tmp_path / "camcastd"
-    command = shlex.join([*inside, str(harness.BUILD / "camcastd")])
-    script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    script.chmod(0o755)
-    monkeypatch.setattr(harness, "BUILD", tmp_path)
+    monkeypatch.setattr(harness, "BUILD", build)
     with Broker(tmp_path, lines=tls_lines(pki) if tls else ()) as broker:
         keys = {"tls": True, "cafile": pki["ours"].ca} if tls else {}
         daemon = start_camcastd(mqtt_config(broker, broker="localhost", **keys), env=words())
         wait_connected(daemon)
         assert not [line for line in mqtt_lines(daemon) if "warning" in line]
+
+
+def test_the_broker_is_told_the_name_it_is_called_by(start_camcastd, pki):
+    """Some have a certificate for each (RFC 6066, 3); of an address there is nothing to tell."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pki["server"])
+    names = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    for host in ("localhost", "127.0.0.1"):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(10 * harness.PATIENCE)
+            to = Address(server.getsockname()[1])
+            config = mqtt_config(to, broker=host, tls=True, cafile=pki["ours"].ca, id=f"to-{host[0]}")
+            daemon = start_camcastd(config, env=words())
+            connection, _ = server.accept()
+            connection.settimeout(10 * harness.PATIENCE)
+            with context.wrap_socket(connection, server_side=True) as encrypted:
+                assert b"MQTT" in encrypted.recv(100)
+            daemon.stop()
+    assert names == ["localhost", None]
 
 
 def test_a_client_certificate_that_is_asked_for(start_camcastd, tmp_path, pki):
