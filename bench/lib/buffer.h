@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bytes that come at the end and go at the beginning. Zeroed, it is empty. Without memory the
- * program ends with a line: there is nothing left to measure. One thread. */
+/* A queue of bytes that grows as needed. A zeroed buffer is empty. Without memory the program ends
+ * with a message, because there is nothing left to measure. One thread. */
 #ifndef BENCH_LIB_BUFFER_H
 #define BENCH_LIB_BUFFER_H
 

@@ -91,7 +91,7 @@ static int read_version(struct message *message, const char *text)
 	return 0;
 }
 
-/* What stands behind "scheme://" (RFC 3986 clause 3.1); NULL: text does not begin so. */
+/* Returns the text after "scheme://" (RFC 3986 clause 3.1), or NULL if there is no scheme. */
 static char *skip_scheme(char *text)
 {
 	char *c = text;
@@ -102,8 +102,8 @@ static char *skip_scheme(char *text)
 }
 
 /*
- * Takes the target to pieces (RFC 9112 clause 3.2). A fragment does not belong in a request; clients
- * that send one mean what stands before it.
+ * Splits the target into authority, path and query (RFC 9112 clause 3.2). A fragment does not belong
+ * in a request; it is cut off, because some clients send it all the same.
  */
 static int split_target(struct message *message)
 {
@@ -355,7 +355,7 @@ const char *message_header(const struct message *message, const char *name, cons
 	return NULL;
 }
 
-/* Where the list's element that begins at text ends: at a comma or at the end. */
+/* Returns the end of the list element that begins at text: the next comma, or the end of text. */
 static const char *find_element_end(const char *text)
 {
 	bool quoted = false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reads the heads of HTTP/1.x and RTSP/1.0 messages: a request or status line and headers, after
- * RFC 9112 (HTTP/1.1), RFC 2326 (RTSP/1.0) and, where that says nothing, RFC 7826. Bytes are pushed
- * in, in pieces of any size; how they are cut never changes the result. What is not part of the
- * head (a body, the next request, an interleaved frame of RTSP) is left to the caller.
+ * RFC 9112 (HTTP/1.1), RFC 2326 (RTSP/1.0) and, where that says nothing, RFC 7826. The caller pushes
+ * bytes in, in pieces of any size; the pieces make no difference to the result. Bodies, further
+ * messages and RTSP's interleaved frames are left to the caller.
  *
  * Memory and time are bounded: nothing is allocated, and a head has at most MESSAGE_MAX bytes. All
  * strings end with a NUL, hold no other control character than a tab, and belong to the message:
@@ -11,10 +11,11 @@
  * points into itself. Any thread, one at a time.
  *
  * Lines end with CRLF or with a bare LF (RFC 9112 clause 2.2); empty lines before the first one are
- * skipped. Refused, because two readers could understand them differently: a bare CR and other
- * control characters, folded header lines (5.2), white space around a header's name (5.1), a second
- * Host (3.2), different or malformed Content-Length, and Transfer-Encoding beside Content-Length or
- * in HTTP/1.0 (6.1, 6.3). A missing Host is the caller's business.
+ * skipped. Heads that two readers could understand differently are refused (request smuggling):
+ * those with a bare CR or another control character, a folded header line (clause 5.2), white space
+ * around a header's name (5.1), a second Host (3.2), a malformed Content-Length or two different
+ * ones, or a Transfer-Encoding beside a Content-Length or in HTTP/1.0 (6.1, 6.3). A request without
+ * Host is accepted; the caller decides whether it needs one.
  */
 #ifndef NET_MESSAGE_H
 #define NET_MESSAGE_H
@@ -30,7 +31,7 @@
 enum message_protocol { MESSAGE_HTTP, MESSAGE_RTSP };
 
 enum message_method {
-	MESSAGE_UNKNOWN, /* a well-formed name that is none of the following */
+	MESSAGE_UNKNOWN, /* a well-formed name, but none of the following */
 	MESSAGE_GET,
 	MESSAGE_HEAD,
 	MESSAGE_POST,

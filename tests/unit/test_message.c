@@ -352,7 +352,7 @@ static void sizes_are_bounded(void **state)
 	check_size(MESSAGE_TARGET_MAX + 100, MESSAGE_MAX, "ENAMETOOLONG");
 }
 
-/* Only as long as head is repeated as often as it takes. */
+/* Pushes head, and then `repeated` until the message is refused, which must be with this error. */
 static void check_endless(const char *head, const char *repeated, int expected)
 {
 	struct message *message = malloc(sizeof *message);
