@@ -36,7 +36,6 @@ CXXFLAGS_ALL := -std=c++17 -pthread $(WARN) $(SAN_FLAGS) $(CXXFLAGS)
 LDFLAGS_ALL := -pthread $(SAN_FLAGS) $(LDFLAGS)
 
 # Libraries by part. camcastd links no camera and no codec library.
-PC_common := inih
 PC_mqtt := libmosquitto libssl libcrypto
 PC_daemon := liburing libcjson libsystemd $(PC_mqtt)
 LIBS_daemon := -lhttp_parser
@@ -80,22 +79,21 @@ all: $(PROGRAMS)
 .DEFAULT_GOAL := all
 
 $(B)/camcastd: $(B)/src/daemon/main.o $(B)/libdaemon.a $(B)/libmqtt.a $(B)/libcommon.a
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon) $(PC_common)) $(LIBS_daemon)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon)) $(LIBS_daemon)
 	@echo "  LINK $@"
 
 $(B)/camcast-capture: $(B)/src/capture/main.o $(B)/libcapture.a $(B)/libcommon.a
-	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_capture) $(PC_wrapper) $(PC_common)) -lm
+	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_capture) $(PC_wrapper)) -lm
 	@echo "  LINK $@"
 
 $(B)/camcast: $(OBJ_client) $(B)/libmqtt.a $(B)/libcommon.a
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_client) $(PC_common)) -lm
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_client)) -lm
 	@echo "  LINK $@"
 
 # q: members of the same name, from different folders, stand beside each other.
 $(B)/lib%.a:
 	$(Q)rm -f $@; $(AR) qcs $@ $^
 
-$(B)/src/%.o: USES := $(PC_common)
 $(OBJ_mqtt): USES := $(PC_mqtt)
 $(B)/src/daemon/%.o: USES := $(PC_daemon)
 $(B)/src/capture/%.o: USES := $(PC_capture)
@@ -127,17 +125,17 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
 ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libmqtt.a $(B)/libcommon.a
 link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
-	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client) $(PC_common)) $(LIBS_daemon) -lm
+	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client)) $(LIBS_daemon) -lm
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS_$*) -o $@ $< $(link_all) $(call pc_libs,cmocka)
 	@echo "  LINK $@"
-$(B)/tests/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_client) $(PC_common)
+$(B)/tests/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_client)
 
 # --- test doubles that tests run as programs ---
 DOUBLES := $(B)/tests/support/fakeworker
 $(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_faults.o $(B)/libcommon.a
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_common))
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
 	@echo "  LINK $@"
 
 # --- fuzzers: tests/fuzz/fuzz_X.c, one program each, everything compiled by clang ---
@@ -166,7 +164,7 @@ $(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a $(B)/libcommon.a
 $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $< $(B)/libbench.a $(link_all)
 	@echo "  LINK $@"
-$(B)/bench/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_common)
+$(B)/bench/%.o: USES := $(PC_daemon) $(PC_capture)
 
 .PHONY: bench bench-quick
 bench bench-quick:
@@ -180,7 +178,7 @@ MAN := $(addprefix $(B)/docs/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 ca
 man: $(MAN)
 all: man
 $(B)/docs/options: $(B)/docs/options.o $(B)/libcommon.a
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_common))
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
 ifeq ($(CC_FOR_BUILD),$(CC))
 OPTIONS := $(B)/docs/options
 else
@@ -203,7 +201,7 @@ $(B)/docs/%.1: docs/%.1
 	$(Q)cp $< $@
 
 # --- packages; only those that are missing are installed ---
-PKG_BUILD := gcc g++ make pkg-config libinih-dev liburing-dev libcjson-dev libsystemd-dev \
+PKG_BUILD := gcc g++ make pkg-config liburing-dev libcjson-dev libsystemd-dev \
 	libhttp-parser-dev libcamera-dev libavformat-dev libavcodec-dev libswscale-dev \
 	libavutil-dev libopenh264-dev libjpeg62-turbo-dev libmosquitto-dev libssl-dev libsdl2-dev \
 	libsdl2-ttf-dev libfontconfig-dev
@@ -288,7 +286,7 @@ check-arm64:
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
 LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))
 LINT_SH := $(shell grep -rIlE '^\#(!/bin/(ba|da)?sh| shellcheck shell=)' .ci src tests bench 2>/dev/null | sort)
-TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_client) $(PC_common))
+TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_client))
 TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 
 .PHONY: lint

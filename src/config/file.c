@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <ctype.h>
-#include <ini.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,10 +10,10 @@
 
 #include "base/text.h"
 
-/* libinih 55 cuts lines of more than 199 bytes and keys of more than 49, silently. */
-#define LINE_BYTES_MAX 197
-#define KEY_BYTES_MAX 48
+#define CONTROL_NAME_MAX 40 /* bytes */
 #define MISTAKES_MAX 1000
+#define MISTAKE_BYTES_MAX 2048 /* of one; a line that it quotes may be as long as the file */
+#define LINE_SHOWN_MAX 32      /* bytes of a line that is nothing */
 
 /* --- mistakes --- */
 
@@ -22,6 +21,7 @@ void config_file_mistake(struct config_file *file, int line, const char *format,
 {
 	struct mistake *grown;
 	va_list ap;
+	int len;
 
 	if (file->n_mistakes > MISTAKES_MAX)
 		return;
@@ -37,11 +37,15 @@ void config_file_mistake(struct config_file *file, int line, const char *format,
 	grown->line = line;
 	grown->order = file->n_mistakes;
 	va_start(ap, format);
-	if (vasprintf(&grown->text, format, ap) < 0)
-		file->no_memory = true;
-	else
-		file->n_mistakes++;
+	len = vasprintf(&grown->text, format, ap);
 	va_end(ap);
+	if (len < 0) {
+		file->no_memory = true;
+		return;
+	}
+	if (len > MISTAKE_BYTES_MAX)
+		strcpy(grown->text + text_cut(grown->text, MISTAKE_BYTES_MAX - 3), "...");
+	file->n_mistakes++;
 }
 
 static int compare_mistakes(const void *a, const void *b)
@@ -142,7 +146,7 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 	strcpy(file->section->name, name);
 }
 
-/* A line that begins with '['. libinih says nothing about sections, nor about what follows one. */
+/* A line that begins with '['. */
 static void read_section(struct config_file *file, char *text)
 {
 	static const char allowed[] = "sections are [daemon], [mqtt], [camera NAME], [stream NAME]";
@@ -225,51 +229,49 @@ static void report_unknown_key(struct config_file *file, const char *key)
 			    kind == OPTION_CAMERA ? ", control.NAME" : "", suggest(&nearest, hint));
 }
 
-static int handle_entry(void *user, const char *unused, const char *key, const char *value)
+static void add_entry(struct config_file *file, const char *key, const char *value)
 {
-	struct config_file *file = user;
 	struct section *s = file->section;
 	const struct option *option;
 	struct entry *grown, entry;
 
-	(void)unused;
 	if (!s) {
 		if (!file->in_section)
 			config_file_mistake(file, file->line,
 					    "key \"%s\" stands before the first section", key);
-		return 1;
+		return;
 	}
 	option = option_find(file->kind, key);
 	if (!option && file->kind == OPTION_CAMERA && strncmp(key, "control.", 8) == 0) {
 		key += 8;
-		if (key[0] == '\0' || strlen(key) + 8 > KEY_BYTES_MAX) {
+		if (key[0] == '\0' || strlen(key) > CONTROL_NAME_MAX) {
 			config_file_mistake(file, file->line,
 					    "control.NAME needs a name: 1 to %d bytes",
-					    KEY_BYTES_MAX - 8);
-			return 1;
+					    CONTROL_NAME_MAX);
+			return;
 		}
 		if (s->n_raw == CONFIG_CONTROLS_MAX) {
 			config_file_mistake(file, file->line, "more than %d controls",
 					    CONFIG_CONTROLS_MAX);
-			return 1;
+			return;
 		}
 		s->n_raw++;
 	} else if (!option) {
 		report_unknown_key(file, key);
-		return 1;
+		return;
 	}
 	for (size_t i = 0; i < s->n_entries; i++) {
 		if (s->entries[i].option == option && strcmp(s->entries[i].key, key) == 0) {
 			config_file_mistake(file, file->line,
 					    "key \"%s%s\" is there already, in line %d",
 					    option ? "" : "control.", key, s->entries[i].line);
-			return 1;
+			return;
 		}
 	}
 	grown = reallocarray(s->entries, s->n_entries + 1, sizeof *grown);
 	if (!grown) {
 		file->no_memory = true;
-		return 1;
+		return;
 	}
 	s->entries = grown;
 	entry = (struct entry){.option = option, .line = file->line};
@@ -279,59 +281,87 @@ static int handle_entry(void *user, const char *unused, const char *key, const c
 		free(entry.key);
 		free(entry.value);
 		file->no_memory = true;
-		return 1;
+		return;
 	}
 	s->entries[s->n_entries++] = entry;
-	return 1;
 }
 
-/* libinih reports the first bad line of a text only, so it gets one line at a time. */
-static void read_line(struct config_file *file, const char *text, size_t len)
+/* Where the comment of a line begins, at a semicolon behind a blank; else its end. */
+static char *find_comment(char *line)
 {
-	char line[LINE_BYTES_MAX + 1];
+	char *at = line;
 
-	while (len > 0 && isspace((unsigned char)text[len - 1]))
+	while (*at != '\0' && !(*at == ';' && at > line && isblank((unsigned char)at[-1])))
+		at++;
+	return at;
+}
+
+/* Cuts "KEY = VALUE ; comment" into its parts, in place; a colon may stand for '='. False, with
+ * nothing changed, for anything else. */
+static bool split_entry(char *line, char **key, char **value)
+{
+	char *comment = find_comment(line), *sign = line + strcspn(line, "=:");
+
+	if (sign >= comment)
+		return false;
+	*comment = '\0';
+	*sign = '\0';
+	*key = trim(line);
+	*value = trim(sign + 1);
+	return true;
+}
+
+/* A line of len bytes, which are followed by one more; all may be changed. */
+static void read_line(struct config_file *file, char *line, size_t len)
+{
+	char *key, *value;
+
+	while (len > 0 && isspace((unsigned char)line[len - 1]))
 		len--;
-	while (len > 0 && isblank((unsigned char)*text))
-		text++, len--;
-	if (len == 0 || *text == ';' || *text == '#')
+	while (len > 0 && isblank((unsigned char)*line))
+		line++, len--;
+	if (len == 0 || *line == ';' || *line == '#')
 		return;
-	if (len > LINE_BYTES_MAX) {
-		config_file_mistake(file, file->line,
-				    "line of %zu bytes; allowed: %d at most, comment included", len,
-				    LINE_BYTES_MAX);
-		return;
-	}
-	if (!is_text(text, len)) {
+	if (!is_text(line, len)) {
 		config_file_mistake(file, file->line,
 				    "not text; allowed: UTF-8 without control characters");
 		return;
 	}
-	memcpy(line, text, len);
 	line[len] = '\0';
 	if (line[0] == '[')
 		read_section(file, line);
-	else if (ini_parse_string(line, handle_entry, file) != 0)
+	else if (split_entry(line, &key, &value))
+		add_entry(file, key, value);
+	else
 		config_file_mistake(file, file->line,
-				    "\"%.32s%s\" is neither a [section] nor KEY = VALUE", line,
-				    len > 32 ? "..." : "");
+				    "\"%.*s%s\" is neither a [section] nor KEY = VALUE",
+				    (int)text_cut(line, LINE_SHOWN_MAX), line,
+				    len > LINE_SHOWN_MAX ? "..." : "");
 }
 
 void config_file_read(struct config_file *file, const char *text, size_t len)
 {
-	const char *end = text + len;
+	char *copy = malloc(len + 1), *line, *end;
 
+	if (!copy) {
+		file->no_memory = true;
+		return;
+	}
+	memcpy(copy, text, len);
+	line = copy;
+	end = copy + len;
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		text += 3; /* a byte order mark, as some editors write */
-	while (text < end && !file->no_memory && file->n_mistakes <= MISTAKES_MAX) {
-		const char *stop = memchr(text, '\n', (size_t)(end - text));
+		line += 3; /* a byte order mark, as some editors write */
+	while (line < end && !file->no_memory && file->n_mistakes <= MISTAKES_MAX) {
+		char *stop = memchr(line, '\n', (size_t)(end - line));
 
 		if (!stop)
 			stop = end;
 		file->line++;
-		read_line(file, text, (size_t)(stop - text));
-		text = stop + (stop < end);
+		read_line(file, line, (size_t)(stop - line));
+		line = stop + (stop < end);
 	}
+	free(copy);
 }
 
 void config_file_finish(struct config_file *file)

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "config/options.h"
 #include "mqtt/topic.h"
 
-#define NEAREST_LEN_MAX 64 /* longer words are never a slip of the hand */
+#define VALUE_SHOWN_MAX 200 /* bytes of a value that is not allowed */
+#define NEAREST_LEN_MAX 64  /* longer words are never a slip of the hand */
 
 static bool parse_number(const char *text, double min, double max, uint32_t *out)
 {
@@ -243,12 +245,13 @@ static int replace_text(char **member, const char *text)
 /* What is wrong with value, for a person. */
 static void explain(const struct option *o, const char *value, char *why)
 {
+	size_t shown = text_cut(value, VALUE_SHOWN_MAX);
 	char allowed[OPTION_WHY_MAX];
 	struct nearest nearest;
 	int n;
 
-	n = snprintf(why, OPTION_WHY_MAX, "%s = %s: not allowed; allowed: %s", o->key, value,
-		     option_describe(o, allowed));
+	n = snprintf(why, OPTION_WHY_MAX, "%s = %.*s%s: not allowed; allowed: %s", o->key,
+		     (int)shown, value, value[shown] ? "..." : "", option_describe(o, allowed));
 	nearest_init(&nearest, value);
 	for (size_t i = 0; o->words && o->words[i]; i++)
 		nearest_try(&nearest, o->words[i]);

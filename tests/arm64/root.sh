@@ -10,13 +10,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 suite=bookworm
 libraries=(
-	libc6-dev pkgconf libcamera-dev liburing-dev libinih-dev libcjson-dev libhttp-parser-dev libsystemd-dev
+	libc6-dev pkgconf libcamera-dev liburing-dev libcjson-dev libhttp-parser-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
 	libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev libcmocka-dev
 )
-# What runs while building; inih is for the program that writes the manual's options.
+# What runs while building.
 tools=(
-	gcc libc6-dev make pkgconf libinih-dev gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
+	gcc libc6-dev make pkgconf gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
 	debhelper dpkg-dev fakeroot systemd udev
 )
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "config/config.h"
 
 /* A camera and a stream that are right, in lines 1 to 5; what follows belongs to the stream. */
@@ -328,6 +329,39 @@ static void editors_marks_endings_comments_and_indents_are_understood(void **sta
 	config_destroy(config);
 }
 
+static void a_value_goes_from_the_sign_to_a_comment(void **state)
+{
+	static const struct {
+		const char *line, *value;
+	} cases[] = {
+		{"v4l2_device = a ;b", "a"},
+		{"v4l2_device = a;b", "a;b"},
+		{"v4l2_device = a; b\t; c ; d", "a; b"},
+		{"v4l2_device =;a", ";a"},
+		{"v4l2_device = ;a", ""},
+		{"v4l2_device =", ""},
+		{"v4l2_device = a # b", "a # b"},
+		{"v4l2_device: a=b", "a=b"},
+		{"v4l2_device=a:b=c", "a:b=c"},
+		{"\tv4l2_device\t=\t a  b \t\r", "a  b"},
+		{"v4l2_device = [a]", "[a]"},
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct config *config;
+
+		snprintf(text, sizeof text, GOOD "%s\n", cases[i].line);
+		config = parse_good(text);
+		assert_string_equal(config->streams[0].v4l2_device, cases[i].value);
+		config_destroy(config);
+	}
+	assert_null(parse(GOOD "v4l2_device ;= a\n"));
+	assert_string_equal(
+		messages, "c.ini:6: \"v4l2_device ;= a\" is neither a [section] nor KEY = VALUE\n");
+}
+
 static void help_is_a_configuration_with_every_default(void **state)
 {
 	struct config *config, *defaults = parse_good(GOOD);
@@ -584,21 +618,46 @@ static void only_well_formed_utf8_is_text(void **state)
 	}
 }
 
-static void a_line_that_would_be_cut_is_refused(void **state)
+static void a_line_may_be_as_long_as_the_file(void **state)
 {
-	char line[256] = "v4l2_device = ", text[512];
+	static const char beginning[] = GOOD "[camera long]\nsource = file:";
+	static const char end[] = " ; comment\n[stream long]\ncamera = long\nannexb = 1\n";
+	static const char letter[] = "\xed\x95\x9c"; /* of Hangul */
+	const size_t letters = (CONFIG_FILE_MAX - sizeof beginning - sizeof end) / 3;
+	char *text = malloc(CONFIG_FILE_MAX), *at = text;
 	struct config *config;
 
 	(void)state;
-	memset(line + 14, 'x', 197 - 14);
-	snprintf(text, sizeof text, GOOD "%s\n", line);
+	assert_non_null(text);
+	at = stpcpy(at, beginning);
+	for (size_t i = 0; i < letters; i++)
+		at = stpcpy(at, letter);
+	stpcpy(at, end);
 	config = parse_good(text);
-	assert_int_equal(strlen(config->streams[0].v4l2_device), 197 - 14);
+	assert_int_equal(strlen(config->cameras[1].source), 5 + 3 * letters);
 	config_destroy(config);
-	snprintf(text, sizeof text, GOOD "%sx\n", line);
-	assert_null(parse(text));
-	assert_string_equal(messages,
-			    "c.ini:6: line of 198 bytes; allowed: 197 at most, comment included\n");
+	free(text);
+}
+
+static void a_long_line_is_quoted_in_part(void **state)
+{
+	static const char *const cases[] = {
+		GOOD "%s\n",	      GOOD "%s = 1\n", GOOD "codec = %s\n",
+		GOOD "[stream %s]\n", GOOD "[%s]\n",   GOOD "[stream s]\ncamera = %s\nannexb = 1\n",
+	};
+	char part[3 * 5000 + 1], text[sizeof part + 256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof part - 1; i++)
+		part[i] = "\xed\x95\x9c"[i % 3];
+	part[sizeof part - 1] = '\0';
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		snprintf(text, sizeof text, cases[i], part);
+		assert_null(parse(text));
+		assert_memory_equal(messages, "c.ini:", 6);
+		assert_in_range(strlen(messages), 1, 2200);
+		assert_true(text_is_utf8(messages, strlen(messages)));
+	}
 }
 
 static void nothing_may_be_said_twice(void **state)
@@ -942,12 +1001,14 @@ int main(void)
 		cmocka_unit_test(feeds_are_in_the_order_of_streams_annexb_first),
 		cmocka_unit_test(controls_are_kept_as_written_in_the_order_of_the_file),
 		cmocka_unit_test(editors_marks_endings_comments_and_indents_are_understood),
+		cmocka_unit_test(a_value_goes_from_the_sign_to_a_comment),
 		cmocka_unit_test(help_is_a_configuration_with_every_default),
 		cmocka_unit_test(bad_values_are_refused_with_what_is_allowed),
 		cmocka_unit_test(unknown_names_are_reported_with_the_nearest),
 		cmocka_unit_test(lines_that_are_none_are_reported),
 		cmocka_unit_test(only_well_formed_utf8_is_text),
-		cmocka_unit_test(a_line_that_would_be_cut_is_refused),
+		cmocka_unit_test(a_line_may_be_as_long_as_the_file),
+		cmocka_unit_test(a_long_line_is_quoted_in_part),
 		cmocka_unit_test(nothing_may_be_said_twice),
 		cmocka_unit_test(keys_that_contradict_each_other_are_refused),
 		cmocka_unit_test(what_fits_together_is_accepted),
