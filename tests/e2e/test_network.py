@@ -3,6 +3,7 @@
 of them: each tells the address at which the asker reaches it, and is found again where it went."""
 import contextlib
 import json
+import re
 import signal
 import socket
 import time
@@ -114,6 +115,40 @@ def test_a_network_of_ipv6_alone(lan, start_broker, start_camcastd):
             assert info["streams"][0]["url"] == f"tcp://[{address}]:{PORT}"
             check_plays(viewer, info["streams"][0]["url"])
         assert sorted(ask(listener, 2)) == ["fd09::11", "fd09::12"]
+
+
+def fetch_status(address):
+    with socket.create_connection((address, 8080), 10) as connection:
+        connection.sendall(b"GET /status.json HTTP/1.0\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            head, body = answer.read().split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    return json.loads(body)
+
+
+def test_an_address_that_is_valid_on_one_link_is_written_with_its_interface(
+    lan, start_camcastd, tmp_path
+):
+    """As between two machines and nothing else, which give themselves addresses of that kind."""
+    server, viewer = (lan.host(f"fe80::{n}/64") for n in (1, 2))
+    config = harness.pattern_config(
+        daemon={"http": "[fe80::1%eth0]:8080"},
+        camera={"size": "320x180", "framerate": 15},
+        stream={"annexb": f"[fe80::1%eth0]:{PORT}", "bitrate": 300000},
+    )
+    with server:
+        daemon = start_camcastd(config)
+    daemon.wait_log(rf"listening on \[fe80::1%eth0\]:{PORT} \(tcp://\[fe80::1%eth0\]:{PORT}\)$")
+    daemon.wait_log(rf"ffplay .* tcp://\[fe80::1%eth0\]:{PORT}$")
+    daemon.wait_log(r"http: listening on \[fe80::1%eth0\]:8080$")
+    path = tmp_path / "received"
+    with viewer, tool.Tool("recv", f"tcp://[fe80::1%eth0]:{PORT}", "-o", path) as recv:
+        wait_growth([path], 50000)
+        (client,) = fetch_status("fe80::1%eth0")["clients"]
+        assert re.fullmatch(r"\[fe80::2%eth0\]:\d+", client["address"])
+        assert recv.stop() == 0
+    _, gaps = bytestream.check_stream(path.read_bytes() + bytestream.AUD, tmp_path)
+    assert gaps == 0
 
 
 def wait_event(watcher, event, name, address):

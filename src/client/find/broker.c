@@ -8,36 +8,13 @@
 #define PORT 1883
 #define PORT_TLS 8883
 
-/* "HOST", "HOST:PORT", "ADDRESS", "[ADDRESS]:PORT"; port 0: not said. */
+/* The port that was not said is 0. */
 static int parse_host(struct broker *broker, const char *text)
 {
-	bool bracket = text[0] == '[';
-	const char *host = text + bracket;
-	const char *end = bracket ? strchr(host, ']') : strchr(host, ':');
-	const char *colon = bracket ? (end ? end + 1 : NULL) : end;
-	unsigned long port = 0;
-	size_t len;
-	char *rest;
-
-	if (bracket && !end)
+	if (net_address_parse(&broker->address, text, NET_CONNECT_PORT_OPTIONAL) < 0)
 		return -EINVAL;
-	if (!bracket && end && strchr(end + 1, ':')) /* an IPv6 address alone */
-		end = colon = NULL;
-	len = end ? (size_t)(end - host) : strlen(host);
-	if (len == 0 || len >= sizeof broker->host)
-		return -EINVAL;
-	if (colon && *colon) {
-		if (*colon != ':' || colon[1] < '0' || colon[1] > '9')
-			return -EINVAL;
-		errno = 0;
-		port = strtoul(colon + 1, &rest, 10);
-		if (errno || *rest || port < 1 || port > 65535)
-			return -EINVAL;
-	}
-	memcpy(broker->host, host, len);
-	broker->host[len] = '\0';
-	broker->options.host = broker->host;
-	broker->options.port = (uint16_t)port;
+	broker->options.host = broker->address.host;
+	broker->options.port = broker->address.port;
 	return 0;
 }
 

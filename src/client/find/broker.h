@@ -28,6 +28,7 @@
 #include <stdio.h>
 
 #include "client/find/servers.h"
+#include "net/address.h"
 
 /* What getopt_long() returns for them. */
 enum broker_option_code {
@@ -57,7 +58,7 @@ enum broker_option_code {
 
 struct broker {
 	struct servers_options options; /* points into this structure and into argv */
-	char host[256];
+	struct net_address address;
 	bool port_said;
 };
 

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "client/find/servers.h"
 #include "client/stream/reader.h"
+#include "net/address.h"
 
 #define INFO_MAX (256u << 10) /* bytes of a payload */
 
@@ -28,11 +29,12 @@ const char *stream_framing_name(enum stream_framing framing)
 
 const char *server_stream_url(const struct server_stream *stream, char *buf)
 {
-	const char *scheme = stream->framing == STREAM_ANNEXB ? "tcp" : "tcp+length";
-	bool v6 = strchr(stream->host, ':') != NULL;
+	const char *scheme = stream->framing == STREAM_ANNEXB ? "tcp://" : "tcp+length://";
+	char where[NET_HOST_PORT_MAX];
 
-	snprintf(buf, SERVER_URL_MAX, "%s://%s%s%s:%u", scheme, v6 ? "[" : "", stream->host,
-		 v6 ? "]" : "", stream->port);
+	net_format_host_port(where, stream->host, stream->port);
+	text_set(buf, SERVER_URL_MAX, scheme);
+	text_append(buf, SERVER_URL_MAX, where);
 	return buf;
 }
 

@@ -17,6 +17,7 @@
 #include "client/find/directory.h"
 #include "mqtt/session.h"
 #include "mqtt/topic.h"
+#include "net/address.h"
 
 #define KEEPALIVE_S 20
 #define REQUEST_PERIOD_US 10000000
@@ -28,17 +29,17 @@
 
 struct servers {
 	/* Not changed after the start */
-	const char *host, *request_topic; /* borrowed */
+	const char *request_topic; /* borrowed */
+	char broker[NET_HOST_PORT_MAX];
 	char *rec_topics[REC_TOPICS_MAX];
 	size_t n_rec_topics;
-	uint16_t port;
 	char reply_topic[64];
 	pthread_t thread;
 	int changed_fd, stop_fd; /* eventfds */
 
 	pthread_mutex_t mutex;
 	struct directory directory;
-	char state[256];
+	char state[NET_HOST_PORT_MAX + 64];
 	bool settled;
 	unsigned failures; /* see servers_failures() */
 	int recording;	   /* the last command: 1 start, -1 stop */
@@ -103,7 +104,7 @@ static void handle_connected(void *user)
 	directory_unconfirm(&servers->directory);
 	servers->failures = 0;
 	pthread_mutex_unlock(&servers->mutex);
-	snprintf(text, sizeof text, "connected to %s:%u", servers->host, servers->port);
+	snprintf(text, sizeof text, "connected to %s", servers->broker);
 	tell_state(servers, text);
 	mqtt_session_subscribe(servers->session, "camcast/+/status", true);
 	mqtt_session_subscribe(servers->session, "camcast/+/info", true);
@@ -130,8 +131,7 @@ static void handle_denied(void *user, const char *topic, const char *what)
 	if (servers->denied)
 		return;
 	servers->denied = true;
-	snprintf(text, sizeof text, "connected to %s:%u, which forbids us %s", servers->host,
-		 servers->port,
+	snprintf(text, sizeof text, "connected to %s, which forbids us %s", servers->broker,
 		 strncmp(topic, "camcast/", 8) == 0	    ? "camcast/+/info and camcast/+/status"
 		 : strcmp(topic, servers->reply_topic) == 0 ? "answers on camera/response/+"
 							    : topic);
@@ -148,7 +148,7 @@ static void handle_disconnected(void *user, const char *why, bool no_fds)
 	servers->failures += !servers->connected;
 	pthread_mutex_unlock(&servers->mutex);
 	servers->connected = false;
-	snprintf(text, sizeof text, "%s:%u: %s", servers->host, servers->port, why);
+	snprintf(text, sizeof text, "%s: %s", servers->broker, why);
 	tell_state(servers, text);
 }
 
@@ -323,8 +323,7 @@ static int take_options(struct servers *servers, const struct servers_options *o
 	const char *topic = options->request_topic;
 	int err = mqtt_topic_check(topic, strlen(topic)) == MQTT_TOPIC_FINE ? 0 : -EINVAL;
 
-	servers->host = options->host;
-	servers->port = options->port;
+	net_format_host_port(servers->broker, options->host, options->port);
 	servers->request_topic = topic;
 	err = err ? err : copy_rec_topics(servers, options->rec_topics);
 	err = err ? err : choose_reply_topic(servers);
@@ -346,8 +345,8 @@ int servers_create(struct servers **out, const struct servers_options *options)
 	err = err ? err : take_options(servers, options);
 	if (err < 0)
 		goto fail;
-	snprintf(servers->state, sizeof servers->state, "%s:%u: connecting, no answer yet",
-		 servers->host, servers->port);
+	snprintf(servers->state, sizeof servers->state, "%s: connecting, no answer yet",
+		 servers->broker);
 	sigfillset(&all); /* signals are the owner's */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = -pthread_create(&servers->thread, NULL, run, servers);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "client/stream/reader.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -14,6 +13,7 @@
 
 #include "base/clock.h"
 #include "client/stream/cutter.h"
+#include "net/address.h"
 
 #define CONNECT_TIMEOUT_US 5000000
 #define BACKOFF_MIN_US 250000
@@ -42,34 +42,14 @@ struct reader {
 	bool quiet_asked;    /* whether a unit ended there has been asked since */
 };
 
-/* "HOST:PORT", "[ADDRESS]:PORT" */
 static int parse_address(const char *text, char host[64], uint16_t *port)
 {
-	/* What names, addresses and their zones are made of. */
-	static const char allowed[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:%_-";
-	const char *colon = strrchr(text, ':'), *end = colon;
-	char *rest;
-	unsigned long number;
+	struct net_address address;
 
-	if (!colon || colon[1] < '0' || colon[1] > '9' || strlen(colon + 1) > 5)
+	if (net_address_parse(&address, text, NET_CONNECT) < 0 || strlen(address.host) >= 64)
 		return -EINVAL;
-	number = strtoul(colon + 1, &rest, 10);
-	if (*rest || number < 1 || number > 65535)
-		return -EINVAL;
-	if (text[0] == '[') {
-		text++;
-		end--;
-		if (end <= text || *end != ']' || !memchr(text, ':', (size_t)(end - text)))
-			return -EINVAL;
-	} else if (memchr(text, ':', (size_t)(end - text))) {
-		return -EINVAL;
-	}
-	if (end <= text || end - text >= 64 || strspn(text, allowed) < (size_t)(end - text))
-		return -EINVAL;
-	memcpy(host, text, (size_t)(end - text));
-	host[end - text] = '\0';
-	*port = (uint16_t)number;
+	strcpy(host, address.host);
+	*port = address.port;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/discovery/broker_spawn.h"
 #include "daemon/discovery/talk.h"
 #include "mqtt/session.h"
+#include "net/address.h"
 
 #define BACKOFF_MAX_US 15000000
 #define SPAWN_RETRY_US 50000	/* our own broker listens a moment after its start */
@@ -32,7 +33,8 @@ struct agent {
 	struct mqtt_session *session;
 	struct broker_spawn *broker; /* NULL: it is somebody else's */
 	uint16_t port;
-	char logged[MQTT_REASON_MAX]; /* the reason that was logged last */
+	char where[NET_HOST_PORT_MAX]; /* the broker's host and port */
+	char logged[MQTT_REASON_MAX];  /* the reason that was logged last */
 	struct diag_limit log_limit;
 
 	struct discovery_talk *talk;
@@ -83,7 +85,6 @@ static void ask_for_fds(struct agent *agent)
 static void handle_connected(void *user)
 {
 	struct agent *agent = user;
-	const struct config_mqtt *config = &agent->config->mqtt;
 	int64_t now = clock_now_us();
 	bool v5 = mqtt_session_version(agent->session) == MQTT_5;
 
@@ -91,9 +92,7 @@ static void handle_connected(void *user)
 	agent->status.version = v5 ? 5 : 3;
 	/* A return is worth a line only where the loss was. */
 	if (agent->status.connects == 1 || agent->logged[0])
-		diag_info("mqtt: connected to %s:%u (MQTT %s)",
-			  agent->broker ? broker_spawn_host(config) : config->broker, agent->port,
-			  v5 ? "5" : "3.1.1");
+		diag_info("mqtt: connected to %s (MQTT %s)", agent->where, v5 ? "5" : "3.1.1");
 	agent->logged[0] = '\0';
 	discovery_talk_begin(agent->talk, agent->session, now);
 }
@@ -120,7 +119,6 @@ static void handle_denied(void *user, const char *topic, const char *what)
 static void handle_disconnected(void *user, const char *why, bool no_fds)
 {
 	struct agent *agent = user;
-	const struct config_mqtt *config = &agent->config->mqtt;
 	uint64_t suppressed;
 
 	if (no_fds)
@@ -134,8 +132,8 @@ static void handle_disconnected(void *user, const char *why, bool no_fds)
 	    !diag_allowed(&agent->log_limit, clock_now_us(), LOG_PERIOD_US, &suppressed))
 		return;
 	snprintf(agent->logged, sizeof agent->logged, "%s", why);
-	diag_warn("mqtt: broker %s:%u: %s; tried again until it works, the video does not need it",
-		  agent->broker ? broker_spawn_host(config) : config->broker, agent->port, why);
+	diag_warn("mqtt: broker %s: %s; tried again until it works, the video does not need it",
+		  agent->where, why);
 }
 
 static const struct mqtt_handlers handlers = {
@@ -273,6 +271,7 @@ static int create_session(struct agent *agent)
 		.user = agent,
 	};
 
+	net_format_host_port(agent->where, options.host, options.port);
 	return mqtt_session_create(&agent->session, &options);
 }
 
