@@ -210,7 +210,7 @@ PKG_FUZZ := clang libclang-rt-dev
 PKG_CHECK := libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout python3-opencv python3-prometheus-client opencv-doc \
 	ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps iproute2 mmdebstrap mosquitto \
-	mosquitto-clients python3-paho-mqtt python3-jsonschema openssl xvfb xdotool imagemagick \
+	mosquitto-clients ncat python3-paho-mqtt python3-jsonschema openssl xvfb xdotool imagemagick \
 	fonts-nanum \
 	$(PKG_FUZZ)
 PKG_GUEST := mmdebstrap e2fsprogs cpio kmod xz-utils

@@ -6,16 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *output_refusal_name(enum output_refusal why)
-{
-	static const char *const names[OUTPUT_REFUSALS] = {
-		[OUTPUT_OVER_TOTAL] = "max_clients",	 [OUTPUT_OVER_FEED] = "max_clients_feed",
-		[OUTPUT_OVER_IP] = "max_clients_per_ip", [OUTPUT_NO_FDS] = "no_fds",
-		[OUTPUT_NO_MEMORY] = "no_memory",
-	};
+#include "daemon/serve/raw.h"
 
-	return names[why];
-}
+#define FEED_TITLE "feed "
 
 static int create_camera(struct camera *camera, const struct config_camera *config)
 {
@@ -52,11 +45,18 @@ static int create_output(struct cameras *cameras, struct output *output,
 	if (stream->n_outputs++ == 0)
 		stream->outputs = output;
 	stream->camera->outputs[output->number] = output;
-	if (asprintf(&output->name, "%s/%s", stream->config->name,
+	if (asprintf(&output->title, FEED_TITLE "%s/%s", stream->config->name,
 		     config_framing_name(config->framing)) < 0) {
-		output->name = NULL;
+		output->title = NULL;
 		return -ENOMEM;
 	}
+	output->name = output->title + sizeof FEED_TITLE - 1;
+	output->tcp = (struct endpoint){
+		.protocol = &raw_protocol,
+		.quota = {.name = output->title,
+			  .max = stream->config->max_clients,
+			  .viewers = true},
+	};
 	return 0;
 }
 
@@ -111,7 +111,7 @@ void cameras_destroy(struct cameras *cameras)
 	if (!cameras)
 		return;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
-		free(cameras->outputs[i].name);
+		free(cameras->outputs[i].title);
 	for (size_t i = 0; i < cameras->n_cameras; i++) {
 		free(cameras->cameras[i].outputs);
 		free(cameras->cameras[i].streams);

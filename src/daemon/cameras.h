@@ -9,29 +9,19 @@
 #define DAEMON_CAMERAS_H
 
 #include "config/config.h"
-#include "daemon/log/feed.h"
+#include "daemon/serve/server.h"
 
 struct worker;
 
-enum output_refusal { /* why a client was not let in */
-		      OUTPUT_OVER_TOTAL,
-		      OUTPUT_OVER_FEED,
-		      OUTPUT_OVER_IP,
-		      OUTPUT_NO_FDS,	/* the fd table is full */
-		      OUTPUT_NO_MEMORY, /* or the socket could not be set up */
-		      OUTPUT_REFUSALS
-};
-
-/* One framing of a stream, as it is given to clients. */
+/* One framing of a stream, as it is given to viewers. */
 struct output {
 	struct stream *stream;
 	const struct config_feed *config;
-	unsigned number;   /* config->number */
-	char *name;	   /* "front-h264/annexb" */
-	struct feed *feed; /* NULL before it is made; owned by who makes it */
-	uint16_t port;	   /* of its first listening socket; 0: none */
-	unsigned clients;  /* that are in */
-	uint64_t refused[OUTPUT_REFUSALS];
+	unsigned number;     /* config->number */
+	char *title;	     /* "feed front-h264/annexb", for log lines */
+	const char *name;    /* the same without the first word */
+	struct feed *feed;   /* NULL before it is made; the caller makes and destroys it */
+	struct endpoint tcp; /* raw TCP; its user is set with the feed */
 };
 
 struct stream {
@@ -65,8 +55,5 @@ struct cameras {
 int cameras_create(struct cameras **out, const struct config *config);
 /* Touches neither workers nor feeds. NULL is fine. */
 void cameras_destroy(struct cameras *cameras);
-
-/* "max_clients"... */
-const char *output_refusal_name(enum output_refusal why);
 
 #endif

@@ -28,9 +28,11 @@ struct daemon {
 	struct fdreserve *reserve;
 	int config_fd;
 	struct cameras *cameras;
-	struct listeners *listeners;
+	struct admission *admission;
+	struct server *server;
 	struct devices *devices; /* NULL: not watched */
-	struct http *http;
+	struct http http;
+	struct endpoint http_endpoint;
 	struct discovery *discovery; /* NULL: off */
 	struct status_view view;
 	int signal_fd;
@@ -61,7 +63,7 @@ static void notify_status(struct daemon *daemon)
 	bool healthy = status_healthy(&daemon->view, why);
 
 	snprintf(state, sizeof state, "WATCHDOG=1\nSTATUS=%u clients; %s",
-		 listeners_clients(daemon->listeners), healthy ? "pictures flow" : why);
+		 admission_viewers(daemon->admission), healthy ? "pictures flow" : why);
 	notify(daemon, state);
 }
 
@@ -113,7 +115,7 @@ static void stop(struct daemon *daemon, const char *signal_name)
 	daemon->stopping = true;
 	notify(daemon, "STOPPING=1");
 	loop_timer_cancel(daemon->loop, &daemon->notify);
-	listeners_stop(daemon->listeners);
+	server_stop(daemon->server);
 	if (daemon->discovery)
 		discovery_stop(daemon->discovery);
 	for (size_t i = 0; i < cameras->n_cameras; i++)
@@ -224,7 +226,6 @@ static int create_workers(struct daemon *daemon, const struct daemon_options *fr
 
 static int create_feeds(struct daemon *daemon)
 {
-	const struct config_daemon *config = &daemon->config->daemon;
 	int err;
 
 	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
@@ -235,13 +236,28 @@ static int create_feeds(struct daemon *daemon)
 			.policy = stream,
 			.key_only = stream->codec == CONFIG_CODEC_MJPEG,
 			.can_force_idr = stream->encoder != CONFIG_ENCODER_COPY,
-			.send_buffer = config->send_buffer,
-			.notsent_lowat = config->notsent_lowat,
 		};
 
 		err = feed_create(
 			&output->feed, daemon->loop, &options,
 			worker_feed_demand(output->stream->camera->worker, output->number));
+		if (err < 0)
+			return err;
+		output->tcp.user = output->feed;
+	}
+	return 0;
+}
+
+static int listen_for(struct daemon *daemon, struct output *output)
+{
+	const struct config_feed *config = output->config;
+	char key[CONFIG_NAME_MAX + 64];
+
+	snprintf(key, sizeof key, "%s in [stream %s]", config_framing_name(config->framing),
+		 output->stream->config->name);
+	for (size_t i = 0; i < config->n_listen; i++) {
+		int err = server_listen(daemon->server, &output->tcp, &config->listen[i], key);
+
 		if (err < 0)
 			return err;
 	}
@@ -262,7 +278,7 @@ static void print_players(const struct daemon *daemon)
 
 		if (output->config->framing != CONFIG_FRAMING_ANNEXB)
 			continue;
-		net_format_host_port(where, net_host_is_any(host) ? own : host, output->port);
+		net_format_host_port(where, net_host_is_any(host) ? own : host, output->tcp.port);
 		diag_info("watch %s: ffplay -fflags nobuffer tcp://%s",
 			  output->stream->config->name, where);
 	}
@@ -325,22 +341,31 @@ static int create_discovery(struct daemon *daemon, const char *config_path)
 
 static int create_outside(struct daemon *daemon, const char *config_path)
 {
-	struct config *config = daemon->config;
-	int err = listeners_create(&daemon->listeners, daemon->loop, daemon->cameras,
-				   daemon->reserve);
+	const struct config_daemon *config = &daemon->config->daemon;
+	int err = admission_create(&daemon->admission, daemon->loop, config, daemon->reserve);
 
 	if (err < 0)
 		return err;
+	err = server_create(&daemon->server, daemon->loop, config, daemon->admission);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
+		err = listen_for(daemon, &daemon->cameras->outputs[i]);
+		if (err < 0)
+			return err;
+	}
 	daemon->view = (struct status_view){
 		.loop = daemon->loop,
 		.cameras = daemon->cameras,
-		.listeners = daemon->listeners,
+		.admission = daemon->admission,
 		.reserve = daemon->reserve,
 		.started_us = loop_now_us(daemon->loop),
 	};
-	if (config->daemon.http_on) {
-		err = http_create(&daemon->http, daemon->loop, &config->daemon.http, status_handle,
-				  &daemon->view);
+	if (config->http_on) {
+		daemon->http = (struct http){.handler = status_handle, .user = &daemon->view};
+		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
+		err = server_listen(daemon->server, &daemon->http_endpoint, &config->http,
+				    "http in [daemon]");
 		if (err < 0)
 			return err;
 	}
@@ -359,7 +384,8 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	daemon->signal_fd = -1;
 	loop_timer_init(&daemon->drain, handle_drain_timeout);
 	loop_timer_init(&daemon->notify, handle_notify);
-	err = limits_apply(daemon->config);
+	err = limits_apply(daemon->config,
+			   HTTP_CONNECTIONS_MAX + (daemon->config->mqtt.on ? DISCOVERY_FDS : 0));
 	if (err < 0)
 		goto fail;
 	err = create_inside(daemon, options);
@@ -394,15 +420,14 @@ void daemon_destroy(struct daemon *daemon)
 		return;
 	cameras = daemon->cameras;
 	devices_unwatch(daemon->devices);
-	http_destroy(daemon->http);
 	discovery_destroy(daemon->discovery);
 	if (daemon->loop) {
 		loop_timer_cancel(daemon->loop, &daemon->drain);
 		loop_timer_cancel(daemon->loop, &daemon->notify);
 	}
-	if (daemon->listeners)
-		listeners_stop(daemon->listeners);
-	/* Feeds first: they tell their listener and their worker of clients that go. */
+	if (daemon->server)
+		server_stop(daemon->server);
+	/* Feeds first: they tell their worker of viewers that go. */
 	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
 		if (cameras->outputs[i].feed)
 			feed_destroy(cameras->outputs[i].feed);
@@ -412,7 +437,7 @@ void daemon_destroy(struct daemon *daemon)
 			worker_stop(cameras->cameras[i].worker);
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
 		worker_destroy(cameras->cameras[i].worker);
-	listeners_destroy(daemon->listeners);
+	server_destroy(daemon->server);
 	if (daemon->signal_fd >= 0) {
 		loop_watch_remove(daemon->loop, &daemon->signals);
 		close(daemon->signal_fd);
@@ -420,6 +445,8 @@ void daemon_destroy(struct daemon *daemon)
 	fdreserve_destroy(daemon->reserve);
 	if (daemon->loop)
 		loop_destroy(daemon->loop);
+	/* The last connections have gone with the loop. */
+	admission_destroy(daemon->admission);
 	if (daemon->config_fd >= 0)
 		close(daemon->config_fd);
 	cameras_destroy(cameras);

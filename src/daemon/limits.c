@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "daemon/discovery/discovery.h"
-#include "daemon/serve/http.h"
 #include "net/listen.h"
 
 /* stdio, the loop, timers, signals, the configuration, notification, and what a library opens. */
@@ -48,12 +46,10 @@ static unsigned segments(const struct config *config, const struct config_stream
 	return n < SEGMENTS_MAX ? (unsigned)n : SEGMENTS_MAX;
 }
 
-unsigned limits_fds_reserved(const struct config *config)
+unsigned limits_fds_reserved(const struct config *config, unsigned others)
 {
-	unsigned n = FDS_BASE + LIMITS_FDS_HELD + HTTP_CONNECTIONS_MAX + LISTEN_MAX;
+	unsigned n = FDS_BASE + LIMITS_FDS_HELD + LISTEN_MAX + others;
 
-	if (config->mqtt.on)
-		n += DISCOVERY_FDS;
 	n += FDS_PER_CAMERA * (unsigned)config->n_cameras;
 	for (size_t i = 0; i < config->n_feeds; i++)
 		n += segments(config, &config->streams[config->feeds[i].stream]) +
@@ -62,9 +58,9 @@ unsigned limits_fds_reserved(const struct config *config)
 }
 
 /* Lowers max_clients to what the descriptors allow; `chosen`: nobody asked for more. */
-static int fit_fds(struct config *config, bool chosen)
+static int fit_fds(struct config *config, unsigned others, bool chosen)
 {
-	unsigned reserved = limits_fds_reserved(config);
+	unsigned reserved = limits_fds_reserved(config, others);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -139,14 +135,14 @@ static void fit_tcp_mem(struct config *config, bool chosen)
 	fclose(file);
 }
 
-int limits_apply(struct config *config)
+int limits_apply(struct config *config, unsigned others)
 {
 	bool chosen = config->daemon.max_clients == 0;
 	int err;
 
 	if (chosen)
 		config->daemon.max_clients = CLIENTS_CHOSEN_MAX;
-	err = fit_fds(config, chosen);
+	err = fit_fds(config, others, chosen);
 	if (err < 0)
 		return err;
 	fit_tcp_mem(config, chosen);

@@ -10,8 +10,8 @@
 
 #define LIMITS_FDS_HELD 32 /* for fdreserve_create() */
 
-/* Descriptors that camcastd may need besides its clients'. */
-unsigned limits_fds_reserved(const struct config *config);
+/* Descriptors that camcastd may need besides its viewers': those of cameras and feeds, and `others`. */
+unsigned limits_fds_reserved(const struct config *config, unsigned others);
 
 /*
  * Raises the soft RLIMIT_NOFILE to the hard one, and fits config's max_clients and send_buffer to
@@ -19,7 +19,7 @@ unsigned limits_fds_reserved(const struct config *config);
  * than the descriptors allow is taken off, with a warning. 0, or -EMFILE after a line: they leave
  * nothing.
  */
-int limits_apply(struct config *config);
+int limits_apply(struct config *config, unsigned others);
 
 /*
  * The part about tcp_mem, for a given pressure mark in bytes. The kernel charges every page that

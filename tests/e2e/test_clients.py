@@ -6,10 +6,13 @@ one received is decoded.
 """
 import contextlib
 import re
+import shutil
 import socket
 import subprocess
 import threading
 import time
+
+import pytest
 
 import bytestream
 import clients
@@ -248,14 +251,30 @@ def test_what_a_client_sends_is_thrown_away(camcastd, tmp_path):
     assert daemon.status()["loop"]["bytes_discarded"] > 10 << 20
 
 
-def test_a_client_that_ends_its_side_is_let_go(camcastd, tmp_path):
+def test_a_client_that_ends_its_side_goes_on_watching(camcastd, tmp_path):
+    """As `ncat HOST PORT </dev/null` and `ssh -n` do; one that is slow as well costs no CPU."""
     daemon = camcastd(harness.pattern_config())
-    with clients.Viewer(daemon.port()) as fast, clients.Viewer(daemon.port()) as half:
-        half.wait_units(5)
+    with clients.Viewer(daemon.port()) as half, clients.Viewer(daemon.port(), rate=0) as stuck:
         half.socket.shutdown(socket.SHUT_WR)
-        half.wait_closed()
-        fast.wait_units(10)
-        check_fast(fast, tmp_path)
+        stuck.socket.shutdown(socket.SHUT_WR)
+        before = daemon.status()["loop"]["turns"]
+        half.wait_units(60)
+        check_fast(half, tmp_path)
+        assert daemon.feed()["clients"] == 2
+        assert daemon.status()["loop"]["turns"] - before < 60 * 100
+    daemon.wait_until(lambda: daemon.feed()["clients"] == 0, "no client")
+
+
+@pytest.mark.skipif(not shutil.which("ncat"), reason="no ncat here")
+def test_ncat_without_input_watches(camcastd):
+    daemon = camcastd(harness.pattern_config())
+    with subprocess.Popen(
+        ["ncat", "127.0.0.1", str(daemon.port())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as ncat:
+        assert len(ncat.stdout.read(200000)) == 200000
+        ncat.kill()
     daemon.wait_until(lambda: daemon.feed()["clients"] == 0, "no client")
 
 

@@ -25,17 +25,17 @@ def received_after_rewrite(camcastd, size, units):
     daemon.wait_log("the bytes are changed", after=position)
     viewer.set_rate(None)
     viewer.wait_bytes(size * units)
-    return viewer.close(), daemon.status()["loop"]
+    return viewer.close(), daemon.feed()
 
 
 def test_units_are_sent_by_reference(camcastd):
-    data, loop = received_after_rewrite(camcastd, size=60000, units=1)
+    data, feed = received_after_rewrite(camcastd, size=60000, units=1)
     assert data == b"b" * 60000
-    assert loop["sendfiles"] >= 1 and loop["sends"] == 0
+    assert feed["sendfiles"] >= 1 and feed["sends"] == 0
 
 
 def test_small_units_are_copied(camcastd):
     """And so the test above can fail: below send_threshold the kernel copies."""
-    data, loop = received_after_rewrite(camcastd, size=2000, units=1)
+    data, feed = received_after_rewrite(camcastd, size=2000, units=1)
     assert data == b"a" * 2000
-    assert loop["sends"] >= 1 and loop["sendfiles"] == 0
+    assert feed["sends"] >= 1 and feed["sendfiles"] == 0

@@ -249,7 +249,7 @@ def daemon(start_camcastd):
         (b"POST /healthz HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405 Method Not Allowed"),
         (b"DELETE /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 405 Method Not Allowed"),
         (b"CONNECT host:80 HTTP/1.1\r\n\r\n", "HTTP/1.1 405 Method Not Allowed"),
-        (b"BREW /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"),
+        (b"BREW /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 501 Not Implemented"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTP/1.1 400 Bad Request"),
         (b"GET /healthz HTTP/9.9.9\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         (b"GET /healthz HTTP/1.1\r\nA\0b: c\r\n\r\n", "HTTP/1.1 400 Bad Request"),

@@ -14,7 +14,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct loop *loop;
-static struct http *http;
+static struct server *server;
+static struct endpoint endpoint;
 
 static void require(bool holds)
 {
@@ -36,13 +37,17 @@ static void answer(void *user, const char *path, struct http_answer *out)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct net_address address = {.host = "127.0.0.1", .port = 0};
+	static const struct config_daemon config = {.max_clients = 1};
+	static struct http http = {.handler = answer};
 	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
+	struct admission *admission;
 
 	(void)argc;
 	(void)argv;
 	require(loop_create(&loop, &options) == 0);
-	require(http_create(&http, loop, &address, answer, NULL) == 0);
+	require(admission_create(&admission, loop, &config, NULL) == 0);
+	require(server_create(&server, loop, &config, admission) == 0);
+	http_init_endpoint(&endpoint, &http);
 	return 0;
 }
 
@@ -85,8 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	piece = data[0] ? data[0] * 16u : 1;
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-	http_serve(http, pair[1]);
-	require(http_connections(http) == 1);
+	server_accept(server, &endpoint, pair[1]);
+	require(endpoint.quota.used == 1);
 	for (size_t at = 1; at < size; at += piece) {
 		size_t left = size - at;
 
@@ -100,8 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (len > 0)
 		check_answer(text, len);
 	close(pair[0]);
-	for (int i = 0; i < 100 && http_connections(http) > 0; i++)
+	for (int i = 0; i < 100 && endpoint.quota.used > 0; i++)
 		turn();
-	require(http_connections(http) == 0);
+	require(endpoint.quota.used == 0);
 	return 0;
 }

@@ -27,6 +27,7 @@ int64_t rig_clock_us = 1000000000;
 int (*rig_on_send)(int fd, size_t *len);
 int64_t rig_window_closed_us;
 unsigned rig_allocations, rig_mmaps;
+bool rig_no_memory;
 
 /* --- in front of libc (--wrap) --- */
 
@@ -104,7 +105,7 @@ void *__wrap_malloc(size_t size);
 void *__wrap_malloc(size_t size)
 {
 	rig_allocations++;
-	return __real_malloc(size);
+	return rig_no_memory ? NULL : __real_malloc(size);
 }
 
 void *__real_calloc(size_t n, size_t size);
@@ -112,7 +113,7 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
 	rig_allocations++;
-	return __real_calloc(n, size);
+	return rig_no_memory ? NULL : __real_calloc(n, size);
 }
 
 void *__real_realloc(void *old, size_t size);
@@ -120,7 +121,7 @@ void *__wrap_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size)
 {
 	rig_allocations++;
-	return __real_realloc(old, size);
+	return rig_no_memory ? NULL : __real_realloc(old, size);
 }
 
 void *__real_aligned_alloc(size_t alignment, size_t size);
@@ -128,7 +129,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
 	rig_allocations++;
-	return __real_aligned_alloc(alignment, size);
+	return rig_no_memory ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
@@ -294,12 +295,6 @@ static void count_watched(struct feed_demand *demand, bool watched)
 		rig->unwatched++;
 }
 
-static void count_gone(struct feed_client_owner *owner, const struct client *client)
-{
-	(void)client;
-	container_of(owner, struct rig, owner)->gone++;
-}
-
 void rig_init(struct rig *rig, enum config_backend backend)
 {
 	rig_window_closed_us = 0;
@@ -312,12 +307,11 @@ void rig_init(struct rig *rig, enum config_backend backend)
 			   .max_lag_ms = 2000,
 			   .stall_timeout_ms = 10000,
 			   .history_ms = 3000},
-		.options = {.name = "test/annexb",
-			    .can_force_idr = true,
-			    .send_buffer = 131072,
-			    .notsent_lowat = 16384},
+		.options = {.name = "test/annexb", .can_force_idr = true},
+		.config = {.max_clients = 10000, .send_buffer = 131072, .notsent_lowat = 16384},
+		.endpoint = {.protocol = &raw_protocol,
+			     .quota = {.name = "feed test/annexb", .viewers = true}},
 		.demand = {.idr = count_idr, .watched = count_watched},
-		.owner = {.gone = count_gone},
 		.send_threshold = 8192,
 		.segment = -1,
 	};
@@ -329,6 +323,11 @@ void rig_start(struct rig *rig)
 {
 	rig->loop = rig_loop(rig->backend, rig->send_threshold);
 	assert_int_equal(feed_create(&rig->feed, rig->loop, &rig->options, &rig->demand), 0);
+	rig->endpoint.user = rig->feed;
+	assert_int_equal(fdreserve_create(&rig->reserve, rig->loop, 2), 0);
+	assert_int_equal(admission_create(&rig->admission, rig->loop, &rig->config, rig->reserve),
+			 0);
+	assert_int_equal(server_create(&rig->server, rig->loop, &rig->config, rig->admission), 0);
 	rig->segment_size = 1 << 20;
 	rig_pass(rig, 1000000); /* no clock at which a test begins is special */
 }
@@ -336,7 +335,10 @@ void rig_start(struct rig *rig)
 void rig_stop(struct rig *rig)
 {
 	feed_destroy(rig->feed);
+	server_destroy(rig->server);
+	fdreserve_destroy(rig->reserve);
 	loop_destroy(rig->loop);
+	admission_destroy(rig->admission);
 	if (rig->segment >= 0)
 		close(rig->segment);
 	rig_on_send = NULL;
@@ -377,20 +379,33 @@ static uint8_t body(uint32_t number, uint32_t i)
 	return (uint8_t)(number * 31 + i + (i >> 8));
 }
 
+void rig_make_unit(uint8_t *unit, uint32_t number, uint32_t len, uint32_t flags)
+{
+	uint32_t header[4] = {MAGIC, number, len, flags};
+
+	assert_true(len >= RIG_UNIT_MIN);
+	memcpy(unit, header, sizeof(header));
+	for (uint32_t i = sizeof(header); i < len; i++)
+		unit[i] = body(number, i);
+}
+
+int rig_publish(struct rig *rig, uint32_t segment, uint32_t offset, uint32_t len, uint32_t flags)
+{
+	struct feed_unit unit = {.offset = offset, .len = len, .flags = flags};
+
+	return feed_add_unit(rig->feed, segment, &unit);
+}
+
 int rig_add(struct rig *rig, uint32_t len, uint32_t flags)
 {
 	static uint8_t unit[CAMCAST_UNIT_MAX];
-	uint32_t header[4] = {MAGIC, rig->next, len, flags};
 	int ret;
 
-	assert_true(len >= RIG_UNIT_MIN);
 	if (!feed_has_segment(rig->feed, rig->segment_id) || rig->segment_size - rig->offset < len)
 		rig_new_segment(rig, rig->segment_size > len ? rig->segment_size : len);
-	memcpy(unit, header, sizeof(header));
-	for (uint32_t i = sizeof(header); i < len; i++)
-		unit[i] = body(rig->next, i);
+	rig_make_unit(unit, rig->next, len, flags);
 	assert_int_equal(pwrite(rig->segment, unit, len, rig->offset), len);
-	ret = feed_add_unit(rig->feed, rig->segment_id, rig->offset, len, flags, 0);
+	ret = rig_publish(rig, rig->segment_id, rig->offset, len, flags);
 	rig->offset += len;
 	rig->next++;
 	return ret;
@@ -416,6 +431,18 @@ void rig_pass(struct rig *rig, int64_t us)
 	rig_settle(rig->loop);
 }
 
+void rig_admit(struct rig *rig, int fd)
+{
+	server_accept(rig->server, &rig->endpoint, fd);
+}
+
+uint64_t rig_gone(const struct rig *rig)
+{
+	const struct audience_stats *stats = &feed_stats(rig->feed)->audience;
+
+	return stats->joined - stats->cursors;
+}
+
 struct viewer *viewer_join(struct rig *rig, int rcvbuf)
 {
 	struct viewer *viewer = calloc(1, sizeof(*viewer));
@@ -423,7 +450,7 @@ struct viewer *viewer_join(struct rig *rig, int rcvbuf)
 
 	assert_non_null(viewer);
 	rig_pair(ends, rcvbuf);
-	assert_int_equal(feed_add_client(rig->feed, ends[0], "127.0.0.1:1", &rig->owner), 0);
+	rig_admit(rig, ends[0]);
 	viewer->server_fd = ends[0];
 	viewer->fd = ends[1];
 	rig_settle(rig->loop);
@@ -432,16 +459,11 @@ struct viewer *viewer_join(struct rig *rig, int rcvbuf)
 
 void viewer_leave(struct viewer *viewer)
 {
-	close(viewer->fd);
-	free(viewer);
-}
-
-void viewer_reset(struct viewer *viewer)
-{
 	struct linger now = {.l_onoff = 1};
 
 	assert_int_equal(setsockopt(viewer->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
-	viewer_leave(viewer);
+	close(viewer->fd);
+	free(viewer);
 }
 
 static void check(struct viewer *viewer, const uint8_t *data, size_t n)
@@ -530,14 +552,14 @@ void viewer_drink(struct rig *rig, struct viewer *viewer)
 
 void rig_fill(struct rig *rig, struct viewer *viewer)
 {
-	const struct feed_stats *feed = feed_stats(rig->feed);
+	const struct audience_stats *feed = &feed_stats(rig->feed)->audience;
 
 	/* Where a buffer of the kernel ended in the middle of a unit, once more with larger ones. */
 	for (uint32_t len = RIG_UNIT_MIN;; len++) {
 		uint64_t before, all = 0, sent;
 
 		assert_true(len < 2 * RIG_UNIT_MIN);
-		set_lowat(viewer, (int)rig->options.notsent_lowat);
+		set_lowat(viewer, (int)rig->config.notsent_lowat);
 		viewer_drink(rig, viewer);
 		before = feed->sent_bytes;
 		while (feed->sent_bytes - before == all) {

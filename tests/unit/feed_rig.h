@@ -17,7 +17,8 @@
 
 #include "camcast/worker.h"
 #include "config/config.h"
-#include "daemon/log/feed.h"
+#include "daemon/serve/raw.h"
+#include "daemon/serve/server.h"
 
 #define KEY CAMCAST_UNIT_KEY
 #define DROPPABLE CAMCAST_UNIT_DROPPABLE
@@ -42,6 +43,8 @@ extern int (*rig_on_send)(int fd, size_t *len);
 extern int64_t rig_window_closed_us;
 /* How often malloc(), calloc(), realloc(), aligned_alloc() and mmap() were called. */
 extern unsigned rig_allocations, rig_mmaps;
+/* They find no memory; mmap() does. */
+extern bool rig_no_memory;
 
 /* --- the loop alone --- */
 
@@ -71,10 +74,14 @@ struct rig {
 	struct config_stream policy;
 	struct feed_options options;
 	struct feed_demand demand;
-	struct feed_client_owner owner;
+	struct config_daemon config;
+	struct fdreserve *reserve;
+	struct admission *admission;
+	struct server *server;
+	struct endpoint endpoint;
 	enum config_backend backend;
 	uint32_t send_threshold;
-	unsigned idrs, watched, unwatched, gone;
+	unsigned idrs, watched, unwatched;
 	bool drained;
 	/* the worker's side */
 	int segment; /* its fd */
@@ -103,6 +110,10 @@ void rig_stop(struct rig *rig);
 void rig_drain(struct rig *rig);
 
 void rig_new_segment(struct rig *rig, uint32_t size);
+/* Makes the bytes of a unit that a viewer knows as `number`. */
+void rig_make_unit(uint8_t *unit, uint32_t number, uint32_t len, uint32_t flags);
+/* feed_add_unit() of what may be nonsense. */
+int rig_publish(struct rig *rig, uint32_t segment, uint32_t offset, uint32_t len, uint32_t flags);
 /* Writes the next unit, into a new segment if it does not fit, and publishes it. Returns what
  * feed_add_unit() did. */
 int rig_add(struct rig *rig, uint32_t len, uint32_t flags);
@@ -111,9 +122,12 @@ uint32_t rig_unit(struct rig *rig, uint32_t len, uint32_t flags);
 /* Moves the clock and settles. */
 void rig_pass(struct rig *rig, int64_t us);
 
+/* A peer that has connected to the feed; takes fd. */
+void rig_admit(struct rig *rig, int fd);
+/* Viewers that were there and have gone. */
+uint64_t rig_gone(const struct rig *rig);
 struct viewer *viewer_join(struct rig *rig, int rcvbuf);
-void viewer_leave(struct viewer *viewer);
-void viewer_reset(struct viewer *viewer); /* by RST */
+void viewer_leave(struct viewer *viewer); /* by RST: what it does not say costs no unit */
 /* Reads what there is, then fills the viewer's socket with small units until one does not begin. */
 void rig_fill(struct rig *rig, struct viewer *viewer);
 /* Reads up to max bytes that are there, and checks them. Returns bytes read. */

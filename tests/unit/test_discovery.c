@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "daemon/discovery/broker_spawn.h"
 #include "daemon/discovery/thread.h"
-#include "daemon/serve/listener.h"
 #include "daemon/worker/worker.h"
 #include "tests/unit/worker_rig.h"
 
@@ -535,7 +534,6 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 struct fixture {
 	struct rig rig;
 	struct worker workers[RIG_CAMERAS];
-	struct listeners *listeners;
 	struct discovery *discovery;
 };
 
@@ -548,8 +546,7 @@ static void start(struct fixture *f, const char *host, unsigned port)
 	snprintf(keys, sizeof keys, "name = x\n[mqtt]\nbroker = %s\nport = %u\n", host, port);
 	rig_open(&f->rig, keys);
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(
-		listeners_create(&f->listeners, f->rig.loop, f->rig.cameras, f->rig.reserve), 0);
+	rig_listen(&f->rig);
 	for (int i = 0; i < RIG_CAMERAS; i++)
 		f->rig.cameras->cameras[i].worker = &f->workers[i];
 	options = (struct discovery_options){
@@ -564,7 +561,6 @@ static void start(struct fixture *f, const char *host, unsigned port)
 static void stop(struct fixture *f)
 {
 	discovery_destroy(f->discovery);
-	listeners_destroy(f->listeners);
 	rig_close(&f->rig);
 }
 

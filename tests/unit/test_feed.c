@@ -43,8 +43,9 @@ static void fan_out_to_many_is_byte_exact(void **state)
 		viewer_leave(viewers[v]);
 	}
 	rig_settle(rig.loop);
-	assert_int_equal(rig.gone, VIEWERS);
-	assert_int_equal(feed_stats(rig.feed)->sent_bytes, feed_stats(rig.feed)->bytes * VIEWERS);
+	assert_int_equal(rig_gone(&rig), VIEWERS);
+	assert_int_equal(feed_stats(rig.feed)->audience.sent_bytes,
+			 feed_stats(rig.feed)->bytes * VIEWERS);
 	assert_true(loop_stats(rig.loop)->sends > 0 && loop_stats(rig.loop)->sendfiles > 0);
 	rig_stop(&rig);
 }
@@ -137,8 +138,8 @@ static void join_with_an_old_key_unit_asks_for_an_idr_and_starts_at_it(void **st
 	viewer_drink(&rig, viewer);
 	assert_int_equal(viewer->n, 2);
 	assert_int_equal(viewer->seen[0].number, 2);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, 0);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 0);
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }
@@ -181,9 +182,9 @@ static void watched_says_when_the_first_comes_and_the_last_goes(void **state)
 	viewer_leave(b);
 	rig_settle(rig.loop);
 	assert_int_equal(rig.unwatched, 1);
-	assert_int_equal(rig.gone, 2);
-	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_PEER], 2);
-	assert_int_equal(feed_stats(rig.feed)->clients, 0);
+	assert_int_equal(rig_gone(&rig), 2);
+	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_PEER], 2);
+	assert_int_equal(feed_stats(rig.feed)->audience.cursors, 0);
 	rig_stop(&rig);
 }
 
@@ -198,7 +199,7 @@ static void pages_are_sent_by_reference(void **state)
 	rig_init(&rig, *(enum config_backend *)*state);
 	rig_start(&rig);
 	rig_pair(ends, 0);
-	assert_int_equal(feed_add_client(rig.feed, ends[0], "", &rig.owner), 0);
+	rig_admit(&rig, ends[0]);
 	rig_unit(&rig, sizeof(got), KEY);
 	assert_int_equal(loop_stats(rig.loop)->sendfiles, 1);
 	assert_int_equal(pwrite(rig.segment, "changed", 7, 20000), 7);
@@ -291,8 +292,8 @@ static void a_send_that_fails_costs_that_client_only(void **state)
 		rig_on_send = fail_some;
 		/* The last to join is the first in line after one unit more or less. */
 		rig_unit(&rig, 1000, 0);
-		assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_PEER], i + 1);
-		assert_int_equal(rig.gone, i + 1);
+		assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_PEER], i + 1);
+		assert_int_equal(rig_gone(&rig), i + 1);
 		viewer_drink(&rig, good);
 		viewer_drink(&rig, bad);
 		if (good->eof || good->error) {
@@ -320,11 +321,11 @@ static void peer_that_resets_in_the_middle_of_a_unit_lets_its_segment_go(void **
 	rig_unit(&rig, 900000, KEY);
 	rig_pass(&rig, 4000000);
 	rig_unit(&rig, 900000, KEY);
-	assert_int_equal(feed_stats(rig.feed)->segments, 2);
-	viewer_reset(viewer);
+	assert_int_equal(feed_stats(rig.feed)->log.segments, 2);
+	viewer_leave(viewer);
 	rig_settle(rig.loop);
-	assert_int_equal(rig.gone, 1);
-	assert_int_equal(feed_stats(rig.feed)->segments, 1);
+	assert_int_equal(rig_gone(&rig), 1);
+	assert_int_equal(feed_stats(rig.feed)->log.segments, 1);
 	rig_stop(&rig);
 }
 
@@ -340,19 +341,19 @@ static void segment_lives_until_its_last_reader_has_finished(void **state)
 	rig_unit(&rig, 900000, KEY);
 	rig_pass(&rig, 4000000);
 	rig_unit(&rig, 900000, KEY); /* a segment of its own; the index drops the first unit */
-	assert_int_equal(feed_stats(rig.feed)->segments, 2);
-	assert_int_equal(feed_stats(rig.feed)->log_bytes, 1800000);
+	assert_int_equal(feed_stats(rig.feed)->log.segments, 2);
+	assert_int_equal(feed_stats(rig.feed)->log.bytes, 1800000);
 	while (a->n == 0) {
 		viewer_read(a, SIZE_MAX);
 		rig_settle(rig.loop);
 	}
-	assert_int_equal(feed_stats(rig.feed)->segments, 2);
+	assert_int_equal(feed_stats(rig.feed)->log.segments, 2);
 	while (b->n == 0) {
 		viewer_read(b, SIZE_MAX);
 		rig_settle(rig.loop);
 	}
-	assert_int_equal(feed_stats(rig.feed)->segments, 1);
-	assert_int_equal(feed_stats(rig.feed)->log_bytes, 900000);
+	assert_int_equal(feed_stats(rig.feed)->log.segments, 1);
+	assert_int_equal(feed_stats(rig.feed)->log.bytes, 900000);
 	viewer_drink(&rig, a);
 	assert_int_equal(a->n, 2);
 	viewer_leave(a);
@@ -360,7 +361,7 @@ static void segment_lives_until_its_last_reader_has_finished(void **state)
 	rig_stop(&rig);
 }
 
-static void index_is_bounded_by_bytes_and_by_age(void **state)
+static void log_is_bounded_by_bytes_and_by_age(void **state)
 {
 	struct rig rig;
 
@@ -370,14 +371,14 @@ static void index_is_bounded_by_bytes_and_by_age(void **state)
 	rig.segment_size = 50000;
 	for (int i = 0; i < 100; i++)
 		rig_unit(&rig, 10000, KEY);
-	assert_in_range(feed_stats(rig.feed)->log_bytes, 300000, 350000);
+	assert_in_range(feed_stats(rig.feed)->log.bytes, 300000, 350000);
 	rig_pass(&rig, 3000001);
 	rig_unit(&rig, 10000, KEY);
-	assert_in_range(feed_stats(rig.feed)->log_bytes, 10000, 60000);
+	assert_in_range(feed_stats(rig.feed)->log.bytes, 10000, 60000);
 	rig_stop(&rig);
 }
 
-static void index_is_bounded_by_count(void **state)
+static void log_is_bounded_by_count(void **state)
 {
 	struct viewer *viewer;
 	struct rig rig;
@@ -408,12 +409,12 @@ static void send_that_a_whole_ring_overtakes_ends_the_client(void **state)
 	for (int i = 0; i < 10; i++)
 		rig_unit(&rig, 1000, i == 0 ? KEY : 0);
 	rig_pair(ends, 0);
-	assert_int_equal(feed_add_client(rig.feed, ends[0], "", &rig.owner), 0);
+	rig_admit(&rig, ends[0]);
 	rig_on_send = cut; /* 777 bytes: within the first unit, whose end is known */
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(rig_add(&rig, 100, 0), 0);
 	rig_settle(rig.loop);
-	assert_int_equal(rig.gone, 0);
+	assert_int_equal(rig_gone(&rig), 0);
 	close(ends[1]);
 	rig_settle(rig.loop);
 
@@ -422,13 +423,13 @@ static void send_that_a_whole_ring_overtakes_ends_the_client(void **state)
 	for (int i = 0; i < 10; i++)
 		rig_unit(&rig, 100, 0);
 	rig_pair(ends, 0);
-	assert_int_equal(feed_add_client(rig.feed, ends[0], "", &rig.owner), 0);
+	rig_admit(&rig, ends[0]);
 	rig_on_send = cut; /* now within the eighth */
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(rig_add(&rig, 100, 0), 0);
 	rig_settle(rig.loop);
-	assert_int_equal(rig.gone, 2);
-	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_STALLED], 1);
+	assert_int_equal(rig_gone(&rig), 2);
+	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_STALL], 1);
 	close(ends[1]);
 
 	rig_on_send = NULL;
@@ -449,16 +450,15 @@ static void units_that_break_the_rules_are_refused(void **state)
 	rig_init(&rig, *(enum config_backend *)*state);
 	rig_start(&rig);
 	feed = rig.feed;
-	assert_int_equal(feed_add_unit(feed, 1, 0, 10, KEY, 0), -ENOENT);
+	assert_int_equal(rig_publish(&rig, 1, 0, 10, KEY), -ENOENT);
 	rig_new_segment(&rig, 10000);
 	rig_unit(&rig, 1000, KEY);
-	assert_int_equal(feed_add_unit(feed, rig.segment_id, 999, 10, KEY, 0), -EINVAL);
-	assert_int_equal(feed_add_unit(feed, rig.segment_id, 1000, 0, KEY, 0), -EINVAL);
-	assert_int_equal(feed_add_unit(feed, rig.segment_id, 9000, 1001, KEY, 0), -EINVAL);
-	assert_int_equal(feed_add_unit(feed, rig.segment_id, 10001, 1, KEY, 0), -EINVAL);
-	assert_int_equal(feed_add_unit(feed, rig.segment_id, 9000, UINT32_MAX - 1, KEY, 0),
-			 -EINVAL);
-	assert_int_equal(feed_add_unit(feed, rig.segment_id + 1, 1000, 10, KEY, 0), -ENOENT);
+	assert_int_equal(rig_publish(&rig, rig.segment_id, 999, 10, KEY), -EINVAL);
+	assert_int_equal(rig_publish(&rig, rig.segment_id, 1000, 0, KEY), -EINVAL);
+	assert_int_equal(rig_publish(&rig, rig.segment_id, 9000, 1001, KEY), -EINVAL);
+	assert_int_equal(rig_publish(&rig, rig.segment_id, 10001, 1, KEY), -EINVAL);
+	assert_int_equal(rig_publish(&rig, rig.segment_id, 9000, UINT32_MAX - 1, KEY), -EINVAL);
+	assert_int_equal(rig_publish(&rig, rig.segment_id + 1, 1000, 10, KEY), -ENOENT);
 	assert_int_equal(feed_stats(feed)->units, 1);
 
 	fd = dup(rig.segment);
@@ -491,6 +491,7 @@ static void segments_are_closed_with_the_feed(void **state)
 
 static void drain_finishes_the_unit_under_way_and_nothing_more(void **state)
 {
+	struct cursor late;
 	struct viewer *slow, *idle, *waiting;
 	struct rig rig;
 
@@ -512,13 +513,13 @@ static void drain_finishes_the_unit_under_way_and_nothing_more(void **state)
 	assert_true(waiting->eof);
 	assert_false(rig.drained);
 	assert_int_equal(rig_add(&rig, 1000, KEY), 0); /* published for nobody */
-	assert_int_equal(feed_add_client(rig.feed, 0, "", &rig.owner), -ESHUTDOWN);
+	assert_int_equal(feed_join(rig.feed, &late, NULL), -ESHUTDOWN);
 	viewer_drink(&rig, slow);
 	assert_int_equal(slow->n, 1);
 	assert_int_equal(slow->have, 0);
 	assert_true(slow->eof);
 	assert_true(rig.drained);
-	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_SHUTDOWN], 3);
+	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_SHUTDOWN], 3);
 	viewer_leave(slow);
 	viewer_leave(idle);
 	viewer_leave(waiting);
@@ -580,7 +581,6 @@ static void destroy_resets_clients_in_every_state(void **state)
 		assert_int_equal(viewers[i]->error, ECONNRESET);
 		viewer_leave(viewers[i]);
 	}
-	assert_int_equal(rig.gone, 0);
 	assert_int_equal(rig.unwatched, 0);
 }
 
@@ -647,8 +647,8 @@ static void nothing_is_allocated_on_the_broadcast_path(void **state)
 	assert_true(segments > 4);
 	assert_int_equal(rig_allocations, allocations);
 	assert_int_equal(rig_mmaps - mmaps, segments); /* one each */
-	assert_true(feed_stats(rig.feed)->units_dropped > 0);
-	assert_true(feed_stats(rig.feed)->units_shed > 0);
+	assert_true(feed_stats(rig.feed)->audience.units_dropped > 0);
+	assert_true(feed_stats(rig.feed)->audience.units_shed > 0);
 	for (int v = 0; v < VIEWERS; v++)
 		viewer_leave(viewers[v]);
 	rig_stop(&rig);
@@ -657,7 +657,7 @@ static void nothing_is_allocated_on_the_broadcast_path(void **state)
 static void client_takes_256_bytes(void **state)
 {
 	(void)state;
-	assert_int_equal(feed_client_size(), 256);
+	assert_int_equal(connection_size(), 256);
 }
 
 int main(void)
@@ -676,8 +676,8 @@ int main(void)
 		ON_BOTH(a_send_that_fails_costs_that_client_only),
 		ON_BOTH(peer_that_resets_in_the_middle_of_a_unit_lets_its_segment_go),
 		ON_BOTH(segment_lives_until_its_last_reader_has_finished),
-		ON_BOTH(index_is_bounded_by_bytes_and_by_age),
-		ON_BOTH(index_is_bounded_by_count),
+		ON_BOTH(log_is_bounded_by_bytes_and_by_age),
+		ON_BOTH(log_is_bounded_by_count),
 		ON_BOTH(send_that_a_whole_ring_overtakes_ends_the_client),
 		ON_BOTH(units_that_break_the_rules_are_refused),
 		ON_BOTH(segments_are_closed_with_the_feed),

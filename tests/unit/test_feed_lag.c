@@ -17,24 +17,24 @@ static void play(struct rig *rig, uint8_t *flags, int n, int gop, bool layers)
 	}
 }
 
-struct seen_info {
-	struct client_info last;
+struct seen_cursors {
+	const struct cursor *last;
 	unsigned n;
 };
 
-static void note_info(const struct client_info *info, void *user)
+static void note_cursor(const struct cursor *cursor, void *user)
 {
-	struct seen_info *seen = user;
+	struct seen_cursors *seen = user;
 
-	seen->last = *info;
+	seen->last = cursor;
 	seen->n++;
 }
 
-static struct client_info only_client(const struct rig *rig)
+static const struct cursor *only_cursor(const struct rig *rig)
 {
-	struct seen_info seen = {.n = 0};
+	struct seen_cursors seen = {.n = 0};
 
-	feed_for_each_client(rig->feed, note_info, &seen);
+	feed_for_each_cursor(rig->feed, note_cursor, &seen);
 	assert_int_equal(seen.n, 1);
 	return seen.last;
 }
@@ -57,11 +57,11 @@ static void slow_reader_loses_units_but_never_a_part_of_one(void **state)
 	assert_int_equal(fast->n, 1800);
 	viewer_check_gaps(slow, flags);
 	assert_in_range(slow->n, 400, 1400);
-	assert_true(feed_stats(rig.feed)->units_dropped > 300);
-	assert_true(feed_stats(rig.feed)->resyncs > 10);
-	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_STALLED], 0);
+	assert_true(feed_stats(rig.feed)->audience.units_dropped > 300);
+	assert_true(feed_stats(rig.feed)->audience.resyncs > 10);
+	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_STALL], 0);
 	/* 3 s of history and a unit's segment are all that is kept. */
-	assert_true(feed_stats(rig.feed)->segments <= 4);
+	assert_true(feed_stats(rig.feed)->log.segments <= 4);
 	viewer_leave(slow);
 	viewer_leave(fast);
 	rig_stop(&rig);
@@ -103,18 +103,19 @@ static void droppable_units_are_shed_first(void **state)
 	rig_fill(&rig, viewer);
 	memset(flags + 1, 0, rig.next);
 	play(&rig, flags, 40, 1000, true); /* the oldest lags 1.3 s, over shed and under max */
-	assert_int_equal(only_client(&rig).state, CLIENT_LIVE); /* nothing was decided yet */
+	assert_int_equal(only_cursor(&rig)->state, CURSOR_LIVE); /* nothing was decided yet */
 	viewer_drink(&rig, viewer);
 	viewer_check_gaps(viewer, flags);
-	assert_in_range(feed_stats(rig.feed)->units_shed, 6, 10); /* of the 16 that lag 0.8 s */
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, 0);
+	assert_in_range(feed_stats(rig.feed)->audience.units_shed, 6,
+			10); /* of the 16 that lag 0.8 s */
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped, 0);
 	assert_int_equal(rig.idrs, 1); /* for the join */
 	/* Those that lag less than shed_lag come all. */
 	assert_int_equal(viewer->seen[viewer->n - 1].number, rig.next - 1);
 	assert_int_equal(viewer->seen[viewer->n - 2].number, rig.next - 2);
-	assert_int_equal(viewer->n + feed_stats(rig.feed)->units_shed, rig.next);
-	assert_int_equal(only_client(&rig).state, CLIENT_LIVE);
+	assert_int_equal(viewer->n + feed_stats(rig.feed)->audience.units_shed, rig.next);
+	assert_int_equal(only_cursor(&rig)->state, CURSOR_LIVE);
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }
@@ -135,12 +136,12 @@ static void lag_over_the_limit_jumps_to_the_newest_key_unit(void **state)
 	rig_unit(&rig, 1000, KEY);
 	rig_unit(&rig, 1000, 0);
 	rig_pass(&rig, 600000);
-	assert_in_range(only_client(&rig).lag_us, 2100000, 2100000);
+	assert_in_range(cursor_lag_us(only_cursor(&rig)), 2100000, 2100000);
 	viewer_drink(&rig, viewer);
 	assert_int_equal(viewer->n, last + 1 + 2);
 	assert_int_equal(viewer->seen[viewer->n - 2].number, last + 2);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, 1);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 1);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped, 1);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 1);
 	assert_int_equal(rig.idrs, 1); /* the join's */
 	viewer_leave(viewer);
 	rig_stop(&rig);
@@ -167,7 +168,7 @@ static void lapped_cursor_resumes_at_idr(void **state)
 	assert_int_equal(viewer->n, last + 1 + 30);
 	assert_int_equal(viewer->seen[last].number, last);
 	assert_int_equal(viewer->seen[last + 1].number, key);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, key - last - 1);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped, key - last - 1);
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }
@@ -208,22 +209,23 @@ static void resync_without_a_key_unit_ahead_waits_and_asks_once_in_ten_seconds(v
 		rig_pass(&rig, 2100000);
 		rig_unit(&rig, 1000, 0);
 		viewer_drink(&rig, viewer);
-		assert_int_equal(only_client(&rig).state, CLIENT_WAIT_KEY);
-		assert_int_equal(only_client(&rig).lag_us, 0);
+		assert_int_equal(only_cursor(&rig)->state, CURSOR_WAIT_KEY);
+		assert_int_equal(cursor_lag_us(only_cursor(&rig)), 0);
 		assert_int_equal(rig.idrs, round < 2 ? 2 : 3);
 		rig_unit(&rig, 1000, 0); /* not for one that waits */
 		rig_unit(&rig, 1000, KEY);
 		viewer_drink(&rig, viewer);
 		assert_int_equal(viewer->seen[viewer->n - 1].number, rig.next - 1);
-		assert_int_equal(only_client(&rig).state, CLIENT_LIVE);
-		assert_int_equal(only_client(&rig).resyncs, round + 1);
+		assert_int_equal(only_cursor(&rig)->state, CURSOR_LIVE);
+		assert_int_equal(only_cursor(&rig)->resyncs, round + 1);
 		if (round == 1)
 			rig_pass(&rig, 6000000);
 	}
-	assert_int_equal(feed_stats(rig.feed)->idr_requests, 3);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 3);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, only_client(&rig).units_dropped);
-	assert_int_equal(viewer->n + feed_stats(rig.feed)->units_dropped, rig.next);
+	assert_int_equal(feed_stats(rig.feed)->audience.idr_requests, 3);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 3);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped,
+			 only_cursor(&rig)->units_dropped);
+	assert_int_equal(viewer->n + feed_stats(rig.feed)->audience.units_dropped, rig.next);
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }
@@ -245,7 +247,7 @@ static void resync_to_a_key_unit_that_is_too_old_waits_for_a_new_one(void **stat
 	rig_pass(&rig, 2500000);
 	rig_unit(&rig, 1000, 0);
 	viewer_drink(&rig, viewer);
-	assert_int_equal(only_client(&rig).state, CLIENT_WAIT_KEY);
+	assert_int_equal(only_cursor(&rig)->state, CURSOR_WAIT_KEY);
 	assert_int_equal(viewer->seen[viewer->n - 1].number, last);
 	assert_int_equal(rig.idrs, 2);
 	rig_unit(&rig, 1000, KEY);
@@ -273,14 +275,14 @@ static void where_no_idr_can_be_forced_lag_counts_once_caught_up(void **state)
 	rig_pass(&rig, 500000);
 	viewer_drink(&rig, viewer);
 	assert_int_equal(viewer->n, 101);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 0);
 
 	rig_fill(&rig, viewer);
 	caught_up = rig.next;
 	rig_pass(&rig, 2100000);
 	rig_unit(&rig, 1000, 0);
 	viewer_drink(&rig, viewer);
-	assert_int_equal(only_client(&rig).state, CLIENT_WAIT_KEY);
+	assert_int_equal(only_cursor(&rig)->state, CURSOR_WAIT_KEY);
 	assert_int_equal(viewer->seen[viewer->n - 1].number, caught_up - 2);
 	rig_unit(&rig, 1000, KEY);
 	viewer_drink(&rig, viewer);
@@ -324,13 +326,13 @@ static void who_falls_further_behind_goes_on_at_a_fresh_key_unit(void **state)
 
 		play(&rig, flags, 1, 30, false);
 		viewer_read(slow, GOP_BYTES / 60);
-		lag_us = only_client(&rig).lag_us;
+		lag_us = cursor_lag_us(only_cursor(&rig));
 		sum_us += lag_us;
 		most_us = lag_us > most_us ? lag_us : most_us;
 	}
 	assert_true(sum_us / 1800 < 1000000);
 	assert_true(most_us < 1800000);
-	assert_true(feed_stats(rig.feed)->resyncs > 20);
+	assert_true(feed_stats(rig.feed)->audience.resyncs > 20);
 	assert_int_equal(rig.idrs, 1); /* the join's */
 	viewer_check_gaps(slow, flags);
 	viewer_leave(slow);
@@ -348,13 +350,13 @@ static void who_was_held_up_and_catches_up_loses_nothing(void **state)
 	viewer = viewer_join(&rig, 4096);
 	for (int round = 0; round < 5; round++) {
 		play(&rig, flags, 57, 30, false);
-		assert_in_range(only_client(&rig).lag_us, 1000000, 1950000);
+		assert_in_range(cursor_lag_us(only_cursor(&rig)), 1000000, 1950000);
 		for (int i = 0; i < 90; i++)
 			play_in_step(&rig, viewer, flags, GOP_BYTES / 30 * 5 / 2);
-		assert_true(only_client(&rig).lag_us < 200000);
+		assert_true(cursor_lag_us(only_cursor(&rig)) < 200000);
 	}
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped, 0);
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }
@@ -382,13 +384,14 @@ static void viewer_that_paused_by_itself_goes_on_where_it_was(void **state)
 	rig_window_closed_us = 4500000;
 	for (int i = 0; i < 1800; i++)
 		play_in_step(&rig, viewer, flags, GOP_BYTES / 30);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, 0);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 0);
-	assert_in_range(only_client(&rig).lag_us, 4000000, 6000000);
-	assert_in_range(only_client(&rig).delay_us, 3500000, only_client(&rig).lag_us);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 0);
+	assert_in_range(cursor_lag_us(only_cursor(&rig)), 4000000, 6000000);
+	assert_in_range(cursor_delay_us(only_cursor(&rig)), 3500000,
+			cursor_lag_us(only_cursor(&rig)));
 	viewer_drink(&rig, viewer);
 	assert_int_equal(viewer->n, rig.next);
-	assert_int_equal(only_client(&rig).delay_us, 0); /* it has caught up */
+	assert_int_equal(cursor_delay_us(only_cursor(&rig)), 0); /* it has caught up */
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }
@@ -406,9 +409,9 @@ static void viewer_whose_link_was_dead_is_brought_up_to_date(void **state)
 	viewer = join_and_pause(&rig, flags, 150);
 	rig_window_closed_us = 1000000;
 	viewer_drink(&rig, viewer);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 1);
-	assert_int_equal(only_client(&rig).delay_us, 0);
-	assert_true(only_client(&rig).lag_us < 1000000);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 1);
+	assert_int_equal(cursor_delay_us(only_cursor(&rig)), 0);
+	assert_true(cursor_lag_us(only_cursor(&rig)) < 1000000);
 	viewer_check_gaps(viewer, flags);
 	viewer_leave(viewer);
 	rig_stop(&rig);
@@ -427,12 +430,12 @@ static void viewer_slower_than_its_own_pace_is_resynced(void **state)
 	viewer = join_and_pause(&rig, flags, 90);
 	rig_window_closed_us = 1000000000;
 	/* Half the pace loses max_lag in twice that time. */
-	while (feed_stats(rig.feed)->resyncs == 0) {
+	while (feed_stats(rig.feed)->audience.resyncs == 0) {
 		play_in_step(&rig, viewer, flags, GOP_BYTES / 60);
 		assert_true(++frames < 30 * 8);
 	}
 	assert_in_range(frames, 30 * 3, 30 * 8);
-	assert_int_equal(only_client(&rig).delay_us, 0);
+	assert_int_equal(cursor_delay_us(only_cursor(&rig)), 0);
 	viewer_check_gaps(viewer, flags);
 	viewer_leave(viewer);
 	rig_stop(&rig);
@@ -452,17 +455,17 @@ static void pause_is_granted_once(void **state)
 	rig_window_closed_us = 1000000000;
 	for (int i = 0; i < 15; i++)
 		play_in_step(&rig, viewer, flags, GOP_BYTES / 30);
-	assert_true(only_client(&rig).delay_us > 0);
+	assert_true(cursor_delay_us(only_cursor(&rig)) > 0);
 	play(&rig, flags, 75, 30, false);
 	viewer_drink(&rig, viewer);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 1);
-	assert_int_equal(only_client(&rig).delay_us, 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 1);
+	assert_int_equal(cursor_delay_us(only_cursor(&rig)), 0);
 	viewer_check_gaps(viewer, flags);
 
 	/* It has caught up: the next pause is a new one. */
 	play(&rig, flags, 75, 30, false);
 	viewer_drink(&rig, viewer);
-	assert_int_equal(feed_stats(rig.feed)->resyncs, 1);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 1);
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }

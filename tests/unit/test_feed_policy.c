@@ -42,7 +42,7 @@ static void key_only_feeds_send_the_newest_picture(void **state)
 	assert_int_equal(viewer->n, 2);
 	assert_int_equal(viewer->seen[0].number, 0);
 	assert_int_equal(viewer->seen[1].number, 20);
-	assert_int_equal(feed_stats(rig.feed)->units_dropped, 19);
+	assert_int_equal(feed_stats(rig.feed)->audience.units_dropped, 19);
 	assert_int_equal(rig.idrs, 0);
 	n = viewer->n;
 	rig_unit(&rig, 4000, 0); /* every unit is one */
@@ -66,11 +66,11 @@ static void stalled_client_is_reset_however_much_it_trickles(void **state)
 		assert_true(viewer_read(viewer, 2000) > 0);
 		rig_settle(rig.loop);
 		rig_unit(&rig, 1000, 0);
-		assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_STALLED], 0);
+		assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_STALL], 0);
 	}
 	rig_pass(&rig, 500000);
-	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_STALLED], 1);
-	assert_int_equal(rig.gone, 1);
+	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_STALL], 1);
+	assert_int_equal(rig_gone(&rig), 1);
 	viewer_read(viewer, SIZE_MAX);
 	assert_int_equal(viewer->error, ECONNRESET);
 	viewer_leave(viewer);
@@ -92,16 +92,17 @@ static void stall_time_begins_with_each_unit(void **state)
 	viewer_drink(&rig, early); /* in time; and begins the next */
 	rig_unit(&rig, 200000, KEY);
 	rig_pass(&rig, 100000);
-	assert_int_equal(rig.gone, 0); /* the timer came for the unit that early has finished */
+	assert_int_equal(rig_gone(&rig),
+			 0); /* the timer came for the unit that early has finished */
 	rig_pass(&rig, 400000);
-	assert_int_equal(rig.gone, 1);
+	assert_int_equal(rig_gone(&rig), 1);
 	viewer_read(late, SIZE_MAX);
 	assert_int_equal(late->error, ECONNRESET);
 	rig_pass(&rig, 9400000);
-	assert_int_equal(rig.gone, 1);
+	assert_int_equal(rig_gone(&rig), 1);
 	rig_pass(&rig, 100000);
-	assert_int_equal(rig.gone, 2);
-	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_STALLED], 2);
+	assert_int_equal(rig_gone(&rig), 2);
+	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_STALL], 2);
 	viewer_leave(early);
 	viewer_leave(late);
 	rig_stop(&rig);
@@ -123,16 +124,16 @@ static void stalled_between_units_is_as_stalled(void **state)
 	rig_unit(&rig, 1000, KEY);
 	rig_fill(&rig, slow);
 	rig_pass(&rig, 999999);
-	assert_int_equal(rig.gone, 0);
+	assert_int_equal(rig_gone(&rig), 0);
 	rig_pass(&rig, 1);
-	assert_int_equal(rig.gone, 1);
+	assert_int_equal(rig_gone(&rig), 1);
 	viewer_read(stalled, SIZE_MAX);
 	assert_int_equal(stalled->error, ECONNRESET);
 	rig_pass(&rig, 8999999);
-	assert_int_equal(rig.gone, 1);
+	assert_int_equal(rig_gone(&rig), 1);
 	rig_pass(&rig, 1);
-	assert_int_equal(rig.gone, 2);
-	assert_int_equal(feed_stats(rig.feed)->out[FEED_OUT_STALLED], 2);
+	assert_int_equal(rig_gone(&rig), 2);
+	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_STALL], 2);
 	viewer_leave(stalled);
 	viewer_leave(slow);
 	rig_stop(&rig);
@@ -152,8 +153,8 @@ static void who_owes_nothing_is_never_timed_out(void **state)
 	waiting = viewer_join(&rig, 0);
 	for (int i = 0; i < 60; i++)
 		rig_pass(&rig, 60000000); /* the camera is dead for an hour */
-	assert_int_equal(rig.gone, 0);
-	assert_int_equal(feed_stats(rig.feed)->clients, 2);
+	assert_int_equal(rig_gone(&rig), 0);
+	assert_int_equal(feed_stats(rig.feed)->audience.cursors, 2);
 	rig_unit(&rig, 1000, KEY);
 	viewer_drink(&rig, idle);
 	viewer_drink(&rig, waiting);
@@ -199,18 +200,18 @@ static void catching_up_takes_turns_with_the_others(void **state)
 	uint64_t sends;
 
 	rig_init(&rig, *(enum config_backend *)*state);
-	rig.options.send_buffer = 4 << 20;
-	rig.options.notsent_lowat = 0;
+	rig.config.send_buffer = 4 << 20;
+	rig.config.notsent_lowat = 0;
 	rig_start(&rig);
 	rig_unit(&rig, 30000, KEY);
 	for (int i = 0; i < 29; i++)
 		rig_unit(&rig, 30000, 0);
-	sends = feed_stats(rig.feed)->sendfiles;
+	sends = feed_stats(rig.feed)->audience.sendfiles;
 	late = viewer_join(&rig, 4 << 20);
 	viewer_drink(&rig, late);
 	assert_int_equal(late->n, 30);
 	/* 900 KB in runs of at most 128 KiB: four units each, and the last two. */
-	assert_true(feed_stats(rig.feed)->sendfiles - sends >= 8);
+	assert_true(feed_stats(rig.feed)->audience.sendfiles - sends >= 8);
 	viewer_leave(late);
 	rig_stop(&rig);
 }
@@ -250,7 +251,7 @@ static void after_a_reset_ids_begin_anew_and_clients_stay(void **state)
 	rig_unit(&rig, 100000, KEY);
 	feed_reset(rig.feed);
 	assert_false(feed_has_segment(rig.feed, rig.segment_id));
-	assert_int_equal(feed_add_unit(rig.feed, rig.segment_id, 200000, 10, KEY, 0), -ENOENT);
+	assert_int_equal(rig_publish(&rig, rig.segment_id, 200000, 10, KEY), -ENOENT);
 	rig_pass(&rig, 5000000);
 	rig.segment_id = 0;
 	rig_new_segment(&rig, 1 << 20); /* id 1 again */
@@ -262,7 +263,7 @@ static void after_a_reset_ids_begin_anew_and_clients_stay(void **state)
 	assert_int_equal(viewer->seen[1].number, 2);
 	assert_int_equal(slow->n, 2); /* the unit that it was in the middle of is whole */
 	assert_int_equal(slow->seen[1].number, 2);
-	assert_int_equal(rig.gone, 0);
+	assert_int_equal(rig_gone(&rig), 0);
 	viewer_leave(viewer);
 	viewer_leave(slow);
 	rig_stop(&rig);

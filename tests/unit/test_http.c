@@ -1,56 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The status server against slow, rude and unlucky clients; by-the-book requests are in
  * tests/e2e/test_status.py. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "tests/unit/feed_rig.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/serve/http.h"
+#include "net/message.h"
 
-#define BIG (4 << 20) /* more than a socket pair holds */
-
-static int64_t clock_ahead_us;
-static bool no_memory;
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int ret = __real_clock_gettime(id, ts);
-
-	if (id == CLOCK_MONOTONIC)
-		ts->tv_sec += clock_ahead_us / 1000000;
-	return ret;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
-{
-	return no_memory ? NULL : __real_malloc(size);
-}
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return no_memory ? NULL : __real_calloc(n, size);
-}
+#define BIG (4 << 20) /* more than a socket holds */
 
 struct fixture {
-	struct loop *loop;
-	struct http *http;
+	struct rig rig;
+	struct http http;
+	char *big;
 	unsigned asked;
 	char path[HTTP_PATH_MAX];
 };
@@ -65,23 +33,23 @@ static void answer(void *user, const char *path, struct http_answer *out)
 		return;
 	out->status = 200;
 	out->type = "text/plain";
-	out->body = __real_malloc(BIG);
+	out->body = f->big;
 	out->len = BIG;
-	memset(out->body, 'b', BIG);
+	f->big = NULL;
 }
 
 static int setup(void **state)
 {
 	static struct fixture fixture;
 	struct fixture *f = &fixture;
-	struct net_address address = {.host = "127.0.0.1", .port = 0};
-	struct loop_options options = {.backend = **(enum config_backend **)state, .max_conns = 1};
 
 	memset(f, 0, sizeof *f);
-	clock_ahead_us = 0;
-	no_memory = false;
-	assert_int_equal(loop_create(&f->loop, &options), 0);
-	assert_int_equal(http_create(&f->http, f->loop, &address, answer, f), 0);
+	rig_init(&f->rig, **(enum config_backend **)state);
+	rig_start(&f->rig);
+	f->http = (struct http){.handler = answer, .user = f};
+	http_init_endpoint(&f->rig.endpoint, &f->http);
+	f->big = malloc(BIG);
+	memset(f->big, 'b', BIG);
 	*state = f;
 	return 0;
 }
@@ -90,26 +58,30 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	http_destroy(f->http);
-	loop_destroy(f->loop);
+	rig_stop(&f->rig);
+	free(f->big);
 	return 0;
+}
+
+static unsigned connections(const struct fixture *f)
+{
+	return f->rig.endpoint.quota.used;
+}
+
+static void turn(struct fixture *f)
+{
+	rig_settle(f->rig.loop);
 }
 
 /* A client's end of a connection. */
 static int dial(struct fixture *f)
 {
-	int pair[2];
+	int ends[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
-			 0);
-	http_serve(f->http, pair[1]);
-	return pair[0];
-}
-
-static void turn(struct fixture *f)
-{
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(loop_turn(f->loop, 0), 0);
+	rig_pair(ends, 0);
+	rig_admit(&f->rig, ends[0]);
+	turn(f);
+	return ends[1];
 }
 
 static void say(struct fixture *f, int fd, const char *text)
@@ -118,19 +90,21 @@ static void say(struct fixture *f, int fd, const char *text)
 	turn(f);
 }
 
-/* Reads until the server's end, or as much as there is; returns the bytes. */
+/* Reads until the server's end, or as much as there is; returns the bytes. ended: no more will come,
+ * whether it was closed or reset. */
 static size_t hear(struct fixture *f, int fd, char *text, size_t size, bool *ended)
 {
+	struct pollfd more = {.fd = fd, .events = POLLIN};
 	size_t len = 0;
 	ssize_t n;
 
 	do {
 		turn(f);
-		n = recv(fd, text + len, size - 1 - len, 0);
+		n = recv(fd, text + len, size - 1 - len, MSG_DONTWAIT);
 		len += n > 0 ? (size_t)n : 0;
-	} while (n > 0);
+	} while (n > 0 || (n < 0 && errno == EAGAIN && poll(&more, 1, 20) > 0));
 	text[len] = '\0';
-	*ended = n == 0;
+	*ended = n == 0 || errno == ECONNRESET;
 	return len;
 }
 
@@ -155,20 +129,20 @@ static void a_request_in_any_two_pieces_is_one(void **state)
 		assert_memory_equal(text, "HTTP/1.1 404 Not Found\r\n", 24);
 		close(fd);
 		turn(f);
-		assert_int_equal(http_connections(f->http), 0);
+		assert_int_equal(connections(f), 0);
 	}
 }
 
 static void a_long_answer_waits_for_its_reader(void **state)
 {
 	struct fixture *f = *state;
-	char *text = __real_malloc(BIG + 1000);
+	char *text = malloc(BIG + 1000);
 	int fd = dial(f);
 	bool ended;
 	size_t len;
 
 	say(f, fd, "GET /big HTTP/1.1\r\n\r\n");
-	assert_int_equal(http_connections(f->http), 1);
+	assert_int_equal(connections(f), 1);
 	len = hear(f, fd, text, BIG + 1000, &ended);
 	assert_true(ended);
 	assert_memory_equal(text, "HTTP/1.1 200 OK\r\n", 17);
@@ -177,11 +151,11 @@ static void a_long_answer_waits_for_its_reader(void **state)
 		assert_int_equal(text[i], 'b');
 	close(fd);
 	turn(f);
-	assert_int_equal(http_connections(f->http), 0);
+	assert_int_equal(connections(f), 0);
 	free(text);
 }
 
-static void who_leaves_in_the_middle_is_forgotten(void **state)
+static void a_client_that_leaves_in_the_middle_is_forgotten(void **state)
 {
 	static const char *const parts[] = {"", "GET /b", "GET /big HTTP/1.1\r\n\r\n"};
 	struct fixture *f = *state;
@@ -191,10 +165,10 @@ static void who_leaves_in_the_middle_is_forgotten(void **state)
 
 		if (parts[i][0])
 			say(f, fd, parts[i]);
-		assert_int_equal(http_connections(f->http), 1);
+		assert_int_equal(connections(f), 1);
 		close(fd);
 		turn(f);
-		assert_int_equal(http_connections(f->http), 0);
+		assert_int_equal(connections(f), 0);
 	}
 }
 
@@ -208,17 +182,17 @@ static void ten_seconds_are_enough(void **state)
 
 		if (parts[i][0])
 			say(f, fd, parts[i]);
-		clock_ahead_us += 9000000;
+		rig_clock_us += 9000000;
 		turn(f);
-		assert_int_equal(http_connections(f->http), 1);
-		clock_ahead_us += 2000000;
+		assert_int_equal(connections(f), 1);
+		rig_clock_us += 2000000;
 		turn(f);
-		assert_int_equal(http_connections(f->http), 0);
+		assert_int_equal(connections(f), 0);
 		close(fd);
 	}
 }
 
-static void who_stays_after_the_answer_is_closed(void **state)
+static void a_client_that_stays_after_the_answer_is_closed(void **state)
 {
 	struct fixture *f = *state;
 	char text[512];
@@ -228,10 +202,10 @@ static void who_stays_after_the_answer_is_closed(void **state)
 	say(f, fd, "GET / HTTP/1.1\r\n\r\n");
 	hear(f, fd, text, sizeof text, &ended);
 	assert_true(ended);
-	assert_int_equal(http_connections(f->http), 1);
-	clock_ahead_us += 2000000;
+	assert_int_equal(connections(f), 1);
+	rig_clock_us += 2000000;
 	turn(f);
-	assert_int_equal(http_connections(f->http), 0);
+	assert_int_equal(connections(f), 0);
 	close(fd);
 }
 
@@ -239,22 +213,22 @@ static void an_endless_request_is_cut_off(void **state)
 {
 	struct fixture *f = *state;
 	char text[512];
+	int64_t deadline = rig_deadline();
 	int fd = dial(f);
 	bool ended;
 
 	say(f, fd, "GET / HTTP/1.1\r\n");
-	for (int i = 0; i < HTTP_REQUEST_MAX / 8; i++)
+	for (int i = 0; i < MESSAGE_MAX / 8; i++)
 		say(f, fd, "A: bcd\r\n");
 	hear(f, fd, text, sizeof text, &ended);
 	assert_memory_equal(text, "HTTP/1.1 431 ", 13);
 	/* Nor is what follows listened to for long. */
-	for (int i = 0; i < 40; i++) {
+	while (connections(f) > 0) {
 		char flood[2048] = "";
 
-		(void)!send(fd, flood, sizeof flood, MSG_NOSIGNAL);
-		turn(f);
+		(void)!send(fd, flood, sizeof flood, MSG_NOSIGNAL | MSG_DONTWAIT);
+		rig_wait(f->rig.loop, deadline);
 	}
-	assert_int_equal(http_connections(f->http), 0);
 	close(fd);
 }
 
@@ -268,7 +242,7 @@ static void the_seventeenth_is_told_to_come_again(void **state)
 	for (int i = 0; i < HTTP_CONNECTIONS_MAX; i++)
 		fds[i] = dial(f);
 	fd = dial(f);
-	assert_int_equal(http_connections(f->http), HTTP_CONNECTIONS_MAX);
+	assert_int_equal(connections(f), HTTP_CONNECTIONS_MAX);
 	hear(f, fd, text, sizeof text, &ended);
 	assert_true(ended);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
@@ -281,7 +255,7 @@ static void the_seventeenth_is_told_to_come_again(void **state)
 	for (int i = 0; i < HTTP_CONNECTIONS_MAX; i++)
 		close(fds[i]);
 	turn(f);
-	assert_int_equal(http_connections(f->http), 0);
+	assert_int_equal(connections(f), 0);
 }
 
 static void without_memory_the_connection_is_closed(void **state)
@@ -291,19 +265,19 @@ static void without_memory_the_connection_is_closed(void **state)
 	bool ended;
 	int fd;
 
-	no_memory = true;
+	rig_no_memory = true;
 	fd = dial(f);
-	no_memory = false;
-	assert_int_equal(recv(fd, text, sizeof text, 0), 0);
+	rig_no_memory = false;
+	assert_int_equal(connections(f), 0);
 	close(fd);
 	fd = dial(f);
-	no_memory = true;
+	rig_no_memory = true;
 	say(f, fd, "GET /big HTTP/1.1\r\n\r\n");
-	no_memory = false;
+	rig_no_memory = false;
 	hear(f, fd, text, sizeof text, &ended);
 	assert_true(ended);
 	assert_string_equal(text, "");
-	assert_int_equal(http_connections(f->http), 0);
+	assert_int_equal(connections(f), 0);
 	close(fd);
 }
 
@@ -314,17 +288,66 @@ static void the_end_closes_all(void **state)
 
 	say(f, reading, "GET ");
 	say(f, writing, "GET /big HTTP/1.1\r\n\r\n");
-	assert_int_equal(http_connections(f->http), 2);
+	assert_int_equal(connections(f), 2);
 	close(reading);
 	close(writing); /* teardown destroys with both open; the sanitizer counts */
 }
 
-static enum config_backend epoll = CONFIG_BACKEND_EPOLL, uring = CONFIG_BACKEND_URING;
+/* `nc -N`, and scripts that have said all: the answer is due all the same. */
+static void a_client_that_ends_its_input_gets_its_answer(void **state)
+{
+	struct fixture *f = *state;
+	char *text = malloc(BIG + 1000);
+	int fd = dial(f);
+	bool ended;
+	size_t len;
+
+	say(f, fd, "GET /big HTTP/1.1\r\n\r\n");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	len = hear(f, fd, text, BIG + 1000, &ended);
+	assert_true(len > BIG);
+	assert_int_equal(recv(fd, text, 1, 0), 0); /* and a proper end */
+	turn(f);
+	assert_int_equal(connections(f), 0);
+	close(fd);
+	free(text);
+}
+
+static void what_is_no_request_is_refused_with_a_word(void **state)
+{
+	static const char *const cases[][2] = {
+		{"POST / HTTP/1.1\r\n\r\n", "405"},
+		{"OPTIONS * HTTP/1.1\r\n\r\n", "405"},
+		{"hello\r\n\r\n", "400"},
+		{"GET / HTTP/2.0\r\n\r\n", "505"},
+		{"OPTIONS * RTSP/1.0\r\n\r\n", "400"},
+		{"$", "400"},
+		{"HTTP/1.1 200 OK\r\n\r\n", "400"},
+		{"\x16\x03\x01\x02", "400"},
+	};
+	struct fixture *f = *state;
+	char text[512];
+	bool ended;
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		int fd = dial(f);
+
+		say(f, fd, cases[i][0]);
+		hear(f, fd, text, sizeof text, &ended);
+		assert_memory_equal(text, "HTTP/1.1 ", 9);
+		assert_memory_equal(text + 9, cases[i][1], 3);
+		assert_true(ended);
+		close(fd);
+		turn(f);
+	}
+	assert_int_equal(f->asked, 0);
+	assert_int_equal(connections(f), 0);
+}
 
 #define BOTH(test)                                                                                 \
-	{#test " on epoll", test, setup, teardown, &epoll},                                        \
+	{#test " on epoll", test, setup, teardown, &rig_epoll},                                    \
 	{                                                                                          \
-#test " on io_uring", test, setup, teardown, &uring                                \
+#test " on io_uring", test, setup, teardown, &rig_uring                            \
 	}
 
 int main(void)
@@ -332,13 +355,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(a_request_in_any_two_pieces_is_one),
 		BOTH(a_long_answer_waits_for_its_reader),
-		BOTH(who_leaves_in_the_middle_is_forgotten),
+		BOTH(a_client_that_leaves_in_the_middle_is_forgotten),
 		BOTH(ten_seconds_are_enough),
-		BOTH(who_stays_after_the_answer_is_closed),
+		BOTH(a_client_that_stays_after_the_answer_is_closed),
 		BOTH(an_endless_request_is_cut_off),
 		BOTH(the_seventeenth_is_told_to_come_again),
 		BOTH(without_memory_the_connection_is_closed),
 		BOTH(the_end_closes_all),
+		BOTH(a_client_that_ends_its_input_gets_its_answer),
+		BOTH(what_is_no_request_is_refused_with_a_word),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,7 @@ static void auto_is_io_uring_or_epoll_where_that_is_refused(void **state)
 	uring_error = 0;
 }
 
-/* --- wake, timers, watches --- */
+/* --- timers, watches --- */
 
 struct flags {
 	struct loop *loop;
@@ -73,46 +73,24 @@ struct flags {
 	unsigned n;
 };
 
-static void set_a(void *user)
-{
-	((struct flags *)user)->a = true;
-}
+struct stopper {
+	struct loop_timer timer;
+	struct loop *loop;
+};
 
-static void *wake_it(void *loop)
+static void stop_it(struct loop_timer *timer)
 {
-	loop_wake(loop);
-	return NULL;
-}
-
-static void another_thread_wakes_the_loop(void **state)
-{
-	struct loop *loop = rig_loop(backend_of(state), 0);
-	struct flags flags = {0};
-	pthread_t thread;
-
-	loop_set_woken(loop, set_a, &flags);
-	assert_int_equal(pthread_create(&thread, NULL, wake_it, loop), 0);
-	rig_until(loop, &flags.a);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	flags.a = false;
-	rig_settle(loop);
-	assert_false(flags.a);
-	loop_destroy(loop);
-}
-
-static void stop_it(void *user)
-{
-	loop_stop(user);
+	loop_stop(container_of(timer, struct stopper, timer)->loop);
 }
 
 static void run_returns_when_stopped(void **state)
 {
-	struct loop *loop = rig_loop(backend_of(state), 0);
+	struct stopper stopper = {.loop = rig_loop(backend_of(state), 0)};
 
-	loop_set_woken(loop, stop_it, loop);
-	loop_wake(loop);
-	assert_int_equal(loop_run(loop), 0);
-	loop_destroy(loop);
+	loop_timer_init(&stopper.timer, stop_it);
+	loop_timer_set(stopper.loop, &stopper.timer, loop_now_us(stopper.loop));
+	assert_int_equal(loop_run(stopper.loop), 0);
+	loop_destroy(stopper.loop);
 }
 
 static char order[8];
@@ -401,7 +379,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(io_uring_that_is_refused_means_epoll),
 		cmocka_unit_test(auto_is_io_uring_or_epoll_where_that_is_refused),
-		ON_BOTH(another_thread_wakes_the_loop),
 		ON_BOTH(run_returns_when_stopped),
 		ON_BOTH(timers_expire_in_order_and_can_be_moved_and_cancelled),
 		ON_BOTH(watches_are_level_triggered_and_can_be_changed),

@@ -22,12 +22,14 @@ struct peer {
 	struct loop *loop;
 	int fd; /* the far end */
 	int result, error;
-	unsigned sent, writable, hangups, closed;
-	bool close_in_sent, close_in_writable, close_in_hangup;
+	unsigned sent, writable, ended, failures, closed;
+	bool close_in_sent, close_in_writable, close_in_failed;
+	size_t got; /* bytes of input */
+	bool close_in_input;
 	bool inside; /* a call to the loop: no callback may run now */
 };
 
-static struct loop_pages pages;
+static struct pages pages;
 
 static void open_pages(void)
 {
@@ -78,14 +80,35 @@ static void peer_writable(struct loop_conn *conn)
 		peer_close(peer, true);
 }
 
-static void peer_hangup(struct loop_conn *conn, int error)
+static void peer_failed(struct loop_conn *conn, int error)
 {
 	struct peer *peer = container_of(conn, struct peer, conn);
 
 	assert_false(peer->inside);
-	peer->hangups++;
+	peer->failures++;
 	peer->error = error;
-	if (peer->close_in_hangup)
+	if (peer->close_in_failed)
+		peer_close(peer, true);
+}
+
+static void peer_input_ended(struct loop_conn *conn)
+{
+	struct peer *peer = container_of(conn, struct peer, conn);
+
+	assert_false(peer->inside);
+	peer->ended++;
+}
+
+/* Byte i of all that the peer says is i. */
+static void peer_input(struct loop_conn *conn, const uint8_t *data, size_t len)
+{
+	struct peer *peer = container_of(conn, struct peer, conn);
+
+	assert_false(peer->inside);
+	assert_int_equal(peer->ended, 0);
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(data[i], (uint8_t)peer->got++);
+	if (peer->close_in_input)
 		peer_close(peer, true);
 }
 
@@ -97,23 +120,45 @@ static void peer_closed(struct loop_conn *conn)
 	peer->closed++;
 }
 
-static const struct loop_conn_ops peer_ops = {
+static const struct loop_conn_ops deaf_ops = {
 	.sent = peer_sent,
 	.writable = peer_writable,
-	.hangup = peer_hangup,
+	.input_ended = peer_input_ended,
+	.failed = peer_failed,
+	.closed = peer_closed,
+};
+static const struct loop_conn_ops listening_ops = {
+	.sent = peer_sent,
+	.writable = peer_writable,
+	.input = peer_input,
+	.input_ended = peer_input_ended,
+	.failed = peer_failed,
 	.closed = peer_closed,
 };
 
-static void peer_open(struct peer *peer, struct loop *loop, int rcvbuf)
+static void peer_open_with(struct peer *peer, struct loop *loop, int rcvbuf,
+			   const struct loop_conn_ops *ops)
 {
 	int ends[2];
 
 	memset(peer, 0, sizeof(*peer));
 	peer->loop = loop;
-	peer->close_in_hangup = true;
+	peer->close_in_failed = true;
 	rig_pair(ends, rcvbuf);
 	peer->fd = ends[1];
-	assert_int_equal(loop_conn_open(loop, &peer->conn, ends[0], &peer_ops), 0);
+	assert_int_equal(loop_conn_open(loop, &peer->conn, ends[0], ops), 0);
+}
+
+static void peer_open(struct peer *peer, struct loop *loop, int rcvbuf)
+{
+	peer_open_with(peer, loop, rcvbuf, &deaf_ops);
+}
+
+static void set_linger(int fd)
+{
+	static const struct linger now = {.l_onoff = 1};
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
 }
 
 static void peer_send(struct peer *peer, uint32_t offset, uint32_t len)
@@ -216,7 +261,7 @@ static void writable_comes_once_when_asked_for(void **state)
 		rig_settle(loop);
 	}
 	assert_int_equal(peer.writable, 1);
-	assert_int_equal(peer.hangups, 0);
+	assert_int_equal(peer.failures, 0);
 	peer_close(&peer, true);
 	rig_settle(loop);
 	close(peer.fd);
@@ -284,26 +329,159 @@ static void small_sends_block_and_go_on(void **state)
 	loop_destroy(loop);
 }
 
-static void hangup_tells_of_a_peer_that_closed_and_of_one_that_failed(void **state)
+static void peer_that_only_ends_its_input_is_still_sent_to(void **state)
 {
 	struct loop *loop = rig_loop(backend_of(state), 8192);
-	static const struct linger now = {.l_onoff = 1};
-	struct peer a, b;
+	uint8_t got[2 * 9000];
+	struct peer peer;
 
-	peer_open(&a, loop, 0);
-	peer_open(&b, loop, 0);
-	assert_int_equal(send(a.fd, "bye", 3, 0), 3);
-	close(a.fd);
-	assert_int_equal(setsockopt(b.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
-	close(b.fd);
+	open_pages();
+	peer_open(&peer, loop, 0);
+	assert_int_equal(send(peer.fd, "bye", 3, 0), 3);
+	assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
 	rig_settle(loop);
-	assert_int_equal(a.hangups, 1);
-	assert_int_equal(a.error, 0);
-	assert_int_equal(b.hangups, 1);
-	assert_int_equal(b.error, -ECONNRESET);
-	assert_int_equal(a.closed, 1);
-	assert_int_equal(b.closed, 1);
+	assert_int_equal(peer.ended, 1);
 	assert_int_equal(loop_stats(loop)->bytes_discarded, 3);
+	for (unsigned i = 1; i <= 2; i++) {
+		peer_send(&peer, 0, 9000);
+		rig_settle(loop);
+		assert_int_equal(peer.result, 9000);
+		assert_int_equal(peer.sent, i);
+	}
+	assert_int_equal(recv(peer.fd, got, sizeof(got), MSG_WAITALL), sizeof(got));
+	assert_memory_equal(got, pages.map, 9000);
+	assert_int_equal(peer.ended, 1);
+	assert_int_equal(peer.failures, 0);
+
+	/* One that has gone altogether says so when it is sent something. */
+	close(peer.fd);
+	rig_settle(loop);
+	assert_int_equal(peer.failures, 0);
+	peer_send(&peer, 0, 100);
+	rig_settle(loop);
+	assert_int_equal(peer.failures, 1);
+	assert_int_equal(peer.closed, 1);
+	close_pages();
+	loop_destroy(loop);
+}
+
+/* Room is waited for, and not asked for again and again. */
+static void peer_that_ended_its_input_may_be_slow(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	uint64_t tries;
+	struct peer peer;
+
+	open_pages();
+	peer_open(&peer, loop, 4096);
+	assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
+	rig_settle(loop);
+	assert_int_equal(peer.ended, 1);
+	for (unsigned round = 1; round <= 2; round++) {
+		peer.writable = 0;
+		peer_fill(&peer);
+		tries = loop_stats(loop)->turns;
+		peer_want(&peer);
+		rig_settle(loop);
+		assert_int_equal(peer.writable, 0);
+		assert_true(loop_stats(loop)->turns - tries < 20);
+		drain_until(&peer, &peer.writable);
+		assert_int_equal(peer.writable, 1);
+	}
+	peer_fill(&peer);
+	peer_want(&peer);
+	peer_close(&peer, true);
+	rig_settle(loop);
+	assert_int_equal(peer.closed, 1);
+	close(peer.fd);
+	close_pages();
+	loop_destroy(loop);
+}
+
+static void reset_is_a_failure_also_behind_the_end_of_the_input(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct peer talking, ended, at_once;
+
+	peer_open(&talking, loop, 0);
+	peer_open(&ended, loop, 0);
+	peer_open(&at_once, loop, 0);
+	assert_int_equal(shutdown(ended.fd, SHUT_WR), 0);
+	rig_settle(loop);
+	assert_int_equal(ended.ended, 1);
+	assert_int_equal(shutdown(at_once.fd, SHUT_WR), 0);
+	set_linger(talking.fd);
+	set_linger(ended.fd);
+	set_linger(at_once.fd);
+	close(talking.fd);
+	close(ended.fd);
+	close(at_once.fd);
+	rig_settle(loop);
+	assert_int_equal(talking.failures, 1);
+	assert_int_equal(talking.error, -ECONNRESET);
+	assert_int_equal(ended.failures, 1);
+	assert_int_equal(at_once.failures, 1);
+	assert_int_equal(talking.closed + ended.closed + at_once.closed, 3);
+	loop_destroy(loop);
+}
+
+static void input_is_given_in_its_order_and_a_bounded_piece_at_a_time(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	static uint8_t said[65536];
+	struct peer peer;
+	size_t total = 0, last = 0;
+	ssize_t n;
+
+	for (size_t i = 0; i < sizeof(said); i++)
+		said[i] = (uint8_t)i;
+	peer_open_with(&peer, loop, 0, &listening_ops);
+	while ((n = send(peer.fd, said, 65536 - total % 256, MSG_DONTWAIT)) > 0 &&
+	       (total += (size_t)n) % 256 == 0)
+		;
+	assert_true(total > 65536);
+	while (last < total) {
+		assert_int_equal(loop_turn(loop, 100000), 0);
+		assert_true(peer.got - last <= 65536);
+		last = peer.got;
+	}
+	assert_int_equal(peer.got, total);
+	assert_int_equal(loop_stats(loop)->bytes_discarded, 0);
+
+	peer.close_in_input = true;
+	said[0] = (uint8_t)total;
+	assert_int_equal(send(peer.fd, said, 1, 0), 1);
+	assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
+	rig_settle(loop);
+	assert_int_equal(peer.got, total + 1);
+	assert_int_equal(peer.closed, 1);
+	assert_int_equal(peer.ended + peer.failures, 0);
+	close(peer.fd);
+	loop_destroy(loop);
+}
+
+static void memory_that_is_no_file_is_copied(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 0);
+	static uint8_t got[50000];
+	struct pages memory;
+	struct peer peer;
+
+	open_pages();
+	memory = (struct pages){.map = pages.map, .fd = -1};
+	peer_open(&peer, loop, 0);
+	loop_conn_send(loop, &peer.conn, &memory, 100, sizeof(got));
+	assert_false(loop_conn_by_reference(loop, &peer.conn));
+	rig_settle(loop);
+	assert_int_equal(peer.result, sizeof(got));
+	assert_int_equal(loop_stats(loop)->sends, 1);
+	assert_int_equal(loop_stats(loop)->sendfiles, 0);
+	assert_int_equal(recv(peer.fd, got, sizeof(got), MSG_WAITALL), sizeof(got));
+	assert_memory_equal(got, pages.map + 100, sizeof(got));
+	peer_close(&peer, true);
+	rig_settle(loop);
+	close(peer.fd);
+	close_pages();
 	loop_destroy(loop);
 }
 
@@ -325,7 +503,7 @@ static void flood_is_thrown_away_a_bounded_piece_at_a_time(void **state)
 		last = loop_stats(loop)->bytes_discarded;
 	}
 	assert_int_equal(last, total);
-	assert_int_equal(peer.hangups, 0);
+	assert_int_equal(peer.failures, 0);
 	assert_int_equal(send(peer.fd, junk, 5, MSG_DONTWAIT), 5);
 	rig_settle(loop);
 	assert_int_equal(loop_stats(loop)->bytes_discarded, total + 5);
@@ -385,13 +563,14 @@ static void closing_in_any_callback_is_allowed(void **state)
 	peer_want(&writable);
 	drain_until(&writable, &writable.closed);
 
-	/* Room and the end of input at once: writable() closes, and hangup() must not come. */
+	/* Room and the end of input at once: writable() closes, and nothing else must come. */
 	both.close_in_writable = true;
 	peer_fill(&both);
 	peer_want(&both);
 	assert_int_equal(shutdown(both.fd, SHUT_WR), 0);
 	drain_until(&both, &both.closed);
-	assert_true(both.writable + both.hangups == 1);
+	assert_int_equal(both.writable, 1);
+	assert_int_equal(both.failures, 0);
 
 	close(small.fd);
 	close(large.fd);
@@ -494,7 +673,7 @@ static void number_of_a_closed_fd_may_be_used_again(void **state)
 		peer_open(new, loop, 4096);
 		rig_settle(loop);
 		assert_int_equal(old->closed, 1);
-		assert_int_equal(new->hangups, 0);
+		assert_int_equal(new->failures, 0);
 		assert_int_equal(new->closed, 0);
 		peer_send(new, 0, 100);
 		rig_settle(loop);
@@ -525,7 +704,11 @@ int main(void)
 		ON_BOTH(writable_comes_once_when_asked_for),
 		ON_BOTH(edge_that_comes_before_it_is_asked_for_is_not_lost),
 		ON_BOTH(small_sends_block_and_go_on),
-		ON_BOTH(hangup_tells_of_a_peer_that_closed_and_of_one_that_failed),
+		ON_BOTH(peer_that_only_ends_its_input_is_still_sent_to),
+		ON_BOTH(peer_that_ended_its_input_may_be_slow),
+		ON_BOTH(reset_is_a_failure_also_behind_the_end_of_the_input),
+		ON_BOTH(input_is_given_in_its_order_and_a_bounded_piece_at_a_time),
+		ON_BOTH(memory_that_is_no_file_is_copied),
 		ON_BOTH(flood_is_thrown_away_a_bounded_piece_at_a_time),
 		ON_BOTH(close_with_reset_and_without),
 		ON_BOTH(closing_in_any_callback_is_allowed),

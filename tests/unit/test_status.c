@@ -61,7 +61,6 @@ int64_t __wrap_worker_stream_wanted_us(const struct worker *worker, unsigned str
 struct fixture {
 	struct rig rig;
 	struct worker front, back;
-	struct listeners *listeners;
 	struct status_view view;
 	uint32_t segment;
 };
@@ -75,8 +74,7 @@ static int setup(void **state)
 	clock_ahead_us = 0;
 	rig_open(&f->rig, "name = \"a\\\"b");
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(
-		listeners_create(&f->listeners, f->rig.loop, f->rig.cameras, f->rig.reserve), 0);
+	rig_listen(&f->rig);
 	f->rig.cameras->cameras[FRONT].worker = &f->front;
 	f->rig.cameras->cameras[BACK].worker = &f->back;
 	for (int i = 0; i < RIG_CAMERAS; i++) {
@@ -90,7 +88,7 @@ static int setup(void **state)
 	f->view = (struct status_view){
 		.loop = f->rig.loop,
 		.cameras = f->rig.cameras,
-		.listeners = f->listeners,
+		.admission = f->rig.admission,
 		.reserve = f->rig.reserve,
 		.started_us = loop_now_us(f->rig.loop),
 	};
@@ -102,7 +100,6 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	listeners_destroy(f->listeners);
 	rig_close(&f->rig);
 	return 0;
 }
@@ -114,7 +111,8 @@ static void publish(struct fixture *f, unsigned feed)
 	assert_int_equal(feed_add_segment(rig_feed(&f->rig, feed), id,
 					  rig_segment(4096, F_SEAL_SHRINK | F_SEAL_GROW), 4096),
 			 0);
-	assert_int_equal(feed_add_unit(rig_feed(&f->rig, feed), id, 0, 100, CAMCAST_UNIT_KEY, 0),
+	assert_int_equal(feed_add_unit(rig_feed(&f->rig, feed), id,
+				       &(struct feed_unit){.len = 100, .flags = CAMCAST_UNIT_KEY}),
 			 0);
 }
 
@@ -264,8 +262,7 @@ static void label_values_are_escaped(void **state)
 	struct fixture *f = *state;
 	char *text;
 
-	free(f->rig.cameras->outputs[0].name);
-	f->rig.cameras->outputs[0].name = strdup("a\\b\"c\nd");
+	f->rig.cameras->outputs[0].name = "a\\b\"c\nd";
 	text = status_metrics(&f->view);
 	assert_non_null(strstr(text, "camcast_feed_units_total{feed=\"a\\\\b\\\"c\\nd\"} 0\n"));
 	free(text);

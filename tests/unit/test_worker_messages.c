@@ -121,7 +121,7 @@ static void assert_refused(struct fixture *f, int result, const char *why)
 {
 	if (result != -EPROTO || !strstr(f->why, why))
 		fail_msg("%d \"%s\" instead of \"%s\"", result, f->why, why);
-	assert_int_equal(rig_open_fds(), f->fds + stats(f)->segments);
+	assert_int_equal(rig_open_fds(), f->fds + stats(f)->log.segments);
 }
 
 /* --- the ways of all messages --- */
@@ -294,7 +294,7 @@ static void units_are_published(void **state)
 	assert_int_equal(stats(f)->units, 5);
 	assert_int_equal(stats(f)->keys, 3);
 	assert_int_equal(stats(f)->bytes, 5000);
-	assert_int_equal(stats(f)->segments, 2);
+	assert_int_equal(stats(f)->log.segments, 2);
 }
 
 static void a_unit_that_is_not_key_after_a_gap_is_dropped_and_no_error(void **state)

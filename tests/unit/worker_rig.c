@@ -50,6 +50,11 @@ void rig_open(struct rig *rig, const char *daemon)
 		rig->config->daemon.max_clients = 1000; /* as limits_apply() chooses */
 	assert_int_equal(loop_create(&rig->loop, &options), 0);
 	assert_int_equal(fdreserve_create(&rig->reserve, rig->loop, 8), 0);
+	assert_int_equal(
+		admission_create(&rig->admission, rig->loop, &rig->config->daemon, rig->reserve),
+		0);
+	assert_int_equal(
+		server_create(&rig->server, rig->loop, &rig->config->daemon, rig->admission), 0);
 	rig->demand.idr = count_idr;
 	rig->demand.watched = ignore_watched;
 }
@@ -68,6 +73,18 @@ void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands)
 
 		assert_int_equal(feed_create(&output->feed, rig->loop, &options,
 					     demands ? demands[i] : &rig->demand),
+				 0);
+		output->tcp.user = output->feed;
+	}
+}
+
+void rig_listen(struct rig *rig)
+{
+	for (unsigned i = 0; i < RIG_FEEDS; i++) {
+		struct output *output = &rig->cameras->outputs[i];
+
+		assert_int_equal(server_listen(rig->server, &output->tcp,
+					       &output->config->listen[0], "a test"),
 				 0);
 	}
 }
@@ -88,9 +105,11 @@ struct feed *rig_feed(const struct rig *rig, unsigned output)
 void rig_close(struct rig *rig)
 {
 	rig_destroy_feeds(rig);
-	cameras_destroy(rig->cameras);
+	server_destroy(rig->server);
 	fdreserve_destroy(rig->reserve);
 	loop_destroy(rig->loop);
+	admission_destroy(rig->admission);
+	cameras_destroy(rig->cameras);
 	config_destroy(rig->config);
 }
 

@@ -5,7 +5,7 @@
 #define TESTS_UNIT_WORKER_RIG_H
 
 #include "daemon/cameras.h"
-#include "daemon/worker/fdreserve.h"
+#include "daemon/fdreserve.h"
 
 /* Streams and outputs have one order. Within their cameras, the first two have these numbers too,
  * and the third is number 0. */
@@ -16,7 +16,9 @@ struct rig {
 	struct config *config;
 	struct loop *loop;
 	struct fdreserve *reserve;
-	struct cameras *cameras;   /* without workers */
+	struct cameras *cameras; /* without workers */
+	struct admission *admission;
+	struct server *server;
 	struct feed_demand demand; /* of all feeds, unless the test gives another */
 	unsigned idrs;		   /* that the feeds asked for */
 };
@@ -25,6 +27,8 @@ struct rig {
 void rig_open(struct rig *rig, const char *daemon);
 void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands);
 void rig_destroy_feeds(struct rig *rig);
+/* Listens for all feeds. */
+void rig_listen(struct rig *rig);
 /* Destroys the feeds too. */
 void rig_close(struct rig *rig);
 struct feed *rig_feed(const struct rig *rig, unsigned output);

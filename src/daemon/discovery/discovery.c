@@ -206,7 +206,7 @@ static void prepare(struct discovery *discovery, const struct discovery_options 
 	else
 		derive_id(discovery->id, config->daemon.name, options->config_path);
 	for (size_t i = 0; i < options->cameras->n_outputs; i++)
-		discovery->ports[i] = options->cameras->outputs[i].port;
+		discovery->ports[i] = options->cameras->outputs[i].tcp.port;
 	discovery->thread_options = (struct discovery_thread_options){
 		.config = config,
 		.id = discovery->id,

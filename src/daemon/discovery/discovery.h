@@ -21,7 +21,7 @@
 #include <sys/types.h>
 
 #include "daemon/cameras.h"
-#include "daemon/worker/fdreserve.h"
+#include "daemon/fdreserve.h"
 
 /* Descriptors at most: the connection and libmosquitto's pair, two eventfds' worth of crossing,
  * resolver, certificates, addresses, the broker of our own. */

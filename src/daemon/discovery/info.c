@@ -52,7 +52,8 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 		shot->fps_milli = alive ? status->fps_milli : 0;
 		shot->bitrate_bps = alive ? status->bitrate_bps : 0;
 		for (size_t j = 0; j < stream->n_outputs; j++)
-			shot->viewers += (uint32_t)feed_stats(stream->outputs[j].feed)->clients;
+			shot->viewers +=
+				(uint32_t)feed_stats(stream->outputs[j].feed)->audience.cursors;
 	}
 	return snapshot;
 }

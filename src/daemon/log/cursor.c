@@ -3,377 +3,678 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
-static_assert(sizeof(struct client) <= 256, "memory per client is bounded");
-static_assert(offsetof(struct client, units_dropped) <= 128, "the hot part is two cache lines");
+#define LOG_PERIOD_US 1000000
 
-static void release(struct client *client)
+static_assert(sizeof(struct cursor) <= 128, "memory per viewer is bounded");
+static_assert(offsetof(struct cursor, units_dropped) <= 64, "the hot part is one cache line");
+
+static int64_t now_of(const struct cursor *cursor)
 {
-	segment_unref(&client->feed->index, client->segment);
-	client->segment = NULL;
+	return loop_now_us(cursor->audience->loop);
 }
 
-void client_close(struct client *client, enum feed_out reason, bool reset)
+static void move(struct cursor *cursor, struct list *list)
 {
-	struct feed *feed = client->feed;
-
-	if (client->flags & CLIENT_CLOSING)
-		return;
-	client->flags |= CLIENT_CLOSING;
-	feed->stats.out[reason]++;
-	client_move(client, &feed->closing);
-	/* The segment stays until the kernel is done with the send: feed_client_closed(). */
-	loop_conn_close(feed->loop, &client->conn, reset);
+	list_remove(&cursor->link);
+	list_append(list, &cursor->link);
 }
 
-int64_t client_lag_us(const struct client *client)
+static void release_segment(struct cursor *cursor)
 {
-	const struct index *index = &client->feed->index;
-	uint64_t seq = client->cursor > index->tail ? client->cursor : index->tail;
+	segment_unref(cursor->audience->log, cursor->segment);
+	cursor->segment = NULL;
+}
 
-	if (client->state == CLIENT_WAIT_KEY || seq >= index->head)
+int64_t cursor_lag_us(const struct cursor *cursor)
+{
+	const struct log *log = cursor->audience->log;
+	uint64_t seq = cursor->seq > log->tail ? cursor->seq : log->tail;
+
+	if (cursor->state == CURSOR_WAIT_KEY || seq >= log->head)
 		return 0;
-	return loop_now_us(client->feed->loop) - index_unit(index, seq)->received_us;
+	return now_of(cursor) - log_unit(log, seq)->received_us;
+}
+
+int64_t cursor_delay_us(const struct cursor *cursor)
+{
+	return cursor->flags & CURSOR_DELAYED ? cursor->delay_us : 0;
 }
 
 /* --- what comes next --- */
 
-/* Moves the cursor to a later unit. What lies between is lost to this client. */
-static void jump(struct client *client, uint64_t seq)
+/* Moves the cursor to a later unit. What lies between is lost to this viewer. */
+static void jump(struct cursor *cursor, uint64_t seq)
 {
-	uint64_t dropped = seq - client->cursor;
+	uint64_t dropped = seq - cursor->seq;
 
-	client->cursor = seq;
-	if (client->flags & CLIENT_STARTED) {
-		client->units_dropped += dropped;
-		client->feed->stats.units_dropped += dropped;
+	cursor->seq = seq;
+	if (cursor->flags & CURSOR_STARTED) {
+		cursor->units_dropped += dropped;
+		cursor->audience->stats->units_dropped += dropped;
 	}
 }
 
-static void resynced(struct client *client)
+static void resynced(struct cursor *cursor)
 {
-	if (client->flags & CLIENT_STARTED) {
-		client->resyncs++;
-		client->feed->stats.resyncs++;
+	if (cursor->flags & CURSOR_STARTED) {
+		cursor->resyncs++;
+		cursor->audience->stats->resyncs++;
 	}
-	client->state = CLIENT_LIVE;
-	client->flags &= ~CLIENT_DELAYED;
-	if (!client->feed->can_force_idr)
-		client->flags |= CLIENT_CATCHING_UP;
+	cursor->state = CURSOR_LIVE;
+	cursor->flags &= ~CURSOR_DELAYED;
+	if (!cursor->audience->policy.can_force_idr)
+		cursor->flags |= CURSOR_CATCHING_UP;
 }
 
-static void wait_for_key(struct client *client)
+static void wait_for_key(struct cursor *cursor)
 {
-	client->state = CLIENT_WAIT_KEY;
-	client_move(client, &client->feed->waiting);
+	cursor->state = CURSOR_WAIT_KEY;
+	move(cursor, &cursor->audience->waiting);
 }
 
-static void ask_for_idr(struct feed *feed)
+static void ask_for_idr(struct audience *audience)
 {
-	if (feed->key_only || !feed->can_force_idr)
+	if (audience->policy.key_only || !audience->policy.can_force_idr)
 		return;
-	feed->stats.idr_requests++;
-	feed->demand->idr(feed->demand);
+	audience->stats->idr_requests++;
+	audience->ask_idr(audience);
 }
 
-void client_end_wait(struct client *client, uint64_t seq)
+static void jump_to_key(struct cursor *cursor, uint64_t seq)
 {
-	jump(client, seq);
-	resynced(client);
+	jump(cursor, seq);
+	resynced(cursor);
 }
 
 /* Drop-oldest. True if there is a key unit to go on with. */
-static bool resync(struct client *client)
+static bool resync(struct cursor *cursor)
 {
-	struct feed *feed = client->feed;
-	int64_t now_us = loop_now_us(feed->loop);
-	uint64_t key = index_key_from(&feed->index, client->cursor);
+	struct audience *audience = cursor->audience;
+	int64_t now_us = now_of(cursor);
+	uint64_t key = log_key_from(audience->log, cursor->seq);
 
-	if (key && (!feed->can_force_idr ||
-		    now_us - index_unit(&feed->index, key)->received_us <= feed->max_lag_us)) {
-		client_end_wait(client, key);
+	if (key &&
+	    (!audience->policy.can_force_idr ||
+	     now_us - log_unit(audience->log, key)->received_us <= audience->policy.max_lag_us)) {
+		jump_to_key(cursor, key);
 		return true;
 	}
-	wait_for_key(client);
-	if (now_us >= client->next_idr_us) {
-		client->next_idr_us = now_us + CLIENT_IDR_PERIOD_US;
-		ask_for_idr(feed);
+	wait_for_key(cursor);
+	if (now_us >= cursor->next_idr_us) {
+		cursor->next_idr_us = now_us + CURSOR_IDR_PERIOD_US;
+		ask_for_idr(audience);
 	}
 	return false;
-}
-
-/* Whether the viewer's full buffer is what kept us from sending for so long (its window was closed),
- * and not a link that carries nothing. tcp(7), TCP_INFO: tcpi_rwnd_limited is since the connection
- * began, in microseconds. */
-static bool viewer_paused(const struct client *client, int64_t waited_us)
-{
-	struct tcp_info info = {0};
-	socklen_t len = sizeof(info);
-
-	return getsockopt(client->conn.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-	       len >= offsetof(struct tcp_info, tcpi_rwnd_limited) +
-			       sizeof(info.tcpi_rwnd_limited) &&
-	       (int64_t)info.tcpi_rwnd_limited >= waited_us / 2;
 }
 
 /* A player may read ahead and then, paced, take nothing until it has played that (`ffmpeg -re`
  * does, for five seconds). It is behind because it wants to be, and goes on where it was, as far as
  * the history reaches: from here on lag is what it falls behind its own pace. Granted once, until it
- * has caught up or is resynced, so that somebody who pauses for ever goes no further than
- * max_lag behind that. */
-static void grant_pause(struct client *client)
+ * has caught up or is resynced, so that a viewer that pauses for ever goes no further than max_lag
+ * behind that. */
+static void grant_pause(struct cursor *cursor)
 {
-	const struct index *index = &client->feed->index;
-	int64_t now_us = loop_now_us(client->feed->loop), waited_us = now_us - client->refused_us;
+	const struct audience *audience = cursor->audience;
+	const struct log *log = audience->log;
+	int64_t now_us = now_of(cursor), waited_us = now_us - cursor->refused_us;
 
-	if (waited_us <= client->feed->max_lag_us || client->flags & CLIENT_DELAYED ||
-	    client->cursor < index->tail || client->cursor >= index->head ||
-	    !viewer_paused(client, waited_us))
+	if (waited_us <= audience->policy.max_lag_us || cursor->flags & CURSOR_DELAYED ||
+	    cursor->seq < log->tail || cursor->seq >= log->head ||
+	    cursor->sink->paused_us(cursor) < waited_us / 2)
 		return;
-	client->flags |= CLIENT_DELAYED;
-	client->delay_us = (uint32_t)(now_us - index_unit(index, client->cursor)->received_us);
+	cursor->flags |= CURSOR_DELAYED;
+	cursor->delay_us = (uint32_t)(now_us - log_unit(log, cursor->seq)->received_us);
 }
 
-/* Microseconds that the client is behind its own pace. */
-static int64_t own_lag_us(struct client *client)
+/* Microseconds that the viewer is behind its own pace. */
+static int64_t own_lag_us(struct cursor *cursor)
 {
-	int64_t lag_us = client_lag_us(client);
+	int64_t lag_us = cursor_lag_us(cursor);
 
-	if (!(client->flags & CLIENT_DELAYED))
+	if (!(cursor->flags & CURSOR_DELAYED))
 		return lag_us;
-	if (lag_us < client->delay_us)
-		client->delay_us = (uint32_t)lag_us;
-	return lag_us - client->delay_us;
+	if (lag_us < cursor->delay_us)
+		cursor->delay_us = (uint32_t)lag_us;
+	return lag_us - cursor->delay_us;
 }
 
 /* Skips droppable units. */
-static void shed(struct client *client)
+static void shed(struct cursor *cursor)
 {
-	const struct index *index = &client->feed->index;
-	uint64_t from = client->cursor;
+	const struct log *log = cursor->audience->log;
+	uint64_t from = cursor->seq, seq = from;
 
-	while (client->cursor < index->head &&
-	       index_unit(index, client->cursor)->flags & CAMCAST_UNIT_DROPPABLE)
-		client->cursor++;
-	client->units_shed += client->cursor - from;
-	client->feed->stats.units_shed += client->cursor - from;
+	while (seq < log->head && log_unit(log, seq)->flags & CAMCAST_UNIT_DROPPABLE)
+		seq++;
+	cursor->seq = seq;
+	cursor->units_shed += seq - from;
+	cursor->audience->stats->units_shed += seq - from;
 }
 
-/* Who falls further and further behind, though droppable units are skipped for it, would only come to
- * max_lag: it goes on at a key unit as soon as one brings it near the present. Who was held up for a
- * moment and now catches up loses nothing; nor does a viewer that keeps its own pace. True if the
- * cursor is on a key unit. */
-static bool resync_early(struct client *client, int64_t lag_us)
+/* A viewer that falls further and further behind, though droppable units are skipped for it, would
+ * only come to max_lag: it goes on at a key unit as soon as one brings it near the present. One that
+ * was held up for a moment and now catches up loses nothing; nor does one that keeps its own pace.
+ * True if the cursor is on a key unit. */
+static bool resync_early(struct cursor *cursor, int64_t lag_us)
 {
-	struct feed *feed = client->feed;
-	int64_t half_us = feed->shed_lag_us / 2;
+	const struct audience *audience = cursor->audience;
+	int64_t half_us = audience->policy.shed_lag_us / 2;
 	uint64_t key;
 
-	if (client->state != CLIENT_SHED || lag_us < client->least_lag_us)
-		client->least_lag_us = (uint32_t)lag_us;
-	if (client->flags & CLIENT_DELAYED || lag_us - client->least_lag_us < half_us)
+	if (cursor->flags & CURSOR_DELAYED)
 		return false;
-	key = index_key_from(&feed->index, client->cursor);
-	if (!key || loop_now_us(feed->loop) - index_unit(&feed->index, key)->received_us > half_us)
+	if (cursor->state != CURSOR_SHED || lag_us < cursor->least_lag_us)
+		cursor->least_lag_us = (uint32_t)lag_us;
+	if (lag_us - cursor->least_lag_us < half_us)
 		return false;
-	client_end_wait(client, key);
+	key = log_key_from(audience->log, cursor->seq);
+	if (!key || now_of(cursor) - log_unit(audience->log, key)->received_us > half_us)
+		return false;
+	jump_to_key(cursor, key);
 	return true;
 }
 
 /* Puts the cursor on the unit to be sent now. False: there is none. */
-static bool choose(struct client *client)
+static bool choose(struct cursor *cursor)
 {
-	struct feed *feed = client->feed;
-	const struct index *index = &feed->index;
+	struct audience *audience = cursor->audience;
+	const struct log *log = audience->log;
 	int64_t lag_us;
 
-	if (client->cursor < index->head) {
-		if (feed->key_only) {
-			jump(client, index->head - 1);
+	if (cursor->seq < log->head) {
+		if (audience->policy.key_only && !(cursor->flags & CURSOR_FINITE)) {
+			jump(cursor, log->head - 1);
 			return true;
 		}
-		if (client->cursor < index->tail)
-			return resync(client);
-		lag_us = client->flags & CLIENT_CATCHING_UP ? 0 : own_lag_us(client);
-		if (lag_us > feed->max_lag_us)
-			return resync(client);
-		if (lag_us <= feed->shed_lag_us) {
-			client->state = CLIENT_LIVE;
-		} else if (!resync_early(client, lag_us)) {
-			client->state = CLIENT_SHED;
-			shed(client);
+		if (cursor->seq < log->tail)
+			return resync(cursor);
+		lag_us = cursor->flags & CURSOR_CATCHING_UP ? 0 : own_lag_us(cursor);
+		if (lag_us > audience->policy.max_lag_us)
+			return resync(cursor);
+		if (lag_us <= audience->policy.shed_lag_us) {
+			cursor->state = CURSOR_LIVE;
+		} else if (!resync_early(cursor, lag_us)) {
+			cursor->state = CURSOR_SHED;
+			shed(cursor);
 		}
 	}
-	if (client->cursor < index->head)
+	if (cursor->seq < log->head)
 		return true;
-	client->state = CLIENT_LIVE;
-	client->flags &= ~(CLIENT_CATCHING_UP | CLIENT_DELAYED);
-	client_move(client, &feed->idle);
+	cursor->state = CURSOR_LIVE;
+	cursor->flags &= ~(CURSOR_CATCHING_UP | CURSOR_DELAYED);
+	move(cursor, &audience->idle);
 	return false;
 }
 
 /* Bytes from the unit at the cursor on that can go in one send. */
-static uint32_t run_length(const struct client *client, const struct unit *first)
+static uint32_t run_length(const struct cursor *cursor, const struct unit *first)
 {
-	const struct index *index = &client->feed->index;
+	const struct log *log = cursor->audience->log;
+	uint64_t end = log->head;
 	uint32_t len = first->len;
 
-	for (uint64_t seq = client->cursor + 1; seq < index->head; seq++) {
-		const struct unit *unit = index_unit(index, seq);
+	if (cursor->flags & CURSOR_FINITE && cursor->until < end)
+		end = cursor->until;
+	for (uint64_t seq = cursor->seq + 1; seq < end; seq++) {
+		const struct unit *unit = log_unit(log, seq);
 
 		if (unit->segment != first->segment || unit->offset != first->offset + len ||
-		    len + (uint64_t)unit->len > CLIENT_RUN_MAX ||
-		    (client->state == CLIENT_SHED && unit->flags & CAMCAST_UNIT_DROPPABLE))
+		    unit->preamble != first->preamble ||
+		    len + (uint64_t)unit->len > CURSOR_RUN_MAX ||
+		    (cursor->state == CURSOR_SHED && unit->flags & CAMCAST_UNIT_DROPPABLE))
 			break;
 		len += unit->len;
 	}
 	return len;
 }
 
-void client_continue(struct client *client)
+/* --- beginning --- */
+
+/* Begins len bytes of segment of which the first unit_len are one unit. The caller puts the cursor
+ * into `busy`. */
+static inline void begin(struct cursor *cursor, struct segment *segment, uint32_t offset,
+			 uint32_t unit_len, uint32_t len)
 {
-	struct feed *feed = client->feed;
+	cursor->segment = segment;
+	segment_ref(segment);
+	cursor->at = offset;
+	cursor->unit_end = offset + unit_len;
+	cursor->sink->send(cursor, &segment->pages, offset, len);
+}
+
+/* Begins the preamble that the unit at the cursor needs and that the viewer has not been sent.
+ * False: there is none. A range is a part of what a viewer puts together itself. */
+static bool begin_preamble(struct cursor *cursor, const struct unit *unit)
+{
+	struct segment *preamble;
+
+	if (unit->preamble == cursor->preamble || cursor->flags & CURSOR_FINITE)
+		return false;
+	cursor->preamble = unit->preamble;
+	preamble = log_preamble(cursor->audience->log, unit->preamble);
+	if (!preamble)
+		return false;
+	cursor->flags |= CURSOR_PREAMBLE;
+	begin(cursor, preamble, 0, preamble->size, preamble->size);
+	return true;
+}
+
+static bool must_hold(const struct cursor *cursor)
+{
+	return cursor->flags & CURSOR_HOLD || cursor_at_end(cursor);
+}
+
+static void hold(struct cursor *cursor)
+{
+	struct audience *audience = cursor->audience;
+
+	move(cursor, &audience->holding);
+	if (list_empty(&audience->hold.link))
+		loop_timer_set(audience->loop, &audience->hold, loop_now_us(audience->loop));
+}
+
+static void handle_hold(struct loop_timer *timer)
+{
+	struct audience *audience = container_of(timer, struct audience, hold);
+	struct list due;
+
+	list_init(&due);
+	list_splice(&due, &audience->holding);
+	while (!list_empty(&due)) {
+		struct cursor *cursor = container_of(due.next, struct cursor, link);
+
+		move(cursor, &audience->held);
+		cursor->flags |= CURSOR_HELD;
+		cursor->sink->held(cursor);
+	}
+}
+
+/* Decides what a cursor that stands between two units, with no send under way, gets: begins it, or
+ * puts the cursor where it waits for it. */
+static void go_on(struct cursor *cursor)
+{
+	struct audience *audience = cursor->audience;
 	const struct unit *unit;
 
-	if (feed->draining) {
-		client_close(client, FEED_OUT_SHUTDOWN, false);
+	if (audience->draining) {
+		cursor->sink->close(cursor, CURSOR_END_SHUTDOWN, false);
 		return;
 	}
-	if (!choose(client))
-		return;
-	unit = index_unit(&feed->index, client->cursor);
-	client_move(client, &feed->busy);
-	client_begin(client, unit->segment, unit->offset, unit->len, run_length(client, unit));
-}
-
-void client_join(struct client *client)
-{
-	struct feed *feed = client->feed;
-	uint64_t key = index_key_from(&feed->index, feed->index.tail);
-
-	if (key && (!feed->can_force_idr ||
-		    loop_now_us(feed->loop) - index_unit(&feed->index, key)->received_us <
-			    feed->join_burst_us)) {
-		client->cursor = key;
-		resynced(client);
-		client_continue(client);
+	if (cursor->flags & (CURSOR_HOLD | CURSOR_FINITE) && must_hold(cursor)) {
+		hold(cursor);
 		return;
 	}
-	client->cursor = feed->index.head;
-	wait_for_key(client);
-	ask_for_idr(feed);
-}
-
-/* --- what the loop reports --- */
-
-/* The unit at the cursor is in the kernel in part: from now on it must be finished, in time. */
-static void handle_short(struct client *client)
-{
-	struct feed *feed = client->feed;
-
-	if (!(client->flags & CLIENT_MID_UNIT)) {
-		client->flags |= CLIENT_MID_UNIT;
-		client->begun_us = loop_now_us(feed->loop);
-		client_move(client, &feed->mid);
-		feed_watch_stalls(feed);
+	if (!choose(cursor))
+		return;
+	if (cursor->flags & CURSOR_FINITE && cursor_at_end(cursor)) { /* it jumped */
+		hold(cursor);
+		return;
 	}
-	/* Again, until the kernel says EAGAIN: without that there will be no edge. */
-	loop_conn_send(feed->loop, &client->conn, &client->segment->pages, client->at,
-		       client->unit_end - client->at);
+	unit = log_unit(audience->log, cursor->seq);
+	move(cursor, &audience->busy);
+	if (!begin_preamble(cursor, unit))
+		begin(cursor, unit->segment, unit->offset, unit->len, run_length(cursor, unit));
 }
 
-static void handle_not_sent(struct client *client, int error)
+static void watch_stalls(struct audience *audience)
 {
-	struct feed *feed = client->feed;
+	if (list_empty(&audience->stall.link))
+		loop_timer_set(audience->loop, &audience->stall,
+			       loop_now_us(audience->loop) + audience->policy.stall_timeout_us);
+}
+
+bool cursor_at_end(const struct cursor *cursor)
+{
+	return cursor->flags & CURSOR_FINITE && cursor->seq >= cursor->until;
+}
+
+bool cursor_hold(struct cursor *cursor)
+{
+	bool under_way = cursor->segment != NULL;
+
+	cursor->flags |= CURSOR_HOLD;
+	if (under_way || cursor->flags & CURSOR_HELD)
+		return !under_way;
+	cursor->flags |= CURSOR_HELD;
+	move(cursor, &cursor->audience->held);
+	return true;
+}
+
+void cursor_go_on(struct cursor *cursor)
+{
+	cursor->flags &= ~CURSOR_HOLD;
+	if (!(cursor->flags & CURSOR_HELD) || cursor_at_end(cursor))
+		return;
+	cursor->flags &= ~CURSOR_HELD;
+	if (cursor->flags & CURSOR_BLOCKED) {
+		move(cursor, &cursor->audience->full);
+		watch_stalls(cursor->audience);
+	} else if (cursor->state != CURSOR_WAIT_KEY || resync(cursor)) {
+		go_on(cursor);
+	}
+}
+
+/* --- joining and leaving --- */
+
+static void join(struct cursor *cursor, struct audience *audience, const struct sink *sink)
+{
+	int64_t now_us = loop_now_us(audience->loop);
+
+	*cursor = (struct cursor){
+		.audience = audience,
+		.sink = sink,
+		.since_s = (uint32_t)(now_us / 1000000),
+	};
+	list_init(&cursor->link);
+	audience->stats->joined++;
+	audience->stats->cursors++;
+}
+
+void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink)
+{
+	const struct log *log = audience->log;
+	uint64_t key = log_key_from(log, log->tail);
+
+	join(cursor, audience, sink);
+	if (key &&
+	    (!audience->policy.can_force_idr ||
+	     now_of(cursor) - log_unit(log, key)->received_us < audience->policy.join_burst_us)) {
+		cursor->seq = key;
+		resynced(cursor);
+		go_on(cursor);
+		return;
+	}
+	cursor->seq = log->head;
+	wait_for_key(cursor);
+	ask_for_idr(audience);
+}
+
+void cursor_join_range(struct cursor *cursor, struct audience *audience, const struct sink *sink,
+		       uint64_t from, uint64_t until)
+{
+	join(cursor, audience, sink);
+	cursor->flags |= CURSOR_FINITE;
+	cursor->until = until;
+	cursor->seq = from;
+	cursor->state = CURSOR_LIVE;
+	go_on(cursor);
+}
+
+void cursor_end(struct cursor *cursor, enum cursor_end why)
+{
+	if (cursor->flags & CURSOR_CLOSING)
+		return;
+	cursor->flags |= CURSOR_CLOSING;
+	cursor->audience->stats->left[why]++;
+	move(cursor, &cursor->audience->closing);
+}
+
+void cursor_release(struct cursor *cursor)
+{
+	struct audience *audience = cursor->audience;
+
+	if (cursor->segment)
+		release_segment(cursor);
+	list_remove(&cursor->link);
+	audience->stats->cursors--;
+	cursor->audience = NULL;
+	audience->left(audience);
+}
+
+/* --- what the sink answers --- */
+
+static void send_rest(struct cursor *cursor)
+{
+	cursor->sink->send(cursor, &cursor->segment->pages, cursor->at,
+			   cursor->unit_end - cursor->at);
+}
+
+/* The unit at the cursor has gone in part: from now on it must be finished, in time. */
+static void handle_short(struct cursor *cursor)
+{
+	if (!(cursor->flags & CURSOR_MID_UNIT)) {
+		cursor->flags |= CURSOR_MID_UNIT;
+		cursor->begun_us = now_of(cursor);
+		move(cursor, &cursor->audience->mid);
+		watch_stalls(cursor->audience);
+	}
+	/* Again, until the sink says -EAGAIN: without that it does not tell when it can go on. */
+	send_rest(cursor);
+}
+
+static void handle_not_sent(struct cursor *cursor, int error)
+{
+	struct audience *audience = cursor->audience;
 
 	if (error != -EAGAIN) {
-		client_close(client, FEED_OUT_PEER, true);
+		cursor->sink->close(cursor, CURSOR_END_PEER, true);
 		return;
 	}
-	client->refused_us = loop_now_us(feed->loop);
-	if (!(client->flags & CLIENT_MID_UNIT)) {
-		/* Not begun: what is sent is decided anew when the socket takes something. */
-		release(client);
-		if (feed->draining) {
-			client_close(client, FEED_OUT_SHUTDOWN, false);
+	cursor->refused_us = now_of(cursor);
+	cursor->flags |= CURSOR_BLOCKED;
+	if (!(cursor->flags & CURSOR_MID_UNIT)) {
+		/* Not begun: what is sent is decided again when the sink takes something. */
+		release_segment(cursor);
+		if (cursor->flags & CURSOR_PREAMBLE) {
+			cursor->flags &= ~CURSOR_PREAMBLE;
+			cursor->preamble = 0;
+		}
+		if (audience->draining) {
+			cursor->sink->close(cursor, CURSOR_END_SHUTDOWN, false);
 			return;
 		}
-		client_move(client, &feed->full);
-		feed_watch_stalls(feed);
+		move(cursor, &audience->full);
+		watch_stalls(audience);
 	}
-	loop_conn_want_writable(feed->loop, &client->conn);
+	cursor->sink->want_writable(cursor);
 }
 
-static void client_sent(struct loop_conn *conn, int result)
+/* The unit at the cursor, or its preamble, has gone. */
+static void pass_unit(struct cursor *cursor)
 {
-	struct client *client = container_of(conn, struct client, conn);
-	struct feed *feed = client->feed;
+	cursor->flags &= ~CURSOR_MID_UNIT;
+	if (cursor->flags & CURSOR_PREAMBLE)
+		cursor->flags &= ~CURSOR_PREAMBLE;
+	else
+		cursor->seq++;
+}
+
+void cursor_sent(struct cursor *cursor, int result, bool by_reference)
+{
+	struct audience *audience = cursor->audience;
 	uint32_t unit_len;
 
 	if (result < 0) {
-		handle_not_sent(client, result);
+		handle_not_sent(cursor, result);
 		return;
 	}
-	client->sent_bytes += (uint32_t)result;
-	feed->stats.sent_bytes += (uint32_t)result;
-	if (loop_sends_by_reference(feed->loop, conn->len))
-		feed->stats.sendfiles++;
+	cursor->sent_bytes += (uint32_t)result;
+	audience->stats->sent_bytes += (uint32_t)result;
+	if (by_reference)
+		audience->stats->sendfiles++;
 	else
-		feed->stats.sends++;
-	client->flags |= CLIENT_STARTED;
-	client->at += (uint32_t)result;
-	while (client->at >= client->unit_end) {
-		client->flags &= ~CLIENT_MID_UNIT;
-		client->cursor++;
-		if (client->at == client->unit_end) {
-			release(client);
-			client_continue(client);
+		audience->stats->sends++;
+	if (!(cursor->flags & CURSOR_PREAMBLE))
+		cursor->flags |= CURSOR_STARTED;
+	cursor->at += (uint32_t)result;
+	while (cursor->at >= cursor->unit_end) {
+		pass_unit(cursor);
+		if (cursor->at == cursor->unit_end) {
+			release_segment(cursor);
+			go_on(cursor);
 			return;
 		}
-		unit_len = index_len(&feed->index, client->cursor);
+		unit_len = log_len(audience->log, cursor->seq);
 		if (unit_len == 0) {
 			/* A whole ring of units came within this one send: the boundary is lost. */
-			client_close(client, FEED_OUT_STALLED, true);
+			cursor->sink->close(cursor, CURSOR_END_STALL, true);
 			return;
 		}
-		client->unit_end += unit_len;
+		cursor->unit_end += unit_len;
 	}
-	handle_short(client);
+	handle_short(cursor);
 }
 
-static void client_writable(struct loop_conn *conn)
+void cursor_writable(struct cursor *cursor)
 {
-	struct client *client = container_of(conn, struct client, conn);
-
-	grant_pause(client);
-	if (client->flags & CLIENT_MID_UNIT)
-		loop_conn_send(client->feed->loop, conn, &client->segment->pages, client->at,
-			       client->unit_end - client->at);
+	cursor->flags &= ~CURSOR_BLOCKED;
+	if (cursor->flags & CURSOR_HELD)
+		return;
+	grant_pause(cursor);
+	if (cursor->flags & CURSOR_MID_UNIT)
+		send_rest(cursor);
 	else
-		client_continue(client);
+		go_on(cursor);
 }
 
-static void client_hangup(struct loop_conn *conn, int error)
+/* --- the audience --- */
+
+static void close_stalled(struct cursor *cursor, int64_t now_us)
 {
-	(void)error;
-	client_close(container_of(conn, struct client, conn), FEED_OUT_PEER, true);
+	struct audience *audience = cursor->audience;
+	char peer[SINK_TEXT_MAX];
+	uint64_t suppressed;
+
+	if (diag_allowed(&audience->stall_log, now_us, LOG_PERIOD_US, &suppressed)) {
+		cursor->sink->describe(cursor, peer);
+		diag_info("feed %s: %s: a unit was not taken within %lld ms: reset "
+			  "(%llu more like it not told)",
+			  audience->name, peer,
+			  (long long)(audience->policy.stall_timeout_us / 1000),
+			  (unsigned long long)suppressed);
+	}
+	cursor->sink->close(cursor, CURSOR_END_STALL, true);
 }
 
-static void client_closed(struct loop_conn *conn)
+/* A viewer that does not finish a unit within the stall timeout, however much it trickles, or does
+ * not take a byte of the next one for as long, is closed. */
+static void handle_stall(struct loop_timer *timer)
 {
-	struct client *client = container_of(conn, struct client, conn);
+	struct audience *audience = container_of(timer, struct audience, stall);
+	int64_t timeout_us = audience->policy.stall_timeout_us;
+	int64_t now_us = loop_now_us(audience->loop), oldest_us = now_us - timeout_us;
+	int64_t next_us = INT64_MAX;
 
-	if (client->segment)
-		release(client);
-	feed_client_closed(client);
+	while (!list_empty(&audience->mid)) {
+		struct cursor *cursor = container_of(audience->mid.next, struct cursor, link);
+
+		if (cursor->begun_us > oldest_us) {
+			next_us = cursor->begun_us;
+			break;
+		}
+		close_stalled(cursor, now_us);
+	}
+	while (!list_empty(&audience->full)) {
+		struct cursor *cursor = container_of(audience->full.next, struct cursor, link);
+
+		if (cursor->refused_us > oldest_us) {
+			if (cursor->refused_us < next_us)
+				next_us = cursor->refused_us;
+			break;
+		}
+		close_stalled(cursor, now_us);
+	}
+	if (next_us != INT64_MAX)
+		loop_timer_set(audience->loop, timer, next_us + timeout_us);
 }
 
-const struct loop_conn_ops client_conn_ops = {
-	.sent = client_sent,
-	.writable = client_writable,
-	.hangup = client_hangup,
-	.closed = client_closed,
-};
+void audience_init(struct audience *audience, struct loop *loop, struct log *log, const char *name,
+		   const struct audience_policy *policy, struct audience_stats *stats)
+{
+	audience->loop = loop;
+	audience->log = log;
+	audience->name = name;
+	audience->policy = *policy;
+	audience->stats = stats;
+	list_init(&audience->idle);
+	list_init(&audience->waiting);
+	list_init(&audience->busy);
+	list_init(&audience->mid);
+	list_init(&audience->full);
+	list_init(&audience->holding);
+	list_init(&audience->held);
+	list_init(&audience->closing);
+	loop_timer_init(&audience->stall, handle_stall);
+	loop_timer_init(&audience->hold, handle_hold);
+}
+
+static void close_list(struct list *cursors, bool at_once)
+{
+	while (!list_empty(cursors)) {
+		struct cursor *cursor = container_of(cursors->next, struct cursor, link);
+
+		cursor->sink->close(cursor, CURSOR_END_SHUTDOWN, at_once);
+	}
+}
+
+/* Those that stand between two units. */
+static void close_standing(struct audience *audience, bool at_once)
+{
+	close_list(&audience->idle, at_once);
+	close_list(&audience->waiting, at_once);
+	close_list(&audience->full, at_once);
+	close_list(&audience->holding, at_once);
+	close_list(&audience->held, at_once);
+}
+
+void audience_close(struct audience *audience)
+{
+	loop_timer_cancel(audience->loop, &audience->stall);
+	loop_timer_cancel(audience->loop, &audience->hold);
+	close_standing(audience, true);
+	close_list(&audience->busy, true);
+	close_list(&audience->mid, true);
+}
+
+void audience_drain(struct audience *audience)
+{
+	audience->draining = true;
+	close_standing(audience, false);
+}
+
+void audience_unit(struct audience *audience, uint64_t seq)
+{
+	const struct unit *unit = log_unit(audience->log, seq);
+	bool new_preamble = unit->preamble != audience->preamble;
+	struct list *pos, *tmp;
+
+	audience->preamble = unit->preamble;
+	if (unit->flags & CAMCAST_UNIT_KEY) {
+		list_for_each_safe (pos, tmp, &audience->waiting) {
+			struct cursor *cursor = container_of(pos, struct cursor, link);
+
+			jump_to_key(cursor, seq);
+			if (cursor_at_end(cursor))
+				hold(cursor);
+		}
+		list_splice(&audience->idle, &audience->waiting);
+		new_preamble = new_preamble || unit->preamble != 0;
+	}
+	if (list_empty(&audience->idle))
+		return;
+	/* One cursor later each time, so that none is always last. */
+	pos = audience->idle.next;
+	list_remove(pos);
+	list_append(&audience->idle, pos);
+	for (pos = audience->idle.next; pos != &audience->idle; pos = pos->next) {
+		struct cursor *cursor = container_of(pos, struct cursor, link);
+
+		if (!new_preamble || !begin_preamble(cursor, unit))
+			begin(cursor, unit->segment, unit->offset, unit->len, unit->len);
+	}
+	list_splice(&audience->busy, &audience->idle);
+}
+
+void audience_for_each(const struct audience *audience,
+		       void (*each)(const struct cursor *cursor, void *user), void *user)
+{
+	const struct list *lists[] = {&audience->idle, &audience->waiting, &audience->busy,
+				      &audience->mid,  &audience->full,	   &audience->holding,
+				      &audience->held};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		for (struct list *pos = lists[i]->next; pos != lists[i]; pos = pos->next)
+			each(container_of(pos, struct cursor, link), user);
+	}
+}

@@ -2,21 +2,26 @@
 #include "daemon/log/feed.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 
-#include "daemon/log/cursor.h"
-
-#define LOG_PERIOD_US 1000000
-#define KEEPALIVE_IDLE_S 60
-/* What the index may refer to where the configuration says nothing: four times what the bitrate
+/* What the log may refer to where the configuration says nothing: four times what the bitrate
  * makes in history_ms, or this where no bitrate is known. */
 #define HISTORY_BYTES_MIN (4ull << 20)
 #define HISTORY_BYTES_UNKNOWN (64ull << 20)
+
+struct feed {
+	struct loop *loop;
+	struct feed_demand *demand;
+	struct feed_options options;
+	struct log log;
+	struct audience audience;
+	struct feed_stats stats;
+	bool need_key;	/* non-key units are refused */
+	bool destroyed; /* goes with the last cursor_release() */
+	void (*drained)(void *user);
+	void *drained_user;
+	struct loop_timer drain_done;
+};
 
 /* --- create, destroy --- */
 
@@ -32,57 +37,6 @@ static uint64_t history_bytes(const struct config_stream *policy)
 	return bytes > HISTORY_BYTES_MIN ? bytes : HISTORY_BYTES_MIN;
 }
 
-static void close_stalled(struct feed *feed, struct client *client, int64_t now_us)
-{
-	uint64_t suppressed;
-
-	if (diag_allowed(&feed->stall_log, now_us, LOG_PERIOD_US, &suppressed))
-		diag_info("feed %s: %s: a unit was not taken within %lld ms: reset "
-			  "(%llu more like it not told)",
-			  feed->options.name, client->peer,
-			  (long long)(feed->stall_timeout_us / 1000),
-			  (unsigned long long)suppressed);
-	client_close(client, FEED_OUT_STALLED, true);
-}
-
-/* Out goes who does not finish a unit within the stall timeout, however much it trickled, and who
- * has not taken a byte of the next one for as long. */
-static void handle_stall(struct loop_timer *timer)
-{
-	struct feed *feed = container_of(timer, struct feed, stall);
-	int64_t now_us = loop_now_us(feed->loop), oldest_us = now_us - feed->stall_timeout_us;
-	int64_t next_us = INT64_MAX;
-
-	while (!list_empty(&feed->mid)) {
-		struct client *client = container_of(feed->mid.next, struct client, link);
-
-		if (client->begun_us > oldest_us) {
-			next_us = client->begun_us;
-			break;
-		}
-		close_stalled(feed, client, now_us);
-	}
-	while (!list_empty(&feed->full)) {
-		struct client *client = container_of(feed->full.next, struct client, link);
-
-		if (client->refused_us > oldest_us) {
-			if (client->refused_us < next_us)
-				next_us = client->refused_us;
-			break;
-		}
-		close_stalled(feed, client, now_us);
-	}
-	if (next_us != INT64_MAX)
-		loop_timer_set(feed->loop, timer, next_us + feed->stall_timeout_us);
-}
-
-void feed_watch_stalls(struct feed *feed)
-{
-	if (list_empty(&feed->stall.link))
-		loop_timer_set(feed->loop, &feed->stall,
-			       loop_now_us(feed->loop) + feed->stall_timeout_us);
-}
-
 static void handle_drain_done(struct loop_timer *timer)
 {
 	struct feed *feed = container_of(timer, struct feed, drain_done);
@@ -90,15 +44,56 @@ static void handle_drain_done(struct loop_timer *timer)
 	feed->drained(feed->drained_user);
 }
 
+static void handle_ask_idr(struct audience *audience)
+{
+	struct feed *feed = container_of(audience, struct feed, audience);
+
+	feed->demand->idr(feed->demand);
+}
+
+static void free_feed(struct feed *feed)
+{
+	log_finish(&feed->log);
+	free(feed);
+}
+
+static void drain_if_empty(struct feed *feed)
+{
+	if (feed->audience.draining && feed->stats.audience.cursors == 0)
+		loop_timer_set(feed->loop, &feed->drain_done, loop_now_us(feed->loop));
+}
+
+static void handle_left(struct audience *audience)
+{
+	struct feed *feed = container_of(audience, struct feed, audience);
+
+	if (feed->stats.audience.cursors > 0)
+		return;
+	if (feed->destroyed) {
+		free_feed(feed);
+		return;
+	}
+	feed->demand->watched(feed->demand, false);
+	drain_if_empty(feed);
+}
+
 int feed_create(struct feed **out, struct loop *loop, const struct feed_options *options,
 		struct feed_demand *demand)
 {
-	const struct config_stream *policy = options->policy;
-	struct index_limits limits = {
-		/* Of key-only feeds nobody is sent anything but the newest. */
-		.history_us = options->key_only ? 0 : (int64_t)policy->history_ms * 1000,
-		.bytes_max = history_bytes(policy),
+	const struct config_stream *config = options->policy;
+	struct log_limits limits = {
+		/* Of key-only feeds no viewer is sent anything but the newest. */
+		.history_us = options->key_only ? 0 : (int64_t)config->history_ms * 1000,
+		.bytes_max = history_bytes(config),
 		.keep_gop = !options->can_force_idr,
+	};
+	struct audience_policy policy = {
+		.join_burst_us = (int64_t)config->join_burst_ms * 1000,
+		.shed_lag_us = (int64_t)config->shed_lag_ms * 1000,
+		.max_lag_us = (int64_t)config->max_lag_ms * 1000,
+		.stall_timeout_us = (int64_t)config->stall_timeout_ms * 1000,
+		.key_only = options->key_only,
+		.can_force_idr = options->can_force_idr,
 	};
 	struct feed *feed = calloc(1, sizeof(*feed));
 	int ret;
@@ -108,22 +103,13 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 	feed->loop = loop;
 	feed->demand = demand;
 	feed->options = *options;
-	feed->key_only = options->key_only;
-	feed->can_force_idr = options->can_force_idr;
-	feed->join_burst_us = (int64_t)policy->join_burst_ms * 1000;
-	feed->shed_lag_us = (int64_t)policy->shed_lag_ms * 1000;
-	feed->max_lag_us = (int64_t)policy->max_lag_ms * 1000;
-	feed->stall_timeout_us = (int64_t)policy->stall_timeout_ms * 1000;
 	feed->need_key = true;
-	list_init(&feed->idle);
-	list_init(&feed->waiting);
-	list_init(&feed->busy);
-	list_init(&feed->mid);
-	list_init(&feed->full);
-	list_init(&feed->closing);
-	loop_timer_init(&feed->stall, handle_stall);
+	audience_init(&feed->audience, loop, &feed->log, options->name, &policy,
+		      &feed->stats.audience);
+	feed->audience.ask_idr = handle_ask_idr;
+	feed->audience.left = handle_left;
 	loop_timer_init(&feed->drain_done, handle_drain_done);
-	ret = index_init(&feed->index, &limits, &feed->stats);
+	ret = log_init(&feed->log, &limits, &feed->stats.log);
 	if (ret < 0) {
 		free(feed);
 		return ret;
@@ -132,102 +118,70 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 	return 0;
 }
 
-static void free_feed(struct feed *feed)
-{
-	index_finish(&feed->index);
-	free(feed);
-}
-
-static void close_all(struct list *clients, bool reset)
-{
-	while (!list_empty(clients))
-		client_close(container_of(clients->next, struct client, link), FEED_OUT_SHUTDOWN,
-			     reset);
-}
-
 void feed_destroy(struct feed *feed)
 {
 	if (!feed)
 		return;
 	feed->destroyed = true;
-	loop_timer_cancel(feed->loop, &feed->stall);
 	loop_timer_cancel(feed->loop, &feed->drain_done);
-	close_all(&feed->idle, true);
-	close_all(&feed->waiting, true);
-	close_all(&feed->busy, true);
-	close_all(&feed->mid, true);
-	close_all(&feed->full, true);
-	if (list_empty(&feed->closing))
+	audience_close(&feed->audience);
+	if (feed->stats.audience.cursors == 0)
 		free_feed(feed);
 }
 
 void feed_set_can_force_idr(struct feed *feed, bool can)
 {
-	feed->can_force_idr = can;
-	feed->index.limits.keep_gop = !can;
+	feed->audience.policy.can_force_idr = can;
+	feed->log.limits.keep_gop = !can;
 }
 
 /* --- from the worker's side --- */
 
 int feed_add_segment(struct feed *feed, uint32_t id, int fd, uint32_t size)
 {
-	return index_add_segment(&feed->index, id, fd, size);
+	return log_add_segment(&feed->log, id, fd, size);
 }
 
 bool feed_has_segment(const struct feed *feed, uint32_t id)
 {
-	return feed->index.current && feed->index.current->id == id;
+	return feed->log.current && feed->log.current->id == id;
 }
 
-/* The unit to everybody who has all the others. Nobody else costs anything here. */
-static void fan_out(struct feed *feed, struct segment *segment, uint32_t offset, uint32_t len)
+int feed_set_preamble(struct feed *feed, const void *data, uint32_t len)
 {
-	struct list *pos;
-
-	if (list_empty(&feed->idle))
-		return;
-	/* One client later each time, so that nobody is always last. */
-	pos = feed->idle.next;
-	list_remove(pos);
-	list_append(&feed->idle, pos);
-	for (pos = feed->idle.next; pos != &feed->idle; pos = pos->next)
-		client_begin(container_of(pos, struct client, link), segment, offset, len, len);
-	list_splice(&feed->busy, &feed->idle);
+	feed->need_key = true;
+	return log_set_preamble(&feed->log, data, len);
 }
 
-int feed_add_unit(struct feed *feed, uint32_t segment, uint32_t offset, uint32_t len,
-		  uint32_t flags, int64_t pts_us)
+int feed_add_unit(struct feed *feed, uint32_t segment, const struct feed_unit *unit)
 {
-	int64_t now_us = loop_now_us(feed->loop);
-	struct list *pos;
-	uint64_t seq;
-	int ret = index_check(&feed->index, segment, offset, len);
+	struct unit entry = {
+		.received_us = loop_now_us(feed->loop),
+		.pts_us = unit->pts_us,
+		.offset = unit->offset,
+		.len = unit->len,
+		.duration_us = unit->duration_us,
+		.flags = unit->flags & (CAMCAST_UNIT_KEY | CAMCAST_UNIT_DROPPABLE),
+		.track = (uint8_t)unit->track,
+	};
+	int ret = log_check(&feed->log, segment, unit->offset, unit->len);
 
-	(void)pts_us;
 	if (ret < 0)
 		return ret;
-	flags &= CAMCAST_UNIT_KEY | CAMCAST_UNIT_DROPPABLE;
-	if (feed->key_only)
-		flags |= CAMCAST_UNIT_KEY;
-	if (flags & CAMCAST_UNIT_KEY)
-		flags &= ~(uint32_t)CAMCAST_UNIT_DROPPABLE;
-	else if (feed->need_key) {
+	if (feed->options.key_only)
+		entry.flags |= CAMCAST_UNIT_KEY;
+	if (entry.flags & CAMCAST_UNIT_KEY) {
+		entry.flags = CAMCAST_UNIT_KEY;
+		feed->stats.keys++;
+	} else if (feed->need_key) {
 		feed->stats.units_refused++;
 		return -EAGAIN;
 	}
 	feed->need_key = false;
-
-	seq = index_push(&feed->index, offset, len, flags, now_us);
 	feed->stats.units++;
-	feed->stats.bytes += len;
-	feed->stats.last_unit_us = now_us;
-	if (flags & CAMCAST_UNIT_KEY) {
-		feed->stats.keys++;
-		for (pos = feed->waiting.next; pos != &feed->waiting; pos = pos->next)
-			client_end_wait(container_of(pos, struct client, link), seq);
-		list_splice(&feed->idle, &feed->waiting);
-	}
-	fan_out(feed, feed->index.current, offset, len);
+	feed->stats.bytes += unit->len;
+	feed->stats.last_unit_us = entry.received_us;
+	audience_unit(&feed->audience, log_push(&feed->log, &entry));
 	return 0;
 }
 
@@ -239,136 +193,62 @@ void feed_gap(struct feed *feed)
 void feed_reset(struct feed *feed)
 {
 	feed->need_key = true;
-	index_close_segment(&feed->index);
+	log_close_segment(&feed->log);
+	(void)log_set_preamble(&feed->log, NULL, 0); /* nothing to copy: it does not fail */
 }
 
-/* --- from the listeners' side --- */
+/* --- from the viewers' side --- */
 
-static int set_option(int fd, int level, int name, int value)
+static int begin_join(struct feed *feed)
 {
-	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-/* What waits, waits in the log, where it can still be dropped, and not in the kernel. */
-static int set_up_socket(const struct feed *feed, int fd)
-{
-	uint32_t send_buffer = feed->options.send_buffer, lowat = feed->options.notsent_lowat;
-	int ret = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-
-	if (ret == 0 && lowat > 0)
-		ret = set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)lowat);
-	if (ret == 0 && send_buffer > 0)
-		ret = set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)send_buffer);
-	/* For a peer that vanished while there was nothing to send. A living one answers probes in
-	 * its kernel, so that an idle feed times nobody out. No TCP_USER_TIMEOUT: with a closed window
-	 * the kernel counts it from the first probe until the whole of what waits fits into the
-	 * window, and so ends viewers that take a little all the time. */
-	if (ret == 0)
-		ret = set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	if (ret == 0)
-		ret = set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-	return ret;
-}
-
-int feed_add_client(struct feed *feed, int fd, const char *peer, struct feed_client_owner *owner)
-{
-	struct client *client;
-	int ret;
-
-	if (feed->draining)
+	if (feed->audience.draining)
 		return -ESHUTDOWN;
-	ret = set_up_socket(feed, fd);
-	if (ret < 0)
-		return ret;
-	client = aligned_alloc(64, (sizeof(*client) + 63) / 64 * 64);
-	if (!client)
-		return -ENOMEM;
-	memset(client, 0, sizeof(*client));
-	client->feed = feed;
-	client->owner = owner;
-	client->since_us = loop_now_us(feed->loop);
-	snprintf(client->peer, sizeof(client->peer), "%s", peer);
-	list_init(&client->link);
-	ret = loop_conn_open(feed->loop, &client->conn, fd, &client_conn_ops);
-	if (ret < 0) {
-		free(client);
-		return ret;
-	}
-	feed->stats.accepted++;
-	if (feed->stats.clients++ == 0)
+	if (feed->stats.audience.cursors == 0)
 		feed->demand->watched(feed->demand, true);
-	client_join(client);
 	return 0;
 }
 
-void feed_client_closed(struct client *client)
+int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink)
 {
-	struct feed *feed = client->feed;
+	int ret = begin_join(feed);
 
-	list_remove(&client->link);
-	feed->stats.clients--;
-	if (feed->destroyed) {
-		free(client);
-		if (list_empty(&feed->closing))
-			free_feed(feed);
-		return;
-	}
-	if (client->owner)
-		client->owner->gone(client->owner, client);
-	free(client);
-	if (feed->stats.clients > 0)
-		return;
-	feed->demand->watched(feed->demand, false);
-	if (feed->draining)
-		loop_timer_set(feed->loop, &feed->drain_done, loop_now_us(feed->loop));
+	if (ret == 0)
+		cursor_join(cursor, &feed->audience, sink);
+	return ret;
+}
+
+int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink *sink,
+		    uint64_t from, uint64_t until)
+{
+	int ret = begin_join(feed);
+
+	if (ret == 0)
+		cursor_join_range(cursor, &feed->audience, sink, from, until);
+	return ret;
 }
 
 void feed_drain(struct feed *feed, void (*drained)(void *user), void *user)
 {
-	feed->draining = true;
 	feed->drained = drained;
 	feed->drained_user = user;
-	close_all(&feed->idle, false);
-	close_all(&feed->waiting, false);
-	close_all(&feed->full, false);
-	if (feed->stats.clients == 0)
-		loop_timer_set(feed->loop, &feed->drain_done, loop_now_us(feed->loop));
+	audience_drain(&feed->audience);
+	drain_if_empty(feed);
 }
 
 /* --- for the status --- */
+
+const char *feed_name(const struct feed *feed)
+{
+	return feed->options.name;
+}
 
 const struct feed_stats *feed_stats(const struct feed *feed)
 {
 	return &feed->stats;
 }
 
-void feed_for_each_client(const struct feed *feed,
-			  void (*each)(const struct client_info *info, void *user), void *user)
+void feed_for_each_cursor(const struct feed *feed,
+			  void (*each)(const struct cursor *cursor, void *user), void *user)
 {
-	const struct list *lists[] = {&feed->idle, &feed->waiting, &feed->busy, &feed->mid,
-				      &feed->full};
-
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
-		for (struct list *pos = lists[i]->next; pos != lists[i]; pos = pos->next) {
-			const struct client *client = container_of(pos, struct client, link);
-			struct client_info info = {
-				.peer = client->peer,
-				.state = client->state,
-				.lag_us = client_lag_us(client),
-				.delay_us = client->flags & CLIENT_DELAYED ? client->delay_us : 0,
-				.since_us = client->since_us,
-				.sent_bytes = client->sent_bytes,
-				.units_dropped = client->units_dropped,
-				.units_shed = client->units_shed,
-				.resyncs = client->resyncs,
-			};
-
-			each(&info, user);
-		}
-	}
-}
-
-size_t feed_client_size(void)
-{
-	return (sizeof(struct client) + 63) / 64 * 64;
+	audience_for_each(&feed->audience, each, user);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Between loop.c, which holds what both backends share (timers, sending, throwing away input, lists
+ * Between loop.c, which holds what both backends share (timers, sending, reading input, lists
  * of what is to be done), and the backends, which hold what differs: how to wait, and how to be
  * told. Loop thread only.
  */
@@ -17,15 +17,6 @@ enum {
 	 * are served in the middle of a large fan-out: 256 sends are about a millisecond. */
 	LOOP_SENDS_PER_TURN = 256,
 	LOOP_ACCEPTS_PER_TURN = 64,
-};
-
-enum loop_conn_flags {
-	LOOP_CONN_BLOCKED = 1 << 0,  /* a send gave -EAGAIN and the edge has not come yet */
-	LOOP_CONN_SHORTAGE = 1 << 1, /* a send gave -ENOBUFS or -ENOMEM: there will be no edge */
-	LOOP_CONN_WANTED = 1 << 2,   /* writable() is owed */
-	LOOP_CONN_CLOSING =
-		1 << 3, /* loop_conn_close() was called: no more callbacks but closed() */
-	LOOP_CONN_POLLED_OUT = 1 << 4, /* io_uring: a poll for POLLOUT is outstanding */
 };
 
 struct loop_backend {
@@ -49,7 +40,7 @@ struct loop_backend {
 	/* Makes sure that loop_conn_writable() is called when the socket takes bytes again. NULL:
 	 * it always is. */
 	void (*want_writable)(struct loop *loop, struct loop_conn *conn);
-	/* A send below the threshold, done by flush_sends() at the latest. False: not now, send it
+	/* A send by copy, done by flush_sends() at the latest. False: not now, send it
 	 * directly. Both NULL: always directly. */
 	bool (*queue_send)(struct loop *loop, struct loop_conn *conn);
 	void (*flush_sends)(struct loop *loop);
@@ -75,10 +66,6 @@ struct loop {
 	struct list closed;   /* connections whose closed() is due */
 	struct loop_timer shortage_over;
 	struct pagetee tee; /* lets go of what it holds at the end of each turn */
-
-	struct loop_watch wake;
-	void (*woken)(void *user);
-	void *woken_user;
 	struct loop_stats stats;
 };
 
@@ -89,7 +76,7 @@ void loop_woke(struct loop *loop);
 
 /* A send ended: result as of the syscall, but -errno. */
 void loop_conn_sent(struct loop *loop, struct loop_conn *conn, int result);
-void loop_conn_writable(struct loop *loop, struct loop_conn *conn);
+void loop_conn_writable(struct loop_conn *conn);
 /* Memory is short, so that nothing will tell when to go on: writable() is called in 10 ms. */
 void loop_conn_wait_for_memory(struct loop *loop, struct loop_conn *conn);
 /* There is input, its end, or an error. */
@@ -99,10 +86,5 @@ void loop_conn_finished(struct loop *loop, struct loop_conn *conn);
 /* accept() failed. True: accepting pauses now (listener_stop() is not called for it, the backend
  * stops by itself); false: go on. */
 bool loop_accept_failed(struct loop *loop, struct loop_listener *listener, int error);
-
-static inline bool loop_conn_closing(const struct loop_conn *conn)
-{
-	return conn->flags & LOOP_CONN_CLOSING;
-}
 
 #endif

@@ -138,7 +138,7 @@ static void handle_conn(struct loop *loop, struct loop_conn *conn)
 	const struct epoll_event *event = &ep->events[ep->i];
 
 	if (event->events & EPOLLOUT)
-		loop_conn_writable(loop, conn);
+		loop_conn_writable(conn);
 	/* writable() may have closed it, which clears the event. */
 	if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		loop_conn_input(loop, conn);

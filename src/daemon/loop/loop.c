@@ -3,11 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,7 +17,8 @@
 #define ACCEPT_PAUSE_US 100000
 #define SHORTAGE_PAUSE_US 10000
 #define SLEPT_US 200	     /* a wait that took longer did not find anything ready */
-#define INPUT_PER_TURN 65536 /* bytes thrown away for one connection */
+#define INPUT_PER_TURN 65536 /* bytes read of one connection */
+#define INPUT_AT_ONCE 4096
 
 static_assert(sizeof(struct loop_conn) <= 64, "a loop_conn is one line");
 
@@ -162,13 +162,18 @@ int loop_conn_open(struct loop *loop, struct loop_conn *conn, int fd,
 	return loop->backend->conn_open(loop, conn);
 }
 
-void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct loop_pages *pages,
+void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct pages *pages,
 		    uint32_t offset, uint32_t len)
 {
 	conn->pages = pages;
 	conn->offset = offset;
 	conn->len = len;
 	list_append(&loop->sends, &conn->link);
+}
+
+bool loop_conn_by_reference(const struct loop *loop, const struct loop_conn *conn)
+{
+	return conn->pages->fd >= 0 && conn->len >= loop->send_threshold;
 }
 
 void loop_conn_sent(struct loop *loop, struct loop_conn *conn, int result)
@@ -199,21 +204,22 @@ static bool sent_again(const struct loop *loop, const struct loop_conn *conn)
 
 static void send_directly(struct loop *loop, struct loop_conn *conn)
 {
+	bool by_reference = loop_conn_by_reference(loop, conn);
 	ssize_t n;
 
 	do {
-		if (conn->len < loop->send_threshold)
-			n = send(conn->fd, conn->pages->map + conn->offset, conn->len,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
-		else
+		if (by_reference)
 			n = pagetee_send(&loop->tee, conn->fd, conn->pages->fd, conn->offset,
 					 conn->len, sent_again(loop, conn));
+		else
+			n = send(conn->fd, conn->pages->map + conn->offset, conn->len,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
-		if (conn->len < loop->send_threshold)
-			loop->stats.sends++;
-		else
+		if (by_reference)
 			loop->stats.sendfiles++;
+		else
+			loop->stats.sends++;
 	}
 	loop_conn_sent(loop, conn, n < 0 ? -errno : (int)n);
 }
@@ -228,7 +234,7 @@ static void run_sends(struct loop *loop)
 		struct loop_conn *conn = container_of(loop->sends.next, struct loop_conn, link);
 
 		list_remove(&conn->link);
-		if (conn->len >= loop->send_threshold || !backend->queue_send ||
+		if (loop_conn_by_reference(loop, conn) || !backend->queue_send ||
 		    !backend->queue_send(loop, conn))
 			send_directly(loop, conn);
 	}
@@ -257,9 +263,8 @@ void loop_conn_want_writable(struct loop *loop, struct loop_conn *conn)
 	}
 }
 
-void loop_conn_writable(struct loop *loop, struct loop_conn *conn)
+void loop_conn_writable(struct loop_conn *conn)
 {
-	(void)loop;
 	conn->flags &= ~LOOP_CONN_BLOCKED;
 	if (conn->flags & LOOP_CONN_WANTED) {
 		conn->flags &= ~LOOP_CONN_WANTED;
@@ -275,7 +280,7 @@ static void run_ready(struct loop *loop)
 	list_init(&due);
 	list_splice(&due, &loop->ready);
 	while (!list_empty(&due))
-		loop_conn_writable(loop, container_of(due.next, struct loop_conn, link));
+		loop_conn_writable(container_of(due.next, struct loop_conn, link));
 }
 
 static void end_shortage(struct loop_timer *timer)
@@ -285,24 +290,62 @@ static void end_shortage(struct loop_timer *timer)
 	list_splice(&loop->ready, &loop->shortage);
 }
 
-/* MSG_TRUNC makes TCP throw bytes away without copying them (tcp(7)). */
-static void discard_input(struct loop *loop, struct loop_conn *conn)
+/* Whether the connection has failed. Behind the end of the input recv() does not report that: it
+ * goes on to say that the input has ended. */
+static bool is_dead(const struct loop_conn *conn)
 {
-	size_t left = INPUT_PER_TURN;
+	struct pollfd fd = {.fd = conn->fd};
+
+	return poll(&fd, 1, 0) == 1 && fd.revents & POLLERR;
+}
+
+static void end_input(struct loop_conn *conn)
+{
+	bool told = conn->flags & LOOP_CONN_ENDED;
+
+	conn->flags |= LOOP_CONN_ENDED;
+	if (is_dead(conn))
+		conn->ops->failed(conn, -ECONNRESET);
+	else if (!told && conn->ops->input_ended)
+		conn->ops->input_ended(conn);
+}
+
+/* MSG_TRUNC makes TCP throw bytes away without copying them (tcp(7)). */
+static ssize_t read_some(struct loop *loop, struct loop_conn *conn, size_t max)
+{
+	uint8_t buffer[INPUT_AT_ONCE];
 	ssize_t n;
 
-	while (left > 0) {
-		n = recv(conn->fd, NULL, left, MSG_TRUNC | MSG_DONTWAIT);
-		if (n > 0) {
+	if (!conn->ops->input) {
+		n = recv(conn->fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
+		if (n > 0)
 			loop->stats.bytes_discarded += (uint64_t)n;
+		return n;
+	}
+	n = recv(conn->fd, buffer, max < sizeof(buffer) ? max : sizeof(buffer), MSG_DONTWAIT);
+	if (n > 0)
+		conn->ops->input(conn, buffer, (size_t)n);
+	return n;
+}
+
+static void read_input(struct loop *loop, struct loop_conn *conn)
+{
+	size_t left = INPUT_PER_TURN;
+
+	while (left > 0) {
+		ssize_t n = conn->flags & LOOP_CONN_ENDED ? 0 : read_some(loop, conn, left);
+
+		if (n > 0) {
+			if (loop_conn_closing(conn))
+				return;
 			left -= (size_t)n;
 		} else if (n == 0) {
-			conn->ops->hangup(conn, 0);
+			end_input(conn);
 			return;
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR) {
-			conn->ops->hangup(conn, -errno);
+			conn->ops->failed(conn, -errno);
 			return;
 		}
 	}
@@ -326,7 +369,7 @@ static void run_input(struct loop *loop)
 		struct loop_conn *conn = container_of(due.next, struct loop_conn, input);
 
 		list_remove(&conn->input);
-		discard_input(loop, conn);
+		read_input(loop, conn);
 	}
 }
 
@@ -362,33 +405,6 @@ static void run_closed(struct loop *loop)
 }
 
 /* --- the loop --- */
-
-static void handle_wake(struct loop_watch *watch, uint32_t events)
-{
-	struct loop *loop = container_of(watch, struct loop, wake);
-	uint64_t count;
-
-	(void)events;
-	if (read(watch->fd, &count, sizeof(count)) == sizeof(count) && loop->woken)
-		loop->woken(loop->woken_user);
-}
-
-void loop_set_woken(struct loop *loop, void (*woken)(void *user), void *user)
-{
-	loop->woken = woken;
-	loop->woken_user = user;
-}
-
-void loop_wake(struct loop *loop)
-{
-	static const uint64_t one = 1;
-	int saved = errno;
-	ssize_t n = write(loop->wake.fd, &one, sizeof(one));
-
-	/* EAGAIN: the counter is full, so the loop is being woken anyway. */
-	(void)n;
-	errno = saved;
-}
 
 /* `auto` is io_uring where the kernel lets us: server CPU per client and unit of a 720p recording was
  * 0.89 to 0.91 times that of a bare send() loop with 100 to 1000 clients, epoll's 0.91 to 1.00; at 33 KB,
@@ -433,27 +449,12 @@ int loop_create(struct loop **out, const struct loop_options *options)
 	}
 
 	pagetee_open(&loop->tee);
-	loop->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (loop->wake.fd < 0) {
-		ret = -errno;
-		goto fail_tee;
-	}
-	loop->wake.events = EPOLLIN;
-	loop->wake.ready = handle_wake;
-
 	ret = create_backend(loop, options->backend);
 	if (ret < 0)
-		goto fail_close;
-	ret = loop_watch_add(loop, &loop->wake);
-	if (ret < 0)
-		goto fail_backend;
+		goto fail_tee;
 	*out = loop;
 	return 0;
 
-fail_backend:
-	loop->backend->destroy(loop);
-fail_close:
-	close(loop->wake.fd);
 fail_tee:
 	pagetee_close(&loop->tee);
 fail_free:
@@ -465,19 +466,12 @@ void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
-	loop_watch_remove(loop, &loop->wake);
 	/* Closes are finished by the kernel's answers to cancellations, which do not wait for
 	 * anybody outside. */
 	loop->backend->destroy(loop);
 	run_closed(loop);
-	close(loop->wake.fd);
 	pagetee_close(&loop->tee);
 	free(loop);
-}
-
-bool loop_sends_by_reference(const struct loop *loop, uint32_t len)
-{
-	return len >= loop->send_threshold;
 }
 
 const char *loop_backend_name(const struct loop *loop)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The loop: operations on sockets, not readiness masks. Two implementations, epoll and io_uring,
- * behave alike and pass the same tests. Everything here is loop thread only, but for loop_wake().
+ * behave alike and pass the same tests. Everything here is loop thread only.
  *
  * No callback ever runs inside the call that asked for it: `sent`, `writable`, `closed` are
  * delivered from loop_run().
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/pages.h"
 #include "config/config.h"
 
 struct loop;
@@ -34,9 +35,6 @@ int loop_create(struct loop **out, const struct loop_options *options);
  * still on their way out is called from here. */
 void loop_destroy(struct loop *loop);
 const char *loop_backend_name(const struct loop *loop); /* "epoll", "io_uring" */
-
-/* Whether a send of len bytes goes by reference, and not by send(). */
-bool loop_sends_by_reference(const struct loop *loop, uint32_t len);
 
 /* Runs until loop_stop(). Returns 0 or -errno. */
 int loop_run(struct loop *loop);
@@ -91,13 +89,7 @@ struct loop_listener {
 int loop_listener_add(struct loop *loop, struct loop_listener *listener);
 void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /* closes the fd */
 
-/* --- connections that are sent log pages --- */
-
-/* A readable stretch of memory that is also a file: what a send takes its bytes from. */
-struct loop_pages {
-	int fd;		    /* memfd */
-	const uint8_t *map; /* the same bytes, mapped read-only */
-};
+/* --- connections --- */
 
 struct loop_conn_ops {
 	/* A send ended: result is the bytes taken by the kernel (1..len; fewer than asked means the
@@ -106,13 +98,30 @@ struct loop_conn_ops {
 	void (*sent)(struct loop_conn *conn, int result);
 	/* The socket can take bytes again; answers loop_conn_want_writable(). */
 	void (*writable)(struct loop_conn *conn);
-	/* The peer closed (error 0) or the connection failed (-errno). Not called after
-	 * loop_conn_close(). The callee closes. What a peer sends is read and thrown away by the
-	 * loop, at most 64 KiB a turn. */
-	void (*hangup)(struct loop_conn *conn, int error);
+	/* The peer sent len bytes at data, which the loop uses again afterwards: at most 64 KiB of
+	 * one connection in a turn. NULL: they are read, counted and thrown away. */
+	void (*input)(struct loop_conn *conn, const uint8_t *data, size_t len);
+	/* The peer has shut down its sending side: no more input, but it can still be sent to. A
+	 * peer that has gone altogether looks the same until it answers what it is sent, or a
+	 * keepalive probe, with a reset. NULL: of no interest. */
+	void (*input_ended)(struct loop_conn *conn);
+	/* The connection is dead: -errno. Not called after loop_conn_close(). The callee closes. */
+	void (*failed)(struct loop_conn *conn, int error);
 	/* After loop_conn_close(): the kernel and the loop are done with conn; its memory may go.
 	 */
 	void (*closed)(struct loop_conn *conn);
+};
+
+/* Of a connection; the loop's, but for the questions below. */
+enum loop_conn_flags {
+	LOOP_CONN_BLOCKED = 1 << 0,  /* a send gave -EAGAIN and the edge has not come yet */
+	LOOP_CONN_SHORTAGE = 1 << 1, /* a send gave -ENOBUFS or -ENOMEM: there will be no edge */
+	LOOP_CONN_WANTED = 1 << 2,   /* writable() is owed */
+	LOOP_CONN_CLOSING =
+		1 << 3, /* loop_conn_close() was called: no more callbacks but closed() */
+	LOOP_CONN_POLLED_OUT = 1 << 4, /* io_uring: a poll for POLLOUT is outstanding */
+	LOOP_CONN_ENDED = 1 << 5,      /* the peer sends nothing any more */
+	LOOP_CONN_IN_EPOLL = 1 << 6,   /* io_uring: waits for EPOLLOUT in an epoll set */
 };
 
 struct loop_conn {
@@ -120,9 +129,9 @@ struct loop_conn {
 	int fd;
 	/* --- below: the loop's; all of it is one cache line --- */
 	uint16_t flags;
-	uint16_t pending;		/* kernel operations outstanding (io_uring) */
-	struct list link;		/* in one of the loop's lists of what is to be done */
-	const struct loop_pages *pages; /* of the send under way */
+	uint16_t pending;	   /* kernel operations outstanding (io_uring) */
+	struct list link;	   /* in one of the loop's lists of what is to be done */
+	const struct pages *pages; /* of the send under way */
 	uint32_t offset, len;
 	struct list input; /* in the list of those that have sent us something */
 };
@@ -133,25 +142,34 @@ int loop_conn_open(struct loop *loop, struct loop_conn *conn, int fd,
 /* Begins a send of len bytes (1..INT_MAX) at offset. One at a time. pages and its memory must stay
  * until sent() or, if the connection is closed before that, closed(). Costs no syscall: the loop
  * does the sends in the order in which they were begun, and calls sent() right behind each. */
-void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct loop_pages *pages,
+void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct pages *pages,
 		    uint32_t offset, uint32_t len);
-/* writable() is called once, when the socket can take bytes. Only after a send gave -EAGAIN. */
+/* Whether the send under way, or the one that sent() is called for, goes by reference; else its
+ * bytes are copied. */
+bool loop_conn_by_reference(const struct loop *loop, const struct loop_conn *conn);
+/* writable() is called once, when the socket can take bytes. Only after a send gave -EAGAIN, and
+ * no send may begin before it. */
 void loop_conn_want_writable(struct loop *loop, struct loop_conn *conn);
+/* Whether writable() is still to come. */
+static inline bool loop_conn_waits(const struct loop_conn *conn)
+{
+	return conn->flags & LOOP_CONN_WANTED;
+}
 /* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go at once. closed()
  * follows from loop_run(). */
 void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset);
+static inline bool loop_conn_closing(const struct loop_conn *conn)
+{
+	return conn->flags & LOOP_CONN_CLOSING;
+}
 
 struct loop_stats {
 	uint64_t turns;		   /* returns from waiting */
 	uint64_t sends, sendfiles; /* that took bytes: copied, and by reference */
 	uint64_t send_again;	   /* calls that took none */
 	uint64_t accept_paused;
-	uint64_t bytes_discarded; /* sent to us by clients */
+	uint64_t bytes_discarded; /* input that nobody was interested in */
 };
 const struct loop_stats *loop_stats(const struct loop *loop);
-
-/* Any thread (and signal handlers): makes loop_run() call woken(user) soon. */
-void loop_set_woken(struct loop *loop, void (*woken)(void *user), void *user);
-void loop_wake(struct loop *loop);
 
 #endif

@@ -14,6 +14,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,7 +48,11 @@ struct uring {
 	struct list closing; /* connections that wait for their last completion */
 	struct list requests;
 	unsigned queued; /* sends in the submission queue */
-	int error;	 /* of a request that could not be made and cannot be missed */
+	/* A poll of io_uring's always reports EPOLLRDHUP as well, so that for a peer that has ended
+	 * its input it would be over at once, for ever. Those wait for room in an epoll set, which
+	 * io_uring watches. */
+	struct loop_watch half_closed;
+	int error; /* of a request that could not be made and cannot be missed */
 };
 
 /* The kernel takes all entries of the queue at each submission, unless it has no memory. */
@@ -67,6 +72,8 @@ static void own(struct io_uring_sqe *sqe, void *pointer, enum tag tag)
 {
 	io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)pointer | tag);
 }
+
+static void handle_half_closed(struct loop_watch *watch, uint32_t events);
 
 /* --- create, destroy --- */
 
@@ -115,9 +122,21 @@ static int uring_create(struct loop *loop)
 	ret = check_opcodes(&u->ring);
 	if (ret < 0)
 		goto fail_exit;
+	u->half_closed.fd = epoll_create1(EPOLL_CLOEXEC);
+	if (u->half_closed.fd < 0) {
+		ret = -errno;
+		goto fail_exit;
+	}
+	u->half_closed.events = EPOLLIN;
+	u->half_closed.ready = handle_half_closed;
 	loop->impl = u;
+	ret = loop_watch_add(loop, &u->half_closed);
+	if (ret < 0)
+		goto fail_close;
 	return 0;
 
+fail_close:
+	close(u->half_closed.fd);
 fail_exit:
 	io_uring_queue_exit(&u->ring);
 fail_free:
@@ -318,6 +337,8 @@ static void uring_conn_close(struct loop *loop, struct loop_conn *conn)
 	struct uring *u = loop->impl;
 	struct io_uring_sqe *sqe;
 
+	if (conn->flags & LOOP_CONN_IN_EPOLL)
+		(void)epoll_ctl(u->half_closed.fd, EPOLL_CTL_DEL, conn->fd, NULL);
 	if (conn->pending == 0) {
 		finish_conn(loop, conn);
 		return;
@@ -332,12 +353,44 @@ static void uring_conn_close(struct loop *loop, struct loop_conn *conn)
 	own(sqe, NULL, 0);
 }
 
+static void handle_half_closed(struct loop_watch *watch, uint32_t events)
+{
+	struct epoll_event event;
+
+	(void)events;
+	/* One at a time, as writable() may close another one. */
+	for (unsigned n = 0; n < LOOP_SENDS_PER_TURN; n++) {
+		struct loop_conn *conn;
+
+		if (epoll_wait(watch->fd, &event, 1, 0) != 1)
+			return;
+		conn = event.data.ptr;
+		loop_conn_writable(conn);
+	}
+}
+
+static void want_writable_half_closed(struct loop *loop, struct loop_conn *conn)
+{
+	const struct uring *u = loop->impl;
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.ptr = conn};
+	int op = conn->flags & LOOP_CONN_IN_EPOLL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	if (epoll_ctl(u->half_closed.fd, op, conn->fd, &event) < 0)
+		loop_conn_wait_for_memory(loop, conn);
+	else
+		conn->flags |= LOOP_CONN_IN_EPOLL;
+}
+
 static void uring_want_writable(struct loop *loop, struct loop_conn *conn)
 {
 	struct io_uring_sqe *sqe;
 
 	if (conn->flags & LOOP_CONN_POLLED_OUT)
 		return;
+	if (conn->flags & LOOP_CONN_ENDED) {
+		want_writable_half_closed(loop, conn);
+		return;
+	}
 	sqe = get_sqe(loop->impl);
 	if (!sqe) {
 		loop_conn_wait_for_memory(loop, conn);
@@ -391,7 +444,7 @@ static void handle_input(struct loop *loop, struct loop_conn *conn, int res, boo
 	if (res >= 0)
 		ret = arm_input(loop->impl, conn);
 	if (ret < 0)
-		conn->ops->hangup(conn, ret);
+		conn->ops->failed(conn, ret);
 }
 
 static void handle_sent(struct loop *loop, struct loop_conn *conn, int res)
@@ -419,7 +472,7 @@ static void handle_cqe(struct loop *loop, const struct io_uring_cqe *cqe)
 	case TAG_OUT:
 		conn->flags &= ~LOOP_CONN_POLLED_OUT;
 		if (!completed(loop, conn, false))
-			loop_conn_writable(loop, conn);
+			loop_conn_writable(conn);
 		break;
 	case TAG_SEND:
 		handle_sent(loop, conn, cqe->res);
@@ -505,6 +558,7 @@ static void uring_destroy(struct loop *loop)
 	for (int i = 0; i < 10 && !list_empty(&u->closing); i++)
 		(void)uring_wait(loop, 100000);
 	io_uring_queue_exit(&u->ring);
+	close(u->half_closed.fd);
 	while (!list_empty(&u->closing))
 		finish_conn(loop, container_of(u->closing.next, struct loop_conn, link));
 	list_for_each_safe (pos, tmp, &u->requests)

@@ -196,14 +196,16 @@ static const struct feed_counter {
 	{"feed_keys_total", "Key units published.", offsetof(struct feed_stats, keys)},
 	{"feed_bytes_total", "Bytes published.", offsetof(struct feed_stats, bytes)},
 	{"feed_sent_bytes_total", "Bytes sent to clients.",
-	 offsetof(struct feed_stats, sent_bytes)},
-	{"feed_sends_total", "send() calls that took bytes.", offsetof(struct feed_stats, sends)},
+	 offsetof(struct feed_stats, audience.sent_bytes)},
+	{"feed_sends_total", "send() calls that took bytes.",
+	 offsetof(struct feed_stats, audience.sends)},
 	{"feed_sendfiles_total", "Sends of pages by reference that took bytes.",
-	 offsetof(struct feed_stats, sendfiles)},
+	 offsetof(struct feed_stats, audience.sendfiles)},
 	{"feed_resyncs_total", "Jumps of slow clients to a key unit.",
-	 offsetof(struct feed_stats, resyncs)},
-	{"feed_idr_requests_total", "IDRs asked for.", offsetof(struct feed_stats, idr_requests)},
-	{"feed_accepted_total", "Clients let in.", offsetof(struct feed_stats, accepted)},
+	 offsetof(struct feed_stats, audience.resyncs)},
+	{"feed_idr_requests_total", "IDRs asked for.",
+	 offsetof(struct feed_stats, audience.idr_requests)},
+	{"feed_accepted_total", "Clients let in.", offsetof(struct feed_stats, audience.joined)},
 };
 
 static const struct feed_reason {
@@ -211,14 +213,16 @@ static const struct feed_reason {
 	size_t offset;
 } drop_reasons[] =
 	{
-		{"lag", offsetof(struct feed_stats, units_dropped)},
-		{"shed", offsetof(struct feed_stats, units_shed)},
+		{"lag", offsetof(struct feed_stats, audience.units_dropped)},
+		{"shed", offsetof(struct feed_stats, audience.units_shed)},
 		{"gap", offsetof(struct feed_stats, units_refused)},
 },
   leave_reasons[] = {
-	  {"peer", offsetof(struct feed_stats, out) + FEED_OUT_PEER * sizeof(uint64_t)},
-	  {"stalled", offsetof(struct feed_stats, out) + FEED_OUT_STALLED * sizeof(uint64_t)},
-	  {"shutdown", offsetof(struct feed_stats, out) + FEED_OUT_SHUTDOWN * sizeof(uint64_t)},
+	  {"peer", offsetof(struct feed_stats, audience.left) + CURSOR_END_PEER * sizeof(uint64_t)},
+	  {"stalled",
+	   offsetof(struct feed_stats, audience.left) + CURSOR_END_STALL * sizeof(uint64_t)},
+	  {"shutdown",
+	   offsetof(struct feed_stats, audience.left) + CURSOR_END_SHUTDOWN * sizeof(uint64_t)},
 };
 
 static double counter_at(const struct feed_stats *stats, size_t offset)
@@ -241,15 +245,15 @@ static void write_reasons(const struct cameras *cameras, FILE *out, const char *
 
 static double feed_clients(const struct feed_stats *stats)
 {
-	return (double)stats->clients;
+	return (double)stats->audience.cursors;
 }
 static double feed_segments(const struct feed_stats *stats)
 {
-	return (double)stats->segments;
+	return (double)stats->log.segments;
 }
 static double feed_log_bytes(const struct feed_stats *stats)
 {
-	return (double)stats->log_bytes;
+	return (double)stats->log.bytes;
 }
 
 static const struct feed_gauge {
@@ -284,9 +288,9 @@ static void write_feeds(const struct cameras *cameras, FILE *out)
 		      sizeof leave_reasons / sizeof leave_reasons[0]);
 	family(out, "feed_refused_total", COUNTER, "Clients closed at once.");
 	for (size_t i = 0; i < cameras->n_outputs; i++)
-		for (unsigned j = 0; j < OUTPUT_REFUSALS; j++)
+		for (unsigned j = 0; j < ADMISSION_REFUSALS; j++)
 			sample(out, "feed_refused_total", "feed", outputs[i].name, "reason",
-			       output_refusal_name(j), (double)outputs[i].refused[j]);
+			       admission_refusal_name(j), (double)outputs[i].tcp.quota.refused[j]);
 }
 
 static void write_mqtt(const struct status_view *view, FILE *out)
@@ -340,7 +344,7 @@ char *status_metrics(const struct status_view *view)
 	plain(out, "max_clients", GAUGE, "Most clients in all feeds.",
 	      view->cameras->config->daemon.max_clients);
 	plain(out, "client_bytes", GAUGE, "Fixed bytes of memory for a client.",
-	      (double)feed_client_size());
+	      (double)connection_size());
 	plain(out, "fds_short", GAUGE, "1 while the fd table is full.",
 	      fdreserve_short(view->reserve));
 	plain(out, "loop_turns_total", COUNTER, "Turns of the event loop.", (double)loop->turns);

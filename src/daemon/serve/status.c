@@ -70,12 +70,12 @@ bool status_healthy(const struct status_view *view, char why[STATUS_WHY_MAX])
 
 /* --- JSON --- */
 
-static const char *client_state_name(enum client_state state)
+static const char *cursor_state_name(unsigned state)
 {
 	static const char *const names[] = {
-		[CLIENT_WAIT_KEY] = "wait_key",
-		[CLIENT_LIVE] = "live",
-		[CLIENT_SHED] = "shed",
+		[CURSOR_WAIT_KEY] = "wait_key",
+		[CURSOR_LIVE] = "live",
+		[CURSOR_SHED] = "shed",
 	};
 
 	return names[state];
@@ -207,37 +207,38 @@ static void add_mqtt(const struct status_view *view, cJSON *root)
 static void add_feed(const struct output *output, int64_t now, cJSON *feeds)
 {
 	const struct feed_stats *stats = feed_stats(output->feed);
+	const struct audience_stats *audience = &stats->audience;
 	cJSON *feed = append_object(feeds), *part;
 
 	add_string(feed, "name", output->name);
 	add_string(feed, "stream", output->stream->config->name);
 	add_string(feed, "framing", config_framing_name(output->config->framing));
-	add_number(feed, "port", output->port);
+	add_number(feed, "port", output->tcp.port);
 	add_number(feed, "units", (double)stats->units);
 	add_number(feed, "keys", (double)stats->keys);
 	add_number(feed, "bytes", (double)stats->bytes);
 	if (stats->last_unit_us > 0)
 		add_number(feed, "last_unit_ms", (double)((now - stats->last_unit_us) / 1000));
-	add_number(feed, "log_bytes", (double)stats->log_bytes);
-	add_number(feed, "segments", (double)stats->segments);
-	add_number(feed, "clients", (double)stats->clients);
-	add_number(feed, "accepted", (double)stats->accepted);
+	add_number(feed, "log_bytes", (double)stats->log.bytes);
+	add_number(feed, "segments", (double)stats->log.segments);
+	add_number(feed, "clients", (double)audience->cursors);
+	add_number(feed, "accepted", (double)audience->joined);
 	part = cJSON_AddObjectToObject(feed, "refused");
-	for (unsigned i = 0; i < OUTPUT_REFUSALS; i++)
-		add_number(part, output_refusal_name(i), (double)output->refused[i]);
+	for (unsigned i = 0; i < ADMISSION_REFUSALS; i++)
+		add_number(part, admission_refusal_name(i), (double)output->tcp.quota.refused[i]);
 	part = cJSON_AddObjectToObject(feed, "left");
-	add_number(part, "peer", (double)stats->out[FEED_OUT_PEER]);
-	add_number(part, "stalled", (double)stats->out[FEED_OUT_STALLED]);
-	add_number(part, "shutdown", (double)stats->out[FEED_OUT_SHUTDOWN]);
+	add_number(part, "peer", (double)audience->left[CURSOR_END_PEER]);
+	add_number(part, "stalled", (double)audience->left[CURSOR_END_STALL]);
+	add_number(part, "shutdown", (double)audience->left[CURSOR_END_SHUTDOWN]);
 	part = cJSON_AddObjectToObject(feed, "dropped");
-	add_number(part, "lag", (double)stats->units_dropped);
-	add_number(part, "shed", (double)stats->units_shed);
+	add_number(part, "lag", (double)audience->units_dropped);
+	add_number(part, "shed", (double)audience->units_shed);
 	add_number(part, "gap", (double)stats->units_refused);
-	add_number(feed, "resyncs", (double)stats->resyncs);
-	add_number(feed, "idr_requests", (double)stats->idr_requests);
-	add_number(feed, "sent_bytes", (double)stats->sent_bytes);
-	add_number(feed, "sends", (double)stats->sends);
-	add_number(feed, "sendfiles", (double)stats->sendfiles);
+	add_number(feed, "resyncs", (double)audience->resyncs);
+	add_number(feed, "idr_requests", (double)audience->idr_requests);
+	add_number(feed, "sent_bytes", (double)audience->sent_bytes);
+	add_number(feed, "sends", (double)audience->sends);
+	add_number(feed, "sendfiles", (double)audience->sendfiles);
 }
 
 struct client_list {
@@ -248,11 +249,11 @@ struct client_list {
 	int64_t realtime_offset_s; /* of CLOCK_REALTIME to the loop's clock */
 };
 
-static void add_client(const struct client_info *info, void *user)
+static void add_client(const struct cursor *cursor, void *user)
 {
 	struct client_list *list = user;
 	cJSON *client;
-	char since[32];
+	char since[32], peer[SINK_TEXT_MAX];
 	time_t at;
 	struct tm tm;
 
@@ -262,18 +263,19 @@ static void add_client(const struct client_info *info, void *user)
 	}
 	list->shown++;
 	client = append_object(list->clients);
-	at = (time_t)(info->since_us / 1000000 + list->realtime_offset_s);
+	cursor->sink->describe(cursor, peer);
+	at = (time_t)(cursor->since_s + list->realtime_offset_s);
 	gmtime_r(&at, &tm);
 	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	add_string(client, "feed", list->feed);
-	add_string(client, "address", info->peer);
-	add_string(client, "state", client_state_name(info->state));
-	add_number(client, "lag_ms", (double)(info->lag_us / 1000));
-	add_number(client, "delay_ms", (double)(info->delay_us / 1000));
-	add_number(client, "sent", (double)info->sent_bytes);
-	add_number(client, "dropped", (double)info->units_dropped);
-	add_number(client, "shed", (double)info->units_shed);
-	add_number(client, "resyncs", info->resyncs);
+	add_string(client, "address", peer);
+	add_string(client, "state", cursor_state_name(cursor->state));
+	add_number(client, "lag_ms", (double)(cursor_lag_us(cursor) / 1000));
+	add_number(client, "delay_ms", (double)(cursor_delay_us(cursor) / 1000));
+	add_number(client, "sent", (double)cursor->sent_bytes);
+	add_number(client, "dropped", (double)cursor->units_dropped);
+	add_number(client, "shed", (double)cursor->units_shed);
+	add_number(client, "resyncs", cursor->resyncs);
 	add_string(client, "since", since);
 }
 
@@ -287,7 +289,7 @@ static void add_clients(const struct status_view *view, cJSON *root)
 
 	for (size_t i = 0; i < cameras->n_outputs; i++) {
 		list.feed = cameras->outputs[i].name;
-		feed_for_each_client(cameras->outputs[i].feed, add_client, &list);
+		feed_for_each_cursor(cameras->outputs[i].feed, add_client, &list);
 	}
 	add_number(root, "clients_omitted", (double)list.omitted);
 }
@@ -324,9 +326,9 @@ char *status_json(const struct status_view *view)
 	add_string(root, "backend", loop_backend_name(view->loop));
 	add_bool(root, "healthy", status_healthy(view, why));
 	add_string(root, "health_reason", why);
-	add_number(root, "clients_total", listeners_clients(view->listeners));
+	add_number(root, "clients_total", admission_viewers(view->admission));
 	add_number(root, "max_clients", config->max_clients);
-	add_number(root, "client_bytes", (double)feed_client_size());
+	add_number(root, "client_bytes", (double)connection_size());
 	add_bool(root, "fds_short", fdreserve_short(view->reserve));
 	add_loop(view, root);
 	add_mqtt(view, root);

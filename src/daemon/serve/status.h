@@ -8,7 +8,6 @@
 
 #include "daemon/discovery/discovery.h"
 #include "daemon/serve/http.h"
-#include "daemon/serve/listener.h"
 #include "daemon/worker/worker.h"
 
 #define STATUS_CLIENTS_MAX 1000 /* shown in status.json; the others are counted */
@@ -19,7 +18,7 @@
 struct status_view {
 	struct loop *loop;
 	const struct cameras *cameras; /* with workers and feeds */
-	struct listeners *listeners;
+	struct admission *admission;
 	struct fdreserve *reserve;
 	struct discovery *discovery; /* NULL: off */
 	int64_t started_us;	     /* on the loop's clock */

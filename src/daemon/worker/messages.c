@@ -167,7 +167,7 @@ static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 		return protocol_error(c, "a segment that cannot be looked at");
 	if (st.st_size < 1 || st.st_size > CAMCAST_SEGMENT_MAX)
 		return protocol_error(c, "a segment of %lld bytes", (long long)st.st_size);
-	if (feed_stats(to)->segments >= WORKER_SEGMENTS_MAX)
+	if (feed_stats(to)->log.segments >= WORKER_SEGMENTS_MAX)
 		return 1;
 	err = feed_add_segment(to, id, c->fd, (uint32_t)st.st_size);
 	if (err == -EEXIST)
@@ -251,8 +251,11 @@ static int take_unit(struct check *c)
 		}
 		return 0;
 	}
-	err = feed_add_unit(m->camera->outputs[unit.feed]->feed, unit.segment, unit.offset,
-			    unit.len, unit.flags & ~(uint32_t)CAMCAST_UNIT_SEGMENT, unit.pts_us);
+	err = feed_add_unit(m->camera->outputs[unit.feed]->feed, unit.segment,
+			    &(struct feed_unit){.offset = unit.offset,
+						.len = unit.len,
+						.flags = unit.flags,
+						.pts_us = unit.pts_us});
 	if (err == -ENOENT || err == -EINVAL)
 		return protocol_error(
 			c,

@@ -11,7 +11,7 @@
 
 #include "camcast/worker.h"
 #include "daemon/cameras.h"
-#include "daemon/worker/fdreserve.h"
+#include "daemon/fdreserve.h"
 
 struct worker;
 

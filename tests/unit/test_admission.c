@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "daemon/limits.h"
-#include "daemon/serve/listener.h"
 #include "net/listen.h"
 #include "tests/unit/worker_rig.h"
 
@@ -36,7 +35,6 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len)
 
 struct fixture {
 	struct rig rig;
-	struct listeners *listeners;
 	unsigned goal;
 };
 
@@ -46,14 +44,11 @@ static void open_listeners(struct fixture *f, const char *daemon)
 	fake_peer = NULL;
 	rig_open(&f->rig, daemon);
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(
-		listeners_create(&f->listeners, f->rig.loop, f->rig.cameras, f->rig.reserve), 0);
+	rig_listen(&f->rig);
 }
 
 static void close_listeners(struct fixture *f)
 {
-	rig_destroy_feeds(&f->rig);
-	listeners_destroy(f->listeners);
 	rig_close(&f->rig);
 }
 
@@ -63,9 +58,9 @@ static bool has_seen(void *user)
 	uint64_t seen = 0;
 
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		seen += feed_stats(rig_feed(&f->rig, i))->accepted;
-		for (unsigned j = 0; j < OUTPUT_REFUSALS; j++)
-			seen += f->rig.cameras->outputs[i].refused[j];
+		seen += feed_stats(rig_feed(&f->rig, i))->audience.joined;
+		for (unsigned j = 0; j < ADMISSION_REFUSALS; j++)
+			seen += f->rig.cameras->outputs[i].tcp.quota.refused[j];
 	}
 	return seen == f->goal;
 }
@@ -74,14 +69,14 @@ static bool has_clients(void *user)
 {
 	struct fixture *f = user;
 
-	return listeners_clients(f->listeners) == f->goal;
+	return admission_viewers(f->rig.admission) == f->goal;
 }
 
 /* Connects and waits until the listeners have let it in or refused it. */
 static int join(struct fixture *f, unsigned feed)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_port = htons(f->rig.cameras->outputs[feed].port),
+				      .sin_port = htons(f->rig.cameras->outputs[feed].tcp.port),
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	unsigned seen = 0;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -94,20 +89,29 @@ static int join(struct fixture *f, unsigned feed)
 	return fd;
 }
 
+/* A FIN alone would say only that the peer sends nothing any more. */
+static void reset(int fd)
+{
+	static const struct linger now = {.l_onoff = 1};
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+	close(fd);
+}
+
 static void leave(struct fixture *f, int fd)
 {
-	f->goal = listeners_clients(f->listeners) - 1;
-	close(fd);
+	f->goal = admission_viewers(f->rig.admission) - 1;
+	reset(fd);
 	rig_run_until(&f->rig, has_clients, f);
 }
 
-static void assert_refused(struct fixture *f, int fd, unsigned feed, enum output_refusal why,
+static void assert_refused(struct fixture *f, int fd, unsigned feed, enum admission_refusal why,
 			   uint64_t times)
 {
 	char byte;
 
 	assert_int_equal(recv(fd, &byte, 1, 0), 0);
-	assert_int_equal(f->rig.cameras->outputs[feed].refused[why], times);
+	assert_int_equal(f->rig.cameras->outputs[feed].tcp.quota.refused[why], times);
 	close(fd);
 }
 
@@ -120,11 +124,11 @@ static void the_total_counts_all_feeds(void **state)
 	open_listeners(&f, "max_clients = 2");
 	one = join(&f, FRONT_H264);
 	two = join(&f, BACK_H264);
-	assert_int_equal(listeners_clients(f.listeners), 2);
-	assert_refused(&f, join(&f, FRONT_JPEG), FRONT_JPEG, OUTPUT_OVER_TOTAL, 1);
+	assert_int_equal(admission_viewers(f.rig.admission), 2);
+	assert_refused(&f, join(&f, FRONT_JPEG), FRONT_JPEG, ADMISSION_OVER_TOTAL, 1);
 	leave(&f, one);
 	one = join(&f, FRONT_JPEG);
-	assert_int_equal(listeners_clients(f.listeners), 2);
+	assert_int_equal(admission_viewers(f.rig.admission), 2);
 	close(one);
 	close(two);
 	close_listeners(&f);
@@ -139,9 +143,9 @@ static void a_feed_has_its_own_limit(void **state)
 	open_listeners(&f, "");
 	for (int i = 0; i < 3; i++)
 		fds[i] = join(&f, FRONT_H264);
-	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, OUTPUT_OVER_FEED, 1);
+	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, ADMISSION_OVER_QUOTA, 1);
 	fds[3] = join(&f, BACK_H264);
-	assert_int_equal(listeners_clients(f.listeners), 4);
+	assert_int_equal(admission_viewers(f.rig.admission), 4);
 	for (int i = 0; i < 4; i++)
 		close(fds[i]);
 	close_listeners(&f);
@@ -160,13 +164,13 @@ static void an_ipv6_client_is_its_64(void **state)
 	inet_pton(AF_INET6, "2001:db8:1:2::1", &peer.sin6_addr);
 	fds[0] = join(&f, BACK_H264);
 	inet_pton(AF_INET6, "2001:db8:1:2:ffff::9", &peer.sin6_addr);
-	assert_refused(&f, join(&f, BACK_H264), BACK_H264, OUTPUT_OVER_IP, 1);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, ADMISSION_OVER_ADDRESS, 1);
 	inet_pton(AF_INET6, "2001:db8:1:3::1", &peer.sin6_addr);
 	fds[1] = join(&f, BACK_H264);
 	leave(&f, fds[0]);
 	inet_pton(AF_INET6, "2001:db8:1:2::7", &peer.sin6_addr);
 	fds[2] = join(&f, BACK_H264);
-	assert_int_equal(listeners_clients(f.listeners), 2);
+	assert_int_equal(admission_viewers(f.rig.admission), 2);
 	close(fds[1]);
 	close(fds[2]);
 	close_listeners(&f);
@@ -181,7 +185,7 @@ static void ipv4_addresses_are_counted_one_by_one(void **state)
 	open_listeners(&f, "max_clients_per_ip = 2");
 	fds[0] = join(&f, FRONT_H264);
 	fds[1] = join(&f, BACK_H264);
-	assert_refused(&f, join(&f, BACK_H264), BACK_H264, OUTPUT_OVER_IP, 1);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, ADMISSION_OVER_ADDRESS, 1);
 	leave(&f, fds[0]);
 	fds[0] = join(&f, FRONT_H264);
 	close(fds[0]);
@@ -197,12 +201,12 @@ static void with_a_full_fd_table_nobody_is_let_in(void **state)
 	(void)state;
 	open_listeners(&f, "");
 	assert_int_equal(fdreserve_give(f.rig.reserve, 1), 1);
-	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, OUTPUT_NO_FDS, 1);
-	assert_int_equal(listeners_clients(f.listeners), 0);
+	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, ADMISSION_NO_FDS, 1);
+	assert_int_equal(admission_viewers(f.rig.admission), 0);
 	while (fdreserve_short(f.rig.reserve)) /* it finds room after a second */
 		assert_int_equal(loop_turn(f.rig.loop, 100000), 0);
 	fd = join(&f, FRONT_H264);
-	assert_int_equal(listeners_clients(f.listeners), 1);
+	assert_int_equal(admission_viewers(f.rig.admission), 1);
 	close(fd);
 	close_listeners(&f);
 }
@@ -305,12 +309,12 @@ static void the_reserve_grows_with_what_must_be_held(void **state)
 
 	(void)state;
 	rig_open(&rig, "");
-	before = limits_fds_reserved(rig.config);
+	before = limits_fds_reserved(rig.config, 0);
 	assert_true(before > 3 * 16 + LIMITS_FDS_HELD);
 	rig.config->streams[FRONT_H264].stall_timeout_ms += 100000;
-	assert_true(limits_fds_reserved(rig.config) > before + 20);
+	assert_true(limits_fds_reserved(rig.config, 0) > before + 20);
 	rig.config->streams[FRONT_H264].bitrate = UINT32_MAX;
-	assert_true(limits_fds_reserved(rig.config) < before + 1100);
+	assert_true(limits_fds_reserved(rig.config, 0) < before + 1100);
 	rig_close(&rig);
 }
 

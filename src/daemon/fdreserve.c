@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/worker/fdreserve.h"
+#include "daemon/fdreserve.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  * filled the table: segments that workers send, new workers, status requests. They are held open on
  * /dev/null and given back when one is needed. Loop thread only.
  */
-#ifndef DAEMON_WORKER_FDRESERVE_H
-#define DAEMON_WORKER_FDRESERVE_H
+#ifndef DAEMON_FDRESERVE_H
+#define DAEMON_FDRESERVE_H
 
 #include "daemon/loop/loop.h"
 

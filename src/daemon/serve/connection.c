@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/serve/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/serve/server.h"
+
+#define CACHE_LINE 64
+#define KEEPALIVE_IDLE_S 60
+
+/* What a session writes. */
+struct outgoing {
+	struct pages pages;
+	uint32_t at, len;
+	uint8_t data[];
+};
+
+static_assert(sizeof(struct connection) <= 256, "memory per viewer is bounded");
+static_assert(offsetof(struct connection, cursor) == CACHE_LINE,
+	      "the hot parts of connection and cursor are two cache lines");
+
+struct loop *connection_loop(const struct connection *connection)
+{
+	return server_loop(connection->endpoint->server);
+}
+
+bool connection_closing(const struct connection *connection)
+{
+	return loop_conn_closing(&connection->conn);
+}
+
+bool connection_watches(const struct connection *connection)
+{
+	return connection->cursor.audience != NULL;
+}
+
+size_t connection_size(void)
+{
+	return (sizeof(struct connection) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+/* --- the sink of its cursor --- */
+
+static struct connection *of_cursor(struct cursor *cursor)
+{
+	return container_of(cursor, struct connection, cursor);
+}
+
+static const struct connection *of_const_cursor(const struct cursor *cursor)
+{
+	return (const void *)((const char *)cursor - offsetof(struct connection, cursor));
+}
+
+static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t offset,
+		      uint32_t len)
+{
+	loop_conn_send(cursor->audience->loop, &of_cursor(cursor)->conn, pages, offset, len);
+}
+
+static void sink_want_writable(struct cursor *cursor)
+{
+	loop_conn_want_writable(cursor->audience->loop, &of_cursor(cursor)->conn);
+}
+
+/* tcp(7), TCP_INFO: tcpi_rwnd_limited is the time for which the peer's window was closed, in
+ * microseconds since the connection began. A link that carries nothing leaves the window open. */
+static int64_t sink_paused_us(const struct cursor *cursor)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(of_const_cursor(cursor)->conn.fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+	    len < offsetof(struct tcp_info, tcpi_rwnd_limited) + sizeof(info.tcpi_rwnd_limited))
+		return 0;
+	return (int64_t)info.tcpi_rwnd_limited;
+}
+
+static void sink_held(struct cursor *cursor)
+{
+	struct connection *connection = of_cursor(cursor);
+
+	connection->endpoint->protocol->held(connection);
+}
+
+static void sink_close(struct cursor *cursor, enum cursor_end why, bool at_once)
+{
+	cursor_end(cursor, why);
+	connection_close(of_cursor(cursor), at_once);
+}
+
+static void sink_describe(const struct cursor *cursor, char text[SINK_TEXT_MAX])
+{
+	static_assert(SINK_TEXT_MAX >= NET_PEER_TEXT_MAX, "an address fits");
+	net_peer_format(&of_const_cursor(cursor)->peer, text);
+}
+
+static const struct sink connection_sink = {
+	.send = sink_send,
+	.want_writable = sink_want_writable,
+	.paused_us = sink_paused_us,
+	.held = sink_held,
+	.close = sink_close,
+	.describe = sink_describe,
+};
+
+int connection_watch(struct connection *connection, struct feed *feed)
+{
+	return feed_join(feed, &connection->cursor, &connection_sink);
+}
+
+int connection_watch_range(struct connection *connection, struct feed *feed, uint64_t from,
+			   uint64_t until)
+{
+	return feed_join_range(feed, &connection->cursor, &connection_sink, from, until);
+}
+
+bool connection_hold(struct connection *connection)
+{
+	return cursor_hold(&connection->cursor);
+}
+
+void connection_go_on(struct connection *connection)
+{
+	cursor_go_on(&connection->cursor);
+}
+
+void connection_unwatch(struct connection *connection)
+{
+	cursor_end(&connection->cursor, CURSOR_END_PEER);
+	cursor_release(&connection->cursor);
+}
+
+/* --- what a session writes --- */
+
+static void write_rest(struct connection *connection)
+{
+	struct outgoing *outgoing = connection->outgoing;
+
+	loop_conn_send(connection_loop(connection), &connection->conn, &outgoing->pages,
+		       outgoing->at, outgoing->len - outgoing->at);
+}
+
+int connection_write(struct connection *connection, const struct iovec *pieces, int n)
+{
+	struct outgoing *outgoing;
+	size_t len = 0;
+
+	assert(!connection->outgoing);
+	for (int i = 0; i < n; i++)
+		len += pieces[i].iov_len;
+	outgoing = len <= INT32_MAX ? malloc(sizeof(*outgoing) + len) : NULL;
+	if (!outgoing)
+		return -ENOMEM;
+	outgoing->pages = (struct pages){.map = outgoing->data, .fd = -1};
+	outgoing->at = 0;
+	outgoing->len = (uint32_t)len;
+	for (int i = 0; i < n; i++) {
+		memcpy(outgoing->data + outgoing->at, pieces[i].iov_base, pieces[i].iov_len);
+		outgoing->at += (uint32_t)pieces[i].iov_len;
+	}
+	outgoing->at = 0;
+	connection->outgoing = outgoing;
+	if (!loop_conn_waits(&connection->conn))
+		write_rest(connection);
+	return 0;
+}
+
+static void handle_written(struct connection *connection, int result)
+{
+	struct outgoing *outgoing = connection->outgoing;
+
+	if (result == -EAGAIN) {
+		loop_conn_want_writable(connection_loop(connection), &connection->conn);
+		return;
+	}
+	if (result < 0) {
+		connection_close(connection, true);
+		return;
+	}
+	outgoing->at += (uint32_t)result;
+	if (outgoing->at < outgoing->len) {
+		write_rest(connection);
+		return;
+	}
+	connection->outgoing = NULL;
+	free(outgoing);
+	connection->endpoint->protocol->written(connection);
+}
+
+void connection_end_output(struct connection *connection)
+{
+	/* Fails only where the peer's reset was faster. */
+	(void)shutdown(connection->conn.fd, SHUT_WR);
+}
+
+/* --- what the loop reports --- */
+
+static struct connection *of_conn(struct loop_conn *conn)
+{
+	return container_of(conn, struct connection, conn);
+}
+
+static void handle_sent(struct loop_conn *conn, int result)
+{
+	struct connection *connection = of_conn(conn);
+
+	if (connection->outgoing)
+		handle_written(connection, result);
+	else
+		cursor_sent(&connection->cursor, result,
+			    loop_conn_by_reference(connection->cursor.audience->loop, conn));
+}
+
+static void handle_writable(struct loop_conn *conn)
+{
+	struct connection *connection = of_conn(conn);
+
+	if (connection_watches(connection))
+		cursor_writable(&connection->cursor); /* a held one only takes note */
+	if (connection->outgoing)
+		write_rest(connection);
+}
+
+static void handle_input(struct loop_conn *conn, const uint8_t *data, size_t len)
+{
+	struct connection *connection = of_conn(conn);
+
+	connection->endpoint->protocol->input(connection, data, len);
+}
+
+static void handle_input_ended(struct loop_conn *conn)
+{
+	struct connection *connection = of_conn(conn);
+
+	if (connection->endpoint->protocol->input_ended)
+		connection->endpoint->protocol->input_ended(connection);
+}
+
+static void handle_failed(struct loop_conn *conn, int error)
+{
+	(void)error;
+	connection_close(of_conn(conn), true);
+}
+
+static void handle_closed(struct loop_conn *conn)
+{
+	struct connection *connection = of_conn(conn);
+
+	if (connection_watches(connection))
+		cursor_release(&connection->cursor);
+	free(connection->outgoing);
+	server_forget(connection->endpoint->server, connection);
+	free(connection);
+}
+
+/* --- life --- */
+
+static int set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int set_up_socket(int fd, uint32_t send_buffer, uint32_t notsent_lowat)
+{
+	int ret = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+
+	if (ret == -EOPNOTSUPP) /* a socket of this machine's own */
+		return 0;
+	if (ret == 0 && notsent_lowat > 0)
+		ret = set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)notsent_lowat);
+	if (ret == 0 && send_buffer > 0)
+		ret = set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)send_buffer);
+	/* For a peer that vanished while there was nothing to send. A living one answers probes in
+	 * its kernel, so that an idle feed times no viewer out. No TCP_USER_TIMEOUT: with a closed
+	 * window the kernel counts it from the first probe until the whole of what waits fits into
+	 * the window, and so ends viewers that take a little all the time. */
+	if (ret == 0)
+		ret = set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	if (ret == 0)
+		ret = set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+	return ret;
+}
+
+int connection_open(struct connection **out, struct loop *loop, struct endpoint *endpoint, int fd,
+		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat)
+{
+	/* A protocol that listens to its peers, and one that does not. */
+	static const struct loop_conn_ops listening =
+						  {
+							  .sent = handle_sent,
+							  .writable = handle_writable,
+							  .input = handle_input,
+							  .input_ended = handle_input_ended,
+							  .failed = handle_failed,
+							  .closed = handle_closed,
+						  },
+					  deaf = {
+						  .sent = handle_sent,
+						  .writable = handle_writable,
+						  .input_ended = handle_input_ended,
+						  .failed = handle_failed,
+						  .closed = handle_closed,
+					  };
+	struct connection *connection;
+	int ret = set_up_socket(fd, send_buffer, notsent_lowat);
+
+	if (ret < 0)
+		return ret;
+	connection = aligned_alloc(CACHE_LINE, connection_size());
+	if (!connection)
+		return -ENOMEM;
+	memset(connection, 0, sizeof(*connection));
+	connection->endpoint = endpoint;
+	connection->peer = *peer;
+	list_init(&connection->link);
+	ret = loop_conn_open(loop, &connection->conn, fd,
+			     endpoint->protocol->input ? &listening : &deaf);
+	if (ret < 0) {
+		free(connection);
+		return ret;
+	}
+	*out = connection;
+	return 0;
+}
+
+void connection_close(struct connection *connection, bool reset)
+{
+	if (connection_closing(connection))
+		return;
+	if (connection_watches(connection))
+		cursor_end(&connection->cursor, CURSOR_END_PEER);
+	loop_conn_close(connection_loop(connection), &connection->conn, reset);
+	if (connection->endpoint->protocol->finished)
+		connection->endpoint->protocol->finished(connection);
+}

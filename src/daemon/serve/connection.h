@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A connection: a TCP peer, the session of a protocol with it, and the cursor of what it watches. It
+ * is the cursor's sink. What a session writes and what a cursor sends never mix: a session writes
+ * while its cursor is held, or when it has none. Loop thread only.
+ */
+#ifndef DAEMON_SERVE_CONNECTION_H
+#define DAEMON_SERVE_CONNECTION_H
+
+#include <sys/uio.h>
+
+#include "daemon/log/feed.h"
+#include "daemon/serve/protocol.h"
+#include "net/address.h"
+
+struct endpoint;
+
+struct connection {
+	struct loop_conn conn;
+	struct cursor cursor;	   /* audience NULL: it watches nothing */
+	struct endpoint *endpoint; /* where it came in */
+	void *session;		   /* the protocol's */
+	struct outgoing *outgoing; /* being written; NULL: nothing */
+	struct list link;	   /* in the server's list */
+	struct net_peer peer;
+};
+
+/* Takes fd (connected, non-blocking) on success. What waits for the peer, waits in the log, where it
+ * can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes, 0: leave.
+ * *out is the caller's to put into a list; it frees itself after the close. 0 or -errno. */
+int connection_open(struct connection **out, struct loop *loop, struct endpoint *endpoint, int fd,
+		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat);
+/* Closes at once, and with reset so that what is queued is let go; finished() is called from here.
+ * A second call does nothing. */
+void connection_close(struct connection *connection, bool reset);
+bool connection_closing(const struct connection *connection);
+
+/* Watches a feed from now on. Only while it watches nothing. 0 or -ESHUTDOWN. */
+int connection_watch(struct connection *connection, struct feed *feed);
+/* The same for units from..until-1 of its log; held() is called at the end. */
+int connection_watch_range(struct connection *connection, struct feed *feed, uint64_t from,
+			   uint64_t until);
+bool connection_watches(const struct connection *connection);
+/* Stops its cursor between two units. True: it stands now; false: held() will be called. */
+bool connection_hold(struct connection *connection);
+/* Lets a held cursor go on. */
+void connection_go_on(struct connection *connection);
+/* Ends the watching of a held cursor. */
+void connection_unwatch(struct connection *connection);
+
+/* Copies n pieces and sends them; written() is called when the kernel has them all. Only while
+ * nothing is being written and nothing watched but by a held cursor. 0 or -ENOMEM. */
+int connection_write(struct connection *connection, const struct iovec *pieces, int n);
+/* Tells the peer that nothing more will come. */
+void connection_end_output(struct connection *connection);
+
+struct loop *connection_loop(const struct connection *connection);
+/* Fixed bytes of memory for a connection, its cursor included. */
+size_t connection_size(void);
+
+#endif

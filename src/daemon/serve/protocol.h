@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A protocol: what is spoken with a peer, as a row of functions; a connection of it is a session. A
+ * new protocol is a row like these, and an endpoint that names it (server.h). All of them run on the
+ * loop thread, and may close the connection; nothing more is called for it then but finished().
+ */
+#ifndef DAEMON_SERVE_PROTOCOL_H
+#define DAEMON_SERVE_PROTOCOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct connection;
+
+struct protocol {
+	const char *scheme; /* of the URL that the log proposes, "tcp"; NULL: none */
+	/* What is sent to a peer that is refused, before it is closed; NULL: nothing. */
+	const char *refusal;
+	/* The connection is let in and open. 0, or -errno: it is closed. */
+	int (*accepted)(struct connection *connection);
+	/* The peer sent len bytes; they are gone after the call. NULL: they are thrown away. */
+	void (*input)(struct connection *connection, const uint8_t *data, size_t len);
+	/* The peer sends nothing any more; it may still be sent to. NULL: it goes on. */
+	void (*input_ended)(struct connection *connection);
+	/* Its cursor stands between two units, as connection_hold() asked, or at its end. */
+	void (*held)(struct connection *connection);
+	/* All that connection_write() took has gone to the kernel. */
+	void (*written)(struct connection *connection);
+	/* The connection is over: connection->session, if there is one, is to be freed. NULL: nothing
+	 * is to be done. */
+	void (*finished)(struct connection *connection);
+};
+
+#endif

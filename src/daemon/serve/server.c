@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/serve/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "net/listen.h"
+
+struct listener {
+	struct loop_listener listener;
+	struct endpoint *endpoint;
+	struct list link;
+};
+
+struct server {
+	struct loop *loop;
+	const struct config_daemon *config;
+	struct admission *admission;
+	struct list listeners, connections;
+	bool destroyed; /* goes with the last connection */
+};
+
+struct loop *server_loop(const struct server *server)
+{
+	return server->loop;
+}
+
+/* --- connections --- */
+
+static void refuse(const struct endpoint *endpoint, int fd)
+{
+	const char *text = endpoint->protocol->refusal;
+
+	if (text)
+		(void)!send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+void server_accept(struct server *server, struct endpoint *endpoint, int fd)
+{
+	const struct config_daemon *config = server->config;
+	struct connection *connection;
+	struct net_peer peer;
+
+	endpoint->server = server;
+	if (net_peer_from_fd(&peer, fd) < 0) {
+		close(fd); /* already gone */
+		return;
+	}
+	if (!admission_enter(server->admission, &endpoint->quota, &peer)) {
+		refuse(endpoint, fd);
+		return;
+	}
+	if (connection_open(&connection, server->loop, endpoint, fd, &peer, config->send_buffer,
+			    config->notsent_lowat) < 0) {
+		admission_refuse(server->admission, &endpoint->quota, ADMISSION_NO_MEMORY, &peer);
+		admission_leave(server->admission, &endpoint->quota, &peer);
+		refuse(endpoint, fd);
+		return;
+	}
+	list_append(&server->connections, &connection->link);
+	diag_debug("%s: a client joined, %u now", endpoint->quota.name, endpoint->quota.used);
+	if (endpoint->protocol->accepted(connection) < 0)
+		connection_close(connection, true);
+}
+
+void server_forget(struct server *server, struct connection *connection)
+{
+	struct quota *quota = &connection->endpoint->quota;
+
+	admission_leave(server->admission, quota, &connection->peer);
+	diag_debug("%s: a client left, %u remain", quota->name, quota->used);
+	list_remove(&connection->link);
+	if (server->destroyed && list_empty(&server->connections))
+		free(server);
+}
+
+/* --- listening --- */
+
+static void handle_accepted(struct loop_listener *loop_listener, int fd)
+{
+	struct listener *listener = container_of(loop_listener, struct listener, listener);
+
+	server_accept(listener->endpoint->server, listener->endpoint, fd);
+}
+
+static int add_listener(struct server *server, struct endpoint *endpoint, int fd)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+	int err;
+
+	if (!listener)
+		return -ENOMEM;
+	listener->endpoint = endpoint;
+	listener->listener.fd = fd;
+	listener->listener.accepted = handle_accepted;
+	err = loop_listener_add(server->loop, &listener->listener);
+	if (err < 0) {
+		free(listener);
+		return err;
+	}
+	list_append(&server->listeners, &listener->link);
+	return 0;
+}
+
+/* Where a player can reach fd from elsewhere: its own address, or HOST where it is on all. */
+static void announce(struct endpoint *endpoint, int fd)
+{
+	const char *scheme = endpoint->protocol->scheme;
+	char text[NET_PEER_TEXT_MAX];
+	const char *where = text, *host = "";
+	struct net_peer local;
+
+	net_peer_local_from_fd(&local, fd);
+	net_peer_format(&local, text);
+	if (endpoint->port == 0)
+		endpoint->port = local.port;
+	if (net_peer_is_any(&local)) {
+		where = strrchr(text, ':');
+		host = "HOST";
+	}
+	if (scheme)
+		diag_info("%s: listening on %s (%s://%s%s)", endpoint->quota.name, text, scheme,
+			  host, where);
+	else
+		diag_info("%s: listening on %s", endpoint->quota.name, text);
+}
+
+int server_listen(struct server *server, struct endpoint *endpoint,
+		  const struct net_address *address, const char *key)
+{
+	int fds[LISTEN_MAX];
+	int n = listen_open(address, key, fds);
+
+	endpoint->server = server;
+	for (int i = 0; i < n; i++) {
+		int err = add_listener(server, endpoint, fds[i]);
+
+		if (err < 0) {
+			for (; i < n; i++)
+				close(fds[i]);
+			return err;
+		}
+		announce(endpoint, fds[i]);
+	}
+	return n < 0 ? n : 0;
+}
+
+void server_stop(struct server *server)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &server->listeners) {
+		struct listener *listener = container_of(pos, struct listener, link);
+
+		loop_listener_remove(server->loop, &listener->listener);
+		list_remove(&listener->link);
+		free(listener);
+	}
+}
+
+/* --- life --- */
+
+int server_create(struct server **out, struct loop *loop, const struct config_daemon *config,
+		  struct admission *admission)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return -ENOMEM;
+	server->loop = loop;
+	server->config = config;
+	server->admission = admission;
+	list_init(&server->listeners);
+	list_init(&server->connections);
+	*out = server;
+	return 0;
+}
+
+void server_destroy(struct server *server)
+{
+	struct list *pos, *tmp;
+
+	if (!server)
+		return;
+	server_stop(server);
+	server->destroyed = true;
+	list_for_each_safe (pos, tmp, &server->connections)
+		connection_close(container_of(pos, struct connection, link), true);
+	if (list_empty(&server->connections))
+		free(server);
+}

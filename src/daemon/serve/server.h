@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The server: endpoints, where peers come in, and all connections. An endpoint says which protocol
+ * is spoken on its addresses and with what; each accepted socket asks admission.h once and becomes a
+ * connection of that protocol. A peer that is refused is accepted and closed at once: left in the
+ * backlog it would only try again. Loop thread only.
+ */
+#ifndef DAEMON_SERVE_SERVER_H
+#define DAEMON_SERVE_SERVER_H
+
+#include "daemon/serve/admission.h"
+#include "daemon/serve/connection.h"
+
+struct server;
+
+struct endpoint {
+	const struct protocol *protocol;
+	void *user; /* the protocol's: what it serves here */
+	struct quota quota;
+	uint16_t port; /* of its first socket; 0: none yet */
+	/* --- below: the server's --- */
+	struct server *server;
+};
+
+/* config (send_buffer, notsent_lowat) and admission are borrowed. 0 or -errno. */
+int server_create(struct server **out, struct loop *loop, const struct config_daemon *config,
+		  struct admission *admission);
+/* Stops listening, and resets every connection that is still open. Memory that the kernel uses goes
+ * when the loop has closed them, loop_destroy() at the latest. endpoints must last as long. */
+void server_destroy(struct server *server);
+
+/* Listens on an address for the endpoint (borrowed until loop_destroy()), and says so in the log.
+ * key names the configuration key in messages. 0, or -errno after a line that says what to do. */
+int server_listen(struct server *server, struct endpoint *endpoint,
+		  const struct net_address *address, const char *key);
+/* Listens no more; connections stay. */
+void server_stop(struct server *server);
+
+/* A peer that has been accepted elsewhere; takes fd (connected, non-blocking). */
+void server_accept(struct server *server, struct endpoint *endpoint, int fd);
+
+struct loop *server_loop(const struct server *server);
+/* From connection.c: its memory goes now. */
+void server_forget(struct server *server, struct connection *connection);
+
+#endif
