@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/lib/unit.h"
+#include "media/jpeg.h"
 
 enum { KIND_UNKNOWN, KIND_REFERENCE, KIND_DROPPABLE };
 
@@ -104,7 +105,7 @@ void judge_unit(struct judge *judge, const uint8_t *data, size_t len, int64_t co
 	judge->begun = true;
 	if (info.key && judge->first_key_us == 0)
 		judge->first_key_us = complete_us;
-	if (!info.h264 && (len < 4 || data[0] != 0xff || data[1] != 0xd8))
+	if (!info.h264 && !jpeg_begins(data, len))
 		tally->malformed++;
 	if (info.numbered && info.seq >= SEQ_MAX) {
 		tally->malformed++;

@@ -46,31 +46,57 @@ static const uint8_t huffman_tables[] = {
 
 _Static_assert(sizeof(huffman_tables) == JPEG_TABLES_LEN, "header and tables agree");
 
-/* T.81 B.1.1.2: markers up to the scan, each with a length but for those that stand alone. */
-int jpeg_find_tables(const uint8_t *data, size_t len, size_t *scan)
+enum { /* markers, table B.1 */
+       SOF0 = 0xc0,
+       DHT = 0xc4,
+       JPG = 0xc8,
+       DAC = 0xcc,
+       SOF15 = 0xcf,
+       EOI = 0xd9,
+       SOS = 0xda,
+       FILL = 0xff,
+};
+
+/* SOF0 to SOF15, but for three codes among them. */
+static bool is_frame_header(uint8_t marker)
 {
-	bool tables = false;
+	return marker >= SOF0 && marker <= SOF15 && marker != DHT && marker != JPG && marker != DAC;
+}
+
+static unsigned get_u16(const uint8_t *data)
+{
+	return (unsigned)data[0] << 8 | data[1];
+}
+
+/* Clause B.1.1.2: marker segments up to the scan, each with a length; those without do not occur
+ * there. */
+int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out)
+{
 	size_t pos = 2;
 
-	if (len < 4 || data[0] != 0xff || data[1] != 0xd8)
+	*out = (struct jpeg_header){0};
+	if (!jpeg_begins(data, len))
 		return -EINVAL;
-	while (pos + 4 <= len) {
+	while (pos + 4 <= len && data[pos] == 0xff) {
 		const uint8_t marker = data[pos + 1];
+		const unsigned segment = get_u16(data + pos + 2);
 
-		if (data[pos] != 0xff)
-			return -EINVAL;
-		if (marker == 0xff) { /* a fill byte */
+		if (marker == FILL) {
 			pos++;
 			continue;
 		}
-		if (marker == 0xda) { /* SOS */
-			*scan = pos;
-			return tables;
+		if (marker == SOS) {
+			out->scan = pos;
+			return 0;
 		}
-		if (marker == 0xd9) /* EOI */
+		if (marker == EOI)
 			return -EINVAL;
-		tables |= marker == 0xc4; /* DHT */
-		pos += 2 + ((size_t)data[pos + 2] << 8 | data[pos + 3]);
+		out->has_tables |= marker == DHT;
+		if (is_frame_header(marker) && segment >= 7 && pos + 9 <= len) { /* B.2.2 */
+			out->height = get_u16(data + pos + 5);
+			out->width = get_u16(data + pos + 7);
+		}
+		pos += 2 + segment;
 	}
 	return -EINVAL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pictures of USB cameras and of AVI files often come without Huffman tables: the standard ones are
- * meant, and a strict JPEG decoder rejects them. Any thread.
+ * Headers of JPEGs (ITU-T T.81 annex B): size, and the Huffman tables that pictures of USB cameras
+ * and of AVI files often come without: the standard ones are meant, and a strict decoder rejects
+ * them. Any thread.
  */
 #ifndef MEDIA_JPEG_H
 #define MEDIA_JPEG_H
@@ -12,10 +13,21 @@
 
 #define JPEG_TABLES_LEN 420 /* bytes that jpeg_insert_tables() adds */
 
-/* 1: the JPEG has Huffman tables; 0: it has none, they belong at *scan (bytes); -EINVAL: this is no
- * JPEG up to its scan. */
-int jpeg_find_tables(const uint8_t *data, size_t len, size_t *scan);
-/* out has room for len + JPEG_TABLES_LEN. Returns that length. */
+struct jpeg_header {
+	unsigned width, height; /* 0: not stated before the scan */
+	bool has_tables;	/* Huffman tables */
+	size_t scan;		/* bytes before the first scan, where tables may be put in */
+};
+
+/* Whether it begins as a JPEG does, with SOI. */
+static inline bool jpeg_begins(const uint8_t *data, size_t len)
+{
+	return len >= 2 && data[0] == 0xff && data[1] == 0xd8;
+}
+
+/* Reads up to the first scan. 0, or -EINVAL: this is no JPEG up to its scan. */
+int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out);
+/* Puts the standard tables in at scan; out has room for len + JPEG_TABLES_LEN. Returns that length. */
 size_t jpeg_insert_tables(const uint8_t *data, size_t len, size_t scan, uint8_t *out);
 
 #endif

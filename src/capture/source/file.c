@@ -230,18 +230,18 @@ static int join_sets(struct file_source *source, struct packet *packet)
 
 static int complete_jpeg(struct file_source *source, struct packet *packet)
 {
-	size_t scan;
-	int r = jpeg_find_tables(packet->data, packet->len, &scan);
+	struct jpeg_header header;
+	int r;
 
-	if (r < 0)
+	if (jpeg_header_read(packet->data, packet->len, &header) < 0)
 		return -EBADMSG;
 	packet->key = true;
-	if (r > 0)
+	if (header.has_tables)
 		return 0;
 	r = make_room(source, packet->len + JPEG_TABLES_LEN);
 	if (r)
 		return r;
-	packet->len = jpeg_insert_tables(packet->data, packet->len, scan, source->joined);
+	packet->len = jpeg_insert_tables(packet->data, packet->len, header.scan, source->joined);
 	packet->data = source->joined;
 	return 0;
 }

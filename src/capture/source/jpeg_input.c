@@ -108,15 +108,14 @@ int jpeg_input_take(struct jpeg_input *input, const uint8_t *data, size_t len, u
 		.capture_us = capture_us,
 		.key = true,
 	};
-	size_t scan;
-	int r = jpeg_find_tables(data, len, &scan);
+	struct jpeg_header header;
 
-	if (r < 0)
+	if (jpeg_header_read(data, len, &header) < 0)
 		return -EBADMSG;
 	if (input->decoder) /* it knows the tables that are meant */
 		return decode(input, data, len, sequence, capture_us, events);
-	if (r == 0) {
-		packet.len = jpeg_insert_tables(data, len, scan, input->joined);
+	if (!header.has_tables) {
+		packet.len = jpeg_insert_tables(data, len, header.scan, input->joined);
 		packet.data = input->joined;
 	}
 	events->packet(events->user, &packet);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/jpeg.h"
 #include "media/nal.h"
 
 void cutter_init(struct cutter *cutter, enum stream_framing framing)
@@ -171,7 +172,7 @@ static int next_behind_length(struct cutter *cutter, struct cutter_unit *unit)
 		if (len > 0)
 			break;
 	}
-	if (len >= 2 && data[4] == 0xff && data[5] == 0xd8) { /* JPEG's SOI marker */
+	if (jpeg_begins(data + 4, len)) {
 		give(cutter, unit, len, STREAM_MJPEG, true);
 		return CUTTER_UNIT;
 	}
