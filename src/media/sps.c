@@ -2,6 +2,7 @@
 #include "media/sps.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "media/bits.h"
 
@@ -391,6 +392,35 @@ int sps_read_slice_pps_id(const struct nal *slice)
 	read_ue(&r); /* slice_type */
 	id = read_ue(&r);
 	return r.bad || id >= PPS_IDS ? -EINVAL : (int)id;
+}
+
+int sps_read_active(const uint8_t *unit, size_t len, struct sps *out)
+{
+	struct nal nal, sets[SPS_IDS] = {0};
+	uint8_t sps_of_pps[PPS_IDS];
+	unsigned sps_id;
+	size_t pos = 0;
+	int id;
+
+	memset(sps_of_pps, SPS_IDS, sizeof(sps_of_pps)); /* none */
+	while (nal_next(unit, len, &pos, &nal)) {
+		if (nal.type == NAL_SPS) {
+			id = sps_read_id(&nal);
+			if (id >= 0)
+				sets[id] = nal;
+		} else if (nal.type == NAL_PPS) {
+			id = sps_read_pps_ids(&nal, &sps_id);
+			if (id >= 0)
+				sps_of_pps[id] = (uint8_t)sps_id;
+		} else if (nal_is_slice(nal.type)) {
+			id = sps_read_slice_pps_id(&nal);
+			if (id < 0 || sps_of_pps[id] == SPS_IDS || !sets[sps_of_pps[id]].data)
+				return -EINVAL;
+			nal = sets[sps_of_pps[id]];
+			return sps_read(nal.data, nal.len, out);
+		}
+	}
+	return -EINVAL;
 }
 
 /* --- rewriting --- */

@@ -48,6 +48,10 @@ struct sps {
  */
 int sps_read(const uint8_t *nal, size_t len, struct sps *out);
 
+/* Reads the SPS that the picture of an access unit (Annex B) uses, which stands with its PPS in front
+ * of the first slice. 0, or -EINVAL: they do not, or as above. */
+int sps_read_active(const uint8_t *unit, size_t len, struct sps *out);
+
 /*
  * Rewrites an SPS (as above): VUI with timing_info for rate (time_scale = 2 x num,
  * num_units_in_tick = den, fixed_frame_rate_flag 1; a rate of 0 leaves it as it is) and

@@ -18,12 +18,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_sps(const struct sps *sps)
+{
+	assert(sps->width > 0 && sps->width <= sps->coded_width && sps->coded_width <= 16880);
+	assert(sps->height > 0 && sps->height <= sps->coded_height && sps->coded_height <= 16880);
+	assert(sps->id < SPS_IDS && sps->chroma_format_idc <= 3);
+	assert(sps->bit_depth_luma >= 8 && sps->bit_depth_luma <= 14);
+	assert(sps->reorder_frames <= 16 && sps->buffered_frames <= 16);
+	assert(!sps->sar_width == !sps->sar_height);
+	assert(!sps->time_scale == !sps->num_units_in_tick);
+}
+
 /* The readers say of a unit what its writer said. sei: it has ours. */
 static void read_back(const struct h264_unit *unit, bool sei)
 {
 	struct access_unit_search search = {0};
 	struct access_unit_head head;
 	struct sei_capture capture;
+	struct sps sps;
 	uint8_t *data = malloc(unit->len + 6);
 	size_t len = 0;
 
@@ -38,6 +50,8 @@ static void read_back(const struct h264_unit *unit, bool sei)
 	assert(!unit->droppable || !head.referenced);
 	assert(!unit->key || (head.sps && head.pps));
 	assert(!sei || sei_find_capture(data, len, &capture));
+	if (sps_read_active(data, len, &sps) == 0)
+		check_sps(&sps);
 	/* It ends at the next delimiter at the latest. */
 	memcpy(data + len, "\0\0\0\1\x09\xf0", 6);
 	for (size_t end = 0, have = 0; end == 0; have++) {
@@ -81,17 +95,6 @@ static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
 	if (h264_writer_unit(writer, data + size / 2, size - size / 2, 3, &unit) == 0)
 		check_unit(&unit, mode & 4);
 	h264_writer_destroy(writer);
-}
-
-static void check_sps(const struct sps *sps)
-{
-	assert(sps->width > 0 && sps->width <= sps->coded_width && sps->coded_width <= 16880);
-	assert(sps->height > 0 && sps->height <= sps->coded_height && sps->coded_height <= 16880);
-	assert(sps->id < SPS_IDS && sps->chroma_format_idc <= 3);
-	assert(sps->bit_depth_luma >= 8 && sps->bit_depth_luma <= 14);
-	assert(sps->reorder_frames <= 16 && sps->buffered_frames <= 16);
-	assert(!sps->sar_width == !sps->sar_height);
-	assert(!sps->time_scale == !sps->num_units_in_tick);
 }
 
 static void fuzz_sps(const uint8_t *data, size_t size, unsigned mode)

@@ -719,6 +719,49 @@ static void slices_and_parameter_sets_tell_their_ids(void **state)
 	}
 }
 
+static void of_several_sps_the_one_that_the_slice_uses_is_read(void **state)
+{
+	uint8_t unit[512], nal[64];
+	size_t n = 0, len, without_pps;
+	struct bit_writer w;
+	struct sps sps;
+
+	(void)state;
+	for (unsigned id = 0; id < 3; id++) { /* SPS 0 to 2, and PPS 7 to 9 that use them */
+		memcpy(unit + n, "\0\0\1", 3);
+		n += 3 + make_sps(unit + n + 3, id == 1, id, false);
+	}
+	without_pps = n;
+	for (unsigned id = 0; id < 3; id++) {
+		bit_writer_init(&w, nal, sizeof(nal));
+		write_ue(&w, 7 + id);
+		write_ue(&w, id);
+		len = write_trailing(&w);
+		memcpy(unit + n, "\0\0\1\x68", 4);
+		memcpy(unit + n + 4, nal, len);
+		n += 4 + len;
+	}
+	for (unsigned id = 0; id < 4; id++) {
+		bit_writer_init(&w, nal, sizeof(nal));
+		write_ue(&w, 0);
+		write_ue(&w, 7);
+		write_ue(&w, 7 + id);
+		len = write_trailing(&w);
+		memcpy(unit + n, "\0\0\1\x65", 4);
+		memcpy(unit + n + 4, nal, len);
+		if (id == 3) { /* there is no PPS 10 */
+			assert_int_equal(sps_read_active(unit, n + 4 + len, &sps), -EINVAL);
+			break;
+		}
+		assert_int_equal(sps_read_active(unit, n + 4 + len, &sps), 0);
+		assert_int_equal(sps.id, id);
+		assert_int_equal(sps.profile_idc, id == 1 ? 100 : 66);
+	}
+	assert_int_equal(sps_read_active(unit, n, &sps), -EINVAL); /* no slice */
+	memcpy(unit + without_pps, unit + n, 4 + len);
+	assert_int_equal(sps_read_active(unit, without_pps + 4 + len, &sps), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -735,6 +778,7 @@ int main(void)
 		cmocka_unit_test(a_vui_that_is_cut_short_counts_as_none),
 		cmocka_unit_test(a_reordering_that_cannot_be_counts_as_none),
 		cmocka_unit_test(slices_and_parameter_sets_tell_their_ids),
+		cmocka_unit_test(of_several_sps_the_one_that_the_slice_uses_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

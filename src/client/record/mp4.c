@@ -8,9 +8,11 @@
 #include <time.h>
 
 #include <libavcodec/avcodec.h>
-#include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
+
+#include "media/jpeg.h"
+#include "media/sps.h"
 
 #define TIMESCALE 90000 /* ticks a second, as MPEG systems have it */
 #define IO_SIZE 65536
@@ -25,16 +27,13 @@ struct parser {
 struct mp4_format {
 	enum AVCodecID codec;
 	int width, height;
-	int reorder;	    /* pictures that wait for one that is shown before them, at most */
-	uint8_t *extradata; /* H.264: SPS and PPS as a byte stream; padded */
-	size_t extradata_len;
-	AVBSFContext *extractor;
-	AVPacket *packet;
+	int reorder;   /* pictures that wait for one that is shown before them, at most */
+	uint8_t *sets; /* H.264: SPS and PPS as a byte stream */
+	size_t sets_len;
 };
 
 struct mp4 {
 	AVFormatContext *context;
-	AVBSFContext *filter; /* NULL: pictures go in as they are */
 	/* For streams that show pictures in another order than they send them. */
 	struct parser parser;
 	int reorder;	   /* 0: this one does not */
@@ -64,58 +63,160 @@ static int errno_of(int averror)
 
 int mp4_format_create(struct mp4_format **out)
 {
-	const AVBitStreamFilter *filter = av_bsf_get_by_name("extract_extradata");
-	struct mp4_format *format = calloc(1, sizeof *format);
-	int err = -ENOMEM;
+	*out = calloc(1, sizeof **out);
+	return *out ? 0 : -ENOMEM;
+}
 
-	if (!format)
-		return -ENOMEM;
-	format->packet = av_packet_alloc();
-	if (!format->packet)
-		goto destroy;
-	if (!filter) {
-		err = -ENOSYS; /* a libavcodec built without it */
-		goto destroy;
-	}
-	err = av_bsf_alloc(filter, &format->extractor);
-	if (err < 0)
-		goto destroy;
-	format->extractor->par_in->codec_type = AVMEDIA_TYPE_VIDEO;
-	format->extractor->par_in->codec_id = AV_CODEC_ID_H264;
-	err = av_bsf_init(format->extractor);
-	if (err < 0)
-		goto destroy;
-	*out = format;
-	return 0;
-
-destroy:
-	mp4_format_destroy(format);
-	return errno_of(err);
+static void forget_sets(struct mp4_format *format)
+{
+	free(format->sets);
+	format->sets = NULL;
+	format->sets_len = 0;
 }
 
 void mp4_format_destroy(struct mp4_format *format)
 {
 	if (!format)
 		return;
-	av_bsf_free(&format->extractor);
-	av_packet_free(&format->packet);
-	free(format->extradata);
+	forget_sets(format);
 	free(format);
 }
 
+/* Parameter sets stand in the header, and not in samples of type avc1 (14496-15, 5.4.2). */
+static bool goes_into_header(unsigned nal_type)
+{
+	return nal_type == NAL_SPS || nal_type == NAL_PPS;
+}
+
+/* Delimiters have no use where samples have lengths. */
+static bool goes_into_samples(unsigned nal_type)
+{
+	return !goes_into_header(nal_type) && nal_type != NAL_AUD;
+}
+
+/* Room that copy_nals() needs for a unit of len bytes: for each of its NAL units (four bytes at
+ * least) one byte more. */
+static size_t copy_room(size_t len)
+{
+	return len + len / 4 + 1;
+}
+
+/* Copies those of a byte stream's NAL units (H.264 annex B) that are wanted, with start codes of one
+ * length and without zeros behind them, which depend on what followed them in the stream. Returns
+ * the length. */
+static size_t copy_nals(uint8_t *out, const uint8_t *data, size_t len,
+			bool (*wanted)(unsigned nal_type))
+{
+	size_t n = 0, pos = 0;
+	struct nal nal;
+
+	while (nal_next(data, len, &pos, &nal)) {
+		if (!wanted(nal.type))
+			continue;
+		memcpy(out + n, "\0\0\0\1", 4);
+		memcpy(out + n + 4, nal.data, nal.len);
+		n += 4 + nal.len;
+	}
+	return n;
+}
+
+/* 1 if the unit's parameter sets are others than before, 0, or -ENOMEM. */
+static int update_sets(struct mp4_format *format, const struct reader_unit *unit)
+{
+	uint8_t *sets = malloc(copy_room(unit->len));
+	size_t len;
+
+	if (!sets)
+		return -ENOMEM;
+	len = copy_nals(sets, unit->data, unit->len, goes_into_header);
+	if (format->sets && len == format->sets_len && memcmp(sets, format->sets, len) == 0) {
+		free(sets);
+		return 0;
+	}
+	free(format->sets);
+	format->sets = sets;
+	format->sets_len = len;
+	return 1;
+}
+
+static int update_h264(struct mp4_format *format, const struct reader_unit *unit)
+{
+	struct sps sps;
+	int r = update_sets(format, unit);
+
+	if (r <= 0)
+		return r;
+	r = sps_read_active(unit->data, unit->len, &sps);
+	if (r < 0) { /* what is no key unit to us says nothing of the next one */
+		forget_sets(format);
+		return r;
+	}
+	format->width = (int)sps.width;
+	format->height = (int)sps.height;
+	/* A stream that does not say hardly ever reorders, and the limit that follows from its level
+	 * would delay all of it by seconds. */
+	format->reorder = sps.reorder_stated ? (int)sps.reorder_frames : 0;
+	return 1;
+}
+
+static int update_jpeg(struct mp4_format *format, const struct reader_unit *unit)
+{
+	struct jpeg_header header;
+	bool changed;
+
+	if (jpeg_header_read(unit->data, unit->len, &header) < 0 || header.width == 0 ||
+	    header.height == 0)
+		return -EINVAL;
+	changed = (int)header.width != format->width || (int)header.height != format->height;
+	format->width = (int)header.width;
+	format->height = (int)header.height;
+	format->reorder = 0;
+	return changed;
+}
+
+int mp4_format_update(struct mp4_format *format, const struct reader_unit *unit)
+{
+	bool h264 = unit->codec == STREAM_H264;
+	enum AVCodecID codec = h264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG;
+	int r;
+
+	if (codec != format->codec)
+		forget_sets(format);
+	r = h264 ? update_h264(format, unit) : update_jpeg(format, unit);
+	if (r < 0)
+		return r;
+	if (codec != format->codec)
+		r = 1;
+	format->codec = codec;
+	return r;
+}
+
+/* --- samples --- */
+
+/* What the muxer gets for a unit. 1; 0: there is no picture in it; or -errno. */
 static int fill_packet(AVPacket *packet, const struct reader_unit *unit)
 {
+	size_t size = unit->codec == STREAM_H264 ? copy_room(unit->len) : unit->len,
+	       len = unit->len;
 	int err;
 
-	if (unit->len > INT32_MAX - AV_INPUT_BUFFER_PADDING_SIZE)
+	if (size > INT32_MAX - AV_INPUT_BUFFER_PADDING_SIZE)
 		return -EINVAL;
-	err = av_new_packet(packet, (int)unit->len);
+	err = av_new_packet(packet, (int)size);
 	if (err < 0)
 		return errno_of(err);
-	memcpy(packet->data, unit->data, unit->len);
+	if (unit->codec == STREAM_H264)
+		len = copy_nals(packet->data, unit->data, len, goes_into_samples);
+	else
+		memcpy(packet->data, unit->data, len);
+	if (len == 0) {
+		av_packet_unref(packet);
+		return 0;
+	}
+	av_shrink_packet(packet, (int)len);
 	if (unit->key)
 		packet->flags |= AV_PKT_FLAG_KEY;
-	return 0;
+	return 1;
 }
 
 /* --- what stands in the headers of pictures --- */
@@ -128,19 +229,34 @@ static void parser_close(struct parser *parser)
 	parser->context = NULL;
 }
 
-static int parser_open(struct parser *parser)
+static int fill_extradata(uint8_t **extradata, int *size, const struct mp4_format *format)
 {
+	*extradata = av_mallocz(format->sets_len + AV_INPUT_BUFFER_PADDING_SIZE);
+	if (!*extradata)
+		return -ENOMEM;
+	memcpy(*extradata, format->sets, format->sets_len);
+	*size = (int)format->sets_len;
+	return 0;
+}
+
+static int parser_open(struct parser *parser, const struct mp4_format *format)
+{
+	int err = -ENOMEM;
+
 	parser->context = av_parser_init(AV_CODEC_ID_H264);
 	parser->codec = avcodec_alloc_context3(avcodec_find_decoder(AV_CODEC_ID_H264));
-	if (!parser->context || !parser->codec) {
+	if (parser->context && parser->codec)
+		err = fill_extradata(&parser->codec->extradata, &parser->codec->extradata_size,
+				     format);
+	if (err < 0) {
 		parser_close(parser);
-		return -ENOMEM;
+		return err;
 	}
 	parser->context->flags |= PARSER_FLAG_COMPLETE_FRAMES;
 	return 0;
 }
 
-/* packet: a whole unit. */
+/* packet: a whole sample. */
 static void parser_read(struct parser *parser, const AVPacket *packet)
 {
 	uint8_t *data;
@@ -148,164 +264,6 @@ static void parser_read(struct parser *parser, const AVPacket *packet)
 
 	av_parser_parse2(parser->context, parser->codec, &data, &len, packet->data, packet->size,
 			 AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
-}
-
-/* Size and max_num_reorder_frames (H.264 E.2.1; 0 where the SPS does not say), which a decoder knows
- * when it has seen a picture. unit: a whole key unit. */
-static int read_h264_format(struct mp4_format *format, const struct reader_unit *unit, int *width,
-			    int *height)
-{
-	const AVCodec *decoder = avcodec_find_decoder(AV_CODEC_ID_H264);
-	AVCodecContext *codec = avcodec_alloc_context3(decoder);
-	int err;
-
-	if (!codec)
-		return -ENOMEM;
-	codec->thread_count = 1;
-	err = errno_of(avcodec_open2(codec, decoder, NULL));
-	if (err == 0)
-		err = fill_packet(format->packet, unit);
-	if (err == 0)
-		err = errno_of(avcodec_send_packet(codec, format->packet));
-	av_packet_unref(format->packet);
-	if (err == 0) {
-		*width = codec->width;
-		*height = codec->height;
-		format->reorder = codec->has_b_frames;
-		if (*width <= 0 || *height <= 0)
-			err = -EINVAL;
-	}
-	avcodec_free_context(&codec);
-	return err;
-}
-
-/* ITU-T T.81 B.1.1.4, B.2.2: segments up to the frame header, which has the size. */
-static int parse_jpeg_size(const uint8_t *data, size_t len, int *width, int *height)
-{
-	for (size_t at = 2; at + 9 < len && data[at] == 0xff;) {
-		uint8_t marker = data[at + 1];
-
-		if (marker == 0xff) { /* a fill byte */
-			at++;
-			continue;
-		}
-		if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 &&
-		    marker != 0xcc) {
-			*height = data[at + 5] << 8 | data[at + 6];
-			*width = data[at + 7] << 8 | data[at + 8];
-			return *width > 0 && *height > 0 ? 0 : -EINVAL;
-		}
-		at += 2 + (size_t)(data[at + 2] << 8 | data[at + 3]);
-	}
-	return -EINVAL;
-}
-
-/* Copies the NAL units of a byte stream (H.264 annex B) with start codes of one length and without
- * zeros behind them, which depend on what followed them in the stream. out has room for 4/3 of len.
- * Returns the length. */
-static size_t copy_nals(uint8_t *out, const uint8_t *data, size_t len)
-{
-	size_t n = 0, start = 0; /* of the NAL unit under way; 0: none yet */
-
-	for (size_t at = 0; at <= len; at++) {
-		bool code = at + 3 <= len && !data[at] && !data[at + 1] && data[at + 2] == 1;
-		size_t end = at;
-
-		if (!code && at < len)
-			continue;
-		while (start && end > start && !data[end - 1])
-			end--;
-		if (start && end > start) {
-			memcpy(out + n, "\0\0\0\1", 4);
-			memcpy(out + n + 4, data + start, end - start);
-			n += 4 + end - start;
-		}
-		if (code)
-			start = at + 3;
-	}
-	return n;
-}
-
-/* 1 if these parameter sets are others than before, 0, or -ENOMEM. */
-static int set_extradata(struct mp4_format *format, const uint8_t *found, size_t len)
-{
-	uint8_t *extradata = calloc(1, len + len / 3 + 4 + AV_INPUT_BUFFER_PADDING_SIZE);
-
-	if (!extradata)
-		return -ENOMEM;
-	len = copy_nals(extradata, found, len);
-	if (format->extradata && len == format->extradata_len &&
-	    memcmp(extradata, format->extradata, len) == 0) {
-		free(extradata);
-		return 0;
-	}
-	free(format->extradata);
-	format->extradata = extradata;
-	format->extradata_len = len;
-	return 1;
-}
-
-/* With SPS and PPS of the unit; returns as set_extradata(), and -EINVAL: it has none. */
-static int update_extradata(struct mp4_format *format, const struct reader_unit *unit)
-{
-	const uint8_t *found;
-	size_t len;
-	int err;
-
-	err = fill_packet(format->packet, unit);
-	if (err < 0)
-		return err;
-	err = av_bsf_send_packet(format->extractor, format->packet);
-	if (err < 0) {
-		av_packet_unref(format->packet);
-		return errno_of(err);
-	}
-	err = av_bsf_receive_packet(format->extractor, format->packet);
-	if (err < 0)
-		return errno_of(err);
-	found = av_packet_get_side_data(format->packet, AV_PKT_DATA_NEW_EXTRADATA, &len);
-	err = found ? set_extradata(format, found, len) : -EINVAL;
-	av_packet_unref(format->packet);
-	return err;
-}
-
-int mp4_format_update(struct mp4_format *format, const struct reader_unit *unit)
-{
-	bool h264 = unit->codec == STREAM_H264;
-	enum AVCodecID codec = h264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG;
-	int width = 0, height = 0, err;
-	bool changed;
-
-	if (codec != format->codec) {
-		free(format->extradata);
-		format->extradata = NULL;
-		format->extradata_len = 0;
-	}
-	if (h264) {
-		err = update_extradata(format, unit);
-		if (err == 1)
-			err = read_h264_format(format, unit, &width, &height);
-		else if (err == 0)
-			return 0;
-		if (err < 0) { /* what is no key unit to us says nothing of the next one */
-			free(format->extradata);
-			format->extradata = NULL;
-			return err;
-		}
-		changed = true;
-	} else {
-		err = parse_jpeg_size(unit->data, unit->len, &width, &height);
-		if (err < 0)
-			return err;
-		changed = codec != format->codec || width != format->width ||
-			  height != format->height;
-	}
-	format->codec = codec;
-	format->width = width;
-	format->height = height;
-	if (!h264)
-		format->reorder = 0;
-	return changed;
 }
 
 /* --- file --- */
@@ -347,34 +305,7 @@ static int fill_stream(AVStream *stream, const struct mp4_format *format)
 	par->width = format->width;
 	par->height = format->height;
 	stream->time_base = (AVRational){1, TIMESCALE};
-	if (!format->extradata)
-		return 0;
-	par->extradata = av_mallocz(format->extradata_len + AV_INPUT_BUFFER_PADDING_SIZE);
-	if (!par->extradata)
-		return -ENOMEM;
-	memcpy(par->extradata, format->extradata, format->extradata_len);
-	par->extradata_size = (int)format->extradata_len;
-	return 0;
-}
-
-/* Parameter sets stand in the header, and not in samples of type avc1 (14496-15, 5.4.2); delimiters
- * have no use where samples have lengths. */
-static int create_filter(struct mp4 *mp4)
-{
-	const AVBitStreamFilter *filter = av_bsf_get_by_name("filter_units");
-	int err;
-
-	if (!filter)
-		return -ENOSYS;
-	err = av_bsf_alloc(filter, &mp4->filter);
-	if (err < 0)
-		return errno_of(err);
-	mp4->filter->par_in->codec_type = AVMEDIA_TYPE_VIDEO;
-	mp4->filter->par_in->codec_id = AV_CODEC_ID_H264;
-	err = av_opt_set(mp4->filter->priv_data, "remove_types", "7-9", 0);
-	if (err >= 0)
-		err = av_bsf_init(mp4->filter);
-	return errno_of(err);
+	return format->sets ? fill_extradata(&par->extradata, &par->extradata_size, format) : 0;
 }
 
 /* The muxer makes avcC and length prefixes of a byte stream by itself (14496-15), as the extradata
@@ -426,10 +357,8 @@ int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *ti
 	if (!stream)
 		goto destroy;
 	err = fill_stream(stream, format);
-	if (err == 0 && format->codec == AV_CODEC_ID_H264)
-		err = create_filter(mp4);
 	if (err == 0 && format->reorder > 0)
-		err = parser_open(&mp4->parser);
+		err = parser_open(&mp4->parser, format);
 	mp4->reorder = format->reorder;
 	mp4->order_step = 2;
 	if (err == 0)
@@ -456,7 +385,6 @@ void mp4_destroy(struct mp4 *mp4)
 		avformat_free_context(mp4->context);
 	}
 	parser_close(&mp4->parser);
-	av_bsf_free(&mp4->filter);
 	av_packet_free(&mp4->held);
 	free(mp4->data);
 	free(mp4);
@@ -512,23 +440,11 @@ static int64_t shown_later(struct mp4 *mp4, bool key)
 /* Makes it the held one. */
 static int hold(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us)
 {
-	int err = fill_packet(mp4->held, unit);
+	int r = fill_packet(mp4->held, unit);
 
-	if (err < 0)
-		return err;
+	if (r <= 0)
+		return r;
 	mp4->later_us = mp4->reorder ? shown_later(mp4, unit->key) * step_us : 0;
-	if (mp4->filter) {
-		err = av_bsf_send_packet(mp4->filter, mp4->held);
-		if (err < 0) {
-			av_packet_unref(mp4->held);
-			return errno_of(err);
-		}
-		err = av_bsf_receive_packet(mp4->filter, mp4->held);
-		if (err == AVERROR(EAGAIN)) /* there was no picture in it */
-			return 0;
-		if (err < 0)
-			return errno_of(err);
-	}
 	mp4->holds = true;
 	mp4->held_us = at_us;
 	return 0;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Recordings as libavformat reads them back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
+
+#include "client/record/mp4.h"
+#include "media/nal.h"
+
+enum { PICTURES = 40, STEP_US = 40000 };
+
+/* What a camera sends. */
+static struct coded {
+	uint8_t data[1 << 20];
+	struct reader_unit units[PICTURES];
+	size_t n;
+} coded, other;
+
+static void add_packet(struct coded *to, const AVPacket *packet, enum stream_codec codec)
+{
+	uint8_t *data = to->data;
+
+	if (to->n > 0)
+		data = (uint8_t *)(uintptr_t)to->units[to->n - 1].data + to->units[to->n - 1].len;
+	assert_true(to->n < PICTURES);
+	assert_true(data + packet->size <= to->data + sizeof(to->data));
+	memcpy(data, packet->data, (size_t)packet->size);
+	to->units[to->n++] = (struct reader_unit){
+		.data = data,
+		.len = (size_t)packet->size,
+		.codec = codec,
+		.key = packet->flags & AV_PKT_FLAG_KEY,
+	};
+}
+
+static void code(struct coded *to, const char *encoder, enum AVPixelFormat format, int width,
+		 int height, const char *options)
+{
+	AVCodecContext *codec = avcodec_alloc_context3(avcodec_find_encoder_by_name(encoder));
+	const bool h264 = strcmp(encoder, "libx264") == 0;
+	AVPacket *packet = av_packet_alloc();
+	AVFrame *frame = av_frame_alloc();
+
+	assert_non_null(codec);
+	codec->width = frame->width = width;
+	codec->height = frame->height = height;
+	codec->pix_fmt = format;
+	frame->format = format;
+	codec->time_base = (AVRational){1, 25};
+	codec->strict_std_compliance = FF_COMPLIANCE_UNOFFICIAL;
+	codec->log_level_offset = 16;
+	if (h264)
+		av_opt_set(codec->priv_data, "x264-params", options, 0);
+	assert_int_equal(avcodec_open2(codec, NULL, NULL), 0);
+	assert_int_equal(av_frame_get_buffer(frame, 0), 0);
+	to->n = 0;
+	for (int i = 0; i <= PICTURES; i++) {
+		assert_int_equal(av_frame_make_writable(frame), 0);
+		for (int p = 0; p < 3 && frame->buf[p]; p++)
+			memset(frame->buf[p]->data, 16 + 5 * i % 200, frame->buf[p]->size);
+		frame->pts = i;
+		assert_int_equal(avcodec_send_frame(codec, i < PICTURES ? frame : NULL), 0);
+		while (avcodec_receive_packet(codec, packet) == 0) {
+			add_packet(to, packet, h264 ? STREAM_H264 : STREAM_MJPEG);
+			av_packet_unref(packet);
+		}
+	}
+	assert_int_equal(to->n, PICTURES);
+	av_packet_free(&packet);
+	av_frame_free(&frame);
+	avcodec_free_context(&codec);
+}
+
+/* Records all of it and opens the result. */
+static AVFormatContext *record(const struct coded *from)
+{
+	AVFormatContext *input = NULL;
+	struct mp4_format *format;
+	int fd = memfd_create("recording", MFD_CLOEXEC);
+	struct mp4 *mp4;
+	const uint8_t *data;
+	char path[64];
+	size_t len;
+
+	assert_int_equal(mp4_format_create(&format), 0);
+	assert_int_equal(mp4_format_update(format, &from->units[0]), 1);
+	assert_int_equal(mp4_create(&mp4, format, "a camera", 1769860800000000), 0);
+	mp4_format_destroy(format);
+	for (size_t i = 0; i < from->n; i++) {
+		assert_true(mp4_add(mp4, &from->units[i], 7000000 + (int64_t)i * STEP_US,
+				    STEP_US) >= 0);
+		data = mp4_take(mp4, &len);
+		assert_int_equal(write(fd, data, len), len);
+	}
+	assert_int_equal(mp4_finish(mp4, STEP_US), 0);
+	assert_int_equal(mp4_duration_us(mp4), (int64_t)from->n * STEP_US);
+	data = mp4_take(mp4, &len);
+	assert_int_equal(write(fd, data, len), len);
+	mp4_destroy(mp4);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(avformat_open_input(&input, path, NULL, NULL), 0);
+	close(fd);
+	return input;
+}
+
+static void check_size(const AVFormatContext *input, enum AVCodecID codec, int width, int height)
+{
+	assert_int_equal(input->nb_streams, 1);
+	assert_int_equal(input->streams[0]->codecpar->codec_id, codec);
+	assert_int_equal(input->streams[0]->codecpar->width, width);
+	assert_int_equal(input->streams[0]->codecpar->height, height);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Every picture is there, one step after the other, shown `reorder` steps after its turn or, if it
+ * is shown in another order, at another's turn. */
+static void check_times(AVFormatContext *input, int reorder)
+{
+	const AVRational us = {1, 1000000};
+	AVPacket *packet = av_packet_alloc();
+	int64_t shown[PICTURES] = {0};
+	size_t n = 0;
+
+	while (av_read_frame(input, packet) == 0) {
+		assert_true(n < PICTURES);
+		assert_int_equal(av_rescale_q(packet->dts, input->streams[0]->time_base, us),
+				 (int64_t)n * STEP_US);
+		assert_true(packet->pts >= packet->dts);
+		shown[n++] = av_rescale_q(packet->pts, input->streams[0]->time_base, us);
+		/* Samples begin with a length, and hold no parameter set and no delimiter. */
+		if (input->streams[0]->codecpar->codec_id == AV_CODEC_ID_H264) {
+			assert_int_not_equal(nal_type(packet->data[4]), NAL_SPS);
+			assert_int_not_equal(nal_type(packet->data[4]), NAL_AUD);
+		}
+		av_packet_unref(packet);
+	}
+	assert_int_equal(n, PICTURES);
+	qsort(shown, n, sizeof(*shown), compare);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(shown[i], ((int64_t)i + reorder) * STEP_US);
+	av_packet_free(&packet);
+}
+
+static void h264_comes_back_with_its_size_and_order(void **state)
+{
+	static const struct {
+		enum AVPixelFormat format;
+		int width, height, reorder;
+		const char *options;
+	} cases[] = {
+		{AV_PIX_FMT_YUV420P, 322, 242, 0, "bframes=0:keyint=10:aud=1"},
+		{AV_PIX_FMT_YUV420P, 1920, 1080, 1, "bframes=1:b-adapt=0:keyint=10:scenecut=0"},
+		{AV_PIX_FMT_YUV422P10, 322, 242, 0, "bframes=0:slices=3"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		AVFormatContext *input;
+
+		code(&coded, "libx264", cases[i].format, cases[i].width, cases[i].height,
+		     cases[i].options);
+		input = record(&coded);
+		check_size(input, AV_CODEC_ID_H264, cases[i].width, cases[i].height);
+		assert_int_equal(input->streams[0]->codecpar->extradata[0], 1); /* avcC */
+		check_times(input, cases[i].reorder);
+		avformat_close_input(&input);
+	}
+}
+
+static void jpegs_come_back_with_their_size(void **state)
+{
+	AVFormatContext *input;
+
+	(void)state;
+	code(&coded, "mjpeg", AV_PIX_FMT_YUVJ420P, 322, 242, NULL);
+	input = record(&coded);
+	check_size(input, AV_CODEC_ID_MJPEG, 322, 242);
+	check_times(input, 0);
+	avformat_close_input(&input);
+}
+
+static void a_format_changes_with_the_parameter_sets_or_the_size(void **state)
+{
+	struct mp4_format *format;
+	struct reader_unit cut;
+
+	(void)state;
+	code(&coded, "libx264", AV_PIX_FMT_YUV420P, 322, 242, "bframes=0:keyint=10");
+	code(&other, "libx264", AV_PIX_FMT_YUV420P, 322, 244, "bframes=0:keyint=10");
+	assert_int_equal(mp4_format_create(&format), 0);
+	assert_int_equal(mp4_format_update(format, &coded.units[0]), 1);
+	assert_int_equal(mp4_format_update(format, &coded.units[0]), 0);
+	assert_int_equal(mp4_format_update(format, &coded.units[10]), 0);
+	assert_int_equal(mp4_format_update(format, &other.units[0]), 1);
+	/* What cannot be decoded says nothing, and the next one is of a new format. */
+	assert_int_equal(mp4_format_update(format, &other.units[1]), -EINVAL);
+	assert_int_equal(mp4_format_update(format, &other.units[0]), 1);
+	cut = other.units[0];
+	cut.len = 20;
+	assert_int_equal(mp4_format_update(format, &cut), -EINVAL);
+
+	code(&other, "mjpeg", AV_PIX_FMT_YUVJ420P, 322, 242, NULL);
+	assert_int_equal(mp4_format_update(format, &other.units[0]), 1);
+	assert_int_equal(mp4_format_update(format, &other.units[1]), 0);
+	cut = other.units[0];
+	cut.len = 20;
+	assert_int_equal(mp4_format_update(format, &cut), -EINVAL);
+	assert_int_equal(mp4_format_update(format, &coded.units[0]), 1);
+	mp4_format_destroy(format);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(h264_comes_back_with_its_size_and_order),
+		cmocka_unit_test(jpegs_come_back_with_their_size),
+		cmocka_unit_test(a_format_changes_with_the_parameter_sets_or_the_size),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
