@@ -16,7 +16,6 @@
 #define KILLED_MS 1000 /* from SIGKILL to giving up */
 
 struct broker_spawn {
-	const struct config_mqtt *config;
 	char *text; /* of its configuration */
 	size_t len;
 	struct supervisor supervisor;
@@ -65,7 +64,6 @@ int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *con
 
 	if (!broker)
 		return -ENOMEM;
-	broker->config = config;
 	supervisor_init(&broker->supervisor, &options);
 	file = open_memstream(&broker->text, &broker->len);
 	if (!file)

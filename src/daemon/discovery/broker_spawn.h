@@ -14,7 +14,7 @@
 
 struct broker_spawn;
 
-/* Does not start it; broker_spawn_turn() does. config is borrowed. 0 or -errno. */
+/* Does not start it; broker_spawn_turn() does. 0 or -errno. */
 int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *config, uint16_t port);
 /* SIGTERM, and SIGKILL after a second; never waits longer than two. NULL is fine. */
 void broker_spawn_destroy(struct broker_spawn *broker);
