@@ -14,7 +14,6 @@
  *
  * The first line on stdout is "listening on PORT".
  */
-#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +21,7 @@
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -38,6 +38,7 @@
 #include "bench/lib/footage.h"
 #include "bench/lib/pace.h"
 #include "bench/lib/unit.h"
+#include "net/listen.h"
 
 enum mode { MODE_SEND, MODE_SENDFILE, MODE_URING };
 
@@ -132,27 +133,27 @@ static void fan_out(struct floor *bench)
 	}
 }
 
-static void accept_all(struct floor *bench, struct in_addr host, unsigned port)
+static void accept_all(struct floor *bench, const struct net_address *address)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = host};
-	socklen_t len = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	struct pollfd listener = {.events = POLLIN};
+	struct net_peer local;
+	int fds[LISTEN_MAX], one = 1;
 
-	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(listener, 4096) < 0 ||
-	    getsockname(listener, (struct sockaddr *)&address, &len) < 0)
-		err(1, "listen");
-	printf("listening on %u\n", ntohs(address.sin_port));
+	if (listen_open(address, "--host and --port", fds) != 1)
+		exit(1);
+	listener.fd = fds[0];
+	net_peer_local_from_fd(&local, listener.fd);
+	printf("listening on %u\n", local.port);
 	fflush(stdout);
 	for (unsigned i = 0; i < bench->clients; i++) {
-		bench->fds[i] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (poll(&listener, 1, -1) < 0)
+			err(1, "poll");
+		bench->fds[i] = accept4(listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (bench->fds[i] < 0 ||
 		    setsockopt(bench->fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 			err(1, "accept");
 	}
-	close(listener);
+	close(listener.fd);
 }
 
 static void prepare(struct floor *bench)
@@ -250,9 +251,8 @@ int main(int argc, char **argv)
 						{NULL, 0, NULL, 0}};
 	struct floor bench = {
 		.size = 33000, .clients = 100, .rate = 30, .seconds = 5, .warm_up = 1};
-	struct in_addr host = {.s_addr = htonl(INADDR_LOOPBACK)};
+	struct net_address address = {.host = "127.0.0.1"};
 	struct rlimit files;
-	unsigned port = 0;
 	bool known = true;
 	int c;
 
@@ -288,13 +288,14 @@ int main(int argc, char **argv)
 			bench.warm_up = atof(optarg);
 			break;
 		case 'h':
-			if (inet_pton(AF_INET, optarg, &host) != 1) {
+			if (net_host_family(optarg) != AF_INET) {
 				fprintf(stderr, "floor: --host is an IPv4 address\n");
 				return 2;
 			}
+			snprintf(address.host, sizeof(address.host), "%s", optarg);
 			break;
 		case 'p':
-			port = (unsigned)strtoul(optarg, NULL, 10);
+			address.port = (uint16_t)strtoul(optarg, NULL, 10);
 			break;
 		default:
 			return 2;
@@ -316,7 +317,7 @@ int main(int argc, char **argv)
 	if (!bench.fds)
 		err(1, "memory");
 	signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
-	accept_all(&bench, host, port);
+	accept_all(&bench, &address);
 	prepare(&bench);
 	run(&bench);
 	return 0;
