@@ -13,22 +13,6 @@
 /* With port 0 and two families the port that one got may be taken in the other. */
 #define SAME_PORT_TRIES 16
 
-void listen_format_address(const struct sockaddr_storage *address, char text[LISTEN_TEXT_MAX])
-{
-	struct net_peer peer;
-
-	net_peer_from_sockaddr(&peer, (const struct sockaddr *)address, sizeof *address);
-	net_peer_format(&peer, text);
-}
-
-void listen_format_local(int fd, char text[LISTEN_TEXT_MAX])
-{
-	struct net_peer peer;
-
-	net_peer_local_from_fd(&peer, fd);
-	net_peer_format(&peer, text);
-}
-
 static void set_port(struct sockaddr_storage *address, uint16_t port)
 {
 	if (address->ss_family == AF_INET6)
@@ -100,13 +84,18 @@ static int open_all(const struct addrinfo *list, uint16_t port, bool any, int *f
 	return n > 0 ? n : -EAFNOSUPPORT;
 }
 
-static void explain(int err, const char *where, uint16_t port, const char *key)
+static void explain(int err, const struct sockaddr_storage *address, const char *key)
 {
+	char where[NET_PEER_TEXT_MAX];
+	struct net_peer peer;
+
+	net_peer_from_sockaddr(&peer, (const struct sockaddr *)address, sizeof *address);
+	net_peer_format(&peer, where);
 	switch (-err) {
 	case EADDRINUSE:
 		diag_error("cannot listen on %s: another program has this port, perhaps a second "
 			   "camcastd (`ss -ltnp sport = :%u` shows which): stop it, or change %s",
-			   where, port, key);
+			   where, peer.port, key);
 		break;
 	case EADDRNOTAVAIL:
 		diag_error("cannot listen on %s: no interface here has this address: change %s",
@@ -117,6 +106,14 @@ static void explain(int err, const char *where, uint16_t port, const char *key)
 			   "change %s",
 			   where, key);
 		break;
+	case EINVAL:
+		if (net_peer_is_link_local(&peer) && peer.scope == 0) {
+			diag_error("cannot listen on %s: an address that is valid on a single link "
+				   "needs its interface, as in [fe80::1%%eth0]:%u: change %s",
+				   where, peer.port, key);
+			break;
+		}
+		/* fall through */
 	default:
 		diag_error("cannot listen on %s (%s): %s", where, key, strerror(-err));
 	}
@@ -131,7 +128,7 @@ int listen_open(const struct net_address *address, const char *key, int fds[LIST
 	};
 	bool any = address->host[0] == '\0';
 	struct sockaddr_storage failed = {0};
-	char where[LISTEN_TEXT_MAX], port[8];
+	char port[8];
 	struct addrinfo *list;
 	int ret;
 
@@ -149,8 +146,7 @@ int listen_open(const struct net_address *address, const char *key, int fds[LIST
 	}
 	freeaddrinfo(list);
 	if (ret < 0) {
-		listen_format_address(&failed, where);
-		explain(ret, where, address->port, key);
+		explain(ret, &failed, key);
 	}
 	return ret;
 }

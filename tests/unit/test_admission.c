@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "daemon/limits.h"
-#include "net/listen.h"
 #include "tests/unit/worker_rig.h"
 
 static struct sockaddr_in6 *fake_peer; /* what getpeername() says, if set */
@@ -225,53 +224,6 @@ static void clients_that_are_there_at_the_end_are_no_leak(void **state)
 	close(two);
 }
 
-static void addresses_are_shown_as_people_write_them(void **state)
-{
-	static const char *const cases[][2] = {
-		{"2001:db8::1", "[2001:db8::1]:8888"},
-		{"::", "[::]:8888"},
-		{"::ffff:192.0.2.7", "192.0.2.7:8888"},
-	};
-	struct sockaddr_storage address;
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(8888)};
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(1)};
-	char text[LISTEN_TEXT_MAX];
-
-	(void)state;
-	for (size_t i = 0; i < 3; i++) {
-		inet_pton(AF_INET6, cases[i][0], &in6.sin6_addr);
-		memcpy(&address, &in6, sizeof in6);
-		listen_format_address(&address, text);
-		assert_string_equal(text, cases[i][1]);
-	}
-	inet_pton(AF_INET, "255.255.255.255", &in.sin_addr);
-	memcpy(&address, &in, sizeof in);
-	listen_format_address(&address, text);
-	assert_string_equal(text, "255.255.255.255:1");
-}
-
-static void an_address_in_use_opens_nothing(void **state)
-{
-	struct net_address address = {.host = "127.0.0.1", .port = 0};
-	int fds[LISTEN_MAX], again[LISTEN_MAX];
-	char text[LISTEN_TEXT_MAX];
-	unsigned open_fds;
-
-	(void)state;
-	assert_int_equal(listen_open(&address, "a test", fds), 1);
-	listen_format_local(fds[0], text);
-	address.port = (uint16_t)strtoul(strrchr(text, ':') + 1, NULL, 10);
-	open_fds = rig_open_fds();
-	assert_int_equal(listen_open(&address, "a test", again), -EADDRINUSE);
-	/* Both families: what one of them had opened is closed again. */
-	address.host[0] = '\0';
-	assert_int_equal(listen_open(&address, "a test", again), -EADDRINUSE);
-	assert_int_equal(rig_open_fds(), open_fds);
-	strcpy(address.host, "no.such.host.invalid");
-	assert_int_equal(listen_open(&address, "a test", again), -EADDRNOTAVAIL);
-	close(fds[0]);
-}
-
 static void send_buffers_fit_the_kernel_s_mark(void **state)
 {
 	struct rig rig;
@@ -327,8 +279,6 @@ int main(void)
 		cmocka_unit_test(ipv4_addresses_are_counted_one_by_one),
 		cmocka_unit_test(with_a_full_fd_table_nobody_is_let_in),
 		cmocka_unit_test(clients_that_are_there_at_the_end_are_no_leak),
-		cmocka_unit_test(addresses_are_shown_as_people_write_them),
-		cmocka_unit_test(an_address_in_use_opens_nothing),
 		cmocka_unit_test(send_buffers_fit_the_kernel_s_mark),
 		cmocka_unit_test(a_chosen_number_of_clients_fits_the_kernel_s_mark),
 		cmocka_unit_test(the_reserve_grows_with_what_must_be_held),
