@@ -46,7 +46,6 @@ struct mqtt_connection {
 	bool reached;	/* the TCP connection is made */
 	bool connected; /* CONNACK */
 	bool ended;	/* on_disconnect was called */
-	bool more;	/* TLS may have read more than we have taken: poll() does not tell */
 	int end;
 	int64_t begun_us, reach_us; /* the times of struct mqtt_attempt */
 	char why[MQTT_REASON_MAX];
@@ -310,7 +309,7 @@ int mqtt_connection_open(struct mqtt_connection **out, const struct mqtt_options
 	connection->options = options;
 	connection->v5 = attempt->v5;
 	connection->reach_us = attempt->reach_us;
-	connection->begun_us = clock_now_us();
+	connection->begun_us = attempt->begun_us;
 	connection->last_mid = -1;
 	if (options->tls)
 		err = mqtt_tls_create(&connection->tls, options, why);
@@ -440,27 +439,25 @@ static int connect_turn(struct mqtt_connection *connection, short revents, int64
 	if (!connection->connected && (revents & (POLLRDHUP | POLLHUP | POLLERR)))
 		return closed_early(connection);
 	/* From here, not from the callback: libmosquitto holds a lock in that. */
-	if (connection->connected) {
-		connection->more = true;
+	if (connection->connected)
 		connection->options->handlers->connected(connection->options->user);
-	}
 	return 0;
 }
 
 int mqtt_connection_turn(struct mqtt_connection *connection, short revents, int64_t now_us)
 {
-	bool readable = connection->more || revents & (POLLIN | POLLHUP | POLLERR);
+	bool readable = revents & (POLLIN | POLLHUP | POLLERR);
 	int rc = 0;
 
 	if (!connection->connected)
 		return connect_turn(connection, revents, now_us);
-	/* It reads one packet a call; with none left it says so in errno only. */
+	/* It reads one packet a call, or all that TLS has in hand; with none left it says so in errno
+	 * only. */
 	for (int i = 0; rc == 0 && readable && i < READS_PER_TURN && !connection->ended; i++) {
 		errno = 0;
 		rc = mosquitto_loop_read(connection->mosquitto, 1);
 		readable = errno != EAGAIN;
 	}
-	connection->more = readable;
 	if (rc == 0 && !connection->ended && mosquitto_want_write(connection->mosquitto))
 		rc = mosquitto_loop_write(connection->mosquitto, 1);
 	if (rc == 0 && !connection->ended)
@@ -468,11 +465,6 @@ int mqtt_connection_turn(struct mqtt_connection *connection, short revents, int6
 	if (rc == 0 && !connection->ended && mqtt_connection_fd(connection) >= 0)
 		return 0;
 	return fail(connection, rc ? rc : MOSQ_ERR_CONN_LOST, errno);
-}
-
-bool mqtt_connection_has_more(const struct mqtt_connection *connection)
-{
-	return connection->more;
 }
 
 bool mqtt_connection_is_up(const struct mqtt_connection *connection)

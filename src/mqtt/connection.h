@@ -16,6 +16,7 @@ struct mqtt_attempt {
 	const char *address; /* of options->host */
 	const char *client_id;
 	bool v5;
+	int64_t begun_us; /* now */
 	int64_t reach_us; /* for the TCP connection to be made; the answer to CONNECT has its own time */
 };			  /* borrowed during the call only */
 
@@ -33,7 +34,6 @@ void mqtt_connection_destroy(struct mqtt_connection *connection);
 
 int mqtt_connection_fd(const struct mqtt_connection *connection);
 short mqtt_connection_events(const struct mqtt_connection *connection);
-bool mqtt_connection_has_more(const struct mqtt_connection *connection); /* another turn is due */
 /* 0, or an enum mqtt_end: then mqtt_connection_why() tells and it is to be destroyed. */
 int mqtt_connection_turn(struct mqtt_connection *connection, short revents, int64_t now_us);
 bool mqtt_connection_is_up(const struct mqtt_connection *connection); /* the broker has let us in */

@@ -104,6 +104,7 @@ static void connect_from(struct mqtt_session *session, unsigned address, int64_t
 			.client_id = session->options.client_id[0] ? session->options.client_id
 								   : session->random_id,
 			.v5 = session->v5,
+			.begun_us = now_us,
 			.reach_us = address + 1 < session->addresses.n ? REACH_NEXT_US : REACH_US,
 		};
 
@@ -190,8 +191,6 @@ int mqtt_session_wait_ms(const struct mqtt_session *session, int64_t now_us)
 {
 	int64_t left_us = session->retry_us - now_us;
 
-	if (session->connection && mqtt_connection_has_more(session->connection))
-		return 0;
 	if (session->connection || session->resolve || left_us >= TICK_MS * INT64_C(1000))
 		return TICK_MS;
 	return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);

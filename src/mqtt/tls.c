@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "net/resolve.h"
+#include "net/address.h"
 
 struct mqtt_tls {
 	SSL_CTX *context;
@@ -130,7 +130,6 @@ int mqtt_tls_create(struct mqtt_tls **out, const struct mqtt_options *options,
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct mqtt_tls *tls = calloc(1, sizeof *tls);
-	struct resolve_list address;
 	int err = -ENOMEM;
 
 	snprintf(why, MQTT_REASON_MAX, "%s", strerror(ENOMEM));
@@ -138,7 +137,7 @@ int mqtt_tls_create(struct mqtt_tls **out, const struct mqtt_options *options,
 	if (!tls)
 		return -ENOMEM;
 	tls->host = options->host;
-	tls->is_name = !resolve_address(&address, options->host);
+	tls->is_name = net_host_family(options->host) == AF_UNSPEC;
 	tls->context = SSL_CTX_new(TLS_client_method());
 	if (!tls->context)
 		goto free_tls;

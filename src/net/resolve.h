@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names of hosts to addresses, for a thread that polls: getaddrinfo(3) blocks for as long as name
- * servers take, so that a thread of its own calls it, and is left behind where the answer is no
+ * Names of hosts to addresses, for a thread that polls. getaddrinfo(3) blocks for as long as name
+ * servers take, so a thread of its own calls it. That thread is left behind when the answer is no
  * longer wanted.
  */
 #ifndef NET_RESOLVE_H

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORT 1883
-#define PORT_TLS 8883
+#include "mqtt/session.h"
 
 /* The port that was not said is 0. */
 static int parse_host(struct broker *broker, const char *text)
@@ -21,7 +20,7 @@ static int parse_host(struct broker *broker, const char *text)
 static void choose_port(struct broker *broker, bool said)
 {
 	if (!said)
-		broker->options.port = broker->options.tls ? PORT_TLS : PORT;
+		broker->options.port = broker->options.tls ? MQTT_PORT_TLS : MQTT_PORT;
 }
 
 void broker_init(struct broker *broker)

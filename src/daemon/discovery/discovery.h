@@ -23,8 +23,8 @@
 #include "daemon/cameras.h"
 #include "daemon/fdreserve.h"
 
-/* Descriptors at most: the connection and libmosquitto's pair, two eventfds' worth of crossing,
- * resolver, certificates, addresses, the broker of our own. */
+/* Descriptors at most: the connection and libmosquitto's pair, the crossing, resolver, certificates,
+ * addresses, the broker of our own. */
 #define DISCOVERY_FDS 16
 
 enum discovery_state {

@@ -289,7 +289,9 @@ static int set_up(struct agent *agent, const struct discovery_thread_options *op
 
 	agent->config = options->config;
 	agent->crossing = options->crossing;
-	agent->port = (uint16_t)(config->port ? config->port : config->tls ? 8883 : 1883);
+	agent->port = (uint16_t)(config->port  ? config->port
+				 : config->tls ? MQTT_PORT_TLS
+					       : MQTT_PORT);
 	snprintf(agent->client_id, sizeof agent->client_id, "%s%s",
 		 config->client_id[0] ? "" : "camcast-",
 		 config->client_id[0] ? config->client_id : options->id);
