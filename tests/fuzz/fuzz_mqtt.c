@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/discovery/request.h"
+#include "mqtt/topic.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -89,6 +90,23 @@ static void check_command(const struct request_message *message)
 						    command.bitrate_bps <= COMMAND_BITRATE_MAX));
 }
 
+/* Ours of topics agrees with libmosquitto's; a list is read within its bounds, and to its end. */
+static void check_topic(const char *text)
+{
+	size_t len = strlen(text), at = 0;
+	bool fine = len > 0 && text[0] != '$' &&
+		    mosquitto_validate_utf8(text, (int)len) == MOSQ_ERR_SUCCESS &&
+		    mosquitto_pub_topic_check2(text, len) == MOSQ_ERR_SUCCESS;
+	const char *list = text, *topic;
+
+	require((mqtt_topic_check(text, len) == MQTT_TOPIC_FINE) == fine);
+	while (mqtt_topic_next(&list, &topic, &len)) {
+		require(topic >= text + at && topic + len <= text + strlen(text));
+		require(!memchr(topic, ',', len));
+		at = (size_t)(topic - text) + len;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct request_message message = {0};
@@ -118,6 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message.correlation_len = flags;
 	check_request(flags & PREFIX ? with_prefix : config, &message);
 	check_command(&message);
+	check_topic(topic);
+	check_topic(response);
 	free(payload);
 	free(response);
 	free(topic);
