@@ -18,6 +18,7 @@
 #include <libavutil/opt.h>
 
 #include "client/record/mp4.h"
+#include "media/access_unit.h"
 #include "media/nal.h"
 
 enum { PICTURES = 40, STEP_US = 40000 };
@@ -84,8 +85,16 @@ static void code(struct coded *to, const char *encoder, enum AVPixelFormat forma
 	avcodec_free_context(&codec);
 }
 
-/* Records all of it and opens the result. */
-static AVFormatContext *record(const struct coded *from)
+static bool is_droppable(const struct reader_unit *unit)
+{
+	struct access_unit_head head;
+
+	access_unit_read_head(unit->data, unit->len, &head);
+	return !head.referenced;
+}
+
+/* Records all of it, or all but what nothing refers to, and opens the result. */
+static AVFormatContext *record(const struct coded *from, bool lossy)
 {
 	AVFormatContext *input = NULL;
 	struct mp4_format *format;
@@ -100,13 +109,15 @@ static AVFormatContext *record(const struct coded *from)
 	assert_int_equal(mp4_create(&mp4, format, "a camera", 1769860800000000), 0);
 	mp4_format_destroy(format);
 	for (size_t i = 0; i < from->n; i++) {
+		if (lossy && is_droppable(&from->units[i]))
+			continue;
 		assert_true(mp4_add(mp4, &from->units[i], 7000000 + (int64_t)i * STEP_US,
 				    STEP_US) >= 0);
 		data = mp4_take(mp4, &len);
 		assert_int_equal(write(fd, data, len), len);
 	}
 	assert_int_equal(mp4_finish(mp4, STEP_US), 0);
-	assert_int_equal(mp4_duration_us(mp4), (int64_t)from->n * STEP_US);
+	assert_true(lossy || mp4_duration_us(mp4) == (int64_t)from->n * STEP_US);
 	data = mp4_take(mp4, &len);
 	assert_int_equal(write(fd, data, len), len);
 	mp4_destroy(mp4);
@@ -170,6 +181,11 @@ static void h264_comes_back_with_its_size_and_order(void **state)
 	} cases[] = {
 		{AV_PIX_FMT_YUV420P, 322, 242, 0, "bframes=0:keyint=10:aud=1"},
 		{AV_PIX_FMT_YUV420P, 1920, 1080, 1, "bframes=1:b-adapt=0:keyint=10:scenecut=0"},
+		{AV_PIX_FMT_YUV420P, 640, 360, 1, "bframes=5:b-adapt=0:b-pyramid=none:scenecut=0"},
+		{AV_PIX_FMT_YUV420P, 640, 360, 2,
+		 "bframes=3:b-adapt=0:b-pyramid=normal:scenecut=0"},
+		{AV_PIX_FMT_YUV420P, 640, 360, 2,
+		 "bframes=16:b-adapt=0:b-pyramid=normal:scenecut=0"},
 		{AV_PIX_FMT_YUV422P10, 322, 242, 0, "bframes=0:slices=3"},
 	};
 
@@ -179,12 +195,36 @@ static void h264_comes_back_with_its_size_and_order(void **state)
 
 		code(&coded, "libx264", cases[i].format, cases[i].width, cases[i].height,
 		     cases[i].options);
-		input = record(&coded);
+		input = record(&coded, false);
 		check_size(input, AV_CODEC_ID_H264, cases[i].width, cases[i].height);
 		assert_int_equal(input->streams[0]->codecpar->extradata[0], 1); /* avcC */
 		check_times(input, cases[i].reorder);
 		avformat_close_input(&input);
 	}
+}
+
+/* As on a slow link. The others are shown when they would be shown anyway, every third. */
+static void pictures_that_were_left_out_do_not_move_the_others(void **state)
+{
+	const AVRational us = {1, 1000000};
+	AVPacket *packet = av_packet_alloc();
+	AVFormatContext *input;
+	int64_t shown[PICTURES] = {0};
+	size_t n = 0;
+
+	(void)state;
+	code(&coded, "libx264", AV_PIX_FMT_YUV420P, 640, 360,
+	     "bframes=2:b-adapt=0:b-pyramid=none:keyint=100:scenecut=0");
+	input = record(&coded, true);
+	while (av_read_frame(input, packet) == 0) {
+		shown[n++] = av_rescale_q(packet->pts, input->streams[0]->time_base, us);
+		av_packet_unref(packet);
+	}
+	assert_int_equal(n, 14);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(shown[i], (3 * (int64_t)i + 1) * STEP_US);
+	av_packet_free(&packet);
+	avformat_close_input(&input);
 }
 
 static void jpegs_come_back_with_their_size(void **state)
@@ -193,7 +233,7 @@ static void jpegs_come_back_with_their_size(void **state)
 
 	(void)state;
 	code(&coded, "mjpeg", AV_PIX_FMT_YUVJ420P, 322, 242, NULL);
-	input = record(&coded);
+	input = record(&coded, false);
 	check_size(input, AV_CODEC_ID_MJPEG, 322, 242);
 	check_times(input, 0);
 	avformat_close_input(&input);
@@ -233,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h264_comes_back_with_its_size_and_order),
+		cmocka_unit_test(pictures_that_were_left_out_do_not_move_the_others),
 		cmocka_unit_test(jpegs_come_back_with_their_size),
 		cmocka_unit_test(a_format_changes_with_the_parameter_sets_or_the_size),
 	};

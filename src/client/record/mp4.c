@@ -18,6 +18,7 @@
 #define IO_SIZE 65536
 #define FRAGMENT_KEY_US 900000 /* a key unit's second is a little less or more */
 #define FRAGMENT_MAX_US 2000000
+#define BETWEEN_MAX 16 /* B pictures between two others: x264's limit */
 
 struct parser {
 	AVCodecParserContext *context;
@@ -39,6 +40,7 @@ struct mp4 {
 	int reorder;	   /* 0: this one does not */
 	int64_t since_key; /* pictures */
 	int order_step;	   /* of the picture order count, from picture to picture */
+	int last_shown;	   /* the highest count since the key picture */
 
 	AVPacket *held; /* the last picture added, until its length is known */
 	bool holds;
@@ -425,16 +427,26 @@ static int write_held(struct mp4 *mp4, int64_t end_us)
  * begin anew at an IDR (H.264 8.2.1), and late enough for all of them. */
 static int64_t shown_later(struct mp4 *mp4, bool key)
 {
-	int count, later;
+	int count;
+	int64_t later;
 
 	mp4->since_key = key ? 0 : mp4->since_key + 1;
 	parser_read(&mp4->parser, mp4->held);
 	count = mp4->parser.context->output_picture_number;
 	if (count % 2) /* most count fields, this one pictures */
 		mp4->order_step = 1;
-	later = (int)(count / mp4->order_step - mp4->since_key) + mp4->reorder;
-	/* Beyond what the SPS promised: lost or damaged. */
-	return later < 0 ? 0 : later > 2 * mp4->reorder ? mp4->reorder : later;
+	if (key) {
+		mp4->last_shown = count;
+	} else if (count > mp4->last_shown) {
+		/* Those shown before the one that was shown last so far have come, or been lost on
+		 * the way. */
+		if (mp4->since_key <= mp4->last_shown / mp4->order_step)
+			mp4->since_key = mp4->last_shown / mp4->order_step + 1;
+		mp4->last_shown = count;
+	}
+	later = count / mp4->order_step - mp4->since_key + mp4->reorder;
+	/* More is lost or damaged. */
+	return later < 0 ? 0 : later > mp4->reorder + BETWEEN_MAX ? mp4->reorder : later;
 }
 
 /* Makes it the held one. */
