@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/lib/judge.h"
+#include "media/nal.h"
 
 /* libavcodec conceals a missing reference and mentions it at debug level only. */
 static uint64_t decoder_errors;
@@ -37,7 +38,7 @@ void judge_decode(struct judge *judge)
 		memcpy(&len, judge->kept.data + at, sizeof(len));
 		at += sizeof(len);
 		if (!context) {
-			bool h264 = len > 4 && memcmp(judge->kept.data + at, "\0\0", 2) == 0;
+			bool h264 = nal_begins(judge->kept.data + at, len);
 
 			codec = avcodec_find_decoder(h264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG);
 			context = avcodec_alloc_context3(codec);

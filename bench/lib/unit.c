@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "media/access_unit.h"
+#include "media/nal.h"
 
 static uint8_t *put(uint8_t *at, const void *data, size_t len)
 {
@@ -40,8 +41,7 @@ void unit_parse(const uint8_t *data, size_t len, struct unit_info *info)
 	struct sei_capture capture;
 
 	memset(info, 0, sizeof(*info));
-	info->h264 =
-		len >= 5 && (memcmp(data, "\0\0\0\1", 4) == 0 || memcmp(data, "\0\0\1", 3) == 0);
+	info->h264 = nal_begins(data, len);
 	if (!info->h264) {
 		info->key = true;
 		return;

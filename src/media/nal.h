@@ -48,6 +48,14 @@ struct nal {
 	unsigned type, ref_idc;
 };
 
+/* Whether it begins with a start code, of three or four bytes. */
+static inline bool nal_begins(const uint8_t *data, size_t len)
+{
+	const size_t zero_byte = len >= 4 && data[2] == 0;
+
+	return len >= 3 && data[0] == 0 && data[1] == 0 && data[2 + zero_byte] == 1;
+}
+
 /* The offset of the first start code prefix (00 00 01) that begins at pos or later and lies within
  * len bytes, or len. The zero_byte in front of it, if there is one, is not part of it (B.1.1). */
 size_t nal_find_start_code(const uint8_t *data, size_t len, size_t pos);

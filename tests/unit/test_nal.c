@@ -73,6 +73,11 @@ static void start_codes_are_found_among_zeros_and_ones(void **state)
 		for (unsigned i = 0, rest = n; i < sizeof(data); i++, rest /= 3)
 			data[i] = (uint8_t)(rest % 3);
 		for (size_t len = 0; len <= sizeof(data); len++) {
+			const size_t first = find_slowly(data, len, 0);
+
+			assert_int_equal(nal_begins(data, len),
+					 first < len &&
+						 (first == 0 || (first == 1 && data[0] == 0)));
 			for (size_t pos = 0; pos <= len; pos++)
 				assert_int_equal(nal_find_start_code(data, len, pos),
 						 find_slowly(data, len, pos));

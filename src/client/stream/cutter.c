@@ -139,17 +139,6 @@ static int next_in_byte_stream(struct cutter *cutter, struct cutter_unit *unit)
 	return cutter->end - cutter->begin > CUTTER_UNIT_MAX ? -EBADMSG : CUTTER_MORE;
 }
 
-/* Whether a unit is H.264, and what is in it. */
-static bool read_h264(const uint8_t *data, size_t len, struct access_unit_head *head)
-{
-	const size_t at = nal_find_start_code(data, len, 0);
-
-	if (at > 1 || (at == 1 && data[0] != 0))
-		return false;
-	access_unit_read_head(data, len, head);
-	return head->slice;
-}
-
 /* u32 length, most significant byte first, then the picture; nothing behind a length of 0. */
 static int next_behind_length(struct cutter *cutter, struct cutter_unit *unit)
 {
@@ -176,7 +165,8 @@ static int next_behind_length(struct cutter *cutter, struct cutter_unit *unit)
 		give(cutter, unit, len, STREAM_MJPEG, true);
 		return CUTTER_UNIT;
 	}
-	if (!read_h264(data + 4, len, &head)) {
+	access_unit_read_head(data + 4, len, &head);
+	if (!nal_begins(data + 4, len) || !head.slice) {
 		cutter->begin += len;
 		return CUTTER_JUNK;
 	}
