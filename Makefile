@@ -38,7 +38,6 @@ LDFLAGS_ALL := -pthread $(SAN_FLAGS) $(LDFLAGS)
 # Libraries by part. camcastd links no camera and no codec library.
 PC_mqtt := libmosquitto libssl libcrypto
 PC_daemon := liburing libcjson libsystemd $(PC_mqtt)
-LIBS_daemon := -lhttp_parser
 PC_capture := libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_wrapper := libcamera
 PC_client := $(PC_mqtt) libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig
@@ -79,7 +78,7 @@ all: $(PROGRAMS)
 .DEFAULT_GOAL := all
 
 $(B)/camcastd: $(B)/src/daemon/main.o $(B)/libdaemon.a $(B)/libmqtt.a $(B)/libcommon.a
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon)) $(LIBS_daemon)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon))
 	@echo "  LINK $@"
 
 $(B)/camcast-capture: $(B)/src/capture/main.o $(B)/libcapture.a $(B)/libcommon.a
@@ -125,7 +124,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 
 ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libmqtt.a $(B)/libcommon.a
 link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
-	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client)) $(LIBS_daemon) -lm
+	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client)) -lm
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS_$*) -o $@ $< $(link_all) $(call pc_libs,cmocka)
@@ -202,9 +201,8 @@ $(B)/docs/%.1: docs/%.1
 
 # --- packages; only those that are missing are installed ---
 PKG_BUILD := gcc g++ make pkg-config liburing-dev libcjson-dev libsystemd-dev \
-	libhttp-parser-dev libcamera-dev libavformat-dev libavcodec-dev libswscale-dev \
-	libavutil-dev libopenh264-dev libjpeg62-turbo-dev libmosquitto-dev libssl-dev libsdl2-dev \
-	libsdl2-ttf-dev libfontconfig-dev
+	libcamera-dev libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev \
+	libjpeg62-turbo-dev libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
 PKG_RUN := libcamera-ipa mosquitto fonts-dejavu-core
 PKG_FUZZ := clang libclang-rt-dev
 PKG_CHECK := libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout python3-opencv python3-prometheus-client opencv-doc \

@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 suite=bookworm
 libraries=(
-	libc6-dev pkgconf libcamera-dev liburing-dev libcjson-dev libhttp-parser-dev libsystemd-dev
+	libc6-dev pkgconf libcamera-dev liburing-dev libcjson-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
 	libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev libcmocka-dev
 )

@@ -16,7 +16,7 @@ suite=bookworm
 arch=$1
 packages=(
 	# What the package depends on, and the unit tests' library.
-	liburing2 libcjson1 libsystemd0 libhttp-parser2.9 libcamera0.0.3 libcamera-ipa udev
+	liburing2 libcjson1 libsystemd0 libcamera0.0.3 libcamera-ipa udev
 	libavformat59 libavcodec59 libswscale6 libavutil57 libopenh264-7 libjpeg62-turbo libmosquitto1
 	libsdl2-2.0-0 libsdl2-ttf-2.0-0 libfontconfig1 libcmocka0
 	# What the tests run.

@@ -14,7 +14,7 @@ suite=trixie
 packages=(
 	gcc g++ libc6-dev make pkgconf
 	libcamera-dev libcamera-ipa libcamera-tools
-	liburing-dev libcjson-dev libhttp-parser-dev libsystemd-dev
+	liburing-dev libcjson-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
 	libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
 	debhelper systemd-dev libcmocka-dev ffmpeg procps
