@@ -75,23 +75,6 @@ static void note_state(struct child *child)
 	child->info.pid = child->supervisor.pid;
 }
 
-static int start(struct child *child, int64_t now_us)
-{
-	struct child_header *shared = child->shared;
-	struct spawn spawn = {
-		.program = "/proc/self/exe",
-		.argv = child->argv,
-		.fds = {child->memfd}, /* CHILD_SHARED_FD */
-		.n_fds = 1,
-		.death_signal = SIGKILL,
-	};
-
-	atomic_store_explicit(&shared->heartbeat_us, 0, memory_order_relaxed);
-	atomic_store_explicit(&shared->status_turn, 0, memory_order_relaxed);
-	memset(shared->status, 0, sizeof shared->status);
-	return supervisor_start(&child->supervisor, &spawn, now_us);
-}
-
 /* Another start is scheduled. */
 static void note_failure(struct child *child, int64_t now_us)
 {
@@ -102,8 +85,20 @@ static void note_failure(struct child *child, int64_t now_us)
 
 static void handle_due(struct child *child, int64_t now_us)
 {
-	int err = start(child, now_us);
+	struct child_header *shared = child->shared;
+	struct spawn spawn = {
+		.program = "/proc/self/exe",
+		.argv = child->argv,
+		.fds = {child->memfd}, /* CHILD_SHARED_FD */
+		.n_fds = 1,
+		.death_signal = SIGKILL,
+	};
+	int err;
 
+	atomic_store_explicit(&shared->heartbeat_us, 0, memory_order_relaxed);
+	atomic_store_explicit(&shared->status_turn, 0, memory_order_relaxed);
+	memset(shared->status, 0, sizeof shared->status);
+	err = supervisor_start(&child->supervisor, &spawn, now_us);
 	if (err == 0)
 		return;
 	snprintf(child->info.reason, sizeof child->info.reason, "cannot be started: %s",
@@ -132,77 +127,6 @@ static void handle_end(struct child *child, int64_t now_us)
 	if (!supervisor->killed) /* else the reason is known */
 		spawn_describe(supervisor->status, child->info.reason, sizeof child->info.reason);
 	note_failure(child, now_us);
-}
-
-int child_create(struct child **out, const struct child_job *job)
-{
-	struct supervisor_options options = {
-		.backoff_min_ms = 500,
-		.backoff_max_ms = 10000,
-		.healthy_ms = 30000,
-		.stop_ms = 2000,
-		.stop_signal = SIGTERM,
-		.exclusive = true, /* the memory */
-	};
-	struct child *child = calloc(1, sizeof *child);
-	int err;
-
-	if (!child)
-		return -ENOMEM;
-	if (job->shared_size < sizeof *child->shared || job->shared_size > UINT32_MAX) {
-		err = -EINVAL;
-		goto free_child;
-	}
-	child->shared_size = job->shared_size;
-	child->hang_ms = job->hang_ms ? job->hang_ms : HANG_MS;
-	options.start_ms = child->hang_ms > START_MS ? child->hang_ms : START_MS;
-	supervisor_init(&child->supervisor, &options);
-	child->name = strdup(job->name);
-	child->argv = copy_argv(job->argv);
-	if (!child->name || !child->argv) {
-		err = -ENOMEM;
-		goto free_child;
-	}
-	child->memfd = memfd_create_fixed("camcast-child", (uint32_t)job->shared_size);
-	if (child->memfd < 0) {
-		err = child->memfd;
-		goto free_child;
-	}
-	child->shared =
-		mmap(NULL, child->shared_size, PROT_READ | PROT_WRITE, MAP_SHARED, child->memfd, 0);
-	if (child->shared == MAP_FAILED) {
-		err = -errno;
-		goto close_memfd;
-	}
-	err = start(child, clock_now_us());
-	if (err < 0)
-		goto unmap;
-	note_state(child);
-	*out = child;
-	return 0;
-
-unmap:
-	munmap(child->shared, child->shared_size);
-close_memfd:
-	close(child->memfd);
-free_child:
-	free_argv(child->argv);
-	free(child->name);
-	free(child);
-	return err;
-}
-
-void child_destroy(struct child *child)
-{
-	if (!child)
-		return;
-	if (supervisor_finish(&child->supervisor, KILLED_MS) == -ETIMEDOUT)
-		diag_warn("%s: process %d does not die", child->name, (int)child->supervisor.pid);
-	munmap(child->shared, child->shared_size);
-	close(child->memfd);
-	free_argv(child->argv);
-	free(child->name);
-	free(child);
 }
 
 void child_end(struct child *child)
@@ -259,6 +183,67 @@ int child_poll(struct child *child, int64_t now_us)
 		return -1;
 	wait_ms = supervisor_wait_ms(&child->supervisor, now_us);
 	return wait_ms >= 0 && wait_ms < TURN_MS ? wait_ms : TURN_MS;
+}
+
+int child_create(struct child **out, const struct child_job *job)
+{
+	struct supervisor_options options = {
+		.backoff_ms = 500,
+		.start_ms = START_MS,
+		.stop_ms = 2000,
+		.stop_signal = SIGTERM,
+		.exclusive = true, /* the memory */
+	};
+	struct child *child;
+	int err = -ENOMEM;
+
+	if (job->shared_size < sizeof *child->shared || job->shared_size > UINT32_MAX)
+		return -EINVAL;
+	child = calloc(1, sizeof *child);
+	if (!child)
+		return -ENOMEM;
+	child->shared_size = job->shared_size;
+	child->hang_ms = job->hang_ms ? job->hang_ms : HANG_MS;
+	if (options.start_ms < child->hang_ms)
+		options.start_ms = child->hang_ms;
+	supervisor_init(&child->supervisor, &options);
+	child->name = strdup(job->name);
+	child->argv = copy_argv(job->argv);
+	if (!child->name || !child->argv)
+		goto free_child;
+	err = child->memfd = memfd_create_fixed("camcast-child", (uint32_t)child->shared_size);
+	if (err < 0)
+		goto free_child;
+	child->shared =
+		mmap(NULL, child->shared_size, PROT_READ | PROT_WRITE, MAP_SHARED, child->memfd, 0);
+	if (child->shared == MAP_FAILED) {
+		err = -errno;
+		goto close_memfd;
+	}
+	child_poll(child, clock_now_us());
+	*out = child;
+	return 0;
+
+close_memfd:
+	close(child->memfd);
+free_child:
+	free_argv(child->argv);
+	free(child->name);
+	free(child);
+	return err;
+}
+
+void child_destroy(struct child *child)
+{
+	if (!child)
+		return;
+	if (supervisor_finish(&child->supervisor, KILLED_MS) == -ETIMEDOUT)
+		diag_warn("%s: process %d does not die", child->name, (int)child->supervisor.pid);
+	munmap(child->shared, child->shared_size);
+	close(child->memfd);
+	free_argv(child->argv);
+	free(child->name);
+	free(child);
 }
 
 /* The status has one writer and one reader, in two processes: the reader copies it between two looks

@@ -50,7 +50,7 @@ struct child_info {
 };
 
 /* Starts the child. The shared memory is zeroed, and kept over restarts but for its header, which
- * begins anew. Each failure of a started child is logged. -errno. */
+ * begins anew. Failures of the child, also to start it, are logged. -errno: no memory to share. */
 int child_create(struct child **out, const struct child_job *job);
 
 /* Ends the child if need be: SIGTERM, after 2 s SIGKILL; waits for its end (but not for one that

@@ -148,11 +148,10 @@ int supervisor_finish(struct supervisor *supervisor, uint32_t killed_ms)
 
 void supervisor_back_off(struct supervisor *supervisor, int64_t now_us)
 {
-	int64_t delay_ms = supervisor->options.backoff_min_ms;
-	int64_t most_ms = supervisor->options.backoff_max_ms;
+	int64_t delay_ms = supervisor->options.backoff_ms;
 
-	for (unsigned i = 0; i < supervisor->failures && delay_ms < most_ms; i++)
-		delay_ms = earlier(delay_ms * 2, most_ms);
+	for (unsigned i = 0; i < supervisor->failures && delay_ms < SUPERVISOR_BACKOFF_MAX_MS; i++)
+		delay_ms = earlier(delay_ms * 2, SUPERVISOR_BACKOFF_MAX_MS);
 	supervisor->failures++;
 	supervisor->restarts++;
 	supervisor->due_us = now_us + delay_ms * 1000;
@@ -187,8 +186,7 @@ static enum supervisor_event turn_running(struct supervisor *supervisor, int64_t
 		ended = true;
 	}
 	if (ended) {
-		if (now_us - supervisor->started_us >=
-		    supervisor->options.healthy_ms * INT64_C(1000))
+		if (now_us - supervisor->started_us >= SUPERVISOR_HEALTHY_MS * INT64_C(1000))
 			supervisor->failures = 0;
 		supervisor_back_off(supervisor, now_us);
 		return SUPERVISOR_ENDED;

@@ -21,9 +21,13 @@
  * Nobody waits for such processes, but each costs memory: no more than this. */
 #define SUPERVISOR_KILLED_MAX 8
 
+/* The backoff doubles from failure to failure up to this; after a program has run for so long, the
+ * next failure counts as the first. */
+#define SUPERVISOR_BACKOFF_MAX_MS 10000
+#define SUPERVISOR_HEALTHY_MS 30000
+
 struct supervisor_options {
-	uint32_t backoff_min_ms, backoff_max_ms; /* doubles from one to the other */
-	uint32_t healthy_ms; /* a program that ran so long begins with the shortest backoff again */
+	uint32_t backoff_ms; /* the first one; see SUPERVISOR_BACKOFF_MAX_MS */
 	uint32_t start_ms;   /* for its first sign of life; 0: none are expected */
 	uint32_t stop_ms;    /* from supervisor_stop() to SIGKILL */
 	int stop_signal;     /* 0: the owner asks it to stop by other means */

@@ -53,9 +53,7 @@ void broker_spawn_write_config(FILE *out, const struct config_mqtt *config, uint
 int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *config, uint16_t port)
 {
 	static const struct supervisor_options options = {
-		.backoff_min_ms = 100,
-		.backoff_max_ms = 10000,
-		.healthy_ms = 30000,
+		.backoff_ms = 100,
 		.stop_ms = 1000,
 		.stop_signal = SIGTERM,
 	};

@@ -484,9 +484,7 @@ void worker_start(struct worker *worker)
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options)
 {
 	static const struct supervisor_options process = {
-		.backoff_min_ms = 100,
-		.backoff_max_ms = 10000,
-		.healthy_ms = 30000,
+		.backoff_ms = 100,
 		.start_ms = CAMCAST_HELLO_TIMEOUT_MS,
 		.stop_ms = STOP_TIMEOUT_MS, /* it is asked by closing the pair */
 	};

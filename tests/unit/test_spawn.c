@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The program is this one, executed again: `test_spawn child`. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "process/spawn.h"
+
+static char *argv_of_child[] = {"test_spawn", "child", NULL};
+
+/* A pipe whose ends are out of the way. */
+static void open_high_pipe(int fds[2])
+{
+	int low[2];
+
+	assert_int_equal(pipe2(low, O_CLOEXEC), 0);
+	for (int i = 0; i < 2; i++) {
+		fds[i] = fcntl(low[i], F_DUPFD_CLOEXEC, 100);
+		assert_true(fds[i] >= 100);
+		close(low[i]);
+	}
+}
+
+static void its_fds_are_those_it_was_given_in_their_order(void **state)
+{
+	struct spawn spawn = {
+		.program = "/proc/self/exe",
+		.argv = argv_of_child,
+		.fds = {4, 3}, /* each at the number that the other one gets */
+		.n_fds = 2,
+		.death_signal = SIGKILL,
+	};
+	int out[2], in[2], leak = fcntl(STDERR_FILENO, F_DUPFD, 5), pidfd; /* without CLOEXEC */
+	struct pollfd pfd = {.events = POLLIN};
+	char word[8] = "";
+	int status;
+	pid_t pid;
+
+	(void)state;
+	open_high_pipe(out);
+	open_high_pipe(in);
+	assert_int_equal(dup3(out[1], 4, O_CLOEXEC), 4);
+	assert_int_equal(dup3(in[0], 3, O_CLOEXEC), 3);
+	assert_int_equal(write(in[1], "ping", 4), 4);
+	pid = spawn_start(&spawn, &pidfd);
+	assert_true(pid > 0);
+	close(out[1]);
+	close(4);
+	assert_int_equal(read(out[0], word, sizeof word), 4);
+	assert_string_equal(word, "ping");
+	pfd.fd = pidfd;
+	assert_int_equal(poll(&pfd, 1, 30000), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(3);
+	close(out[0]);
+	close(in[0]);
+	close(in[1]);
+	close(leak);
+	close(pidfd);
+}
+
+static void what_cannot_be_executed_leaves_nothing(void **state)
+{
+	struct spawn spawn = {.program = "/nonexistent/program", .argv = argv_of_child};
+	int pidfd;
+
+	(void)state;
+	assert_int_equal(spawn_start(&spawn, &pidfd), -ENOENT);
+	spawn.program = "/dev/null";
+	assert_int_equal(spawn_start(&spawn, &pidfd), -EACCES);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static void an_end_is_described(void **state)
+{
+	static const struct {
+		int status;
+		const char *text;
+	} ends[] = {
+		{0, "exit status 0"},		{7 << 8, "exit status 7"},
+		{SIGKILL, "killed by SIGKILL"}, {SIGSEGV | 0x80, "killed by SIGSEGV (core dumped)"},
+		{50, "killed by signal 50"},	{SPAWN_STATUS_LOST, "it is not known how"},
+	};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		spawn_describe(ends[i].status, text, sizeof text);
+		assert_string_equal(text, ends[i].text);
+	}
+}
+
+/* Answers at fd 3 what it reads at fd 4, and has no other. */
+static int run_child(void)
+{
+	char word[8];
+	ssize_t n;
+
+	for (int fd = 5; fd < 1024; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			return 1;
+	n = read(4, word, sizeof word);
+	return n > 0 && write(3, word, (size_t)n) == n ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(its_fds_are_those_it_was_given_in_their_order),
+		cmocka_unit_test(what_cannot_be_executed_leaves_nothing),
+		cmocka_unit_test(an_end_is_described),
+	};
+
+	if (argc == 2 && strcmp(argv[1], "child") == 0)
+		return run_child();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
