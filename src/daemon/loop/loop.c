@@ -406,9 +406,7 @@ static void run_closed(struct loop *loop)
 
 /* --- the loop --- */
 
-/* `auto` is io_uring where the kernel lets us: server CPU per client and unit of a 720p recording was
- * 0.89 to 0.91 times that of a bare send() loop with 100 to 1000 clients, epoll's 0.91 to 1.00; at 33 KB,
- * which both send by reference, they are alike (Linux 6.18, loopback; docs/BENCHMARKS.md). */
+/* `auto` is io_uring where the kernel allows it; docs/BENCHMARKS.md has the figures. */
 static int create_backend(struct loop *loop, enum config_backend wanted)
 {
 	int ret;
