@@ -47,7 +47,7 @@ static void check_server(const struct server *server)
 	for (size_t i = 0; i < server->n_streams; i++) {
 		const struct server_stream *stream = &server->streams[i];
 		enum stream_framing framing;
-		char host[64], url[SERVER_URL_MAX];
+		char host[NET_HOST_MAX], url[SERVER_URL_MAX];
 		enum stream_codec codec;
 		uint16_t port;
 

@@ -82,7 +82,7 @@ static void parse_url(const uint8_t *data, size_t size)
 	char *url = strndup((const char *)data, size);
 	enum stream_framing framing;
 	enum stream_codec codec;
-	char host[64];
+	char host[NET_HOST_MAX];
 	uint16_t port;
 
 	require(url != NULL);

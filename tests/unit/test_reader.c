@@ -23,6 +23,7 @@
 #define DELTA "\0\0\0\1\x09\xf0\0\0\0\1\x41\x9a\x02\x33"
 #define AUD "\0\0\0\1\x09\xf0"
 
+#define NAME_64 "1234567890123456789012345678901234567890123456789012345678901234"
 #define PATIENCE_MS 20000
 
 /* Time goes as the tests want, so that nobody waits for a backoff. */
@@ -368,8 +369,7 @@ static void names_with_several_addresses_are_tried_in_turn(void **state)
 
 static void what_cannot_be_a_stream_is_refused(void **state)
 {
-	static const char long_name[] =
-		"123456789012345678901234567890123456789012345678901234567890abcd";
+	static const char long_name[] = NAME_64 NAME_64 NAME_64 NAME_64;
 	struct fixture *f = *state;
 	struct reader *reader;
 
@@ -390,6 +390,7 @@ static void urls_are_parsed(void **state)
 		{"tcp://192.0.2.7:1", "192.0.2.7", 1, STREAM_ANNEXB},
 		{"tcp+length://[2001:db8::1]:8000", "2001:db8::1", 8000, STREAM_LENGTH_PREFIXED},
 		{"tcp://[fe80::1%eth0]:65535", "fe80::1%eth0", 65535, STREAM_ANNEXB},
+		{"tcp://" NAME_64 ":1", NAME_64, 1, STREAM_ANNEXB},
 	};
 	static const char *const bad[] = {
 		"",
@@ -411,11 +412,11 @@ static void urls_are_parsed(void **state)
 		"tcp://a b:8888",
 		"tcp://a\n:8888",
 		"tcp://[::1]x:8888",
-		"tcp://1234567890123456789012345678901234567890123456789012345678901234:1",
+		"tcp://" NAME_64 NAME_64 NAME_64 NAME_64 ":1",
 	};
 	enum stream_framing framing;
 	enum stream_codec codec;
-	char host[64];
+	char host[NET_HOST_MAX];
 	uint16_t port;
 
 	(void)state;

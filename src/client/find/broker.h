@@ -28,7 +28,6 @@
 #include <stdio.h>
 
 #include "client/find/servers.h"
-#include "net/address.h"
 
 /* What getopt_long() returns for them. */
 enum broker_option_code {

@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "client/find/servers.h"
 #include "client/stream/reader.h"
-#include "net/address.h"
 
 #define INFO_MAX (256u << 10) /* bytes of a payload */
 

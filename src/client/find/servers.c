@@ -17,7 +17,6 @@
 #include "client/find/directory.h"
 #include "mqtt/session.h"
 #include "mqtt/topic.h"
-#include "net/address.h"
 
 #define KEEPALIVE_S 20
 #define REQUEST_PERIOD_US 10000000

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/address.h"
+
 enum stream_codec { STREAM_H264, STREAM_MJPEG };
 enum stream_framing { STREAM_ANNEXB, STREAM_LENGTH_PREFIXED };
 
@@ -24,16 +26,16 @@ struct server_stream {
 	char name[64], camera[64];
 	enum stream_codec codec;
 	enum stream_framing framing;
-	unsigned width, height; /* 0: not known yet */
-	double framerate;	/* 0: not known */
-	uint32_t bitrate_bps;	/* asked of the encoder; 0: none */
-	char host[64];		/* a name or an address, IPv6 without brackets */
+	unsigned width, height;	 /* 0: not known yet */
+	double framerate;	 /* 0: not known */
+	uint32_t bitrate_bps;	 /* asked of the encoder; 0: none */
+	char host[NET_HOST_MAX]; /* a name or an address, IPv6 without brackets */
 	uint16_t port;
 };
 
 struct server {
 	char id[72], name[256], version[32];
-	char address[64]; /* the best one */
+	char address[NET_HOST_MAX]; /* the best one */
 	bool online;
 	int64_t seen_us; /* monotonic, when it was last heard of */
 	struct server_stream streams[SERVER_STREAMS_MAX];
@@ -101,7 +103,7 @@ int servers_find(const struct server *list, size_t n, const char *wanted,
 const char *stream_codec_name(enum stream_codec codec);	      /* "h264", "mjpeg" */
 const char *stream_framing_name(enum stream_framing framing); /* "annexb", "length_prefixed" */
 
-#define SERVER_URL_MAX 96
+#define SERVER_URL_MAX (NET_HOST_PORT_MAX + 16)
 /* "tcp://HOST:PORT" or "tcp+length://HOST:PORT"; returns buf[SERVER_URL_MAX]. */
 const char *server_stream_url(const struct server_stream *stream, char *buf);
 

@@ -12,7 +12,7 @@ static const char *const headings[COLUMNS] = {"SERVER", "ID",  "STREAM",  "CODEC
 static const unsigned widest[COLUMNS] = {32, 36, 40, 8, 12, 8, 16, SERVER_URL_MAX};
 
 struct row {
-	char text[COLUMNS][256];
+	char text[COLUMNS][SERVER_URL_MAX];
 };
 
 static void print_bitrate(char *out, size_t size, double bps)

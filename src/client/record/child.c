@@ -394,7 +394,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	enum stream_framing framing;
 	enum stream_codec codec;
 	struct child_header *header;
-	char host[64];
+	char host[NET_HOST_MAX];
 	uint16_t port;
 	size_t size;
 	int err;

@@ -13,7 +13,6 @@
 
 #include "base/clock.h"
 #include "client/stream/cutter.h"
-#include "net/address.h"
 
 #define CONNECT_TIMEOUT_US 5000000
 #define BACKOFF_MIN_US 250000
@@ -23,7 +22,7 @@
 #define QUIET_MAX_US 100000
 
 struct reader {
-	char host[64];
+	char host[NET_HOST_MAX];
 	uint16_t port;
 	struct cutter cutter;
 	struct reader_stats stats;
@@ -42,31 +41,31 @@ struct reader {
 	bool quiet_asked;    /* whether a unit ended there has been asked since */
 };
 
-static int parse_address(const char *text, char host[64], uint16_t *port)
+int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
+		     enum stream_codec *codec, enum stream_framing *framing)
 {
-	struct net_address address;
+	static const struct {
+		const char *scheme;
+		enum stream_codec codec;
+		enum stream_framing framing;
+	} kinds[] = {
+		{"tcp://", STREAM_H264, STREAM_ANNEXB},
+		{"tcp+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED},
+	};
 
-	if (net_address_parse(&address, text, NET_CONNECT) < 0 || strlen(address.host) >= 64)
-		return -EINVAL;
-	strcpy(host, address.host);
-	*port = address.port;
-	return 0;
-}
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		size_t len = strlen(kinds[i].scheme);
+		struct net_address address;
 
-int reader_parse_url(const char *url, char host[64], uint16_t *port, enum stream_codec *codec,
-		     enum stream_framing *framing)
-{
-	static const char tcp[] = "tcp://", length[] = "tcp+length://";
-
-	if (strncmp(url, tcp, sizeof tcp - 1) == 0) {
-		*codec = STREAM_H264;
-		*framing = STREAM_ANNEXB;
-		return parse_address(url + sizeof tcp - 1, host, port);
-	}
-	if (strncmp(url, length, sizeof length - 1) == 0) {
-		*codec = STREAM_MJPEG;
-		*framing = STREAM_LENGTH_PREFIXED;
-		return parse_address(url + sizeof length - 1, host, port);
+		if (strncmp(url, kinds[i].scheme, len) != 0)
+			continue;
+		if (net_address_parse(&address, url + len, NET_CONNECT) < 0)
+			return -EINVAL;
+		strcpy(host, address.host);
+		*port = address.port;
+		*codec = kinds[i].codec;
+		*framing = kinds[i].framing;
+		return 0;
 	}
 	return -EINVAL;
 }

@@ -60,7 +60,7 @@ const struct reader_stats *reader_stats(const struct reader *reader);
 
 /* tcp://HOST:PORT (Annex B), tcp+length://HOST:PORT (behind a length); HOST is as net/address.h has
  * it, [fe80::1%eth0] too. 0 or -EINVAL. */
-int reader_parse_url(const char *url, char host[64], uint16_t *port, enum stream_codec *codec,
-		     enum stream_framing *framing);
+int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
+		     enum stream_codec *codec, enum stream_framing *framing);
 
 #endif

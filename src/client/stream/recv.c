@@ -27,7 +27,7 @@
 struct target {
 	char id[72]; /* "": a URL was given */
 	char name[140];
-	char host[64];
+	char host[NET_HOST_MAX];
 	uint16_t port;
 	enum stream_codec codec;
 	enum stream_framing framing;

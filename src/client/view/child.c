@@ -168,7 +168,7 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 	};
 	enum stream_framing framing;
 	enum stream_codec codec;
-	char host[64];
+	char host[NET_HOST_MAX];
 	uint16_t port;
 	int c;
 

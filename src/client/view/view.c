@@ -150,7 +150,7 @@ static int take_option(struct view_options *options, int c, const char *value)
 
 static int take_arguments(struct view_options *options, int n, char *const *arguments, bool all)
 {
-	char host[64];
+	char host[NET_HOST_MAX];
 	uint16_t port;
 	enum stream_codec codec;
 	enum stream_framing framing;
