@@ -59,8 +59,8 @@ static void notify(struct daemon *daemon, const char *state)
 
 static void notify_status(struct daemon *daemon)
 {
-	char why[STATUS_WHY_MAX], state[STATUS_WHY_MAX + 96];
-	bool healthy = status_healthy(&daemon->view, why);
+	char why[HEALTH_WHY_MAX], state[HEALTH_WHY_MAX + 96];
+	bool healthy = health_check(daemon->cameras, loop_now_us(daemon->loop), why);
 
 	snprintf(state, sizeof state, "WATCHDOG=1\nSTATUS=%u clients; %s",
 		 admission_viewers(daemon->admission), healthy ? "pictures flow" : why);

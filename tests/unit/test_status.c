@@ -129,17 +129,17 @@ static void camera_delivers(struct fixture *f)
 
 static void assert_healthy(struct fixture *f)
 {
-	char why[STATUS_WHY_MAX];
+	char why[HEALTH_WHY_MAX];
 
-	if (!status_healthy(&f->view, why))
+	if (!health_check(f->rig.cameras, loop_now_us(f->rig.loop), why))
 		fail_msg("%s", why);
 }
 
 static void assert_sick(struct fixture *f, const char *expected)
 {
-	char why[STATUS_WHY_MAX];
+	char why[HEALTH_WHY_MAX];
 
-	assert_false(status_healthy(&f->view, why));
+	assert_false(health_check(f->rig.cameras, loop_now_us(f->rig.loop), why));
 	assert_string_equal(why, expected);
 }
 

@@ -327,7 +327,7 @@ static void write_mqtt(const struct status_view *view, FILE *out)
 char *status_metrics(const struct status_view *view)
 {
 	const struct loop_stats *loop = loop_stats(view->loop);
-	char why[STATUS_WHY_MAX];
+	char why[HEALTH_WHY_MAX];
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -340,7 +340,7 @@ char *status_metrics(const struct status_view *view)
 	plain(out, "uptime_seconds", GAUGE, "Time since the start.",
 	      (double)(loop_now_us(view->loop) - view->started_us) / 1e6);
 	plain(out, "healthy", GAUGE, "1 while pictures flow, as /healthz.",
-	      status_healthy(view, why));
+	      health_check(view->cameras, loop_now_us(view->loop), why));
 	plain(out, "max_clients", GAUGE, "Most clients in all feeds.",
 	      view->cameras->config->daemon.max_clients);
 	plain(out, "client_bytes", GAUGE, "Fixed bytes of memory for a client.",

@@ -13,61 +13,6 @@ static double seconds(int64_t us)
 	return (double)us / 1e6;
 }
 
-/* --- health --- */
-
-static int64_t last_unit_us(const struct stream *stream)
-{
-	int64_t last = 0;
-
-	for (size_t i = 0; i < stream->n_outputs; i++) {
-		int64_t at = feed_stats(stream->outputs[i].feed)->last_unit_us;
-
-		if (at > last)
-			last = at;
-	}
-	return last;
-}
-
-/* The text that tells why a camera's pictures may be missing. */
-static const char *camera_trouble(const struct worker_status *status)
-{
-	if (status->state == WORKER_RUNNING)
-		return status->heartbeat.reason;
-	return status->reason;
-}
-
-static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
-{
-	const struct worker *worker = stream->camera->worker;
-	const struct worker_status *status = worker_status(worker);
-	int64_t wanted = worker_stream_wanted_us(worker, stream->number);
-	int64_t last = wanted ? last_unit_us(stream) : status->frames_at_us;
-	const char *trouble = camera_trouble(status);
-	char age[48] = "yet";
-
-	if (last > 0 && now - last <= STATUS_FRESH_US)
-		return true;
-	/* Somebody has just come to a stream that was idle: its first unit is on the way. */
-	if (stream->config->on_demand && wanted && now - wanted <= STATUS_FRESH_US &&
-	    now - status->frames_at_us <= STATUS_FRESH_US)
-		return true;
-	if (last > 0)
-		snprintf(age, sizeof age, "for %.1f s", seconds(now - last));
-	snprintf(why, STATUS_WHY_MAX, "%s %s: no picture %s%s%s", wanted ? "stream" : "camera",
-		 wanted ? stream->config->name : stream->camera->config->name, age,
-		 trouble[0] ? ": " : "", trouble);
-	return false;
-}
-
-bool status_healthy(const struct status_view *view, char why[STATUS_WHY_MAX])
-{
-	why[0] = '\0';
-	for (size_t i = 0; i < view->cameras->n_streams; i++)
-		if (!stream_healthy(&view->cameras->streams[i], loop_now_us(view->loop), why))
-			return false;
-	return true;
-}
-
 /* --- JSON --- */
 
 static const char *cursor_state_name(unsigned state)
@@ -312,7 +257,7 @@ char *status_json(const struct status_view *view)
 	const struct cameras *cameras = view->cameras;
 	const struct config_daemon *config = &cameras->config->daemon;
 	int64_t now = loop_now_us(view->loop);
-	char why[STATUS_WHY_MAX];
+	char why[HEALTH_WHY_MAX];
 	cJSON *root = cJSON_CreateObject(), *array;
 	char *text;
 
@@ -324,7 +269,7 @@ char *status_json(const struct status_view *view)
 	add_number(root, "pid", getpid());
 	add_number(root, "uptime_s", seconds(now - view->started_us));
 	add_string(root, "backend", loop_backend_name(view->loop));
-	add_bool(root, "healthy", status_healthy(view, why));
+	add_bool(root, "healthy", health_check(cameras, now, why));
 	add_string(root, "health_reason", why);
 	add_number(root, "clients_total", admission_viewers(view->admission));
 	add_number(root, "max_clients", config->max_clients);
@@ -351,8 +296,8 @@ char *status_json(const struct status_view *view)
 
 static void handle_healthz(const struct status_view *view, struct http_answer *answer)
 {
-	char why[STATUS_WHY_MAX];
-	bool healthy = status_healthy(view, why);
+	char why[HEALTH_WHY_MAX];
+	bool healthy = health_check(view->cameras, loop_now_us(view->loop), why);
 	int len;
 
 	answer->status = healthy ? 200 : 503;

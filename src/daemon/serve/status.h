@@ -7,12 +7,11 @@
 #define DAEMON_SERVE_STATUS_H
 
 #include "daemon/discovery/discovery.h"
+#include "daemon/serve/health.h"
 #include "daemon/serve/http.h"
 #include "daemon/worker/worker.h"
 
 #define STATUS_CLIENTS_MAX 1000 /* shown in status.json; the others are counted */
-#define STATUS_FRESH_US 3000000 /* pictures flow when the newest is younger */
-#define STATUS_WHY_MAX 384
 
 /* All borrowed. */
 struct status_view {
@@ -30,9 +29,5 @@ void status_handle(void *user, const char *path, struct http_answer *answer);
 /* The texts alone, malloc'ed and terminated; NULL: no memory. */
 char *status_json(const struct status_view *view);
 char *status_metrics(const struct status_view *view);
-
-/* True while pictures flow: every stream that somebody wants had a unit lately; one that nobody
- * wants counts by its camera's frames. Else why not. */
-bool status_healthy(const struct status_view *view, char why[STATUS_WHY_MAX]);
 
 #endif

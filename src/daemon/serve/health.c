@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/serve/health.h"
+
+#include <stdio.h>
+
+#include "daemon/worker/worker.h"
+
+static int64_t last_unit_us(const struct stream *stream)
+{
+	int64_t last = 0;
+
+	for (size_t i = 0; i < stream->n_outputs; i++) {
+		int64_t at = feed_stats(stream->outputs[i].feed)->last_unit_us;
+
+		if (at > last)
+			last = at;
+	}
+	return last;
+}
+
+/* The text that tells why a camera's pictures may be missing. */
+static const char *camera_trouble(const struct worker_status *status)
+{
+	if (status->state == WORKER_RUNNING)
+		return status->heartbeat.reason;
+	return status->reason;
+}
+
+static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
+{
+	const struct worker *worker = stream->camera->worker;
+	const struct worker_status *status = worker_status(worker);
+	int64_t wanted = worker_stream_wanted_us(worker, stream->number);
+	int64_t last = wanted ? last_unit_us(stream) : status->frames_at_us;
+	const char *trouble = camera_trouble(status);
+	char age[48] = "yet";
+
+	if (last > 0 && now - last <= HEALTH_FRESH_US)
+		return true;
+	/* Somebody has just come to a stream that was idle: its first unit is on the way. */
+	if (stream->config->on_demand && wanted && now - wanted <= HEALTH_FRESH_US &&
+	    now - status->frames_at_us <= HEALTH_FRESH_US)
+		return true;
+	if (last > 0)
+		snprintf(age, sizeof age, "for %.1f s", (double)(now - last) / 1e6);
+	snprintf(why, HEALTH_WHY_MAX, "%s %s: no picture %s%s%s", wanted ? "stream" : "camera",
+		 wanted ? stream->config->name : stream->camera->config->name, age,
+		 trouble[0] ? ": " : "", trouble);
+	return false;
+}
+
+bool health_check(const struct cameras *cameras, int64_t now_us, char why[HEALTH_WHY_MAX])
+{
+	why[0] = '\0';
+	for (size_t i = 0; i < cameras->n_streams; i++)
+		if (!stream_healthy(&cameras->streams[i], now_us, why))
+			return false;
+	return true;
+}
