@@ -188,6 +188,16 @@ native-options:
 		$(B)/native/docs/options
 $(OPTIONS): native-options ;
 endif
+# The tables of docs/STATUS.md come from the status's own: status-page writes them into the page.
+$(B)/docs/counters.o: USES := $(PC_daemon)
+$(B)/docs/counters: $(B)/docs/counters.o $(B)/libdaemon.a $(B)/libmqtt.a $(B)/libcommon.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon)) $(LIBS_daemon)
+$(B)/docs/STATUS.md: docs/STATUS.md $(B)/docs/counters
+	$(Q)$(B)/docs/counters <$< >$@
+.PHONY: status-page
+status-page: $(B)/docs/STATUS.md
+	$(Q)cmp -s $< docs/STATUS.md || cp $< docs/STATUS.md
+
 $(B)/docs/%.5: docs/%.5 $(OPTIONS)
 	@mkdir -p $(@D)
 	$(Q)$(OPTIONS) >$@.options
@@ -290,8 +300,8 @@ TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 .PHONY: lint
 lint:
 	$(call install_packages,$(PKG_BUILD) $(PKG_LINT))
-	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-man lint-readme lint-tidy
-.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-man lint-readme
+	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-man lint-status lint-readme lint-tidy
+.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-man lint-status lint-readme
 lint-format:
 	@clang-format --dry-run -Werror $(LINT_C) $(LINT_CXX)
 lint-tidy:
@@ -307,6 +317,8 @@ lint-shell:
 	shellcheck -x -e SC2016 $(LINT_SH)
 lint-man: $(MAN)
 	mandoc -T lint -W warning $(MAN)
+lint-status: $(B)/docs/STATUS.md
+	diff -u docs/STATUS.md $< || { echo 'run `make status-page`'; false; }
 lint-readme:
 	tests/readme.sh
 

@@ -94,7 +94,7 @@ def test_the_status_tells_all_that_it_should(camcastd, backend):
 
 
 def test_every_field_of_the_status_is_documented(start_camcastd):
-    """docs/STATUS.md names each key of each object, and no other."""
+    """docs/STATUS.md names each key of each object, each metric, and no other."""
     text = (harness.ROOT / "docs/STATUS.md").read_text()
     config = fake_config()
     config["mqtt"] = {"broker": "spawn", "port": free_port("127.0.0.1")}
@@ -115,11 +115,17 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     # Present only at times.
     keys["feeds"].add("last_unit_ms")
     keys["mqtt"].add("retry_in_ms")
+    keys["cameras"].add("retry_in_ms")
     keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
                        "resyncs", "since"}
     real = {f"{path}.{key}".lstrip(".") for path, names in keys.items() for key in names}
     documented = set(re.findall(r"(?m)^\| `([a-z0-9_.]+)` \|", text))
     assert documented == real
+    families = {
+        name if family.type == "gauge" else f"{name}_total"
+        for name, family in metrics(daemon).items()
+    }
+    assert set(re.findall(r"`(camcast_[a-z_]+)", text)) == families
 
 
 def test_a_slow_client_s_drops_are_counted(camcastd):

@@ -289,6 +289,118 @@ static void paths_that_are_not_ours_are_not_found(void **state)
 	}
 }
 
+/* --- the table --- */
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+static bool is_number(const struct counter *row)
+{
+	return row->type == COUNTER_GAUGE || row->type == COUNTER_COUNTER ||
+	       row->type == COUNTER_BOOL;
+}
+
+static void check_value(const struct counter *row)
+{
+	bool is_text = row->type == COUNTER_TEXT;
+
+	assert_int_equal(!!row->in + !!row->number + !!row->text, is_text || is_number(row));
+	assert_true(!row->number || is_number(row));
+	assert_true(!row->text || is_text);
+	if (row->in && !is_text)
+		assert_true(row->size == sizeof(uint32_t) || row->size == sizeof(uint64_t));
+}
+
+static void check_metric(const struct counter *row, const struct counter *group)
+{
+	bool grows = row->type == COUNTER_COUNTER || row->type == COUNTER_GROUP;
+
+	assert_true(row->path || row->metric);
+	assert_true(row->rank <= COUNTER_RANK_MAX);
+	assert_true(!row->label || (row->type == COUNTER_GROUP && row->metric));
+	if (!row->metric)
+		return;
+	assert_false(group && group->metric);
+	assert_true(is_number(row) || row->label);
+	assert_int_equal(ends_with(row->metric, "_total"), grows);
+}
+
+static void every_row_has_one_value_a_place_and_a_sentence(void **state)
+{
+	(void)state;
+	for (size_t kind = 0; kind < COUNTER_KINDS; kind++) {
+		const struct counter_table *table = &counter_tables[kind];
+		const struct counter *group = NULL;
+
+		for (size_t i = 0; i < table->n_rows; i++) {
+			const struct counter *row = &table->rows[i];
+
+			check_value(row);
+			if (!counter_grouped(row))
+				group = NULL;
+			else
+				assert_non_null(group);
+			check_metric(row, group);
+			if (group)
+				assert_memory_equal(row->path, group->path, strlen(group->path));
+			if (row->type == COUNTER_GROUP)
+				group = row;
+			assert_true(ends_with(row->help, "."));
+			assert_null(strpbrk(row->help, "\\\n|"));
+		}
+	}
+}
+
+/* The rows of a group have the names that log lines and answers give to the reasons. */
+static void assert_reasons(enum counter_kind kind, const char *group,
+			   const char *(*name)(unsigned reason), unsigned n)
+{
+	const struct counter *row = counter_tables[kind].rows;
+
+	while (!row->path || strcmp(row->path, group) != 0)
+		row++;
+	for (unsigned i = 0; i < n; i++) {
+		row++;
+		assert_string_equal(counter_key(row), name(i));
+		assert_int_equal(row->offset - row[-(int)i].offset, i * sizeof(uint64_t));
+	}
+	assert_false(row + 1 < counter_tables[kind].rows + counter_tables[kind].n_rows &&
+		     counter_grouped(row + 1));
+}
+
+static const char *admission_reason(unsigned reason)
+{
+	return admission_refusal_name(reason);
+}
+
+static const char *request_reason(unsigned reason)
+{
+	return request_refusal_names[reason];
+}
+
+static void every_reason_of_a_refusal_has_its_row(void **state)
+{
+	(void)state;
+	assert_reasons(COUNTERS_FEED, "refused", admission_reason, ADMISSION_REFUSALS);
+	assert_reasons(COUNTERS_MQTT, "refused", request_reason, REQUEST_REFUSALS);
+}
+
+static void without_discovery_there_is_only_its_state(void **state)
+{
+	struct fixture *f = *state;
+	char *text = status_json(&f->view);
+
+	assert_non_null(strstr(text, ",\"mqtt\":{\"state\":\"off\"},"));
+	free(text);
+	text = status_metrics(&f->view);
+	assert_null(strstr(text, "mqtt"));
+	free(text);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -302,6 +414,9 @@ int main(void)
 		TEST(without_a_worker_nothing_is_active),
 		TEST(label_values_are_escaped),
 		TEST(paths_that_are_not_ours_are_not_found),
+		TEST(without_discovery_there_is_only_its_state),
+		cmocka_unit_test(every_row_has_one_value_a_place_and_a_sentence),
+		cmocka_unit_test(every_reason_of_a_refusal_has_its_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

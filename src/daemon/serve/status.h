@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What is going on, for people and programs: /status.json (docs/STATUS.md), /metrics (Prometheus
- * text format 0.0.4) and /healthz. Reads everything, changes nothing. Loop thread only.
+ * text format 0.0.4) and /healthz. Both texts are made from the rows of counters.h. Reads
+ * everything, changes nothing. Loop thread only.
  */
 #ifndef DAEMON_SERVE_STATUS_H
 #define DAEMON_SERVE_STATUS_H
 
-#include "daemon/discovery/discovery.h"
-#include "daemon/serve/health.h"
+#include "daemon/serve/counters.h"
 #include "daemon/serve/http.h"
-#include "daemon/worker/worker.h"
 
 #define STATUS_CLIENTS_MAX 1000 /* shown in status.json; the others are counted */
-
-/* All borrowed. */
-struct status_view {
-	struct loop *loop;
-	const struct cameras *cameras; /* with workers and feeds */
-	struct admission *admission;
-	struct fdreserve *reserve;
-	struct discovery *discovery; /* NULL: off */
-	int64_t started_us;	     /* on the loop's clock */
-};
 
 /* An http_handler; user is a struct status_view. */
 void status_handle(void *user, const char *path, struct http_answer *answer);
