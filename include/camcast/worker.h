@@ -18,6 +18,10 @@
  * - HEARTBEAT at least once a second from the main loop. No message at all for
  * CAMCAST_HANG_TIMEOUT_MS: a hang. While a camera is opened the main loop does not run yet; as
  * long as the state is CAMCAST_CAMERA_STARTING it is CAMCAST_START_TIMEOUT_MS.
+ * - A feed's log is written only while the feed is wanted (WANT), and begins with a key unit each
+ * time. Units that were under way may still come after the end of that. A stream is encoded while
+ * any of its feeds is wanted. Before the first WANT all feeds of streams that are not on_demand are
+ * wanted.
  * - A segment is a memfd of fixed size, sealed with at least F_SEAL_SHRINK | F_SEAL_GROW before it
  * is sent; at most CAMCAST_SEGMENT_MAX bytes. Bytes of a published unit never change.
  * - Units of a feed are in decoding order. Within a segment, offsets never go back or overlap; ids
@@ -25,6 +29,11 @@
  * - The fd of a segment travels with the first unit of it that is sent. If the pair is full
  * (EAGAIN) a unit is dropped, and with it all following ones of that feed up to the next key unit.
  * - The first unit of a feed on a pair, and the first one after any gap, is a key unit.
+ * - A feed may have a preamble: what a viewer needs before its first unit and what changes rarely.
+ * Its versions count from 1 within a worker's life; version 0 means that the feed has none. PREAMBLE
+ * announces a version before the first unit that names it; what the pair had no room for is
+ * announced again. A unit names the version of the unit before it in the feed, or, if it is a key
+ * unit, the newest one.
  */
 #ifndef CAMCAST_WORKER_H
 #define CAMCAST_WORKER_H
@@ -39,9 +48,13 @@
 #define CAMCAST_START_TIMEOUT_MS 10000
 #define CAMCAST_SEGMENT_MAX (64u << 20)	   /* bytes */
 #define CAMCAST_UNIT_MAX (16u << 20)	   /* bytes, framing included */
+#define CAMCAST_PREAMBLE_MAX 4096	   /* bytes */
+#define CAMCAST_TRACKS_MAX 8		   /* of a feed */
+#define CAMCAST_PTS_MAX (INT64_C(1) << 53) /* us; -CAMCAST_PTS_MAX is the least */
 #define CAMCAST_UNIT_RATE_MAX 1000	   /* units per second and feed, averaged over 2 s */
 #define CAMCAST_BYTE_RATE_MAX (256u << 20) /* bytes per second and feed, the same */
 #define CAMCAST_SEGMENT_RATE_MAX 100	   /* segments per second and feed, the same */
+#define CAMCAST_PREAMBLE_RATE_MAX 10	   /* preambles per second and feed, the same */
 #define CAMCAST_REPORT_RATE_MAX 100	   /* other messages per second, the same */
 
 enum camcast_msg_type {
@@ -51,6 +64,7 @@ enum camcast_msg_type {
 	CAMCAST_MSG_STREAM = 3,
 	CAMCAST_MSG_UNIT = 4,	 /* with the segment's fd where CAMCAST_UNIT_SEGMENT is set */
 	CAMCAST_MSG_SEGMENT = 5, /* answer to GET_SEGMENT, with the segment's fd */
+	CAMCAST_MSG_PREAMBLE = 6,
 	/* camcastd to worker; closing the pair means: stop, and exit with 0 */
 	CAMCAST_MSG_WANT = 64,
 	CAMCAST_MSG_IDR = 65,
@@ -111,8 +125,9 @@ struct camcast_msg_stream {
 };
 
 enum camcast_unit_flags {
-	CAMCAST_UNIT_KEY =
-		1u << 0, /* decodable with nothing before it (IDR with SPS/PPS, a JPEG) */
+	/* A viewer can begin here: decodable with nothing before it but the preamble (IDR with
+	 * SPS/PPS, a JPEG). */
+	CAMCAST_UNIT_KEY = 1u << 0,
 	CAMCAST_UNIT_DROPPABLE = 1u << 1, /* nothing refers to it (nal_ref_idc 0) */
 	CAMCAST_UNIT_SEGMENT = 1u << 2,	  /* this message carries the segment's fd */
 };
@@ -120,11 +135,24 @@ enum camcast_unit_flags {
 struct camcast_msg_unit {
 	uint32_t type;
 	uint32_t feed;
-	uint32_t segment; /* id */
-	uint32_t offset;  /* bytes from the start of the segment */
-	uint32_t len;	  /* bytes, 1..CAMCAST_UNIT_MAX */
-	uint32_t flags;	  /* enum camcast_unit_flags */
-	int64_t pts_us;	  /* grows within a worker's life; for the status only */
+	uint32_t segment;     /* id */
+	uint32_t offset;      /* bytes from the start of the segment */
+	uint32_t len;	      /* bytes, 1..CAMCAST_UNIT_MAX */
+	uint32_t flags;	      /* enum camcast_unit_flags */
+	uint32_t track;	      /* below CAMCAST_TRACKS_MAX; a feed of one track has track 0 */
+	uint32_t preamble;    /* version; 0: none */
+	uint32_t duration_us; /* until the next unit of the track is presented; 0: not known */
+	uint32_t reserved;
+	int64_t pts_us; /* presentation time, CLOCK_MONOTONIC; less than that of the unit before
+			   where pictures are reordered */
+};
+
+struct camcast_msg_preamble {
+	uint32_t type;
+	uint32_t feed;
+	uint32_t version; /* 1, 2, 3... */
+	uint32_t len;	  /* bytes of data, 1..CAMCAST_PREAMBLE_MAX */
+	uint8_t data[CAMCAST_PREAMBLE_MAX];
 };
 
 struct camcast_msg_segment {
@@ -134,10 +162,12 @@ struct camcast_msg_segment {
 	uint32_t reserved;
 };
 
+/* With the first feed of a stream that becomes wanted, encoding begins with an IDR. With another one
+ * it goes on, and camcastd asks for an IDR (at most one a second and stream). */
 struct camcast_msg_want {
 	uint32_t type;
-	uint32_t stream;
-	uint32_t wanted; /* 1: encode, beginning with an IDR; 0: nobody watches */
+	uint32_t feed;
+	uint32_t wanted; /* 1: write its log, beginning with a key unit; 0: nobody watches */
 	uint32_t reserved;
 };
 

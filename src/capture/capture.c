@@ -112,10 +112,12 @@ static struct stream *stream_of(struct capture *capture, uint32_t number)
 
 static void handle_want(void *user, const struct camcast_msg_want *message)
 {
-	struct stream *stream = stream_of(user, message->stream);
+	struct capture *capture = user;
 
-	if (stream)
-		stream_want(stream, message->wanted != 0);
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
+		if (capture->streams[i])
+			stream_want(capture->streams[i], message->feed, message->wanted != 0);
+	}
 }
 
 static void handle_idr(void *user, const struct camcast_msg_idr *message)

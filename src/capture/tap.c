@@ -163,11 +163,11 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static int ask_for_stream(struct tap *tap)
+static int ask_for_feed(struct tap *tap)
 {
 	struct camcast_msg_want want = {
 		.type = CAMCAST_MSG_WANT,
-		.stream = tap->stream,
+		.feed = tap->feed,
 		.wanted = 1,
 	};
 
@@ -176,7 +176,7 @@ static int ask_for_stream(struct tap *tap)
 
 int tap_start(struct tap *tap)
 {
-	int r = ask_for_stream(tap);
+	int r = ask_for_feed(tap);
 
 	if (r < 0)
 		return r;

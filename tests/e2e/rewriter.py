@@ -52,7 +52,9 @@ def main():
         if struct.unpack_from("=I", message)[0] == IDR and not published:
             for number in range(count):
                 flags = KEY | (SEGMENT if number == 0 else 0)
-                unit = struct.pack("=6Iq", UNIT, 0, 1, number * size, size, flags, number)
+                unit = struct.pack(
+                    "=10Iq", UNIT, 0, 1, number * size, size, flags, 0, 0, 0, 0, number
+                )
                 socket.send_fds(pair, [unit], [segment] if number == 0 else [])
             published = count
 

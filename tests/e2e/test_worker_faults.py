@@ -51,8 +51,19 @@ FAULTS = {
     "old-segment": r"which is not the newest",
     "segment-twice": r"after segment",
     "unasked-segment": r"which nobody asked for",
+    "track": r"UNIT of track 8",
+    "far-pts": r"UNIT at -9223372036854775808 us",
+    "unknown-preamble": r"neither the newest one nor that of the unit before",
+    "old-preamble": r"neither the newest one nor that of the unit before",
+    "preamble-inside": r"a new preamble, and not a key unit",
+    "empty-preamble": r"PREAMBLE of 0 bytes",
+    "long-preamble": r"PREAMBLE of 4097 bytes",
+    "preamble-twice": r"preamble 1 of feed 0 after preamble 1",
+    "skipped-preamble": r"preamble 2 of feed 0 after preamble 0",
+    "foreign-preamble": r"PREAMBLE for feed 1, which is not of this camera",
     "unit-flood": r"more than 1000 units a second",
     "segment-flood": r"more than (100 segments|1000 units) a second",
+    "preamble-flood": r"more than 10 preambles a second",
     "report-flood": r"more than 100 reports a second",
 }
 # In place of HELLO: no unit comes before them.
@@ -294,6 +305,41 @@ def test_a_new_worker_learns_what_is_wanted(camcastd):
         wait_workers(viewer, 1)
         os.kill(daemon.workers()[0], signal.SIGKILL)
         check_units(wait_workers(viewer, 2))
+
+
+OTHER = "s/annexb"
+
+
+def test_a_feed_that_nobody_watches_is_not_written(camcastd):
+    """The stream is on demand and encoded for its other feed."""
+    daemon = camcastd(
+        fake_config({"on_demand": True, "linger_ms": 300, "annexb": "127.0.0.1:0"}),
+        env=words(gop=30000),
+    )
+    with Viewer(daemon.port(FEED)) as viewer:
+        wait_workers(viewer, 1)
+        assert active(daemon)
+        assert daemon.feed(OTHER)["units"] == 0
+        with Viewer(daemon.port(OTHER)) as other:
+            # Its key unit has been asked for: by itself the next one would come in ten minutes.
+            other.wait_bytes(10000)
+            assert bytes(other.data[:5]) == b"\0\0\0\1\x65"
+
+        def rests():
+            before = daemon.feed(OTHER)["units"]
+            daemon.wait_flowing(FEED, 20)
+            return daemon.feed(OTHER)["units"] == before
+
+        daemon.wait_until(rests, "the end of the linger")
+        check_units(parse_units(viewer.data))
+
+
+def test_tracks_and_preambles_are_taken(camcastd):
+    daemon = camcastd(fake_config(), env=words(preamble=3, tracks=8))
+    with Viewer(daemon.port(FEED)) as viewer:
+        viewer.wait(lambda one: sum(unit.key for unit in parse_units(one.data)) >= 7, "key units")
+        check_units(parse_units(viewer.data))
+    assert daemon.camera()["restarts"] == 0
 
 
 def test_idr_requests_of_many_are_one_a_second(camcastd):

@@ -23,14 +23,16 @@ F_GET_SEALS, SHRINK, GROW = 1034, 2, 4
 HELLO = struct.Struct("=IIII")
 HEARTBEAT = struct.Struct("=IIQQIIII64s64s128s192s")
 STREAM = struct.Struct("=IIQQQQIIIIII32s160s")
-UNIT = struct.Struct("=IIIIIIq")
+UNIT = struct.Struct("=IIIIIIIIIIq")
+PREAMBLE = struct.Struct("=IIII4096s")
 RESEGMENT = struct.Struct("=IIII")
 HEARTBEAT_NAMES = "state frames dropped fps_milli width height reserved source allocator path reason"
 STREAM_NAMES = (
     "stream units keys dropped idr_requests fps_milli bitrate_bps target_bps encode_us active "
     "can_force_idr encoder detail"
 )
-UNIT_NAMES = "feed segment offset len flags pts_us"
+UNIT_NAMES = "feed segment offset len flags track preamble duration_us reserved pts_us"
+TRACKS = 8
 WANT, IDR, BITRATE, CONTROL, GET_SEGMENT = range(64, 69)
 
 
@@ -76,7 +78,8 @@ class Feed:
     def __init__(self):
         self.fd = self.segment = self.size = None
         self.end = 0
-        self.pts_us = None
+        self.preambles = {0: b""}  # by version
+        self.preamble = 0  # of the newest unit
         self.need_key = True
         self.units = []  # records, with "data" and "at" (seconds, when received)
 
@@ -92,10 +95,15 @@ class Feed:
         check(unit["segment"] == self.segment, f"a segment that never came: {unit}")
         check(unit["offset"] >= self.end, f"overlap: {unit}")
         check(0 < unit["len"] <= self.size - unit["offset"], f"bounds: {unit}")
-        check(self.pts_us is None or unit["pts_us"] > self.pts_us, f"pts: {unit}")
         check(not self.need_key or unit["flags"] & KEY, f"not a key unit: {unit}")
+        check(unit["track"] < TRACKS and not unit["reserved"], f"track: {unit}")
+        check(
+            unit["preamble"] == self.preamble
+            or (unit["flags"] & KEY and unit["preamble"] == max(self.preambles)),
+            f"preamble: {unit}",
+        )
         self.need_key = False
-        self.end, self.pts_us = unit["offset"] + unit["len"], unit["pts_us"]
+        self.end, self.preamble = unit["offset"] + unit["len"], unit["preamble"]
         unit["data"] = os.pread(self.fd, unit["len"], unit["offset"])
         unit["at"] = time.monotonic()
         self.units.append(unit)
@@ -143,7 +151,7 @@ class Worker:
     def _receive(self):
         fds = array.array("i")
         message, ancillary, flags, _ = self.pair.recvmsg(
-            1024, socket.CMSG_SPACE(4 * fds.itemsize), socket.MSG_CMSG_CLOEXEC
+            8192, socket.CMSG_SPACE(4 * fds.itemsize), socket.MSG_CMSG_CLOEXEC
         )
         check(not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC), "a message too long")
         for level, kind, data in ancillary:
@@ -169,6 +177,12 @@ class Worker:
             os.close(fd)
             return "segment"
         check(fd is None, f"an fd with message {kind}")
+        if kind == 6:
+            _, feed, version, length, data = PREAMBLE.unpack(message)
+            preambles = self.feeds.setdefault(feed, Feed()).preambles
+            check(version == max(preambles) + 1 and 1 <= length <= 4096, f"preamble {version}")
+            preambles[version] = data[:length]
+            return "preamble"
         if kind == 2:
             self.heartbeat = record(HEARTBEAT_NAMES, HEARTBEAT.unpack(message)[1:])
             self.heartbeats.append({**self.heartbeat, "at": time.monotonic()})
@@ -192,8 +206,8 @@ class Worker:
         self.receive_until(lambda: len(units) >= start + count, f"{count} units of feed {feed}")
         return units[start:]
 
-    def want(self, stream, wanted):
-        self.pair.send(struct.pack("=IIII", WANT, stream, wanted, 0))
+    def want(self, feed, wanted):
+        self.pair.send(struct.pack("=IIII", WANT, feed, wanted, 0))
 
     def request_idr(self, stream):
         self.pair.send(struct.pack("=II", IDR, stream))

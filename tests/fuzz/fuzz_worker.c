@@ -135,9 +135,9 @@ static void check_news(const struct worker_news *news)
 
 	switch (news->event) {
 	case WORKER_EVENT_STREAM:
-	case WORKER_EVENT_KEY:
 		require(news->number == 0);
 		break;
+	case WORKER_EVENT_KEY:
 	case WORKER_EVENT_LOST_SEGMENT:
 	case WORKER_EVENT_GOT_SEGMENT:
 	case WORKER_EVENT_NO_MEMORY:
@@ -150,7 +150,7 @@ static void check_news(const struct worker_news *news)
 	}
 	require(memchr(worker_messages_heartbeat(messages)->reason, 0, 192));
 	require(memchr(worker_messages_stream(messages, 0)->detail, 0, 160));
-	require(feed_stats(foreign)->units == 0 && feed_stats(foreign)->segments == 0);
+	require(feed_stats(foreign)->units == 0 && feed_stats(foreign)->log.segments == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -7,6 +7,8 @@
  *
  *   fps=N gop=N size=N segment=N   units a second (50), units from key to key (10), bytes of a
  *                                  unit (2000), bytes of a segment (65536)
+ *   preamble=N                     a new preamble before every Nth key unit (0: none at all)
+ *   tracks=N                       units of track 0 to N-1 in turn (1)
  *   copy                           cannot force an IDR
  *   fault=NAME after=N             after N pictures (20) do NAME of fakeworker_faults.c
  *   once=PATH                      the fault only if PATH does not exist yet, which is then made
@@ -107,6 +109,15 @@ void say_heartbeat(enum camcast_camera_state state, const char *reason)
 	say(&heartbeat, sizeof heartbeat);
 }
 
+/* Any of its feeds is wanted. */
+static bool is_active(const struct fake_stream *stream)
+{
+	for (unsigned i = 0; i < my.camera->n_feeds; i++)
+		if (my.logs[i].stream == stream && my.logs[i].wanted)
+			return true;
+	return false;
+}
+
 static void say_stream(const struct fake_stream *stream)
 {
 	struct camcast_msg_stream message = {
@@ -114,10 +125,10 @@ static void say_stream(const struct fake_stream *stream)
 		.stream = stream->config->number,
 		.units = my.pictures,
 		.idr_requests = stream->requests,
-		.fps_milli = stream->active ? my.fps * 1000 : 0,
+		.fps_milli = is_active(stream) ? my.fps * 1000 : 0,
 		.bitrate_bps = my.fps * my.size * 8,
 		.target_bps = stream->target_bps,
-		.active = stream->active,
+		.active = is_active(stream),
 		.can_force_idr = my.can_force_idr,
 		.encoder = "fake",
 	};
@@ -134,6 +145,21 @@ void say_all(void)
 }
 
 /* --- the logs --- */
+
+bool say_preamble(unsigned feed, uint32_t len)
+{
+	struct camcast_msg_preamble preamble = {.type = CAMCAST_MSG_PREAMBLE,
+						.feed = feed,
+						.version = my.logs[feed].preamble + 1,
+						.len = len};
+
+	for (uint32_t i = 0; i < len && i < sizeof preamble.data; i++)
+		preamble.data[i] = (uint8_t)(preamble.version + i);
+	if (!say(&preamble, sizeof preamble))
+		return false;
+	my.logs[feed].preamble = preamble.version;
+	return true;
+}
 
 int make_segment(off_t size, int seals)
 {
@@ -186,6 +212,9 @@ struct camcast_msg_unit make_unit(unsigned feed, bool key)
 	return (struct camcast_msg_unit){
 		.type = CAMCAST_MSG_UNIT,
 		.feed = feed,
+		.track = my.tracks ? log->number % my.tracks : 0,
+		.preamble = log->preamble,
+		.duration_us = 1000000 / my.fps,
 		.segment = log->id,
 		.offset = log->used,
 		.len = len,
@@ -202,6 +231,11 @@ void send_unit(unsigned feed, bool key)
 
 	if (log->needs_key && !key)
 		return;
+	if (key && my.preamble > 0 && log->keys++ % my.preamble == 0 && !say_preamble(feed, 100)) {
+		log->keys--;
+		log->needs_key = true;
+		return;
+	}
 	unit = make_unit(feed, key);
 	went = log->sent ? say(&unit, sizeof unit) : say_fd(&unit, sizeof unit, log->fd);
 	log->needs_key = !went;
@@ -219,7 +253,7 @@ static void send_picture(void)
 		bool key = stream->config->codec == CONFIG_CODEC_MJPEG ||
 			   my.logs[i].number % my.gop == 0 || stream->idr;
 
-		if (stream->active)
+		if (my.logs[i].wanted)
 			send_unit(i, key);
 	}
 	for (unsigned i = 0; i < my.camera->n_streams; i++)
@@ -232,23 +266,28 @@ static void send_picture(void)
 static void hear(const void *message, size_t size)
 {
 	struct camcast_msg_want want;
+	struct camcast_msg_idr idr;
 	struct camcast_msg_bitrate bitrate;
 	struct camcast_msg_get_segment get;
 	struct fake_stream *stream;
+	struct feed_log *log;
 	uint32_t type;
 
 	memcpy(&type, message, sizeof type);
 	switch (type) {
 	case CAMCAST_MSG_WANT:
 		memcpy(&want, message, sizeof want);
-		stream = &my.streams[want.stream];
-		stream->idr = !stream->active;
-		stream->active = want.wanted;
-		say_stream(stream);
+		log = &my.logs[want.feed];
+		if (want.wanted && !log->wanted) {
+			log->stream->idr = log->stream->idr || !is_active(log->stream);
+			log->needs_key = true;
+		}
+		log->wanted = want.wanted;
+		say_stream(log->stream);
 		break;
 	case CAMCAST_MSG_IDR:
-		memcpy(&want, message, sizeof(struct camcast_msg_idr));
-		stream = &my.streams[want.stream];
+		memcpy(&idr, message, sizeof idr);
+		stream = &my.streams[idr.stream];
 		stream->requests++;
 		stream->idr = my.can_force_idr;
 		say_stream(stream);
@@ -320,6 +359,10 @@ static void parse_word(char *word)
 		my.segment = number;
 	else if (strcmp(word, "after") == 0)
 		my.after = number;
+	else if (strcmp(word, "preamble") == 0)
+		my.preamble = number;
+	else if (strcmp(word, "tracks") == 0)
+		my.tracks = number;
 	else if (strcmp(word, "copy") == 0)
 		my.can_force_idr = false;
 	else if (strcmp(word, "fault") == 0)

@@ -16,7 +16,7 @@
 
 struct fake_stream {
 	const struct config_stream *config;
-	bool active, idr;
+	bool idr;
 	uint32_t target_bps;
 	uint64_t requests;
 };
@@ -24,12 +24,15 @@ struct fake_stream {
 struct feed_log {
 	const struct config_feed *config;
 	struct fake_stream *stream;
-	uint32_t id; /* of the newest segment */
-	int fd;	     /* of it; -1: none */
+	bool wanted;
+	uint32_t preamble; /* version; 0: none */
+	uint32_t id;	   /* of the newest segment */
+	int fd;		   /* of it; -1: none */
 	uint32_t used;
 	bool sent;	 /* its fd has gone */
 	bool needs_key;	 /* after a drop */
 	uint32_t number; /* of the next unit */
+	uint32_t keys;	 /* key units until now */
 };
 
 extern struct fake {
@@ -37,6 +40,7 @@ extern struct fake {
 	const struct config_camera *camera;
 	unsigned fps, gop, size, segment, after;
 	bool can_force_idr, deaf, deathless, quiet; /* quiet: no more heartbeats */
+	unsigned preamble, tracks;
 	const char *fault;
 	struct fake_stream *streams; /* by number */
 	struct feed_log *logs;	     /* the same */
@@ -61,6 +65,8 @@ bool say_fds(const void *message, size_t size, const int *fds, size_t n);
 void say_hello(uint32_t version);
 void say_heartbeat(enum camcast_camera_state state, const char *reason);
 void say_all(void);
+/* The feed's next preamble, of len bytes: version + place. The units made afterwards name it. */
+bool say_preamble(unsigned feed, uint32_t len);
 
 int make_segment(off_t size, int seals);
 /* Leaves the current segment; the next one is at least size bytes. */

@@ -87,7 +87,7 @@ static void fault_empty(void)
 }
 static void fault_oversize(void)
 {
-	char message[4096] = {CAMCAST_MSG_HEARTBEAT};
+	char message[8192] = {CAMCAST_MSG_HEARTBEAT};
 
 	say(message, sizeof message);
 }
@@ -273,6 +273,74 @@ static void fault_unasked_segment(void)
 
 	say_fd(&segment, sizeof segment, make_segment(65536, SEALS));
 }
+static void fault_track(void)
+{
+	struct camcast_msg_unit unit = fresh_unit();
+
+	unit.track = CAMCAST_TRACKS_MAX;
+	send_spoiled(unit);
+}
+static void fault_far_pts(void)
+{
+	struct camcast_msg_unit unit = fresh_unit();
+
+	unit.pts_us = INT64_MIN;
+	send_spoiled(unit);
+}
+static void fault_unknown_preamble(void)
+{
+	struct camcast_msg_unit unit = fresh_unit();
+
+	unit.preamble++;
+	send_spoiled(unit);
+}
+static void fault_old_preamble(void)
+{
+	struct camcast_msg_unit unit;
+
+	say_preamble(FEED, 10);
+	unit = fresh_unit();
+	send_spoiled(unit);
+	begin_segment(&my.logs[FEED], 0);
+	unit = fresh_unit();
+	unit.preamble--;
+	send_spoiled(unit);
+}
+static void fault_preamble_inside(void)
+{
+	struct camcast_msg_unit unit;
+
+	say_preamble(FEED, 10);
+	unit = fresh_unit();
+	unit.flags &= ~(uint32_t)CAMCAST_UNIT_KEY;
+	send_spoiled(unit);
+}
+static void fault_empty_preamble(void)
+{
+	say_preamble(FEED, 0);
+}
+static void fault_long_preamble(void)
+{
+	say_preamble(FEED, CAMCAST_PREAMBLE_MAX + 1);
+}
+static void fault_preamble_twice(void)
+{
+	say_preamble(FEED, CAMCAST_PREAMBLE_MAX);
+	my.logs[FEED].preamble--;
+	say_preamble(FEED, CAMCAST_PREAMBLE_MAX);
+}
+static void fault_skipped_preamble(void)
+{
+	my.logs[FEED].preamble++;
+	say_preamble(FEED, 10);
+}
+static void fault_foreign_preamble(void)
+{
+	struct camcast_msg_preamble preamble = {
+		.type = CAMCAST_MSG_PREAMBLE, .feed = my.camera->n_feeds, .version = 1, .len = 1};
+
+	say(&preamble, sizeof preamble);
+}
 /* The floods go on until camcastd has had enough and send() says so. */
 static void fault_unit_flood(void)
 {
@@ -285,6 +353,11 @@ static void fault_segment_flood(void)
 		begin_segment(&my.logs[FEED], 0);
 		send_unit(FEED, true);
 	}
+}
+static void fault_preamble_flood(void)
+{
+	for (;;)
+		say_preamble(FEED, 10);
 }
 static void fault_report_flood(void)
 {
@@ -335,8 +408,19 @@ static const struct fault faults[] = {
 	{"old-segment", fault_old_segment, false},
 	{"segment-twice", fault_segment_twice, false},
 	{"unasked-segment", fault_unasked_segment, false},
+	{"track", fault_track, false},
+	{"far-pts", fault_far_pts, false},
+	{"unknown-preamble", fault_unknown_preamble, false},
+	{"old-preamble", fault_old_preamble, false},
+	{"preamble-inside", fault_preamble_inside, false},
+	{"empty-preamble", fault_empty_preamble, false},
+	{"long-preamble", fault_long_preamble, false},
+	{"preamble-twice", fault_preamble_twice, false},
+	{"skipped-preamble", fault_skipped_preamble, false},
+	{"foreign-preamble", fault_foreign_preamble, false},
 	{"unit-flood", fault_unit_flood, false},
 	{"segment-flood", fault_segment_flood, false},
+	{"preamble-flood", fault_preamble_flood, false},
 	{"report-flood", fault_report_flood, false},
 	{"deaf", NULL, false},	    /* never reads the pair */
 	{"deathless", NULL, false}, /* neither the pair's end nor SIGTERM ends it */

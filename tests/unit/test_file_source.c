@@ -141,7 +141,8 @@ struct seen {
 	pthread_cond_t changed;
 	unsigned n; /* pictures of either kind */
 	struct {
-		int64_t pts_us, dts_us, capture_us, at_us;
+		int64_t pts_us, capture_us, at_us;
+		uint32_t duration_us; /* packets */
 		bool key;
 		int luma; /* of the middle, if raw */
 	} pictures[1000];
@@ -154,12 +155,12 @@ struct seen {
 	char why[256];
 };
 
-static void note(struct seen *seen, int64_t pts_us, int64_t dts_us, int64_t capture_us, bool key,
-		 int luma)
+static void note(struct seen *seen, int64_t pts_us, int64_t capture_us, uint32_t duration_us,
+		 bool key, int luma)
 {
 	if (seen->n < 1000) {
 		seen->pictures[seen->n].pts_us = pts_us;
-		seen->pictures[seen->n].dts_us = dts_us;
+		seen->pictures[seen->n].duration_us = duration_us;
 		seen->pictures[seen->n].capture_us = capture_us;
 		seen->pictures[seen->n].at_us = clock_now_us();
 		seen->pictures[seen->n].key = key;
@@ -189,7 +190,7 @@ static void handle_frame(void *user, struct frame *frame)
 	int luma = luma_of(frame);
 
 	pthread_mutex_lock(&seen->lock);
-	note(seen, frame->capture_us, frame->capture_us, frame->capture_us, true, luma);
+	note(seen, frame->capture_us, frame->capture_us, 0, true, luma);
 	if (seen->n_held < seen->hold) {
 		seen->held[seen->n_held++] = frame;
 		frame = NULL;
@@ -211,7 +212,7 @@ static void handle_packet(void *user, const struct packet *packet)
 		seen->len += packet->len;
 		seen->sizes[seen->n] = packet->len;
 	}
-	note(seen, packet->pts_us, packet->dts_us, packet->capture_us, packet->key, -1);
+	note(seen, packet->pts_us, packet->capture_us, packet->duration_us, packet->key, -1);
 	pthread_mutex_unlock(&seen->lock);
 }
 
@@ -296,7 +297,8 @@ static void play(struct player *player, const char *name, bool coded, enum confi
 static void assert_even(const struct seen *seen, int64_t period_us)
 {
 	for (unsigned i = 1; i < seen->n; i++) {
-		const int64_t step = seen->pictures[i].dts_us - seen->pictures[i - 1].dts_us;
+		const int64_t step =
+			seen->pictures[i].capture_us - seen->pictures[i - 1].capture_us;
 
 		if (step < period_us - 2000 || (step > period_us + 2000 && step < 500000))
 			fail_msg("picture %u comes %lld us after the one before", i,
@@ -384,7 +386,9 @@ static void assert_h264_is_passed_on(const char *name)
 	data = player.seen.bytes;
 	for (unsigned i = 0; i < player.seen.n; i++) {
 		assert_int_equal(player.seen.pictures[i].key, i % 10 == 0);
-		assert_true(player.seen.pictures[i].pts_us >= player.seen.pictures[i].dts_us);
+		assert_true(player.seen.pictures[i].pts_us >= player.seen.pictures[i].capture_us);
+		assert_in_range(player.seen.pictures[i].duration_us, PERIOD_US - 1000,
+				PERIOD_US + 1000);
 		if (player.seen.pictures[i].key)
 			assert_true(has_sets(data, player.seen.sizes[i]));
 		data += player.seen.sizes[i];

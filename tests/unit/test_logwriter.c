@@ -152,7 +152,9 @@ static int append(struct state *s, uint8_t fill, size_t len, uint32_t flags)
 	memset(data, fill, len);
 	if (len > 2)
 		data[len - 1] = (uint8_t)~fill;
-	r = logwriter_append(s->writer, iov, 3, flags, 1000 * fill);
+	r = logwriter_append(s->writer, iov, 3,
+			     &(struct logwriter_unit){
+				     .flags = flags, .pts_us = 1000 * fill, .duration_us = 40000});
 	free(data);
 	return r;
 }
@@ -177,6 +179,8 @@ static off_t size_of(int fd)
 	return st.st_size;
 }
 
+static const struct logwriter_unit key = {.flags = KEY};
+
 /* --- the cases --- */
 
 static void first_unit_carries_a_sealed_segment(void **state)
@@ -193,6 +197,9 @@ static void first_unit_carries_a_sealed_segment(void **state)
 	assert_int_equal(unit.offset, 0);
 	assert_int_equal(unit.len, 1000);
 	assert_int_equal(unit.pts_us, 1000);
+	assert_int_equal(unit.duration_us, 40000);
+	assert_int_equal(unit.track, 0);
+	assert_int_equal(unit.preamble, 0);
 	seals = fcntl(s->segment_fd, F_GET_SEALS);
 	assert_int_equal(seals & (F_SEAL_SHRINK | F_SEAL_GROW), F_SEAL_SHRINK | F_SEAL_GROW);
 	assert_int_equal(size_of(s->segment_fd), SEGMENT);
@@ -459,7 +466,7 @@ static void more_pieces_than_one_write_takes(void **state)
 		iov[i].iov_base = &data[i];
 		iov[i].iov_len = 1;
 	}
-	assert_int_equal(logwriter_append(s->writer, iov, 5000, KEY, 0), 0);
+	assert_int_equal(logwriter_append(s->writer, iov, 5000, &key), 0);
 	unit = receive_unit(s);
 	assert_int_equal(unit.len, 5000);
 	for (int i = 0; i < 5000; i++) {
@@ -481,8 +488,8 @@ static void empty_and_oversized_units_are_refused(void **state)
 		iov[i].iov_base = data;
 		iov[i].iov_len = 1 << 20;
 	}
-	assert_int_equal(logwriter_append(s->writer, iov, 0, KEY, 0), -EMSGSIZE);
-	assert_int_equal(logwriter_append(s->writer, iov, 17, KEY, 0), -EMSGSIZE);
+	assert_int_equal(logwriter_append(s->writer, iov, 0, &key), -EMSGSIZE);
+	assert_int_equal(logwriter_append(s->writer, iov, 17, &key), -EMSGSIZE);
 	assert_nothing_waits(s);
 	free(data);
 }

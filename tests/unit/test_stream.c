@@ -213,7 +213,7 @@ FAKE(mjpeg, MJPEG);
 struct state {
 	struct config config;
 	struct config_stream stream_config;
-	struct config_feed feed;
+	struct config_feed feeds[2]; /* one of them, unless the test says otherwise */
 	struct source_info info;
 	struct stream *stream;
 	int pair[2], notify_fd;
@@ -241,9 +241,11 @@ static int setup(void **state)
 	fakes[V4L2].create_error = -ENODEV;
 	s->config.streams = &s->stream_config;
 	s->config.n_streams = 1;
-	s->config.feeds = &s->feed;
+	s->config.feeds = s->feeds;
 	s->config.n_feeds = 1;
-	s->feed.framing = CONFIG_FRAMING_ANNEXB;
+	s->feeds[0].framing = CONFIG_FRAMING_ANNEXB;
+	s->feeds[1].framing = CONFIG_FRAMING_LENGTH_PREFIXED;
+	s->feeds[1].number = 1;
 	snprintf(s->stream_config.name, sizeof(s->stream_config.name), "test");
 	s->stream_config.codec = CONFIG_CODEC_H264;
 	s->stream_config.bitrate = 1000000;
@@ -534,6 +536,7 @@ static void the_first_unit_is_a_key_and_carries_the_segment(void **state)
 	unit = receive_unit(s);
 	assert_int_equal(unit.flags, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
 	assert_int_equal(unit.pts_us, s->frames[0].capture_us);
+	assert_int_equal(unit.duration_us, 33333);
 	give_frame(s);
 	assert_int_equal(receive_unit(s).flags, 0);
 	assert_string_equal(status(s).encoder, name_of(SOFTWARE));
@@ -586,7 +589,7 @@ static void a_picture_encoder_makes_nothing_but_keys(void **state)
 	struct state *s = *state;
 
 	s->stream_config.codec = CONFIG_CODEC_MJPEG;
-	s->feed.framing = CONFIG_FRAMING_LENGTH_PREFIXED;
+	s->feeds[0].framing = CONFIG_FRAMING_LENGTH_PREFIXED;
 	start(s);
 	for (int i = 0; i < 3; i++) {
 		struct camcast_msg_unit unit;
@@ -656,18 +659,68 @@ static void an_unwanted_stream_has_an_encoder_ready_and_starts_with_the_waiting_
 	assert_int_equal(fakes[SOFTWARE].entered, 0);
 	WAIT_UNTIL(s->released == 5);
 
-	stream_want(s->stream, true);
+	stream_want(s->stream, 0, true);
 	assert_int_equal(receive_unit(s).pts_us, s->frames[5].capture_us);
 	assert_int_equal(status(s).active, 1);
 	give_frame(s);
 	assert_false(next_is_key(s));
 
-	stream_want(s->stream, false);
+	stream_want(s->stream, 0, false);
 	give_frame(s);
 	give_frame(s);
-	stream_want(s->stream, true);
+	stream_want(s->stream, 0, true);
 	assert_true(next_is_key(s));
 	assert_int_equal(fakes[SOFTWARE].creates, 1);
+}
+
+static void assert_next(struct state *s, unsigned feed, bool key)
+{
+	struct camcast_msg_unit unit = receive_unit(s);
+
+	assert_int_equal(unit.feed, feed);
+	assert_int_equal((unit.flags & CAMCAST_UNIT_KEY) != 0, key);
+}
+
+static void each_feed_is_written_while_it_is_wanted(void **state)
+{
+	struct state *s = *state;
+
+	s->config.n_feeds = 2;
+	s->stream_config.on_demand = true;
+	start(s);
+	stream_want(s->stream, 2, true); /* not one of this stream's */
+	give_frame(s);
+	WAIT_UNTIL(fakes[SOFTWARE].creates == 1);
+	assert_int_equal(status(s).active, 0);
+	stream_want(s->stream, 1, true);
+	assert_next(s, 1, true);
+	assert_int_equal(status(s).active, 1);
+	give_frame(s);
+	assert_next(s, 1, false);
+	/* A second one waits for the IDR that camcastd asks for: no viewer costs more than that. */
+	stream_want(s->stream, 0, true);
+	for (int i = 0; i < 3; i++) {
+		give_frame(s);
+		assert_next(s, 1, false);
+	}
+	stream_request_idr(s->stream);
+	give_frame(s);
+	assert_next(s, 0, true);
+	assert_next(s, 1, true);
+	give_frame(s);
+	assert_next(s, 0, false);
+	assert_next(s, 1, false);
+	stream_want(s->stream, 1, false);
+	give_frame(s);
+	assert_next(s, 0, false);
+	give_frame(s);
+	assert_next(s, 0, false);
+	stream_want(s->stream, 0, false);
+	assert_int_equal(status(s).active, 0);
+	give_frame(s);
+	stream_want(s->stream, 0, true);
+	assert_next(s, 0, true);
+	assert_no_unit(s);
 }
 
 static void a_new_bitrate_reaches_the_encoder_and_the_one_after_it(void **state)
@@ -837,9 +890,9 @@ static void rates_are_those_of_the_last_second(void **state)
 
 /* --- coded sources --- */
 
-static void give_packet(struct state *s, const uint8_t *data, size_t len, int64_t dts_us)
+static void give_packet(struct state *s, const uint8_t *data, size_t len, int64_t pts_us)
 {
-	struct packet packet = {.data = data, .len = len, .dts_us = dts_us, .pts_us = dts_us + 7};
+	struct packet packet = {.data = data, .len = len, .pts_us = pts_us};
 
 	packet.capture_us = clock_now_us();
 	stream_packet(s->stream, &packet);
@@ -864,8 +917,9 @@ static void coded_pictures_are_passed_on_from_a_key(void **state)
 	unit = receive_unit(s);
 	assert_true(unit.flags & CAMCAST_UNIT_KEY);
 	assert_int_equal(unit.pts_us, 200);
-	give_packet(s, p_unit, sizeof(p_unit), 200); /* units have times of their own */
-	assert_int_equal(receive_unit(s).pts_us, 201);
+	assert_int_equal(unit.duration_us, 33333);   /* the nominal one */
+	give_packet(s, p_unit, sizeof(p_unit), 150); /* reordered */
+	assert_int_equal(receive_unit(s).pts_us, 150);
 	assert_string_equal(status(s).encoder, "copy");
 	assert_int_equal(status(s).can_force_idr, 0);
 	assert_int_equal(status(s).target_bps, 0);
@@ -883,13 +937,13 @@ static void unwanted_coded_pictures_are_not_logged(void **state)
 	start(s);
 	give_packet(s, idr_unit, sizeof(idr_unit), 100);
 	assert_no_unit(s);
-	stream_want(s->stream, true);
+	stream_want(s->stream, 0, true);
 	give_packet(s, p_unit, sizeof(p_unit), 200);
 	assert_no_unit(s);
 	give_packet(s, idr_unit, sizeof(idr_unit), 300);
 	assert_true(next_is_key(s));
-	stream_want(s->stream, false);
-	stream_want(s->stream, true);
+	stream_want(s->stream, 0, false);
+	stream_want(s->stream, 0, true);
 	give_packet(s, p_unit, sizeof(p_unit), 400);
 	assert_no_unit(s);
 }
@@ -936,6 +990,7 @@ int main(void)
 		CASE(of_frames_that_wait_the_newest_win),
 		CASE(a_refused_frame_is_dropped_and_counted),
 		CASE(an_unwanted_stream_has_an_encoder_ready_and_starts_with_the_waiting_frame),
+		CASE(each_feed_is_written_while_it_is_wanted),
 		CASE(a_new_bitrate_reaches_the_encoder_and_the_one_after_it),
 		CASE(a_failing_encoder_is_replaced_and_the_feed_goes_on_at_a_key),
 		CASE(when_no_encoder_is_left_the_status_says_why_and_frames_go_back),

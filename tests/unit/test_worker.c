@@ -436,6 +436,13 @@ static void a_stopped_worker_is_not_started_again(void **state)
 
 /* --- what is wanted of it --- */
 
+static void ask_idr(struct fixture *f)
+{
+	struct feed_demand *demand = worker_feed_demand(f->worker, FRONT_H264);
+
+	demand->idr(demand);
+}
+
 static void each_new_process_is_told_the_bitrate(void **state)
 {
 	struct fixture f;
@@ -525,14 +532,14 @@ static void idr_requests_within_a_second_become_one(void **state)
 	open_worker(&f, NULL, "gop=1000000");
 	run_until(&f, has_units, 1);
 	for (int i = 0; i < 10; i++)
-		worker_request_idr(f.worker, FRONT_H264);
+		ask_idr(&f);
 	run_until(&f, has_idrs, 1);
 	run_until(&f, has_units, units(&f) + 10);
 	/* The key unit that answered the first cancelled the others. */
 	let_pass(&f, 1100000);
 	run_until(&f, has_units, units(&f) + 10);
 	assert_int_equal(worker_stream_status(f.worker, FRONT_H264)->idr_requests, 1);
-	worker_request_idr(f.worker, FRONT_H264);
+	ask_idr(&f);
 	run_until(&f, has_idrs, 2);
 	close_worker(&f);
 }
@@ -545,8 +552,8 @@ static void a_deferred_idr_request_is_made_when_no_key_unit_comes(void **state)
 	/* `copy` does not answer requests. */
 	open_worker(&f, NULL, "gop=1000000,copy");
 	run_until(&f, has_units, 1);
-	worker_request_idr(f.worker, FRONT_H264);
-	worker_request_idr(f.worker, FRONT_H264);
+	ask_idr(&f);
+	ask_idr(&f);
 	run_until(&f, has_units, units(&f) + 5);
 	assert_int_equal(worker_stream_status(f.worker, FRONT_H264)->idr_requests, 1);
 	let_pass(&f, 1100000);

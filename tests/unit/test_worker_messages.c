@@ -28,6 +28,26 @@ struct fixture {
 	unsigned fds; /* open before anything was said */
 };
 
+/* What the feeds were given as preambles, most lately. */
+static struct {
+	unsigned calls;
+	const struct feed *feed;
+	uint32_t len;
+	uint8_t first;
+	bool no_memory;
+} given;
+
+int __real_feed_set_preamble(struct feed *feed, const void *data, uint32_t len);
+int __wrap_feed_set_preamble(struct feed *feed, const void *data, uint32_t len);
+int __wrap_feed_set_preamble(struct feed *feed, const void *data, uint32_t len)
+{
+	given.calls++;
+	given.feed = feed;
+	given.len = len;
+	given.first = *(const uint8_t *)data;
+	return given.no_memory ? -ENOMEM : __real_feed_set_preamble(feed, data, len);
+}
+
 static int take_packet(struct fixture *f, const struct worker_packet *packet)
 {
 	return worker_messages_take(f->messages, packet, f->now_us, &f->news, f->why);
@@ -57,6 +77,7 @@ static int setup(void **state)
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof *f);
+	memset(&given, 0, sizeof given);
 	rig_open(&f->rig, "");
 	rig_create_feeds(&f->rig, NULL);
 	assert_int_equal(worker_messages_create(&f->messages, &f->rig.cameras->cameras[FRONT]), 0);
@@ -150,9 +171,10 @@ static void sizes_are_exact(void **state)
 		     {CAMCAST_MSG_HEARTBEAT, sizeof(struct camcast_msg_heartbeat)},
 		     {CAMCAST_MSG_STREAM, sizeof(struct camcast_msg_stream)},
 		     {CAMCAST_MSG_UNIT, sizeof(struct camcast_msg_unit)},
-		     {CAMCAST_MSG_SEGMENT, sizeof(struct camcast_msg_segment)}};
+		     {CAMCAST_MSG_SEGMENT, sizeof(struct camcast_msg_segment)},
+		     {CAMCAST_MSG_PREAMBLE, sizeof(struct camcast_msg_preamble)}};
 	struct fixture *f = *state;
-	char data[1024] = {0};
+	char data[sizeof(struct camcast_msg_preamble) + 64] = {0};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		memcpy(data, &kinds[i].type, sizeof kinds[i].type);
@@ -177,7 +199,7 @@ static void types_for_the_other_direction_are_unknown(void **state)
 
 	for (uint32_t type = 0; type < 100; type++) {
 		memcpy(data, &type, sizeof type);
-		if (type < CAMCAST_MSG_HELLO || type > CAMCAST_MSG_SEGMENT)
+		if (type < CAMCAST_MSG_HELLO || type > CAMCAST_MSG_PREAMBLE)
 			assert_refused(f, take(f, data, 16, -1), "unknown type");
 	}
 }
@@ -352,7 +374,199 @@ static void unit_fields_are_checked(void **state)
 	assert_refused(f, take(f, &unit, sizeof unit, -1), "feed 2, which is not of this camera");
 	unit.feed = UINT32_MAX;
 	assert_refused(f, take(f, &unit, sizeof unit, -1), "not of this camera");
+	unit.feed = FRONT_H264;
+	unit.track = CAMCAST_TRACKS_MAX;
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "UNIT of track 8");
+	unit.track = 0;
+	unit.pts_us = CAMCAST_PTS_MAX + 1;
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "UNIT at 9007199254740993 us");
+	unit.pts_us = -CAMCAST_PTS_MAX - 1;
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "UNIT at -9007199254740993 us");
+	unit.pts_us = INT64_MIN;
+	assert_refused(f, take(f, &unit, sizeof unit, -1), "UNIT at");
 	assert_int_equal(stats(f)->units, 1);
+}
+
+static void a_feed_may_have_several_tracks_and_times_that_go_back(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(begin(f), 1000, 0);
+
+	for (uint32_t i = 0; i < CAMCAST_TRACKS_MAX; i++) {
+		unit.track = i;
+		unit.pts_us = i % 2 ? CAMCAST_PTS_MAX : -CAMCAST_PTS_MAX;
+		unit.duration_us = i % 2 ? UINT32_MAX : 0;
+		assert_int_equal(take(f, &unit, sizeof unit, -1), 0);
+		unit.offset += unit.len;
+	}
+	assert_int_equal(stats(f)->units, 1 + CAMCAST_TRACKS_MAX);
+}
+
+/* --- preambles --- */
+
+static int take_preamble(struct fixture *f, uint32_t feed, uint32_t version, uint32_t len)
+{
+	struct camcast_msg_preamble preamble = {
+		.type = CAMCAST_MSG_PREAMBLE, .feed = feed, .version = version, .len = len};
+
+	preamble.data[0] = (uint8_t)(100 + version);
+	return take(f, &preamble, sizeof preamble, -1);
+}
+
+/* A unit of 1000 bytes behind the last one of the segment. */
+static int take_with(struct fixture *f, uint32_t segment, uint32_t version, uint32_t flags)
+{
+	struct camcast_msg_unit unit = unit_at(segment, (uint32_t)stats(f)->bytes, flags);
+
+	unit.preamble = version;
+	return take(f, &unit, sizeof unit, -1);
+}
+
+static void a_unit_names_the_preamble_that_it_goes_with(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = begin(f); /* without a preamble */
+
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_NONE);
+	assert_int_equal(take_with(f, id, 0, 0), 0); /* until the next key unit */
+	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(take_with(f, id, 1, 0), 0);
+	assert_int_equal(take_preamble(f, FRONT_H264, 2, CAMCAST_PREAMBLE_MAX), 0);
+	assert_int_equal(take_preamble(f, FRONT_H264, 3, 1), 0);
+	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(take_with(f, id, 3, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(stats(f)->units, 6);
+}
+
+static void a_feed_gets_a_preamble_with_the_key_unit_that_names_it(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = begin(f);
+
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
+	assert_int_equal(take_with(f, id, 0, 0), 0);
+	assert_int_equal(given.calls, 0);
+	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(given.calls, 1);
+	assert_ptr_equal(given.feed, rig_feed(&f->rig, FRONT_H264));
+	assert_int_equal(given.len, 10);
+	assert_int_equal(given.first, 101);
+	assert_int_equal(take_preamble(f, FRONT_H264, 2, CAMCAST_PREAMBLE_MAX), 0);
+	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(given.calls, 1);
+	assert_int_equal(take_with(f, id, 2, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(given.calls, 2);
+	assert_int_equal(given.len, CAMCAST_PREAMBLE_MAX);
+	assert_int_equal(given.first, 102);
+}
+
+static void without_memory_for_a_preamble_its_units_are_dropped(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = begin(f);
+
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
+	given.no_memory = true;
+	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_NO_MEMORY);
+	given.no_memory = false;
+	assert_int_equal(take_with(f, id, 1, 0), 0);
+	assert_int_equal(stats(f)->units, 1);
+	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_KEY);
+	assert_int_equal(stats(f)->units, 2);
+}
+
+static void a_preamble_whose_first_unit_was_lost_is_never_mistaken(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_unit unit = unit_at(2, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+
+	begin(f);
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
+	unit.preamble = 1;
+	assert_int_equal(take_packet(f, &(struct worker_packet){.data = &unit,
+								.len = sizeof unit,
+								.truncated = true}),
+			 0);
+	assert_int_equal(take_preamble(f, FRONT_H264, 2, 10), 0);
+	unit = unit_at(3, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+	unit.preamble = 1; /* which is no longer known */
+	assert_int_equal(take(f, &unit, sizeof unit, rig_segment(SEGMENT_SIZE, SEALS)), 0);
+	assert_int_equal(given.calls, 0);
+	assert_int_equal(stats(f)->units, 1);
+	unit = unit_at(3, 1000, CAMCAST_UNIT_KEY);
+	unit.preamble = 2;
+	assert_int_equal(take(f, &unit, sizeof unit, -1), 0);
+	assert_int_equal(given.first, 102);
+	assert_int_equal(stats(f)->units, 2);
+}
+
+static void a_preamble_must_have_been_announced(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = begin(f);
+
+	assert_refused(f, take_with(f, id, 1, CAMCAST_UNIT_KEY),
+		       "with preamble 1, which is neither");
+	assert_int_equal(take_preamble(f, FRONT_JPEG, 1, 10), 0); /* another feed's */
+	assert_refused(f, take_with(f, id, 1, CAMCAST_UNIT_KEY),
+		       "with preamble 1, which is neither");
+}
+
+static void preambles_never_go_back(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = begin(f);
+
+	for (uint32_t version = 1; version <= 3; version++)
+		assert_int_equal(take_preamble(f, FRONT_H264, version, 10), 0);
+	assert_refused(f, take_with(f, id, 2, CAMCAST_UNIT_KEY),
+		       "with preamble 2, which is neither");
+	assert_int_equal(take_with(f, id, 3, CAMCAST_UNIT_KEY), 0);
+	assert_refused(f, take_with(f, id, 0, CAMCAST_UNIT_KEY),
+		       "with preamble 0, which is neither");
+}
+
+static void a_preamble_changes_at_a_key_unit_only(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = begin(f);
+
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
+	assert_refused(f, take_with(f, id, 1, 0), "a new preamble, and not a key unit");
+}
+
+static void preambles_are_counted_from_one(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_refused(f, take_preamble(f, FRONT_H264, 0, 10),
+		       "preamble 0 of feed 0 after preamble 0");
+	assert_refused(f, take_preamble(f, FRONT_H264, 2, 10),
+		       "preamble 2 of feed 0 after preamble 0");
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
+	assert_refused(f, take_preamble(f, FRONT_H264, 1, 10),
+		       "preamble 1 of feed 0 after preamble 1");
+	assert_int_equal(take_preamble(f, FRONT_JPEG, 1, 10), 0);
+	worker_messages_reset(f->messages);
+	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
+}
+
+static void preambles_have_a_length_and_a_feed(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_refused(f, take_preamble(f, FRONT_H264, 1, 0), "PREAMBLE of 0 bytes");
+	assert_refused(f, take_preamble(f, FRONT_H264, 1, CAMCAST_PREAMBLE_MAX + 1),
+		       "PREAMBLE of 4097 bytes");
+	assert_refused(f, take_preamble(f, FRONT_H264, 1, UINT32_MAX),
+		       "PREAMBLE of 4294967295 bytes");
+	assert_refused(f, take_preamble(f, BACK_H264, 1, 10),
+		       "feed 2, which is not of this camera");
+	assert_int_equal(take_preamble(f, FRONT_H264, 1, 1), 0);
 }
 
 static void segments_must_be_sealed_memfds_of_a_sane_size(void **state)
@@ -542,6 +756,19 @@ static void too_many_reports_are_an_error(void **state)
 	assert_int_equal(taken, 2 * CAMCAST_REPORT_RATE_MAX);
 }
 
+static void too_many_preambles_are_an_error(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t version = 1;
+
+	while (take_preamble(f, FRONT_H264, version, 10) == 0)
+		assert_true(version++ <= 2 * CAMCAST_PREAMBLE_RATE_MAX);
+	assert_refused(f, -EPROTO, "more than 10 preambles a second");
+	assert_int_equal(version, 2 * CAMCAST_PREAMBLE_RATE_MAX + 1);
+	f->now_us += 2000000;
+	assert_int_equal(take_preamble(f, FRONT_H264, version, 10), 0);
+}
+
 /* --- a new worker --- */
 
 static void a_reset_forgets_ids(void **state)
@@ -574,6 +801,16 @@ int main(void)
 		GREETED(a_unit_that_is_not_key_after_a_gap_is_dropped_and_no_error),
 		GREETED(units_outside_are_errors),
 		GREETED(unit_fields_are_checked),
+		GREETED(a_feed_may_have_several_tracks_and_times_that_go_back),
+		GREETED(a_unit_names_the_preamble_that_it_goes_with),
+		GREETED(a_feed_gets_a_preamble_with_the_key_unit_that_names_it),
+		GREETED(without_memory_for_a_preamble_its_units_are_dropped),
+		GREETED(a_preamble_whose_first_unit_was_lost_is_never_mistaken),
+		GREETED(a_preamble_must_have_been_announced),
+		GREETED(preambles_never_go_back),
+		GREETED(a_preamble_changes_at_a_key_unit_only),
+		GREETED(preambles_are_counted_from_one),
+		GREETED(preambles_have_a_length_and_a_feed),
 		GREETED(segments_must_be_sealed_memfds_of_a_sane_size),
 		GREETED(segment_ids_grow),
 		GREETED(a_lost_segment_is_a_gap_until_it_comes_again),
@@ -584,6 +821,7 @@ int main(void)
 		GREETED(too_many_bytes_are_an_error),
 		GREETED(too_many_segments_are_an_error),
 		GREETED(too_many_reports_are_an_error),
+		GREETED(too_many_preambles_are_an_error),
 		GREETED(a_reset_forgets_ids),
 	};
 

@@ -34,7 +34,10 @@ struct stream {
 	struct frame *queue[QUEUE_MAX];
 	int64_t arrived_us[QUEUE_MAX];
 	unsigned queued;
-	bool wanted, stopping, gap;
+	uint32_t wanted; /* feeds, as output_set_wanted() has them; 0: nothing is encoded */
+	uint32_t begun;	 /* of them, those that became so since the thread last looked */
+	bool resumed;	 /* of none one became wanted since then */
+	bool stopping;
 	bool opened;	     /* there is an encoder: idle frames need not wake the thread */
 	bool closing;	     /* an encoder that failed is: no frame waits meanwhile */
 	unsigned idr_asked;  /* requests since the last forced IDR */
@@ -52,6 +55,7 @@ struct stream {
 	struct encoding encoding;
 	unsigned idr_counted; /* requests that the next forced IDR answers */
 	int64_t next_key_us;  /* not before, after a drop in a log */
+	int64_t last_pts_us;
 	struct diag_limit coded_limit;
 
 	/* main thread only: the last sample */
@@ -79,16 +83,43 @@ static void set_status(struct stream *stream, const char *encoder, const char *d
 
 /* --- access units out: on the stream's thread, or for copy on the source's --- */
 
+/* From picture to picture, nominally; 0: not known. */
+static uint32_t interval_us(const struct stream *stream)
+{
+	struct config_rate rate = stream->info->format.rate;
+	uint64_t us = rate.num > 0 ? (uint64_t)rate.den * 1000000 / rate.num : 0;
+
+	return us <= UINT32_MAX ? (uint32_t)us : 0;
+}
+
+/* Tells the output which feeds are wanted now; returns whether any is. *resumed, if not NULL: none
+ * was, since the last call. */
+static bool take_wanted(struct stream *stream, bool *resumed)
+{
+	uint32_t wanted, begun;
+
+	pthread_mutex_lock(&stream->lock);
+	wanted = stream->wanted;
+	begun = stream->begun;
+	stream->begun = 0;
+	if (resumed)
+		*resumed = stream->resumed;
+	stream->resumed = false;
+	pthread_mutex_unlock(&stream->lock);
+	output_set_wanted(&stream->output, wanted, begun);
+	return wanted != 0;
+}
+
 /* Returns whether it is a key unit. */
 static bool deliver(struct stream *stream, const struct access_unit *unit, int64_t pts_us,
-		    int64_t arrived_us)
+		    uint32_t duration_us, int64_t arrived_us)
 {
 	struct output_result result;
 	uint64_t suppressed;
 	int64_t now_us;
 	int r;
 
-	r = output_unit(&stream->output, unit, pts_us, &result);
+	r = output_unit(&stream->output, unit, pts_us, duration_us, &result);
 	now_us = clock_now_us();
 	if (r == -EINVAL)
 		return false; /* parameter sets alone: remembered for the next IDR */
@@ -115,25 +146,22 @@ void stream_packet(struct stream *stream, const struct packet *packet)
 				   .len = packet->len,
 				   .capture_us = packet->capture_us,
 				   .key = packet->key};
-	bool wanted, gap;
+	uint32_t duration_us = packet->duration_us ? packet->duration_us : interval_us(stream);
 
-	if (stream->mode != STREAM_COPIES)
-		return;
-	pthread_mutex_lock(&stream->lock);
-	wanted = stream->wanted;
-	gap = stream->gap;
-	stream->gap = false;
-	pthread_mutex_unlock(&stream->lock);
-	if (gap || !wanted)
-		output_gap(&stream->output);
-	/* dts, because units are in decoding order */
-	if (wanted)
-		deliver(stream, &unit, packet->dts_us, clock_now_us());
+	if (stream->mode == STREAM_COPIES && take_wanted(stream, NULL))
+		deliver(stream, &unit, packet->pts_us, duration_us, clock_now_us());
 }
 
 static bool handle_coded(void *user, const struct access_unit *unit, int64_t arrived_us)
 {
-	return deliver(user, unit, unit->capture_us, arrived_us);
+	struct stream *stream = user;
+	int64_t pts_us = unit->capture_us;
+
+	/* An encoder does not reorder, and units have times of their own. */
+	if (pts_us <= stream->last_pts_us)
+		pts_us = stream->last_pts_us + 1;
+	stream->last_pts_us = pts_us;
+	return deliver(stream, unit, pts_us, interval_us(stream), arrived_us);
 }
 
 /* --- the encoder --- */
@@ -253,7 +281,7 @@ static struct frame *take_frame(struct stream *stream, int64_t *arrived_us)
 	struct frame *frame = NULL;
 
 	pthread_mutex_lock(&stream->lock);
-	if (stream->wanted && stream->queued > 0 && !stream->stopping) {
+	if (stream->wanted != 0 && stream->queued > 0 && !stream->stopping) {
 		frame = stream->queue[0];
 		*arrived_us = stream->arrived_us[0];
 		stream->queue[0] = stream->queue[1];
@@ -282,18 +310,15 @@ static struct frame *peek_frame(struct stream *stream)
  */
 static void take_requests(struct stream *stream, int64_t now_us)
 {
-	bool gap, asked;
+	bool resumed, asked;
 
+	take_wanted(stream, &resumed);
 	pthread_mutex_lock(&stream->lock);
-	gap = stream->gap;
 	asked = stream->idr_asked > 0;
-	stream->gap = false;
 	stream->idr_counted += stream->idr_asked;
 	stream->idr_asked = 0;
 	pthread_mutex_unlock(&stream->lock);
-	if (gap)
-		output_gap(&stream->output);
-	if (gap || asked)
+	if (resumed || asked)
 		stream->encoding.key_wanted = true;
 	if (!stream->encoding.key_wanted && now_us >= stream->next_key_us &&
 	    output_needs_key(&stream->output)) {
@@ -391,23 +416,23 @@ void stream_frame(struct stream *stream, struct frame *frame)
 		return;
 	pthread_mutex_lock(&stream->lock);
 	if (stream->closing) {
-		stream->count.dropped += stream->wanted;
+		stream->count.dropped += stream->wanted != 0;
 		pthread_mutex_unlock(&stream->lock);
 		return;
 	}
 	frame_ref(frame);
 	/* Nobody wants the stream: only the newest frame waits, for the first who does. */
-	if (stream->queued == QUEUE_MAX || (!stream->wanted && stream->queued == 1)) {
+	if (stream->queued == QUEUE_MAX || (stream->wanted == 0 && stream->queued == 1)) {
 		old = stream->queue[0];
 		stream->queue[0] = stream->queue[1];
 		stream->arrived_us[0] = stream->arrived_us[1];
 		stream->queued--;
-		stream->count.dropped += stream->wanted;
+		stream->count.dropped += stream->wanted != 0;
 	}
 	stream->queue[stream->queued] = frame;
 	stream->arrived_us[stream->queued] = clock_now_us();
 	stream->queued++;
-	wake = stream->wanted || !stream->opened;
+	wake = stream->wanted != 0 || !stream->opened;
 	pthread_mutex_unlock(&stream->lock);
 	if (old)
 		frame_unref(old);
@@ -417,15 +442,23 @@ void stream_frame(struct stream *stream, struct frame *frame)
 
 /* --- requests --- */
 
-void stream_want(struct stream *stream, bool wanted)
+void stream_want(struct stream *stream, unsigned feed, bool wanted)
 {
-	bool changed;
+	int place = output_find(&stream->output, feed);
+	uint32_t bit = place < 0 ? 0 : 1u << place;
+	bool active, changed;
 
 	pthread_mutex_lock(&stream->lock);
-	changed = stream->wanted != wanted;
-	stream->wanted = wanted;
+	active = stream->wanted != 0;
+	if (wanted) {
+		stream->begun |= bit & ~stream->wanted;
+		stream->wanted |= bit;
+	} else {
+		stream->wanted &= ~bit;
+	}
+	changed = active != (stream->wanted != 0);
 	if (changed && wanted)
-		stream->gap = true;
+		stream->resumed = true;
 	pthread_mutex_unlock(&stream->lock);
 	if (!changed)
 		return;
@@ -504,7 +537,7 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 	out->dropped = stream->count.dropped;
 	out->idr_requests = stream->count.idr_requests;
 	out->target_bps = stream->applied_bps;
-	out->active = stream->wanted;
+	out->active = stream->wanted != 0;
 	memcpy(out->encoder, stream->encoder_name, sizeof(out->encoder));
 	if (stream->sample.no_space_now)
 		text_set(out->detail, sizeof(out->detail), "no room for the log, units are lost; ");
@@ -548,7 +581,6 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	stream->config = &options->config->streams[options->stream];
 	stream->info = options->info;
 	stream->notify_fd = options->notify_fd;
-	stream->wanted = !stream->config->on_demand;
 	stream->sample.at_us = clock_now_us();
 	stream->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (stream->wake_fd < 0) {
@@ -560,6 +592,9 @@ int stream_create(struct stream **out, const struct stream_options *options)
 			stream->info->format.rate, stream->mode == STREAM_COPIES, options->pair);
 	if (r < 0)
 		goto close_wake;
+	stream->begun = (1u << stream->output.n_feeds) - 1;
+	stream->wanted = stream->config->on_demand ? 0 : stream->begun;
+	stream->last_pts_us = INT64_MIN;
 	pthread_mutex_init(&stream->lock, NULL);
 	if (stream->mode == STREAM_ENCODES) {
 		encoding_init(&stream->encoding, stream->config, handle_coded, stream);

@@ -4,7 +4,7 @@
  *
  * An encoding stream has its own thread, which alone touches the encoder, so that one that blocks
  * (a V4L2 STREAMOFF: 2 s) delays nobody else. The source's thread only queues a frame and wakes it;
- * at most two frames wait, the newest wins. While nobody wants the stream nothing is encoded, but
+ * at most two frames wait, the newest wins. While none of its feeds is wanted nothing is encoded, but
  * the encoder is open and the newest frame waits, so that the first client has a picture at once.
  *
  * A stream of a source that delivers coded pictures has no thread: a packet is written into the
@@ -40,11 +40,12 @@ void stream_destroy(struct stream *stream);
 void stream_frame(struct stream *stream, struct frame *frame);
 void stream_packet(struct stream *stream, const struct packet *packet);
 
-/* Any thread. */
-void stream_want(struct stream *stream, bool wanted);
+/* Any thread. In what concerns a feed (by its number), nothing happens if it is not one of this
+ * stream's. */
+void stream_want(struct stream *stream, unsigned feed, bool wanted);
 void stream_request_idr(struct stream *stream);
 void stream_set_bitrate(struct stream *stream, uint32_t bitrate_bps);
-/* Answers GET_SEGMENT if feed is one of this stream's. */
+/* Answers GET_SEGMENT. */
 void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segment);
 
 /* Takes the rates since the last call; once a second. Main thread. */

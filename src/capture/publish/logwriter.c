@@ -150,7 +150,7 @@ static int write_unit(struct logwriter *writer, const struct iovec *iov, int iov
 	return 0;
 }
 
-static int publish(struct logwriter *writer, uint32_t len, uint32_t flags, int64_t pts_us)
+static int publish(struct logwriter *writer, uint32_t len, const struct logwriter_unit *unit)
 {
 	struct camcast_msg_unit message = {
 		.type = CAMCAST_MSG_UNIT,
@@ -158,8 +158,9 @@ static int publish(struct logwriter *writer, uint32_t len, uint32_t flags, int64
 		.segment = writer->id,
 		.offset = writer->used,
 		.len = len,
-		.flags = flags | (writer->fd_sent ? 0 : CAMCAST_UNIT_SEGMENT),
-		.pts_us = pts_us,
+		.flags = unit->flags | (writer->fd_sent ? 0 : CAMCAST_UNIT_SEGMENT),
+		.duration_us = unit->duration_us,
+		.pts_us = unit->pts_us,
 	};
 
 	return link_send(writer->pair, &message, sizeof(message),
@@ -167,9 +168,9 @@ static int publish(struct logwriter *writer, uint32_t len, uint32_t flags, int64
 }
 
 static int append(struct logwriter *writer, const struct iovec *iov, int iovcnt, uint32_t len,
-		  uint32_t flags, int64_t pts_us)
+		  const struct logwriter_unit *unit)
 {
-	bool key = flags & CAMCAST_UNIT_KEY;
+	bool key = unit->flags & CAMCAST_UNIT_KEY;
 	int r;
 
 	if (writer->needs_key && !key)
@@ -182,7 +183,7 @@ static int append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
 	r = write_unit(writer, iov, iovcnt);
 	if (r < 0)
 		return r;
-	r = publish(writer, len, flags, pts_us);
+	r = publish(writer, len, unit);
 	if (r < 0)
 		return r;
 	if (key)
@@ -196,8 +197,8 @@ static int append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
 	return 0;
 }
 
-int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt, uint32_t flags,
-		     int64_t pts_us)
+int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
+		     const struct logwriter_unit *unit)
 {
 	uint64_t len = 0;
 	int r;
@@ -207,7 +208,7 @@ int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovc
 	if (len == 0 || len > CAMCAST_UNIT_MAX)
 		r = -EMSGSIZE;
 	else
-		r = append(writer, iov, iovcnt, (uint32_t)len, flags, pts_us);
+		r = append(writer, iov, iovcnt, (uint32_t)len, unit);
 	if (r == 0)
 		return 0;
 	writer->needs_key = true;

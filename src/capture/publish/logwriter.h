@@ -21,6 +21,13 @@
 
 struct logwriter;
 
+/* What is said of a unit, but for its place. */
+struct logwriter_unit {
+	uint32_t flags; /* CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE */
+	int64_t pts_us;
+	uint32_t duration_us; /* 0: not known */
+};
+
 struct logwriter_stats {
 	uint64_t units, bytes, segments;
 	uint64_t dropped;  /* units that did not get to camcastd */
@@ -30,11 +37,10 @@ struct logwriter_stats {
 /* pair: the SOCK_SEQPACKET socket, borrowed. feed: its number (camcast/worker.h). segment_size in bytes, rounded up to whole pages. */
 int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t segment_size);
 void logwriter_destroy(struct logwriter *writer);
-/* Appends one unit (framing included). flags: CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE. Returns 0,
- * -EAGAIN (dropped: the pair was full or we wait for a key unit), -ENOSPC, -ENOMEM, -EMFILE...
+/* Appends one unit (framing included). Returns 0, -EAGAIN (dropped: the pair was full or we wait for a key unit), -ENOSPC, -ENOMEM, -EMFILE...
  * (dropped), -EMSGSIZE (too large), -EPIPE (camcastd is gone). */
-int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt, uint32_t flags,
-		     int64_t pts_us);
+int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
+		     const struct logwriter_unit *unit);
 /* Units were left out on purpose (nobody watched): the next one that goes out is a key unit. */
 void logwriter_gap(struct logwriter *writer);
 /* True before the first unit and after a drop or a gap, until a key unit went through: ask the

@@ -29,7 +29,6 @@ int output_init(struct output *output, const struct config *config, unsigned str
 
 	memset(output, 0, sizeof(*output));
 	output->name = s->name;
-	output->last_pts_us = INT64_MIN;
 	output->feeds = calloc(config->n_feeds + 1, sizeof(*output->feeds));
 	if (!output->feeds)
 		return -ENOMEM;
@@ -79,22 +78,46 @@ static void tell_loss(struct output *output, struct output_feed *feed, int error
 }
 
 static void append(struct output *output, struct output_feed *feed, const struct iovec *iov,
-		   int iovcnt, size_t len, uint32_t flags, int64_t pts_us)
+		   int iovcnt, size_t len, const struct logwriter_unit *unit)
 {
 	const struct iovec *framed;
 	int framed_count, r;
 
+	if (unit->flags & CAMCAST_UNIT_KEY)
+		feed->begins = false;
 	r = mux_frame(&feed->mux, iov, iovcnt, len, &framed, &framed_count);
 	if (r < 0)
 		logwriter_gap(feed->log);
 	else
-		r = logwriter_append(feed->log, framed, framed_count, flags, pts_us);
+		r = logwriter_append(feed->log, framed, framed_count, unit);
 	if (r < 0)
 		tell_loss(output, feed, r);
 }
 
+int output_find(const struct output *output, unsigned number)
+{
+	for (unsigned i = 0; i < output->n_feeds; i++) {
+		if (output->feeds[i].number == number)
+			return (int)i;
+	}
+	return -1;
+}
+
+void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun)
+{
+	for (unsigned i = 0; i < output->n_feeds; i++) {
+		struct output_feed *feed = &output->feeds[i];
+
+		feed->wanted = wanted & 1u << i;
+		if (feed->wanted && begun & 1u << i) {
+			logwriter_gap(feed->log);
+			feed->begins = true;
+		}
+	}
+}
+
 int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
-		struct output_result *result)
+		uint32_t duration_us, struct output_result *result)
 {
 	/* Nothing writes through it. */
 	union {
@@ -103,7 +126,7 @@ int output_unit(struct output *output, const struct access_unit *unit, int64_t p
 	} base = {.in = unit->data};
 	struct iovec whole = {.iov_base = base.out, .iov_len = unit->len};
 	struct h264_unit written = {.iov = &whole, .iovcnt = 1, .len = unit->len, .key = unit->key};
-	uint32_t flags;
+	struct logwriter_unit said = {.pts_us = pts_us, .duration_us = duration_us};
 	int r;
 
 	if (output->writer && !unit->as_is) {
@@ -112,14 +135,14 @@ int output_unit(struct output *output, const struct access_unit *unit, int64_t p
 		if (r < 0)
 			return r;
 	}
-	if (pts_us <= output->last_pts_us)
-		pts_us = output->last_pts_us + 1;
-	output->last_pts_us = pts_us;
-	flags = (written.key ? CAMCAST_UNIT_KEY : 0) |
-		(written.droppable ? CAMCAST_UNIT_DROPPABLE : 0);
-	for (unsigned i = 0; i < output->n_feeds; i++)
-		append(output, &output->feeds[i], written.iov, written.iovcnt, written.len, flags,
-		       pts_us);
+	said.flags = (written.key ? CAMCAST_UNIT_KEY : 0) |
+		     (written.droppable ? CAMCAST_UNIT_DROPPABLE : 0);
+	for (unsigned i = 0; i < output->n_feeds; i++) {
+		struct output_feed *feed = &output->feeds[i];
+
+		if (feed->wanted)
+			append(output, feed, written.iov, written.iovcnt, written.len, &said);
+	}
 	result->len = written.len;
 	result->key = written.key;
 	return 0;
@@ -128,7 +151,9 @@ int output_unit(struct output *output, const struct access_unit *unit, int64_t p
 bool output_needs_key(const struct output *output)
 {
 	for (unsigned i = 0; i < output->n_feeds; i++) {
-		if (logwriter_needs_key(output->feeds[i].log))
+		const struct output_feed *feed = &output->feeds[i];
+
+		if (feed->wanted && !feed->begins && logwriter_needs_key(feed->log))
 			return true;
 	}
 	return false;
@@ -151,8 +176,8 @@ uint64_t output_no_space(const struct output *output)
 
 void output_resend_segment(struct output *output, unsigned number, uint32_t segment)
 {
-	for (unsigned i = 0; i < output->n_feeds; i++) {
-		if (output->feeds[i].number == number)
-			logwriter_resend_segment(output->feeds[i].log, segment);
-	}
+	int i = output_find(output, number);
+
+	if (i >= 0)
+		logwriter_resend_segment(output->feeds[i].log, segment);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way out of a stream: an access unit is put right once (h264_writer.h), framed for each feed, and
- * written into each feed's log. One thread at a time, but for output_resend_segment().
+ * The way out of a stream: an access unit is put right once (h264_writer.h), then framed for each feed
+ * that is wanted, and written into its log. One thread at a time, but where it says otherwise.
  */
 #ifndef CAPTURE_PUBLISH_OUTPUT_H
 #define CAPTURE_PUBLISH_OUTPUT_H
@@ -14,6 +14,9 @@
 
 struct output_feed {
 	unsigned number; /* config_feed.number */
+	bool wanted;
+	/* Wanted since its last key unit. camcastd asks for the IDR then, at most one a second. */
+	bool begins;
 	struct mux mux;
 	struct logwriter *log;
 	struct diag_limit limit; /* of the line about lost units */
@@ -24,7 +27,6 @@ struct output {
 	struct h264_writer *writer; /* NULL: MJPEG */
 	struct output_feed *feeds;
 	unsigned n_feeds;
-	int64_t last_pts_us;
 };
 
 struct output_result {
@@ -36,11 +38,18 @@ struct output_result {
 int output_init(struct output *output, const struct config *config, unsigned stream,
 		struct config_rate rate, bool keep_reorder, int pair);
 void output_finish(struct output *output);
-/* Writes one access unit into every log. What a log had no room for is dropped there and counted.
- * 0, -EINVAL (no picture in it: parameter sets alone), -ENOMEM. */
+/* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number. Any
+ * thread. */
+int output_find(const struct output *output, unsigned number);
+/* Which feeds are written from now on: bit 1 << i for feeds[i]. Those in `begun`, too, have become
+ * wanted since the last call and begin with a key unit. At first none is. */
+void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun);
+/* Writes one access unit into the log of every wanted feed. What a log had no room for is dropped
+ * there and counted. duration_us: 0: not known. 0, -EINVAL (no picture in it: parameter sets
+ * alone), -ENOMEM. */
 int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
-		struct output_result *result);
-/* A log waits for a key unit. */
+		uint32_t duration_us, struct output_result *result);
+/* A wanted feed's log lost units and waits for a key unit. */
 bool output_needs_key(const struct output *output);
 /* Units were left out: every log goes on at a key unit. */
 void output_gap(struct output *output);

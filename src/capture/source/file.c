@@ -25,6 +25,7 @@
 
 #define WHY_SIZE 256
 #define LATE_US 500000
+#define REORDER_MAX_US INT64_C(10000000)
 
 struct file_source {
 	struct source base;
@@ -260,6 +261,26 @@ static int complete_packet(struct file_source *source, struct packet *packet)
 	return 0;
 }
 
+/* How much later than it is decoded a picture is shown. More than REORDER_MAX_US is damage. */
+static int64_t reorder_us(const AVPacket *av, AVRational base)
+{
+	uint64_t ticks = (uint64_t)av->pts - (uint64_t)av->dts;
+	int64_t us;
+
+	if (av->pts == AV_NOPTS_VALUE || av->dts == AV_NOPTS_VALUE || av->pts <= av->dts ||
+	    ticks > INT64_MAX)
+		return 0;
+	us = av_rescale_q((int64_t)ticks, base, AV_TIME_BASE_Q);
+	return us >= 0 && us <= REORDER_MAX_US ? us : 0;
+}
+
+static uint32_t duration_us(const AVPacket *av, AVRational base)
+{
+	int64_t us = av->duration > 0 ? av_rescale_q(av->duration, base, AV_TIME_BASE_Q) : 0;
+
+	return us > 0 && us <= UINT32_MAX ? (uint32_t)us : 0;
+}
+
 /* Takes what is in source->packet, after the filter. 0, or -errno to end. */
 static int deliver_packet(struct file_source *source)
 {
@@ -285,10 +306,9 @@ static int deliver_packet(struct file_source *source)
 	media_us = timeline_place(&source->timeline, av->dts, av->duration);
 	if (!wait_until(source, media_us))
 		return -ECANCELED;
-	packet.dts_us = packet.capture_us = source->start_us + media_us;
-	packet.pts_us = packet.dts_us;
-	if (av->pts != AV_NOPTS_VALUE && av->dts != AV_NOPTS_VALUE && av->pts > av->dts)
-		packet.pts_us += av_rescale_q(av->pts - av->dts, base, AV_TIME_BASE_Q);
+	packet.capture_us = source->start_us + media_us;
+	packet.pts_us = packet.capture_us + reorder_us(av, base);
+	packet.duration_us = duration_us(av, base);
 	source->base.events.packet(source->base.events.user, &packet);
 	return 0;
 }

@@ -104,7 +104,6 @@ int jpeg_input_take(struct jpeg_input *input, const uint8_t *data, size_t len, u
 		.data = data,
 		.len = len,
 		.pts_us = capture_us,
-		.dts_us = capture_us,
 		.capture_us = capture_us,
 		.key = true,
 	};

@@ -15,8 +15,10 @@ struct source;
 struct packet {
 	const uint8_t *data; /* borrowed until the callback returns */
 	size_t len;
-	int64_t pts_us, dts_us; /* grow for ever, also when a file loops; CLOCK_MONOTONIC based */
-	int64_t capture_us;	/* CLOCK_MONOTONIC when it was due */
+	int64_t capture_us; /* CLOCK_MONOTONIC when it was due; packets come in this order */
+	/* When it is to be shown: at capture_us, or later where pictures are reordered. */
+	int64_t pts_us;
+	uint32_t duration_us; /* 0: not known */
 	bool key;
 };
 

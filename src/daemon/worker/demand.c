@@ -8,22 +8,27 @@
 
 #define IDR_PERIOD_US 1000000
 
-/* What is wanted of one stream, and what the process knows of that. */
-struct stream_demand {
-	struct worker_demand *all;
-	unsigned stream;
-	unsigned feeds_watched;
-	int64_t wanted_us;    /* 0: not wanted */
-	uint32_t bitrate_bps; /* 0: as configured */
-	bool want_unsaid, bitrate_unsaid;
-	bool idr_deferred;
-	int64_t idr_said_us;
-	struct loop_timer linger, idr;
-};
-
-struct feed_link {
+/* What is wanted of one feed, and what the process knows of that. */
+struct output_demand {
 	struct feed_demand demand;
 	struct stream_demand *stream;
+	unsigned number;
+	bool wanted, unsaid;
+	bool awaits_key; /* an IDR was asked for since its last key unit */
+	struct loop_timer linger;
+};
+
+/* The same of one stream. */
+struct stream_demand {
+	struct worker_demand *all;
+	unsigned number;
+	unsigned outputs_wanted;
+	int64_t wanted_us;    /* since when one of them is; 0: none */
+	uint32_t bitrate_bps; /* 0: as configured */
+	bool bitrate_unsaid;
+	bool idr_deferred;
+	int64_t idr_said_us;
+	struct loop_timer idr;
 };
 
 struct worker_demand {
@@ -31,51 +36,67 @@ struct worker_demand {
 	struct worker_demand_options options;
 	bool up;
 	struct stream_demand *streams; /* by number */
-	struct feed_link *links;       /* the same */
+	struct output_demand *outputs; /* the same */
 };
+
+static const struct config_stream *config_of(const struct stream_demand *stream)
+{
+	return stream->all->options.camera->streams[stream->number]->config;
+}
+
+/* --- what the process is told --- */
 
 static bool say(struct worker_demand *all, const void *message, size_t size)
 {
 	return all->options.say(all->options.user, message, size);
 }
 
-static void say_state(struct stream_demand *demand)
+static void say_wanted(struct output_demand *output)
 {
-	if (demand->want_unsaid) {
-		struct camcast_msg_want want = {
-			.type = CAMCAST_MSG_WANT,
-			.stream = demand->stream,
-			.wanted = demand->wanted_us != 0,
-		};
-		demand->want_unsaid = !say(demand->all, &want, sizeof want);
-	}
-	if (demand->bitrate_unsaid) {
-		struct camcast_msg_bitrate bitrate = {
-			.type = CAMCAST_MSG_BITRATE,
-			.stream = demand->stream,
-			.bitrate_bps = demand->bitrate_bps,
-		};
-		demand->bitrate_unsaid = !say(demand->all, &bitrate, sizeof bitrate);
-	}
+	struct camcast_msg_want want = {
+		.type = CAMCAST_MSG_WANT,
+		.feed = output->number,
+		.wanted = output->wanted,
+	};
+
+	if (output->unsaid)
+		output->unsaid = !say(output->stream->all, &want, sizeof want);
+}
+
+static void say_bitrate(struct stream_demand *stream)
+{
+	struct camcast_msg_bitrate bitrate = {
+		.type = CAMCAST_MSG_BITRATE,
+		.stream = stream->number,
+		.bitrate_bps = stream->bitrate_bps,
+	};
+
+	if (stream->bitrate_unsaid)
+		stream->bitrate_unsaid = !say(stream->all, &bitrate, sizeof bitrate);
 }
 
 void worker_demand_say_all(struct worker_demand *all)
 {
-	for (unsigned i = 0; i < all->options.camera->n_streams; i++) {
-		struct stream_demand *demand = &all->streams[i];
-
-		demand->want_unsaid = true;
-		demand->bitrate_unsaid = demand->bitrate_bps != 0;
-		demand->idr_deferred = false;
-		loop_timer_cancel(all->loop, &demand->idr);
-		say_state(demand);
+	for (size_t i = 0; i < all->options.camera->n_outputs; i++) {
+		all->outputs[i].unsaid = true;
+		all->outputs[i].awaits_key = false;
 	}
+	for (size_t i = 0; i < all->options.camera->n_streams; i++) {
+		struct stream_demand *stream = &all->streams[i];
+
+		stream->bitrate_unsaid = stream->bitrate_bps != 0;
+		stream->idr_deferred = false;
+		loop_timer_cancel(all->loop, &stream->idr);
+	}
+	worker_demand_say_rest(all);
 }
 
 void worker_demand_say_rest(struct worker_demand *all)
 {
-	for (unsigned i = 0; i < all->options.camera->n_streams; i++)
-		say_state(&all->streams[i]);
+	for (size_t i = 0; i < all->options.camera->n_outputs; i++)
+		say_wanted(&all->outputs[i]);
+	for (size_t i = 0; i < all->options.camera->n_streams; i++)
+		say_bitrate(&all->streams[i]);
 }
 
 void worker_demand_set_up(struct worker_demand *all, bool up)
@@ -83,41 +104,119 @@ void worker_demand_set_up(struct worker_demand *all, bool up)
 	all->up = up;
 }
 
+void worker_demand_set_bitrate(struct worker_demand *all, unsigned stream, uint32_t bitrate_bps)
+{
+	struct stream_demand *demand = &all->streams[stream];
+
+	demand->bitrate_bps = bitrate_bps;
+	demand->bitrate_unsaid = true;
+	say_bitrate(demand);
+}
+
+/* --- IDRs --- */
+
+static void say_idr(struct stream_demand *stream)
+{
+	struct camcast_msg_idr idr = {.type = CAMCAST_MSG_IDR, .stream = stream->number};
+	struct loop *loop = stream->all->loop;
+	int64_t now = loop_now_us(loop);
+
+	stream->idr_deferred = false;
+	if (!stream->all->up)
+		return;
+	stream->idr_deferred = !say(stream->all, &idr, sizeof idr);
+	stream->idr_said_us = now;
+	if (stream->idr_deferred)
+		loop_timer_set(loop, &stream->idr, now + IDR_PERIOD_US);
+}
+
+static void handle_idr_timer(struct loop_timer *timer)
+{
+	struct stream_demand *stream = container_of(timer, struct stream_demand, idr);
+
+	if (stream->idr_deferred)
+		say_idr(stream);
+}
+
+static void request_idr(struct output_demand *output)
+{
+	struct stream_demand *stream = output->stream;
+	struct loop *loop = stream->all->loop;
+	int64_t at = stream->idr_said_us + IDR_PERIOD_US;
+
+	output->awaits_key = true;
+	if (stream->idr_deferred)
+		return;
+	if (stream->idr_said_us == 0 || loop_now_us(loop) >= at) {
+		say_idr(stream);
+		return;
+	}
+	stream->idr_deferred = true;
+	loop_timer_set(loop, &stream->idr, at);
+}
+
+void worker_demand_request_idr(struct worker_demand *all, unsigned feed)
+{
+	request_idr(&all->outputs[feed]);
+}
+
+static void handle_idr(struct feed_demand *demand)
+{
+	request_idr(container_of(demand, struct output_demand, demand));
+}
+
+void worker_demand_key_came(struct worker_demand *all, unsigned feed)
+{
+	const struct stream *stream = all->options.camera->outputs[feed]->stream;
+
+	all->outputs[feed].awaits_key = false;
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		if (all->outputs[stream->outputs[i].number].awaits_key)
+			return;
+	all->streams[stream->number].idr_deferred = false;
+}
+
 /* --- wanted or not --- */
 
-static void set_wanted(struct stream_demand *demand, bool wanted)
+static void set_wanted(struct output_demand *output, bool wanted)
 {
-	if (wanted == (demand->wanted_us != 0))
+	struct stream_demand *stream = output->stream;
+
+	if (wanted == output->wanted)
 		return;
-	demand->wanted_us = wanted ? loop_now_us(demand->all->loop) : 0;
-	demand->want_unsaid = true;
-	say_state(demand);
+	output->wanted = wanted;
+	output->unsaid = true;
+	say_wanted(output);
+	if (!wanted) {
+		output->awaits_key = false;
+		if (--stream->outputs_wanted == 0)
+			stream->wanted_us = 0;
+	} else if (stream->outputs_wanted++ == 0) {
+		stream->wanted_us = loop_now_us(stream->all->loop);
+	} else {
+		/* The stream is encoded already, perhaps far from its next key unit. */
+		request_idr(output);
+	}
 }
 
 static void handle_linger(struct loop_timer *timer)
 {
-	set_wanted(container_of(timer, struct stream_demand, linger), false);
+	set_wanted(container_of(timer, struct output_demand, linger), false);
 }
 
-static void handle_watched(struct feed_demand *feed_demand, bool watched)
+static void handle_watched(struct feed_demand *demand, bool watched)
 {
-	struct feed_link *link = container_of(feed_demand, struct feed_link, demand);
-	struct stream_demand *demand = link->stream;
-	struct loop *loop = demand->all->loop;
-	const struct config_stream *config =
-		demand->all->options.camera->streams[demand->stream]->config;
+	struct output_demand *output = container_of(demand, struct output_demand, demand);
+	const struct config_stream *config = config_of(output->stream);
+	struct loop *loop = output->stream->all->loop;
 
-	if (watched)
-		demand->feeds_watched++;
-	else
-		demand->feeds_watched--;
 	if (!config->on_demand)
 		return;
-	if (demand->feeds_watched > 0) {
-		loop_timer_cancel(loop, &demand->linger);
-		set_wanted(demand, true);
+	if (watched) {
+		loop_timer_cancel(loop, &output->linger);
+		set_wanted(output, true);
 	} else {
-		loop_timer_set(loop, &demand->linger,
+		loop_timer_set(loop, &output->linger,
 			       loop_now_us(loop) + (int64_t)config->linger_ms * 1000);
 	}
 }
@@ -127,114 +226,60 @@ int64_t worker_demand_wanted_us(const struct worker_demand *all, unsigned stream
 	return all->streams[stream].wanted_us;
 }
 
-void worker_demand_set_bitrate(struct worker_demand *all, unsigned stream, uint32_t bitrate_bps)
-{
-	struct stream_demand *demand = &all->streams[stream];
-
-	demand->bitrate_bps = bitrate_bps;
-	demand->bitrate_unsaid = true;
-	say_state(demand);
-}
-
-/* --- IDRs --- */
-
-static void say_idr(struct stream_demand *demand)
-{
-	struct camcast_msg_idr idr = {.type = CAMCAST_MSG_IDR, .stream = demand->stream};
-	int64_t now = loop_now_us(demand->all->loop);
-
-	demand->idr_deferred = false;
-	if (!demand->all->up)
-		return;
-	demand->idr_deferred = !say(demand->all, &idr, sizeof idr);
-	demand->idr_said_us = now;
-	if (demand->idr_deferred)
-		loop_timer_set(demand->all->loop, &demand->idr, now + IDR_PERIOD_US);
-}
-
-static void handle_idr_timer(struct loop_timer *timer)
-{
-	struct stream_demand *demand = container_of(timer, struct stream_demand, idr);
-
-	if (demand->idr_deferred)
-		say_idr(demand);
-}
-
-void worker_demand_request_idr(struct worker_demand *all, unsigned stream)
-{
-	struct stream_demand *demand = &all->streams[stream];
-	int64_t at = demand->idr_said_us + IDR_PERIOD_US;
-
-	if (demand->idr_deferred)
-		return;
-	if (demand->idr_said_us == 0 || loop_now_us(all->loop) >= at) {
-		say_idr(demand);
-		return;
-	}
-	demand->idr_deferred = true;
-	loop_timer_set(all->loop, &demand->idr, at);
-}
-
-static void handle_idr(struct feed_demand *feed_demand)
-{
-	struct feed_link *link = container_of(feed_demand, struct feed_link, demand);
-
-	worker_demand_request_idr(link->stream->all, link->stream->stream);
-}
-
-void worker_demand_key_came(struct worker_demand *all, unsigned stream)
-{
-	all->streams[stream].idr_deferred = false;
-}
-
 /* --- life --- */
 
 struct feed_demand *worker_demand_of_feed(struct worker_demand *all, unsigned feed)
 {
-	return &all->links[feed].demand;
+	return &all->outputs[feed].demand;
 }
 
-static void set_up(struct worker_demand *all)
+static void set_up_stream(struct worker_demand *all, unsigned number)
 {
-	const struct camera *camera = all->options.camera;
+	struct stream_demand *stream = &all->streams[number];
 
-	for (unsigned i = 0; i < camera->n_streams; i++) {
-		struct stream_demand *demand = &all->streams[i];
-		bool on_demand = camera->streams[i]->config->on_demand;
+	stream->all = all;
+	stream->number = number;
+	loop_timer_init(&stream->idr, handle_idr_timer);
+}
 
-		demand->all = all;
-		demand->stream = i;
-		demand->wanted_us = on_demand ? 0 : loop_now_us(all->loop);
-		loop_timer_init(&demand->linger, handle_linger);
-		loop_timer_init(&demand->idr, handle_idr_timer);
-	}
-	for (unsigned i = 0; i < camera->n_outputs; i++) {
-		struct feed_link *link = &all->links[i];
+static void set_up_output(struct worker_demand *all, unsigned number)
+{
+	struct output_demand *output = &all->outputs[number];
 
-		link->demand.idr = handle_idr;
-		link->demand.watched = handle_watched;
-		link->stream = &all->streams[camera->outputs[i]->stream->number];
-	}
+	output->demand.idr = handle_idr;
+	output->demand.watched = handle_watched;
+	output->stream = &all->streams[all->options.camera->outputs[number]->stream->number];
+	output->number = number;
+	loop_timer_init(&output->linger, handle_linger);
+	if (config_of(output->stream)->on_demand)
+		return;
+	output->wanted = true;
+	output->stream->outputs_wanted++;
+	output->stream->wanted_us = loop_now_us(all->loop);
 }
 
 int worker_demand_create(struct worker_demand **out, struct loop *loop,
 			 const struct worker_demand_options *options)
 {
+	const struct camera *camera = options->camera;
 	struct worker_demand *all = calloc(1, sizeof *all);
 
 	if (!all)
 		return -ENOMEM;
 	all->loop = loop;
 	all->options = *options;
-	all->streams = calloc(options->camera->n_streams + 1, sizeof *all->streams);
-	all->links = calloc(options->camera->n_outputs + 1, sizeof *all->links);
-	if (!all->streams || !all->links) {
-		free(all->links);
+	all->streams = calloc(camera->n_streams + 1, sizeof *all->streams);
+	all->outputs = calloc(camera->n_outputs + 1, sizeof *all->outputs);
+	if (!all->streams || !all->outputs) {
+		free(all->outputs);
 		free(all->streams);
 		free(all);
 		return -ENOMEM;
 	}
-	set_up(all);
+	for (unsigned i = 0; i < camera->n_streams; i++)
+		set_up_stream(all, i);
+	for (unsigned i = 0; i < camera->n_outputs; i++)
+		set_up_output(all, i);
 	*out = all;
 	return 0;
 }
@@ -243,11 +288,11 @@ void worker_demand_destroy(struct worker_demand *all)
 {
 	if (!all)
 		return;
-	for (unsigned i = 0; i < all->options.camera->n_streams; i++) {
-		loop_timer_cancel(all->loop, &all->streams[i].linger);
+	for (size_t i = 0; i < all->options.camera->n_streams; i++)
 		loop_timer_cancel(all->loop, &all->streams[i].idr);
-	}
-	free(all->links);
+	for (size_t i = 0; i < all->options.camera->n_outputs; i++)
+		loop_timer_cancel(all->loop, &all->outputs[i].linger);
+	free(all->outputs);
 	free(all->streams);
 	free(all);
 }

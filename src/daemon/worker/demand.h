@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a camera's feeds want of its worker: streams wanted or not (with the linger of on_demand),
+ * What a camera's feeds want of its worker: feeds wanted or not (with the linger of on_demand),
  * IDRs (at most one a second and stream), bitrates. It is remembered here and said again to each
  * new process. Streams and feeds go by number. Loop thread only.
  */
@@ -32,12 +32,14 @@ void worker_demand_say_all(struct worker_demand *demand);
 void worker_demand_say_rest(struct worker_demand *demand);
 /* Whether the process is up: IDRs are asked of it only then, as it begins with one. */
 void worker_demand_set_up(struct worker_demand *demand, bool up);
-/* A key unit has come: a request that waits for its second to pass is answered. */
-void worker_demand_key_came(struct worker_demand *demand, unsigned stream);
+/* A key unit has come: if no other feed of its stream waits for one, a request that waits for its
+ * second to pass is answered. */
+void worker_demand_key_came(struct worker_demand *demand, unsigned feed);
 
-void worker_demand_request_idr(struct worker_demand *demand, unsigned stream);
+/* At most one a second and stream is passed on. */
+void worker_demand_request_idr(struct worker_demand *demand, unsigned feed);
 void worker_demand_set_bitrate(struct worker_demand *demand, unsigned stream, uint32_t bitrate_bps);
-/* Since when a stream has been wanted; 0: it is not. */
+/* Since when any feed of a stream has been wanted; 0: none is. */
 int64_t worker_demand_wanted_us(const struct worker_demand *demand, unsigned stream);
 
 #endif

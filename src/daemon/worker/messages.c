@@ -27,7 +27,11 @@ struct feed_way {
 	bool begun;	  /* a segment was announced */
 	bool lost;	  /* the newest one's fd is not here */
 	uint32_t segment; /* id of the newest */
-	struct rate units, bytes, segments;
+	/* Versions, 0: none. The feed is given one with the key unit that names it. */
+	uint32_t preamble_announced, preamble_used, preamble_given;
+	uint8_t preamble[CAMCAST_PREAMBLE_MAX]; /* the announced one */
+	uint32_t preamble_len;
+	struct rate units, bytes, segments, preambles;
 };
 
 struct worker_messages {
@@ -209,11 +213,60 @@ static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 	return 0;
 }
 
+/* What a unit says of itself; where it is comes after. */
+static int check_unit(struct check *c, const struct camcast_msg_unit *unit)
+{
+	const struct feed_way *way = &c->messages->ways[unit->feed];
+
+	if (unit->flags &
+	    ~(uint32_t)(CAMCAST_UNIT_KEY | CAMCAST_UNIT_DROPPABLE | CAMCAST_UNIT_SEGMENT))
+		return protocol_error(c, "UNIT with unknown flags %#x", unit->flags);
+	if (unit->len < 1 || unit->len > CAMCAST_UNIT_MAX)
+		return protocol_error(c, "UNIT of %u bytes", unit->len);
+	if (unit->offset > CAMCAST_SEGMENT_MAX - unit->len)
+		return protocol_error(c, "UNIT at offset %u", unit->offset);
+	if (unit->track >= CAMCAST_TRACKS_MAX)
+		return protocol_error(c, "UNIT of track %u", unit->track);
+	if (unit->pts_us < -CAMCAST_PTS_MAX || unit->pts_us > CAMCAST_PTS_MAX)
+		return protocol_error(c, "UNIT at %lld us", (long long)unit->pts_us);
+	if (unit->preamble == way->preamble_used)
+		return 0;
+	if (unit->preamble != way->preamble_announced)
+		return protocol_error(c,
+				      "UNIT of feed %u with preamble %u, which is neither the "
+				      "newest one nor that of the unit before",
+				      unit->feed, unit->preamble);
+	if (!(unit->flags & CAMCAST_UNIT_KEY))
+		return protocol_error(c, "UNIT of feed %u with a new preamble, and not a key unit",
+				      unit->feed);
+	return 0;
+}
+
+/* Gives the feed the preamble that goes with this unit. False: that is not possible now, and the
+ * unit is of no use. */
+static bool give_preamble(struct check *c, const struct camcast_msg_unit *unit)
+{
+	struct feed *feed = c->messages->camera->outputs[unit->feed]->feed;
+	struct feed_way *way = &c->messages->ways[unit->feed];
+
+	/* Another one has come meanwhile: the unit at which this one began was lost. */
+	if (!(unit->flags & CAMCAST_UNIT_KEY) || unit->preamble != way->preamble_announced)
+		return false;
+	if (feed_set_preamble(feed, way->preamble, way->preamble_len) < 0) {
+		c->news->event = WORKER_EVENT_NO_MEMORY;
+		c->news->number = unit->feed;
+		return false;
+	}
+	way->preamble_given = unit->preamble;
+	return true;
+}
+
 static int take_unit(struct check *c)
 {
 	struct worker_messages *m = c->messages;
 	struct camcast_msg_unit unit;
 	struct feed_way *way;
+	struct feed *feed;
 	int err;
 
 	memcpy(&unit, c->packet->data, sizeof unit);
@@ -221,13 +274,10 @@ static int take_unit(struct check *c)
 		return protocol_error(c, "UNIT for feed %u, which is not of this camera",
 				      unit.feed);
 	way = &m->ways[unit.feed];
-	if (unit.flags &
-	    ~(uint32_t)(CAMCAST_UNIT_KEY | CAMCAST_UNIT_DROPPABLE | CAMCAST_UNIT_SEGMENT))
-		return protocol_error(c, "UNIT with unknown flags %#x", unit.flags);
-	if (unit.len < 1 || unit.len > CAMCAST_UNIT_MAX)
-		return protocol_error(c, "UNIT of %u bytes", unit.len);
-	if (unit.offset > CAMCAST_SEGMENT_MAX - unit.len)
-		return protocol_error(c, "UNIT at offset %u", unit.offset);
+	feed = m->camera->outputs[unit.feed]->feed;
+	err = check_unit(c, &unit);
+	if (err < 0)
+		return err;
 	if (rate_exceeded(&way->units, 1, CAMCAST_UNIT_RATE_MAX, c->now_us))
 		return protocol_error(c, "more than %d units a second", CAMCAST_UNIT_RATE_MAX);
 	if (rate_exceeded(&way->bytes, unit.len, CAMCAST_BYTE_RATE_MAX, c->now_us))
@@ -242,8 +292,9 @@ static int take_unit(struct check *c)
 		return protocol_error(c, "UNIT in segment %u of feed %u, which is not the newest",
 				      unit.segment, unit.feed);
 	}
+	way->preamble_used = unit.preamble;
 	if (way->lost) {
-		feed_gap(m->camera->outputs[unit.feed]->feed);
+		feed_gap(feed);
 		if (c->news->event == WORKER_EVENT_NONE) {
 			c->news->event = WORKER_EVENT_LOST_SEGMENT;
 			c->news->number = unit.feed;
@@ -251,10 +302,16 @@ static int take_unit(struct check *c)
 		}
 		return 0;
 	}
-	err = feed_add_unit(m->camera->outputs[unit.feed]->feed, unit.segment,
+	if (unit.preamble != way->preamble_given && !give_preamble(c, &unit)) {
+		feed_gap(feed);
+		return 0;
+	}
+	err = feed_add_unit(feed, unit.segment,
 			    &(struct feed_unit){.offset = unit.offset,
 						.len = unit.len,
 						.flags = unit.flags,
+						.track = unit.track,
+						.duration_us = unit.duration_us,
 						.pts_us = unit.pts_us});
 	if (err == -ENOENT || err == -EINVAL)
 		return protocol_error(
@@ -264,7 +321,7 @@ static int take_unit(struct check *c)
 			unit.offset, unit.len, unit.segment, unit.feed);
 	if (err == 0 && (unit.flags & CAMCAST_UNIT_KEY)) {
 		c->news->event = WORKER_EVENT_KEY;
-		c->news->number = m->camera->outputs[unit.feed]->stream->number;
+		c->news->number = unit.feed;
 	}
 	return 0; /* -EAGAIN: not a key unit after a gap, counted by the feed */
 }
@@ -306,6 +363,31 @@ static int take_segment(struct check *c)
 	return 0;
 }
 
+static int take_preamble(struct check *c)
+{
+	struct worker_messages *m = c->messages;
+	struct camcast_msg_preamble preamble;
+	struct feed_way *way;
+
+	memcpy(&preamble, c->packet->data, sizeof preamble);
+	if (!feed_is_ours(m, preamble.feed))
+		return protocol_error(c, "PREAMBLE for feed %u, which is not of this camera",
+				      preamble.feed);
+	way = &m->ways[preamble.feed];
+	if (preamble.len < 1 || preamble.len > CAMCAST_PREAMBLE_MAX)
+		return protocol_error(c, "PREAMBLE of %u bytes of data", preamble.len);
+	if (preamble.version != way->preamble_announced + 1)
+		return protocol_error(c, "preamble %u of feed %u after preamble %u",
+				      preamble.version, preamble.feed, way->preamble_announced);
+	if (rate_exceeded(&way->preambles, 1, CAMCAST_PREAMBLE_RATE_MAX, c->now_us))
+		return protocol_error(c, "more than %d preambles a second",
+				      CAMCAST_PREAMBLE_RATE_MAX);
+	memcpy(way->preamble, preamble.data, preamble.len);
+	way->preamble_len = preamble.len;
+	way->preamble_announced = preamble.version;
+	return 0;
+}
+
 struct rule {
 	uint32_t type;
 	const char *name;
@@ -321,6 +403,8 @@ static const struct rule rules[] = {
 	{CAMCAST_MSG_STREAM, "STREAM", sizeof(struct camcast_msg_stream), false, take_stream},
 	{CAMCAST_MSG_UNIT, "UNIT", sizeof(struct camcast_msg_unit), true, take_unit},
 	{CAMCAST_MSG_SEGMENT, "SEGMENT", sizeof(struct camcast_msg_segment), true, take_segment},
+	{CAMCAST_MSG_PREAMBLE, "PREAMBLE", sizeof(struct camcast_msg_preamble), false,
+	 take_preamble},
 };
 
 static int check_packet(struct check *c)

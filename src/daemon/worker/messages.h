@@ -33,10 +33,10 @@ enum worker_event {
 	WORKER_EVENT_HELLO,
 	WORKER_EVENT_HEARTBEAT,
 	WORKER_EVENT_STREAM,	   /* number: stream */
-	WORKER_EVENT_KEY,	   /* a key unit was published; number: stream */
+	WORKER_EVENT_KEY,	   /* a key unit was published; number: feed */
 	WORKER_EVENT_LOST_SEGMENT, /* its fd did not get here (our fd table is full); number: feed */
 	WORKER_EVENT_GOT_SEGMENT,  /* one that was lost has come; number: feed */
-	WORKER_EVENT_NO_MEMORY,	   /* a segment could not be taken; number: feed */
+	WORKER_EVENT_NO_MEMORY,	   /* a segment or preamble could not be taken; number: feed */
 };
 
 struct worker_news {

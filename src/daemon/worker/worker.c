@@ -70,11 +70,6 @@ static bool say(void *user, const void *message, size_t size)
 	return send(worker->pair, message, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
 }
 
-void worker_request_idr(struct worker *worker, unsigned stream)
-{
-	worker_demand_request_idr(worker->demand, stream);
-}
-
 void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps)
 {
 	worker_demand_set_bitrate(worker->demand, stream, bitrate_bps);
@@ -186,7 +181,8 @@ static void handle_no_memory(struct worker *worker, const struct worker_news *ne
 	uint64_t suppressed;
 
 	if (diag_allowed(&worker->no_memory, loop_now_us(worker->loop), 10000000, &suppressed))
-		diag_warn("camera %s: no room for a segment of feed %s; its clients wait for the "
+		diag_warn("camera %s: no room for a segment or preamble of feed %s; its clients "
+			  "wait for the "
 			  "next one (%llu more since the last such line)",
 			  worker->name, worker->options.camera->outputs[news->number]->name,
 			  (unsigned long long)suppressed);
@@ -233,8 +229,7 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 		break;
 	case WORKER_EVENT_GOT_SEGMENT:
 		/* Its units up to the next key unit are refused: let that come soon. */
-		worker_request_idr(worker,
-				   worker->options.camera->outputs[news->number]->stream->number);
+		worker_demand_request_idr(worker->demand, news->number);
 		break;
 	case WORKER_EVENT_NO_MEMORY:
 		handle_no_memory(worker, news);
@@ -290,8 +285,8 @@ static uint32_t patience_ms(const struct worker *worker)
 static int receive_some(struct worker *worker, unsigned most)
 {
 	union {
-		struct camcast_msg_heartbeat heartbeat; /* the largest */
-		struct camcast_msg_stream stream;
+		struct camcast_msg_preamble preamble; /* the largest */
+		uint64_t align;
 	} buffer;
 	char why[WORKER_WHY_MAX];
 	struct worker_packet packet;

@@ -60,14 +60,12 @@ struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed);
 const struct worker_status *worker_status(const struct worker *worker);
 /* The last STREAM message of a stream; zeroed before the first. */
 const struct camcast_msg_stream *worker_stream_status(const struct worker *worker, unsigned stream);
-/* Since when a stream has been wanted, on the loop's clock; 0: nobody wants it. */
+/* Since when any feed of a stream has been wanted, on the loop's clock; 0: none is. */
 int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream);
 const char *worker_state_name(enum worker_state state); /* "starting"... */
 /* Of an enum camcast_camera_state as the worker sent it. */
 const char *worker_camera_state_name(uint32_t state);
 
-void worker_request_idr(struct worker *worker,
-			unsigned stream); /* at most one a second and stream is passed on */
 void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps);
 /* 0, -EMSGSIZE (too long for a message), or -EAGAIN (not passed on: there is no worker now, or it
  * does not read). */

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is said to a worker's process of feeds that are watched. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "camcast/worker.h"
+#include "daemon/worker/demand.h"
+
+static const char text[] = "[camera cam]\n"
+			   "[stream always]\ncamera = cam\nannexb = 1\nlength_prefixed = 2\n"
+			   "[stream asked]\ncamera = cam\non_demand = yes\nlinger_ms = 100\n"
+			   "annexb = 3\nlength_prefixed = 4\n";
+
+/* Numbers. */
+enum { ALWAYS, ASKED };
+enum { ALWAYS_ANNEXB, ALWAYS_PREFIXED, ASKED_ANNEXB, ASKED_PREFIXED, FEEDS };
+
+static int64_t clock_ahead_us;
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int64_t us;
+	int ret = __real_clock_gettime(id, ts);
+
+	if (id != CLOCK_MONOTONIC)
+		return ret;
+	us = (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000 + clock_ahead_us;
+	ts->tv_sec = us / 1000000;
+	ts->tv_nsec = us % 1000000 * 1000;
+	return ret;
+}
+
+struct fixture {
+	struct config *config;
+	struct cameras *cameras;
+	struct loop *loop;
+	struct worker_demand *demand;
+	bool full; /* the pair */
+	/* What the process was told. */
+	int wanted[FEEDS]; /* -1: nothing */
+	unsigned wants, idrs[2], bitrates;
+};
+
+/* --- the process --- */
+
+static bool hear(void *user, const void *message, size_t size)
+{
+	struct fixture *f = user;
+	struct camcast_msg_want want;
+	struct camcast_msg_idr idr;
+	uint32_t type;
+
+	if (f->full)
+		return false;
+	memcpy(&type, message, sizeof type);
+	if (type == CAMCAST_MSG_WANT) {
+		assert_int_equal(size, sizeof want);
+		memcpy(&want, message, sizeof want);
+		assert_in_range(want.feed, 0, FEEDS - 1);
+		f->wanted[want.feed] = (int)want.wanted;
+		f->wants++;
+	} else if (type == CAMCAST_MSG_IDR) {
+		assert_int_equal(size, sizeof idr);
+		memcpy(&idr, message, sizeof idr);
+		assert_in_range(idr.stream, ALWAYS, ASKED);
+		f->idrs[idr.stream]++;
+	} else {
+		assert_int_equal(type, CAMCAST_MSG_BITRATE);
+		f->bitrates++;
+	}
+	return true;
+}
+
+static void begin_process(struct fixture *f)
+{
+	memset(f->wanted, -1, sizeof f->wanted);
+	f->wants = f->bitrates = f->idrs[ALWAYS] = f->idrs[ASKED] = 0;
+	worker_demand_say_all(f->demand);
+	worker_demand_set_up(f->demand, true);
+}
+
+static int setup(void **state)
+{
+	static struct fixture fixture;
+	struct fixture *f = &fixture;
+	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
+	struct worker_demand_options demand = {.say = hear, .user = f};
+
+	memset(f, 0, sizeof *f);
+	clock_ahead_us = 0;
+	assert_int_equal(config_parse(&f->config, "test", text, sizeof text - 1, stderr), 0);
+	assert_int_equal(cameras_create(&f->cameras, f->config), 0);
+	assert_int_equal(loop_create(&f->loop, &options), 0);
+	demand.camera = &f->cameras->cameras[0];
+	assert_int_equal(worker_demand_create(&f->demand, f->loop, &demand), 0);
+	begin_process(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	worker_demand_destroy(f->demand);
+	loop_destroy(f->loop);
+	cameras_destroy(f->cameras);
+	config_destroy(f->config);
+	return 0;
+}
+
+static void watch(struct fixture *f, unsigned feed, bool watched)
+{
+	struct feed_demand *demand = worker_demand_of_feed(f->demand, feed);
+
+	demand->watched(demand, watched);
+}
+
+static void ask_idr(struct fixture *f, unsigned feed)
+{
+	struct feed_demand *demand = worker_demand_of_feed(f->demand, feed);
+
+	demand->idr(demand);
+}
+
+static void let_pass(struct fixture *f, int64_t ms)
+{
+	clock_ahead_us += ms * 1000;
+	assert_int_equal(loop_turn(f->loop, 0), 0);
+}
+
+/* --- wanted or not --- */
+
+static void a_new_process_is_told_of_every_feed(void **state)
+{
+	static const int expected[FEEDS] = {1, 1, 0, 0};
+	struct fixture *f = *state;
+
+	assert_memory_equal(f->wanted, expected, sizeof expected);
+	assert_int_equal(f->wants, FEEDS);
+	watch(f, ASKED_PREFIXED, true);
+	begin_process(f);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 0);
+	assert_int_equal(f->wanted[ASKED_PREFIXED], 1);
+	assert_int_equal(f->wants, FEEDS);
+}
+
+static void feeds_that_are_always_wanted_stay_so(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ALWAYS_ANNEXB, true);
+	watch(f, ALWAYS_ANNEXB, false);
+	let_pass(f, 1000);
+	assert_int_equal(f->wants, FEEDS);
+	assert_true(worker_demand_wanted_us(f->demand, ALWAYS) > 0);
+}
+
+static void each_feed_is_wanted_for_itself(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ASKED_ANNEXB, true);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 1);
+	assert_int_equal(f->wanted[ASKED_PREFIXED], 0);
+	watch(f, ASKED_PREFIXED, true);
+	assert_int_equal(f->wanted[ASKED_PREFIXED], 1);
+	watch(f, ASKED_ANNEXB, false);
+	let_pass(f, 50);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 1); /* lingers */
+	let_pass(f, 60);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 0);
+	assert_int_equal(f->wanted[ASKED_PREFIXED], 1);
+}
+
+static void a_stream_is_wanted_while_any_of_its_feeds_is(void **state)
+{
+	struct fixture *f = *state;
+	int64_t since;
+
+	assert_int_equal(worker_demand_wanted_us(f->demand, ASKED), 0);
+	watch(f, ASKED_ANNEXB, true);
+	since = worker_demand_wanted_us(f->demand, ASKED);
+	assert_true(since > 0);
+	let_pass(f, 10);
+	watch(f, ASKED_PREFIXED, true);
+	watch(f, ASKED_ANNEXB, false);
+	let_pass(f, 110);
+	assert_int_equal(worker_demand_wanted_us(f->demand, ASKED), since);
+	watch(f, ASKED_PREFIXED, false);
+	let_pass(f, 110);
+	assert_int_equal(worker_demand_wanted_us(f->demand, ASKED), 0);
+}
+
+static void back_within_the_linger_nothing_is_said(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ASKED_ANNEXB, true);
+	watch(f, ASKED_ANNEXB, false);
+	let_pass(f, 90);
+	watch(f, ASKED_ANNEXB, true);
+	let_pass(f, 1000);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 1);
+	assert_int_equal(f->wants, FEEDS + 1);
+}
+
+static void what_did_not_go_is_said_again(void **state)
+{
+	struct fixture *f = *state;
+
+	f->full = true;
+	watch(f, ASKED_ANNEXB, true);
+	worker_demand_set_bitrate(f->demand, ALWAYS, 500000);
+	worker_demand_say_rest(f->demand);
+	assert_int_equal(f->wants, FEEDS);
+	f->full = false;
+	worker_demand_say_rest(f->demand);
+	worker_demand_say_rest(f->demand);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 1);
+	assert_int_equal(f->wants, FEEDS + 1);
+	assert_int_equal(f->bitrates, 1);
+}
+
+/* --- IDRs --- */
+
+static void the_first_feed_of_a_stream_needs_no_idr(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ASKED_ANNEXB, true);
+	assert_int_equal(f->idrs[ASKED], 0);
+}
+
+static void a_second_feed_asks_for_an_idr(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ASKED_ANNEXB, true);
+	watch(f, ASKED_PREFIXED, true);
+	assert_int_equal(f->idrs[ASKED], 1);
+	ask_idr(f, ASKED_PREFIXED); /* its first viewer */
+	assert_int_equal(f->idrs[ASKED], 1);
+	worker_demand_key_came(f->demand, ASKED_PREFIXED);
+	let_pass(f, 1100);
+	assert_int_equal(f->idrs[ASKED], 1);
+}
+
+static void feeds_that_come_and_go_cost_one_idr_a_second(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ASKED_ANNEXB, true);
+	for (int i = 0; i < 9; i++) {
+		watch(f, ASKED_PREFIXED, true);
+		worker_demand_key_came(f->demand, ASKED_PREFIXED);
+		watch(f, ASKED_PREFIXED, false);
+		let_pass(f, 110);
+	}
+	assert_int_equal(f->idrs[ASKED], 1);
+	let_pass(f, 1000);
+	watch(f, ASKED_PREFIXED, true);
+	assert_int_equal(f->idrs[ASKED], 2);
+}
+
+static void another_feed_s_key_unit_is_no_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	ask_idr(f, ALWAYS_ANNEXB);
+	ask_idr(f, ALWAYS_PREFIXED);
+	assert_int_equal(f->idrs[ALWAYS], 1);
+	worker_demand_key_came(f->demand, ALWAYS_ANNEXB);
+	let_pass(f, 1100);
+	assert_int_equal(f->idrs[ALWAYS], 2);
+	ask_idr(f, ALWAYS_ANNEXB);
+	worker_demand_key_came(f->demand, ALWAYS_ANNEXB);
+	worker_demand_key_came(f->demand, ALWAYS_PREFIXED);
+	let_pass(f, 1100);
+	assert_int_equal(f->idrs[ALWAYS], 2);
+}
+
+static void streams_have_their_own_idrs(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ASKED_ANNEXB, true);
+	ask_idr(f, ALWAYS_ANNEXB);
+	ask_idr(f, ASKED_ANNEXB);
+	assert_int_equal(f->idrs[ALWAYS], 1);
+	assert_int_equal(f->idrs[ASKED], 1);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_process_is_told_of_every_feed),
+		TEST(feeds_that_are_always_wanted_stay_so),
+		TEST(each_feed_is_wanted_for_itself),
+		TEST(a_stream_is_wanted_while_any_of_its_feeds_is),
+		TEST(back_within_the_linger_nothing_is_said),
+		TEST(what_did_not_go_is_said_again),
+		TEST(the_first_feed_of_a_stream_needs_no_idr),
+		TEST(a_second_feed_asks_for_an_idr),
+		TEST(feeds_that_come_and_go_cost_one_idr_a_second),
+		TEST(another_feed_s_key_unit_is_no_answer),
+		TEST(streams_have_their_own_idrs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1 @@
+LDFLAGS_test_worker_demand := -Wl,--wrap=clock_gettime
