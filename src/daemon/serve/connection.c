@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/serve/server.h"
-
 #define CACHE_LINE 64
 #define KEEPALIVE_IDLE_S 60
 
@@ -27,7 +25,7 @@ static_assert(offsetof(struct connection, cursor) == CACHE_LINE,
 
 struct loop *connection_loop(const struct connection *connection)
 {
-	return server_loop(connection->endpoint->server);
+	return connection->endpoint->loop;
 }
 
 bool connection_closing(const struct connection *connection)
@@ -255,7 +253,7 @@ static void handle_closed(struct loop_conn *conn)
 	if (connection_watches(connection))
 		cursor_release(&connection->cursor);
 	free(connection->outgoing);
-	server_forget(connection->endpoint->server, connection);
+	connection->endpoint->gone(connection);
 	free(connection);
 }
 
@@ -287,7 +285,7 @@ static int set_up_socket(int fd, uint32_t send_buffer, uint32_t notsent_lowat)
 	return ret;
 }
 
-int connection_open(struct connection **out, struct loop *loop, struct endpoint *endpoint, int fd,
+int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat)
 {
 	/* A protocol that listens to its peers, and one that does not. */
@@ -319,7 +317,7 @@ int connection_open(struct connection **out, struct loop *loop, struct endpoint 
 	connection->endpoint = endpoint;
 	connection->peer = *peer;
 	list_init(&connection->link);
-	ret = loop_conn_open(loop, &connection->conn, fd,
+	ret = loop_conn_open(endpoint->loop, &connection->conn, fd,
 			     endpoint->protocol->input ? &listening : &deaf);
 	if (ret < 0) {
 		free(connection);

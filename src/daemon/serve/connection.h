@@ -10,10 +10,8 @@
 #include <sys/uio.h>
 
 #include "daemon/log/feed.h"
-#include "daemon/serve/protocol.h"
+#include "daemon/serve/endpoint.h"
 #include "net/address.h"
-
-struct endpoint;
 
 struct connection {
 	struct loop_conn conn;
@@ -28,7 +26,7 @@ struct connection {
 /* Takes fd (connected, non-blocking) on success. What waits for the peer, waits in the log, where it
  * can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes, 0: leave.
  * *out is the caller's to put into a list; it frees itself after the close. 0 or -errno. */
-int connection_open(struct connection **out, struct loop *loop, struct endpoint *endpoint, int fd,
+int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat);
 /* Closes at once, and with reset so that what is queued is let go; finished() is called from here.
  * A second call does nothing. */

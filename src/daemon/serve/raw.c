@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/serve/raw.h"
 
-#include "daemon/serve/server.h"
+#include "daemon/serve/connection.h"
 
 static int raw_accepted(struct connection *connection)
 {

@@ -24,11 +24,6 @@ struct server {
 	bool destroyed; /* goes with the last connection */
 };
 
-struct loop *server_loop(const struct server *server)
-{
-	return server->loop;
-}
-
 /* --- connections --- */
 
 static void refuse(const struct endpoint *endpoint, int fd)
@@ -40,13 +35,32 @@ static void refuse(const struct endpoint *endpoint, int fd)
 	close(fd);
 }
 
+static void handle_gone(struct connection *connection)
+{
+	struct server *server = connection->endpoint->server;
+	struct quota *quota = &connection->endpoint->quota;
+
+	admission_leave(server->admission, quota, &connection->peer);
+	diag_debug("%s: a client left, %u remain", quota->name, quota->used);
+	list_remove(&connection->link);
+	if (server->destroyed && list_empty(&server->connections))
+		free(server);
+}
+
+static void take_over(struct server *server, struct endpoint *endpoint)
+{
+	endpoint->server = server;
+	endpoint->loop = server->loop;
+	endpoint->gone = handle_gone;
+}
+
 void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 {
 	const struct config_daemon *config = server->config;
 	struct connection *connection;
 	struct net_peer peer;
 
-	endpoint->server = server;
+	take_over(server, endpoint);
 	if (net_peer_from_fd(&peer, fd) < 0) {
 		close(fd); /* already gone */
 		return;
@@ -55,7 +69,7 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 		refuse(endpoint, fd);
 		return;
 	}
-	if (connection_open(&connection, server->loop, endpoint, fd, &peer, config->send_buffer,
+	if (connection_open(&connection, endpoint, fd, &peer, config->send_buffer,
 			    config->notsent_lowat) < 0) {
 		admission_refuse(server->admission, &endpoint->quota, ADMISSION_NO_MEMORY, &peer);
 		admission_leave(server->admission, &endpoint->quota, &peer);
@@ -66,17 +80,6 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 	diag_debug("%s: a client joined, %u now", endpoint->quota.name, endpoint->quota.used);
 	if (endpoint->protocol->accepted(connection) < 0)
 		connection_close(connection, true);
-}
-
-void server_forget(struct server *server, struct connection *connection)
-{
-	struct quota *quota = &connection->endpoint->quota;
-
-	admission_leave(server->admission, quota, &connection->peer);
-	diag_debug("%s: a client left, %u remain", quota->name, quota->used);
-	list_remove(&connection->link);
-	if (server->destroyed && list_empty(&server->connections))
-		free(server);
 }
 
 /* --- listening --- */
@@ -136,7 +139,7 @@ int server_listen(struct server *server, struct endpoint *endpoint,
 	int fds[LISTEN_MAX];
 	int n = listen_open(address, key, fds);
 
-	endpoint->server = server;
+	take_over(server, endpoint);
 	for (int i = 0; i < n; i++) {
 		int err = add_listener(server, endpoint, fds[i]);
 

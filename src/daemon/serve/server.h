@@ -8,19 +8,9 @@
 #ifndef DAEMON_SERVE_SERVER_H
 #define DAEMON_SERVE_SERVER_H
 
-#include "daemon/serve/admission.h"
 #include "daemon/serve/connection.h"
 
 struct server;
-
-struct endpoint {
-	const struct protocol *protocol;
-	void *user; /* the protocol's: what it serves here */
-	struct quota quota;
-	uint16_t port; /* of its first socket; 0: none yet */
-	/* --- below: the server's --- */
-	struct server *server;
-};
 
 /* config (send_buffer, notsent_lowat) and admission are borrowed. 0 or -errno. */
 int server_create(struct server **out, struct loop *loop, const struct config_daemon *config,
@@ -38,9 +28,5 @@ void server_stop(struct server *server);
 
 /* A peer that has been accepted elsewhere; takes fd (connected, non-blocking). */
 void server_accept(struct server *server, struct endpoint *endpoint, int fd);
-
-struct loop *server_loop(const struct server *server);
-/* From connection.c: its memory goes now. */
-void server_forget(struct server *server, struct connection *connection);
 
 #endif
