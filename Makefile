@@ -191,7 +191,7 @@ endif
 # The tables of docs/STATUS.md come from the status's own: status-page writes them into the page.
 $(B)/docs/counters.o: USES := $(PC_daemon)
 $(B)/docs/counters: $(B)/docs/counters.o $(B)/libdaemon.a $(B)/libmqtt.a $(B)/libcommon.a
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon)) $(LIBS_daemon)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_daemon))
 $(B)/docs/STATUS.md: docs/STATUS.md $(B)/docs/counters
 	$(Q)$(B)/docs/counters <$< >$@
 .PHONY: status-page
@@ -369,6 +369,7 @@ help:
 	@echo 'make check-hw   the hardware paths in guests with real drivers; make check-distros: Debian 13'
 	@echo 'make check-kernel  the daemon in a guest with Linux 6.1; make check-arm64: cross-built, in arm64 guests'
 	@echo 'make lint       formatting and static analysis'
+	@echo 'make status-page  the tables of docs/STATUS.md, after a change in src/daemon/serve/counters.c'
 	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
 	@echo 'make deb        a Debian package into $(B)/, for this machine or ARCH=arm64'
