@@ -284,6 +284,12 @@ static int begin_to_connect(struct mqtt_connection *connection, const char *addr
 	error = errno;
 	if (rc <= 0) /* made, or under way */
 		return 0;
+	/* The broker has said nothing yet, so it is the socket that fails: where nobody listens on this
+	 * machine, that is known at once, and newer ones of libmosquitto meet it with TLS's first write. */
+	if (rc == MOSQ_ERR_TLS || error == EPROTO) {
+		rc = MOSQ_ERR_ERRNO;
+		error = ECONNREFUSED;
+	}
 	describe(connection, rc, error, why);
 	if (error == EMFILE || error == ENFILE)
 		return -error;
@@ -364,10 +370,13 @@ short mqtt_connection_events(const struct mqtt_connection *connection)
 
 static int fail(struct mqtt_connection *connection, int rc, int error)
 {
-	/* Brokers that take any version, and answer as 3.1.1 wants it. */
+	/* As brokers of 3.1.1 answer: to MQTT 5 they owe properties. */
 	if (connection->v5 && !connection->connected && !connection->why[0] &&
-	    (rc == MOSQ_ERR_PROTOCOL || rc == MOSQ_ERR_MALFORMED_PACKET))
+	    (rc == MOSQ_ERR_PROTOCOL || rc == MOSQ_ERR_MALFORMED_PACKET)) {
 		connection->end = MQTT_NOT_V5;
+		snprintf(connection->why, sizeof connection->why, "this is no broker of MQTT 5: %s",
+			 mosquitto_strerror(rc));
+	}
 	if (!connection->why[0])
 		describe(connection, rc, error, connection->why);
 	return connection->end ? connection->end : MQTT_LOST;

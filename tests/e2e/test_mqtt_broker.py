@@ -150,6 +150,24 @@ def test_a_name_that_nobody_knows(start_camcastd):
     wait_reason(daemon, "the name is not known")
 
 
+def test_a_name_server_that_never_answers_does_not_hold_up_the_end(
+    start_camcastd, tmp_path, monkeypatch
+):
+    build = wrap(tmp_path, "camcastd", "/etc/resolv.conf", "nameserver 127.9.9.10\n")
+    if not build:
+        pytest.skip("no mount namespace of one's own")
+    monkeypatch.setattr(harness, "BUILD", build)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind(("127.9.9.10", 53))
+        mute.settimeout(10 * harness.PATIENCE)
+        daemon = start_camcastd(mqtt_config(Address(1883), broker="broker.example"), env=words())
+        assert b"broker" in mute.recv(512)
+        assert daemon.status()["mqtt"]["state"] == "connecting"
+        begun = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - begun < 1 * harness.PATIENCE
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_broker_that_says_nothing_costs_nothing(start_camcastd, tmp_path, tls):
     """It accepts, and that is all: no busy waiting, and the end is not held up."""

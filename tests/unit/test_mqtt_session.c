@@ -470,7 +470,9 @@ static void a_version_that_is_asked_for_is_the_only_one(void **state)
 	start(&rig, (struct script){.code5 = 1});
 	start_session(&rig, "127.0.0.1", MQTT_5);
 	turn_until(&rig, &rig.losses, 2);
-	assert_non_null(strstr(rig.why, "the broker refuses: "));
+	/* libmosquitto 2.0.11 reads the answer of 3.1.1, 2.0.20 does not. */
+	assert_true(strstr(rig.why, "the broker refuses: ") ||
+		    strstr(rig.why, "this is no broker of MQTT 5: "));
 	expect_levels(&rig, "55");
 	stop(&rig);
 	start(&rig, (struct script){0});
@@ -511,6 +513,18 @@ static void the_reason_is_told_once_for_all_addresses(void **state)
 	start_session(&rig, "nowhere.test", MQTT_AUTO);
 	turn_until(&rig, &rig.losses, 1);
 	assert_non_null(strstr(rig.why, "the name is not known: "));
+	stop(&rig);
+}
+
+/* Newer ones of libmosquitto keep a reference to the TLS context then: LeakSanitizer sees it. */
+static void a_connection_that_fails_at_once_leaves_nothing(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, (struct script){.tls = true});
+	start_session(&rig, "255.255.255.255", MQTT_AUTO); /* EACCES, or ENETUNREACH */
+	turn_until(&rig, &rig.losses, 1);
 	stop(&rig);
 }
 
@@ -686,6 +700,7 @@ int main(void)
 		cmocka_unit_test(a_version_that_is_asked_for_is_the_only_one),
 		cmocka_unit_test(every_address_of_a_name_is_tried),
 		cmocka_unit_test(the_reason_is_told_once_for_all_addresses),
+		cmocka_unit_test(a_connection_that_fails_at_once_leaves_nothing),
 		cmocka_unit_test(a_name_server_that_hangs_holds_nobody_up),
 		cmocka_unit_test(pauses_grow_to_their_limit_and_from_where_they_are_told),
 		cmocka_unit_test(a_broker_that_says_nothing_is_given_up),
