@@ -249,6 +249,8 @@ run:
 
 # --- checks: tests/run.sh counts ---
 export CAMCAST_BUILD = $(abspath $(B))
+# They wait most of their time: more at once than there are processors.
+export E2E_JOBS ?= $(shell expr 2 \* $$(nproc))
 export FUZZ_SECONDS SAN UNIT_TESTS E2E
 
 .PHONY: unit unit-programs e2e fuzz check check-unit check-e2e

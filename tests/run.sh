@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # tests/run.sh unit|e2e|fuzz... : runs what `make` has built in $CAMCAST_BUILD and ends with one line
 # "N passed, N failed" over all cases. A program that crashes, hangs, or runs nothing has failed.
-# FUZZ_SECONDS is for each fuzzer; SAN says which sanitizer the programs have; UNIT_TESTS and E2E which
+# FUZZ_SECONDS is for each fuzzer; E2E_JOBS end-to-end tests run at a time (else one for each
+# processor); SAN says which sanitizer the programs have; UNIT_TESTS and E2E which
 # files of unit and end-to-end tests are run; CAMCAST_PATIENCE (2), a whole number, lengthens all time
 # limits on slow machines.
 set -uo pipefail
@@ -63,13 +64,13 @@ run_unit() {
 	done
 }
 
-# They wait most of their time: as many at once as there are processors. Each has an end to all its
+# Each has an end to all its
 # waiting; the limit is for what nobody thought of, so that it is a failure with a traceback.
 run_e2e() {
 	local output=$build/tests/e2e.out status
 	mkdir -p "$build/tests"
 	# shellcheck disable=SC2086 # several files
-	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$(nproc)" -rs \
+	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "${E2E_JOBS:-$(nproc)}" -rs \
 		--timeout=$((450 * patience)) --durations=5 \
 		${E2E:-tests/e2e} </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
