@@ -8,7 +8,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/text.h"
-#include "client/find/servers.h"
+#include "client/find/server.h"
 #include "client/stream/reader.h"
 
 #define INFO_MAX (256u << 10) /* bytes of a payload */

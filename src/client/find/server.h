@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A server as it describes itself. Strings of the network are valid UTF-8 without control
+ * characters: they can be printed as they are.
+ */
+#ifndef CLIENT_FIND_SERVER_H
+#define CLIENT_FIND_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/address.h"
+
+enum stream_codec { STREAM_H264, STREAM_MJPEG };
+enum stream_framing { STREAM_ANNEXB, STREAM_LENGTH_PREFIXED };
+
+#define SERVER_STREAMS_MAX 16 /* further ones of a server are left out */
+#define SERVERS_MAX 1024      /* further ones are not listed */
+
+struct server_stream {
+	char name[64], camera[64];
+	enum stream_codec codec;
+	enum stream_framing framing;
+	unsigned width, height;	 /* 0: not known yet */
+	double framerate;	 /* 0: not known */
+	uint32_t bitrate_bps;	 /* asked of the encoder; 0: none */
+	char host[NET_HOST_MAX]; /* a name or an address, IPv6 without brackets */
+	uint16_t port;
+};
+
+struct server {
+	char id[72], name[256], version[32];
+	char address[NET_HOST_MAX]; /* the best one */
+	bool online;
+	int64_t seen_us; /* monotonic, when it was last heard of */
+	struct server_stream streams[SERVER_STREAMS_MAX];
+	size_t n_streams;
+};
+
+/* Parses one info payload (hostile: bounds, UTF-8, ranges). 0, -EINVAL or -ENOMEM. */
+int server_parse_info(struct server *out, const char *json, size_t len);
+
+/* What a payload on a recording topic means: 1 start, -1 stop, 0 nothing. Any thread. */
+int servers_parse_recording(const char *payload, size_t len);
+
+/* Whether both say the same, apart from when it was heard. */
+bool server_equal(const struct server *a, const struct server *b);
+
+/*
+ * Finds what a person calls "NAME" or "NAME/STREAM", where NAME is a server's name or id. Without
+ * STREAM the best stream is chosen: the first of H.264, else the first. 0; -ENOENT: none, or
+ * -ENOTUNIQ: several, or -ENODATA: the server has no such stream, or none at all; then why says so,
+ * in words that end with what there is. Servers that are offline count as not there.
+ */
+int servers_find(const struct server *list, size_t n, const char *wanted,
+		 const struct server **server, const struct server_stream **stream, char *why,
+		 size_t why_size);
+
+const char *stream_codec_name(enum stream_codec codec);	      /* "h264", "mjpeg" */
+const char *stream_framing_name(enum stream_framing framing); /* "annexb", "length_prefixed" */
+
+#define SERVER_URL_MAX (NET_HOST_PORT_MAX + 16)
+/* "tcp://HOST:PORT" or "tcp+length://HOST:PORT"; returns buf[SERVER_URL_MAX]. */
+const char *server_stream_url(const struct server_stream *stream, char *buf);
+
+#endif
