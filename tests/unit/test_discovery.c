@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "daemon/discovery/broker_spawn.h"
+#include "daemon/discovery/discovery.h"
 #include "daemon/discovery/thread.h"
 #include "daemon/worker/worker.h"
 #include "tests/unit/worker_rig.h"

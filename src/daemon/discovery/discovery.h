@@ -17,41 +17,13 @@
 #ifndef DAEMON_DISCOVERY_DISCOVERY_H
 #define DAEMON_DISCOVERY_DISCOVERY_H
 
-#include "daemon/discovery/request.h"
-#include <sys/types.h>
-
 #include "daemon/cameras.h"
+#include "daemon/discovery/state.h"
 #include "daemon/fdreserve.h"
 
 /* Descriptors at most: the connection and libmosquitto's pair, the crossing, resolver, certificates,
  * addresses, the broker of our own. */
 #define DISCOVERY_FDS 16
-
-enum discovery_state {
-	DISCOVERY_CONNECTING,
-	DISCOVERY_CONNECTED,
-	DISCOVERY_WAITING, /* for the next attempt */
-	DISCOVERY_STATES
-};
-extern const char *const discovery_state_names[DISCOVERY_STATES]; /* "connecting"... */
-
-struct discovery_status {
-	enum discovery_state state;
-	int64_t retry_at_us;	/* in DISCOVERY_WAITING; CLOCK_MONOTONIC */
-	char reason[256];	/* why it is not connected, or what the broker denies; "" */
-	char address[256];	/* told to those who ask; "" before the first connection */
-	unsigned version;	/* of MQTT: 5 or 3 (3.1.1); 0: not connected yet */
-	uint64_t connects;	/* times the broker let us in */
-	uint64_t announcements; /* of what changed, and at each connection */
-	uint64_t requests;	/* received, whatever became of them */
-	uint64_t replies;
-	uint64_t refused[REQUEST_REFUSALS];
-	uint64_t limited_topic, limited_total;
-	uint64_t limited_busy; /* not sent because the broker did not take them fast enough */
-	uint64_t commands, commands_refused;
-	pid_t broker_pid; /* of our own mosquitto; 0: none runs */
-	uint64_t broker_restarts;
-};
 
 struct discovery;
 

@@ -6,8 +6,8 @@
 #ifndef DAEMON_DISCOVERY_TALK_H
 #define DAEMON_DISCOVERY_TALK_H
 
-#include "daemon/discovery/discovery.h"
 #include "daemon/discovery/info.h"
+#include "daemon/discovery/state.h"
 #include "mqtt/session.h"
 
 struct discovery_talk;

@@ -5,8 +5,8 @@
 
 #include <stdatomic.h>
 
-#include "daemon/discovery/discovery.h"
 #include "daemon/discovery/info.h"
+#include "daemon/discovery/state.h"
 
 enum discovery_command_kind {
 	DISCOVERY_RESTART, /* index: camera */
