@@ -33,16 +33,34 @@ def words(**options):
     return {"FAKEWORKER": ",".join(f"{key}={value}" for key, value in options.items())}
 
 
-def parse_units(data):
-    """The whole units in data; fails if a byte of one is wrong. What is cut off at the end is left
-    out."""
-    units = []
+def records(data):
+    """Place and payload of every whole unit and preamble in data."""
     at = 0
     while at + 4 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
         if at + 4 + length > len(data):
             break
-        payload = bytes(data[at + 4 : at + 4 + length])
+        yield at, bytes(data[at + 4 : at + 4 + length])
+        at += 4 + length
+
+
+def parse_preambles(data):
+    """Version and end of every preamble in data."""
+    return [
+        (struct.unpack_from(">I", payload, 4)[0], at + 4 + len(payload))
+        for at, payload in records(data)
+        if payload.startswith(b"PREA")
+    ]
+
+
+def parse_units(data):
+    """The whole units in data; fails if a byte of one is wrong. What is cut off at the end is left
+    out, and so are preambles."""
+    units = []
+    for at, payload in records(data):
+        if payload.startswith(b"PREA"):
+            continue
+        length = len(payload)
         mark, pid, number, flags, said = struct.unpack_from(">4sIIII", payload)
         assert mark == b"CAST", f"not a unit at byte {at}: {payload[:16]}"
         assert said == length
@@ -51,7 +69,6 @@ def parse_units(data):
         whole = expected * (len(filling) // 251 + 1) if len(filling) > 251 else expected
         assert filling == whole[: len(filling)], f"wrong bytes in unit {number} at byte {at}"
         units.append(Unit(pid, number, bool(flags & 1), at, 4 + length))
-        at += 4 + length
     return units
 
 

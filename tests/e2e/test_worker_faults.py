@@ -12,7 +12,16 @@ import pytest
 
 import harness
 from clients import Viewer
-from fakes import FAKEWORKER, FEED, check_units, fake_config, parse_units, wait_workers, words
+from fakes import (
+    FAKEWORKER,
+    FEED,
+    check_units,
+    fake_config,
+    parse_preambles,
+    parse_units,
+    wait_workers,
+    words,
+)
 
 # What each fault of tests/support/fakeworker_faults.c makes the status say.
 FAULTS = {
@@ -337,8 +346,16 @@ def test_a_feed_that_nobody_watches_is_not_written(camcastd):
 def test_tracks_and_preambles_are_taken(camcastd):
     daemon = camcastd(fake_config(), env=words(preamble=3, tracks=8))
     with Viewer(daemon.port(FEED)) as viewer:
-        viewer.wait(lambda one: sum(unit.key for unit in parse_units(one.data)) >= 7, "key units")
-        check_units(parse_units(viewer.data))
+        viewer.wait(lambda one: len(parse_preambles(one.data)) >= 5, "preambles")
+        units = parse_units(viewer.data)
+        check_units(units)
+        keys = [unit.offset for unit in units if unit.key]
+        versions, ends = zip(*parse_preambles(viewer.data)[:4])
+        # The viewer begins with one, and each change comes with the key unit that it goes with.
+        assert list(versions) == list(range(versions[0], versions[0] + 4))
+        assert ends[0] == keys[0]
+        places = [keys.index(end) for end in ends]
+        assert places[2] - places[1] == places[3] - places[2] == 3
     assert daemon.camera()["restarts"] == 0
 
 

@@ -15,7 +15,8 @@
  *
  * A unit's payload (behind a start code and NAL header, or a length) is "CAST", then pid, number
  * (from 0, per feed), flags and length of the payload as big-endian u32, then bytes that follow
- * from the number and the place: (number * 7 + i) % 251 + 1.
+ * from the number and the place: (number * 7 + i) % 251 + 1. A preamble is a length as in front of a
+ * unit, "PREA", its version, and zeros.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -153,8 +154,10 @@ bool say_preamble(unsigned feed, uint32_t len)
 						.version = my.logs[feed].preamble + 1,
 						.len = len};
 
-	for (uint32_t i = 0; i < len && i < sizeof preamble.data; i++)
-		preamble.data[i] = (uint8_t)(preamble.version + i);
+	uint32_t head[] = {htonl(len - 4), 0, htonl(preamble.version)};
+
+	memcpy(&head[1], "PREA", 4);
+	memcpy(preamble.data, head, sizeof head);
 	if (!say(&preamble, sizeof preamble))
 		return false;
 	my.logs[feed].preamble = preamble.version;

@@ -65,7 +65,7 @@ bool say_fds(const void *message, size_t size, const int *fds, size_t n);
 void say_hello(uint32_t version);
 void say_heartbeat(enum camcast_camera_state state, const char *reason);
 void say_all(void);
-/* The feed's next preamble, of len bytes: version + place. The units made afterwards name it. */
+/* The feed's next preamble, of len bytes. The units made afterwards name it. */
 bool say_preamble(unsigned feed, uint32_t len);
 
 int make_segment(off_t size, int seals);

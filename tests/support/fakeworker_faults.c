@@ -298,7 +298,7 @@ static void fault_old_preamble(void)
 {
 	struct camcast_msg_unit unit;
 
-	say_preamble(FEED, 10);
+	say_preamble(FEED, 20);
 	unit = fresh_unit();
 	send_spoiled(unit);
 	begin_segment(&my.logs[FEED], 0);
@@ -310,7 +310,7 @@ static void fault_preamble_inside(void)
 {
 	struct camcast_msg_unit unit;
 
-	say_preamble(FEED, 10);
+	say_preamble(FEED, 20);
 	unit = fresh_unit();
 	unit.flags &= ~(uint32_t)CAMCAST_UNIT_KEY;
 	send_spoiled(unit);
@@ -332,7 +332,7 @@ static void fault_preamble_twice(void)
 static void fault_skipped_preamble(void)
 {
 	my.logs[FEED].preamble++;
-	say_preamble(FEED, 10);
+	say_preamble(FEED, 20);
 }
 static void fault_foreign_preamble(void)
 {
@@ -357,7 +357,7 @@ static void fault_segment_flood(void)
 static void fault_preamble_flood(void)
 {
 	for (;;)
-		say_preamble(FEED, 10);
+		say_preamble(FEED, 20);
 }
 static void fault_report_flood(void)
 {
