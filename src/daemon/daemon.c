@@ -121,7 +121,6 @@ static void stop(struct daemon *daemon, const char *signal_name)
 	for (size_t i = 0; i < cameras->n_cameras; i++)
 		worker_stop(cameras->cameras[i].worker);
 	loop_timer_set(daemon->loop, &daemon->drain, loop_now_us(daemon->loop) + DRAIN_US);
-	/* Counted before: drained() may come from inside feed_drain(). */
 	daemon->draining = cameras->n_outputs;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
 		feed_drain(cameras->outputs[i].feed, handle_drained, daemon);
@@ -427,7 +426,7 @@ void daemon_destroy(struct daemon *daemon)
 	}
 	if (daemon->server)
 		server_stop(daemon->server);
-	/* Feeds first: they tell their worker of viewers that go. */
+	/* Feeds first: workers are not told of viewers that go now. */
 	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
 		if (cameras->outputs[i].feed)
 			feed_destroy(cameras->outputs[i].feed);

@@ -398,6 +398,87 @@ static void range_that_goes_beyond_the_log_waits_for_its_units(void **state)
 	rig_stop(&rig);
 }
 
+/* A request for what is there is answered in full, however old it is. */
+static void range_loses_nothing_to_the_policy_of_lag(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	start(&rig, state);
+	talk.range = true;
+	for (int i = 0; i < 80; i++) { /* 2.7 s, of 3 that are kept */
+		rig_unit(&rig, 1000, i == 0 ? KEY : i >= 70 ? DROPPABLE : 0);
+		rig_pass(&rig, RIG_FRAME_US);
+	}
+	viewer = viewer_join(&rig, 0);
+	assert_int_equal(connection_watch_range(talk.connection, rig.feed, 1, 79), 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 78);
+	assert_int_equal(viewer->seen[77].number, 77);
+	assert_int_equal(talk.held, 1);
+	connection_unwatch(talk.connection);
+	assert_int_equal(connection_watch_range(talk.connection, rig.feed, 82, 90), -ERANGE);
+	assert_false(connection_watches(talk.connection));
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+/* One after the other on a connection whose socket is full. */
+static void watching_again_waits_for_room(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+	uint32_t next;
+
+	start(&rig, state);
+	viewer = viewer_join(&rig, 4096);
+	rig_unit(&rig, 1000, KEY);
+	for (int round = 0; round < 2; round++) {
+		rig_fill(&rig, viewer);
+		assert_true(connection_hold(talk.connection));
+		connection_unwatch(talk.connection);
+		if (round == 1)
+			rig_pass(&rig, 600000); /* it will wait for a key unit, too */
+		assert_int_equal(connection_watch(talk.connection, rig.feed), 0);
+		next = rig.next;
+		rig_unit(&rig, 1000, KEY);
+		rig_unit(&rig, 1000, 0);
+		viewer_drink(&rig, viewer);
+		assert_int_equal(viewer->seen[viewer->n - 1].number, next + 1);
+		assert_int_equal(viewer->have, 0);
+	}
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void hold_may_be_withdrawn_before_it_is_reported(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	start(&rig, state);
+	viewer = viewer_join(&rig, 4096);
+	rig_unit(&rig, 400000, KEY);
+	assert_false(connection_hold(talk.connection));
+	connection_go_on(talk.connection);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(talk.held, 0);
+	rig_unit(&rig, 400000, 0);
+	assert_false(connection_hold(talk.connection));
+	while (list_empty(&talk.connection->cursor.audience->holding)) {
+		viewer_read(viewer, SIZE_MAX);
+		assert_int_equal(loop_turn(rig.loop, 1000), 0);
+	}
+	connection_go_on(talk.connection);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(talk.held, 0);
+	rig_unit(&rig, 1000, 0);
+	viewer_drink(&rig, viewer);
+	ASSERT_SEEN(viewer, 0, 1, 2);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 static void empty_range_is_at_its_end(void **state)
 {
 	struct viewer *viewer;
@@ -607,6 +688,9 @@ int main(void)
 		ON_BOTH(end_with_a_reply_under_way_leaks_nothing),
 		ON_BOTH(range_ends_before_its_last_unit_and_another_may_follow),
 		ON_BOTH(range_that_goes_beyond_the_log_waits_for_its_units),
+		ON_BOTH(range_loses_nothing_to_the_policy_of_lag),
+		ON_BOTH(watching_again_waits_for_room),
+		ON_BOTH(hold_may_be_withdrawn_before_it_is_reported),
 		ON_BOTH(empty_range_is_at_its_end),
 		ON_BOTH(range_that_left_the_log_ends_without_a_unit),
 		ON_BOTH(preamble_comes_before_the_first_unit_and_where_it_changes),

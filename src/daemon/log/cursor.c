@@ -189,6 +189,8 @@ static bool choose(struct cursor *cursor)
 		}
 		if (cursor->seq < log->tail)
 			return resync(cursor);
+		if (cursor->flags & CURSOR_FINITE)
+			return true;
 		lag_us = cursor->flags & CURSOR_CATCHING_UP ? 0 : own_lag_us(cursor);
 		if (lag_us > audience->policy.max_lag_us)
 			return resync(cursor);
@@ -265,6 +267,21 @@ static bool must_hold(const struct cursor *cursor)
 	return cursor->flags & CURSOR_HOLD || cursor_at_end(cursor);
 }
 
+static void watch_stalls(struct audience *audience)
+{
+	if (list_empty(&audience->stall.link))
+		loop_timer_set(audience->loop, &audience->stall,
+			       loop_now_us(audience->loop) + audience->policy.stall_timeout_us);
+}
+
+static void wait_for_room(struct cursor *cursor)
+{
+	cursor->refused_us = now_of(cursor);
+	cursor->flags |= CURSOR_BLOCKED;
+	move(cursor, &cursor->audience->full);
+	watch_stalls(cursor->audience);
+}
+
 static void hold(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
@@ -305,6 +322,10 @@ static void go_on(struct cursor *cursor)
 		hold(cursor);
 		return;
 	}
+	if (cursor->flags & CURSOR_BLOCKED) {
+		wait_for_room(cursor);
+		return;
+	}
 	if (!choose(cursor))
 		return;
 	if (cursor->flags & CURSOR_FINITE && cursor_at_end(cursor)) { /* it jumped */
@@ -315,13 +336,6 @@ static void go_on(struct cursor *cursor)
 	move(cursor, &audience->busy);
 	if (!begin_preamble(cursor, unit))
 		begin(cursor, unit->segment, unit->offset, unit->len, run_length(cursor, unit));
-}
-
-static void watch_stalls(struct audience *audience)
-{
-	if (list_empty(&audience->stall.link))
-		loop_timer_set(audience->loop, &audience->stall,
-			       loop_now_us(audience->loop) + audience->policy.stall_timeout_us);
 }
 
 bool cursor_at_end(const struct cursor *cursor)
@@ -343,16 +357,16 @@ bool cursor_hold(struct cursor *cursor)
 
 void cursor_go_on(struct cursor *cursor)
 {
+	/* Between two units, and the sink knows or will be told. */
+	bool stands =
+		cursor->flags & CURSOR_HELD || (cursor->flags & CURSOR_HOLD && !cursor->segment);
+
 	cursor->flags &= ~CURSOR_HOLD;
-	if (!(cursor->flags & CURSOR_HELD) || cursor_at_end(cursor))
+	if (!stands || cursor_at_end(cursor))
 		return;
 	cursor->flags &= ~CURSOR_HELD;
-	if (cursor->flags & CURSOR_BLOCKED) {
-		move(cursor, &cursor->audience->full);
-		watch_stalls(cursor->audience);
-	} else if (cursor->state != CURSOR_WAIT_KEY || resync(cursor)) {
+	if (cursor->state != CURSOR_WAIT_KEY || resync(cursor))
 		go_on(cursor);
-	}
 }
 
 /* --- joining and leaving --- */
@@ -367,6 +381,8 @@ static void join(struct cursor *cursor, struct audience *audience, const struct 
 		.since_s = (uint32_t)(now_us / 1000000),
 	};
 	list_init(&cursor->link);
+	if (!sink->ready(cursor))
+		cursor->flags |= CURSOR_BLOCKED;
 	audience->stats->joined++;
 	audience->stats->cursors++;
 }
@@ -451,9 +467,10 @@ static void handle_not_sent(struct cursor *cursor, int error)
 		cursor->sink->close(cursor, CURSOR_END_PEER, true);
 		return;
 	}
-	cursor->refused_us = now_of(cursor);
-	cursor->flags |= CURSOR_BLOCKED;
-	if (!(cursor->flags & CURSOR_MID_UNIT)) {
+	if (cursor->flags & CURSOR_MID_UNIT) {
+		cursor->refused_us = now_of(cursor);
+		cursor->flags |= CURSOR_BLOCKED;
+	} else {
 		/* Not begun: what is sent is decided again when the sink takes something. */
 		release_segment(cursor);
 		if (cursor->flags & CURSOR_PREAMBLE) {
@@ -464,8 +481,7 @@ static void handle_not_sent(struct cursor *cursor, int error)
 			cursor->sink->close(cursor, CURSOR_END_SHUTDOWN, false);
 			return;
 		}
-		move(cursor, &audience->full);
-		watch_stalls(audience);
+		wait_for_room(cursor);
 	}
 	cursor->sink->want_writable(cursor);
 }
@@ -647,6 +663,8 @@ void audience_unit(struct audience *audience, uint64_t seq)
 			jump_to_key(cursor, seq);
 			if (cursor_at_end(cursor))
 				hold(cursor);
+			else if (cursor->flags & CURSOR_BLOCKED)
+				wait_for_room(cursor);
 		}
 		list_splice(&audience->idle, &audience->waiting);
 		new_preamble = new_preamble || unit->preamble != 0;

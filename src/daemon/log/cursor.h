@@ -33,6 +33,8 @@ struct sink {
 	/* Begins a send of len bytes at offset; cursor_sent() answers. */
 	void (*send)(struct cursor *cursor, const struct pages *pages, uint32_t offset,
 		     uint32_t len);
+	/* Whether a send may begin; else cursor_writable() will say so. Asked at the join. */
+	bool (*ready)(const struct cursor *cursor);
 	/* The last send took nothing: cursor_writable() is wanted, once, when one can take bytes. */
 	void (*want_writable)(struct cursor *cursor);
 	/* Microseconds, in all, for which it was the viewer that would not take any. */
@@ -161,8 +163,9 @@ void audience_for_each(const struct audience *audience,
 /* Puts a cursor where a viewer that comes now begins: the newest key unit if it is young, else the
  * next one, which is asked for. cursor's memory is the caller's, up to cursor_release(). */
 void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink);
-/* Puts it on unit `from` of the log and lets it go as far as the one before `until`: a request
- * that ends. It is held there. What is no longer in the log is resynced as for every cursor. */
+/* Puts it on unit `from` of the log (at most its head) and lets it go as far as the one before
+ * `until`: a request that ends. It is held there. Nothing is left out for its lag; what is no longer
+ * in the log is resynced as for every cursor. */
 void cursor_join_range(struct cursor *cursor, struct audience *audience, const struct sink *sink,
 		       uint64_t from, uint64_t until);
 

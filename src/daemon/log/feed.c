@@ -220,8 +220,11 @@ int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink)
 int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink *sink,
 		    uint64_t from, uint64_t until)
 {
-	int ret = begin_join(feed);
+	int ret;
 
+	if (from == 0 || from > feed->log.head)
+		return -ERANGE;
+	ret = begin_join(feed);
 	if (ret == 0)
 		cursor_join_range(cursor, &feed->audience, sink, from, until);
 	return ret;

@@ -77,7 +77,7 @@ void feed_reset(struct feed *feed);
 /* cursor_join() for this feed; cursor's memory is the caller's up to cursor_release(). 0, or
  * -ESHUTDOWN: it drains. */
 int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink);
-/* The same, cursor_join_range(). */
+/* The same, cursor_join_range(). Also -ERANGE: `from` is 0 or beyond the head. */
 int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink *sink,
 		    uint64_t from, uint64_t until);
 

@@ -63,9 +63,7 @@ int log_set_preamble(struct log *log, const void *data, uint32_t len)
 	uint8_t *copy;
 
 	log->preamble = 0;
-	/* One that no unit came to go with. */
-	if (log->preambles && (log->tail == log->head ||
-			       log_unit(log, log->head - 1)->preamble != log->preambles->id)) {
+	if (log->preambles && !log->preamble_used) {
 		struct segment *unused = log->preambles;
 
 		log->preambles = unused->next;
@@ -81,6 +79,7 @@ int log_set_preamble(struct log *log, const void *data, uint32_t len)
 	memcpy(copy, data, len);
 	log->newest_preamble = log->newest_preamble % UINT16_MAX + 1;
 	log->preamble = log->newest_preamble;
+	log->preamble_used = false;
 	preamble = log->free;
 	log->free = preamble->next;
 	*preamble = (struct segment){.pages = {.map = copy, .fd = -1},
@@ -227,6 +226,7 @@ uint64_t log_push(struct log *log, const struct unit *unit)
 	*entry = *unit;
 	entry->segment = segment;
 	entry->preamble = log->preamble;
+	log->preamble_used = log->preamble_used || log->preamble != 0;
 	log->head++;
 	if (unit->flags & CAMCAST_UNIT_KEY)
 		log->newest_key = seq;

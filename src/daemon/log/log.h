@@ -59,6 +59,7 @@ struct log {
 	struct segment *preambles; /* those that units in the ring go with, and the newest one */
 	uint16_t preamble;	   /* that the next unit goes with; 0: none */
 	uint16_t newest_preamble;  /* id of the newest that there was; 0: never any */
+	bool preamble_used;	   /* a unit has gone with it */
 	uint64_t bytes;		   /* of the units */
 	struct log_limits limits;
 	struct segment *free;	 /* structures to be used again */

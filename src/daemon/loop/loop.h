@@ -59,7 +59,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer,
 		    int64_t at_us); /* moves it if set */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
-/* --- watches: level-triggered readiness for what is few and slow (workers, HTTP, signals) --- */
+/* --- watches: level-triggered readiness for what is few and slow (workers, signals, devices) --- */
 struct loop_watch {
 	int fd;		 /* borrowed */
 	uint32_t events; /* EPOLLIN | EPOLLOUT wanted */

@@ -61,6 +61,11 @@ static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t
 	loop_conn_send(cursor->audience->loop, &of_cursor(cursor)->conn, pages, offset, len);
 }
 
+static bool sink_ready(const struct cursor *cursor)
+{
+	return !loop_conn_waits(&of_const_cursor(cursor)->conn);
+}
+
 static void sink_want_writable(struct cursor *cursor)
 {
 	loop_conn_want_writable(cursor->audience->loop, &of_cursor(cursor)->conn);
@@ -100,6 +105,7 @@ static void sink_describe(const struct cursor *cursor, char text[SINK_TEXT_MAX])
 
 static const struct sink connection_sink = {
 	.send = sink_send,
+	.ready = sink_ready,
 	.want_writable = sink_want_writable,
 	.paused_us = sink_paused_us,
 	.held = sink_held,

@@ -35,7 +35,8 @@ bool connection_closing(const struct connection *connection);
 
 /* Watches a feed from now on. Only while it watches nothing. 0 or -ESHUTDOWN. */
 int connection_watch(struct connection *connection, struct feed *feed);
-/* The same for units from..until-1 of its log; held() is called at the end. */
+/* The same for units from..until-1 of its log; held() is called at the end. Also -ERANGE: `from` is
+ * beyond the log's head. */
 int connection_watch_range(struct connection *connection, struct feed *feed, uint64_t from,
 			   uint64_t until);
 bool connection_watches(const struct connection *connection);
@@ -46,7 +47,7 @@ void connection_go_on(struct connection *connection);
 /* Ends the watching of a held cursor. */
 void connection_unwatch(struct connection *connection);
 
-/* Copies n pieces and sends them; written() is called when the kernel has them all. Only while
+/* Copies n pieces (at least a byte) and sends them; written() is called when the kernel has them all. Only while
  * nothing is being written and nothing watched but by a held cursor. 0 or -ENOMEM. */
 int connection_write(struct connection *connection, const struct iovec *pieces, int n);
 /* Tells the peer that nothing more will come. */

@@ -22,9 +22,11 @@ struct protocol {
 	void (*input)(struct connection *connection, const uint8_t *data, size_t len);
 	/* The peer sends nothing any more; it may still be sent to. NULL: it goes on. */
 	void (*input_ended)(struct connection *connection);
-	/* Its cursor stands between two units, as connection_hold() asked, or at its end. */
+	/* Its cursor stands between two units, as connection_hold() asked, or at its end. No timeout
+	 * but the protocol's own ends that. NULL: it neither holds nor watches ranges. */
 	void (*held)(struct connection *connection);
-	/* All that connection_write() took has gone to the kernel. */
+	/* All that connection_write() took has gone to the kernel; how long that may take is the
+	 * protocol's to say. NULL: it does not write. */
 	void (*written)(struct connection *connection);
 	/* The connection is over: connection->session, if there is one, is to be freed. NULL: nothing
 	 * is to be done. */
