@@ -106,7 +106,7 @@ static bool take_wanted(struct stream *stream, bool *resumed)
 		*resumed = stream->resumed;
 	stream->resumed = false;
 	pthread_mutex_unlock(&stream->lock);
-	output_set_wanted(&stream->output, wanted, begun);
+	output_set_wanted(&stream->output, wanted, begun, clock_now_us());
 	return wanted != 0;
 }
 
@@ -321,7 +321,7 @@ static void take_requests(struct stream *stream, int64_t now_us)
 	if (resumed || asked)
 		stream->encoding.key_wanted = true;
 	if (!stream->encoding.key_wanted && now_us >= stream->next_key_us &&
-	    output_needs_key(&stream->output)) {
+	    output_needs_key(&stream->output, now_us)) {
 		stream->encoding.key_wanted = true;
 		stream->next_key_us = now_us + KEY_AFTER_DROP_US;
 	}

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "camcast/worker.h"
 
+#define BEGINS_US 1500000     /* camcastd asks for an IDR within a second */
 #define LOST_LINE_US 10000000 /* at most one line in this time about lost units */
 
 static int feed_init(struct output_feed *feed, const struct config *config, unsigned index,
@@ -84,7 +85,7 @@ static void append(struct output *output, struct output_feed *feed, const struct
 	int framed_count, r;
 
 	if (unit->flags & CAMCAST_UNIT_KEY)
-		feed->begins = false;
+		feed->begins_until_us = 0;
 	r = mux_frame(&feed->mux, iov, iovcnt, len, &framed, &framed_count);
 	if (r < 0)
 		logwriter_gap(feed->log);
@@ -103,7 +104,7 @@ int output_find(const struct output *output, unsigned number)
 	return -1;
 }
 
-void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun)
+void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, int64_t now_us)
 {
 	for (unsigned i = 0; i < output->n_feeds; i++) {
 		struct output_feed *feed = &output->feeds[i];
@@ -111,7 +112,7 @@ void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun)
 		feed->wanted = wanted & 1u << i;
 		if (feed->wanted && begun & 1u << i) {
 			logwriter_gap(feed->log);
-			feed->begins = true;
+			feed->begins_until_us = now_us + BEGINS_US;
 		}
 	}
 }
@@ -148,12 +149,13 @@ int output_unit(struct output *output, const struct access_unit *unit, int64_t p
 	return 0;
 }
 
-bool output_needs_key(const struct output *output)
+bool output_needs_key(const struct output *output, int64_t now_us)
 {
 	for (unsigned i = 0; i < output->n_feeds; i++) {
 		const struct output_feed *feed = &output->feeds[i];
 
-		if (feed->wanted && !feed->begins && logwriter_needs_key(feed->log))
+		if (feed->wanted && now_us >= feed->begins_until_us &&
+		    logwriter_needs_key(feed->log))
 			return true;
 	}
 	return false;

@@ -15,8 +15,9 @@
 struct output_feed {
 	unsigned number; /* config_feed.number */
 	bool wanted;
-	/* Wanted since its last key unit. camcastd asks for the IDR then, at most one a second. */
-	bool begins;
+	/* It has become wanted: until then camcastd asks for its first IDR, at most one a second.
+	 * Later we do, for a request that came to nothing. 0: its key unit has come. */
+	int64_t begins_until_us;
 	struct mux mux;
 	struct logwriter *log;
 	struct diag_limit limit; /* of the line about lost units */
@@ -41,16 +42,16 @@ void output_finish(struct output *output);
 /* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number. Any
  * thread. */
 int output_find(const struct output *output, unsigned number);
-/* Which feeds are written from now on: bit 1 << i for feeds[i]. Those in `begun`, too, have become
- * wanted since the last call and begin with a key unit. At first none is. */
-void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun);
+/* Which feeds are written from now_us (CLOCK_MONOTONIC) on: bit 1 << i for feeds[i]. Those in `begun`,
+ * too, have become wanted since the last call and begin with a key unit. At first none is. */
+void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, int64_t now_us);
 /* Writes one access unit into the log of every wanted feed. What a log had no room for is dropped
  * there and counted. duration_us: 0: not known. 0, -EINVAL (no picture in it: parameter sets
  * alone), -ENOMEM. */
 int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
 		uint32_t duration_us, struct output_result *result);
-/* A wanted feed's log lost units and waits for a key unit. */
-bool output_needs_key(const struct output *output);
+/* A wanted feed's log waits for a key unit that nobody else asks for. */
+bool output_needs_key(const struct output *output, int64_t now_us);
 /* Units were left out: every log goes on at a key unit. */
 void output_gap(struct output *output);
 /* Units lost for want of memory since the start. */

@@ -254,6 +254,10 @@ static int receive(int pair, struct worker_packet *packet, void *buffer, size_t 
 	};
 	ssize_t n = recvmsg(pair, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
+	/* The worker ended and had not read all that it was told. The kernel says so once, before
+	 * the worker's last words, which may say why it ended. */
+	if (n < 0 && errno == ECONNRESET)
+		n = recvmsg(pair, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
 	memset(packet, 0, sizeof *packet);
