@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "config/config.h"
 #include "daemon/daemon.h"
+#include "net/resolve.h"
 
 #define EXIT_USAGE 2
 #define CAPTURE "camcast-capture"
@@ -196,5 +197,9 @@ int main(int argc, char **argv)
 	}
 	free(text);
 	config_destroy(config);
+	if (resolve_is_running()) {
+		fflush(NULL);
+		_exit(ret);
+	}
 	return ret;
 }

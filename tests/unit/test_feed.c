@@ -546,6 +546,31 @@ static void drain_lets_a_client_go_whose_socket_is_full_between_units(void **sta
 	rig_stop(&rig);
 }
 
+/* `copy` gives a viewer the newest key unit whatever its age, but nothing from before a pause. */
+static void what_is_from_before_a_pause_is_not_sent(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.options.can_force_idr = false;
+	rig_start(&rig);
+	rig_unit(&rig, 1000, KEY);
+	rig_unit(&rig, 1000, 0);
+	rig_pass(&rig, 60000000);
+	feed_forget(rig.feed);
+	viewer = viewer_join(&rig, 0);
+	assert_int_equal(rig_add(&rig, 1000, 0), -EAGAIN);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 0);
+	rig_unit(&rig, 1000, KEY);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, 1);
+	assert_int_equal(viewer->seen[0].number, 3);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 static void drain_of_a_feed_without_clients_is_over_at_once(void **state)
 {
 	struct rig rig;
@@ -683,6 +708,7 @@ int main(void)
 		ON_BOTH(segments_are_closed_with_the_feed),
 		ON_BOTH(drain_finishes_the_unit_under_way_and_nothing_more),
 		ON_BOTH(drain_lets_a_client_go_whose_socket_is_full_between_units),
+		ON_BOTH(what_is_from_before_a_pause_is_not_sent),
 		ON_BOTH(drain_of_a_feed_without_clients_is_over_at_once),
 		ON_BOTH(destroy_resets_clients_in_every_state),
 		ON_BOTH(everybody_is_first_in_turn),

@@ -102,6 +102,14 @@ static int setup(void **state)
 	assert_int_equal(loop_create(&f->loop, &options), 0);
 	demand.camera = &f->cameras->cameras[0];
 	assert_int_equal(worker_demand_create(&f->demand, f->loop, &demand), 0);
+	for (size_t i = 0; i < f->cameras->n_outputs; i++) {
+		struct output *output = &f->cameras->outputs[i];
+		struct feed_options feed = {.name = output->name, .policy = output->stream->config};
+
+		assert_int_equal(feed_create(&output->feed, f->loop, &feed,
+					     worker_demand_of_feed(f->demand, output->number)),
+				 0);
+	}
 	begin_process(f);
 	*state = f;
 	return 0;
@@ -111,6 +119,8 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	for (size_t i = 0; i < f->cameras->n_outputs; i++)
+		feed_destroy(f->cameras->outputs[i].feed);
 	worker_demand_destroy(f->demand);
 	loop_destroy(f->loop);
 	cameras_destroy(f->cameras);

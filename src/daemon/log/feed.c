@@ -190,6 +190,12 @@ void feed_gap(struct feed *feed)
 	feed->need_key = true;
 }
 
+void feed_forget(struct feed *feed)
+{
+	feed->need_key = true;
+	log_clear(&feed->log);
+}
+
 void feed_reset(struct feed *feed)
 {
 	feed->need_key = true;

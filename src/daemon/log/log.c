@@ -122,10 +122,15 @@ static void evict(struct log *log)
 	segment_unref(log, unit->segment);
 }
 
-void log_finish(struct log *log)
+void log_clear(struct log *log)
 {
 	while (log->tail < log->head)
 		evict(log);
+}
+
+void log_finish(struct log *log)
+{
+	log_clear(log);
 	log_close_segment(log);
 	drop_preambles(log, &log->preambles);
 	assert(log->stats->segments == 0);

@@ -95,6 +95,9 @@ int log_check(const struct log *log, uint32_t segment, uint32_t offset, uint32_t
  * the time now. */
 uint64_t log_push(struct log *log, const struct unit *unit);
 
+/* Evicts every unit. */
+void log_clear(struct log *log);
+
 void segment_destroy(struct log *log, struct segment *segment);
 
 static inline void segment_ref(struct segment *segment)

@@ -186,6 +186,8 @@ static void set_wanted(struct output_demand *output, bool wanted)
 		return;
 	output->wanted = wanted;
 	output->unsaid = true;
+	if (wanted)
+		feed_forget(stream->all->options.camera->outputs[output->number]->feed);
 	say_wanted(output);
 	if (!wanted) {
 		output->awaits_key = false;
