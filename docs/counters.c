@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copies docs/STATUS.md from input to output with the tables that the rows of
- * daemon/serve/counters.h make; `make status-page` runs it, `make lint-status` compares. */
+ * daemon/status/counters.h make; `make status-page` runs it, `make lint-status` compares. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/serve/counters.h"
+#include "daemon/status/counters.h"
 
 static const char begin[] = "<!-- counters: ";
 static const char end[] = "<!-- counters end -->\n";

@@ -16,7 +16,7 @@
 #include "daemon/devices.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/limits.h"
-#include "daemon/serve/status.h"
+#include "daemon/status/status.h"
 #include "net/interfaces.h"
 
 #define DRAIN_US 2000000

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "camcast/sei.h"
-#include "nal_samples.h"
 #include "media/bits.h"
 #include "media/h264_writer.h"
+#include "nal_samples.h"
 
 static const struct config_rate rate_30 = {30, 1};
 

@@ -15,10 +15,10 @@
 #include <libavcodec/bsf.h>
 #include <libavutil/opt.h>
 
-#include "nal_samples.h"
 #include "media/bits.h"
 #include "media/h264_writer.h"
 #include "media/sps.h"
+#include "nal_samples.h"
 
 static const struct config_rate rate_30 = {30, 1};
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/serve/status.h"
+#include "daemon/status/status.h"
 #include "tests/unit/worker_rig.h"
 
 static int64_t clock_ahead_us;

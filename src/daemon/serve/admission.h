@@ -8,8 +8,8 @@
 #define DAEMON_SERVE_ADMISSION_H
 
 #include "config/config.h"
-#include "daemon/loop/loop.h"
 #include "daemon/fdreserve.h"
+#include "daemon/loop/loop.h"
 #include "net/address.h"
 
 struct admission;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/serve/status.h"
+#include "daemon/status/status.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/serve/health.h"
+#include "daemon/status/health.h"
 
 /* --- JSON --- */
 

@@ -4,11 +4,11 @@
  * text format 0.0.4) and /healthz. Both texts are made from the rows of counters.h. Reads
  * everything, changes nothing. Loop thread only.
  */
-#ifndef DAEMON_SERVE_STATUS_H
-#define DAEMON_SERVE_STATUS_H
+#ifndef DAEMON_STATUS_STATUS_H
+#define DAEMON_STATUS_STATUS_H
 
-#include "daemon/serve/counters.h"
 #include "daemon/serve/http.h"
+#include "daemon/status/counters.h"
 
 #define STATUS_CLIENTS_MAX 1000 /* shown in status.json; the others are counted */
 

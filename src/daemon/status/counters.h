@@ -4,11 +4,11 @@
  * docs/STATUS.md are made from its rows: a new counter is one row here, and `make status-page`.
  * Loop thread only.
  */
-#ifndef DAEMON_SERVE_COUNTERS_H
-#define DAEMON_SERVE_COUNTERS_H
+#ifndef DAEMON_STATUS_COUNTERS_H
+#define DAEMON_STATUS_COUNTERS_H
 
 #include "daemon/discovery/discovery.h"
-#include "daemon/serve/health.h"
+#include "daemon/status/health.h"
 #include "daemon/worker/worker.h"
 
 #define COUNTER_TEXT_MAX HEALTH_WHY_MAX /* bytes of a text made for a row, terminator included */

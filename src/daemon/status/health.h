@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Whether pictures flow, for /healthz and the status. Loop thread only. */
-#ifndef DAEMON_SERVE_HEALTH_H
-#define DAEMON_SERVE_HEALTH_H
+#ifndef DAEMON_STATUS_HEALTH_H
+#define DAEMON_STATUS_HEALTH_H
 
 #include "daemon/cameras.h"
 

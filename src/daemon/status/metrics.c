@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* /metrics: the Prometheus text format, version 0.0.4. */
-#include "daemon/serve/status.h"
+#include "daemon/status/status.h"
 
 #include <stdlib.h>
 #include <string.h>

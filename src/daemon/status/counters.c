@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/serve/counters.h"
+#include "daemon/status/counters.h"
 
 #include <stddef.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/serve/health.h"
+#include "daemon/status/health.h"
 
 #include <stdio.h>
 
