@@ -101,8 +101,7 @@ static void resolve_camera(struct config_file *file, const struct config *config
 static void build_feeds(struct config_file *file, struct config *config, struct section *s,
 			unsigned stream)
 {
-	for (enum config_framing framing = CONFIG_FRAMING_ANNEXB;
-	     framing <= CONFIG_FRAMING_LENGTH_PREFIXED; framing++) {
+	for (enum config_framing framing = 0; framing < CONFIG_FRAMINGS; framing++) {
 		struct entry *entry = section_find(s, config_framing_name(framing));
 		struct config_feed *feed = &config->feeds[config->n_feeds];
 		char why[OPTION_WHY_MAX];

@@ -32,16 +32,26 @@ static int make_room(struct mux *mux, int count)
 	return 0;
 }
 
-int mux_frame(struct mux *mux, const struct iovec *in, int in_count, size_t len,
-	      const struct iovec **out, int *out_count)
+/* --- the framings: a new one is a function and a row --- */
+
+typedef int framing(struct mux *mux, const struct iovec *in, int in_count, size_t len,
+		    const struct iovec **out, int *out_count);
+
+static int frame_annexb(struct mux *mux, const struct iovec *in, int in_count, size_t len,
+			const struct iovec **out, int *out_count)
+{
+	(void)mux;
+	(void)len;
+	*out = in;
+	*out_count = in_count;
+	return 0;
+}
+
+static int frame_length_prefixed(struct mux *mux, const struct iovec *in, int in_count, size_t len,
+				 const struct iovec **out, int *out_count)
 {
 	int r;
 
-	if (mux->framing == CONFIG_FRAMING_ANNEXB) {
-		*out = in;
-		*out_count = in_count;
-		return 0;
-	}
 	if (len > UINT32_MAX)
 		return -EMSGSIZE;
 	r = make_room(mux, in_count + 1);
@@ -55,4 +65,15 @@ int mux_frame(struct mux *mux, const struct iovec *in, int in_count, size_t len,
 	*out = mux->iov;
 	*out_count = in_count + 1;
 	return 0;
+}
+
+static framing *const framings[CONFIG_FRAMINGS] = {
+	[CONFIG_FRAMING_ANNEXB] = frame_annexb,
+	[CONFIG_FRAMING_LENGTH_PREFIXED] = frame_length_prefixed,
+};
+
+int mux_frame(struct mux *mux, const struct iovec *in, int in_count, size_t len,
+	      const struct iovec **out, int *out_count)
+{
+	return framings[mux->framing](mux, in, in_count, len, out, out_count);
 }
