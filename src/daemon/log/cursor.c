@@ -4,209 +4,17 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "daemon/log/policy.h"
+
 #define LOG_PERIOD_US 1000000
 
 static_assert(sizeof(struct cursor) <= 128, "memory per viewer is bounded");
 static_assert(offsetof(struct cursor, units_dropped) <= 64, "the hot part is one cache line");
 
-static int64_t now_of(const struct cursor *cursor)
-{
-	return loop_now_us(cursor->audience->loop);
-}
-
-static void move(struct cursor *cursor, struct list *list)
-{
-	list_remove(&cursor->link);
-	list_append(list, &cursor->link);
-}
-
 static void release_segment(struct cursor *cursor)
 {
 	segment_unref(cursor->audience->log, cursor->segment);
 	cursor->segment = NULL;
-}
-
-int64_t cursor_lag_us(const struct cursor *cursor)
-{
-	const struct log *log = cursor->audience->log;
-	uint64_t seq = cursor->seq > log->tail ? cursor->seq : log->tail;
-
-	if (cursor->state == CURSOR_WAIT_KEY || seq >= log->head)
-		return 0;
-	return now_of(cursor) - log_unit(log, seq)->received_us;
-}
-
-int64_t cursor_delay_us(const struct cursor *cursor)
-{
-	return cursor->flags & CURSOR_DELAYED ? cursor->delay_us : 0;
-}
-
-/* --- what comes next --- */
-
-/* Moves the cursor to a later unit. What lies between is lost to this viewer. */
-static void jump(struct cursor *cursor, uint64_t seq)
-{
-	uint64_t dropped = seq - cursor->seq;
-
-	cursor->seq = seq;
-	if (cursor->flags & CURSOR_STARTED) {
-		cursor->units_dropped += dropped;
-		cursor->audience->stats->units_dropped += dropped;
-	}
-}
-
-static void resynced(struct cursor *cursor)
-{
-	if (cursor->flags & CURSOR_STARTED) {
-		cursor->resyncs++;
-		cursor->audience->stats->resyncs++;
-	}
-	cursor->state = CURSOR_LIVE;
-	cursor->flags &= ~CURSOR_DELAYED;
-	if (!cursor->audience->policy.can_force_idr)
-		cursor->flags |= CURSOR_CATCHING_UP;
-}
-
-static void wait_for_key(struct cursor *cursor)
-{
-	cursor->state = CURSOR_WAIT_KEY;
-	move(cursor, &cursor->audience->waiting);
-}
-
-static void ask_for_idr(struct audience *audience)
-{
-	if (audience->policy.key_only || !audience->policy.can_force_idr)
-		return;
-	audience->stats->idr_requests++;
-	audience->ask_idr(audience);
-}
-
-static void jump_to_key(struct cursor *cursor, uint64_t seq)
-{
-	jump(cursor, seq);
-	resynced(cursor);
-}
-
-/* Drop-oldest. True if there is a key unit to go on with. */
-static bool resync(struct cursor *cursor)
-{
-	struct audience *audience = cursor->audience;
-	int64_t now_us = now_of(cursor);
-	uint64_t key = log_key_from(audience->log, cursor->seq);
-
-	if (key &&
-	    (!audience->policy.can_force_idr ||
-	     now_us - log_unit(audience->log, key)->received_us <= audience->policy.max_lag_us)) {
-		jump_to_key(cursor, key);
-		return true;
-	}
-	wait_for_key(cursor);
-	if (now_us >= cursor->next_idr_us) {
-		cursor->next_idr_us = now_us + CURSOR_IDR_PERIOD_US;
-		ask_for_idr(audience);
-	}
-	return false;
-}
-
-/* A player may read ahead and then, paced, take nothing until it has played that (`ffmpeg -re`
- * does, for five seconds). It is behind because it wants to be, and goes on where it was, as far as
- * the history reaches: from here on lag is what it falls behind its own pace. Granted once, until it
- * has caught up or is resynced, so that a viewer that pauses for ever goes no further than max_lag
- * behind that. */
-static void grant_pause(struct cursor *cursor)
-{
-	const struct audience *audience = cursor->audience;
-	const struct log *log = audience->log;
-	int64_t now_us = now_of(cursor), waited_us = now_us - cursor->refused_us;
-
-	if (waited_us <= audience->policy.max_lag_us || cursor->flags & CURSOR_DELAYED ||
-	    cursor->seq < log->tail || cursor->seq >= log->head ||
-	    cursor->sink->paused_us(cursor) < waited_us / 2)
-		return;
-	cursor->flags |= CURSOR_DELAYED;
-	cursor->delay_us = (uint32_t)(now_us - log_unit(log, cursor->seq)->received_us);
-}
-
-/* Microseconds that the viewer is behind its own pace. */
-static int64_t own_lag_us(struct cursor *cursor)
-{
-	int64_t lag_us = cursor_lag_us(cursor);
-
-	if (!(cursor->flags & CURSOR_DELAYED))
-		return lag_us;
-	if (lag_us < cursor->delay_us)
-		cursor->delay_us = (uint32_t)lag_us;
-	return lag_us - cursor->delay_us;
-}
-
-/* Skips droppable units. */
-static void shed(struct cursor *cursor)
-{
-	const struct log *log = cursor->audience->log;
-	uint64_t from = cursor->seq, seq = from;
-
-	while (seq < log->head && log_unit(log, seq)->flags & CAMCAST_UNIT_DROPPABLE)
-		seq++;
-	cursor->seq = seq;
-	cursor->units_shed += seq - from;
-	cursor->audience->stats->units_shed += seq - from;
-}
-
-/* A viewer that falls further and further behind, though droppable units are skipped for it, would
- * only come to max_lag: it goes on at a key unit as soon as one brings it near the present. One that
- * was held up for a moment and now catches up loses nothing; nor does one that keeps its own pace.
- * True if the cursor is on a key unit. */
-static bool resync_early(struct cursor *cursor, int64_t lag_us)
-{
-	const struct audience *audience = cursor->audience;
-	int64_t half_us = audience->policy.shed_lag_us / 2;
-	uint64_t key;
-
-	if (cursor->flags & CURSOR_DELAYED)
-		return false;
-	if (cursor->state != CURSOR_SHED || lag_us < cursor->least_lag_us)
-		cursor->least_lag_us = (uint32_t)lag_us;
-	if (lag_us - cursor->least_lag_us < half_us)
-		return false;
-	key = log_key_from(audience->log, cursor->seq);
-	if (!key || now_of(cursor) - log_unit(audience->log, key)->received_us > half_us)
-		return false;
-	jump_to_key(cursor, key);
-	return true;
-}
-
-/* Puts the cursor on the unit to be sent now. False: there is none. */
-static bool choose(struct cursor *cursor)
-{
-	struct audience *audience = cursor->audience;
-	const struct log *log = audience->log;
-	int64_t lag_us;
-
-	if (cursor->seq < log->head) {
-		if (audience->policy.key_only && !(cursor->flags & CURSOR_FINITE)) {
-			jump(cursor, log->head - 1);
-			return true;
-		}
-		if (cursor->seq < log->tail)
-			return resync(cursor);
-		if (cursor->flags & CURSOR_FINITE)
-			return true;
-		lag_us = cursor->flags & CURSOR_CATCHING_UP ? 0 : own_lag_us(cursor);
-		if (lag_us > audience->policy.max_lag_us)
-			return resync(cursor);
-		if (lag_us <= audience->policy.shed_lag_us) {
-			cursor->state = CURSOR_LIVE;
-		} else if (!resync_early(cursor, lag_us)) {
-			cursor->state = CURSOR_SHED;
-			shed(cursor);
-		}
-	}
-	if (cursor->seq < log->head)
-		return true;
-	cursor->state = CURSOR_LIVE;
-	cursor->flags &= ~(CURSOR_CATCHING_UP | CURSOR_DELAYED);
-	move(cursor, &audience->idle);
-	return false;
 }
 
 /* Bytes from the unit at the cursor on that can go in one send. */
@@ -276,9 +84,9 @@ static void watch_stalls(struct audience *audience)
 
 static void wait_for_room(struct cursor *cursor)
 {
-	cursor->refused_us = now_of(cursor);
+	cursor->refused_us = cursor_now_us(cursor);
 	cursor->flags |= CURSOR_BLOCKED;
-	move(cursor, &cursor->audience->full);
+	cursor_move(cursor, &cursor->audience->full);
 	watch_stalls(cursor->audience);
 }
 
@@ -286,7 +94,7 @@ static void hold(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
 
-	move(cursor, &audience->holding);
+	cursor_move(cursor, &audience->holding);
 	if (list_empty(&audience->hold.link))
 		loop_timer_set(audience->loop, &audience->hold, loop_now_us(audience->loop));
 }
@@ -301,7 +109,7 @@ static void handle_hold(struct loop_timer *timer)
 	while (!list_empty(&due)) {
 		struct cursor *cursor = container_of(due.next, struct cursor, link);
 
-		move(cursor, &audience->held);
+		cursor_move(cursor, &audience->held);
 		cursor->flags |= CURSOR_HELD;
 		cursor->sink->held(cursor);
 	}
@@ -326,14 +134,14 @@ static void go_on(struct cursor *cursor)
 		wait_for_room(cursor);
 		return;
 	}
-	if (!choose(cursor))
+	if (!policy_choose(cursor))
 		return;
 	if (cursor->flags & CURSOR_FINITE && cursor_at_end(cursor)) { /* it jumped */
 		hold(cursor);
 		return;
 	}
 	unit = log_unit(audience->log, cursor->seq);
-	move(cursor, &audience->busy);
+	cursor_move(cursor, &audience->busy);
 	if (!begin_preamble(cursor, unit))
 		begin(cursor, unit->segment, unit->offset, unit->len, run_length(cursor, unit));
 }
@@ -351,7 +159,7 @@ bool cursor_hold(struct cursor *cursor)
 	if (under_way || cursor->flags & CURSOR_HELD)
 		return !under_way;
 	cursor->flags |= CURSOR_HELD;
-	move(cursor, &cursor->audience->held);
+	cursor_move(cursor, &cursor->audience->held);
 	return true;
 }
 
@@ -365,7 +173,7 @@ void cursor_go_on(struct cursor *cursor)
 	if (!stands || cursor_at_end(cursor))
 		return;
 	cursor->flags &= ~CURSOR_HELD;
-	if (cursor->state != CURSOR_WAIT_KEY || resync(cursor))
+	if (cursor->state != CURSOR_WAIT_KEY || policy_resync(cursor))
 		go_on(cursor);
 }
 
@@ -389,21 +197,9 @@ static void join(struct cursor *cursor, struct audience *audience, const struct 
 
 void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink)
 {
-	const struct log *log = audience->log;
-	uint64_t key = log_key_from(log, log->tail);
-
 	join(cursor, audience, sink);
-	if (key &&
-	    (!audience->policy.can_force_idr ||
-	     now_of(cursor) - log_unit(log, key)->received_us < audience->policy.join_burst_us)) {
-		cursor->seq = key;
-		resynced(cursor);
+	if (policy_join(cursor))
 		go_on(cursor);
-		return;
-	}
-	cursor->seq = log->head;
-	wait_for_key(cursor);
-	ask_for_idr(audience);
 }
 
 void cursor_join_range(struct cursor *cursor, struct audience *audience, const struct sink *sink,
@@ -423,7 +219,7 @@ void cursor_end(struct cursor *cursor, enum cursor_end why)
 		return;
 	cursor->flags |= CURSOR_CLOSING;
 	cursor->audience->stats->left[why]++;
-	move(cursor, &cursor->audience->closing);
+	cursor_move(cursor, &cursor->audience->closing);
 }
 
 void cursor_release(struct cursor *cursor)
@@ -451,8 +247,8 @@ static void handle_short(struct cursor *cursor)
 {
 	if (!(cursor->flags & CURSOR_MID_UNIT)) {
 		cursor->flags |= CURSOR_MID_UNIT;
-		cursor->begun_us = now_of(cursor);
-		move(cursor, &cursor->audience->mid);
+		cursor->begun_us = cursor_now_us(cursor);
+		cursor_move(cursor, &cursor->audience->mid);
 		watch_stalls(cursor->audience);
 	}
 	/* Again, until the sink says -EAGAIN: without that it does not tell when it can go on. */
@@ -468,7 +264,7 @@ static void handle_not_sent(struct cursor *cursor, int error)
 		return;
 	}
 	if (cursor->flags & CURSOR_MID_UNIT) {
-		cursor->refused_us = now_of(cursor);
+		cursor->refused_us = cursor_now_us(cursor);
 		cursor->flags |= CURSOR_BLOCKED;
 	} else {
 		/* Not begun: what is sent is decided again when the sink takes something. */
@@ -537,7 +333,7 @@ void cursor_writable(struct cursor *cursor)
 	cursor->flags &= ~CURSOR_BLOCKED;
 	if (cursor->flags & CURSOR_HELD)
 		return;
-	grant_pause(cursor);
+	policy_grant_pause(cursor);
 	if (cursor->flags & CURSOR_MID_UNIT)
 		send_rest(cursor);
 	else
@@ -660,7 +456,7 @@ void audience_unit(struct audience *audience, uint64_t seq)
 		list_for_each_safe (pos, tmp, &audience->waiting) {
 			struct cursor *cursor = container_of(pos, struct cursor, link);
 
-			jump_to_key(cursor, seq);
+			policy_jump_to_key(cursor, seq);
 			if (cursor_at_end(cursor))
 				hold(cursor);
 			else if (cursor->flags & CURSOR_BLOCKED)

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/log/policy.h"
+
+int64_t cursor_lag_us(const struct cursor *cursor)
+{
+	const struct log *log = cursor->audience->log;
+	uint64_t seq = cursor->seq > log->tail ? cursor->seq : log->tail;
+
+	if (cursor->state == CURSOR_WAIT_KEY || seq >= log->head)
+		return 0;
+	return cursor_now_us(cursor) - log_unit(log, seq)->received_us;
+}
+
+int64_t cursor_delay_us(const struct cursor *cursor)
+{
+	return cursor->flags & CURSOR_DELAYED ? cursor->delay_us : 0;
+}
+
+/* Moves the cursor to a later unit. What lies between is lost to this viewer. */
+static void jump(struct cursor *cursor, uint64_t seq)
+{
+	uint64_t dropped = seq - cursor->seq;
+
+	cursor->seq = seq;
+	if (cursor->flags & CURSOR_STARTED) {
+		cursor->units_dropped += dropped;
+		cursor->audience->stats->units_dropped += dropped;
+	}
+}
+
+static void resynced(struct cursor *cursor)
+{
+	if (cursor->flags & CURSOR_STARTED) {
+		cursor->resyncs++;
+		cursor->audience->stats->resyncs++;
+	}
+	cursor->state = CURSOR_LIVE;
+	cursor->flags &= ~CURSOR_DELAYED;
+	if (!cursor->audience->policy.can_force_idr)
+		cursor->flags |= CURSOR_CATCHING_UP;
+}
+
+static void wait_for_key(struct cursor *cursor)
+{
+	cursor->state = CURSOR_WAIT_KEY;
+	cursor_move(cursor, &cursor->audience->waiting);
+}
+
+static void ask_for_idr(struct audience *audience)
+{
+	if (audience->policy.key_only || !audience->policy.can_force_idr)
+		return;
+	audience->stats->idr_requests++;
+	audience->ask_idr(audience);
+}
+
+void policy_jump_to_key(struct cursor *cursor, uint64_t seq)
+{
+	jump(cursor, seq);
+	resynced(cursor);
+}
+
+/* Drop-oldest. True if there is a key unit to go on with. */
+bool policy_resync(struct cursor *cursor)
+{
+	struct audience *audience = cursor->audience;
+	int64_t now_us = cursor_now_us(cursor);
+	uint64_t key = log_key_from(audience->log, cursor->seq);
+
+	if (key &&
+	    (!audience->policy.can_force_idr ||
+	     now_us - log_unit(audience->log, key)->received_us <= audience->policy.max_lag_us)) {
+		policy_jump_to_key(cursor, key);
+		return true;
+	}
+	wait_for_key(cursor);
+	if (now_us >= cursor->next_idr_us) {
+		cursor->next_idr_us = now_us + CURSOR_IDR_PERIOD_US;
+		ask_for_idr(audience);
+	}
+	return false;
+}
+
+/* A player may read ahead and then, paced, take nothing until it has played that (`ffmpeg -re`
+ * does, for five seconds). It is behind because it wants to be, and goes on where it was, as far as
+ * the history reaches: from here on lag is what it falls behind its own pace. Granted once, until it
+ * has caught up or is resynced, so that a viewer that pauses for ever goes no further than max_lag
+ * behind that. */
+void policy_grant_pause(struct cursor *cursor)
+{
+	const struct audience *audience = cursor->audience;
+	const struct log *log = audience->log;
+	int64_t now_us = cursor_now_us(cursor), waited_us = now_us - cursor->refused_us;
+
+	if (waited_us <= audience->policy.max_lag_us || cursor->flags & CURSOR_DELAYED ||
+	    cursor->seq < log->tail || cursor->seq >= log->head ||
+	    cursor->sink->paused_us(cursor) < waited_us / 2)
+		return;
+	cursor->flags |= CURSOR_DELAYED;
+	cursor->delay_us = (uint32_t)(now_us - log_unit(log, cursor->seq)->received_us);
+}
+
+/* Microseconds that the viewer is behind its own pace. */
+static int64_t own_lag_us(struct cursor *cursor)
+{
+	int64_t lag_us = cursor_lag_us(cursor);
+
+	if (!(cursor->flags & CURSOR_DELAYED))
+		return lag_us;
+	if (lag_us < cursor->delay_us)
+		cursor->delay_us = (uint32_t)lag_us;
+	return lag_us - cursor->delay_us;
+}
+
+/* Skips droppable units. */
+static void shed(struct cursor *cursor)
+{
+	const struct log *log = cursor->audience->log;
+	uint64_t from = cursor->seq, seq = from;
+
+	while (seq < log->head && log_unit(log, seq)->flags & CAMCAST_UNIT_DROPPABLE)
+		seq++;
+	cursor->seq = seq;
+	cursor->units_shed += seq - from;
+	cursor->audience->stats->units_shed += seq - from;
+}
+
+/* A viewer that falls further and further behind, though droppable units are skipped for it, would
+ * only come to max_lag: it goes on at a key unit as soon as one brings it near the present. One that
+ * was held up for a moment and now catches up loses nothing; nor does one that keeps its own pace.
+ * True if the cursor is on a key unit. */
+static bool resync_early(struct cursor *cursor, int64_t lag_us)
+{
+	const struct audience *audience = cursor->audience;
+	int64_t half_us = audience->policy.shed_lag_us / 2;
+	uint64_t key;
+
+	if (cursor->flags & CURSOR_DELAYED)
+		return false;
+	if (cursor->state != CURSOR_SHED || lag_us < cursor->least_lag_us)
+		cursor->least_lag_us = (uint32_t)lag_us;
+	if (lag_us - cursor->least_lag_us < half_us)
+		return false;
+	key = log_key_from(audience->log, cursor->seq);
+	if (!key || cursor_now_us(cursor) - log_unit(audience->log, key)->received_us > half_us)
+		return false;
+	policy_jump_to_key(cursor, key);
+	return true;
+}
+
+/* Puts the cursor on the unit to be sent now. False: there is none. */
+bool policy_choose(struct cursor *cursor)
+{
+	struct audience *audience = cursor->audience;
+	const struct log *log = audience->log;
+	int64_t lag_us;
+
+	if (cursor->seq < log->head) {
+		if (audience->policy.key_only && !(cursor->flags & CURSOR_FINITE)) {
+			jump(cursor, log->head - 1);
+			return true;
+		}
+		if (cursor->seq < log->tail)
+			return policy_resync(cursor);
+		if (cursor->flags & CURSOR_FINITE)
+			return true;
+		lag_us = cursor->flags & CURSOR_CATCHING_UP ? 0 : own_lag_us(cursor);
+		if (lag_us > audience->policy.max_lag_us)
+			return policy_resync(cursor);
+		if (lag_us <= audience->policy.shed_lag_us) {
+			cursor->state = CURSOR_LIVE;
+		} else if (!resync_early(cursor, lag_us)) {
+			cursor->state = CURSOR_SHED;
+			shed(cursor);
+		}
+	}
+	if (cursor->seq < log->head)
+		return true;
+	cursor->state = CURSOR_LIVE;
+	cursor->flags &= ~(CURSOR_CATCHING_UP | CURSOR_DELAYED);
+	cursor_move(cursor, &audience->idle);
+	return false;
+}
+
+bool policy_join(struct cursor *cursor)
+{
+	struct audience *audience = cursor->audience;
+	const struct log *log = audience->log;
+	uint64_t key = log_key_from(log, log->tail);
+
+	if (key && (!audience->policy.can_force_idr ||
+		    cursor_now_us(cursor) - log_unit(log, key)->received_us <
+			    audience->policy.join_burst_us)) {
+		cursor->seq = key;
+		resynced(cursor);
+		return true;
+	}
+	cursor->seq = log->head;
+	wait_for_key(cursor);
+	ask_for_idr(audience);
+	return false;
+}
