@@ -9,8 +9,8 @@
  * layers=2: every other unit is droppable. cpu: the core to run on, else where camcastd does.
  * CAMCAST_FOOTAGE=FILE.h264: the units of that recording instead.
  *
- * Who asks for an IDR gets one as from a camera, at most one a second: with a recording by a jump to
- * its next key unit.
+ * Who asks for an IDR gets one as from a camera, at most one a second: with a recording by a jump
+ * to its next key unit.
  */
 #include <err.h>
 #include <errno.h>

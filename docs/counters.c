@@ -68,8 +68,8 @@ static const struct counter_table *find_table(const char *name)
 	return NULL;
 }
 
-/* Copies a page; what stands between the lines "<!-- counters: NAME -->" and "<!-- counters end -->"
- * is replaced by the table of that name. 0, -EINVAL (no such table, or no end), or -EIO. */
+/* Copies a page; what stands between the lines "<!-- counters: NAME -->" and "<!-- counters end
+ * -->" is replaced by the table of that name. 0, -EINVAL (no such table, or no end), or -EIO. */
 static int fill_page(FILE *in, FILE *out)
 {
 	const struct counter_table *inside = NULL;

@@ -430,8 +430,9 @@ int camera_configure(struct camera *camera, const struct camera_request *request
 	});
 }
 
-/* libcamera does not stop a camera that was unplugged: its thread may yet take up a request that was
- * queued. So nothing of such a camera is ever freed but by the end of the process. -ENODEV then. */
+/* libcamera does not stop a camera that was unplugged: its thread may yet take up a request that
+ * was queued. So nothing of such a camera is ever freed but by the end of the process. -ENODEV
+ * then. */
 int camera::drop_buffers()
 {
 	if (gone)

@@ -328,8 +328,8 @@ static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64
 
 /* --- all of them --- */
 
-/* How many of the healthy clients before the i-th are judged to the end. They lie evenly among all, in
- * the order of connecting: a server may send to everybody in the same order each time. */
+/* How many of the healthy clients before the i-th are judged to the end. They lie evenly among all,
+ * in the order of connecting: a server may send to everybody in the same order each time. */
 static unsigned scanned_before(const struct crowd *crowd, unsigned i)
 {
 	uint64_t n = crowd->options.healthy;

@@ -64,8 +64,8 @@ struct crowd {
 	struct hist ticks;	/* from one sweep's start to the next one's */
 	uint64_t bytes;		/* received by healthy clients */
 	uint64_t scanned_bytes; /* of that, by the scanned ones */
-	/* Connections that the server ended, reset, refused; that could not be made here for want of
-	 * ports or fds; that we ended because their bytes made no sense; that came and went as
+	/* Connections that the server ended, reset, refused; that could not be made here for want
+	 * of ports or fds; that we ended because their bytes made no sense; that came and went as
 	 * planned. */
 	uint64_t ended_by_server, reset_by_server, refused, not_connected, gave_up, flaps, joins;
 	uint64_t never_served;	/* healthy clients without a byte when everybody should have one */
@@ -99,8 +99,8 @@ int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 	       const struct crowd_target *target);
 /* Waits for the next millisecond and reads who is due; returns the time. */
 int64_t crowd_sweep(struct crowd *crowd);
-/* Connects everybody at connect_rate and sweeps until all healthy ones have had a byte, at most 10 s
- * after the last was due; then for warm_up_us. progress is called at each sweep. */
+/* Connects everybody at connect_rate and sweeps until all healthy ones have had a byte, at most 10
+ * s after the last was due; then for warm_up_us. progress is called at each sweep. */
 void crowd_begin(struct crowd *crowd, int64_t warm_up_us, void (*progress)(struct crowd *));
 /* From here on latencies count, newcomers come, and units, bytes and losses are those of the
  * measurement. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Judges the units that clients receive: whether every stream begins at a key unit and every gap
- * ends at one or left out droppable units only, and how old each was. Judging what was missing needs
- * another client that got it, so that verdicts come at the end. One thread.
+ * ends at one or left out droppable units only, and how old each was. Judging what was missing
+ * needs another client that got it, so that verdicts come at the end. One thread.
  */
 #ifndef BENCH_LIB_JUDGE_H
 #define BENCH_LIB_JUDGE_H
@@ -67,7 +67,8 @@ void judge_init(struct judge *judge, struct judge_panel *panel, struct tally *ta
 void judge_unit(struct judge *judge, const uint8_t *data, size_t len, int64_t complete_us);
 /* Once every stream is over: decides about the gaps that ended at no key unit. */
 void judge_panel_finish(struct judge_panel *panel);
-/* Decodes all that was kept, if anything was, and lets go of it; pictures and errors go to the tally. */
+/* Decodes all that was kept, if anything was, and lets go of it; pictures and errors go to the
+ * tally. */
 void judge_decode(struct judge *judge);
 
 #endif

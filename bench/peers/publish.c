@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A camera for other people's servers: plays a recording for ever, each access unit with the SEI of
- * camcast/sei.h, to wherever libavformat can write: rtmp://, icecast://, tcp://, pipe:1. Whole units
- * are handed over at the moment of their capture, so that no server has to wait for the next unit
- * to find the end of this one. `-f length` writes u32 big-endian lengths and units to stdout.
+ * camcast/sei.h, to wherever libavformat can write: rtmp://, icecast://, tcp://, pipe:1. Whole
+ * units are handed over at the moment of their capture, so that no server has to wait for the next
+ * unit to find the end of this one. `-f length` writes u32 big-endian lengths and units to stdout.
  *
  *   publish -i FILE.h264 -f flv|mpegts|h264|length [-r 30] [-o key=value]... [URL]
  *

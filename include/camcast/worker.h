@@ -8,16 +8,16 @@
  * where said.
  *
  * `stream` and `feed` are numbers within the worker's camera: config_stream.number and
- * config_feed.number (config/config.h), which both sides read from the same bytes. Segment ids are chosen by the worker and mean something only on
- * this pair; camcastd numbers the units itself. The worker is trusted for content, never for
- * camcastd's safety: camcastd checks every number and kills a worker that breaks a rule written
- * here.
+ * config_feed.number (config/config.h), which both sides read from the same bytes. Segment ids are
+ * chosen by the worker and mean something only on this pair; camcastd numbers the units itself. The
+ * worker is trusted for content, never for camcastd's safety: camcastd checks every number and
+ * kills a worker that breaks a rule written here.
  *
  * Rules for the worker:
  * - HELLO is the first message, with the right version, within CAMCAST_HELLO_TIMEOUT_MS.
  * - HEARTBEAT at least once a second from the main loop. No message at all for
- * CAMCAST_HANG_TIMEOUT_MS: a hang. While a camera is opened the main loop does not run yet; as
- * long as the state is CAMCAST_CAMERA_STARTING it is CAMCAST_START_TIMEOUT_MS.
+ *   CAMCAST_HANG_TIMEOUT_MS: a hang. While a camera is opened the main loop does not run yet; as
+ *   long as the state is CAMCAST_CAMERA_STARTING it is CAMCAST_START_TIMEOUT_MS.
  * - A feed's log is written only while the feed is wanted (WANT), and begins with a key unit each
  * time. Units that were under way may still come after the end of that. A stream is encoded while
  * any of its feeds is wanted. Before the first WANT all feeds of streams that are not on_demand are
@@ -30,10 +30,10 @@
  * (EAGAIN) a unit is dropped, and with it all following ones of that feed up to the next key unit.
  * - The first unit of a feed on a pair, and the first one after any gap, is a key unit.
  * - A feed may have a preamble: what a viewer needs before its first unit and what changes rarely.
- * Its versions count from 1 within a worker's life; version 0 means that the feed has none. PREAMBLE
- * announces a version before the first unit that names it; what the pair had no room for is
- * announced again. A unit names the version of the unit before it in the feed, or, if it is a key
- * unit, the newest one.
+ * Its versions count from 1 within a worker's life; version 0 means that the feed has none.
+ * PREAMBLE announces a version before the first unit that names it; what the pair had no room for
+ * is announced again. A unit names the version of the unit before it in the feed, or, if it is a
+ * key unit, the newest one.
  */
 #ifndef CAMCAST_WORKER_H
 #define CAMCAST_WORKER_H
@@ -162,8 +162,8 @@ struct camcast_msg_segment {
 	uint32_t reserved;
 };
 
-/* With the first feed of a stream that becomes wanted, encoding begins with an IDR. With another one
- * it goes on, and camcastd asks for an IDR (at most one a second and stream). */
+/* With the first feed of a stream that becomes wanted, encoding begins with an IDR. With another
+ * one it goes on, and camcastd asks for an IDR (at most one a second and stream). */
 struct camcast_msg_want {
 	uint32_t type;
 	uint32_t feed;

@@ -246,8 +246,8 @@ void child_destroy(struct child *child)
 	free(child);
 }
 
-/* The status has one writer and one reader, in two processes: the reader copies it between two looks
- * at its turn, which differ, or are odd, if the writer was at it (a seqlock). */
+/* The status has one writer and one reader, in two processes: the reader copies it between two
+ * looks at its turn, which differ, or are odd, if the writer was at it (a seqlock). */
 const char *child_read_status(const struct child *child, char text[CHILD_STATUS_MAX])
 {
 	const struct child_header *shared = child->shared;

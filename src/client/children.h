@@ -2,9 +2,9 @@
 /*
  * One child process per server: started, watched (pidfd and heartbeat), restarted with backoff,
  * ended. The child is this program, executed again from /proc/self/exe with a subcommand of its own
- * (the parent has threads, so a forked copy could do nothing safely). Both share one memfd, which has
- * no name, so that nothing is left behind whatever dies; and the kernel kills a child whose parent
- * is gone (PR_SET_PDEATHSIG).
+ * (the parent has threads, so a forked copy could do nothing safely). Both share one memfd, which
+ * has no name, so that nothing is left behind whatever dies; and the kernel kills a child whose
+ * parent is gone (PR_SET_PDEATHSIG).
  */
 #ifndef CLIENT_CHILDREN_H
 #define CLIENT_CHILDREN_H
@@ -77,9 +77,9 @@ const char *child_read_status(const struct child *child, char text[CHILD_STATUS_
 
 /* --- in the child --- */
 
-/* First thing in a child: maps the shared memory, leaves SIGINT and SIGHUP (which a terminal sends to
- * all) to the parent, and notes SIGTERM for child_ending() without restarting the system call that it
- * interrupts. Beats once. -errno: nobody started us as a child. Main thread. */
+/* First thing in a child: maps the shared memory, leaves SIGINT and SIGHUP (which a terminal sends
+ * to all) to the parent, and notes SIGTERM for child_ending() without restarting the system call
+ * that it interrupts. Beats once. -errno: nobody started us as a child. Main thread. */
 int child_attach(struct child_header **shared, size_t *size);
 
 /* Whether the parent wants us to end. Any thread. */

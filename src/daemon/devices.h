@@ -12,8 +12,8 @@
 
 struct devices;
 
-/* folder: "/dev". came(user) is called from the loop, once for what comes within a fifth of a second.
- * 0 or -errno. */
+/* folder: "/dev". came(user) is called from the loop, once for what comes within a fifth of a
+ * second. 0 or -errno. */
 int devices_watch(struct devices **out, struct loop *loop, const char *folder,
 		  void (*came)(void *user), void *user);
 /* NULL is nothing. */

@@ -10,7 +10,8 @@
 
 #define LIMITS_FDS_HELD 32 /* for fdreserve_create() */
 
-/* Descriptors that camcastd may need besides its viewers': those of cameras and feeds, and `others`. */
+/* Descriptors that camcastd may need besides its viewers': those of cameras and feeds, and
+ * `others`. */
 unsigned limits_fds_reserved(const struct config *config, unsigned others);
 
 /*

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the NAL units up to the first slice say. Of idr and referenced a picture's slices all say the
- * same (clause 7.4.1, nal_ref_idc and nal_unit_type). */
+/* What the NAL units up to the first slice say. Of idr and referenced a picture's slices all say
+ * the same (clause 7.4.1, nal_ref_idc and nal_unit_type). */
 struct access_unit_head {
 	bool sps, pps;
 	bool slice;	 /* there is a picture in it */
@@ -33,16 +33,18 @@ static inline bool access_unit_is_key(const struct access_unit_head *head)
  * and the one behind it. */
 bool access_unit_begins(const uint8_t header[2]);
 
-/* A search for the end of one access unit, in as many pieces as it comes; zeroed at its beginning. */
+/* A search for the end of one access unit, in as many pieces as it comes; zeroed at its beginning.
+ */
 struct access_unit_search {
 	size_t done; /* bytes that need not be looked at again */
 	struct access_unit_head head;
 };
 
 /*
- * The length of the access unit that data begins with, known as soon as five bytes or so of the next
- * one are there; 0: go on with the same search when data has grown. data is all of the unit so far,
- * perhaps with noise in front. The zero_byte before the next start code is not part of the unit.
+ * The length of the access unit that data begins with, known as soon as five bytes or so of the
+ * next one are there; 0: go on with the same search when data has grown. data is all of the unit so
+ * far, perhaps with noise in front. The zero_byte before the next start code is not part of the
+ * unit.
  */
 size_t access_unit_find_end(struct access_unit_search *search, const uint8_t *data, size_t len);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Makes an access unit of an H.264 byte stream (Annex B) out of what an encoder gives: an AUD first,
- * SPS and PPS before every IDR, VUI timing and max_num_reorder_frames = 0 in every SPS, an optional
- * SEI. No thread affinity; a struct h264_writer belongs to one thread.
+ * Makes an access unit of an H.264 byte stream (Annex B) out of what an encoder gives: an AUD
+ * first, SPS and PPS before every IDR, VUI timing and max_num_reorder_frames = 0 in every SPS, an
+ * optional SEI. No thread affinity; a struct h264_writer belongs to one thread.
  */
 #ifndef MEDIA_H264_WRITER_H
 #define MEDIA_H264_WRITER_H

@@ -27,7 +27,8 @@ static inline bool jpeg_begins(const uint8_t *data, size_t len)
 
 /* Reads up to the first scan. 0, or -EINVAL: this is no JPEG up to its scan. */
 int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out);
-/* Puts the standard tables in at scan; out has room for len + JPEG_TABLES_LEN. Returns that length. */
+/* Puts the standard tables in at scan; out has room for len + JPEG_TABLES_LEN. Returns that length.
+ */
 size_t jpeg_insert_tables(const uint8_t *data, size_t len, size_t scan, uint8_t *out);
 
 #endif

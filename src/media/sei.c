@@ -7,8 +7,8 @@
 #include "media/nal.h"
 
 #define USER_DATA_UNREGISTERED 5 /* clause D.1 */
-/* Only the start of an SEI is looked at: ours is 40 bytes and stands alone, an encoder's story about
- * itself comes to several hundred. */
+/* Only the start of an SEI is looked at: ours is 40 bytes and stands alone, an encoder's story
+ * about itself comes to several hundred. */
 #define READ_MAX 1024
 
 static uint8_t *put_u64(uint8_t *out, uint64_t value)

@@ -48,8 +48,8 @@ struct sps {
  */
 int sps_read(const uint8_t *nal, size_t len, struct sps *out);
 
-/* Reads the SPS that the picture of an access unit (Annex B) uses, which stands with its PPS in front
- * of the first slice. 0, or -EINVAL: they do not, or as above. */
+/* Reads the SPS that the picture of an access unit (Annex B) uses, which stands with its PPS in
+ * front of the first slice. 0, or -EINVAL: they do not, or as above. */
 int sps_read_active(const uint8_t *unit, size_t len, struct sps *out);
 
 /*

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * libmosquitto 2.0 polled from outside. What its own loop would do wrong or not at all:
- * - A TLS handshake goes on in mosquitto_loop_read() only, and mosquitto_want_write() stays true from
+ * - A TLS handshake goes on in mosquitto_loop_read() only, and mosquitto_want_write() stays true
+ * from
  *   its first step to the first write after it: until the CONNACK only readability counts.
  * - A broker that closes during the handshake is not told from one that is slow.
  * - An attempt has no time limit.
- * - It looks names up while its caller waits, and tries only the first of a name's addresses, so it is
+ * - It looks names up while its caller waits, and tries only the first of a name's addresses, so it
+ * is
  *   given an address.
  */
 #include "mqtt/connection.h"
@@ -271,8 +273,8 @@ static void describe(const struct mqtt_connection *connection, int rc, int error
 			 rc == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(rc));
 }
 
-/* Properties of CONNECT, should there be any, would go before: mosquitto_connect_bind_v5() keeps them
- * for the attempts that follow, even where it has no host to connect to. */
+/* Properties of CONNECT, should there be any, would go before: mosquitto_connect_bind_v5() keeps
+ * them for the attempts that follow, even where it has no host to connect to. */
 static int begin_to_connect(struct mqtt_connection *connection, const char *address,
 			    char why[MQTT_REASON_MAX])
 {
@@ -284,8 +286,9 @@ static int begin_to_connect(struct mqtt_connection *connection, const char *addr
 	error = errno;
 	if (rc <= 0) /* made, or under way */
 		return 0;
-	/* The broker has said nothing yet, so it is the socket that fails: where nobody listens on this
-	 * machine, that is known at once, and newer ones of libmosquitto meet it with TLS's first write. */
+	/* The broker has said nothing yet, so it is the socket that fails: where nobody listens on
+	 * this machine, that is known at once, and newer ones of libmosquitto meet it with TLS's
+	 * first write. */
 	if (rc == MOSQ_ERR_TLS || error == EPROTO) {
 		rc = MOSQ_ERR_ERRNO;
 		error = ECONNREFUSED;
@@ -460,8 +463,8 @@ int mqtt_connection_turn(struct mqtt_connection *connection, short revents, int6
 
 	if (!connection->connected)
 		return connect_turn(connection, revents, now_us);
-	/* It reads one packet a call, or all that TLS has in hand; with none left it says so in errno
-	 * only. */
+	/* It reads one packet a call, or all that TLS has in hand; with none left it says so in
+	 * errno only. */
 	for (int i = 0; rc == 0 && readable && i < READS_PER_TURN && !connection->ended; i++) {
 		errno = 0;
 		rc = mosquitto_loop_read(connection->mosquitto, 1);
@@ -580,8 +583,8 @@ void mqtt_connection_close(struct mqtt_connection *connection, const char *topic
 		if (!wait_turn(connection, until_us))
 			break;
 	mosquitto_disconnect(connection->mosquitto);
-	/* The broker closes then; closing first, with its messages unread, would be a reset that may
-	 * overtake what we sent. */
+	/* The broker closes then; closing first, with its messages unread, would be a reset that
+	 * may overtake what we sent. */
 	while (!connection->ended)
 		if (!wait_turn(connection, until_us))
 			break;

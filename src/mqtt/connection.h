@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One connection to one address of a broker: made, kept, lost. Never reused: libmosquitto gives up for
- * good after some errors (TLS, authorization, protocol) and carries queues from one connection to the
- * next, so each attempt is a new one. Nothing in it blocks. For the session's files only, and called by
- * its thread.
+ * One connection to one address of a broker: made, kept, lost. Never reused: libmosquitto gives up
+ * for good after some errors (TLS, authorization, protocol) and carries queues from one connection
+ * to the next, so each attempt is a new one. Nothing in it blocks. For the session's files only,
+ * and called by its thread.
  */
 #ifndef MQTT_CONNECTION_H
 #define MQTT_CONNECTION_H

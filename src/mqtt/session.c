@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When to connect, to which address, in which version, and when again. A cycle: the name is looked up;
- * its addresses are tried until one takes a TCP connection; that one also in MQTT 3.1.1 where the broker
- * does not know MQTT 5; then a pause.
+ * When to connect, to which address, in which version, and when again. A cycle: the name is looked
+ * up; its addresses are tried until one takes a TCP connection; that one also in MQTT 3.1.1 where
+ * the broker does not know MQTT 5; then a pause.
  */
 #include "mqtt/session.h"
 

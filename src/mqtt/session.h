@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A session with an MQTT broker that is made again whenever it is lost: MQTT 5, or 3.1.1 where the
- * broker does not know 5; TLS; every address of a name in turn; a growing pause between attempts; and
- * the reason of each failure in words for people.
+ * broker does not know 5; TLS; every address of a name in turn; a growing pause between attempts;
+ * and the reason of each failure in words for people.
  *
- *	mqtt_session_create(&session, &options);
- *	for (;;) {
- *		struct pollfd pfd = {.fd = mqtt_session_fd(session),
- *				     .events = mqtt_session_events(session)};
+ * 	mqtt_session_create(&session, &options);
+ * 	for (;;) {
+ * 		struct pollfd pfd = {.fd = mqtt_session_fd(session),
+ * 				     .events = mqtt_session_events(session)};
  *
- *		poll(&pfd, 1, mqtt_session_wait_ms(session, clock_now_us()));
- *		mqtt_session_turn(session, pfd.revents, clock_now_us());
- *	}
- *	mqtt_session_close(session, NULL, NULL, 0);
- *	mqtt_session_destroy(session);
+ * 		poll(&pfd, 1, mqtt_session_wait_ms(session, clock_now_us()));
+ * 		mqtt_session_turn(session, pfd.revents, clock_now_us());
+ * 	}
+ * 	mqtt_session_close(session, NULL, NULL, 0);
+ * 	mqtt_session_destroy(session);
  *
- * Only mqtt_session_close() waits. No error is final: a password, a certificate, a name or a broker may
- * be corrected while the program runs. One thread at a time; times are of CLOCK_MONOTONIC.
+ * Only mqtt_session_close() waits. No error is final: a password, a certificate, a name or a broker
+ * may be corrected while the program runs. One thread at a time; times are of CLOCK_MONOTONIC.
  */
 #ifndef MQTT_SESSION_H
 #define MQTT_SESSION_H
@@ -44,14 +44,16 @@ struct mqtt_message {
 	size_t correlation_len;
 }; /* all borrowed until the call returns */
 
-/* Called by mqtt_session_turn() and mqtt_session_close(); the session must not be destroyed there. */
+/* Called by mqtt_session_turn() and mqtt_session_close(); the session must not be destroyed there.
+ */
 struct mqtt_handlers {
 	/* The broker has accepted the connection. Publish and subscribe here or later. */
 	void (*connected)(void *user);
 	/* Nothing may be published from here. */
 	void (*message)(void *user, const struct mqtt_message *message);
-	/* The broker does not allow a subscription, or (only MQTT 5 says so) an announcement. topic: up
-	 * to 127 bytes of it. what: "the broker denies subscribing to TOPIC: Not authorized". */
+	/* The broker does not allow a subscription, or (only MQTT 5 says so) an announcement.
+	 * topic: up to 127 bytes of it. what: "the broker denies subscribing to TOPIC: Not
+	 * authorized". */
 	void (*denied)(void *user, const char *topic, const char *what);
 	/* The connection is lost, or no address and version gave one. The next attempt is at
 	 * mqtt_session_retry_at_us(). no_fds: the table of descriptors was full. */
@@ -96,8 +98,8 @@ void mqtt_session_turn(struct mqtt_session *session, short revents, int64_t now_
 
 enum mqtt_state mqtt_session_state(const struct mqtt_session *session);
 int64_t mqtt_session_retry_at_us(const struct mqtt_session *session); /* in MQTT_WAITING */
-/* Unless an attempt runs, the next one is pause_us from now; pauses grow from there. For a caller that
- * knows that the broker has just been started. */
+/* Unless an attempt runs, the next one is pause_us from now; pauses grow from there. For a caller
+ * that knows that the broker has just been started. */
 void mqtt_session_retry_in(struct mqtt_session *session, int64_t pause_us, int64_t now_us);
 
 /* While connected: */
@@ -117,8 +119,8 @@ int mqtt_session_announce(struct mqtt_session *session, const char *topic, const
 int mqtt_session_publish(struct mqtt_session *session, const char *topic, const char *payload,
 			 const void *correlation, size_t correlation_len);
 
-/* Announces a last payload (topic NULL: nothing) and disconnects, so that the will is not published.
- * Waits timeout_ms at most for the broker to have taken it. */
+/* Announces a last payload (topic NULL: nothing) and disconnects, so that the will is not
+ * published. Waits timeout_ms at most for the broker to have taken it. */
 void mqtt_session_close(struct mqtt_session *session, const char *topic, const char *payload,
 			int timeout_ms);
 

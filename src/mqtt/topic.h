@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Topics that are published to, and lists of them. Any thread; nothing of libmosquitto is in here, for
- * programs without it.
+ * Topics that are published to, and lists of them. Any thread; nothing of libmosquitto is in here,
+ * for programs without it.
  */
 #ifndef MQTT_TOPIC_H
 #define MQTT_TOPIC_H

@@ -74,8 +74,8 @@ bool net_peer_is_any(const struct net_peer *peer); /* 0.0.0.0 or :: */
 
 /*
  * What tells the hosts of the world apart, for limits by address: an IPv4 address; the /64 of an
- * IPv6 address, for one host has as many as it likes within that (RFC 4291, 2.5.1); a link-local one
- * as a whole, with its interface, for all hosts share that /64. Equal keys: one host.
+ * IPv6 address, for one host has as many as it likes within that (RFC 4291, 2.5.1); a link-local
+ * one as a whole, with its interface, for all hosts share that /64. Equal keys: one host.
  */
 void net_peer_host_key(const struct net_peer *peer, uint64_t key[2]);
 

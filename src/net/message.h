@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reads the heads of HTTP/1.x and RTSP/1.0 messages: a request or status line and headers, after
- * RFC 9112 (HTTP/1.1), RFC 2326 (RTSP/1.0) and, where that says nothing, RFC 7826. The caller pushes
- * bytes in, in pieces of any size; the pieces make no difference to the result. Bodies, further
- * messages and RTSP's interleaved frames are left to the caller.
+ * RFC 9112 (HTTP/1.1), RFC 2326 (RTSP/1.0) and, where that says nothing, RFC 7826. The caller
+ * pushes bytes in, in pieces of any size; the pieces make no difference to the result. Bodies,
+ * further messages and RTSP's interleaved frames are left to the caller.
  *
  * Memory and time are bounded: nothing is allocated, and a head has at most MESSAGE_MAX bytes. All
  * strings end with a NUL, hold no other control character than a tab, and belong to the message:

@@ -29,13 +29,14 @@ bool resolve_address(struct resolve_list *list, const char *host);
 int resolve_start(struct resolve **out, const char *host);
 /* Readable once there is an answer. Owned by resolve. */
 int resolve_fd(const struct resolve *resolve);
-/* 0 and *list; -EAGAIN: no answer yet; or -EADDRNOTAVAIL, and *why is the reason (a static text). */
+/* 0 and *list; -EAGAIN: no answer yet; or -EADDRNOTAVAIL, and *why is the reason (a static text).
+ */
 int resolve_take(struct resolve *resolve, struct resolve_list *list, const char **why);
 /* Also without an answer; does not wait. NULL is fine. */
 void resolve_destroy(struct resolve *resolve);
 
-/* Whether a thread still waits for name servers. A process that ends then must not run what libraries
- * do at exit(): the thread may be within them. Any thread. */
+/* Whether a thread still waits for name servers. A process that ends then must not run what
+ * libraries do at exit(): the thread may be within them. Any thread. */
 bool resolve_is_running(void);
 
 #endif

@@ -21,8 +21,8 @@ struct spawn {
 	int death_signal; /* what it gets when the calling thread ends */
 };
 
-/* The pid, and in *pidfd a descriptor of the process (CLOEXEC, the caller's); or -errno (of exec too:
- * then the path is at fault). Blocks until exec: some hundred microseconds. */
+/* The pid, and in *pidfd a descriptor of the process (CLOEXEC, the caller's); or -errno (of exec
+ * too: then the path is at fault). Blocks until exec: some hundred microseconds. */
 pid_t spawn_start(const struct spawn *spawn, int *pidfd);
 
 /* For a status that nobody can tell: somebody else has reaped the process. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One program that is kept running: started when it is due, watched, killed when it gives no sign of
- * life, started again after a delay that grows from failure to failure, and stopped.
+ * One program that is kept running: started when it is due, watched, killed when it gives no sign
+ * of life, started again after a delay that grows from failure to failure, and stopped.
  *
  * This is a state machine that neither waits (except in supervisor_finish()) nor logs: its owner
- * calls supervisor_turn() when supervisor_fd() is readable and after supervisor_wait_ms(), and acts on
- * the event that it returns. Times are microseconds of CLOCK_MONOTONIC. One thread, which must live
- * as long as the program: its end is what the kernel takes for our death (PR_SET_PDEATHSIG).
+ * calls supervisor_turn() when supervisor_fd() is readable and after supervisor_wait_ms(), and acts
+ * on the event that it returns. Times are microseconds of CLOCK_MONOTONIC. One thread, which must
+ * live as long as the program: its end is what the kernel takes for our death (PR_SET_PDEATHSIG).
  */
 #ifndef PROCESS_SUPERVISOR_H
 #define PROCESS_SUPERVISOR_H
@@ -76,8 +76,9 @@ struct supervisor {
 void supervisor_init(struct supervisor *supervisor, const struct supervisor_options *options);
 
 /* Stops it, if that was not done before, and waits for the end: until supervisor_stop()'s deadline,
- * and after a SIGKILL for killed_ms more. To end many, supervisor_stop() them all first. 0: it ended
- * by itself, or none ran; 1: it had to be killed; -ETIMEDOUT: it was killed and is left behind. */
+ * and after a SIGKILL for killed_ms more. To end many, supervisor_stop() them all first. 0: it
+ * ended by itself, or none ran; 1: it had to be killed; -ETIMEDOUT: it was killed and is left
+ * behind. */
 int supervisor_finish(struct supervisor *supervisor, uint32_t killed_ms);
 
 /* What has happened; call it until there is nothing more. */
@@ -92,15 +93,16 @@ int supervisor_wait_ms(const struct supervisor *supervisor, int64_t now_us);
 int supervisor_start(struct supervisor *supervisor, const struct spawn *spawn, int64_t now_us);
 /* It could not be started: another failure, and another start at due_us. */
 void supervisor_back_off(struct supervisor *supervisor, int64_t now_us);
-/* What kept it from running may be over: a start that is waited for is due now, and the next backoff
- * is the shortest. */
+/* What kept it from running may be over: a start that is waited for is due now, and the next
+ * backoff is the shortest. */
 void supervisor_hurry(struct supervisor *supervisor, int64_t now_us);
 
-/* The process gave a sign of life at at_us (an older one than before counts for nothing), and the next
- * one must follow within patience_ms. Time in which we did not run ourselves is not held against it. */
+/* The process gave a sign of life at at_us (an older one than before counts for nothing), and the
+ * next one must follow within patience_ms. Time in which we did not run ourselves is not held
+ * against it. */
 void supervisor_beat(struct supervisor *supervisor, int64_t at_us, uint32_t patience_ms);
-/* SIGKILL: the next turn returns SUPERVISOR_ENDED, or with `exclusive` one when the process is gone.
- * Nothing where none runs. */
+/* SIGKILL: the next turn returns SUPERVISOR_ENDED, or with `exclusive` one when the process is
+ * gone. Nothing where none runs. */
 void supervisor_kill(struct supervisor *supervisor);
 /* Asks the process to stop; supervisor_turn() kills it after stop_ms. None is started any more. */
 void supervisor_stop(struct supervisor *supervisor, int64_t now_us);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Annex B scanner, SPS reader and rewriter, unit writer and readers on arbitrary bytes. The first byte
- * chooses: an SPS, rewritten with a small or large output; or the writer, which gets the rest as one
- * access unit and then again in two halves. What comes out must hold together: an AUD first, lengths
- * that add up, no start code emulated by our own rewriting.
+ * Annex B scanner, SPS reader and rewriter, unit writer and readers on arbitrary bytes. The first
+ * byte chooses: an SPS, rewritten with a small or large output; or the writer, which gets the rest
+ * as one access unit and then again in two halves. What comes out must hold together: an AUD first,
+ * lengths that add up, no start code emulated by our own rewriting.
  */
 #include <assert.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whatever comes as HTTP or RTSP, in whatever pieces: heads are read within their bounds, the pieces
- * make no difference, and what is said of a head holds together. The first byte says how long the
- * pieces are; heads follow one another, with bodies and interleaved frames between them.
+ * Whatever comes as HTTP or RTSP, in whatever pieces: heads are read within their bounds, the
+ * pieces make no difference, and what is said of a head holds together. The first byte says how
+ * long the pieces are; heads follow one another, with bodies and interleaved frames between them.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -25,7 +25,8 @@ static void fuzz_ring(const uint8_t *data, size_t size)
 		atomic_store(&shared->latest, 1 << 8 | slot);
 		if (view_ring_acquire(shared, &seen, &picture) <= 0)
 			continue;
-		/* What was accepted can be read to its last byte: the area's end is the mapping's. */
+		/* What was accepted can be read to its last byte: the area's end is the mapping's.
+		 */
 		for (unsigned i = 0; i < (picture.format == VIEW_NV12 ? 2 : 3); i++) {
 			const uint64_t width = i && picture.format == VIEW_I420
 						       ? (picture.width + 1) / 2

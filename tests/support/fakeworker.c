@@ -15,8 +15,8 @@
  *
  * A unit's payload (behind a start code and NAL header, or a length) is "CAST", then pid, number
  * (from 0, per feed), flags and length of the payload as big-endian u32, then bytes that follow
- * from the number and the place: (number * 7 + i) % 251 + 1. A preamble is a length as in front of a
- * unit, "PREA", its version, and zeros.
+ * from the number and the place: (number * 7 + i) % 251 + 1. A preamble is a length as in front of
+ * a unit, "PREA", its version, and zeros.
  */
 #include <arpa/inet.h>
 #include <errno.h>

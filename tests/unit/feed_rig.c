@@ -142,9 +142,9 @@ void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offse
 
 /* --- the loop alone --- */
 
-/* A CPU handles its loopback packets in their order: at the sender's next syscall at the latest, or, if
- * there is no time, in ksoftirqd. On one CPU, what was sent before a datagram to oneself has arrived
- * when that has. */
+/* A CPU handles its loopback packets in their order: at the sender's next syscall at the latest,
+ * or, if there is no time, in ksoftirqd. On one CPU, what was sent before a datagram to oneself has
+ * arrived when that has. */
 static int echo = -1;
 
 static void open_echo(void)
@@ -516,8 +516,8 @@ size_t viewer_read(struct viewer *viewer, size_t max)
 	return total;
 }
 
-/* A window that was full may open at the sender's next probe only. What the server closed goes on until
- * its end arrives. */
+/* A window that was full may open at the sender's next probe only. What the server closed goes on
+ * until its end arrives. */
 static bool under_way(const struct viewer *viewer)
 {
 	int bytes;
@@ -554,7 +554,8 @@ void rig_fill(struct rig *rig, struct viewer *viewer)
 {
 	const struct audience_stats *feed = &feed_stats(rig->feed)->audience;
 
-	/* Where a buffer of the kernel ended in the middle of a unit, once more with larger ones. */
+	/* Where a buffer of the kernel ended in the middle of a unit, once more with larger ones.
+	 */
 	for (uint32_t len = RIG_UNIT_MIN;; len++) {
 		uint64_t before, all = 0, sent;
 

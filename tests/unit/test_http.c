@@ -90,8 +90,8 @@ static void say(struct fixture *f, int fd, const char *text)
 	turn(f);
 }
 
-/* Reads until the server's end, or as much as there is; returns the bytes. ended: no more will come,
- * whether it was closed or reset. */
+/* Reads until the server's end, or as much as there is; returns the bytes. ended: no more will
+ * come, whether it was closed or reset. */
 static size_t hear(struct fixture *f, int fd, char *text, size_t size, bool *ended)
 {
 	struct pollfd more = {.fd = fd, .events = POLLIN};

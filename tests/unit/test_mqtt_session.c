@@ -33,8 +33,8 @@
 
 static atomic_bool hold, held;
 
-/* "several.test" has three addresses, of which the last one is the brokers'; "nowhere.test" has none;
- * while `hold` is set, the answer for "slow.test" does not come. */
+/* "several.test" has three addresses, of which the last one is the brokers'; "nowhere.test" has
+ * none; while `hold` is set, the answer for "slow.test" does not come. */
 __attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
 						       const struct addrinfo *hints,
 						       struct addrinfo **out)

@@ -483,7 +483,8 @@ static void what_is_read_is_what_a_decoder_reads(void **state)
 	}
 }
 
-/* As a decoder cuts them: in units of chroma samples, and of two lines where there may be fields. */
+/* As a decoder cuts them: in units of chroma samples, and of two lines where there may be fields.
+ */
 static void cropping_counts_in_units_of_the_chroma_format(void **state)
 {
 	static const struct {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A worker's life, with the test double as its process: backoff, demand, processes that do not end.
- * What it may say is in test_worker_messages.c, what viewers see in tests/e2e/test_worker_faults.py.
- */
+ * What it may say is in test_worker_messages.c, what viewers see in
+ * tests/e2e/test_worker_faults.py.
+ *  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

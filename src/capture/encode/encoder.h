@@ -15,8 +15,8 @@ struct encoder;
  * docs/ENCODERS.md. encoder_software() has the exceptions. */
 #define ENCODER_SOFTWARE_DEFAULT CONFIG_ENCODER_X264
 
-/* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come: h264_writer.h puts
- * AUD, parameter sets, VUI right), a JPEG for MJPEG. */
+/* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come:
+ * h264_writer.h puts AUD, parameter sets, VUI right), a JPEG for MJPEG. */
 struct access_unit {
 	const uint8_t *data; /* borrowed until the event returns */
 	size_t len;

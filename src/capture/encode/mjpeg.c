@@ -5,8 +5,8 @@
  * JFIF means full range and BT.601's matrix, and every reader takes it so (OpenCV and browsers know
  * nothing else), while cameras mostly give limited range and, in HD, BT.709. Such a picture is
  * brought to JFIF's colours on its way into the 16 rows that the library takes at a time, which are
- * in the cache then: half a millisecond of the three that a 720p picture takes. A picture that is right
- * already goes in by pointer.
+ * in the cache then: half a millisecond of the three that a 720p picture takes. A picture that is
+ * right already goes in by pointer.
  */
 #include "capture/encode/encoder.h"
 

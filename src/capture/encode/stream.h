@@ -4,8 +4,9 @@
  *
  * An encoding stream has its own thread, which alone touches the encoder, so that one that blocks
  * (a V4L2 STREAMOFF: 2 s) delays nobody else. The source's thread only queues a frame and wakes it;
- * at most two frames wait, the newest wins. While none of its feeds is wanted nothing is encoded, but
- * the encoder is open and the newest frame waits, so that the first client has a picture at once.
+ * at most two frames wait, the newest wins. While none of its feeds is wanted nothing is encoded,
+ * but the encoder is open and the newest frame waits, so that the first client has a picture at
+ * once.
  *
  * A stream of a source that delivers coded pictures has no thread: a packet is written into the
  * logs on the source's thread, because that is one pwritev() and a message, less than a hand-over

@@ -92,8 +92,8 @@ static int h264_profile(const struct config_stream *stream)
 	}
 }
 
-/* All of these may be missing, and none is worth giving up for: h264_writer.h puts parameter sets and VUI
- * right, and whatever else stays at the driver's default. bcm2835-codec takes PROFILE to
+/* All of these may be missing, and none is worth giving up for: h264_writer.h puts parameter sets
+ * and VUI right, and whatever else stays at the driver's default. bcm2835-codec takes PROFILE to
  * REPEAT_SEQ_HEADER only before REQBUFS. */
 static void set_controls(struct v4l2_session *session, const struct config_stream *stream)
 {

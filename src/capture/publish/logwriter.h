@@ -34,11 +34,13 @@ struct logwriter_stats {
 	uint64_t no_space; /* of those, for want of memory, descriptors, or a limit's room */
 };
 
-/* pair: the SOCK_SEQPACKET socket, borrowed. feed: its number (camcast/worker.h). segment_size in bytes, rounded up to whole pages. */
+/* pair: the SOCK_SEQPACKET socket, borrowed. feed: its number (camcast/worker.h). segment_size in
+ * bytes, rounded up to whole pages. */
 int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t segment_size);
 void logwriter_destroy(struct logwriter *writer);
-/* Appends one unit (framing included). Returns 0, -EAGAIN (dropped: the pair was full or we wait for a key unit), -ENOSPC, -ENOMEM, -EMFILE...
- * (dropped), -EMSGSIZE (too large), -EPIPE (camcastd is gone). */
+/* Appends one unit (framing included). Returns 0, -EAGAIN (dropped: the pair was full or we wait
+ * for a key unit), -ENOSPC, -ENOMEM, -EMFILE... (dropped), -EMSGSIZE (too large), -EPIPE (camcastd
+ * is gone). */
 int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
 		     const struct logwriter_unit *unit);
 /* Units were left out on purpose (nobody watched): the next one that goes out is a key unit. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way out of a stream: an access unit is put right once (h264_writer.h), then framed for each feed
- * that is wanted, and written into its log. One thread at a time, but where it says otherwise.
+ * The way out of a stream: an access unit is put right once (h264_writer.h), then framed for each
+ * feed that is wanted, and written into its log. One thread at a time, but where it says otherwise.
  */
 #ifndef CAPTURE_PUBLISH_OUTPUT_H
 #define CAPTURE_PUBLISH_OUTPUT_H
@@ -39,11 +39,12 @@ struct output_result {
 int output_init(struct output *output, const struct config *config, unsigned stream,
 		struct config_rate rate, bool keep_reorder, int pair);
 void output_finish(struct output *output);
-/* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number. Any
- * thread. */
+/* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number.
+ * Any thread. */
 int output_find(const struct output *output, unsigned number);
-/* Which feeds are written from now_us (CLOCK_MONOTONIC) on: bit 1 << i for feeds[i]. Those in `begun`,
- * too, have become wanted since the last call and begin with a key unit. At first none is. */
+/* Which feeds are written from now_us (CLOCK_MONOTONIC) on: bit 1 << i for feeds[i]. Those in
+ * `begun`, too, have become wanted since the last call and begin with a key unit. At first none is.
+ */
 void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, int64_t now_us);
 /* Writes one access unit into the log of every wanted feed. What a log had no room for is dropped
  * there and counted. duration_us: 0: not known. 0, -EINVAL (no picture in it: parameter sets

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The JPEGs of a camera that delivers nothing better: passed on, or decoded to frames. One thread at
- * a time. */
+/* The JPEGs of a camera that delivers nothing better: passed on, or decoded to frames. One thread
+ * at a time. */
 #ifndef CAPTURE_SOURCE_JPEG_INPUT_H
 #define CAPTURE_SOURCE_JPEG_INPUT_H
 
@@ -10,8 +10,8 @@ struct jpeg_input;
 
 /*
  * size_max: of a JPEG, bytes. info has width, height and rate; info->coded says whether they are
- * passed on as packets. If they are not, they are decoded into slots of config's allocator, and info
- * gets the format, allocator and note of those. 0 or -errno with a text in why[256].
+ * passed on as packets. If they are not, they are decoded into slots of config's allocator, and
+ * info gets the format, allocator and note of those. 0 or -errno with a text in why[256].
  */
 int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct config_camera *config,
 		      struct source_info *info, char *why);

@@ -24,9 +24,9 @@ struct servers_options {
 
 struct servers;
 
-/* Starts the listener thread; what options points to is borrowed until servers_destroy(). -EINVAL: a
- * topic that cannot be one; -ENOMEM, or -errno of the thread's start. A broker that is not there is no
- * error: the listener tries again, with backoff, for ever. */
+/* Starts the listener thread; what options points to is borrowed until servers_destroy(). -EINVAL:
+ * a topic that cannot be one; -ENOMEM, or -errno of the thread's start. A broker that is not there
+ * is no error: the listener tries again, with backoff, for ever. */
 int servers_create(struct servers **out, const struct servers_options *options);
 void servers_destroy(struct servers *servers);
 

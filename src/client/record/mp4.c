@@ -103,9 +103,9 @@ static size_t copy_room(size_t len)
 	return len + len / 4 + 1;
 }
 
-/* Copies those of a byte stream's NAL units (H.264 annex B) that are wanted, with start codes of one
- * length and without zeros behind them, which depend on what followed them in the stream. Returns
- * the length. */
+/* Copies those of a byte stream's NAL units (H.264 annex B) that are wanted, with start codes of
+ * one length and without zeros behind them, which depend on what followed them in the stream.
+ * Returns the length. */
 static size_t copy_nals(uint8_t *out, const uint8_t *data, size_t len,
 			bool (*wanted)(unsigned nal_type))
 {
@@ -155,8 +155,8 @@ static int update_h264(struct mp4_format *format, const struct reader_unit *unit
 	}
 	format->width = (int)sps.width;
 	format->height = (int)sps.height;
-	/* A stream that does not say hardly ever reorders, and the limit that follows from its level
-	 * would delay all of it by seconds. */
+	/* A stream that does not say hardly ever reorders, and the limit that follows from its
+	 * level would delay all of it by seconds. */
 	format->reorder = sps.reorder_stated ? (int)sps.reorder_frames : 0;
 	return 1;
 }

@@ -327,7 +327,8 @@ static int update(struct record *record, int64_t now_us)
 	for (size_t i = 0; i < record->n; i++) {
 		struct recording *recording = &record->recordings[i];
 
-		/* The broker's word that it has left is no reason to end a recording that goes on. */
+		/* The broker's word that it has left is no reason to end a recording that goes on.
+		 */
 		if (!recording->ending && !recording->wanted &&
 		    (!record->on || now_us - heard_us(recording) > LOST_US))
 			end_recording(recording);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where recordings lie: DIR/SERVER/20261122T204300Z.mp4, and which of them must go. A folder is ours
- * by a file `.camcast` in it, which holds the server's id; a file is ours by its name, in a folder of
- * ours. Nothing else is ever touched. A file being written is locked (flock) by its writer.
+ * Where recordings lie: DIR/SERVER/20261122T204300Z.mp4, and which of them must go. A folder is
+ * ours by a file `.camcast` in it, which holds the server's id; a file is ours by its name, in a
+ * folder of ours. Nothing else is ever touched. A file being written is locked (flock) by its
+ * writer.
  */
 #ifndef CLIENT_RECORD_STORE_H
 #define CLIENT_RECORD_STORE_H
@@ -16,8 +17,9 @@
  * not hidden, at most 110 bytes of whole UTF-8 characters. */
 void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX]);
 
-/* Finds or makes the server's folder in dir: its name made safe or, if that is another server's, the
- * same with "-" and its id, made safe too. id: under 140 bytes. 0 and folder (without dir), or -errno. */
+/* Finds or makes the server's folder in dir: its name made safe or, if that is another server's,
+ * the same with "-" and its id, made safe too. id: under 140 bytes. 0 and folder (without dir), or
+ * -errno. */
 int store_make_folder(const char *dir, const char *name, const char *id,
 		      char folder[STORE_FOLDER_MAX]);
 
@@ -33,8 +35,8 @@ struct store_usage {
 };
 
 /* Deletes the oldest recordings in dir until the limits are kept, but none that is being written.
- * 0, or -errno if dir could not be read or what should go could not be deleted; usage is as far as it
- * got. Takes time with the number of files: about 1 us each. */
+ * 0, or -errno if dir could not be read or what should go could not be deleted; usage is as far as
+ * it got. Takes time with the number of files: about 1 us each. */
 int store_keep_limits(const char *dir, const struct store_limits *limits, int64_t now_s,
 		      struct store_usage *usage);
 

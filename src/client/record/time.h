@@ -14,9 +14,9 @@
  * The times of a stream's pictures, from their arrival. Byte streams carry none, what an encoder
  * says of its rate is a wish, and arrival jitters with the network. So an alpha-beta filter follows
  * the arrival: the next picture is expected one step after the last; a small part of the error
- * corrects its time, a smaller one the step. Thus jitter is smoothed, a camera that slows down in the
- * dark is followed within a second, and over any length the times are those of the clock: no drift.
- * Times always grow.
+ * corrects its time, a smaller one the step. Thus jitter is smoothed, a camera that slows down in
+ * the dark is followed within a second, and over any length the times are those of the clock: no
+ * drift. Times always grow.
  */
 struct record_clock {
 	double step_us;
@@ -27,13 +27,13 @@ struct record_clock {
 /* framerate: what the server announces; 0: not known. */
 void record_clock_init(struct record_clock *clock, double framerate);
 
-/* The time of a picture that came at arrival_us (any clock that goes on), on the same clock. gap: it
- * does not follow the last one (a new connection), so its arrival counts alone; so it does for one
- * that is later than expected by over a second and three steps. */
+/* The time of a picture that came at arrival_us (any clock that goes on), on the same clock. gap:
+ * it does not follow the last one (a new connection), so its arrival counts alone; so it does for
+ * one that is later than expected by over a second and three steps. */
 int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap);
 
-/* UTC in microseconds since 1970 -> the number of its segment. segment_s: 1 to 86400; segments begin
- * at its multiples since 1970, which for divisors of a day are the same times every day. */
+/* UTC in microseconds since 1970 -> the number of its segment. segment_s: 1 to 86400; segments
+ * begin at its multiples since 1970, which for divisors of a day are the same times every day. */
 int64_t record_segment_of(int64_t utc_us, unsigned segment_s);
 
 /* The name of a file: the UTC second of its first picture, and its number (from 1) among those of

@@ -17,8 +17,8 @@ struct view_decoder;
 /* Whether `hardware` below can be that, on a machine that has it. */
 bool view_decoder_knows(const char *hardware);
 
-/* hardware: "auto", "none", or the name of a libavutil device type ("vaapi", "vdpau", "cuda", "drm").
- * ring: borrowed. On failure -errno with a text in why[256]. */
+/* hardware: "auto", "none", or the name of a libavutil device type ("vaapi", "vdpau", "cuda",
+ * "drm"). ring: borrowed. On failure -errno with a text in why[256]. */
 int view_decoder_create(struct view_decoder **out, enum stream_codec codec, const char *hardware,
 			struct view_ring *ring, char *why);
 void view_decoder_destroy(struct view_decoder *decoder);

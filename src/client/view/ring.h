@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Decoded pictures from a child to the viewer's window, through memory that both have mapped. The
- * child's decoder writes a picture once, into a slot of the ring, and publishes it; the viewer takes
- * the newest one, uploads it, and lets go. Nobody waits for the other, and nothing is copied.
+ * child's decoder writes a picture once, into a slot of the ring, and publishes it; the viewer
+ * takes the newest one, uploads it, and lets go. Nobody waits for the other, and nothing is copied.
  *
  * A slot is written again only when the decoder has let go of it, it is not the newest one, and the
  * viewer does not read it. The viewer says what it reads before it looks again whether that is
@@ -99,8 +99,8 @@ void view_ring_set_activity(struct view_shared *shared, enum view_activity activ
 /* --- in the viewer; one thread, but for the waiting --- */
 
 /* Takes the newest picture if it is not the one that *seen says, and then updates *seen; it stays
- * unchanged until view_ring_release(). 1: *out is one; 0: none; -EPROTO: the child wrote what cannot
- * be. */
+ * unchanged until view_ring_release(). 1: *out is one; 0: none; -EPROTO: the child wrote what
+ * cannot be. */
 int view_ring_acquire(struct view_shared *shared, uint64_t *seen, struct view_picture *out);
 void view_ring_release(struct view_shared *shared);
 /* Waits until turn is not `turn` any more, or view_ring_wake() was called, at most timeout_ms.

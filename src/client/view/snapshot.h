@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pictures to PNG files, on a thread of their own, so that nothing on the screen waits. Main thread. */
+/* Pictures to PNG files, on a thread of their own, so that nothing on the screen waits. Main
+ * thread. */
 #ifndef CLIENT_VIEW_SNAPSHOT_H
 #define CLIENT_VIEW_SNAPSHOT_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A tile of the window: one server's child process, the texture with its newest picture, and what is
- * told about it. Main thread.
+ * A tile of the window: one server's child process, the texture with its newest picture, and what
+ * is told about it. Main thread.
  */
 #ifndef CLIENT_VIEW_TILE_H
 #define CLIENT_VIEW_TILE_H

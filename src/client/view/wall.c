@@ -135,7 +135,8 @@ static bool nth_place(const struct view_wall *wall, const struct server *list, s
 	const struct server_stream *stream;
 	char why[256];
 
-	/* A URL has its tile already; a server by its id, which is its own: a name may be several's. */
+	/* A URL has its tile already; a server by its id, which is its own: a name may be
+	 * several's. */
 	if (wanted ? is_url(wanted) : !list[i].online)
 		return false;
 	if (servers_find(list, n, wanted ? wanted : list[i].id, &server, &stream, why,

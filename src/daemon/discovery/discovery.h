@@ -21,8 +21,8 @@
 #include "daemon/discovery/state.h"
 #include "daemon/fdreserve.h"
 
-/* Descriptors at most: the connection and libmosquitto's pair, the crossing, resolver, certificates,
- * addresses, the broker of our own. */
+/* Descriptors at most: the connection and libmosquitto's pair, the crossing, resolver,
+ * certificates, addresses, the broker of our own. */
 #define DISCOVERY_FDS 16
 
 struct discovery;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What others send us over MQTT: requests for our address, and commands from Home Assistant. Checked
- * here, with bounds, before anything is done. Whoever may publish on the broker may send anything.
- * Discovery thread only (the state is in the arguments).
+ * What others send us over MQTT: requests for our address, and commands from Home Assistant.
+ * Checked here, with bounds, before anything is done. Whoever may publish on the broker may send
+ * anything. Discovery thread only (the state is in the arguments).
  */
 #ifndef DAEMON_DISCOVERY_REQUEST_H
 #define DAEMON_DISCOVERY_REQUEST_H

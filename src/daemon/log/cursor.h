@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A cursor: a viewer's place in a log, and the policy of what it is sent next. Cursors are in one
- * audience for each log, and each has a sink, where its bytes go. A cursor knows nothing of sockets,
- * protocols and framings. Loop thread only.
+ * audience for each log, and each has a sink, where its bytes go. A cursor knows nothing of
+ * sockets, protocols and framings. Loop thread only.
  *
  * A cursor's life is WAIT_KEY, LIVE and SHED in turns (docs/ARCHITECTURE.md, "A viewer's life"). It
  * sends whole units: a drop, a hold and an end happen between two of them only.
@@ -35,7 +35,8 @@ struct sink {
 		     uint32_t len);
 	/* Whether a send may begin; else cursor_writable() will say so. Asked at the join. */
 	bool (*ready)(const struct cursor *cursor);
-	/* The last send took nothing: cursor_writable() is wanted, once, when one can take bytes. */
+	/* The last send took nothing: cursor_writable() is wanted, once, when one can take bytes.
+	 */
 	void (*want_writable)(struct cursor *cursor);
 	/* Microseconds, in all, for which it was the viewer that would not take any. */
 	int64_t (*paused_us)(const struct cursor *cursor);
@@ -49,8 +50,8 @@ struct sink {
 };
 
 enum {
-	/* One send takes at most this many bytes of units that lie behind each other, or one unit; a
-	 * cursor that is further behind goes to the end of the loop's list in between. */
+	/* One send takes at most this many bytes of units that lie behind each other, or one unit;
+	 * a cursor that is further behind goes to the end of the loop's list in between. */
 	CURSOR_RUN_MAX = 128 << 10,
 };
 
@@ -152,7 +153,8 @@ void audience_init(struct audience *audience, struct loop *loop, struct log *log
 		   const struct audience_policy *policy, struct audience_stats *stats);
 /* Closes every cursor. */
 void audience_close(struct audience *audience);
-/* No new units: closes those that stand between two, each of the others when its unit is finished. */
+/* No new units: closes those that stand between two, each of the others when its unit is finished.
+ */
 void audience_drain(struct audience *audience);
 /* The log has a new unit, seq: begins its send to each cursor that has all the others. */
 void audience_unit(struct audience *audience, uint64_t seq);
@@ -164,8 +166,8 @@ void audience_for_each(const struct audience *audience,
  * next one, which is asked for. cursor's memory is the caller's, up to cursor_release(). */
 void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink);
 /* Puts it on unit `from` of the log (at most its head) and lets it go as far as the one before
- * `until`: a request that ends. It is held there. Nothing is left out for its lag; what is no longer
- * in the log is resynced as for every cursor. */
+ * `until`: a request that ends. It is held there. Nothing is left out for its lag; what is no
+ * longer in the log is resynced as for every cursor. */
 void cursor_join_range(struct cursor *cursor, struct audience *audience, const struct sink *sink,
 		       uint64_t from, uint64_t until);
 

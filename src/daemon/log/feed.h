@@ -68,8 +68,8 @@ int feed_add_unit(struct feed *feed, uint32_t segment, const struct feed_unit *u
 /* A unit was lost on the way here (its segment's fd was): until the next key unit all are refused.
  */
 void feed_gap(struct feed *feed);
-/* Nothing was written for a while: lets go of the units from before, with which a viewer would begin
- * that comes now, and the next unit must be a key unit. */
+/* Nothing was written for a while: lets go of the units from before, with which a viewer would
+ * begin that comes now, and the next unit must be a key unit. */
 void feed_forget(struct feed *feed);
 /* The worker is gone: ids start again, there is no preamble, and the next unit must be a key unit.
  * Cursors stay. */

@@ -83,9 +83,9 @@ bool policy_resync(struct cursor *cursor)
 
 /* A player may read ahead and then, paced, take nothing until it has played that (`ffmpeg -re`
  * does, for five seconds). It is behind because it wants to be, and goes on where it was, as far as
- * the history reaches: from here on lag is what it falls behind its own pace. Granted once, until it
- * has caught up or is resynced, so that a viewer that pauses for ever goes no further than max_lag
- * behind that. */
+ * the history reaches: from here on lag is what it falls behind its own pace. Granted once, until
+ * it has caught up or is resynced, so that a viewer that pauses for ever goes no further than
+ * max_lag behind that. */
 void policy_grant_pause(struct cursor *cursor)
 {
 	const struct audience *audience = cursor->audience;
@@ -126,9 +126,9 @@ static void shed(struct cursor *cursor)
 }
 
 /* A viewer that falls further and further behind, though droppable units are skipped for it, would
- * only come to max_lag: it goes on at a key unit as soon as one brings it near the present. One that
- * was held up for a moment and now catches up loses nothing; nor does one that keeps its own pace.
- * True if the cursor is on a key unit. */
+ * only come to max_lag: it goes on at a key unit as soon as one brings it near the present. One
+ * that was held up for a moment and now catches up loses nothing; nor does one that keeps its own
+ * pace. True if the cursor is on a key unit. */
 static bool resync_early(struct cursor *cursor, int64_t lag_us)
 {
 	const struct audience *audience = cursor->audience;

@@ -29,7 +29,8 @@ struct loop_options {
 
 /* Returns 0 and *out or -errno. `auto` takes what the benchmarks say (docs/ARCHITECTURE.md);
  * io_uring that the kernel refuses falls back to epoll with one line that says why. Created, run
- * and destroyed by one thread. Ignores SIGPIPE in the process: sendfile() and splice() have no MSG_NOSIGNAL. */
+ * and destroyed by one thread. Ignores SIGPIPE in the process: sendfile() and splice() have no
+ * MSG_NOSIGNAL. */
 int loop_create(struct loop **out, const struct loop_options *options);
 /* Watches and listeners have been removed and connections closed before; closed() of those that are
  * still on their way out is called from here. */
@@ -44,8 +45,8 @@ int loop_turn(struct loop *loop, int64_t max_wait_us);
 void loop_stop(struct loop *loop);
 /* CLOCK_MONOTONIC in us, read once per turn: the time of everything decided in this turn. */
 int64_t loop_now_us(const struct loop *loop);
-/* Whether this turn's wait slept: what is ready came just now, and there is hardly a second one behind
- * it. False where we are behind. */
+/* Whether this turn's wait slept: what is ready came just now, and there is hardly a second one
+ * behind it. False where we are behind. */
 bool loop_slept(const struct loop *loop);
 
 /* --- timers: coarse (1 ms), one shot --- */
@@ -59,7 +60,8 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer,
 		    int64_t at_us); /* moves it if set */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
-/* --- watches: level-triggered readiness for what is few and slow (workers, signals, devices) --- */
+/* --- watches: level-triggered readiness for what is few and slow (workers, signals, devices) ---
+ */
 struct loop_watch {
 	int fd;		 /* borrowed */
 	uint32_t events; /* EPOLLIN | EPOLLOUT wanted */

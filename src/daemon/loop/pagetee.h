@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The same pages to many sockets. sendfile(2) looks every page up in the page cache for every
- * socket; here that is done once: a pipe takes references to the pages, and tee(2) and splice(2) give
- * each socket its own. Loop thread only.
+ * socket; here that is done once: a pipe takes references to the pages, and tee(2) and splice(2)
+ * give each socket its own. Loop thread only.
  */
 #ifndef DAEMON_LOOP_PAGETEE_H
 #define DAEMON_LOOP_PAGETEE_H
@@ -24,8 +24,8 @@ struct pagetee {
 void pagetee_open(struct pagetee *pages);
 void pagetee_close(struct pagetee *pages);
 
-/* As sendfile() of the len bytes at offset of the memfd fd to a non-blocking socket, errno included;
- * again: the next call is for the same range. */
+/* As sendfile() of the len bytes at offset of the memfd fd to a non-blocking socket, errno
+ * included; again: the next call is for the same range. */
 ssize_t pagetee_send(struct pagetee *pages, int socket, int fd, uint32_t offset, uint32_t len,
 		     bool again);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The loop on io_uring: small sends go to the kernel in batches, accepts and peers' input are
- * multishot, and waiting, submitting and reaping are one syscall. Large sends stay by reference (pagetee.h).
- * Needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN).
+ * multishot, and waiting, submitting and reaping are one syscall. Large sends stay by reference
+ * (pagetee.h). Needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN).
  *
  * A connection's fd stays open until the kernel has answered for everything outstanding on it
  * (loop_conn.pending), so that its number cannot be another connection's while a request still

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A connection: a TCP peer, the session of a protocol with it, and the cursor of what it watches. It
- * is the cursor's sink. What a session writes and what a cursor sends never mix: a session writes
- * while its cursor is held, or when it has none. Loop thread only.
+ * A connection: a TCP peer, the session of a protocol with it, and the cursor of what it watches.
+ * It is the cursor's sink. What a session writes and what a cursor sends never mix: a session
+ * writes while its cursor is held, or when it has none. Loop thread only.
  */
 #ifndef DAEMON_SERVE_CONNECTION_H
 #define DAEMON_SERVE_CONNECTION_H
@@ -23,9 +23,9 @@ struct connection {
 	struct net_peer peer;
 };
 
-/* Takes fd (connected, non-blocking) on success. What waits for the peer, waits in the log, where it
- * can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes, 0: leave.
- * *out is the caller's to put into a list; it frees itself after the close. 0 or -errno. */
+/* Takes fd (connected, non-blocking) on success. What waits for the peer, waits in the log, where
+ * it can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes, 0:
+ * leave. *out is the caller's to put into a list; it frees itself after the close. 0 or -errno. */
 int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat);
 /* Closes at once, and with reset so that what is queued is let go; finished() is called from here.
@@ -47,8 +47,9 @@ void connection_go_on(struct connection *connection);
 /* Ends the watching of a held cursor. */
 void connection_unwatch(struct connection *connection);
 
-/* Copies n pieces (at least a byte) and sends them; written() is called when the kernel has them all. Only while
- * nothing is being written and nothing watched but by a held cursor. 0 or -ENOMEM. */
+/* Copies n pieces (at least a byte) and sends them; written() is called when the kernel has them
+ * all. Only while nothing is being written and nothing watched but by a held cursor. 0 or -ENOMEM.
+ */
 int connection_write(struct connection *connection, const struct iovec *pieces, int n);
 /* Tells the peer that nothing more will come. */
 void connection_end_output(struct connection *connection);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A protocol: what is spoken with a peer, as a row of functions; a connection of it is a session. A
- * new protocol is a row like these, and an endpoint that names it (server.h). All of them run on the
- * loop thread, and may close the connection; nothing more is called for it then but finished().
+ * new protocol is a row like these, and an endpoint that names it (server.h). All of them run on
+ * the loop thread, and may close the connection; nothing more is called for it then but finished().
  */
 #ifndef DAEMON_SERVE_PROTOCOL_H
 #define DAEMON_SERVE_PROTOCOL_H
@@ -22,14 +22,14 @@ struct protocol {
 	void (*input)(struct connection *connection, const uint8_t *data, size_t len);
 	/* The peer sends nothing any more; it may still be sent to. NULL: it goes on. */
 	void (*input_ended)(struct connection *connection);
-	/* Its cursor stands between two units, as connection_hold() asked, or at its end. No timeout
-	 * but the protocol's own ends that. NULL: it neither holds nor watches ranges. */
+	/* Its cursor stands between two units, as connection_hold() asked, or at its end. No
+	 * timeout but the protocol's own ends that. NULL: it neither holds nor watches ranges. */
 	void (*held)(struct connection *connection);
 	/* All that connection_write() took has gone to the kernel; how long that may take is the
 	 * protocol's to say. NULL: it does not write. */
 	void (*written)(struct connection *connection);
-	/* The connection is over: connection->session, if there is one, is to be freed. NULL: nothing
-	 * is to be done. */
+	/* The connection is over: connection->session, if there is one, is to be freed. NULL:
+	 * nothing is to be done. */
 	void (*finished)(struct connection *connection);
 };
 

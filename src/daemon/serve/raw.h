@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Raw TCP: whoever connects watches, from the first byte on, the feed that is the endpoint's user. */
+/* Raw TCP: whoever connects watches, from the first byte on, the feed that is the endpoint's user.
+ */
 #ifndef DAEMON_SERVE_RAW_H
 #define DAEMON_SERVE_RAW_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The server: endpoints, where peers come in, and all connections. An endpoint says which protocol
- * is spoken on its addresses and with what; each accepted socket asks admission.h once and becomes a
- * connection of that protocol. A peer that is refused is accepted and closed at once: left in the
+ * is spoken on its addresses and with what; each accepted socket asks admission.h once and becomes
+ * a connection of that protocol. A peer that is refused is accepted and closed at once: left in the
  * backlog it would only try again. Loop thread only.
  */
 #ifndef DAEMON_SERVE_SERVER_H

@@ -121,8 +121,8 @@ static int take_heartbeat(struct check *c)
 		return protocol_error(c, "HEARTBEAT with text that does not end");
 	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
 		return protocol_error(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
-	/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut may
-	 * have split a character: no reason to kill a worker. */
+	/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut
+	 * may have split a character: no reason to kill a worker. */
 	text_clean(heartbeat.source, sizeof heartbeat.source, heartbeat.source);
 	text_clean(heartbeat.allocator, sizeof heartbeat.allocator, heartbeat.allocator);
 	text_clean(heartbeat.path, sizeof heartbeat.path, heartbeat.path);

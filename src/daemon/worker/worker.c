@@ -320,8 +320,9 @@ static int receive_some(struct worker *worker, unsigned most)
 static void handle_pair(struct loop_watch *watch, uint32_t events)
 {
 	struct worker *worker = container_of(watch, struct worker, watch);
-	/* Mostly there is one message, and asking for another is a syscall for nothing; the watch tells of
-	 * it if there is. Who is behind takes all, so that clients get several units a send. */
+	/* Mostly there is one message, and asking for another is a syscall for nothing; the watch
+	 * tells of it if there is. Who is behind takes all, so that clients get several units a
+	 * send. */
 	int ret = receive_some(worker, loop_slept(worker->loop) ? 1 : MESSAGES_PER_TURN);
 
 	(void)events;
