@@ -8,7 +8,7 @@
 #ifndef MQTT_CONNECTION_H
 #define MQTT_CONNECTION_H
 
-#include "mqtt/session.h"
+#include "mqtt/options.h"
 
 struct mqtt_connection;
 

@@ -9,7 +9,7 @@
 
 #include <openssl/ssl.h>
 
-#include "mqtt/session.h"
+#include "mqtt/options.h"
 
 struct mqtt_tls;
 

@@ -7,6 +7,7 @@
 #ifndef CAPTURE_ENCODE_ENCODER_H
 #define CAPTURE_ENCODE_ENCODER_H
 
+#include "capture/access_unit.h"
 #include "capture/frame.h"
 
 struct encoder;
@@ -14,17 +15,6 @@ struct encoder;
 /* What `encoder = auto` means for H.264 where no hardware encoder opens; from the figures in
  * docs/ENCODERS.md. encoder_software() has the exceptions. */
 #define ENCODER_SOFTWARE_DEFAULT CONFIG_ENCODER_X264
-
-/* One coded picture as the encoder made it: Annex B NAL units for H.264 (as they come:
- * h264_writer.h puts AUD, parameter sets, VUI right), a JPEG for MJPEG. */
-struct access_unit {
-	const uint8_t *data; /* borrowed until the event returns */
-	size_t len;
-	int64_t capture_us;
-	bool key;	/* IDR */
-	bool droppable; /* nal_ref_idc 0 */
-	bool as_is; /* not H.264 (v4l2_format): h264_writer.h cannot read it, key is all that is known */
-};
 
 struct encoder_events {
 	void (*coded)(void *user, const struct access_unit *unit);

@@ -7,7 +7,7 @@
 #define CAPTURE_PUBLISH_OUTPUT_H
 
 #include "base/diag.h"
-#include "capture/encode/encoder.h"
+#include "capture/access_unit.h"
 #include "capture/publish/logwriter.h"
 #include "capture/publish/mux.h"
 #include "media/h264_writer.h"
