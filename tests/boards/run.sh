@@ -32,8 +32,8 @@ daemon=$(echo tests/e2e/test_{reference,limits,worker_faults,capture,clients,sta
 	--deselect=tests/e2e/test_capture.py::test_{the_bitrate_changes_while_running,slots_come_from_udmabuf_where_there_is_one})
 # What of all these takes little of a processor.
 quick=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
-	--deselect=tests/e2e/test_worker_faults.py::test_viewers_outlive_a_worker_that_lies'[unit-flood]' \
-	tests/e2e/test_clients.py::test_a_{stalled_client_is_put_out_and_costs_nobody,client_that_ends_its_side_is_let_go} \
+	--deselect=tests/e2e/test_worker_faults.py::test_viewers_outlive_a_faulty_worker'[unit-flood]' \
+	tests/e2e/test_clients.py::test_a_{stalled_client_is_put_out_and_costs_nobody,client_that_ends_its_side_goes_on_watching} \
 	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way})
 
 work=$(mktemp -d)
