@@ -163,7 +163,8 @@ def psnr(reference, pictures):
     log = ffmpeg(*raw, "-i", pictures.name, "-stream_loop", "-1", *raw, "-i", reference.name,
                  "-lavfi", "[0]format=yuv420p[a];[1]format=yuv420p[b];"
                  "[a][b]psnr=shortest=1:stats_file=-", "-f", "null", "/dev/null")
-    values = re.findall(r"psnr_y:(\S+)", log)
+    # ffmpeg's progress may stand right behind a figure.
+    values = re.findall(r"psnr_y:([\d.]+|inf)", log)
     assert values, log[-2000:]
     return min(float(value) for value in values), len(values)
 
