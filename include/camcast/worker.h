@@ -43,7 +43,7 @@
 #define CAMCAST_WORKER_VERSION 2u
 #define CAMCAST_WORKER_FD 3 /* the worker's end of the pair, for camcast-capture --worker */
 
-#define CAMCAST_HELLO_TIMEOUT_MS 5000
+#define CAMCAST_HELLO_TIMEOUT_MS 10000
 #define CAMCAST_HANG_TIMEOUT_MS 3000
 #define CAMCAST_START_TIMEOUT_MS 10000
 #define CAMCAST_SEGMENT_MAX (64u << 20)	   /* bytes */
