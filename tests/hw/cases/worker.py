@@ -14,7 +14,7 @@ import harness
 MSG_STREAM, MSG_UNIT = 3, 4
 MSG_WANT, MSG_IDR, MSG_BITRATE = 64, 65, 66
 UNIT_KEY = 1
-UNIT = struct.Struct("<6Iq")
+UNIT = struct.Struct("<10Iq")
 
 
 class Worker:
