@@ -21,7 +21,7 @@
 
 struct logwriter;
 
-/* What is said of a unit, but for its place. */
+/* What is said of a unit, except its place. */
 struct logwriter_unit {
 	uint32_t flags; /* CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE */
 	int64_t pts_us;
