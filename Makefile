@@ -275,22 +275,22 @@ fuzz:
 .PHONY: check-distros
 check-distros:
 	$(call install_packages,$(PKG_CHECK))
-	tests/distros/run.sh
+	tests/guests/distros/run.sh
 # Debian 13 guests with real drivers, and one with Linux 6.1; see docs/HARDWARE.md.
 .PHONY: check-hw
 check-hw:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_GUEST))
 	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches
-	tests/hw/run.sh
+	tests/guests/hw/run.sh
 # Guests with Debian 12: the kernel of Raspberry Pi OS's release, and the processors of Pis.
 .PHONY: check-kernel check-arm64
 check-kernel:
 	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_GUEST))
 	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches
-	tests/boards/run.sh amd64
+	tests/guests/boards/run.sh amd64
 check-arm64:
 	$(call install_packages,$(PKG_ARM64))
-	tests/boards/run.sh arm64 arm64-16k
+	tests/guests/boards/run.sh arm64 arm64-16k
 
 # --- lint ---
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
@@ -356,7 +356,7 @@ ifeq ($(ARCH),$(shell dpkg --print-architecture))
 else
 	$(call install_packages,$(PKG_DEB) mmdebstrap)
 	@mkdir -p $(B)
-	tests/$(ARCH)/run.sh deb $(B)
+	tests/guests/$(ARCH)/run.sh deb $(B)
 endif
 	lintian --allow-root --fail-on error,warning $(B)/camcast_$(VERSION)_$(ARCH).deb
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 import os
+import pathlib
+import sys
 
 import pytest
 
-import farnet
-import harness
-import netns
+sys.path.insert(0, str(pathlib.Path(__file__).with_name("lib")))
+import farnet  # noqa: E402  (after the path is set)
+import harness  # noqa: E402
+import netns  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The clients of the system that camcast replaces, unchanged (legacy_client.py), against camcastd
 on a network where everything is where they expect it: the broker at 1883, the stream at 8000."""
-import pathlib
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 import broker as mqtt
 import harness
 
-CLIENT = pathlib.Path(__file__).with_name("legacy_client.py")
+CLIENT = harness.ROOT / "tests/e2e/lib/legacy_client.py"
 TOPICS = ["commend", "commend/getIP", "command/getIP"]
 PICTURES = 100
 

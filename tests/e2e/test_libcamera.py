@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """libcamera itself, without hardware: its `virtual` camera in a Debian 13 root folder
-(tests/distros), viewed from this machine. The folder is made once, in a cache."""
+(tests/guests/distros), viewed from this machine. The folder is made once, in a cache."""
 import os
 import shlex
 import signal
@@ -13,7 +13,7 @@ import bytestream
 import clients
 import harness
 
-RUN = harness.ROOT / "tests/distros/run.sh"
+RUN = harness.ROOT / "tests/guests/distros/run.sh"
 WIDTH, HEIGHT = 640, 480
 CAMERAS = """
 "Picture":

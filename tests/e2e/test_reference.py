@@ -2,13 +2,12 @@
 """Sending by reference, on the production path at default settings, by what it means: bytes that
 change in the log after they were sent arrive changed. A copy would deliver the old ones."""
 import os
-import pathlib
 import signal
 
 import clients
 import harness
 
-REWRITER = pathlib.Path(__file__).with_name("rewriter.py")
+REWRITER = harness.ROOT / "tests/e2e/lib/rewriter.py"
 
 
 def received_after_rewrite(camcastd, size, units):

@@ -76,7 +76,7 @@ enter_root() {
 guest_qemu() {
 	local seconds=$1 guest=$2 flavour=$3 share=$4 words=$5 root
 	shift 5
-	root=$(tests/distros/root.sh)
+	root=$(tests/guests/distros/root.sh)
 	# Software emulation always: /dev/kvm is there and hangs on some machines. The guest's folder is
 	# /src in the root, and SHARE /build. The kernel does without what makes attacks harder, and without
 	# huge pages: to clear them takes an emulated processor long.

@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Prints the path of a folder with a guest (vmlinuz, initrd.gz, root.img): the Debian 13 root of
-# tests/distros with systemd, a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched
+# tests/guests/distros with systemd, a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched
 # by vicodec-pi.py. Makes it first if it is not in the cache (a minute and a half). The folder is
 # named after all that its contents depend on. Two runs at a time: the second waits.
 # Needs root, an amd64 host, and mmdebstrap e2fsprogs cpio kmod xz-utils.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=tests/guest/lib.sh
-. "$here/../guest/lib.sh"
+# shellcheck source=tests/guests/lib.sh
+. "$here/../lib.sh"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-hw
 base=$("$here/../distros/root.sh")
-key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" "$here/../guest/initrd.sh" <(basename "$base") |
+key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" "$here/../initrd.sh" <(basename "$base") |
 	sha256sum | cut -c1-12)
 guest=$cache/guest-$key
 root=$guest/root
@@ -99,7 +99,7 @@ make_guest() {
 	spare_the_processor
 	: >"$root/etc/machine-id"
 	cp "$root/boot/vmlinuz-$kernel" "$guest/vmlinuz"
-	"$here/../guest/initrd.sh" "$root" "$kernel" /usr/lib/systemd/systemd >"$guest/initrd.gz"
+	"$here/../initrd.sh" "$root" "$kernel" /usr/lib/systemd/systemd >"$guest/initrd.gz"
 	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 6G
 	rm -rf "$root"
 	touch "$guest/.complete"

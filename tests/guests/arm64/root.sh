@@ -5,8 +5,8 @@
 # runs at a time: the second waits. Needs root and mmdebstrap.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=tests/guest/lib.sh
-. "$here/../guest/lib.sh"
+# shellcheck source=tests/guests/lib.sh
+. "$here/../lib.sh"
 
 suite=bookworm
 libraries=(

@@ -9,8 +9,8 @@
 # arch-test and qemu-user-static.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=tests/guest/lib.sh
-. "$here/../guest/lib.sh"
+# shellcheck source=tests/guests/lib.sh
+. "$here/../lib.sh"
 
 suite=bookworm
 arch=$1
@@ -35,7 +35,7 @@ arm64) flavours=(arm64 arm64-16k) kernels=(linux-image-arm64 "linux-image-arm64-
 esac
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-boards
-key=$(cat "${BASH_SOURCE[0]}" "$here/../guest/initrd.sh" | sha256sum | cut -c1-12)
+key=$(cat "${BASH_SOURCE[0]}" "$here/../initrd.sh" | sha256sum | cut -c1-12)
 guest=$cache/$arch-$key
 
 # Makes this machine run arm64's programs, by qemu-user-static, while packages are configured. One at a
@@ -74,7 +74,7 @@ make_guest() {
 	for flavour in "${flavours[@]}"; do
 		kernel=$(basename "$(ls -d "$root"/lib/modules/*[0-9]-"$flavour")")
 		cp "$root/boot/vmlinuz-$kernel" "$guest/vmlinuz-$flavour"
-		"$here/../guest/initrd.sh" "$root" "$kernel" /src/tests/boards/inside.sh \
+		"$here/../initrd.sh" "$root" "$kernel" /src/tests/guests/boards/inside.sh \
 			>"$guest/initrd-$flavour.gz"
 	done
 	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 4G

@@ -1,24 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# tests/hw/run.sh [pytest arguments]: builds the project's package for Debian 13, installs it in
+# tests/guests/hw/run.sh [pytest arguments]: builds the project's package for Debian 13, installs it in
 # guests that have what this machine lacks (a libcamera camera, dmabuf providers, a V4L2 encoder, a NIC
-# over which a send is not copied, e1000e), and runs tests/hw/cases there. Two guests at a time; each
+# over which a send is not copied, e1000e), and runs tests/guests/hw/cases there. Two guests at a time; each
 # file of cases is for the one that comes to it first. After them, if no arguments say what to run, the
-# board amd64-quick of tests/boards: more at a time overload two cores where these are slow. Ends with "N passed, N failed". Needs root, and
+# board amd64-quick of tests/guests/boards: more at a time overload two cores where these are slow. Ends with "N passed, N failed". Needs root, and
 # what guest.sh and that board need.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-# shellcheck source=tests/guest/lib.sh
-. tests/guest/lib.sh
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+# shellcheck source=tests/guests/lib.sh
+. tests/guests/lib.sh
 
 case_port=9001 # a feed's, in the guest
 share=$(mktemp -d)
 trap 'end_jobs_and_remove "$share"' EXIT
 trap 'exit 130' INT TERM
 
-guest=$(tests/hw/guest.sh)
-mkdir -p "$share/root/etc/systemd/system" "$share/src/tests" "$share/taken"
-if ! tests/distros/run.sh deb "$share" >"$share/deb.log" 2>&1; then
+guest=$(tests/guests/hw/guest.sh)
+mkdir -p "$share/root/etc/systemd/system" "$share/src/tests/guests" "$share/taken"
+if ! tests/guests/distros/run.sh deb "$share" >"$share/deb.log" 2>&1; then
 	cat "$share/deb.log"
 	exit 1
 fi
@@ -26,8 +26,9 @@ fi
 dpkg-deb --raw-extract "$share"/camcast_*.deb "$share/newer"
 sed -i 's/^Version: .*/&+1/' "$share/newer/DEBIAN/control"
 dpkg-deb --root-owner-group -Znone --build "$share/newer" "$share/newer.deb" >"$share/deb.log"
-cp tests/hw/guest.service "$share/root/etc/systemd/system/"
-cp -r tests/e2e tests/hw "$share/src/tests/"
+cp tests/guests/hw/guest.service "$share/root/etc/systemd/system/"
+cp -r tests/e2e "$share/src/tests/"
+cp -r tests/guests/hw "$share/src/tests/guests/"
 : >"$share/arguments"
 [ $# = 0 ] || printf '%s\0' "$@" >"$share/arguments"
 
@@ -37,7 +38,7 @@ start_guest() {
 	local n=$1 port
 	mkdir "$share/$n"
 	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-	python3 tests/hw/client.py "$share/$n" "$port" &
+	python3 tests/guests/hw/client.py "$share/$n" "$port" &
 	# One processor, as a second one costs a fifth more for everything, here where two guests share
 	# two cores; without AVX, which costs a quarter more; and of Intel: its TSC is watched, so that one
 	# whose rate was measured wrong on a busy machine is not used.
@@ -56,7 +57,7 @@ for pid in "${guests[@]}"; do
 done
 older=$share/older
 if [ $# = 0 ]; then
-	tests/boards/run.sh amd64-quick 2>&1 | tee "$older" | sed -u 's/^/6.1: /' || true
+	tests/guests/boards/run.sh amd64-quick 2>&1 | tee "$older" | sed -u 's/^/6.1: /' || true
 else
 	echo "0 passed, 0 failed" >"$older"
 fi

@@ -10,9 +10,9 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-checkout=$(cd "$here/../.." && pwd)
-# shellcheck source=tests/guest/lib.sh
-. "$checkout/tests/guest/lib.sh"
+checkout=$(cd "$here/../../.." && pwd)
+# shellcheck source=tests/guests/lib.sh
+. "$checkout/tests/guests/lib.sh"
 cross=$("$here/root.sh")
 build=$(build_folder "$cross" "$checkout")
 

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-E2E = pathlib.Path(__file__).resolve().parents[2] / "e2e"
-sys.path.insert(0, str(E2E))
+E2E = pathlib.Path(__file__).resolve().parents[3] / "e2e"
 _spec = importlib.util.spec_from_file_location("e2e_conftest", E2E / "conftest.py")
 _e2e = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_e2e)

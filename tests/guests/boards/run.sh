@@ -13,11 +13,11 @@
 #
 # On arm64 all unit tests, on amd64 those nearest to the kernel, and the end-to-end tests of the daemon
 # and its worker that do not measure speed; or what UNIT_TESTS and E2E say, as in tests/run.sh. Needs
-# root, and what guest.sh and tests/arm64 need.
+# root, and what guest.sh and tests/guests/arm64 need.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-# shellcheck source=tests/guest/lib.sh
-. tests/guest/lib.sh
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+# shellcheck source=tests/guests/lib.sh
+. tests/guests/lib.sh
 
 near_kernel=$(echo tests/unit/test_{loop,loop_conn,logwriter,pagetee,slots,worker}.c)
 end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
@@ -60,7 +60,7 @@ prepare_amd64() {
 	local build=${CAMCAST_BUILD:-build} recording=/usr/share/doc/opencv-doc/examples/data/vtest.avi
 	[ "$(. /etc/os-release && echo "$VERSION_CODENAME")" = bookworm ] ||
 		die "what this machine builds is not for Debian 12"
-	machine=(qemu-system-x86_64 -cpu Nehalem) # without AVX, and with a watched TSC, as in tests/hw/run.sh
+	machine=(qemu-system-x86_64 -cpu Nehalem) # without AVX, and with a watched TSC, as in tests/guests/hw/run.sh
 	words="console=ttyS0 no_timer_check"
 	[ ! -e "$recording" ] || cp --parents "$recording" "$share/root" # as in tests/e2e/test_file.py
 	cp "$build"/{camcastd,camcast-capture,camcast} "$share/root/build/"
@@ -71,11 +71,11 @@ prepare_amd64() {
 
 prepare_arm64() {
 	words="console=ttyAMA0"
-	quietly tests/arm64/run.sh build
-	quietly tests/arm64/run.sh deb "$share"
+	quietly tests/guests/arm64/run.sh build
+	quietly tests/guests/arm64/run.sh deb "$share"
 	ln -s /usr/bin/{camcastd,camcast-capture,camcast} "$share/root/build/"
 	ln -s /usr/bin/camload "$share/root/build/bench/"
-	put_tests "$(tests/arm64/run.sh folder)"
+	put_tests "$(tests/guests/arm64/run.sh folder)"
 }
 
 # Adds what the last line of a guest's output says to $passed and $failed.
@@ -106,7 +106,7 @@ run_board() {
 	arm64-16k) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a76) ;;
 	*) die "there is no board $board" ;;
 	esac
-	guest=$(tests/boards/guest.sh "$arch")
+	guest=$(tests/guests/boards/guest.sh "$arch")
 	mkdir -p "$share"/root/{src,build/{bench/peers,tests/support,tests/unit}}
 	"prepare_$arch"
 	if [ -n "${UNIT_TESTS:-}${E2E:-}" ]; then

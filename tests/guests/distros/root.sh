@@ -7,8 +7,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=tests/guest/lib.sh
-. "$here/../guest/lib.sh"
+# shellcheck source=tests/guests/lib.sh
+. "$here/../lib.sh"
 
 suite=trixie
 packages=(

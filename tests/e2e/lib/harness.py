@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("CAMCAST_BUILD", ROOT / "build")).resolve()
 SAN = os.environ.get("SAN", "")
 # Deadlines are for failing; sanitizers and loaded machines make everything slower.

@@ -14,7 +14,7 @@ for device in /sys/class/net/*/device; do
 done
 cp -r /mnt/src /tmp/
 export CAMCAST_BUILD=/usr/bin PYTHONDONTWRITEBYTECODE=1
-cd /tmp/src/tests/hw/cases || exit 1
+cd /tmp/src/tests/guests/hw/cases || exit 1
 mapfile -d '' arguments </mnt/arguments
 python3 -m pytest -p no:cacheprovider -o console_output_style=classic -v -rs --tb=short \
 	--durations=5 --junitxml="/mnt/$GUEST/result.xml" "${arguments[@]}"
