@@ -117,17 +117,20 @@ $(B)/%.o: %.cpp $(B)/flags
 	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(if $(USES),$(call pc_cflags,$(USES))) -MMD -MP -c -o $@ $<
 	@echo "  CXX  $<"
 
-# --- unit tests: tests/unit/test_X.c, one program each; LDFLAGS_test_X for --wrap ---
+# --- unit tests: tests/unit/test_X.c, one program each; tests.mk: what else each one links ---
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
--include tests/unit/*.mk
+include tests/unit/tests.mk
 
 ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libmqtt.a $(B)/libcommon.a
 link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
 	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client)) -lm
 
+unit_extra = $(EXTRA_$(1):%=$(B)/tests/unit/%.o) $(if $(filter $(1),$(BENCH_TESTS)),$(B)/libbench.a)
+$(foreach t,$(notdir $(UNIT)),$(eval $(B)/tests/unit/$t: $(call unit_extra,$t)))
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
-	$(Q)$(CXX) $(LDFLAGS_ALL) $(LDFLAGS_$*) -o $@ $< $(link_all) $(call pc_libs,cmocka)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $(WRAPS_$*:%=-Wl,--wrap=%) -o $@ $< $(call unit_extra,$*) $(link_all) \
+		$(call pc_libs,cmocka)
 	@echo "  LINK $@"
 $(B)/tests/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_client)
 

@@ -1,1 +1,0 @@
-LDFLAGS_test_h264_writer := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc

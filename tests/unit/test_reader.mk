@@ -1,1 +1,0 @@
-LDFLAGS_test_reader := -Wl,--wrap=clock_gettime,--wrap=connect

@@ -1,1 +1,0 @@
-LDFLAGS_test_slots := -Wl,--wrap=open -Wl,--wrap=ioctl

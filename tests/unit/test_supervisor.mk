@@ -1,1 +1,0 @@
-LDFLAGS_test_supervisor := -Wl,--wrap=pidfd_send_signal

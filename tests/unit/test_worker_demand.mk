@@ -1,1 +1,0 @@
-LDFLAGS_test_worker_demand := -Wl,--wrap=clock_gettime

@@ -1,0 +1,31 @@
+# What unit tests link besides the project's libraries: EXTRA_test_X names objects of this folder,
+# WRAPS_test_X the functions that the test replaces (ld's --wrap), and BENCH_TESTS test bench/lib.
+
+# Tests on feed_rig, which stands between them and these functions.
+FEED_RIG := test_http test_session test_feed test_feed_lag test_feed_policy test_loop test_loop_conn
+$(foreach t,$(FEED_RIG),$(eval EXTRA_$t := feed_rig)$(eval WRAPS_$t := \
+	clock_gettime getsockopt sendfile splice send malloc calloc realloc aligned_alloc mmap))
+WRAPS_test_loop += io_uring_queue_init_params
+
+# Tests that play the driver: every way from the encoder to the kernel goes through v4l2_sim.
+V4L2_SIM := test_v4l2m2m test_v4l2_setup
+$(foreach t,$(V4L2_SIM),$(eval EXTRA_$t := v4l2_sim v4l2_fixture)$(eval WRAPS_$t := \
+	open close ioctl mmap munmap stat))
+
+# Tests with a worker of worker_rig.
+WORKER_RIG := test_admission test_discovery test_status test_worker test_worker_messages
+$(foreach t,$(WORKER_RIG),$(eval EXTRA_$t := worker_rig))
+WRAPS_test_admission := getpeername
+WRAPS_test_discovery := worker_status worker_stream_status
+WRAPS_test_status := clock_gettime worker_status worker_stream_status worker_stream_wanted_us
+WRAPS_test_worker := clock_gettime pidfd_send_signal
+WRAPS_test_worker_messages := feed_set_preamble
+
+WRAPS_test_h264_writer := malloc calloc realloc
+WRAPS_test_logwriter := pwritev memfd_create
+WRAPS_test_reader := clock_gettime connect
+WRAPS_test_slots := open ioctl
+WRAPS_test_supervisor := pidfd_send_signal
+WRAPS_test_worker_demand := clock_gettime
+
+BENCH_TESTS := test_hist test_judge test_wire
