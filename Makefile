@@ -175,7 +175,7 @@ bench bench-quick:
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
-MAN := $(addprefix $(B)/docs/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 camcast-capture.8 camcast.ini.5)
+MAN := $(addprefix $(B)/docs/man/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 camcast-capture.8 camcast.ini.5)
 .PHONY: man
 man: $(MAN)
 all: man
@@ -201,14 +201,14 @@ $(B)/docs/STATUS.md: docs/STATUS.md $(B)/docs/counters
 status-page: $(B)/docs/STATUS.md
 	$(Q)cmp -s $< docs/STATUS.md || cp $< docs/STATUS.md
 
-$(B)/docs/%.5: docs/%.5 $(OPTIONS)
+$(B)/docs/man/%.5: docs/man/%.5 $(OPTIONS)
 	@mkdir -p $(@D)
 	$(Q)$(OPTIONS) >$@.options
 	$(Q)sed -e '/^\.\\" OPTIONS$$/{' -e 'r $@.options' -e 'd' -e '}' $< >$@
-$(B)/docs/%.8: docs/%.8
+$(B)/docs/man/%.8: docs/man/%.8
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
-$(B)/docs/%.1: docs/%.1
+$(B)/docs/man/%.1: docs/man/%.1
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
@@ -331,9 +331,9 @@ lint-readme:
 .PHONY: install uninstall
 install: all
 	install -D -t $(DESTDIR)$(bindir) $(PROGRAMS) src/system/camcast-doctor
-	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/camcast.1 $(B)/docs/camload.1 $(B)/docs/camcast-doctor.1
-	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/camcastd.8 $(B)/docs/camcast-capture.8
-	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/camcast.ini.5
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/man/camcast.1 $(B)/docs/man/camload.1 $(B)/docs/man/camcast-doctor.1
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/man/camcastd.8 $(B)/docs/man/camcast-capture.8
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/man/camcast.ini.5
 	install -d $(DESTDIR)$(unitdir)
 	sed 's|@bindir@|$(bindir)|; s|@sysconfdir@|$(sysconfdir)|' src/system/camcastd.service \
 		>$(DESTDIR)$(unitdir)/camcastd.service
