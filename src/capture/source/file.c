@@ -9,42 +9,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include <libavcodec/avcodec.h>
-#include <libavcodec/bsf.h>
-#include <libavformat/avformat.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "capture/source/coded.h"
 #include "capture/source/decoder.h"
+#include "capture/source/demux.h"
 #include "capture/source/source.h"
 #include "capture/source/timeline.h"
-#include "media/access_unit.h"
-#include "media/jpeg.h"
 
-#define WHY_SIZE 256
 #define LATE_US 500000
-#define REORDER_MAX_US INT64_C(10000000)
 
 struct file_source {
 	struct source base;
 	char camera_name[CONFIG_NAME_MAX];
-	char *url; /* "file:PATH", as libavformat takes it */
-	AVFormatContext *input;
-	int stream; /* index of the video stream */
-	AVPacket *packet;
+	struct demux *demux;
 	struct timeline timeline;
 	int64_t start_us; /* CLOCK_MONOTONIC at media time 0 */
 	uint64_t found;	  /* pictures that could be delivered, whether there was room or not */
 
-	/* coded */
-	AVBSFContext *filter;
-	uint8_t *joined; /* a packet with parameter sets or tables put into it */
-	size_t joined_size;
-	bool wait_key; /* after a gap: nothing up to the next key picture */
-
-	/* decoded */
+	/* one of them */
+	struct coded *coded;
 	struct decoder *decoder;
 
 	pthread_t thread;
@@ -54,129 +39,12 @@ struct file_source {
 	pthread_cond_t wake; /* stop was set, under lock */
 };
 
-/* --- errors --- */
+/* --- real time --- */
 
-static int errno_of(int averror)
+static bool is_stopped(struct file_source *source)
 {
-	/* libav's own errors are tags, far below any errno. */
-	return averror > -4096 ? averror : -EINVAL;
-}
-
-static const char *text_of(int averror, char text[AV_ERROR_MAX_STRING_SIZE])
-{
-	if (averror == AVERROR_INVALIDDATA)
-		return "no recording that libavformat knows, or a damaged one";
-	if (averror > -4096)
-		return strerror(-averror);
-	av_strerror(averror, text, AV_ERROR_MAX_STRING_SIZE);
-	return text;
-}
-
-/* --- the input --- */
-
-static int is_stopped(void *user)
-{
-	struct file_source *source = user;
-
 	return atomic_load_explicit(&source->stop, memory_order_relaxed);
 }
-
-static const struct AVStream *stream_of(const struct file_source *source)
-{
-	return source->input->streams[source->stream];
-}
-
-/* libavformat would take a folder for a file of size 0, and wait on a pipe for ever. */
-static int check_path(const char *path, char *why)
-{
-	struct stat st;
-	int r = 0;
-
-	if (stat(path, &st) < 0)
-		r = -errno;
-	else if (S_ISDIR(st.st_mode))
-		r = -EISDIR;
-	else if (!S_ISREG(st.st_mode))
-		r = -EINVAL;
-	else if (st.st_size == 0)
-		r = -ENODATA;
-	if (r)
-		snprintf(why, WHY_SIZE, "%.200s: %s", path,
-			 r == -EINVAL	 ? "not a regular file"
-			 : r == -ENODATA ? "the file is empty"
-					 : strerror(-r));
-	return r;
-}
-
-static int open_input(struct file_source *source, char *why)
-{
-	struct config_rate rate = source->base.info.format.rate;
-	char text[AV_ERROR_MAX_STRING_SIZE], framerate[32];
-	AVDictionary *options = NULL;
-	int r;
-
-	source->input = avformat_alloc_context();
-	if (!source->input) {
-		snprintf(why, WHY_SIZE, "out of memory");
-		return -ENOMEM;
-	}
-	source->input->interrupt_callback = (AVIOInterruptCB){is_stopped, source};
-	/* Only formats without a rate of their own look at it: images, raw streams. */
-	snprintf(framerate, sizeof(framerate), "%u/%u", rate.num, rate.den);
-	av_dict_set(&options, "framerate", framerate, 0);
-	/* A playlist may name more files, but no hosts. */
-	av_dict_set(&options, "protocol_whitelist", "file", 0);
-	r = avformat_open_input(&source->input, source->url, NULL, &options);
-	av_dict_free(&options);
-	if (r >= 0)
-		r = avformat_find_stream_info(source->input, NULL);
-	if (r < 0) {
-		snprintf(why, WHY_SIZE, "%.160s: %s", source->url, text_of(r, text));
-		return errno_of(r);
-	}
-	r = av_find_best_stream(source->input, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
-	if (r < 0 || source->input->streams[r]->disposition & AV_DISPOSITION_ATTACHED_PIC) {
-		snprintf(why, WHY_SIZE, "%.200s: there is no video in it", source->url);
-		return -EINVAL;
-	}
-	source->stream = r;
-	if (stream_of(source)->codecpar->width <= 0 || stream_of(source)->codecpar->height <= 0) {
-		snprintf(why, WHY_SIZE,
-			 "%.160s: its video tells no size; the file may be cut short", source->url);
-		return -EINVAL;
-	}
-	for (unsigned i = 0; i < source->input->nb_streams; i++)
-		if ((int)i != source->stream)
-			source->input->streams[i]->discard = AVDISCARD_ALL;
-	return 0;
-}
-
-/* Back to the first picture. A jump to a time may miss it where there is no index; where that is
- * so, or a jump is impossible, the file is opened anew. */
-static int rewind_input(struct file_source *source)
-{
-	const struct AVStream *stream = stream_of(source);
-	const int flags = source->input->iformat->flags;
-	const int64_t start = stream->start_time == AV_NOPTS_VALUE ? 0 : stream->start_time;
-	char why[WHY_SIZE];
-	int r;
-
-	if (!(flags & (AVFMT_TS_DISCONT | AVFMT_NOTIMESTAMPS)))
-		r = avformat_seek_file(source->input, source->stream, INT64_MIN, start, start, 0);
-	else if (!(flags & AVFMT_NO_BYTE_SEEK))
-		r = av_seek_frame(source->input, source->stream, 0, AVSEEK_FLAG_BYTE);
-	else
-		r = -1;
-	if (r >= 0)
-		return 0;
-	avformat_close_input(&source->input);
-	r = open_input(source, why);
-	if (r)
-		diag_error("camera %s: %s", source->camera_name, why);
-	return r;
-}
-
-/* --- real time --- */
 
 /* False when stopped. */
 static bool wait_until(struct file_source *source, int64_t media_us)
@@ -199,139 +67,34 @@ static bool wait_until(struct file_source *source, int64_t media_us)
 
 /* --- coded --- */
 
-static int make_room(struct file_source *source, size_t size)
+static int deliver_packet(struct file_source *source, struct coded_picture *picture)
 {
-	uint8_t *larger;
-
-	if (source->joined_size >= size)
-		return 0;
-	larger = realloc(source->joined, size);
-	if (!larger)
-		return -ENOMEM;
-	source->joined = larger;
-	source->joined_size = size;
-	return 0;
-}
-
-/* Puts the parameter sets of the file's header in front of an IDR that has none. */
-static int join_sets(struct file_source *source, struct packet *packet)
-{
-	const AVCodecParameters *parameters = source->filter->par_out;
-	const size_t head = (size_t)parameters->extradata_size;
-	int r = make_room(source, head + packet->len);
-
-	if (r)
-		return r;
-	memcpy(source->joined, parameters->extradata, head);
-	memcpy(source->joined + head, packet->data, packet->len);
-	packet->data = source->joined;
-	packet->len += head;
-	return 0;
-}
-
-static int complete_jpeg(struct file_source *source, struct packet *packet)
-{
-	struct jpeg_header header;
-	int r;
-
-	if (jpeg_header_read(packet->data, packet->len, &header) < 0)
-		return -EBADMSG;
-	packet->key = true;
-	if (header.has_tables)
-		return 0;
-	r = make_room(source, packet->len + JPEG_TABLES_LEN);
-	if (r)
-		return r;
-	packet->len = jpeg_insert_tables(packet->data, packet->len, header.scan, source->joined);
-	packet->data = source->joined;
-	return 0;
-}
-
-/* -EBADMSG: a damaged picture. */
-static int complete_packet(struct file_source *source, struct packet *packet)
-{
-	struct access_unit_head head;
-
-	if (source->base.info.codec == CONFIG_CODEC_MJPEG)
-		return complete_jpeg(source, packet);
-	access_unit_read_head(packet->data, packet->len, &head);
-	packet->key = head.idr;
-	if (head.idr && !head.sps && source->filter->par_out->extradata_size > 0)
-		return join_sets(source, packet);
-	return 0;
-}
-
-/* How much later than it is decoded a picture is shown. More than REORDER_MAX_US is damage. */
-static int64_t reorder_us(const AVPacket *av, AVRational base)
-{
-	uint64_t ticks = (uint64_t)av->pts - (uint64_t)av->dts;
-	int64_t us;
-
-	if (av->pts == AV_NOPTS_VALUE || av->dts == AV_NOPTS_VALUE || av->pts <= av->dts ||
-	    ticks > INT64_MAX)
-		return 0;
-	us = av_rescale_q((int64_t)ticks, base, AV_TIME_BASE_Q);
-	return us >= 0 && us <= REORDER_MAX_US ? us : 0;
-}
-
-static uint32_t duration_us(const AVPacket *av, AVRational base)
-{
-	int64_t us = av->duration > 0 ? av_rescale_q(av->duration, base, AV_TIME_BASE_Q) : 0;
-
-	return us > 0 && us <= UINT32_MAX ? (uint32_t)us : 0;
-}
-
-/* Takes what is in source->packet, after the filter. 0, or -errno to end. */
-static int deliver_packet(struct file_source *source)
-{
-	const AVRational base = source->filter->time_base_out;
-	const AVPacket *av = source->packet;
-	struct packet packet = {.data = av->data, .len = (size_t)av->size};
+	struct packet *packet = &picture->packet;
 	int64_t media_us;
-	int r;
 
-	r = av->size <= 0 || av->flags & AV_PKT_FLAG_CORRUPT ? -EBADMSG
-							     : complete_packet(source, &packet);
-	if (r == -EBADMSG) {
-		source->wait_key = true;
-		return 0;
-	}
-	if (r)
-		return r;
-	if (source->wait_key && !packet.key)
-		return 0;
-	source->wait_key = false;
 	source->found++;
 	/* What is left out at an end of the recording takes no time there. */
-	media_us = timeline_place(&source->timeline, av->dts, av->duration);
+	media_us = timeline_place(&source->timeline, picture->dts, picture->duration);
 	if (!wait_until(source, media_us))
 		return -ECANCELED;
-	packet.capture_us = source->start_us + media_us;
-	packet.pts_us = packet.capture_us + reorder_us(av, base);
-	packet.duration_us = duration_us(av, base);
-	source->base.events.packet(source->base.events.user, &packet);
+	packet->capture_us = source->start_us + media_us;
+	packet->pts_us = packet->capture_us + picture->reorder_us;
+	source->base.events.packet(source->base.events.user, packet);
 	return 0;
 }
 
 /* packet NULL: the end. */
-static int filter_packet(struct file_source *source, AVPacket *packet)
+static int pass_on(struct file_source *source, AVPacket *packet)
 {
-	int r = av_bsf_send_packet(source->filter, packet);
+	struct coded_picture picture;
+	int r = coded_send(source->coded, packet);
 
-	if (r < 0) {
-		/* Damaged: the filter could not make an access unit of it. */
-		if (packet)
-			av_packet_unref(packet);
-		source->wait_key = true;
-		return 0;
+	while (!r) {
+		r = coded_receive(source->coded, &picture);
+		if (!r)
+			r = deliver_packet(source, &picture);
 	}
-	while ((r = av_bsf_receive_packet(source->filter, source->packet)) >= 0) {
-		r = deliver_packet(source);
-		av_packet_unref(source->packet);
-		if (r)
-			return r;
-	}
-	return 0;
+	return r == -EAGAIN ? 0 : r;
 }
 
 /* --- decoded --- */
@@ -374,7 +137,7 @@ static int decode_packet(struct file_source *source, const AVPacket *packet)
 
 static int take_packet(struct file_source *source, AVPacket *packet)
 {
-	return source->decoder ? decode_packet(source, packet) : filter_packet(source, packet);
+	return source->decoder ? decode_packet(source, packet) : pass_on(source, packet);
 }
 
 /* One pass through the recording. 0 at its end, else -errno. */
@@ -382,10 +145,8 @@ static int play(struct file_source *source, AVPacket *packet)
 {
 	int r = 0;
 
-	/* Whatever libavformat calls it, an error in the middle is where this file ends. */
-	while (!r && !is_stopped(source) && av_read_frame(source->input, packet) >= 0) {
-		if (packet->stream_index == source->stream)
-			r = take_packet(source, packet);
+	while (!r && demux_read(source->demux, packet) == 0) {
+		r = take_packet(source, packet);
 		av_packet_unref(packet);
 	}
 	if (!r && is_stopped(source))
@@ -395,16 +156,18 @@ static int play(struct file_source *source, AVPacket *packet)
 
 static int play_again(struct file_source *source)
 {
-	int r = rewind_input(source);
+	char why[DEMUX_WHY_SIZE];
+	int r = demux_rewind(source->demux, why);
 
-	if (r)
+	if (r) {
+		diag_error("camera %s: %s", source->camera_name, why);
 		return r;
+	}
 	timeline_rewind(&source->timeline);
 	if (source->decoder)
 		decoder_flush(source->decoder);
 	else
-		av_bsf_flush(source->filter);
-	source->wait_key = true;
+		coded_rewind(source->coded);
 	return 0;
 }
 
@@ -439,57 +202,24 @@ static void *run(void *arg)
 
 /* --- opening --- */
 
-static struct config_rate rate_of(const struct file_source *source, struct config_rate otherwise)
-{
-	AVRational rate = stream_of(source)->avg_frame_rate;
-
-	if (rate.num <= 0 || rate.den <= 0)
-		rate = stream_of(source)->r_frame_rate;
-	if (rate.num <= 0 || rate.den <= 0 || av_q2d(rate) > 1000 || av_q2d(rate) < 1e-4)
-		return otherwise;
-	/* the VUI's fields have 32 bits, one of them for twice the number */
-	av_reduce(&rate.num, &rate.den, rate.num, rate.den, 1 << 28);
-	return (struct config_rate){(uint32_t)rate.num, (uint32_t)rate.den};
-}
-
-static int open_filter(struct file_source *source, char *why)
-{
-	const bool h264 = source->base.info.codec == CONFIG_CODEC_H264;
-	const struct AVStream *stream = stream_of(source);
-	const AVBitStreamFilter *filter = av_bsf_get_by_name(h264 ? "h264_mp4toannexb" : "null");
-	int r = filter ? av_bsf_alloc(filter, &source->filter) : AVERROR_BSF_NOT_FOUND;
-
-	if (r >= 0)
-		r = avcodec_parameters_copy(source->filter->par_in, stream->codecpar);
-	if (r >= 0) {
-		source->filter->time_base_in = stream->time_base;
-		r = av_bsf_init(source->filter);
-	}
-	source->packet = av_packet_alloc();
-	if (r >= 0 && source->packet)
-		return 0;
-	snprintf(why, WHY_SIZE, "%.160s: its video cannot be passed on as it is", source->url);
-	return r < 0 ? errno_of(r) : -ENOMEM;
-}
-
 static int open_coded(struct file_source *source, enum config_codec codec, char *why)
 {
+	const AVStream *stream = demux_stream(source->demux);
 	struct source_info *info = &source->base.info;
 
 	info->coded = true;
 	info->codec = codec;
-	info->format.width = (uint32_t)stream_of(source)->codecpar->width;
-	info->format.height = (uint32_t)stream_of(source)->codecpar->height;
+	info->format.width = (uint32_t)stream->codecpar->width;
+	info->format.height = (uint32_t)stream->codecpar->height;
 	snprintf(info->note, sizeof(info->note), "passed on as recorded");
-	source->wait_key = true;
-	return open_filter(source, why);
+	return coded_create(&source->coded, stream, codec, why);
 }
 
 static int open_decoded(struct file_source *source, const struct config_camera *config, char *why)
 {
 	struct source_info *info = &source->base.info;
-	int r = decoder_create(&source->decoder, stream_of(source)->codecpar, info->format.rate,
-			       config->allocator, config->buffers, why);
+	int r = decoder_create(&source->decoder, demux_stream(source->demux)->codecpar,
+			       info->format.rate, config->allocator, config->buffers, why);
 
 	if (r)
 		return r;
@@ -505,13 +235,10 @@ static void file_close(struct source *base)
 	struct file_source *source = (struct file_source *)base;
 
 	decoder_destroy(source->decoder);
-	av_bsf_free(&source->filter);
-	av_packet_free(&source->packet);
-	avformat_close_input(&source->input);
+	coded_destroy(source->coded);
+	demux_close(source->demux);
 	pthread_cond_destroy(&source->wake);
 	pthread_mutex_destroy(&source->lock);
-	free(source->joined);
-	free(source->url);
 	free(source);
 }
 
@@ -521,32 +248,24 @@ static int open_file(struct file_source *source, const struct config_camera *con
 	const enum AVCodecID id =
 		coded_codec == CONFIG_CODEC_H264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG;
 	struct source_info *info = &source->base.info;
-	const struct AVStream *stream;
+	const AVStream *stream;
 	int r;
 
-	source->url = strdup(config->source);
-	if (!source->url) {
-		snprintf(why, WHY_SIZE, "out of memory");
-		return -ENOMEM;
-	}
-	r = check_path(source->url + strlen("file:"), why);
+	snprintf(info->name, sizeof(info->name), "%s", config->source);
+	r = demux_open(&source->demux, config->source, config->framerate, &source->stop, why);
 	if (r)
 		return r;
-	snprintf(info->name, sizeof(info->name), "%s", source->url);
-	info->format.rate = config->framerate;
-	r = open_input(source, why);
-	if (r)
-		return r;
-	stream = stream_of(source);
-	info->format.rate = rate_of(source, config->framerate);
+	stream = demux_stream(source->demux);
+	info->format.rate = demux_rate(source->demux, config->framerate);
 	timeline_init(&source->timeline, stream->time_base.num, stream->time_base.den,
 		      (int64_t)1000000 * info->format.rate.den / info->format.rate.num,
-		      source->input->iformat->flags & AVFMT_TS_DISCONT);
+		      demux_clock_jumps(source->demux));
 	if (want_coded && stream->codecpar->codec_id == id)
 		return open_coded(source, coded_codec, why);
 	if (want_coded)
 		diag_warn("camera %s: %s holds %s, which cannot be copied as %s: it is decoded",
-			  config->name, source->url, avcodec_get_name(stream->codecpar->codec_id),
+			  config->name, config->source,
+			  avcodec_get_name(stream->codecpar->codec_id),
 			  config_codec_name(coded_codec));
 	return open_decoded(source, config, why);
 }
@@ -559,7 +278,7 @@ static int file_open(struct source **out, const struct config_camera *config, bo
 	int r;
 
 	if (!source) {
-		snprintf(why, WHY_SIZE, "out of memory");
+		snprintf(why, DEMUX_WHY_SIZE, "out of memory");
 		return -ENOMEM;
 	}
 	source->base.ops = &source_file;

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A recording on disk as packets of its video stream, read from its beginning as often as wanted.
+ * One thread at a time.
+ */
+#ifndef CAPTURE_SOURCE_DEMUX_H
+#define CAPTURE_SOURCE_DEMUX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <libavformat/avformat.h>
+
+#include "config/config.h"
+
+struct demux;
+
+#define DEMUX_WHY_SIZE 256 /* of the texts for people */
+
+/*
+ * url: "file:PATH", as libavformat takes it. rate: for formats without a rate of their own (images,
+ * raw streams). stop: borrowed until demux_close(); once it is true, every call ends soon with an
+ * error. 0, or -errno with a text in why[DEMUX_WHY_SIZE].
+ */
+int demux_open(struct demux **out, const char *url, struct config_rate rate,
+	       const atomic_bool *stop, char *why);
+void demux_close(struct demux *demux);
+
+/* The video stream; borrowed, valid until the next demux_rewind(). */
+const AVStream *demux_stream(const struct demux *demux);
+/* Whether the format's clock may jump, as that of MPEG-TS does. */
+bool demux_clock_jumps(const struct demux *demux);
+/* The rate that the recording states, or `otherwise`. */
+struct config_rate demux_rate(const struct demux *demux, struct config_rate otherwise);
+
+/* The next packet of the video stream, which the caller unreferences. 0, or -ENODATA at the end,
+ * which is also where a damaged file cannot be read any further. */
+int demux_read(struct demux *demux, AVPacket *packet);
+/* Back to the first picture. 0, or -errno with a text in why[DEMUX_WHY_SIZE]. */
+int demux_rewind(struct demux *demux, char *why);
+
+#endif
