@@ -36,6 +36,8 @@ struct frame_plane {
 struct frame_format {
 	uint32_t fourcc;
 	uint32_t width, height; /* pixels, even */
+	/* The shape of a pixel, in lowest terms, at most 65535 each; 0: square, or not known. */
+	uint32_t sar_width, sar_height;
 	struct frame_plane planes[3];
 	unsigned n_planes;
 	uint32_t size; /* bytes of a whole picture in a slot */

@@ -23,8 +23,8 @@ struct parameter_set {
 };
 
 struct h264_writer {
-	struct config_rate rate;
-	bool sei, keep_reorder;
+	struct sps_edit edit;
+	bool sei;
 	uint64_t sequence;
 	struct parameter_set sps[SPS_IDS], pps[PPS_IDS];
 
@@ -78,8 +78,7 @@ static int learn_sps(struct h264_writer *writer, const struct nal *nal)
 		rc = parameter_set_keep(set, nal, written_max);
 		if (rc < 0)
 			return rc;
-		rc = sps_rewrite(nal->data, nal->len, writer->rate, writer->keep_reorder,
-				 set->written, written_max);
+		rc = sps_rewrite(nal->data, nal->len, &writer->edit, set->written, written_max);
 		if (rc < 0) {
 			/* Cameras with a broken VUI exist, and decoders that play them: pass it. */
 			memcpy(set->written, nal->data, nal->len);
@@ -290,8 +289,7 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 	return 0;
 }
 
-int h264_writer_create(struct h264_writer **out, struct config_rate rate, bool sei,
-		       bool keep_reorder)
+int h264_writer_create(struct h264_writer **out, const struct sps_edit *edit, bool sei)
 {
 	struct h264_writer *writer = calloc(1, sizeof(*writer));
 
@@ -303,9 +301,8 @@ int h264_writer_create(struct h264_writer **out, struct config_rate rate, bool s
 		free(writer);
 		return -ENOMEM;
 	}
-	writer->rate = rate;
+	writer->edit = *edit;
 	writer->sei = sei;
-	writer->keep_reorder = keep_reorder;
 	*out = writer;
 	return 0;
 }

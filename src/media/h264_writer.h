@@ -12,14 +12,12 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "config/config.h"
+#include "media/sps.h"
 
 struct h264_writer;
 
-/* rate goes into the VUI, keep_reorder: sps_rewrite(); sei: add the SEI of camcast/sei.h. 0 or
- * -ENOMEM. */
-int h264_writer_create(struct h264_writer **out, struct config_rate rate, bool sei,
-		       bool keep_reorder);
+/* edit: of every SPS; copied. sei: add the SEI of camcast/sei.h. 0 or -ENOMEM. */
+int h264_writer_create(struct h264_writer **out, const struct sps_edit *edit, bool sei);
 void h264_writer_destroy(struct h264_writer *writer);
 
 struct h264_unit {

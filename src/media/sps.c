@@ -143,8 +143,8 @@ static void read_sps_data(struct bit_reader *r, struct sps *sps, struct coded_si
 	}
 }
 
-/* From after vui_parameters_present_flag up to and without timing_info_present_flag. */
-static void read_vui_head(struct bit_reader *r, struct sps *sps)
+/* aspect_ratio_info_present_flag and what it announces. */
+static void read_vui_shape(struct bit_reader *r, struct sps *sps)
 {
 	static const uint8_t shapes[][2] = {/* table E-1 */
 					    {0, 0},   {1, 1},	{12, 11}, {10, 11},  {16, 11},
@@ -153,16 +153,21 @@ static void read_vui_head(struct bit_reader *r, struct sps *sps)
 					    {3, 2},   {2, 1}};
 	unsigned idc;
 
-	if (read_bit(r)) { /* aspect_ratio_info_present_flag */
-		idc = read_bits(r, 8);
-		if (idc == EXTENDED_SAR) {
-			sps->sar_width = read_bits(r, 16);
-			sps->sar_height = read_bits(r, 16);
-		} else if (idc < sizeof(shapes) / sizeof(*shapes)) {
-			sps->sar_width = shapes[idc][0];
-			sps->sar_height = shapes[idc][1];
-		}
+	if (!read_bit(r))
+		return;
+	idc = read_bits(r, 8);
+	if (idc == EXTENDED_SAR) {
+		sps->sar_width = read_bits(r, 16);
+		sps->sar_height = read_bits(r, 16);
+	} else if (idc < sizeof(shapes) / sizeof(*shapes)) {
+		sps->sar_width = shapes[idc][0];
+		sps->sar_height = shapes[idc][1];
 	}
+}
+
+/* From after aspect ratio info up to and without timing_info_present_flag. */
+static void read_vui_signal(struct bit_reader *r)
+{
 	if (read_bit(r)) /* overscan_info_present_flag */
 		read_bit(r);
 	if (read_bit(r)) { /* video_signal_type_present_flag */
@@ -227,7 +232,8 @@ static void read_vui(struct bit_reader *r, struct sps *sps)
 {
 	struct sps said = *sps;
 
-	read_vui_head(r, &said);
+	read_vui_shape(r, &said);
+	read_vui_signal(r);
 	read_vui_timing(r, &said);
 	skip_vui_hrd(r);
 	read_vui_restriction(r, &said);
@@ -437,9 +443,35 @@ int sps_read_active(const uint8_t *unit, size_t len, struct sps *out)
  */
 struct vui_edit {
 	uint32_t num_units_in_tick, time_scale; /* 0: leave timing as it is */
+	uint32_t sar_width, sar_height;		/* 0: leave the shape as it is */
 	uint32_t max_num_ref_frames;
 	bool keep_reorder;
 };
+
+static void write_shape(struct bit_writer *w, const struct vui_edit *edit)
+{
+	write_bits(w, 1, 1); /* aspect_ratio_info_present_flag */
+	if (edit->sar_width == edit->sar_height) {
+		write_bits(w, 8, 1); /* table E-1: square */
+		return;
+	}
+	write_bits(w, 8, EXTENDED_SAR);
+	write_bits(w, 16, edit->sar_width);
+	write_bits(w, 16, edit->sar_height);
+}
+
+/* Copies aspect ratio info, or puts ours in its place. r stands before it. */
+static void edit_shape(struct bit_writer *w, struct bit_reader *r, const struct vui_edit *edit)
+{
+	struct bit_reader old = *r;
+	struct sps ignored;
+
+	read_vui_shape(r, &ignored);
+	if (edit->sar_width != 0)
+		write_shape(w, edit);
+	else
+		copy_bits(w, &old, r->pos);
+}
 
 static void write_timing(struct bit_writer *w, const struct vui_edit *edit)
 {
@@ -489,10 +521,11 @@ static void write_restriction(struct bit_writer *w, struct bit_reader *r,
 
 static void edit_vui(struct bit_writer *w, struct bit_reader *r, const struct vui_edit *edit)
 {
-	struct bit_reader old = *r;
-	struct sps ignored;
+	struct bit_reader old;
 
-	read_vui_head(r, &ignored);
+	edit_shape(w, r, edit);
+	old = *r;
+	read_vui_signal(r);
 	copy_bits(w, &old, r->pos);
 	edit_timing(w, r, edit);
 	old = *r;
@@ -506,7 +539,11 @@ static void edit_vui(struct bit_writer *w, struct bit_reader *r, const struct vu
 
 static void write_vui(struct bit_writer *w, const struct vui_edit *edit)
 {
-	write_bits(w, 4, 0); /* aspect ratio, overscan, video signal type, chroma location */
+	if (edit->sar_width != 0)
+		write_shape(w, edit);
+	else
+		write_bits(w, 1, 0);
+	write_bits(w, 3, 0); /* overscan, video signal type, chroma location */
 	if (edit->time_scale != 0)
 		write_timing(w, edit);
 	else
@@ -518,12 +555,13 @@ static void write_vui(struct bit_writer *w, const struct vui_edit *edit)
 		write_restriction(w, NULL, edit);
 }
 
-int sps_rewrite(const uint8_t *nal, size_t len, struct config_rate rate, bool keep_reorder,
-		uint8_t *out, size_t out_size)
+int sps_rewrite(const uint8_t *nal, size_t len, const struct sps_edit *edit, uint8_t *out,
+		size_t out_size)
 {
 	/* Ours adds less than 32 bytes. */
 	uint8_t old_rbsp[PARAMETER_SET_MAX], new_rbsp[PARAMETER_SET_MAX + 32];
-	struct vui_edit edit = {.keep_reorder = keep_reorder};
+	struct vui_edit vui = {.keep_reorder = edit->keep_reorder};
+	const struct config_rate rate = edit->rate;
 	struct coded_size size;
 	struct bit_reader r;
 	struct bit_writer w;
@@ -534,23 +572,27 @@ int sps_rewrite(const uint8_t *nal, size_t len, struct config_rate rate, bool ke
 		return -EINVAL;
 	/* Two ticks are a frame (E.2.1: a tick is a field's time). */
 	if (rate.num != 0 && rate.den != 0 && rate.num <= UINT32_MAX / 2) {
-		edit.num_units_in_tick = rate.den;
-		edit.time_scale = rate.num * 2;
+		vui.num_units_in_tick = rate.den;
+		vui.time_scale = rate.num * 2;
+	}
+	if (edit->sar_width - 1 < UINT16_MAX && edit->sar_height - 1 < UINT16_MAX) {
+		vui.sar_width = edit->sar_width;
+		vui.sar_height = edit->sar_height;
 	}
 	bit_writer_init(&w, new_rbsp, sizeof(new_rbsp));
 
 	read_sps_data(&r, &sps, &size);
 	if (r.bad)
 		return -EINVAL;
-	edit.max_num_ref_frames = sps.max_num_ref_frames;
+	vui.max_num_ref_frames = sps.max_num_ref_frames;
 	n = r.pos;
 	r.pos = 0;
 	copy_bits(&w, &r, n);
 	write_bits(&w, 1, 1); /* vui_parameters_present_flag */
 	if (read_bit(&r))
-		edit_vui(&w, &r, &edit);
+		edit_vui(&w, &r, &vui);
 	else
-		write_vui(&w, &edit);
+		write_vui(&w, &vui);
 	n = write_trailing(&w);
 	if (r.bad || w.bad)
 		return -EINVAL;

@@ -52,16 +52,25 @@ int sps_read(const uint8_t *nal, size_t len, struct sps *out);
  * front of the first slice. 0, or -EINVAL: they do not, or as above. */
 int sps_read_active(const uint8_t *unit, size_t len, struct sps *out);
 
+/* What sps_rewrite() changes in the VUI of an SPS. */
+struct sps_edit {
+	/* timing_info: time_scale = 2 x num, num_units_in_tick = den, fixed_frame_rate_flag 1. A
+	 * rate of 0 leaves the timing of the SPS. */
+	struct config_rate rate;
+	/* The shape of a sample, at most 65535 each, in lowest terms. 0: the SPS's own stays. */
+	uint32_t sar_width, sar_height;
+	/* Leave bitstream_restriction (a file with B pictures). Otherwise max_num_reorder_frames
+	 * becomes 0 and max_dec_frame_buffering max_num_ref_frames. */
+	bool keep_reorder;
+};
+
 /*
- * Rewrites an SPS (as above): VUI with timing_info for rate (time_scale = 2 x num,
- * num_units_in_tick = den, fixed_frame_rate_flag 1; a rate of 0 leaves it as it is) and
- * bitstream_restriction with max_num_reorder_frames 0 and max_dec_frame_buffering =
- * max_num_ref_frames; everything else stays. keep_reorder: leave bitstream_restriction as it is (a
- * file with B pictures). out gets at most out_size bytes (len + 64 and half as much again always
- * does); returns the length or -EINVAL (not a well-formed SPS), -ENOSPC.
+ * Rewrites an SPS (as above); everything that the edit does not name stays. out gets at most
+ * out_size bytes (len + 64 and half as much again always does). Returns the length, -EINVAL (not a
+ * well-formed SPS) or -ENOSPC.
  */
-int sps_rewrite(const uint8_t *nal, size_t len, struct config_rate rate, bool keep_reorder,
-		uint8_t *out, size_t out_size);
+int sps_rewrite(const uint8_t *nal, size_t len, const struct sps_edit *edit, uint8_t *out,
+		size_t out_size);
 
 /* The id of an SPS: below SPS_IDS, or -EINVAL. */
 int sps_read_id(const struct nal *sps);

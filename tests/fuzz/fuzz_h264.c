@@ -82,11 +82,11 @@ static void check_unit(const struct h264_unit *unit, bool sei)
 
 static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
 {
-	struct config_rate rate = {mode & 2 ? 30 : 0, 1};
+	const struct sps_edit edit = {.rate = {mode & 2 ? 30 : 0, 1}, .keep_reorder = mode & 8};
 	struct h264_writer *writer;
 	struct h264_unit unit;
 
-	if (h264_writer_create(&writer, rate, mode & 4, mode & 8) < 0)
+	if (h264_writer_create(&writer, &edit, mode & 4) < 0)
 		return;
 	if (h264_writer_unit(writer, data, size, 1, &unit) == 0)
 		check_unit(&unit, mode & 4);
@@ -100,17 +100,20 @@ static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
 static void fuzz_sps(const uint8_t *data, size_t size, unsigned mode)
 {
 	struct sps sps, rewritten;
-	struct config_rate rate = {30000, 1001};
+	const struct sps_edit edit = {.rate = {30000, 1001},
+				      .sar_width = mode & 8 ? 32 : 0,
+				      .sar_height = mode & 8 ? 27 : 0,
+				      .keep_reorder = mode & 4};
 	size_t room = mode & 2 ? 64 : 2 * PARAMETER_SET_MAX;
 	uint8_t *out = malloc(room), *again = malloc(room);
-	int len = sps_rewrite(data, size, rate, mode & 4, out, room), rc;
+	int len = sps_rewrite(data, size, &edit, out, room), rc;
 
 	if (len > 0) {
 		assert((size_t)len <= room);
 		for (int i = 1; i + 2 < len; i++)
 			assert(out[i] || out[i + 1] || out[i + 2] > 2);
 		/* What was well-formed stays so, and there is nothing more to change. */
-		rc = sps_rewrite(out, (size_t)len, rate, mode & 4, again, room);
+		rc = sps_rewrite(out, (size_t)len, &edit, again, room);
 		assert(rc == len && memcmp(out, again, (size_t)len) == 0);
 	}
 	if (sps_read(data, size, &sps) == 0) {

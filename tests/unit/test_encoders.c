@@ -220,7 +220,9 @@ static struct recording *record_begin(const struct shape *shape)
 	camera_init(&rec->camera, shape->fourcc, shape->width, shape->height, shape->rate);
 	config.format = rec->camera.format;
 	config.ring = rec->camera.ring;
-	assert_int_equal(h264_writer_create(&rec->writer, shape->rate, shape->sei, false), 0);
+	assert_int_equal(h264_writer_create(&rec->writer, &(struct sps_edit){.rate = shape->rate},
+					    shape->sei),
+			 0);
 	if (shape->ops->create(&rec->encoder, &config, &events, why) != 0)
 		fail_msg("%s", why);
 	return rec;

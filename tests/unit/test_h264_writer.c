@@ -15,7 +15,7 @@
 #include "media/h264_writer.h"
 #include "nal_samples.h"
 
-static const struct config_rate rate_30 = {30, 1};
+static const struct sps_edit edit_30 = {.rate = {30, 1}};
 
 /* --- allocations, counted: see test_h264_writer.mk --- */
 
@@ -153,7 +153,7 @@ static void parameter_sets_come_back_before_every_idr(void **state)
 	struct h264_unit unit;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	add(&first, "\x09\x10", 2);
 	add_sps(&first, 0, false);
 	add_pps(&first, 0, 0, 1);
@@ -187,7 +187,7 @@ static void only_sets_that_the_idr_can_use_are_sent(void **state)
 	struct h264_unit unit;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	add_sps(&in, 0, false);
 	add_sps(&in, 1, true);
 	add_pps(&in, 0, 0, 1);
@@ -213,7 +213,7 @@ static void changes_in_band_are_followed(void **state)
 	struct nal nal;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	add_sps(&in, 0, false);
 	add_pps(&in, 0, 0, 1);
 	add_pps(&in, 1, 0, 1);
@@ -246,7 +246,7 @@ static void a_header_that_comes_alone_is_kept(void **state)
 	struct h264_unit unit;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	add_sps(&header, 0, false);
 	add_pps(&header, 0, 0, 1);
 	assert_int_equal(h264_writer_unit(writer, header.data, header.len, 0, &unit), -EINVAL);
@@ -264,7 +264,7 @@ static void an_idr_without_parameter_sets_is_no_key_unit(void **state)
 	struct h264_unit unit;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	add_slice(&idr, 5, 3, 0);
 	unit = put(writer, &idr);
 	assert_string_equal(order_of(&unit), "|5");
@@ -286,7 +286,7 @@ static void filler_and_ends_are_left_out(void **state)
 	struct h264_unit unit;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	add(&in, "\x09\x10", 2);
 	add_slice(&in, 1, 2, 0);
 	add(&in, "\x0c\xff\xff\xff\x80", 5);
@@ -306,7 +306,7 @@ static void a_unit_is_droppable_if_all_its_slices_are(void **state)
 	struct h264_unit unit;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	add_slice(&none, 1, 0, 0);
 	add_slice(&none, 1, 0, 0);
 	unit = put(writer, &none);
@@ -340,7 +340,7 @@ static void sei_comes_back_with_every_value(void **state)
 	struct h264_writer *writer;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, true, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, true), 0);
 	for (unsigned i = 0; i < 300; i++) {
 		int64_t time = times[i % 7], skew = -1;
 		struct bytes in = {.len = 0};
@@ -384,7 +384,7 @@ static void units_cost_no_allocation_after_the_first(void **state)
 	struct h264_writer *writer;
 
 	(void)state;
-	assert_int_equal(h264_writer_create(&writer, rate_30, true, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, true), 0);
 	add_sps(&idr, 0, false);
 	add_pps(&idr, 0, 0, 1);
 	add_slice(&idr, 5, 3, 0);

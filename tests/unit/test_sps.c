@@ -21,6 +21,7 @@
 #include "nal_samples.h"
 
 static const struct config_rate rate_30 = {30, 1};
+static const struct sps_edit edit_30 = {.rate = {30, 1}};
 
 /* --- syntax elements of an SPS, by trace_headers --- */
 
@@ -100,6 +101,7 @@ static bool is_ours(const char *name)
 /* Rewrites sps and checks every element of the result. */
 static void check_rewrite(const uint8_t *sps, size_t len, struct config_rate rate)
 {
+	const struct sps_edit edit = {.rate = rate};
 	static struct element before[2048];
 	uint8_t out[8192];
 	unsigned n_before, next = 0;
@@ -109,7 +111,7 @@ static void check_rewrite(const uint8_t *sps, size_t len, struct config_rate rat
 	n_before = n_elements;
 	memcpy(before, elements, sizeof(before));
 
-	out_len = sps_rewrite(sps, len, rate, false, out, sizeof(out));
+	out_len = sps_rewrite(sps, len, &edit, out, sizeof(out));
 	assert_true(out_len > 0);
 	trace_sps(out, (size_t)out_len);
 	assert_int_equal(element("vui_parameters_present_flag"), 1);
@@ -134,7 +136,7 @@ static void check_rewrite(const uint8_t *sps, size_t len, struct config_rate rat
 		next++;
 	}
 	/* And it is a fixed point. */
-	assert_int_equal(sps_rewrite(out, (size_t)out_len, rate, false, out + 4096, 4096), out_len);
+	assert_int_equal(sps_rewrite(out, (size_t)out_len, &edit, out + 4096, 4096), out_len);
 	assert_memory_equal(out, out + 4096, out_len);
 }
 
@@ -278,6 +280,7 @@ static void scaling_lists_are_kept(void **state)
 
 static void sps_without_vui_gets_one(void **state)
 {
+	const struct sps_edit nothing = {.keep_reorder = true};
 	uint8_t nal[64], out[256];
 	size_t len;
 	int out_len;
@@ -287,7 +290,7 @@ static void sps_without_vui_gets_one(void **state)
 		len = make_sps(nal, high, 0, false);
 		check_rewrite(nal, len, rate_30);
 		/* A rate of 0 and keep_reorder: an empty VUI. */
-		out_len = sps_rewrite(nal, len, (struct config_rate){0, 1}, true, out, 256);
+		out_len = sps_rewrite(nal, len, &nothing, out, 256);
 		assert_true(out_len > 0);
 		trace_sps(out, (size_t)out_len);
 		assert_int_equal(element("timing_info_present_flag"), 0);
@@ -295,8 +298,50 @@ static void sps_without_vui_gets_one(void **state)
 	}
 }
 
+/* The shape of a sample that the SPS states after it was rewritten with one. */
+static void check_shape(const uint8_t *nal, size_t len, uint32_t width, uint32_t height,
+			unsigned expected_width, unsigned expected_height)
+{
+	const struct sps_edit edit = {.rate = rate_30, .sar_width = width, .sar_height = height};
+	uint8_t out[512];
+	struct sps sps;
+	int out_len = sps_rewrite(nal, len, &edit, out, sizeof(out));
+
+	assert_true(out_len > 0);
+	trace_sps(out, (size_t)out_len);
+	assert_int_equal(element("time_scale"), 60);
+	assert_int_equal(element("max_num_reorder_frames"), 0);
+	assert_int_equal(sps_read(out, (size_t)out_len, &sps), 0);
+	assert_int_equal(sps.sar_width, expected_width);
+	assert_int_equal(sps.sar_height, expected_height);
+	assert_int_equal(sps.time_scale, 60);
+}
+
+static void a_shape_that_is_given_replaces_that_of_the_sps(void **state)
+{
+	unsigned sar_width, sar_height;
+	static struct coded coded;
+	uint8_t nal[64];
+	struct nal sps;
+
+	(void)state;
+	/* An SPS without a VUI, and one that states another shape. */
+	check_shape(nal, make_sps(nal, 0, 0, false), 32, 27, 32, 27);
+	check_shape(nal, make_sps(nal, 1, 0, false), 1, 1, 1, 1);
+	x264_code(&coded, AV_PIX_FMT_YUV420P, "nal-hrd=vbr:colorprim=bt709");
+	sps = find(coded.data, coded.len, NAL_SPS);
+	trace_sps(sps.data, sps.len);
+	sar_width = (unsigned)element("sar_width");
+	sar_height = (unsigned)element("sar_height");
+	check_shape(sps.data, sps.len, 0, 0, sar_width, sar_height);
+	check_shape(sps.data, sps.len, 65535, 65534, 65535, 65534);
+	/* More than the VUI has room for is no shape. */
+	check_shape(sps.data, sps.len, 65536, 1, sar_width, sar_height);
+}
+
 static void keep_reorder_keeps_the_restriction(void **state)
 {
+	const struct sps_edit edit = {.rate = rate_30, .keep_reorder = true};
 	static struct coded coded;
 	uint8_t out[512];
 	struct nal sps;
@@ -310,7 +355,7 @@ static void keep_reorder_keeps_the_restriction(void **state)
 	reorder = element("max_num_reorder_frames");
 	buffering = element("max_dec_frame_buffering");
 	assert_int_equal(reorder, 2);
-	len = sps_rewrite(sps.data, sps.len, rate_30, true, out, sizeof(out));
+	len = sps_rewrite(sps.data, sps.len, &edit, out, sizeof(out));
 	assert_true(len > 0);
 	trace_sps(out, (size_t)len);
 	assert_int_equal(element("max_num_reorder_frames"), reorder);
@@ -328,30 +373,29 @@ static void broken_sps_is_refused_wherever_it_ends(void **state)
 	(void)state;
 	x264_code(&coded, AV_PIX_FMT_YUV420P, "8x8dct=1:cqm=jvt:nal-hrd=vbr:pic-struct=1");
 	sps = find(coded.data, coded.len, NAL_SPS);
-	len = sps_rewrite(sps.data, sps.len, rate_30, false, out, sizeof(out));
+	len = sps_rewrite(sps.data, sps.len, &edit_30, out, sizeof(out));
 	assert_true(len > 0);
 	/* Cut: nothing that is shorter than the VUI's end passes unnoticed, but that a 1 bit
 	 * inside of it is taken for the stop bit; it never reads or writes out of bounds. */
 	for (size_t n = 0; n < 8; n++)
-		assert_int_equal(sps_rewrite(sps.data, n, rate_30, false, out, sizeof(out)),
-				 -EINVAL);
+		assert_int_equal(sps_rewrite(sps.data, n, &edit_30, out, sizeof(out)), -EINVAL);
 	for (size_t n = 8; n < sps.len; n++) {
 		uint8_t *cut = malloc(n);
 
 		memcpy(cut, sps.data, n);
-		sps_rewrite(cut, n, rate_30, false, out, sizeof(out));
+		sps_rewrite(cut, n, &edit_30, out, sizeof(out));
 		free(cut);
 	}
 	for (int n = 0; n < len; n++) {
 		memset(room, 0xaa, sizeof(room));
-		rc = sps_rewrite(sps.data, sps.len, rate_30, false, room, (size_t)n);
+		rc = sps_rewrite(sps.data, sps.len, &edit_30, room, (size_t)n);
 		assert_int_equal(rc, -ENOSPC);
 		assert_int_equal(room[n], 0xaa);
 	}
 	/* A PPS is none. */
 	memcpy(out, sps.data, sps.len);
 	out[0] = 0x68;
-	assert_int_equal(sps_rewrite(out, sps.len, rate_30, false, room, sizeof(room)), -EINVAL);
+	assert_int_equal(sps_rewrite(out, sps.len, &edit_30, room, sizeof(room)), -EINVAL);
 }
 
 static void the_writer_sends_the_rewritten_sps(void **state)
@@ -364,7 +408,7 @@ static void the_writer_sends_the_rewritten_sps(void **state)
 
 	(void)state;
 	x264_code(&coded, AV_PIX_FMT_YUV420P, "bframes=0:keyint=1:slices=3:aud=1");
-	assert_int_equal(h264_writer_create(&writer, rate_30, false, false), 0);
+	assert_int_equal(h264_writer_create(&writer, &edit_30, false), 0);
 	assert_int_equal(h264_writer_unit(writer, coded.data, coded.len, 0, &unit), 0);
 	assert_true(unit.key);
 	assert_true(unit.iov[0].iov_len <= sizeof(head));
@@ -769,6 +813,7 @@ int main(void)
 		cmocka_unit_test(sps_of_every_x264_profile_is_rewritten),
 		cmocka_unit_test(scaling_lists_are_kept),
 		cmocka_unit_test(sps_without_vui_gets_one),
+		cmocka_unit_test(a_shape_that_is_given_replaces_that_of_the_sps),
 		cmocka_unit_test(keep_reorder_keeps_the_restriction),
 		cmocka_unit_test(broken_sps_is_refused_wherever_it_ends),
 		cmocka_unit_test(the_writer_sends_the_rewritten_sps),

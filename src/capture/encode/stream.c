@@ -574,6 +574,7 @@ static enum stream_mode choose_mode(const struct stream *stream, char *detail, s
 int stream_create(struct stream **out, const struct stream_options *options)
 {
 	struct stream *stream = calloc(1, sizeof(*stream));
+	struct sps_edit edit;
 	int r;
 
 	if (!stream)
@@ -588,8 +589,13 @@ int stream_create(struct stream **out, const struct stream_options *options)
 		goto free_stream;
 	}
 	stream->mode = choose_mode(stream, stream->detail, sizeof(stream->detail));
-	r = output_init(&stream->output, options->config, options->stream,
-			stream->info->format.rate, stream->mode == STREAM_COPIES, options->pair);
+	edit = (struct sps_edit){
+		.rate = stream->info->format.rate,
+		.sar_width = stream->info->format.sar_width,
+		.sar_height = stream->info->format.sar_height,
+		.keep_reorder = stream->mode == STREAM_COPIES,
+	};
+	r = output_init(&stream->output, options->config, options->stream, &edit, options->pair);
 	if (r < 0)
 		goto close_wake;
 	stream->begun = (1u << stream->output.n_feeds) - 1;

@@ -23,7 +23,7 @@ static int feed_init(struct output_feed *feed, const struct config *config, unsi
 }
 
 int output_init(struct output *output, const struct config *config, unsigned stream,
-		struct config_rate rate, bool keep_reorder, int pair)
+		const struct sps_edit *edit, int pair)
 {
 	const struct config_stream *s = &config->streams[stream];
 	int r;
@@ -34,7 +34,7 @@ int output_init(struct output *output, const struct config *config, unsigned str
 	if (!output->feeds)
 		return -ENOMEM;
 	if (s->codec == CONFIG_CODEC_H264) {
-		r = h264_writer_create(&output->writer, rate, s->sei, keep_reorder);
+		r = h264_writer_create(&output->writer, edit, s->sei);
 		if (r < 0)
 			goto fail;
 	}

@@ -35,9 +35,9 @@ struct output_result {
 	bool key;
 };
 
-/* stream: index in the configuration. keep_reorder: h264_writer.h. 0 or -errno. */
+/* stream: index in the configuration. edit: of the SPSs of H.264. 0 or -errno. */
 int output_init(struct output *output, const struct config *config, unsigned stream,
-		struct config_rate rate, bool keep_reorder, int pair);
+		const struct sps_edit *edit, int pair);
 void output_finish(struct output *output);
 /* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number.
  * Any thread. */
