@@ -16,6 +16,7 @@ import re
 import statistics
 import subprocess
 import tempfile
+import textwrap
 
 DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
 REFERENCE = "floor send"
@@ -114,18 +115,25 @@ def merged(results):
     return dict(runs[0], rows=[row for run in runs for row in run["rows"]], runs=runs)
 
 
+def bullet(text):
+    """An item of a Markdown list, wrapped as the page is."""
+    return textwrap.fill(text, 100, initial_indent="- ", subsequent_indent="  ",
+                         break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def machine(found):
-    """What each run was on; versions once for all that had the same."""
+    """The machine of each run; the versions once for all runs that had the same."""
     text, told = "", None
     for run in (run for run in found["runs"] if run["rows"]):
         what = ", ".join(in_order(row.get("network", row["suite"]) for row in run["rows"]))
-        text += f"- {what}: {one_machine(run)}\n"
+        line = f"{what}: {one_machine(run)}"
         if run["versions"] != told:
             told = run["versions"]
             names = ", ".join(f"{name} {version}" for name, version in sorted(told.items()))
-            text += f"  {names}.\n"
+            line += f" {names}."
         for part in run["skipped"]:
-            text += f"  Not measured: {part['what']} ({part['why']}).\n"
+            line += f" Not measured: {part['what']} ({part['why']})."
+        text += bullet(line)
     return text.rstrip()
 
 
@@ -136,7 +144,7 @@ def one_machine(found):
     if what["tcp_mem"]:
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
-    if any(row["suite"] in ("cost", "compare", "most") for row in found["rows"]):
+    if any(row["suite"] in ("cost", "backends", "compare", "most") for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
@@ -156,6 +164,17 @@ def cost_table(found):
             lines.append(line)
     ratios = [f"{name} / send" for name in OURS]
     return table(["unit, bytes", "clients", *names, *ratios], lines) + DOUBT_NOTE
+
+
+def backends_table(found):
+    rows = Rows(found, "backends")
+    epoll, uring = OURS
+    lines = []
+    for size, clients in in_order((row["size"], row["clients"]) for row in rows.all):
+        case = {"size": size, "clients": clients}
+        times = [spread(rows.each(cost_of, server=n, **case)) + rows.mark(server=n, **case) for n in OURS]
+        lines.append([size, clients, *times, spread(rows.ratios(uring, epoll, **case))])
+    return table(["unit, bytes", "clients", *OURS, "io_uring / epoll"], lines) + DOUBT_NOTE
 
 
 def by_clients(rows, kind, cell):
@@ -312,7 +331,7 @@ def slow_tables(found):
         for name in in_order(row["server"] for row in rows.all if row["network"] == network):
             alone = rows.find(server=name, network=network, company="alone")
             bad = rows.find(server=name, network=network, company="bad")
-            # That those who never read are put out is no doubt, and has a column.
+            # Clients that never read are disconnected: that is expected, and has a column.
             doubtful = sum(row["doubts"] not in ([], ["clients lost"]) for row in alone + bad)
             mark = f" †{doubtful}" if doubtful else ""
             quiet = spread((latency(row, "p99") for row in alone), 1)
@@ -325,7 +344,7 @@ def slow_tables(found):
         head = ["server", "fast: missed", "p99 alone, ms", "p99 in company, ms"]
         head += ["half rate: lag mean / max, s", "missed"]
         head += ["wrong starts and gaps: fast / half / 2 KB/s", "decode errors: the same"]
-        head += ["put out", "memory, MB", "kernel TCP, MB"]
+        head += ["disconnected", "memory, MB", "kernel TCP, MB"]
         text += f"\n**{network}**\n\n{table(head, lines)}"
     return text.lstrip() + DOUBT_NOTE
 
@@ -375,6 +394,7 @@ def profile_table(found):
 
 PARTS = {
     "cost": cost_table,
+    "backends": backends_table,
     "compare": compare_tables,
     "most": most_table,
     "storm": storm_table,

@@ -29,6 +29,8 @@ BACKENDS = ["epoll", "io_uring"]
 CLIENTS = [1, 10, 100, 500, 1000, 2000, 5000]
 COST_CASES = [(size, n) for size in (8000, 33000) for n in (1, 10, 100, 500, 1000, 2000)]
 COST_CASES += [(128000, n) for n in (100, 500)]
+BACKEND_CASES = [(2000, 1000), (3000, 100), (8000, 100), (8000, 1000)]
+BACKEND_CASES += [(33000, 100), (33000, 1000), (100000, 200)]
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
 SMALL_TCP_MEM = "10800 14400 21600"  # pages: what Linux chooses on a machine of 1 GB
 TCP = pathlib.Path("/proc/sys/net/ipv4")
@@ -197,6 +199,15 @@ def everybody(bench, recording, clients):
     return [*bare, *camcastds(recording=recording), *others(bench, recording)]
 
 
+def unit_words(bench, case):
+    """camload's options where all units have one exact size."""
+    # With few clients the CPU time is that of few sends and wake-ups, which vary more.
+    seconds = bench.seconds * (3 if case["clients"] <= 10 else 1)
+    # The floor counts a second of units as warm-up, too.
+    size = ("--scan", 0, "--unit-size", case["size"])
+    return ("--clients", case["clients"], *size, "--duration", seconds, "--warm-up", 1.2)
+
+
 def cost(bench):
     """Units of one exact size: the floor against camcastd."""
     cases = [(8000, 1000)] if bench.options.quick else COST_CASES
@@ -207,13 +218,17 @@ def cost(bench):
             *floors(size=case["size"], clients=case["clients"]),
             *camcastds(size=case["size"]),
         ],
-        # The floor's warm-up units are a second's worth, too.
-        lambda case, server: (
-            *("--clients", case["clients"], "--scan", 0, "--unit-size", case["size"]),
-            # A few clients' CPU time is that of few sends and wake-ups, each with its own chance.
-            *("--duration", bench.seconds * (3 if case["clients"] <= 10 else 1)),
-            *("--warm-up", 1.2),
-        ),
+        lambda case, server: unit_words(bench, case),
+    )
+
+
+def backends(bench):
+    """Units of one exact size: camcastd with epoll against camcastd with io_uring."""
+    bench.in_rounds(
+        "backends",
+        [{"size": size, "clients": n} for size, n in BACKEND_CASES],
+        lambda case: camcastds(size=case["size"]),
+        lambda case, server: unit_words(bench, case),
     )
 
 
@@ -384,6 +399,7 @@ def camera(bench):
 
 SUITES = {
     "cost": cost,
+    "backends": backends,
     "compare": compare,
     "most": most,
     "storm": storm,
