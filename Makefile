@@ -230,7 +230,7 @@ PKG_DEB := dpkg-dev debhelper fakeroot lintian
 PKG_BENCH := ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin vlc-plugin-base \
 	icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad
-PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
+PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc python3 libcmocka-dev
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 define install_packages
@@ -326,6 +326,7 @@ lint-status: $(B)/docs/STATUS.md
 	diff -u docs/STATUS.md $< || { echo 'run `make status-page`'; false; }
 lint-readme:
 	tests/readme.sh
+	python3 tests/docs.py
 
 # --- installing ---
 .PHONY: install uninstall
