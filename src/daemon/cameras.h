@@ -12,6 +12,7 @@
 #include "daemon/serve/server.h"
 
 struct worker;
+struct worker_status;
 
 /* One framing of a stream, as it is given to viewers. */
 struct output {
@@ -34,7 +35,9 @@ struct stream {
 
 struct camera {
 	const struct config_camera *config;
-	struct worker *worker;	 /* NULL before it is made; owned by who makes it */
+	struct worker *worker; /* NULL before it is made; owned by its creator */
+	/* What the worker last reported, for the status and discovery; NULL as long as `worker`. */
+	const struct worker_status *status;
 	struct stream **streams; /* by number */
 	size_t n_streams;
 	struct output **outputs; /* by number */

@@ -151,7 +151,7 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 static bool stands_in(const struct camera *camera)
 {
 	return strcmp(camera->config->source, "auto") == 0 &&
-	       strcmp(worker_status(camera->worker)->heartbeat.source, "pattern") == 0;
+	       strcmp(camera->status->heartbeat.source, "pattern") == 0;
 }
 
 static void handle_device(void *user)
@@ -219,6 +219,7 @@ static int create_workers(struct daemon *daemon, const struct daemon_options *fr
 		err = worker_create(&camera->worker, daemon->loop, &options);
 		if (err < 0)
 			return err;
+		camera->status = worker_status(camera->worker);
 	}
 	return 0;
 }

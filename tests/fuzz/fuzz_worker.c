@@ -149,7 +149,7 @@ static void check_news(const struct worker_news *news)
 		break;
 	}
 	require(memchr(worker_messages_heartbeat(messages)->reason, 0, 192));
-	require(memchr(worker_messages_stream(messages, 0)->detail, 0, 160));
+	require(memchr(worker_messages_streams(messages)[0].detail, 0, 160));
 	require(feed_stats(foreign)->units == 0 && feed_stats(foreign)->log.segments == 0);
 }
 

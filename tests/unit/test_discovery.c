@@ -8,10 +8,9 @@
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <dlfcn.h>
 #include <netdb.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -490,29 +489,48 @@ static void our_broker_is_private_unless_told_otherwise(void **state)
 
 /* --- the thread --- */
 
-/* The workers are played by this test. */
-struct worker {
-	struct worker_status status;
-	struct camcast_msg_stream streams[RIG_FEEDS];
-};
+/* While it is on, lookups on other threads than the main one hang, as they do whose server is away;
+ * addresses and the listeners are resolved. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool on;
+	unsigned begun, ended; /* threads that a lookup held: so many came, and so many are over */
+	pthread_key_t thread;  /* its destructor counts `ended` */
+} hold = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-const struct worker_status *__wrap_worker_status(const struct worker *worker);
-const struct worker_status *__wrap_worker_status(const struct worker *worker)
+static void handle_thread_ends(void *value)
 {
-	return &worker->status;
+	(void)value;
+	pthread_mutex_lock(&hold.lock);
+	hold.ended++;
+	pthread_cond_broadcast(&hold.changed);
+	pthread_mutex_unlock(&hold.lock);
 }
 
-const struct camcast_msg_stream *__wrap_worker_stream_status(const struct worker *worker,
-							     unsigned stream);
-const struct camcast_msg_stream *__wrap_worker_stream_status(const struct worker *worker,
-							     unsigned stream)
+static void set_hold(bool on)
 {
-	return &worker->streams[stream];
+	pthread_mutex_lock(&hold.lock);
+	hold.on = on;
+	pthread_cond_broadcast(&hold.changed);
+	pthread_mutex_unlock(&hold.lock);
 }
 
-/* While `hold` is set it hangs, as one does whose server is away; but not for the listeners, on the
- * main thread, nor for addresses. */
-static atomic_bool hold, held;
+static bool wait_while_held(void)
+{
+	bool held;
+
+	pthread_mutex_lock(&hold.lock);
+	held = hold.on;
+	if (held) {
+		hold.begun++;
+		pthread_setspecific(hold.thread, &hold);
+	}
+	while (hold.on)
+		pthread_cond_wait(&hold.changed, &hold.lock);
+	pthread_mutex_unlock(&hold.lock);
+	return held;
+}
 
 __attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
 						       const struct addrinfo *hints,
@@ -520,12 +538,8 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 {
 	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-	if (gettid() != getpid() && atomic_load(&hold) && !(hints->ai_flags & AI_NUMERICHOST)) {
-		atomic_store(&held, true);
-		while (atomic_load(&hold))
-			usleep(1000);
+	if (gettid() != getpid() && !(hints->ai_flags & AI_NUMERICHOST) && wait_while_held())
 		return EAI_AGAIN;
-	}
 	if (!real)
 		real = (int (*)(const char *, const char *, const struct addrinfo *,
 				struct addrinfo **))(uintptr_t)dlsym(RTLD_NEXT, "getaddrinfo");
@@ -534,7 +548,8 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 
 struct fixture {
 	struct rig rig;
-	struct worker workers[RIG_CAMERAS];
+	struct camcast_msg_stream streams[RIG_FEEDS];
+	struct worker_status status; /* of all workers: none runs */
 	struct discovery *discovery;
 };
 
@@ -544,12 +559,13 @@ static void start(struct fixture *f, const char *host, unsigned port)
 	char keys[128];
 
 	memset(f, 0, sizeof *f);
+	f->status.streams = f->streams;
 	snprintf(keys, sizeof keys, "name = x\n[mqtt]\nbroker = %s\nport = %u\n", host, port);
 	rig_open(&f->rig, keys);
 	rig_create_feeds(&f->rig, NULL);
 	rig_listen(&f->rig);
 	for (int i = 0; i < RIG_CAMERAS; i++)
-		f->rig.cameras->cameras[i].worker = &f->workers[i];
+		f->rig.cameras->cameras[i].status = &f->status;
 	options = (struct discovery_options){
 		.config_path = "/nonexistent/c.ini",
 		.loop = f->rig.loop,
@@ -579,22 +595,15 @@ static bool is_connecting(void *user)
 	return discovery_status(f->discovery)->state == DISCOVERY_CONNECTING;
 }
 
-static unsigned threads(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	for (const struct dirent *entry; (entry = readdir(dir));)
-		n += entry->d_name[0] != '.';
-	closedir(dir);
-	return n;
-}
-
 static bool resolver_hangs(void *user)
 {
+	bool hangs;
+
 	(void)user;
-	return atomic_load(&held);
+	pthread_mutex_lock(&hold.lock);
+	hangs = hold.begun > 0;
+	pthread_mutex_unlock(&hold.lock);
+	return hangs;
 }
 
 static int listen_somewhere(unsigned *port)
@@ -640,22 +649,24 @@ static void nothing_is_left_behind_whatever_the_broker_does(void **state)
 
 static void a_resolver_that_hangs_holds_nobody_up(void **state)
 {
-	unsigned before = threads();
 	struct fixture f;
 	int64_t at;
 
 	(void)state;
-	atomic_store(&held, false);
-	atomic_store(&hold, true);
+	assert_int_equal(pthread_key_create(&hold.thread, handle_thread_ends), 0);
+	set_hold(true);
 	start(&f, "a.broker", 1);
 	rig_run_until(&f.rig, resolver_hangs, &f); /* and the loop runs on */
 	at = clock_now_us();
 	stop(&f);
 	assert_true(clock_now_us() - at < 2 * SECOND);
-	/* All that it was asked for is gone; it must end without a look at it. */
-	atomic_store(&hold, false);
-	while (threads() > before)
-		usleep(1000);
+	/* What asked for the lookup is gone: its thread ends without a look at it. */
+	set_hold(false);
+	pthread_mutex_lock(&hold.lock);
+	while (hold.ended < hold.begun)
+		pthread_cond_wait(&hold.changed, &hold.lock);
+	pthread_mutex_unlock(&hold.lock);
+	pthread_key_delete(hold.thread);
 }
 
 int main(void)

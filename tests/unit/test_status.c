@@ -30,37 +30,16 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	return ret;
 }
 
-/* --- the workers --- */
-
-struct worker {
+/* What a worker reports. */
+struct reports {
 	struct worker_status status;
 	struct camcast_msg_stream streams[RIG_FEEDS];
 	int64_t wanted_us[RIG_FEEDS];
 };
 
-const struct worker_status *__wrap_worker_status(const struct worker *worker);
-const struct worker_status *__wrap_worker_status(const struct worker *worker)
-{
-	return &worker->status;
-}
-
-const struct camcast_msg_stream *__wrap_worker_stream_status(const struct worker *worker,
-							     unsigned stream);
-const struct camcast_msg_stream *__wrap_worker_stream_status(const struct worker *worker,
-							     unsigned stream)
-{
-	return &worker->streams[stream];
-}
-
-int64_t __wrap_worker_stream_wanted_us(const struct worker *worker, unsigned stream);
-int64_t __wrap_worker_stream_wanted_us(const struct worker *worker, unsigned stream)
-{
-	return worker->wanted_us[stream];
-}
-
 struct fixture {
 	struct rig rig;
-	struct worker front, back;
+	struct reports front, back;
 	struct status_view view;
 	uint32_t segment;
 };
@@ -75,14 +54,15 @@ static int setup(void **state)
 	rig_open(&f->rig, "name = \"a\\\"b");
 	rig_create_feeds(&f->rig, NULL);
 	rig_listen(&f->rig);
-	f->rig.cameras->cameras[FRONT].worker = &f->front;
-	f->rig.cameras->cameras[BACK].worker = &f->back;
 	for (int i = 0; i < RIG_CAMERAS; i++) {
-		struct worker *worker = f->rig.cameras->cameras[i].worker;
+		struct reports *reports = i == FRONT ? &f->front : &f->back;
 
-		worker->status.state = WORKER_RUNNING;
-		worker->status.pid = 1;
-		worker->status.frames_at_us = loop_now_us(f->rig.loop);
+		reports->status.state = WORKER_RUNNING;
+		reports->status.pid = 1;
+		reports->status.frames_at_us = loop_now_us(f->rig.loop);
+		reports->status.streams = reports->streams;
+		reports->status.wanted_us = reports->wanted_us;
+		f->rig.cameras->cameras[i].status = &reports->status;
 	}
 	f->front.wanted_us[FRONT_H264] = f->back.wanted_us[0] = loop_now_us(f->rig.loop);
 	f->view = (struct status_view){

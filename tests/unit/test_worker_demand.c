@@ -172,7 +172,7 @@ static void feeds_that_are_always_wanted_stay_so(void **state)
 	watch(f, ALWAYS_ANNEXB, false);
 	let_pass(f, 1000);
 	assert_int_equal(f->wants, FEEDS);
-	assert_true(worker_demand_wanted_us(f->demand, ALWAYS) > 0);
+	assert_true(worker_demand_wanted_us(f->demand)[ALWAYS] > 0);
 }
 
 static void each_feed_is_wanted_for_itself(void **state)
@@ -197,18 +197,18 @@ static void a_stream_is_wanted_while_any_of_its_feeds_is(void **state)
 	struct fixture *f = *state;
 	int64_t since;
 
-	assert_int_equal(worker_demand_wanted_us(f->demand, ASKED), 0);
+	assert_int_equal(worker_demand_wanted_us(f->demand)[ASKED], 0);
 	watch(f, ASKED_ANNEXB, true);
-	since = worker_demand_wanted_us(f->demand, ASKED);
+	since = worker_demand_wanted_us(f->demand)[ASKED];
 	assert_true(since > 0);
 	let_pass(f, 10);
 	watch(f, ASKED_PREFIXED, true);
 	watch(f, ASKED_ANNEXB, false);
 	let_pass(f, 110);
-	assert_int_equal(worker_demand_wanted_us(f->demand, ASKED), since);
+	assert_int_equal(worker_demand_wanted_us(f->demand)[ASKED], since);
 	watch(f, ASKED_PREFIXED, false);
 	let_pass(f, 110);
-	assert_int_equal(worker_demand_wanted_us(f->demand, ASKED), 0);
+	assert_int_equal(worker_demand_wanted_us(f->demand)[ASKED], 0);
 }
 
 static void back_within_the_linger_nothing_is_said(void **state)

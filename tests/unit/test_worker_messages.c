@@ -18,8 +18,18 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 #define SEGMENT_SIZE 65536
 
+/* A viewer of FRONT_H264 that takes all that it is sent. */
+struct viewer {
+	struct cursor cursor;
+	uint32_t pending;   /* bytes of the send under way */
+	unsigned preambles; /* that it was sent */
+	uint32_t len;	    /* of the last one */
+	uint8_t first;	    /* its first byte */
+};
+
 struct fixture {
 	struct rig rig;
+	struct viewer viewer; /* of the tests that let it join */
 	struct worker_messages *messages;
 	struct worker_news news;
 	char why[WORKER_WHY_MAX];
@@ -28,24 +38,13 @@ struct fixture {
 	unsigned fds; /* open before anything was said */
 };
 
-/* What the feeds were given as preambles, most lately. */
-static struct {
-	unsigned calls;
-	const struct feed *feed;
-	uint32_t len;
-	uint8_t first;
-	bool no_memory;
-} given;
+static bool no_memory;
 
-int __real_feed_set_preamble(struct feed *feed, const void *data, uint32_t len);
-int __wrap_feed_set_preamble(struct feed *feed, const void *data, uint32_t len);
-int __wrap_feed_set_preamble(struct feed *feed, const void *data, uint32_t len)
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
 {
-	given.calls++;
-	given.feed = feed;
-	given.len = len;
-	given.first = *(const uint8_t *)data;
-	return given.no_memory ? -ENOMEM : __real_feed_set_preamble(feed, data, len);
+	return no_memory ? NULL : __real_malloc(size);
 }
 
 static int take_packet(struct fixture *f, const struct worker_packet *packet)
@@ -77,7 +76,7 @@ static int setup(void **state)
 	struct fixture *f = &fixture;
 
 	memset(f, 0, sizeof *f);
-	memset(&given, 0, sizeof given);
+	no_memory = false;
 	rig_open(&f->rig, "");
 	rig_create_feeds(&f->rig, NULL);
 	assert_int_equal(worker_messages_create(&f->messages, &f->rig.cameras->cameras[FRONT]), 0);
@@ -250,10 +249,10 @@ static void reports_are_kept(void **state)
 	assert_int_equal(take(f, &stream, sizeof stream, -1), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_STREAM);
 	assert_int_equal(f->news.number, FRONT_JPEG);
-	assert_string_equal(worker_messages_stream(f->messages, FRONT_JPEG)->encoder, "mjpeg");
+	assert_string_equal(worker_messages_streams(f->messages)[FRONT_JPEG].encoder, "mjpeg");
 	worker_messages_reset(f->messages);
 	assert_int_equal(worker_messages_heartbeat(f->messages)->frames, 0);
-	assert_string_equal(worker_messages_stream(f->messages, FRONT_JPEG)->encoder, "");
+	assert_string_equal(worker_messages_streams(f->messages)[FRONT_JPEG].encoder, "");
 }
 
 static void reports_with_nonsense_are_errors(void **state)
@@ -413,6 +412,65 @@ static int take_preamble(struct fixture *f, uint32_t feed, uint32_t version, uin
 	return take(f, &preamble, sizeof preamble, -1);
 }
 
+static void handle_send(struct cursor *cursor, const struct pages *pages, uint32_t offset,
+			uint32_t len)
+{
+	struct viewer *viewer = container_of(cursor, struct viewer, cursor);
+
+	if (pages->fd < 0) { /* memory alone: a preamble */
+		viewer->preambles++;
+		viewer->len = len;
+		viewer->first = pages->map[offset];
+	}
+	viewer->pending = len;
+}
+
+static bool is_ready(const struct cursor *cursor)
+{
+	(void)cursor;
+	return true;
+}
+
+static void handle_close(struct cursor *cursor, enum cursor_end why, bool at_once)
+{
+	(void)at_once;
+	cursor_end(cursor, why);
+}
+
+static void describe(const struct cursor *cursor, char text[SINK_TEXT_MAX])
+{
+	(void)cursor;
+	snprintf(text, SINK_TEXT_MAX, "a test");
+}
+
+static void join(struct fixture *f)
+{
+	static const struct sink sink = {.send = handle_send,
+					 .ready = is_ready,
+					 .close = handle_close,
+					 .describe = describe};
+
+	assert_int_equal(feed_join(rig_feed(&f->rig, FRONT_H264), &f->viewer.cursor, &sink), 0);
+}
+
+static void leave(struct fixture *f)
+{
+	cursor_end(&f->viewer.cursor, CURSOR_END_SHUTDOWN);
+	cursor_release(&f->viewer.cursor);
+}
+
+/* Lets the viewer take all that there is for it. */
+static const struct viewer *viewer_reads(struct fixture *f)
+{
+	while (f->viewer.pending > 0) {
+		int len = (int)f->viewer.pending;
+
+		f->viewer.pending = 0;
+		cursor_sent(&f->viewer.cursor, len, false);
+	}
+	return &f->viewer;
+}
+
 /* A unit of 1000 bytes behind the last one of the segment. */
 static int take_with(struct fixture *f, uint32_t segment, uint32_t version, uint32_t flags)
 {
@@ -442,23 +500,25 @@ static void a_unit_names_the_preamble_that_it_goes_with(void **state)
 static void a_feed_gets_a_preamble_with_the_key_unit_that_names_it(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t id = begin(f);
+	uint32_t id;
 
+	join(f);
+	id = begin(f);
 	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
 	assert_int_equal(take_with(f, id, 0, 0), 0);
-	assert_int_equal(given.calls, 0);
+	assert_int_equal(viewer_reads(f)->preambles, 0);
 	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
-	assert_int_equal(given.calls, 1);
-	assert_ptr_equal(given.feed, rig_feed(&f->rig, FRONT_H264));
-	assert_int_equal(given.len, 10);
-	assert_int_equal(given.first, 101);
+	assert_int_equal(viewer_reads(f)->preambles, 1);
+	assert_int_equal(f->viewer.len, 10);
+	assert_int_equal(f->viewer.first, 101);
 	assert_int_equal(take_preamble(f, FRONT_H264, 2, CAMCAST_PREAMBLE_MAX), 0);
 	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
-	assert_int_equal(given.calls, 1);
+	assert_int_equal(viewer_reads(f)->preambles, 1);
 	assert_int_equal(take_with(f, id, 2, CAMCAST_UNIT_KEY), 0);
-	assert_int_equal(given.calls, 2);
-	assert_int_equal(given.len, CAMCAST_PREAMBLE_MAX);
-	assert_int_equal(given.first, 102);
+	assert_int_equal(viewer_reads(f)->preambles, 2);
+	assert_int_equal(f->viewer.len, CAMCAST_PREAMBLE_MAX);
+	assert_int_equal(f->viewer.first, 102);
+	leave(f);
 }
 
 static void without_memory_for_a_preamble_its_units_are_dropped(void **state)
@@ -467,10 +527,10 @@ static void without_memory_for_a_preamble_its_units_are_dropped(void **state)
 	uint32_t id = begin(f);
 
 	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
-	given.no_memory = true;
+	no_memory = true;
 	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_NO_MEMORY);
-	given.no_memory = false;
+	no_memory = false;
 	assert_int_equal(take_with(f, id, 1, 0), 0);
 	assert_int_equal(stats(f)->units, 1);
 	assert_int_equal(take_with(f, id, 1, CAMCAST_UNIT_KEY), 0);
@@ -483,6 +543,7 @@ static void a_preamble_whose_first_unit_was_lost_is_never_mistaken(void **state)
 	struct fixture *f = *state;
 	struct camcast_msg_unit unit = unit_at(2, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
 
+	join(f);
 	begin(f);
 	assert_int_equal(take_preamble(f, FRONT_H264, 1, 10), 0);
 	unit.preamble = 1;
@@ -494,13 +555,14 @@ static void a_preamble_whose_first_unit_was_lost_is_never_mistaken(void **state)
 	unit = unit_at(3, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
 	unit.preamble = 1; /* which is no longer known */
 	assert_int_equal(take(f, &unit, sizeof unit, rig_segment(SEGMENT_SIZE, SEALS)), 0);
-	assert_int_equal(given.calls, 0);
+	assert_int_equal(viewer_reads(f)->preambles, 0);
 	assert_int_equal(stats(f)->units, 1);
 	unit = unit_at(3, 1000, CAMCAST_UNIT_KEY);
 	unit.preamble = 2;
 	assert_int_equal(take(f, &unit, sizeof unit, -1), 0);
-	assert_int_equal(given.first, 102);
+	assert_int_equal(viewer_reads(f)->first, 102);
 	assert_int_equal(stats(f)->units, 2);
+	leave(f);
 }
 
 static void a_preamble_must_have_been_announced(void **state)

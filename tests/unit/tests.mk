@@ -16,10 +16,9 @@ $(foreach t,$(V4L2_SIM),$(eval EXTRA_$t := v4l2_sim v4l2_fixture)$(eval WRAPS_$t
 WORKER_RIG := test_admission test_discovery test_status test_worker test_worker_messages
 $(foreach t,$(WORKER_RIG),$(eval EXTRA_$t := worker_rig))
 WRAPS_test_admission := getpeername
-WRAPS_test_discovery := worker_status worker_stream_status
-WRAPS_test_status := clock_gettime worker_status worker_stream_status worker_stream_wanted_us
+WRAPS_test_status := clock_gettime
 WRAPS_test_worker := clock_gettime pidfd_send_signal
-WRAPS_test_worker_messages := feed_set_preamble
+WRAPS_test_worker_messages := malloc
 
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_logwriter := pwritev memfd_create

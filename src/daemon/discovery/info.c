@@ -30,7 +30,7 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 	if (!snapshot)
 		return NULL;
 	for (size_t i = 0; i < cameras->n_cameras; i++) {
-		const struct worker_status *status = worker_status(cameras->cameras[i].worker);
+		const struct worker_status *status = cameras->cameras[i].status;
 		struct discovery_camera *camera = &snapshot->cameras[i];
 
 		camera->state = status->state == WORKER_RUNNING
@@ -42,10 +42,9 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 	}
 	for (size_t i = 0; i < cameras->n_streams; i++) {
 		const struct stream *stream = &cameras->streams[i];
-		const struct worker *worker = stream->camera->worker;
-		const struct camcast_msg_stream *status =
-			worker_stream_status(worker, stream->number);
-		bool alive = worker_status(worker)->pid != 0;
+		const struct worker_status *worker = stream->camera->status;
+		const struct camcast_msg_stream *status = &worker->streams[stream->number];
+		bool alive = worker->pid != 0;
 		struct discovery_stream *shot = &snapshot->streams[i];
 
 		shot->target_bps = status->target_bps;

@@ -269,7 +269,7 @@ static const struct counter mqtt[] = {
 
 static const void *in_worker(const struct counted *c)
 {
-	return worker_status(c->camera->worker);
+	return c->camera->status;
 }
 static const char *camera_name(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
@@ -279,32 +279,32 @@ static const char *camera_name(const struct counted *c, char buffer[COUNTER_TEXT
 static const char *camera_state(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
 	(void)buffer;
-	return worker_state_name(worker_status(c->camera->worker)->state);
+	return worker_state_name(c->camera->status->state);
 }
 static const char *camera_camera_state(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
 	(void)buffer;
-	return worker_camera_state_name(worker_status(c->camera->worker)->heartbeat.state);
+	return worker_camera_state_name(c->camera->status->heartbeat.state);
 }
 static double camera_up(const struct counted *c)
 {
-	const struct worker_status *status = worker_status(c->camera->worker);
+	const struct worker_status *status = c->camera->status;
 
 	return status->state == WORKER_RUNNING && status->heartbeat.state == CAMCAST_CAMERA_RUNNING;
 }
 static double camera_fps(const struct counted *c)
 {
-	const struct worker_status *status = worker_status(c->camera->worker);
+	const struct worker_status *status = c->camera->status;
 
 	return status->pid ? status->heartbeat.fps_milli / 1e3 : 0;
 }
 static bool camera_waits(const struct counted *c)
 {
-	return worker_status(c->camera->worker)->state == WORKER_BACKOFF;
+	return c->camera->status->state == WORKER_BACKOFF;
 }
 static double camera_retry(const struct counted *c)
 {
-	return milliseconds(worker_status(c->camera->worker)->retry_at_us - c->now_us);
+	return milliseconds(c->camera->status->retry_at_us - c->now_us);
 }
 
 static const struct counter cameras[] = {
@@ -357,12 +357,12 @@ static const struct counter cameras[] = {
 
 static const struct camcast_msg_stream *stream_status(const struct counted *c)
 {
-	return worker_stream_status(c->stream->camera->worker, c->stream->number);
+	return &c->stream->camera->status->streams[c->stream->number];
 }
 /* Figures of the last second are 0 without a worker. */
 static bool stream_alive(const struct counted *c)
 {
-	return worker_status(c->stream->camera->worker)->pid != 0;
+	return c->stream->camera->status->pid != 0;
 }
 static const void *in_stream(const struct counted *c)
 {
@@ -389,7 +389,7 @@ static double stream_on_demand(const struct counted *c)
 }
 static double stream_wanted(const struct counted *c)
 {
-	return worker_stream_wanted_us(c->stream->camera->worker, c->stream->number) != 0;
+	return c->stream->camera->status->wanted_us[c->stream->number] != 0;
 }
 static double stream_active(const struct counted *c)
 {

@@ -28,9 +28,8 @@ static const char *camera_trouble(const struct worker_status *status)
 
 static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 {
-	const struct worker *worker = stream->camera->worker;
-	const struct worker_status *status = worker_status(worker);
-	int64_t wanted = worker_stream_wanted_us(worker, stream->number);
+	const struct worker_status *status = stream->camera->status;
+	int64_t wanted = status->wanted_us[stream->number];
 	int64_t last = wanted ? last_unit_us(stream) : status->frames_at_us;
 	const char *trouble = camera_trouble(status);
 	char age[48] = "yet";

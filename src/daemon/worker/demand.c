@@ -23,7 +23,6 @@ struct stream_demand {
 	struct worker_demand *all;
 	unsigned number;
 	unsigned outputs_wanted;
-	int64_t wanted_us;    /* since when one of them is; 0: none */
 	uint32_t bitrate_bps; /* 0: as configured */
 	bool bitrate_unsaid;
 	bool idr_deferred;
@@ -37,6 +36,7 @@ struct worker_demand {
 	bool up;
 	struct stream_demand *streams; /* by number */
 	struct output_demand *outputs; /* the same */
+	int64_t *wanted_us; /* by stream: since when one of its outputs is wanted; 0: none is */
 };
 
 static const struct config_stream *config_of(const struct stream_demand *stream)
@@ -192,9 +192,9 @@ static void set_wanted(struct output_demand *output, bool wanted)
 	if (!wanted) {
 		output->awaits_key = false;
 		if (--stream->outputs_wanted == 0)
-			stream->wanted_us = 0;
+			stream->all->wanted_us[stream->number] = 0;
 	} else if (stream->outputs_wanted++ == 0) {
-		stream->wanted_us = loop_now_us(stream->all->loop);
+		stream->all->wanted_us[stream->number] = loop_now_us(stream->all->loop);
 	} else {
 		/* The stream is encoded already, perhaps far from its next key unit. */
 		request_idr(output);
@@ -223,9 +223,9 @@ static void handle_watched(struct feed_demand *demand, bool watched)
 	}
 }
 
-int64_t worker_demand_wanted_us(const struct worker_demand *all, unsigned stream)
+const int64_t *worker_demand_wanted_us(const struct worker_demand *all)
 {
-	return all->streams[stream].wanted_us;
+	return all->wanted_us;
 }
 
 /* --- life --- */
@@ -257,7 +257,7 @@ static void set_up_output(struct worker_demand *all, unsigned number)
 		return;
 	output->wanted = true;
 	output->stream->outputs_wanted++;
-	output->stream->wanted_us = loop_now_us(all->loop);
+	all->wanted_us[output->stream->number] = loop_now_us(all->loop);
 }
 
 int worker_demand_create(struct worker_demand **out, struct loop *loop,
@@ -272,7 +272,9 @@ int worker_demand_create(struct worker_demand **out, struct loop *loop,
 	all->options = *options;
 	all->streams = calloc(camera->n_streams + 1, sizeof *all->streams);
 	all->outputs = calloc(camera->n_outputs + 1, sizeof *all->outputs);
-	if (!all->streams || !all->outputs) {
+	all->wanted_us = calloc(camera->n_streams + 1, sizeof *all->wanted_us);
+	if (!all->streams || !all->outputs || !all->wanted_us) {
+		free(all->wanted_us);
 		free(all->outputs);
 		free(all->streams);
 		free(all);
@@ -294,6 +296,7 @@ void worker_demand_destroy(struct worker_demand *all)
 		loop_timer_cancel(all->loop, &all->streams[i].idr);
 	for (size_t i = 0; i < all->options.camera->n_outputs; i++)
 		loop_timer_cancel(all->loop, &all->outputs[i].linger);
+	free(all->wanted_us);
 	free(all->outputs);
 	free(all->streams);
 	free(all);

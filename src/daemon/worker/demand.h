@@ -39,7 +39,7 @@ void worker_demand_key_came(struct worker_demand *demand, unsigned feed);
 /* At most one a second and stream is passed on. */
 void worker_demand_request_idr(struct worker_demand *demand, unsigned feed);
 void worker_demand_set_bitrate(struct worker_demand *demand, unsigned stream, uint32_t bitrate_bps);
-/* Since when any feed of a stream has been wanted; 0: none is. */
-int64_t worker_demand_wanted_us(const struct worker_demand *demand, unsigned stream);
+/* By stream: since when any of its feeds has been wanted; 0: none is. */
+const int64_t *worker_demand_wanted_us(const struct worker_demand *demand);
 
 #endif

@@ -506,8 +506,7 @@ worker_messages_heartbeat(const struct worker_messages *messages)
 	return &messages->heartbeat;
 }
 
-const struct camcast_msg_stream *worker_messages_stream(const struct worker_messages *messages,
-							unsigned stream)
+const struct camcast_msg_stream *worker_messages_streams(const struct worker_messages *messages)
 {
-	return &messages->streams[stream];
+	return messages->streams;
 }

@@ -60,7 +60,7 @@ int worker_messages_take(struct worker_messages *messages, const struct worker_p
 
 const struct camcast_msg_heartbeat *
 worker_messages_heartbeat(const struct worker_messages *messages);
-const struct camcast_msg_stream *worker_messages_stream(const struct worker_messages *messages,
-							unsigned stream);
+/* The last STREAM message of each stream, by number; zeroed before the first. */
+const struct camcast_msg_stream *worker_messages_streams(const struct worker_messages *messages);
 
 #endif

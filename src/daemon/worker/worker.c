@@ -200,7 +200,7 @@ static void handle_heartbeat(struct worker *worker)
 static void handle_stream(struct worker *worker, unsigned number)
 {
 	const struct stream *stream = worker->options.camera->streams[number];
-	bool can = worker_messages_stream(worker->messages, number)->can_force_idr != 0;
+	bool can = worker_messages_streams(worker->messages)[number].can_force_idr != 0;
 
 	for (size_t i = 0; i < stream->n_outputs; i++)
 		feed_set_can_force_idr(stream->outputs[i].feed, can);
@@ -512,6 +512,8 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 	err = worker_demand_create(&worker->demand, loop, &demand);
 	if (err < 0)
 		goto destroy_messages;
+	worker->status.streams = worker_messages_streams(worker->messages);
+	worker->status.wanted_us = worker_demand_wanted_us(worker->demand);
 	*out = worker;
 	return 0;
 
@@ -552,14 +554,4 @@ struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed)
 const struct worker_status *worker_status(const struct worker *worker)
 {
 	return &worker->status;
-}
-
-const struct camcast_msg_stream *worker_stream_status(const struct worker *worker, unsigned stream)
-{
-	return worker_messages_stream(worker->messages, stream);
-}
-
-int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream)
-{
-	return worker_demand_wanted_us(worker->demand, stream);
 }

@@ -41,6 +41,10 @@ struct worker_status {
 	unsigned undead;      /* processes that were killed and have not ended yet */
 	char reason[256];     /* why it is not running, or why it last ended; "" */
 	struct camcast_msg_heartbeat heartbeat; /* the last one; zeroed before */
+	/* By stream: its last STREAM message, zeroed before the first. */
+	const struct camcast_msg_stream *streams;
+	/* By stream: since when any of its feeds has been wanted, on the loop's clock; 0: none is. */
+	const int64_t *wanted_us;
 };
 
 /* In all that follows, streams and feeds go by their number within the camera. */
@@ -57,11 +61,8 @@ void worker_destroy(struct worker *worker);
 /* The demand to give to feed_create(); lives as long as the worker. */
 struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed);
 
+/* Lives as long as the worker, and follows what it does. */
 const struct worker_status *worker_status(const struct worker *worker);
-/* The last STREAM message of a stream; zeroed before the first. */
-const struct camcast_msg_stream *worker_stream_status(const struct worker *worker, unsigned stream);
-/* Since when any feed of a stream has been wanted, on the loop's clock; 0: none is. */
-int64_t worker_stream_wanted_us(const struct worker *worker, unsigned stream);
 const char *worker_state_name(enum worker_state state); /* "starting"... */
 /* Of an enum camcast_camera_state as the worker sent it. */
 const char *worker_camera_state_name(uint32_t state);
