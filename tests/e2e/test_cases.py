@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Unusual recordings (tests/cases) as cameras: a viewer decodes exactly the pictures that the
+recording's own linear decode has, over two passes, wherever it joins."""
+import dataclasses
+import pathlib
+import subprocess
+
+import pytest
+
+import bytestream
+import clients
+
+CASES = pathlib.Path(__file__).parents[1] / "cases"
+
+
+@dataclasses.dataclass
+class Case:
+    """A recording that is passed on as coded. shown: the numbers of its pictures, in the order of
+    its linear decode, that a viewer gets. pass_s: how long a pass lasts. reorder: how many pictures
+    at the end of what was received may lack one that is shown before them."""
+
+    name: str
+    shown: list
+    pass_s: float
+    reorder: int = 0
+
+
+COPIED = [
+    Case("06.mp4", range(50), 2, reorder=4),
+    Case("11.mp4", range(144), 7.9),
+]
+
+
+def file_config(name, **stream):
+    return {
+        "daemon": {"name": "test", "http": "127.0.0.1:0"},
+        "camera cam": {"source": f"file:{CASES / name}"},
+        "stream s": {"camera": "cam", "codec": "h264", "annexb": "127.0.0.1:0", **stream},
+    }
+
+
+def digests(*arguments):
+    """The MD5 of each picture that ffmpeg decodes, in the order of presentation."""
+    result = subprocess.run(
+        ["ffmpeg", "-nostdin", "-v", "error", *map(str, arguments)]
+        + ["-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    lines = [line for line in result.stdout.splitlines() if not line.startswith("#")]
+    return [line.split(",")[-1].strip() for line in lines]
+
+
+def decode_strictly(units, path):
+    path.write_bytes(b"".join(unit.data for unit in units))
+    return digests("-xerror", "-err_detect", "explode", "-f", "h264", "-i", path)
+
+
+def check_passes(received, expected, passes):
+    """received: whole passes of what was expected, after a part of one and before another."""
+    count = len(expected)
+    assert len(received) >= passes * count, f"{len(received)} pictures of {count} a pass"
+    for begin in range(count):
+        cycle = expected[begin:] + expected * (len(received) // count + 1)
+        if received == cycle[: len(received)]:
+            return
+    known = [expected.index(one) if one in expected else None for one in received]
+    raise AssertionError(f"not the recording's pictures in their order: {known}")
+
+
+@pytest.mark.parametrize("case", COPIED, ids=lambda case: case.name)
+def test_a_viewer_decodes_what_the_recording_has(case, start_camcastd, tmp_path):
+    linear = digests("-i", CASES / case.name)
+    expected = [linear[number] for number in case.shown]
+    camcastd = start_camcastd(file_config(case.name, encoder="copy", sei=True))
+    patience = 10 + 3 * case.pass_s
+    with clients.Viewer(camcastd.port()) as first:
+        first.wait_units(len(expected) // 2, timeout=patience)
+        with clients.Viewer(camcastd.port()) as later:
+            later.wait_units(len(expected) + 8, timeout=patience)
+            first.wait_units(2 * len(expected), timeout=patience)
+            for viewer, passes in ((first, 2), (later, 1)):
+                units, _ = bytestream.split(viewer.close())
+                assert bytestream.check_continuity(units) == 0
+                received = decode_strictly(units, tmp_path / f"{passes}.h264")
+                received = received[: len(received) - case.reorder]
+                check_passes(received, expected, passes)
+    assert camcastd.camera()["restarts"] == 0
