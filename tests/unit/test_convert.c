@@ -92,13 +92,25 @@ static void set_chroma(struct raw *raw, uint32_t x, uint32_t y, uint8_t cb, uint
 	}
 }
 
+/* Of red and blue, by ITU-R BT.601, BT.709 and BT.2020. */
+static void luma_weights(enum frame_colour colour, double *kr, double *kb)
+{
+	*kr = colour == FRAME_COLOUR_REC709   ? 0.2126
+	      : colour >= FRAME_COLOUR_BT2020 ? 0.2627
+					      : 0.299;
+	*kb = colour == FRAME_COLOUR_REC709   ? 0.0722
+	      : colour >= FRAME_COLOUR_BT2020 ? 0.0593
+					      : 0.114;
+}
+
 /* What a camera of that matrix and range makes of a colour. */
 static void camera_colour(const struct raw *raw, struct rgb c, uint8_t ycc[3])
 {
-	bool is_709 = raw->format.colour == FRAME_COLOUR_REC709;
-	double kr = is_709 ? 0.2126 : 0.299, kb = is_709 ? 0.0722 : 0.114;
-	double y = kr * c.r + (1 - kr - kb) * c.g + kb * c.b;
-	double cb = (c.b - y) / (2 * (1 - kb)), cr = (c.r - y) / (2 * (1 - kr));
+	double kr, kb;
+
+	luma_weights(raw->format.colour, &kr, &kb);
+	const double y = kr * c.r + (1 - kr - kb) * c.g + kb * c.b;
+	const double cb = (c.b - y) / (2 * (1 - kb)), cr = (c.r - y) / (2 * (1 - kr));
 
 	if (raw->format.full_range) {
 		ycc[0] = (uint8_t)lrint(fmin(255, 255 * y));
@@ -247,6 +259,7 @@ static void colours_of_a_jpeg_are_right_for_every_camera(void **state)
 		{FRAME_COLOUR_JPEG, true},	 {FRAME_COLOUR_SMPTE170M, true},
 		{FRAME_COLOUR_SMPTE170M, false}, {FRAME_COLOUR_REC709, false},
 		{FRAME_COLOUR_REC709, true},	 {FRAME_COLOUR_UNKNOWN, false},
+		{FRAME_COLOUR_BT2020, false},	 {FRAME_COLOUR_BT2020_PQ, true},
 	};
 
 	(void)state;
@@ -421,19 +434,23 @@ static void yuyv_chroma_is_the_mean_of_two_rows(void **state)
 
 static void jfif_colours_are_within_one_level_of_the_exact_ones(void **state)
 {
+	static const enum frame_colour cameras[] = {FRAME_COLOUR_SMPTE170M, FRAME_COLOUR_REC709,
+						    FRAME_COLOUR_BT2020, FRAME_COLOUR_BT2020_HLG};
+
 	(void)state;
-	for (int is_709 = 0; is_709 < 2; is_709++) {
+	for (size_t camera = 0; camera < sizeof(cameras) / sizeof(*cameras); camera++) {
 		struct jfif_colour c;
+		double kr, kb;
 		int worst = 0;
 
-		jfif_colour_init(&c, is_709 ? FRAME_COLOUR_REC709 : FRAME_COLOUR_SMPTE170M, false);
+		luma_weights(cameras[camera], &kr, &kb);
+		jfif_colour_init(&c, cameras[camera], false);
 		assert_false(c.same);
 		for (int cb = 16; cb <= 240; cb += 4) {
 			for (int cr = 16; cr <= 240; cr += 4) {
 				uint8_t luma[2][256], b[128], r[128];
 				const uint8_t *in[2] = {luma[0], luma[1]};
 				uint8_t *out[2] = {luma[0], luma[1]};
-				double kr = is_709 ? 0.2126 : 0.299, kb = is_709 ? 0.0722 : 0.114;
 				double u = (cb - 128) / 224.0, v = (cr - 128) / 224.0;
 
 				for (int i = 0; i < 256; i++)
@@ -477,6 +494,8 @@ static void levels_and_vui_colours_are_translated(void **state)
 	assert_int_equal(encoder_level_idc(NULL), 0);
 	assert_int_equal(encoder_level_idc("4.01"), 0);
 	assert_int_equal(encoder_vui_colour(FRAME_COLOUR_REC709).matrix, 1);
+	assert_int_equal(encoder_vui_colour(FRAME_COLOUR_BT2020_PQ).transfer, 16);
+	assert_int_equal(encoder_vui_colour(FRAME_COLOUR_BT2020_HLG).transfer, 18);
 	assert_int_equal(encoder_vui_colour(FRAME_COLOUR_UNKNOWN).primaries, 2);
 }
 

@@ -159,16 +159,37 @@ static int16_t in_256ths(double value)
 	return (int16_t)lrint(value * 256);
 }
 
+/* The weights of red and blue in luma. False: those of BT.601, as in JFIF. */
+static bool luma_weights(enum frame_colour colour, double *kr, double *kb)
+{
+	switch (colour) {
+	case FRAME_COLOUR_REC709:
+		*kr = 0.2126;
+		*kb = 0.0722;
+		return true;
+	case FRAME_COLOUR_BT2020:
+	case FRAME_COLOUR_BT2020_PQ:
+	case FRAME_COLOUR_BT2020_HLG:
+		*kr = 0.2627;
+		*kb = 0.0593;
+		return true;
+	default:
+		return false;
+	}
+}
+
 void jfif_colour_init(struct jfif_colour *c, enum frame_colour colour, bool full_range)
 {
 	/* How much full range is larger, for luma and chroma (BT.601 clause 2.5.1: 219 and 224
 	 * steps). */
 	double y_gain = full_range ? 1 : 255.0 / 219, c_gain = full_range ? 1 : 255.0 / 224;
 	double yu = 0, yv = 0, uu = 1, uv = 0, vu = 0, vv = 1;
+	double kr, kb;
+	const bool other_matrix = luma_weights(colour, &kr, &kb);
 
-	if (colour == FRAME_COLOUR_REC709) {
-		/* R'G'B' by BT.709's matrix, Y'CbCr of it by BT.601's. */
-		const double kr = 0.2126, kb = 0.0722, kg = 1 - kr - kb;
+	if (other_matrix) {
+		/* R'G'B' by the picture's matrix, Y'CbCr of it by BT.601's. */
+		const double kg = 1 - kr - kb;
 		const double jr = 0.299, jb = 0.114, jg = 1 - jr - jb;
 		double b_of_u = 2 * (1 - kb), r_of_v = 2 * (1 - kr); /* B'-Y', R'-Y' */
 		double g_of_u = -b_of_u * kb / kg, g_of_v = -r_of_v * kr / kg;
@@ -181,7 +202,7 @@ void jfif_colour_init(struct jfif_colour *c, enum frame_colour colour, bool full
 		vv = (r_of_v - yv) / (2 * (1 - jr));
 	}
 	*c = (struct jfif_colour){
-		.same = full_range && colour != FRAME_COLOUR_REC709,
+		.same = full_range && !other_matrix,
 		.y_offset = full_range ? 0 : 16,
 		.yy = in_256ths(y_gain - 1),
 		.yu = in_256ths(yu * c_gain),

@@ -29,6 +29,12 @@ struct encoder_colour encoder_vui_colour(enum frame_colour colour)
 	case FRAME_COLOUR_JPEG:
 		/* V4L2_COLORSPACE_JPEG, libcamera's Sycc: primaries of 709, sRGB, matrix of 601. */
 		return (struct encoder_colour){1, 13, 6};
+	case FRAME_COLOUR_BT2020:
+		return (struct encoder_colour){9, 14, 9};
+	case FRAME_COLOUR_BT2020_PQ:
+		return (struct encoder_colour){9, 16, 9};
+	case FRAME_COLOUR_BT2020_HLG:
+		return (struct encoder_colour){9, 18, 9};
 	case FRAME_COLOUR_UNKNOWN:
 		break;
 	}

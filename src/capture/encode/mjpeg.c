@@ -133,6 +133,10 @@ static int start_jpeg(struct mjpeg *enc, const struct frame_format *format, uint
 	jpeg->in_color_space = JCS_YCbCr;
 	jpeg_set_defaults(
 		jpeg); /* 4:2:0, JFIF, the standard's Huffman tables (and they are written) */
+	/* With no unit the densities are the shape of a pixel, as players read them. */
+	jpeg->density_unit = 0;
+	jpeg->X_density = (UINT16)(format->sar_width ? format->sar_width : 1);
+	jpeg->Y_density = (UINT16)(format->sar_width ? format->sar_height : 1);
 	jpeg_set_quality(jpeg, (int)quality, TRUE);
 	jpeg->raw_data_in = TRUE;
 	jpeg->dct_method = JDCT_ISLOW; /* the one with vector code and full precision */

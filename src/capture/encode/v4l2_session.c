@@ -149,6 +149,14 @@ static void format_colour(const struct frame_format *format, struct v4l2_pix_for
 	case FRAME_COLOUR_JPEG:
 		pix->colorspace = V4L2_COLORSPACE_JPEG;
 		break;
+	case FRAME_COLOUR_BT2020_PQ:
+		pix->xfer_func = V4L2_XFER_FUNC_SMPTE2084;
+		pix->colorspace = V4L2_COLORSPACE_BT2020;
+		break;
+	case FRAME_COLOUR_BT2020:
+	case FRAME_COLOUR_BT2020_HLG: /* V4L2 has no name for its transfer function */
+		pix->colorspace = V4L2_COLORSPACE_BT2020;
+		break;
 	default:
 		pix->colorspace =
 			format->height >= 720 ? V4L2_COLORSPACE_REC709 : V4L2_COLORSPACE_SMPTE170M;
