@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
+
+#include "base/diag.h"
+#include "capture/source/fit.h"
 
 #define WHY_SIZE 256
 /* Slots for what a decoder keeps to refer to; with more references than that it gets memory of its
@@ -29,7 +30,10 @@ struct decoder_slot {
 struct decoder {
 	AVCodecContext *codec;
 	AVFrame *picture;
-	struct SwsContext *scaler; /* of the last conversion */
+	struct fit *fit;
+	char camera[CONFIG_NAME_MAX];
+	unsigned first_width, first_height; /* of the coded pictures */
+	bool told_scaled;		    /* that later ones have another size */
 	struct frame_format format;
 	enum AVPixelFormat pixels;	    /* of the slots */
 	bool direct;			    /* libavcodec may decode into the slots */
@@ -42,12 +46,11 @@ struct decoder {
 static const struct {
 	enum AVPixelFormat pixels;
 	uint32_t fourcc;
-	bool full_range;
 } formats[] = {
-	{AV_PIX_FMT_YUV420P, FRAME_I420, false},
-	{AV_PIX_FMT_YUVJ420P, FRAME_I420, true},
-	{AV_PIX_FMT_NV12, FRAME_NV12, false},
-	{AV_PIX_FMT_YUYV422, FRAME_YUYV, false},
+	{AV_PIX_FMT_YUV420P, FRAME_I420},
+	{AV_PIX_FMT_YUVJ420P, FRAME_I420},
+	{AV_PIX_FMT_NV12, FRAME_NV12},
+	{AV_PIX_FMT_YUYV422, FRAME_YUYV},
 };
 
 /* --- slots --- */
@@ -118,7 +121,8 @@ static int get_buffer(AVCodecContext *codec, AVFrame *picture, int flags)
 }
 
 /* The slot that holds the picture as the format says, or NULL. A picture cropped at its top or left
- * begins elsewhere; a picture that is shown twice is out already. */
+ * begins elsewhere; a picture that is shown twice is out already; one of another size or other
+ * colours has to be converted. */
 static struct decoder_slot *slot_of(struct decoder *decoder, const AVFrame *picture)
 {
 	const struct frame_format *format = &decoder->format;
@@ -128,8 +132,7 @@ static struct decoder_slot *slot_of(struct decoder *decoder, const AVFrame *pict
 		if (picture->buf[0]->data == decoder->slots[i].map)
 			slot = &decoder->slots[i];
 	if (!slot || atomic_load_explicit(&slot->delivered, memory_order_acquire) ||
-	    picture->format != decoder->pixels || (uint32_t)picture->width < format->width ||
-	    (uint32_t)picture->height < format->height)
+	    picture->format != decoder->pixels || !fit_is_same(decoder->fit, picture))
 		return NULL;
 	for (unsigned i = 0; i < format->n_planes; i++)
 		if (picture->data[i] != slot->map + format->planes[i].offset ||
@@ -140,29 +143,6 @@ static struct decoder_slot *slot_of(struct decoder *decoder, const AVFrame *pict
 
 /* --- conversion --- */
 
-static int convert(struct decoder *decoder, const AVFrame *picture, struct decoder_slot *slot)
-{
-	const struct frame_format *format = &decoder->format;
-	uint8_t *data[4] = {0};
-	int stride[4] = {0};
-
-	/* Odd sizes lose their last line, they are not scaled. */
-	decoder->scaler =
-		sws_getCachedContext(decoder->scaler, picture->width & ~1, picture->height & ~1,
-				     picture->format, (int)format->width, (int)format->height,
-				     decoder->pixels, SWS_BILINEAR, NULL, NULL, NULL);
-	if (!decoder->scaler)
-		return -EINVAL;
-	for (unsigned i = 0; i < format->n_planes; i++) {
-		data[i] = slot->map + format->planes[i].offset;
-		stride[i] = (int)format->planes[i].stride;
-	}
-	if (sws_scale(decoder->scaler, (const uint8_t *const *)picture->data, picture->linesize, 0,
-		      picture->height & ~1, data, stride) < 0)
-		return -EINVAL;
-	return 0;
-}
-
 static int convert_to_slot(struct decoder *decoder, struct decoder_slot **out)
 {
 	struct decoder_slot *slot = take_slot(decoder);
@@ -170,11 +150,18 @@ static int convert_to_slot(struct decoder *decoder, struct decoder_slot **out)
 
 	if (!slot)
 		return -ENOBUFS;
-	r = convert(decoder, decoder->picture, slot);
+	r = fit_write(decoder->fit, decoder->picture, slot->map);
 	if (r) {
 		slot_end_access(decoder->ring, slot->frame.slot, true);
 		free_buffer(slot, NULL);
 		return r;
+	}
+	if (fit_was_scaled(decoder->fit) && !decoder->told_scaled) {
+		decoder->told_scaled = true;
+		diag_warn("camera %s: the pictures change from %ux%u to %dx%d; they are scaled to "
+			  "the first size, with bars where their shape is another one",
+			  decoder->camera, decoder->first_width, decoder->first_height,
+			  decoder->picture->width, decoder->picture->height);
 	}
 	*out = slot;
 	return 0;
@@ -245,6 +232,11 @@ const char *decoder_note(const struct decoder *decoder)
 static enum frame_colour colour_of(const AVCodecParameters *parameters, bool full_range)
 {
 	switch (parameters->color_space) {
+	case AVCOL_SPC_BT2020_NCL:
+	case AVCOL_SPC_BT2020_CL:
+		return parameters->color_trc == AVCOL_TRC_SMPTE2084	 ? FRAME_COLOUR_BT2020_PQ
+		       : parameters->color_trc == AVCOL_TRC_ARIB_STD_B67 ? FRAME_COLOUR_BT2020_HLG
+									 : FRAME_COLOUR_BT2020;
 	case AVCOL_SPC_BT709:
 		return FRAME_COLOUR_REC709;
 	case AVCOL_SPC_SMPTE170M:
@@ -253,7 +245,7 @@ static enum frame_colour colour_of(const AVCodecParameters *parameters, bool ful
 	default:
 		if (full_range)
 			return FRAME_COLOUR_JPEG;
-		/* libswscale's choice for what comes from RGB is 601; for the rest, players'. */
+		/* RGB becomes 601, as files from ffmpeg have it; for the rest, players' choice. */
 		return parameters->height >= 720 && parameters->color_space != AVCOL_SPC_RGB
 			       ? FRAME_COLOUR_REC709
 			       : FRAME_COLOUR_SMPTE170M;
@@ -292,40 +284,71 @@ static int layout_direct(struct decoder *decoder)
 	return 0;
 }
 
+/* RGB is converted to limited range, because many players know no other for H.264. */
+static bool is_full_range(const AVCodecParameters *parameters)
+{
+	const AVPixFmtDescriptor *description = av_pix_fmt_desc_get(parameters->format);
+
+	if (!description || description->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL))
+		return false;
+	if (parameters->color_range != AVCOL_RANGE_UNSPECIFIED)
+		return parameters->color_range == AVCOL_RANGE_JPEG;
+	/* yuvj*p is the old way to say full range; pictures in grey are of computers */
+	return strncmp(description->name, "yuvj", 4) == 0 || description->nb_components < 3;
+}
+
+static void set_size(struct frame_format *format, const AVCodecParameters *parameters,
+		     const struct decoder_options *options)
+{
+	AVRational shape = options->shape;
+	int width = parameters->width & ~1, height = parameters->height & ~1;
+
+	if (options->orientation.transpose) {
+		width = parameters->height & ~1;
+		height = parameters->width & ~1;
+		shape = (AVRational){shape.den, shape.num};
+	}
+	format->width = (uint32_t)width;
+	format->height = (uint32_t)height;
+	if (shape.num > 0 && shape.den > 0 &&
+	    av_reduce(&shape.num, &shape.den, shape.num, shape.den, UINT16_MAX)) {
+		format->sar_width = (uint32_t)shape.num;
+		format->sar_height = (uint32_t)shape.den;
+	}
+}
+
 static int choose_format(struct decoder *decoder, const AVCodecParameters *parameters,
-			 struct config_rate rate)
+			 const struct decoder_options *options)
 {
 	struct frame_format *format = &decoder->format;
-	const bool even = parameters->width % 2 == 0 && parameters->height % 2 == 0;
+	const bool plain = parameters->width % 2 == 0 && parameters->height % 2 == 0 &&
+			   orientation_is_upright(options->orientation);
 	const enum AVPixelFormat pixels = (enum AVPixelFormat)parameters->format;
 	const char *name = avcodec_get_name(parameters->codec_id);
 	const char *pixels_name = av_get_pix_fmt_name(pixels);
 
-	format->width = (uint32_t)parameters->width & ~1u;
-	format->height = (uint32_t)parameters->height & ~1u;
-	format->rate = rate;
-	format->full_range = parameters->color_range == AVCOL_RANGE_JPEG;
+	set_size(format, parameters, options);
+	format->rate = options->rate;
+	format->full_range = is_full_range(parameters);
+	format->colour = colour_of(parameters, format->full_range);
 	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
-		if (formats[i].pixels != pixels || !even ||
+		if (formats[i].pixels != pixels || !plain ||
 		    !(decoder->codec->codec->capabilities & AV_CODEC_CAP_DR1))
 			continue;
 		decoder->direct = true;
 		decoder->pixels = pixels;
 		format->fourcc = formats[i].fourcc;
-		format->full_range |= formats[i].full_range;
-		format->colour = colour_of(parameters, format->full_range);
 		snprintf(decoder->note, sizeof(decoder->note), "decoded from %s into the slots",
 			 name);
 		return layout_direct(decoder);
 	}
-	/* yuvj*p is the old way to say full range, and libswscale keeps that only in kind */
-	const bool j = pixels_name && strncmp(pixels_name, "yuvj", 4) == 0;
-	format->full_range |= j;
-	decoder->pixels = j ? AV_PIX_FMT_YUVJ420P : AV_PIX_FMT_YUV420P;
 	format->fourcc = FRAME_I420;
-	format->colour = colour_of(parameters, format->full_range);
-	snprintf(decoder->note, sizeof(decoder->note), "decoded from %s, %s converted to I420",
-		 name, pixels_name ? pixels_name : "an unknown pixel format");
+	snprintf(decoder->note, sizeof(decoder->note), "decoded from %s, %s converted to I420%s%s",
+		 name, pixels_name ? pixels_name : "an unknown pixel format",
+		 orientation_is_upright(options->orientation) ? "" : ", ",
+		 orientation_is_upright(options->orientation)
+			 ? ""
+			 : orientation_name(options->orientation));
 	return frame_format_layout(format, 0);
 }
 
@@ -396,7 +419,7 @@ static int open_codec(struct decoder *decoder, const AVCodecParameters *paramete
 }
 
 int decoder_create(struct decoder **out, const AVCodecParameters *parameters,
-		   struct config_rate rate, const char *allocator, unsigned buffers, char *why)
+		   const struct decoder_options *options, char *why)
 {
 	struct decoder *decoder = calloc(1, sizeof(*decoder));
 	int r;
@@ -410,13 +433,21 @@ int decoder_create(struct decoder **out, const AVCodecParameters *parameters,
 	r = open_codec(decoder, parameters, why);
 	if (r)
 		goto destroy;
-	r = choose_format(decoder, parameters, rate);
+	snprintf(decoder->camera, sizeof(decoder->camera), "%s", options->camera->name);
+	decoder->first_width = (unsigned)parameters->width;
+	decoder->first_height = (unsigned)parameters->height;
+	r = choose_format(decoder, parameters, options);
 	if (r) {
 		snprintf(why, WHY_SIZE, "pictures of %dx%d cannot be handled", parameters->width,
 			 parameters->height);
 		goto destroy;
 	}
-	r = make_slots(decoder, allocator, buffers);
+	r = fit_create(&decoder->fit, &decoder->format, options->orientation);
+	if (r) {
+		snprintf(why, WHY_SIZE, "out of memory");
+		goto destroy;
+	}
+	r = make_slots(decoder, options->camera->allocator, options->camera->buffers);
 	if (r) {
 		snprintf(why, WHY_SIZE, "no frame slots: %s", strerror(-r));
 		goto destroy;
@@ -441,6 +472,6 @@ void decoder_destroy(struct decoder *decoder)
 			av_frame_free(&decoder->slots[i].picture);
 	free(decoder->slots);
 	slot_ring_destroy(decoder->ring);
-	sws_freeContext(decoder->scaler);
+	fit_destroy(decoder->fit);
 	free(decoder);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Coded pictures into frames, by libavcodec. It decodes straight into the frame slots where codec
- * and pixel format allow; what they do not allow is converted into a slot once, by libswscale. One
+ * Coded pictures into frames, by libavcodec. It decodes straight into the frame slots where codec,
+ * pixel format and orientation allow; other pictures are converted into a slot once (fit.h). One
  * thread at a time; frames may be released by any.
  */
 #ifndef CAPTURE_SOURCE_DECODER_H
@@ -10,13 +10,20 @@
 #include <libavcodec/avcodec.h>
 
 #include "capture/frame.h"
+#include "capture/source/orientation.h"
 
 struct decoder;
 
-/* allocator and buffers: the camera's, for the slots; rate goes into the format. On failure -errno
- * with a text in why[256]. */
+struct decoder_options {
+	const struct config_camera *camera; /* its name, allocator, buffers; borrowed */
+	struct config_rate rate;	    /* goes into the format */
+	struct orientation orientation;	    /* how the pictures are turned */
+	AVRational shape;		    /* of a coded pixel; 0: square, or not known */
+};
+
+/* parameters, options: borrowed for the call. On failure -errno with a text in why[256]. */
 int decoder_create(struct decoder **out, const AVCodecParameters *parameters,
-		   struct config_rate rate, const char *allocator, unsigned buffers, char *why);
+		   const struct decoder_options *options, char *why);
 /* Every frame must have been released. */
 void decoder_destroy(struct decoder *decoder);
 

@@ -169,6 +169,42 @@ struct config_rate demux_rate(const struct demux *demux, struct config_rate othe
 	return (struct config_rate){(uint32_t)rate.num, (uint32_t)rate.den};
 }
 
+AVRational demux_shape(const struct demux *demux)
+{
+	AVStream *stream = demux->input->streams[demux->stream];
+	AVRational shape = av_guess_sample_aspect_ratio(demux->input, stream, NULL);
+
+	if (shape.num <= 0 || shape.den <= 0)
+		return (AVRational){0, 1};
+	av_reduce(&shape.num, &shape.den, shape.num, shape.den, UINT16_MAX);
+	return shape;
+}
+
+struct orientation demux_orientation(const struct demux *demux)
+{
+	const uint8_t *data = NULL;
+	int32_t matrix[9];
+	size_t size = 0;
+
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+	const AVCodecParameters *parameters = demux_stream(demux)->codecpar;
+	const AVPacketSideData *side =
+		av_packet_side_data_get(parameters->coded_side_data, parameters->nb_coded_side_data,
+					AV_PKT_DATA_DISPLAYMATRIX);
+
+	if (side) {
+		data = side->data;
+		size = side->size;
+	}
+#else
+	data = av_stream_get_side_data(demux_stream(demux), AV_PKT_DATA_DISPLAYMATRIX, &size);
+#endif
+	if (!data || size < sizeof(matrix))
+		return orientation_of_matrix(NULL);
+	memcpy(matrix, data, sizeof(matrix));
+	return orientation_of_matrix(matrix);
+}
+
 /* --- reading --- */
 
 int demux_read(struct demux *demux, AVPacket *packet)

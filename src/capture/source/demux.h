@@ -11,6 +11,7 @@
 
 #include <libavformat/avformat.h>
 
+#include "capture/source/orientation.h"
 #include "config/config.h"
 
 struct demux;
@@ -32,6 +33,12 @@ const AVStream *demux_stream(const struct demux *demux);
 bool demux_clock_jumps(const struct demux *demux);
 /* The rate that the recording states, or `otherwise`. */
 struct config_rate demux_rate(const struct demux *demux, struct config_rate otherwise);
+
+/* The shape of a coded pixel, in lowest terms, at most 65535 each: the container's word counts more
+ * than the codec's. 0/1: not stated. */
+AVRational demux_shape(const struct demux *demux);
+/* How a player turns the decoded pictures. */
+struct orientation demux_orientation(const struct demux *demux);
 
 /* The next packet of the video stream, which the caller unreferences. 0, or -ENODATA at the end,
  * which is also where a damaged file cannot be read any further. */

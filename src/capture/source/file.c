@@ -218,8 +218,15 @@ static int open_coded(struct file_source *source, enum config_codec codec, char 
 static int open_decoded(struct file_source *source, const struct config_camera *config, char *why)
 {
 	struct source_info *info = &source->base.info;
-	int r = decoder_create(&source->decoder, demux_stream(source->demux)->codecpar,
-			       info->format.rate, config->allocator, config->buffers, why);
+	const struct decoder_options options = {
+		.camera = config,
+		.rate = info->format.rate,
+		.orientation =
+			orientation_then_configured(demux_orientation(source->demux), config),
+		.shape = demux_shape(source->demux),
+	};
+	int r = decoder_create(&source->decoder, demux_stream(source->demux)->codecpar, &options,
+			       why);
 
 	if (r)
 		return r;

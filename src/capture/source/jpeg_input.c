@@ -19,6 +19,7 @@ struct jpeg_input {
 static int open_decoder(struct jpeg_input *input, const struct config_camera *config,
 			struct source_info *info, char *why)
 {
+	const struct decoder_options options = {.camera = config, .rate = config->framerate};
 	AVCodecParameters *parameters = avcodec_parameters_alloc();
 	int r;
 
@@ -29,8 +30,7 @@ static int open_decoder(struct jpeg_input *input, const struct config_camera *co
 	parameters->width = (int)info->format.width;
 	parameters->height = (int)info->format.height;
 	parameters->format = AV_PIX_FMT_YUVJ422P; /* what nearly all of them have */
-	r = decoder_create(&input->decoder, parameters, config->framerate, config->allocator,
-			   config->buffers, why);
+	r = decoder_create(&input->decoder, parameters, &options, why);
 	avcodec_parameters_free(&parameters);
 	if (r)
 		return r;
