@@ -267,6 +267,30 @@ def test_what_is_configured_no_more_leaves_home_assistant(start_camcastd, broker
         assert len([topic for topic in left if "stream_s_" in topic]) == 4
 
 
+def test_home_assistant_switched_off_is_empty_again(start_camcastd, broker):
+    daemon = start_camcastd(mqtt_config(broker, home_assistant=True), env=words())
+    wait_connected(daemon)
+    with Client(broker) as client:
+        client.subscribe("homeassistant/#")
+        client.subscribe("camcast/test/state")
+        topics = [
+            f"homeassistant/{thing}/config"
+            for thing in (
+                "sensor/camcast_test/camera_cam_state", "button/camcast_test/camera_cam_restart",
+                "sensor/camcast_test/stream_s_fps", "number/camcast_test/stream_s_target_bitrate",
+            )
+        ]
+        for topic in topics:
+            client.wait_message(topic)
+        daemon.stop()
+        # Another server's are not touched.
+        client.publish("homeassistant/sensor/camcast_test2/x/config", "{}", qos=1, retain=True)
+        wait_connected(start_camcastd(mqtt_config(broker), env=words()))
+        for topic in [*topics, "camcast/test/state"]:
+            client.wait_message(topic, lambda message: not message.payload)
+        assert list(entities(client)) == ["homeassistant/sensor/camcast_test2/x/config"]
+
+
 def test_without_home_assistant_nothing_can_be_commanded(start_camcastd, broker):
     daemon = start_camcastd(mqtt_config(broker), env=words())
     wait_connected(daemon)

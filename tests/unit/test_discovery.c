@@ -416,6 +416,62 @@ static void only_an_encoder_s_bitrate_can_be_set(void **state)
 	config_destroy(config);
 }
 
+#define IDS_MAX 200
+
+struct ids {
+	unsigned n;
+	char *topics[IDS_MAX], *unique_ids[IDS_MAX];
+};
+
+static void keep_ids(void *user, const char *topic, const char *payload)
+{
+	struct ids *ids = user;
+	cJSON *root = cJSON_Parse(payload);
+
+	assert_true(ids->n < IDS_MAX);
+	assert_null(strchr(topic, '.'));
+	ids->topics[ids->n] = strdup(topic);
+	ids->unique_ids[ids->n++] = strdup(cJSON_GetObjectItem(root, "unique_id")->valuestring);
+	cJSON_Delete(root);
+}
+
+static void different_names_have_different_entities(void **state)
+{
+	static const char *const names[] = {"a.b",  "a--b",  "a-b",    "a..b",	   "a.-b",
+					    "a-.b", "a---b", "a----b", "a---mm-b", "a---d-b"};
+	char text[4096] = "[mqtt]\nhome_assistant = yes\n";
+	struct ids ids = {0};
+	struct config *config;
+	struct discovery_info info;
+	size_t len = strlen(text);
+	bool dots_stay = false;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		len += (size_t)snprintf(text + len, sizeof text - len,
+					"[camera %s]\nsource = pattern\n"
+					"[stream %s]\ncamera = %s\nannexb = %zu\n",
+					names[i], names[i], names[i], i + 1);
+	config = parse(text);
+	info = (struct discovery_info){.config = config, .id = "id"};
+	assert_int_equal(discovery_home_assistant(&info, keep_ids, &ids), 0);
+	assert_int_equal(ids.n, 6 * sizeof names / sizeof *names);
+	for (unsigned i = 0; i < ids.n; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			assert_string_not_equal(ids.topics[i], ids.topics[j]);
+			assert_string_not_equal(ids.unique_ids[i], ids.unique_ids[j]);
+		}
+		/* As in versions before. */
+		dots_stay |= strcmp(ids.unique_ids[i], "camcast_id_stream_a--b_fps") == 0;
+	}
+	assert_true(dots_stay);
+	for (unsigned i = 0; i < ids.n; i++) {
+		free(ids.topics[i]);
+		free(ids.unique_ids[i]);
+	}
+	config_destroy(config);
+}
+
 /* --- addresses --- */
 
 static void the_address_towards_a_peer_is_its_socket_s(void **state)
@@ -684,6 +740,7 @@ int main(void)
 		cmocka_unit_test(the_status_is_named_only_where_others_reach_it),
 		cmocka_unit_test(what_runs_goes_before_what_is_configured),
 		cmocka_unit_test(only_an_encoder_s_bitrate_can_be_set),
+		cmocka_unit_test(different_names_have_different_entities),
 		cmocka_unit_test(the_address_towards_a_peer_is_its_socket_s),
 		cmocka_unit_test(a_list_of_addresses_is_bounded_and_has_none_twice),
 		cmocka_unit_test(our_broker_is_private_unless_told_otherwise),

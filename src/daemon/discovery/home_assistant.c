@@ -27,15 +27,31 @@ struct subject {
 	const char *name;
 };
 
-/* Object ids have no dots: a name's become "--", which is rare enough elsewhere. */
+/*
+ * An object id has letters, digits, "-" and "_" only, and different names have different ids. A dot
+ * between other characters becomes "--". Two or more dots and hyphens in a row become "---", one
+ * letter each ("d" for a dot, "m" for a hyphen), and "-".
+ */
 static void write_object_id(char out[TEXT_MAX], const struct subject *subject, const char *what)
 {
 	size_t len = (size_t)snprintf(out, TEXT_MAX, "%s_", subject->kind);
+	const char *c = subject->name;
 
-	for (const char *c = subject->name; *c && len < TEXT_MAX / 2; c++) {
-		out[len++] = *c == '.' ? '-' : *c;
-		if (*c == '.')
+	while (*c && len < TEXT_MAX / 2) {
+		const size_t run = strspn(c, ".-");
+
+		if (run >= 2) {
+			len += (size_t)snprintf(out + len, TEXT_MAX - len, "---");
+			for (size_t i = 0; i < run; i++)
+				out[len++] = c[i] == '.' ? 'd' : 'm';
 			out[len++] = '-';
+			c += run;
+		} else {
+			out[len++] = *c == '.' ? '-' : *c;
+			if (*c == '.')
+				out[len++] = '-';
+			c++;
+		}
 	}
 	snprintf(out + len, TEXT_MAX - len, "_%s", what);
 }

@@ -14,6 +14,7 @@
 #define STATE_PERIOD_US 10000000 /* of fps and bitrate for Home Assistant */
 #define REPLIES_MAX 64
 #define TOPIC_MAX 128
+#define ENTITY_FILTER_MAX (CONFIG_TOPIC_MAX + TOPIC_MAX)
 #define STALE_MAX 64 /* the others are removed at the next connection */
 
 struct reply {
@@ -36,7 +37,7 @@ struct discovery_talk {
 	bool news;	  /* something that the info is made of may have changed */
 	char **entities;  /* topics of Home Assistant's messages */
 	size_t n_entities;
-	char *stale[STALE_MAX]; /* those of cameras and streams that are no more */
+	char *stale[STALE_MAX]; /* topics to be removed from Home Assistant */
 	unsigned n_stale;
 
 	struct request_limits limits, command_limits;
@@ -111,7 +112,7 @@ static void handle_command(struct discovery_talk *talk, const struct request_mes
 		talk->options.status->commands_refused++;
 }
 
-/* What a camera or stream that is configured no more has left in Home Assistant is taken away. */
+/* Messages that an earlier configuration left in Home Assistant are noted for removal. */
 static void handle_entity(struct discovery_talk *talk, const struct mqtt_message *message)
 {
 	if (!message->retained || message->len == 0 || talk->n_stale == STALE_MAX)
@@ -122,6 +123,25 @@ static void handle_entity(struct discovery_talk *talk, const struct mqtt_message
 	talk->stale[talk->n_stale] = strdup(message->topic);
 	if (talk->stale[talk->n_stale])
 		talk->n_stale++;
+}
+
+/* PREFIX/+/camcast_ID/+/config; "" without a prefix. */
+static void write_entity_filter(const struct discovery_talk *talk, char out[ENTITY_FILTER_MAX])
+{
+	const char *prefix = talk->options.config->mqtt.home_assistant_prefix;
+
+	out[0] = '\0';
+	if (prefix[0])
+		snprintf(out, ENTITY_FILTER_MAX, "%s/+/camcast_%s/+/config", prefix,
+			 talk->options.id);
+}
+
+static bool is_entity_topic(const struct config_mqtt *config, const char *topic)
+{
+	const size_t len = strlen(config->home_assistant_prefix);
+
+	return len > 0 && strncmp(topic, config->home_assistant_prefix, len) == 0 &&
+	       topic[len] == '/';
 }
 
 static bool is_request_topic(const struct config_mqtt *config, const char *topic)
@@ -150,8 +170,7 @@ void discovery_talk_hear(struct discovery_talk *talk, const struct mqtt_message 
 	talk->changed = true;
 	if (is_request_topic(config, message->topic))
 		handle_request(talk, &checked, message);
-	else if (config->home_assistant && strncmp(message->topic, config->home_assistant_prefix,
-						   strlen(config->home_assistant_prefix)) == 0)
+	else if (is_entity_topic(config, message->topic))
 		handle_entity(talk, message);
 	else
 		handle_command(talk, &checked);
@@ -265,7 +284,7 @@ static void begin_home_assistant(struct discovery_talk *talk, struct mqtt_sessio
 				 int64_t now_us)
 {
 	struct discovery_info info = describe(talk);
-	char topic[CONFIG_TOPIC_MAX + TOPIC_MAX];
+	char topic[TOPIC_MAX];
 	struct speaker speaker = {talk, session};
 
 	forget_entities(talk);
@@ -277,13 +296,24 @@ static void begin_home_assistant(struct discovery_talk *talk, struct mqtt_sessio
 	mqtt_session_subscribe(session, topic, false);
 	snprintf(topic, sizeof topic, "camcast/%s/stream/+/bitrate/set", talk->options.id);
 	mqtt_session_subscribe(session, topic, false);
-	snprintf(topic, sizeof topic, "%s/+/camcast_%s/+/config",
-		 talk->options.config->mqtt.home_assistant_prefix, talk->options.id);
-	mqtt_session_subscribe(session, topic, true);
+}
+
+/* The broker sends what is retained there, and what is not configured any more is removed: all of
+ * it where home_assistant is off. */
+static void look_for_stale(struct discovery_talk *talk, struct mqtt_session *session)
+{
+	char filter[ENTITY_FILTER_MAX];
+
+	write_entity_filter(talk, filter);
+	if (filter[0])
+		mqtt_session_subscribe(session, filter, true);
 }
 
 static void remove_stale(struct discovery_talk *talk, struct mqtt_session *session)
 {
+	/* Nothing refers to the state any more either. */
+	if (talk->n_stale > 0 && session && !talk->options.config->mqtt.home_assistant)
+		mqtt_session_announce(session, talk->state_topic, "");
 	while (talk->n_stale > 0) {
 		char *topic = talk->stale[--talk->n_stale];
 
@@ -336,6 +366,7 @@ void discovery_talk_begin(struct discovery_talk *talk, struct mqtt_session *sess
 	mqtt_session_announce(session, talk->status_topic, "online");
 	if (config->home_assistant)
 		begin_home_assistant(talk, session, now_us);
+	look_for_stale(talk, session);
 }
 
 void discovery_talk_turn(struct discovery_talk *talk, struct mqtt_session *session, int64_t now_us)
@@ -354,6 +385,17 @@ void discovery_talk_end(struct discovery_talk *talk)
 {
 	talk->n_replies = 0;
 	remove_stale(talk, NULL);
+}
+
+bool discovery_talk_denial_matters(const struct discovery_talk *talk, const char *topic)
+{
+	char filter[ENTITY_FILTER_MAX];
+
+	if (talk->options.config->mqtt.home_assistant)
+		return true;
+	/* What is named is cut short. */
+	write_entity_filter(talk, filter);
+	return strncmp(filter, topic, strlen(topic)) != 0;
 }
 
 bool discovery_talk_changed(struct discovery_talk *talk)

@@ -39,6 +39,10 @@ void discovery_talk_turn(struct discovery_talk *talk, struct mqtt_session *sessi
 /* The connection is lost, and with it whoever waits for an answer. */
 void discovery_talk_end(struct discovery_talk *talk);
 
+/* Whether the broker's denial of this topic keeps anything configured from working: with
+ * home_assistant off, camcastd only looks there for what an earlier configuration left. */
+bool discovery_talk_denial_matters(const struct discovery_talk *talk, const char *topic);
+
 /* Whether the status changed since the last call. */
 bool discovery_talk_changed(struct discovery_talk *talk);
 

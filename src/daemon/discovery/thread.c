@@ -108,9 +108,8 @@ static void handle_denied(void *user, const char *topic, const char *what)
 {
 	struct agent *agent = user;
 
-	(void)topic;
 	/* The first one of a connection names the cause well enough. */
-	if (agent->status.reason[0])
+	if (agent->status.reason[0] || !discovery_talk_denial_matters(agent->talk, topic))
 		return;
 	diag_warn("mqtt: %s", what);
 	set_state(agent, agent->status.state, what);
