@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libmosquitto 2.0 polled from outside. What its own loop would do wrong or not at all:
+ * libmosquitto 2.0, polled by its caller. What its own loop would do wrong or not at all:
  * - A TLS handshake goes on in mosquitto_loop_read() only, and mosquitto_want_write() stays true
- * from
- *   its first step to the first write after it: until the CONNACK only readability counts.
- * - A broker that closes during the handshake is not told from one that is slow.
+ *   from its first step to the first write after it: until the CONNACK only readability counts.
+ * - A broker that closes during the handshake looks like one that is slow.
  * - An attempt has no time limit.
- * - It looks names up while its caller waits, and tries only the first of a name's addresses, so it
- * is
- *   given an address.
+ * - It looks names up while its caller waits, and tries only the first of a name's addresses.
+ *   Callers of this module therefore pass an address.
  */
 #include "mqtt/connection.h"
 
@@ -48,6 +46,7 @@ struct mqtt_connection {
 	bool reached;	/* the TCP connection is made */
 	bool connected; /* CONNACK */
 	bool ended;	/* on_disconnect was called */
+	bool told;	/* the broker's DISCONNECT had a reason */
 	int end;
 	int64_t begun_us, reach_us; /* the times of struct mqtt_attempt */
 	char why[MQTT_REASON_MAX];
@@ -102,9 +101,15 @@ static void handle_disconnect(struct mosquitto *mosquitto, void *user, int code,
 
 	(void)mosquitto, (void)properties;
 	connection->ended = true;
+	connection->told = code >= DENIED_FROM;
 	if (connection->why[0])
 		return;
-	if (code >= DENIED_FROM) /* the broker's DISCONNECT of v5 */
+	/* The broker's DISCONNECT of MQTT 5. */
+	if (code == MQTT_RC_SESSION_TAKEN_OVER)
+		snprintf(connection->why, sizeof connection->why,
+			 "another client has the id %s; the broker closed this connection for it",
+			 connection->options->client_id);
+	else if (code >= DENIED_FROM)
 		snprintf(connection->why, sizeof connection->why, "the broker disconnects: %s",
 			 mosquitto_reason_string(code));
 }
@@ -492,6 +497,11 @@ bool mqtt_connection_is_subscribed(const struct mqtt_connection *connection)
 const char *mqtt_connection_why(const struct mqtt_connection *connection)
 {
 	return connection->why;
+}
+
+bool mqtt_connection_told_why(const struct mqtt_connection *connection)
+{
+	return connection->told;
 }
 
 bool mqtt_connection_is_full(const struct mqtt_connection *connection)

@@ -38,6 +38,8 @@ short mqtt_connection_events(const struct mqtt_connection *connection);
 int mqtt_connection_turn(struct mqtt_connection *connection, short revents, int64_t now_us);
 bool mqtt_connection_is_up(const struct mqtt_connection *connection); /* the broker has let us in */
 const char *mqtt_connection_why(const struct mqtt_connection *connection);
+/* Whether the broker itself said why it ended the connection (DISCONNECT of MQTT 5). */
+bool mqtt_connection_told_why(const struct mqtt_connection *connection);
 
 /* As the functions of the session. */
 bool mqtt_connection_is_subscribed(const struct mqtt_connection *connection);

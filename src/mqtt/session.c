@@ -21,7 +21,7 @@
 #define HEALTHY_US 10000000   /* connected for so long: the next failure counts as the first */
 #define REACH_US 10000000     /* for a TCP connection, */
 #define REACH_NEXT_US 2000000 /* where another address is left to try */
-#define LOST_SOON_MAX 2	      /* in a row; more are not by chance */
+#define LOST_SOON_MAX 4	      /* in a row; more are not by chance */
 #define TICK_MS 1000	      /* keepalive */
 
 struct mqtt_session {
@@ -67,13 +67,17 @@ static void wait_for_retry(struct mqtt_session *session, const char *why, bool n
 	session->options.handlers->disconnected(session->options.user, why, no_fds);
 }
 
-static void lose(struct mqtt_session *session, const char *why, int64_t now_us)
+/* A broker of MQTT 5 may tell the reason. One that lets us in again and again, and closes each time
+ * without a word, probably serves another client of the same id. A broker that is restarted tells,
+ * or refuses connections in between: see forget_losses(). */
+static void lose(struct mqtt_session *session, const char *why, bool told, int64_t now_us)
 {
 	char text[MQTT_REASON_MAX];
 
-	session->lost_soon = session->connected_us && now_us - session->connected_us < HEALTHY_US
-				     ? session->lost_soon + 1
-				     : 0;
+	session->lost_soon =
+		!told && session->connected_us && now_us - session->connected_us < HEALTHY_US
+			? session->lost_soon + 1
+			: 0;
 	if (session->lost_soon > LOST_SOON_MAX && session->options.client_id[0]) {
 		snprintf(text, sizeof text,
 			 "the broker lets us in and then closes; perhaps another client has the "
@@ -82,6 +86,11 @@ static void lose(struct mqtt_session *session, const char *why, int64_t now_us)
 		why = text;
 	}
 	wait_for_retry(session, why, false, now_us);
+}
+
+static void forget_losses(struct mqtt_session *session)
+{
+	session->lost_soon = 0;
 }
 
 /* --- its addresses --- */
@@ -113,6 +122,8 @@ static void connect_from(struct mqtt_session *session, unsigned address, int64_t
 		if (err != 0)
 			keep_reason(session, why);
 	}
+	if (err == MQTT_NOT_REACHED)
+		forget_losses(session);
 	if (err != 0)
 		wait_for_retry(session, err == MQTT_NOT_REACHED ? session->why : why,
 			       err == -EMFILE || err == -ENFILE, now_us);
@@ -120,6 +131,7 @@ static void connect_from(struct mqtt_session *session, unsigned address, int64_t
 
 static void handle_end(struct mqtt_session *session, int end, int64_t now_us)
 {
+	const bool told = mqtt_connection_told_why(session->connection);
 	char why[MQTT_REASON_MAX];
 
 	snprintf(why, sizeof why, "%s", mqtt_connection_why(session->connection));
@@ -127,15 +139,17 @@ static void handle_end(struct mqtt_session *session, int end, int64_t now_us)
 	session->connection = NULL;
 	if (end == MQTT_NOT_REACHED) {
 		keep_reason(session, why);
-		if (session->address + 1 < session->addresses.n)
+		if (session->address + 1 < session->addresses.n) {
 			connect_from(session, session->address + 1, now_us);
-		else
+		} else {
+			forget_losses(session);
 			wait_for_retry(session, session->why, false, now_us);
+		}
 	} else if (end == MQTT_NOT_V5 && session->options.version == MQTT_AUTO) {
 		session->v5 = false;
 		connect_from(session, session->address, now_us);
 	} else {
-		lose(session, why, now_us);
+		lose(session, why, told, now_us);
 	}
 }
 

@@ -258,10 +258,11 @@ def test_the_metrics_count_what_the_status_counts(start_camcastd, broker):
     assert 'camcast_mqtt_refused_total{reason="wildcard"} 1\n' in text
 
 
-def test_two_servers_of_one_id_are_told_so(start_camcastd, broker):
+def test_two_servers_of_one_id_are_reported(start_camcastd, broker):
     """A broker lets only one in, and throws the other one out each time."""
     first = start_camcastd(mqtt_config(broker), env=words())
     wait_connected(first)
     start_camcastd(mqtt_config(broker), env=words())
     wait_mqtt(first, lambda mqtt: "another client has the id" in mqtt["reason"], "the reason")
+    first.wait_log("another client has the id camcast-test")
     assert len([line for line in first.log() if "mqtt:" in line]) <= 5

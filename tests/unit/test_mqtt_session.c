@@ -77,6 +77,7 @@ struct script {
 	unsigned char suback, puback; /* reason codes */
 	unsigned flood;		      /* messages after a SUBSCRIBE, all in one write */
 	bool closes;		      /* after the CONNACK */
+	unsigned char disconnects;    /* MQTT 5: closes with this reason code after the CONNACK */
 };
 
 struct broker {
@@ -169,6 +170,12 @@ static bool handle_connect(struct broker *broker, unsigned char level)
 		answer(broker, connack5, sizeof connack5);
 	else
 		answer(broker, connack, sizeof connack);
+	if (level == 5 && broker->script.disconnects) {
+		const unsigned char disconnect[] = {0xe0, 2, broker->script.disconnects, 0};
+
+		answer(broker, disconnect, sizeof disconnect);
+		return false;
+	}
 	return code == 0 && !broker->script.closes;
 }
 
@@ -629,17 +636,42 @@ static void what_is_denied_is_named(void **state)
 	stop(&rig);
 }
 
-static void a_broker_that_lets_in_and_throws_out_names_the_likely_cause(void **state)
+static void a_broker_of_3_1_1_that_lets_in_and_throws_out_names_the_likely_cause(void **state)
 {
 	struct rig rig;
 
 	(void)state;
 	start(&rig, (struct script){.closes = true});
-	start_session(&rig, "127.0.0.1", MQTT_AUTO);
-	turn_until(&rig, &rig.losses, 2);
+	start_session(&rig, "127.0.0.1", MQTT_311);
+	/* A few restarts of the broker look like this too. */
+	turn_until(&rig, &rig.losses, 4);
 	assert_null(strstr(rig.why, "another client"));
-	turn_until(&rig, &rig.losses, 3);
+	turn_until(&rig, &rig.losses, 5);
 	assert_non_null(strstr(rig.why, "another client has the id me"));
+	stop(&rig);
+}
+
+static void mqtt_5_tells_at_once_that_another_client_has_the_id(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, (struct script){.disconnects = 0x8e}); /* session taken over */
+	start_session(&rig, "127.0.0.1", MQTT_AUTO);
+	turn_until(&rig, &rig.losses, 1);
+	assert_non_null(strstr(rig.why, "another client has the id me"));
+	stop(&rig);
+}
+
+static void restarts_of_a_broker_of_mqtt_5_are_no_other_client(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, (struct script){.disconnects = 0x8b}); /* server shutting down */
+	start_session(&rig, "127.0.0.1", MQTT_AUTO);
+	turn_until(&rig, &rig.losses, 5);
+	assert_null(strstr(rig.why, "another client"));
 	stop(&rig);
 }
 
@@ -705,7 +737,10 @@ int main(void)
 		cmocka_unit_test(pauses_grow_to_their_limit_and_from_where_they_are_told),
 		cmocka_unit_test(a_broker_that_says_nothing_is_given_up),
 		cmocka_unit_test(what_is_denied_is_named),
-		cmocka_unit_test(a_broker_that_lets_in_and_throws_out_names_the_likely_cause),
+		cmocka_unit_test(
+			a_broker_of_3_1_1_that_lets_in_and_throws_out_names_the_likely_cause),
+		cmocka_unit_test(mqtt_5_tells_at_once_that_another_client_has_the_id),
+		cmocka_unit_test(restarts_of_a_broker_of_mqtt_5_are_no_other_client),
 		cmocka_unit_test(nothing_can_be_said_without_a_connection),
 		cmocka_unit_test(all_that_came_at_once_is_taken_at_once),
 		cmocka_unit_test(the_last_word_is_waited_for),

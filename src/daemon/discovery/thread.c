@@ -35,7 +35,8 @@ struct agent {
 	uint16_t port;
 	char where[NET_HOST_PORT_MAX]; /* the broker's host and port */
 	char logged[MQTT_REASON_MAX];  /* the reason that was logged last */
-	struct diag_limit log_limit;
+	bool loss_logged;	       /* of this connection */
+	struct diag_limit log_limit;   /* of the same reason again */
 
 	struct discovery_talk *talk;
 	struct discovery_status status;
@@ -90,10 +91,10 @@ static void handle_connected(void *user)
 
 	agent->status.connects++;
 	agent->status.version = v5 ? 5 : 3;
-	/* A return is worth a line only where the loss was. */
-	if (agent->status.connects == 1 || agent->logged[0])
+	/* Log the reconnection only if the loss was logged. */
+	if (agent->status.connects == 1 || agent->loss_logged)
 		diag_info("mqtt: connected to %s (MQTT %s)", agent->where, v5 ? "5" : "3.1.1");
-	agent->logged[0] = '\0';
+	agent->loss_logged = false;
 	discovery_talk_begin(agent->talk, agent->session, now);
 }
 
@@ -115,10 +116,21 @@ static void handle_denied(void *user, const char *topic, const char *what)
 	set_state(agent, agent->status.state, what);
 }
 
+/* A new reason is logged at once, the same one again every LOG_PERIOD_US if a connection came
+ * between. Attempts become rarer, and so do lines whose reasons alternate. */
+static bool is_worth_a_line(struct agent *agent, const char *why)
+{
+	const bool same = strcmp(agent->logged, why) == 0;
+	uint64_t suppressed;
+
+	if (same && agent->loss_logged)
+		return false;
+	return diag_allowed(&agent->log_limit, clock_now_us(), LOG_PERIOD_US, &suppressed) || !same;
+}
+
 static void handle_disconnected(void *user, const char *why, bool no_fds)
 {
 	struct agent *agent = user;
-	uint64_t suppressed;
 
 	if (no_fds)
 		ask_for_fds(agent);
@@ -127,11 +139,11 @@ static void handle_disconnected(void *user, const char *why, bool no_fds)
 	agent->status.retry_at_us = mqtt_session_retry_at_us(agent->session);
 	discovery_talk_end(agent->talk);
 	set_state(agent, DISCOVERY_WAITING, why);
-	if (strcmp(agent->logged, why) == 0 ||
-	    !diag_allowed(&agent->log_limit, clock_now_us(), LOG_PERIOD_US, &suppressed))
+	if (!is_worth_a_line(agent, why))
 		return;
 	snprintf(agent->logged, sizeof agent->logged, "%s", why);
-	diag_warn("mqtt: broker %s: %s; tried again until it works, the video does not need it",
+	agent->loss_logged = true;
+	diag_warn("mqtt: broker %s: %s; camcastd keeps trying, and the video does not need it",
 		  agent->where, why);
 }
 
