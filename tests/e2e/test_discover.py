@@ -184,10 +184,64 @@ def test_hostile_announcements_change_nothing(broker):
     ]
 
 
+def retained(broker, server_id):
+    """The topics of a server that have something retained, as a new subscriber gets them."""
+    with mqtt.Client(broker) as client:
+        for topic in (f"camcast/{server_id}/#", f"homeassistant/+/camcast_{server_id}/#", "end"):
+            client.subscribe(topic)
+        client.publish("end", "x", qos=1)
+        client.wait_message("end")
+        return sorted(message.topic for message in client.messages if message.topic != "end")
+
+
+def test_what_a_dead_server_left_is_forgotten(start_camcastd, broker):
+    config = camcastd_config(broker, "dead", home_assistant="yes")
+    dead = harness.Camcastd(config, broker.folder)
+    start_camcastd(camcastd_config(broker, "dead2"))
+    with Tool("discover", "--watch", "--json", broker=broker) as watch:
+        watch.wait_event("appeared", "dead")
+        watch.wait_event("appeared", "dead2")
+        code, _, err = discover("--forget", "dead", broker=broker)
+        assert code == 1 and "dead is running" in err
+        dead.kill()
+        watch.wait_event("left", "dead")
+        assert watch.stop() == 0
+    left = retained(broker, "dead")
+    assert len(left) == 3 + 6, left
+    code, out, err = discover("--forget", "dead", broker=broker)
+    assert (code, out, err) == (0, "forgot dead: 9 retained messages removed\n", "")
+    assert retained(broker, "dead") == []
+    assert len(retained(broker, "dead2")) == 2
+    code, _, err = discover("--forget", "dead", broker=broker)
+    assert code == 1 and "the broker has nothing of that server" in err
+    assert discover("--forget", "a/b", broker=broker)[0] == 2
+
+
+def test_a_server_whose_will_was_lost_is_forgotten_and_a_broker_that_forbids_it_is_named(broker):
+    with mqtt.Client(broker) as client:
+        announce(client, "lost")
+    assert discover("--forget", "lost", broker=broker)[0] == 0
+    assert retained(broker, "lost") == []
+    acl = broker.folder / "acl"
+    acl.write_text("topic read #\ntopic write commend\ntopic write camera/response/#\n")
+    with mqtt.Broker(broker.folder) as writable:
+        with mqtt.Client(writable) as client:
+            announce(client, "kept")
+        # Retained messages of the bridge's other side, where this broker lets nobody remove them.
+        with mqtt.Broker(
+            broker.folder,
+            lines=[f"acl_file {acl}", "connection b", f"address 127.0.0.1:{writable.port}",
+                   "topic # in 1"],
+        ) as strict:
+            strict.wait_log(r"Received PUBLISH .*camcast/kept/status")
+            code, _, err = discover("--forget", "kept", broker=strict)
+            assert code == 1 and "the broker did not remove everything" in err
+
+
 def test_nobody_is_there(broker):
     code, out, err = discover(broker=broker)
     assert (code, out) == (1, "")
-    assert "no server is there (connected to 127.0.0.1:" in err
+    assert "no server was found (connected to 127.0.0.1:" in err
 
 
 def test_timeout_says_for_how_long(broker):

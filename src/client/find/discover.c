@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* camcast discover: who is there, once or for as long as one looks. */
+/* camcast discover: the list of servers, once or continuously. */
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "client/client.h"
 #include "client/find/broker.h"
+#include "client/find/forget.h"
 #include "client/find/show.h"
 #include "client/interrupt.h"
 
@@ -22,10 +23,11 @@
 struct discover {
 	struct broker broker;
 	bool watch, json;
-	double timeout_s; /* < 0: not said */
+	double timeout_s;      /* < 0: not given */
+	const char *forgotten; /* id; NULL: servers are listed */
 
 	struct servers *servers;
-	struct server *list; /* those that are there, as last shown */
+	struct server *list; /* those that are online, as last shown */
 	size_t n;
 	char state[256];
 	bool screen; /* watching on a terminal */
@@ -34,14 +36,19 @@ struct discover {
 static void print_usage(FILE *out)
 {
 	fputs("usage: camcast discover [--timeout S | --watch] [--json] [options]\n"
+	      "       camcast discover --forget ID [options]\n"
 	      "\n"
 	      "Lists the servers and their streams.\n"
 	      "\n"
-	      "      --watch               go on, and show who appears, changes and leaves\n"
-	      "      --timeout S           listen for S seconds (else until all that the broker\n"
-	      "                            knows has come in)\n"
+	      "      --watch               keep running, and print servers that appear, change or\n"
+	      "                            leave\n"
+	      "      --timeout S           listen for S seconds (default: until the broker has "
+	      "sent\n"
+	      "                            everything that it knows)\n"
 	      "      --json                print JSON; with --watch, one object a line\n"
-	      "  -h, --help                print this\n",
+	      "      --forget ID           remove what a server that is gone left at the broker,\n"
+	      "                            also its entities in Home Assistant\n"
+	      "  -h, --help                print this help\n",
 	      out);
 	broker_print_usage(out);
 }
@@ -49,11 +56,12 @@ static void print_usage(FILE *out)
 /* Returns -1 to go on, or the exit status. */
 static int parse_arguments(struct discover *discover, int argc, char **argv)
 {
-	enum { WATCH = 256, TIMEOUT, JSON };
+	enum { WATCH = 256, TIMEOUT, JSON, FORGET };
 	static const struct option options[] = {
 		{"watch", no_argument, NULL, WATCH},
 		{"timeout", required_argument, NULL, TIMEOUT},
 		{"json", no_argument, NULL, JSON},
+		{"forget", required_argument, NULL, FORGET},
 		{"help", no_argument, NULL, 'h'},
 		BROKER_OPTIONS,
 		{0},
@@ -70,12 +78,15 @@ static int parse_arguments(struct discover *discover, int argc, char **argv)
 			discover->timeout_s = strtod(optarg, &end);
 			if (*end || end == optarg ||
 			    !(discover->timeout_s > 0 && discover->timeout_s < 1e6)) {
-				fputs("camcast: --timeout is a number of seconds\n", stderr);
+				fputs("camcast: --timeout needs a number of seconds\n", stderr);
 				return EXIT_USAGE;
 			}
 			break;
 		case JSON:
 			discover->json = true;
+			break;
+		case FORGET:
+			discover->forgotten = optarg;
 			break;
 		case 'h':
 			print_usage(stdout);
@@ -276,7 +287,7 @@ static int run(struct discover *discover)
 	if (r >= 0)
 		r = print_list(discover);
 	if (r == 0 && discover->n == 0) {
-		fprintf(stderr, "camcast: no server is there (%s)\n", discover->state);
+		fprintf(stderr, "camcast: no server was found (%s)\n", discover->state);
 		return -ENOENT;
 	}
 	return r;
@@ -292,11 +303,15 @@ int cmd_discover(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	interrupt_init();
+	if (discover.forgotten) {
+		r = forget_server(&discover.broker.options, discover.forgotten);
+		return r == 0 ? EXIT_SUCCESS : r == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+	}
 	discover.screen = discover.watch && !discover.json && isatty(STDOUT_FILENO);
 	r = servers_create(&discover.servers, &discover.broker.options);
 	if (r < 0) {
 		fprintf(stderr, "camcast: %s\n",
-			r == -EINVAL ? "--request-topic is no topic" : strerror(-r));
+			r == -EINVAL ? "--request-topic: this is not a valid topic" : strerror(-r));
 		return r == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 	}
 	r = run(&discover);

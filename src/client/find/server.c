@@ -55,14 +55,20 @@ static bool get_whole(const cJSON *object, const char *key, double min, double m
 	return true;
 }
 
+bool server_id_valid(const char *text)
+{
+	const size_t len = strlen(text);
+
+	return len > 0 && len <= 64 &&
+	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
+		       len;
+}
+
 static bool copy_id(char *out, size_t size, const char *text)
 {
-	size_t len = text ? strlen(text) : 0;
-
-	if (len == 0 || len > 64 || len >= size ||
-	    strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != len)
+	if (!text || !server_id_valid(text))
 		return false;
-	memcpy(out, text, len + 1);
+	text_set(out, size, text);
 	return true;
 }
 

@@ -41,6 +41,9 @@ struct server {
 /* Parses one info payload (hostile: bounds, UTF-8, ranges). 0, -EINVAL or -ENOMEM. */
 int server_parse_info(struct server *out, const char *json, size_t len);
 
+/* Whether a text can be a server's id: 1 to 64 letters, digits, "-" and "_". Any thread. */
+bool server_id_valid(const char *text);
+
 /* What a payload on a recording topic means: 1 start, -1 stop, 0 nothing. Any thread. */
 int servers_parse_recording(const char *payload, size_t len);
 

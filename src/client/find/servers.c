@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "client/find/directory.h"
-#include "mqtt/session.h"
 #include "mqtt/topic.h"
 
 #define KEEPALIVE_S 20
@@ -26,22 +26,26 @@
 #define REC_TOPICS_MAX 8
 #define TICK_MS 500 /* of what is due by the clock */
 
+struct facts {
+	bool settled;	   /* see servers_settled() */
+	unsigned failures; /* see servers_failures() */
+	int recording;	   /* the last command: 1 start, -1 stop */
+};
+
 struct servers {
 	/* Not changed after the start */
 	const char *request_topic; /* borrowed */
 	char broker[NET_HOST_PORT_MAX];
 	char *rec_topics[REC_TOPICS_MAX];
 	size_t n_rec_topics;
-	char reply_topic[64];
+	char reply_topic[SERVERS_REPLY_TOPIC_MAX];
 	pthread_t thread;
 	int changed_fd, stop_fd; /* eventfds */
 
 	pthread_mutex_t mutex;
 	struct directory directory;
 	char state[NET_HOST_PORT_MAX + 64];
-	bool settled;
-	unsigned failures; /* see servers_failures() */
-	int recording;	   /* the last command: 1 start, -1 stop */
+	struct facts facts;
 
 	/* The thread's own */
 	struct mqtt_session *session;
@@ -72,11 +76,14 @@ static void wake(int fd)
 /* The state in words; the owner is woken when they are new. */
 static void tell_state(struct servers *servers, const char *state)
 {
+	char clean[sizeof servers->state];
 	bool same;
 
+	/* A reason may quote the broker, or a certificate. */
+	text_clean(clean, sizeof clean, state);
 	pthread_mutex_lock(&servers->mutex);
-	same = strcmp(servers->state, state) == 0;
-	snprintf(servers->state, sizeof servers->state, "%s", state);
+	same = strcmp(servers->state, clean) == 0;
+	memcpy(servers->state, clean, sizeof clean);
 	pthread_mutex_unlock(&servers->mutex);
 	if (!same)
 		wake(servers->changed_fd);
@@ -85,7 +92,7 @@ static void tell_state(struct servers *servers, const char *state)
 static void tell_settled(struct servers *servers)
 {
 	pthread_mutex_lock(&servers->mutex);
-	servers->settled = true;
+	servers->facts.settled = true;
 	pthread_mutex_unlock(&servers->mutex);
 	servers->settle_us = INT64_MAX;
 	servers->drop_us = clock_now_us() + DROP_AFTER_US;
@@ -101,7 +108,7 @@ static void handle_connected(void *user)
 
 	pthread_mutex_lock(&servers->mutex);
 	directory_unconfirm(&servers->directory);
-	servers->failures = 0;
+	servers->facts.failures = 0;
 	pthread_mutex_unlock(&servers->mutex);
 	snprintf(text, sizeof text, "connected to %s", servers->broker);
 	tell_state(servers, text);
@@ -144,7 +151,7 @@ static void handle_disconnected(void *user, const char *why, bool no_fds)
 
 	(void)no_fds;
 	pthread_mutex_lock(&servers->mutex);
-	servers->failures += !servers->connected;
+	servers->facts.failures += !servers->connected;
 	pthread_mutex_unlock(&servers->mutex);
 	servers->connected = false;
 	snprintf(text, sizeof text, "%s: %s", servers->broker, why);
@@ -173,7 +180,7 @@ static void handle_message(void *user, const struct mqtt_message *message)
 		if (command == 0)
 			return;
 		pthread_mutex_lock(&servers->mutex);
-		servers->recording = command;
+		servers->facts.recording = command;
 		pthread_mutex_unlock(&servers->mutex);
 		wake(servers->changed_fd);
 	} else if (strcmp(message->topic, servers->reply_topic) == 0) {
@@ -203,13 +210,14 @@ static const struct mqtt_handlers handlers = {
 
 /* --- the thread --- */
 
-static void request(struct servers *servers)
+void servers_request(struct mqtt_session *session, const char *request_topic,
+		     const char *reply_topic)
 {
 	char payload[128];
 
 	snprintf(payload, sizeof payload, "{\"reply_to\": \"%s\", \"format\": \"json\"}",
-		 servers->reply_topic);
-	mqtt_session_publish(servers->session, servers->request_topic, payload, NULL, 0);
+		 reply_topic);
+	mqtt_session_publish(session, request_topic, payload, NULL, 0);
 }
 
 /* What is due by the clock, with a connection. */
@@ -218,7 +226,7 @@ static void do_timed(struct servers *servers, int64_t now_us)
 	bool changed;
 
 	if (now_us >= servers->request_us) {
-		request(servers);
+		servers_request(servers->session, servers->request_topic, servers->reply_topic);
 		servers->request_us = now_us + REQUEST_PERIOD_US;
 	}
 	if (now_us >= servers->settle_us)
@@ -282,17 +290,14 @@ static int copy_rec_topics(struct servers *servers, const char *list)
 	return 0;
 }
 
-/* A topic of our own, where also those servers answer that answer nowhere else than below
- * camera/response. */
-static int choose_reply_topic(struct servers *servers)
+int servers_choose_reply_topic(char out[SERVERS_REPLY_TOPIC_MAX])
 {
 	uint64_t id[2];
 
 	if (getrandom(id, sizeof id, 0) != sizeof id)
 		return -EIO;
-	snprintf(servers->reply_topic, sizeof servers->reply_topic,
-		 "camera/response/camcast-%016llx%016llx", (unsigned long long)id[0],
-		 (unsigned long long)id[1]);
+	snprintf(out, SERVERS_REPLY_TOPIC_MAX, "camera/response/camcast-%016llx%016llx",
+		 (unsigned long long)id[0], (unsigned long long)id[1]);
 	return 0;
 }
 
@@ -301,9 +306,9 @@ static const char *text_or_none(const char *text)
 	return text ? text : "";
 }
 
-static int take_options(struct servers *servers, const struct servers_options *options)
+void servers_mqtt_options(struct mqtt_options *out, const struct servers_options *options)
 {
-	struct mqtt_options mqtt = {
+	*out = (struct mqtt_options){
 		.host = options->host,
 		.port = options->port,
 		.client_id = "",
@@ -316,16 +321,22 @@ static int take_options(struct servers *servers, const struct servers_options *o
 		.cert = text_or_none(options->certfile),
 		.key = text_or_none(options->keyfile),
 		.backoff_max_us = BACKOFF_MAX_US,
-		.handlers = &handlers,
-		.user = servers,
 	};
+}
+
+static int take_options(struct servers *servers, const struct servers_options *options)
+{
 	const char *topic = options->request_topic;
 	int err = mqtt_topic_check(topic, strlen(topic)) == MQTT_TOPIC_FINE ? 0 : -EINVAL;
+	struct mqtt_options mqtt;
 
+	servers_mqtt_options(&mqtt, options);
+	mqtt.handlers = &handlers;
+	mqtt.user = servers;
 	net_format_host_port(servers->broker, options->host, options->port);
 	servers->request_topic = topic;
 	err = err ? err : copy_rec_topics(servers, options->rec_topics);
-	err = err ? err : choose_reply_topic(servers);
+	err = err ? err : servers_choose_reply_topic(servers->reply_topic);
 	return err ? err : mqtt_session_create(&servers->session, &mqtt);
 }
 
@@ -379,43 +390,40 @@ int servers_snapshot(struct servers *servers, struct server **list, size_t *n, c
 	uint64_t count;
 	int err;
 
-	/* Before the copy: what changes from here on is told again. */
+	/* Before the copy: a change after this read makes the fd readable again. */
 	(void)!read(servers->changed_fd, &count, sizeof count);
 	pthread_mutex_lock(&servers->mutex);
 	err = directory_copy(&servers->directory, list, n);
 	if (state)
-		snprintf(state, state_size, "%s", servers->state);
+		text_set(state, state_size, servers->state);
 	pthread_mutex_unlock(&servers->mutex);
 	return err;
 }
 
-bool servers_settled(struct servers *servers)
+/* A copy of the facts; take_command: the recording command in it is handed out only once. */
+static struct facts read_facts(struct servers *servers, bool take_command)
 {
-	bool settled;
+	struct facts facts;
 
 	pthread_mutex_lock(&servers->mutex);
-	settled = servers->settled;
+	facts = servers->facts;
+	if (take_command)
+		servers->facts.recording = 0;
 	pthread_mutex_unlock(&servers->mutex);
-	return settled;
+	return facts;
+}
+
+bool servers_settled(struct servers *servers)
+{
+	return read_facts(servers, false).settled;
 }
 
 unsigned servers_failures(struct servers *servers)
 {
-	unsigned failures;
-
-	pthread_mutex_lock(&servers->mutex);
-	failures = servers->failures;
-	pthread_mutex_unlock(&servers->mutex);
-	return failures;
+	return read_facts(servers, false).failures;
 }
 
 int servers_recording_command(struct servers *servers)
 {
-	int command;
-
-	pthread_mutex_lock(&servers->mutex);
-	command = servers->recording;
-	servers->recording = 0;
-	pthread_mutex_unlock(&servers->mutex);
-	return command;
+	return read_facts(servers, true).recording;
 }

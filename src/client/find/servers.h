@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "client/find/server.h"
+#include "mqtt/session.h"
 
 struct servers_options {
 	const char *host;
@@ -21,6 +22,17 @@ struct servers_options {
 	const char *request_topic;
 	const char *rec_topics; /* comma separated; NULL: recording commands are not followed */
 };
+
+/* A session with that broker. handlers and user are the caller's to set; texts are borrowed. Any
+ * thread. */
+void servers_mqtt_options(struct mqtt_options *out, const struct servers_options *options);
+#define SERVERS_REPLY_TOPIC_MAX 64
+/* A random topic for answers, below camera/response, since some servers answer nowhere else. 0 or
+ * -EIO. Any thread. */
+int servers_choose_reply_topic(char out[SERVERS_REPLY_TOPIC_MAX]);
+/* Asks all servers for their description. The thread of the session. */
+void servers_request(struct mqtt_session *session, const char *request_topic,
+		     const char *reply_topic);
 
 struct servers;
 
