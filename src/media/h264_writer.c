@@ -7,26 +7,27 @@
 #include <time.h>
 
 #include "media/nal.h"
+#include "media/parameter_sets.h"
 #include "media/sei.h"
-#include "media/sps.h"
 
 /* primary_pic_type 7: slices of any type (table 7-5), so that one AUD does for every picture. */
 static const uint8_t aud[] = {0, 0, 0, 1, NAL_AUD, 0xf0};
 static const uint8_t start_code[] = {0, 0, 0, 1};
 
-struct parameter_set {
-	uint8_t *coded;	  /* as the encoder gave it, to know it again; NULL: never seen */
-	uint8_t *written; /* as it is sent: in the same allocation */
-	size_t coded_len, written_len;
-	uint8_t sps_id; /* of a PPS: the SPS that it goes with */
-	bool fresh;	/* came since the last unit was written */
+/* An SPS as it is sent; a PPS is sent as it came. */
+struct written {
+	uint8_t *data;
+	size_t len;
 };
 
 struct h264_writer {
 	struct sps_edit edit;
 	bool sei;
 	uint64_t sequence;
-	struct parameter_set sps[SPS_IDS], pps[PPS_IDS];
+	struct parameter_sets sets; /* as the encoder gave them */
+	struct written sps[SPS_IDS];
+	/* Those that came since the last unit was written. */
+	bool fresh_sps[SPS_IDS], fresh_pps[PPS_IDS];
 
 	struct iovec *iov; /* [0] is head */
 	size_t iov_cap;
@@ -37,93 +38,41 @@ struct h264_writer {
 
 /* --- parameter sets --- */
 
-static void parameter_set_forget(struct parameter_set *set)
+static int write_sps(struct h264_writer *writer, const struct nal *nal, unsigned id)
 {
-	free(set->coded);
-	*set = (struct parameter_set){0};
-}
+	const size_t size = nal->len + nal->len / 2 + 64;
+	uint8_t *data = malloc(size);
+	int r;
 
-static bool parameter_set_is(const struct parameter_set *set, const struct nal *nal)
-{
-	return set->coded && set->coded_len == nal->len &&
-	       memcmp(set->coded, nal->data, nal->len) == 0;
-}
-
-/* Keeps nal, with room for a written form of at most written_max bytes. */
-static int parameter_set_keep(struct parameter_set *set, const struct nal *nal, size_t written_max)
-{
-	uint8_t *memory = malloc(nal->len + written_max);
-
-	if (!memory)
+	if (!data)
 		return -ENOMEM;
-	parameter_set_forget(set);
-	memcpy(memory, nal->data, nal->len);
-	set->coded = memory;
-	set->coded_len = nal->len;
-	set->written = memory + nal->len;
-	return 0;
-}
-
-static int learn_sps(struct h264_writer *writer, const struct nal *nal)
-{
-	struct parameter_set *set;
-	size_t written_max;
-	int id = sps_read_id(nal), rc;
-
-	if (id < 0 || nal->len > PARAMETER_SET_MAX)
-		return 0;
-	set = &writer->sps[id];
-	if (!parameter_set_is(set, nal)) {
-		written_max = nal->len + nal->len / 2 + 64;
-		rc = parameter_set_keep(set, nal, written_max);
-		if (rc < 0)
-			return rc;
-		rc = sps_rewrite(nal->data, nal->len, &writer->edit, set->written, written_max);
-		if (rc < 0) {
-			/* Cameras with a broken VUI exist, and decoders that play them: pass it. */
-			memcpy(set->written, nal->data, nal->len);
-			rc = (int)nal->len;
-		}
-		set->written_len = (size_t)rc;
-		/* Decoders forget the PPSs that went with the old one. */
-		for (unsigned i = 0; i < PPS_IDS; i++) {
-			if (writer->pps[i].coded && writer->pps[i].sps_id == (unsigned)id)
-				parameter_set_forget(&writer->pps[i]);
-		}
+	r = sps_rewrite(nal->data, nal->len, &writer->edit, data, size);
+	if (r < 0) {
+		/* Cameras with a broken VUI exist, and decoders that play them: pass it. */
+		memcpy(data, nal->data, nal->len);
+		r = (int)nal->len;
 	}
-	set->fresh = true;
+	free(writer->sps[id].data);
+	writer->sps[id] = (struct written){.data = data, .len = (size_t)r};
 	return 0;
 }
 
-static int learn_pps(struct h264_writer *writer, const struct nal *nal)
+/* An SPS or a PPS. One that cannot be read, or is too long, is left out. 0 or -ENOMEM. */
+static int learn(struct h264_writer *writer, const struct nal *nal)
 {
-	struct parameter_set *set;
-	unsigned sps_id;
-	int id = sps_read_pps_ids(nal, &sps_id), rc;
+	unsigned id;
+	int r = parameter_sets_learn(&writer->sets, nal, &id);
 
-	if (id < 0 || nal->len > PARAMETER_SET_MAX)
+	if (r == -EINVAL || r == -EMSGSIZE)
 		return 0;
-	set = &writer->pps[id];
-	if (!parameter_set_is(set, nal)) {
-		rc = parameter_set_keep(set, nal, nal->len);
-		if (rc < 0)
-			return rc;
-		memcpy(set->written, nal->data, nal->len);
-		set->written_len = nal->len;
-		set->sps_id = (uint8_t)sps_id;
+	if (r < 0)
+		return r;
+	if (nal->type == NAL_PPS) {
+		writer->fresh_pps[id] = true;
+		return 0;
 	}
-	set->fresh = true;
-	return 0;
-}
-
-/* The id of the SPS that an IDR slice uses, or -1 if it or the PPS is not known. */
-static int slice_sps(const struct h264_writer *writer, const struct nal *slice)
-{
-	int id = sps_read_slice_pps_id(slice);
-
-	if (id < 0 || !writer->pps[id].coded || !writer->sps[writer->pps[id].sps_id].coded)
-		return -1;
-	return writer->pps[id].sps_id;
+	writer->fresh_sps[id] = true;
+	return r > 0 || !writer->sps[id].data ? write_sps(writer, nal, id) : 0;
 }
 
 /* --- writing --- */
@@ -137,48 +86,57 @@ static void head_put(struct h264_writer *writer, const uint8_t *data, size_t len
 	iov->iov_len += len;
 }
 
-static bool set_goes_out(const struct parameter_set *set, bool idr, bool active)
+static void put_set(struct h264_writer *writer, const uint8_t *data, size_t len)
 {
-	return set->coded && (idr ? active : set->fresh);
+	head_put(writer, start_code, sizeof(start_code));
+	head_put(writer, data, len);
+}
+
+/* The parameter sets that belong before this picture, SPSs first. Returns their length; they are
+ * written if put is set. */
+static size_t write_sets(struct h264_writer *writer, bool idr, int active_sps, bool put)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < SPS_IDS; i++) {
+		const struct written *sps = &writer->sps[i];
+
+		if (!sps->data || !(idr ? i == active_sps : writer->fresh_sps[i]))
+			continue;
+		size += sizeof(start_code) + sps->len;
+		if (put)
+			put_set(writer, sps->data, sps->len);
+	}
+	for (int i = 0; i < PPS_IDS; i++) {
+		const struct parameter_set *pps = &writer->sets.pps[i];
+
+		if (!pps->data || !(idr ? pps->sps_id == active_sps : writer->fresh_pps[i]))
+			continue;
+		size += sizeof(start_code) + pps->len;
+		if (put)
+			put_set(writer, pps->data, pps->len);
+	}
+	return size;
 }
 
 /* Makes iov[0]: the AUD and the parameter sets that belong before this picture. */
 static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 {
-	size_t size = sizeof(aud);
+	const size_t size = sizeof(aud) + write_sets(writer, idr, active_sps, false);
 	uint8_t *grown;
 
-	for (int pass = 0; pass < 2; pass++) {
-		for (int i = 0; i < SPS_IDS + PPS_IDS; i++) {
-			struct parameter_set *set =
-				i < SPS_IDS ? &writer->sps[i] : &writer->pps[i - SPS_IDS];
-			int sps_id = i < SPS_IDS ? i : set->sps_id;
-
-			if (!set_goes_out(set, idr, sps_id == active_sps))
-				continue;
-			if (pass == 0) {
-				size += sizeof(start_code) + set->written_len;
-				continue;
-			}
-			head_put(writer, start_code, sizeof(start_code));
-			head_put(writer, set->written, set->written_len);
-		}
-		if (pass == 1)
-			break;
-		if (size > writer->head_cap) {
-			grown = realloc(writer->head, size);
-			if (!grown)
-				return -ENOMEM;
-			writer->head = grown;
-			writer->head_cap = size;
-		}
-		writer->iov[0] = (struct iovec){.iov_base = writer->head};
-		head_put(writer, aud, sizeof(aud));
+	if (size > writer->head_cap) {
+		grown = realloc(writer->head, size);
+		if (!grown)
+			return -ENOMEM;
+		writer->head = grown;
+		writer->head_cap = size;
 	}
-	for (int i = 0; i < SPS_IDS; i++)
-		writer->sps[i].fresh = false;
-	for (int i = 0; i < PPS_IDS; i++)
-		writer->pps[i].fresh = false;
+	writer->iov[0] = (struct iovec){.iov_base = writer->head};
+	head_put(writer, aud, sizeof(aud));
+	write_sets(writer, idr, active_sps, true);
+	memset(writer->fresh_sps, 0, sizeof(writer->fresh_sps));
+	memset(writer->fresh_pps, 0, sizeof(writer->fresh_pps));
 	return 0;
 }
 
@@ -242,10 +200,8 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 	while (rc == 0 && nal_next(data, len, &pos, &nal)) {
 		switch (nal.type) {
 		case NAL_SPS:
-			rc = learn_sps(writer, &nal);
-			continue;
 		case NAL_PPS:
-			rc = learn_pps(writer, &nal);
+			rc = learn(writer, &nal);
 			continue;
 		case NAL_AUD:
 		case NAL_END_SEQ:
@@ -274,7 +230,7 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 		return -EINVAL;
 
 	if (first_idr.data)
-		active_sps = slice_sps(writer, &first_idr);
+		active_sps = parameter_sets_of_slice(&writer->sets, &first_idr);
 	rc = write_head(writer, first_idr.data != NULL, active_sps);
 	if (rc < 0)
 		return rc;
@@ -312,9 +268,8 @@ void h264_writer_destroy(struct h264_writer *writer)
 	if (!writer)
 		return;
 	for (int i = 0; i < SPS_IDS; i++)
-		parameter_set_forget(&writer->sps[i]);
-	for (int i = 0; i < PPS_IDS; i++)
-		parameter_set_forget(&writer->pps[i]);
+		free(writer->sps[i].data);
+	parameter_sets_clear(&writer->sets);
 	free(writer->head);
 	free(writer->iov);
 	free(writer);

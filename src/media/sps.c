@@ -70,7 +70,6 @@ static void skip_hrd(struct bit_reader *r)
 struct coded_size {
 	uint32_t width_mbs_minus1, height_map_units_minus1;
 	uint32_t left, right, top, bottom; /* crop offsets */
-	bool separate_planes;
 	unsigned poc_type;
 };
 
@@ -93,7 +92,7 @@ static void read_sps_data(struct bit_reader *r, struct sps *sps, struct coded_si
 		if (sps->chroma_format_idc > 3)
 			r->bad = true;
 		if (sps->chroma_format_idc == 3)
-			size->separate_planes = read_bit(r);
+			sps->separate_planes = read_bit(r);
 		sps->bit_depth_luma += read_ue(r);
 		sps->bit_depth_chroma += read_ue(r);
 		read_bit(r); /* qpprime_y_zero_transform_bypass_flag */
@@ -104,7 +103,9 @@ static void read_sps_data(struct bit_reader *r, struct sps *sps, struct coded_si
 			}
 		}
 	}
-	read_ue(r); /* log2_max_frame_num_minus4 */
+	sps->frame_num_bits = read_ue(r) + 4; /* log2_max_frame_num_minus4 */
+	if (sps->frame_num_bits > 16)
+		r->bad = true;
 	size->poc_type = read_ue(r);
 	switch (size->poc_type) {
 	case 0:
@@ -252,7 +253,7 @@ static void read_vui(struct bit_reader *r, struct sps *sps)
 static int work_out_size(struct sps *sps, const struct coded_size *size)
 {
 	const unsigned fields = sps->frame_mbs_only ? 1 : 2;
-	const unsigned chroma_format = size->separate_planes ? 0 : sps->chroma_format_idc;
+	const unsigned chroma_format = sps->separate_planes ? 0 : sps->chroma_format_idc;
 	/* CropUnitX, CropUnitY */
 	const unsigned unit_x = chroma_format == 1 || chroma_format == 2 ? 2 : 1;
 	const unsigned unit_y = (chroma_format == 1 ? 2 : 1) * fields;
@@ -400,6 +401,25 @@ int sps_read_slice_pps_id(const struct nal *slice)
 	return r.bad || id >= PPS_IDS ? -EINVAL : (int)id;
 }
 
+int sps_read_slice(const struct sps *sps, const struct nal *slice, struct slice_picture *out)
+{
+	uint8_t rbsp[32];
+	struct bit_reader r;
+
+	peek(&r, slice, 0, rbsp);
+	read_ue(&r); /* first_mb_in_slice */
+	read_ue(&r); /* slice_type */
+	read_ue(&r); /* pic_parameter_set_id */
+	if (sps->separate_planes)
+		read_bits(&r, 2); /* colour_plane_id */
+	*out = (struct slice_picture){.frame_num = read_bits(&r, sps->frame_num_bits)};
+	if (!sps->frame_mbs_only)
+		out->field = read_bit(&r);
+	if (out->field)
+		out->bottom = read_bit(&r);
+	return r.bad ? -EINVAL : 0;
+}
+
 int sps_read_active(const uint8_t *unit, size_t len, struct sps *out)
 {
 	struct nal nal, sets[SPS_IDS] = {0};
@@ -445,7 +465,7 @@ struct vui_edit {
 	uint32_t num_units_in_tick, time_scale; /* 0: leave timing as it is */
 	uint32_t sar_width, sar_height;		/* 0: leave the shape as it is */
 	uint32_t max_num_ref_frames;
-	bool keep_reorder;
+	bool rate_varies, keep_reorder;
 };
 
 static void write_shape(struct bit_writer *w, const struct vui_edit *edit)
@@ -478,7 +498,7 @@ static void write_timing(struct bit_writer *w, const struct vui_edit *edit)
 	write_bits(w, 1, 1); /* timing_info_present_flag */
 	write_bits(w, 32, edit->num_units_in_tick);
 	write_bits(w, 32, edit->time_scale);
-	write_bits(w, 1, 1); /* fixed_frame_rate_flag */
+	write_bits(w, 1, !edit->rate_varies); /* fixed_frame_rate_flag */
 }
 
 /* Copies timing info, or puts ours in its place. r stands before timing_info_present_flag. */
@@ -560,7 +580,10 @@ int sps_rewrite(const uint8_t *nal, size_t len, const struct sps_edit *edit, uin
 {
 	/* Ours adds less than 32 bytes. */
 	uint8_t old_rbsp[PARAMETER_SET_MAX], new_rbsp[PARAMETER_SET_MAX + 32];
-	struct vui_edit vui = {.keep_reorder = edit->keep_reorder};
+	struct vui_edit vui = {
+		.rate_varies = edit->rate_varies,
+		.keep_reorder = edit->keep_reorder,
+	};
 	const struct config_rate rate = edit->rate;
 	struct coded_size size;
 	struct bit_reader r;

@@ -26,6 +26,8 @@ struct sps {
 	unsigned coded_width, coded_height; /* whole macroblocks */
 	unsigned width, height;		    /* what is shown of them: after cropping */
 	bool frame_mbs_only;		    /* false: there may be fields */
+	bool separate_planes;		    /* separate_colour_plane_flag */
+	unsigned frame_num_bits;	    /* of frame_num in a slice header: 4..16 */
 	unsigned max_num_ref_frames;
 
 	/* How many pictures precede one in decoding order and follow it in output order, and how
@@ -54,9 +56,11 @@ int sps_read_active(const uint8_t *unit, size_t len, struct sps *out);
 
 /* What sps_rewrite() changes in the VUI of an SPS. */
 struct sps_edit {
-	/* timing_info: time_scale = 2 x num, num_units_in_tick = den, fixed_frame_rate_flag 1. A
-	 * rate of 0 leaves the timing of the SPS. */
+	/* timing_info: time_scale = 2 x num, num_units_in_tick = den, fixed_frame_rate_flag 1, or 0
+	 * where the rate varies (it is the highest one then). A rate of 0 leaves the timing of the
+	 * SPS. */
 	struct config_rate rate;
+	bool rate_varies;
 	/* The shape of a sample, at most 65535 each, in lowest terms. 0: the SPS's own stays. */
 	uint32_t sar_width, sar_height;
 	/* Leave bitstream_restriction (a file with B pictures). Otherwise max_num_reorder_frames
@@ -78,5 +82,14 @@ int sps_read_id(const struct nal *sps);
 int sps_read_pps_ids(const struct nal *pps, unsigned *sps_id);
 /* The id of the PPS that a slice (slice_header(), clause 7.3.3) uses: below PPS_IDS, or -EINVAL. */
 int sps_read_slice_pps_id(const struct nal *slice);
+
+/* What a slice header says of its picture. */
+struct slice_picture {
+	unsigned frame_num;
+	bool field, bottom; /* a field, and which one */
+};
+
+/* sps: the one that the slice uses. 0, or -EINVAL. */
+int sps_read_slice(const struct sps *sps, const struct nal *slice, struct slice_picture *out);
 
 #endif

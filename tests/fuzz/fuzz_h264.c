@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "media/access_unit.h"
+#include "media/avcc.h"
 #include "media/h264_writer.h"
+#include "media/parameter_sets.h"
 #include "media/sei.h"
 #include "media/sps.h"
 
@@ -97,6 +99,33 @@ static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
 	h264_writer_destroy(writer);
 }
 
+/* The sets of a record, and a sample with lengths of its size, stay within the data. */
+static void fuzz_avcc(const uint8_t *data, size_t size)
+{
+	struct parameter_sets sets = {0};
+	struct slice_picture picture;
+	struct avcc avcc;
+	struct nal nal;
+	struct sps sps;
+	unsigned id;
+	size_t pos = 0;
+
+	if (avcc_open(&avcc, data, size) < 0)
+		return;
+	while (avcc_next(&avcc, &nal)) {
+		assert(nal.data >= data && nal.data + nal.len <= data + size);
+		(void)parameter_sets_learn(&sets, &nal, &id);
+	}
+	while (avcc_next_nal(avcc.length_size, data, size, &pos, &nal) > 0) {
+		int sps_id = parameter_sets_of_slice(&sets, &nal);
+
+		assert(nal.data >= data && nal.data + nal.len <= data + size);
+		if (sps_id >= 0 && sps_read(sets.sps[sps_id].data, sets.sps[sps_id].len, &sps) == 0)
+			(void)sps_read_slice(&sps, &nal, &picture);
+	}
+	parameter_sets_clear(&sets);
+}
+
 static void fuzz_sps(const uint8_t *data, size_t size, unsigned mode)
 {
 	struct sps sps, rewritten;
@@ -136,6 +165,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (data[0] & 1)
 		fuzz_sps(data + 1, size - 1, data[0]);
+	else if (data[0] & 16)
+		fuzz_avcc(data + 1, size - 1);
 	else
 		fuzz_writer(data + 1, size - 1, data[0]);
 	return 0;

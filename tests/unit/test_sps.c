@@ -363,6 +363,24 @@ static void keep_reorder_keeps_the_restriction(void **state)
 	assert_int_equal(element("time_scale"), 60);
 }
 
+static void a_rate_that_varies_is_not_stated_as_fixed(void **state)
+{
+	const struct sps_edit edit = {.rate = rate_30, .rate_varies = true};
+	static struct coded coded;
+	uint8_t out[512];
+	struct nal sps;
+	int len;
+
+	(void)state;
+	x264_code(&coded, AV_PIX_FMT_YUV420P, "bframes=0");
+	sps = find(coded.data, coded.len, NAL_SPS);
+	len = sps_rewrite(sps.data, sps.len, &edit, out, sizeof(out));
+	assert_true(len > 0);
+	trace_sps(out, (size_t)len);
+	assert_int_equal(element("time_scale"), 60);
+	assert_int_equal(element("fixed_frame_rate_flag"), 0);
+}
+
 static void broken_sps_is_refused_wherever_it_ends(void **state)
 {
 	static struct coded coded;
@@ -815,6 +833,7 @@ int main(void)
 		cmocka_unit_test(sps_without_vui_gets_one),
 		cmocka_unit_test(a_shape_that_is_given_replaces_that_of_the_sps),
 		cmocka_unit_test(keep_reorder_keeps_the_restriction),
+		cmocka_unit_test(a_rate_that_varies_is_not_stated_as_fixed),
 		cmocka_unit_test(broken_sps_is_refused_wherever_it_ends),
 		cmocka_unit_test(the_writer_sends_the_rewritten_sps),
 		cmocka_unit_test(what_is_read_is_what_a_decoder_reads),
