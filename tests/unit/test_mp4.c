@@ -17,6 +17,7 @@
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
 
+#include "client/record/head.h"
 #include "client/record/mp4.h"
 #include "media/access_unit.h"
 #include "media/nal.h"
@@ -93,26 +94,25 @@ static bool is_droppable(const struct reader_unit *unit)
 	return !head.referenced;
 }
 
-/* Records all of it, or all but what nothing refers to, and opens the result. */
-static AVFormatContext *record(const struct coded *from, bool lossy)
+#define BEGIN_US 1769860800000000
+
+/* Records all of it, or all but what nothing refers to, into a file. */
+static int record_file(const struct coded *from, bool lossy, int64_t utc_us)
 {
-	AVFormatContext *input = NULL;
 	struct mp4_format *format;
 	int fd = memfd_create("recording", MFD_CLOEXEC);
 	struct mp4 *mp4;
 	const uint8_t *data;
-	char path[64];
 	size_t len;
 
 	assert_int_equal(mp4_format_create(&format), 0);
 	assert_int_equal(mp4_format_update(format, &from->units[0]), 1);
-	assert_int_equal(mp4_create(&mp4, format, "a camera", 1769860800000000), 0);
+	assert_int_equal(mp4_create(&mp4, format, "a camera", utc_us), 0);
 	mp4_format_destroy(format);
 	for (size_t i = 0; i < from->n; i++) {
 		if (lossy && is_droppable(&from->units[i]))
 			continue;
-		assert_true(mp4_add(mp4, &from->units[i], 7000000 + (int64_t)i * STEP_US,
-				    STEP_US) >= 0);
+		assert_true(mp4_add(mp4, &from->units[i], 7000000 + (int64_t)i * STEP_US) >= 0);
 		data = mp4_take(mp4, &len);
 		assert_int_equal(write(fd, data, len), len);
 	}
@@ -121,11 +121,23 @@ static AVFormatContext *record(const struct coded *from, bool lossy)
 	data = mp4_take(mp4, &len);
 	assert_int_equal(write(fd, data, len), len);
 	mp4_destroy(mp4);
+	return fd;
+}
+
+static AVFormatContext *open_file(int fd)
+{
+	AVFormatContext *input = NULL;
+	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	assert_int_equal(avformat_open_input(&input, path, NULL, NULL), 0);
 	close(fd);
 	return input;
+}
+
+static AVFormatContext *record(const struct coded *from, bool lossy)
+{
+	return open_file(record_file(from, lossy, BEGIN_US));
 }
 
 static void check_size(const AVFormatContext *input, enum AVCodecID codec, int width, int height)
@@ -269,6 +281,84 @@ static void a_format_changes_with_the_parameter_sets_or_the_size(void **state)
 	mp4_format_destroy(format);
 }
 
+static void check_created(const AVFormatContext *input, const char *time)
+{
+	assert_string_equal(av_dict_get(input->metadata, "creation_time", NULL, 0)->value, time);
+	assert_string_equal(
+		av_dict_get(input->streams[0]->metadata, "creation_time", NULL, 0)->value, time);
+}
+
+/* 32 bits of seconds since 1904 end in 2040. */
+static void a_header_has_its_duration_and_the_time_it_was_made(void **state)
+{
+	static const struct {
+		int64_t utc_us;
+		const char *time;
+	} cases[] = {
+		{BEGIN_US, "2026-01-31T12:00:00.000000Z"},
+		{2367446400000000, "2045-01-08T00:00:00.000000Z"},
+	};
+
+	(void)state;
+	code(&coded, "libx264", AV_PIX_FMT_YUV420P, 322, 242, "bframes=0:keyint=10");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int fd = record_file(&coded, false, cases[i].utc_us);
+		int64_t shift_us = cases[i].utc_us - BEGIN_US;
+		AVFormatContext *input;
+		uint8_t head[2048], *mehd;
+
+		assert_int_equal(head_set_duration(fd, 1600000), 0);
+		assert_true(pread(fd, head, sizeof(head), 0) > 0);
+		mehd = memmem(head, sizeof(head), "\0\0\0\24mehd\1\0\0\0\0\0\0\0", 16);
+		assert_non_null(mehd);
+		assert_memory_equal(mehd + 16, "\0\0\6\100", 4); /* 1600 ms */
+		input = open_file(dup(fd));
+		check_created(input, cases[i].time);
+		assert_true(avformat_find_stream_info(input, NULL) >= 0);
+		assert_int_equal(input->duration, 1600000);
+		check_times(input, 0);
+		avformat_close_input(&input);
+
+		assert_int_equal(head_set_created(fd, cases[i].utc_us - shift_us), 0);
+		input = open_file(fd);
+		check_created(input, cases[0].time);
+		avformat_close_input(&input);
+	}
+}
+
+static void what_is_no_header_is_left_alone(void **state)
+{
+	int fd = record_file(&coded, false, BEGIN_US), empty = memfd_create("empty", MFD_CLOEXEC);
+	uint8_t header[1024], out[2048], cut[1024];
+
+	(void)state;
+	assert_int_equal(head_set_duration(empty, 1000), -EINVAL);
+	assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
+	for (size_t len = 1; len < sizeof(header); len += 7) {
+		assert_int_equal(ftruncate(empty, 0), 0);
+		assert_int_equal(pwrite(empty, header, len, 0), len);
+		if (head_set_created(empty, 0) < 0) {
+			assert_int_equal(pread(empty, cut, sizeof(cut), 0), len);
+			assert_memory_equal(cut, header, len);
+		}
+		assert_int_equal(head_write(out, header, len, 0), -EINVAL);
+	}
+	close(empty);
+	close(fd);
+}
+
+static void samples_keep_their_shape(void **state)
+{
+	AVFormatContext *input;
+
+	(void)state;
+	code(&coded, "libx264", AV_PIX_FMT_YUV420P, 720, 576, "bframes=0:keyint=10:sar=64/45");
+	input = record(&coded, false);
+	assert_int_equal(input->streams[0]->sample_aspect_ratio.num, 64);
+	assert_int_equal(input->streams[0]->sample_aspect_ratio.den, 45);
+	avformat_close_input(&input);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +366,9 @@ int main(void)
 		cmocka_unit_test(pictures_that_were_left_out_do_not_move_the_others),
 		cmocka_unit_test(jpegs_come_back_with_their_size),
 		cmocka_unit_test(a_format_changes_with_the_parameter_sets_or_the_size),
+		cmocka_unit_test(a_header_has_its_duration_and_the_time_it_was_made),
+		cmocka_unit_test(what_is_no_header_is_left_alone),
+		cmocka_unit_test(samples_keep_their_shape),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

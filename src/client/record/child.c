@@ -306,7 +306,7 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 	}
 	if (recorder->wait_key || recorder->trouble)
 		return 0;
-	err = mp4_add(recorder->mp4, unit, at_us, step_us(recorder));
+	err = mp4_add(recorder->mp4, unit, at_us);
 	recorder->flushed = false;
 	if (err != 0)
 		save(recorder, err);

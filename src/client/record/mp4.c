@@ -2,15 +2,15 @@
 #include "client/record/mp4.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
 
+#include "client/record/head.h"
+#include "client/record/order.h"
 #include "media/jpeg.h"
 #include "media/sps.h"
 
@@ -18,7 +18,6 @@
 #define IO_SIZE 65536
 #define FRAGMENT_KEY_US 900000 /* a key unit's second is a little less or more */
 #define FRAGMENT_MAX_US 2000000
-#define BETWEEN_MAX 16 /* B pictures between two others: x264's limit */
 
 struct parser {
 	AVCodecParserContext *context;
@@ -28,27 +27,22 @@ struct parser {
 struct mp4_format {
 	enum AVCodecID codec;
 	int width, height;
-	int reorder;   /* pictures that wait for one that is shown before them, at most */
-	uint8_t *sets; /* H.264: SPS and PPS as a byte stream */
+	int sar_width, sar_height; /* shape of a sample; 0: not stated */
+	int reorder;		   /* order_init() */
+	uint8_t *sets;		   /* H.264: SPS and PPS as a byte stream */
 	size_t sets_len;
 };
 
 struct mp4 {
 	AVFormatContext *context;
-	/* For streams that show pictures in another order than they send them. */
-	struct parser parser;
-	int reorder;	   /* 0: this one does not */
-	int64_t since_key; /* pictures */
-	int order_step;	   /* of the picture order count, from picture to picture */
-	int last_shown;	   /* the highest count since the key picture */
+	struct parser parser; /* open for streams that may show pictures in another order */
+	struct order order;
+	AVPacket *held[ORDER_HELD_MAX]; /* the pictures of `order` */
 
-	AVPacket *held; /* the last picture added, until its length is known */
-	bool holds;
-	int64_t later_us;			/* the held one is shown so long after held_us */
-	int64_t held_us, first_us, fragment_us; /* fragment_us: start of the one under way */
-	int64_t end_us;				/* of what the muxer has */
-	bool begun;				/* anything was added */
-	bool fragment_begun;			/* the muxer has something of it */
+	int64_t first_us, fragment_us; /* of the first picture of all, and of the fragment's */
+	int64_t end_us;		       /* of what the muxer has */
+	bool begun;		       /* anything was added */
+	bool fragment_begun;	       /* the muxer has something of it */
 
 	uint8_t *data; /* what the muxer wrote */
 	size_t len, size;
@@ -155,9 +149,9 @@ static int update_h264(struct mp4_format *format, const struct reader_unit *unit
 	}
 	format->width = (int)sps.width;
 	format->height = (int)sps.height;
-	/* A stream that does not say hardly ever reorders, and the limit that follows from its
-	 * level would delay all of it by seconds. */
-	format->reorder = sps.reorder_stated ? (int)sps.reorder_frames : 0;
+	format->sar_width = (int)sps.sar_width;
+	format->sar_height = (int)sps.sar_height;
+	format->reorder = sps.reorder_stated ? (int)sps.reorder_frames : -1;
 	return 1;
 }
 
@@ -258,14 +252,15 @@ static int parser_open(struct parser *parser, const struct mp4_format *format)
 	return 0;
 }
 
-/* packet: a whole sample. */
-static void parser_read(struct parser *parser, const AVPacket *packet)
+/* The picture order count of a whole sample. */
+static int parser_read(struct parser *parser, const AVPacket *packet)
 {
 	uint8_t *data;
 	int len;
 
 	av_parser_parse2(parser->context, parser->codec, &data, &len, packet->data, packet->size,
 			 AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+	return parser->context->output_picture_number;
 }
 
 /* --- file --- */
@@ -306,6 +301,8 @@ static int fill_stream(AVStream *stream, const struct mp4_format *format)
 	par->codec_id = format->codec;
 	par->width = format->width;
 	par->height = format->height;
+	par->sample_aspect_ratio = (AVRational){format->sar_width, format->sar_height};
+	stream->sample_aspect_ratio = par->sample_aspect_ratio;
 	stream->time_base = (AVRational){1, TIMESCALE};
 	return format->sets ? fill_extradata(&par->extradata, &par->extradata_size, format) : 0;
 }
@@ -314,24 +311,34 @@ static int fill_stream(AVStream *stream, const struct mp4_format *format)
  * is one. */
 static int write_header(struct mp4 *mp4, const char *title, int64_t utc_us)
 {
-	time_t second = (time_t)(utc_us / 1000000);
 	AVDictionary *options = NULL;
-	char created[40];
-	struct tm tm;
 	size_t len;
+	uint8_t *plain;
 	int err;
 
-	gmtime_r(&second, &tm);
-	len = strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(created + len, sizeof created - len, ".%06dZ", (int)(utc_us % 1000000));
-	av_dict_set(&mp4->context->metadata, "creation_time", created, 0);
 	av_dict_set(&mp4->context->metadata, "title", title, 0);
 	/* The moov goes in front, without samples; fragments end when we say so. */
 	av_dict_set(&options, "movflags", "empty_moov+default_base_moof+frag_custom", 0);
 	av_dict_set_int(&options, "video_track_timescale", TIMESCALE, 0);
 	err = avformat_write_header(mp4->context, &options);
 	av_dict_free(&options);
-	return errno_of(err);
+	if (err < 0)
+		return errno_of(err);
+	avio_flush(mp4->context->pb);
+	/* The muxer counts the bytes by which the header grows: its index has places in the file. */
+	len = mp4->len;
+	for (size_t i = head_growth(utc_us); i > 0; i--)
+		avio_w8(mp4->context->pb, 0);
+	avio_flush(mp4->context->pb);
+	if (mp4->no_memory)
+		return -ENOMEM;
+	plain = malloc(len);
+	if (!plain)
+		return -ENOMEM;
+	memcpy(plain, mp4->data, len);
+	err = head_write(mp4->data, plain, len, utc_us);
+	free(plain);
+	return err;
 }
 
 int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *title, int64_t utc_us)
@@ -343,8 +350,7 @@ int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *ti
 
 	if (!mp4)
 		return -ENOMEM;
-	mp4->held = av_packet_alloc();
-	if (!mp4->held || avformat_alloc_output_context2(&mp4->context, NULL, "mp4", NULL) < 0)
+	if (avformat_alloc_output_context2(&mp4->context, NULL, "mp4", NULL) < 0)
 		goto destroy;
 	io = av_malloc(IO_SIZE);
 	if (!io)
@@ -359,10 +365,9 @@ int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *ti
 	if (!stream)
 		goto destroy;
 	err = fill_stream(stream, format);
-	if (err == 0 && format->reorder > 0)
+	order_init(&mp4->order, format->reorder);
+	if (err == 0 && format->reorder != 0)
 		err = parser_open(&mp4->parser, format);
-	mp4->reorder = format->reorder;
-	mp4->order_step = 2;
 	if (err == 0)
 		err = write_header(mp4, title, utc_us);
 	if (err < 0)
@@ -387,7 +392,8 @@ void mp4_destroy(struct mp4 *mp4)
 		avformat_free_context(mp4->context);
 	}
 	parser_close(&mp4->parser);
-	av_packet_free(&mp4->held);
+	for (size_t i = 0; i < mp4->order.n; i++)
+		av_packet_free(&mp4->held[i]);
 	free(mp4->data);
 	free(mp4);
 }
@@ -395,71 +401,6 @@ void mp4_destroy(struct mp4 *mp4)
 static int64_t ticks(const struct mp4 *mp4, int64_t at_us)
 {
 	return av_rescale(at_us - mp4->first_us, TIMESCALE, 1000000);
-}
-
-/* Gives the held picture to the muxer; it ends at end_us. */
-static int write_held(struct mp4 *mp4, int64_t end_us)
-{
-	AVPacket *held = mp4->held;
-	int err;
-
-	if (!mp4->holds)
-		return 0;
-	mp4->holds = false;
-	/* The muxer lets a fragment begin where the one before ended, unless told otherwise: that
-	 * one's end was a guess if there was nothing to follow when it was written. */
-	if (!mp4->fragment_begun && mp4->end_us != mp4->held_us)
-		av_opt_set(mp4->context->priv_data, "movflags", "+frag_discont", 0);
-	held->stream_index = 0;
-	held->dts = ticks(mp4, mp4->held_us);
-	held->pts = ticks(mp4, mp4->held_us + mp4->later_us);
-	held->duration = ticks(mp4, end_us) - held->dts;
-	err = av_write_frame(mp4->context, held);
-	av_packet_unref(held);
-	if (err < 0)
-		return errno_of(err);
-	mp4->end_us = end_us;
-	mp4->fragment_begun = true;
-	return 0;
-}
-
-/* How long after its turn the picture is shown, in pictures: in the order of their counts, which
- * begin anew at an IDR (H.264 8.2.1), and late enough for all of them. */
-static int64_t shown_later(struct mp4 *mp4, bool key)
-{
-	int count;
-	int64_t later;
-
-	mp4->since_key = key ? 0 : mp4->since_key + 1;
-	parser_read(&mp4->parser, mp4->held);
-	count = mp4->parser.context->output_picture_number;
-	if (count % 2) /* most count fields, this one pictures */
-		mp4->order_step = 1;
-	if (key) {
-		mp4->last_shown = count;
-	} else if (count > mp4->last_shown) {
-		/* Those shown before the one that was shown last so far have come, or been lost on
-		 * the way. */
-		if (mp4->since_key <= mp4->last_shown / mp4->order_step)
-			mp4->since_key = mp4->last_shown / mp4->order_step + 1;
-		mp4->last_shown = count;
-	}
-	later = count / mp4->order_step - mp4->since_key + mp4->reorder;
-	/* More is lost or damaged. */
-	return later < 0 ? 0 : later > mp4->reorder + BETWEEN_MAX ? mp4->reorder : later;
-}
-
-/* Makes it the held one. */
-static int hold(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us)
-{
-	int r = fill_packet(mp4->held, unit);
-
-	if (r <= 0)
-		return r;
-	mp4->later_us = mp4->reorder ? shown_later(mp4, unit->key) * step_us : 0;
-	mp4->holds = true;
-	mp4->held_us = at_us;
-	return 0;
 }
 
 static int end_fragment(struct mp4 *mp4)
@@ -476,44 +417,118 @@ static int end_fragment(struct mp4 *mp4)
 	return mp4->no_memory ? -ENOMEM : 0;
 }
 
-int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us)
+/* Whether a fragment ends before the picture. */
+static bool is_fragment_over(const struct mp4 *mp4, const AVPacket *picture, int64_t at_us)
 {
-	bool ended = false;
-	int64_t age_us;
-	int err;
+	int64_t age_us = at_us - mp4->fragment_us;
 
+	return mp4->fragment_begun &&
+	       (age_us >= FRAGMENT_MAX_US ||
+		((picture->flags & AV_PKT_FLAG_KEY) && age_us >= FRAGMENT_KEY_US));
+}
+
+/* Gives the oldest picture that is held to the muxer. 0; 1: a fragment ended before it; -errno. */
+static int write_oldest(struct mp4 *mp4, const struct order_times *times)
+{
+	AVPacket *picture = mp4->held[0];
+	bool over = is_fragment_over(mp4, picture, times->at_us);
+	int err = over ? end_fragment(mp4) : 0;
+
+	memmove(mp4->held, mp4->held + 1, mp4->order.n * sizeof mp4->held[0]);
+	if (err < 0)
+		goto free_picture;
+	/* The muxer lets a fragment begin where the one before ended, unless told otherwise: that
+	 * end was a guess if there was nothing to follow when it was written. */
+	if (!mp4->fragment_begun && mp4->end_us != times->at_us)
+		av_opt_set(mp4->context->priv_data, "movflags", "+frag_discont", 0);
+	if (!mp4->fragment_begun)
+		mp4->fragment_us = times->at_us;
+	picture->stream_index = 0;
+	picture->dts = ticks(mp4, times->at_us);
+	picture->pts = ticks(mp4, times->shown_us);
+	picture->duration = ticks(mp4, times->end_us) - picture->dts;
+	err = av_write_frame(mp4->context, picture);
+	if (err < 0) {
+		err = errno_of(err);
+		goto free_picture;
+	}
+	mp4->end_us = times->end_us;
+	mp4->fragment_begun = true;
+	err = over;
+
+free_picture:
+	av_packet_free(&picture);
+	return err;
+}
+
+/* Gives the pictures whose times are known to the muxer. Result as write_oldest(). */
+static int write_known(struct mp4 *mp4)
+{
+	struct order_times times;
+	bool ended = false;
+
+	while (order_take(&mp4->order, &times)) {
+		int r = write_oldest(mp4, &times);
+
+		if (r < 0)
+			return r;
+		ended |= r > 0;
+	}
+	return ended;
+}
+
+/* Gives all pictures to the muxer. Result as write_oldest(). */
+static int write_all(struct mp4 *mp4, int64_t step_us)
+{
+	struct order_times times;
+	bool ended = false;
+
+	while (order_force(&mp4->order, step_us, &times)) {
+		int r = write_oldest(mp4, &times);
+
+		if (r < 0)
+			return r;
+		ended |= r > 0;
+	}
+	return ended;
+}
+
+int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
+{
+	AVPacket *picture = av_packet_alloc();
+	int64_t count = 0;
+	int r = picture ? fill_packet(picture, unit) : -ENOMEM;
+
+	if (r <= 0) {
+		av_packet_free(&picture);
+		return r;
+	}
 	if (!mp4->begun) {
 		mp4->begun = true;
-		mp4->first_us = mp4->end_us = mp4->fragment_us = at_us;
+		mp4->first_us = mp4->end_us = at_us;
 	}
-	err = write_held(mp4, at_us);
-	if (err < 0)
-		return err;
-	age_us = at_us - mp4->fragment_us;
-	if (!mp4->fragment_begun) { /* the first picture, or after mp4_end_fragment() */
-		mp4->fragment_us = at_us;
-	} else if (age_us >= FRAGMENT_MAX_US || (unit->key && age_us >= FRAGMENT_KEY_US)) {
+	if (mp4->parser.context)
+		count = parser_read(&mp4->parser, picture);
+	mp4->held[mp4->order.n] = picture;
+	order_add(&mp4->order, unit->key, count, at_us);
+	return write_known(mp4);
+}
+
+int mp4_end_fragment(struct mp4 *mp4, int64_t step_us)
+{
+	/* In a stream without B pictures the last one only waits for its length. */
+	int r = mp4->order.reorder == 0 && !mp4->order.learning ? write_all(mp4, step_us)
+								: write_known(mp4);
+
+	return r < 0 ? r : end_fragment(mp4);
+}
+
+int mp4_finish(struct mp4 *mp4, int64_t step_us)
+{
+	int err = write_all(mp4, step_us);
+
+	if (err >= 0)
 		err = end_fragment(mp4);
-		if (err < 0)
-			return err;
-		mp4->fragment_us = at_us;
-		ended = true;
-	}
-	err = hold(mp4, unit, at_us, step_us);
-	return err < 0 ? err : ended;
-}
-
-int mp4_end_fragment(struct mp4 *mp4, int64_t length_us)
-{
-	int err = write_held(mp4, mp4->held_us + length_us);
-
-	return err < 0 ? err : end_fragment(mp4);
-}
-
-int mp4_finish(struct mp4 *mp4, int64_t length_us)
-{
-	int err = mp4_end_fragment(mp4, length_us);
-
 	if (err < 0)
 		return err;
 	err = av_write_trailer(mp4->context);

@@ -32,26 +32,27 @@ int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *ti
 void mp4_destroy(struct mp4 *mp4);
 
 /*
- * Adds a picture (copied) at at_us, on any clock, later than the last one. Its length is known when
- * the next one is added; step_us is what to expect, for pictures that are shown in another order
- * than they come. 0; 1: a fragment ended before this picture, take it with mp4_take();
- * -errno. Fragments begin at a key unit every second, or where there is none, at the latest two
- * seconds after the last.
+ * Adds a picture (copied) at at_us, on any clock, later than the last one. It waits until its length
+ * and the time at which it is shown are known: up to the next picture or, with B pictures, for
+ * ORDER_HELD_MAX at most (order.h). 0; 1: a fragment ended, take it with mp4_take(); -errno.
+ * Fragments begin at a key unit every second or, where there is none, at the latest two seconds
+ * after the last.
  */
-int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us, int64_t step_us);
+int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us);
 
-/* Ends the fragment with all that was added; the last picture gets length_us. 0 or -errno. */
-int mp4_end_fragment(struct mp4 *mp4, int64_t length_us);
+/* Ends the fragment with what was added, except for pictures that wait for the ones that are shown
+ * before them. The last picture gets step_us as its length. 0 or -errno. */
+int mp4_end_fragment(struct mp4 *mp4, int64_t step_us);
 
-/* The same, and the index at the end of the file (mfra). Nothing can be added after it. */
-int mp4_finish(struct mp4 *mp4, int64_t length_us);
+/* Ends the fragment with all that was added, and writes the index at the end of the file (mfra).
+ * Nothing can be added after it. 0 or -errno. */
+int mp4_finish(struct mp4 *mp4, int64_t step_us);
 
 /* The bytes that came since the last call, the file's header at first; borrowed until the next call
  * on mp4. len may be 0. */
 const uint8_t *mp4_take(struct mp4 *mp4, size_t *len);
 
-/* From the first picture to the end of the last one of those added, which counts as nothing while
- * its length is not known. */
+/* From the first picture to the end of the last one whose times are known. */
 int64_t mp4_duration_us(const struct mp4 *mp4);
 
 #endif
