@@ -153,6 +153,69 @@ def test_pictures_that_are_shown_in_another_order(broker, start_camcastd, tmp_pa
         assert max(steps, default=0) < 45000 * harness.PATIENCE, f"uneven: {steps}"
 
 
+def test_the_rate_of_a_recording_is_that_of_its_pictures(broker, start_camcastd, tmp_path):
+    """A file of 10 pictures a second, which the server announces as 30."""
+    source = tmp_path / "source.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=320x180:r=10", "-t", "30",
+         "-c:v", "libx264", "-bf", "0", "-g", "20", source],
+        check=True, timeout=60 * harness.PATIENCE,
+    )  # fmt: skip
+    config = server_config(broker, "slow", stream={"encoder": "copy", "sei": False})
+    config["camera cam"]["source"] = f"file:{source}"
+    start_camcastd(config)
+    with Recorder(broker, tmp_path, "slow", "--segment", long_segment()) as recorder:
+        wait_files(recorder, "slow", 1, 40)
+        for _ in range(2):
+            wait_growth(recorder, "slow")
+        recorder.stop()
+    (path,) = recorder.files("slow")
+    _, found = recordings.check_file(path)
+    times = [float(packet["pts_time"]) for packet in found["packets"]]
+    steps = [b - a for a, b in zip(times, times[1:])]
+    assert len(steps) > 20 and all(abs(step - 0.1) < 0.03 for step in steps), steps
+    assert abs(float(found["format"]["duration"]) - times[-1] - 0.1) < 0.03
+
+
+def test_a_limit_of_a_files_length_begins_another_file(broker, start_server, tmp_path):
+    """As FAT's 4 GB, but smaller."""
+    start_server("long", stream={"bitrate": 1000000})
+    prefix = ["prlimit", "--fsize=700000", "--"]
+    with Recorder(
+        broker, tmp_path, "long", "--segment", long_segment(), prefix=prefix
+    ) as recorder:
+        wait_files(recorder, "long", 4, 60)
+        recorder.stop()
+    assert not [line for line in recorder.lines if "no room" in line or "cannot" in line]
+    units = recordings.check_folder(tmp_path / "long")
+    assert not bytestream.gaps(units)
+    assert all(path.stat().st_size > 300000 for path in recorder.files("long")[:-1])
+
+
+@pytest.mark.parametrize("frozen", ["recorder", "server"])
+def test_what_stands_still_begins_a_new_file(broker, start_server, tmp_path, frozen):
+    """SIGSTOP and SIGCONT; no picture has a wrong time before, within or after."""
+    server = start_server("ice")
+    with Recorder(broker, tmp_path, "ice", "--segment", long_segment()) as recorder:
+        recorder.wait_log("ice: recording to")
+        wait_growth(recorder, "ice")
+        pid = recorder.children()["ice"] if frozen == "recorder" else server.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        stopped = time.time()
+        recorder.wait_until(lambda: time.time() > stopped + 6, "end of the wait")
+        os.kill(pid, signal.SIGCONT)
+        wait_files(recorder, "ice", 2)
+        wait_growth(recorder, "ice")
+        recorder.stop()
+    paths = recorder.files("ice")
+    assert len(paths) == 2
+    for path in paths:
+        units, _ = recordings.check_file(path)
+        check_times(units)
+        created = recordings.probe(path)["format"]["tags"]["creation_time"]
+        assert abs(units[0].utc_us / 1e6 - recordings.created_utc(created)) < 1.5
+
+
 def test_a_killed_child_costs_its_own_recording_a_moment(broker, start_server, tmp_path):
     start_server("one")
     start_server("two")

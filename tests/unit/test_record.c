@@ -107,6 +107,47 @@ static void a_slower_camera_is_followed(void **state)
 	assert_in_range((int64_t)clock.step_us, 55000, 75000);
 }
 
+/* A recording of a file, say, with 30 pictures a second and then 6, and back. */
+static void a_rate_that_changes_at_once_is_followed_at_once(void **state)
+{
+	static const int64_t steps_us[] = {SECOND / 30, SECOND / 6, SECOND / 30};
+	struct record_clock clock;
+	int64_t at_us = 0, arrival_us = 0;
+	uint32_t seed = 5;
+
+	(void)state;
+	record_clock_init(&clock, 30);
+	for (int part = 0; part < 3; part++) {
+		for (int i = 0; i < 60; i++) {
+			at_us = record_clock_next(&clock, arrival_us + jitter_us(&seed, 5000),
+						  false);
+			if (i >= 16)
+				assert_in_range(at_us - arrival_us + SECOND, SECOND - 60000,
+						SECOND + 60000);
+			arrival_us += steps_us[part];
+		}
+		assert_in_range((int64_t)clock.step_us, steps_us[part] - 3000,
+				steps_us[part] + 3000);
+	}
+}
+
+/* Pictures that were held up by the network come at once, and keep their times. */
+static void a_stall_is_no_new_rate(void **state)
+{
+	struct record_clock clock;
+
+	(void)state;
+	record_clock_init(&clock, 30);
+	for (int64_t i = 0; i < 300; i++) {
+		int64_t taken_us = i * SECOND / 30;
+		int64_t stalled_us = i >= 100 && i < 115 ? 115 * SECOND / 30 : taken_us;
+		int64_t at_us = record_clock_next(&clock, stalled_us, false);
+
+		assert_in_range(at_us - taken_us + SECOND, SECOND - 1000, SECOND + 250000);
+		assert_in_range((int64_t)clock.step_us, 28000, 42000);
+	}
+}
+
 static void a_gap_is_a_gap(void **state)
 {
 	struct record_clock clock;
@@ -425,6 +466,8 @@ int main(void)
 		cmocka_unit_test(times_do_not_drift_from_the_clock),
 		cmocka_unit_test(times_grow_whatever_comes),
 		cmocka_unit_test(a_slower_camera_is_followed),
+		cmocka_unit_test(a_rate_that_changes_at_once_is_followed_at_once),
+		cmocka_unit_test(a_stall_is_no_new_rate),
 		cmocka_unit_test(a_gap_is_a_gap),
 		cmocka_unit_test(segments_begin_at_multiples_of_utc),
 		cmocka_unit_test(names_tell_the_utc_second_and_sort_by_it),

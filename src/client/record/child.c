@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `camcast record-child`: the recording of one server. One thread reads, muxes and writes; another
- * one (record_file.h) waits for the disk.
+ * one (file.h) waits for the disk.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "client/client.h"
+#include "client/record/burst.h"
 #include "client/record/file.h"
 #include "client/record/mp4.h"
 #include "client/record/record.h"
@@ -24,23 +26,16 @@
 #include "client/stream/reader.h"
 
 #define TURN_MS 200
-#define BURST_MAX 600 /* units */
-#define BURST_BYTES (32 << 20)
-#define BURST_US 300000	 /* a stream that is faster than it says is no burst */
 #define QUIET_US 1000000 /* nothing came for so long: what we have goes to the file */
+#define PAUSE_US 3000000 /* nothing came for so long, and three steps: what follows may be old */
+#define PAUSE_STEPS 3
+#define FROZEN_US 1500000     /* a wait that took longer than asked for: the process was stopped */
+#define CLOCK_STEP_US 5000000 /* a change of UTC against CLOCK_MONOTONIC that names tell */
 #define MUX_PERIOD_US 10000000
 #define RETRY_US 5000000	/* after an error of the file system */
 #define ROOM_US 1000000		/* how often we look for room */
 #define ROOM_BYTES (64LL << 20) /* free space with which a full disk is full no more, or */
 #define ROOM_PART 20		/* this part of the disk, if that is less */
-
-/* Units that came at once after a connection: the server's history, older than their arrival. They
- * wait here until the live ones begin, and then get the times that they must have had. */
-struct burst {
-	struct reader_unit units[BURST_MAX];
-	size_t n, bytes;
-	bool open; /* the next one may belong to it */
-};
 
 struct recorder {
 	const char *name, *folder;
@@ -58,15 +53,20 @@ struct recorder {
 	int64_t utc_us, segment;
 	struct record_file file;
 	bool on_disk;
-	int64_t on_disk_us; /* the length of what is there */
+	int64_t on_disk_us;		/* the length of what is there */
+	int64_t waiting_bytes;		/* of units that are not there yet */
+	int64_t group_bytes, group_max; /* of the units since the last key unit; the most so far */
 
+	bool renew;	/* the next key unit begins another file */
 	bool gap;	/* the next unit does not follow the last one that was recorded */
 	bool wait_key;	/* nothing is taken before a key unit */
 	bool announced; /* that we record */
 	bool lost;	/* the server, which was told */
 	struct diag_limit mux_errors;
-	int64_t unit_us; /* when the last one came; CLOCK_MONOTONIC */
-	bool flushed;	 /* all that came is in the file */
+	int64_t unit_us;       /* when the last one was read; CLOCK_MONOTONIC */
+	int64_t received_us;   /* when its last byte came */
+	bool flushed;	       /* all that came is in the file */
+	int64_t utc_offset_us; /* at the last look */
 
 	/* What the file system refused. */
 	int trouble; /* errno; 0: none */
@@ -74,12 +74,18 @@ struct recorder {
 	int64_t retry_us;
 };
 
-static int64_t utc_offset_us(void)
+static int64_t read_clock_us(clockid_t id)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - clock_now_us();
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* What turns CLOCK_MONOTONIC into UTC. */
+static int64_t utc_offset_us(void)
+{
+	return read_clock_us(CLOCK_REALTIME) - clock_now_us();
 }
 
 /* --- trouble with the disk --- */
@@ -165,7 +171,7 @@ static void tell_file(const struct recorder *recorder, const char *path, int64_t
 static void leave_file(struct recorder *recorder)
 {
 	if (recorder->on_disk) {
-		record_file_close(&recorder->file);
+		record_file_close(&recorder->file, recorder->on_disk_us);
 		tell_file(recorder, recorder->file.path, recorder->file.bytes,
 			  recorder->on_disk_us);
 	}
@@ -173,6 +179,8 @@ static void leave_file(struct recorder *recorder)
 	recorder->mp4 = NULL;
 	recorder->on_disk = false;
 	recorder->on_disk_us = 0;
+	recorder->waiting_bytes = recorder->group_bytes = 0;
+	recorder->renew = false;
 	recorder->wait_key = true;
 }
 
@@ -194,6 +202,7 @@ static int write_out(struct recorder *recorder)
 	if (err < 0)
 		return err;
 	recorder->on_disk_us = mp4_duration_us(recorder->mp4);
+	recorder->waiting_bytes = 0;
 	if (!recorder->on_disk && (recorder->told || !recorder->announced))
 		diag_info("%s: recording%s to %s", recorder->name, recorder->told ? " again" : "",
 			  recorder->file.path);
@@ -206,8 +215,15 @@ static int write_out(struct recorder *recorder)
 /* The disk refused what the muxer made. */
 static void handle_disk_error(struct recorder *recorder, int err)
 {
+	bool full_file = err == -EFBIG && recorder->on_disk;
+
+	if (full_file)
+		diag_info("%s: a file cannot be longer than %.1f MB in %s: another one begins at "
+			  "the next key picture",
+			  recorder->name, (double)recorder->file.bytes / 1e6, recorder->folder);
 	leave_file(recorder);
-	handle_trouble(recorder, -err);
+	if (!full_file)
+		handle_trouble(recorder, -err);
 }
 
 /* The muxer refused what the server sent. */
@@ -258,6 +274,14 @@ static void flush_file(struct recorder *recorder)
 
 /* --- units --- */
 
+/* Whether the file may have no room for the group of pictures that begins. */
+static bool is_file_full(const struct recorder *recorder)
+{
+	return recorder->on_disk &&
+	       record_file_is_near_limit(&recorder->file,
+					 recorder->waiting_bytes + 2 * recorder->group_max);
+}
+
 static int handle_key(struct recorder *recorder, const struct reader_unit *unit, int64_t at_us)
 {
 	int64_t utc_us = at_us + utc_offset_us();
@@ -268,8 +292,10 @@ static int handle_key(struct recorder *recorder, const struct reader_unit *unit,
 		recorder->wait_key = true; /* it cannot be decoded, nor what follows it */
 		return changed == -ENOMEM ? changed : 0;
 	}
-	if (recorder->mp4 && (changed || segment != recorder->segment))
+	if (recorder->mp4 &&
+	    (changed || segment != recorder->segment || recorder->renew || is_file_full(recorder)))
 		finish_file(recorder);
+	recorder->group_bytes = 0;
 	if (recorder->trouble)
 		return 0;
 	recorder->wait_key = false;
@@ -306,6 +332,10 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 	}
 	if (recorder->wait_key || recorder->trouble)
 		return 0;
+	recorder->waiting_bytes += (int64_t)unit->len;
+	recorder->group_bytes += (int64_t)unit->len;
+	if (recorder->group_bytes > recorder->group_max)
+		recorder->group_max = recorder->group_bytes;
 	err = mp4_add(recorder->mp4, unit, at_us);
 	recorder->flushed = false;
 	if (err != 0)
@@ -313,68 +343,63 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 	return 0;
 }
 
-static int burst_end(struct recorder *recorder)
+/* Records what the burst has kept. */
+static int end_burst(struct recorder *recorder)
 {
 	struct burst *burst = &recorder->burst;
 	int err = 0;
 
-	for (size_t i = 0; i < burst->n; i++) {
-		struct reader_unit *unit = &burst->units[i];
-
-		unit->received_us = burst->units[burst->n - 1].received_us -
-				    (int64_t)(burst->n - 1 - i) * step_us(recorder);
-		if (err == 0)
-			err = record_unit(recorder, unit);
-		free((void *)(uintptr_t)unit->data);
-	}
-	burst->n = burst->bytes = 0;
-	burst->open = false;
+	if (burst->n > 0)
+		record_clock_set_step(&recorder->clock,
+				      burst_settle(burst, recorder->clock.step_us));
+	for (size_t i = 0; i < burst->n && err == 0; i++)
+		err = record_unit(recorder, &burst->units[i]);
+	burst_close(burst);
 	return err;
 }
 
-static int burst_add(struct recorder *recorder, const struct reader_unit *unit)
+/* Whether nothing came for so long before the unit that what comes now may be older. */
+static bool is_after_pause(const struct recorder *recorder, const struct reader_unit *unit)
 {
-	struct burst *burst = &recorder->burst;
-	uint8_t *data;
+	int64_t pause_us = unit->received_us - recorder->received_us;
 
-	data = malloc(unit->len);
-	if (!data)
-		return -ENOMEM;
-	memcpy(data, unit->data, unit->len);
-	burst->units[burst->n] = *unit;
-	burst->units[burst->n].data = data;
-	burst->bytes += unit->len;
-	burst->n++;
-	return burst->n == BURST_MAX || burst->bytes >= BURST_BYTES ? burst_end(recorder) : 0;
+	return recorder->received_us > 0 && pause_us > PAUSE_US &&
+	       pause_us > PAUSE_STEPS * step_us(recorder);
 }
 
 static int handle_unit(struct recorder *recorder, const struct reader_unit *unit)
 {
 	struct burst *burst = &recorder->burst;
-	int64_t at_us = unit->received_us;
+	bool pause = is_after_pause(recorder, unit);
 	int err = 0;
 
 	recorder->unit_us = clock_now_us();
+	recorder->received_us = unit->received_us;
 	atomic_store_explicit(&recorder->shared->unit_us, recorder->unit_us, memory_order_relaxed);
-	if (unit->discontinuity) {
-		err = burst_end(recorder);
-		burst->open = true;
-	} else if (burst->open &&
-		   (at_us - burst->units[burst->n - 1].received_us > step_us(recorder) / 2 ||
-		    at_us - burst->units[0].received_us > BURST_US)) {
-		err = burst_end(recorder);
+	if (unit->discontinuity || pause) {
+		err = end_burst(recorder);
+		burst_open(burst);
+		recorder->renew |= pause && !unit->discontinuity;
 	}
 	if (err < 0)
 		return err;
-	return burst->open ? burst_add(recorder, unit) : record_unit(recorder, unit);
+	if (!burst->open)
+		return record_unit(recorder, unit);
+	err = burst_add(burst, unit);
+	if (err == 0 && burst_is_complete(burst, unit->received_us))
+		err = end_burst(recorder);
+	return err;
 }
 
 /* Nothing came in a turn. */
 static int handle_quiet(struct recorder *recorder)
 {
 	int64_t now_us = clock_now_us();
-	int err = burst_end(recorder);
+	int err = 0;
 
+	if (burst_is_complete(&recorder->burst, now_us) ||
+	    reader_stats(recorder->reader)->state != READER_PLAYING)
+		err = end_burst(recorder);
 	if (err < 0 || !recorder->mp4 || now_us - recorder->unit_us < QUIET_US)
 		return err;
 	/* Without a connection, what comes next is a key picture: the file need not wait for it. */
@@ -437,23 +462,61 @@ static void tell_connection(struct recorder *recorder, const struct reader_stats
 	}
 }
 
+/* The process was stopped, or the machine slept: nobody knows when what waits in the socket came. */
+static int handle_freeze(struct recorder *recorder, int64_t us)
+{
+	int err = end_burst(recorder);
+
+	finish_file(recorder);
+	recorder->received_us = 0;
+	reader_restart(recorder->reader);
+	diag_info("%s: nothing was recorded for %.1f s, in which this process stood still",
+		  recorder->name, (double)us / 1e6);
+	return err;
+}
+
+/* UTC was set: the names of files follow. */
+static void follow_utc(struct recorder *recorder)
+{
+	int64_t offset_us = utc_offset_us(), change_us = offset_us - recorder->utc_offset_us;
+
+	recorder->utc_offset_us = offset_us;
+	if (change_us > CLOCK_STEP_US || change_us < -CLOCK_STEP_US)
+		recorder->renew = true;
+}
+
+/* Waits for a unit, and records it. 0 or -errno. */
+static int turn(struct recorder *recorder)
+{
+	const struct reader_stats *stats = reader_stats(recorder->reader);
+	bool connected = stats->state == READER_PLAYING || stats->state == READER_WAITING_KEY;
+	int64_t begun_us = read_clock_us(CLOCK_BOOTTIME), took_us;
+	struct reader_unit unit;
+	int r = reader_next(recorder->reader, &unit, TURN_MS);
+
+	if (r < 0)
+		return r;
+	took_us = read_clock_us(CLOCK_BOOTTIME) - begun_us;
+	/* Without a connection, looking up a name may take that long. */
+	if (connected && took_us > FROZEN_US)
+		return handle_freeze(recorder, took_us);
+	follow_utc(recorder);
+	return r > 0 ? handle_unit(recorder, &unit) : handle_quiet(recorder);
+}
+
 static int run(struct recorder *recorder)
 {
 	const struct reader_stats *stats = reader_stats(recorder->reader);
-	struct reader_unit unit;
 	int r = 0;
 
+	recorder->utc_offset_us = utc_offset_us();
 	while (!child_ending() && r >= 0) {
 		child_beat(&recorder->shared->header);
-		r = reader_next(recorder->reader, &unit, TURN_MS);
-		if (r > 0)
-			r = handle_unit(recorder, &unit);
-		else if (r == 0)
-			r = handle_quiet(recorder);
+		r = turn(recorder);
 		tell_connection(recorder, stats);
 	}
 	if (r >= 0)
-		r = burst_end(recorder);
+		r = end_burst(recorder);
 	finish_file(recorder);
 	return r;
 }
@@ -464,6 +527,7 @@ int cmd_record_child(int argc, char **argv)
 	int err;
 
 	av_log_set_level(AV_LOG_QUIET); /* our own words say what matters */
+	signal(SIGXFSZ, SIG_IGN);	/* EFBIG says it */
 	if (argc != RECORD_ARGS)
 		return EXIT_USAGE;
 	err = open_recorder(&recorder, argv);
@@ -471,6 +535,7 @@ int cmd_record_child(int argc, char **argv)
 		err = run(&recorder);
 	if (err < 0)
 		diag_error("%s: %s", recorder.name, strerror(-err));
+	burst_close(&recorder.burst);
 	reader_destroy(recorder.reader);
 	record_sync_destroy(recorder.sync);
 	mp4_format_destroy(recorder.format);

@@ -8,13 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/diag.h"
+#include "client/record/head.h"
 #include "client/record/time.h"
 
 #define SYNCS 8
-#define NAMES_MAX 100 /* recordings that may begin in the same second */
+#define FAT_FILE_MAX UINT32_MAX
+#define INDEX_PART 1000 /* the index at the end of a file takes less than this part of it */
+#define NAMES_MAX 100	/* recordings that may begin in the same second */
 
 /* --- to the disk --- */
 
@@ -129,11 +136,25 @@ static int create(struct record_file *file, const char *folder, int64_t utc_s)
 		len = snprintf(file->path, sizeof file->path, "%s/%s", folder, name);
 		if (len < 0 || (size_t)len >= sizeof file->path)
 			return -ENAMETOOLONG;
-		fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+		fd = open(file->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 		if (fd < 0 && errno != EEXIST)
 			return -errno;
 	}
 	return fd < 0 ? -EEXIST : fd;
+}
+
+/* Other limits show only when they are met. */
+static int64_t find_limit(int fd)
+{
+	int64_t limit = INT64_MAX;
+	struct rlimit rlimit;
+	struct statfs fs;
+
+	if (getrlimit(RLIMIT_FSIZE, &rlimit) == 0 && rlimit.rlim_cur < (rlim_t)limit)
+		limit = (int64_t)rlimit.rlim_cur;
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == MSDOS_SUPER_MAGIC && limit > FAT_FILE_MAX)
+		limit = FAT_FILE_MAX;
+	return limit;
 }
 
 int record_file_open(struct record_file *file, struct record_sync *sync, const char *folder,
@@ -146,7 +167,8 @@ int record_file_open(struct record_file *file, struct record_sync *sync, const c
 	file->fd = create(file, folder, utc_s);
 	if (file->fd < 0)
 		return file->fd;
-	(void)flock(file->fd, LOCK_EX | LOCK_NB); /* nobody deletes it now (record_store.h) */
+	file->limit = find_limit(file->fd);
+	(void)flock(file->fd, LOCK_EX | LOCK_NB); /* nobody deletes it now (store.h) */
 	err = record_file_append(file, data, len);
 	if (err < 0) {
 		unlink(file->path);
@@ -190,8 +212,17 @@ cut:
 	return err;
 }
 
-void record_file_close(struct record_file *file)
+bool record_file_is_near_limit(const struct record_file *file, int64_t bytes)
 {
+	return bytes > file->limit - file->limit / INDEX_PART - file->bytes;
+}
+
+void record_file_close(struct record_file *file, int64_t duration_us)
+{
+	int err = head_set_duration(file->fd, duration_us);
+
+	if (err < 0)
+		diag_warn("%s: cannot write its duration: %s", file->path, strerror(-err));
 	sync_soon(file->sync, file, file->fd);
 	sync_forget(file->sync, file);
 	close(file->fd);

@@ -7,6 +7,7 @@
 #ifndef CLIENT_RECORD_FILE_H
 #define CLIENT_RECORD_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ void record_sync_destroy(struct record_sync *sync);
 struct record_file {
 	char path[RECORD_PATH_MAX];
 	int64_t bytes;
+	int64_t limit; /* bytes that a file can have here, as far as it is known in advance */
 	int fd;
 	struct record_sync *sync; /* borrowed */
 };
@@ -30,9 +32,14 @@ struct record_file {
 int record_file_open(struct record_file *file, struct record_sync *sync, const char *folder,
 		     int64_t utc_s, const void *data, size_t len);
 
-/* Adds all of it, or nothing and -errno. */
+/* Adds all of it, or nothing and -errno; -EFBIG: the file is as long as a file can be here
+ * (SIGXFSZ has to be ignored). */
 int record_file_append(struct record_file *file, const void *data, size_t len);
 
-void record_file_close(struct record_file *file);
+/* Whether so many bytes more may be too many for a file: -EFBIG is to be expected. */
+bool record_file_is_near_limit(const struct record_file *file, int64_t bytes);
+
+/* Writes the duration into the file's header, and closes it. */
+void record_file_close(struct record_file *file, int64_t duration_us);
 
 #endif

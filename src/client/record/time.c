@@ -16,16 +16,46 @@
 #define GAP_US 1000000
 #define GAP_STEPS 3
 #define NUMBER_MAX 9999
+#define RUN 4 /* intervals that show a new rate */
+#define RUN_RATIO 1.5
+#define TOGETHER_US 5000 /* pictures that come closer than this were waiting for each other */
 
 void record_clock_init(struct record_clock *clock, double framerate)
 {
-	double step_us = framerate > 0 ? 1e6 / framerate : STEP_US;
+	*clock = (struct record_clock){0};
+	record_clock_set_step(clock, framerate > 0 ? 1e6 / framerate : STEP_US);
+}
 
-	*clock = (struct record_clock){
-		.step_us = step_us < STEP_MIN_US   ? STEP_MIN_US
-			   : step_us > STEP_MAX_US ? STEP_MAX_US
-						   : step_us,
-	};
+void record_clock_set_step(struct record_clock *clock, double step_us)
+{
+	clock->step_us = step_us < STEP_MIN_US	 ? STEP_MIN_US
+			 : step_us > STEP_MAX_US ? STEP_MAX_US
+						 : step_us;
+}
+
+/* Notes whether the interval is of another rate. A picture that is held up is followed by short
+ * intervals, and jitter changes from one to the next: neither makes a run. */
+static void note_interval(struct record_clock *clock, int64_t interval_us)
+{
+	int way = (double)interval_us > clock->step_us * RUN_RATIO   ? 1
+		  : (double)interval_us < clock->step_us / RUN_RATIO ? -1
+								     : 0;
+
+	if (interval_us < TOGETHER_US)
+		way = 0;
+	if (way == 0 || way * clock->run < 0) {
+		clock->run = 0;
+		clock->run_us = 0;
+	}
+	clock->run += way;
+	clock->run_us += way ? interval_us : 0;
+}
+
+/* Whether the last intervals show that the rate has changed. Pictures that come too fast must be
+ * ahead of their times, too: after a stall they are behind. */
+static bool is_rate_new(const struct record_clock *clock, double error_us)
+{
+	return clock->run >= RUN || (clock->run <= -RUN && error_us < -clock->step_us);
 }
 
 int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap)
@@ -35,13 +65,22 @@ int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool g
 
 	if (!clock->begun) {
 		clock->begun = true;
-		clock->last_us = at_us;
+		clock->last_us = clock->arrival_us = at_us;
 		return at_us;
 	}
 	expected_us = (double)clock->last_us + step_us;
 	error_us = (double)arrival_us - expected_us;
-	if (!gap && error_us < GAP_US + GAP_STEPS * step_us) {
+	note_interval(clock, gap ? (int64_t)step_us : arrival_us - clock->arrival_us);
+	clock->arrival_us = arrival_us;
+	if (is_rate_new(clock, error_us)) {
+		record_clock_set_step(clock, (double)clock->run_us / abs(clock->run));
+		clock->run = 0;
+		clock->run_us = 0;
+	} else if (!gap && error_us < GAP_US + GAP_STEPS * step_us) {
 		at_us = (int64_t)(expected_us + ALPHA * error_us);
+		/* No picture comes before it was taken; jitter is no more than a step. */
+		if (at_us > arrival_us + (int64_t)step_us)
+			at_us = arrival_us + (int64_t)step_us;
 		step_us += BETA * error_us;
 		if (step_us >= STEP_MIN_US && step_us <= STEP_MAX_US)
 			clock->step_us = step_us;

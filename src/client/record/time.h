@@ -11,25 +11,31 @@
 #include <stdint.h>
 
 /*
- * The times of a stream's pictures, from their arrival. Byte streams carry none, what an encoder
- * says of its rate is a wish, and arrival jitters with the network. So an alpha-beta filter follows
- * the arrival: the next picture is expected one step after the last; a small part of the error
- * corrects its time, a smaller one the step. Thus jitter is smoothed, a camera that slows down in
+ * The times of a stream's pictures, from their arrival. Byte streams carry none, the announced rate
+ * of an encoder is a wish, and arrival jitters with the network. Therefore an alpha-beta filter
+ * follows the arrival: the next picture is expected one step after the last; a small part of the
+ * error corrects its time, a smaller one the step. Jitter is smoothed, a camera that slows down in
  * the dark is followed within a second, and over any length the times are those of the clock: no
- * drift. Times always grow.
+ * drift. A rate that changes at once is seen from a few intervals in a row. Times always grow.
  */
 struct record_clock {
 	double step_us;
 	int64_t last_us; /* valid if begun */
 	bool begun;
+	int64_t arrival_us; /* of the last picture */
+	int run;	/* intervals in a row that were much too long (or, negative, too short) */
+	int64_t run_us; /* their sum */
 };
 
 /* framerate: what the server announces; 0: not known. */
 void record_clock_init(struct record_clock *clock, double framerate);
 
+/* Sets the step to one that was measured. */
+void record_clock_set_step(struct record_clock *clock, double step_us);
+
 /* The time of a picture that came at arrival_us (any clock that goes on), on the same clock. gap:
- * it does not follow the last one (a new connection), so its arrival counts alone; so it does for
- * one that is later than expected by over a second and three steps. */
+ * it does not follow the last one (a new connection), so its arrival counts alone. The same holds
+ * for a picture that is later than expected by over a second and three steps. */
 int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap);
 
 /* UTC in microseconds since 1970 -> the number of its segment. segment_s: 1 to 86400; segments

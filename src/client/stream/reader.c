@@ -111,6 +111,13 @@ void reader_destroy(struct reader *reader)
 	free(reader);
 }
 
+void reader_restart(struct reader *reader)
+{
+	disconnect(reader);
+	reader->stats.state = READER_BACKOFF;
+	reader->retry_us = 0;
+}
+
 void reader_set_low_latency(struct reader *reader, bool on)
 {
 	reader->low_latency = on;

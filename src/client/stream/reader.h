@@ -41,6 +41,10 @@ int reader_create(struct reader **out, const char *host, uint16_t port, enum str
 		  enum stream_framing framing);
 void reader_destroy(struct reader *reader);
 
+/* Ends the connection, and begins another one at once: the times at which its bytes came are not
+ * known. */
+void reader_restart(struct reader *reader);
+
 /* See above; off at first. */
 void reader_set_low_latency(struct reader *reader, bool on);
 

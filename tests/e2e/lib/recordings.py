@@ -154,6 +154,11 @@ def named_utc(path):
     return calendar.timegm(time.strptime(NAME.fullmatch(path.name)[1], "%Y%m%dT%H%M%S"))
 
 
+def created_utc(text):
+    """Seconds since 1970, of a creation_time as ffprobe prints it."""
+    return calendar.timegm(time.strptime(text.split(".")[0], "%Y-%m-%dT%H:%M:%S"))
+
+
 def _run(*command):
     done = subprocess.run(command, capture_output=True, check=False, timeout=120)
     said = done.stderr.decode(errors="replace")
