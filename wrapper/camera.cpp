@@ -364,6 +364,8 @@ static int colour_of(const std::optional<ColorSpace> &space)
 		return 0;
 	if (space->ycbcrEncoding == ColorSpace::YcbcrEncoding::Rec709)
 		return 2;
+	if (space->ycbcrEncoding == ColorSpace::YcbcrEncoding::Rec2020)
+		return 4;
 	if (space->ycbcrEncoding != ColorSpace::YcbcrEncoding::Rec601)
 		return 0;
 	return space->range == ColorSpace::Range::Full ? 3 : 1;

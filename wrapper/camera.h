@@ -52,7 +52,7 @@ struct camera_format {
 	uint32_t size;	 /* bytes of a whole buffer */
 	uint32_t fourcc;
 	unsigned buffers;
-	int colour; /* 0 unknown, 1 SMPTE170M, 2 REC709, 3 JPEG/sYCC */
+	int colour; /* 0 unknown, 1 SMPTE170M, 2 REC709, 3 JPEG/sYCC, 4 BT.2020 */
 	bool full_range;
 	bool cannot_flip; /* the flips asked for are not done */
 };

@@ -108,7 +108,11 @@ int camera_configure(struct camera *camera, const struct camera_request *request
 	bool jpeg;
 
 	(void)camera;
-	*got = (struct camera_format){.width = WIDTH, .height = HEIGHT, .buffers = BUFFERS};
+	/* It cannot turn its pictures, as USB cameras. */
+	*got = (struct camera_format){.width = WIDTH,
+				      .height = HEIGHT,
+				      .buffers = BUFFERS,
+				      .cannot_flip = request->hflip || request->vflip};
 	for (unsigned i = 0; i < request->n_fourccs && !got->fourcc; i++)
 		if (request->fourccs[i] == fake.fourcc ||
 		    (fake.also && request->fourccs[i] == *fake.also))
@@ -339,6 +343,7 @@ static void handle_gone(void *user, int error, const char *why)
 
 static struct source *source;
 static uint32_t framerate;
+static bool vflip;
 static char why[256];
 
 static int open_source(const char *allocator, bool want_coded, struct config_control *controls,
@@ -351,6 +356,7 @@ static int open_source(const char *allocator, bool want_coded, struct config_con
 		.framerate = {framerate, 1},
 		.buffers = BUFFERS,
 		.allocator = (char *)(uintptr_t)allocator,
+		.vflip = vflip,
 		.controls = controls,
 		.n_controls = n_controls,
 	};
@@ -369,6 +375,7 @@ static int reset(void **state)
 	pthread_mutex_init(&seen.lock, NULL);
 	pthread_cond_init(&seen.changed, NULL);
 	framerate = 50;
+	vflip = false;
 	fake.fourcc = FRAME_NV12;
 	fake.step_us = 20000;
 	fake.clock_us = 1000000;
@@ -561,7 +568,7 @@ static void the_rate_and_the_controls_are_set(void **state)
 
 /* --- JPEG --- */
 
-/* A grey picture, with standard Huffman tables. */
+/* A grey picture, lighter from line 24 on, with standard Huffman tables. */
 static size_t make_jpeg(uint8_t *out)
 {
 	struct jpeg_compress_struct jpeg;
@@ -580,8 +587,11 @@ static size_t make_jpeg(uint8_t *out)
 	jpeg.in_color_space = JCS_RGB;
 	jpeg_set_defaults(&jpeg);
 	jpeg_start_compress(&jpeg, TRUE);
-	for (int i = 0; i < HEIGHT; i++)
+	for (int i = 0; i < HEIGHT; i++) {
+		if (i == 24)
+			memset(row, 200, sizeof(row));
 		jpeg_write_scanlines(&jpeg, rows, 1);
+	}
 	jpeg_finish_compress(&jpeg);
 	jpeg_destroy_compress(&jpeg);
 	memcpy(out, bytes, len);
@@ -694,6 +704,26 @@ static void jpegs_that_nobody_copies_are_decoded(void **state)
 	finish();
 }
 
+static void jpegs_of_a_camera_that_cannot_flip_are_flipped_here(void **state)
+{
+	const struct frame_format *format;
+	uint8_t *map;
+
+	(void)state;
+	seen.keep = 1;
+	vflip = true;
+	open_jpeg_camera(false);
+	format = &source_info(source)->format;
+	fill_buffers(whole, whole_len);
+	complete(CAMERA_FRAME_OK, (uint32_t)whole_len);
+	wait_for(seen, seen.n_kept == 1);
+	assert_int_equal(slot_map(seen.kept[0]->ring, seen.kept[0]->slot, false, &map), 0);
+	assert_in_range(map[format->planes[0].stride * 4 + 30], 198, 202);
+	assert_in_range(map[format->planes[0].stride * (HEIGHT - 5) + 30], 98, 102);
+	frame_unref(seen.kept[0]);
+	finish();
+}
+
 static void what_is_too_much_for_usb_as_packed_pixels_is_asked_for_as_jpeg(void **state)
 {
 	static const uint32_t jpeg = CAMERA_FOURCC_MJPEG;
@@ -732,6 +762,7 @@ int main(void)
 		cmocka_unit_test_setup(a_jpeg_without_huffman_tables_gets_the_standard_ones, reset),
 		cmocka_unit_test_setup(a_jpeg_that_was_cut_is_left_out, reset),
 		cmocka_unit_test_setup(jpegs_that_nobody_copies_are_decoded, reset),
+		cmocka_unit_test_setup(jpegs_of_a_camera_that_cannot_flip_are_flipped_here, reset),
 		cmocka_unit_test_setup(
 			what_is_too_much_for_usb_as_packed_pixels_is_asked_for_as_jpeg, reset),
 	};

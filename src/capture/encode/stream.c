@@ -553,8 +553,11 @@ static enum stream_mode choose_mode(const struct stream *stream, char *detail, s
 	const struct source_info *info = stream->info;
 
 	if (!info->coded && config->encoder == CONFIG_ENCODER_COPY) {
-		snprintf(detail, size, "copy needs coded pictures, and %s delivers raw ones",
-			 info->name);
+		if (info->not_coded[0])
+			snprintf(detail, size, "%s; `encoder = auto` encodes it", info->not_coded);
+		else
+			snprintf(detail, size,
+				 "copy needs coded pictures, and %s delivers raw ones", info->name);
 		return STREAM_REFUSES;
 	}
 	if (!info->coded)

@@ -169,15 +169,24 @@ struct config_rate demux_rate(const struct demux *demux, struct config_rate othe
 	return (struct config_rate){(uint32_t)rate.num, (uint32_t)rate.den};
 }
 
-AVRational demux_shape(const struct demux *demux)
+static AVRational reduce(AVRational shape)
 {
-	AVStream *stream = demux->input->streams[demux->stream];
-	AVRational shape = av_guess_sample_aspect_ratio(demux->input, stream, NULL);
-
 	if (shape.num <= 0 || shape.den <= 0)
 		return (AVRational){0, 1};
 	av_reduce(&shape.num, &shape.den, shape.num, shape.den, UINT16_MAX);
 	return shape;
+}
+
+AVRational demux_shape(const struct demux *demux)
+{
+	AVStream *stream = demux->input->streams[demux->stream];
+
+	return reduce(av_guess_sample_aspect_ratio(demux->input, stream, NULL));
+}
+
+AVRational demux_container_shape(const struct demux *demux)
+{
+	return reduce(demux_stream(demux)->sample_aspect_ratio);
 }
 
 struct orientation demux_orientation(const struct demux *demux)

@@ -34,9 +34,11 @@ bool demux_clock_jumps(const struct demux *demux);
 /* The rate that the recording states, or `otherwise`. */
 struct config_rate demux_rate(const struct demux *demux, struct config_rate otherwise);
 
-/* The shape of a coded pixel, in lowest terms, at most 65535 each: the container's word counts more
- * than the codec's. 0/1: not stated. */
+/* The shape of a coded pixel, in lowest terms, at most 65535 each, as players take it: what the
+ * container states, else what the codec does. 0/1: not stated. */
 AVRational demux_shape(const struct demux *demux);
+/* The same, but only what the container states. */
+AVRational demux_container_shape(const struct demux *demux);
 /* How a player turns the decoded pictures. */
 struct orientation demux_orientation(const struct demux *demux);
 

@@ -202,8 +202,23 @@ static void *run(void *arg)
 
 /* --- opening --- */
 
-static int open_coded(struct file_source *source, enum config_codec codec, char *why)
+/* What is copied cannot be turned, and neither H.264 nor JPEG says how it is to be shown in a way
+ * that live viewers know. */
+static void warn_not_turned(struct file_source *source, const struct config_camera *config)
 {
+	const struct orientation orientation =
+		orientation_then_configured(demux_orientation(source->demux), config);
+
+	if (!orientation_is_upright(orientation))
+		diag_warn("camera %s: the recording is to be shown %s, and a copied stream cannot "
+			  "be; `encoder = x264` encodes it upright",
+			  source->camera_name, orientation_name(orientation));
+}
+
+static int open_coded(struct file_source *source, const struct config_camera *config,
+		      enum config_codec codec, char *why)
+{
+	const AVRational shape = demux_container_shape(source->demux);
 	const AVStream *stream = demux_stream(source->demux);
 	struct source_info *info = &source->base.info;
 
@@ -211,8 +226,30 @@ static int open_coded(struct file_source *source, enum config_codec codec, char 
 	info->codec = codec;
 	info->format.width = (uint32_t)stream->codecpar->width;
 	info->format.height = (uint32_t)stream->codecpar->height;
+	/* An SPS keeps its own word unless the container has one. */
+	if (shape.num > 0) {
+		info->format.sar_width = (uint32_t)shape.num;
+		info->format.sar_height = (uint32_t)shape.den;
+	}
+	warn_not_turned(source, config);
+	source_warn_ignored(config, "a recording", true);
 	snprintf(info->note, sizeof(info->note), "passed on as recorded");
 	return coded_create(&source->coded, stream, codec, why);
+}
+
+/* Colours that not everybody can show. */
+static void tell_colours(const struct file_source *source)
+{
+	const enum frame_colour colour = source->base.info.format.colour;
+
+	if (colour == FRAME_COLOUR_BT2020_PQ || colour == FRAME_COLOUR_BT2020_HLG)
+		diag_warn("camera %s: the recording is HDR (BT.2020, %s); H.264 streams are marked "
+			  "as that, and look pale in players without HDR, as JPEGs do everywhere",
+			  source->camera_name, colour == FRAME_COLOUR_BT2020_PQ ? "PQ" : "HLG");
+	else if (colour == FRAME_COLOUR_BT2020)
+		diag_info("camera %s: the recording has the colours of BT.2020; H.264 streams are "
+			  "marked as that",
+			  source->camera_name);
 }
 
 static int open_decoded(struct file_source *source, const struct config_camera *config, char *why)
@@ -234,6 +271,8 @@ static int open_decoded(struct file_source *source, const struct config_camera *
 	snprintf(info->allocator, sizeof(info->allocator), "%s",
 		 decoder_allocator(source->decoder));
 	snprintf(info->note, sizeof(info->note), "%s", decoder_note(source->decoder));
+	tell_colours(source);
+	source_warn_ignored(config, "a recording", true);
 	return 0;
 }
 
@@ -268,12 +307,12 @@ static int open_file(struct file_source *source, const struct config_camera *con
 		      (int64_t)1000000 * info->format.rate.den / info->format.rate.num,
 		      demux_clock_jumps(source->demux));
 	if (want_coded && stream->codecpar->codec_id == id)
-		return open_coded(source, coded_codec, why);
+		return open_coded(source, config, coded_codec, why);
 	if (want_coded)
-		diag_warn("camera %s: %s holds %s, which cannot be copied as %s: it is decoded",
-			  config->name, config->source,
-			  avcodec_get_name(stream->codecpar->codec_id),
-			  config_codec_name(coded_codec));
+		snprintf(info->not_coded, sizeof(info->not_coded),
+			 "%.64s holds %s, which cannot be copied as %s", config->source,
+			 avcodec_get_name(stream->codecpar->codec_id),
+			 config_codec_name(coded_codec));
 	return open_decoded(source, config, why);
 }
 

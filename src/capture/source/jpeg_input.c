@@ -17,9 +17,10 @@ struct jpeg_input {
 };
 
 static int open_decoder(struct jpeg_input *input, const struct config_camera *config,
-			struct source_info *info, char *why)
+			struct orientation orientation, struct source_info *info, char *why)
 {
-	const struct decoder_options options = {.camera = config, .rate = config->framerate};
+	const struct decoder_options options = {
+		.camera = config, .rate = config->framerate, .orientation = orientation};
 	AVCodecParameters *parameters = avcodec_parameters_alloc();
 	int r;
 
@@ -42,7 +43,7 @@ static int open_decoder(struct jpeg_input *input, const struct config_camera *co
 }
 
 int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct config_camera *config,
-		      struct source_info *info, char *why)
+		      struct orientation orientation, struct source_info *info, char *why)
 {
 	struct jpeg_input *input = calloc(1, sizeof(*input));
 	int r = -ENOMEM;
@@ -55,7 +56,7 @@ int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct con
 	if (!input->joined || !input->packet)
 		goto destroy;
 	if (!info->coded) {
-		r = open_decoder(input, config, info, why);
+		r = open_decoder(input, config, orientation, info, why);
 		if (r)
 			goto destroy;
 	}

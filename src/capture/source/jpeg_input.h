@@ -4,17 +4,18 @@
 #ifndef CAPTURE_SOURCE_JPEG_INPUT_H
 #define CAPTURE_SOURCE_JPEG_INPUT_H
 
+#include "capture/source/orientation.h"
 #include "capture/source/source.h"
 
 struct jpeg_input;
 
 /*
  * size_max: of a JPEG, bytes. info has width, height and rate; info->coded says whether they are
- * passed on as packets. If they are not, they are decoded into slots of config's allocator, and
- * info gets the format, allocator and note of those. 0 or -errno with a text in why[256].
+ * passed on as packets. If they are not, they are decoded into slots of config's allocator and turned
+ * by orientation, and info gets the format, allocator and note of those. 0 or -errno with a text in why[256].
  */
 int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct config_camera *config,
-		      struct source_info *info, char *why);
+		      struct orientation orientation, struct source_info *info, char *why);
 /* Every frame must have been released. */
 void jpeg_input_destroy(struct jpeg_input *input);
 

@@ -361,7 +361,8 @@ static void fill_format(struct frame_format *format, const struct camera_format 
 			struct config_rate rate)
 {
 	static const enum frame_colour colours[] = {FRAME_COLOUR_UNKNOWN, FRAME_COLOUR_SMPTE170M,
-						    FRAME_COLOUR_REC709, FRAME_COLOUR_JPEG};
+						    FRAME_COLOUR_REC709, FRAME_COLOUR_JPEG,
+						    FRAME_COLOUR_BT2020};
 
 	format->fourcc = got->fourcc;
 	format->width = got->width;
@@ -421,8 +422,12 @@ static int configure(struct libcamera_source *source, const struct config_camera
 			  "shows its sizes",
 			  config->name, got->width, got->height, request.width, request.height);
 	}
-	if (got->cannot_flip)
-		diag_warn("camera %s: the camera cannot flip or turn its pictures", config->name);
+	/* JPEGs that are decoded here are turned on the way. */
+	if (got->cannot_flip && (got->fourcc != CAMERA_FOURCC_MJPEG || info->coded))
+		diag_warn("camera %s: the camera cannot flip or turn its pictures%s", config->name,
+			  info->coded
+				  ? ", and a copied stream cannot be turned; one that is encoded is"
+				  : "");
 	return 0;
 }
 
@@ -503,8 +508,11 @@ static int open_camera(struct libcamera_source *source, const struct config_came
 	set_controls(source, config);
 	r = make_frames(source);
 	if (!r && got.fourcc == CAMERA_FOURCC_MJPEG)
-		r = jpeg_input_create(&source->jpeg, source->ring->slots[0].size, config, info,
-				      why);
+		r = jpeg_input_create(&source->jpeg, source->ring->slots[0].size, config,
+				      got.cannot_flip ? orientation_then_configured(
+								(struct orientation){0}, config)
+						      : (struct orientation){0},
+				      info, why);
 	return r;
 }
 

@@ -225,6 +225,7 @@ static int pattern_open(struct source **out, const struct config_camera *config,
 		what = "frame slots cannot be mapped";
 		goto close_source;
 	}
+	source_warn_ignored(config, "the test pattern", false);
 	*out = &source->base;
 	return 0;
 

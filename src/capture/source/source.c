@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/diag.h"
+#include "base/text.h"
 
 /* The first libcamera camera, else the pattern. A camera that is there and does not open is an
  * error and no pattern: nobody would look for the reason behind a working picture. */
@@ -45,6 +46,32 @@ int source_open(struct source **out, const struct config_camera *config, bool wa
 		return -EINVAL;
 	}
 	return ops->open(out, config, want_coded, coded_codec, events, why);
+}
+
+static void add_name(char *list, size_t size, const char *name)
+{
+	if (list[0])
+		text_append(list, size, ", ");
+	text_append(list, size, name);
+}
+
+void source_warn_ignored(const struct config_camera *config, const char *what, bool turns)
+{
+	char ignored[256] = "";
+
+	if (!turns && config->hflip)
+		add_name(ignored, sizeof(ignored), "hflip");
+	if (!turns && config->vflip)
+		add_name(ignored, sizeof(ignored), "vflip");
+	if (!turns && config->rotation)
+		add_name(ignored, sizeof(ignored), "rotation");
+	if (config->tuning_file && *config->tuning_file)
+		add_name(ignored, sizeof(ignored), "tuning_file");
+	for (size_t i = 0; i < config->n_controls; i++)
+		add_name(ignored, sizeof(ignored), config->controls[i].name);
+	if (ignored[0])
+		diag_warn("camera %s: these settings do nothing, because %s has none of them: %s",
+			  config->name, what, ignored);
 }
 
 const struct source_info *source_info(const struct source *source)

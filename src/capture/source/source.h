@@ -44,6 +44,9 @@ struct source_info {
 		format; /* if not coded: the raw format; if coded: width, height, rate are filled */
 	char allocator[64]; /* of the frame slots */
 	char note[128];	    /* "adjusted from 1280x720 to 1296x972"... */
+	/* Why it does not deliver the coded pictures that were wanted: "file:/x.mp4 holds hevc,
+	 * which cannot be copied as h264". "": none were wanted, or it cannot have any. */
+	char not_coded[128];
 };
 
 /*
@@ -66,6 +69,11 @@ void source_close(struct source *source);
 /* A control while running, friendly or libcamera's name, value as text. -ENOTSUP where the source
  * has none. */
 int source_set_control(struct source *source, const char *name, const char *value);
+
+/* For the implementations: warns about settings that the configuration has and this source, named
+ * `what` ("the test pattern"), does nothing with: controls, a tuning file and, unless it turns its
+ * pictures, hflip, vflip and rotation. One line, or none. */
+void source_warn_ignored(const struct config_camera *config, const char *what, bool turns);
 
 /* What each kind of source implements; source.c picks one from the configuration. */
 struct source_ops {
