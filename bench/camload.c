@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The load generator: many clients of one stream in one process, of all kinds that a server meets,
- * and what they saw. bench/lib/crowd.h says how they behave, judge.h what is checked, report.h what
- * comes out.
+ * The load generator: one process that plays many clients of one stream, of all kinds that a server
+ * meets, and reports what they received. bench/lib/crowd.h describes how they behave, judge.h what
+ * is checked, and report.h the result.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -31,24 +31,26 @@ struct camload {
 
 static const char usage_text[] =
 	"camload [options] HOST:PORT | http://HOST:PORT/PATH | rtmp://HOST:PORT/APP/STREAM\n"
-	"  --clients N       healthy clients; most only count and discard (default 100)\n"
-	"  --scan K          of those, this many are parsed whole: latency, gaps (default 1)\n"
-	"  --decode K        of the scanned ones, and of each kind of slow ones, decoded by\n"
-	"                    libavcodec after the run\n"
+	"  --clients N       healthy clients; the bytes of most are only counted (default 100)\n"
+	"  --scan K          parse all that K of them receive: latency, gaps (default 1)\n"
+	"  --decode K        decode what K of the scanned clients and of each kind of slow\n"
+	"                    clients received, after the run\n"
 	"  --slow K@RATE     clients that read RATE bytes a second; may be given several times\n"
 	"  --stalled K       clients that never read\n"
-	"  --flapping K      clients that leave and come again every 0.05 to 1.5 s\n"
+	"  --flapping K      clients that leave after 0.05 to 1.5 s and connect again\n"
 	"  --joining R       R newcomers a second, each until its first key unit\n"
 	"  --framing annexb|length|ts\n"
-	"  --duration S      of measuring (5), after --warm-up S (1) from when all are served\n"
-	"  --connect-rate R  connections a second at the start (2000)\n"
-	"  --pid PID         the server: its CPU time, memory, context switches\n"
-	"  --unit-size B     bytes of each unit, where nobody is scanned\n"
-	"  --cpu C           run on this core\n"
-	"  --seed N          of what is random: when flapping clients leave (1)\n"
-	"  --json FILE       the result for machines; - is stdout, without the table\n";
+	"                    the format of the stream (default annexb)\n"
+	"  --duration S      measure for S seconds (default 5)\n"
+	"  --warm-up S       begin S seconds after all clients are served (default 1)\n"
+	"  --connect-rate R  connections a second at the start (default 2000)\n"
+	"  --pid PID         the server's process: report CPU time, memory, context switches\n"
+	"  --unit-size B     bytes of each unit, if no client is scanned\n"
+	"  --cpu C           run on core C\n"
+	"  --seed N          seed of the times at which flapping clients leave (default 1)\n"
+	"  --json FILE       write the result as JSON; - is stdout, without the table\n";
 
-/* One line on a terminal, over and over. */
+/* Draws the line of progress on a terminal again. */
 static void show_progress(struct crowd *crowd)
 {
 	static int64_t next_us;
@@ -59,7 +61,7 @@ static void show_progress(struct crowd *crowd)
 		return;
 	fprintf(stderr,
 		"\r\033[K%u connected, %.1f MB/s, %lu units scanned, p99 %.1f ms, %lu missed, "
-		"%lu lost by the server",
+		"%lu ended by the server",
 		crowd->connected, (double)(crowd->bytes - last_bytes) / (PROGRESS_US / 1e6) / 1e6,
 		crowd->healthy.units,
 		(double)hist_percentile_us(&crowd->healthy.latency, 0.99) / 1e3,
@@ -211,7 +213,7 @@ static void parse(struct camload *load, int argc, char **argv)
 		}
 		if (!take_option(load, option, optarg)) {
 			if (option != '?')
-				fprintf(stderr, "camload: not understood: %s\n", optarg);
+				fprintf(stderr, "camload: invalid value: %s\n", optarg);
 			goto fail;
 		}
 	}
@@ -248,7 +250,7 @@ static void prepare(struct camload *load)
 	prctl(PR_SET_TIMERSLACK, 1);
 	result = crowd_init(&load->crowd, &load->options, &load->target);
 	if (result < 0) {
-		fprintf(stderr, "camload: clients: %s\n", strerror(-result));
+		fprintf(stderr, "camload: cannot prepare the clients: %s\n", strerror(-result));
 		exit(1);
 	}
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Finding and viewing: how soon a server is on the list, how long many take to list, what a flood
-of requests does to the video, and what eight servers in one window cost. Prints the tables of
-docs/BENCHMARKS.md's part on clients.
+"""Finding and viewing: how soon a server is on the list, how long a list of many servers takes, how
+a flood of requests affects the video, and what eight servers in one window cost. Prints the tables
+of "Finding and viewing" in docs/BENCHMARKS.md.
 
     /usr/bin/python3 bench/clients.py [list] [appear] [flood] [view] [--servers 8] [--seconds 60]
 
@@ -56,7 +56,7 @@ class Lines:
                 self._changed.notify_all()
 
     def wait(self, predicate, after=0, timeout=30):
-        """(time, number of the next line) of the first line that predicate is true of."""
+        """(time, number of the next line) of the first line for which predicate is true."""
         found = []
 
         def look():
@@ -85,7 +85,7 @@ def milliseconds(values):
 
 
 def measure_list(options, folder):
-    """camcast discover, from its start to its end; and --watch, from its start to the last one."""
+    """Times camcast discover, from its start to its end, and --watch, to the last server."""
     with mqtt.Broker(folder) as broker:
         with mqtt.Client(broker) as client:
             for number in range(options.announced):
@@ -113,7 +113,7 @@ def measure_list(options, folder):
 
 
 def measure_appear(options, folder):
-    """A server's MQTT connection, and its end by SIGKILL, to the line of discover --watch."""
+    """Times the line of discover --watch after a server's MQTT connection and after its SIGKILL."""
     config = harness.pattern_config(camera={"size": "320x180", "framerate": 15})
     appeared, left = [], []
     with mqtt.Broker(folder) as broker:
@@ -140,7 +140,7 @@ def measure_appear(options, folder):
 
 @contextlib.contextmanager
 def requests(broker, rate):
-    """So many requests a second, in a hundred parts."""
+    """Sends requests at a rate a second, in a hundred parts."""
     with subprocess.Popen(
         ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-t", "commend", "-l"],
         stdin=subprocess.PIPE,
@@ -166,8 +166,8 @@ def requests(broker, rate):
 
 
 def watch_units(daemon, seconds):
-    """What a viewer saw: the ages of units at their arrival, ms; CPU of camcastd's threads in % of
-    a core (the loop's, the others'); requests heard and answered, a second."""
+    """The ages of units when they reach a viewer, in ms; the CPU of the loop thread and of the
+    other threads, in % of a core; the requests that were received and answered a second."""
 
     def threads():
         folder = pathlib.Path(f"/proc/{daemon.process.pid}/task")
@@ -252,7 +252,7 @@ def cpu_s(pid):
 
 @contextlib.contextmanager
 def screen():
-    """An X server of its own; gives DISPLAY."""
+    """Starts an X server, and yields its DISPLAY."""
     read, write = os.pipe()
     with os.fdopen(read) as number:
         server = subprocess.Popen(
@@ -271,7 +271,7 @@ def screen():
 
 
 def view_for(options, broker, daemons):
-    """Returns what the viewer reported in each second, and CPU seconds used by each part."""
+    """Returns the report of the viewer for each second, and the CPU seconds of each part."""
     with screen() as (display, x_pid):
         env = dict(os.environ, DISPLAY=display)
         address = f"127.0.0.1:{broker.port}"

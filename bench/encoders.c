@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The encoders on real footage: time per picture, bitrate reached, luma SSIM. Prints the tables of
- * docs/ENCODERS.md. Settings take turns (one clip each, a round is all of them), so that what else
- * the machine does falls on all; medians of the rounds.
+ * Measures the encoders on real footage: time per picture, the bitrate that they reach, luma SSIM.
+ * Prints the tables of docs/ENCODERS.md, with the medians of the rounds. In a round each setting
+ * codes one clip, so that other work on the machine affects all of them.
  *
  *   build/bench/encoders [-i FILE] [-n PICTURES] [-r ROUNDS] [-c CLIP]
  *
  * CLIP is street (the file, scaled to 1280x720), pan (harder: a moving window of it with sensor
- * noise, 1280x720), or hd (scaled to 1920x1080). Pictures are shown at 30 a second whatever the
- * file says.
+ * noise, 1280x720), or hd (scaled to 1920x1080). The rate is 30 pictures a second,
+ * whatever the file has.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -87,7 +87,7 @@ static void die(const char *what, int rc)
 	exit(1);
 }
 
-/* Noise as of a sensor in the evening: about +-6 levels, another in each picture. */
+/* Adds noise like that of a sensor in the evening: about +-6 levels, different in each picture. */
 static void add_noise(uint8_t *row, uint32_t n, uint32_t *state)
 {
 	for (uint32_t i = 0; i < n; i++) {
@@ -192,7 +192,7 @@ static void load(const struct clip *clip, const char *path, unsigned n, struct f
 
 /* --- SSIM --- */
 
-/* Of 8x8 windows, 4 apart, of luma: the mean that x264 and libavfilter print. */
+/* The mean over luma windows of 8x8 that are 4 apart, as x264 and libavfilter print it. */
 static double ssim(const uint8_t *a, size_t a_stride, const uint8_t *b, size_t b_stride,
 		   uint32_t width, uint32_t height)
 {
@@ -404,7 +404,7 @@ static void measure(const struct clip *clip, const struct footage *footage, uint
 {
 	static double cpu[N_SETTINGS][ROUNDS_MAX], wall[N_SETTINGS][ROUNDS_MAX];
 	struct result last[N_SETTINGS] = {0};
-	/* JPEGs stand last, and have no bitrate: they are measured once a clip */
+	/* JPEG settings stand last and have no bitrate: each clip measures them once. */
 	unsigned n = bitrate == clip->bitrates[0] ? N_SETTINGS : N_H264;
 
 	for (unsigned round = 0; round < rounds; round++) {
@@ -459,7 +459,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (pictures < 30 || rounds < 1 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "encoders: at least 30 pictures, 1 to %d rounds\n", ROUNDS_MAX);
+		fprintf(stderr, "encoders: -n needs at least 30 pictures, -r 1 to %d rounds\n",
+			ROUNDS_MAX);
 		return 2;
 	}
 	av_log_set_level(AV_LOG_ERROR);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A capture worker with nothing to capture: units of one exact size at a fixed rate, for feed 0 of
- * stream 0, so that camcastd can be measured against the floor on the same bytes. camcastd starts
- * it through `[daemon] capture = .../bench/feeder`. What to make stands in the environment:
+ * A capture worker without a camera. It publishes units of one exact size at a fixed rate, on feed
+ * 0 of stream 0, so that camcastd and the floor are measured with the same bytes. camcastd starts
+ * it through `[daemon] capture = .../bench/feeder`. The environment says what to publish:
  *
  *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1 cpu=1"
  *
- * layers=2: every other unit is droppable. cpu: the core to run on, else where camcastd does.
- * CAMCAST_FOOTAGE=FILE.h264: the units of that recording instead.
+ * layers=2 makes every other unit droppable. cpu is the core to run on; the default is that of
+ * camcastd. CAMCAST_FOOTAGE=FILE.h264 publishes the units of that recording instead.
  *
- * Who asks for an IDR gets one as from a camera, at most one a second: with a recording by a jump
- * to its next key unit.
+ * The feeder answers a request for an IDR as a camera does, at most once a second. With a recording
+ * it jumps to the next key unit.
  */
 #include <err.h>
 #include <errno.h>
@@ -30,7 +30,7 @@
 #include "camcast/worker.h"
 
 #define SEGMENT_SIZE (1u << 20) /* bytes: the default of segment_size */
-#define IDR_INTERVAL_US 1000000 /* between forced ones: what camcast-capture does */
+#define IDR_INTERVAL_US 1000000 /* between forced ones, as in camcast-capture */
 
 struct feeder {
 	uint32_t size, rate, keyint, layers;
@@ -41,7 +41,7 @@ struct feeder {
 	uint32_t id, used;
 	uint64_t seq, keys, dropped, idr_requests;
 	uint64_t skipped;   /* units of the recording that were jumped over */
-	int64_t idr_due_us; /* no forced one before that */
+	int64_t idr_due_us; /* the earliest time of the next forced one */
 	bool idr_wanted;
 	uint32_t since_key; /* units since the last key unit, that one included */
 	uint32_t gop_bytes; /* the same, in bytes */
@@ -94,7 +94,7 @@ static void new_segment(struct feeder *feeder)
 	feeder->sent_fd = false;
 }
 
-/* What the next unit is, and how many bytes it may need. */
+/* Decides about the next unit: whether it is a key unit, and how many bytes it may need. */
 static void choose_unit(struct feeder *feeder, bool *key, bool *droppable, uint32_t *room)
 {
 	const struct footage *footage = &feeder->footage;
@@ -114,7 +114,7 @@ static void choose_unit(struct feeder *feeder, bool *key, bool *droppable, uint3
 	*room = (uint32_t)footage->max_len;
 }
 
-/* A key unit begins a new segment if a GOP like the last one would not fit any more. */
+/* A key unit begins a new segment if a GOP of the last one's size would no longer fit. */
 static void make_room(struct feeder *feeder, uint32_t room, bool key)
 {
 	uint32_t left = feeder->map ? feeder->segment_size - feeder->used : 0;

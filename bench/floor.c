@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The floor: what the kernel charges for giving the same bytes to N sockets, with nothing around
- * it. Waits for N connections, then hands a unit of a fixed size to each at a fixed rate, in one of
- * three ways, and prints as JSON the CPU time of this process per client and unit, from the first
- * timed unit on until --seconds are over or a client leaves. No index, no policy, no accounting:
- * what a server needs more than this is its own cost.
+ * The floor: the CPU time that the kernel needs to send the same bytes to N sockets, and nothing
+ * else. It waits for N connections, then sends a unit of a fixed size to each at a fixed rate, in
+ * one of three ways. It ends after --seconds or when a client leaves, and prints as JSON its own
+ * CPU time per client and timed unit. It has no index, no policy and no accounting: the time that a
+ * server needs beyond this is the server's own cost.
  *
  * floor --mode send|sendfile|uring --clients N --size BYTES|--footage FILE.h264 [--rate 30]
  *       [--seconds 5] [--host 127.0.0.1] [--port 0] [--warm-up 1]
  *
- * With --footage each unit is made, with the SEI of camcast/sei.h, when it is due: one memcpy() a
- * unit, into a ring whose bytes change long after everybody has read them.
+ * With --footage it composes each unit, with the SEI of camcast/sei.h, when the unit is due. That
+ * is one memcpy() a unit, into a ring whose bytes change long after all clients have read them.
  *
  * The first line on stdout is "listening on PORT".
  */
@@ -59,7 +59,7 @@ struct floor {
 	uint8_t *map; /* the same bytes */
 	struct io_uring ring;
 	unsigned long whole, cut, refused; /* sends that took all, some, none */
-	bool left;			   /* a client is gone: the run is over */
+	bool left;			   /* a client has left: the run is over */
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -226,7 +226,7 @@ static void run(struct floor *bench)
 	}
 	cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	if (done == 0) {
-		fprintf(stderr, "floor: the clients left before the warm-up was over\n");
+		fprintf(stderr, "floor: a client left before the warm-up was over\n");
 		exit(1);
 	}
 	printf("{\"mode\": \"%s\", \"clients\": %u, \"size\": %zu, \"units\": %lu, "
@@ -289,7 +289,7 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			if (net_host_family(optarg) != AF_INET) {
-				fprintf(stderr, "floor: --host is an IPv4 address\n");
+				fprintf(stderr, "floor: --host needs an IPv4 address\n");
 				return 2;
 			}
 			snprintf(address.host, sizeof(address.host), "%s", optarg);

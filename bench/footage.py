@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The recordings that all servers are measured with: vtest.avi of opencv-doc, a real street scene,
-coded once as a camera would (no B frames, a key unit a second, one slice, constant bitrate)."""
+"""The recordings for all servers: vtest.avi of opencv-doc, a real street scene, coded once as a
+camera would do it (no B frames, a key unit each second, one slice, constant bitrate)."""
 import os
 import pathlib
 import subprocess
@@ -28,7 +28,7 @@ def command(kind, path):
 
 
 def get(kind):
-    """Path of the recording; made at the first time, outside the checkout."""
+    """The path of the recording, which is made at its first use, outside of the sources."""
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = pathlib.Path(cache) / "camcast-bench"
     width, height, bitrate = KINDS[kind]
@@ -42,6 +42,6 @@ def get(kind):
 
 
 def bytes_per_second(kind):
-    """What it really has, not what was asked for: clients' rates follow this."""
+    """The real bitrate of the recording; the rates of slow clients follow it."""
     data = get(kind).read_bytes()
     return len(data) * RATE / data.count(b"\0\0\0\1\x09")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tables and plots of what bench/run.py measured.
+"""Makes tables and plots of the results of bench/run.py.
 
     bench/report.py RESULT.json [FURTHER.json]...    prints the tables
-    ... --docs                             writes them into docs/BENCHMARKS.md, between the markers
-                                           `<!-- bench:NAME -->` and `<!-- end -->`, and the plots
-                                           into docs/bench-*.svg
+    ... --docs                             writes the tables into docs/BENCHMARKS.md, between the
+                                           markers `<!-- bench:NAME -->` and `<!-- end -->`, and
+                                           the plots into docs/bench-*.svg
 
-Only the parts that the files have rows for are written; the others stay. What a further file has
-measured on its machine (a suite, on one network) takes the place of what was there.
+Only the parts for which the files have rows are written. A suite that a further file has measured,
+on one network, replaces the same suite of the files before it.
 """
 import argparse
 import json
@@ -24,7 +24,7 @@ OURS = ["camcastd epoll", "camcastd io_uring"]
 
 
 def spread(values, digits=2):
-    """Median, and from where to where."""
+    """The median, and the range in brackets."""
     values = list(values)
     if not values:
         return ""
@@ -69,7 +69,7 @@ class Rows:
         return [get(row) for row in self.find(**wanted)]
 
     def ratios(self, server, to, get=cost_of, **wanted):
-        """Of figures of the same round."""
+        """Ratios of two figures of the same round."""
         base = {row["round"]: get(row) for row in self.find(server=to, **wanted)}
         return [
             get(row) / base[row["round"]]
@@ -78,7 +78,7 @@ class Rows:
         ]
 
     def differences(self, server, to, get, **wanted):
-        """The same, subtracted."""
+        """Differences of two figures of the same round."""
         base = {row["round"]: get(row) for row in self.find(server=to, **wanted)}
         return [
             get(row) - base[row["round"]]
@@ -87,7 +87,7 @@ class Rows:
         ]
 
     def mark(self, **wanted):
-        """Says how many of the rounds are in doubt."""
+        """The number of rounds that are in doubt, as a mark."""
         rows = self.find(**wanted)
         doubtful = sum(bool(row["doubts"]) for row in rows)
         return f" †{doubtful}" if doubtful else ""
@@ -104,7 +104,7 @@ def same_work(row):
 
 
 def merged(results):
-    """One result; `runs` has each file's part of it, without what a later one has measured."""
+    """One result; its `runs` are the files, without the suites that a later file has measured."""
     runs = []
     for place, run in enumerate(results):
         later = {same_work(row) for other in results[place + 1 :] for row in other["rows"]}
@@ -172,7 +172,8 @@ def backends_table(found):
     lines = []
     for size, clients in in_order((row["size"], row["clients"]) for row in rows.all):
         case = {"size": size, "clients": clients}
-        times = [spread(rows.each(cost_of, server=n, **case)) + rows.mark(server=n, **case) for n in OURS]
+        each = [dict(case, server=name) for name in OURS]
+        times = [spread(rows.each(cost_of, **one)) + rows.mark(**one) for one in each]
         lines.append([size, clients, *times, spread(rows.ratios(uring, epoll, **case))])
     return table(["unit, bytes", "clients", *OURS, "io_uring / epoll"], lines) + DOUBT_NOTE
 
@@ -258,7 +259,7 @@ def most_table(found):
         missed = rows.each(lambda row: row["result"]["healthy"]["missed"], **case)
         percent = rows.each(lambda row: row["result"]["server"]["cpu_percent"], **case)
         if not short:
-            return "does not go"
+            return "not possible"
         text = f"{statistics.median(percent):.0f} % of a core"
         if max(short) or max(missed):
             text += f", {max(short)} clients short, {max(missed)} units missed by 5"
@@ -290,7 +291,7 @@ def storm_table(found):
 
 
 def slow_line(quiet, bad):
-    """The worst of the rounds; of latencies the median."""
+    """The worst round, and the median of latencies."""
     results = [row["result"] for row in bad]
     parts = [(result["healthy"], *result["slow"]) for result in results]
 
@@ -340,7 +341,7 @@ def slow_tables(found):
             elif alone and bad:
                 lines.append([name + mark, *slow_line(quiet, bad)])
             else:
-                lines.append([name, "did not go"] + [""] * 9)
+                lines.append([name, "not possible"] + [""] * 9)
         head = ["server", "fast: missed", "p99 alone, ms", "p99 in company, ms"]
         head += ["half rate: lag mean / max, s", "missed"]
         head += ["wrong starts and gaps: fast / half / 2 KB/s", "decode errors: the same"]
@@ -457,7 +458,7 @@ PLOTS = {
 
 
 def plots(found, docs):
-    """Makes them, and returns their lines for the page."""
+    """Makes the plots, and returns their lines for the page."""
     rows = Rows(found, "compare")
     text = ""
     with tempfile.TemporaryDirectory() as name:
@@ -471,7 +472,7 @@ def plots(found, docs):
 
 
 def put(text, name, content):
-    """The text with what stands between name's markers replaced."""
+    """The text with new content between the markers of name."""
     pattern = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- end -->)", re.DOTALL)
     changed, n = pattern.subn(lambda match: match[1] + content.rstrip() + "\n" + match[2], text)
     if n != 1:
@@ -485,7 +486,7 @@ def main():
     )
     parser.add_argument("results", type=pathlib.Path, nargs="+", metavar="RESULT.json")
     parser.add_argument("--docs", action="store_true")
-    parser.add_argument("--folder", type=pathlib.Path, default=DOCS, help="of BENCHMARKS.md")
+    parser.add_argument("--folder", type=pathlib.Path, default=DOCS, help="the folder of BENCHMARKS.md")
     options = parser.parse_args()
     found = merged([json.loads(path.read_text(encoding="utf-8")) for path in options.results])
     parts = {name: make(found) for name, make in PARTS.items() if Rows(found, name)}

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""All benchmarks: camcastd, the bare loops and other people's servers, the same footage, in
-interleaved rounds. Writes one JSON file, saved after each measurement; bench/report.py makes tables
-and plots of it.
+"""All benchmarks: camcastd, the bare loops and other servers, with the same footage, in interleaved
+rounds. Writes one JSON file, and saves it after each measurement; bench/report.py makes tables and
+plots of it.
 
 Each measurement is one server on one core with one load generator on the other. Within a round all
-servers take turns for one number of clients, beginning with another one each time, so that what else
-the machine does falls on all; ratios are of figures of the same round.
+servers take turns for one number of clients, and each round begins with a different one, so that
+other work on the machine affects all of them. A ratio is of two figures of the same round.
 """
 import argparse
 import contextlib
@@ -32,12 +32,12 @@ COST_CASES += [(128000, n) for n in (100, 500)]
 BACKEND_CASES = [(2000, 1000), (3000, 100), (8000, 100), (8000, 1000)]
 BACKEND_CASES += [(33000, 100), (33000, 1000), (100000, 200)]
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
-SMALL_TCP_MEM = "10800 14400 21600"  # pages: what Linux chooses on a machine of 1 GB
+SMALL_TCP_MEM = "10800 14400 21600"  # pages; the default of Linux on a machine of 1 GB
 TCP = pathlib.Path("/proc/sys/net/ipv4")
 TCP_MEM = TCP / "tcp_mem"
-# One way in ms, percent lost, and footage of a rate that TCP carries there: with 1 % lost about 12
-# packets a round trip (1.2 / sqrt(loss), RFC 3649): 7 and 1.8 Mbit/s. Here the congestion control
-# counts: it is the one that Linux has if nobody asks for another.
+# One way in ms, percent lost, and footage of a rate that TCP carries there. With 1 % lost, TCP
+# carries about 12 packets a round trip (1.2 / sqrt(loss), RFC 3649): 7 and 1.8 Mbit/s. The
+# congestion control matters here; this is the default of Linux.
 CONGESTION = "cubic"
 NETWORKS = {
     f"20 ms of round trip, 1 % lost, {CONGESTION}": (10, 1, "720p"),
@@ -47,7 +47,7 @@ SLOW_S, ALONE_S = 60, 20
 
 
 class Bench:
-    """The options, and what was found so far."""
+    """The options, and the results so far."""
 
     def __init__(self, options):
         self.options = options
@@ -56,7 +56,7 @@ class Bench:
         self.skipped = []
         self.hopeless = {}  # (suite, server, footage): the number of clients it could not serve
         self.begun = time.time()
-        self.machine = machine()  # its load before all this
+        self.machine = machine()  # with its load before the measurements
 
     def save(self):
         found = {
@@ -84,8 +84,8 @@ class Bench:
         self.skipped.append({"what": what, "why": why})
 
     def measure(self, server, number, case, words, expect=True):
-        """One run of camload against a server; case says which one it was. Returns camload's
-        result, None if there is none."""
+        """Runs camload once against a server; case describes the run. Returns the result of
+        camload, or None if there is none."""
         row = dict(case, server=server.name, round=number)
         label = ", ".join(f"{value}" for value in row.values())
         try:
@@ -107,7 +107,7 @@ class Bench:
         return result
 
     def in_rounds(self, suite, cases, make, words):
-        """make(case): the servers, anew each time; words(case, server): camload's options."""
+        """make(case) returns new servers; words(case, server) returns the options of camload."""
         for number in range(self.rounds):
             for case in cases:
                 line = [server for server in make(case) if self.wanted(server)]
@@ -133,7 +133,7 @@ def load(server, words):
 
 
 def pruned(value):
-    """Without what is the same for all rows, or long."""
+    """The result without parts that are long, or the same for all rows."""
     if isinstance(value, dict):
         drop = ("environment", "histogram")
         return {key: pruned(part) for key, part in value.items() if key not in drop}
@@ -143,7 +143,7 @@ def pruned(value):
 
 
 def served(case, result):
-    """Which part of the units that were due arrived."""
+    """The fraction of the due units that arrived."""
     due = footage.RATE * result["seconds"] * case["clients"]
     return result["deliveries"] / due
 
@@ -154,7 +154,7 @@ def goes(case, result):
 
 
 def doubts(case, result):
-    """What would make a figure worthless."""
+    """The reasons why a figure may be worthless."""
     found = []
     if not 0.95 < served(case, result) < 1.05:
         found.append(f"{100 * served(case, result):.0f} % of the units arrived")
@@ -233,7 +233,7 @@ def backends(bench):
 
 
 def compare(bench):
-    """The recordings: everybody."""
+    """The recordings: all servers."""
     kinds = ["720p"] if bench.options.quick else ["720p", "1080p"]
     numbers = bench.options.clients or ([100] if bench.options.quick else CLIENTS)
     bench.in_rounds(
@@ -248,7 +248,7 @@ def compare(bench):
 
 
 def most(bench):
-    """How many clients a core serves without a loss."""
+    """The most clients that one core serves without a loss."""
     bench.in_rounds(
         "most",
         [{"footage": "720p", "clients": n} for n in bench.options.clients or MOST_CLIENTS],
@@ -264,7 +264,7 @@ def most(bench):
 
 
 def storm(bench):
-    """1,000 connections a second. The floor begins when all are there: no part in this."""
+    """1,000 connections a second, without the floor, which begins when all clients are there."""
     clients = 200 if bench.options.quick else 2000
     recording = footage.get("720p")
     policy = "join_burst_ms = 1100\nshed_lag_ms = 1500"
@@ -286,7 +286,7 @@ COMPANY = ("--stalled", 2, "--flapping", 3)
 
 
 def slow(bench, network="loopback"):
-    """20 fast clients alone, then with slow ones, stalled ones, and some that come and go."""
+    """20 fast clients alone, then with slow, stalled and flapping ones."""
     far, quick = network in NETWORKS, bench.options.quick
     kind = NETWORKS[network][2] if far else "720p" if quick else "1080p"
     recording, rate = footage.get(kind), footage.bytes_per_second(kind)
@@ -296,11 +296,11 @@ def slow(bench, network="loopback"):
     company = (*fast, *bad, "--duration", 5 if quick else SLOW_S)
     case = {"suite": "slow", "footage": kind, "clients": 20, "network": network}
     for number in range(bench.rounds):
-        # What the network itself makes of it; the bare loop knows no slow clients.
+        # The bare loop shows the effect of the network alone; it cannot serve slow clients.
         for server in floors(recording=recording, clients=20)[:1]:
             if bench.wanted(server):
                 bench.measure(server, number, dict(case, company="alone"), alone)
-        others_too = list(others(bench, recording)) if number == 0 else []  # they are far from ours
+        others_too = list(others(bench, recording)) if number == 0 else []  # one round is enough
         for server in [*camcastds(recording=recording), *others_too]:
             if not bench.wanted(server):
                 continue
@@ -310,7 +310,7 @@ def slow(bench, network="loopback"):
 
 @contextlib.contextmanager
 def small_machine():
-    """What was there before comes back however this ends: another process waits for that."""
+    """Another process restores the former value, however this one ends."""
     before = TCP_MEM.read_text(encoding="ascii").strip()
     back = ["sh", "-c", 'cat; echo "$1" >"$2"', "sh", before, str(TCP_MEM)]
     with subprocess.Popen(back, stdin=subprocess.PIPE, start_new_session=True):
@@ -359,7 +359,7 @@ def slow_far(bench):
 
 
 def memory(bench):
-    """10,000 newcomers and 200 stalled clients in a minute: nothing may grow."""
+    """10,000 newcomers and 200 stalled clients in a minute; memory must not grow."""
     seconds, joins = (5, 100) if bench.options.quick else (60, 170)
     for server in camcastds(recording=footage.get("720p")):
         if bench.wanted(server):
@@ -369,7 +369,7 @@ def memory(bench):
 
 
 def profile(bench):
-    """Where a server's CPU time goes at 1,000 clients, by perf: kernel, program, libraries."""
+    """Where the CPU time goes at 1,000 clients, by perf: kernel, program, libraries."""
     if not shutil.which("perf"):
         bench.skip("profile", "no perf here")
         return
@@ -413,7 +413,7 @@ SUITES = {
 QUICK_SUITES = ["cost", "compare", "storm"]
 
 
-# --- what it ran on ---
+# --- the machine ---
 
 
 def installed(package):
@@ -442,7 +442,7 @@ def machine():
         "kernel": platform.release(),
         "load": os.getloadavg()[0],
         "congestion": (TCP / "tcp_congestion_control").read_text(encoding="ascii").strip(),
-        # There is none within a network namespace.
+        # A network namespace has no tcp_mem.
         "tcp_mem": TCP_MEM.read_text(encoding="ascii").split() if TCP_MEM.exists() else [],
     }
 
@@ -451,35 +451,35 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few cases, under two minutes")
-    parser.add_argument("--suites", help=f"of {','.join(SUITES)}; default: all")
-    parser.add_argument("--servers", help="only those with one of these words in their name")
+    parser.add_argument("--quick", action="store_true", help="measure few cases, in under two minutes")
+    parser.add_argument("--suites", help=f"the suites to run, of {','.join(SUITES)}; default: all")
+    parser.add_argument("--servers", help="run only servers with one of these words in their name")
     parser.add_argument(
         "--clients",
         type=lambda text: list(map(int, text.split(","))),
-        help=f"of compare and most; default: {CLIENTS} and {MOST_CLIENTS}",
+        help=f"numbers of clients in compare and most; default: {CLIENTS} and {MOST_CLIENTS}",
     )
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float, help="of each measurement in rounds")
-    parser.add_argument("--polite", action="store_true", help="leave the priority as it is")
+    parser.add_argument("--rounds", type=int, help="number of rounds; default: 3")
+    parser.add_argument("--seconds", type=float, help="length of each measurement; default: 4")
+    parser.add_argument("--polite", action="store_true", help="do not raise the priority")
     parser.add_argument("--network", default="loopback", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=pathlib.Path, default=servers.BUILD / "bench/result.json")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1.5 if options.quick else 4)
     if os.cpu_count() < 2:
-        sys.exit("two cores are needed: one for the server, one for the clients")
+        sys.exit("bench/run.py needs two cores: one for the server, one for the clients")
     names = options.suites.split(",") if options.suites else QUICK_SUITES
     if not options.suites and not options.quick:
         names = list(SUITES)
     if unknown := [name for name in names if name not in SUITES]:
         sys.exit(f"no such suite: {', '.join(unknown)}")
     if not shutil.which("ffmpeg"):
-        sys.exit("ffmpeg is needed to make the recordings")
+        sys.exit("bench/run.py needs ffmpeg to make the recordings")
     with contextlib.suppress(PermissionError):
         if not options.polite:
-            os.nice(-20 - os.nice(0))  # as root, other people's work disturbs less
-    # The servers end with this, however it ends.
+            os.nice(-20 - os.nice(0))  # works as root: other work on the machine disturbs less
+    # The servers end with this process, however it ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     bench = Bench(options)
     for name in names:

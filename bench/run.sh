@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# bench/run.sh [--quick] [options of run.py]: measures what stands in $CAMCAST_BUILD (default
-# build/) into $BENCH_JSON (default there) and prints the tables; docs/BENCHMARKS.md says how they
-# get there. Wants two cores and a quiet machine.
+# bench/run.sh [--quick] [options of run.py]: measures the programs in $CAMCAST_BUILD (default:
+# build/), writes the result to $BENCH_JSON (default: bench/result.json in that folder), and prints
+# its tables. docs/BENCHMARKS.md describes how they get into that page. Needs two cores and a quiet
+# machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CAMCAST_BUILD=${CAMCAST_BUILD:-$PWD/build}

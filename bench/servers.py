@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Servers to be measured: one class each, started with a recording (or units of an exact size) by
-`with`, then `target` (what camload connects to), `options` (how camload reads it) and `pid` (whose
-CPU time counts). The camera's part runs on the load generator's core, the server on its own.
+"""The servers that are measured, one class each. `with` starts a server with a recording or units
+of an exact size. It then has a `target` (the address for camload), `options` (those of camload) and a
+`pid` (the process whose CPU time counts). The camera runs on the core of the load generator, and
+the server on a core of its own.
 """
 import contextlib
 import json
@@ -19,16 +20,16 @@ import footage
 
 BUILD = pathlib.Path(os.environ.get("CAMCAST_BUILD", "build")).resolve()
 SERVER_CORE, LOAD_CORE = 0, 1
-HERE = THERE = "127.0.0.1"  # where servers listen, and where camload finds them
-READY_S = 20  # for a server to come up
+HERE = THERE = "127.0.0.1"  # the address of servers, and the one that camload uses
+READY_S = 20  # the longest start of a server
 
 
 class Failed(RuntimeError):
-    """A server that did not start, or went away."""
+    """A server did not start, or ended by itself."""
 
 
 def go_far():
-    """In the network of bench/peers/link: what goes to the second address comes late to the first one."""
+    """Uses the network of bench/peers/link: packets to the second address arrive late."""
     global HERE, THERE
     HERE, THERE = "10.77.0.1", "10.77.0.2"
 
@@ -57,7 +58,7 @@ def accepts(port):
 
 
 def sends(url):
-    """Whether a byte of the stream comes."""
+    """Whether the URL delivers a byte of the stream."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.read(1) != b""
@@ -66,11 +67,11 @@ def sends(url):
 
 
 class Server:
-    """What all have in common: a folder, processes on their core, an end."""
+    """The common part of all servers: a folder, processes on their core, and their end."""
 
     name = ""
-    packages = ()  # Debian's, for those that are not ours
-    options = ()  # of camload
+    packages = ()  # Debian packages that the server needs
+    options = ()  # options of camload
 
     def __init__(self, recording=None, size=None, clients=None):
         self.recording, self.size, self.clients = recording, size, clients
@@ -99,7 +100,7 @@ class Server:
         return process
 
     def publish(self, form, *words, **options):
-        """The camera: the recording, each unit when it is due."""
+        """Starts the camera: it plays the recording, each unit when it is due."""
         return self.run(
             *(BUILD / "bench/peers/publish", "-i", self.recording, "-f", form, *words),
             core=LOAD_CORE,
@@ -120,7 +121,7 @@ class Server:
         return self.processes[0].pid
 
     def status(self):
-        """What the server says of itself; None: nothing."""
+        """The status of the server, or None if it has none."""
 
     @contextlib.contextmanager
     def profiled(self):
@@ -130,7 +131,7 @@ class Server:
             return
         data = self.folder / "perf.data"
         record = ["perf", "record", "-q", "-F", "999", "-o", data, "-p", str(self.pid)]
-        # Not from the start: connecting is not what is asked for.
+        # Begins late, because connecting is not part of the profile.
         command = ["sh", "-c", 'sleep "$1"; shift; exec "$@"', "sh", str(2 + self.profile_s / 2)]
         command += [*record, "--", "sleep", str(self.profile_s)]
         perf = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
@@ -255,7 +256,7 @@ class Camcastd(Server):
         )
         if self.recording:
             environ["CAMCAST_FOOTAGE"] = str(self.recording)
-        # A real camera process wants a core, too: only with the feeder is camcastd pinned.
+        # camcastd is pinned only with the feeder: a real camera process needs a core, too.
         core = SERVER_CORE if self.feeder else None
         self.run(BUILD / "camcastd", "-c", config, env=environ, core=core)
         self.target = reached(self.wait_line(r"feed \S+: listening on \S+:(\d+)"))

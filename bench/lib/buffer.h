@@ -12,12 +12,12 @@ struct buffer {
 	size_t len, room;
 };
 
-/* Makes room for size bytes behind the last one; returns where. */
+/* Makes room for size bytes after the last one, and returns a pointer to it. */
 uint8_t *buffer_room(struct buffer *buffer, size_t size);
 void buffer_append(struct buffer *buffer, const void *data, size_t len);
 /* Removes the first len bytes. */
 void buffer_drop(struct buffer *buffer, size_t len);
-/* Lets go of the memory; the buffer is empty. */
+/* Frees the memory; the buffer is empty afterwards. */
 void buffer_finish(struct buffer *buffer);
 
 #endif

@@ -18,8 +18,8 @@
 
 #define READ_SIZE 65536		     /* bytes a judged client reads at once */
 #define SLOW_BUFFER 16384	     /* bytes of SO_RCVBUF for slow and stalled clients */
-#define SERVED_TIMEOUT_US 10000000LL /* for everybody's first byte */
-#define JOIN_PATIENCE_S 20	     /* nobody waits longer for a key unit than there is room for */
+#define SERVED_TIMEOUT_US 10000000LL /* for the first byte of all clients */
+#define JOIN_PATIENCE_S 20	     /* the longest wait for a key unit that is recorded */
 #define OWN_FDS 64		     /* what this process needs besides clients */
 
 enum kind { KIND_HEALTHY, KIND_SLOW, KIND_STALLED, KIND_FLAPPING, KIND_JOINING };
@@ -38,7 +38,7 @@ struct crowd_client {
 	double budget;		    /* bytes a slow client may read now */
 };
 
-/* --- whom to connect to --- */
+/* --- the target --- */
 
 int crowd_target_parse(struct crowd_target *target, const char *text)
 {
@@ -171,7 +171,7 @@ static void close_client(struct crowd *crowd, struct crowd_client *client)
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	/* A stalled client never reads, so this is where it learns that the server gave it up. */
+	/* A stalled client never reads: it learns only here that the server disconnected it. */
 	if (client->kind == KIND_STALLED &&
 	    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
 		crowd->reset_by_server++;
@@ -305,7 +305,7 @@ static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64
 	say(client);
 	switch (client->kind) {
 	case KIND_STALLED:
-		/* RTMP wants some talk before there is a stream to be stalled. */
+		/* RTMP needs a dialogue before there is a stream that can stall. */
 		if (client->wire.rtmp && !client->judge.begun)
 			read_judged(crowd, client, SIZE_MAX);
 		break;
@@ -328,8 +328,8 @@ static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64
 
 /* --- all of them --- */
 
-/* How many of the healthy clients before the i-th are judged to the end. They lie evenly among all,
- * in the order of connecting: a server may send to everybody in the same order each time. */
+/* The number of clients before the i-th healthy one that are judged to the end. They are spread
+ * evenly in the order of connecting, because a server may always send in the same order. */
 static unsigned scanned_before(const struct crowd *crowd, unsigned i)
 {
 	uint64_t n = crowd->options.healthy;
@@ -420,7 +420,7 @@ static void let_join(struct crowd *crowd, int64_t now_us)
 	}
 }
 
-/* Reads whoever is due; everybody if `all`. */
+/* Reads the clients that are due, or all clients if `all`. */
 static void sweep_clients(struct crowd *crowd, int64_t now_us, int64_t elapsed_us, bool all)
 {
 	for (unsigned i = 0; i < crowd->n_clients; i++) {
@@ -447,7 +447,7 @@ int64_t crowd_sweep(struct crowd *crowd)
 	return now_us;
 }
 
-/* Healthy clients without a byte; with those who have lost their connection, or without. */
+/* Counts healthy clients without a byte, with or without those that lost their connection. */
 static unsigned unserved(const struct crowd *crowd, bool lost_too)
 {
 	unsigned n = 0;
@@ -540,7 +540,7 @@ struct crowd_yield crowd_yield(struct crowd *crowd)
 
 		most = bytes > most ? bytes : most;
 	}
-	/* Whoever was read just before a key unit came is behind by that one, no more. */
+	/* A client that was read just before a key unit came lacks that unit, and no more. */
 	tolerance = most / 50 + (uint64_t)(8 * yield.bytes_per_unit);
 	for (unsigned i = 0; i < crowd->options.healthy; i++) {
 		uint64_t bytes = crowd->clients[i].bytes - crowd->clients[i].mark_bytes;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A crowd of clients of one server in one process: connects them on schedule, reads them, and says
- * what they saw. One thread.
+ * A crowd of clients of one server in one process. It connects them on schedule, reads them, and
+ * reports what they received. One thread.
  *
- * Nothing waits with poll or epoll, so that no reader's wake-up is charged to the server that
- * sends: judged clients are read every millisecond, those that only count less often, each by one
- * recv(MSG_TRUNC) that copies nothing. Each stream is judged until its first key unit is whole, the
- * scanned ones to the end.
+ * The crowd never waits with poll or epoll, so that no wake-up of a reader is charged to the server
+ * that sends. It reads judged clients every millisecond. It reads the others less often, each by
+ * one recv(MSG_TRUNC) that copies nothing. Each stream is judged until its first key unit is whole,
+ * and scanned streams to the end.
  *
- * Schedules do not wait for the server: whoever is due connects, and times count from when a client
- * was due to connect and from when a picture was captured, however late it was read. What never
- * came is counted, not left out.
+ * The schedule does not wait for the server: a client connects when it is due. Times count from the
+ * moment at which a client was due to connect or a picture was captured, however late it was read.
+ * Units that never came are counted, not left out.
  */
 #ifndef BENCH_LIB_CROWD_H
 #define BENCH_LIB_CROWD_H
@@ -56,20 +56,20 @@ struct crowd {
 	const struct crowd_target *target; /* borrowed */
 	struct crowd_client *clients;
 	unsigned n_clients;
-	unsigned discard_ticks; /* clients that only count are read every so many ticks */
+	unsigned discard_ticks; /* ticks between two reads of a client that is only counted */
 
 	struct judge_panel panel;
 	struct tally healthy, flapping, joining;
-	struct hist first_key;	/* due to connect until the first key unit is whole, everybody */
+	struct hist first_key;	/* all clients: due to connect until the first key unit is whole */
 	struct hist ticks;	/* from one sweep's start to the next one's */
 	uint64_t bytes;		/* received by healthy clients */
 	uint64_t scanned_bytes; /* of that, by the scanned ones */
-	/* Connections that the server ended, reset, refused; that could not be made here for want
-	 * of ports or fds; that we ended because their bytes made no sense; that came and went as
-	 * planned. */
+	/* Connections that the server ended, reset or refused; that failed here because ports or
+	 * fds ran out; that camload ended because their bytes were malformed; that flapping clients
+	 * and newcomers made. */
 	uint64_t ended_by_server, reset_by_server, refused, not_connected, gave_up, flaps, joins;
-	uint64_t never_served;	/* healthy clients without a byte when everybody should have one */
-	uint64_t still_waiting; /* those who had no key unit at the end */
+	uint64_t never_served;	/* healthy clients without a byte when all should have one */
+	uint64_t still_waiting; /* healthy clients without a key unit at the end */
 	unsigned connected;	/* now */
 
 	uint32_t random, tick, connections;
@@ -79,37 +79,37 @@ struct crowd {
 	uint64_t mark_bytes, mark_scanned_bytes, mark_scanned_units; /* when measuring began */
 };
 
-/* What the healthy clients got while measuring. */
+/* What the healthy clients received during the measurement. */
 struct crowd_yield {
 	uint64_t bytes, scanned_units;
-	/* On the wire, from scanned clients; 0: there are none. */
+	/* On the wire, as the scanned clients saw it; 0: there are none. */
 	double bytes_per_unit;
-	/* Clients that got clearly less than the one that got most, and the bytes that they lack.
-	 */
+	/* Clients that received clearly less than the best one, and the bytes that they lack. */
 	unsigned short_clients;
 	uint64_t short_bytes;
 };
 
-/* HOST:PORT, http://HOST:PORT/PATH or rtmp://HOST:PORT/APP/STREAM; framing as for the first two.
- * -EINVAL: not understood; -EHOSTUNREACH: no such host. */
+/* HOST:PORT, http://HOST:PORT/PATH or rtmp://HOST:PORT/APP/STREAM; framing is that of the first
+ * two. -EINVAL: malformed; -EHOSTUNREACH: no such host. */
 int crowd_target_parse(struct crowd_target *target, const char *text);
 
 /* -EMFILE: the limit of open files is too low; -ENOMEM. */
 int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 	       const struct crowd_target *target);
-/* Waits for the next millisecond and reads who is due; returns the time. */
+/* Waits for the next millisecond and reads the clients that are due; returns the time. */
 int64_t crowd_sweep(struct crowd *crowd);
-/* Connects everybody at connect_rate and sweeps until all healthy ones have had a byte, at most 10
- * s after the last was due; then for warm_up_us. progress is called at each sweep. */
+/* Connects all clients at connect_rate and sweeps until all healthy ones have received a byte, but
+ * at most for 10 s after the last was due; then sweeps for warm_up_us. Calls progress at each
+ * sweep. */
 void crowd_begin(struct crowd *crowd, int64_t warm_up_us, void (*progress)(struct crowd *));
-/* From here on latencies count, newcomers come, and units, bytes and losses are those of the
- * measurement. */
+/* Begins the measurement: latencies, units, bytes and losses count from here on, and newcomers
+ * connect. */
 void crowd_start_measuring(struct crowd *crowd);
-/* Bytes in the kernel on our side: received and not read yet, reserved for more. */
+/* Bytes of kernel memory on the receiving side: received and not yet read, or reserved. */
 uint64_t crowd_receive_memory(const struct crowd *crowd);
-/* Reads everybody once more, so that what the kernel still has for us counts. */
+/* Reads all clients once more, so that bytes that still wait in the kernel count. */
 struct crowd_yield crowd_yield(struct crowd *crowd);
-/* Closes all connections and gives verdicts; decodes what was kept. */
+/* Closes all connections, completes the verdicts, and decodes the streams that were kept. */
 void crowd_stop(struct crowd *crowd);
 void crowd_finish(struct crowd *crowd);
 

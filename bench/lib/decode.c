@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* judge_decode(): what a real decoder says. */
+/* judge_decode(): the verdict of a real decoder. */
 #include <libavcodec/avcodec.h>
 #include <string.h>
 
 #include "bench/lib/judge.h"
 #include "media/nal.h"
 
-/* libavcodec conceals a missing reference and mentions it at debug level only. */
+/* libavcodec conceals a missing reference and logs it at debug level only. */
 static uint64_t decoder_errors;
 
 static void count_decoder_lines(void *context, int level, const char *format, va_list args)
@@ -60,7 +60,7 @@ void judge_decode(struct judge *judge)
 		av_packet_unref(packet);
 	}
 	if (at < judge->kept.len)
-		decoder_errors++; /* no decoder or no memory: not a verdict of "fine" */
+		decoder_errors++; /* no decoder or no memory: count an error */
 	if (context && avcodec_send_packet(context, NULL) == 0) {
 		while (avcodec_receive_frame(context, frame) == 0)
 			tally->pictures++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A recording, Annex B H.264, played for ever: its access units one after the other, each with the
- * SEI of camcast/sei.h as if it had just been captured. One thread.
+ * A recording in Annex B H.264, played in an endless loop. Each access unit gets the SEI of
+ * camcast/sei.h as if it had just been captured. One thread.
  */
 #ifndef BENCH_LIB_FOOTAGE_H
 #define BENCH_LIB_FOOTAGE_H
@@ -26,12 +26,12 @@ struct footage {
 	size_t sps_len;
 };
 
-/* -errno; -EBADMSG: no units, or the first is no key unit. */
+/* Returns 0 or -errno; -EBADMSG: there are no units, or the first one is no key unit. */
 int footage_open(struct footage *footage, const char *path);
-/* The unit at that place of the recording, which repeats for ever. */
+/* The unit at that place of the recording, which repeats without end. */
 const struct footage_unit *footage_at(const struct footage *footage, uint64_t place);
-/* Writes it to out (max_len bytes of room) as number seq, captured at capture_us; returns its
- * length. */
+/* Writes that unit to out (max_len bytes of room) as number seq, captured at capture_us; returns
+ * its length. */
 size_t footage_write(const struct footage *footage, uint64_t place, uint64_t seq,
 		     int64_t capture_us, uint8_t *out);
 void footage_close(struct footage *footage);

@@ -2,7 +2,7 @@
 /*
  * A histogram of times as HdrHistogram makes them: logarithmic steps, each divided into 64 equal
  * ones, so that a value is known to 1/64 (below 128 us: exactly) and memory does not grow with the
- * samples. Microseconds; negative ones count as 0, those over HIST_MAX_US as that. One thread.
+ * samples. In microseconds; negative values count as 0, values over HIST_MAX_US as that. One thread.
  */
 #ifndef BENCH_LIB_HIST_H
 #define BENCH_LIB_HIST_H
@@ -24,14 +24,14 @@ struct hist {
 
 void hist_add(struct hist *hist, int64_t us);
 void hist_reset(struct hist *hist);
-/* All that is in `from` is added to `to`. */
+/* Adds all samples of `from` to `to`. */
 void hist_merge(struct hist *to, const struct hist *from);
-/* The highest value that cannot be told from the one at rank ceil(p * n); p in 0..1. 0 if there is
- * none. Never more than the highest sample. */
+/* The highest value in the step of the sample at rank ceil(p * n), but at most the highest sample;
+ * p in 0..1. 0 without samples. */
 int64_t hist_percentile_us(const struct hist *hist, double p);
 double hist_mean_us(const struct hist *hist);
 /* {n, mean, p50, p90, p99, p99.9, max, histogram: [[highest, count], ...]} in ms; the histogram's
- * steps are eight to an octave. To be deleted by the caller. */
+ * steps are eight to an octave. The caller deletes it. */
 cJSON *hist_json(const struct hist *hist);
 
 #endif

@@ -10,7 +10,7 @@
 
 enum { KIND_UNKNOWN, KIND_REFERENCE, KIND_DROPPABLE };
 
-#define SEQ_MAX (1u << 24) /* six days at 30 a second: more is no number of ours */
+#define SEQ_MAX (1u << 24) /* six days at 30 a second; a larger number is invalid */
 
 static void *grow(void *old, size_t size)
 {
@@ -63,7 +63,7 @@ static void learn_kind(struct judge_panel *panel, const struct unit_info *info)
 	panel->kinds[info->seq] = info->droppable ? KIND_DROPPABLE : KIND_REFERENCE;
 }
 
-/* A unit that came twice, or after its successor, is a gap as well. */
+/* A unit that comes twice, or after its successor, counts as a gap as well. */
 static void note_gap(struct judge *judge, const struct unit_info *info)
 {
 	struct judge_panel *panel = judge->panel;

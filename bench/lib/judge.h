@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Judges the units that clients receive: whether every stream begins at a key unit and every gap
- * ends at one or left out droppable units only, and how old each was. Judging what was missing
- * needs another client that got it, so that verdicts come at the end. One thread.
+ * Judges the units that clients receive: whether every stream begins at a key unit, whether every
+ * gap ends at a key unit or lacks droppable units only, and how old each unit is. Whether a missing
+ * unit was droppable is known from another client that received it, so that verdicts come at the
+ * end. One thread.
  */
 #ifndef BENCH_LIB_JUDGE_H
 #define BENCH_LIB_JUDGE_H
@@ -14,28 +15,28 @@
 #include "bench/lib/buffer.h"
 #include "bench/lib/hist.h"
 
-/* What is said of clients of one kind. */
+/* The results for clients of one kind. */
 struct tally {
 	/* Streams begun and over, whole units and their bytes. */
 	uint64_t streams, units, unit_bytes;
-	/* Units that never came, over all gaps; gaps that ended at a key unit; gaps in which only
-	 * droppable units were left out; gaps that ended at neither; streams that began at no key
-	 * unit; units that are not what the framing says. */
+	/* Units that never came, over all gaps; gaps that ended at a key unit; gaps that lacked
+	 * only droppable units; all other gaps; streams that did not begin at a key unit; units
+	 * that are malformed. */
 	uint64_t missed, resyncs, shed, gap_ends_not_key, begins_not_key, malformed;
 	uint64_t pictures, decode_errors; /* by libavcodec */
 	struct hist latency;		  /* capture to last byte */
 };
 
-/* A gap whose unit after it is no key unit. */
+/* A gap after which no key unit came. */
 struct judge_gap {
 	struct tally *tally;
 	uint64_t before, after;
 };
 
-/* What all judged streams share. */
+/* The state that all judged streams share. */
 struct judge_panel {
 	bool timing; /* collect latencies */
-	/* A number's kind, as some client received it. */
+	/* The kind of each unit, by number, as some client received it. */
 	uint8_t *kinds;
 	size_t n_kinds;
 	struct judge_gap *open_gaps;
@@ -63,11 +64,11 @@ struct judge {
 };
 
 void judge_init(struct judge *judge, struct judge_panel *panel, struct tally *tally);
-/* A whole unit, whose last byte came at complete_us. */
+/* Takes a whole unit, whose last byte came at complete_us. */
 void judge_unit(struct judge *judge, const uint8_t *data, size_t len, int64_t complete_us);
-/* Once every stream is over: decides about the gaps that ended at no key unit. */
+/* When every stream is over: decides about the gaps after which no key unit came. */
 void judge_panel_finish(struct judge_panel *panel);
-/* Decodes all that was kept, if anything was, and lets go of it; pictures and errors go to the
+/* Decodes the units that were kept, if any, and frees them; counts pictures and errors in the
  * tally. */
 void judge_decode(struct judge *judge);
 

@@ -4,7 +4,7 @@
 #include <libavcodec/avcodec.h>
 #include <stdlib.h>
 
-/* Server CPU and units, over the measurement. */
+/* Seconds of the measurement. */
 static double seconds_of(const struct report *report)
 {
 	return (double)(report->end.wall_us - report->start.wall_us) / 1e6;
@@ -40,7 +40,7 @@ static double own_percent(const struct report *report)
 	       seconds_of(report);
 }
 
-/* What the kernel charges for TCP beyond what it did before and beyond our receive queues. */
+/* The kernel's TCP memory, without what it had before and without our receive queues. */
 static double server_tcp_kb(const struct report *report, const struct usage *at, uint64_t received)
 {
 	double kb = (double)(at->tcp_kb - report->idle.tcp_kb) - (double)received / 1024;
@@ -53,12 +53,12 @@ const char *report_bottleneck(const struct report *report)
 	const struct crowd *crowd = report->crowd;
 
 	if (own_percent(report) >= 90)
-		return "the generator used 90 % of its core or more";
-	/* Half a frame interval: whoever reads later has seen the next unit come. */
+		return "the generator used at least 90 % of its core";
+	/* Half a frame interval: a later read would find the next unit, too. */
 	if (hist_percentile_us(&crowd->ticks, 0.99) > 16 * CROWD_TICK_US)
-		return "one round in a hundred took the generator more than 16 ms";
+		return "1 % of the generator's rounds took more than 16 ms";
 	if (crowd->not_connected > 0)
-		return "the generator had no ports or fds for all connections";
+		return "the generator ran out of ports or file descriptors";
 	return NULL;
 }
 
@@ -239,7 +239,7 @@ static void lines_of_group(FILE *out, const char *name, const struct tally *tall
 		tally->streams, tally->units, tally->missed, tally->resyncs, tally->shed);
 	if (tally->gap_ends_not_key || tally->begins_not_key || tally->malformed)
 		fprintf(out,
-			"%-22s WRONG: %lu gaps end at no key unit, %lu streams begin at none, %lu "
+			"%-22s WRONG: %lu gaps end and %lu streams begin without a key unit, %lu "
 			"malformed\n",
 			"", tally->gap_ends_not_key, tally->begins_not_key, tally->malformed);
 	if (tally->pictures || tally->decode_errors)
@@ -260,7 +260,7 @@ void report_table(const struct report *report, FILE *out)
 	lines_of_group(out, "healthy", &crowd->healthy);
 	line_of_times(out, "  to the last of them", &crowd->panel.latency_last);
 	if (report->yield.short_clients > 0)
-		fprintf(out, "%-22s %u clients got less than the others\n", "",
+		fprintf(out, "%-22s %u clients received less than the others\n", "",
 			report->yield.short_clients);
 	for (unsigned i = 0; i < crowd->options.n_slow; i++) {
 		char name[48];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Access units for benchmarks: synthetic ones of an exact size, and what camload reads out of real
- * ones. No thread affinity.
+ * Access units for benchmarks: builds synthetic ones of an exact size, and parses real ones for
+ * camload. No thread affinity.
  */
 #ifndef BENCH_LIB_UNIT_H
 #define BENCH_LIB_UNIT_H
@@ -15,8 +15,8 @@
 #define UNIT_MIN 160 /* bytes: delimiter, parameter sets, SEI and a slice header */
 
 /* Writes a unit of exactly size bytes (at least UNIT_MIN): AUD, SPS and PPS if key, the SEI of
- * camcast/sei.h, and one slice of filling. The right NAL units in the right order for whatever
- * counts and times them, but no decoder will like them. */
+ * camcast/sei.h, and one slice of filling. The order of NAL units is right, but no decoder can
+ * decode them. */
 void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
 		int64_t capture_us);
 
@@ -35,7 +35,7 @@ struct unit_info {
 
 void unit_parse(const uint8_t *data, size_t len, struct unit_info *info);
 
-/* A unit has come: its bytes, valid during the call, and when the last of them came. */
+/* Called for each unit: its bytes, valid during the call, and when the last of them came. */
 typedef void unit_fn(void *ctx, const uint8_t *data, size_t len, int64_t complete_us);
 
 #endif

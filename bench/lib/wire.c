@@ -36,7 +36,7 @@ uint8_t *wire_room(struct wire *wire, size_t size)
 
 /* --- Annex B, and 32-bit big-endian lengths --- */
 
-/* Its length included. */
+/* The length itself is included. */
 static size_t length_unit(struct wire *wire)
 {
 	const uint8_t *data = wire->in.data;
@@ -52,7 +52,7 @@ static size_t length_unit(struct wire *wire)
 	return wire->in.len >= 4 + len ? 4 + len : 0;
 }
 
-/* Length of the first whole unit of wire->in; 0: there is none yet. */
+/* Returns the length of the first whole unit of wire->in, or 0 if there is none yet. */
 static size_t find_unit(struct wire *wire)
 {
 	return wire->framing == WIRE_LENGTH
@@ -60,7 +60,7 @@ static size_t find_unit(struct wire *wire)
 		       : access_unit_find_end(&wire->search, wire->in.data, wire->in.len);
 }
 
-/* Gives all whole units of wire->in. */
+/* Passes on all whole units of wire->in. */
 static void cut(struct wire *wire, size_t old_len, int64_t now_us)
 {
 	size_t skip = wire->framing == WIRE_LENGTH ? 4 : 0, done = 0, unit;
@@ -119,7 +119,7 @@ static void ts_received(struct wire *wire, int64_t now_us)
 {
 	size_t at = 0;
 
-	/* Servers that know nothing of TS let clients begin within a packet. */
+	/* A server that does not parse TS lets clients begin within a packet. */
 	while (at + TS_PACKET < wire->in.len && !wire->broken) {
 		const uint8_t *packet = wire->in.data + at;
 
@@ -136,7 +136,7 @@ static void ts_received(struct wire *wire, int64_t now_us)
 
 /* --- all of them --- */
 
-/* true: it is over, and what follows it is in wire->in. */
+/* Returns true when the header is over; the bytes after it are in wire->in. */
 static bool skip_header(struct wire *wire)
 {
 	const uint8_t *end = memmem(wire->in.data, wire->in.len, "\r\n\r\n", 4);

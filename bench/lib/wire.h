@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What arrives at a client, cut into access units, whatever server it comes from: raw H.264, 32-bit
- * lengths, MPEG-TS, each over TCP or HTTP, and RTMP. Units are given as an Annex B byte stream (or
- * as the picture that a length announced). One thread.
+ * Cuts the bytes that a client receives into access units, for every server: raw H.264, 32-bit
+ * lengths and MPEG-TS, each over TCP or HTTP, and RTMP. A unit is passed on as Annex B, or as the
+ * picture that a length announced. One thread.
  *
- * Of a byte stream only the beginning of the next unit tells that a unit is over. The time given
- * for it is therefore the one at which its last byte came, not the one at which that was known.
+ * In a byte stream, the end of a unit is known only when the next one begins. The time that is
+ * passed on is the one at which the last byte of the unit came.
  */
 #ifndef BENCH_LIB_WIRE_H
 #define BENCH_LIB_WIRE_H
@@ -23,8 +23,8 @@ enum wire_framing { WIRE_ANNEXB, WIRE_LENGTH, WIRE_TS, WIRE_RTMP };
 struct wire {
 	enum wire_framing framing;
 	bool in_header; /* of an HTTP answer */
-	bool broken;	/* these bytes make no sense: all further ones are ignored */
-	/* Bytes that are not yet part of a unit given. */
+	bool broken;	/* the bytes are malformed: all further ones are ignored */
+	/* Bytes that are not yet part of a unit that was passed on. */
 	struct buffer in;
 	struct access_unit_search search; /* Annex B: for the end of the first unit in `in` */
 	struct buffer pes;		  /* TS: the unit being put together */
@@ -36,12 +36,12 @@ struct wire {
 	void *ctx;
 };
 
-/* path: what to ask for: by HTTP if http, or "app/stream" for RTMP; else NULL. Borrowed. */
+/* path is what to request by HTTP if http, or "app/stream" for RTMP, else NULL. Borrowed. */
 void wire_init(struct wire *wire, enum wire_framing framing, bool http, const char *path,
 	       unit_fn *unit, void *ctx);
-/* Where to read the next bytes to: at least size bytes of room. */
+/* Returns a place for the next bytes, with at least size bytes of room. */
 uint8_t *wire_room(struct wire *wire, size_t size);
-/* n bytes came there at now_us. */
+/* Takes n bytes that were read there at now_us. */
 void wire_received(struct wire *wire, size_t n, int64_t now_us);
 void wire_finish(struct wire *wire);
 

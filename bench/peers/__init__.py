@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What people use today, from Debian's packages, each configured as its manual advises for live
-video to many: each unit goes out at once, clients begin at a key unit where the server knows what
-that is, and slow clients are dropped or resynchronized where it can."""
+"""The other servers, from Debian's packages, each configured as its manual advises for live video
+to many clients. Each sends every unit at once. Where the server can do it, clients begin at a key
+unit, and slow clients are disconnected or return to a key unit."""
 from peers.gstreamer import GStreamer
 from peers.icecast import Icecast
 from peers.nginx import Nginx

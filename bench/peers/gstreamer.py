@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""GStreamer's tcpserversink, tuned: whole units come in as FLV, so that its parser need not wait for
-the next one; clients begin at a key unit, and slow ones go back to one."""
+"""GStreamer's tcpserversink, tuned. Whole units come in as FLV, so that its parser does not wait
+for the next one. Clients begin at a key unit, and slow ones return to one."""
 import subprocess
 
 import servers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""icecast2 carrying MPEG-TS, which it knows nothing about: clients begin anywhere."""
+"""icecast2 with MPEG-TS, which it does not parse: clients begin anywhere."""
 import os
 import pwd
 
@@ -36,7 +36,7 @@ class Icecast(servers.Server):
         logs, config = self.folder / "logs", self.folder / "icecast.xml"
         logs.mkdir()
         if os.getuid() == 0:
-            os.chown(logs, user, -1)  # it will not run as root
+            os.chown(logs, user, -1)  # it refuses to run as root
         config.write_text(CONFIG.format(host=servers.HERE, port=port, logs=logs), encoding="utf-8")
         self.run("icecast2", "-c", config, user=user)
         servers.wait_for("icecast2", lambda: servers.accepts(port))

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A network that is far away: runs a command in a network namespace in which whoever connects to
- * 10.77.0.2 reaches 10.77.0.1, over packets of Ethernet's size (MTU 1500, none that stand for many)
- * that each come late and may get lost, in both directions. What a process sends to 10.77.0.1
- * itself takes the loopback, and is neither delayed nor lost.
+ * Simulates a distant network. Runs a command in a network namespace in which a connection to
+ * 10.77.0.2 reaches 10.77.0.1. Its packets have the size of Ethernet's (MTU 1500, without
+ * segmentation offload). Each packet is delayed and may be lost, in both directions. Packets to
+ * 10.77.0.1 itself take the loopback, and are neither delayed nor lost.
  *
  * link --delay-ms MS [--loss PERCENT] [--congestion NAME] [--seed N] COMMAND [ARGUMENT...]
  *
- * MS is one way, half of the round trip; NAME is a congestion control (tcp_congestion_control in
- * tcp(7)), without it the machine's. SIGUSR1 cuts the link without a trace, SIGUSR2 mends it. Ends
- * with the command, and with its exit status. It is what netem does (tc-netem(8)), for kernels that
- * have none. Needs root and /dev/net/tun (Documentation/networking/tuntap.rst).
+ * MS is the delay of one way, half of the round trip. NAME is a congestion control
+ * (tcp_congestion_control in tcp(7)); the default is that of the machine. SIGUSR1 cuts the link
+ * silently, SIGUSR2 restores it. link ends with the command, and with its exit status. It replaces
+ * netem (tc-netem(8)) on kernels without it. It needs root and /dev/net/tun
+ * (Documentation/networking/tuntap.rst).
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -37,7 +38,7 @@
 #define HERE "10.77.0.1"
 #define DEVICE "far"
 #define MTU 1500
-#define DEVICE_QUEUE 10000 /* packets; a key unit to everybody is some hundred at once */
+#define DEVICE_QUEUE 10000 /* packets; a key unit for all clients is some hundred at once */
 #define UNDER_WAY 65536	   /* packets; a power of two */
 
 struct packet {
@@ -53,7 +54,7 @@ struct link {
 	unsigned short chance[3];
 	bool cut;
 	struct packet *ring; /* in the order in which they are due */
-	unsigned head, tail; /* counted on without end */
+	unsigned head, tail; /* they only grow; index modulo UNDER_WAY */
 };
 
 /* --- the namespace --- */
@@ -111,8 +112,8 @@ static void set_congestion(const char *name)
 
 /* --- the packets --- */
 
-/* From one end to the other and back is one and the same place: the two addresses change places,
- * which no checksum notices. */
+/* Both ends are the same machine: each packet gets its two addresses exchanged, which leaves all
+ * checksums valid. */
 static void turn_round(uint8_t *packet)
 {
 	struct iphdr header;
@@ -143,7 +144,7 @@ static void take(struct link *link)
 	}
 }
 
-/* Returns how long until the next one is due, microseconds; -1: there is none. */
+/* Returns the microseconds until the next packet is due, or -1 if there is none. */
 static int64_t deliver(struct link *link)
 {
 	int64_t now_us = clock_now_us();
@@ -153,14 +154,14 @@ static int64_t deliver(struct link *link)
 
 		if (packet->due_us > now_us)
 			return packet->due_us - now_us;
-		/* A host that is short of memory loses one more. */
+		/* A host that is short of memory loses this packet, too. */
 		if (!link->cut)
 			(void)!write(link->tun, packet->bytes, packet->len);
 	}
 	return -1;
 }
 
-/* False: the command has ended. */
+/* Returns false when the command has ended. */
 static bool handle_signal(struct link *link, int signals)
 {
 	struct signalfd_siginfo info;
@@ -196,7 +197,7 @@ static double number(const char *text, double most)
 	double value = strtod(text, &end);
 
 	if (end == text || *end || !(value >= 0 && value <= most)) {
-		fprintf(stderr, "link: %s: 0 to %g\n", text, most);
+		fprintf(stderr, "link: %s: not a number from 0 to %g\n", text, most);
 		exit(2);
 	}
 	return value;
@@ -234,7 +235,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		fprintf(stderr, "link: which command?\n");
+		fprintf(stderr, "link: a command is missing\n");
 		return 2;
 	}
 	link.tun = open_network();
@@ -254,7 +255,7 @@ int main(int argc, char **argv)
 	if (pid < 0)
 		err(1, "fork");
 	if (pid == 0) {
-		/* Who ends us ends the command. */
+		/* A signal that ends link ends the command. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		execvp(argv[optind], argv + optind);

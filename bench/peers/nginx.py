@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""nginx with its RTMP module: RTMP in, RTMP out. (HTTP-FLV is another project's fork, not Debian's.)
-One process, as one stream lives in one worker."""
+"""nginx with its RTMP module: RTMP in, RTMP out. Debian has no module for HTTP-FLV. One process is
+enough, because one stream lives in one worker."""
 import servers
 
 CONFIG = """load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;

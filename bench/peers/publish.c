@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A camera for other people's servers: plays a recording for ever, each access unit with the SEI of
- * camcast/sei.h, to wherever libavformat can write: rtmp://, icecast://, tcp://, pipe:1. Whole
- * units are handed over at the moment of their capture, so that no server has to wait for the next
- * unit to find the end of this one. `-f length` writes u32 big-endian lengths and units to stdout.
+ * The camera of the other servers. Plays a recording in an endless loop, each access unit with the
+ * SEI of camcast/sei.h, to any URL that libavformat can write: rtmp://, icecast://, tcp://, pipe:1.
+ * It hands over each whole unit at the moment of its capture, so that no server has to wait for the
+ * next unit to find the end of this one. `-f length` writes u32 big-endian lengths and units to
+ * stdout.
  *
  *   publish -i FILE.h264 -f flv|mpegts|h264|length [-r 30] [-o key=value]... [URL]
  *
- * Ends with 0 when nobody takes the stream any more.
+ * Exits with 0 when the server no longer takes the stream.
  */
 #include <errno.h>
 #include <signal.h>
@@ -49,7 +50,7 @@ static void open_output(struct publisher *publisher, const char *format, const c
 
 	if (result < 0)
 		die(format, result);
-	/* Muxer and protocol share the list; each takes what it knows. */
+	/* The muxer and the protocol share the list; each takes the options that it knows. */
 	av_dict_copy(&for_url, *options, 0);
 	result = avio_open2(&publisher->output->pb, url, AVIO_FLAG_WRITE, NULL, &for_url);
 	av_dict_free(&for_url);
@@ -60,7 +61,7 @@ static void open_output(struct publisher *publisher, const char *format, const c
 		die("stream", AVERROR(ENOMEM));
 	stream->codecpar->codec_type = AVMEDIA_TYPE_VIDEO;
 	stream->codecpar->codec_id = AV_CODEC_ID_H264;
-	stream->codecpar->width = 1280; /* for the header only: the SPS says what it is */
+	stream->codecpar->width = 1280; /* for the header only; the SPS has the real size */
 	stream->codecpar->height = 720;
 	stream->codecpar->extradata = av_mallocz(footage->sps_len + AV_INPUT_BUFFER_PADDING_SIZE);
 	if (!stream->codecpar->extradata)

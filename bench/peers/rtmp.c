@@ -30,7 +30,7 @@ struct rtmp {
 	struct chunk_stream streams[CHUNK_STREAMS];
 };
 
-/* --- what we say --- */
+/* --- sending --- */
 
 static void put_string(struct buffer *out, const char *text, size_t len)
 {
@@ -94,8 +94,8 @@ static void ask_to_play(const struct rtmp *rtmp, struct buffer *out)
 	put_number(&body, 2);
 	buffer_append(&body, "\x05", 1);
 	put_command(out, &body, 0);
-	/* A server numbers a connection's message streams from 1; waiting to be told would cost a
-	 * round trip that no player must make. */
+	/* A server numbers the message streams of a connection from 1. Waiting for the number would
+	 * cost a round trip. */
 	body.len = 0;
 	put_text(&body, "play", 4);
 	put_number(&body, 3);
@@ -122,7 +122,7 @@ struct rtmp *rtmp_create(const char *path, struct buffer *out, unit_fn *unit, vo
 	return rtmp;
 }
 
-/* --- what we hear --- */
+/* --- receiving --- */
 
 /* VIDEODATA of AVC, pictures only: lengths become start codes in place. */
 static int handle_video(const struct rtmp *rtmp, uint8_t *data, size_t len, int64_t complete_us)
@@ -131,7 +131,7 @@ static int handle_video(const struct rtmp *rtmp, uint8_t *data, size_t len, int6
 
 	if (len < 5 || (data[0] & 15) != 7)
 		return -EPROTO;
-	if (data[1] != 1) /* the sequence header; its parameter sets are in the stream, too */
+	if (data[1] != 1) /* the sequence header; the stream has its parameter sets, too */
 		return 0;
 	while (at + 4 <= len) {
 		size_t nal = (size_t)data[at] << 24 | (size_t)data[at + 1] << 16 |
@@ -162,7 +162,7 @@ static int handle_message(struct rtmp *rtmp, struct chunk_stream *stream, int64_
 							: 0;
 }
 
-/* Takes one chunk (5.3.1); returns its length, 0 if it is not whole yet. */
+/* Takes one chunk (5.3.1); returns its length, or 0 if it is not yet whole. */
 static ssize_t take_chunk(struct rtmp *rtmp, const uint8_t *data, size_t len, int64_t now_us)
 {
 	static const uint8_t header_len[4] = {11, 7, 3, 0};
@@ -175,7 +175,7 @@ static ssize_t take_chunk(struct rtmp *rtmp, const uint8_t *data, size_t len, in
 	if (len < 1)
 		return 0;
 	format = data[0] >> 6;
-	if ((data[0] & 63) < 2) /* longer chunk stream ids: no server needs them for a player */
+	if ((data[0] & 63) < 2) /* longer chunk stream ids: no server uses them for a player */
 		return -EPROTO;
 	stream = &rtmp->streams[data[0] & 63];
 	at = 1u + header_len[format];

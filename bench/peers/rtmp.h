@@ -14,11 +14,11 @@
 
 struct rtmp;
 
-/* path: "app/stream", borrowed. What is to be said first is appended to out. unit is called with
- * ctx for each picture. Without memory the program ends. */
+/* path: "app/stream", borrowed. Appends the first message to out. Calls unit with ctx for each
+ * picture. Without memory the program ends. */
 struct rtmp *rtmp_create(const char *path, struct buffer *out, unit_fn *unit, void *ctx);
-/* New bytes are in `in`; whole messages are taken from it, answers appended to out. -EPROTO: this
- * is not RTMP, or the server refused. */
+/* Takes whole messages from `in`, and appends answers to out. -EPROTO: the bytes are not RTMP, or
+ * the server refused. */
 int rtmp_received(struct rtmp *rtmp, struct buffer *in, struct buffer *out, int64_t now_us);
 void rtmp_destroy(struct rtmp *rtmp);
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a person writes in an afternoon: a Python thread for each client, all waiting for the newest
-picture behind one condition variable, then sendall() without a timeout. Run as a program, it reads
-units with 32-bit lengths from stdin."""
+"""A simple Python server: one thread for each client waits for the newest picture at a condition
+variable, then calls sendall() without a timeout. Run as a program, this file reads units with
+32-bit lengths from stdin."""
 import socket
 import struct
 import subprocess
@@ -10,12 +10,12 @@ import threading
 
 try:
     import servers
-except ImportError:  # as a program, which needs none of it
+except ImportError:  # run as a program, which does not need it
     servers = None
 
 
 class Newest:
-    """The newest unit, and who waits for the one after it."""
+    """The newest unit, and the clients that wait for the next one."""
 
     def __init__(self):
         self.condition = threading.Condition()

@@ -12,7 +12,7 @@ class Vlc(servers.Server):
     def start(self):
         camera, port = servers.free_port(), servers.free_port()
         out = f"#standard{{access=http,mux=raw,dst={servers.HERE}:{port}/s}}"
-        # VLC will not run as root.
+        # VLC refuses to run as root.
         self.run(
             *("vlc", "-I", "dummy", "--no-audio", "--no-video-title-show", "--no-media-library"),
             *("--network-caching", "0", "--live-caching", "0", "--sout-mux-caching", "0"),

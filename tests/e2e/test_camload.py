@@ -275,5 +275,5 @@ def test_what_another_machine_measured_takes_the_place_of_its_own_part_only(tmp_
     assert "- cost: 2 x X, Linux 6.1," in printed
     assert "- 20 ms, 80 ms: 2 x Y, Linux 6.12," in printed
     assert "| 8000 | 100 |" in printed
-    assert "new | did not go" in printed and "old" not in printed
+    assert "new | not possible" in printed and "old" not in printed
     assert "not installed" in printed and "no netem" not in printed
