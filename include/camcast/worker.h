@@ -55,7 +55,11 @@
 #define CAMCAST_BYTE_RATE_MAX (256u << 20) /* bytes per second and feed, the same */
 #define CAMCAST_SEGMENT_RATE_MAX 100	   /* segments per second and feed, the same */
 #define CAMCAST_PREAMBLE_RATE_MAX 10	   /* preambles per second and feed, the same */
-#define CAMCAST_REPORT_RATE_MAX 100	   /* other messages per second, the same */
+/* HEARTBEATs per second, and STREAMs per second and stream, the same. Each message of camcastd's
+ * allows for some more of both in the following two seconds. A GET_SEGMENT has one answer, which
+ * does not count here. */
+#define CAMCAST_REPORT_RATE_MAX 100
+#define CAMCAST_REPORTS_PER_REQUEST 4
 
 enum camcast_msg_type {
 	/* worker to camcastd */

@@ -32,7 +32,8 @@ struct capture {
 	int notify_fd; /* eventfd: a status changed */
 	int timer_fd;  /* one tick a second */
 	struct source *source;
-	struct stream **streams; /* by number; NULL: not run */
+	struct stream **streams;	 /* by number; NULL: not run */
+	struct camcast_msg_stream *sent; /* by number: the last STREAM that went; main thread */
 
 	/* written by the source's thread, read by the main thread; relaxed: only numbers */
 	atomic_uint_fast64_t frames, missed;
@@ -225,7 +226,19 @@ static void send_heartbeat(struct capture *capture)
 	(void)link_send(capture->pair, &message, sizeof(message), -1);
 }
 
-static void send_status(struct capture *capture)
+/* Whether a STREAM differs from the last one in more than counters. */
+static bool has_news(const struct camcast_msg_stream *message,
+		     const struct camcast_msg_stream *sent)
+{
+	return message->type != sent->type || message->active != sent->active ||
+	       message->can_force_idr != sent->can_force_idr ||
+	       message->target_bps != sent->target_bps ||
+	       strcmp(message->encoder, sent->encoder) != 0 ||
+	       strcmp(message->detail, sent->detail) != 0;
+}
+
+/* due: a second has passed; else only those streams are reported that have news. */
+static void send_status(struct capture *capture, bool due)
 {
 	send_heartbeat(capture);
 	for (size_t i = 0; i < capture->camera->n_streams; i++) {
@@ -234,7 +247,9 @@ static void send_status(struct capture *capture)
 		if (!capture->streams[i])
 			continue;
 		stream_status(capture->streams[i], &message);
-		(void)link_send(capture->pair, &message, sizeof(message), -1);
+		if ((due || has_news(&message, &capture->sent[i])) &&
+		    link_send(capture->pair, &message, sizeof(message), -1) == 0)
+			capture->sent[i] = message;
 	}
 }
 
@@ -242,7 +257,7 @@ static enum capture_exit fail(struct capture *capture, enum capture_exit code, c
 {
 	capture->state = CAMCAST_CAMERA_FAILED;
 	text_set(capture->reason, sizeof(capture->reason), why);
-	send_status(capture);
+	send_status(capture, true);
 	return code;
 }
 
@@ -330,7 +345,7 @@ static enum capture_exit loop(struct capture *capture)
 			return fail(capture, CAPTURE_LOST_CAMERA, why);
 		}
 		if (fds[2].revents || fds[3].revents)
-			send_status(capture);
+			send_status(capture, fds[2].revents != 0);
 	}
 }
 
@@ -449,7 +464,7 @@ static enum capture_exit run_source(struct capture *capture, const struct captur
 		code = fail(capture, CAPTURE_BROKEN, strerror(-r));
 		goto stop;
 	}
-	send_status(capture);
+	send_status(capture, true);
 	r = source_start(capture->source);
 	if (r < 0) {
 		snprintf(why, sizeof(why), "%.100s does not start: %s",
@@ -481,9 +496,11 @@ enum capture_exit capture_run(const struct capture_options *options)
 	capture->pair = options->pair;
 	capture->guard = options->guard;
 	capture->streams = calloc(capture->camera->n_streams + 1, sizeof(*capture->streams));
+	capture->sent = calloc(capture->camera->n_streams + 1, sizeof(*capture->sent));
 	capture->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	capture->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (!capture->streams || capture->notify_fd < 0 || capture->timer_fd < 0) {
+	if (!capture->streams || !capture->sent || capture->notify_fd < 0 ||
+	    capture->timer_fd < 0) {
 		diag_error("camera %s: out of memory or file descriptors", capture->camera->name);
 		goto free_capture;
 	}
@@ -497,6 +514,7 @@ free_capture:
 		close(capture->timer_fd);
 	if (capture->notify_fd >= 0)
 		close(capture->notify_fd);
+	free(capture->sent);
 	free(capture->streams);
 	free(capture);
 	return code;

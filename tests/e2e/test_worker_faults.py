@@ -59,7 +59,7 @@ FAULTS = {
     "unknown-segment": r"which is not the newest",
     "old-segment": r"which is not the newest",
     "segment-twice": r"after segment",
-    "unasked-segment": r"which nobody asked for",
+    "unasked-segment": r"for which camcastd did not ask",
     "track": r"UNIT of track 8",
     "far-pts": r"UNIT at -9223372036854775808 us",
     "unknown-preamble": r"neither the newest one nor that of the unit before",
@@ -73,7 +73,7 @@ FAULTS = {
     "unit-flood": r"more than 1000 units a second",
     "segment-flood": r"more than (100 segments|1000 units) a second",
     "preamble-flood": r"more than 10 preambles a second",
-    "report-flood": r"more than 100 reports a second",
+    "report-flood": r"more than 100 heartbeats a second",
 }
 # In place of HELLO: no unit comes before them.
 FIRST_FAULTS = {

@@ -675,6 +675,14 @@ static void segment_ids_grow(void **state)
 
 /* --- our own shortage --- */
 
+static void ask_for_segment(struct fixture *f, uint32_t segment)
+{
+	struct camcast_msg_get_segment get = {
+		.type = CAMCAST_MSG_GET_SEGMENT, .feed = FRONT_H264, .segment = segment};
+
+	worker_messages_sent(f->messages, &get, sizeof get, f->now_us);
+}
+
 static int take_truncated(struct fixture *f, const void *data, size_t len)
 {
 	return take_packet(f, &(struct worker_packet){.data = data, .len = len, .truncated = true});
@@ -696,6 +704,8 @@ static void a_lost_segment_is_a_gap_until_it_comes_again(void **state)
 	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
 	assert_int_equal(stats(f)->units, 1);
 	/* The answer may be lost as well. */
+	ask_for_segment(f, 2);
+	ask_for_segment(f, 2);
 	assert_int_equal(take_truncated(f, &segment, sizeof segment), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
 	assert_int_equal(take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)), 0);
@@ -715,20 +725,25 @@ static void answers_may_be_late_or_double(void **state)
 		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 1};
 
 	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
-		       "nobody asked for");
+		       "did not ask");
 	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
 	f->next_segment = 2;
 	begin(f);
+	for (int i = 0; i < 2; i++)
+		ask_for_segment(f, 1);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(
 			take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)), 0);
 		assert_int_equal(f->news.event, WORKER_EVENT_NONE);
 		assert_int_equal(rig_open_fds(), f->fds + 1);
 	}
+	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
+		       "did not ask");
 	assert_refused(f, take(f, &segment, sizeof segment, -1), "a SEGMENT without an fd");
+	ask_for_segment(f, 3);
 	segment.segment = 3;
 	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
-		       "nobody asked for");
+		       "did not ask");
 	segment.feed = BACK_H264;
 	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)),
 		       "not of this camera");
@@ -742,6 +757,7 @@ static void an_answer_is_checked_like_any_segment(void **state)
 		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 1};
 
 	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
+	ask_for_segment(f, 1);
 	assert_refused(f, take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, 0)),
 		       "not sealed");
 }
@@ -814,8 +830,45 @@ static void too_many_reports_are_an_error(void **state)
 
 	while (take(f, &heartbeat, sizeof heartbeat, -1) == 0)
 		assert_true(++taken <= 2 * CAMCAST_REPORT_RATE_MAX);
-	assert_refused(f, -EPROTO, "more than 100 reports a second");
+	assert_refused(f, -EPROTO, "more than 100 heartbeats a second");
 	assert_int_equal(taken, 2 * CAMCAST_REPORT_RATE_MAX);
+}
+
+/* How many reports about the first stream are taken, from now on. */
+static unsigned count_reports(struct fixture *f)
+{
+	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM};
+	unsigned taken = 0;
+
+	while (take(f, &stream, sizeof stream, -1) == 0)
+		assert_true(++taken < 100000);
+	assert_refused(f, -EPROTO, "more than 100 reports a second about stream 0");
+	return taken;
+}
+
+static void reports_are_counted_for_each_stream(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_stream other = {.type = CAMCAST_MSG_STREAM, .stream = 1};
+
+	assert_int_equal(count_reports(f), 2 * CAMCAST_REPORT_RATE_MAX);
+	assert_int_equal(take(f, &other, sizeof other, -1), 0);
+}
+
+static void what_camcastd_asks_for_may_be_answered(void **state)
+{
+	struct fixture *f = *state;
+	struct camcast_msg_want want = {.type = CAMCAST_MSG_WANT};
+
+	for (int i = 0; i < 1000; i++)
+		worker_messages_sent(f->messages, &want, sizeof want, f->now_us);
+	/* Late by less than two seconds, and in the next period. */
+	f->now_us += 2000000;
+	assert_int_equal(count_reports(f),
+			 2 * CAMCAST_REPORT_RATE_MAX + 1000 * CAMCAST_REPORTS_PER_REQUEST);
+	/* Requests of long ago allow for nothing. */
+	f->now_us += 4000000;
+	assert_int_equal(count_reports(f), 2 * CAMCAST_REPORT_RATE_MAX);
 }
 
 static void too_many_preambles_are_an_error(void **state)
@@ -883,6 +936,8 @@ int main(void)
 		GREETED(too_many_bytes_are_an_error),
 		GREETED(too_many_segments_are_an_error),
 		GREETED(too_many_reports_are_an_error),
+		GREETED(reports_are_counted_for_each_stream),
+		GREETED(what_camcastd_asks_for_may_be_answered),
 		GREETED(too_many_preambles_are_an_error),
 		GREETED(a_reset_forgets_ids),
 	};

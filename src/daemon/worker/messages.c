@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/worker/messages.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -14,12 +15,19 @@
 
 #define RATE_PERIOD_US 2000000
 
-/* Counts within a period that begins with the first message after the last one's end. A whole
- * period's worth may come at once: a worker that was stopped, or that we were too busy for, catches
- * up. */
-struct rate {
+/* Counts within a period that begins with the first message after the end of the last one. A whole
+ * period's worth may come at once: a worker that was stopped, or one that camcastd was too busy to
+ * read, catches up. */
+struct allowance {
 	int64_t start_us;
 	uint64_t count;
+};
+
+/* Messages that camcastd sent, in this period and in the one before: the worker may be late with
+ * its answers. */
+struct requests {
+	int64_t start_us;
+	uint64_t count, before;
 };
 
 /* What the worker has said about one feed. */
@@ -31,16 +39,19 @@ struct feed_way {
 	uint32_t preamble_announced, preamble_used, preamble_given;
 	uint8_t preamble[CAMCAST_PREAMBLE_MAX]; /* the announced one */
 	uint32_t preamble_len;
-	struct rate units, bytes, segments, preambles;
+	unsigned segments_due; /* answers to GET_SEGMENT */
+	struct allowance units, bytes, segments, preambles;
 };
 
 struct worker_messages {
 	const struct camera *camera;
 	bool hello;
-	struct rate reports;
+	struct requests requests;
 	struct camcast_msg_heartbeat heartbeat;
+	struct allowance heartbeats;
 	struct camcast_msg_stream *streams; /* by number */
-	struct feed_way *ways;		    /* the same */
+	struct allowance *reports;	    /* the same */
+	struct feed_way *ways;		    /* by the feed's number */
 };
 
 /* The message under check. */
@@ -64,14 +75,31 @@ protocol_error(struct check *c, const char *format, ...)
 	return -EPROTO;
 }
 
-static bool rate_exceeded(struct rate *rate, uint64_t add, uint64_t per_second, int64_t now_us)
+static void count(struct allowance *allowance, uint64_t add, int64_t now_us)
 {
-	if (now_us - rate->start_us >= RATE_PERIOD_US) {
-		rate->start_us = now_us;
-		rate->count = 0;
+	if (now_us - allowance->start_us >= RATE_PERIOD_US) {
+		allowance->start_us = now_us;
+		allowance->count = 0;
 	}
-	rate->count += add;
-	return rate->count > per_second * (RATE_PERIOD_US / 1000000);
+	allowance->count += add;
+}
+
+static bool rate_exceeded(struct allowance *allowance, uint64_t add, uint64_t per_second,
+			  int64_t now_us)
+{
+	count(allowance, add, now_us);
+	return allowance->count > per_second * (RATE_PERIOD_US / 1000000);
+}
+
+static void begin_requests_period(struct requests *requests, int64_t now_us)
+{
+	int64_t elapsed_us = now_us - requests->start_us;
+
+	if (elapsed_us < RATE_PERIOD_US)
+		return;
+	requests->before = elapsed_us < 2 * RATE_PERIOD_US ? requests->count : 0;
+	requests->count = 0;
+	requests->start_us = now_us;
 }
 
 static bool terminated(const char *text, size_t size)
@@ -87,6 +115,19 @@ static bool stream_is_ours(const struct worker_messages *m, uint32_t stream)
 static bool feed_is_ours(const struct worker_messages *m, uint32_t feed)
 {
 	return feed < m->camera->n_outputs;
+}
+
+/* Whether one more report about the camera or about one stream is more than the worker says by
+ * itself, together with what camcastd asked for. */
+static bool reports_exceeded(struct check *c, struct allowance *reports)
+{
+	struct requests *requests = &c->messages->requests;
+
+	begin_requests_period(requests, c->now_us);
+	count(reports, 1, c->now_us);
+	return reports->count >
+	       CAMCAST_REPORT_RATE_MAX * (RATE_PERIOD_US / 1000000) +
+		       CAMCAST_REPORTS_PER_REQUEST * (requests->count + requests->before);
 }
 
 static int take_hello(struct check *c)
@@ -119,8 +160,9 @@ static int take_heartbeat(struct check *c)
 	    !terminated(heartbeat.path, sizeof heartbeat.path) ||
 	    !terminated(heartbeat.reason, sizeof heartbeat.reason))
 		return protocol_error(c, "HEARTBEAT with text that does not end");
-	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
-		return protocol_error(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+	if (reports_exceeded(c, &c->messages->heartbeats))
+		return protocol_error(c, "more than %d heartbeats a second",
+				      CAMCAST_REPORT_RATE_MAX);
 	/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut
 	 * may have split a character: no reason to kill a worker. */
 	text_clean(heartbeat.source, sizeof heartbeat.source, heartbeat.source);
@@ -143,8 +185,9 @@ static int take_stream(struct check *c)
 	if (!terminated(stream.encoder, sizeof stream.encoder) ||
 	    !terminated(stream.detail, sizeof stream.detail))
 		return protocol_error(c, "STREAM with text that does not end");
-	if (rate_exceeded(&c->messages->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
-		return protocol_error(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
+	if (reports_exceeded(c, &c->messages->reports[stream.stream]))
+		return protocol_error(c, "more than %d reports a second about stream %u",
+				      CAMCAST_REPORT_RATE_MAX, stream.stream);
 	text_clean(stream.encoder, sizeof stream.encoder, stream.encoder);
 	text_clean(stream.detail, sizeof stream.detail, stream.detail);
 	c->messages->streams[stream.stream] = stream;
@@ -338,15 +381,14 @@ static int take_segment(struct check *c)
 		return protocol_error(c, "SEGMENT for feed %u, which is not of this camera",
 				      segment.feed);
 	way = &m->ways[segment.feed];
-	if (rate_exceeded(&m->reports, 1, CAMCAST_REPORT_RATE_MAX, c->now_us))
-		return protocol_error(c, "more than %d reports a second", CAMCAST_REPORT_RATE_MAX);
 	if (c->fd < 0 && !c->packet->truncated)
 		return protocol_error(c, "a SEGMENT without an fd");
-	/* Answers may be late (the next segment has come meanwhile) or double (it was asked for
-	 * twice); one that nobody can have asked for is an error. */
-	if (!way->begun || segment.segment > way->segment)
-		return protocol_error(c, "SEGMENT %u of feed %u, which nobody asked for",
+	/* An answer may be late: the next segment has come meanwhile. It may be the second one:
+	 * camcastd asked twice. */
+	if (!way->begun || segment.segment > way->segment || way->segments_due == 0)
+		return protocol_error(c, "SEGMENT %u of feed %u, for which camcastd did not ask",
 				      segment.segment, segment.feed);
+	way->segments_due--;
 	if (!way->lost || segment.segment != way->segment)
 		return 0;
 	c->news->number = segment.feed;
@@ -460,6 +502,23 @@ int worker_messages_take(struct worker_messages *messages, const struct worker_p
 	return ret;
 }
 
+void worker_messages_sent(struct worker_messages *messages, const void *message, size_t len,
+			  int64_t now_us)
+{
+	struct camcast_msg_get_segment get;
+	uint32_t type;
+
+	memcpy(&type, message, sizeof type);
+	if (type == CAMCAST_MSG_GET_SEGMENT) {
+		assert(len == sizeof get);
+		memcpy(&get, message, sizeof get);
+		messages->ways[get.feed].segments_due++;
+		return;
+	}
+	begin_requests_period(&messages->requests, now_us);
+	messages->requests.count++;
+}
+
 int worker_messages_create(struct worker_messages **out, const struct camera *camera)
 {
 	struct worker_messages *messages = calloc(1, sizeof *messages);
@@ -468,8 +527,9 @@ int worker_messages_create(struct worker_messages **out, const struct camera *ca
 		return -ENOMEM;
 	messages->camera = camera;
 	messages->streams = calloc(camera->n_streams + 1, sizeof *messages->streams);
+	messages->reports = calloc(camera->n_streams + 1, sizeof *messages->reports);
 	messages->ways = calloc(camera->n_outputs + 1, sizeof *messages->ways);
-	if (!messages->streams || !messages->ways) {
+	if (!messages->streams || !messages->reports || !messages->ways) {
 		worker_messages_destroy(messages);
 		return -ENOMEM;
 	}
@@ -483,6 +543,7 @@ void worker_messages_destroy(struct worker_messages *messages)
 	if (!messages)
 		return;
 	free(messages->ways);
+	free(messages->reports);
 	free(messages->streams);
 	free(messages);
 }
@@ -492,7 +553,9 @@ void worker_messages_reset(struct worker_messages *messages)
 	const struct camera *camera = messages->camera;
 
 	messages->hello = false;
-	messages->reports = (struct rate){0};
+	messages->requests = (struct requests){0};
+	messages->heartbeats = (struct allowance){0};
+	memset(messages->reports, 0, camera->n_streams * sizeof *messages->reports);
 	memset(&messages->heartbeat, 0, sizeof messages->heartbeat);
 	memset(messages->ways, 0, camera->n_outputs * sizeof *messages->ways);
 	memset(messages->streams, 0, camera->n_streams * sizeof *messages->streams);

@@ -49,9 +49,13 @@ struct worker_news {
 int worker_messages_create(struct worker_messages **out, const struct camera *camera);
 void worker_messages_destroy(struct worker_messages *messages);
 
-/* A new worker process: ids and rates start anew, HELLO comes first, the status is zeroed. Does not
+/* A new worker process: ids and rates start again, HELLO comes first, the status is zeroed. Does not
  * touch the feeds. */
 void worker_messages_reset(struct worker_messages *messages);
+
+/* Notes that a message of len bytes went to the worker at now_us: it may be answered. */
+void worker_messages_sent(struct worker_messages *messages, const void *message, size_t len,
+			  int64_t now_us);
 
 /* Checks and carries out one message at now_us. Returns 0 and *news, or -EPROTO (a rule was broken:
  * kill the worker) with the rule in why. */

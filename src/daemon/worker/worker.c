@@ -65,9 +65,11 @@ static bool say(void *user, const void *message, size_t size)
 {
 	struct worker *worker = user;
 
-	if (worker->pair < 0)
+	if (worker->pair < 0 ||
+	    send(worker->pair, message, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
 		return false;
-	return send(worker->pair, message, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
+	worker_messages_sent(worker->messages, message, size, loop_now_us(worker->loop));
+	return true;
 }
 
 void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps)
