@@ -236,12 +236,12 @@ void send_unit(unsigned feed, bool key)
 		return;
 	if (key && my.preamble > 0 && log->keys++ % my.preamble == 0 && !say_preamble(feed, 100)) {
 		log->keys--;
-		log->needs_key = true;
+		log->needs_key = log->lost = true;
 		return;
 	}
 	unit = make_unit(feed, key);
 	went = log->sent ? say(&unit, sizeof unit) : say_fd(&unit, sizeof unit, log->fd);
-	log->needs_key = !went;
+	log->needs_key = log->lost = !went;
 	if (!went)
 		return;
 	log->sent = true;
@@ -249,8 +249,17 @@ void send_unit(unsigned feed, bool key)
 	log->number++;
 }
 
+/* As camcast-capture does: a unit that the pair had no room for is followed by a key unit. */
+static void end_losses(void)
+{
+	for (unsigned i = 0; i < my.camera->n_feeds; i++)
+		if (my.logs[i].wanted && my.logs[i].lost && my.can_force_idr)
+			my.logs[i].stream->idr = true;
+}
+
 static void send_picture(void)
 {
+	end_losses();
 	for (unsigned i = 0; i < my.camera->n_feeds; i++) {
 		const struct fake_stream *stream = my.logs[i].stream;
 		bool key = stream->config->codec == CONFIG_CODEC_MJPEG ||

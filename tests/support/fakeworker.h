@@ -30,7 +30,8 @@ struct feed_log {
 	int fd;		   /* of it; -1: none */
 	uint32_t used;
 	bool sent;	 /* its fd has gone */
-	bool needs_key;	 /* after a drop */
+	bool needs_key;	 /* the next unit that is sent is a key unit */
+	bool lost;	 /* because the pair had no room */
 	uint32_t number; /* of the next unit */
 	uint32_t keys;	 /* key units until now */
 };
