@@ -240,7 +240,8 @@ const struct option options[] = {
 	{STREAM("join_burst_ms", OPTION_NUMBER, join_burst_ms), .value = "500", .unit = "ms",
 	 .min = 0, .max = 60000,
 	 .help = "A new client starts at the newest key picture if it is younger than this, else at "
-		 "a new one. Less than shed_lag_ms."},
+		 "a new one. With encoder = copy it starts at the newest one whatever its age, and is "
+		 "sent everything since then at once. Less than shed_lag_ms."},
 	{STREAM("shed_lag_ms", OPTION_NUMBER, shed_lag_ms), .value = "800", .unit = "ms",
 	 .min = 1, .max = 600000,
 	 .help = "A client further behind is not sent droppable pictures, and if it falls half of this "

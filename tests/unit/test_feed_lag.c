@@ -210,7 +210,7 @@ static void resync_without_a_key_unit_ahead_waits_and_asks_once_in_ten_seconds(v
 		rig_unit(&rig, 1000, 0);
 		viewer_drink(&rig, viewer);
 		assert_int_equal(only_cursor(&rig)->state, CURSOR_WAIT_KEY);
-		assert_int_equal(cursor_lag_us(only_cursor(&rig)), 0);
+		assert_in_range(cursor_lag_us(only_cursor(&rig)), 2000000, 2200000);
 		assert_int_equal(rig.idrs, round < 2 ? 2 : 3);
 		rig_unit(&rig, 1000, 0); /* not for one that waits */
 		rig_unit(&rig, 1000, KEY);
@@ -257,10 +257,9 @@ static void resync_to_a_key_unit_that_is_too_old_waits_for_a_new_one(void **stat
 	rig_stop(&rig);
 }
 
-static void where_no_idr_can_be_forced_lag_counts_once_caught_up(void **state)
+static void where_no_idr_can_be_forced_an_old_key_unit_is_no_lag(void **state)
 {
 	struct viewer *viewer;
-	unsigned caught_up;
 	struct rig rig;
 
 	rig_init(&rig, *(enum config_backend *)*state);
@@ -272,22 +271,68 @@ static void where_no_idr_can_be_forced_lag_counts_once_caught_up(void **state)
 		rig_unit(&rig, 4000, 0);
 	}
 	viewer = viewer_join(&rig, 4096); /* ten seconds behind, and slow at first */
-	rig_pass(&rig, 500000);
+	rig_pass(&rig, 300000);
 	viewer_drink(&rig, viewer);
 	assert_int_equal(viewer->n, 101);
 	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 0);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
 
+/* The next one may be a minute away. */
+static void where_no_idr_can_be_forced_a_late_picture_is_better_than_none(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+	uint32_t held_up;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.options.can_force_idr = false;
+	rig_start(&rig);
+	rig_unit(&rig, 1000, KEY);
+	viewer = viewer_join(&rig, 4096);
 	rig_fill(&rig, viewer);
-	caught_up = rig.next;
+	held_up = rig.next;
 	rig_pass(&rig, 2100000);
 	rig_unit(&rig, 1000, 0);
+	assert_in_range(cursor_lag_us(only_cursor(&rig)), 2100000, 2200000);
 	viewer_drink(&rig, viewer);
-	assert_int_equal(only_cursor(&rig)->state, CURSOR_WAIT_KEY);
-	assert_int_equal(viewer->seen[viewer->n - 1].number, caught_up - 2);
-	rig_unit(&rig, 1000, KEY);
+	assert_int_equal(viewer->n, rig.next);
+
+	/* Held up again: the key unit that comes meanwhile brings it to the present. */
+	rig_fill(&rig, viewer);
+	held_up = rig.next;
+	for (int i = 0; i < 30; i++) {
+		rig_unit(&rig, 1000, i == 28 ? KEY : 0);
+		rig_pass(&rig, 100000);
+	}
 	viewer_drink(&rig, viewer);
 	assert_int_equal(viewer->seen[viewer->n - 1].number, rig.next - 1);
+	assert_int_equal(viewer->seen[viewer->n - 2].number, rig.next - 2);
+	assert_true(viewer->seen[viewer->n - 3].number < held_up);
 	assert_int_equal(rig.idrs, 0);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
+static void lag_of_one_that_waits_for_a_key_unit_grows(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig_start(&rig);
+	rig_unit(&rig, 1000, KEY);
+	viewer = viewer_join(&rig, 4096);
+	rig_fill(&rig, viewer);
+	rig_pass(&rig, 2100000);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(only_cursor(&rig)->state, CURSOR_WAIT_KEY);
+	rig_pass(&rig, 500000);
+	assert_in_range(cursor_lag_us(only_cursor(&rig)), 2600000, 2700000);
+	rig_unit(&rig, 1000, KEY);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(cursor_lag_us(only_cursor(&rig)), 0);
 	viewer_leave(viewer);
 	rig_stop(&rig);
 }
@@ -310,16 +355,20 @@ static void play_in_step(struct rig *rig, struct viewer *viewer, uint8_t *flags,
 
 enum { GOP_BYTES = 30000 + 29 * 7000 };
 
-/* It does not wait for max_lag, and needs no IDR of its own. */
-static void who_falls_further_behind_goes_on_at_a_fresh_key_unit(void **state)
+/* A viewer that takes half of what comes does not wait for max_lag, and needs no IDR of its own. */
+static void watch_half(enum config_backend backend, bool can_force_idr)
 {
 	static uint8_t flags[RIG_SEEN_MAX];
 	int64_t sum_us = 0, most_us = 0;
 	struct viewer *slow;
 	struct rig rig;
 
-	rig_init(&rig, *(enum config_backend *)*state);
+	rig_init(&rig, backend);
+	rig.policy.history_ms = 8000;
+	rig.options.can_force_idr = can_force_idr;
 	rig_start(&rig);
+	if (!can_force_idr) /* it joins at an old key unit */
+		play(&rig, flags, 29, 30, false);
 	slow = viewer_join(&rig, 4096);
 	for (int i = 0; i < 1800; i++) {
 		int64_t lag_us;
@@ -333,10 +382,20 @@ static void who_falls_further_behind_goes_on_at_a_fresh_key_unit(void **state)
 	assert_true(sum_us / 1800 < 1000000);
 	assert_true(most_us < 1800000);
 	assert_true(feed_stats(rig.feed)->audience.resyncs > 20);
-	assert_int_equal(rig.idrs, 1); /* the join's */
+	assert_int_equal(rig.idrs, can_force_idr); /* the join's */
 	viewer_check_gaps(slow, flags);
 	viewer_leave(slow);
 	rig_stop(&rig);
+}
+
+static void a_viewer_that_falls_behind_goes_on_at_a_fresh_key_unit(void **state)
+{
+	watch_half(*(enum config_backend *)*state, true);
+}
+
+static void the_same_where_no_idr_can_be_forced(void **state)
+{
+	watch_half(*(enum config_backend *)*state, false);
 }
 
 static void who_was_held_up_and_catches_up_loses_nothing(void **state)
@@ -417,6 +476,25 @@ static void viewer_whose_link_was_dead_is_brought_up_to_date(void **state)
 	rig_stop(&rig);
 }
 
+static void viewer_that_paused_before_is_brought_up_to_date_as_well(void **state)
+{
+	static uint8_t flags[RIG_SEEN_MAX];
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 8000;
+	rig_start(&rig);
+	rig_window_closed_us = 100000000;
+	viewer = join_and_pause(&rig, flags, 150);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 1);
+	assert_int_equal(cursor_delay_us(only_cursor(&rig)), 0);
+	viewer_check_gaps(viewer, flags);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 static void viewer_slower_than_its_own_pace_is_resynced(void **state)
 {
 	static uint8_t flags[RIG_SEEN_MAX];
@@ -464,6 +542,7 @@ static void pause_is_granted_once(void **state)
 
 	/* It has caught up: the next pause is a new one. */
 	play(&rig, flags, 75, 30, false);
+	rig_window_closed_us += 2000000;
 	viewer_drink(&rig, viewer);
 	assert_int_equal(feed_stats(rig.feed)->audience.resyncs, 1);
 	viewer_leave(viewer);
@@ -481,11 +560,15 @@ int main(void)
 		ON_BOTH(lapped_in_the_middle_of_a_unit_finishes_it_first),
 		ON_BOTH(resync_without_a_key_unit_ahead_waits_and_asks_once_in_ten_seconds),
 		ON_BOTH(resync_to_a_key_unit_that_is_too_old_waits_for_a_new_one),
-		ON_BOTH(where_no_idr_can_be_forced_lag_counts_once_caught_up),
-		ON_BOTH(who_falls_further_behind_goes_on_at_a_fresh_key_unit),
+		ON_BOTH(where_no_idr_can_be_forced_an_old_key_unit_is_no_lag),
+		ON_BOTH(where_no_idr_can_be_forced_a_late_picture_is_better_than_none),
+		ON_BOTH(lag_of_one_that_waits_for_a_key_unit_grows),
+		ON_BOTH(a_viewer_that_falls_behind_goes_on_at_a_fresh_key_unit),
+		ON_BOTH(the_same_where_no_idr_can_be_forced),
 		ON_BOTH(who_was_held_up_and_catches_up_loses_nothing),
 		ON_BOTH(viewer_that_paused_by_itself_goes_on_where_it_was),
 		ON_BOTH(viewer_whose_link_was_dead_is_brought_up_to_date),
+		ON_BOTH(viewer_that_paused_before_is_brought_up_to_date_as_well),
 		ON_BOTH(viewer_slower_than_its_own_pace_is_resynced),
 		ON_BOTH(pause_is_granted_once),
 	};

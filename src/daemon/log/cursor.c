@@ -7,6 +7,7 @@
 #include "daemon/log/policy.h"
 
 #define LOG_PERIOD_US 1000000
+#define PAUSE_PERIOD_MIN_US 50000
 
 static_assert(sizeof(struct cursor) <= 128, "memory per viewer is bounded");
 static_assert(offsetof(struct cursor, units_dropped) <= 64, "the hot part is one cache line");
@@ -75,17 +76,35 @@ static bool must_hold(const struct cursor *cursor)
 	return cursor->flags & CURSOR_HOLD || cursor_at_end(cursor);
 }
 
+/* A wait that may become a pause is noted within this time, which is short enough to tell whose
+ * fault a wait of max_lag was. A viewer costs at most one question to the kernel in it. */
+static int64_t pause_period_us(const struct audience *audience)
+{
+	int64_t period_us = audience->policy.max_lag_us / 4;
+
+	return period_us > PAUSE_PERIOD_MIN_US ? period_us : PAUSE_PERIOD_MIN_US;
+}
+
 static void watch_stalls(struct audience *audience)
 {
+	if (list_empty(&audience->pause.link))
+		loop_timer_set(audience->loop, &audience->pause,
+			       loop_now_us(audience->loop) + pause_period_us(audience));
 	if (list_empty(&audience->stall.link))
 		loop_timer_set(audience->loop, &audience->stall,
 			       loop_now_us(audience->loop) + audience->policy.stall_timeout_us);
 }
 
-static void wait_for_room(struct cursor *cursor)
+static void note_refused(struct cursor *cursor)
 {
 	cursor->refused_us = cursor_now_us(cursor);
+	cursor->flags &= ~CURSOR_PAUSE_NOTED;
 	cursor->flags |= CURSOR_BLOCKED;
+}
+
+static void wait_for_room(struct cursor *cursor)
+{
+	note_refused(cursor);
 	cursor_move(cursor, &cursor->audience->full);
 	watch_stalls(cursor->audience);
 }
@@ -264,8 +283,7 @@ static void handle_not_sent(struct cursor *cursor, int error)
 		return;
 	}
 	if (cursor->flags & CURSOR_MID_UNIT) {
-		cursor->refused_us = cursor_now_us(cursor);
-		cursor->flags |= CURSOR_BLOCKED;
+		note_refused(cursor);
 	} else {
 		/* Not begun: what is sent is decided again when the sink takes something. */
 		release_segment(cursor);
@@ -331,7 +349,8 @@ void cursor_sent(struct cursor *cursor, int result, bool by_reference)
 void cursor_writable(struct cursor *cursor)
 {
 	cursor->flags &= ~CURSOR_BLOCKED;
-	if (cursor->flags & CURSOR_HELD)
+	/* One that waits for a key unit goes on when that comes. */
+	if (cursor->flags & CURSOR_HELD || cursor->state == CURSOR_WAIT_KEY)
 		return;
 	policy_grant_pause(cursor);
 	if (cursor->flags & CURSOR_MID_UNIT)
@@ -350,8 +369,8 @@ static void close_stalled(struct cursor *cursor, int64_t now_us)
 
 	if (diag_allowed(&audience->stall_log, now_us, LOG_PERIOD_US, &suppressed)) {
 		cursor->sink->describe(cursor, peer);
-		diag_info("feed %s: %s: a unit was not taken within %lld ms: reset "
-			  "(%llu more like it not told)",
+		diag_info("feed %s: client %s did not take a unit within %lld ms and is "
+			  "disconnected (%llu others since the last such line)",
 			  audience->name, peer,
 			  (long long)(audience->policy.stall_timeout_us / 1000),
 			  (unsigned long long)suppressed);
@@ -391,6 +410,27 @@ static void handle_stall(struct loop_timer *timer)
 		loop_timer_set(audience->loop, timer, next_us + timeout_us);
 }
 
+static void note_pauses(struct list *cursors)
+{
+	for (struct list *pos = cursors->next; pos != cursors; pos = pos->next) {
+		struct cursor *cursor = container_of(pos, struct cursor, link);
+
+		if (cursor->flags & CURSOR_BLOCKED)
+			policy_note_pause(cursor);
+	}
+}
+
+static void handle_pause(struct loop_timer *timer)
+{
+	struct audience *audience = container_of(timer, struct audience, pause);
+
+	note_pauses(&audience->mid);
+	note_pauses(&audience->full);
+	if (!list_empty(&audience->mid) || !list_empty(&audience->full))
+		loop_timer_set(audience->loop, timer,
+			       loop_now_us(audience->loop) + pause_period_us(audience));
+}
+
 void audience_init(struct audience *audience, struct loop *loop, struct log *log, const char *name,
 		   const struct audience_policy *policy, struct audience_stats *stats)
 {
@@ -408,6 +448,7 @@ void audience_init(struct audience *audience, struct loop *loop, struct log *log
 	list_init(&audience->held);
 	list_init(&audience->closing);
 	loop_timer_init(&audience->stall, handle_stall);
+	loop_timer_init(&audience->pause, handle_pause);
 	loop_timer_init(&audience->hold, handle_hold);
 }
 
@@ -433,6 +474,7 @@ static void close_standing(struct audience *audience, bool at_once)
 void audience_close(struct audience *audience)
 {
 	loop_timer_cancel(audience->loop, &audience->stall);
+	loop_timer_cancel(audience->loop, &audience->pause);
 	loop_timer_cancel(audience->loop, &audience->hold);
 	close_standing(audience, true);
 	close_list(&audience->busy, true);

@@ -60,17 +60,18 @@ enum {
 
 enum cursor_flags {
 	CURSOR_MID_UNIT = 1 << 0, /* the unit at the cursor has begun and is not finished */
-	/* Sources that cannot force an IDR: from a key unit of any age towards the head, and lag
-	 * counts once it was there. */
+	/* Sources that cannot force an IDR: it is on its way from a key unit of any age towards the
+	 * head. Until it was there its lag counts from least_lag_us. */
 	CURSOR_CATCHING_UP = 1 << 1,
 	CURSOR_STARTED = 1 << 2, /* a unit has been begun: what it misses now is a drop */
 	CURSOR_CLOSING = 1 << 3,
-	CURSOR_DELAYED = 1 << 4,  /* its viewer paused: lag counts from delay_us */
-	CURSOR_PREAMBLE = 1 << 5, /* what is being sent is a preamble, and no unit yet */
-	CURSOR_FINITE = 1 << 6,	  /* held before the unit `until` */
-	CURSOR_HOLD = 1 << 7,	  /* cursor_hold() was called, and cursor_go_on() was not */
-	CURSOR_HELD = 1 << 8,	  /* it stands between two units, and its sink knows */
-	CURSOR_BLOCKED = 1 << 9,  /* the sink owes cursor_writable() */
+	CURSOR_DELAYED = 1 << 4,      /* its viewer paused: lag counts from delay_us */
+	CURSOR_PREAMBLE = 1 << 5,     /* what is being sent is a preamble, and no unit yet */
+	CURSOR_FINITE = 1 << 6,	      /* held before the unit `until` */
+	CURSOR_HOLD = 1 << 7,	      /* cursor_hold() was called, and cursor_go_on() was not */
+	CURSOR_HELD = 1 << 8,	      /* it stands between two units, and its sink knows */
+	CURSOR_BLOCKED = 1 << 9,      /* the sink owes cursor_writable() */
+	CURSOR_PAUSE_NOTED = 1 << 10, /* paused_us is of this wait for the sink */
 };
 
 struct cursor {
@@ -88,13 +89,17 @@ struct cursor {
 
 	/* What slow viewers and the status touch. */
 	uint64_t units_dropped, units_shed;
-	uint64_t until;	     /* valid with CURSOR_FINITE */
+	union {
+		uint64_t until;	   /* valid with CURSOR_FINITE */
+		int64_t paused_us; /* valid with CURSOR_PAUSE_NOTED: sink->paused_us() then */
+	};
 	int64_t begun_us;    /* when the unit was begun, valid with CURSOR_MID_UNIT */
 	int64_t refused_us;  /* when the sink last took nothing */
 	int64_t next_idr_us; /* when a resync may ask for an IDR again */
 	union {
 		uint32_t delay_us; /* with CURSOR_DELAYED: how far behind the viewer put itself */
-		uint32_t least_lag_us; /* else, since it came into CURSOR_SHED */
+		uint32_t least_lag_us; /* else, since it came into CURSOR_SHED or began to
+					  catch up */
 	};
 	uint32_t resyncs;
 	uint32_t since_s;  /* of CLOCK_MONOTONIC, when it joined */
@@ -146,6 +151,7 @@ struct audience {
 	uint16_t preamble; /* of the newest unit: what those in `idle` have been sent */
 	/* Set while there is a cursor in `mid` or `full`, not later than due. */
 	struct loop_timer stall;
+	struct loop_timer pause; /* the same: notes how long viewers paused before they do so now */
 	struct diag_limit stall_log;
 };
 
@@ -189,7 +195,8 @@ void cursor_release(struct cursor *cursor);
 void cursor_sent(struct cursor *cursor, int result, bool by_reference);
 void cursor_writable(struct cursor *cursor);
 
-/* Microseconds that the next unit has been waiting for; 0: nothing is. */
+/* Age in microseconds of the oldest unit that it has not got: the next one, unless it waits for a
+ * key unit. 0: it has all there are. */
 int64_t cursor_lag_us(const struct cursor *cursor);
 /* Of them, how many a viewer that paused by itself wants. */
 int64_t cursor_delay_us(const struct cursor *cursor);

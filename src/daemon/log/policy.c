@@ -6,7 +6,7 @@ int64_t cursor_lag_us(const struct cursor *cursor)
 	const struct log *log = cursor->audience->log;
 	uint64_t seq = cursor->seq > log->tail ? cursor->seq : log->tail;
 
-	if (cursor->state == CURSOR_WAIT_KEY || seq >= log->head)
+	if (seq >= log->head)
 		return 0;
 	return cursor_now_us(cursor) - log_unit(log, seq)->received_us;
 }
@@ -28,6 +28,15 @@ static void jump(struct cursor *cursor, uint64_t seq)
 	}
 }
 
+/* It goes on from here towards the head, however far that is. least_lag_us: the lag from which
+ * it falls back. */
+static void begin_catching_up(struct cursor *cursor, uint32_t least_lag_us)
+{
+	cursor->flags &= ~CURSOR_DELAYED;
+	cursor->flags |= CURSOR_CATCHING_UP;
+	cursor->least_lag_us = least_lag_us;
+}
+
 static void resynced(struct cursor *cursor)
 {
 	if (cursor->flags & CURSOR_STARTED) {
@@ -35,9 +44,9 @@ static void resynced(struct cursor *cursor)
 		cursor->audience->stats->resyncs++;
 	}
 	cursor->state = CURSOR_LIVE;
-	cursor->flags &= ~CURSOR_DELAYED;
+	cursor->flags &= ~(CURSOR_DELAYED | CURSOR_CATCHING_UP);
 	if (!cursor->audience->policy.can_force_idr)
-		cursor->flags |= CURSOR_CATCHING_UP;
+		begin_catching_up(cursor, UINT32_MAX);
 }
 
 static void wait_for_key(struct cursor *cursor)
@@ -60,17 +69,23 @@ void policy_jump_to_key(struct cursor *cursor, uint64_t seq)
 	resynced(cursor);
 }
 
-/* Drop-oldest. True if there is a key unit to go on with. */
+/* Drop-oldest. True if there is a unit to go on with. */
 bool policy_resync(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
+	const struct log *log = audience->log;
 	int64_t now_us = cursor_now_us(cursor);
-	uint64_t key = log_key_from(audience->log, cursor->seq);
+	uint64_t key = log_key_from(log, cursor->seq);
 
-	if (key &&
-	    (!audience->policy.can_force_idr ||
-	     now_us - log_unit(audience->log, key)->received_us <= audience->policy.max_lag_us)) {
+	if (key && (!audience->policy.can_force_idr ||
+		    now_us - log_unit(log, key)->received_us <= audience->policy.max_lag_us)) {
 		policy_jump_to_key(cursor, key);
+		return true;
+	}
+	/* The next key unit may be a minute away: a picture that is late is better than none. */
+	if (!audience->policy.can_force_idr && cursor->state != CURSOR_WAIT_KEY &&
+	    cursor->seq >= log->tail && cursor->seq < log->head) {
+		begin_catching_up(cursor, 0);
 		return true;
 	}
 	wait_for_key(cursor);
@@ -79,6 +94,14 @@ bool policy_resync(struct cursor *cursor)
 		ask_for_idr(audience);
 	}
 	return false;
+}
+
+void policy_note_pause(struct cursor *cursor)
+{
+	if (cursor->flags & (CURSOR_FINITE | CURSOR_PAUSE_NOTED))
+		return;
+	cursor->flags |= CURSOR_PAUSE_NOTED;
+	cursor->paused_us = cursor->sink->paused_us(cursor);
 }
 
 /* A player may read ahead and then, paced, take nothing until it has played that (`ffmpeg -re`
@@ -93,9 +116,11 @@ void policy_grant_pause(struct cursor *cursor)
 	int64_t now_us = cursor_now_us(cursor), waited_us = now_us - cursor->refused_us;
 
 	if (waited_us <= audience->policy.max_lag_us || cursor->flags & CURSOR_DELAYED ||
-	    cursor->seq < log->tail || cursor->seq >= log->head ||
-	    cursor->sink->paused_us(cursor) < waited_us / 2)
+	    !(cursor->flags & CURSOR_PAUSE_NOTED) || cursor->seq < log->tail ||
+	    cursor->seq >= log->head ||
+	    cursor->sink->paused_us(cursor) - cursor->paused_us < waited_us / 2)
 		return;
+	cursor->flags &= ~CURSOR_CATCHING_UP;
 	cursor->flags |= CURSOR_DELAYED;
 	cursor->delay_us = (uint32_t)(now_us - log_unit(log, cursor->seq)->received_us);
 }
@@ -148,12 +173,50 @@ static bool resync_early(struct cursor *cursor, int64_t lag_us)
 	return true;
 }
 
+/* A cursor that began at an old key unit, because no newer one could be had, is on its way to the
+ * present, and its lag is no reason to leave anything out. One that falls back instead goes on at
+ * the newest key unit as soon as that brings it nearer, and until then loses droppable units. */
+static void catch_up(struct cursor *cursor)
+{
+	const struct audience *audience = cursor->audience;
+	int64_t lag_us = cursor_lag_us(cursor), half_us = audience->policy.shed_lag_us / 2;
+	uint64_t key = log_key_from(audience->log, cursor->seq);
+
+	if (lag_us < cursor->least_lag_us)
+		cursor->least_lag_us = (uint32_t)lag_us;
+	cursor->state = CURSOR_LIVE;
+	if (lag_us - cursor->least_lag_us < half_us)
+		return;
+	if (key > cursor->seq) {
+		policy_jump_to_key(cursor, key);
+		return;
+	}
+	cursor->state = CURSOR_SHED;
+	shed(cursor);
+}
+
+/* False: it waits for a key unit. */
+static bool keep_up(struct cursor *cursor)
+{
+	const struct audience_policy *policy = &cursor->audience->policy;
+	int64_t lag_us = own_lag_us(cursor);
+
+	if (lag_us > policy->max_lag_us)
+		return policy_resync(cursor);
+	if (lag_us <= policy->shed_lag_us) {
+		cursor->state = CURSOR_LIVE;
+	} else if (!resync_early(cursor, lag_us)) {
+		cursor->state = CURSOR_SHED;
+		shed(cursor);
+	}
+	return true;
+}
+
 /* Puts the cursor on the unit to be sent now. False: there is none. */
 bool policy_choose(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
 	const struct log *log = audience->log;
-	int64_t lag_us;
 
 	if (cursor->seq < log->head) {
 		if (audience->policy.key_only && !(cursor->flags & CURSOR_FINITE)) {
@@ -164,15 +227,10 @@ bool policy_choose(struct cursor *cursor)
 			return policy_resync(cursor);
 		if (cursor->flags & CURSOR_FINITE)
 			return true;
-		lag_us = cursor->flags & CURSOR_CATCHING_UP ? 0 : own_lag_us(cursor);
-		if (lag_us > audience->policy.max_lag_us)
-			return policy_resync(cursor);
-		if (lag_us <= audience->policy.shed_lag_us) {
-			cursor->state = CURSOR_LIVE;
-		} else if (!resync_early(cursor, lag_us)) {
-			cursor->state = CURSOR_SHED;
-			shed(cursor);
-		}
+		if (cursor->flags & CURSOR_CATCHING_UP)
+			catch_up(cursor);
+		else if (!keep_up(cursor))
+			return false;
 	}
 	if (cursor->seq < log->head)
 		return true;

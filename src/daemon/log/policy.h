@@ -19,6 +19,8 @@ bool policy_resync(struct cursor *cursor);
 
 /* Leaves out what lies before a key unit, seq, and ends the wait for one. */
 void policy_jump_to_key(struct cursor *cursor, uint64_t seq);
+/* Its sink has taken nothing for a while: notes for how long its viewer paused before that. */
+void policy_note_pause(struct cursor *cursor);
 /* Its sink takes bytes again: grants a viewer that paused by itself its own pace. */
 void policy_grant_pause(struct cursor *cursor);
 
