@@ -4,11 +4,17 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/diag.h"
+
+/* A server that has just ended may keep its port for a moment, while the kernel tidies up behind
+ * it. */
+#define TAKEN_TRIES 50
+#define TAKEN_PAUSE_MS 20
 
 /* With port 0 and two families the port that one got may be taken in the other. */
 #define SAME_PORT_TRIES 16
@@ -139,10 +145,12 @@ int listen_open(const struct net_address *address, const char *key, int fds[LIST
 			   key);
 		return -EADDRNOTAVAIL;
 	}
-	for (int i = 0; i < SAME_PORT_TRIES; i++) {
+	for (int i = 0; i < (address->port ? TAKEN_TRIES : SAME_PORT_TRIES); i++) {
 		ret = open_all(list, address->port, any, fds, &failed);
-		if (ret != -EADDRINUSE || address->port != 0)
+		if (ret != -EADDRINUSE)
 			break;
+		if (address->port)
+			poll(NULL, 0, TAKEN_PAUSE_MS);
 	}
 	freeaddrinfo(list);
 	if (ret < 0) {

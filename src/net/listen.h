@@ -11,8 +11,8 @@
 /*
  * Opens non-blocking, close-on-exec sockets for every address that address->host has (host "": all,
  * both families, on the same port also where the kernel chooses it). `key` names the configuration
- * key in messages ("annexb in [stream front]"). Returns how many (1..LISTEN_MAX) and fds, or
- * -errno after a line that says what to do.
+ * key in messages ("annexb in [stream front]"). Waits up to a second for a port that is taken.
+ * Returns how many (1..LISTEN_MAX) and fds, or -errno after a line that says what to do.
  */
 int listen_open(const struct net_address *address, const char *key, int fds[LISTEN_MAX]);
 

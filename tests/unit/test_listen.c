@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +15,32 @@
 #include <cmocka.h>
 
 #include "net/listen.h"
+
+/* How often bind() finds the port taken, whichever it is. */
+static unsigned taken;
+
+int __real_bind(int fd, const struct sockaddr *address, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+	if (taken == 0)
+		return __real_bind(fd, address, len);
+	taken--;
+	errno = EADDRINUSE;
+	return -1;
+}
+
+/* Waiting takes no time here. */
+static int waited_ms;
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	(void)fds;
+	assert_int_equal(n, 0);
+	waited_ms += timeout_ms;
+	return 0;
+}
 
 static int lowest_free_fd(void)
 {
@@ -78,6 +106,27 @@ static void a_port_that_is_taken_opens_nothing(void **state)
 	close(fds[0]);
 }
 
+static void a_port_that_is_taken_for_a_moment_is_waited_for(void **state)
+{
+	struct net_address address = {.host = "127.0.0.1"};
+	int fds[LISTEN_MAX];
+
+	(void)state;
+	assert_int_equal(listen_open(&address, "a test", fds), 1);
+	address.port = port_of(fds[0]);
+	close(fds[0]);
+	waited_ms = 0;
+	taken = 5;
+	assert_int_equal(listen_open(&address, "a test", fds), 1);
+	assert_in_range(waited_ms, 1, 1000);
+	close(fds[0]);
+	waited_ms = 0;
+	taken = UINT_MAX;
+	assert_int_equal(listen_open(&address, "a test", fds), -EADDRINUSE);
+	assert_int_equal(waited_ms, 1000);
+	taken = 0;
+}
+
 static void what_is_not_here_is_refused(void **state)
 {
 	static const struct {
@@ -105,6 +154,7 @@ int main(void)
 		cmocka_unit_test(sockets_listen_and_block_nobody),
 		cmocka_unit_test(every_address_has_the_same_port_in_both_families),
 		cmocka_unit_test(a_port_that_is_taken_opens_nothing),
+		cmocka_unit_test(a_port_that_is_taken_for_a_moment_is_waited_for),
 		cmocka_unit_test(what_is_not_here_is_refused),
 	};
 

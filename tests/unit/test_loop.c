@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <liburing.h>
 #include <pthread.h>
 #include <signal.h>
@@ -374,6 +375,28 @@ static void paused_listener_can_be_removed(void **state)
 	loop_destroy(loop);
 }
 
+/* A restart at once needs it. */
+static void a_port_is_free_once_the_loop_is_destroyed(void **state)
+{
+	for (int i = 0; i < 50; i++) {
+		struct loop *loop = rig_loop(*(enum config_backend *)*state, 4096);
+		struct sockaddr_in address = {.sin_family = AF_INET};
+		struct server server;
+		int fd;
+
+		open_server(&server, loop, 1);
+		rig_settle(loop);
+		loop_listener_remove(loop, &server.listener);
+		loop_destroy(loop);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		address.sin_port = htons(server.port);
+		assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+		assert_int_equal(listen(fd, 1), 0);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +410,7 @@ int main(void)
 		ON_BOTH(listener_removed_in_the_middle_of_a_storm_takes_no_more),
 		ON_BOTH(full_fd_table_pauses_accepting_until_there_is_room),
 		ON_BOTH(paused_listener_can_be_removed),
+		ON_BOTH(a_port_is_free_once_the_loop_is_destroyed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

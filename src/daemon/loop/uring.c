@@ -548,14 +548,27 @@ static int uring_wait(struct loop *loop, int64_t timeout_us)
 	return u->error;
 }
 
+/* The kernel still refers to something that was closed or removed. */
+static bool is_cancelling(struct uring *u)
+{
+	if (!list_empty(&u->closing))
+		return true;
+	for (struct list *pos = u->requests.next; pos != &u->requests; pos = pos->next)
+		if (!container_of(pos, struct request, link)->owner)
+			return true;
+	return false;
+}
+
 static void uring_destroy(struct loop *loop)
 {
 	struct uring *u = loop->impl;
 	struct list *pos, *tmp;
 
 	/* The kernel cancels what is outstanding at exit by itself, but in the background: peers
-	 * would see their connections reset later than loop_destroy() returns. */
-	for (int i = 0; i < 10 && !list_empty(&u->closing); i++)
+	 * would see their connections reset, and ports would become free, later than loop_destroy()
+	 * returns. */
+	loop_watch_remove(loop, &u->half_closed);
+	for (int i = 0; i < 10 && is_cancelling(u); i++)
 		(void)uring_wait(loop, 100000);
 	io_uring_queue_exit(&u->ring);
 	close(u->half_closed.fd);
