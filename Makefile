@@ -375,7 +375,7 @@ help:
 	@echo 'make check-hw   the hardware paths in guests with real drivers; make check-distros: Debian 13'
 	@echo 'make check-kernel  the daemon in a guest with Linux 6.1; make check-arm64: cross-built, in arm64 guests'
 	@echo 'make lint       formatting and static analysis'
-	@echo 'make status-page  the tables of docs/STATUS.md, after a change in src/daemon/status/counters.c'
+	@echo 'make status-page  the tables of docs/STATUS.md, after a change in src/daemon/status/rows_*.c'
 	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
 	@echo 'make deb        a Debian package into $(B)/, for this machine or ARCH=arm64'

@@ -60,10 +60,10 @@ static const struct counter_table *find_table(const char *name)
 	if (strcmp(name + len, " -->\n") != 0)
 		return NULL;
 	for (size_t i = 0; i < COUNTER_KINDS; i++) {
-		const char *known = i == COUNTERS_SERVER ? "server" : counter_tables[i].name;
+		const char *known = i == COUNTERS_SERVER ? "server" : counter_tables[i]->name;
 
 		if (strlen(known) == len && strncmp(known, name, len) == 0)
-			return &counter_tables[i];
+			return counter_tables[i];
 	}
 	return NULL;
 }

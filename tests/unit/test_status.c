@@ -313,7 +313,7 @@ static void every_row_has_one_value_a_place_and_a_sentence(void **state)
 {
 	(void)state;
 	for (size_t kind = 0; kind < COUNTER_KINDS; kind++) {
-		const struct counter_table *table = &counter_tables[kind];
+		const struct counter_table *table = counter_tables[kind];
 		const struct counter *group = NULL;
 
 		for (size_t i = 0; i < table->n_rows; i++) {
@@ -339,7 +339,7 @@ static void every_row_has_one_value_a_place_and_a_sentence(void **state)
 static void assert_reasons(enum counter_kind kind, const char *group,
 			   const char *(*name)(unsigned reason), unsigned n)
 {
-	const struct counter *row = counter_tables[kind].rows;
+	const struct counter *row = counter_tables[kind]->rows;
 
 	while (!row->path || strcmp(row->path, group) != 0)
 		row++;
@@ -348,7 +348,7 @@ static void assert_reasons(enum counter_kind kind, const char *group,
 		assert_string_equal(counter_key(row), name(i));
 		assert_int_equal(row->offset - row[-(int)i].offset, i * sizeof(uint64_t));
 	}
-	assert_false(row + 1 < counter_tables[kind].rows + counter_tables[kind].n_rows &&
+	assert_false(row + 1 < counter_tables[kind]->rows + counter_tables[kind]->n_rows &&
 		     counter_grouped(row + 1));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The table of everything that the status tells. /status.json, /metrics and the tables of
- * docs/STATUS.md are made from its rows: a new counter is one row here, and `make status-page`.
+ * docs/STATUS.md are made from its rows: a new counter is one row of a rows_*.c, and `make status-page`.
  * Loop thread only.
  */
 #ifndef DAEMON_STATUS_COUNTERS_H
@@ -91,7 +91,7 @@ struct counter_table {
 	 * always true. */
 	bool (*exists)(const struct counted *counted);
 };
-extern const struct counter_table counter_tables[COUNTER_KINDS];
+extern const struct counter_table *const counter_tables[COUNTER_KINDS];
 
 /* Takes the server's part of *counted from the view, for one answer. */
 void counted_init(struct counted *counted, const struct status_view *view);

@@ -32,7 +32,7 @@ static void label(FILE *out, const char *name, const char *value)
 static void sample(FILE *out, enum counter_kind kind, const struct counter *group,
 		   const struct counter *row, const struct counted *counted)
 {
-	const char *object = counter_tables[kind].label;
+	const char *object = counter_tables[kind]->label;
 
 	fputs_unlocked("camcast_", out);
 	fputs_unlocked(group ? group->metric : row->metric, out);
@@ -51,7 +51,7 @@ static void sample(FILE *out, enum counter_kind kind, const struct counter *grou
 static void write_metric(FILE *out, enum counter_kind kind, const struct counter *row,
 			 struct counted *counted)
 {
-	const struct counter *end = counter_tables[kind].rows + counter_tables[kind].n_rows;
+	const struct counter *end = counter_tables[kind]->rows + counter_tables[kind]->n_rows;
 	bool group = row->type == COUNTER_GROUP;
 
 	family(out, row->metric, group || row->type == COUNTER_COUNTER, row->help);
@@ -65,7 +65,7 @@ static void write_metric(FILE *out, enum counter_kind kind, const struct counter
 
 static void write_metrics(FILE *out, enum counter_kind kind, struct counted *counted)
 {
-	const struct counter_table *table = &counter_tables[kind];
+	const struct counter_table *table = counter_tables[kind];
 
 	if (table->exists && !table->exists(counted))
 		return;

@@ -81,7 +81,7 @@ static void add_list(cJSON *array, enum counter_kind kind, struct counted *count
 
 static void add_rows(cJSON *object, enum counter_kind kind, struct counted *counted)
 {
-	const struct counter_table *table = &counter_tables[kind];
+	const struct counter_table *table = counter_tables[kind];
 	size_t n = table->exists && !table->exists(counted) ? 1 : table->n_rows;
 	cJSON *group = NULL;
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/status/rows.h"
+
+#include <time.h>
+
+#define IN_FEED(field) FIELD(in_feed, struct feed_stats, field)
+#define IN_QUOTA(field) FIELD(in_quota, struct quota, field)
+#define IN_CURSOR(field) FIELD(in_cursor, struct cursor, field)
+
+/* --- a feed --- */
+
+static const void *in_feed(const struct counted *c)
+{
+	return feed_stats(c->output->feed);
+}
+static const void *in_quota(const struct counted *c)
+{
+	return &c->output->tcp.quota;
+}
+static const char *feed_label(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->output->name;
+}
+static const char *feed_stream(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->output->stream->config->name;
+}
+static const char *feed_framing(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return config_framing_name(c->output->config->framing);
+}
+static double feed_port(const struct counted *c)
+{
+	return c->output->tcp.port;
+}
+static bool feed_begun(const struct counted *c)
+{
+	return feed_stats(c->output->feed)->last_unit_us > 0;
+}
+static double feed_last_unit(const struct counted *c)
+{
+	return (double)((c->now_us - feed_stats(c->output->feed)->last_unit_us) / 1000);
+}
+
+static const struct counter feeds[] = {
+	{"name", TEXT, .help = "`STREAM/FRAMING`.", .text = feed_label},
+	{"stream", TEXT, .help = "The stream of which it is a framing.", .text = feed_stream},
+	{"framing", TEXT, .help = "`annexb` or `length_prefixed`.", .text = feed_framing},
+	{"port", GAUGE, .help = "The port of its first listener.", .number = feed_port},
+	{"units", "feed_units_total", COUNTER, .help = "Units published.", IN_FEED(units)},
+	{"keys", "feed_keys_total", COUNTER, .help = "Key units published.", IN_FEED(keys)},
+	{"bytes", "feed_bytes_total", COUNTER, .unit = "bytes", .help = "Data published.",
+	 IN_FEED(bytes)},
+	{"last_unit_ms", GAUGE, .unit = "ms",
+	 .help = "Age of the newest unit; absent before the first one.", .number = feed_last_unit,
+	 .present = feed_begun},
+	{"log_bytes", "feed_log_bytes", GAUGE, .unit = "bytes", .rank = 6,
+	 .help = "Published data in the open segments: the size of the log.", IN_FEED(log.bytes)},
+	{"segments", "feed_segments", GAUGE, .rank = 5, .help = "Open segments.",
+	 IN_FEED(log.segments)},
+	{"clients", "feed_clients", GAUGE, .rank = 4, .help = "Connected clients.",
+	 IN_FEED(audience.cursors)},
+	{"accepted", "feed_accepted_total", COUNTER, .rank = 3, .help = "Clients let in.",
+	 IN_FEED(audience.joined)},
+	{"refused", "feed_refused_total", "reason", GROUP, .rank = 9,
+	 .help = "Clients disconnected at once, by reason."},
+	{"refused.max_clients", COUNTER, .help = "`max_clients` of `[daemon]` was reached.",
+	 IN_QUOTA(refused[ADMISSION_OVER_TOTAL])},
+	{"refused.max_clients_feed", COUNTER, .help = "`max_clients` of the stream was reached.",
+	 IN_QUOTA(refused[ADMISSION_OVER_QUOTA])},
+	{"refused.max_clients_per_ip", COUNTER,
+	 .help = "`max_clients_per_ip` was reached (for IPv6: by a /64).",
+	 IN_QUOTA(refused[ADMISSION_OVER_ADDRESS])},
+	{"refused.no_fds", COUNTER, .help = "The table of file descriptors was full.",
+	 IN_QUOTA(refused[ADMISSION_NO_FDS])},
+	{"refused.no_memory", COUNTER,
+	 .help = "There was no memory, or the socket could not be set up.",
+	 IN_QUOTA(refused[ADMISSION_NO_MEMORY])},
+	{"left", "feed_left_total", "reason", GROUP, .rank = 8,
+	 .help = "Clients that are gone, by reason."},
+	{"left.peer", COUNTER, .help = "The client closed the connection, or it failed.",
+	 IN_FEED(audience.left[CURSOR_END_PEER])},
+	{"left.stalled", COUNTER,
+	 .help = "The client did not finish a unit within `stall_timeout_ms`.",
+	 IN_FEED(audience.left[CURSOR_END_STALL])},
+	{"left.shutdown", COUNTER, .help = "camcastd stopped.",
+	 IN_FEED(audience.left[CURSOR_END_SHUTDOWN])},
+	{"dropped", "feed_units_dropped_total", "reason", GROUP, .rank = 7,
+	 .help = "Units not sent to a client, or not published (`gap`), by reason."},
+	{"dropped.lag", COUNTER,
+	 .help = "The client was more than `max_lag_ms` behind, and jumped to a key unit.",
+	 IN_FEED(audience.units_dropped)},
+	{"dropped.shed", COUNTER,
+	 .help = "The unit was droppable, and the client more than `shed_lag_ms` behind.",
+	 IN_FEED(audience.units_shed)},
+	{"dropped.gap", COUNTER,
+	 .help = "An earlier unit was lost on the way from the worker, and no key unit had come "
+		 "since.",
+	 IN_FEED(units_refused)},
+	{"resyncs", "feed_resyncs_total", COUNTER, .rank = 2,
+	 .help = "Jumps of slow clients to a key unit.", IN_FEED(audience.resyncs)},
+	{"idr_requests", "feed_idr_requests_total", COUNTER, .rank = 2,
+	 .help = "IDRs that the feed asked for; at most one a second is passed on.",
+	 IN_FEED(audience.idr_requests)},
+	{"sent_bytes", "feed_sent_bytes_total", COUNTER, .unit = "bytes", .rank = 1,
+	 .help = "Data sent to all clients.", IN_FEED(audience.sent_bytes)},
+	{"sends", "feed_sends_total", COUNTER, .rank = 1,
+	 .help = "Calls of `send()` for this feed that took bytes; these are copied.",
+	 IN_FEED(audience.sends)},
+	{"sendfiles", "feed_sendfiles_total", COUNTER, .rank = 1,
+	 .help = "Sends of pages by reference for this feed that took bytes.",
+	 IN_FEED(audience.sendfiles)},
+};
+
+const struct counter_table rows_feed = {"feeds", "feed", ROWS(feeds)};
+
+/* --- a client --- */
+
+static const void *in_cursor(const struct counted *c)
+{
+	return c->cursor;
+}
+static const char *client_address(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	_Static_assert(COUNTER_TEXT_MAX >= SINK_TEXT_MAX, "a sink's name fits");
+	c->cursor->sink->describe(c->cursor, buffer);
+	return buffer;
+}
+static const char *client_state(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	static const char *const names[] = {
+		[CURSOR_WAIT_KEY] = "wait_key",
+		[CURSOR_LIVE] = "live",
+		[CURSOR_SHED] = "shed",
+	};
+
+	(void)buffer;
+	return names[c->cursor->state];
+}
+static double client_lag(const struct counted *c)
+{
+	return (double)(cursor_lag_us(c->cursor) / 1000);
+}
+static double client_delay(const struct counted *c)
+{
+	return (double)(cursor_delay_us(c->cursor) / 1000);
+}
+static const char *client_since(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	time_t at = (time_t)(c->cursor->since_s + c->realtime_offset_s);
+	struct tm tm;
+
+	gmtime_r(&at, &tm);
+	strftime(buffer, COUNTER_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return buffer;
+}
+
+static const struct counter clients[] = {
+	{"feed", TEXT, .help = "Its feed.", .text = feed_label},
+	{"address", TEXT, .help = "Its address and port.", .text = client_address},
+	{"state", TEXT,
+	 .help = "`wait_key` (it waits for a key unit), `live`, `shed` (droppable units are left "
+		 "out).",
+	 .text = client_state},
+	{"lag_ms", GAUGE, .unit = "ms",
+	 .help = "Age of the oldest unit that it has not got: the next one, unless it waits for a "
+		 "key unit.",
+	 .number = client_lag},
+	{"delay_ms", GAUGE, .unit = "ms",
+	 .help = "The part of the lag that a viewer causes by pausing; its `max_lag_ms` counts "
+		 "from "
+		 "there.",
+	 .number = client_delay},
+	{"sent", COUNTER, .unit = "bytes", .help = "Data sent to it.", IN_CURSOR(sent_bytes)},
+	{"dropped", COUNTER, .help = "Units dropped because of its lag.", IN_CURSOR(units_dropped)},
+	{"shed", COUNTER, .help = "Droppable units left out.", IN_CURSOR(units_shed)},
+	{"resyncs", COUNTER, .help = "Jumps to a key unit.", IN_CURSOR(resyncs)},
+	{"since", TEXT, .help = "When it connected, in UTC.", .text = client_since},
+};
+
+const struct counter_table rows_client = {"clients", ROWS(clients)};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/status/rows.h"
+
+#include <unistd.h>
+
+#define IN_LOOP(field) FIELD(in_loop, struct loop_stats, field)
+#define IN_MQTT(field) FIELD(in_mqtt, struct discovery_status, field)
+
+/* --- the server --- */
+
+static const void *in_loop(const struct counted *c)
+{
+	return loop_stats(c->view->loop);
+}
+static const char *server_name(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->view->cameras->config->daemon.name;
+}
+static const char *server_version(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)c, (void)buffer;
+	return CAMCAST_VERSION;
+}
+static double server_pid(const struct counted *c)
+{
+	(void)c;
+	return getpid();
+}
+static double server_uptime(const struct counted *c)
+{
+	return (double)(c->now_us - c->view->started_us) / 1e6;
+}
+static const char *server_backend(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return loop_backend_name(c->view->loop);
+}
+static double server_healthy(const struct counted *c)
+{
+	return c->healthy;
+}
+static const char *server_health_reason(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->why;
+}
+static double server_clients(const struct counted *c)
+{
+	return admission_viewers(c->view->admission);
+}
+static double server_max_clients(const struct counted *c)
+{
+	return c->view->cameras->config->daemon.max_clients;
+}
+static double server_client_bytes(const struct counted *c)
+{
+	(void)c;
+	return (double)connection_size();
+}
+static double server_fds_short(const struct counted *c)
+{
+	return fdreserve_short(c->view->reserve);
+}
+static double server_clients_omitted(const struct counted *c)
+{
+	return (double)c->clients_omitted;
+}
+
+static const struct counter server[] = {
+	{"name", TEXT, .help = "`[daemon] name`.", .text = server_name},
+	{"version", TEXT, .help = "The version of camcastd.", .text = server_version},
+	{"pid", GAUGE, .help = "The process id of camcastd.", .number = server_pid},
+	{"uptime_s", "uptime_seconds", GAUGE, .unit = "s", .help = "Time since the start.",
+	 .number = server_uptime},
+	{"backend", TEXT, .help = "The event loop's backend: `epoll` or `io_uring`.",
+	 .text = server_backend},
+	{"healthy", "healthy", BOOL, .help = "Whether pictures flow, as `/healthz` reports it.",
+	 .number = server_healthy},
+	{"health_reason", TEXT, .help = "Why pictures do not flow; empty while they do.",
+	 .text = server_health_reason},
+	{"clients_total", GAUGE, .help = "Clients connected to all feeds.",
+	 .number = server_clients},
+	{"max_clients", "max_clients", GAUGE,
+	 .help = "The limit on clients of all feeds: as configured, or lowered at the start to "
+		 "what "
+		 "RLIMIT_NOFILE allows.",
+	 .number = server_max_clients},
+	{"client_bytes", "client_bytes", GAUGE, .unit = "bytes",
+	 .help = "Fixed memory of one client.", .number = server_client_bytes},
+	{"fds_short", "fds_short", BOOL,
+	 .help = "Whether the table of file descriptors is full; no client is let in until it has "
+		 "room.",
+	 .number = server_fds_short},
+	{"loop", GROUP, .help = "The event loop."},
+	{"loop.turns", "loop_turns_total", COUNTER, .help = "Times that the loop woke up.",
+	 IN_LOOP(turns)},
+	{"loop.sends", "sends_total", COUNTER,
+	 .help = "Calls of `send()` that took bytes; these are copied.", IN_LOOP(sends)},
+	{"loop.sendfiles", "sendfiles_total", COUNTER,
+	 .help = "Sends of pages by reference that took bytes.", IN_LOOP(sendfiles)},
+	{"loop.send_again", "send_again_total", COUNTER,
+	 .help = "Sends of both sorts that took nothing, because the socket was full.",
+	 IN_LOOP(send_again)},
+	{"loop.accept_paused", "accept_paused_total", COUNTER,
+	 .help = "Pauses of 100 ms in accepting, for lack of file descriptors or memory.",
+	 IN_LOOP(accept_paused)},
+	{"loop.bytes_discarded", "discarded_bytes_total", COUNTER, .unit = "bytes",
+	 .help = "Input from clients that was read and thrown away.", IN_LOOP(bytes_discarded)},
+	{"mqtt", .type = COUNTER_OBJECT, .kind = COUNTERS_MQTT, .help = "Discovery; see below."},
+	{"cameras", .type = COUNTER_LIST, .kind = COUNTERS_CAMERA,
+	 .help = "All cameras, in the order of the configuration."},
+	{"streams", .type = COUNTER_LIST, .kind = COUNTERS_STREAM,
+	 .help = "All streams, in the order of the configuration."},
+	{"feeds", .type = COUNTER_LIST, .kind = COUNTERS_FEED,
+	 .help = "All feeds, in the order of the configuration."},
+	{"clients", .type = COUNTER_LIST, .kind = COUNTERS_CLIENT,
+	 .help = "The first 1000 clients."},
+	{"clients_omitted", GAUGE, .help = "Clients that are not in the list.",
+	 .number = server_clients_omitted},
+};
+
+const struct counter_table rows_server = {"", ROWS(server)};
+
+/* --- discovery --- */
+
+static const void *in_mqtt(const struct counted *c)
+{
+	return c->discovery;
+}
+static bool mqtt_exists(const struct counted *c)
+{
+	return c->discovery;
+}
+static bool mqtt_waiting(const struct counted *c)
+{
+	return c->discovery->state == DISCOVERY_WAITING;
+}
+static bool mqtt_spawns(const struct counted *c)
+{
+	return config_mqtt_spawns(&c->view->cameras->config->mqtt);
+}
+static const char *mqtt_state(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->discovery ? discovery_state_names[c->discovery->state] : "off";
+}
+static double mqtt_connected(const struct counted *c)
+{
+	return c->discovery->state == DISCOVERY_CONNECTED;
+}
+static double mqtt_retry(const struct counted *c)
+{
+	return milliseconds(c->discovery->retry_at_us - c->now_us);
+}
+static const char *mqtt_broker(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->view->cameras->config->mqtt.broker;
+}
+static const char *mqtt_version(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->discovery->version == 5 ? "5" : c->discovery->version == 3 ? "3.1.1" : "";
+}
+static const char *mqtt_id(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return discovery_id(c->view->discovery);
+}
+
+static const struct counter mqtt[] = {
+	{"state", TEXT,
+	 .help = "`connecting`, `connected`, `waiting` (for the next attempt), or `off`: then the "
+		 "other keys are absent.",
+	 .text = mqtt_state},
+	{NULL, "mqtt_connected", BOOL, .help = "Whether the server is connected to the broker.",
+	 .number = mqtt_connected},
+	{"reason", TEXT,
+	 .help = "Why it is not connected; while it is connected, what the broker denies.",
+	 IN_MQTT(reason)},
+	{"retry_in_ms", GAUGE, .unit = "ms",
+	 .help = "Time until the next attempt; in state `waiting` only.", .number = mqtt_retry,
+	 .present = mqtt_waiting},
+	{"broker", TEXT, .help = "The broker, as configured.", .text = mqtt_broker},
+	{"version", TEXT,
+	 .help = "The version of MQTT: `5` or `3.1.1`; empty before the first connection.",
+	 .text = mqtt_version},
+	{"id", TEXT, .help = "The id of this server in its topics.", .text = mqtt_id},
+	{"address", TEXT,
+	 .help = "The address in answers to plain-text requests; empty before the first "
+		 "connection.",
+	 IN_MQTT(address)},
+	{"connects", "mqtt_connects_total", COUNTER, .help = "Connections to the broker.",
+	 IN_MQTT(connects)},
+	{"announcements", "mqtt_announcements_total", COUNTER,
+	 .help = "Descriptions of this server published on `camcast/ID/info`.",
+	 IN_MQTT(announcements)},
+	{"requests", "mqtt_requests_total", COUNTER, .help = "Requests received, answered or not.",
+	 IN_MQTT(requests)},
+	{"replies", "mqtt_replies_total", COUNTER, .help = "Requests answered.", IN_MQTT(replies)},
+	{"refused", "mqtt_refused_total", "reason", GROUP,
+	 .help = "Requests not answered because of their content, by reason."},
+	{"refused.malformed", COUNTER, .help = "The payload is neither a topic nor a JSON request.",
+	 IN_MQTT(refused[REQUEST_MALFORMED])},
+	{"refused.not_utf8", COUNTER, .help = "The response topic or the request is not UTF-8.",
+	 IN_MQTT(refused[REQUEST_NOT_UTF8])},
+	{"refused.too_long", COUNTER,
+	 .help = "The response topic is longer than 256 bytes, the JSON request than 4096, or the "
+		 "correlation data than 256.",
+	 IN_MQTT(refused[REQUEST_TOO_LONG])},
+	{"refused.wildcard", COUNTER, .help = "The response topic contains `+` or `#`.",
+	 IN_MQTT(refused[REQUEST_WILDCARD])},
+	{"refused.dollar", COUNTER,
+	 .help = "The response topic begins with `$`: it is the broker's.",
+	 IN_MQTT(refused[REQUEST_DOLLAR])},
+	{"refused.our_topic", COUNTER,
+	 .help = "The response topic is a request topic, or one on which servers announce "
+		 "themselves.",
+	 IN_MQTT(refused[REQUEST_OUR_TOPIC])},
+	{"refused.prefix", COUNTER,
+	 .help = "The response topic does not begin with `response_prefix`.",
+	 IN_MQTT(refused[REQUEST_PREFIX])},
+	{"refused.retained", COUNTER,
+	 .help = "The request is a retained message; its sender may be gone.",
+	 IN_MQTT(refused[REQUEST_RETAINED])},
+	{"limited", "mqtt_limited_total", "limit", GROUP,
+	 .help = "Requests not answered because there were too many, by limit."},
+	{"limited.topic", COUNTER, .help = "Too many for one response topic.",
+	 IN_MQTT(limited_topic)},
+	{"limited.total", COUNTER, .help = "Too many in all.", IN_MQTT(limited_total)},
+	{"limited.busy", COUNTER, .help = "The broker does not accept the answers fast enough.",
+	 IN_MQTT(limited_busy)},
+	{"commands", "mqtt_commands_total", COUNTER,
+	 .help = "Commands from Home Assistant that were carried out.", IN_MQTT(commands)},
+	{"commands_refused", "mqtt_commands_refused_total", COUNTER,
+	 .help = "Commands that were invalid, or too many.", IN_MQTT(commands_refused)},
+	{"broker_pid", GAUGE,
+	 .help = "The process id of camcast's own broker, 0: not running; only with `broker = "
+		 "spawn`.",
+	 IN_MQTT(broker_pid), .present = mqtt_spawns},
+	{"broker_restarts", "mqtt_broker_restarts_total", COUNTER,
+	 .help = "Restarts of camcast's own broker; in the JSON only with `broker = spawn`.",
+	 IN_MQTT(broker_restarts), .present = mqtt_spawns},
+};
+
+const struct counter_table rows_mqtt = {"mqtt", ROWS(mqtt), .exists = mqtt_exists};
