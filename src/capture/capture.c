@@ -404,7 +404,7 @@ static int create_streams(struct capture *capture, const struct capture_options 
 
 static void set_limits(struct capture *capture)
 {
-	struct config_rate rate = source_info(capture->source)->format.rate;
+	struct rate rate = source_info(capture->source)->format.rate;
 	/* Whole seconds from picture to picture, for cameras slower than one a second. */
 	unsigned interval = rate.num > 0 ? rate.den / rate.num : 0;
 

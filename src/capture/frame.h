@@ -46,7 +46,7 @@ struct frame_format {
 	uint32_t size; /* bytes of a whole picture in a slot */
 	enum frame_colour colour;
 	bool full_range;
-	struct config_rate rate;
+	struct rate rate;
 };
 
 /* Fills planes and size for a format whose luma stride is `stride` bytes (0: width, for YUYV twice

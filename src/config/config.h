@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/rate.h"
 #include "net/address.h"
 
 #define CONFIG_NAME_MAX 41 /* a camera's or stream's name, terminator included */
@@ -38,11 +39,6 @@ enum config_profile { CONFIG_PROFILE_BASELINE, CONFIG_PROFILE_MAIN, CONFIG_PROFI
 
 struct config_size {
 	uint32_t width, height;
-};
-
-/* A fraction, so that 30000/1001 can be said. */
-struct config_rate {
-	uint32_t num, den;
 };
 
 struct config_daemon {
@@ -92,7 +88,7 @@ struct config_camera {
 	int line;
 	char *source; /* "auto", "libcamera", "libcamera:ID", "pattern", "file:PATH" */
 	struct config_size size;
-	struct config_rate framerate;
+	struct rate framerate;
 	uint32_t buffers; /* frame slots */
 	char *allocator;  /* "auto" or one of the allocators' names (frame.h) */
 	bool hflip, vflip;

@@ -90,11 +90,11 @@ static bool parse_size(const char *text, double min, double max, struct config_s
 }
 
 /* NUM/DEN, or a decimal with at most three places, which becomes a fraction in lowest terms. */
-static bool parse_rate(const char *text, double min, double max, struct config_rate *out)
+static bool parse_rate(const char *text, double min, double max, struct rate *out)
 {
 	char num[16];
 	size_t len = strcspn(text, "/.");
-	struct config_rate rate;
+	struct rate rate;
 	uint32_t a, b;
 
 	if (len >= sizeof num)

@@ -584,7 +584,7 @@ int sps_rewrite(const uint8_t *nal, size_t len, const struct sps_edit *edit, uin
 		.rate_varies = edit->rate_varies,
 		.keep_reorder = edit->keep_reorder,
 	};
-	const struct config_rate rate = edit->rate;
+	const struct rate rate = edit->rate;
 	struct coded_size size;
 	struct bit_reader r;
 	struct bit_writer w;

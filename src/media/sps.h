@@ -7,7 +7,7 @@
 #ifndef MEDIA_SPS_H
 #define MEDIA_SPS_H
 
-#include "config/config.h"
+#include "base/rate.h"
 #include "media/nal.h"
 
 /* The longest SPS or PPS that is accepted, bytes. One with every scaling list and HRD has about
@@ -59,7 +59,7 @@ struct sps_edit {
 	/* timing_info: time_scale = 2 x num, num_units_in_tick = den, fixed_frame_rate_flag 1, or 0
 	 * where the rate varies (it is the highest one then). A rate of 0 leaves the timing of the
 	 * SPS. */
-	struct config_rate rate;
+	struct rate rate;
 	bool rate_varies;
 	/* The shape of a sample, at most 65535 each, in lowest terms. 0: the SPS's own stays. */
 	uint32_t sar_width, sar_height;

@@ -35,7 +35,7 @@ enum command {
 static struct {
 	int open_error, start_error;
 	bool open_blocks, stop_blocks, destroy_blocks;
-	struct config_rate rate;
+	struct rate rate;
 } fake;
 static int fake_commands; /* the source's end, in the worker */
 
@@ -234,7 +234,7 @@ static void start(struct state *s)
 	char fds[2][16];
 
 	if (fake.rate.num == 0)
-		fake.rate = (struct config_rate){30, 1};
+		fake.rate = (struct rate){30, 1};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, commands), 0);
 	snprintf(fds[0], sizeof(fds[0]), "%d", pair[1]);
@@ -411,7 +411,7 @@ static void a_slow_camera_is_not_silent_between_two_pictures(void **state)
 	struct state *s = *state;
 	unsigned heartbeats = 0;
 
-	fake.rate = (struct config_rate){1, 3};
+	fake.rate = (struct rate){1, 3};
 	start(s);
 	command(s, FRAME);
 	receive_until_state(s, CAMCAST_CAMERA_RUNNING);

@@ -167,7 +167,7 @@ static void wrong_values_and_unknown_keys_are_told_apart(void **state)
 
 /* --- pace --- */
 
-static const struct config_rate thirty = {30, 1};
+static const struct rate thirty = {30, 1};
 
 /* Feeds pictures at the given rate for some seconds, each up to jitter_us early or late; returns
  * how many were taken. */
@@ -199,7 +199,7 @@ static void a_camera_that_keeps_the_rate_loses_nothing(void **state)
 	assert_int_equal(feed(&pacer, 30.9, 60, 6000), 1854);
 	pacer_init(&pacer, thirty);
 	assert_int_equal(feed(&pacer, 15, 60, 20000), 900);
-	pacer_init(&pacer, (struct config_rate){30000, 1001});
+	pacer_init(&pacer, (struct rate){30000, 1001});
 	assert_int_equal(feed(&pacer, 30, 60, 6000), 1800);
 	assert_false(pacer.throttle);
 }

@@ -40,7 +40,7 @@ static void handle_release(struct frame *frame)
 }
 
 static void camera_init(struct camera *camera, uint32_t fourcc, uint32_t width, uint32_t height,
-			struct config_rate rate)
+			struct rate rate)
 {
 	*camera = (struct camera){.format = {.fourcc = fourcc,
 					     .width = width,
@@ -184,7 +184,7 @@ static void handle_failed(void *user, int error, const char *why)
 struct shape {
 	const struct encoder_ops *ops;
 	uint32_t fourcc, width, height;
-	struct config_rate rate;
+	struct rate rate;
 	uint32_t bitrate, keyframe_interval, layers;
 	enum config_profile profile;
 	unsigned threads;
@@ -552,7 +552,7 @@ static void units_begin_with_aud_sps_pps_and_sei_in_order(void **state)
 static void ffprobe_and_a_paced_player_see_the_right_rate(void **state)
 {
 	static const struct {
-		struct config_rate rate;
+		struct rate rate;
 		const char *expected, *fields; /* FFmpeg 7 may name the rate of fields */
 	} rates[] = {{{30, 1}, "r_frame_rate=30/1\n", "r_frame_rate=60/1\n"},
 		     {{30000, 1001}, "r_frame_rate=30000/1001\n", "r_frame_rate=60000/1001\n"}};

@@ -20,7 +20,7 @@
 #include "media/sps.h"
 #include "nal_samples.h"
 
-static const struct config_rate rate_30 = {30, 1};
+static const struct rate rate_30 = {30, 1};
 static const struct sps_edit edit_30 = {.rate = {30, 1}};
 
 /* --- syntax elements of an SPS, by trace_headers --- */
@@ -99,7 +99,7 @@ static bool is_ours(const char *name)
 }
 
 /* Rewrites sps and checks every element of the result. */
-static void check_rewrite(const uint8_t *sps, size_t len, struct config_rate rate)
+static void check_rewrite(const uint8_t *sps, size_t len, struct rate rate)
 {
 	const struct sps_edit edit = {.rate = rate};
 	static struct element before[2048];
@@ -211,8 +211,8 @@ static void sps_of_every_x264_profile_is_rewritten(void **state)
 		{AV_PIX_FMT_YUV422P, "", 122},
 		{AV_PIX_FMT_YUV444P, "cqm=jvt", 244},
 	};
-	static const struct config_rate rates[] = {
-		{30, 1}, {30000, 1001}, {1, 1}, {240, 1}, {1, 600}, {2147483647, 4294967295u}};
+	static const struct rate rates[] = {{30, 1},  {30000, 1001}, {1, 1},
+					    {240, 1}, {1, 600},	     {2147483647, 4294967295u}};
 	static struct coded coded;
 
 	(void)state;

@@ -68,7 +68,7 @@ int setup(void **state)
 	strcpy(fx.ring.allocator, "dma-heap:system");
 	fx.config.stream = &fx.stream;
 	fx.config.ring = &fx.ring;
-	fx.config.format.rate = (struct config_rate){30, 1};
+	fx.config.format.rate = (struct rate){30, 1};
 	set_size(FRAME_NV12, 1280, 720, 1280);
 	for (unsigned i = 0; i < SLOTS; i++)
 		fx.slots[i].fd = 500 + (int)i;

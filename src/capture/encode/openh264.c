@@ -26,7 +26,7 @@ struct openh264 {
 	ISVCEncoder *codec;
 	bool initialized;
 	struct i420_buffer i420;
-	struct config_rate rate;
+	struct rate rate;
 	uint32_t keyframe_interval, until_key; /* pictures */
 	uint64_t pictures;
 	uint8_t *unit; /* layers of one access unit, put together */

@@ -86,7 +86,7 @@ static void set_status(struct stream *stream, const char *encoder, const char *d
 /* From picture to picture, nominally; 0: not known. */
 static uint32_t interval_us(const struct stream *stream)
 {
-	struct config_rate rate = stream->info->format.rate;
+	struct rate rate = stream->info->format.rate;
 	uint64_t us = rate.num > 0 ? (uint64_t)rate.den * 1000000 / rate.num : 0;
 
 	return us <= UINT32_MAX ? (uint32_t)us : 0;

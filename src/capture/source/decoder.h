@@ -16,7 +16,7 @@ struct decoder;
 
 struct decoder_options {
 	const struct config_camera *camera; /* its name, allocator, buffers; borrowed */
-	struct config_rate rate;	    /* goes into the format */
+	struct rate rate;		    /* goes into the format */
 	struct orientation orientation;	    /* how the pictures are turned */
 	AVRational shape;		    /* of a coded pixel; 0: square, or not known */
 };

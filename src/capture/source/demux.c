@@ -11,7 +11,7 @@
 
 struct demux {
 	char *url;
-	struct config_rate rate;
+	struct rate rate;
 	const atomic_bool *stop;
 	AVFormatContext *input;
 	int stream; /* index of the video stream */
@@ -109,8 +109,8 @@ static int open_input(struct demux *demux, char *why)
 	return 0;
 }
 
-int demux_open(struct demux **out, const char *url, struct config_rate rate,
-	       const atomic_bool *stop, char *why)
+int demux_open(struct demux **out, const char *url, struct rate rate, const atomic_bool *stop,
+	       char *why)
 {
 	struct demux *demux = calloc(1, sizeof(*demux));
 	int r;
@@ -156,7 +156,7 @@ bool demux_clock_jumps(const struct demux *demux)
 	return demux->input->iformat->flags & AVFMT_TS_DISCONT;
 }
 
-struct config_rate demux_rate(const struct demux *demux, struct config_rate otherwise)
+struct rate demux_rate(const struct demux *demux, struct rate otherwise)
 {
 	AVRational rate = demux_stream(demux)->avg_frame_rate;
 
@@ -166,7 +166,7 @@ struct config_rate demux_rate(const struct demux *demux, struct config_rate othe
 		return otherwise;
 	/* the VUI's fields have 32 bits, one of them for twice the number */
 	av_reduce(&rate.num, &rate.den, rate.num, rate.den, 1 << 28);
-	return (struct config_rate){(uint32_t)rate.num, (uint32_t)rate.den};
+	return (struct rate){(uint32_t)rate.num, (uint32_t)rate.den};
 }
 
 static AVRational reduce(AVRational shape)

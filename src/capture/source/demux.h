@@ -23,8 +23,8 @@ struct demux;
  * raw streams). stop: borrowed until demux_close(); once it is true, every call ends soon with an
  * error. 0, or -errno with a text in why[DEMUX_WHY_SIZE].
  */
-int demux_open(struct demux **out, const char *url, struct config_rate rate,
-	       const atomic_bool *stop, char *why);
+int demux_open(struct demux **out, const char *url, struct rate rate, const atomic_bool *stop,
+	       char *why);
 void demux_close(struct demux *demux);
 
 /* The video stream; borrowed, valid until the next demux_rewind(). */
@@ -32,7 +32,7 @@ const AVStream *demux_stream(const struct demux *demux);
 /* Whether the format's clock may jump, as that of MPEG-TS does. */
 bool demux_clock_jumps(const struct demux *demux);
 /* The rate that the recording states, or `otherwise`. */
-struct config_rate demux_rate(const struct demux *demux, struct config_rate otherwise);
+struct rate demux_rate(const struct demux *demux, struct rate otherwise);
 
 /* The shape of a coded pixel, in lowest terms, at most 65535 each, as players take it: what the
  * container states, else what the codec does. 0/1: not stated. */

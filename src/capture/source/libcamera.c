@@ -276,7 +276,7 @@ static int set_control(struct libcamera_source *source, const char *name, const 
 	return 0;
 }
 
-static void set_framerate(struct libcamera_source *source, struct config_rate rate)
+static void set_framerate(struct libcamera_source *source, struct rate rate)
 {
 	char limits[64];
 	const unsigned us = (unsigned)((uint64_t)1000000 * rate.den / rate.num);
@@ -358,7 +358,7 @@ static void set_environment(const struct config_camera *config)
 }
 
 static void fill_format(struct frame_format *format, const struct camera_format *got,
-			struct config_rate rate)
+			struct rate rate)
 {
 	static const enum frame_colour colours[] = {FRAME_COLOUR_UNKNOWN, FRAME_COLOUR_SMPTE170M,
 						    FRAME_COLOUR_REC709, FRAME_COLOUR_JPEG,

@@ -3,7 +3,7 @@
 
 #define SECOND_US 1000000
 
-void pacer_init(struct pacer *pacer, struct config_rate rate)
+void pacer_init(struct pacer *pacer, struct rate rate)
 {
 	*pacer = (struct pacer){
 		.period_us = (int64_t)SECOND_US * rate.den / rate.num,

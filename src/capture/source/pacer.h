@@ -23,7 +23,7 @@ struct pacer {
 	bool throttle;
 };
 
-void pacer_init(struct pacer *pacer, struct config_rate rate);
+void pacer_init(struct pacer *pacer, struct rate rate);
 /* A picture taken at t_us (CLOCK_MONOTONIC): is it to be delivered? */
 bool pacer_take(struct pacer *pacer, int64_t t_us);
 

@@ -43,7 +43,7 @@ static void release_frame(struct frame *frame)
 }
 
 /* Nanoseconds from the start to picture n; no overflow for as long as n lasts. */
-static int64_t due_ns(struct config_rate rate, uint64_t n)
+static int64_t due_ns(struct rate rate, uint64_t n)
 {
 	uint64_t seconds = n / rate.num * rate.den;
 	uint64_t rest = n % rate.num * rate.den;
@@ -102,7 +102,7 @@ static int draw(struct pattern_source *source, struct pattern_frame *f, uint64_t
 static void *run(void *arg)
 {
 	struct pattern_source *source = arg;
-	struct config_rate rate = source->base.info.format.rate;
+	struct rate rate = source->base.info.format.rate;
 	int64_t start_ns = now_ns(CLOCK_MONOTONIC);
 	uint64_t number = 0;
 
