@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "config/file.h"
 
 static void set_option(struct config_file *file, void *target, const struct option *option,
@@ -72,7 +73,7 @@ static void resolve_camera(struct config_file *file, const struct config *config
 			   unsigned *camera)
 {
 	struct entry *entry = section_find(s, "camera");
-	char list[256] = "", hint[SUGGESTION_MAX];
+	char list[256] = "", hint[NEAREST_HINT_MAX];
 	struct nearest nearest;
 	size_t len = 0;
 
@@ -95,7 +96,7 @@ static void resolve_camera(struct config_file *file, const struct config *config
 	}
 	entry->bad = true;
 	config_file_mistake(file, entry->line, "no section [camera %s]; cameras are: %s%s",
-			    entry->value, len ? list : "none", suggest(&nearest, hint));
+			    entry->value, len ? list : "none", nearest_hint(&nearest, hint));
 }
 
 static void build_feeds(struct config_file *file, struct config *config, struct section *s,

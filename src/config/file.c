@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "base/text.h"
 
 #define CONTROL_NAME_MAX 40 /* bytes */
@@ -65,15 +66,6 @@ void config_file_write_mistakes(struct config_file *file, FILE *errors)
 	for (size_t i = 0; i < file->n_mistakes; i++)
 		fprintf(errors, "%s:%d: %s\n", file->name, file->mistakes[i].line,
 			file->mistakes[i].text);
-}
-
-/* "; did you mean X?" or "" */
-const char *suggest(const struct nearest *nearest, char buf[SUGGESTION_MAX])
-{
-	buf[0] = '\0';
-	if (nearest->best)
-		snprintf(buf, SUGGESTION_MAX, "; did you mean \"%s\"?", nearest->best);
-	return buf;
 }
 
 /* --- reading --- */
@@ -150,7 +142,7 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 static void read_section(struct config_file *file, char *text)
 {
 	static const char allowed[] = "sections are [daemon], [mqtt], [camera NAME], [stream NAME]";
-	char *end = strchr(text, ']'), *name, hint[SUGGESTION_MAX];
+	char *end = strchr(text, ']'), *name, hint[NEAREST_HINT_MAX];
 	enum option_section kind;
 	struct nearest nearest;
 
@@ -179,7 +171,7 @@ static void read_section(struct config_file *file, char *text)
 	}
 	if (kind == OPTION_SECTIONS)
 		config_file_mistake(file, file->line, "unknown section [%s%s%s]; %s%s", text,
-				    *name ? " " : "", name, allowed, suggest(&nearest, hint));
+				    *name ? " " : "", name, allowed, nearest_hint(&nearest, hint));
 	else if (option_section_is_single(kind) && name[0] != '\0')
 		config_file_mistake(file, file->line, "section [%s] takes no name", text);
 	else if (!option_section_is_single(kind) && !name_is_valid(name))
@@ -197,7 +189,7 @@ static void read_section(struct config_file *file, char *text)
 static void report_unknown_key(struct config_file *file, const char *key)
 {
 	enum option_section kind = file->kind;
-	char list[1024] = "", hint[SUGGESTION_MAX];
+	char list[1024] = "", hint[NEAREST_HINT_MAX];
 	struct nearest nearest;
 	size_t len = 0;
 
@@ -205,7 +197,7 @@ static void report_unknown_key(struct config_file *file, const char *key)
 	for (size_t i = 0; i < n_options; i++) {
 		const struct option *o = &options[i];
 
-		if (o->section != kind && strcmp(o->key, key) == 0 && !nearest.best) {
+		if (o->section != kind && strcmp(o->key, key) == 0 && !nearest_slip(&nearest)) {
 			config_file_mistake(file, file->line,
 					    "key \"%s\" belongs into section [%s%s], not [%s%s%s]",
 					    key, option_section_words[o->section],
@@ -222,11 +214,11 @@ static void report_unknown_key(struct config_file *file, const char *key)
 					o->key);
 		assert(len < sizeof list);
 	}
-	config_file_mistake(file, file->line,
-			    "unknown key \"%s\" in section [%s%s%s]; allowed: %s%s%s", key,
-			    option_section_words[kind], option_section_is_single(kind) ? "" : " ",
-			    file->section->name, list,
-			    kind == OPTION_CAMERA ? ", control.NAME" : "", suggest(&nearest, hint));
+	config_file_mistake(
+		file, file->line, "unknown key \"%s\" in section [%s%s%s]; allowed: %s%s%s", key,
+		option_section_words[kind], option_section_is_single(kind) ? "" : " ",
+		file->section->name, list, kind == OPTION_CAMERA ? ", control.NAME" : "",
+		nearest_hint(&nearest, hint));
 }
 
 static void add_entry(struct config_file *file, const char *key, const char *value)

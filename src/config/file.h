@@ -71,8 +71,4 @@ bool section_is_bad(const struct section *section, const char *key);
 /* What spans several keys or sections; config was built from file. */
 void config_check(struct config_file *file, struct config *config);
 
-#define SUGGESTION_MAX 128
-/* "; did you mean X?" or ""; returns buf. */
-const char *suggest(const struct nearest *nearest, char buf[SUGGESTION_MAX]);
-
 #endif

@@ -81,14 +81,4 @@ const char *option_describe(const struct option *option, char *buf);
 int option_parse_listeners(const struct option *option, const char *value, struct net_address *out,
 			   size_t *n, char *why);
 
-/* The best of candidates so far: the word with the smallest edit distance to `wanted`, if it is
- * small enough to be a slip of the hand. */
-struct nearest {
-	const char *wanted;
-	const char *best; /* borrowed from nearest_try(); NULL: none */
-	unsigned distance;
-};
-void nearest_init(struct nearest *nearest, const char *wanted);
-void nearest_try(struct nearest *nearest, const char *candidate);
-
 #endif

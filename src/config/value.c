@@ -6,12 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "base/text.h"
 #include "config/options.h"
 #include "mqtt/topic.h"
 
 #define VALUE_SHOWN_MAX 200 /* bytes of a value that is not allowed */
-#define NEAREST_LEN_MAX 64  /* longer words are never a slip of the hand */
 
 static bool parse_number(const char *text, double min, double max, uint32_t *out)
 {
@@ -246,7 +246,7 @@ static int replace_text(char **member, const char *text)
 static void explain(const struct option *o, const char *value, char *why)
 {
 	size_t shown = text_cut(value, VALUE_SHOWN_MAX);
-	char allowed[OPTION_WHY_MAX];
+	char allowed[OPTION_WHY_MAX], hint[NEAREST_HINT_MAX];
 	struct nearest nearest;
 	int n;
 
@@ -257,9 +257,8 @@ static void explain(const struct option *o, const char *value, char *why)
 		nearest_try(&nearest, o->words[i]);
 	if (n > 0 && n < OPTION_WHY_MAX && strstr(value, " #"))
 		snprintf(why + n, OPTION_WHY_MAX - (size_t)n, "; a comment begins with ;");
-	else if (n > 0 && n < OPTION_WHY_MAX && nearest.best)
-		snprintf(why + n, OPTION_WHY_MAX - (size_t)n, "; did you mean \"%s\"?",
-			 nearest.best);
+	else if (n > 0 && n < OPTION_WHY_MAX)
+		snprintf(why + n, OPTION_WHY_MAX - (size_t)n, "%s", nearest_hint(&nearest, hint));
 }
 
 /* Returns 0, -EINVAL or -ENOMEM. */
@@ -377,67 +376,4 @@ int option_parse_listeners(const struct option *o, const char *value, struct net
 invalid:
 	explain(o, value, why);
 	return -EINVAL;
-}
-
-/* --- the nearest name --- */
-
-void nearest_init(struct nearest *nearest, const char *wanted)
-{
-	size_t len = strlen(wanted);
-
-	nearest->wanted = wanted;
-	nearest->best = NULL;
-	/* One slip, and one more for every three letters. */
-	nearest->distance = len > NEAREST_LEN_MAX ? 0 : 2 + (unsigned)len / 3;
-}
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
-}
-
-/* Edit distance where a swap of neighbours counts as one (optimal string alignment), letters of
- * either case being equal. Both at most NEAREST_LEN_MAX long. */
-static unsigned edit_distance(const char *a, const char *b)
-{
-	unsigned rows[3][NEAREST_LEN_MAX + 1];
-	size_t a_len = strlen(a), b_len = strlen(b);
-
-	for (size_t j = 0; j <= b_len; j++)
-		rows[0][j] = (unsigned)j;
-	for (size_t i = 1; i <= a_len; i++) {
-		unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3];
-		const unsigned *above2 = rows[(i + 1) % 3];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= b_len; j++) {
-			int ca = tolower((unsigned char)a[i - 1]);
-			int cb = tolower((unsigned char)b[j - 1]);
-
-			row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (ca != cb));
-			if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
-			    cb == tolower((unsigned char)a[i - 2]) && above2[j - 2] + 1 < row[j])
-				row[j] = above2[j - 2] + 1;
-		}
-	}
-	return rows[a_len % 3][b_len];
-}
-
-void nearest_try(struct nearest *nearest, const char *candidate)
-{
-	size_t wanted_len = strlen(nearest->wanted);
-	unsigned distance;
-
-	if (nearest->distance == 0 || strlen(candidate) > NEAREST_LEN_MAX)
-		return;
-	distance = edit_distance(nearest->wanted, candidate);
-	/* The beginning of a name is as good as one slip. */
-	if (wanted_len >= 3 && strncmp(nearest->wanted, candidate, wanted_len) == 0)
-		distance = 1;
-	if (distance < nearest->distance) {
-		nearest->distance = distance;
-		nearest->best = candidate;
-	}
 }

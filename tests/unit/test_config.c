@@ -531,7 +531,7 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 						    "comment begins with ;\n"},
 		{"[camera c]\nsource = libcam\n[stream s]\ncamera = c\nannexb = 1\n",
 		 "c.ini:2: source = libcam: not allowed; allowed: auto, libcamera, libcamera:ID, "
-		 "pattern, file:PATH; did you mean \"libcamera\"?\n"},
+		 "pattern, file:PATH; did you mean \"libcamera\" or \"libcamera:ID\"?\n"},
 	};
 	struct config *config;
 
