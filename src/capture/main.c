@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +12,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/cli.h"
 #include "base/diag.h"
+#include "base/quantity.h"
 #include "camcast/worker.h"
 #include "capture/capture.h"
 #include "capture/tap.h"
 #include "config/config.h"
 #include "wrapper/camera.h"
+
+#define SECOND_US 1000000
 
 struct arguments {
 	const char *config, *camera, *stream, *output;
@@ -27,7 +30,7 @@ struct arguments {
 };
 
 static const char usage[] =
-	"usage: camcast-capture -c FILE [--camera NAME] [--stream NAME] -o FILE|- [-t SECONDS] "
+	"usage: camcast-capture -c FILE [--camera NAME] [--stream NAME] -o FILE|- [-t TIME] "
 	"[-v]\n"
 	"       camcast-capture --list-cameras\n"
 	"       camcast-capture --version\n"
@@ -41,7 +44,7 @@ static const char usage[] =
 	"      --camera NAME    [camera NAME]\n"
 	"      --stream NAME    [stream NAME]\n"
 	"  -o, --output FILE    where to\n"
-	"  -t, --time SECONDS   stop after that time\n"
+	"  -t, --time TIME      stop after that time, such as 10, 0.5s or 1m\n"
 	"  -v, --verbose        rates every second\n"
 	"      --list-cameras   what libcamera finds: id, model, formats, controls\n"
 	"      --version\n"
@@ -69,19 +72,21 @@ static const struct option long_options[] = {
 
 static bool parse_seconds(const char *text, double *out)
 {
-	char *end;
+	int64_t us;
 
-	errno = 0;
-	*out = strtod(text, &end);
-	return errno == 0 && end != text && *end == '\0' && *out > 0 && *out < 1e9;
+	if (quantity_parse_time(text, SECOND_US, &us) < 0 || us <= 0)
+		return false;
+	*out = (double)us / SECOND_US;
+	return *out < 1e9;
 }
 
 /* -1: go on; else the exit code. */
 static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 {
+	static const struct cli cli = {"camcast-capture", "c:o:t:vh", long_options};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:o:t:vh", long_options, NULL)) != -1) {
+	while ((option = cli_next(&cli, argc, argv)) != -1) {
 		switch (option) {
 		case 'c':
 			arguments->config = optarg;
@@ -92,8 +97,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 		case 't':
 			if (parse_seconds(optarg, &arguments->seconds))
 				break;
-			fprintf(stderr, "camcast-capture: -t wants a time in seconds, not %s\n",
-				optarg);
+			cli_refuse(&cli, "-t %s: use a time such as 10, 0.5s or 1m", optarg);
 			return CAPTURE_USAGE;
 		case 'v':
 			arguments->verbose = true;
@@ -117,18 +121,23 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		default:
-			fputs(usage, stderr);
 			return CAPTURE_USAGE;
 		}
 	}
 	if (arguments->list)
 		return -1;
-	if (optind < argc || !arguments->config || arguments->worker == !!arguments->output ||
-	    (arguments->worker && !arguments->camera)) {
-		fputs(usage, stderr);
-		return CAPTURE_USAGE;
-	}
-	return -1;
+	if (optind < argc)
+		cli_refuse(&cli, "unexpected argument \"%s\"", argv[optind]);
+	else if (!arguments->config)
+		cli_refuse(&cli, "no configuration is given; use -c FILE");
+	else if (arguments->worker && (arguments->output || !arguments->camera))
+		cli_refuse(&cli, "--worker needs --camera NAME, and no --output");
+	else if (!arguments->worker && !arguments->output)
+		cli_refuse(&cli,
+			   "no output is given; use -o FILE, or -o - for the standard output");
+	else
+		return -1;
+	return CAPTURE_USAGE;
 }
 
 static int list_cameras(void)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The subcommands of camcast. argv[0] is the subcommand's name, options and arguments follow, as
- * getopt_long(3) wants them. Each returns the exit status. main() has done diag_init() and
- * setlocale(), and ignores SIGPIPE.
+ * getopt_long(3) wants them. Each returns the exit status: EXIT_USAGE for a command line that is
+ * wrong. main() has done diag_init() and setlocale(), and ignores SIGPIPE.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
-#define EXIT_USAGE 2
+#include "base/cli.h"
 
 int cmd_discover(int argc, char **argv);
 int cmd_recv(int argc, char **argv);

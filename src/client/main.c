@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
+#include "base/cli.h"
 #include "base/diag.h"
+#include "base/nearest.h"
 #include "client/client.h"
 #include "net/resolve.h"
 
@@ -22,9 +25,39 @@ static void print_usage(FILE *out, const struct command *commands, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (commands[i].help)
 			fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
-	fputs("\n`camcast COMMAND --help` tells a command's options; see also camcast(1).\n"
-	      "`camcast --version` prints the version.\n",
+	fputs("\n\"camcast COMMAND --help\" lists the options of a command; see also camcast(1).\n"
+	      "\"camcast --version\" prints the version.\n",
 	      out);
+}
+
+/* Says which command was perhaps meant; returns the exit status. */
+static int refuse(const char *name, const struct command *commands, size_t n)
+{
+	static const struct cli cli = {.program = "camcast"};
+	static const char *const meant[][2] = {
+		{"list", "discover"}, {"ls", "discover"},   {"find", "discover"},
+		{"show", "view"},     {"watch", "view"},    {"play", "view"},
+		{"get", "recv"},      {"download", "recv"}, {"receive", "recv"},
+	};
+	char hint[NEAREST_HINT_MAX];
+	struct nearest nearest;
+
+	if (name[0] == '-')
+		return cli_refuse(&cli,
+				  "option \"%s\" stands before a command; use \"camcast "
+				  "COMMAND [options]\"",
+				  name);
+	nearest_init(&nearest, name);
+	for (size_t i = 0; i < n; i++)
+		if (commands[i].help)
+			nearest_try(&nearest, commands[i].name);
+	for (size_t i = 0; i < sizeof meant / sizeof meant[0]; i++)
+		if (strcasecmp(name, meant[i][0]) == 0)
+			return cli_refuse(&cli, "unknown command \"%s\"; did you mean \"%s\"?",
+					  name, meant[i][1]);
+	nearest_hint(&nearest, hint);
+	return cli_refuse(&cli, "unknown command \"%s\"%s", name,
+			  hint[0] ? hint : "; \"camcast --help\" lists the commands");
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -53,7 +86,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	diag_init("camcast", DIAG_INFO);
-	/* A reader that goes away is an error of write(), told or not as the command sees fit. */
+	/* A reader that goes away is an error of write(), which the command reports or ignores. */
 	signal(SIGPIPE, SIG_IGN);
 	if (strcmp(name, "--version") == 0) {
 		puts("camcast " CAMCAST_VERSION);
@@ -64,10 +97,10 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(name, commands[i].name) == 0)
+		if (strcasecmp(name, commands[i].name) == 0)
 			return run(&commands[i], argc - 1, argv + 1);
 	if (argc > 1)
-		fprintf(stderr, "camcast: there is no command \"%s\"\n", name);
+		return refuse(name, commands, n);
 	print_usage(stderr, commands, n);
 	return EXIT_USAGE;
 }

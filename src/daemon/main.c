@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,12 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cli.h"
 #include "base/diag.h"
 #include "config/config.h"
 #include "daemon/daemon.h"
 #include "net/resolve.h"
 
-#define EXIT_USAGE 2
 #define CAPTURE "camcast-capture"
 
 struct arguments {
@@ -26,13 +25,15 @@ static void print_usage(FILE *out)
 {
 	fputs("usage: camcastd -c FILE\n"
 	      "\n"
-	      "  -c, --config FILE   the configuration (see camcast.ini(5))\n"
+	      "Serves live video from cameras, as the configuration says.\n"
+	      "\n"
+	      "  -c, --config FILE   the configuration; see camcast.ini(5)\n"
 	      "      --check         check the configuration and exit\n"
-	      "      --help-config   print every key with default, unit and range\n"
-	      "      --list-cameras  print what cameras there are, and what they can do\n"
-	      "  -v, --verbose       also log details (-vv: those of the workers too)\n"
+	      "      --help-config   print every key with its default, unit and range\n"
+	      "      --list-cameras  print the cameras of this machine and what they can do\n"
+	      "  -v, --verbose       also log details; -vv: details of the workers too\n"
 	      "      --version       print the version\n"
-	      "  -h, --help          print this\n",
+	      "  -h, --help          print this text\n",
 	      out);
 }
 
@@ -50,9 +51,10 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
+	static const struct cli cli = {"camcastd", "c:vh", options};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:vh", options, NULL)) >= 0) {
+	while ((c = cli_next(&cli, argc, argv)) >= 0) {
 		switch (c) {
 		case 'c':
 			arguments->config = optarg;
@@ -76,17 +78,17 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 			print_usage(stdout);
 			return EXIT_SUCCESS;
 		default:
-			print_usage(stderr);
 			return EXIT_USAGE;
 		}
 	}
-	if (optind < argc || (!arguments->config && !arguments->list_cameras)) {
-		fprintf(stderr, "camcastd: %s\n",
-			optind < argc ? "there are no arguments but options"
-				      : "which configuration? Give it with -c FILE");
-		print_usage(stderr);
-		return EXIT_USAGE;
-	}
+	if (optind < argc)
+		return cli_refuse(&cli,
+				  "unexpected argument \"%s\"; the configuration is given with "
+				  "-c FILE",
+				  argv[optind]);
+	if (!arguments->config && !arguments->list_cameras)
+		return cli_refuse(&cli, "no configuration is given; use -c FILE "
+					"(\"camcastd --help\" lists the options)");
 	return -1;
 }
 

@@ -140,6 +140,28 @@ int net_address_parse(struct net_address *out, const char *text, enum net_addres
 	return 0;
 }
 
+const char *net_address_explain(const char *text, enum net_address_form form)
+{
+	const char *host, *port;
+	uint16_t number;
+	size_t len;
+
+	if (split(text, form, &host, &len, &port) && port &&
+	    (!parse_port(port, &number) || (number == 0 && form != NET_LISTEN)))
+		return form == NET_LISTEN ? "the port must be 0 to 65535"
+					  : "the port must be 1 to 65535";
+	if (text[0] != '[' && is_ipv6(text))
+		return "an IPv6 address needs brackets, as in [::1]:8888";
+	switch (form) {
+	case NET_CONNECT_PORT_OPTIONAL:
+		return "it must be HOST or HOST:PORT";
+	case NET_CONNECT:
+	case NET_LISTEN:
+		break;
+	}
+	return form == NET_LISTEN ? "it must be PORT or ADDRESS:PORT" : "it must be HOST:PORT";
+}
+
 void net_format_host_port(char text[NET_HOST_PORT_MAX], const char *host, uint16_t port)
 {
 	bool ipv6 = strchr(host, ':') != NULL;

@@ -401,11 +401,11 @@ def test_the_oldest_recordings_make_room(broker, start_server, tmp_path):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ([], "--dir DIR is missing"),
-        (["--dir", "x", "--all", "name"], "either names or --all"),
-        (["--dir", "x", "--segment", "0"], "--segment is a number of seconds, 1 to 86400"),
-        (["--dir", "x", "--max-bytes", "many"], "--max-bytes is a number of bytes"),
-        (["--dir", "x", "--max-age", "1y"], "--max-age is a time"),
+        ([], "--dir DIR"),
+        (["--dir", "x", "--all", "name"], "use either --all or names"),
+        (["--dir", "x", "--segment", "0"], "--segment 0: use a time from 1s to 24h"),
+        (["--dir", "x", "--max-bytes", "many"], "--max-bytes many: use a number of bytes"),
+        (["--dir", "x", "--max-age", "1y"], "--max-age 1y: use a time"),
     ],
 )
 def test_wrong_arguments_are_told(arguments, said):

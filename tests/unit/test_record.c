@@ -228,37 +228,6 @@ static void others_names_are_not_ours(void **state)
 			fail_msg("%s is taken for ours", names[i]);
 }
 
-static void sizes_and_ages_have_units(void **state)
-{
-	static const char *const bad[] = {"",
-					  "G",
-					  "-1",
-					  "0",
-					  "1.5G",
-					  "1GB",
-					  " 1",
-					  "1 G",
-					  "1Q",
-					  "0d",
-					  "99999999999999999999",
-					  "9999999T"};
-	int64_t value;
-
-	(void)state;
-	assert_int_equal(record_parse_bytes("500", &value), 0);
-	assert_int_equal(value, 500);
-	assert_int_equal(record_parse_bytes("20G", &value), 0);
-	assert_int_equal(value, 20LL << 30);
-	assert_int_equal(record_parse_age("90", &value), 0);
-	assert_int_equal(value, 90);
-	assert_int_equal(record_parse_age("7d", &value), 0);
-	assert_int_equal(value, 7 * 86400);
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		assert_int_equal(record_parse_bytes(bad[i], &value), -EINVAL);
-		assert_int_equal(record_parse_age(bad[i], &value), -EINVAL);
-	}
-}
-
 static void a_servers_name_becomes_a_folders(void **state)
 {
 	static const struct {
@@ -472,7 +441,6 @@ int main(void)
 		cmocka_unit_test(segments_begin_at_multiples_of_utc),
 		cmocka_unit_test(names_tell_the_utc_second_and_sort_by_it),
 		cmocka_unit_test(others_names_are_not_ours),
-		cmocka_unit_test(sizes_and_ages_have_units),
 		cmocka_unit_test(a_servers_name_becomes_a_folders),
 		with_dir(a_server_keeps_its_folder_and_shares_it_with_nobody),
 		with_dir(the_oldest_of_all_servers_go_first),

@@ -30,8 +30,8 @@ void broker_init(struct broker *broker)
 	memset(broker, 0, sizeof *broker);
 	broker->options.request_topic = "commend";
 	if (text && *text && parse_host(broker, text) < 0)
-		fprintf(stderr, "camcast: CAMCAST_BROKER=%s is no HOST[:PORT] and is ignored\n",
-			text);
+		fprintf(stderr, "camcast: CAMCAST_BROKER=%s is ignored: %s\n", text,
+			net_address_explain(text, NET_CONNECT_PORT_OPTIONAL));
 	if (!broker->options.host)
 		parse_host(broker, "localhost");
 	broker->port_said = broker->options.port != 0;
@@ -45,8 +45,8 @@ int broker_option(struct broker *broker, int code, const char *value)
 	switch (code) {
 	case BROKER_HOST:
 		if (parse_host(broker, value) < 0) {
-			fprintf(stderr, "camcast: --broker %s: it must be HOST or HOST:PORT\n",
-				value);
+			fprintf(stderr, "camcast: --broker %s: %s\n", value,
+				net_address_explain(value, NET_CONNECT_PORT_OPTIONAL));
 			return -EINVAL;
 		}
 		broker->port_said = options->port != 0;

@@ -8,15 +8,16 @@
  *		BROKER_OPTIONS,
  *		{0},
  *	};
+ *	static const struct cli cli = {"camcast recv", "o:h", options};
  *
  *	broker_init(&broker);
- *	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) >= 0) {
+ *	while ((c = cli_next(&cli, argc, argv)) >= 0) {
  *		switch (c) {
  *		case 'o':
  *			...
  *		default:
  *			if (broker_option(&broker, c, optarg) < 0)
- *				return usage error, which has been told;
+ *				return EXIT_USAGE;
  *		}
  *	}
  *	servers_create(&servers, &broker.options);
@@ -24,12 +25,12 @@
 #ifndef CLIENT_FIND_BROKER_H
 #define CLIENT_FIND_BROKER_H
 
-#include <getopt.h>
 #include <stdio.h>
 
+#include "base/cli.h"
 #include "client/find/servers.h"
 
-/* What getopt_long() returns for them. */
+/* What cli_next() returns for them. */
 enum broker_option_code {
 	BROKER_HOST = 1000,
 	BROKER_USERNAME,
@@ -64,8 +65,8 @@ struct broker {
 /* Defaults: localhost:1883, or what CAMCAST_BROKER in the environment says. */
 void broker_init(struct broker *broker);
 
-/* Takes an option that getopt_long() returned. 0, or -EINVAL after a message on stderr, also for a
- * code that is not one of the above ('?': getopt_long() has told it already). */
+/* Takes an option that cli_next() returned. 0, or -EINVAL after a message on stderr, also for a
+ * code that is not one of the above ('?', which cli_next() has reported). */
 int broker_option(struct broker *broker, int code, const char *value);
 
 /* For --help. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/quantity.h"
 #include "client/client.h"
 #include "client/find/broker.h"
 #include "client/find/forget.h"
@@ -19,6 +20,8 @@
 #define BROKER_PATIENCE_US 5000000 /* until the broker is connected to */
 #define ANSWERS_US 400000	   /* for those that answer, but do not announce themselves */
 #define POLL_MS 200
+#define SECOND_US 1000000
+#define TIMEOUT_MAX_US (1000000LL * SECOND_US)
 
 struct discover {
 	struct broker broker;
@@ -35,17 +38,16 @@ struct discover {
 
 static void print_usage(FILE *out)
 {
-	fputs("usage: camcast discover [--timeout S | --watch] [--json] [options]\n"
+	fputs("usage: camcast discover [--timeout TIME | --watch] [--json] [options]\n"
 	      "       camcast discover --forget ID [options]\n"
 	      "\n"
 	      "Lists the servers and their streams.\n"
 	      "\n"
 	      "      --watch               keep running, and print servers that appear, change or\n"
 	      "                            leave\n"
-	      "      --timeout S           listen for S seconds (default: until the broker has "
-	      "sent\n"
-	      "                            everything that it knows)\n"
-	      "      --json                print JSON; with --watch, one object a line\n"
+	      "      --timeout TIME        listen for this time, such as 5s (default: until the\n"
+	      "                            broker has sent everything that it knows)\n"
+	      "  -j, --json                print JSON; with --watch, one object a line\n"
 	      "      --forget ID           remove what a server that is gone left at the broker,\n"
 	      "                            also its entities in Home Assistant\n"
 	      "  -h, --help                print this help\n",
@@ -56,33 +58,34 @@ static void print_usage(FILE *out)
 /* Returns -1 to go on, or the exit status. */
 static int parse_arguments(struct discover *discover, int argc, char **argv)
 {
-	enum { WATCH = 256, TIMEOUT, JSON, FORGET };
+	enum { WATCH = 256, TIMEOUT, FORGET };
 	static const struct option options[] = {
 		{"watch", no_argument, NULL, WATCH},
 		{"timeout", required_argument, NULL, TIMEOUT},
-		{"json", no_argument, NULL, JSON},
+		{"json", no_argument, NULL, 'j'},
 		{"forget", required_argument, NULL, FORGET},
 		{"help", no_argument, NULL, 'h'},
 		BROKER_OPTIONS,
 		{0},
 	};
-	char *end;
+	static const struct cli cli = {"camcast discover", "jh", options};
+	int64_t timeout_us;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+	while ((c = cli_next(&cli, argc, argv)) >= 0) {
 		switch (c) {
 		case WATCH:
 			discover->watch = true;
 			break;
 		case TIMEOUT:
-			discover->timeout_s = strtod(optarg, &end);
-			if (*end || end == optarg ||
-			    !(discover->timeout_s > 0 && discover->timeout_s < 1e6)) {
-				fputs("camcast: --timeout needs a number of seconds\n", stderr);
-				return EXIT_USAGE;
-			}
+			if (quantity_parse_time(optarg, SECOND_US, &timeout_us) < 0 ||
+			    timeout_us <= 0 || timeout_us > TIMEOUT_MAX_US)
+				return cli_refuse(&cli,
+						  "--timeout %s: use a time such as 5, 0.5s or 1m",
+						  optarg);
+			discover->timeout_s = (double)timeout_us / SECOND_US;
 			break;
-		case JSON:
+		case 'j':
 			discover->json = true;
 			break;
 		case FORGET:
@@ -96,10 +99,9 @@ static int parse_arguments(struct discover *discover, int argc, char **argv)
 				return EXIT_USAGE;
 		}
 	}
-	if (optind < argc) {
-		print_usage(stderr);
-		return EXIT_USAGE;
-	}
+	if (optind < argc)
+		return cli_refuse(&cli, "unexpected argument \"%s\"; all servers are listed",
+				  argv[optind]);
 	return -1;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/quantity.h"
 #include "client/client.h"
 #include "client/find/broker.h"
 #include "client/interrupt.h"
@@ -24,7 +25,9 @@
 #include "client/record/time.h"
 
 #define REC_TOPICS "commend/rec, command/rec"
+#define SECOND_US 1000000
 #define SEGMENT_S 60
+#define SEGMENT_MAX_S 86400
 #define TURN_MS 500
 #define HANG_MS 30000	  /* a write may wait for a slow disk */
 #define QUIET_US 3000000  /* no unit for so long: not this way, if there is another */
@@ -69,37 +72,42 @@ static void print_usage(FILE *out)
 	fputs("usage: camcast record [NAME... | --all] --dir DIR [options]\n"
 	      "\n"
 	      "Records servers into MP4 files, DIR/SERVER/YYYYMMDDTHHMMSSZ.mp4 (UTC), without\n"
-	      "encoding anew. NAME is a server's name or id, or NAME/STREAM; without any: --all.\n"
+	      "encoding them again. NAME is a server's name or id, or NAME/STREAM; without any: "
+	      "--all.\n"
 	      "\n"
 	      "      --all                 all servers, also those that appear later\n"
 	      "  -d, --dir DIR             where to; it is made if need be\n"
-	      "      --segment S           a file for every S seconds (60), cut at multiples of S\n"
+	      "      --segment TIME        the length of a file (60s), such as 90s or 10m; files "
+	      "begin at\n"
+	      "                            multiples of it\n"
 	      "      --on-command          record between `start` and `stop` on the recording "
 	      "topic\n"
 	      "      --rec-topic TOPIC     (" REC_TOPICS ")\n"
-	      "      --max-bytes N         delete the oldest when all take more; K, M, G, T\n"
-	      "      --max-age T           delete what began longer ago; s, m, h, d\n"
-	      "      --json                one line of JSON for each file that is ready\n"
+	      "      --max-bytes N         delete the oldest files when all take more, such as "
+	      "20G\n"
+	      "      --max-age TIME        delete files that began longer ago, such as 12h or 7d\n"
+	      "  -j, --json                one line of JSON for each file that is ready\n"
 	      "  -h, --help                print this\n",
 	      out);
 	broker_print_usage(out);
 }
 
-static int parse_segment(const char *text, unsigned *segment_s)
+/* Whole seconds from 1 to max. Returns 0 or -EINVAL. */
+static int parse_seconds(const char *text, int64_t max, int64_t *out)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	int64_t us;
 
-	if (text[0] < '0' || text[0] > '9' || *end || value < 1 || value > 86400)
+	if (quantity_parse_time(text, SECOND_US, &us) < 0 || us % SECOND_US != 0 || us <= 0 ||
+	    us / SECOND_US > max)
 		return -EINVAL;
-	*segment_s = (unsigned)value;
+	*out = us / SECOND_US;
 	return 0;
 }
 
 /* Returns -1 to go on, or the exit status. */
 static int parse_arguments(struct record *record, int argc, char **argv)
 {
-	enum { ALL = 256, SEGMENT, ON_COMMAND, MAX_BYTES, MAX_AGE, JSON };
+	enum { ALL = 256, SEGMENT, ON_COMMAND, MAX_BYTES, MAX_AGE };
 	static const struct option options[] = {
 		{"all", no_argument, NULL, ALL},
 		{"dir", required_argument, NULL, 'd'},
@@ -107,15 +115,17 @@ static int parse_arguments(struct record *record, int argc, char **argv)
 		{"on-command", no_argument, NULL, ON_COMMAND},
 		{"max-bytes", required_argument, NULL, MAX_BYTES},
 		{"max-age", required_argument, NULL, MAX_AGE},
-		{"json", no_argument, NULL, JSON},
+		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		BROKER_OPTIONS,
 		{0},
 	};
-	const char *dir = NULL, *wrong = NULL;
+	static const struct cli cli = {"camcast record", "d:jh", options};
+	const char *dir = NULL;
+	int64_t segment_s;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "d:h", options, NULL)) >= 0) {
+	while ((c = cli_next(&cli, argc, argv)) >= 0) {
 		switch (c) {
 		case ALL:
 			record->all = true;
@@ -124,21 +134,31 @@ static int parse_arguments(struct record *record, int argc, char **argv)
 			dir = optarg;
 			break;
 		case SEGMENT:
-			if (parse_segment(optarg, &record->segment_s) < 0)
-				wrong = "--segment is a number of seconds, 1 to 86400";
+			if (parse_seconds(optarg, SEGMENT_MAX_S, &segment_s) < 0)
+				return cli_refuse(&cli,
+						  "--segment %s: use a time from 1s to 24h, "
+						  "such as 60, 90s or 10m",
+						  optarg);
+			record->segment_s = (unsigned)segment_s;
 			break;
 		case ON_COMMAND:
 			record->on_command = true;
 			break;
 		case MAX_BYTES:
-			if (record_parse_bytes(optarg, &record->limits.max_bytes) < 0)
-				wrong = "--max-bytes is a number of bytes, as 500M or 20G";
+			if (quantity_parse_bytes(optarg, &record->limits.max_bytes) < 0 ||
+			    record->limits.max_bytes == 0)
+				return cli_refuse(&cli,
+						  "--max-bytes %s: use a number of bytes, such as "
+						  "500M or 20G",
+						  optarg);
 			break;
 		case MAX_AGE:
-			if (record_parse_age(optarg, &record->limits.max_age_s) < 0)
-				wrong = "--max-age is a time, as 30m, 12h or 7d";
+			if (parse_seconds(optarg, INT64_MAX, &record->limits.max_age_s) < 0)
+				return cli_refuse(&cli,
+						  "--max-age %s: use a time such as 30m, 12h or 7d",
+						  optarg);
 			break;
-		case JSON:
+		case 'j':
 			record->json = true;
 			break;
 		case 'h':
@@ -148,21 +168,13 @@ static int parse_arguments(struct record *record, int argc, char **argv)
 			if (broker_option(&record->broker, c, optarg) < 0)
 				return EXIT_USAGE;
 		}
-		if (wrong) {
-			fprintf(stderr, "camcast: %s\n", wrong);
-			return EXIT_USAGE;
-		}
 	}
 	if (record->all && optind < argc)
-		wrong = "either names or --all";
-	else if (!dir || !dir[0])
-		wrong = "--dir DIR is missing";
-	else if (strlen(dir) >= sizeof record->dir - STORE_FOLDER_MAX - RECORD_NAME_MAX)
-		wrong = "--dir is too long";
-	if (wrong) {
-		fprintf(stderr, "camcast: record: %s\n", wrong);
-		return EXIT_USAGE;
-	}
+		return cli_refuse(&cli, "use either --all or names, such as \"%s\"", argv[optind]);
+	if (!dir || !dir[0])
+		return cli_refuse(&cli, "give the folder for the recordings with --dir DIR");
+	if (strlen(dir) >= sizeof record->dir - STORE_FOLDER_MAX - RECORD_NAME_MAX)
+		return cli_refuse(&cli, "the path of --dir is too long");
 	strcpy(record->dir, dir);
 	record->names = argv + optind;
 	record->all = optind == argc;
@@ -485,7 +497,8 @@ int cmd_record(int argc, char **argv)
 		return err;
 	err = make_dir(record.dir);
 	if (err < 0) {
-		diag_error("%s: %s", record.dir, strerror(-err));
+		diag_error("--dir %s: the folder cannot be made: %s", record.dir,
+			   err == -ENOENT ? "the folder above it does not exist" : strerror(-err));
 		return EXIT_FAILURE;
 	}
 	while (record.names[n_names])

@@ -50,9 +50,4 @@ void record_name_write(char name[RECORD_NAME_MAX], int64_t utc_s, unsigned numbe
 /* Only names as record_name_write() makes them. */
 bool record_name_parse(const char *name, int64_t *utc_s, unsigned *number);
 
-/* "500", "20G" (K, M, G, T: powers of 1024) -> bytes; "90", "90s", "30m", "12h", "7d" -> seconds.
- * Over zero. 0 or -EINVAL. */
-int record_parse_bytes(const char *text, int64_t *bytes);
-int record_parse_age(const char *text, int64_t *seconds);
-
 #endif

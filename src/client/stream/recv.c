@@ -55,6 +55,7 @@ struct recv {
 	int64_t lost_us;	 /* since when */
 	int fd;
 	bool regular;	/* a file, that can be cut */
+	bool created;	/* the file was not there before */
 	bool begun;	/* something has been written */
 	uint64_t bytes; /* written, whole units only */
 	struct progress progress;
@@ -84,9 +85,10 @@ static int parse_arguments(struct recv *recv, int argc, char **argv)
 		BROKER_OPTIONS,
 		{0},
 	};
+	static const struct cli cli = {"camcast recv", "o:h", options};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) >= 0) {
+	while ((c = cli_next(&cli, argc, argv)) >= 0) {
 		switch (c) {
 		case 'o':
 			recv->output = optarg;
@@ -99,10 +101,13 @@ static int parse_arguments(struct recv *recv, int argc, char **argv)
 				return EXIT_USAGE;
 		}
 	}
-	if (optind + 1 != argc) {
-		print_usage(stderr);
-		return EXIT_USAGE;
-	}
+	if (optind == argc)
+		return cli_refuse(&cli,
+				  "name a server or a URL; \"camcast discover\" lists the servers");
+	if (optind + 1 < argc)
+		return cli_refuse(&cli,
+				  "unexpected argument \"%s\"; one stream is received at a time",
+				  argv[optind + 1]);
 	recv->wanted = argv[optind];
 	return -1;
 }
@@ -320,6 +325,7 @@ static const char *output_name(const struct recv *recv)
 /* Opened before anything else is done, but emptied only when there is something to write. */
 static int open_output(struct recv *recv)
 {
+	const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY;
 	struct stat st;
 
 	if (recv->output && strcmp(recv->output, "-") == 0)
@@ -329,8 +335,12 @@ static int open_output(struct recv *recv)
 		tell(recv, "the standard output is a terminal; give a file with -o, or a pipe");
 		return -EINVAL;
 	}
-	if (recv->output)
-		recv->fd = open(recv->output, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	if (recv->output) {
+		recv->fd = open(recv->output, flags | O_CREAT | O_EXCL, 0666);
+		recv->created = recv->fd >= 0;
+		if (recv->fd < 0 && errno == EEXIST)
+			recv->fd = open(recv->output, flags | O_CREAT, 0666);
+	}
 	if (recv->fd < 0 || fstat(recv->fd, &st) < 0) {
 		int err = -errno;
 
@@ -451,6 +461,8 @@ static int run(struct recv *recv)
 		r = copy(recv);
 	if (recv->progress.drawn)
 		fputc('\n', stderr);
+	if (recv->created && !recv->begun)
+		unlink(recv->output);
 	if (recv->output && recv->fd >= 0 && close(recv->fd) < 0 && r == 0) {
 		r = -errno;
 		tell(recv, "%s: %s", output_name(recv), strerror(-r));

@@ -5,7 +5,6 @@
  * in the children (view_child.c) and reach it through shared memory (view_ring.h).
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/quantity.h"
 #include "client/client.h"
 #include "client/find/broker.h"
 #include "client/find/servers.h"
@@ -29,16 +29,18 @@
 #include "client/view/wall.h"
 
 #define TEXT_PIXELS 15
+#define WINDOW_MIN 64 /* pixels of a side */
+#define WINDOW_MAX 16384
 #define REPORT_US 1000000
 #define REFRESH_HZ 60 /* where the screen does not say */
 
 enum {
-	OPTION_ALL = 'a',
-	OPTION_DECODER = 'd',
-	OPTION_SNAPSHOTS = 's',
 	OPTION_JSON = 'j',
-	OPTION_SIZE = 'z',
-	OPTION_FULL = 'f'
+	OPTION_ALL = 256,
+	OPTION_DECODER,
+	OPTION_SNAPSHOTS,
+	OPTION_SIZE,
+	OPTION_FULL,
 };
 
 struct view_options {
@@ -93,7 +95,7 @@ static void print_usage(FILE *out)
 	      "  --decoder NAME      auto, none (software), or a device that libavcodec knows:\n"
 	      "                      vaapi, vdpau, cuda, drm...\n"
 	      "  --snapshots FOLDER  for pictures taken with s; default: where you are\n"
-	      "  --json              a line a second on stdout with what each tile shows\n",
+	      "  -j, --json          a line a second on stdout with what each tile shows\n",
 	      out);
 	broker_print_usage(out);
 	fputs("\nKeys: 1-9, a click, or Tab and Enter show one server alone and all again, Esc "
@@ -103,16 +105,31 @@ static void print_usage(FILE *out)
 	      out);
 }
 
+static const struct option long_options[] = {
+	{"all", no_argument, NULL, OPTION_ALL},
+	{"decoder", required_argument, NULL, OPTION_DECODER},
+	{"snapshots", required_argument, NULL, OPTION_SNAPSHOTS},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"size", required_argument, NULL, OPTION_SIZE},
+	{"full-screen", no_argument, NULL, OPTION_FULL},
+	{"help", no_argument, NULL, 'h'},
+	BROKER_OPTIONS,
+	{0},
+};
+static const struct cli cli = {"camcast view", "jh", long_options};
+
 static int parse_size(const char *text, struct view_options *options)
 {
-	int end = 0;
+	uint32_t width, height;
 
-	if (sscanf(text, "%5dx%5d%n", &options->width, &options->height, &end) != 2 || text[end] ||
-	    options->width < 64 || options->height < 64 || options->width > 16384 ||
-	    options->height > 16384) {
-		fprintf(stderr, "camcast view: --size %s: from 64x64 to 16384x16384\n", text);
+	if (quantity_parse_size(text, &width, &height) < 0 || width < WINDOW_MIN ||
+	    height < WINDOW_MIN || width > WINDOW_MAX || height > WINDOW_MAX) {
+		cli_refuse(&cli, "--size %s: use a size from %dx%d to %dx%d, such as 1280x720",
+			   text, WINDOW_MIN, WINDOW_MIN, WINDOW_MAX, WINDOW_MAX);
 		return -EINVAL;
 	}
+	options->width = (int)width;
+	options->height = (int)height;
 	return 0;
 }
 
@@ -125,9 +142,7 @@ static int take_option(struct view_options *options, int c, const char *value)
 		options->hardware = value;
 		if (view_decoder_knows(value))
 			return 0;
-		fprintf(stderr,
-			"camcast view: --decoder %s: auto, none, or a device such as vaapi\n",
-			value);
+		cli_refuse(&cli, "--decoder %s: use auto, none, or a device such as vaapi", value);
 		return -EINVAL;
 	case OPTION_SNAPSHOTS:
 		options->snapshots = value;
@@ -156,7 +171,7 @@ static int take_arguments(struct view_options *options, int n, char *const *argu
 	enum stream_framing framing;
 
 	if (all && n) {
-		fprintf(stderr, "camcast view: --all, or names, not both\n");
+		cli_refuse(&cli, "use either --all or names, such as \"%s\"", arguments[0]);
 		return -EINVAL;
 	}
 	options->wanted = arguments;
@@ -166,10 +181,10 @@ static int take_arguments(struct view_options *options, int n, char *const *argu
 			continue;
 		options->n_urls++;
 		if (reader_parse_url(arguments[i], host, &port, &codec, &framing)) {
-			fprintf(stderr,
-				"camcast view: %s: a URL is tcp://HOST:PORT, or "
-				"tcp+length://HOST:PORT for pictures behind a length\n",
-				arguments[i]);
+			cli_refuse(&cli,
+				   "%s: a URL is tcp://HOST:PORT, or tcp+length://HOST:PORT for "
+				   "pictures behind a length",
+				   arguments[i]);
 			return -EINVAL;
 		}
 	}
@@ -178,24 +193,13 @@ static int take_arguments(struct view_options *options, int n, char *const *argu
 
 static int parse_options(int argc, char **argv, struct view_options *options)
 {
-	static const struct option long_options[] = {
-		{"all", no_argument, NULL, OPTION_ALL},
-		{"decoder", required_argument, NULL, OPTION_DECODER},
-		{"snapshots", required_argument, NULL, OPTION_SNAPSHOTS},
-		{"json", no_argument, NULL, OPTION_JSON},
-		{"size", required_argument, NULL, OPTION_SIZE},
-		{"full-screen", no_argument, NULL, OPTION_FULL},
-		{"help", no_argument, NULL, 'h'},
-		BROKER_OPTIONS,
-		{0},
-	};
 	bool all = false;
 	int c;
 
 	*options = (struct view_options){
 		.hardware = "auto", .snapshots = ".", .width = 1280, .height = 720};
 	broker_init(&options->broker);
-	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
+	while ((c = cli_next(&cli, argc, argv)) >= 0) {
 		if (take_option(options, c, optarg) < 0)
 			return -EINVAL;
 		all |= c == OPTION_ALL;
@@ -610,10 +614,8 @@ int cmd_view(int argc, char **argv)
 	struct view view = {.options = &options};
 	int r;
 
-	if (parse_options(argc, argv, &options) < 0) {
-		fputs("`camcast view --help` tells the options\n", stderr);
+	if (parse_options(argc, argv, &options) < 0)
 		return EXIT_USAGE;
-	}
 	if (options.help) {
 		print_usage(stdout);
 		return EXIT_SUCCESS;

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What people type: slips are answered with one line that says what was meant."""
+import subprocess
+
+import harness
+import pytest
+
+SECONDS = 20 * harness.PATIENCE
+
+
+def run(*arguments, **options):
+    program, *rest = arguments
+    return subprocess.run(
+        [harness.BUILD / program, *rest],
+        capture_output=True, text=True, check=False, timeout=SECONDS, **options,
+    )  # fmt: skip
+
+
+def one_line(result):
+    """The only line on stderr."""
+    assert result.stdout == "" and result.stderr.count("\n") == 1, result.stderr
+    return result.stderr.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        ("camcast recrod", 'camcast: unknown command "recrod"; did you mean "record"?'),
+        ("camcast rec", 'camcast: unknown command "rec"; did you mean "recv" or "record"?'),
+        ("camcast list", 'camcast: unknown command "list"; did you mean "discover"?'),
+        ("camcast play", 'camcast: unknown command "play"; did you mean "view"?'),
+        ("camcast xyz", 'camcast: unknown command "xyz"; "camcast --help" lists the commands'),
+        (
+            "camcast --json discover",
+            'camcast: option "--json" stands before a command; use "camcast COMMAND [options]"',
+        ),
+        ("camcast record --dri x", 'camcast record: unknown option "--dri"; did you mean "--dir"?'),
+        ("camcast record", "camcast record: give the folder for the recordings with --dir DIR"),
+        ("camcast record --dir", 'camcast record: option "--dir" needs a value'),
+        (
+            "camcast record --dir x --segment 1y",
+            "camcast record: --segment 1y: use a time from 1s to 24h, such as 60, 90s or 10m",
+        ),
+        (
+            "camcast record --dir x --max-bytes 20X",
+            "camcast record: --max-bytes 20X: use a number of bytes, such as 500M or 20G",
+        ),
+        (
+            "camcast recv",
+            'camcast recv: name a server or a URL; "camcast discover" lists the servers',
+        ),
+        (
+            "camcast recv a b",
+            'camcast recv: unexpected argument "b"; one stream is received at a time',
+        ),
+        (
+            "camcast discover --broker host:99999",
+            "camcast: --broker host:99999: the port must be 1 to 65535",
+        ),
+        ("camcast recv x --broker host:0", "camcast: --broker host:0: the port must be 1 to 65535"),
+        (
+            "camcast discover --broker fe80::1%:1",
+            "camcast: --broker fe80::1%:1: it must be HOST or HOST:PORT",
+        ),
+        ("camcast discover --timeout 1x", "camcast discover: --timeout 1x: use a time such as 5, 0.5s or 1m"),
+        ("camcast discover all", 'camcast discover: unexpected argument "all"; all servers are listed'),
+        (
+            "camcast view --size big",
+            "camcast view: --size big: use a size from 64x64 to 16384x16384, such as 1280x720",
+        ),
+        ("camcast view -d none", 'camcast view: unknown option "-d"; did you mean "--decoder"?'),
+        ("camcastd --chekc", 'camcastd: unknown option "--chekc"; did you mean "--check"?'),
+        ("camcastd -C x", 'camcastd: unknown option "-C"; did you mean "-c"?'),
+        (
+            "camcastd x.ini",
+            'camcastd: unexpected argument "x.ini"; the configuration is given with -c FILE',
+        ),
+        (
+            "camcastd",
+            "camcastd: no configuration is given; use -c FILE "
+            '("camcastd --help" lists the options)',
+        ),
+        ("camcast-capture -t 1y", "camcast-capture: -t 1y: use a time such as 10, 0.5s or 1m"),
+        ("camcast-capture --cam x", 'camcast-capture: no configuration is given; use -c FILE'),
+        (
+            "camcast-capture -c x.ini",
+            "camcast-capture: no output is given; use -o FILE, or -o - for the standard output",
+        ),
+    ],
+)
+def test_a_slip_gets_one_line(arguments, line):
+    result = run(*arguments.split())
+    assert result.returncode == 2 and one_line(result) == line
+
+
+def test_commands_and_options_are_read_in_any_case():
+    assert run("camcast", "Discover", "--HELP").stdout.startswith("usage: camcast discover")
+    assert run("camcast", "RECORD", "-h").stdout.startswith("usage: camcast record")
+    assert run("camcastd", "--Version").stdout.startswith("camcastd ")
+
+
+def test_numbers_are_read_with_their_units(tmp_path):
+    """They are accepted: what fails is the broker's port behind them."""
+    for arguments in [
+        ["record", "--dir", "x", "--segment", "1m", "--max-bytes", "20GB", "--max-age", "7 days", "-j"],
+        ["discover", "--timeout", "0.5s", "-j"],
+        ["view", "--size", "720p", "-j"],
+        ["view", "--size", "640 X 480"],
+    ]:
+        result = run("camcast", *arguments, "--broker", "h:0", cwd=tmp_path)
+        assert one_line(result) == "camcast: --broker h:0: the port must be 1 to 65535"
+
+
+def test_a_broker_of_the_environment_with_a_wrong_port_is_ignored_with_a_line(tmp_path):
+    result = run(
+        "camcast", "discover", "--timeout", "0.2", env={"CAMCAST_BROKER": "h:77777", "PATH": "/bin"}
+    )
+    first = result.stderr.splitlines()[0]
+    assert first == "camcast: CAMCAST_BROKER=h:77777 is ignored: the port must be 1 to 65535"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    result = run("camcast", "record", "--dir", tmp_path / "a" / "b")
+    line = one_line(result)
+    assert result.returncode == 1
+    assert f"--dir {tmp_path}/a/b: the folder cannot be made: the folder above it does not exist" in line
+    (tmp_path / "file").touch()
+    line = one_line(run("camcast", "record", "--dir", tmp_path / "file"))
+    assert "the folder cannot be made: Not a directory" in line
+
+
+def test_a_wrong_name_leaves_no_file(broker, tmp_path):
+    new, old = tmp_path / "new.h264", tmp_path / "old.h264"
+    old.write_bytes(b"precious")
+    for path in (new, old):
+        result = run("camcast", "recv", "nobody", "-o", path, "--broker", f"127.0.0.1:{broker.port}")
+        assert result.returncode == 1
+    assert not new.exists() and old.read_bytes() == b"precious"
