@@ -2,7 +2,8 @@
 /*
  * A histogram of times as HdrHistogram makes them: logarithmic steps, each divided into 64 equal
  * ones, so that a value is known to 1/64 (below 128 us: exactly) and memory does not grow with the
- * samples. In microseconds; negative values count as 0, values over HIST_MAX_US as that. One thread.
+ * samples. In microseconds; negative values count as 0, values over HIST_MAX_US as that. One
+ * thread.
  */
 #ifndef BENCH_LIB_HIST_H
 #define BENCH_LIB_HIST_H

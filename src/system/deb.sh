@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # deb.sh VERSION FOLDER [OBJECTS]: builds the Debian package of this source tree for this machine, or
-# for the architecture in ARCH, and puts it into FOLDER. What was compiled stays in the folder OBJECTS,
-# for the next time; without it everything is compiled anew. Needs debhelper and what debian/control
-# names as Build-Depends; for another architecture its cross compiler too, and CC_FOR_BUILD and AR.
+# for the architecture in ARCH, and puts it into FOLDER. Object files stay in the folder OBJECTS for
+# the next build; without OBJECTS everything is compiled again. Needs debhelper and the Build-Depends
+# of debian/control; another architecture also needs its cross compiler, CC_FOR_BUILD and AR.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,7 +21,7 @@ cd "$work/camcast"
 mv src/system/debian debian
 sed "s/@VERSION@/$version/; s/@DATE@/$(date -R -r LICENSE)/" debian/changelog.in >debian/changelog
 rm debian/changelog.in
-# -d: a compiler without the metapackage build-essential will do.
+# -d: a compiler is enough, without the metapackage build-essential.
 DEB_BUILD_OPTIONS="noautodbgsym parallel=$(nproc)" CAMCAST_OBJECTS=$objects \
 	dpkg-buildpackage -us -uc -b -d ${ARCH:+-a"$ARCH"}
 cp "$work"/camcast_*.deb "$folder/"
