@@ -335,7 +335,10 @@ static enum capture_exit loop(struct capture *capture)
 		if (atomic_load_explicit(&capture->gone, memory_order_acquire)) {
 			snprintf(why, sizeof(why), "%s ended: %s",
 				 source_info(capture->source)->name, capture->gone_why);
-			diag_error("camera %s: %s", capture->camera->name, why);
+			if (capture->gone_error)
+				diag_error("camera %s: %s", capture->camera->name, why);
+			else
+				diag_info("camera %s: %s", capture->camera->name, why);
 			return fail(capture, CAPTURE_LOST_CAMERA, why);
 		}
 		if (capture->quiet_ticks >= capture->lost_limit) {

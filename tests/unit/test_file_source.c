@@ -102,6 +102,9 @@ static void strip(const char *from, const char *to)
 
 static int make_recordings(void **state)
 {
+	static const char holes[] = "ffconcat version 1.0\nfile b.mp4\nfile missing.mp4\n";
+	char list[128];
+
 	(void)state;
 	if (!mkdtemp(folder))
 		return -1;
@@ -117,7 +120,16 @@ static int make_recordings(void **state)
 	make("slow.avi", "320x240", "yuv420p", "-vf setpts=PTS*500 -r 0.1 -c:v mpeg4");
 	make("still.png", "320x240", "rgb24", "-frames:v 1 -update 1");
 	make("sound.mp4", "320x240", "yuv420p", "-f lavfi -i sine=d=1 -map 1:a -c:a aac");
+	make("still.jpg", "320x240", "yuvj420p", "-frames:v 1 -update 1");
+	make("light.png", "320x240", "rgb24", "-vf negate -frames:v 1 -update 1");
+	make("'image-%d.png'", "320x240", "rgb24", "-frames:v 1 -update 1");
+	make("'x ;* .png'", "320x240", "rgb24", "-frames:v 1 -update 1");
+	write_file("holes.ffconcat", holes, strlen(holes));
+	snprintf(list, sizeof(list), "ffconcat version 1.0\nfile '%s/x ;* .png'\nduration 0.1\n",
+		 folder);
+	write_file("odd.ffconcat", list, strlen(list));
 	strip("b.h264", "once.h264");
+	make("bare.ts", "320x240", "yuv420p", X264 "-bsf:v 'filter_units=remove_types=7|8'");
 	cut("b.mp4", "cut.mp4", 50);
 	cut("jpeg.avi", "cut.avi", 60);
 	write_file("text.txt", "This is no recording, only words.\n", 34);
@@ -616,11 +628,92 @@ static void what_cannot_be_played_is_refused_with_a_reason(void **state)
 {
 	(void)state;
 	assert_refused("missing.mp4", -ENOENT, "No such file");
-	assert_refused("", -EISDIR, "directory");
+	assert_refused("missing-%d.png", -ENOENT, "stands for itself");
+	assert_refused("", -EISDIR, "a folder; give one file");
+	assert_refused("../../dev/null", -EINVAL, "cameras are `source = libcamera`");
+	assert_refused("bare.ts", -EINVAL, "no parameter sets (SPS)");
 	assert_refused("empty.mp4", -ENODATA, "empty");
 	assert_refused("text.txt", -EINVAL, "no recording");
 	assert_refused("sound.mp4", -EINVAL, "no video");
 	assert_refused("cut.mp4", -EINVAL, "damaged");
+}
+
+static void a_jpeg_stays_whether_it_is_copied_or_decoded(void **state)
+{
+	struct player player;
+
+	(void)state;
+	for (int coded = 0; coded < 2; coded++) {
+		play(&player, "still.jpg", coded, CONFIG_CODEC_MJPEG, 2 * FRAMES);
+		assert_int_equal(source_info(player.source)->coded, coded);
+		assert_even(&player.seen, PERIOD_US);
+		close_player(&player);
+	}
+}
+
+static void names_are_taken_as_they_are(void **state)
+{
+	static const char *const names[] = {"image-%d.png", "x ;* .png", "odd.ffconcat"};
+	struct player player;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		play(&player, names[i], false, CONFIG_CODEC_H264, 5);
+		close_player(&player);
+	}
+}
+
+static void a_list_with_a_missing_file_plays_those_before_it(void **state)
+{
+	struct player player;
+
+	(void)state;
+	for (int coded = 0; coded < 2; coded++) {
+		play(&player, "holes.ffconcat", coded, CONFIG_CODEC_H264, 3 * FRAMES);
+		assert_int_equal(source_info(player.source)->coded, coded);
+		assert_even(&player.seen, PERIOD_US);
+		close_player(&player);
+	}
+}
+
+/* Puts another file in the place of one that is being played. */
+static void replace(const char *by, const char *name)
+{
+	char from[300], to[300], command[700];
+
+	snprintf(from, sizeof(from), "%s/%s", folder, by);
+	snprintf(to, sizeof(to), "%s/%s", folder, name);
+	snprintf(command, sizeof(command), "cp %s %s.new", from, to);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof(command), "%s.new", to);
+	assert_int_equal(rename(command, to), 0);
+}
+
+static void a_file_that_is_replaced_is_noticed_at_the_loop(void **state)
+{
+	struct player player;
+	unsigned n;
+
+	(void)state;
+	replace("still.png", "changing.png");
+	open_player(&player, "changing.png", false, CONFIG_CODEC_H264);
+	assert_int_equal(player.error, 0);
+	assert_int_equal(source_start(player.source), 0);
+	wait_for(&player.seen, 3);
+	replace("light.png", "changing.png");
+	n = player.seen.n;
+	wait_for(&player.seen, n + 5);
+	assert_false(player.seen.gone);
+	assert_true(player.seen.pictures[player.seen.n - 1].luma >
+		    player.seen.pictures[0].luma + 100);
+	/* One of another size needs other slots and encoders. */
+	replace("b.mp4", "changing.png");
+	wait_for(&player.seen, 1000);
+	source_stop(player.source);
+	assert_true(player.seen.gone);
+	assert_int_equal(player.seen.error, 0);
+	assert_non_null(strstr(player.seen.why, "another recording"));
+	close_player(&player);
 }
 
 static void a_clock_that_jumps_goes_on_evenly(void **state)
@@ -671,6 +764,10 @@ int main(void)
 		cmocka_unit_test(stopping_does_not_wait_for_the_next_picture),
 		cmocka_unit_test(it_can_be_started_again),
 		cmocka_unit_test(what_cannot_be_played_is_refused_with_a_reason),
+		cmocka_unit_test(a_jpeg_stays_whether_it_is_copied_or_decoded),
+		cmocka_unit_test(names_are_taken_as_they_are),
+		cmocka_unit_test(a_list_with_a_missing_file_plays_those_before_it),
+		cmocka_unit_test(a_file_that_is_replaced_is_noticed_at_the_loop),
 		cmocka_unit_test(a_clock_that_jumps_goes_on_evenly),
 		cmocka_unit_test(a_long_pause_in_a_steady_clock_is_kept),
 	};

@@ -2,10 +2,13 @@
 #include "capture/source/demux.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "base/text.h"
 
 #define WHY_SIZE DEMUX_WHY_SIZE
 
@@ -14,10 +17,38 @@ struct demux {
 	struct rate rate;
 	const atomic_bool *stop;
 	AVFormatContext *input;
-	int stream; /* index of the video stream */
+	int stream;	  /* index of the video stream */
+	struct stat file; /* as it was when it was opened */
+	/* Of the first opening: what comes later has to be the same. */
+	AVCodecParameters *kind;
+	AVRational time_base;
+	bool opened;	   /* the pass under way began with opening the file */
+	bool never_seek;   /* a jump to the beginning led to no picture, or is not to be trusted */
+	bool failed;	   /* the last pass ended with an error; libavformat may be confused */
+	char trouble[128]; /* why it did */
 };
 
 /* --- errors --- */
+
+/* What libavformat last said about an error: often the only place that names the file, of those in
+ * a list, that is missing. The log is one for the process, and a thread reads its own lines. */
+static _Thread_local char said[96];
+
+static void handle_log(void *context, int level, const char *format, va_list arguments)
+{
+	char line[256];
+	va_list copy;
+
+	if (level <= AV_LOG_ERROR) {
+		va_copy(copy, arguments);
+		vsnprintf(line, sizeof(line), format, copy);
+		va_end(copy);
+		line[strcspn(line, "\n")] = '\0';
+		text_clean(said, sizeof(said), line);
+	}
+	if (level <= av_log_get_level())
+		av_log_default_callback(context, level, format, arguments);
+}
 
 static int errno_of(int averror)
 {
@@ -44,26 +75,65 @@ static int is_stopped(void *user)
 	return atomic_load_explicit(demux->stop, memory_order_relaxed);
 }
 
-/* libavformat would take a folder for a file of size 0, and wait on a pipe for ever. */
-static int check_path(const char *path, char *why)
+/* What somebody may have meant by a path that is no file to play. */
+static const char *advice(const char *path, int error, mode_t mode)
 {
-	struct stat st;
-	int r = 0;
+	switch (error) {
+	case 0:
+		break;
+	case ENOENT:
+		return strchr(path, '%') ? "No such file or directory (a '%' stands for itself; a "
+					   "sequence of pictures is listed in an ffconcat file)"
+					 : "No such file or directory";
+	case EACCES:
+		return "Permission denied (the user that camcastd runs as has to be able to read "
+		       "it)";
+	default:
+		return strerror(error);
+	}
+	if (S_ISDIR(mode))
+		return "a folder; give one file, or an ffconcat file that lists several";
+	if (S_ISCHR(mode))
+		return "a device; cameras are `source = libcamera`";
+	if (S_ISREG(mode))
+		return "the file is empty";
+	return "not a regular file, so that it cannot be played again from its beginning";
+}
 
-	if (stat(path, &st) < 0)
-		r = -errno;
-	else if (S_ISDIR(st.st_mode))
-		r = -EISDIR;
-	else if (!S_ISREG(st.st_mode))
-		r = -EINVAL;
-	else if (st.st_size == 0)
-		r = -ENODATA;
-	if (r)
-		snprintf(why, WHY_SIZE, "%.200s: %s", path,
-			 r == -EINVAL	 ? "not a regular file"
-			 : r == -ENODATA ? "the file is empty"
-					 : strerror(-r));
-	return r;
+/* libavformat would take a folder for a file of size 0, and wait on a pipe for ever. */
+static int check_path(const char *path, struct stat *file, char *why)
+{
+	int error = stat(path, file) < 0 ? errno : 0;
+
+	if (!error && S_ISREG(file->st_mode) && file->st_size > 0)
+		return 0;
+	snprintf(why, WHY_SIZE, "%.130s: %s", path, advice(path, error, file->st_mode));
+	return error			? -error
+	       : S_ISDIR(file->st_mode) ? -EISDIR
+	       : S_ISREG(file->st_mode) ? -ENODATA
+					: -EINVAL;
+}
+
+/* Why the size of the pictures is not known. */
+static void explain_no_size(const struct demux *demux, char *why)
+{
+	const enum AVCodecID id = demux_stream(demux)->codecpar->codec_id;
+
+	if (id == AV_CODEC_ID_H264 || id == AV_CODEC_ID_HEVC)
+		snprintf(why, WHY_SIZE,
+			 "%.120s: no parameter sets (SPS) were found, which say the size of the "
+			 "pictures; the recording lacks them, or is damaged",
+			 demux->url);
+	else if (id == AV_CODEC_ID_WEBP)
+		snprintf(why, WHY_SIZE,
+			 "%.140s: this libavcodec cannot decode the picture; animated WebP has to "
+			 "be converted to video",
+			 demux->url);
+	else
+		snprintf(why, WHY_SIZE,
+			 "%.120s: the size of its pictures (%s) is not known; the file is cut "
+			 "short, damaged, or not supported by this libavcodec",
+			 demux->url, avcodec_get_name(id));
 }
 
 static int open_input(struct demux *demux, char *why)
@@ -83,12 +153,18 @@ static int open_input(struct demux *demux, char *why)
 	av_dict_set(&options, "framerate", framerate, 0);
 	/* A playlist may name more files, but no hosts. */
 	av_dict_set(&options, "protocol_whitelist", "file", 0);
+	/* Those may be anywhere, and have any name. */
+	av_dict_set(&options, "safe", "0", 0);
+	/* The name of a picture is no pattern of names. */
+	av_dict_set(&options, "pattern_type", "none", 0);
+	said[0] = '\0';
 	r = avformat_open_input(&demux->input, demux->url, NULL, &options);
 	av_dict_free(&options);
 	if (r >= 0)
 		r = avformat_find_stream_info(demux->input, NULL);
 	if (r < 0) {
-		snprintf(why, WHY_SIZE, "%.160s: %s", demux->url, text_of(r, text));
+		snprintf(why, WHY_SIZE, "%.120s: %s%s%s", demux->url, text_of(r, text),
+			 said[0] ? "; libav: " : "", said);
 		return errno_of(r);
 	}
 	r = av_find_best_stream(demux->input, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
@@ -99,14 +175,48 @@ static int open_input(struct demux *demux, char *why)
 	demux->stream = r;
 	if (demux_stream(demux)->codecpar->width <= 0 ||
 	    demux_stream(demux)->codecpar->height <= 0) {
-		snprintf(why, WHY_SIZE,
-			 "%.160s: its video tells no size; the file may be cut short", demux->url);
+		explain_no_size(demux, why);
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < demux->input->nb_streams; i++)
 		if ((int)i != demux->stream)
 			demux->input->streams[i]->discard = AVDISCARD_ALL;
+	demux->opened = true;
 	return 0;
+}
+
+static int open_path(struct demux *demux, char *why)
+{
+	int r = check_path(demux->url + strlen("file:"), &demux->file, why);
+
+	return r ? r : open_input(demux, why);
+}
+
+static int keep_kind(struct demux *demux)
+{
+	const AVStream *stream = demux_stream(demux);
+
+	/* The files of a list are looked for again in every pass. */
+	demux->never_seek = strcmp(demux->input->iformat->name, "concat") == 0;
+	demux->time_base = stream->time_base;
+	demux->kind = avcodec_parameters_alloc();
+	if (!demux->kind || avcodec_parameters_copy(demux->kind, stream->codecpar) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Whether what was opened again can be taken for what was opened first. */
+static bool is_same_kind(const struct demux *demux)
+{
+	const AVStream *stream = demux_stream(demux);
+	const AVCodecParameters *now = stream->codecpar, *first = demux->kind;
+
+	return now->codec_id == first->codec_id && now->width == first->width &&
+	       now->height == first->height && now->format == first->format &&
+	       now->extradata_size == first->extradata_size &&
+	       (now->extradata_size == 0 ||
+		memcmp(now->extradata, first->extradata, (size_t)now->extradata_size) == 0) &&
+	       !av_cmp_q(stream->time_base, demux->time_base);
 }
 
 int demux_open(struct demux **out, const char *url, struct rate rate, const atomic_bool *stop,
@@ -124,9 +234,12 @@ int demux_open(struct demux **out, const char *url, struct rate rate, const atom
 	}
 	demux->rate = rate;
 	demux->stop = stop;
-	r = check_path(demux->url + strlen("file:"), why);
-	if (!r)
-		r = open_input(demux, why);
+	av_log_set_callback(handle_log);
+	r = open_path(demux, why);
+	if (!r && keep_kind(demux) < 0) {
+		snprintf(why, WHY_SIZE, "out of memory");
+		r = -ENOMEM;
+	}
 	if (r) {
 		demux_close(demux);
 		return r;
@@ -140,6 +253,7 @@ void demux_close(struct demux *demux)
 	if (!demux)
 		return;
 	avformat_close_input(&demux->input);
+	avcodec_parameters_free(&demux->kind);
 	free(demux->url);
 	free(demux);
 }
@@ -218,32 +332,81 @@ struct orientation demux_orientation(const struct demux *demux)
 
 int demux_read(struct demux *demux, AVPacket *packet)
 {
-	/* Whatever libavformat calls it, an error in the middle is where this file ends. */
-	while (!is_stopped(demux) && av_read_frame(demux->input, packet) >= 0) {
+	const AVIOContext *pb = demux->input->pb;
+	int r = 0;
+
+	said[0] = '\0';
+	while (!is_stopped(demux) && (r = av_read_frame(demux->input, packet)) >= 0) {
 		if (packet->stream_index == demux->stream)
 			return 0;
 		av_packet_unref(packet);
 	}
+	/* Whatever libavformat calls it, an error in the middle is where this pass ends. Some
+	 * formats have no other way to say that a file is over. */
+	demux->failed = r < 0 && r != AVERROR_EOF;
+	demux->trouble[0] = '\0';
+	if (is_stopped(demux))
+		return -ENODATA;
+	if (demux->failed && said[0])
+		text_set(demux->trouble, sizeof(demux->trouble), said);
+	else if (pb && pb->error < 0 && pb->error != AVERROR_EOF)
+		text_set(demux->trouble, sizeof(demux->trouble), strerror(-errno_of(pb->error)));
 	return -ENODATA;
 }
 
-/* A jump to a time may miss the first picture where there is no index; where that is so, or a jump
- * is impossible, the file is opened again. */
-int demux_rewind(struct demux *demux, char *why)
+const char *demux_trouble(const struct demux *demux)
+{
+	return demux->trouble;
+}
+
+bool demux_began_with_opening(const struct demux *demux)
+{
+	return demux->opened;
+}
+
+static bool is_replaced(const struct demux *demux)
+{
+	const struct stat *then = &demux->file;
+	struct stat now;
+
+	if (stat(demux->url + strlen("file:"), &now) < 0)
+		return false; /* what is open can be played on */
+	return now.st_dev != then->st_dev || now.st_ino != then->st_ino ||
+	       now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+}
+
+/* To the first picture. A jump to a time may miss it where there is no index; there it is one to
+ * the first byte. Negative: it is impossible. */
+static int seek_to_begin(struct demux *demux)
 {
 	const AVStream *stream = demux_stream(demux);
 	const int flags = demux->input->iformat->flags;
 	const int64_t start = stream->start_time == AV_NOPTS_VALUE ? 0 : stream->start_time;
-	int r;
 
 	if (!(flags & (AVFMT_TS_DISCONT | AVFMT_NOTIMESTAMPS)))
-		r = avformat_seek_file(demux->input, demux->stream, INT64_MIN, start, start, 0);
-	else if (!(flags & AVFMT_NO_BYTE_SEEK))
-		r = av_seek_frame(demux->input, demux->stream, 0, AVSEEK_FLAG_BYTE);
-	else
-		r = -1;
-	if (r >= 0)
+		return avformat_seek_file(demux->input, demux->stream, INT64_MIN, start, start, 0);
+	if (!(flags & AVFMT_NO_BYTE_SEEK))
+		return av_seek_frame(demux->input, demux->stream, 0, AVSEEK_FLAG_BYTE);
+	return -1;
+}
+
+int demux_rewind(struct demux *demux, bool seek_failed, char *why)
+{
+	int r;
+
+	demux->never_seek |= seek_failed;
+	if (!demux->never_seek && !demux->failed && !is_replaced(demux) &&
+	    seek_to_begin(demux) >= 0) {
+		demux->opened = false;
 		return 0;
+	}
+	demux->failed = false;
 	avformat_close_input(&demux->input);
-	return open_input(demux, why);
+	r = open_path(demux, why);
+	if (!r && !is_same_kind(demux)) {
+		snprintf(why, WHY_SIZE, "another recording was put in its place");
+		return -ESTALE;
+	}
+	return r;
 }

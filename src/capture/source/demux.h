@@ -45,7 +45,15 @@ struct orientation demux_orientation(const struct demux *demux);
 /* The next packet of the video stream, which the caller unreferences. 0, or -ENODATA at the end,
  * which is also where a damaged file cannot be read any further. */
 int demux_read(struct demux *demux, AVPacket *packet);
-/* Back to the first picture. 0, or -errno with a text in why[DEMUX_WHY_SIZE]. */
-int demux_rewind(struct demux *demux, char *why);
+/* Why the pass that is over ended before the recording did: "Impossible to open 'second.mp4'"; "":
+ * it did not, or nobody knows. */
+const char *demux_trouble(const struct demux *demux);
+/* Whether the pass under way began with opening the file, and not with a jump to its beginning. */
+bool demux_began_with_opening(const struct demux *demux);
+/* Back to the first picture, of the file that is there now. seek_failed: the last jump there led to
+ * no picture, so the file is opened again, now and from now on. 0; -ESTALE: there is a recording of
+ * another kind now; or -errno. On failure a text is in why[DEMUX_WHY_SIZE], and only demux_close()
+ * may follow. */
+int demux_rewind(struct demux *demux, bool seek_failed, char *why);
 
 #endif

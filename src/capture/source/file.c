@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/text.h"
 #include "capture/source/coded.h"
 #include "capture/source/decoder.h"
 #include "capture/source/demux.h"
@@ -26,6 +27,7 @@ struct file_source {
 	struct demux *demux;
 	struct timeline timeline;
 	int64_t start_us; /* CLOCK_MONOTONIC at media time 0 */
+	char told[128];	  /* what the log says about the end of a pass */
 	uint64_t found;	  /* pictures that could be delivered, whether there was room or not */
 
 	/* one of them */
@@ -154,15 +156,26 @@ static int play(struct file_source *source, AVPacket *packet)
 	return r ? r : take_packet(source, NULL);
 }
 
-static int play_again(struct file_source *source)
+/* A pass that did not come to the recording's end, said once for each reason. */
+static void tell_trouble(struct file_source *source)
 {
-	char why[DEMUX_WHY_SIZE];
-	int r = demux_rewind(source->demux, why);
+	const char *trouble = demux_trouble(source->demux);
 
-	if (r) {
-		diag_error("camera %s: %s", source->camera_name, why);
+	if (!trouble[0] || strcmp(trouble, source->told) == 0)
+		return;
+	text_set(source->told, sizeof(source->told), trouble);
+	diag_error("camera %s: the recording cannot be read to its end: %s; playback starts "
+		   "over",
+		   source->camera_name, trouble);
+}
+
+/* empty: no picture came of the pass that is over. */
+static int play_again(struct file_source *source, bool empty, char *why)
+{
+	int r = demux_rewind(source->demux, empty, why);
+
+	if (r)
 		return r;
-	}
 	timeline_rewind(&source->timeline);
 	if (source->decoder)
 		decoder_flush(source->decoder);
@@ -175,7 +188,7 @@ static void *run(void *arg)
 {
 	struct file_source *source = arg;
 	AVPacket *packet = av_packet_alloc();
-	const char *why = "the recording cannot be played again from its beginning";
+	char why[DEMUX_WHY_SIZE] = "out of memory";
 	int r = packet ? 0 : -ENOMEM;
 
 	pthread_setname_np(pthread_self(), "file");
@@ -184,18 +197,23 @@ static void *run(void *arg)
 		const uint64_t before = source->found;
 
 		r = play(source, packet);
-		if (!r && source->found == before) {
+		if (!r)
+			tell_trouble(source);
+		/* A jump may lead nowhere: only a file that was just opened has no picture. */
+		if (!r && source->found == before && demux_began_with_opening(source->demux)) {
 			r = -EINVAL;
-			why = source->decoder ? "no picture in the recording can be decoded"
-					      : "the recording has no key picture (IDR) to begin "
-						"with; let it be encoded instead of `copy`";
+			snprintf(why, sizeof(why), "%s",
+				 source->decoder
+					 ? "no picture in the recording can be decoded"
+					 : "the recording has no key picture (IDR) to begin "
+					   "with; let it be encoded instead of `copy`");
 		}
 		if (!r)
-			r = play_again(source);
+			r = play_again(source, source->found == before, why);
 	}
 	av_packet_free(&packet);
 	if (!is_stopped(source))
-		source->base.events.gone(source->base.events.user, r,
+		source->base.events.gone(source->base.events.user, r == -ESTALE ? 0 : r,
 					 r == -ENOMEM ? "out of memory" : why);
 	return NULL;
 }

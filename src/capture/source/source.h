@@ -29,8 +29,8 @@ struct source_events {
 	void (*frame)(void *user, struct frame *frame);
 	/* A coded one. */
 	void (*packet)(void *user, const struct packet *packet);
-	/* The source is over or broken; no more pictures come. error: 0 (cannot happen for a live
-	 * camera), -ENODEV (unplugged)... `why` is for people. */
+	/* The source is over or broken; no more pictures come. error: 0 (it has to be opened again,
+	 * as another recording took its place), -ENODEV (unplugged)... `why` is for people. */
 	void (*gone)(void *user, int error, const char *why);
 	void *user;
 };
