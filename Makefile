@@ -1,7 +1,8 @@
 # camcast: a camera to any number of viewers. `make help` lists the targets.
 #
 # Variables: B= build folder, SAN= address|thread, WERROR=0, V=1 shows the commands, CONFIG= for
-# `make run`, FUZZ_SECONDS= for each fuzzer, prefix= and DESTDIR= for `make install`.
+# `make run`, FUZZ_SECONDS= for each fuzzer, FOR= for `make deps`, prefix= and DESTDIR= for
+# `make install`.
 
 VERSION := 0.1.0
 SAN ?=
@@ -14,7 +15,7 @@ unitdir ?= $(prefix)/lib/systemd/system
 udevdir ?= $(prefix)/lib/udev/rules.d
 sysconfdir ?= /etc
 CONFIG ?= config.ini
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?=
 Q := $(if $(V),,@)
 
 CFLAGS ?= -O2 -g
@@ -42,7 +43,7 @@ PC_capture := libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_wrapper := libcamera
 PC_client := $(PC_mqtt) libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig
 pc = $(shell $(PKG_CONFIG) $(1) $(2))$(if $(filter-out 0,$(.SHELLSTATUS)),$(error \
-	a library is missing: make run and make check install what they need))
+	a library is missing: `make deps` installs what a build needs))
 pc_cflags = $(call pc,--cflags,$(1))
 pc_libs = $(call pc,--libs,$(1))
 
@@ -170,7 +171,7 @@ $(B)/bench/%.o: USES := $(PC_daemon) $(PC_capture)
 
 .PHONY: bench bench-quick
 bench bench-quick:
-	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_BENCH))
+	$(call deps_for,bench)
 	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
@@ -212,87 +213,107 @@ $(B)/docs/man/%.1: docs/man/%.1
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
-# --- packages; only those that are missing are installed ---
-PKG_BUILD := gcc g++ make pkg-config liburing-dev libcjson-dev libsystemd-dev \
-	libcamera-dev libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev \
-	libjpeg62-turbo-dev libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
-PKG_RUN := libcamera-ipa mosquitto fonts-dejavu-core
-PKG_FUZZ := clang libclang-rt-dev
-PKG_CHECK := libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout python3-opencv python3-prometheus-client opencv-doc \
-	ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	gstreamer1.0-plugins-bad gstreamer1.0-libav procps iproute2 mmdebstrap mosquitto \
-	mosquitto-clients ncat python3-paho-mqtt python3-jsonschema openssl xvfb xdotool imagemagick \
-	fonts-nanum \
-	$(PKG_FUZZ)
-PKG_GUEST := mmdebstrap e2fsprogs cpio kmod xz-utils
-PKG_ARM64 := $(PKG_GUEST) qemu-user-static arch-test
-PKG_DEB := dpkg-dev debhelper fakeroot lintian
-PKG_BENCH := ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin vlc-plugin-base \
-	icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	gstreamer1.0-plugins-bad
-PKG_LINT := clang-format clang-tidy cppcheck shellcheck mandoc python3 libcmocka-dev
+# --- packages ---
+# `make deps FOR="run check"` installs what these targets need, as far as it is missing; the targets
+# do it themselves. The libraries, and what camcastd runs with, stand in the control file of the
+# Debian package alone: of alternatives the first is taken.
+control_field = $(shell sed -n '/^$(1):/,/^[^ ]/p' src/system/debian/control | \
+	sed -n 's/^$(1)://p; /^ /p' | tr ',' '\n' | sed 's/ *|.*//; s/ *\x28.*//; /\$$/d')
+PKG_build = gcc g++ make \
+	$(filter-out debhelper-compat systemd-dev,$(call control_field,Build-Depends))
+PKG_run = $(PKG_build) $(filter-out udev,$(call control_field,Depends) $(call control_field,Recommends))
+PKG_unit = $(PKG_build) libcmocka-dev
+PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout python3-opencv \
+	python3-paho-mqtt python3-jsonschema python3-prometheus-client opencv-doc ffmpeg \
+	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-bad gstreamer1.0-libav procps mosquitto-clients ncat openssl xvfb xdotool \
+	imagemagick fonts-nanum
+PKG_fuzz = $(PKG_build) clang libclang-rt-dev
+PKG_check = $(PKG_unit) $(PKG_e2e) $(PKG_fuzz)
+PKG_check-distros = $(PKG_e2e) mmdebstrap
+PKG_check-hw = $(PKG_e2e) mmdebstrap e2fsprogs cpio kmod xz-utils
+PKG_check-kernel = $(PKG_unit) $(PKG_check-hw)
+PKG_check-arm64 = mmdebstrap e2fsprogs cpio kmod xz-utils qemu-user-static arch-test
+PKG_lint = $(PKG_build) clang-format clang-tidy cppcheck shellcheck mandoc python3 libcmocka-dev
+PKG_deb = $(PKG_build) dpkg-dev debhelper fakeroot lintian
+PKG_deb-foreign = dpkg-dev lintian mmdebstrap
+PKG_bench = $(PKG_run) ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin \
+	vlc-plugin-base icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base \
+	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+PKG_check-all = $(PKG_lint) $(PKG_check) $(PKG_check-distros) $(PKG_check-kernel) $(PKG_bench)
 
+FOR ?= run
+packages = $(sort $(foreach t,$(FOR),$(or $(PKG_$t),$(error deps: there is no list for FOR=$t))))
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-define install_packages
-	@missing=; for p in $(1); do \
+.PHONY: deps list-deps
+deps:
+	@missing=; for p in $(packages); do \
 		dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || \
 			missing="$$missing $$p"; \
 	done; \
 	[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get -q update && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -q install -y \
 			--no-install-recommends $$missing; }
-endef
+list-deps:
+	@printf '%s\n' $(packages)
+deps_for = +@$(MAKE) --no-print-directory deps FOR='$(1)'
 PARALLEL = $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))
 
 .PHONY: run
 run:
-	$(call install_packages,$(PKG_BUILD) $(PKG_RUN))
+	$(call deps_for,run)
 	+@$(MAKE) --no-print-directory $(PARALLEL) all
 	$(B)/camcastd -c $(CONFIG)
 
 # --- checks: tests/run.sh counts ---
 export CAMCAST_BUILD = $(abspath $(B))
-# They wait most of their time: more at once than there are processors.
-export E2E_JOBS ?= $(shell expr 2 \* $$(nproc))
+# End-to-end tests wait most of their time: more run at once than there are processors.
+export E2E_JOBS ?= $(shell expr 3 \* $$(nproc))
 export FUZZ_SECONDS SAN UNIT_TESTS E2E
+CHECK ?= unit e2e alone $(if $(SAN),,fuzz)
 
-.PHONY: unit unit-programs e2e fuzz check check-unit check-e2e
+.PHONY: unit unit-programs e2e alone fuzz check check-unit check-e2e check-all
 unit-programs: $(UNIT) $(DOUBLES)
 check:
-	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_CHECK))
+	$(call deps_for,check)
 	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches $(if $(SAN),,fuzzers)
-	tests/run.sh unit e2e $(if $(SAN),,fuzz)
+	tests/run.sh $(CHECK)
 unit check-unit:
-	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK))
+	$(call deps_for,unit)
 	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs
 	tests/run.sh unit
-e2e check-e2e:
-	$(call install_packages,$(PKG_BUILD) $(PKG_RUN) $(PKG_CHECK))
+e2e check-e2e alone:
+	$(call deps_for,e2e)
 	+@$(MAKE) --no-print-directory $(PARALLEL) all benches $(DOUBLES)
-	tests/run.sh e2e
+	tests/run.sh $(if $(filter alone,$@),alone,e2e alone)
+# With no FUZZ_SECONDS, `make check` runs the fuzzers' corpus alone.
+fuzz: export FUZZ_SECONDS := $(or $(FUZZ_SECONDS),10)
 fuzz:
-	$(call install_packages,$(PKG_BUILD) $(PKG_FUZZ))
+	$(call deps_for,fuzz)
 	+@$(MAKE) --no-print-directory $(PARALLEL) fuzzers
 	tests/run.sh fuzz
-# The project inside a Debian 13 root, with libcamera 0.7.
+# Everything that must hold on each push; .ci/run is this on a bare machine.
+check-all:
+	$(call deps_for,check-all)
+	tests/all.sh
+# Debian 13, in a root folder, with libcamera 0.7.
 .PHONY: check-distros
 check-distros:
-	$(call install_packages,$(PKG_CHECK))
+	$(call deps_for,check-distros)
 	tests/guests/distros/run.sh
-# Debian 13 guests with real drivers, and one with Linux 6.1; see docs/HARDWARE.md.
+# Debian 13 in guests with real drivers; see docs/HARDWARE.md.
 .PHONY: check-hw
 check-hw:
-	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_GUEST))
-	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches
+	$(call deps_for,check-hw)
 	tests/guests/hw/run.sh
 # Guests with Debian 12: the kernel of Raspberry Pi OS's release, and the processors of Pis.
-.PHONY: check-kernel check-arm64
-check-kernel:
-	$(call install_packages,$(PKG_BUILD) $(PKG_CHECK) $(PKG_GUEST))
+.PHONY: check-kernel check-kernel-all check-arm64
+check-kernel check-kernel-all:
+	$(call deps_for,check-kernel)
 	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches
-	tests/guests/boards/run.sh amd64
+	tests/guests/boards/run.sh amd64$(patsubst check-kernel%,%,$@)
 check-arm64:
-	$(call install_packages,$(PKG_ARM64))
+	$(call deps_for,check-arm64)
 	tests/guests/boards/run.sh arm64 arm64-16k
 
 # --- lint ---
@@ -304,7 +325,7 @@ TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 
 .PHONY: lint
 lint:
-	$(call install_packages,$(PKG_BUILD) $(PKG_LINT))
+	$(call deps_for,lint)
 	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-man lint-status lint-readme lint-tidy
 .PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-man lint-status lint-readme
 lint-format:
@@ -355,10 +376,10 @@ ARCH ?= $(shell dpkg --print-architecture)
 .PHONY: deb
 deb:
 ifeq ($(ARCH),$(shell dpkg --print-architecture))
-	$(call install_packages,$(PKG_BUILD) $(PKG_DEB))
+	$(call deps_for,deb)
 	ARCH= src/system/deb.sh $(VERSION) $(B)
 else
-	$(call install_packages,$(PKG_DEB) mmdebstrap)
+	$(call deps_for,deb-foreign)
 	@mkdir -p $(B)
 	tests/guests/$(ARCH)/run.sh deb $(B)
 endif
@@ -368,18 +389,28 @@ endif
 clean:
 	rm -rf $(B)
 help:
-	@echo 'make run        install what is missing, build, run camcastd -c $(CONFIG)'
 	@echo 'make            build the programs and manual pages into $(B)/'
-	@echo 'make check      install what tests need, run them all (SAN=address, SAN=thread)'
-	@echo 'make unit       unit tests only; make e2e, make fuzz: the other kinds'
-	@echo 'make check-hw   the hardware paths in guests with real drivers; make check-distros: Debian 13'
-	@echo 'make check-kernel  the daemon in a guest with Linux 6.1; make check-arm64: cross-built, in arm64 guests'
-	@echo 'make lint       formatting and static analysis'
-	@echo 'make status-page  the tables of docs/STATUS.md, after a change in src/daemon/status/rows_*.c'
-	@echo 'make bench      measure camcastd, the bare loops and other servers; make bench-quick: two minutes'
+	@echo 'make run        install what is missing, build, run camcastd -c $(CONFIG)'
+	@echo 'make deps       install what the targets in FOR need (FOR="run check"); make list-deps prints it'
 	@echo 'make install    to $(prefix), configuration to $(sysconfdir)/camcast; make uninstall'
 	@echo 'make deb        a Debian package into $(B)/, for this machine or ARCH=arm64'
 	@echo 'make clean      remove $(B)/'
+	@echo
+	@echo 'make check      unit tests, end-to-end tests, corpora of the fuzzers (SAN=address, SAN=thread)'
+	@echo 'make unit       unit tests only (UNIT_TESTS=FILES)'
+	@echo 'make e2e        end-to-end tests only (E2E=FILES); make alone: those that need a quiet machine'
+	@echo 'make fuzz       fuzzers, FUZZ_SECONDS=10 each'
+	@echo 'make lint       formatting, static analysis, manual pages, documents'
+	@echo 'make check-all  everything that must hold on each push, with the four that follow'
+	@echo 'make check-distros     build, unit tests, libcamera and "make run" on Debian 13'
+	@echo 'make check-hw          the hardware paths, in guests with real drivers'
+	@echo 'make check-kernel      the tests nearest to the kernel, in a guest with Linux 6.1'
+	@echo 'make bench-quick       ratios to bare send loops; make bench: everything, on a quiet machine'
+	@echo 'make check-kernel-all  all tests of the daemon with Linux 6.1'
+	@echo 'make check-arm64       cross-built, in two arm64 guests'
+	@echo
+	@echo 'make status-page  the tables of docs/STATUS.md, after a change in src/daemon/status/rows_*.c'
+	@echo 'make man, unit-programs, benches, fuzzers: what the targets above build first'
 
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -11,6 +11,10 @@ import harness  # noqa: E402
 import netns  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: it needs a quiet machine (tests/run.sh alone)")
+
+
 @pytest.fixture(scope="session")
 def io_uring_refused():
     return harness.io_uring_errno()

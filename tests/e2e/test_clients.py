@@ -434,10 +434,11 @@ def test_a_client_whose_link_was_dead_sees_the_present(far_network, camcastd, tm
     assert gaps == 1
 
 
-def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
-    """For a minute: a fast viewer, a paced player, a slow one, a stalled one, and one that
+@pytest.mark.alone  # the paced player is late on a machine that has no time for it
+def test_clients_of_all_kinds_share_a_server(camcastd, tmp_path):
+    """For half a minute: a fast viewer, a paced player, a slow one, a stalled one, and one that
     reconnects all the time. Every stream received decodes; the fast and the paced lose nothing."""
-    # At the default timings; the stalled client is one that the server puts out within the minute.
+    # At the default timings; the stalled client is one that the server puts out within that time.
     config = harness.pattern_config()
     # Of its own, so that its drops are told from the others', and rich enough that the kernel's
     # buffers do not hold all that the paced player leaves.
@@ -450,7 +451,7 @@ def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
     paced = subprocess.Popen(
         ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", "-err_detect", "explode"]
         + ["-xerror", "-re"]
-        + ["-i", f"tcp://127.0.0.1:{daemon.port('p/annexb')}", "-t", "60"]
+        + ["-i", f"tcp://127.0.0.1:{daemon.port('p/annexb')}", "-t", "30"]
         + ["-fps_mode", "passthrough", "-f", "framecrc", output],
         stderr=subprocess.PIPE,
         text=True,
@@ -461,7 +462,7 @@ def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
         fast = stack.enter_context(clients.Viewer(daemon.port()))
         slow = stack.enter_context(clients.Viewer(daemon.port(), rate=rate, receive_buffer=8192))
         stack.enter_context(clients.Viewer(daemon.port(), rate=0, receive_buffer=4096))
-        end = time.monotonic() + 60
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             with clients.Viewer(daemon.port()) as visitor:
                 # Visits of all lengths, most of them end inside a unit.
@@ -477,19 +478,19 @@ def test_a_minute_with_clients_of_all_kinds(camcastd, tmp_path):
     assert paced.returncode == 0 and not errors, errors
     lines = output.read_text().splitlines()
     pictures = [line for line in lines if not line.startswith("#")]
-    assert 1790 <= len(pictures) <= 1810
+    assert 890 <= len(pictures) <= 910
     dropped = daemon.feed("p/annexb")["dropped"]
     assert dropped["lag"] == 0, f"the paced player lost pictures, {lag_ms} ms behind"
     print(f"the paced player was {lag_ms} ms behind")
-    assert len(known) >= 1780
+    assert len(known) >= 880
     droppable = droppable_map(known)
     gaps = bytestream.check_continuity(units, droppable)
-    assert gaps >= 5 and bytestream.decode(units, tmp_path, "slow") == len(units)
+    assert gaps >= 3 and bytestream.decode(units, tmp_path, "slow") == len(units)
     assert feed["left"]["stalled"] == 1
     slow_now = [client for client in clients_now if client["address"] == slow.address]
     assert slow_now and slow_now[0]["dropped"] > 0
     assert not [c for c in clients_now if c["dropped"] and c["address"] != slow.address]
-    assert len(visits) >= 40
+    assert len(visits) >= 20
     streams = [bytestream.split(data)[0] for data in visits]
     for stream in streams:
         if stream:

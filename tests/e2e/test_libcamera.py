@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """libcamera itself, without hardware: its `virtual` camera in a Debian 13 root folder
-(tests/guests/distros), viewed from this machine. The folder is made once, in a cache."""
+(tests/guests/distros, whose run.sh runs this file), viewed from this machine."""
 import os
 import shlex
 import signal
@@ -206,10 +206,3 @@ def test_cameras_are_listed_with_formats_sizes_and_controls(there):
     assert ": Picture\n  model: Still Life\n" in text
     assert "NV12: " in text and "640x480" in text
     assert "FrameDurationLimits int64[2] 33333 to 33333" in text
-
-
-def test_the_unit_tests_pass_there_and_the_wrapper_compiles_for_older_libcameras(debian13):
-    result = subprocess.run(
-        [RUN], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1500
-    )
-    assert result.returncode == 0, result.stdout[-5000:]

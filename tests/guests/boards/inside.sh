@@ -24,7 +24,7 @@ run_tests() {
 	done
 	# shellcheck source=/dev/null # run.sh writes it
 	. /mnt/environment
-	cd /src && tests/run.sh ${UNIT_TESTS:+unit} ${E2E:+e2e}
+	cd /src && tests/run.sh ${UNIT_TESTS:+unit} ${E2E:+e2e alone}
 }
 run_tests 2>&1 | tee /mnt/output
 echo o >/proc/sysrq-trigger

@@ -5,15 +5,16 @@
 #   run.sh BOARD...   runs tests on each board; ends with "N passed, N failed"
 #
 # Boards:
-#   amd64      Linux 6.1; what `make all unit-programs benches` built on this machine, a Debian 12 one
-#   amd64-quick  the same on one processor; for check-hw's three minutes, those of its end-to-end tests
-#              that take little of it, over io_uring
-#   arm64      Cortex-A72, Linux 6.1, pages of 4 KiB: a Raspberry Pi 4's; the package
-#   arm64-16k  Cortex-A76, Linux 6.12, pages of 16 KiB: a Raspberry Pi 5's; the package
+#   amd64      Linux 6.1; what `make all unit-programs benches` built on this machine, a Debian 12 one:
+#              the unit tests nearest to the kernel, and the end-to-end tests of the loop, the limits,
+#              the worker and the frame slots, on both backends
+#   amd64-all  the same with all end-to-end tests of the daemon and its worker, with players and brokers
+#   arm64      Cortex-A72, Linux 6.1, pages of 4 KiB: a Raspberry Pi 4's; the package: all unit tests, and
+#              the end-to-end tests nearest to the kernel
+#   arm64-16k  the same on a Cortex-A76, Linux 6.12, pages of 16 KiB: a Raspberry Pi 5's
 #
-# On arm64 all unit tests, on amd64 those nearest to the kernel, and the end-to-end tests of the daemon
-# and its worker that do not measure speed; or what UNIT_TESTS and E2E say, as in tests/run.sh. Needs
-# root, and what guest.sh and tests/guests/arm64 need.
+# UNIT_TESTS and E2E choose other tests, as in tests/run.sh. Needs root, and what guest.sh and
+# tests/guests/arm64 need.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 # shellcheck source=tests/guests/lib.sh
@@ -24,17 +25,19 @@ end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 	tests/e2e/test_capture.py::test_{a_file_written_by_hand_decodes,pictures_written_by_hand_decode} \
 	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \
 	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it)
-# All of the daemon's and its worker's, but a minute at full load, a rate of bits as fast as the pictures
-# are, and what compiles something.
-daemon=$(echo tests/e2e/test_{reference,limits,worker_faults,capture,clients,status,file,recv}.py \
-	tests/e2e/test_{legacy,players,network,mqtt,mqtt_broker,mqtt_hostile}.py \
-	--deselect=tests/e2e/test_clients.py::test_a_minute_with_clients_of_all_kinds \
-	--deselect=tests/e2e/test_capture.py::test_{the_bitrate_changes_while_running,slots_come_from_udmabuf_where_there_is_one})
-# What of all these takes little of a processor.
-quick=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
+# What a viewer makes the loop and the kernel do. A worker that floods its daemon, and IDR requests by
+# many viewers at once, take an emulated processor minutes, and are the same on every kernel.
+kernel=$(echo "$end_to_end" \
 	--deselect=tests/e2e/test_worker_faults.py::test_viewers_outlive_a_faulty_worker'[unit-flood]' \
+	--deselect=tests/e2e/test_worker_faults.py::test_idr_requests_of_many_are_one_a_second \
 	tests/e2e/test_clients.py::test_a_{stalled_client_is_put_out_and_costs_nobody,client_that_ends_its_side_goes_on_watching} \
 	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way})
+# All of the daemon's and its worker's, except half a minute at full load, a bitrate as exact as the pictures'
+# times, and what compiles something.
+daemon=$(echo tests/e2e/test_{reference,limits,worker_faults,capture,clients,status,file,recv}.py \
+	tests/e2e/test_{legacy,players,network,mqtt,mqtt_broker,mqtt_hostile}.py \
+	--deselect=tests/e2e/test_clients.py::test_clients_of_all_kinds_share_a_server \
+	--deselect=tests/e2e/test_capture.py::test_{the_bitrate_changes_while_running,slots_come_from_udmabuf_where_there_is_one})
 
 work=$(mktemp -d)
 trap 'end_jobs_and_remove "$work"' EXIT
@@ -90,18 +93,12 @@ count() {
 }
 
 run_board() {
-	local board=$1 arch=${1%%-*} share=$work/$1 flavour=-$1 processors=2 memory=4096 machine words guest
-	local unit e2e=$end_to_end options=${PYTEST_ADDOPTS:-}
+	local board=$1 arch=${1%%-*} share=$work/$1 flavour=-$1 machine words guest
+	local unit e2e=$end_to_end
 	unit=$(echo tests/unit/test_*.c)
 	case $board in
-	amd64)
-		unit=$near_kernel
-		e2e=$daemon
-		;;
-	amd64-quick)
-		unit="" flavour=-amd64 processors=1 memory=2048 options="-k 'not epoll'"
-		e2e=$quick
-		;;
+	amd64) unit=$near_kernel e2e=$kernel ;;
+	amd64-all) unit=$near_kernel e2e=$daemon flavour=-amd64 ;;
 	arm64) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a72) ;;
 	arm64-16k) machine=(qemu-system-aarch64 -M "virt,gic-version=3" -cpu cortex-a76) ;;
 	*) die "there is no board $board" ;;
@@ -113,9 +110,9 @@ run_board() {
 		unit=${UNIT_TESTS:-} e2e=${E2E:-}
 	fi
 	printf 'export %s=%q\n' CAMCAST_PATIENCE "${CAMCAST_PATIENCE:-10}" UNIT_TESTS "$unit" \
-		E2E "$e2e" PYTEST_ADDOPTS "$options" >"$share/environment"
+		E2E "$e2e" PYTEST_ADDOPTS "${PYTEST_ADDOPTS:-}" >"$share/environment"
 	echo "=== $board"
-	guest_qemu 3600 "$guest" "$flavour" "$share" "$words" "${machine[@]}" -smp "$processors" -m "$memory" &
+	guest_qemu 3600 "$guest" "$flavour" "$share" "$words" "${machine[@]}" -smp 2 -m 4096 &
 	wait $! || echo "the guest did not power off"
 	count "$share/output"
 	rm -rf "$share"

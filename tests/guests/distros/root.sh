@@ -11,17 +11,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../lib.sh"
 
 suite=trixie
-packages=(
-	gcc g++ libc6-dev make pkgconf
-	libcamera-dev libcamera-ipa libcamera-tools
-	liburing-dev libcjson-dev libsystemd-dev
-	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
-	libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev
-	debhelper systemd-dev libcmocka-dev ffmpeg procps
+# What `make run` installs there, and what the tests and the guests need besides.
+mapfile -t packages < <(make -s --no-print-directory -C "$here/../../.." list-deps FOR="run unit")
+[ ${#packages[@]} -gt 10 ] || die "make list-deps failed"
+packages+=(
+	libcamera-tools debhelper systemd-dev ffmpeg procps
 	qemu-system-x86 qemu-system-arm # for all guests: Debian 12's takes a fifth more of a processor
 )
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-distros
-key=$(cat "${BASH_SOURCE[0]}" <(dpkg --print-architecture) | sha256sum | cut -c1-12)
+key=$(cat "${BASH_SOURCE[0]}" <(dpkg --print-architecture; echo "${packages[@]}") | sha256sum | cut -c1-12)
 root=$cache/$suite-$key
 
 [ "$(id -u)" = 0 ] || die "must run as root, to make and to enter a root folder"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The project on Debian 13 with libcamera 0.7, in a root folder that root.sh makes and caches.
 #
-#   run.sh                                  builds, runs the unit tests, compiles the wrapper for 0.4
+#   run.sh                                  builds, compiles the wrapper for 0.4, and runs the unit tests,
+#                                           tests/e2e/test_libcamera.py, and `make run` with a player
 #   run.sh build                            builds only
 #   run.sh deb FOLDER                       builds the Debian package into FOLDER
 #   run.sh exec [-b DIR:TARGET]... COMMAND  runs a command there, as this process
@@ -19,6 +20,7 @@ checkout=$(cd "$here/../../.." && pwd)
 . "$checkout/tests/guests/lib.sh"
 root=$("$here/root.sh")
 build=$(build_folder "$root" "$checkout")
+cd "$checkout"
 
 # Becomes the command, in the root folder.
 enter() {
@@ -32,6 +34,19 @@ build_all() {
 		(enter make -C /src B=/build -j"$(nproc)" "$@")
 		(enter cc -shared -fPIC -O2 -o /build/udmabuf_shim.so /src/tests/support/udmabuf_shim.c)
 	) 9>"$build.lock"
+}
+
+# Runs a command that ends with "N passed, N failed", and adds that to $passed and $failed.
+passed=0 failed=0
+count_step() {
+	local log=$build/step.log
+	("$@") 2>&1 | tee "$log" || true
+	if [[ $(tail -n 1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+		passed=$((passed + BASH_REMATCH[1]))
+		failed=$((failed + BASH_REMATCH[2]))
+	else
+		failed=$((failed + 1))
+	fi
 }
 
 case ${1:-all} in
@@ -56,7 +71,15 @@ all)
 			-I/opt/libcamera-main/usr/include/libcamera -o /dev/null \
 			-c "/src/wrapper/$file.cpp")
 	done
-	(enter env CAMCAST_BUILD=/build bash /src/tests/run.sh unit)
+	count_step enter env CAMCAST_BUILD=/build bash /src/tests/run.sh unit
+	count_step env CAMCAST_BUILD="$build" E2E=tests/e2e/test_libcamera.py tests/run.sh e2e
+	if (enter bash /src/tests/first_run.sh B=/build); then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+	fi
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ]
 	;;
 *)
 	sed -n '3,/^set/p' "${BASH_SOURCE[0]}" | sed '$d; s/^# \{0,1\}//' >&2

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Everything that must hold on each push, as root, with the packages of `make deps FOR=check-all`. Steps
+# run one after the other, as most of them use all processors or measure time. What they build first is
+# built meanwhile, at low priority. The last lines say how long each step took; the last one is
+# "N passed, N failed", in which a step that counts nothing itself is one case.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset CAMCAST_BUILD
+if [ -d /usr/lib/ccache ]; then
+	export PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+fi
+
+# step NAME COMMAND: runs a command, and writes down what it counted and how long it took.
+step() {
+	local name=$1 log=$work/$1.log status ok bad start=$SECONDS
+	shift
+	echo "=== $name: $*"
+	"$@" </dev/null 2>&1 | tee "$log" | sed -u "s/^/$name: /"
+	status=${PIPESTATUS[0]}
+	if [[ $(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1) =~ ^([0-9]+)\ passed,\ ([0-9]+) ]]; then
+		ok=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]}
+	else
+		ok=$((status == 0)) bad=0
+	fi
+	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
+	echo "$name $ok $bad $((SECONDS - start))" >>"$work/steps"
+}
+
+# ahead NAME COMMAND: the same for what is built ahead. Its failure is the failure of the step that needs
+# it and does it once more, so it is not counted here.
+ahead() {
+	local name=$1 start=$SECONDS
+	shift
+	"$@" >"$work/$name.log" 2>&1 </dev/null || tail -n 20 "$work/$name.log" | sed "s/^/$name: /"
+	echo "=== $name is ready, after $((SECONDS - start)) s"
+	touch "$work/$name"
+}
+
+# The guests and root folders of ~/.cache: on a new machine they are downloaded.
+make_guests() {
+	renice -n 10 $BASHPID >/dev/null
+	ahead root-debian13 tests/guests/distros/root.sh
+	ahead guest-hw tests/guests/hw/guest.sh
+	ahead guest-kernel tests/guests/boards/guest.sh amd64
+}
+
+build_ahead() {
+	renice -n 10 $BASHPID >/dev/null
+	ahead build-address make -j"$(nproc)" SAN=address all unit-programs benches
+	ahead build-thread make -j"$(nproc)" SAN=thread all unit-programs benches
+	step fuzz make fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-20}"
+}
+
+# Waits for what was built ahead: two makes in one folder would be in each other's way.
+await() {
+	local name start=$SECONDS
+	for name; do
+		while [ ! -e "$work/$name" ]; do
+			sleep 1
+		done
+	done
+	[ $((SECONDS - start)) -lt 2 ] || echo "=== waited $((SECONDS - start)) s for $*"
+}
+
+step lint make lint
+step build make -j"$(nproc)" all unit-programs benches fuzzers
+make_guests &
+guests=$!
+build_ahead &
+builds=$!
+step check make check CHECK='unit e2e'
+step run tests/first_run.sh
+await build-address
+step address make unit SAN=address
+step address-e2e make e2e SAN=address \
+	E2E='tests/e2e/test_worker_faults.py tests/e2e/test_limits.py tests/e2e/test_status.py'
+await build-thread
+step thread make unit SAN=thread
+step thread-e2e make e2e SAN=thread E2E=tests/e2e/test_capture.py
+wait "$builds" "$guests" # from here on nothing runs beside a step
+step distros make check-distros
+step hw make check-hw
+step kernel make check-kernel
+step alone make alone
+step bench make bench-quick # the ratios, for people to read
+
+awk '
+	{ printf "%s: %d passed, %d failed in %d s\n", $1, $2, $3, $4; passed += $2; failed += $3 }
+	END {
+		printf "%d s in all\n%d passed, %d failed\n", seconds, passed, failed
+		exit (failed > 0 || passed == 0)
+	}
+' seconds="$SECONDS" "$work/steps"
