@@ -13,6 +13,15 @@ debian_mirror() {
 		die "no Debian mirror found in /etc/apt"
 }
 
+# remove_root FOLDER: removes what was left of a root folder, if anything. Where its making was killed,
+# this machine's /proc and /sys may still be mounted in it.
+remove_root() {
+	local mounts
+	mapfile -t mounts < <(awk -v root="$1/" 'index($5, root) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
+	[ ${#mounts[@]} = 0 ] || umount "${mounts[@]}" || die "$1 has mounts in it"
+	rm -rf --one-file-system "$1"
+}
+
 # end_jobs_and_remove FOLDER: for a script's end, however it ends.
 end_jobs_and_remove() {
 	local running

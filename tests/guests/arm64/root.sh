@@ -30,7 +30,7 @@ flock 9
 if [ ! -e "$folder/.complete" ]; then
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
 	mirror=$(debian_mirror)
-	rm -rf "$folder"
+	remove_root "$folder"
 	packages=("${tools[@]}" "${libraries[@]/%/:arm64}")
 	mmdebstrap --quiet --variant=minbase --mode=root --architectures=amd64,arm64 \
 		--aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \

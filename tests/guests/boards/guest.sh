@@ -57,7 +57,7 @@ make_guest() {
 		command -v "$tool" >/dev/null || die "$tool is missing"
 	done
 	mirror=$(debian_mirror)
-	rm -rf "$guest"
+	remove_root "$guest"
 	mkdir -p "$guest"
 	[ "$arch" = "$(dpkg --print-architecture)" ] || run_foreign
 	# Without the locks: mmdebstrap's shell knows descriptors up to 9 only.
@@ -78,7 +78,7 @@ make_guest() {
 			>"$guest/initrd-$flavour.gz"
 	done
 	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 4G
-	rm -rf "$root"
+	remove_root "$root"
 	touch "$guest/.complete"
 }
 

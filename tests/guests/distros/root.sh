@@ -29,7 +29,7 @@ flock 9
 if [ ! -e "$root/.complete" ]; then
 	command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap"
 	mirror=$(debian_mirror)
-	rm -rf "$root"
+	remove_root "$root"
 	# libcamera is the one package from backports; its `virtual` camera needs no hardware. The
 	# headers of the version in main, 0.4, are put aside for the wrapper to be compiled against.
 	# shellcheck disable=SC2016 # $1 is for mmdebstrap's shell

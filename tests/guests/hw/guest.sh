@@ -89,7 +89,7 @@ make_guest() {
 	for tool in cpio mke2fs modprobe xz; do
 		command -v "$tool" >/dev/null || die "$tool is missing"
 	done
-	rm -rf "$guest"
+	remove_root "$guest"
 	mkdir -p "$guest"
 	cp -a --reflink=auto "$base" "$root"
 	install_packages
@@ -101,7 +101,7 @@ make_guest() {
 	cp "$root/boot/vmlinuz-$kernel" "$guest/vmlinuz"
 	"$here/../initrd.sh" "$root" "$kernel" /usr/lib/systemd/systemd >"$guest/initrd.gz"
 	mke2fs -q -t ext4 -O ^has_journal -d "$root" "$guest/root.img" 6G
-	rm -rf "$root"
+	remove_root "$root"
 	touch "$guest/.complete"
 }
 
