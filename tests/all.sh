@@ -51,7 +51,9 @@ build_ahead() {
 	renice -n 10 $BASHPID >/dev/null
 	ahead build-address make -j"$(nproc)" SAN=address all unit-programs benches
 	ahead build-thread make -j"$(nproc)" SAN=thread all unit-programs benches
-	step fuzz make fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-20}"
+	ahead build-debian13 tests/guests/distros/run.sh build
+	ahead deb-debian13 tests/guests/distros/run.sh deb "$work"
+	step fuzz make fuzz
 }
 
 # Waits for what was built ahead: two makes in one folder would be in each other's way.

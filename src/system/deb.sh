@@ -11,10 +11,14 @@ version=$1
 mkdir -p "$2"
 folder=$(cd "$2" && pwd)
 objects=${3:-build}
-work=$(mktemp -d)
+# Debian's flags name the folder of the source: with OBJECTS it is the same one each time, as other flags
+# would compile everything again.
+work=${3:+$3.source}
+work=${work:-$(mktemp -d)}
 trap 'rm -rf "$work"' EXIT
+rm -rf "$work"
 
-mkdir "$work/camcast"
+mkdir -p "$work/camcast"
 cd "$here/../.."
 cp -a Makefile LICENSE README.md config.ini src include wrapper bench docs "$work/camcast/"
 cd "$work/camcast"

@@ -51,7 +51,7 @@ count_step() {
 
 case ${1:-all} in
 build)
-	build_all all
+	build_all all unit-programs
 	;;
 deb)
 	version=$(sed -n 's/^VERSION := //p' "$checkout/Makefile")
