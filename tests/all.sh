@@ -73,7 +73,7 @@ make_guests &
 guests=$!
 build_ahead &
 builds=$!
-step check make check CHECK='unit e2e'
+step check env CAMCAST_PATIENCE=4 make check CHECK='unit e2e' # beside what is built ahead
 step run tests/first_run.sh
 await build-address
 step address make unit SAN=address
