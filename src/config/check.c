@@ -47,11 +47,10 @@ static void check_codec(struct config_file *file, const struct section *s,
 			h264 ? "auto, v4l2m2m, openh264, x264, copy" : "auto, mjpeg, copy");
 	if (!h264 && section_find(s, "annexb"))
 		config_file_mistake(file, section_line(s, "annexb"),
-				    "annexb is for codec = h264 only; allowed for codec = mjpeg: "
-				    "length_prefixed");
+				    "annexb needs codec = h264; use length_prefixed for "
+				    "codec = mjpeg");
 	if (!h264 && stream->sei)
-		config_file_mistake(file, section_line(s, "sei"),
-				    "sei = yes is for codec = h264 only");
+		config_file_mistake(file, section_line(s, "sei"), "sei = yes needs codec = h264");
 	if (section_is_bad(s, "temporal_layers") || section_is_bad(s, "encoder") ||
 	    stream->temporal_layers == 1)
 		return;
@@ -62,6 +61,11 @@ static void check_codec(struct config_file *file, const struct section *s,
 				    "temporal_layers = %u needs codec = h264 and encoder = "
 				    "openh264 or auto",
 				    stream->temporal_layers);
+}
+
+static const char *codec_title(enum config_codec codec)
+{
+	return codec == CONFIG_CODEC_H264 ? "H.264" : "MJPEG";
 }
 
 /* `copy` needs a source that delivers coded pictures; a camera then delivers nothing else. */
@@ -99,10 +103,17 @@ static void check_copy(struct config_file *file, const struct config *config, si
 		if (other->codec == stream->codec && (other->encoder == CONFIG_ENCODER_COPY ||
 						      other->encoder == CONFIG_ENCODER_AUTO))
 			continue;
-		config_file_mistake(file, later_line(os, "codec", "encoder"),
-				    "stream \"%s\" copies what camera \"%s\" delivers, so "
-				    "codec = %s and encoder = copy or auto are needed here too",
-				    stream->name, camera->name, config_codec_name(stream->codec));
+		config_file_mistake(
+			file, later_line(os, "codec", "encoder"),
+			"stream \"%s\": camera \"%s\" delivers coded %s, which stream \"%s\" "
+			"copies; "
+			"decoding it and encoding it again as %s is not supported. Use codec = %s "
+			"and encoder = copy%s",
+			other->name, camera->name, codec_title(stream->codec), stream->name,
+			codec_title(other->codec), config_codec_name(stream->codec),
+			is_file ? ", or add a second [camera NAME] with the same file for this "
+				  "stream"
+				: "");
 	}
 }
 
@@ -122,10 +133,11 @@ static void check_streams(struct config_file *file, struct config *config)
 			all_known = false;
 		}
 		if (!section_find(s, "annexb") && !section_find(s, "length_prefixed"))
-			config_file_mistake(file, s->line,
-					    "stream \"%s\" has no feed; give annexb = ADDRESS:PORT "
-					    "or length_prefixed = ADDRESS:PORT",
-					    s->name);
+			config_file_mistake(
+				file, s->line,
+				"stream \"%s\" has no address; add annexb = ADDRESS:PORT "
+				"or length_prefixed = ADDRESS:PORT",
+				s->name);
 		check_less(file, s, "join_burst_ms", stream->join_burst_ms, "shed_lag_ms",
 			   stream->shed_lag_ms);
 		check_less(file, s, "shed_lag_ms", stream->shed_lag_ms, "max_lag_ms",
@@ -178,15 +190,15 @@ static void check_mqtt(struct config_file *file, const struct config *config)
 		    mqtt->username[0]);
 	if (mqtt->password[0] && mqtt->password_file[0])
 		config_file_mistake(file, later_line(s, "password", "password_file"),
-				    "password and password_file exclude each other");
+				    "give either password or password_file, not both");
 	if (spawns && mqtt->tls)
 		config_file_mistake(file, later_line(s, "broker", "tls"),
-				    "tls = yes is for a broker elsewhere, not for broker = spawn");
+				    "tls = yes does not work with broker = spawn");
 	if (spawns && mqtt->spawn_address[0] == '\0')
 		config_file_mistake(
 			file, section_line(s, "spawn_address"),
-			"spawn_address is empty; 127.0.0.1 is this machine, 0.0.0.0 the "
-			"network");
+			"spawn_address is empty; use 127.0.0.1 for clients on this machine, or "
+			"0.0.0.0 for the network");
 	if (mqtt->home_assistant && mqtt->home_assistant_prefix[0] == '\0')
 		config_file_mistake(file, section_line(s, "home_assistant_prefix"),
 				    "home_assistant = yes needs a home_assistant_prefix");
@@ -225,7 +237,7 @@ static void check_listener(struct config_file *file, struct listener *seen, size
 		if (!addresses_clash(seen[i].address, listener->address))
 			continue;
 		config_file_mistake(
-			file, listener->line, "port %u of %s is taken already by %s in line %d",
+			file, listener->line, "port %u of %s is already used by %s in line %d",
 			listener->address->port, listener->key, seen[i].key, seen[i].line);
 		return;
 	}
@@ -270,7 +282,7 @@ void config_check(struct config_file *file, struct config *config)
 {
 	if (config->n_cameras == 0 && !file->bad_section)
 		config_file_mistake(file, file->line > 0 ? file->line : 1,
-				    "no camera; at least one section [camera NAME] is needed");
+				    "there is no camera; add a section [camera NAME]");
 	check_mqtt(file, config);
 	check_streams(file, config);
 	check_listeners(file, config);

@@ -59,7 +59,7 @@ static void build_controls(struct config_file *file, const struct section *s,
 		if (entry->option && !option_is_control(entry->option))
 			continue;
 		control->name = strdup(entry->key);
-		control->value = strdup(entry->value);
+		control->value = strdup(option_control_value(entry->option, entry->value));
 		control->line = entry->line;
 		control->raw = !entry->option;
 		camera->n_controls++;
@@ -95,8 +95,9 @@ static void resolve_camera(struct config_file *file, const struct config *config
 						len ? ", " : "", name);
 	}
 	entry->bad = true;
-	config_file_mistake(file, entry->line, "no section [camera %s]; cameras are: %s%s",
-			    entry->value, len ? list : "none", nearest_hint(&nearest, hint));
+	config_file_mistake(file, entry->line,
+			    "there is no section [camera %s]; the cameras are: %s%s", entry->value,
+			    len ? list : "none", nearest_hint(&nearest, hint));
 }
 
 static void build_feeds(struct config_file *file, struct config *config, struct section *s,
@@ -186,9 +187,9 @@ int config_parse(struct config **out, const char *name, const char *text, size_t
 	if (!config)
 		return -ENOMEM;
 	config_file_read(&file, text, len);
-	if (!file.no_memory)
+	if (!file.no_memory && !file.unreadable)
 		build(&file, config);
-	if (!file.no_memory)
+	if (!file.no_memory && !file.unreadable)
 		config_check(&file, config);
 	if (!file.no_memory && file.n_mistakes == 0)
 		number(config);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/nearest.h"
 #include "base/text.h"
@@ -14,7 +15,8 @@
 #define CONTROL_NAME_MAX 40 /* bytes */
 #define MISTAKES_MAX 1000
 #define MISTAKE_BYTES_MAX 2048 /* of one; a line that it quotes may be as long as the file */
-#define LINE_SHOWN_MAX 32      /* bytes of a line that is nothing */
+#define SECTION_PATTERN_MAX 16
+#define LINE_SHOWN_MAX 32 /* bytes of a line that is neither section nor key */
 
 /* --- mistakes --- */
 
@@ -27,7 +29,7 @@ void config_file_mistake(struct config_file *file, int line, const char *format,
 	if (file->n_mistakes > MISTAKES_MAX)
 		return;
 	if (file->n_mistakes == MISTAKES_MAX)
-		format = "more mistakes than are shown";
+		format = "there are more mistakes, which are not shown";
 	grown = reallocarray(file->mistakes, file->n_mistakes + 1, sizeof *grown);
 	if (!grown) {
 		file->no_memory = true;
@@ -70,7 +72,7 @@ void config_file_write_mistakes(struct config_file *file, FILE *errors)
 
 /* --- reading --- */
 
-/* UTF-8 without control characters but for the tab. */
+/* UTF-8 without control characters except the tab. */
 static bool is_text(const char *text, size_t len)
 {
 	uint32_t c;
@@ -115,14 +117,14 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 		if (strcmp(list->items[i].name, name) != 0)
 			continue;
 		config_file_mistake(
-			file, file->line, "section [%s%s%s] is there already, in line %d",
+			file, file->line, "section [%s%s%s] was already given in line %d",
 			option_section_words[kind], name[0] ? " " : "", name, list->items[i].line);
 		file->bad_section = true;
 		return;
 	}
 	if (list->n == max[kind]) {
-		config_file_mistake(file, file->line, "more than %zu sections [%s NAME]", max[kind],
-				    option_section_words[kind]);
+		config_file_mistake(file, file->line, "there are more than %zu sections [%s NAME]",
+				    max[kind], option_section_words[kind]);
 		file->bad_section = true;
 		return;
 	}
@@ -141,7 +143,8 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 /* A line that begins with '['. */
 static void read_section(struct config_file *file, char *text)
 {
-	static const char allowed[] = "sections are [daemon], [mqtt], [camera NAME], [stream NAME]";
+	static const char allowed[] =
+		"the sections are [daemon], [mqtt], [camera NAME] and [stream NAME]";
 	char *end = strchr(text, ']'), *name, hint[NEAREST_HINT_MAX];
 	enum option_section kind;
 	struct nearest nearest;
@@ -151,7 +154,7 @@ static void read_section(struct config_file *file, char *text)
 	if (!end || (end[1 + strspn(end + 1, " \t")] != '\0' &&
 		     !strchr(";#", end[1 + strspn(end + 1, " \t")]))) {
 		config_file_mistake(file, file->line,
-				    "a section is a name in brackets, alone in its line; %s",
+				    "a section is a name in brackets, alone on its line; %s",
 				    allowed);
 		file->bad_section = true;
 		return;
@@ -165,7 +168,7 @@ static void read_section(struct config_file *file, char *text)
 
 	nearest_init(&nearest, text);
 	for (kind = 0; kind < OPTION_SECTIONS; kind++) {
-		if (strcmp(text, option_section_words[kind]) == 0)
+		if (strcasecmp(text, option_section_words[kind]) == 0)
 			break;
 		nearest_try(&nearest, option_section_words[kind]);
 	}
@@ -186,39 +189,55 @@ static void read_section(struct config_file *file, char *text)
 	file->bad_section = true;
 }
 
-static void report_unknown_key(struct config_file *file, const char *key)
+/* "[camera NAME]", "[daemon]" */
+static const char *section_pattern(enum option_section kind, char buf[SECTION_PATTERN_MAX])
 {
-	enum option_section kind = file->kind;
-	char list[1024] = "", hint[NEAREST_HINT_MAX];
+	snprintf(buf, SECTION_PATTERN_MAX, "[%s%s]", option_section_words[kind],
+		 option_section_is_single(kind) ? "" : " NAME");
+	return buf;
+}
+
+/* The nearest keys of the section that is read: "; did you mean X?", or "; the nearest keys are X,
+ * Y and Z" where none is a slip of the hand. */
+static void nearest_keys(enum option_section kind, const char *key, char hint[NEAREST_HINT_MAX])
+{
 	struct nearest nearest;
-	size_t len = 0;
 
 	nearest_init(&nearest, key);
-	for (size_t i = 0; i < n_options; i++) {
-		const struct option *o = &options[i];
+	for (size_t i = 0; i < n_options; i++)
+		if (options[i].section == kind)
+			nearest_try(&nearest, options[i].key);
+	nearest_hint(&nearest, hint);
+	if (hint[0] == '\0' && nearest.n == NEAREST_WORDS)
+		snprintf(hint, NEAREST_HINT_MAX, "; the nearest keys are %s, %s and %s",
+			 nearest.words[0].word, nearest.words[1].word, nearest.words[2].word);
+}
 
-		if (o->section != kind && strcmp(o->key, key) == 0 && !nearest_slip(&nearest)) {
-			config_file_mistake(file, file->line,
-					    "key \"%s\" belongs into section [%s%s], not [%s%s%s]",
-					    key, option_section_words[o->section],
-					    option_section_is_single(o->section) ? "" : " NAME",
-					    option_section_words[kind],
-					    option_section_is_single(kind) ? "" : " ",
-					    file->section->name);
-			return;
-		}
-		if (o->section != kind)
+static void report_unknown_key(struct config_file *file, const char *key)
+{
+	const struct section *s = file->section;
+	enum option_section kind = file->kind, belongs;
+	const char *word = option_section_words[kind], *blank = s->name[0] ? " " : "";
+	const char *meant = synonym_of_key(kind, key, &belongs);
+	char pattern[SECTION_PATTERN_MAX], hint[NEAREST_HINT_MAX];
+
+	for (size_t i = 0; !meant && i < n_options; i++) {
+		if (!option_is_key(options[i].key, key))
 			continue;
-		nearest_try(&nearest, o->key);
-		len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len ? ", " : "",
-					o->key);
-		assert(len < sizeof list);
+		config_file_mistake(
+			file, file->line, "key \"%s\" belongs in section %s, not in [%s%s%s]", key,
+			section_pattern(options[i].section, pattern), word, blank, s->name);
+		return;
 	}
-	config_file_mistake(
-		file, file->line, "unknown key \"%s\" in section [%s%s%s]; allowed: %s%s%s", key,
-		option_section_words[kind], option_section_is_single(kind) ? "" : " ",
-		file->section->name, list, kind == OPTION_CAMERA ? ", control.NAME" : "",
-		nearest_hint(&nearest, hint));
+	if (meant)
+		snprintf(hint, sizeof hint, "; did you mean %s%s%s?", meant,
+			 belongs == kind ? "" : " in section ",
+			 belongs == kind ? "" : section_pattern(belongs, pattern));
+	else
+		nearest_keys(kind, key, hint);
+	config_file_mistake(file, file->line, "unknown key \"%s\" in section [%s%s%s]%s%s", key,
+			    word, blank, s->name, hint,
+			    "; \"camcastd --help-config\" lists all keys");
 }
 
 static void add_entry(struct config_file *file, const char *key, const char *value)
@@ -230,11 +249,11 @@ static void add_entry(struct config_file *file, const char *key, const char *val
 	if (!s) {
 		if (!file->in_section)
 			config_file_mistake(file, file->line,
-					    "key \"%s\" stands before the first section", key);
+					    "key \"%s\" stands before the first [section]", key);
 		return;
 	}
 	option = option_find(file->kind, key);
-	if (!option && file->kind == OPTION_CAMERA && strncmp(key, "control.", 8) == 0) {
+	if (!option && file->kind == OPTION_CAMERA && strncasecmp(key, "control.", 8) == 0) {
 		key += 8;
 		if (key[0] == '\0' || strlen(key) > CONTROL_NAME_MAX) {
 			config_file_mistake(file, file->line,
@@ -243,7 +262,7 @@ static void add_entry(struct config_file *file, const char *key, const char *val
 			return;
 		}
 		if (s->n_raw == CONFIG_CONTROLS_MAX) {
-			config_file_mistake(file, file->line, "more than %d controls",
+			config_file_mistake(file, file->line, "there are more than %d controls",
 					    CONFIG_CONTROLS_MAX);
 			return;
 		}
@@ -252,10 +271,12 @@ static void add_entry(struct config_file *file, const char *key, const char *val
 		report_unknown_key(file, key);
 		return;
 	}
+	if (option)
+		key = option->key;
 	for (size_t i = 0; i < s->n_entries; i++) {
 		if (s->entries[i].option == option && strcmp(s->entries[i].key, key) == 0) {
 			config_file_mistake(file, file->line,
-					    "key \"%s%s\" is there already, in line %d",
+					    "key \"%s%s\" was already given in line %d",
 					    option ? "" : "control.", key, s->entries[i].line);
 			return;
 		}
@@ -278,12 +299,13 @@ static void add_entry(struct config_file *file, const char *key, const char *val
 	s->entries[s->n_entries++] = entry;
 }
 
-/* Where the comment of a line begins, at a semicolon behind a blank; else its end. */
+/* Where the comment of a line begins, at a ';' or '#' behind a blank; else its end. */
 static char *find_comment(char *line)
 {
 	char *at = line;
 
-	while (*at != '\0' && !(*at == ';' && at > line && isblank((unsigned char)at[-1])))
+	while (*at != '\0' &&
+	       !((*at == ';' || *at == '#') && at > line && isblank((unsigned char)at[-1])))
 		at++;
 	return at;
 }
@@ -316,7 +338,8 @@ static void read_line(struct config_file *file, char *line, size_t len)
 		return;
 	if (!is_text(line, len)) {
 		config_file_mistake(file, file->line,
-				    "not text; allowed: UTF-8 without control characters");
+				    "this line is not text; allowed: UTF-8 without control "
+				    "characters");
 		return;
 	}
 	line[len] = '\0';
@@ -331,10 +354,25 @@ static void read_line(struct config_file *file, char *line, size_t len)
 				    len > LINE_SHOWN_MAX ? "..." : "");
 }
 
+/* By its byte order mark, or by the 0 that is half of each of its ASCII characters. */
+static bool is_utf16(const char *text, size_t len)
+{
+	if (len < 2)
+		return false;
+	return memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0 ||
+	       (text[0] == '\0') != (text[1] == '\0');
+}
+
 void config_file_read(struct config_file *file, const char *text, size_t len)
 {
-	char *copy = malloc(len + 1), *line, *end;
+	char *copy, *line, *end;
 
+	if (is_utf16(text, len)) {
+		config_file_mistake(file, 1, "the file is in UTF-16; save it as UTF-8");
+		file->unreadable = true;
+		return;
+	}
+	copy = malloc(len + 1);
 	if (!copy) {
 		file->no_memory = true;
 		return;

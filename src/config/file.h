@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A configuration file as it stands: sections of entries with their lines, and every mistake found.
- * Between config_file.c, which reads, config.c, which builds, and config_check.c.
+ * A configuration file as it is written: sections of entries with their lines, and every mistake found.
+ * Between file.c, which reads, config.c, which builds, and check.c.
  */
 #ifndef CONFIG_FILE_H
 #define CONFIG_FILE_H
@@ -40,6 +40,7 @@ struct config_file {
 		size_t n;
 	} sections[OPTION_SECTIONS];
 	bool bad_section; /* a section was refused, and is missing above */
+	bool unreadable;  /* not a text at all: nothing was read */
 	struct mistake *mistakes;
 	size_t n_mistakes;
 	bool no_memory;
@@ -51,7 +52,7 @@ struct config_file {
 	bool in_section;
 };
 
-/* Reads text into *file (zeroed, but for its name). Mistakes and want of memory are noted there. */
+/* Reads text into *file (zeroed, except its name). Mistakes and lack of memory are noted there. */
 void config_file_read(struct config_file *file, const char *text, size_t len);
 void config_file_finish(struct config_file *file);
 

@@ -5,6 +5,7 @@
 #include "config/options.h"
 
 #define COLUMNS 96
+#define HELP_MAX 1024 /* bytes of the text of an option */
 
 static const struct section_text {
 	const char *header;  /* as --help-config shows it */
@@ -47,7 +48,7 @@ static void write_comment(FILE *out, const char *text)
 
 static void write_option(FILE *out, const struct option *o)
 {
-	char allowed[OPTION_WHY_MAX], text[2 * OPTION_WHY_MAX];
+	char allowed[OPTION_DESCRIPTION_MAX], text[HELP_MAX];
 
 	snprintf(text, sizeof text, "%s Allowed: %s. Default: %s.", o->help,
 		 option_describe(o, allowed),
@@ -113,7 +114,7 @@ void config_man(FILE *out)
 		fputs(".Bl -tag -width Ds\n", out);
 		for (size_t i = 0; i < n_options; i++) {
 			const struct option *o = &options[i];
-			char allowed[OPTION_WHY_MAX];
+			char allowed[OPTION_DESCRIPTION_MAX];
 
 			if (o->section != kind)
 				continue;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config/options.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,114 +42,129 @@ static const char *const framing_words[] = {"annexb", "length_prefixed", NULL};
 const struct option options[] = {
 	/* clang-format off */
 	{DAEMON("name", OPTION_NAME, name), .value = "%h",
-	 .help = "Name of this server in the status. %h is the host name."},
+	 .help = "Name of this server, shown to clients and in the status. %h is the host "
+		 "name."},
 	{DAEMON("backend", OPTION_WORD, backend), .value = "auto", .words = backend_words,
-	 .help = "How the loop talks to the kernel. auto chooses what this kernel allows and does "
-		 "best."},
+	 .help = "Kernel interface of the event loop. auto uses the best one that this "
+		 "kernel allows."},
 	{DAEMON("http", OPTION_HTTP, http), .value = "", .example = "127.0.0.1:8080",
-	 .help = "Where /status.json, /metrics and /healthz are served. Empty: nowhere."},
+	 .help = "Address of the status server: /status.json, /metrics and /healthz. "
+		 "Empty or off: no status server."},
 	{DAEMON("max_clients", OPTION_NUMBER, max_clients), .value = "0",
 	 .min = 0, .max = 1000000,
-	 .help = "Clients in all feeds together. One more is closed at once. 0: as many as this "
-		 "machine's file descriptors and TCP memory carry, at most 8192."},
+	 .help = "Limit of clients in all feeds together; the server closes further ones "
+		 "at once. 0: as many as this machine's file descriptors and TCP memory "
+		 "allow, at most 8192."},
 	{DAEMON("max_clients_per_ip", OPTION_NUMBER, max_clients_per_ip), .value = "0",
 	 .min = 0, .max = 1000000,
-	 .help = "Clients from one address. 0: no limit."},
+	 .help = "Limit of clients from one address. 0: no limit."},
 	{DAEMON("send_buffer", OPTION_NUMBER, send_buffer), .value = "131072", .unit = "bytes",
 	 .min = 4096, .max = 64 << 20,
-	 .help = "Bound of what the kernel holds for one client (SO_SNDBUF)."},
+	 .help = "Limit of data that the kernel holds for one client (SO_SNDBUF)."},
 	{DAEMON("notsent_lowat", OPTION_NUMBER, notsent_lowat), .value = "16384", .unit = "bytes",
 	 .min = 1024, .max = 16 << 20,
-	 .help = "Bound of what the kernel holds unsent for one client (TCP_NOTSENT_LOWAT). What "
-		 "waits longer waits where it can still be dropped."},
+	 .help = "Limit of unsent data that the kernel holds for one client "
+		 "(TCP_NOTSENT_LOWAT). Data beyond it waits in camcastd, where it can "
+		 "still be dropped."},
 	{DAEMON("send_threshold", OPTION_NUMBER, send_threshold), .value = "4096", .unit = "bytes",
 	 .min = 0, .max = 1 << 30,
-	 .help = "Shorter pieces are copied to the kernel, longer ones are sent by reference."},
+	 .help = "Pieces shorter than this are copied to the kernel; longer ones are sent "
+		 "by reference."},
 	{DAEMON("capture", OPTION_TEXT, capture), .value = "",
 	 .example = "/usr/local/bin/camcast-capture",
-	 .help = "Path of the capture program. Empty: beside camcastd, else in PATH."},
+	 .help = "Path of camcast-capture. Empty: beside camcastd, else in PATH."},
 
 	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
-	 .help = "Host of the MQTT broker over which clients find this server. spawn starts a mosquitto "
-		 "of our own; empty: no discovery. Without a section [mqtt] there is none either."},
+	 .help = "Host of the MQTT broker through which clients find this server. spawn "
+		 "starts a private mosquitto. Empty: no discovery, as without a section "
+		 "[mqtt]."},
 	{MQTT("port", OPTION_NUMBER, port), .value = "0", .min = 0, .max = 65535,
-	 .help = "Port of the broker. 0: 1883, with tls 8883."},
+	 .help = "Port of the broker. 0: 1883, or 8883 with tls = yes."},
 	{MQTT("username", OPTION_TEXT, username), .value = "", .example = "camcast",
 	 .help = "User name for the broker. Empty: anonymous."},
 	{MQTT("password", OPTION_TEXT, password), .value = "",
-	 .help = "Password for the broker. Better in a file: whoever may read the configuration can "
-		 "read it here, and a blank with a ; behind it begins a comment."},
+	 .help = "Password for the broker. A password_file is safer: everyone who can "
+		 "read the configuration can read the password here. A blank followed by "
+		 "; or # begins a comment."},
 	{MQTT("password_file", OPTION_TEXT, password_file), .value = "",
 	 .example = "/etc/camcast/mqtt-password",
-	 .help = "File whose first line is the password; read at each connection."},
+	 .help = "File whose first line is the password. It is read at each connection."},
 	{MQTT("client_id", OPTION_ID, client_id), .value = "",
-	 .help = "MQTT client id. Empty: camcast- and the id. A broker lets only one client with an id "
-		 "in."},
+	 .help = "MQTT client id. Empty: camcast- and the id. A broker accepts only one "
+		 "client with the same id at a time."},
 	{MQTT("keepalive", OPTION_NUMBER, keepalive), .value = "15", .unit = "s",
 	 .min = 5, .max = 3600,
-	 .help = "After one and a half of this without a sign of life the broker says that this server "
-		 "is offline."},
+	 .help = "The broker reports this server as offline after one and a half of this "
+		 "time without a sign of life."},
 	{MQTT("version", OPTION_WORD, version), .value = "auto", .words = mqtt_version_words,
-	 .help = "MQTT version. auto is 5, or 3.1.1 where the broker does not know 5."},
+	 .help = "MQTT version. auto is 5, or 3.1.1 if the broker does not support 5."},
 	{MQTT("tls", OPTION_BOOL, tls), .value = "no",
-	 .help = "Encrypt, and check the broker's certificate and host name."},
+	 .help = "Encrypt the connection, and check the broker's certificate and host "
+		 "name."},
 	{MQTT("cafile", OPTION_TEXT, cafile), .value = "",
-	 .help = "With tls: certificates of the authorities that are trusted. Empty: the system's."},
+	 .help = "Needs tls: certificates of the authorities to trust. Empty: those that "
+		 "this system trusts."},
 	{MQTT("cert", OPTION_TEXT, cert), .value = "",
-	 .help = "With tls: our own certificate, for brokers that ask for one."},
+	 .help = "Needs tls: the client certificate, for brokers that ask for one."},
 	{MQTT("key", OPTION_TEXT, key), .value = "",
-	 .help = "With cert: its private key."},
+	 .help = "Needs cert: the private key of the client certificate."},
 	{MQTT("id", OPTION_ID, id), .value = "", .example = "porch",
-	 .help = "What the topics camcast/ID/info and camcast/ID/status are named after; stays the same "
-		 "over restarts. Empty: made from the host name, /etc/machine-id, and name and path of "
-		 "the configuration."},
+	 .help = "Name in the topics camcast/ID/info and camcast/ID/status. It stays the "
+		 "same over restarts. Empty: made from the host name, /etc/machine-id, "
+		 "and the name and path of the configuration."},
 	{MQTT("request_topic", OPTION_TOPICS, request_topic),
 	 .value = "commend, commend/getIP, command/getIP",
-	 .help = "Topics on which clients ask who is there."},
+	 .help = "Topics on which clients ask for servers."},
 	{MQTT("response_prefix", OPTION_TOPIC, response_prefix), .value = "",
 	 .example = "camera/response/",
-	 .help = "Answers go only to topics that begin so. Empty: to any that is not ours."},
+	 .help = "Answer only on topics with this prefix. Empty: any topic except "
+		 "camcast's own."},
 	{MQTT("advertise", OPTION_HOST, advertise), .value = "", .example = "192.0.2.7",
-	 .help = "The address to tell clients. Empty: that of the interface towards the broker, or of "
-		 "the default route where the broker is on this machine."},
+	 .help = "Address that clients are given. Empty: the address of the interface "
+		 "towards the broker, or of the default route if the broker is on this "
+		 "machine."},
 	{MQTT("home_assistant", OPTION_BOOL, home_assistant), .value = "no",
-	 .help = "Appear in Home Assistant: state, viewers, pictures a second and bitrate as sensors; "
-		 "restart and bitrate as controls, for everybody who may publish on the broker."},
+	 .help = "Announce this server to Home Assistant: state, viewers, frame rate and "
+		 "bitrate as sensors; restart and bitrate as controls, which everyone who "
+		 "may publish on the broker can use."},
 	{MQTT("home_assistant_prefix", OPTION_TOPIC, home_assistant_prefix),
 	 .value = "homeassistant",
-	 .help = "Home Assistant's discovery prefix."},
+	 .help = "Discovery prefix of Home Assistant."},
 	{MQTT("spawn_address", OPTION_HOST, spawn_address), .value = "127.0.0.1",
-	 .help = "With broker = spawn: where our mosquitto listens. 0.0.0.0 lets in the network: give "
-		 "spawn_password_file too."},
+	 .help = "Needs broker = spawn: the address on which the private mosquitto "
+		 "listens. 0.0.0.0 opens it to the network; set spawn_password_file too."},
 	{MQTT("spawn_password_file", OPTION_TEXT, spawn_password_file), .value = "",
-	 .help = "With broker = spawn: users of our mosquitto, a file made by mosquitto_passwd; username "
-		 "and password must then be given too. Empty: everybody is let in."},
+	 .help = "Needs broker = spawn: the users of the private mosquitto, a file made "
+		 "by mosquitto_passwd. username and password must then be set too. Empty: "
+		 "every client is accepted."},
 
 	{CAMERA("source", OPTION_SOURCE, source), .value = "auto",
 	 .words = WORDS("auto", "libcamera", "libcamera:ID", "pattern", "file:PATH"),
-	 .help = "Where pictures come from. libcamera:ID takes a camera whose id or model contains "
-		 "ID; file:PATH plays a recording in a loop; auto is the first libcamera camera, "
-		 "else pattern until one comes."},
+	 .help = "Where the pictures come from. libcamera:ID is the camera whose id or "
+		 "model contains ID. file:PATH plays a recording in a loop. auto is the "
+		 "first libcamera camera, or pattern until one appears."},
 	{CAMERA("size", OPTION_SIZE, size), .value = "1280x720", .min = 16, .max = 8192,
 	 .help = "Width and height of the pictures."},
 	{CAMERA("framerate", OPTION_RATE, framerate), .value = "30", .min = 0.1, .max = 240,
 	 .unit = "pictures/s",
-	 .help = "Pictures a second."},
+	 .help = "Pictures per second."},
 	{CAMERA("buffers", OPTION_NUMBER, buffers), .value = "6", .min = 3, .max = 32,
-	 .help = "Frame slots: raw pictures that can be under way at a time."},
+	 .help = "Number of raw pictures that can be in use at a time."},
 	{CAMERA("allocator", OPTION_WORD_TEXT, allocator), .value = "auto",
 	 .words = WORDS("auto", "dma-heap:vidbuf_cached", "dma-heap:linux,cma", "dma-heap:system",
 			"udmabuf", "memfd", "libcamera"),
-	 .help = "Where frame slots are allocated. auto tries them in this order."},
+	 .help = "Where memory for raw pictures comes from. auto tries these in their "
+		 "order."},
 	{CAMERA("hflip", OPTION_BOOL, hflip), .value = "no", .help = "Mirror left and right."},
 	{CAMERA("vflip", OPTION_BOOL, vflip), .value = "no", .help = "Mirror top and bottom."},
 	{CAMERA("rotation", OPTION_WORD_NUMBER, rotation), .value = "0", .unit = "degrees",
-	 .words = WORDS("0", "180"), .help = "Turn the picture."},
+	 .words = WORDS("0", "180"),
+	 .help = "Rotation of the picture."},
 	{CAMERA("tuning_file", OPTION_TEXT, tuning_file), .value = "",
 	 .example = "/usr/share/libcamera/ipa/rpi/vc4/imx708_noir.json",
-	 .help = "libcamera's tuning file. Empty: the one that belongs to the sensor."},
+	 .help = "Tuning file of libcamera. Empty: the one that belongs to the sensor."},
 	{CONTROL("brightness", OPTION_CONTROL_DECIMAL), .example = "0.0", .min = -1, .max = 1,
-	 .help = "Brightness; 0 is as the camera sees it."},
+	 .help = "Brightness; 0 leaves it unchanged."},
 	{CONTROL("contrast", OPTION_CONTROL_DECIMAL), .example = "1.0", .min = 0, .max = 16,
 	 .help = "Contrast; 1 is normal."},
 	{CONTROL("saturation", OPTION_CONTROL_DECIMAL), .example = "1.0", .min = 0, .max = 16,
@@ -156,7 +172,8 @@ const struct option options[] = {
 	{CONTROL("sharpness", OPTION_CONTROL_DECIMAL), .example = "1.0", .min = 0, .max = 16,
 	 .help = "Sharpness; 1 is normal."},
 	{CONTROL("ev", OPTION_CONTROL_DECIMAL), .example = "0.0", .min = -10, .max = 10,
-	 .unit = "stops", .help = "Exposure compensation."},
+	 .unit = "stops",
+	 .help = "Exposure compensation."},
 	{CONTROL("shutter", OPTION_CONTROL_DECIMAL), .example = "10000", .min = 0, .max = 1e9,
 	 .unit = "us", .help = "Exposure time. 0: automatic."},
 	{CONTROL("gain", OPTION_CONTROL_DECIMAL), .example = "2.0", .min = 0, .max = 256,
@@ -166,10 +183,10 @@ const struct option options[] = {
 	 .help = "What the automatic exposure prefers."},
 	{CONTROL("metering", OPTION_CONTROL_WORD), .example = "centre",
 	 .words = WORDS("centre", "spot", "matrix", "custom"),
-	 .help = "Which part of the picture the automatic exposure looks at."},
+	 .help = "Part of the picture that the automatic exposure measures."},
 	{CONTROL("flicker_period", OPTION_CONTROL_DECIMAL), .example = "10000",
 	 .min = 0, .max = 1e6, .unit = "us",
-	 .help = "Period of the lamps' flicker to avoid: 10000 for 50 Hz mains, 8333 for 60 Hz. "
+	 .help = "Period of lamp flicker to avoid: 10000 for 50 Hz mains, 8333 for 60 Hz. "
 		 "0: off."},
 	{CONTROL("awb", OPTION_CONTROL_WORD), .example = "auto",
 	 .words = WORDS("auto", "incandescent", "tungsten", "fluorescent", "indoor", "daylight",
@@ -177,7 +194,7 @@ const struct option options[] = {
 	 .help = "White balance."},
 	{CONTROL("awb_gains", OPTION_CONTROL_DECIMALS), .example = "1.8,1.5",
 	 .min = 0, .max = 32, .count = 2,
-	 .help = "White balance by hand: gains of red and blue."},
+	 .help = "Manual white balance: the gains of red and blue."},
 	{CONTROL("denoise", OPTION_CONTROL_WORD), .example = "auto",
 	 .words = WORDS("auto", "off", "cdn_off", "cdn_fast", "cdn_hq"),
 	 .help = "Noise reduction."},
@@ -186,31 +203,37 @@ const struct option options[] = {
 	{CONTROL("af_mode", OPTION_CONTROL_WORD), .example = "continuous",
 	 .words = WORDS("manual", "auto", "continuous"), .help = "Autofocus."},
 	{CONTROL("af_range", OPTION_CONTROL_WORD), .example = "normal",
-	 .words = WORDS("normal", "macro", "full"), .help = "Distances that autofocus searches."},
+	 .words = WORDS("normal", "macro", "full"),
+	 .help = "Distances that the autofocus searches."},
 	{CONTROL("af_speed", OPTION_CONTROL_WORD), .example = "normal",
-	 .words = WORDS("normal", "fast"), .help = "How fast autofocus moves the lens."},
+	 .words = WORDS("normal", "fast"),
+	 .help = "Speed of the autofocus."},
 	{CONTROL("lens_position", OPTION_CONTROL_DECIMAL), .example = "0.5", .min = 0, .max = 32,
-	 .unit = "dioptres", .help = "Focus by hand: 1 over the distance in metres; 0 is infinity."},
+	 .unit = "dioptres",
+	 .help = "Manual focus: 1 divided by the distance in metres; 0 is infinity."},
 	{CONTROL("roi", OPTION_CONTROL_RECTANGLE), .example = "0.25,0.25,0.5,0.5",
 	 .help = "Digital zoom: the part of the picture to use."},
 
 	{STREAM("camera", OPTION_REFERENCE, camera), .example = "front",
-	 .help = "The camera whose pictures are encoded. Must be given."},
+	 .help = "The camera whose pictures are encoded. This key is required."},
 	{STREAM("codec", OPTION_WORD, codec), .value = "h264", .words = codec_words,
-	 .help = "What the pictures are encoded as."},
+	 .help = "Codec of the stream."},
 	{STREAM("encoder", OPTION_WORD, encoder), .value = "auto", .words = encoder_words,
-	 .help = "auto is hardware if it opens, else software. copy sends what a file or camera "
-		 "delivers as it is. v4l2m2m, openh264 and x264 make H.264, mjpeg makes MJPEG."},
+	 .help = "auto uses hardware if possible, else software. copy sends the coded "
+		 "pictures of a file or camera without encoding them. v4l2m2m, openh264 "
+		 "and x264 make H.264; mjpeg makes MJPEG."},
 	{STREAM("bitrate", OPTION_NUMBER, bitrate), .value = "2000000", .unit = "bit/s",
-	 .min = 10000, .max = 200000000, .help = "Mean bitrate of H.264."},
+	 .min = 10000, .max = 200000000,
+	 .help = "Mean bitrate of H.264. Units: 2M, 2000k, 2 Mbit/s."},
 	{STREAM("keyframe_interval", OPTION_NUMBER, keyframe_interval), .value = "30",
-	 .unit = "pictures", .min = 1, .max = 10000, .help = "Pictures from one IDR to the next."},
+	 .unit = "pictures", .min = 1, .max = 10000,
+	 .help = "Number of pictures from one IDR picture to the next."},
 	{STREAM("quality", OPTION_NUMBER, quality), .value = "80", .min = 1, .max = 100,
 	 .help = "Quality of MJPEG."},
 	{STREAM("temporal_layers", OPTION_NUMBER, temporal_layers), .value = "1",
 	 .min = 1, .max = 3,
-	 .help = "With 2 or 3, pictures of the upper layers can be left out for a slow client. "
-		 "Needs encoder = openh264, which auto then means."},
+	 .help = "With 2 or 3, the pictures of the upper layers can be dropped for a slow "
+		 "client. This needs openh264, which encoder = auto then uses."},
 	{STREAM("profile", OPTION_WORD, profile), .value = "high", .words = profile_words,
 	 .help = "H.264 profile."},
 	{STREAM("level", OPTION_WORD_TEXT, level), .value = "auto",
@@ -220,23 +243,26 @@ const struct option options[] = {
 	 .help = "Put a sequence number and the capture time into every access unit, for "
 		 "measurements."},
 	{STREAM("on_demand", OPTION_BOOL, on_demand), .value = "no",
-	 .help = "Encode only while somebody watches."},
+	 .help = "Encode only while a client is watching."},
 	{STREAM("linger_ms", OPTION_NUMBER, linger_ms), .value = "5000", .unit = "ms",
 	 .min = 0, .max = 3600000,
-	 .help = "With on_demand: go on encoding for this long after the last client left."},
+	 .help = "Needs on_demand: how long encoding continues after the last client has "
+		 "left."},
 	{STREAM("v4l2_device", OPTION_TEXT, v4l2_device), .value = "", .example = "/dev/video11",
-	 .help = "Device of v4l2m2m. Empty: the first one that encodes the format."},
+	 .help = "Device of v4l2m2m. Empty: the first device that encodes the format."},
 	{STREAM("v4l2_format", OPTION_FOURCC, v4l2_format), .value = "H264",
-	 .help = "Coded format asked of v4l2m2m. Another one is of use for tests only."},
+	 .help = "Coded format requested from v4l2m2m. Only tests need another one."},
 	{FEED("annexb"), .example = "0.0.0.0:8888",
-	 .help = "A feed: the H.264 byte stream, for any player. Several addresses are separated by "
-		 "commas; port 0 lets the kernel choose."},
+	 .help = "A feed: the H.264 byte stream, which any player can read. Several "
+		 "addresses are separated by commas; with port 0 the kernel chooses a "
+		 "port."},
 	{FEED("length_prefixed"), .example = "0.0.0.0:8000",
-	 .help = "A feed: each picture behind its length, four bytes, big-endian. Addresses as for "
-		 "annexb. A stream needs at least one feed."},
+	 .help = "A feed: each picture follows its length, four bytes, big-endian. "
+		 "Addresses are written as for annexb. A stream needs at least one feed."},
 	{STREAM("max_clients", OPTION_NUMBER, max_clients), .value = "0",
 	 .min = 0, .max = 1000000,
-	 .help = "Clients of each feed of this stream. 0: no limit but that of [daemon]."},
+	 .help = "Limit of clients in each feed of this stream. 0: only the limit of "
+		 "[daemon]."},
 	{STREAM("join_burst_ms", OPTION_NUMBER, join_burst_ms), .value = "500", .unit = "ms",
 	 .min = 0, .max = 60000,
 	 .help = "A new client starts at the newest key picture if it is younger than this, else at "
@@ -244,33 +270,44 @@ const struct option options[] = {
 		 "sent everything since then at once. Less than shed_lag_ms."},
 	{STREAM("shed_lag_ms", OPTION_NUMBER, shed_lag_ms), .value = "800", .unit = "ms",
 	 .min = 1, .max = 600000,
-	 .help = "A client further behind is not sent droppable pictures, and if it falls half of this "
-		 "further behind, goes on at the next new key picture. Less than max_lag_ms."},
+	 .help = "A client that is further behind is not sent droppable pictures. If it falls "
+		 "behind by another half of this, it goes on at the next new key picture. Less "
+		 "than max_lag_ms."},
 	{STREAM("max_lag_ms", OPTION_NUMBER, max_lag_ms), .value = "2000", .unit = "ms",
 	 .min = 1, .max = 600000,
-	 .help = "A client further behind goes on at the newest key picture; one that paused by itself, "
-		 "further behind its own pace. Less than history_ms."},
+	 .help = "A client that is further behind goes on at the newest key picture. A client "
+		 "that paused on its own is measured against its own pace. Less than history_ms."},
 	{STREAM("stall_timeout_ms", OPTION_NUMBER, stall_timeout_ms), .value = "10000",
 	 .unit = "ms", .min = 100, .max = 3600000,
-	 .help = "A client that does not take one picture within this time is closed."},
+	 .help = "A client that does not take one picture within this time is "
+		 "disconnected."},
 	{STREAM("history_ms", OPTION_NUMBER, history_ms), .value = "8000", .unit = "ms",
 	 .min = 1, .max = 600000,
-	 .help = "How much coded video is kept, and so how long a player may pause without a drop. With "
-		 "encoder = copy at least the time between key pictures."},
+	 .help = "How much coded video is kept, and thus how long a player may pause "
+		 "without a drop. With encoder = copy: at least the time between two key "
+		 "pictures."},
 	{STREAM("history_max", OPTION_NUMBER, history_max), .value = "0", .unit = "bytes",
 	 .min = 0, .max = UINT32_MAX,
-	 .help = "Bound of the coded video kept for each feed. 0: derived from the bitrate."},
+	 .help = "Limit of the coded video kept for each feed. 0: derived from the "
+		 "bitrate."},
 	{STREAM("segment_size", OPTION_NUMBER, segment_size), .value = "1048576", .unit = "bytes",
 	 .min = 65536, .max = CAMCAST_SEGMENT_MAX,
-	 .help = "Coded video is kept in memory files of this size."},
+	 .help = "Size of the memory files that hold coded video."},
 	/* clang-format on */
 };
 const size_t n_options = sizeof options / sizeof *options;
 
+bool option_is_key(const char *key, const char *written)
+{
+	while (*key && (*written == '-' ? '_' : tolower((unsigned char)*written)) == *key)
+		key++, written++;
+	return *key == '\0' && *written == '\0';
+}
+
 const struct option *option_find(enum option_section section, const char *key)
 {
 	for (size_t i = 0; i < n_options; i++)
-		if (options[i].section == section && strcmp(options[i].key, key) == 0)
+		if (options[i].section == section && option_is_key(options[i].key, key))
 			return &options[i];
 	return NULL;
 }
@@ -311,7 +348,7 @@ const char *option_describe(const struct option *o, char *buf)
 	case OPTION_TEXT:
 		return strcpy(buf, "text");
 	case OPTION_NAME:
-		snprintf(buf, OPTION_WHY_MAX,
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
 			 "1 to %d bytes of text; %%h is the host name, %%%% a percent sign",
 			 OPTION_NAME_MAX);
 		return buf;
@@ -323,34 +360,36 @@ const char *option_describe(const struct option *o, char *buf)
 	case OPTION_WORD_NUMBER:
 	case OPTION_CONTROL_WORD:
 		for (size_t i = 0; o->words[i]; i++)
-			len += (size_t)snprintf(buf + len, OPTION_WHY_MAX - len, "%s%s",
+			len += (size_t)snprintf(buf + len, OPTION_DESCRIPTION_MAX - len, "%s%s",
 						i ? ", " : "", o->words[i]);
 		return buf;
 	case OPTION_BOOL:
 		return strcpy(buf, "yes, no");
 	case OPTION_NUMBER:
 	case OPTION_CONTROL_DECIMAL:
-		len = (size_t)snprintf(buf, OPTION_WHY_MAX, "%.0f to %.0f", o->min, o->max);
+		len = (size_t)snprintf(buf, OPTION_DESCRIPTION_MAX, "%.0f to %.0f", o->min, o->max);
 		break;
 	case OPTION_SIZE:
-		snprintf(buf, OPTION_WHY_MAX, "WIDTHxHEIGHT, even numbers from %.0f to %.0f",
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
+			 "WIDTHxHEIGHT, even numbers from %.0f to %.0f, or 720p, 1080p and the "
+			 "like",
 			 o->min, o->max);
 		return buf;
 	case OPTION_RATE:
-		len = (size_t)snprintf(buf, OPTION_WHY_MAX,
+		len = (size_t)snprintf(buf, OPTION_DESCRIPTION_MAX,
 				       "a number like 30, 29.97 or 30000/1001, from %g to %g",
 				       o->min, o->max);
 		break;
 	case OPTION_HTTP:
-		return strcpy(buf, "ADDRESS:PORT, [IPV6]:PORT, HOST:PORT, PORT, or nothing");
+		return strcpy(buf, "ADDRESS:PORT, [IPV6]:PORT, HOST:PORT, PORT, or off");
 	case OPTION_HOST:
 		return strcpy(buf, "a host name, an address, or nothing");
 	case OPTION_ID:
-		snprintf(buf, OPTION_WHY_MAX, "at most %d letters, digits, '-' or '_'",
+		snprintf(buf, OPTION_DESCRIPTION_MAX, "at most %d letters, digits, '-' or '_'",
 			 CONFIG_MQTT_ID_MAX - 1);
 		return buf;
 	case OPTION_TOPICS:
-		snprintf(buf, OPTION_WHY_MAX,
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
 			 "1 to %d MQTT topics without + and #, separated by commas",
 			 CONFIG_TOPICS_MAX);
 		return buf;
@@ -359,19 +398,20 @@ const char *option_describe(const struct option *o, char *buf)
 	case OPTION_REFERENCE:
 		return strcpy(buf, "the name of a camera");
 	case OPTION_LISTENERS:
-		snprintf(buf, OPTION_WHY_MAX,
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
 			 "1 to %d of ADDRESS:PORT, [IPV6]:PORT, HOST:PORT or PORT, separated by "
 			 "commas",
 			 CONFIG_LISTENERS_MAX);
 		return buf;
 	case OPTION_CONTROL_DECIMALS:
-		snprintf(buf, OPTION_WHY_MAX, "%u numbers separated by commas, each %.0f to %.0f",
-			 o->count, o->min, o->max);
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
+			 "%u numbers separated by commas, each %.0f to %.0f", o->count, o->min,
+			 o->max);
 		return buf;
 	case OPTION_CONTROL_RECTANGLE:
 		return strcpy(buf, "x,y,width,height in fractions of the picture, 0 to 1");
 	}
 	if (o->unit)
-		snprintf(buf + len, OPTION_WHY_MAX - len, " %s", o->unit);
+		snprintf(buf + len, OPTION_DESCRIPTION_MAX - len, " %s", o->unit);
 	return buf;
 }

@@ -60,13 +60,16 @@ extern const size_t n_options;
 /* "daemon", "mqtt", "camera", "stream" */
 extern const char *const option_section_words[OPTION_SECTIONS];
 
+/* Whether the key that somebody wrote is `key`: in any case, and with '-' for '_'. */
+bool option_is_key(const char *key, const char *written);
 const struct option *option_find(enum option_section section, const char *key);
 bool option_is_control(const struct option *option);
 /* At most one section of this kind, and without a name. */
 bool option_section_is_single(enum option_section section);
 
-#define OPTION_WHY_MAX 512 /* bytes of a message */
-#define OPTION_NAME_MAX 64 /* bytes of an expanded OPTION_NAME */
+#define OPTION_WHY_MAX 1024	   /* bytes of a message */
+#define OPTION_DESCRIPTION_MAX 256 /* bytes of what is allowed, in words */
+#define OPTION_NAME_MAX 64	   /* bytes of an expanded OPTION_NAME */
 
 /* Checks value and stores it into `target` (struct config_daemon, config_mqtt, config_camera,
  * config_stream),
@@ -74,11 +77,23 @@ bool option_section_is_single(enum option_section section);
  * is allowed in why[OPTION_WHY_MAX]. */
 int option_set(const struct option *option, void *target, const char *value, char *why);
 
-/* "1 to 100", "yes or no", "WIDTHxHEIGHT..."; returns buf[OPTION_WHY_MAX]. */
+/* How a control's value is handed to a camera: one of the words as the table spells it, else value.
+ * Borrowed. */
+const char *option_control_value(const struct option *option, const char *value);
+
+/* "1 to 100", "yes or no", "WIDTHxHEIGHT..."; returns
+ * buf[OPTION_DESCRIPTION_MAX]. */
 const char *option_describe(const struct option *option, char *buf);
 
 /* For OPTION_LISTENERS: addresses into out[CONFIG_LISTENERS_MAX]; returns as option_set(). */
 int option_parse_listeners(const struct option *option, const char *value, struct net_address *out,
 			   size_t *n, char *why);
+
+/* What a word of other programs is called here, for messages; NULL: not known. Borrowed for ever. */
+/* The key, quoted, and perhaps with its value; *belongs: the section that it is a key of. */
+const char *synonym_of_key(enum option_section section, const char *key,
+			   enum option_section *belongs);
+/* The value; *note: a sentence that explains it, or NULL. */
+const char *synonym_of_value(const char *key, const char *value, const char **note);
 
 #endif

@@ -4,16 +4,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/nearest.h"
+#include "base/quantity.h"
 #include "base/text.h"
 #include "config/options.h"
 #include "mqtt/topic.h"
 
-#define VALUE_SHOWN_MAX 200 /* bytes of a value that is not allowed */
+#define VALUE_SHOWN_MAX 200   /* bytes of a value that is not allowed */
+#define RATE_PLACES_MAX 6     /* behind the point */
+#define RATE_TERM_MAX 1000000 /* of a fraction */
+#define RATE_DIGITS_MAX 16
 
-static bool parse_number(const char *text, double min, double max, uint32_t *out)
+/* Digits alone, at most 15 of them. */
+static bool parse_digits(const char *text, double min, double max, uint32_t *out)
 {
 	unsigned long long n;
 	size_t digits = strspn(text, "0123456789");
@@ -22,6 +28,40 @@ static bool parse_number(const char *text, double min, double max, uint32_t *out
 		return false;
 	n = strtoull(text, NULL, 10);
 	if ((double)n < min || (double)n > max)
+		return false;
+	*out = (uint32_t)n;
+	return true;
+}
+
+/* A whole number of units of unit_us. */
+static int parse_time(const char *text, int64_t unit_us, int64_t *out)
+{
+	int err = quantity_parse_time(text, unit_us, out);
+
+	if (err < 0 || *out % unit_us != 0)
+		return -EINVAL;
+	*out /= unit_us;
+	return 0;
+}
+
+/* A number of the option's unit; others are converted. */
+static bool parse_number(const struct option *o, const char *text, uint32_t *out)
+{
+	const char *unit = o->unit ? o->unit : "";
+	int64_t n;
+	int err;
+
+	if (strcmp(unit, "bit/s") == 0)
+		err = quantity_parse_bitrate(text, &n);
+	else if (strcmp(unit, "bytes") == 0)
+		err = quantity_parse_bytes(text, &n);
+	else if (strcmp(unit, "ms") == 0)
+		err = parse_time(text, 1000, &n);
+	else if (strcmp(unit, "s") == 0)
+		err = parse_time(text, 1000000, &n);
+	else
+		return parse_digits(text, o->min, o->max, out);
+	if (err < 0 || (double)n < o->min || (double)n > o->max)
 		return false;
 	*out = (uint32_t)n;
 	return true;
@@ -67,7 +107,7 @@ static bool parse_bool(const char *text, bool *out)
 	static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-		if (strcmp(text, words[i]) == 0) {
+		if (strcasecmp(text, words[i]) == 0) {
 			*out = i & 1;
 			return true;
 		}
@@ -77,56 +117,78 @@ static bool parse_bool(const char *text, bool *out)
 
 static bool parse_size(const char *text, double min, double max, struct config_size *out)
 {
-	char width[16];
-	size_t len = strcspn(text, "x");
+	struct config_size size;
 
-	if (text[len] != 'x' || len >= sizeof width)
+	if (quantity_parse_size(text, &size.width, &size.height) < 0 || size.width < min ||
+	    size.width > max || size.height < min || size.height > max || size.width % 2 != 0 ||
+	    size.height % 2 != 0)
 		return false;
-	memcpy(width, text, len);
-	width[len] = '\0';
-	return parse_number(width, min, max, &out->width) &&
-	       parse_number(text + len + 1, min, max, &out->height) && out->width % 2 == 0 &&
-	       out->height % 2 == 0;
+	*out = size;
+	return true;
 }
 
-/* NUM/DEN, or a decimal with at most three places, which becomes a fraction in lowest terms. */
+/* The length of a rate without the "fps" or "Hz" that may stand behind it. */
+static size_t rate_len(const char *text)
+{
+	static const char *const units[] = {"fps", "Hz"};
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		size_t n = strlen(units[i]);
+
+		if (len <= n || strcasecmp(text + len - n, units[i]) != 0)
+			continue;
+		len -= n;
+		while (len > 0 && isblank((unsigned char)text[len - 1]))
+			len--;
+		break;
+	}
+	return len;
+}
+
+/* NUM/DEN, or a decimal, which becomes a fraction in lowest terms. */
 static bool parse_rate(const char *text, double min, double max, struct rate *out)
 {
-	char num[16];
-	size_t len = strcspn(text, "/.");
-	struct rate rate;
-	uint32_t a, b;
+	char number[2 * RATE_DIGITS_MAX], *rest;
+	size_t len = rate_len(text);
+	uint32_t whole, part = 0, scale = 1;
+	uint64_t num, a, b;
 
-	if (len >= sizeof num)
+	if (len >= sizeof number)
 		return false;
-	memcpy(num, text, len);
-	num[len] = '\0';
-	if (!parse_number(num, 0, 1000000, &rate.num))
-		return false;
-	rate.den = 1;
-	if (text[len] == '/') {
-		if (!parse_number(text + len + 1, 1, 1000000, &rate.den))
+	memcpy(number, text, len);
+	number[len] = '\0';
+	rest = number + strcspn(number, "/.");
+	if (*rest == '/') {
+		*rest++ = '\0';
+		if (!parse_digits(rest, 1, RATE_TERM_MAX, &scale))
 			return false;
-	} else if (text[len] == '.') {
-		uint32_t places;
-		const char *fraction = text + len + 1;
-
-		if (strlen(fraction) > 3 || !parse_number(fraction, 0, 999, &places))
+		if (!parse_digits(number, 0, RATE_TERM_MAX, &whole))
 			return false;
-		for (const char *c = fraction; *c; c++)
-			rate.den *= 10;
-		rate.num = rate.num * rate.den + places;
+		num = whole;
+	} else {
+		if (*rest == '.') {
+			*rest++ = '\0';
+			if (strlen(rest) > RATE_PLACES_MAX ||
+			    !parse_digits(rest, 0, RATE_TERM_MAX, &part))
+				return false;
+			for (const char *c = rest; *c; c++)
+				scale *= 10;
+		}
+		if (!parse_digits(number, 0, RATE_TERM_MAX, &whole))
+			return false;
+		num = (uint64_t)whole * scale + part;
 	}
-	if (rate.num < min * rate.den || rate.num > max * rate.den)
+	if ((double)num < min * scale || (double)num > max * scale)
 		return false;
-	for (a = rate.num, b = rate.den; b != 0;) {
-		uint32_t rest = a % b;
+	for (a = num, b = scale; b != 0;) {
+		uint64_t remainder = a % b;
 
 		a = b;
-		b = rest;
+		b = remainder;
 	}
-	out->num = rate.num / a;
-	out->den = rate.den / a;
+	out->num = (uint32_t)(num / a);
+	out->den = (uint32_t)(scale / a);
 	return true;
 }
 
@@ -169,14 +231,22 @@ bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX])
 	return len > 0;
 }
 
-static bool parse_source(const char *text)
+/* The length of the word, or of the prefix, that begins a source; 0: it is none. */
+static size_t source_word_len(const char *text)
 {
-	if (strncmp(text, "libcamera:", 10) == 0)
-		return text[10] != '\0';
-	if (strncmp(text, "file:", 5) == 0)
-		return text[5] != '\0';
-	return strcmp(text, "auto") == 0 || strcmp(text, "libcamera") == 0 ||
-	       strcmp(text, "pattern") == 0;
+	static const char *const words[] = {"auto", "libcamera", "pattern"};
+	static const char *const prefixes[] = {"libcamera:", "file:"};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcasecmp(text, words[i]) == 0)
+			return strlen(words[i]);
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+		size_t len = strlen(prefixes[i]);
+
+		if (strncasecmp(text, prefixes[i], len) == 0 && text[len] != '\0')
+			return len;
+	}
+	return 0;
 }
 
 static bool parse_rectangle(const char *text)
@@ -226,7 +296,7 @@ static bool expand_name(const char *text, char out[OPTION_NAME_MAX + 1])
 static int find_word(const char *const *words, const char *text)
 {
 	for (int i = 0; words[i]; i++)
-		if (strcmp(words[i], text) == 0)
+		if (strcasecmp(words[i], text) == 0)
 			return i;
 	return -1;
 }
@@ -242,24 +312,154 @@ static int replace_text(char **member, const char *text)
 	return 0;
 }
 
+static int replace_source(char **member, const char *text)
+{
+	size_t len = source_word_len(text);
+	int err;
+
+	if (len == 0)
+		return -EINVAL;
+	err = replace_text(member, text);
+	for (size_t i = 0; err == 0 && i < len; i++)
+		(*member)[i] = (char)tolower((unsigned char)(*member)[i]);
+	return err;
+}
+
+static int replace_word(const struct option *o, char **member, const char *text)
+{
+	int word = find_word(o->words, text);
+
+	return word >= 0 ? replace_text(member, o->words[word]) : -EINVAL;
+}
+
+const char *option_control_value(const struct option *o, const char *value)
+{
+	int word = o && o->type == OPTION_CONTROL_WORD ? find_word(o->words, value) : -1;
+
+	return word >= 0 ? o->words[word] : value;
+}
+
+/* A URL is accepted where an address is expected: the address behind the scheme, without a slash at
+ * its end, goes into out. Text without that scheme is copied. False: too long. */
+static bool strip_scheme(const char *text, const char *scheme, char out[NET_HOST_PORT_MAX])
+{
+	size_t len = strlen(scheme);
+	bool is_url = strncasecmp(text, scheme, len) == 0;
+
+	text += is_url ? len : 0;
+	len = strlen(text);
+	if (is_url && len > 0 && text[len - 1] == '/')
+		len--;
+	if (len >= NET_HOST_PORT_MAX)
+		return false;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return true;
+}
+
+static bool parse_http(const char *text, struct config_daemon *daemon)
+{
+	static const char *const off[] = {"", "off", "no", "false", "none"};
+	char address[NET_HOST_PORT_MAX];
+
+	daemon->http_on = false;
+	for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+		if (strcasecmp(text, off[i]) == 0)
+			return true;
+	daemon->http_on = true;
+	return strip_scheme(text, "http://", address) &&
+	       net_address_parse(&daemon->http, address, NET_LISTEN) == 0;
+}
+
+/* --- messages --- */
+
+static void hint_size(const struct option *o, const char *value, char hint[NEAREST_HINT_MAX])
+{
+	uint32_t width, height;
+
+	if (strcasecmp(value, "480p") == 0) {
+		strcpy(hint, "; did you mean \"640x480\" or \"854x480\"?");
+		return;
+	}
+	if (quantity_parse_size(value, &width, &height) < 0 || width < o->min || height < o->min ||
+	    width > o->max || height > o->max)
+		return;
+	/* min is even. */
+	snprintf(hint, NEAREST_HINT_MAX, "; did you mean \"%ux%u\"?", width & ~1u, height & ~1u);
+}
+
+static void hint_word(const struct option *o, const char *value, char hint[NEAREST_HINT_MAX])
+{
+	const char *note = NULL, *meant = synonym_of_value(o->key, value, &note);
+	struct nearest nearest;
+
+	if (meant) {
+		snprintf(hint, NEAREST_HINT_MAX, "%s%s; did you mean \"%s\"?", note ? "; " : "",
+			 note ? note : "", meant);
+		return;
+	}
+	nearest_init(&nearest, value);
+	for (size_t i = 0; o->words[i]; i++)
+		nearest_try(&nearest, o->words[i]);
+	nearest_hint(&nearest, hint);
+}
+
+static void hint_source(const struct option *o, const char *value, char hint[NEAREST_HINT_MAX])
+{
+	if (strncmp(value, "/dev/", 5) == 0)
+		strcpy(hint, "; \"camcastd --list-cameras\" lists the cameras for libcamera:ID");
+	else if (strstr(value, "://"))
+		strcpy(hint, "; pictures from the network are not supported");
+	else if (strchr(value, '/') && strncasecmp(value, "file:", 5) != 0)
+		snprintf(hint, NEAREST_HINT_MAX, "; did you mean \"file:%.*s\"?",
+			 (int)text_cut(value, VALUE_SHOWN_MAX), value);
+	else
+		hint_word(o, value, hint);
+}
+
+/* "; did you mean X?", or "" where nothing helps. */
+static void write_hint(const struct option *o, const char *value, char hint[NEAREST_HINT_MAX])
+{
+	struct net_address address;
+
+	hint[0] = '\0';
+	switch (o->type) {
+	case OPTION_SIZE:
+		hint_size(o, value, hint);
+		break;
+	case OPTION_SOURCE:
+		hint_source(o, value, hint);
+		break;
+	case OPTION_WORD:
+	case OPTION_WORD_TEXT:
+	case OPTION_CONTROL_WORD:
+		hint_word(o, value, hint);
+		break;
+	case OPTION_HOST:
+		if (net_address_parse(&address, value, NET_CONNECT) == 0)
+			strcpy(hint, "; a port has a key of its own");
+		break;
+	default: /* words that are numbers, too: 0 is not what 90 meant */
+		break;
+	}
+}
+
 /* What is wrong with value, for a person. */
 static void explain(const struct option *o, const char *value, char *why)
 {
+	char allowed[OPTION_DESCRIPTION_MAX], hint[NEAREST_HINT_MAX];
 	size_t shown = text_cut(value, VALUE_SHOWN_MAX);
-	char allowed[OPTION_WHY_MAX], hint[NEAREST_HINT_MAX];
-	struct nearest nearest;
-	int n;
 
-	n = snprintf(why, OPTION_WHY_MAX, "%s = %.*s%s: not allowed; allowed: %s", o->key,
-		     (int)shown, value, value[shown] ? "..." : "", option_describe(o, allowed));
-	nearest_init(&nearest, value);
-	for (size_t i = 0; o->words && o->words[i]; i++)
-		nearest_try(&nearest, o->words[i]);
-	if (n > 0 && n < OPTION_WHY_MAX && strstr(value, " #"))
-		snprintf(why + n, OPTION_WHY_MAX - (size_t)n, "; a comment begins with ;");
-	else if (n > 0 && n < OPTION_WHY_MAX)
-		snprintf(why + n, OPTION_WHY_MAX - (size_t)n, "%s", nearest_hint(&nearest, hint));
+	option_describe(o, allowed);
+	write_hint(o, value, hint);
+	if (value[0] == '\0')
+		snprintf(why, OPTION_WHY_MAX, "%s is empty; allowed: %s", o->key, allowed);
+	else
+		snprintf(why, OPTION_WHY_MAX, "%s = %.*s%s is not allowed; allowed: %s%s", o->key,
+			 (int)shown, value, value[shown] ? "..." : "", allowed, hint);
 }
+
+/* --- values --- */
 
 /* Returns 0, -EINVAL or -ENOMEM. */
 static int set_member(const struct option *o, void *target, const char *value)
@@ -276,11 +476,11 @@ static int set_member(const struct option *o, void *target, const char *value)
 	case OPTION_NAME:
 		return expand_name(value, name) ? replace_text(member, name) : -EINVAL;
 	case OPTION_SOURCE:
-		return parse_source(value) ? replace_text(member, value) : -EINVAL;
+		return replace_source(member, value);
 	case OPTION_FOURCC:
 		return parse_fourcc(value) ? replace_text(member, value) : -EINVAL;
 	case OPTION_WORD_TEXT:
-		return find_word(o->words, value) >= 0 ? replace_text(member, value) : -EINVAL;
+		return replace_word(o, member, value);
 	case OPTION_WORD:
 		/* The enums of config.h are as wide as an int. */
 		word = find_word(o->words, value);
@@ -289,13 +489,13 @@ static int set_member(const struct option *o, void *target, const char *value)
 		*(int *)member = word;
 		return 0;
 	case OPTION_WORD_NUMBER:
-		ok = find_word(o->words, value) >= 0 && parse_number(value, 0, UINT32_MAX, member);
+		ok = find_word(o->words, value) >= 0 && parse_digits(value, 0, UINT32_MAX, member);
 		break;
 	case OPTION_BOOL:
 		ok = parse_bool(value, member);
 		break;
 	case OPTION_NUMBER:
-		ok = parse_number(value, o->min, o->max, member);
+		ok = parse_number(o, value, member);
 		break;
 	case OPTION_SIZE:
 		ok = parse_size(value, o->min, o->max, member);
@@ -304,8 +504,7 @@ static int set_member(const struct option *o, void *target, const char *value)
 		ok = parse_rate(value, o->min, o->max, member);
 		break;
 	case OPTION_HTTP:
-		((struct config_daemon *)target)->http_on = value[0] != '\0';
-		ok = value[0] == '\0' || net_address_parse(member, value, NET_LISTEN) == 0;
+		ok = parse_http(value, target);
 		break;
 	case OPTION_HOST:
 		ok = value[0] == '\0' || net_host_is_valid(value);
@@ -350,11 +549,12 @@ int option_set(const struct option *o, void *target, const char *value, char *wh
 int option_parse_listeners(const struct option *o, const char *value, struct net_address *out,
 			   size_t *n, char *why)
 {
+	const char *scheme = strcmp(o->key, "annexb") == 0 ? "tcp://" : "tcp+length://";
 	const char *text = value;
 
 	*n = 0;
 	do {
-		char part[NET_HOST_PORT_MAX];
+		char part[2 * NET_HOST_PORT_MAX], address[NET_HOST_PORT_MAX];
 		size_t len, skip;
 
 		skip = strspn(text, " \t");
@@ -364,7 +564,8 @@ int option_parse_listeners(const struct option *o, const char *value, struct net
 			goto invalid;
 		memcpy(part, text, len);
 		part[len] = '\0';
-		if (net_address_parse(&out[*n], part, NET_LISTEN) < 0)
+		if (!strip_scheme(part, scheme, address) ||
+		    net_address_parse(&out[*n], address, NET_LISTEN) < 0)
 			goto invalid;
 		++*n;
 		text += len;

@@ -124,6 +124,8 @@ int net_address_parse(struct net_address *out, const char *text, enum net_addres
 
 	if (!split(text, form, &host, &len, &port))
 		return -EINVAL;
+	if (form == NET_LISTEN && len == 1 && host[0] == '*' && !bracketed)
+		len = 0;
 	memcpy(address.host, host, len);
 	if (bracketed || (!port && strchr(address.host, ':')))
 		valid = is_ipv6(address.host);

@@ -24,7 +24,7 @@ struct net_address {
 enum net_address_form {
 	NET_CONNECT,		   /* HOST:PORT */
 	NET_CONNECT_PORT_OPTIONAL, /* also HOST, and an IPv6 address without brackets: port 0 */
-	NET_LISTEN, /* also :PORT and PORT: host "", which is every address; PORT may be 0 */
+	NET_LISTEN, /* also :PORT, *:PORT and PORT: host "", every address; PORT may be 0 */
 };
 
 /*

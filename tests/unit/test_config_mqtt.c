@@ -148,13 +148,13 @@ static void keys_that_need_each_other_are_told(void **state)
 		{"tls = yes\nkey = /x", "c.ini:3: key needs cert in section [mqtt]\n"},
 		{"password = x", "c.ini:2: password needs username in section [mqtt]\n"},
 		{"username = u\npassword = x\npassword_file = /y",
-		 "c.ini:4: password and password_file exclude each other\n"},
+		 "c.ini:4: give either password or password_file, not both\n"},
 		{"spawn_password_file = /x\nusername = u",
 		 "c.ini:2: spawn_password_file needs broker = spawn in section [mqtt]\n"},
 		{"broker = spawn\nspawn_password_file = /x",
 		 "c.ini:3: spawn_password_file needs username in section [mqtt]\n"},
-		{"broker = spawn\ntls = yes", "c.ini:3: tls = yes is for a broker elsewhere, not "
-					      "for broker = spawn\n"},
+		{"broker = spawn\ntls = yes",
+		 "c.ini:3: tls = yes does not work with broker = spawn\n"},
 		{"home_assistant = yes\nhome_assistant_prefix =",
 		 "c.ini:3: home_assistant = yes needs a home_assistant_prefix\n"},
 	};
