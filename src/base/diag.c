@@ -89,7 +89,7 @@ void diag_write(enum diag_level level, const char *format, ...)
 	text_clean(line + start, len - start + 1, line + start);
 	len = start + strlen(line + start);
 	line[len++] = '\n';
-	/* Nobody is left to tell if this fails. */
+	/* A failure cannot be reported anywhere. */
 	do
 		n = write(STDERR_FILENO, line, len);
 	while (n < 0 && errno == EINTR);

@@ -65,7 +65,7 @@ struct net_peer {
 
 /* Of any family but AF_INET and AF_INET6: *out is zeroed. len: bytes of *address. */
 void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address, socklen_t len);
-/* Who is at the other end of the socket. 0 or -errno (-ENOTCONN: it has gone), *out then zeroed. */
+/* The other end of the socket. 0 or -errno (-ENOTCONN: it has gone), *out then zeroed. */
 int net_peer_from_fd(struct net_peer *out, int fd);
 /* The socket's own end; zeroed where it has none. */
 void net_peer_local_from_fd(struct net_peer *out, int fd);
@@ -77,7 +77,7 @@ bool net_peer_is_loopback(const struct net_peer *peer);
 bool net_peer_is_any(const struct net_peer *peer); /* 0.0.0.0 or :: */
 
 /*
- * What tells the hosts of the world apart, for limits by address: an IPv4 address; the /64 of an
+ * A key for each host of the world, for limits by address: an IPv4 address; the /64 of an
  * IPv6 address, for one host has as many as it likes within that (RFC 4291, 2.5.1); a link-local
  * one as a whole, with its interface, for all hosts share that /64. Equal keys: one host.
  */

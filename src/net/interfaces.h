@@ -18,7 +18,7 @@ void net_host_list_add(struct net_host_list *list, const char *text);
 /*
  * Finds this machine's addresses, the best one first: the source of the connected socket `towards`
  * (-1: none), the other ones of its interface, the default route's sources (IPv4, IPv6), then any
- * other. Loopback and link-local addresses are left out, but for 127.0.0.1 where there is nothing
+ * other. Loopback and link-local addresses are left out, except 127.0.0.1 where there is nothing
  * else: *list is never empty.
  */
 void net_host_list_find(struct net_host_list *list, int towards);

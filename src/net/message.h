@@ -26,7 +26,7 @@
 
 #define MESSAGE_MAX 8192	/* bytes of a head, empty lines before it included */
 #define MESSAGE_TARGET_MAX 1024 /* bytes of a request target, terminator included */
-#define MESSAGE_METHOD_MAX 24	/* the same of a method's name */
+#define MESSAGE_METHOD_MAX 24	/* bytes of a method's name, terminator included */
 
 enum message_protocol { MESSAGE_HTTP, MESSAGE_RTSP };
 

@@ -18,7 +18,7 @@
 #define FD_BASE 10
 
 /* In the child until exec, in a copy of our descriptor table but in our memory (vfork), where it
- * changes nothing. Async-signal-safe calls only. What fails is told through `report`. */
+ * changes nothing. Async-signal-safe calls only. Failures are reported through `report`. */
 static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t parent, int report)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 
-#define LOOK_US 500000	   /* between turns in which no descriptor tells of what may happen */
+#define LOOK_US 500000	   /* between turns in which no descriptor reports a change */
 #define LOOK_MIN_US 10000  /* first look for one that was killed */
 #define ABSENCE_US 1500000 /* turns further apart: we were stopped ourselves */
 
