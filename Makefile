@@ -11,6 +11,7 @@ prefix ?= /usr/local
 DESTDIR ?=
 bindir ?= $(prefix)/bin
 mandir ?= $(prefix)/share/man
+docdir ?= $(prefix)/share/doc/camcast
 unitdir ?= $(prefix)/lib/systemd/system
 udevdir ?= $(prefix)/lib/udev/rules.d
 sysconfdir ?= /etc
@@ -360,6 +361,8 @@ install: all
 	sed 's|@bindir@|$(bindir)|; s|@sysconfdir@|$(sysconfdir)|' src/system/camcastd.service \
 		>$(DESTDIR)$(unitdir)/camcastd.service
 	install -D -m 644 -t $(DESTDIR)$(udevdir) src/system/60-camcast.rules
+	install -D -m 644 -t $(DESTDIR)$(docdir)/examples $(wildcard examples/*.ini) examples/README.md
+	install -D -t $(DESTDIR)$(docdir)/examples examples/record-on-command.sh
 	test -e $(DESTDIR)$(sysconfdir)/camcast/config.ini || \
 		install -D -m 644 config.ini $(DESTDIR)$(sysconfdir)/camcast/config.ini
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
@@ -367,6 +370,7 @@ install: all
 		udevadm trigger --action=change --subsystem-match=dma_heap && \
 		udevadm trigger --action=change --subsystem-match=misc --sysname-match=udmabuf; }
 uninstall:
+	rm -rf $(DESTDIR)$(docdir)/examples
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS)) camcast-doctor) \
 		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man1/camcast-doctor.1 \
 		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man8/camcast-capture.8 \

@@ -20,7 +20,7 @@ rm -rf "$work"
 
 mkdir -p "$work/camcast"
 cd "$here/../.."
-cp -a Makefile LICENSE README.md config.ini src include wrapper bench docs "$work/camcast/"
+cp -a Makefile LICENSE README.md config.ini src include wrapper bench docs examples "$work/camcast/"
 cd "$work/camcast"
 mv src/system/debian debian
 sed "s/@VERSION@/$version/; s/@DATE@/$(date -R -r LICENSE)/" debian/changelog.in >debian/changelog
