@@ -21,7 +21,7 @@
 #define CONFIG_CONTROLS_MAX 64 /* control.NAME of a camera */
 #define CONFIG_TOPICS_MAX 16
 #define CONFIG_TOPIC_MAX 257	   /* bytes of an MQTT topic, terminator included */
-#define CONFIG_MQTT_ID_MAX 65	   /* the same of an id */
+#define CONFIG_MQTT_ID_MAX 65	   /* bytes of an id, terminator included */
 #define CONFIG_FILE_MAX (1u << 20) /* bytes */
 
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
@@ -159,6 +159,14 @@ int config_parse(struct config **out, const char *name, const char *text, size_t
  * so that they can be handed on. Returns also -errno of open and read, after a message to errors,
  * and -EFBIG. Any thread. */
 int config_load(struct config **out, const char *path, FILE *errors, char **text, size_t *len);
+
+/*
+ * What is right in a configuration but cannot work on this machine, for this user: files that cannot
+ * be played or read, addresses that cannot be listened on. Each is written to out as "NAME:LINE:
+ * warning: ..." (without a line for the sections [daemon] and [mqtt]). Names of hosts are not
+ * resolved, and a port that is in use is not reported. Returns the number of warnings. Any thread.
+ */
+size_t config_probe(const struct config *config, const char *name, FILE *out);
 
 void config_destroy(struct config *config);
 

@@ -130,6 +130,21 @@ static int list_cameras(const char *capture)
 	return EXIT_FAILURE;
 }
 
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* The configuration is right; says so, and what cannot work on this machine. */
+static int check(const struct config *config, const char *path)
+{
+	config_probe(config, path, stderr);
+	printf("%s: ok: %zu camera%s, %zu stream%s, %zu feed%s\n", path, config->n_cameras,
+	       plural(config->n_cameras), config->n_streams, plural(config->n_streams),
+	       config->n_feeds, plural(config->n_feeds));
+	return EXIT_SUCCESS;
+}
+
 /* Before any thread starts: they inherit it. */
 static int block_signals(void)
 {
@@ -191,9 +206,7 @@ int main(int argc, char **argv)
 	if (config_load(&config, arguments.config, stderr, &text, &len) < 0)
 		return EXIT_FAILURE;
 	if (arguments.check) {
-		printf("%s: ok: %zu cameras, %zu streams, %zu feeds\n", arguments.config,
-		       config->n_cameras, config->n_streams, config->n_feeds);
-		ret = EXIT_SUCCESS;
+		ret = check(config, arguments.config);
 	} else {
 		ret = run(config, arguments.config, text, len, capture, arguments.verbose > 1);
 	}

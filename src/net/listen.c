@@ -35,7 +35,8 @@ static uint16_t local_port(int fd)
 	return local.port;
 }
 
-static int open_one(const struct addrinfo *info, uint16_t port)
+/* A socket that is bound, but does not listen yet. */
+static int bind_one(const struct addrinfo *info, uint16_t port)
 {
 	struct sockaddr_storage address = {0};
 	int fd, err, one = 1;
@@ -49,8 +50,19 @@ static int open_one(const struct addrinfo *info, uint16_t port)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
 	    (info->ai_family == AF_INET6 &&
 	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) < 0) ||
-	    bind(fd, (struct sockaddr *)&address, info->ai_addrlen) < 0 ||
-	    listen(fd, LISTEN_BACKLOG) < 0) {
+	    bind(fd, (struct sockaddr *)&address, info->ai_addrlen) < 0) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int open_one(const struct addrinfo *info, uint16_t port)
+{
+	int fd = bind_one(info, port), err;
+
+	if (fd >= 0 && listen(fd, LISTEN_BACKLOG) < 0) {
 		err = -errno;
 		close(fd);
 		return err;
@@ -64,6 +76,13 @@ static void close_all(int *fds, int n)
 		close(fds[--n]);
 }
 
+/* The kernel has no IPv6, or it is switched off. */
+static bool can_be_left_out(const struct addrinfo *info, int err, bool any)
+{
+	return err == -EAFNOSUPPORT ||
+	       (any && info->ai_family == AF_INET6 && err == -EADDRNOTAVAIL);
+}
+
 /* One socket per entry of list, all on one port. Families that this kernel lacks are left out.
  * Returns how many, or -errno with the address that it was in *failed. */
 static int open_all(const struct addrinfo *list, uint16_t port, bool any, int *fds,
@@ -74,9 +93,8 @@ static int open_all(const struct addrinfo *list, uint16_t port, bool any, int *f
 	for (const struct addrinfo *info = list; info && n < LISTEN_MAX; info = info->ai_next) {
 		int fd = open_one(info, port);
 
-		if (fd == -EAFNOSUPPORT ||
-		    (any && info->ai_family == AF_INET6 && fd == -EADDRNOTAVAIL))
-			continue; /* the kernel has no IPv6, or it is switched off */
+		if (can_be_left_out(info, fd, any))
+			continue;
 		if (fd < 0) {
 			memcpy(failed, info->ai_addr, info->ai_addrlen);
 			set_port(failed, port);
@@ -157,4 +175,31 @@ int listen_open(const struct net_address *address, const char *key, int fds[LIST
 		explain(ret, &failed, key);
 	}
 	return ret;
+}
+
+int listen_check(const struct net_address *address)
+{
+	const struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+	};
+	bool any = address->host[0] == '\0';
+	struct addrinfo *list;
+	char port[8];
+	int err = 0;
+
+	snprintf(port, sizeof port, "%u", address->port);
+	if (getaddrinfo(any ? NULL : address->host, port, &hints, &list) != 0)
+		return 0; /* a name */
+	for (const struct addrinfo *info = list; info && err == 0; info = info->ai_next) {
+		int fd = bind_one(info, address->port);
+
+		if (fd >= 0)
+			close(fd);
+		else if (!can_be_left_out(info, fd, any))
+			err = fd;
+	}
+	freeaddrinfo(list);
+	return err;
 }

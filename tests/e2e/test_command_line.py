@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What people type: slips are answered with one line that says what was meant."""
+import os
+import pathlib
+import re
 import subprocess
 
 import harness
@@ -136,3 +139,121 @@ def test_a_wrong_name_leaves_no_file(broker, tmp_path):
         result = run("camcast", "recv", "nobody", "-o", path, "--broker", f"127.0.0.1:{broker.port}")
         assert result.returncode == 1
     assert not new.exists() and old.read_bytes() == b"precious"
+
+
+# --- camcastd --check ---
+
+PORT_0 = "[stream s]\ncamera = c\nannexb = 127.0.0.1:0\n"
+
+
+def check(tmp_path, text, words=()):
+    """Runs camcastd --check on a configuration that is right; returns its warnings."""
+    path = tmp_path / "c.ini"
+    path.write_text(text)
+    result = subprocess.run(
+        [*words, harness.BUILD / "camcastd", "--check", "-c", path],
+        capture_output=True, text=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{path}: ok: ")
+    return result.stderr.replace(str(path), "c.ini")
+
+
+def test_check_counts(tmp_path):
+    path = tmp_path / "c.ini"
+    path.write_text("[camera c]\nsource = pattern\n" + PORT_0)
+    assert run("camcastd", "--check", "-c", path).stdout == f"{path}: ok: 1 camera, 1 stream, 1 feed\n"
+    path.write_text("[camera c]\nsource = pattern\n" + PORT_0 + PORT_0.replace("[stream s]", "[stream t]"))
+    assert run("camcastd", "--check", "-c", path).stdout == f"{path}: ok: 1 camera, 2 streams, 2 feeds\n"
+
+
+def test_check_says_which_sources_cannot_be_played(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
+    (tmp_path / "good").write_bytes(b"x")
+    for name, wrong in [
+        ("missing", "No such file or directory"),
+        ("pipe", "it is a pipe; only regular files can be played"),
+        (".", "it is a folder"),
+        ("empty", "it is empty"),
+        ("good", None),
+    ]:
+        source = f"file:{tmp_path}/{name}"
+        warnings = check(tmp_path, f"[camera c]\nsource = {source}\n" + PORT_0)
+        line = f'c.ini:1: warning: camera "c": source = {source} cannot be played: {wrong}\n'
+        assert warnings == (line if wrong else "")
+
+
+def test_check_says_which_files_cannot_be_read(tmp_path):
+    text = "[camera c]\nsource = pattern\n" + PORT_0
+    text += "v4l2_device = /nowhere/video\n[daemon]\ncapture = /nowhere/capture\n"
+    text += "[mqtt]\nusername = u\npassword_file = /nowhere/password\n"
+    assert check(tmp_path, text).splitlines() == [
+        "c.ini: warning: capture = /nowhere/capture cannot be started: No such file or directory",
+        "c.ini: warning: password_file = /nowhere/password cannot be read: No such file or directory",
+        "c.ini:3: warning: v4l2_device = /nowhere/video cannot be read: No such file or directory",
+    ]
+
+
+def test_check_says_which_addresses_cannot_be_listened_on(tmp_path):
+    start = "[camera c]\nsource = pattern\n[stream s]\ncamera = c\n"
+    warnings = check(tmp_path, start + "annexb = 203.0.113.1:8888, 127.0.0.1:0\n")
+    line = "c.ini:3: warning: annexb = 203.0.113.1:8888: no interface of this machine has this address\n"
+    assert warnings == line
+
+
+def test_check_says_which_ports_need_a_right(tmp_path):
+    start = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if int(start.read_text()) <= 554:
+        pytest.skip("every user may listen on port 554 here")
+    words = ["setpriv", "--bounding-set", "-net_bind_service", "--inh-caps", "-net_bind_service"]
+    if os.geteuid() != 0:
+        words = []
+    text = "[camera c]\nsource = pattern\n[stream s]\ncamera = c\nannexb = 127.0.0.1:554\n"
+    assert check(tmp_path, text, words) == (
+        "c.ini:3: warning: annexb = 127.0.0.1:554: this user may not listen on a port below 1024; "
+        "choose a higher port, or give camcastd CAP_NET_BIND_SERVICE\n"
+    )
+
+
+# --- examples ---
+
+EXAMPLES = harness.ROOT / "examples"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ini")), ids=lambda path: path.name)
+def test_an_example_is_a_right_configuration(path):
+    result = run("camcastd", "--check", "-c", path)
+    assert result.returncode == 0 and result.stdout.startswith(f"{path}: ok: ")
+    # What is missing on this machine are only the files that the example's first lines mention.
+    for line in result.stderr.splitlines():
+        assert "/srv/video/film.mp4" in line or "/etc/camcast/mqtt-password" in line
+
+
+def test_the_commented_keys_of_an_example_are_right_too(tmp_path):
+    for path in sorted(EXAMPLES.glob("*.ini")):
+        text = re.sub(r"(?m)^;(?=[\[a-z])", "", path.read_text())
+        copy = tmp_path / path.name
+        copy.write_text(text)
+        result = run("camcastd", "--check", "-c", copy)
+        assert result.returncode == 0, result.stderr
+
+
+def test_the_example_of_recording_works(broker, tmp_path):
+    env = {
+        **os.environ,
+        "PATH": f"{harness.BUILD}:{os.environ['PATH']}",
+        "CAMCAST_BROKER": f"127.0.0.1:{broker.port}",
+    }
+    folder = tmp_path / "video"
+    with subprocess.Popen([EXAMPLES / "record-on-command.sh", folder], env=env) as process:
+        broker.wait_log("New client connected")
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+    assert folder.is_dir()
+
+
+def test_the_page_of_the_examples_names_each_of_them():
+    page = (EXAMPLES / "README.md").read_text()
+    for path in EXAMPLES.iterdir():
+        assert path.name == "README.md" or f"]({path.name})" in page

@@ -261,7 +261,7 @@ def test_the_command_line(write_config):
         assert result.returncode == 2 and result.stderr.startswith("camcastd: ")
         assert result.stderr.count("\n") == 1 and not result.stdout
     checked = run("--check", config=good)
-    assert checked.returncode == 0 and "1 cameras, 1 streams, 1 feeds" in checked.stdout
+    assert checked.returncode == 0 and "ok: 1 camera, 1 stream, 1 feed\n" in checked.stdout
     help_config = run("--help-config")
     assert help_config.returncode == 0 and "[daemon]" in help_config.stdout
     missing = run(config="/nonexistent/config.ini")

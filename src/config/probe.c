@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a configuration needs of this machine. Nothing is opened for longer than the check takes. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "net/listen.h"
+
+struct probe {
+	const char *name; /* of the configuration */
+	FILE *out;
+	size_t n; /* warnings written */
+};
+
+/* line: 0 where none is known. */
+static void warn(struct probe *probe, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void warn(struct probe *probe, int line, const char *format, ...)
+{
+	va_list ap;
+
+	fputs(probe->name, probe->out);
+	if (line > 0)
+		fprintf(probe->out, ":%d", line);
+	fputs(": warning: ", probe->out);
+	va_start(ap, format);
+	vfprintf(probe->out, format, ap);
+	va_end(ap);
+	fputc('\n', probe->out);
+	probe->n++;
+}
+
+/* An empty path is one that is not given. */
+static void probe_readable(struct probe *probe, int line, const char *key, const char *path)
+{
+	if (path[0] && access(path, R_OK) < 0)
+		warn(probe, line, "%s = %s cannot be read: %s", key, path, strerror(errno));
+}
+
+static void probe_source(struct probe *probe, const struct config_camera *camera)
+{
+	const char *path = camera->source + strlen("file:");
+	const char *wrong = NULL;
+	struct stat st;
+
+	if (strncmp(camera->source, "file:", strlen("file:")) != 0)
+		return;
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		wrong = strerror(errno);
+	else if (S_ISDIR(st.st_mode))
+		wrong = "it is a folder";
+	else if (S_ISFIFO(st.st_mode))
+		wrong = "it is a pipe; only regular files can be played";
+	else if (!S_ISREG(st.st_mode))
+		wrong = "only regular files can be played";
+	else if (st.st_size == 0)
+		wrong = "it is empty";
+	if (wrong)
+		warn(probe, camera->line, "camera \"%s\": source = %s cannot be played: %s",
+		     camera->name, camera->source, wrong);
+}
+
+static void probe_address(struct probe *probe, int line, const char *key,
+			  const struct net_address *address)
+{
+	char where[NET_HOST_PORT_MAX];
+
+	net_format_host_port(where, address->host[0] ? address->host : "*", address->port);
+	switch (listen_check(address)) {
+	case -EACCES:
+		warn(probe, line,
+		     "%s = %s: this user may not listen on a port below 1024; choose a higher "
+		     "port, "
+		     "or give camcastd CAP_NET_BIND_SERVICE",
+		     key, where);
+		break;
+	case -EADDRNOTAVAIL:
+		warn(probe, line, "%s = %s: no interface of this machine has this address", key,
+		     where);
+		break;
+	default: /* a port that is in use may be that of the server that runs with this file */
+		break;
+	}
+}
+
+static void probe_mqtt(struct probe *probe, const struct config_mqtt *mqtt)
+{
+	if (!mqtt->on)
+		return;
+	probe_readable(probe, 0, "password_file", mqtt->password_file);
+	probe_readable(probe, 0, "cafile", mqtt->cafile);
+	probe_readable(probe, 0, "cert", mqtt->cert);
+	probe_readable(probe, 0, "key", mqtt->key);
+	probe_readable(probe, 0, "spawn_password_file", mqtt->spawn_password_file);
+}
+
+size_t config_probe(const struct config *config, const char *name, FILE *out)
+{
+	struct probe probe = {.name = name, .out = out};
+
+	if (config->daemon.http_on)
+		probe_address(&probe, 0, "http", &config->daemon.http);
+	if (config->daemon.capture[0] && access(config->daemon.capture, X_OK) < 0)
+		warn(&probe, 0, "capture = %s cannot be started: %s", config->daemon.capture,
+		     strerror(errno));
+	probe_mqtt(&probe, &config->mqtt);
+	for (size_t i = 0; i < config->n_cameras; i++) {
+		const struct config_camera *camera = &config->cameras[i];
+
+		probe_source(&probe, camera);
+		probe_readable(&probe, camera->line, "tuning_file", camera->tuning_file);
+	}
+	for (size_t i = 0; i < config->n_streams; i++)
+		probe_readable(&probe, config->streams[i].line, "v4l2_device",
+			       config->streams[i].v4l2_device);
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		const struct config_feed *feed = &config->feeds[i];
+
+		for (size_t j = 0; j < feed->n_listen; j++)
+			probe_address(&probe, config->streams[feed->stream].line,
+				      config_framing_name(feed->framing), &feed->listen[j]);
+	}
+	return probe.n;
+}
