@@ -24,7 +24,13 @@ struct coder {
 	AVCodecContext *codec;
 	AVFrame *picture;
 	AVPacket *packet;
+	uint8_t chroma[2]; /* Cb, Cr */
 };
+
+/* What the next coder states. */
+static AVRational shape = {0, 1};
+static enum AVColorSpace space = AVCOL_SPC_UNSPECIFIED;
+static enum AVColorRange range = AVCOL_RANGE_UNSPECIFIED;
 
 static void coder_init(struct coder *coder, enum AVCodecID id, enum AVPixelFormat pixels, int width,
 		       int height)
@@ -37,8 +43,10 @@ static void coder_init(struct coder *coder, enum AVCodecID id, enum AVPixelForma
 	coder->codec->height = height;
 	coder->codec->pix_fmt = pixels;
 	coder->codec->time_base = (AVRational){1, 30};
-	coder->codec->color_range =
-		id == AV_CODEC_ID_MJPEG ? AVCOL_RANGE_JPEG : AVCOL_RANGE_UNSPECIFIED;
+	coder->codec->color_range = id == AV_CODEC_ID_MJPEG ? AVCOL_RANGE_JPEG : range;
+	coder->codec->colorspace = space;
+	coder->codec->sample_aspect_ratio = shape;
+	memset(coder->chroma, 128, sizeof(coder->chroma));
 	coder->codec->thread_count = 1;
 	if (id == AV_CODEC_ID_H264) {
 		av_opt_set(coder->codec->priv_data, "preset", "ultrafast", 0);
@@ -71,7 +79,8 @@ static void code(struct coder *coder, uint8_t luma)
 	assert_int_equal(av_frame_make_writable(picture), 0);
 	memset(picture->data[0], luma, (size_t)picture->linesize[0] * (size_t)picture->height);
 	for (unsigned i = 1; i < 3; i++)
-		memset(picture->data[i], 128, (size_t)picture->linesize[i] * (size_t)chroma_rows);
+		memset(picture->data[i], coder->chroma[i - 1],
+		       (size_t)picture->linesize[i] * (size_t)chroma_rows);
 	picture->pts++;
 	av_packet_unref(coder->packet);
 	assert_int_equal(avcodec_send_frame(coder->codec, picture), 0);
@@ -237,6 +246,75 @@ static void other_pixel_formats_are_converted_into_the_ring(void **state)
 	coder_finish(&coder);
 }
 
+static void the_shape_of_pixels_widens_the_picture(void **state)
+{
+	struct rig *rig = *state;
+	struct view_picture picture;
+	struct coder coder;
+
+	open_decoder(rig, STREAM_H264);
+	coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+	pass(rig, &coder, 90, &picture);
+	assert_int_equal(view_picture_shown_width(&picture), 320);
+	coder_finish(&coder);
+	shape = (AVRational){4, 3};
+	coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+	pass(rig, &coder, 90, &picture);
+	assert_int_equal(view_picture_shown_width(&picture), 426);
+	coder_finish(&coder);
+	shape = (AVRational){0, 1};
+	/* Whatever a child writes, a picture has some size. */
+	picture.sar_width = UINT32_MAX;
+	picture.sar_height = 1;
+	assert_int_equal(view_picture_shown_width(&picture), VIEW_PICTURE_MAX);
+	picture.sar_width = 1;
+	picture.sar_height = UINT32_MAX;
+	assert_int_equal(view_picture_shown_width(&picture), 1);
+}
+
+/* Red, as each matrix codes it, in limited or full range. */
+static void colours_without_a_name_are_converted(void **state)
+{
+	static const struct {
+		enum AVColorSpace space;
+		enum AVColorRange range;
+		uint8_t in[3], out[3];
+		enum view_colour colour;
+	} cases[] = {
+		{AVCOL_SPC_BT2020_NCL,
+		 AVCOL_RANGE_MPEG,
+		 {74, 97, 240},
+		 {63, 102, 240},
+		 VIEW_REC709},
+		{AVCOL_SPC_BT709, AVCOL_RANGE_JPEG, {54, 99, 255}, {76, 85, 255}, VIEW_JPEG},
+	};
+	struct rig *rig = *state;
+
+	open_decoder(rig, STREAM_H264);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const uint8_t *area = rig->shared->area;
+		struct view_picture picture;
+		struct coder coder;
+
+		space = cases[i].space;
+		range = cases[i].range;
+		coder_init(&coder, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, 320, 180);
+		memcpy(coder.chroma, cases[i].in + 1, 2);
+		code(&coder, cases[i].in[0]);
+		assert_int_equal(decode(rig, &coder, 1), 1);
+		assert_int_equal(view_ring_acquire(rig->shared, &rig->seen, &picture), 1);
+		assert_int_equal(picture.colour, cases[i].colour);
+		for (unsigned plane = 0; plane < 3; plane++)
+			assert_in_range(area[picture.offset[plane] +
+					     (size_t)40 * picture.stride[plane] + 40],
+					cases[i].out[plane] - 4, cases[i].out[plane] + 4);
+		view_ring_release(rig->shared);
+		coder_finish(&coder);
+	}
+	space = AVCOL_SPC_UNSPECIFIED;
+	range = AVCOL_RANGE_UNSPECIFIED;
+}
+
 static void damaged_units_cost_themselves_only(void **state)
 {
 	struct rig *rig = *state;
@@ -335,6 +413,8 @@ int main(void)
 		test(the_size_may_change_within_a_stream),
 		test(jpegs_keep_their_full_range),
 		test(other_pixel_formats_are_converted_into_the_ring),
+		test(the_shape_of_pixels_widens_the_picture),
+		test(colours_without_a_name_are_converted),
 		test(damaged_units_cost_themselves_only),
 		test(a_device_that_is_not_there_means_software),
 		cmocka_unit_test(one_machines_clocks_are_compared_by_the_monotonic_one),

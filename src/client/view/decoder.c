@@ -28,7 +28,11 @@ struct view_decoder {
 	enum AVPixelFormat device_pixels;
 	AVPacket *packet;
 	AVFrame *picture, *download;
-	struct SwsContext *scaler; /* of the last conversion */
+	struct SwsContext *scaler; /* of the last conversion, which was this one: */
+	struct {
+		int width, height, from, to, matrix;
+		enum view_colour colour;
+	} scaling;
 	struct view_ring *ring;
 	uint8_t *input; /* the coded picture, with the padding that libavcodec wants */
 	unsigned input_size;
@@ -160,10 +164,30 @@ static int get_buffer(AVCodecContext *codec, AVFrame *picture, int flags)
 	return 0;
 }
 
+static bool is_full_range(const AVFrame *picture)
+{
+	return picture->color_range == AVCOL_RANGE_JPEG || picture->format == AV_PIX_FMT_YUVJ420P;
+}
+
+static bool is_bt2020(const AVFrame *picture)
+{
+	return picture->colorspace == AVCOL_SPC_BT2020_NCL ||
+	       picture->colorspace == AVCOL_SPC_BT2020_CL;
+}
+
+/* SDL has no name for the picture's colours; they are brought to those of colour_of(). */
+static bool colours_differ(const AVFrame *picture)
+{
+	return is_bt2020(picture) ||
+	       (is_full_range(picture) && picture->colorspace == AVCOL_SPC_BT709);
+}
+
 static enum view_colour colour_of(const AVFrame *picture)
 {
-	if (picture->color_range == AVCOL_RANGE_JPEG || picture->format == AV_PIX_FMT_YUVJ420P)
+	if (is_full_range(picture))
 		return VIEW_JPEG;
+	if (is_bt2020(picture))
+		return VIEW_REC709;
 	if (picture->colorspace == AVCOL_SPC_BT709)
 		return VIEW_REC709;
 	/* Unspecified: as players choose. */
@@ -173,11 +197,15 @@ static enum view_colour colour_of(const AVFrame *picture)
 
 static void describe(const AVFrame *picture, struct view_picture *out)
 {
+	const AVRational shape = picture->sample_aspect_ratio;
+
 	/* The timestamp carries both: view_decoder_decode(). */
 	*out = (struct view_picture){
 		.colour = colour_of(picture),
 		.width = (uint32_t)picture->width,
 		.height = (uint32_t)picture->height,
+		.sar_width = shape.num > 0 ? (uint32_t)shape.num : 0,
+		.sar_height = shape.den > 0 ? (uint32_t)shape.den : 0,
 		.since_us = picture->pts >> 1,
 		.captured = picture->pts & 1,
 	};
@@ -207,6 +235,38 @@ static int publish_in_place(struct view_decoder *decoder, const AVFrame *picture
 	return 0;
 }
 
+static int prepare_scaler(struct view_decoder *decoder, const AVFrame *picture,
+			  enum AVPixelFormat to, enum view_colour colour)
+{
+	const int target = colour == VIEW_REC709 ? SWS_CS_ITU709 : SWS_CS_ITU601;
+	const int matrix = is_bt2020(picture)			    ? SWS_CS_BT2020
+			   : picture->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709
+								    : target;
+	const bool full_range = colour == VIEW_JPEG;
+
+	if (decoder->scaler && decoder->scaling.width == picture->width &&
+	    decoder->scaling.height == picture->height &&
+	    decoder->scaling.from == picture->format && decoder->scaling.to == (int)to &&
+	    decoder->scaling.matrix == matrix && decoder->scaling.colour == colour)
+		return 0;
+	sws_freeContext(decoder->scaler);
+	decoder->scaler =
+		sws_getContext(picture->width, picture->height, picture->format, picture->width,
+			       picture->height, to, SWS_BILINEAR, NULL, NULL, NULL);
+	if (!decoder->scaler)
+		return -EINVAL;
+	(void)sws_setColorspaceDetails(decoder->scaler, sws_getCoefficients(matrix), full_range,
+				       sws_getCoefficients(target), full_range, 0, 1 << 16,
+				       1 << 16);
+	decoder->scaling.width = picture->width;
+	decoder->scaling.height = picture->height;
+	decoder->scaling.from = picture->format;
+	decoder->scaling.to = (int)to;
+	decoder->scaling.matrix = matrix;
+	decoder->scaling.colour = colour;
+	return 0;
+}
+
 /* Writes the picture into the slot, in the format that shown says: the one copy of pictures that
  * were not decoded there. */
 static int write_slot(struct view_decoder *decoder, const AVFrame *picture, unsigned slot,
@@ -220,16 +280,14 @@ static int write_slot(struct view_decoder *decoder, const AVFrame *picture, unsi
 	int stride[4] = {0};
 
 	point_into(view_ring_data(decoder->ring, slot), layout, data, stride);
-	if (format_of(picture->format, &same)) {
+	if (format_of(picture->format, &same) && !colours_differ(picture)) {
 		av_image_copy(data, stride, (const uint8_t **)(uintptr_t)picture->data,
 			      picture->linesize, picture->format, picture->width, picture->height);
 		return 0;
 	}
-	decoder->scaler = sws_getCachedContext(decoder->scaler, picture->width, picture->height,
-					       picture->format, picture->width, picture->height,
-					       pixels, SWS_BILINEAR, NULL, NULL, NULL);
-	if (!decoder->scaler || sws_scale(decoder->scaler, (const uint8_t *const *)picture->data,
-					  picture->linesize, 0, picture->height, data, stride) < 0)
+	if (prepare_scaler(decoder, picture, pixels, shown->colour) < 0 ||
+	    sws_scale(decoder->scaler, (const uint8_t *const *)picture->data, picture->linesize, 0,
+		      picture->height, data, stride) < 0)
 		return -EINVAL;
 	return 0;
 }
@@ -300,8 +358,8 @@ static int publish_from_device(struct view_decoder *decoder, const AVFrame *pict
 		r = error_of(av_frame_copy_props(to, picture));
 	if (!r) {
 		slot = view_ring_slot_of(decoder->ring, to->data[0]);
-		r = slot >= 0 ? publish_in_place(decoder, to, (unsigned)slot)
-			      : publish_copy(decoder, to);
+		r = slot >= 0 && !colours_differ(to) ? publish_in_place(decoder, to, (unsigned)slot)
+						     : publish_copy(decoder, to);
 	}
 	av_frame_unref(to);
 	return r;
@@ -317,8 +375,9 @@ static int publish(struct view_decoder *decoder, const AVFrame *picture)
 	if (picture->width > VIEW_PICTURE_MAX || picture->height > VIEW_PICTURE_MAX)
 		return -E2BIG;
 	slot = view_ring_slot_of(decoder->ring, picture->data[0]);
-	return slot >= 0 ? publish_in_place(decoder, picture, (unsigned)slot)
-			 : publish_copy(decoder, picture);
+	return slot >= 0 && !colours_differ(picture)
+		       ? publish_in_place(decoder, picture, (unsigned)slot)
+		       : publish_copy(decoder, picture);
 }
 
 /* Publishes what the decoder has ready. */

@@ -110,6 +110,8 @@ void view_ring_publish(struct view_ring *ring, unsigned slot, const struct view_
 	set(&to->colour, picture->colour);
 	set(&to->width, picture->width);
 	set(&to->height, picture->height);
+	set(&to->sar_width, picture->sar_width);
+	set(&to->sar_height, picture->sar_height);
 	for (unsigned i = 0; i < 3; i++) {
 		set(&to->offset[i], picture->offset[i]);
 		set(&to->stride[i], picture->stride[i]);
@@ -161,12 +163,23 @@ static bool picture_valid(const struct view_picture *picture)
 	}
 }
 
+uint32_t view_picture_shown_width(const struct view_picture *picture)
+{
+	uint64_t width = picture->width;
+
+	if (picture->sar_width && picture->sar_height)
+		width = width * picture->sar_width / picture->sar_height;
+	return width < 1 ? 1 : width > VIEW_PICTURE_MAX ? VIEW_PICTURE_MAX : (uint32_t)width;
+}
+
 static void read_slot(const struct view_slot *from, struct view_picture *to)
 {
 	to->format = (enum view_format)get(&from->format);
 	to->colour = (enum view_colour)get(&from->colour);
 	to->width = get(&from->width);
 	to->height = get(&from->height);
+	to->sar_width = get(&from->sar_width);
+	to->sar_height = get(&from->sar_height);
 	for (unsigned i = 0; i < 3; i++) {
 		to->offset[i] = get(&from->offset[i]);
 		to->stride[i] = get(&from->stride[i]);

@@ -35,18 +35,22 @@ struct view_picture {
 	enum view_format format;
 	enum view_colour colour;
 	uint32_t width, height;
-	uint32_t offset[3], stride[3]; /* bytes; from the start of the area */
+	uint32_t sar_width, sar_height; /* the shape of a pixel; 0: square */
+	uint32_t offset[3], stride[3];	/* bytes; from the start of the area */
 	int64_t since_us; /* CLOCK_MONOTONIC: its capture, or the arrival of its last byte */
 	bool captured;	  /* which of the two */
 };
 
 /* A picture as the child wrote it. Each field is read once. */
 struct view_slot {
-	atomic_uint format, colour, width, height;
+	atomic_uint format, colour, width, height, sar_width, sar_height;
 	atomic_uint offset[3], stride[3];
 	atomic_llong since_us;
 	atomic_uint captured;
 };
+
+/* How wide the picture is where pixels are square, 1..VIEW_PICTURE_MAX; its height stays. */
+uint32_t view_picture_shown_width(const struct view_picture *picture);
 
 /* What the child does, for its tile. */
 enum view_activity { VIEW_CONNECTING, VIEW_WAITING_KEY, VIEW_PLAYING, VIEW_RECONNECTING };

@@ -26,23 +26,24 @@ struct view_snapshots {
 	atomic_bool busy; /* until the thread is done: set by the main thread, cleared by it */
 	AVFrame *picture; /* the thread's while busy */
 	enum view_colour colour;
+	int width; /* of the file; differs from the picture's where pixels are not square */
 	char path[4096];
 };
 
 /* --- on the thread --- */
 
-static AVFrame *convert(const AVFrame *from, enum view_colour colour)
+static AVFrame *convert(const AVFrame *from, int width, enum view_colour colour)
 {
 	const int standard = colour == VIEW_REC709 ? SWS_CS_ITU709 : SWS_CS_ITU601;
 	struct SwsContext *scaler =
-		sws_getContext(from->width, from->height, from->format, from->width, from->height,
-			       AV_PIX_FMT_RGB24, SWS_BILINEAR | SWS_ACCURATE_RND, NULL, NULL, NULL);
+		sws_getContext(from->width, from->height, from->format, width, from->height,
+			       AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND, NULL, NULL, NULL);
 	AVFrame *to = av_frame_alloc();
 
 	if (!to || !scaler)
 		goto fail;
 	to->format = AV_PIX_FMT_RGB24;
-	to->width = from->width;
+	to->width = width;
 	to->height = from->height;
 	if (av_frame_get_buffer(to, 0) < 0)
 		goto fail;
@@ -112,7 +113,7 @@ static void *write_snapshot(void *argument)
 {
 	struct view_snapshots *snapshots = argument;
 	AVPacket *packet = av_packet_alloc();
-	AVFrame *rgb = convert(snapshots->picture, snapshots->colour);
+	AVFrame *rgb = convert(snapshots->picture, snapshots->width, snapshots->colour);
 	int r = rgb && packet ? encode(rgb, packet) : -ENOMEM;
 
 	if (!r)
@@ -192,6 +193,7 @@ int view_snapshots_window(struct view_snapshots *snapshots, SDL_Renderer *render
 				 picture->linesize[0]) < 0)
 		r = -EIO;
 	snapshots->colour = VIEW_REC601;
+	snapshots->width = picture->width;
 	name_file(snapshots, "camcast");
 	return finish(snapshots, r);
 }
@@ -219,6 +221,7 @@ int view_snapshots_picture(struct view_snapshots *snapshots, const char *name,
 	av_image_copy(picture->data, picture->linesize, planes, strides, picture->format,
 		      picture->width, picture->height);
 	snapshots->colour = shown->colour;
+	snapshots->width = (int)view_picture_shown_width(shown);
 	name_file(snapshots, name);
 	return finish(snapshots, r);
 }

@@ -18,7 +18,7 @@ void view_snapshots_destroy(struct view_snapshots *snapshots);
 /* What the renderer has drawn and not yet presented. -EBUSY: one is under way still. Whatever
  * happens is told. */
 int view_snapshots_window(struct view_snapshots *snapshots, SDL_Renderer *renderer);
-/* A picture in its own size. name: of the server, becomes part of the file's. */
+/* A picture in its own size, with square pixels. name: of the server, becomes part of the file's. */
 int view_snapshots_picture(struct view_snapshots *snapshots, const char *name,
 			   const struct view_picture *picture, const uint8_t *area);
 

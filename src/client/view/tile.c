@@ -407,8 +407,8 @@ static void write_texts(struct view_tile *tile, SDL_Renderer *renderer, struct v
 
 static void draw_picture(struct view_tile *tile, SDL_Renderer *renderer, struct view_rect inside)
 {
-	const struct view_rect fit =
-		view_grid_fit(inside, tile->picture.width, tile->picture.height);
+	const struct view_rect fit = view_grid_fit(inside, view_picture_shown_width(&tile->picture),
+						   tile->picture.height);
 	const SDL_Rect to = {fit.x, fit.y, fit.width, fit.height};
 	const uint8_t light = tile->state == TILE_LIVE ? 255 : 96;
 
