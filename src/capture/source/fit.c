@@ -192,7 +192,7 @@ static struct rect place(const struct fit *fit, const struct look *look)
 
 static int make_scaler(struct fit *fit, const struct look *look, int width, int height)
 {
-	const int sharp = is_rgb(look->pixels) ? SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND : 0;
+	const int flags = is_rgb(look->pixels) ? SWS_BICUBIC | SWS_ACCURATE_RND : SWS_BILINEAR;
 	const struct {
 		const char *name;
 		int value;
@@ -205,7 +205,7 @@ static int make_scaler(struct fit *fit, const struct look *look, int width, int 
 		{"dsth", height},
 		{"dst_format", fit->pixels},
 		{"dst_range", fit->format.full_range},
-		{"sws_flags", SWS_BILINEAR | sharp},
+		{"sws_flags", flags},
 	};
 
 	fit->scaler = sws_alloc_context();
