@@ -2,7 +2,7 @@
 /*
  * libcamera behind a C API. Compiles against libcamera 0.0.3 to 0.7.x. No exception crosses it.
  * Functions return 0 or -errno; camera_error() has a text for the calling thread's last failure.
- * Callbacks run on libcamera's threads: copy, queue, wake, and never call back in (but for
+ * Callbacks run on libcamera's threads: copy, queue, wake, and never call back in (except
  * camera_requeue). Only camera_requeue and camera_set_control may be called from any thread; the
  * rest belongs to the camera's owner.
  */

@@ -148,7 +148,7 @@ const char *convert_i420_note(uint32_t fourcc)
 	case FRAME_YUYV:
 		return "YUYV converted to I420";
 	default:
-		return "I420 as it is";
+		return "I420 without conversion";
 	}
 }
 

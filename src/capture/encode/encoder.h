@@ -38,7 +38,7 @@ struct encoder_ops {
 	 * and the conversion. */
 	int (*create)(struct encoder **out, const struct encoder_config *config,
 		      const struct encoder_events *events, char *why);
-	/* Encodes frame (takes over one reference, on failure too), as an IDR if told so. May
+	/* Encodes frame (takes over one reference, on failure too), as an IDR if force_idr. May
 	 * deliver events before it returns. 0, -EAGAIN (no room; frame dropped), or -errno (broken:
 	 * close it). */
 	int (*encode)(struct encoder *encoder, struct frame *frame, bool force_idr);

@@ -5,7 +5,7 @@
  * next one is taken, and when there is none left the stream stands still and the whole ladder is
  * tried again a minute later. An encoder that ran well for a minute is forgiven its failure.
  * An encoder that was asked for by name and does not open at all is not replaced: that is a mistake
- * to be told, not to be hidden. One thread.
+ * to be reported, not to be hidden. One thread.
  */
 #ifndef CAPTURE_ENCODE_LADDER_H
 #define CAPTURE_ENCODE_LADDER_H

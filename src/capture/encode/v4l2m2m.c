@@ -3,7 +3,7 @@
  * The hardware encoder: a stateful V4L2 one, as v4l2_session.h sets it up.
  *
  * Pictures go in by DMABUF import: buffer i of the OUTPUT queue is always slot i of the ring
- * (bcm2835-codec maps a dmabuf anew when the index has another one), and no picture is ever mapped
+ * (bcm2835-codec maps a dmabuf again when the index has another one), and no picture is ever mapped
  * here. Coded pictures come out in a few MMAP buffers, which are queued again as soon as the
  * access unit was handed on. A picture's timestamp is its capture time, which the driver copies to
  * the coded one: that is how an access unit finds its picture again.

@@ -163,7 +163,7 @@ static int x264_create(struct encoder **out, const struct encoder_config *config
 	snprintf(enc->base.detail, sizeof(enc->base.detail), "libavcodec %u.%u libx264, %s, %s",
 		 avcodec_version() >> 16, avcodec_version() >> 8 & 0xff,
 		 config->effort ? config->effort : PRESET,
-		 format->fourcc == FRAME_NV12 ? "NV12 as it is"
+		 format->fourcc == FRAME_NV12 ? "NV12 without conversion"
 					      : convert_i420_note(format->fourcc));
 	*out = &enc->base;
 	return 0;

@@ -81,7 +81,7 @@ static void free_buffer(void *opaque, uint8_t *data)
 	atomic_store_explicit(&slot->taken, false, memory_order_release);
 }
 
-/* Any thread. `delivered` goes last: until then the slot is not taken anew. */
+/* Any thread. `delivered` goes last: until then the slot is not taken again. */
 static void release_frame(struct frame *frame)
 {
 	struct decoder_slot *slot = (struct decoder_slot *)frame;

@@ -37,17 +37,14 @@ static _Thread_local char said[96];
 static void handle_log(void *context, int level, const char *format, va_list arguments)
 {
 	char line[256];
-	va_list copy;
 
-	if (level <= AV_LOG_ERROR) {
-		va_copy(copy, arguments);
-		vsnprintf(line, sizeof(line), format, copy);
-		va_end(copy);
+	if (level <= av_log_get_level()) {
+		av_log_default_callback(context, level, format, arguments);
+	} else if (level <= AV_LOG_ERROR) {
+		vsnprintf(line, sizeof(line), format, arguments);
 		line[strcspn(line, "\n")] = '\0';
 		text_clean(said, sizeof(said), line);
 	}
-	if (level <= av_log_get_level())
-		av_log_default_callback(context, level, format, arguments);
 }
 
 static int errno_of(int averror)

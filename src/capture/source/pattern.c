@@ -60,7 +60,7 @@ static int64_t now_ns(clockid_t clock)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* False when told to stop, or when waiting is broken. */
+/* False when the source is stopped, or when waiting fails. */
 static bool wait_until(struct pattern_source *source, int64_t deadline_ns)
 {
 	struct itimerspec when = {.it_value = {.tv_sec = deadline_ns / 1000000000,
@@ -201,7 +201,7 @@ static int pattern_open(struct source **out, const struct config_camera *config,
 	info->format.width = config->size.width;
 	info->format.height = config->size.height;
 	info->format.rate = config->framerate;
-	/* What players assume without being told: ITU-T H.264 table E-5 leaves it open, and all
+	/* The colours that players assume where none are stated: ITU-T H.264 table E-5 leaves it open, and all
 	 * take 601 for standard and 709 for high definition. */
 	info->format.colour =
 		config->size.height >= 720 ? FRAME_COLOUR_REC709 : FRAME_COLOUR_SMPTE170M;

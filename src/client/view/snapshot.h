@@ -15,8 +15,8 @@ int view_snapshots_create(struct view_snapshots **out, const char *folder);
 /* Waits for the one under way. */
 void view_snapshots_destroy(struct view_snapshots *snapshots);
 
-/* What the renderer has drawn and not yet presented. -EBUSY: one is under way still. Whatever
- * happens is told. */
+/* What the renderer has drawn and not yet presented. -EBUSY: one is under way still. The log says how
+ * it ended. */
 int view_snapshots_window(struct view_snapshots *snapshots, SDL_Renderer *renderer);
 /* A picture in its own size, with square pixels. name: of the server, becomes part of the file's. */
 int view_snapshots_picture(struct view_snapshots *snapshots, const char *name,
