@@ -242,6 +242,11 @@ static void a_servers_name_becomes_a_folders(void **state)
 		{"", "server"},
 		{" . ", "server"},
 		{"tab\there\x7f", "tab_here_"},
+		{"CON", "_CON"},
+		{"nul.x", "_nul.x"},
+		{"Lpt9", "_Lpt9"},
+		{"console", "console"},
+		{"aux front", "aux front"},
 	};
 	char folder[STORE_FOLDER_MAX], name[256];
 
@@ -338,7 +343,9 @@ static void the_oldest_of_all_servers_go_first(void **state)
 	put("b/20260101T000100Z.mp4", 1000);
 	put("a/20260101T000200Z.mp4", 1000);
 	put("a/20260101T000200Z-2.mp4", 1000);
-	assert_int_equal(store_keep_limits(dir, &limits, 1800000000, &usage), 0);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
+		0);
 	assert_int_equal(usage.deleted, 2);
 	assert_int_equal(usage.files, 2);
 	assert_int_equal(usage.bytes, 2000);
@@ -347,7 +354,9 @@ static void the_oldest_of_all_servers_go_first(void **state)
 	assert_true(is_there("a/20260101T000200Z.mp4"));
 	assert_true(is_there("a/20260101T000200Z-2.mp4"));
 	/* Kept: nothing happens. */
-	assert_int_equal(store_keep_limits(dir, &limits, 1800000000, &usage), 0);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
+		0);
 	assert_int_equal(usage.deleted, 0);
 }
 
@@ -360,7 +369,9 @@ static void what_is_too_old_goes_however_small(void **state)
 	put_server("a", "1", "a");
 	put("a/20261122T082259Z.mp4", 1);
 	put("a/20261122T082300Z.mp4", 1);
-	assert_int_equal(store_keep_limits(dir, &limits, 1795339380, &usage), 0);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1795339380, true, 0}, &usage),
+		0);
 	assert_int_equal(usage.deleted, 1);
 	assert_false(is_there("a/20261122T082259Z.mp4"));
 	assert_true(is_there("a/20261122T082300Z.mp4"));
@@ -384,7 +395,9 @@ static void others_files_are_never_touched(void **state)
 	assert_int_equal(
 		symlink("../theirs/20260101T000000Z.mp4", path_of("a/20260101T000002Z.mp4")), 0);
 	assert_int_equal(symlink("a", path_of("b")), 0);
-	assert_int_equal(store_keep_limits(dir, &limits, 1800000000, &usage), 0);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
+		0);
 	assert_int_equal(usage.deleted, 1);
 	assert_int_equal(usage.files, 0);
 	assert_false(is_there("a/20260101T000000Z.mp4"));
@@ -408,12 +421,16 @@ static void a_file_being_written_stays(void **state)
 	put("a/20260101T000001Z.mp4", 1000);
 	fd = open(path_of("a/20260101T000000Z.mp4"), O_WRONLY | O_CLOEXEC);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
-	assert_int_equal(store_keep_limits(dir, &limits, 1800000000, &usage), 0);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
+		0);
 	assert_int_equal(usage.deleted, 1);
 	assert_true(is_there("a/20260101T000000Z.mp4"));
 	assert_false(is_there("a/20260101T000001Z.mp4"));
 	close(fd);
-	assert_int_equal(store_keep_limits(dir, &limits, 1800000000, &usage), 0);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
+		0);
 	assert_false(is_there("a/20260101T000000Z.mp4"));
 }
 
@@ -423,7 +440,9 @@ static void no_store_is_an_error(void **state)
 	struct store_usage usage;
 
 	(void)state;
-	assert_int_equal(store_keep_limits("/nonexistent", &limits, 0, &usage), -ENOENT);
+	assert_int_equal(store_keep_limits("/nonexistent", &limits,
+					   &(struct store_clock){0, true, 0}, &usage),
+			 -ENOENT);
 }
 
 int main(void)

@@ -22,6 +22,7 @@ WRAPS_test_worker_messages := malloc
 
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_listen := bind poll
+WRAPS_test_keep := clock_gettime adjtimex
 WRAPS_test_logwriter := pwritev memfd_create
 WRAPS_test_reader := clock_gettime connect
 WRAPS_test_slots := open ioctl

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +19,7 @@
 #include "client/find/broker.h"
 #include "client/interrupt.h"
 #include "client/record/file.h"
+#include "client/record/keep.h"
 #include "client/record/record.h"
 #include "client/record/store.h"
 #include "client/record/time.h"
@@ -29,11 +29,9 @@
 #define SEGMENT_S 60
 #define SEGMENT_MAX_S 86400
 #define TURN_MS 500
-#define HANG_MS 30000	  /* a write may wait for a slow disk */
-#define QUIET_US 3000000  /* no unit for so long: not this way, if there is another */
-#define LOST_US 10000000  /* no unit, and the server has left: its child is ended */
-#define LIMITS_US 5000000 /* how often the limits are looked at */
-#define LIMITS_PART 50	  /* but no more than this part of the time */
+#define HANG_MS 30000	 /* a write may wait for a slow disk */
+#define QUIET_US 3000000 /* no unit for so long: not this way, if there is another */
+#define LOST_US 10000000 /* no unit, and the server has left: its child is ended */
 
 /* A server that is recorded, or one stream that was asked for by name. */
 struct recording {
@@ -63,8 +61,7 @@ struct record {
 
 	struct recording *recordings;
 	size_t n;
-	int64_t limits_us; /* when the limits are looked at next; CLOCK_MONOTONIC */
-	int limits_error;  /* told last */
+	struct keep *keep;
 };
 
 static void print_usage(FILE *out)
@@ -409,28 +406,6 @@ static void follow_command(struct record *record)
 	diag_info("%s on command", record->on ? "recording" : "stopped");
 }
 
-static void keep_limits(struct record *record, int64_t now_us)
-{
-	struct store_usage usage;
-	int64_t took_us;
-	int err;
-
-	if (!record->limits.max_bytes && !record->limits.max_age_s)
-		return;
-	if (now_us < record->limits_us)
-		return;
-	err = store_keep_limits(record->dir, &record->limits, (int64_t)time(NULL), &usage);
-	if (err < 0 && err != record->limits_error)
-		diag_error("cannot delete old recordings in %s: %s", record->dir, strerror(-err));
-	record->limits_error = err;
-	if (usage.deleted)
-		diag_info("deleted %u old recording%s; left: %u, %.1f MB", usage.deleted,
-			  usage.deleted == 1 ? "" : "s", usage.files, (double)usage.bytes / 1e6);
-	took_us = clock_now_us() - now_us;
-	record->limits_us =
-		now_us + (took_us * LIMITS_PART > LIMITS_US ? took_us * LIMITS_PART : LIMITS_US);
-}
-
 static void wait_for_events(struct record *record, int wait_ms)
 {
 	struct pollfd *pfds = calloc(record->n + 1, sizeof *pfds);
@@ -466,7 +441,7 @@ static int run(struct record *record)
 		if (err < 0 && err != told)
 			diag_error("cannot begin to record in %s: %s", record->dir, strerror(-err));
 		told = err;
-		keep_limits(record, now_us);
+		keep_turn(record->keep, now_us);
 		wait_ms = poll_children(record, clock_now_us());
 		if (!interrupted())
 			wait_for_events(record, wait_ms);
@@ -512,7 +487,9 @@ int cmd_record(int argc, char **argv)
 	else if (!record.broker.options.rec_topics)
 		record.broker.options.rec_topics = REC_TOPICS;
 	interrupt_init();
-	err = servers_create(&record.servers, &record.broker.options);
+	err = keep_create(&record.keep, record.dir, &record.limits);
+	if (err == 0)
+		err = servers_create(&record.servers, &record.broker.options);
 	if (err == 0) {
 		err = run(&record);
 		end_children(&record);
@@ -520,6 +497,7 @@ int cmd_record(int argc, char **argv)
 	}
 	if (err < 0)
 		diag_error("record: %s", strerror(-err));
+	keep_destroy(record.keep);
 	free(record.list);
 	free(record.told);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -13,25 +13,42 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "client/record/head.h"
 #include "client/record/time.h"
 
 #define MARKER ".camcast"
 #define SAFE_MAX 110 /* bytes; with "-" and an id it is still a name of at most 255 */
 #define ID_MAX 140
+#define NUMBERS_MAX 100 /* recordings that may begin in the same second */
+#define FUTURE_S 60	/* a name that far ahead is wrong */
 
 struct recording {
-	int64_t utc_s;
+	int64_t utc_s;	 /* as its name says */
+	int64_t begun_s; /* what its age counts from, and the order of all */
 	int64_t bytes;
 	unsigned number;
 	unsigned folder; /* index */
 };
 
-struct listing {
+struct store_list {
 	char **folders;
 	size_t n_folders;
 	struct recording *recordings;
 	size_t n, size;
 };
+
+/* Names of devices in Windows, with any extension and in any case. */
+static bool is_device(const char *name)
+{
+	static const char *const devices[] = {"CON", "PRN", "AUX", "NUL"};
+	const size_t len = strcspn(name, ".");
+
+	for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
+		if (len == 3 && strncasecmp(name, devices[i], 3) == 0)
+			return true;
+	return len == 4 && name[3] >= '0' && name[3] <= '9' &&
+	       (strncasecmp(name, "COM", 3) == 0 || strncasecmp(name, "LPT", 3) == 0);
+}
 
 void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX])
 {
@@ -49,6 +66,10 @@ void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX])
 		folder[--len] = '\0';
 	if (len == 0)
 		strcpy(folder, "server");
+	if (is_device(folder)) {
+		memmove(folder + 1, folder, len + 1);
+		folder[0] = '_';
+	}
 }
 
 /* Whose folder it is: 0 and the id, or -errno; -ENOENT: nobody's. */
@@ -124,9 +145,9 @@ int store_make_folder(const char *dir, const char *name, const char *id,
 	return err;
 }
 
-/* --- limits --- */
+/* --- which recordings there are --- */
 
-static int add_recording(struct listing *listing, const struct recording *recording)
+static int add_recording(struct store_list *listing, const struct recording *recording)
 {
 	if (listing->n == listing->size) {
 		size_t size = listing->size ? listing->size * 2 : 256;
@@ -142,7 +163,27 @@ static int add_recording(struct listing *listing, const struct recording *record
 	return 0;
 }
 
-static int list_folder(struct listing *listing, int fd)
+/* What the age of a recording counts from. */
+static int64_t begun_s(const struct recording *recording, int fd, const char *name,
+		       const struct stat *st, const struct store_clock *clock)
+{
+	const struct timespec now[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = clock->now_s}};
+
+	if (!clock->trusted) {
+		bool fresh = recording->utc_s >= clock->since_s &&
+			     recording->utc_s <= clock->now_s + FUTURE_S;
+
+		return fresh ? INT64_MAX : recording->utc_s;
+	}
+	if (recording->utc_s <= clock->now_s + FUTURE_S)
+		return recording->utc_s;
+	if (st->st_mtim.tv_sec <= clock->now_s + FUTURE_S)
+		return st->st_mtim.tv_sec;
+	(void)utimensat(fd, name, now, AT_SYMLINK_NOFOLLOW);
+	return clock->now_s;
+}
+
+static int list_folder(struct store_list *listing, int fd, const struct store_clock *clock)
 {
 	struct recording recording = {.folder = (unsigned)listing->n_folders - 1};
 	const struct dirent *entry;
@@ -161,13 +202,14 @@ static int list_folder(struct listing *listing, int fd)
 		    !S_ISREG(st.st_mode))
 			continue;
 		recording.bytes = st.st_size;
+		recording.begun_s = begun_s(&recording, fd, entry->d_name, &st, clock);
 		err = add_recording(listing, &recording);
 	}
 	closedir(dir);
 	return err;
 }
 
-static int add_folder(struct listing *listing, const char *name)
+static int add_folder(struct store_list *listing, const char *name)
 {
 	char **grown =
 		realloc(listing->folders, (listing->n_folders + 1) * sizeof *listing->folders);
@@ -182,7 +224,7 @@ static int add_folder(struct listing *listing, const char *name)
 	return 0;
 }
 
-static int list_all(struct listing *listing, int dir_fd)
+static int list_all(struct store_list *listing, int dir_fd, const struct store_clock *clock)
 {
 	int own = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
 	const struct dirent *entry;
@@ -213,7 +255,7 @@ static int list_all(struct listing *listing, int dir_fd)
 		if (err < 0)
 			close(fd);
 		else
-			err = list_folder(listing, fd);
+			err = list_folder(listing, fd, clock);
 	}
 	closedir(dir);
 	return err;
@@ -223,6 +265,8 @@ static int compare(const void *a, const void *b)
 {
 	const struct recording *x = a, *y = b;
 
+	if (x->begun_s != y->begun_s)
+		return x->begun_s < y->begun_s ? -1 : 1;
 	if (x->utc_s != y->utc_s)
 		return x->utc_s < y->utc_s ? -1 : 1;
 	if (x->number != y->number)
@@ -230,37 +274,69 @@ static int compare(const void *a, const void *b)
 	return (x->folder > y->folder) - (x->folder < y->folder);
 }
 
+static void forget_list(struct store_list *listing)
+{
+	for (size_t i = 0; i < listing->n_folders; i++)
+		free(listing->folders[i]);
+	free(listing->folders);
+	free(listing->recordings);
+}
+
+/* --- limits --- */
+
+#define PATH_SIZE (STORE_FOLDER_MAX + RECORD_NAME_MAX + 256)
+
+static void write_path(char path[PATH_SIZE], const char *folder, int64_t utc_s, unsigned number)
+{
+	char name[RECORD_NAME_MAX];
+
+	record_name_write(name, utc_s, number);
+	snprintf(path, PATH_SIZE, "%s/%s", folder, name);
+}
+
+/* Opens a recording, and locks it: a descriptor, -EBUSY while it is written, or -errno. */
+static int open_recording(int dir_fd, const char *path, int flags)
+{
+	int fd = openat(dir_fd, path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	/* A file system without locks has no writers that lock: then the name decides alone. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		close(fd);
+		return -EBUSY;
+	}
+	return fd;
+}
+
 /* 0, -EBUSY while it is written, or -errno. */
-static int delete_recording(int dir_fd, const struct listing *listing,
+static int delete_recording(int dir_fd, const struct store_list *listing,
 			    const struct recording *recording)
 {
-	char path[STORE_FOLDER_MAX + RECORD_NAME_MAX + 256], name[RECORD_NAME_MAX];
+	char path[PATH_SIZE];
 	int fd, err = 0;
 
-	record_name_write(name, recording->utc_s, recording->number);
-	snprintf(path, sizeof path, "%s/%s", listing->folders[recording->folder], name);
-	fd = openat(dir_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	write_path(path, listing->folders[recording->folder], recording->utc_s, recording->number);
+	fd = open_recording(dir_fd, path, O_RDONLY);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	/* A file system without locks has no writers that lock: then the name decides alone. */
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-		err = -EBUSY;
-	else if (unlinkat(dir_fd, path, 0) < 0 && errno != ENOENT)
+		return fd == -ENOENT ? 0 : fd;
+	if (unlinkat(dir_fd, path, 0) < 0 && errno != ENOENT)
 		err = -errno;
 	close(fd);
 	return err;
 }
 
-int store_keep_limits(const char *dir, const struct store_limits *limits, int64_t now_s,
-		      struct store_usage *usage)
+int store_keep_limits(const char *dir, const struct store_limits *limits,
+		      const struct store_clock *clock, struct store_usage *usage)
 {
-	struct listing listing = {0};
+	struct store_list listing = {0};
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err, result;
+	bool by_age = limits->max_age_s && clock->trusted;
 
 	memset(usage, 0, sizeof *usage);
 	if (dir_fd < 0)
 		return -errno;
-	result = list_all(&listing, dir_fd);
+	result = list_all(&listing, dir_fd, clock);
 	for (size_t i = 0; i < listing.n; i++)
 		usage->bytes += listing.recordings[i].bytes;
 	usage->files = (unsigned)listing.n;
@@ -268,7 +344,7 @@ int store_keep_limits(const char *dir, const struct store_limits *limits, int64_
 		qsort(listing.recordings, listing.n, sizeof *listing.recordings, compare);
 	for (size_t i = 0; i < listing.n; i++) {
 		const struct recording *recording = &listing.recordings[i];
-		bool old = limits->max_age_s && recording->utc_s < now_s - limits->max_age_s;
+		bool old = by_age && recording->begun_s < clock->now_s - limits->max_age_s;
 		bool much = limits->max_bytes && usage->bytes > limits->max_bytes;
 
 		if (!old && !much)
@@ -282,10 +358,107 @@ int store_keep_limits(const char *dir, const struct store_limits *limits, int64_
 			result = err;
 		}
 	}
-	for (size_t i = 0; i < listing.n_folders; i++)
-		free(listing.folders[i]);
-	free(listing.folders);
-	free(listing.recordings);
+	forget_list(&listing);
 	close(dir_fd);
 	return result;
+}
+
+/* --- other names --- */
+
+/* A clock by which only names count. */
+static const struct store_clock names_only = {.since_s = INT64_MAX};
+
+int store_list(struct store_list **out, const char *dir, int64_t from_s)
+{
+	struct store_list *list;
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+	size_t n = 0;
+
+	if (dir_fd < 0)
+		return -errno;
+	list = calloc(1, sizeof *list);
+	err = list ? list_all(list, dir_fd, &names_only) : -ENOMEM;
+	close(dir_fd);
+	if (err < 0) {
+		store_list_destroy(list);
+		return err;
+	}
+	for (size_t i = 0; i < list->n; i++)
+		if (list->recordings[i].utc_s >= from_s)
+			list->recordings[n++] = list->recordings[i];
+	list->n = n;
+	*out = list;
+	return 0;
+}
+
+void store_list_destroy(struct store_list *list)
+{
+	if (!list)
+		return;
+	forget_list(list);
+	free(list);
+}
+
+static bool is_in_list(const struct store_list *list, const char *folder,
+		       const struct recording *recording)
+{
+	for (size_t i = 0; list && i < list->n; i++)
+		if (list->recordings[i].utc_s == recording->utc_s &&
+		    list->recordings[i].number == recording->number &&
+		    strcmp(list->folders[list->recordings[i].folder], folder) == 0)
+			return true;
+	return false;
+}
+
+/* 0, -EBUSY while it is written, or -errno. */
+static int rename_recording(int dir_fd, const char *folder, const struct recording *recording,
+			    int64_t utc_s)
+{
+	char path[PATH_SIZE], other[PATH_SIZE];
+	int fd, err = -EEXIST;
+
+	write_path(path, folder, recording->utc_s, recording->number);
+	fd = open_recording(dir_fd, path, O_RDWR);
+	if (fd < 0)
+		return fd;
+	for (unsigned number = 1; err == -EEXIST && number <= NUMBERS_MAX; number++) {
+		write_path(other, folder, utc_s, number);
+		/* FAT, for one, has no RENAME_NOREPLACE. */
+		err = faccessat(dir_fd, other, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : 0;
+	}
+	if (err == 0 && renameat(dir_fd, path, dir_fd, other) < 0)
+		err = -errno;
+	if (err == 0)
+		(void)head_set_created(fd, utc_s * 1000000); /* a help, the name decides */
+	close(fd);
+	return err;
+}
+
+int store_shift_names(const char *dir, int64_t from_s, int64_t to_s, int64_t shift_s,
+		      const struct store_list *except, unsigned *busy)
+{
+	struct store_list list = {0};
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0, result;
+
+	*busy = 0;
+	if (dir_fd < 0)
+		return -errno;
+	result = list_all(&list, dir_fd, &names_only);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct recording *recording = &list.recordings[i];
+		const char *folder = list.folders[recording->folder];
+		int err;
+
+		if (recording->utc_s < from_s || recording->utc_s > to_s ||
+		    is_in_list(except, folder, recording))
+			continue;
+		err = rename_recording(dir_fd, folder, recording, recording->utc_s + shift_s);
+		n += err == 0;
+		*busy += err == -EBUSY;
+		if (err < 0 && err != -EBUSY && err != -ENOENT && result == 0)
+			result = err;
+	}
+	forget_list(&list);
+	close(dir_fd);
+	return result < 0 ? result : n;
 }

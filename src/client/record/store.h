@@ -8,13 +8,14 @@
 #ifndef CLIENT_RECORD_STORE_H
 #define CLIENT_RECORD_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define STORE_FOLDER_MAX 256 /* bytes, terminator included */
 
 /* A server's name as the name of a folder on any file system: no separators, no control characters,
- * not hidden, at most 110 bytes of whole UTF-8 characters. */
+ * not hidden, none of Windows' devices (CON, NUL.x), at most 110 bytes of whole UTF-8 characters. */
 void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX]);
 
 /* Finds or makes the server's folder in dir: its name made safe or, if that is another server's,
@@ -28,16 +29,44 @@ struct store_limits {
 	int64_t max_age_s; /* counted from the start of a recording; 0: no limit */
 };
 
+/* UTC, seconds since 1970, and how far it can be relied on. */
+struct store_clock {
+	int64_t now_s;
+	/* Ages count. A name in the future is wrong then, and the recording ages from when it was
+	 * seen: that moment becomes its time of modification. */
+	bool trusted;
+	/* While now_s is not trusted: recordings with names from here to now_s are newer than all
+	 * others. */
+	int64_t since_s;
+};
+
 struct store_usage {
 	int64_t bytes; /* that are left */
 	unsigned files;
 	unsigned deleted;
 };
 
-/* Deletes the oldest recordings in dir until the limits are kept, but none that is being written.
- * 0, or -errno if dir could not be read or what should go could not be deleted; usage is as far as
- * it got. Takes time with the number of files: about 1 us each. */
-int store_keep_limits(const char *dir, const struct store_limits *limits, int64_t now_s,
-		      struct store_usage *usage);
+/* Deletes the oldest recordings in dir until the limits are kept, but none that is being written,
+ * and none by its age while the clock is not trusted. 0, or -errno if dir could not be read or what
+ * should go could not be deleted; usage is as far as it got. Takes time with the number of files:
+ * about 1 us each. */
+int store_keep_limits(const char *dir, const struct store_limits *limits,
+		      const struct store_clock *clock, struct store_usage *usage);
+
+/* Recordings that are in dir now. */
+struct store_list;
+
+/* Those with names from from_s on. 0 or -errno. */
+int store_list(struct store_list **out, const char *dir, int64_t from_s);
+void store_list_destroy(struct store_list *list);
+
+/*
+ * Gives other names to recordings that were made with a wrong clock: those with names from from_s to
+ * to_s that are not in `except` (NULL: none) get one later by shift_s, and their headers say so too
+ * (head.h). *busy: how many were left because they are being written. Returns how many have other
+ * names now, or -errno.
+ */
+int store_shift_names(const char *dir, int64_t from_s, int64_t to_s, int64_t shift_s,
+		      const struct store_list *except, unsigned *busy);
 
 #endif
