@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+import types
 
 import pytest
 
@@ -398,6 +399,104 @@ def test_the_oldest_recordings_make_room(broker, start_server, tmp_path):
     recordings.check_file(path)
 
 
+def test_a_mount_that_goes_away_is_waited_for(broker, start_server, tmp_path):
+    """Nothing is written to the folder below it."""
+    disk = tmp_path / "disk"
+    (disk / "stick").mkdir(parents=True)  # the server's folder is there, too
+    (disk / "stick" / ".camcast").write_text("stick\n")
+    inside = harness.with_mount(f"mount -t tmpfs -o size=50m tmpfs {disk}")
+    if not inside:
+        pytest.skip("no mount namespace of one's own")
+    start_server("stick", id="stick")
+    with Recorder(broker, disk, "stick", "--segment", "2", prefix=inside) as recorder:
+        recorder.wait_log("stick: recording to")
+        enter = ["nsenter", "-t", str(recorder.process.pid), "-m"]
+        below = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file()}
+        subprocess.run([*enter, "umount", "-l", disk], check=True)
+        recorder.wait_log("disk: its file system is not mounted any more; recording stops")
+        recorder.wait_until(lambda: not recorder.children(), "end of the child")
+        recorder.wait_log("stick: .*mp4: ")
+        subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", disk], check=True)
+        position = recorder.position()
+        recorder.wait_log("recording goes on in")
+        recorder.wait_log("stick: recording to", after=position)
+        recorder.stop()
+    assert {path: path.read_bytes() for path in disk.rglob("*") if path.is_file()} == below
+
+
+def test_two_recorders_do_not_share_a_folder(broker, start_server, tmp_path):
+    start_server("one")
+    with Recorder(broker, tmp_path / "rec", "one") as first:
+        first.wait_log("one: recording to")
+        with Recorder(broker, tmp_path / "rec", "one") as second:
+            assert second.process.wait(20 * harness.PATIENCE) == 1
+            second.wait_log(f"rec: process {first.process.pid} on .* records there; give this one")
+        first.stop()
+    with Recorder(broker, tmp_path / "rec", "one") as third:
+        third.wait_log("one: recording to")
+        third.stop()
+
+
+def test_urls_need_no_broker(start_camcastd, tmp_path):
+    config = harness.pattern_config(camera={"size": "320x180", "framerate": 30})
+    server = start_camcastd(config)
+    nowhere = types.SimpleNamespace(address="127.0.0.1", port=1)
+    name = f"127.0.0.1:{server.port()}"
+    for argument in (f"tcp://{name}", name):
+        with Recorder(nowhere, tmp_path, argument) as recorder:
+            recorder.wait_log(f"{name}: recording to")
+            recorder.stop()
+    assert not [line for line in recorder.lines if "broker: " in line]
+    recordings.check_folder(tmp_path / name.replace(":", "_"))
+
+
+def test_a_command_outlives_the_recorder(broker, start_server, tmp_path):
+    start_server("one")
+    arguments = (broker, tmp_path, "--all", "--on-command")
+    with mqtt.Client(broker) as remote:
+        with Recorder(*arguments) as recorder:
+            recorder.wait_log("waiting for the command `start`")
+            recorder.wait_log("connected to")
+            broker.wait_log(r"commend/rec \(QoS")
+            remote.publish("commend/rec", "START")
+            recorder.wait_log("one: recording to")
+            recorder.kill()
+        with Recorder(*arguments) as recorder:
+            recorder.wait_log("recording, as the last command was `start`")
+            recorder.wait_log("one: recording to")
+            remote.publish("commend/rec", "stop")
+            recorder.wait_log("stopped on command")
+            recorder.stop()
+        with Recorder(*arguments) as recorder:
+            recorder.wait_log("waiting for the command `start`")
+            recorder.stop()
+
+
+def test_what_is_waited_for_is_told(broker, tmp_path):
+    with Recorder(broker, tmp_path) as recorder:
+        recorder.wait_log("there is no server yet; waiting for one")
+        recorder.stop()
+
+
+def test_a_terminal_shows_progress(broker, start_server, tmp_path):
+    start_server("one")
+    screen, terminal = os.openpty()
+    process = subprocess.Popen(
+        [harness.BUILD / "camcast", "record", "--broker", f"{broker.address}:{broker.port}",
+         "--dir", tmp_path],
+        stdin=subprocess.DEVNULL, stderr=terminal, preexec_fn=harness.die_with_parent,
+    )  # fmt: skip
+    os.close(terminal)
+    try:
+        shown = b""
+        while not re.search(rb"recording 1 server  [1-9][\d.]+ fps  [\d.]+ Mbit/s", shown):
+            shown += os.read(screen, 4096)
+    finally:
+        process.terminate()
+        process.wait(10 * harness.PATIENCE)
+        os.close(screen)
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
@@ -406,6 +505,7 @@ def test_the_oldest_recordings_make_room(broker, start_server, tmp_path):
         (["--dir", "x", "--segment", "0"], "--segment 0: use a time from 1s to 24h"),
         (["--dir", "x", "--max-bytes", "many"], "--max-bytes many: use a number of bytes"),
         (["--dir", "x", "--max-age", "1y"], "--max-age 1y: use a time"),
+        (["--dir", "x", "rtsp://cam/1"], "rtsp://cam/1: a URL is tcp://HOST:PORT, HOST:PORT or"),
     ],
 )
 def test_wrong_arguments_are_told(arguments, said):

@@ -304,6 +304,15 @@ def test_a_name_that_is_unknown_or_ambiguous_is_answered_with_what_there_is(brok
         assert (code, err) == (1, f"camcast: {said}\n")
 
 
+def test_a_wrong_name_leaves_no_file(broker, tmp_path):
+    (tmp_path / "old").write_text("mine")
+    for name in ("new", "old"):
+        code, _, err = run("recv", "nobody", "-o", tmp_path / name, broker=broker)
+        assert code == 1 and 'no server is called "nobody"' in err
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "mine"
+
+
 def test_a_server_that_announces_itself_late_is_waited_for(start_camcastd, broker, tmp_path):
     path = tmp_path / "out.h264"
     config = announced_config(broker)

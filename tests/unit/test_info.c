@@ -187,7 +187,7 @@ static void recording_commands_are_two_words(void **state)
 	assert_int_equal(servers_parse_recording("stop \n", 6), -1);
 	assert_int_equal(servers_parse_recording("", 0), 0);
 	assert_int_equal(servers_parse_recording("\n\n", 2), 0);
-	assert_int_equal(servers_parse_recording("START", 5), 0);
+	assert_int_equal(servers_parse_recording("START", 5), 1);
 	assert_int_equal(servers_parse_recording("starts", 6), 0);
 	assert_int_equal(servers_parse_recording("start\0", 6), 0);
 	assert_int_equal(servers_parse_recording("sto", 3), 0);

@@ -326,7 +326,7 @@ static void wrong_kind_of_stream_is_said_and_tried_again(void **state)
 	SEND(f, "HTTP/1.1 400 Bad Request\r\n");
 	turn_until(f, READER_BACKOFF);
 	assert_string_equal(reader_stats(f->reader)->error,
-			    "what came are no pictures behind their lengths");
+			    "the server did not send length-prefixed pictures");
 }
 
 static void units_larger_than_the_sockets_buffers_arrive(void **state)
@@ -432,6 +432,38 @@ static void urls_are_parsed(void **state)
 			fail_msg("taken: %s", bad[i]);
 }
 
+static void an_argument_is_a_url_an_address_or_a_name(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+	} cases[] = {
+		{"tcp://cam:8000", 0},
+		{"tcp+length://cam:8000", 0},
+		{"cam:8000", 0},
+		{"192.0.2.1:8000", 0},
+		{"[fe80::1%eth0]:8000", 0},
+		{"cam", -ENOENT},
+		{"cam/stream", -ENOENT},
+		{"cam:", -ENOENT},
+		{"front door: left", -ENOENT},
+		{"rtsp://cam:8554/s", -EINVAL},
+		{"tcp://cam", -EINVAL},
+	};
+	enum stream_framing framing;
+	enum stream_codec codec;
+	char host[NET_HOST_MAX];
+	uint16_t port;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		assert_int_equal(
+			reader_parse_argument(cases[i].text, host, &port, &codec, &framing),
+			cases[i].result);
+		assert_true(cases[i].result < 0 || port == 8000);
+	}
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -450,6 +482,7 @@ int main(void)
 		CASE(names_with_several_addresses_are_tried_in_turn),
 		CASE(what_cannot_be_a_stream_is_refused),
 		CASE(urls_are_parsed),
+		CASE(an_argument_is_a_url_an_address_or_a_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <cjson/cJSON.h>
 
@@ -187,9 +188,9 @@ int servers_parse_recording(const char *payload, size_t len)
 	while (len > 0 &&
 	       (payload[len - 1] == '\n' || payload[len - 1] == '\r' || payload[len - 1] == ' '))
 		len--;
-	if (len == 5 && memcmp(payload, "start", 5) == 0)
+	if (len == 5 && strncasecmp(payload, "start", 5) == 0)
 		return 1;
-	return len == 4 && memcmp(payload, "stop", 4) == 0 ? -1 : 0;
+	return len == 4 && strncasecmp(payload, "stop", 4) == 0 ? -1 : 0;
 }
 
 static bool stream_equal(const struct server_stream *a, const struct server_stream *b)

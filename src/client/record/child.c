@@ -38,9 +38,11 @@
 #define ROOM_PART 20		/* this part of the disk, if that is less */
 
 struct recorder {
-	const char *name, *folder;
+	const char *name;
+	struct record_folder folder;
 	unsigned segment_s;
 	bool json;
+	bool folder_lost; /* the folder is another one: the manager has to look */
 	struct record_shared *shared;
 	struct record_sync *sync;
 	struct reader *reader;
@@ -105,10 +107,10 @@ static void handle_trouble(struct recorder *recorder, int error)
 	if (is_want_of_room(error))
 		diag_error("%s: no room in %s: recording stops, and goes on when there is some "
 			   "again; what has been recorded is kept",
-			   recorder->name, recorder->folder);
+			   recorder->name, recorder->folder.path);
 	else
 		diag_error("%s: cannot write to %s: %s; tried again every %d s", recorder->name,
-			   recorder->folder, strerror(error), RETRY_US / 1000000);
+			   recorder->folder.path, strerror(error), RETRY_US / 1000000);
 }
 
 /* Whether it is worth to try again. */
@@ -120,7 +122,7 @@ static bool is_trouble_over(struct recorder *recorder)
 	if (now_us < recorder->retry_us)
 		return false;
 	recorder->retry_us = now_us + ROOM_US;
-	if (is_want_of_room(recorder->trouble) && statvfs(recorder->folder, &fs) == 0) {
+	if (is_want_of_room(recorder->trouble) && statvfs(recorder->folder.path, &fs) == 0) {
 		enough = (int64_t)fs.f_blocks / ROOM_PART * (int64_t)fs.f_frsize;
 		if (enough > ROOM_BYTES)
 			enough = ROOM_BYTES;
@@ -197,7 +199,7 @@ static int write_out(struct recorder *recorder)
 	if (recorder->on_disk)
 		err = record_file_append(&recorder->file, data, len);
 	else
-		err = record_file_open(&recorder->file, recorder->sync, recorder->folder,
+		err = record_file_open(&recorder->file, recorder->sync, &recorder->folder,
 				       recorder->utc_us / 1000000, data, len);
 	if (err < 0)
 		return err;
@@ -220,9 +222,12 @@ static void handle_disk_error(struct recorder *recorder, int err)
 	if (full_file)
 		diag_info("%s: a file cannot be longer than %.1f MB in %s: another one begins at "
 			  "the next key picture",
-			  recorder->name, (double)recorder->file.bytes / 1e6, recorder->folder);
+			  recorder->name, (double)recorder->file.bytes / 1e6,
+			  recorder->folder.path);
 	leave_file(recorder);
-	if (!full_file)
+	if (err == -ESTALE)
+		recorder->folder_lost = true;
+	else if (!full_file)
 		handle_trouble(recorder, -err);
 }
 
@@ -376,6 +381,8 @@ static int handle_unit(struct recorder *recorder, const struct reader_unit *unit
 	recorder->unit_us = clock_now_us();
 	recorder->received_us = unit->received_us;
 	atomic_store_explicit(&recorder->shared->unit_us, recorder->unit_us, memory_order_relaxed);
+	atomic_fetch_add_explicit(&recorder->shared->units, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&recorder->shared->bytes, unit->len, memory_order_relaxed);
 	if (unit->discontinuity || pause) {
 		err = end_burst(recorder);
 		burst_open(burst);
@@ -425,7 +432,6 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	int err;
 
 	recorder->name = argv[RECORD_ARG_NAME];
-	recorder->folder = argv[RECORD_ARG_FOLDER];
 	recorder->segment_s = (unsigned)strtoul(argv[RECORD_ARG_SEGMENT], NULL, 10);
 	recorder->json = strcmp(argv[RECORD_ARG_JSON], "json") == 0;
 	recorder->wait_key = true;
@@ -442,7 +448,9 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	if (size < sizeof *recorder->shared)
 		return -EINVAL;
 	recorder->shared = (struct record_shared *)(void *)header;
-	err = mp4_format_create(&recorder->format);
+	err = record_folder_open(&recorder->folder, argv[RECORD_ARG_FOLDER]);
+	if (err == 0)
+		err = mp4_format_create(&recorder->format);
 	if (err == 0)
 		err = record_sync_create(&recorder->sync);
 	if (err == 0)
@@ -504,13 +512,14 @@ static int turn(struct recorder *recorder)
 	return r > 0 ? handle_unit(recorder, &unit) : handle_quiet(recorder);
 }
 
+/* Until the manager wants it to end, or has to look for the folder. 0 or -errno. */
 static int run(struct recorder *recorder)
 {
 	const struct reader_stats *stats = reader_stats(recorder->reader);
 	int r = 0;
 
 	recorder->utc_offset_us = utc_offset_us();
-	while (!child_ending() && r >= 0) {
+	while (!child_ending() && !recorder->folder_lost && r >= 0) {
 		child_beat(&recorder->shared->header);
 		r = turn(recorder);
 		tell_connection(recorder, stats);

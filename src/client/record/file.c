@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -126,7 +127,31 @@ static void sync_forget(struct record_sync *sync, const struct record_file *file
 
 /* --- the file --- */
 
-static int create(struct record_file *file, const char *folder, int64_t utc_s)
+int record_folder_open(struct record_folder *folder, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*folder = (struct record_folder){path, st.st_dev, st.st_ino};
+	return 0;
+}
+
+/* A descriptor of the folder, or -errno; -ESTALE: there is none, or another one. */
+static int open_folder(const struct record_folder *folder)
+{
+	int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
+	if (fstat(fd, &st) == 0 && st.st_dev == folder->device && st.st_ino == folder->inode)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+static int create(struct record_file *file, int dir, const char *folder, int64_t utc_s)
 {
 	char name[RECORD_NAME_MAX];
 	int fd = -1, len;
@@ -136,7 +161,7 @@ static int create(struct record_file *file, const char *folder, int64_t utc_s)
 		len = snprintf(file->path, sizeof file->path, "%s/%s", folder, name);
 		if (len < 0 || (size_t)len >= sizeof file->path)
 			return -ENAMETOOLONG;
-		fd = open(file->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+		fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 		if (fd < 0 && errno != EEXIST)
 			return -errno;
 	}
@@ -157,31 +182,32 @@ static int64_t find_limit(int fd)
 	return limit;
 }
 
-int record_file_open(struct record_file *file, struct record_sync *sync, const char *folder,
-		     int64_t utc_s, const void *data, size_t len)
+int record_file_open(struct record_file *file, struct record_sync *sync,
+		     const struct record_folder *folder, int64_t utc_s, const void *data,
+		     size_t len)
 {
-	int dir, err;
+	int dir = open_folder(folder), err;
 
+	if (dir < 0)
+		return dir;
 	file->sync = sync;
 	file->bytes = 0;
-	file->fd = create(file, folder, utc_s);
-	if (file->fd < 0)
-		return file->fd;
+	err = file->fd = create(file, dir, folder->path, utc_s);
+	if (err < 0)
+		goto close_dir;
 	file->limit = find_limit(file->fd);
 	(void)flock(file->fd, LOCK_EX | LOCK_NB); /* nobody deletes it now (store.h) */
 	err = record_file_append(file, data, len);
 	if (err < 0) {
 		unlink(file->path);
 		close(file->fd);
-		return err;
+		goto close_dir;
 	}
-	/* Its name has to last as well. */
-	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0) {
-		sync_soon(sync, NULL, dir);
-		close(dir);
-	}
-	return 0;
+	sync_soon(sync, NULL, dir); /* its name has to last as well */
+
+close_dir:
+	close(dir);
+	return err;
 }
 
 int record_file_append(struct record_file *file, const void *data, size_t len)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define RECORD_PATH_MAX 4096
 
@@ -18,6 +19,16 @@ struct record_sync;
 int record_sync_create(struct record_sync **out);
 /* After all that was handed to it is on disk. */
 void record_sync_destroy(struct record_sync *sync);
+
+/* The folder of one server's recordings. */
+struct record_folder {
+	const char *path; /* borrowed */
+	dev_t device;
+	ino_t inode;
+};
+
+/* Notes which folder path is now. 0 or -errno. */
+int record_folder_open(struct record_folder *folder, const char *path);
 
 struct record_file {
 	char path[RECORD_PATH_MAX];
@@ -28,9 +39,11 @@ struct record_file {
 };
 
 /* Makes folder/YYYYMMDDTHHMMSSZ.mp4 with these first bytes. 0, or -errno, and then there is no such
- * file: -ENOSPC, -EDQUOT: no room. */
-int record_file_open(struct record_file *file, struct record_sync *sync, const char *folder,
-		     int64_t utc_s, const void *data, size_t len);
+ * file: -ENOSPC, -EDQUOT: no room; -ESTALE: the folder is gone, or is another one by now, as when
+ * its file system is not mounted any more. */
+int record_file_open(struct record_file *file, struct record_sync *sync,
+		     const struct record_folder *folder, int64_t utc_s, const void *data,
+		     size_t len);
 
 /* Adds all of it, or nothing and -errno; -EFBIG: the file is as long as a file can be here
  * (SIGXFSZ has to be ignored). */

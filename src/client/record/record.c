@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * camcast record: the manager. It knows which servers there are, keeps one child process for each
- * one that is to be recorded, and deletes what is too old or too much. Pictures never come here.
+ * one that is to be recorded, and has old recordings deleted. Pictures never come here.
  */
 #include <errno.h>
 #include <poll.h>
@@ -9,20 +9,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/quantity.h"
+#include "base/text.h"
 #include "client/client.h"
 #include "client/find/broker.h"
 #include "client/interrupt.h"
 #include "client/record/file.h"
 #include "client/record/keep.h"
+#include "client/record/place.h"
+#include "client/record/progress.h"
 #include "client/record/record.h"
 #include "client/record/store.h"
 #include "client/record/time.h"
+#include "client/stream/reader.h"
 
 #define REC_TOPICS "commend/rec, command/rec"
 #define SECOND_US 1000000
@@ -47,17 +50,23 @@ struct recording {
 struct record {
 	struct broker broker;
 	char dir[RECORD_PATH_MAX];
-	char **names; /* those of the command line; NULL ends them */
+	char **names;	      /* those of the command line; NULL ends them */
+	struct server *given; /* by name: a URL as a server with one stream; else it has none */
+	bool *waiting;	      /* by name: it was logged that the server is waited for */
 	bool all, on_command, json;
 	unsigned segment_s;
 	struct store_limits limits;
 
-	struct servers *servers;
+	struct servers *servers; /* NULL: all names are URLs */
 	struct server *list;
 	size_t n_list;
-	char state[256]; /* of the broker connection, as told last */
-	bool on;	 /* recording */
-	bool *told;	 /* by name: that it is missed */
+	char state[256];    /* of the broker connection, as logged last */
+	bool on;	    /* recording */
+	bool nobody_logged; /* that there is no server */
+
+	struct place place;
+	bool lost; /* dir is not there; logged */
+	struct progress progress;
 
 	struct recording *recordings;
 	size_t n;
@@ -66,24 +75,23 @@ struct record {
 
 static void print_usage(FILE *out)
 {
-	fputs("usage: camcast record [NAME... | --all] --dir DIR [options]\n"
+	fputs("usage: camcast record [NAME|URL... | --all] --dir DIR [options]\n"
 	      "\n"
 	      "Records servers into MP4 files, DIR/SERVER/YYYYMMDDTHHMMSSZ.mp4 (UTC), without\n"
-	      "encoding them again. NAME is a server's name or id, or NAME/STREAM; without any: "
-	      "--all.\n"
+	      "encoding them again. NAME is a server's name or id, or NAME/STREAM. URL is\n"
+	      "tcp://HOST:PORT, HOST:PORT or tcp+length://HOST:PORT, and needs no broker. Without\n"
+	      "either, all servers are recorded.\n"
 	      "\n"
 	      "      --all                 all servers, also those that appear later\n"
-	      "  -d, --dir DIR             where to; it is made if need be\n"
-	      "      --segment TIME        the length of a file (60s), such as 90s or 10m; files "
-	      "begin at\n"
-	      "                            multiples of it\n"
+	      "  -d, --dir DIR             the folder of all recordings; it is made if necessary\n"
+	      "      --segment T           begin a file every T: 90s, 10m, 1h (1m)\n"
 	      "      --on-command          record between `start` and `stop` on the recording "
-	      "topic\n"
-	      "      --rec-topic TOPIC     (" REC_TOPICS ")\n"
-	      "      --max-bytes N         delete the oldest files when all take more, such as "
-	      "20G\n"
-	      "      --max-age TIME        delete files that began longer ago, such as 12h or 7d\n"
-	      "  -j, --json                one line of JSON for each file that is ready\n"
+	      "topic;\n"
+	      "                            a restart of this program changes nothing\n"
+	      "      --rec-topic TOPIC     the recording topics (" REC_TOPICS ")\n"
+	      "      --max-bytes N         delete the oldest files when all are larger: 500M, 20G\n"
+	      "      --max-age T           delete files that began longer ago: 12h, 30d\n"
+	      "  -j, --json                print a line of JSON for each finished file\n"
 	      "  -h, --help                print this\n",
 	      out);
 	broker_print_usage(out);
@@ -99,6 +107,47 @@ static int parse_seconds(const char *text, int64_t max, int64_t *out)
 		return -EINVAL;
 	*out = us / SECOND_US;
 	return 0;
+}
+
+/* Those of the names that are URLs. Returns -1 to go on, or the exit status. */
+static int parse_names(struct record *record, const struct cli *cli)
+{
+	size_t n = 0;
+
+	while (record->names[n])
+		n++;
+	record->given = calloc(n + 1, sizeof *record->given);
+	record->waiting = calloc(n + 1, sizeof *record->waiting);
+	if (!record->given || !record->waiting)
+		return EXIT_FAILURE;
+	for (size_t i = 0; i < n; i++) {
+		struct server *given = &record->given[i];
+		struct server_stream *stream = &given->streams[0];
+		int err = reader_parse_argument(record->names[i], stream->host, &stream->port,
+						&stream->codec, &stream->framing);
+		char name[NET_HOST_PORT_MAX];
+
+		if (err == -EINVAL)
+			return cli_refuse(cli, "%s: " READER_ARGUMENT_HELP, record->names[i]);
+		if (err < 0)
+			continue;
+		given->n_streams = 1;
+		net_format_host_port(name, stream->host, stream->port);
+		text_set(given->name, sizeof given->name, name);
+		text_set(given->id, sizeof given->id, name);
+	}
+	return -1;
+}
+
+/* Whether servers have to be found. */
+static bool needs_broker(const struct record *record)
+{
+	if (record->all || record->on_command)
+		return true;
+	for (size_t i = 0; record->names[i]; i++)
+		if (record->given[i].n_streams == 0)
+			return true;
+	return false;
 }
 
 /* Returns -1 to go on, or the exit status. */
@@ -175,7 +224,7 @@ static int parse_arguments(struct record *record, int argc, char **argv)
 	strcpy(record->dir, dir);
 	record->names = argv + optind;
 	record->all = optind == argc;
-	return -1;
+	return parse_names(record, &cli);
 }
 
 /* --- one child for each server --- */
@@ -305,19 +354,26 @@ static int want_named(struct record *record, int64_t now_us)
 	int result = 0;
 
 	for (size_t i = 0; record->names[i]; i++) {
-		int err = servers_find(record->list, record->n_list, record->names[i], &server,
-				       &stream, why, sizeof why);
+		const struct server *given = &record->given[i];
+		int err;
 
+		if (given->n_streams > 0) {
+			err = want(record, given, &given->streams[0], false, now_us);
+			result = err < 0 ? err : result;
+			continue;
+		}
+		err = servers_find(record->list, record->n_list, record->names[i], &server, &stream,
+				   why, sizeof why);
 		if (err == 0) {
 			bool asked_for = strcmp(record->names[i], server->name) != 0 &&
 					 strcmp(record->names[i], server->id) != 0;
 
-			record->told[i] = false;
+			record->waiting[i] = false;
 			err = want(record, server, stream, asked_for, now_us);
 			if (err < 0)
 				result = err;
-		} else if (!record->told[i] && servers_settled(record->servers)) {
-			record->told[i] = true;
+		} else if (!record->waiting[i] && servers_settled(record->servers)) {
+			record->waiting[i] = true;
 			diag_warn("waiting for %s: %s", record->names[i], why);
 		}
 	}
@@ -331,15 +387,14 @@ static int update(struct record *record, int64_t now_us)
 
 	for (size_t i = 0; i < record->n; i++)
 		record->recordings[i].wanted = false;
-	if (record->on)
+	if (record->on && !record->lost)
 		err = record->all ? want_all(record, now_us) : want_named(record, now_us);
 	for (size_t i = 0; i < record->n; i++) {
 		struct recording *recording = &record->recordings[i];
 
-		/* The broker's word that it has left is no reason to end a recording that goes on.
-		 */
+		/* A recording goes on although the broker says that its server has left. */
 		if (!recording->ending && !recording->wanted &&
-		    (!record->on || now_us - heard_us(recording) > LOST_US))
+		    (!record->on || record->lost || now_us - heard_us(recording) > LOST_US))
 			end_recording(recording);
 	}
 	return err;
@@ -382,8 +437,11 @@ static int take_list(struct record *record)
 	char state[sizeof record->state];
 	struct server *list;
 	size_t n;
-	int err = servers_snapshot(record->servers, &list, &n, state, sizeof state);
+	int err;
 
+	if (!record->servers)
+		return 0;
+	err = servers_snapshot(record->servers, &list, &n, state, sizeof state);
 	if (err < 0)
 		return err;
 	free(record->list);
@@ -393,24 +451,84 @@ static int take_list(struct record *record)
 		strcpy(record->state, state);
 		diag_info("broker: %s", state);
 	}
+	if (record->all && n == 0 && !record->nobody_logged && servers_settled(record->servers)) {
+		record->nobody_logged = true;
+		diag_info("there is no server yet; waiting for one");
+	}
 	return 0;
 }
 
 static void follow_command(struct record *record)
 {
-	int command = servers_recording_command(record->servers);
+	int command = record->on_command ? servers_recording_command(record->servers) : 0, err;
 
-	if (!record->on_command || command == 0 || record->on == (command > 0))
+	if (command == 0 || record->on == (command > 0))
 		return;
 	record->on = command > 0;
 	diag_info("%s on command", record->on ? "recording" : "stopped");
+	err = record->lost ? -ENODEV : place_write_command(&record->place, record->on);
+	if (err < 0)
+		diag_warn("a restart will not know of this command: %s: %s", record->dir,
+			  strerror(-err));
+}
+
+/* Takes the folder again, after it was not there or was replaced. */
+static void reopen_place(struct record *record)
+{
+	char why[PLACE_WHY_MAX];
+
+	place_close(&record->place);
+	if (place_open(&record->place, record->dir, why) < 0) {
+		if (!record->lost)
+			diag_error("%s; tried again", why);
+		record->lost = true;
+		return;
+	}
+	record->lost = false;
+	diag_info("recording goes on in %s", record->dir);
+}
+
+/* Sees that the folder is still the one that was given. */
+static void check_place(struct record *record)
+{
+	int r = place_check(&record->place);
+
+	if (r == 0 && !record->lost)
+		return;
+	for (size_t i = 0; i < record->n; i++)
+		if (!record->recordings[i].ending)
+			end_recording(&record->recordings[i]);
+	if (r >= 0) {
+		reopen_place(record);
+		return;
+	}
+	if (!record->lost)
+		diag_error("%s: %s; recording stops, and goes on when the folder is there again",
+			   record->dir,
+			   r == -ENODEV ? "its file system is not mounted any more" : strerror(-r));
+	record->lost = true;
+	place_close(&record->place); /* nothing is in the way of a new mount */
+}
+
+static void show_progress(struct record *record, int64_t now_us)
+{
+	uint64_t units = 0, bytes = 0;
+
+	for (size_t i = 0; i < record->n; i++) {
+		struct record_shared *shared = child_shared(record->recordings[i].child);
+
+		units += atomic_load_explicit(&shared->units, memory_order_relaxed);
+		bytes += atomic_load_explicit(&shared->bytes, memory_order_relaxed);
+	}
+	progress_turn(&record->progress, record->n, units, bytes, now_us);
 }
 
 static void wait_for_events(struct record *record, int wait_ms)
 {
 	struct pollfd *pfds = calloc(record->n + 1, sizeof *pfds);
-	struct pollfd one = {.fd = servers_fd(record->servers), .events = POLLIN};
+	struct pollfd one = {.events = POLLIN};
 
+	one.fd = record->servers ? servers_fd(record->servers) : -1;
 	if (!pfds) { /* children are looked at in the next turn anyway */
 		poll(&one, 1, wait_ms);
 		return;
@@ -427,7 +545,7 @@ static void wait_for_events(struct record *record, int wait_ms)
 
 static int run(struct record *record)
 {
-	int err = 0, told = 0, wait_ms;
+	int err = 0, logged = 0, wait_ms;
 
 	while (!interrupted()) {
 		int64_t now_us = clock_now_us();
@@ -436,69 +554,71 @@ static int run(struct record *record)
 		if (err < 0)
 			return err;
 		follow_command(record);
-		/* No room for a folder, no process: as bad as a full disk, and tried again. */
+		check_place(record);
+		/* A folder or a process that cannot be made is as bad as a full disk, and is tried
+		 * again. */
 		err = update(record, now_us);
-		if (err < 0 && err != told)
+		if (err < 0 && err != logged)
 			diag_error("cannot begin to record in %s: %s", record->dir, strerror(-err));
-		told = err;
-		keep_turn(record->keep, now_us);
+		logged = err;
+		if (!record->lost)
+			keep_turn(record->keep, now_us);
 		wait_ms = poll_children(record, clock_now_us());
+		show_progress(record, now_us);
 		if (!interrupted())
 			wait_for_events(record, wait_ms);
 	}
 	return 0;
 }
 
-static int make_dir(const char *dir)
+/* Everything between the arguments and the end. 0 or -errno, logged. */
+static int record_all(struct record *record)
 {
-	struct stat st;
+	char why[PLACE_WHY_MAX];
+	int err = place_open(&record->place, record->dir, why);
 
-	if (mkdir(dir, 0755) == 0 || errno != EEXIST)
-		return access(dir, F_OK) == 0 ? 0 : -errno;
-	if (stat(dir, &st) < 0)
-		return -errno;
-	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	if (err < 0) {
+		diag_error("%s", why);
+		return err;
+	}
+	record->on = !record->on_command || place_read_command(&record->place) > 0;
+	if (record->on_command)
+		diag_info(record->on ? "recording, as the last command was `start`"
+				     : "waiting for the command `start`");
+	err = keep_create(&record->keep, record->dir, &record->limits);
+	if (err == 0 && needs_broker(record))
+		err = servers_create(&record->servers, &record->broker.options);
+	if (err == 0) {
+		progress_init(&record->progress);
+		err = run(record);
+		progress_end(&record->progress);
+		end_children(record);
+	}
+	if (err < 0)
+		diag_error("record: %s", strerror(-err));
+	servers_destroy(record->servers);
+	keep_destroy(record->keep);
+	place_close(&record->place);
+	return err;
 }
 
 int cmd_record(int argc, char **argv)
 {
 	struct record record = {.segment_s = SEGMENT_S};
-	size_t n_names = 0;
-	int err;
+	int status;
 
 	broker_init(&record.broker);
-	err = parse_arguments(&record, argc, argv);
-	if (err >= 0)
-		return err;
-	err = make_dir(record.dir);
-	if (err < 0) {
-		diag_error("--dir %s: the folder cannot be made: %s", record.dir,
-			   err == -ENOENT ? "the folder above it does not exist" : strerror(-err));
-		return EXIT_FAILURE;
+	status = parse_arguments(&record, argc, argv);
+	if (status < 0) {
+		if (!record.on_command)
+			record.broker.options.rec_topics = NULL;
+		else if (!record.broker.options.rec_topics)
+			record.broker.options.rec_topics = REC_TOPICS;
+		interrupt_init();
+		status = record_all(&record) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	while (record.names[n_names])
-		n_names++;
-	record.told = calloc(n_names + 1, sizeof *record.told);
-	if (!record.told)
-		return EXIT_FAILURE;
-	record.on = !record.on_command;
-	if (!record.on_command)
-		record.broker.options.rec_topics = NULL;
-	else if (!record.broker.options.rec_topics)
-		record.broker.options.rec_topics = REC_TOPICS;
-	interrupt_init();
-	err = keep_create(&record.keep, record.dir, &record.limits);
-	if (err == 0)
-		err = servers_create(&record.servers, &record.broker.options);
-	if (err == 0) {
-		err = run(&record);
-		end_children(&record);
-		servers_destroy(record.servers);
-	}
-	if (err < 0)
-		diag_error("record: %s", strerror(-err));
-	keep_destroy(record.keep);
 	free(record.list);
-	free(record.told);
-	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	free(record.given);
+	free(record.waiting);
+	return status;
 }

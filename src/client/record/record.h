@@ -7,7 +7,9 @@
 
 struct record_shared {
 	struct child_header header;
-	atomic_llong unit_us; /* CLOCK_MONOTONIC when the last unit came; 0: none yet */
+	/* Written by the child, each on its own. */
+	atomic_llong unit_us;	    /* CLOCK_MONOTONIC when the last unit came; 0: none yet */
+	atomic_ullong units, bytes; /* received since the first start of the child */
 };
 
 /* argv of record-child: NAME URL CODEC FRAMERATE FOLDER SEGMENT JSON */

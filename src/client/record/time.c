@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 /* Settles within some 16 pictures, and is well damped: beta < alpha^2 / (2 - alpha). */

@@ -70,6 +70,21 @@ int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
 	return -EINVAL;
 }
 
+int reader_parse_argument(const char *text, char host[NET_HOST_MAX], uint16_t *port,
+			  enum stream_codec *codec, enum stream_framing *framing)
+{
+	char url[sizeof "tcp://" + NET_HOST_PORT_MAX];
+	int len;
+
+	if (strstr(text, "://"))
+		return reader_parse_url(text, host, port, codec, framing);
+	len = snprintf(url, sizeof url, "tcp://%s", text);
+	if (len < 0 || (size_t)len >= sizeof url ||
+	    reader_parse_url(url, host, port, codec, framing) < 0)
+		return -ENOENT;
+	return 0;
+}
+
 int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
 		  enum stream_framing framing)
 {
@@ -268,8 +283,8 @@ static int take(struct reader *reader, int result, const struct cutter_unit *uni
 		return 0;
 	if (result == -EBADMSG) {
 		back_off(reader, reader->cutter.framing == STREAM_ANNEXB
-					 ? "what came is no H.264 byte stream"
-					 : "what came are no pictures behind their lengths");
+					 ? "the server did not send an H.264 byte stream"
+					 : "the server did not send length-prefixed pictures");
 		return 0;
 	}
 	if (result == CUTTER_SPLIT) {

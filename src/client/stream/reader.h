@@ -67,4 +67,11 @@ const struct reader_stats *reader_stats(const struct reader *reader);
 int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
 		     enum stream_codec *codec, enum stream_framing *framing);
 
+/* The same for what a person gives in place of a server's name; HOST:PORT is a byte stream, too.
+ * -ENOENT: it has neither a scheme nor a port, so it is a name; -EINVAL: it is another URL. */
+int reader_parse_argument(const char *text, char host[NET_HOST_MAX], uint16_t *port,
+			  enum stream_codec *codec, enum stream_framing *framing);
+
+#define READER_ARGUMENT_HELP "a URL is tcp://HOST:PORT, HOST:PORT or tcp+length://HOST:PORT"
+
 #endif

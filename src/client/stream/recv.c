@@ -65,12 +65,11 @@ static void print_usage(FILE *out)
 {
 	fputs("usage: camcast recv NAME|URL [-o FILE|-] [options]\n"
 	      "\n"
-	      "Writes one stream to a file or a pipe: H.264 as a byte stream, JPEGs one behind "
-	      "the\n"
-	      "other. NAME is a server's name or id, or NAME/STREAM; URL is tcp://HOST:PORT or\n"
-	      "tcp+length://HOST:PORT.\n"
+	      "Writes one stream to a file or a pipe: H.264 as a byte stream, or JPEGs one after\n"
+	      "another. NAME is a server's name or id, or NAME/STREAM. URL is tcp://HOST:PORT,\n"
+	      "HOST:PORT or tcp+length://HOST:PORT, and needs no broker.\n"
 	      "\n"
-	      "  -o, --output FILE         where to; - is the standard output, and the default\n"
+	      "  -o, --output FILE         the file; - is the standard output, and the default\n"
 	      "  -h, --help                print this\n",
 	      out);
 	broker_print_usage(out);
@@ -214,15 +213,13 @@ static void tell_state(struct recv *recv)
 static int find_url(struct recv *recv)
 {
 	struct target *target = &recv->target;
+	int err = reader_parse_argument(recv->wanted, target->host, &target->port, &target->codec,
+					&target->framing);
 
-	if (!strstr(recv->wanted, "://"))
-		return -ENOENT;
 	snprintf(target->name, sizeof target->name, "%s", recv->wanted);
-	if (reader_parse_url(recv->wanted, target->host, &target->port, &target->codec,
-			     &target->framing) == 0)
-		return 0;
-	tell(recv, "%s: a URL is tcp://HOST:PORT or tcp+length://HOST:PORT", recv->wanted);
-	return -EINVAL;
+	if (err == -EINVAL)
+		tell(recv, "%s: " READER_ARGUMENT_HELP, recv->wanted);
+	return err;
 }
 
 static void set_target(struct target *target, const struct server *server,
