@@ -358,8 +358,9 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/man/camcastd.8 $(B)/docs/man/camcast-capture.8
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/man/camcast.ini.5
 	install -d $(DESTDIR)$(unitdir)
-	sed 's|@bindir@|$(bindir)|; s|@sysconfdir@|$(sysconfdir)|' src/system/camcastd.service \
-		>$(DESTDIR)$(unitdir)/camcastd.service
+	for unit in camcastd camcast-record@; do \
+		sed 's|@bindir@|$(bindir)|; s|@sysconfdir@|$(sysconfdir)|' src/system/$$unit.service \
+			>$(DESTDIR)$(unitdir)/$$unit.service || exit 1; done
 	install -D -m 644 -t $(DESTDIR)$(udevdir) src/system/60-camcast.rules
 	install -D -m 644 -t $(DESTDIR)$(docdir)/examples $(wildcard examples/*.ini) examples/README.md
 	install -D -t $(DESTDIR)$(docdir)/examples examples/record-on-command.sh
@@ -374,7 +375,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS)) camcast-doctor) \
 		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man1/camcast-doctor.1 \
 		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man8/camcast-capture.8 \
-		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(DESTDIR)$(unitdir)/camcastd.service $(DESTDIR)$(udevdir)/60-camcast.rules
+		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(addprefix $(DESTDIR)$(unitdir)/,camcastd.service camcast-record@.service) $(DESTDIR)$(udevdir)/60-camcast.rules
 # A Debian package in $(B)/, checked by lintian: for this machine, or ARCH=arm64.
 ARCH ?= $(shell dpkg --print-architecture)
 .PHONY: deb
