@@ -305,12 +305,14 @@ def test_a_name_that_is_unknown_or_ambiguous_is_answered_with_what_there_is(brok
 
 
 def test_a_wrong_name_leaves_no_file(broker, tmp_path):
-    (tmp_path / "old").write_text("mine")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "old").write_text("mine")
     for name in ("new", "old"):
-        code, _, err = run("recv", "nobody", "-o", tmp_path / name, broker=broker)
+        code, _, err = run("recv", "nobody", "-o", folder / name, broker=broker)
         assert code == 1 and 'no server is called "nobody"' in err
-    assert [path.name for path in tmp_path.iterdir()] == ["old"]
-    assert (tmp_path / "old").read_text() == "mine"
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert (folder / "old").read_text() == "mine"
 
 
 def test_a_server_that_announces_itself_late_is_waited_for(start_camcastd, broker, tmp_path):
