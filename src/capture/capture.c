@@ -176,6 +176,7 @@ static void describe_path(struct capture *capture, char *out, size_t size)
 {
 	const struct source_info *info = source_info(capture->source);
 	bool imported = false, mapped = false;
+	uint32_t width, height;
 
 	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (!capture->streams[i])
@@ -185,9 +186,10 @@ static void describe_path(struct capture *capture, char *out, size_t size)
 		else
 			mapped = true;
 	}
+	source_size(capture->source, &width, &height);
 	if (info->coded)
 		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", passed on as it comes",
-			 config_codec_name(info->codec), info->format.width, info->format.height);
+			 config_codec_name(info->codec), width, height);
 	else
 		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", slots %s%s%s",
 			 frame_fourcc_name(info->format.fourcc), info->format.width,
@@ -213,8 +215,7 @@ static void send_heartbeat(struct capture *capture)
 	if (capture->source) {
 		const struct source_info *info = source_info(capture->source);
 
-		message.width = info->format.width;
-		message.height = info->format.height;
+		source_size(capture->source, &message.width, &message.height);
 		text_set(message.source, sizeof(message.source), info->name);
 		text_set(message.allocator, sizeof(message.allocator), info->allocator);
 		describe_path(capture, message.path, sizeof(message.path));
@@ -271,7 +272,11 @@ static void sample(struct capture *capture, int64_t now_us)
 	if (elapsed_us > 0)
 		capture->fps_milli = (uint32_t)((frames - capture->sampled_frames) * 1000000000u /
 						(uint64_t)elapsed_us);
-	capture->quiet_ticks = frames == capture->sampled_frames ? capture->quiet_ticks + 1 : 0;
+	/* A recording's pause is no silence: the source waits for its next picture's time. */
+	if (frames != capture->sampled_frames || now_us < source_due_us(capture->source))
+		capture->quiet_ticks = 0;
+	else
+		capture->quiet_ticks++;
 	capture->sampled_frames = frames;
 	capture->sampled_us = now_us;
 	for (size_t i = 0; i < capture->camera->n_streams; i++) {

@@ -108,3 +108,10 @@ size_t jpeg_insert_tables(const uint8_t *data, size_t len, size_t scan, uint8_t 
 	memcpy(out + scan + sizeof(huffman_tables), data + scan, len - scan);
 	return len + sizeof(huffman_tables);
 }
+
+bool jpeg_ends(const uint8_t *data, size_t len)
+{
+	while (len > 0 && data[len - 1] == 0)
+		len--;
+	return len >= 2 && data[len - 2] == 0xff && data[len - 1] == 0xd9;
+}

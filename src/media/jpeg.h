@@ -25,6 +25,9 @@ static inline bool jpeg_begins(const uint8_t *data, size_t len)
 	return len >= 2 && data[0] == 0xff && data[1] == 0xd8;
 }
 
+/* Whether it ends as a JPEG does, with EOI, perhaps with zeros behind it. */
+bool jpeg_ends(const uint8_t *data, size_t len);
+
 /* Reads up to the first scan. 0, or -EINVAL: this is no JPEG up to its scan. */
 int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out);
 /* Puts the standard tables in at scan; out has room for len + JPEG_TABLES_LEN. Returns that length.

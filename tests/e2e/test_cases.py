@@ -26,8 +26,15 @@ class Case:
 
 
 COPIED = [
+    Case("01.ts", range(72), 2.9),
+    Case("01.mp4", range(72), 2.9),
+    Case("04.mp4", range(72), 2.9),
     Case("06.mp4", range(50), 2, reorder=4),
+    Case("08b.mp4", range(12), 0.5),
     Case("11.mp4", range(144), 7.9),
+    Case("13.mkv", range(50), 11),
+    Case("e1.ts", [*range(12), *range(24, 36)], 1.5),
+    Case("e3.mp4", range(2, 15), 0.6),
 ]
 
 
@@ -43,7 +50,7 @@ def digests(*arguments):
     """The MD5 of each picture that ffmpeg decodes, in the order of presentation."""
     result = subprocess.run(
         ["ffmpeg", "-nostdin", "-v", "error", *map(str, arguments)]
-        + ["-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-"],
+        + ["-map", "0:v", "-autoscale", "0", "-fps_mode", "passthrough", "-f", "framemd5", "-"],
         capture_output=True,
         text=True,
         check=False,
@@ -88,3 +95,15 @@ def test_a_viewer_decodes_what_the_recording_has(case, start_camcastd, tmp_path)
                 received = received[: len(received) - case.reorder]
                 check_passes(received, expected, passes)
     assert camcastd.camera()["restarts"] == 0
+
+
+def test_the_last_picture_lasts_as_long_as_it_says(start_camcastd):
+    camcastd = start_camcastd(file_config("e8.gif", encoder="x264", sei=True))
+    with clients.Viewer(camcastd.port()) as viewer:
+        viewer.wait_units(10, timeout=20)
+        units, _ = bytestream.split(viewer.close())
+    steps = [round((b.monotonic_us - a.monotonic_us) / 1e5) for a, b in zip(units, units[1:])]
+    long = [index for index, step in enumerate(steps) if step != 2]
+    assert len(long) >= 2, steps
+    assert [steps[index] for index in long] == [30] * len(long), steps
+    assert all(b - a == 4 for a, b in zip(long, long[1:])), steps

@@ -594,6 +594,7 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	stream->mode = choose_mode(stream, stream->detail, sizeof(stream->detail));
 	edit = (struct sps_edit){
 		.rate = stream->info->format.rate,
+		.rate_varies = stream->info->rate_varies,
 		.sar_width = stream->info->format.sar_width,
 		.sar_height = stream->info->format.sar_height,
 		.keep_reorder = stream->mode == STREAM_COPIES,

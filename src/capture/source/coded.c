@@ -6,206 +6,238 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libavcodec/bsf.h>
-
-#include "media/access_unit.h"
-#include "media/jpeg.h"
+#include "capture/source/assemble.h"
 
 #define REORDER_MAX_US INT64_C(10000000)
 
 struct coded {
-	enum config_codec codec;
-	AVBSFContext *filter;
-	AVPacket *packet;
-	uint8_t *joined; /* a packet with parameter sets or tables put into it */
-	size_t joined_size;
-	bool wait_key; /* after a gap: nothing up to the next key picture */
+	struct assembler assembler;
+	AVRational base; /* of the stream's times */
+	bool parsed, keep_hidden;
+	/* pending: what came last, and is not known to be complete. ready: what is given next. */
+	struct unit units[3], *pending, *ready, *spare;
+	bool have_pending, have_ready;
+	bool next_corrupt; /* the parser marked the packet before */
+	bool wait_key;	   /* after a gap: nothing up to the next key picture */
+	bool have_ends;	   /* the JPEG before had its end */
+	bool no_key;	   /* pictures came, but none that decoding can begin at */
+	uint32_t lasts_us; /* until the picture after the ready one; 0: not known */
 };
-
-/* --- completing a picture --- */
-
-static int make_room(struct coded *coded, size_t size)
-{
-	uint8_t *larger;
-
-	if (coded->joined_size >= size)
-		return 0;
-	larger = realloc(coded->joined, size);
-	if (!larger)
-		return -ENOMEM;
-	coded->joined = larger;
-	coded->joined_size = size;
-	return 0;
-}
-
-/* Puts the parameter sets of the file's header in front of an IDR that has none. */
-static int join_sets(struct coded *coded, struct packet *packet)
-{
-	const AVCodecParameters *parameters = coded->filter->par_out;
-	const size_t head = (size_t)parameters->extradata_size;
-	int r = make_room(coded, head + packet->len);
-
-	if (r)
-		return r;
-	memcpy(coded->joined, parameters->extradata, head);
-	memcpy(coded->joined + head, packet->data, packet->len);
-	packet->data = coded->joined;
-	packet->len += head;
-	return 0;
-}
-
-static int complete_jpeg(struct coded *coded, struct packet *packet)
-{
-	struct jpeg_header header;
-	int r;
-
-	if (jpeg_header_read(packet->data, packet->len, &header) < 0)
-		return -EBADMSG;
-	packet->key = true;
-	if (header.has_tables)
-		return 0;
-	r = make_room(coded, packet->len + JPEG_TABLES_LEN);
-	if (r)
-		return r;
-	packet->len = jpeg_insert_tables(packet->data, packet->len, header.scan, coded->joined);
-	packet->data = coded->joined;
-	return 0;
-}
-
-/* -EBADMSG: a damaged picture. */
-static int complete_packet(struct coded *coded, struct packet *packet)
-{
-	struct access_unit_head head;
-
-	if (coded->codec == CONFIG_CODEC_MJPEG)
-		return complete_jpeg(coded, packet);
-	access_unit_read_head(packet->data, packet->len, &head);
-	packet->key = head.idr;
-	if (head.idr && !head.sps && coded->filter->par_out->extradata_size > 0)
-		return join_sets(coded, packet);
-	return 0;
-}
 
 /* --- times --- */
 
-/* More than REORDER_MAX_US is damage. */
-static int64_t reorder_us(const AVPacket *av, AVRational base)
+static int64_t to_us(const struct coded *coded, int64_t ticks)
 {
-	uint64_t ticks = (uint64_t)av->pts - (uint64_t)av->dts;
+	return av_rescale_q(ticks, coded->base, AV_TIME_BASE_Q);
+}
+
+/* More than REORDER_MAX_US is damage. */
+static int64_t reorder_us(const struct coded *coded, const struct unit *unit)
+{
+	uint64_t ticks = (uint64_t)unit->pts - (uint64_t)unit->dts;
 	int64_t us;
 
-	if (av->pts == AV_NOPTS_VALUE || av->dts == AV_NOPTS_VALUE || av->pts <= av->dts ||
+	if (unit->pts == AV_NOPTS_VALUE || unit->dts == AV_NOPTS_VALUE || unit->pts <= unit->dts ||
 	    ticks > INT64_MAX)
 		return 0;
-	us = av_rescale_q((int64_t)ticks, base, AV_TIME_BASE_Q);
+	us = to_us(coded, (int64_t)ticks);
 	return us >= 0 && us <= REORDER_MAX_US ? us : 0;
 }
 
-static uint32_t duration_us(const AVPacket *av, AVRational base)
+static uint32_t limit_us(int64_t us)
 {
-	int64_t us = av->duration > 0 ? av_rescale_q(av->duration, base, AV_TIME_BASE_Q) : 0;
-
 	return us > 0 && us <= UINT32_MAX ? (uint32_t)us : 0;
+}
+
+/* Until the next picture is shown. Containers know it for each picture, or state a mean. */
+static uint32_t duration_us(const struct coded *coded, const struct unit *unit,
+			    const struct unit *next)
+{
+	const bool in_order = next && unit->dts != AV_NOPTS_VALUE && next->dts > unit->dts &&
+			      next->dts - (uint64_t)unit->dts < INT32_MAX &&
+			      reorder_us(coded, unit) == 0 && reorder_us(coded, next) == 0;
+
+	return limit_us(to_us(coded, in_order ? next->dts - unit->dts : unit->duration));
+}
+
+/* --- what is passed on --- */
+
+/*
+ * A demuxer marks a packet in which bytes are missing, and one after which a counter jumps: the
+ * last packet of a transport stream that another one was joined to, which lacks nothing. Only then
+ * a key picture follows; the bits tell the two apart. The end of a recording may be torn.
+ */
+static bool is_good(const struct coded *coded, const struct unit *unit, const struct unit *next)
+{
+	const bool h264 = coded->assembler.codec == CONFIG_CODEC_H264;
+
+	if (unit->corrupt)
+		return h264 && next && next->key && unit_is_whole(unit);
+	if (next)
+		return true;
+	/* Some cameras never write the end of a JPEG. */
+	return h264 ? unit_is_whole(unit) : unit->ends || !coded->have_ends;
+}
+
+/* Whether the picture is passed on. next: the one that follows, or NULL at the end. */
+static bool admit(struct coded *coded, const struct unit *unit, const struct unit *next)
+{
+	if ((unit->discard && !coded->keep_hidden) || !is_good(coded, unit, next)) {
+		coded->wait_key |= unit->referenced;
+		return false;
+	}
+	if (coded->wait_key && !unit->key) {
+		coded->no_key = true;
+		return false;
+	}
+	coded->wait_key = false;
+	coded->have_ends = unit->ends;
+	return true;
+}
+
+/* The pending picture is complete. */
+static void settle(struct coded *coded, const struct unit *next)
+{
+	struct unit *pending = coded->pending;
+
+	if (!coded->have_pending)
+		return;
+	coded->have_pending = false;
+	if (!admit(coded, pending, next))
+		return;
+	coded->lasts_us = duration_us(coded, pending, next);
+	coded->pending = coded->ready;
+	coded->ready = pending;
+	coded->have_ready = true;
 }
 
 /* --- packets in, pictures out --- */
 
-int coded_send(struct coded *coded, AVPacket *packet)
+static int take_new_header(struct coded *coded, const AVPacket *packet)
 {
-	int r = av_bsf_send_packet(coded->filter, packet);
+	size_t size = 0;
+	const uint8_t *data = av_packet_get_side_data(packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
 
-	if (r == AVERROR(ENOMEM))
-		return -ENOMEM;
-	if (r < 0) {
-		/* Damaged: the filter could not make an access unit of it. */
-		if (packet)
-			av_packet_unref(packet);
-		coded->wait_key = true;
-	}
+	return data ? assembler_take_header(&coded->assembler, data, size) : 0;
+}
+
+/* Where the parser's mark belongs: to the next packet, and to this one if both began in the same
+ * piece of the file. */
+static void place_mark(struct coded *coded, struct unit *unit)
+{
+	const bool marked = unit->corrupt;
+
+	if (!coded->parsed)
+		return;
+	if (coded->next_corrupt && coded->have_pending && unit->pos == coded->pending->pos)
+		coded->pending->corrupt = true;
+	unit->corrupt = coded->next_corrupt;
+	coded->next_corrupt = marked;
+}
+
+static int take_end(struct coded *coded)
+{
+	settle(coded, NULL);
 	return 0;
 }
 
-/* Makes a picture of coded->packet. 0, -EBADMSG (it is left out), -ENOMEM. */
-static int take_packet(struct coded *coded, struct coded_picture *picture)
+int coded_send(struct coded *coded, const AVPacket *packet)
 {
-	const AVRational base = coded->filter->time_base_out;
-	const AVPacket *av = coded->packet;
-	struct packet packet = {.data = av->data, .len = (size_t)av->size};
+	struct unit *unit = coded->spare;
 	int r;
 
-	r = av->size <= 0 || av->flags & AV_PKT_FLAG_CORRUPT ? -EBADMSG
-							     : complete_packet(coded, &packet);
-	if (r == -EBADMSG)
-		coded->wait_key = true;
+	coded->have_ready = false;
+	if (!packet)
+		return take_end(coded);
+	r = take_new_header(coded, packet);
 	if (r)
 		return r;
-	if (coded->wait_key && !packet.key)
-		return -EBADMSG;
-	coded->wait_key = false;
-	packet.duration_us = duration_us(av, base);
-	*picture = (struct coded_picture){
-		.packet = packet,
-		.dts = av->dts,
-		.duration = av->duration,
-		.reorder_us = reorder_us(av, base),
-	};
+	r = assembler_take(&coded->assembler, packet, unit);
+	if (r == -ENODATA) {
+		if (coded->have_pending && packet->duration > 0)
+			coded->pending->duration += packet->duration;
+		return 0;
+	}
+	if (r == -EBADMSG)
+		unit->corrupt = true;
+	else if (r)
+		return r;
+	place_mark(coded, unit);
+	if (coded->have_pending && unit_is_pair(coded->pending, unit))
+		return unit_append(coded->pending, unit);
+	settle(coded, unit);
+	coded->spare = coded->pending;
+	coded->pending = unit;
+	coded->have_pending = true;
 	return 0;
 }
 
 int coded_receive(struct coded *coded, struct coded_picture *picture)
 {
-	int r;
+	const struct unit *unit = coded->ready;
 
-	do {
-		av_packet_unref(coded->packet);
-		r = av_bsf_receive_packet(coded->filter, coded->packet);
-		if (r < 0)
-			return r == AVERROR(ENOMEM) ? -ENOMEM : -EAGAIN;
-		r = take_packet(coded, picture);
-	} while (r == -EBADMSG);
-	return r;
+	if (!coded->have_ready)
+		return -EAGAIN;
+	coded->have_ready = false;
+	*picture = (struct coded_picture){
+		.packet = {.data = unit->coded.data,
+			   .len = unit->coded.len,
+			   .duration_us = coded->lasts_us,
+			   .key = unit->key},
+		.dts = unit->dts,
+		.duration = unit->duration,
+		.reorder_us = reorder_us(coded, unit),
+		.width = unit->width,
+		.height = unit->height,
+	};
+	return 0;
 }
 
-void coded_rewind(struct coded *coded)
+int coded_rewind(struct coded *coded, const AVStream *stream)
 {
-	av_bsf_flush(coded->filter);
+	const AVCodecParameters *parameters = stream->codecpar;
+
+	coded->base = stream->time_base;
+	coded->have_pending = coded->have_ready = coded->next_corrupt = false;
+	coded->assembler.length_size = 0;
 	coded->wait_key = true;
+	return assembler_take_header(&coded->assembler, parameters->extradata,
+				     (size_t)parameters->extradata_size);
+}
+
+const char *coded_trouble(const struct coded *coded)
+{
+	if (coded->assembler.codec == CONFIG_CODEC_MJPEG)
+		return "no packet of the recording is a JPEG";
+	if (coded->assembler.set_too_long)
+		return "a parameter set of the recording is longer than 4096 bytes; let it be "
+		       "encoded instead of `copy`";
+	if (coded->no_key)
+		return "the recording has no key picture (IDR) to begin with; let it be encoded "
+		       "instead of `copy`";
+	return "no picture of the recording is whole";
 }
 
 /* --- life --- */
 
-static int open_filter(struct coded *coded, const AVStream *stream)
-{
-	const bool h264 = coded->codec == CONFIG_CODEC_H264;
-	const AVBitStreamFilter *filter = av_bsf_get_by_name(h264 ? "h264_mp4toannexb" : "null");
-	int r = filter ? av_bsf_alloc(filter, &coded->filter) : AVERROR_BSF_NOT_FOUND;
-
-	if (r >= 0)
-		r = avcodec_parameters_copy(coded->filter->par_in, stream->codecpar);
-	if (r < 0)
-		return r;
-	coded->filter->time_base_in = stream->time_base;
-	return av_bsf_init(coded->filter);
-}
-
-int coded_create(struct coded **out, const AVStream *stream, enum config_codec codec, char *why)
+int coded_create(struct coded **out, const struct coded_options *options, char *why)
 {
 	struct coded *coded = calloc(1, sizeof(*coded));
-	int r = AVERROR(ENOMEM);
+	int r = -ENOMEM;
 
 	if (coded) {
-		coded->codec = codec;
-		coded->wait_key = true;
-		coded->packet = av_packet_alloc();
-		if (coded->packet)
-			r = open_filter(coded, stream);
+		assembler_init(&coded->assembler, options->codec);
+		coded->parsed = options->parsed;
+		coded->keep_hidden = options->keep_hidden;
+		coded->pending = &coded->units[0];
+		coded->ready = &coded->units[1];
+		coded->spare = &coded->units[2];
+		r = coded_rewind(coded, options->stream);
 	}
-	if (r < 0) {
+	if (r) {
 		coded_destroy(coded);
-		snprintf(why, 256, "%s",
-			 r == AVERROR(ENOMEM) ? "out of memory"
-					      : "its video cannot be passed on as recorded");
-		return r == AVERROR(ENOMEM) ? -ENOMEM : -EINVAL;
+		snprintf(why, 256, "out of memory");
+		return r;
 	}
 	*out = coded;
 	return 0;
@@ -215,8 +247,8 @@ void coded_destroy(struct coded *coded)
 {
 	if (!coded)
 		return;
-	av_bsf_free(&coded->filter);
-	av_packet_free(&coded->packet);
-	free(coded->joined);
+	assembler_finish(&coded->assembler);
+	for (int i = 0; i < 3; i++)
+		unit_finish(&coded->units[i]);
 	free(coded);
 }

@@ -17,6 +17,7 @@
 #include "capture/source/decoder.h"
 #include "capture/source/demux.h"
 #include "capture/source/source.h"
+#include "capture/source/survey.h"
 #include "capture/source/timeline.h"
 
 #define LATE_US 500000
@@ -60,6 +61,7 @@ static bool wait_until(struct file_source *source, int64_t media_us)
 		due_us = now_us;
 	}
 	at = (struct timespec){.tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000};
+	source_set_due(&source->base, due_us);
 	pthread_mutex_lock(&source->lock);
 	while (!is_stopped(source) && !pthread_cond_timedwait(&source->wake, &source->lock, &at))
 		;
@@ -75,6 +77,7 @@ static int deliver_packet(struct file_source *source, struct coded_picture *pict
 	int64_t media_us;
 
 	source->found++;
+	source_set_size(&source->base, picture->width, picture->height);
 	/* What is left out at an end of the recording takes no time there. */
 	media_us = timeline_place(&source->timeline, picture->dts, picture->duration);
 	if (!wait_until(source, media_us))
@@ -177,10 +180,9 @@ static int play_again(struct file_source *source, bool empty, char *why)
 	if (r)
 		return r;
 	timeline_rewind(&source->timeline);
-	if (source->decoder)
-		decoder_flush(source->decoder);
-	else
-		coded_rewind(source->coded);
+	if (source->coded)
+		return coded_rewind(source->coded, demux_stream(source->demux));
+	decoder_flush(source->decoder);
 	return 0;
 }
 
@@ -203,10 +205,8 @@ static void *run(void *arg)
 		if (!r && source->found == before && demux_began_with_opening(source->demux)) {
 			r = -EINVAL;
 			snprintf(why, sizeof(why), "%s",
-				 source->decoder
-					 ? "no picture in the recording can be decoded"
-					 : "the recording has no key picture (IDR) to begin "
-					   "with; let it be encoded instead of `copy`");
+				 source->decoder ? "no picture in the recording can be decoded"
+						 : coded_trouble(source->coded));
 		}
 		if (!r)
 			r = play_again(source, source->found == before, why);
@@ -234,25 +234,32 @@ static void warn_not_turned(struct file_source *source, const struct config_came
 }
 
 static int open_coded(struct file_source *source, const struct config_camera *config,
-		      enum config_codec codec, char *why)
+		      enum config_codec codec, const struct survey *survey, char *why)
 {
 	const AVRational shape = demux_container_shape(source->demux);
-	const AVStream *stream = demux_stream(source->demux);
+	const struct coded_options options = {
+		.stream = demux_stream(source->demux),
+		.codec = codec,
+		.parsed = demux_clock_jumps(source->demux),
+		.keep_hidden = survey->key_hidden,
+	};
 	struct source_info *info = &source->base.info;
 
 	info->coded = true;
 	info->codec = codec;
-	info->format.width = (uint32_t)stream->codecpar->width;
-	info->format.height = (uint32_t)stream->codecpar->height;
+	info->format.width = (uint32_t)options.stream->codecpar->width;
+	info->format.height = (uint32_t)options.stream->codecpar->height;
 	/* An SPS keeps its own word unless the container has one. */
 	if (shape.num > 0) {
 		info->format.sar_width = (uint32_t)shape.num;
 		info->format.sar_height = (uint32_t)shape.den;
 	}
+	info->bitrate_bps = survey->bitrate_bps;
 	warn_not_turned(source, config);
 	source_warn_ignored(config, "a recording", true);
-	snprintf(info->note, sizeof(info->note), "passed on as recorded");
-	return coded_create(&source->coded, stream, codec, why);
+	snprintf(info->note, sizeof(info->note), "passed on as recorded%s",
+		 survey->key_hidden ? ", also what its edit list hides" : "");
+	return coded_create(&source->coded, &options, why);
 }
 
 /* Colours that not everybody can show. */
@@ -306,31 +313,46 @@ static void file_close(struct source *base)
 	free(source);
 }
 
+/* Whether the recording's packets can be passed on; info->not_coded says why they cannot. */
+static bool can_copy(const struct config_camera *config, const AVStream *stream,
+		     const struct survey *survey, enum config_codec codec, struct source_info *info)
+{
+	const enum AVCodecID id = codec == CONFIG_CODEC_H264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG;
+
+	if (stream->codecpar->codec_id != id)
+		snprintf(info->not_coded, sizeof(info->not_coded),
+			 "%.64s holds %s, which cannot be copied as %s", config->source,
+			 avcodec_get_name(stream->codecpar->codec_id), config_codec_name(codec));
+	else if (survey->field_jpegs)
+		snprintf(info->not_coded, sizeof(info->not_coded),
+			 "each JPEG of %.64s is one field of a picture, which cannot be copied",
+			 config->source);
+	return !*info->not_coded;
+}
+
 static int open_file(struct file_source *source, const struct config_camera *config,
 		     bool want_coded, enum config_codec coded_codec, char *why)
 {
-	const enum AVCodecID id =
-		coded_codec == CONFIG_CODEC_H264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG;
 	struct source_info *info = &source->base.info;
 	const AVStream *stream;
+	struct survey survey;
 	int r;
 
 	snprintf(info->name, sizeof(info->name), "%s", config->source);
 	r = demux_open(&source->demux, config->source, config->framerate, &source->stop, why);
 	if (r)
 		return r;
+	r = survey_recording(&survey, config->source, config->framerate, &source->stop, why);
+	if (r)
+		return r;
 	stream = demux_stream(source->demux);
-	info->format.rate = demux_rate(source->demux, config->framerate);
+	info->format.rate = survey.rate;
+	info->rate_varies = survey.rate_varies;
 	timeline_init(&source->timeline, stream->time_base.num, stream->time_base.den,
 		      (int64_t)1000000 * info->format.rate.den / info->format.rate.num,
 		      demux_clock_jumps(source->demux));
-	if (want_coded && stream->codecpar->codec_id == id)
-		return open_coded(source, config, coded_codec, why);
-	if (want_coded)
-		snprintf(info->not_coded, sizeof(info->not_coded),
-			 "%.64s holds %s, which cannot be copied as %s", config->source,
-			 avcodec_get_name(stream->codecpar->codec_id),
-			 config_codec_name(coded_codec));
+	if (want_coded && can_copy(config, stream, &survey, coded_codec, info))
+		return open_coded(source, config, coded_codec, &survey, why);
 	return open_decoded(source, config, why);
 }
 

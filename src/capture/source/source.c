@@ -79,6 +79,31 @@ const struct source_info *source_info(const struct source *source)
 	return &source->info;
 }
 
+void source_size(const struct source *source, uint32_t *width, uint32_t *height)
+{
+	const uint64_t size = atomic_load_explicit(&source->size, memory_order_relaxed);
+
+	*width = size ? (uint32_t)(size >> 32) : source->info.format.width;
+	*height = size ? (uint32_t)size : source->info.format.height;
+}
+
+int64_t source_due_us(const struct source *source)
+{
+	return atomic_load_explicit(&source->due_us, memory_order_relaxed);
+}
+
+void source_set_size(struct source *source, uint32_t width, uint32_t height)
+{
+	if (width > 0 && height > 0)
+		atomic_store_explicit(&source->size, (uint64_t)width << 32 | height,
+				      memory_order_relaxed);
+}
+
+void source_set_due(struct source *source, int64_t due_us)
+{
+	atomic_store_explicit(&source->due_us, due_us, memory_order_relaxed);
+}
+
 int source_start(struct source *source)
 {
 	return source->ops->start(source);

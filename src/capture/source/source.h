@@ -6,6 +6,8 @@
 #ifndef CAPTURE_SOURCE_SOURCE_H
 #define CAPTURE_SOURCE_SOURCE_H
 
+#include <stdatomic.h>
+
 #include "capture/frame.h"
 
 struct source;
@@ -42,8 +44,10 @@ struct source_info {
 	enum config_codec codec; /* if coded */
 	struct frame_format
 		format; /* if not coded: the raw format; if coded: width, height, rate are filled */
-	char allocator[64]; /* of the frame slots */
-	char note[128];	    /* "adjusted from 1280x720 to 1296x972"... */
+	bool rate_varies;     /* format.rate is the highest one */
+	uint32_t bitrate_bps; /* of coded pictures, on average; 0: not known */
+	char allocator[64];   /* of the frame slots */
+	char note[128];	      /* "adjusted from 1280x720 to 1296x972"... */
 	/* Why it does not deliver the coded pictures that were wanted: "file:/x.mp4 holds hevc,
 	 * which cannot be copied as h264". "": none were wanted, or it cannot have any. */
 	char not_coded[128];
@@ -58,6 +62,12 @@ struct source_info {
 int source_open(struct source **out, const struct config_camera *config, bool want_coded,
 		enum config_codec coded_codec, const struct source_events *events, char *why);
 const struct source_info *source_info(const struct source *source);
+/* The size of the newest picture, where coded pictures have another one than source_info() says;
+ * else that. Any thread. */
+void source_size(const struct source *source, uint32_t *width, uint32_t *height);
+/* CLOCK_MONOTONIC us up to which the source waits for the time of its next picture, and is silent
+ * because of that; 0: it does not know. Any thread. */
+int64_t source_due_us(const struct source *source);
 /* Starts delivering, paced by the clock or the camera. 0 or -errno. */
 int source_start(struct source *source);
 /* After it returns no callback runs; nothing to do if it did not start. Frames still referenced
@@ -91,7 +101,14 @@ struct source {
 	const struct source_ops *ops;
 	struct source_info info;
 	struct source_events events;
+	/* Written by the source's thread, read by any; relaxed: only numbers. */
+	atomic_uint_fast64_t size; /* width << 32 | height; 0: as in info */
+	atomic_int_fast64_t due_us;
 };
+
+/* For implementations: what source_size() and source_due_us() say. width or height 0: not known. */
+void source_set_size(struct source *source, uint32_t width, uint32_t height);
+void source_set_due(struct source *source, int64_t due_us);
 
 extern const struct source_ops source_pattern, source_file, source_libcamera;
 
