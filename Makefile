@@ -122,7 +122,8 @@ $(B)/%.o: %.cpp $(B)/flags
 # --- unit tests: tests/unit/test_X.c, one program each; tests.mk: what else each one links ---
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
-include tests/unit/tests.mk
+# The source of the Debian package has no tests.
+-include tests/unit/tests.mk
 
 ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libmqtt.a $(B)/libcommon.a
 link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
