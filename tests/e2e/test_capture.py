@@ -434,7 +434,7 @@ def test_a_stopped_worker_goes_on(start_worker):
     worker.process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WNOWAIT)
     while worker.process.poll() is None:
-        # What was under way; then silence for longer than a silent camera is borne.
+        # The pictures under way; then a silence that is longer than the limit for a silent camera.
         try:
             worker.pair.settimeout(7)
             worker.receive()

@@ -105,7 +105,7 @@ def test_a_slow_client_with_a_small_window_is_never_put_out(camcastd):
             left = 12000
             while left > 0:
                 data = viewer.recv(left)
-                assert data, "put out"
+                assert data, "disconnected"
                 left -= len(data)
             time.sleep(0.5)  # what makes it slow
     left = daemon.feed()["left"]
@@ -113,7 +113,7 @@ def test_a_slow_client_with_a_small_window_is_never_put_out(camcastd):
 
 
 def test_a_slow_client_stays_near_the_present(camcastd):
-    """What waits, waits in the log, not in the kernel: what a slow client gets is not old."""
+    """Units wait in the log and not in the kernel: a slow client gets no old units."""
     daemon = camcastd(harness.pattern_config(stream=HASTY))
     rate = int(bytes_a_second(daemon) / 2)
     with clients.Viewer(daemon.port(), rate=rate, receive_buffer=8192) as slow:
@@ -200,7 +200,7 @@ def test_trickling_clients_are_put_out_and_hold_little(camcastd):
             most = max(most, feed["segments"])
             return feed["left"]["stalled"] == 50
 
-        daemon.wait_until(all_out, "50 stalled clients put out", 30)
+        daemon.wait_until(all_out, "50 stalled clients are disconnected", 30)
         assert all(viewer.wait_closed(60) == "reset" for viewer in viewers)
         assert all(len(viewer.data) > 0 for viewer in viewers)
         fast.wait(lambda v: len(v.data) >= before + 60000 * 30, "a second of units")

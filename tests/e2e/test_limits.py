@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who is let in, where camcastd listens, what the machine allows, and the command line."""
+"""The limits on clients, the addresses of camcastd, the machine's limits, and the command line."""
 import os
 import re
 import resource

@@ -140,7 +140,7 @@ def test_a_server_is_announced_while_it_lives(start_camcastd, broker, how):
         daemon = start_camcastd(mqtt_config(broker), env=words())
         online = client.wait_message("camcast/test/status")
         assert online.payload == b"online"
-        # What it is was told before.
+        # The server published its description before.
         check_info(client.wait_message("camcast/test/info", timeout=0).payload)
         if how == signal.SIGKILL:
             daemon.expected_exit = -signal.SIGKILL

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What anybody who may publish on the broker can do to a server: nothing."""
+"""A client that may publish on the broker cannot harm a server."""
 import json
 import subprocess
 import time
@@ -60,7 +60,7 @@ def test_hostile_requests_are_refused_and_counted(start_camcastd, broker):
 
 
 def test_a_retained_request_is_ignored(start_camcastd, broker):
-    """Whoever left it is gone; without this each server would answer it at each connection."""
+    """Its sender is gone. Otherwise each server would answer it at each connection."""
     with Client(broker) as client:
         client.subscribe("left/behind")
         client.publish("commend", "left/behind", qos=1, retain=True)

@@ -48,7 +48,7 @@ def wait_info(listener, name, address, after=0):
 
 
 def ask(listener, count):
-    """What an old client asks: the addresses, one from each of count servers, as text."""
+    """Asks as an old client does, and returns the addresses of count servers as text."""
     topic = f"camera/response/{time.monotonic_ns()}"
     listener.subscribe(topic)
     listener.publish("commend", topic)
@@ -56,7 +56,7 @@ def ask(listener, count):
 
 
 def check_plays(host, url):
-    """What the announcement calls the stream's address is one: video comes from there."""
+    """Checks that video comes from the address in the announcement."""
     parsed = urllib.parse.urlsplit(url)
     assert parsed.scheme == "tcp"
     with host, socket.create_connection((parsed.hostname, parsed.port), 10) as connection:

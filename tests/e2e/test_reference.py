@@ -11,7 +11,7 @@ REWRITER = harness.ROOT / "tests/e2e/lib/rewriter.py"
 
 
 def received_after_rewrite(camcastd, size, units):
-    """What a client gets that reads only after the server sent everything and the log changed."""
+    """A client reads only after the server has sent everything and the log has changed."""
     daemon = camcastd(
         harness.pattern_config(daemon={"capture": REWRITER}),
         env={"REWRITER_SIZE": str(size), "REWRITER_UNITS": str(units)},

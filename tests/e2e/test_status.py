@@ -18,7 +18,7 @@ from fakes import FEED, check_units, fake_config, parse_units, wait_workers, wor
 
 
 def raw(daemon, request, timeout=15):
-    """What the server answers to these bytes, until it closes."""
+    """Returns the answer of the server to these bytes, until it closes."""
     with socket.create_connection(("127.0.0.1", daemon.http_port), timeout=timeout) as connection:
         connection.sendall(request)
         answer = b""
@@ -175,7 +175,7 @@ def test_prometheus_can_read_the_metrics(camcastd):
         assert family.documentation and family.type in ("counter", "gauge"), name
         assert family.samples, f"{name} has no sample"
         for sample in family.samples:
-            # What only grows is a counter and ends in _total, and nothing else does.
+            # A metric that only grows is a counter and ends in _total; no other one does.
             assert (family.type == "counter") == sample.name.endswith("_total"), sample
         labels = [tuple(sorted(sample.labels.items())) for sample in family.samples]
         assert len(set(labels)) == len(labels), f"{name} has a sample twice"

@@ -146,7 +146,7 @@ def test_a_server_that_dies_and_comes_back_in_another_size(screen, start_camcast
 
 def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_path):
     """Where Mesa would draw with the CPU, SDL's own drawing does it in less time."""
-    # What Mesa leaves allocated has no name any more once SDL has unloaded it.
+    # Allocations that Mesa leaves have no name after SDL has unloaded it.
     env = {"SDL_RENDER_DRIVER": "", "ASAN_OPTIONS": "detect_leaks=0"}
     with screens.View(screen, *urls(three), folder=tmp_path, env=env) as view:
         tiles = view.wait(lambda tiles: all(tile["shown"] for tile in tiles), "pictures")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whatever a worker does, viewers stay connected, the feed comes back at a key unit, and the status
-says why it was away."""
+"""No fault of a worker disconnects a viewer. The feed comes back at a key unit, and the status has
+the reason of the pause."""
 import ctypes
 import errno
 import os
@@ -23,7 +23,7 @@ from fakes import (
     words,
 )
 
-# What each fault of tests/support/fakeworker_faults.c makes the status say.
+# The reason in the status for each fault of tests/support/fakeworker_faults.c.
 FAULTS = {
     "exit": r"ended \(exit status 7\)",
     "failed": r"ended \(exit status 3\): the lens fell off",

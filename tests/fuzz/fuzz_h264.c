@@ -141,7 +141,7 @@ static void fuzz_sps(const uint8_t *data, size_t size, unsigned mode)
 		assert((size_t)len <= room);
 		for (int i = 1; i + 2 < len; i++)
 			assert(out[i] || out[i + 1] || out[i + 2] > 2);
-		/* What was well-formed stays so, and there is nothing more to change. */
+		/* A well-formed unit stays well-formed, and a second pass changes nothing. */
 		rc = sps_rewrite(out, (size_t)len, &edit, again, room);
 		assert(rc == len && memcmp(out, again, (size_t)len) == 0);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whatever a status client sends, in whatever pieces: it gets one well-formed answer or none, and
- * its connection goes when it has gone. The first byte says how long the pieces are. */
+/* A status client that sends any bytes, in pieces of any length, gets one well-formed answer or
+ * none. Its connection is closed when it leaves. The first byte is the length of the pieces. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

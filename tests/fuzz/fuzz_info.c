@@ -54,7 +54,7 @@ static void check_server(const struct server *server)
 		require_printable(stream->name, sizeof stream->name);
 		require_printable(stream->camera, sizeof stream->camera);
 		require(stream->name[0] && stream->framerate >= 0 && stream->framerate <= 100000);
-		/* What is told again can be connected to. */
+		/* Each address that is passed on can be connected to. */
 		require(reader_parse_url(server_stream_url(stream, url), host, &port, &codec,
 					 &framing) == 0);
 		require(strcmp(host, stream->host) == 0 && port == stream->port &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whatever is published to us: an answer goes only to a topic that is allowed, and only so many of
- * them; a command names something that there is, within its range. The input is flags, the lengths
- * of topic and response topic, these, and the payload. */
+/* Any message may be published to the server: answers go only to allowed topics and are limited in
+ * number, and a command names an existing object and is within its range. The input is flags, the
+ * lengths of topic and response topic, the two topics, and the payload. */
 #include <mosquitto.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the viewer takes from others: SEI messages from the network, and pictures as a broken child
+/* The viewer's input from others: SEI messages from the network, and pictures as a broken child
  * describes them. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,8 +25,7 @@ static void fuzz_ring(const uint8_t *data, size_t size)
 		atomic_store(&shared->latest, 1 << 8 | slot);
 		if (view_ring_acquire(shared, &seen, &picture) <= 0)
 			continue;
-		/* What was accepted can be read to its last byte: the area's end is the mapping's.
-		 */
+		/* Every byte of an accepted picture can be read: the area ends with the mapping. */
 		for (unsigned i = 0; i < (picture.format == VIEW_NV12 ? 2 : 3); i++) {
 			const uint64_t width = i && picture.format == VIEW_I420
 						       ? (picture.width + 1) / 2

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the test double's two halves share: the protocol (fakeworker.c), and the faults. */
+/* Shared by the two halves of the test double: the protocol (fakeworker.c), and the faults. */
 #ifndef TESTS_SUPPORT_FAKEWORKER_H
 #define TESTS_SUPPORT_FAKEWORKER_H
 

@@ -40,8 +40,8 @@ extern int64_t rig_clock_us; /* CLOCK_MONOTONIC; stands still */
 /* Called before each sendfile(), send() and splice() to a socket: may lower *len; returns 0, or
  * -errno to fail. */
 extern int (*rig_on_send)(int fd, size_t *len);
-/* What TCP_INFO says of how long the peer's window was closed, as the clock here is not the
- * kernel's. */
+/* The time for which TCP_INFO reports a closed window of the peer. The tests set it, because their
+ * clock is not that of the kernel. */
 extern int64_t rig_window_closed_us;
 /* How often malloc(), calloc(), realloc(), aligned_alloc() and mmap() were called. */
 extern unsigned rig_allocations, rig_mmaps;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the tests of src/media share; after cmocka.h. */
+/* Shared by the tests of src/media; include it after cmocka.h. */
 #ifndef TESTS_UNIT_NAL_SAMPLES_H
 #define TESTS_UNIT_NAL_SAMPLES_H
 

@@ -82,7 +82,7 @@ static void without_a_next_one_a_unit_has_no_end(void **state)
 	assert_int_equal(access_unit_find_end(&search, BYTES(AUD SPS PPS SEI IDR IDR_REST)), 0);
 	assert_true(search.head.slice);
 	assert_true(access_unit_is_key(&search.head));
-	/* What begins the first slice's unit is no other one's. */
+	/* The NAL unit that begins the unit of the first slice belongs to no other unit. */
 	search = (struct access_unit_search){0};
 	assert_int_equal(access_unit_find_end(&search, BYTES(AUD AUD SEI SPS PPS)), 0);
 	assert_false(search.head.slice);

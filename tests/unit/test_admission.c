@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who is let in, how addresses are shown, and what the machine's limits do to the configuration. */
+/* The limits on clients, the form of addresses, and the effect of the machine's limits. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

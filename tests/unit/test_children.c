@@ -24,7 +24,7 @@
 #define PATIENCE_US 30000000 /* deadlines are for failing */
 #define NAME "child"
 
-/* What the children of these tests share with them. */
+/* The memory that the children of these tests share with them. */
 struct shared {
 	struct child_header header;
 	atomic_int runs, open_fds, deep; /* deep: fds over the ones that a child should have */

@@ -16,7 +16,7 @@
 
 /* --- controls --- */
 
-/* What cameras have: libcamera 0.0.3 on a Raspberry Pi, 0.7, and a bare USB camera. */
+/* The controls of cameras: libcamera 0.0.3 on a Raspberry Pi, 0.7, and a simple USB camera. */
 static const char old_pi[] =
 	" AeEnable AeExposureMode AeMeteringMode AnalogueGain AwbEnable AwbMode Brightness "
 	"ColourCorrectionMatrix ColourGains Contrast ExposureTime ExposureValue "
@@ -38,7 +38,7 @@ static bool has(void *user, const char *control)
 	return strstr(user, word) != NULL;
 }
 
-/* What key = value comes to, as "Name=value Name=value", or the error as a number. */
+/* Returns the controls that key = value sets, as "Name=value Name=value", or the error number. */
 static const char *translate(const char *camera, const int32_t *area, const char *key,
 			     const char *value)
 {

@@ -46,7 +46,7 @@ static void raw_init(struct raw *raw, uint32_t fourcc, uint32_t width, uint32_t 
 	assert_int_equal(frame_format_layout(&raw->format, 0), 0);
 	assert_int_equal(slot_ring_create(&raw->ring, "memfd", 1, raw->format.size), 0);
 	assert_int_equal(slot_map(raw->ring, 0, true, &raw->map), 0);
-	/* What is outside of the picture must not be seen. */
+	/* Bytes outside of the picture must have no effect. */
 	memset(raw->map, 0xff, raw->format.size);
 	raw->frame = (struct frame){.format = &raw->format,
 				    .ring = raw->ring,
@@ -103,7 +103,7 @@ static void luma_weights(enum frame_colour colour, double *kr, double *kb)
 					      : 0.114;
 }
 
-/* What a camera of that matrix and range makes of a colour. */
+/* Converts a colour as a camera of that matrix and range does. */
 static void camera_colour(const struct raw *raw, struct rgb c, uint8_t ycc[3])
 {
 	double kr, kb;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who is there, by what was heard: announcements, last wills, answers, and lies. */
+/* The list of servers from announcements, last wills, answers, and false messages. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -716,7 +716,7 @@ static void a_resolver_that_hangs_holds_nobody_up(void **state)
 	at = clock_now_us();
 	stop(&f);
 	assert_true(clock_now_us() - at < 2 * SECOND);
-	/* What asked for the lookup is gone: its thread ends without a look at it. */
+	/* The owner of the lookup is gone: the thread ends and does not touch it. */
 	set_hold(false);
 	pthread_mutex_lock(&hold.lock);
 	while (hold.ended < hold.begun)

@@ -586,7 +586,7 @@ static void ffprobe_and_a_paced_player_see_the_right_rate(void **state)
 		if (LIBAVFORMAT_VERSION_MAJOR < 61 || strcmp(line, rates[i].fields) != 0)
 			assert_string_equal(line, rates[i].expected);
 		assert_int_equal(pclose(probe), 0);
-		/* What `ffmpeg -re` paces a raw stream by. */
+		/* `ffmpeg -re` paces a raw stream by these fields. */
 		snprintf(command, sizeof(command),
 			 "ffprobe -v error -show_entries packet=duration_time -of csv=p=0 %s",
 			 path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the writer makes of an access unit. SPS rewriting has a test of its own. */
+/* The bytes that the writer makes of an access unit. SPS rewriting has its own test. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -375,7 +375,7 @@ static void a_full_pair_drops_up_to_the_next_key(void **state)
 	assert_int_equal(append(s, 101, 10, 0), -EAGAIN); /* room, but no key */
 	assert_nothing_waits(s);
 	assert_int_equal(append(s, 102, 10, KEY), 0);
-	/* What was not published left no hole. */
+	/* Unpublished bytes leave no hole. */
 	n = (uint8_t)unit.offset;
 	unit = receive_unit(s);
 	assert_int_equal(unit.offset, n + 10);

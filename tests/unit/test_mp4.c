@@ -24,7 +24,7 @@
 
 enum { PICTURES = 40, STEP_US = 40000 };
 
-/* What a camera sends. */
+/* The units that a camera sends. */
 static struct coded {
 	uint8_t data[1 << 20];
 	struct reader_unit units[PICTURES];
@@ -264,7 +264,7 @@ static void a_format_changes_with_the_parameter_sets_or_the_size(void **state)
 	assert_int_equal(mp4_format_update(format, &coded.units[0]), 0);
 	assert_int_equal(mp4_format_update(format, &coded.units[10]), 0);
 	assert_int_equal(mp4_format_update(format, &other.units[0]), 1);
-	/* What cannot be decoded says nothing, and the next one is of a new format. */
+	/* An undecodable unit has no format, and the next one has a new format. */
 	assert_int_equal(mp4_format_update(format, &other.units[1]), -EINVAL);
 	assert_int_equal(mp4_format_update(format, &other.units[0]), 1);
 	cut = other.units[0];

@@ -15,7 +15,7 @@ struct shown {
 	int64_t position, at_us, shown_us;
 };
 
-/* What came out, in the order of arrival; sorted by the order of output with sort_shown(). */
+/* The pictures in the order of arrival; sort_shown() sorts them by the order of output. */
 static struct shown shown[PICTURES_MAX];
 static size_t n_shown;
 

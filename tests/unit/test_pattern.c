@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the test pattern draws, and how its source keeps time. */
+/* The test pattern: the picture that it draws, and how its source keeps time. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a protocol can do with a connection: listen to its peer, write between two units, watch a
- * part of a log, and what is sent before the first unit. */
+/* A session reads from its peer, writes between two units, watches a part of a log, and sends bytes
+ * before the first unit. */
 #include "tests/unit/feed_rig.h"
 
 #include <errno.h>

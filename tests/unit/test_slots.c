@@ -142,7 +142,7 @@ static int open_descriptors(void)
 	return n;
 }
 
-/* What the calls in between said on stderr. */
+/* Returns the text that the calls in between wrote to stderr. */
 static int stderr_before, stderr_file;
 
 static void catch_stderr(void)

@@ -440,7 +440,7 @@ static void the_writer_sends_the_rewritten_sps(void **state)
 
 /* --- reading --- */
 
-/* What libavcodec's decoder makes of the parameter sets and the first picture. */
+/* The fields that libavcodec's decoder reads from the parameter sets and the first picture. */
 static AVCodecContext *decode(const struct coded *coded)
 {
 	AVCodecContext *codec = avcodec_alloc_context3(avcodec_find_decoder(AV_CODEC_ID_H264));

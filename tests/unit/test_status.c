@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is healthy, and that no name or reason breaks the formats. The workers are played by this
- * test; the fields, and Prometheus' own parser: tests/e2e/test_status.py. */
+/* The rules of health, and that no name or reason breaks the formats. This test plays the workers;
+ * tests/e2e/test_status.py checks the fields, and uses the parser of Prometheus. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +31,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	return 0;
 }
 
-/* What a worker reports. */
+/* The report of a worker. */
 struct reports {
 	struct worker_status status;
 	struct camcast_msg_stream streams[RIG_FEEDS];

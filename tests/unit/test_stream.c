@@ -46,7 +46,7 @@ struct fake {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
-/* What the encoders shall do and did; under `lock`. */
+/* The behaviour that the encoders play, and what they did; under `lock`. */
 static struct {
 	int create_error;
 	bool asynchronous, silent, refuses, closed_gate, closed_destroy_gate;

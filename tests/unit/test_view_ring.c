@@ -245,7 +245,7 @@ static void slots_that_do_not_exist_are_refused(void **state)
 	}
 }
 
-/* Whatever is in a slot, what is accepted lies in the area: read every corner of it. */
+/* An accepted picture lies within the area, whatever the slot contains: read all its corners. */
 static void accepted_pictures_are_inside_whatever_was_written(void **state)
 {
 	static const uint32_t edges[] = {0,

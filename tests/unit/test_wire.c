@@ -249,7 +249,7 @@ static void ts_units_are_put_together_wherever_a_client_begins(void **state)
 	}
 }
 
-/* What a server says: handshake, chunk size, refusal or pictures in chunks of 300 bytes. */
+/* The bytes of a server: handshake, chunk size, refusal or pictures in chunks of 300 bytes. */
 static size_t put_rtmp(uint8_t *out)
 {
 	static const uint8_t chunk_size[] = {2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 1, 44};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is said to a worker's process of feeds that are watched. */
+/* The messages to a worker about feeds that are watched. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,7 +43,7 @@ struct fixture {
 	struct loop *loop;
 	struct worker_demand *demand;
 	bool full; /* the pair */
-	/* What the process was told. */
+	/* The messages that the process got. */
 	int wanted[FEEDS]; /* -1: nothing */
 	unsigned wants, idrs[2], bitrates;
 };

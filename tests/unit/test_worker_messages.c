@@ -710,7 +710,7 @@ static void a_lost_segment_is_a_gap_until_it_comes_again(void **state)
 	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
 	assert_int_equal(take(f, &segment, sizeof segment, rig_segment(SEGMENT_SIZE, SEALS)), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_GOT_SEGMENT);
-	/* What refers to units that were lost is refused; a key unit ends the gap. */
+	/* Units that refer to lost ones are refused; a key unit ends the gap. */
 	assert_int_equal(take_unit(f, 2, 2000, 0, -1), 0);
 	assert_int_equal(stats(f)->units, 1);
 	assert_int_equal(take_unit(f, 2, 3000, CAMCAST_UNIT_KEY, -1), 0);

@@ -1,4 +1,4 @@
-# What unit tests link besides the project's libraries: EXTRA_test_X names objects of this folder,
+# Objects that unit tests link besides the project's libraries. EXTRA_test_X names objects of this folder,
 # WRAPS_test_X the functions that the test replaces (ld's --wrap), and BENCH_TESTS test bench/lib.
 
 # Tests on feed_rig, which stands between them and these functions.

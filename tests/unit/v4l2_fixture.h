@@ -38,7 +38,7 @@ struct v4l2_fixture {
 extern struct v4l2_fixture fx;
 
 int setup(void **state);
-/* Whatever a test did: a closed device, nothing mapped, and no picture ever looked at. */
+/* After each test: the device is closed, nothing is mapped, and no picture was read. */
 int teardown(void **state);
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 

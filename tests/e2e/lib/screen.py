@@ -82,7 +82,7 @@ class Screen:
         return result.stdout.decode()
 
     def ask_to_close(self, window):
-        """What a window manager does when a person closes a window (ICCCM, WM_DELETE_WINDOW)."""
+        """Closes a window as a window manager does it (ICCCM, WM_DELETE_WINDOW)."""
         x11 = ctypes.CDLL("libX11.so.6")
         x11.XOpenDisplay.restype = ctypes.c_void_p
         x11.XInternAtom.restype = ctypes.c_ulong
@@ -218,7 +218,7 @@ class View:
         self.screen.xdotool("windowfocus", "--sync", self.window(), "key", name)
 
     def numbers(self, tiles):
-        """What stands in the tiles' pictures, in a shot of now: {name: number}."""
+        """Reads the numbers in the pictures of the tiles from a new shot: {name: number}."""
         shot = self.screen.shot()
         numbers = {}
         for tile in tiles:

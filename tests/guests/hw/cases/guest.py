@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the guest has: a camera, a codec, a client outside; and pictures, compared outside."""
+"""The parts of the guest: a camera, a codec, a client outside, and pictures compared outside."""
 import contextlib
 import functools
 import itertools
@@ -144,7 +144,7 @@ _requests = itertools.count()
 
 
 def ffmpeg(*arguments):
-    """What ffmpeg says, run outside in EXCHANGE, for the files there."""
+    """Runs ffmpeg outside, in EXCHANGE with the files there, and returns its output."""
     return ask_outside(f"ffmpeg-{next(_requests)}", shlex.join(["ffmpeg", *arguments])).decode()
 
 
@@ -170,7 +170,7 @@ def psnr(reference, pictures):
 
 
 def ask_outside(name, request):
-    """What a client outside the guest got; `name` is the case's own, without dots."""
+    """Returns the bytes of a client outside the guest; `name` is unique to the case, without dots."""
     (EXCHANGE / f"{name}.part").write_text(request)
     (EXCHANGE / f"{name}.part").rename(EXCHANGE / f"{name}.ask")
     done = EXCHANGE / f"{name}.done"
@@ -180,7 +180,7 @@ def ask_outside(name, request):
 
 
 def receive_outside(name, wanted):
-    """What a client outside gets from FEED_PORT, through e1000e: `wanted` bytes or more."""
+    """Returns at least `wanted` bytes that a client outside gets from FEED_PORT, through e1000e."""
     return ask_outside(name, f"receive {wanted}")
 
 

@@ -37,7 +37,7 @@ class Viewer:
 
 
 def software_part(data):
-    """What follows the last FWHT picture: H.264, from an AUD and SPS on."""
+    """Returns the H.264 after the last FWHT picture, from an AUD and SPS on."""
     start = bytes(data).find(b"\x00\x00\x00\x01\x09")
     assert start >= 0, "no H.264 came"
     assert bytes(data[start:]).find(b"\x00\x00\x00\x01\x67") == 6, "an SPS follows the AUD"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a running V4L2 encoder is asked for, seen in its units and in the driver."""
+"""Requests to a running V4L2 encoder, as its units and the driver show them."""
 import guest
 import worker
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who reads the pictures by CPU: nobody where the encoder imports them. libcamera's virtual camera
-maps slots too, but to write only."""
+"""No process reads the pictures by CPU if the encoder imports them. libcamera's virtual camera maps
+slots too, but only for writing."""
 import pathlib
 
 import pytest

@@ -92,7 +92,7 @@ def descriptors(product, model):
 
 
 def probe(picture_format):
-    """What the probe and commit controls say: there is one size and one rate."""
+    """The answer of the probe and commit controls: there is one size and one rate."""
     return struct.pack("<HBBI5HIII4B", 1, picture_format, 1, 10000000 // RATE, 0, 0, 0, 0, 0, FRAME_MAX,
                        TRANSFER, 1000000, 0, 0, 0, 0)
 
