@@ -83,7 +83,7 @@ def check_link(page, target):
 
 
 class Sources:
-    """What the project's own files define."""
+    """The words, options and targets that the files of the project define."""
 
     def __init__(self):
         names = [n for n in files() if not re.search(r"\.(md|svg|png|[158])$", n)
@@ -98,7 +98,7 @@ class Sources:
                         for t in line.split()}
 
     def missing(self, page, text):
-        """Yields what text, from a page, names and does not exist."""
+        """Yields each thing that text, from a page, names and that does not exist."""
         for path in PATH.findall(text):
             if not path_exists(path, page):
                 yield f"no path {path}"
