@@ -90,7 +90,7 @@ def test_lengths_are_understood(start_camcastd):
 
 @contextlib.contextmanager
 def player_of(data, first=b""):
-    """A server that sends data to whoever comes, after having read `first`, then keeps the
+    """A server that reads `first`, sends data to the client that connects, then keeps the
     connection; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connections = []

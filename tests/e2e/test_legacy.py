@@ -16,7 +16,7 @@ PICTURES = 100
 
 
 def shipped_config(broker, **camera):
-    """config.ini as it is shipped, but for the camera and the broker's host."""
+    """The shipped config.ini with another camera and another host of the broker."""
     text = (harness.ROOT / "config.ini").read_text()
     for key, value in {"source": "pattern", **camera}.items():
         text, found = re.subn(rf"(?m)^{key} = [^;\n]*", f"{key} = {value} ", text, count=1)

@@ -213,7 +213,7 @@ def test_what_is_no_broker_is_told_from_one(start_camcastd, bytes_sent):
 
 
 def test_passwords(start_camcastd, tmp_path):
-    """A wrong one is told, tried again for ever, and right as soon as the file is."""
+    """A wrong one is reported and tried again, and works as soon as the file is right."""
     file = tmp_path / "password"
     with Broker(tmp_path, passwords={"camcast": "right one"}) as broker:
         def start(**keys):
@@ -327,7 +327,7 @@ def test_a_client_certificate_that_is_asked_for(start_camcastd, tmp_path, pki):
 
 
 def test_a_certificate_that_is_not_trusted(start_camcastd, tmp_path, pki):
-    """Of another authority, of another host, or of nobody the system knows."""
+    """Of another authority, of another host, or of an authority that the system does not know."""
     def refused(broker, id_, **keys):
         daemon = start_camcastd(mqtt_config(broker, tls=True, id=id_, **keys), env=words())
         mqtt = wait_mqtt(daemon, lambda mqtt: mqtt["state"] == "waiting", "refusal")

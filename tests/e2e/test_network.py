@@ -66,7 +66,7 @@ def check_plays(host, url):
 
 def test_each_tells_the_address_that_reaches_the_asker(lan, start_broker, start_camcastd):
     """One is on the broker's own machine, one has its default route elsewhere, one has a second
-    address in another network, and one is told what to say."""
+    address in another network, and one has `advertise`."""
     middle, uplink, double, told, viewer = (
         lan.host(f"10.9.0.{n}/24") for n in (1, 11, 12, 13, 99)
     )

@@ -258,7 +258,7 @@ def test_a_killed_manager_leaves_files_that_play_and_no_process(broker, start_se
 
 
 def test_a_server_that_comes_back_elsewhere_is_recorded_on(broker, start_camcastd, tmp_path):
-    """It is killed, which nobody announces but the broker, and has another port afterwards."""
+    """The server is killed, which only the broker announces, and comes back with another port."""
     config = server_config(broker, "roamer", id="roamer")
     with harness.Camcastd(config, tmp_path) as first:
         recorder = Recorder(broker, tmp_path / "rec", "roamer", "--segment", long_segment())

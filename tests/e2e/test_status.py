@@ -294,7 +294,7 @@ def test_a_request_may_come_byte_by_byte(daemon):
 
 
 def test_sixteen_idle_connections_end_after_ten_seconds(daemon):
-    """The seventeenth is told to come again, and then there is room again."""
+    """The seventeenth connection gets a 503, and after that there is room again."""
     begun = time.monotonic()
     idle = [socket.create_connection(("127.0.0.1", daemon.http_port)) for _ in range(16)]
     for one in idle[:8]:

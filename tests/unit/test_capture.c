@@ -476,7 +476,7 @@ static void a_camera_that_does_not_start_is_told(void **state)
 #define EXIT_US 0
 #endif
 
-/* Two seconds, and more where tests/run.sh is told that everything is slow. */
+/* Two seconds, or longer with CAMCAST_PATIENCE on a slow machine. */
 static int64_t in_time_us(void)
 {
 	const char *patience = getenv("CAMCAST_PATIENCE");

@@ -131,7 +131,7 @@ static void parts_of_the_picture_become_pixels_of_the_sensor(void **state)
 	assert_string_equal(translate(new_pi, NULL, "roi", "0,0,1,1"), strerrorname_np(ENOTSUP));
 }
 
-/* The main control is set all the same, so that the camera's refusal can be told. */
+/* The main control is set anyway, so that the log can report that the camera refuses it. */
 static void what_the_camera_lacks_is_still_asked_for(void **state)
 {
 	(void)state;

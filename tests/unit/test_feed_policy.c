@@ -166,7 +166,7 @@ static void who_owes_nothing_is_never_timed_out(void **state)
 }
 
 /* The socket is filled to where one more unit does not fit and then drained at moments at which no
- * send has failed: an implementation that waits for an edge that nobody asked for stays silent. */
+ * send has failed. An implementation that waits for an edge without requesting it stays silent. */
 static void no_edge_is_lost_when_a_socket_drains(void **state)
 {
 	struct viewer *viewer;

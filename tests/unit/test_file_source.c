@@ -304,8 +304,8 @@ static void play(struct player *player, const char *name, bool coded, enum confi
 
 /* --- what must hold of every recording --- */
 
-/* One picture a period, for ever: no jump back and no gap where a pass ends; but for a machine so
- * slow that the source gives up hurrying (LATE_US) and moves its start. */
+/* One picture a period, without end: time neither jumps back nor has a gap where a pass ends. The
+ * exception is a machine so slow that the source stops hurrying (LATE_US) and moves its start. */
 static void assert_even(const struct seen *seen, int64_t period_us)
 {
 	for (unsigned i = 1; i < seen->n; i++) {

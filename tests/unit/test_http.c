@@ -293,7 +293,7 @@ static void the_end_closes_all(void **state)
 	close(writing); /* teardown destroys with both open; the sanitizer counts */
 }
 
-/* `nc -N`, and scripts that have said all: the answer is due all the same. */
+/* `nc -N` and scripts close their side after the request, and still get an answer. */
 static void a_client_that_ends_its_input_gets_its_answer(void **state)
 {
 	struct fixture *f = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A session with brokers that do as they are told: versions, addresses, pauses, reasons, the end.
- * tests/e2e/test_mqtt*.py and test_discover.py have the real one. */
+/* A session with scripted brokers: versions, addresses, pauses, reasons, the end.
+ * tests/e2e/test_mqtt*.py and test_discover.py use a real broker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

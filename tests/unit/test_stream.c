@@ -853,7 +853,7 @@ static void after_a_drop_in_the_log_the_stream_makes_a_key_by_itself(void **stat
 	while (recv(s->pair[1], &key, 1, MSG_DONTWAIT) > 0)
 		units++;
 	assert_in_range(units, 1, 39);
-	/* Room again: what comes next is a key, though nobody asked. */
+	/* There is room again: the next unit is a key unit without a request. */
 	give_frame(s);
 	while (!recv(s->pair[1], &key, 0, MSG_DONTWAIT | MSG_PEEK) || errno == EAGAIN) {
 		struct pollfd pollfd = {.fd = s->pair[1], .events = POLLIN};

@@ -165,7 +165,7 @@ static void the_first_start_is_due_at_once(void **state)
 	assert_int_equal(f.supervisor.state, SUPERVISOR_RUNNING);
 	assert_int_equal(f.supervisor.restarts, 0);
 	assert_int_equal(kill(f.supervisor.pid, 0), 0);
-	assert_int_equal(wait_ms(&f), -1); /* its end is told by the pidfd */
+	assert_int_equal(wait_ms(&f), -1); /* the pidfd reports its end */
 	end(&f);
 }
 

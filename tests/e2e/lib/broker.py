@@ -225,8 +225,8 @@ class Certificates:
 
 
 def wrap(folder, program, path, text):
-    """A folder with `program`, one of ours, that finds `text` in the file `path`, as nobody else does.
-    None where that is not allowed."""
+    """Returns a folder with `program`, one of ours. Only this copy finds `text` in the file `path`.
+    Returns None where the system does not allow that."""
     content = folder / "content"
     content.write_text(text)
     inside = with_mount(f"mount --bind {content} {path}")

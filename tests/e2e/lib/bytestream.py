@@ -70,7 +70,7 @@ def gaps(units):
 def check_continuity(units, droppable=None, restarts=False):
     """Begins at a key unit; numbers grow; and every gap ends at a key unit or left out only units
     that nothing refers to. droppable: {seq: bool}, from a client that lost nothing. restarts: a
-    worker came back, so numbers may begin anew at a key unit. Returns the number of gaps."""
+    worker came back, so numbers may begin again at a key unit. Returns the number of gaps."""
     assert units, "nothing complete was received"
     assert units[0].key, f"begins with NAL units {units[0].types}, not at a key unit"
     found = gaps(units)

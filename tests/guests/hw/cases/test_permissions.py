@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Users who may not open a device are told which group or rule is missing; members of group
-`video`, with the project's udev rule, may do all."""
+"""The log names the group or rule that a user lacks to open a device. Members of the group `video`
+may open all of them with the udev rule of the project."""
 import os
 import subprocess
 
