@@ -12,6 +12,7 @@
 #include "base/diag.h"
 #include "base/text.h"
 #include "camcast/worker.h"
+#include "media/h264_writer.h"
 
 union message {
 	uint32_t type;
@@ -65,14 +66,13 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-static int write_unit(struct tap *tap, const struct camcast_msg_unit *unit)
+static int write_range(const struct tap *tap, uint32_t offset, uint32_t len)
 {
 	char buffer[65536];
-	uint32_t done = 0;
 
-	while (done < unit->len) {
-		size_t want = unit->len - done < sizeof(buffer) ? unit->len - done : sizeof(buffer);
-		ssize_t n = pread(tap->segment_fd, buffer, want, (off_t)unit->offset + done);
+	while (len > 0) {
+		size_t want = len < sizeof(buffer) ? len : sizeof(buffer);
+		ssize_t n = pread(tap->segment_fd, buffer, want, offset);
 		int r;
 
 		if (n < 0 && errno == EINTR)
@@ -82,8 +82,37 @@ static int write_unit(struct tap *tap, const struct camcast_msg_unit *unit)
 		r = write_all(tap->out_fd, buffer, (size_t)n);
 		if (r < 0)
 			return r;
-		done += (uint32_t)n;
+		offset += (uint32_t)n;
+		len -= (uint32_t)n;
 	}
+	return 0;
+}
+
+/* Whether the unit ends with the delimiter of the next one (mux.c). */
+static bool ends_with_delimiter(const struct tap *tap, const struct camcast_msg_unit *unit)
+{
+	uint8_t end[H264_AUD_LEN];
+
+	return unit->len > sizeof(end) &&
+	       pread(tap->segment_fd, end, sizeof(end),
+		     (off_t)unit->offset + unit->len - (off_t)sizeof(end)) == sizeof(end) &&
+	       memcmp(end, h264_aud, sizeof(end)) == 0;
+}
+
+/* In a file the delimiter stands in front of its picture, so that the file ends with a picture. */
+static int write_unit(struct tap *tap, const struct camcast_msg_unit *unit)
+{
+	uint32_t len = unit->len;
+	int r = 0;
+
+	if (ends_with_delimiter(tap, unit)) {
+		r = write_all(tap->out_fd, (const char *)h264_aud, H264_AUD_LEN);
+		len -= H264_AUD_LEN;
+	}
+	if (r == 0)
+		r = write_range(tap, unit->offset, len);
+	if (r < 0)
+		return r;
 	tap->units++;
 	tap->keys += (unit->flags & CAMCAST_UNIT_KEY) != 0;
 	tap->bytes += unit->len;

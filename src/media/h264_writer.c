@@ -10,8 +10,7 @@
 #include "media/parameter_sets.h"
 #include "media/sei.h"
 
-/* primary_pic_type 7: slices of any type (table 7-5), so that one AUD does for every picture. */
-static const uint8_t aud[] = {0, 0, 0, 1, NAL_AUD, 0xf0};
+const uint8_t h264_aud[H264_AUD_LEN] = {0, 0, 0, 1, NAL_AUD, 0xf0};
 static const uint8_t start_code[] = {0, 0, 0, 1};
 
 /* An SPS as it is sent; a PPS is sent as it came. */
@@ -122,7 +121,7 @@ static size_t write_sets(struct h264_writer *writer, bool idr, int active_sps, b
 /* Makes iov[0]: the AUD and the parameter sets that belong before this picture. */
 static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 {
-	const size_t size = sizeof(aud) + write_sets(writer, idr, active_sps, false);
+	const size_t size = sizeof(h264_aud) + write_sets(writer, idr, active_sps, false);
 	uint8_t *grown;
 
 	if (size > writer->head_cap) {
@@ -133,7 +132,7 @@ static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 		writer->head_cap = size;
 	}
 	writer->iov[0] = (struct iovec){.iov_base = writer->head};
-	head_put(writer, aud, sizeof(aud));
+	head_put(writer, h264_aud, sizeof(h264_aud));
 	write_sets(writer, idr, active_sps, true);
 	memset(writer->fresh_sps, 0, sizeof(writer->fresh_sps));
 	memset(writer->fresh_pps, 0, sizeof(writer->fresh_pps));

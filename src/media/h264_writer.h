@@ -16,6 +16,11 @@
 
 struct h264_writer;
 
+/* Bytes of an access unit delimiter with its start code, and the delimiter that the writer makes:
+ * primary_pic_type 7, slices of any type (table 7-5), so that one does for every picture. */
+#define H264_AUD_LEN 6
+extern const uint8_t h264_aud[H264_AUD_LEN];
+
 /* edit: of every SPS; copied. sei: add the SEI of camcast/sei.h. 0 or -ENOMEM. */
 int h264_writer_create(struct h264_writer **out, const struct sps_edit *edit, bool sei);
 void h264_writer_destroy(struct h264_writer *writer);

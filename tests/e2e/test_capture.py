@@ -73,7 +73,7 @@ def decoded_numbers(data, kind):
     luma = subprocess.run(
         ["ffmpeg", "-v", "error", "-xerror", "-f", kind, "-i", "-"]
         + ["-fps_mode", "passthrough", "-vf", "extractplanes=y", "-f", "rawvideo", "-"],
-        input=data,
+        input=bytestream.without_end(data),
         capture_output=True,
         timeout=TIMEOUT,
         check=True,

@@ -61,7 +61,7 @@ def check_plays(host, url):
     assert parsed.scheme == "tcp"
     with host, socket.create_connection((parsed.hostname, parsed.port), 10) as connection:
         connection.settimeout(10 * harness.PATIENCE)
-        assert connection.recv(5, socket.MSG_WAITALL) == bytestream.AUD
+        assert connection.recv(5, socket.MSG_WAITALL) == bytestream.BEGINNING
 
 
 def test_each_tells_the_address_that_reaches_the_asker(lan, start_broker, start_camcastd):

@@ -273,9 +273,9 @@ def test_names_choose_servers_and_streams(start_camcastd, broker, tmp_path):
         client.subscribe("camcast/porch/status")
         client.wait_message("camcast/porch/status", lambda m: m.payload == b"online")
     for name, start in [
-        ("현관", bytestream.AUD),
-        ("porch", bytestream.AUD),
-        ("현관/s", bytestream.AUD),
+        ("현관", bytestream.BEGINNING),
+        ("porch", bytestream.BEGINNING),
+        ("현관/s", bytestream.BEGINNING),
         ("porch/j", b"\xff\xd8"),
     ]:
         path = tmp_path / "out"

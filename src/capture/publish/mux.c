@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/h264_writer.h"
+
 void mux_init(struct mux *mux, enum config_framing framing)
 {
 	memset(mux, 0, sizeof(*mux));
@@ -37,13 +39,34 @@ static int make_room(struct mux *mux, int count)
 typedef int framing(struct mux *mux, const struct iovec *in, int in_count, size_t len,
 		    const struct iovec **out, int *out_count);
 
+/* The delimiter is sent behind the picture. It begins the next access unit wherever it stands in the
+ * stream, and a parser knows by it that this one is complete: sent with the next picture it would
+ * come an interval later. What begins a viewer's stream then has none, which is legal (H.264 clause
+ * 7.4.1.2.3). */
 static int frame_annexb(struct mux *mux, const struct iovec *in, int in_count, size_t len,
 			const struct iovec **out, int *out_count)
 {
-	(void)mux;
+	union {
+		const uint8_t *in;
+		void *out;
+	} aud = {.in = h264_aud}; /* nothing writes through an iovec here */
+	int r;
+
 	(void)len;
-	*out = in;
-	*out_count = in_count;
+	if (in[0].iov_len < H264_AUD_LEN || memcmp(in[0].iov_base, h264_aud, H264_AUD_LEN) != 0) {
+		*out = in; /* no H.264 (access_unit.h, as_is) */
+		*out_count = in_count;
+		return 0;
+	}
+	r = make_room(mux, in_count + 1);
+	if (r < 0)
+		return r;
+	memcpy(mux->iov, in, (size_t)in_count * sizeof(*in));
+	mux->iov[0].iov_base = (uint8_t *)in[0].iov_base + H264_AUD_LEN;
+	mux->iov[0].iov_len -= H264_AUD_LEN;
+	mux->iov[in_count] = (struct iovec){.iov_base = aud.out, .iov_len = H264_AUD_LEN};
+	*out = mux->iov;
+	*out_count = in_count + 1;
 	return 0;
 }
 

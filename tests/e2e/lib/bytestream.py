@@ -8,6 +8,7 @@ import subprocess
 
 UUID = b"camcast-\x41\x75\x8c\x5e\xb1\x0f\x4a\x01"  # include/camcast/sei.h
 AUD = b"\0\0\0\1\x09"
+BEGINNING = b"\0\0\0\1\x67"  # of what a viewer is sent: an SPS
 FAULT = re.compile(r"\[(panic|fatal|error)\]|Frame num gap|Missing reference")
 IDR, SEI, SPS, PPS = 5, 6, 7, 8
 
@@ -52,14 +53,34 @@ def parse_unit(data):
     return unit
 
 
-def split(data):
-    """(complete units, the tail): a unit is complete when the next one's AUD follows."""
-    starts = [match.start() for match in re.finditer(re.escape(AUD), data)]
-    assert not data or (starts and starts[0] == 0), (
-        f"a stream must begin with an access unit delimiter, not {data[:16].hex()}"
+def begins_unit(header):
+    """Whether a NAL unit behind a picture's slices begins the next unit (H.264, 7.4.1.2.3)."""
+    return header[0] & 31 in (SEI, SPS, PPS, AUD[4]) or (
+        header[0] & 31 in (1, IDR) and header[1] & 0x80 != 0
     )
+
+
+def split(data):
+    """(complete units, the tail): a unit is complete when what begins the next one follows. camcastd
+    sends the next one's delimiter with it."""
+    assert not data or data.startswith((AUD, BEGINNING)), (
+        f"a stream must begin with a delimiter or an SPS, not {data[:16].hex()}"
+    )
+    starts, picture = [0], False
+    for match in re.finditer(rb"\x00?\x00\x00\x01(?=(..))", data, re.DOTALL):
+        header = match[1]
+        if picture and begins_unit(header):
+            starts.append(match.start())
+            picture = False
+        picture = picture or header[0] & 31 in (1, IDR)
     units = [parse_unit(data[a:b]) for a, b in zip(starts, starts[1:])]
-    return units, data[starts[-1] :] if starts else b""
+    return units, data[starts[-1] :]
+
+
+def without_end(data):
+    """Without a delimiter behind the last unit, which a decoder at the end of a file takes for a unit
+    without a picture."""
+    return data.removesuffix(AUD + b"\xf0")
 
 
 def gaps(units):
@@ -91,7 +112,7 @@ def decode(units, folder, name="stream"):
     """Decodes with ffmpeg. Every error is fatal, and so is a missing reference, which libavcodec
     conceals and mentions at debug level only. Returns the number of pictures."""
     path = pathlib.Path(folder) / f"{name}.h264"
-    path.write_bytes(b"".join(unit.data for unit in units))
+    path.write_bytes(without_end(b"".join(unit.data for unit in units)))
     result = subprocess.run(
         ["ffmpeg", "-nostats", "-hide_banner", "-v", "level+debug", "-err_detect", "explode"]
         + ["-xerror", "-f", "h264", "-i", path, "-fps_mode", "passthrough", "-f", "framecrc", "-"],

@@ -85,11 +85,11 @@ class Viewer:
         self.wait(lambda v: len(v.data) >= count, f"{count} bytes", timeout)
 
     def wait_units(self, count, timeout=20):
-        """count more complete units than now (by their delimiters)."""
-        aud = b"\0\0\0\1\x09"
+        """count more complete units than now: a delimiter comes with each."""
+        aud = b"\0\0\0\1\x09\xf0"
         with self._changed:
-            position, target = len(self.data), count + 1
-        self.wait(lambda v: v.data.count(aud, position) >= target, f"{count} units", timeout)
+            position = len(self.data)
+        self.wait(lambda v: v.data.count(aud, position) > count, f"{count} units", timeout)
 
     def wait_closed(self, timeout=20):
         self.wait(lambda v: v.closed, "end of the connection", timeout)

@@ -37,10 +37,9 @@ class Viewer:
 
 
 def software_part(data):
-    """Returns the H.264 after the last FWHT picture, from an AUD and SPS on."""
-    start = bytes(data).find(b"\x00\x00\x00\x01\x09")
+    """Returns the H.264 after the last FWHT picture, from an SPS on."""
+    start = bytes(data).find(b"\x00\x00\x00\x01\x67")
     assert start >= 0, "no H.264 came"
-    assert bytes(data[start:]).find(b"\x00\x00\x00\x01\x67") == 6, "an SPS follows the AUD"
     return bytes(data[start:])
 
 
