@@ -85,7 +85,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void publish(struct fixture *f, unsigned feed)
+static void publish_for(struct fixture *f, unsigned feed, uint32_t duration_us)
 {
 	uint32_t id = ++f->segment;
 
@@ -93,8 +93,15 @@ static void publish(struct fixture *f, unsigned feed)
 					  rig_segment(4096, F_SEAL_SHRINK | F_SEAL_GROW), 4096),
 			 0);
 	assert_int_equal(feed_add_unit(rig_feed(&f->rig, feed), id,
-				       &(struct feed_unit){.len = 100, .flags = CAMCAST_UNIT_KEY}),
+				       &(struct feed_unit){.len = 100,
+							   .flags = CAMCAST_UNIT_KEY,
+							   .duration_us = duration_us}),
 			 0);
+}
+
+static void publish(struct fixture *f, unsigned feed)
+{
+	publish_for(f, feed, 33333);
 }
 
 static void let_pass(struct fixture *f, int64_t seconds)
@@ -142,6 +149,23 @@ static void every_wanted_stream_must_flow(void **state)
 	assert_sick(f, "stream bh: no picture for 4.0 s");
 	publish(f, BACK_H264);
 	assert_healthy(f);
+}
+
+/* A picture every four seconds is no fault of a stream of 0.25 a second. */
+static void a_slow_stream_has_the_time_of_a_picture_more(void **state)
+{
+	struct fixture *f = *state;
+
+	publish_for(f, FRONT_H264, 4000000);
+	publish(f, BACK_H264);
+	camera_delivers(f);
+	let_pass(f, 6);
+	publish(f, BACK_H264);
+	camera_delivers(f);
+	assert_healthy(f);
+	let_pass(f, 2);
+	publish(f, BACK_H264);
+	assert_sick(f, "stream fh: no picture for 8.0 s");
 }
 
 static void an_idle_stream_counts_by_its_camera(void **state)
@@ -388,6 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_wanted_stream_must_flow),
+		TEST(a_slow_stream_has_the_time_of_a_picture_more),
 		TEST(an_idle_stream_counts_by_its_camera),
 		TEST(who_comes_to_an_idle_stream_gives_it_three_seconds),
 		TEST(the_reason_is_the_worker_s_or_the_camera_s),

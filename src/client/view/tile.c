@@ -14,10 +14,11 @@
 #include "client/children.h"
 #include "client/view/wake.h"
 
-#define WAIT_MS 500	    /* of the waiting thread, should a wake-up get lost */
-#define FIGURES_US 1000000  /* fps and lag are those of so long */
-#define SILENT_US 1500000   /* a child that has not given a sign of life */
-#define STALLED_US 2000000  /* a connection without pictures */
+#define WAIT_MS 500	   /* of the waiting thread, should a wake-up get lost */
+#define FIGURES_US 1000000 /* fps and lag are those of so long */
+#define SILENT_US 1500000  /* a child that has not given a sign of life */
+/* A connection without pictures for this time and the one between the last two. */
+#define STALLED_US 2000000
 #define LAG_MAX_US 60000000 /* more is not a lag but a broken clock */
 #define PADDING 4	    /* pixels around text */
 
@@ -69,7 +70,8 @@ struct view_tile {
 
 	enum tile_state state;
 	uint64_t noticed;
-	int64_t noticed_us; /* when the last picture came, to half a second, shown or not */
+	int64_t noticed_us;  /* when the last picture came, to half a second, shown or not */
+	int64_t interval_us; /* from one picture to the next, most lately; 0: not known */
 	struct tally tally;
 	double fps, lag_ms; /* of the last whole second; lag_ms < 0: not known */
 	bool captured;
@@ -201,7 +203,8 @@ static enum tile_state state_now(const struct view_tile *tile, int64_t now_us)
 	case VIEW_PLAYING:
 		if (!tile->noticed_us)
 			return TILE_WAITING;
-		return now_us - tile->noticed_us > STALLED_US ? TILE_STALLED : TILE_LIVE;
+		return now_us - tile->noticed_us > STALLED_US + tile->interval_us ? TILE_STALLED
+										  : TILE_LIVE;
 	case VIEW_RECONNECTING:
 		return TILE_RECONNECTING;
 	default:
@@ -229,6 +232,9 @@ int view_tile_poll(struct view_tile *tile, int64_t now_us, bool *changed)
 	enum tile_state state;
 
 	if (latest != tile->noticed) {
+		if (tile->noticed_us && latest > tile->noticed)
+			tile->interval_us =
+				(now_us - tile->noticed_us) / (int64_t)(latest - tile->noticed);
 		tile->noticed = latest;
 		tile->noticed_us = now_us;
 	}

@@ -181,6 +181,7 @@ int feed_add_unit(struct feed *feed, uint32_t segment, const struct feed_unit *u
 	feed->stats.units++;
 	feed->stats.bytes += unit->len;
 	feed->stats.last_unit_us = entry.received_us;
+	feed->stats.unit_duration_us = unit->duration_us;
 	audience_unit(&feed->audience, log_push(&feed->log, &entry));
 	return 0;
 }

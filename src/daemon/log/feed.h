@@ -32,6 +32,7 @@ struct feed_stats {
 	uint64_t units, keys, bytes; /* published */
 	uint64_t units_refused;	     /* not a key unit after a gap */
 	int64_t last_unit_us;	     /* when the newest unit came; 0: none yet */
+	uint32_t unit_duration_us;   /* of the newest unit; 0: not known */
 	struct log_stats log;
 	struct audience_stats audience;
 };

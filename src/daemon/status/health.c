@@ -18,6 +18,21 @@ static int64_t last_unit_us(const struct stream *stream)
 	return last;
 }
 
+/* From one picture to the next: as the newest unit says, or as configured where that is more. */
+static int64_t interval_us(const struct stream *stream)
+{
+	const struct rate *rate = &stream->camera->config->framerate;
+	int64_t longest = rate->num > 0 ? (int64_t)rate->den * 1000000 / rate->num : 0;
+
+	for (size_t i = 0; i < stream->n_outputs; i++) {
+		int64_t us = feed_stats(stream->outputs[i].feed)->unit_duration_us;
+
+		if (us > longest)
+			longest = us;
+	}
+	return longest;
+}
+
 /* The text that tells why a camera's pictures may be missing. */
 static const char *camera_trouble(const struct worker_status *status)
 {
@@ -31,14 +46,15 @@ static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 	const struct worker_status *status = stream->camera->status;
 	int64_t wanted = status->wanted_us[stream->number];
 	int64_t last = wanted ? last_unit_us(stream) : status->frames_at_us;
+	int64_t fresh_us = HEALTH_FRESH_US + interval_us(stream);
 	const char *trouble = camera_trouble(status);
 	char age[48] = "yet";
 
-	if (last > 0 && now - last <= HEALTH_FRESH_US)
+	if (last > 0 && now - last <= fresh_us)
 		return true;
 	/* Somebody has just come to a stream that was idle: its first unit is on the way. */
-	if (stream->config->on_demand && wanted && now - wanted <= HEALTH_FRESH_US &&
-	    now - status->frames_at_us <= HEALTH_FRESH_US)
+	if (stream->config->on_demand && wanted && now - wanted <= fresh_us &&
+	    now - status->frames_at_us <= fresh_us)
 		return true;
 	if (last > 0)
 		snprintf(age, sizeof age, "for %.1f s", (double)(now - last) / 1e6);
