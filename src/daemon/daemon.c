@@ -103,7 +103,8 @@ static void handle_drain_timeout(struct loop_timer *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, drain);
 
-	diag_info("clients with an unfinished unit after %d s are closed", DRAIN_US / 1000000);
+	diag_info("clients that have not taken their last unit within %d s are disconnected",
+		  DRAIN_US / 1000000);
 	loop_stop(daemon->loop);
 }
 
@@ -135,8 +136,8 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 	if (read(watch->fd, &info, sizeof info) != sizeof info)
 		return;
 	if (info.ssi_signo == SIGHUP) {
-		diag_info("SIGHUP: the configuration is read at start only; restart camcastd for "
-			  "changes");
+		diag_info("SIGHUP: camcastd reads its configuration only at the start; restart it "
+			  "to apply changes");
 		return;
 	}
 	/* The workers see our end of their pairs close. */
@@ -264,6 +265,18 @@ static int listen_for(struct daemon *daemon, struct output *output)
 	return 0;
 }
 
+/* What plays a stream; its first feed is the one that most players understand. */
+static void print_player(const struct output *output, const char *where)
+{
+	const char *name = output->stream->config->name;
+
+	if (output->config->framing == CONFIG_FRAMING_ANNEXB)
+		diag_info("watch %s: ffplay -fflags nobuffer tcp://%s", name, where);
+	else
+		diag_info("watch %s: camcast recv tcp+length://%s | ffplay -", name, where);
+}
+
+/* The end of the start: one line for each stream, to be pasted. */
 static void print_players(const struct daemon *daemon)
 {
 	struct net_host_list addresses;
@@ -271,16 +284,13 @@ static void print_players(const struct daemon *daemon)
 
 	net_host_list_find(&addresses, -1);
 	own = addresses.text[0];
-	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
-		const struct output *output = &daemon->cameras->outputs[i];
+	for (size_t i = 0; i < daemon->cameras->n_streams; i++) {
+		const struct output *output = &daemon->cameras->streams[i].outputs[0];
 		const char *host = output->config->listen[0].host;
 		char where[NET_HOST_PORT_MAX];
 
-		if (output->config->framing != CONFIG_FRAMING_ANNEXB)
-			continue;
 		net_format_host_port(where, net_host_is_any(host) ? own : host, output->tcp.port);
-		diag_info("watch %s: ffplay -fflags nobuffer tcp://%s",
-			  output->stream->config->name, where);
+		print_player(output, where);
 	}
 }
 
