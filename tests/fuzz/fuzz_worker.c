@@ -39,15 +39,20 @@ static void ignore_idr(struct feed_demand *demand)
 	(void)demand;
 }
 
-static void ignore_watched(struct feed_demand *demand, bool watched)
+static void ignore_watched(struct feed_demand *demand)
 {
 	(void)demand;
-	(void)watched;
+}
+
+static void ignore_unwatched(struct feed_demand *demand, bool viewed)
+{
+	(void)demand, (void)viewed;
 }
 
 static void create_feeds(void)
 {
-	static struct feed_demand demand = {.idr = ignore_idr, .watched = ignore_watched};
+	static struct feed_demand demand = {
+		.idr = ignore_idr, .watched = ignore_watched, .unwatched = ignore_unwatched};
 
 	for (unsigned i = 0; i < FEEDS; i++) {
 		struct output *output = &cameras->outputs[i];

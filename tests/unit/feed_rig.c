@@ -285,14 +285,17 @@ static void count_idr(struct feed_demand *demand)
 	container_of(demand, struct rig, demand)->idrs++;
 }
 
-static void count_watched(struct feed_demand *demand, bool watched)
+static void count_watched(struct feed_demand *demand)
+{
+	container_of(demand, struct rig, demand)->watched++;
+}
+
+static void count_unwatched(struct feed_demand *demand, bool viewed)
 {
 	struct rig *rig = container_of(demand, struct rig, demand);
 
-	if (watched)
-		rig->watched++;
-	else
-		rig->unwatched++;
+	rig->unwatched++;
+	rig->viewed += viewed;
 }
 
 void rig_init(struct rig *rig, enum config_backend backend)
@@ -311,7 +314,9 @@ void rig_init(struct rig *rig, enum config_backend backend)
 		.config = {.max_clients = 10000, .send_buffer = 131072, .notsent_lowat = 16384},
 		.endpoint = {.protocol = &raw_protocol,
 			     .quota = {.name = "feed test/annexb", .viewers = true}},
-		.demand = {.idr = count_idr, .watched = count_watched},
+		.demand = {.idr = count_idr,
+			   .watched = count_watched,
+			   .unwatched = count_unwatched},
 		.send_threshold = 8192,
 		.segment = -1,
 	};

@@ -83,7 +83,7 @@ struct rig {
 	struct endpoint endpoint;
 	enum config_backend backend;
 	uint32_t send_threshold;
-	unsigned idrs, watched, unwatched;
+	unsigned idrs, watched, unwatched, viewed;
 	bool drained;
 	/* the worker's side */
 	int segment; /* its fd */

@@ -507,17 +507,17 @@ static void on_demand_follows_the_feed_with_a_linger(void **state)
 	demand = worker_feed_demand(f.worker, FRONT_JPEG);
 	assert_true(worker_status(f.worker)->wanted_us[FRONT_H264] > 0);
 	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], 0);
-	demand->watched(demand, true);
+	demand->watched(demand);
 	since = worker_status(f.worker)->wanted_us[FRONT_JPEG];
 	assert_true(since > 0);
 	run_until(&f, has_jpegs, 3);
 	/* Back within the linger of 100 ms: nothing changes. */
-	demand->watched(demand, false);
+	demand->unwatched(demand, true);
 	let_pass(&f, 50000);
-	demand->watched(demand, true);
+	demand->watched(demand);
 	let_pass(&f, 60000000);
 	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], since);
-	demand->watched(demand, false);
+	demand->unwatched(demand, true);
 	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], since);
 	let_pass(&f, 100000);
 	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], 0);

@@ -130,7 +130,10 @@ static void watch(struct fixture *f, unsigned feed, bool watched)
 {
 	struct feed_demand *demand = worker_demand_of_feed(f->demand, feed);
 
-	demand->watched(demand, watched);
+	if (watched)
+		demand->watched(demand);
+	else
+		demand->unwatched(demand, true);
 }
 
 static void ask_idr(struct fixture *f, unsigned feed)
@@ -220,6 +223,31 @@ static void back_within_the_linger_nothing_is_said(void **state)
 	let_pass(f, 1000);
 	assert_int_equal(f->wanted[ASKED_ANNEXB], 1);
 	assert_int_equal(f->wants, FEEDS + 1);
+}
+
+static void let_a_scanner_pass(struct fixture *f)
+{
+	struct feed_demand *demand = worker_demand_of_feed(f->demand, ASKED_ANNEXB);
+
+	demand->watched(demand);
+	demand->unwatched(demand, false);
+	let_pass(f, 0);
+}
+
+static void one_that_was_no_viewer_leaves_no_linger(void **state)
+{
+	struct fixture *f = *state;
+
+	let_a_scanner_pass(f);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 0);
+	/* It neither ends nor lengthens that of a viewer. */
+	watch(f, ASKED_ANNEXB, true);
+	watch(f, ASKED_ANNEXB, false);
+	let_pass(f, 50);
+	let_a_scanner_pass(f);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 1);
+	let_pass(f, 60);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 0);
 }
 
 static void what_did_not_go_is_said_again(void **state)
@@ -318,6 +346,7 @@ int main(void)
 		TEST(each_feed_is_wanted_for_itself),
 		TEST(a_stream_is_wanted_while_any_of_its_feeds_is),
 		TEST(back_within_the_linger_nothing_is_said),
+		TEST(one_that_was_no_viewer_leaves_no_linger),
 		TEST(what_did_not_go_is_said_again),
 		TEST(the_first_feed_of_a_stream_needs_no_idr),
 		TEST(a_second_feed_asks_for_an_idr),

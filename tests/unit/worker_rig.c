@@ -21,10 +21,14 @@ static void count_idr(struct feed_demand *demand)
 	container_of(demand, struct rig, demand)->idrs++;
 }
 
-static void ignore_watched(struct feed_demand *demand, bool watched)
+static void ignore_watched(struct feed_demand *demand)
 {
 	(void)demand;
-	(void)watched;
+}
+
+static void ignore_unwatched(struct feed_demand *demand, bool viewed)
+{
+	(void)demand, (void)viewed;
 }
 
 void rig_open(struct rig *rig, const char *daemon)
@@ -57,6 +61,7 @@ void rig_open(struct rig *rig, const char *daemon)
 		server_create(&rig->server, rig->loop, &rig->config->daemon, rig->admission), 0);
 	rig->demand.idr = count_idr;
 	rig->demand.watched = ignore_watched;
+	rig->demand.unwatched = ignore_unwatched;
 }
 
 void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands)

@@ -237,6 +237,8 @@ void cursor_end(struct cursor *cursor, enum cursor_end why)
 	if (cursor->flags & CURSOR_CLOSING)
 		return;
 	cursor->flags |= CURSOR_CLOSING;
+	if (why == CURSOR_END_FOREIGN)
+		cursor->flags |= CURSOR_FOREIGN;
 	cursor->audience->stats->left[why]++;
 	cursor_move(cursor, &cursor->audience->closing);
 }
@@ -244,13 +246,14 @@ void cursor_end(struct cursor *cursor, enum cursor_end why)
 void cursor_release(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
+	bool viewed = (cursor->flags & (CURSOR_STARTED | CURSOR_FOREIGN)) == CURSOR_STARTED;
 
 	if (cursor->segment)
 		release_segment(cursor);
 	list_remove(&cursor->link);
 	audience->stats->cursors--;
 	cursor->audience = NULL;
-	audience->left(audience);
+	audience->left(audience, viewed);
 }
 
 /* --- what the sink answers --- */

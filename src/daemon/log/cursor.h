@@ -21,6 +21,7 @@ enum cursor_state { CURSOR_WAIT_KEY, CURSOR_LIVE, CURSOR_SHED };
 
 enum cursor_end {		       /* why a cursor went */
 		  CURSOR_END_PEER,     /* its viewer left or failed */
+		  CURSOR_END_FOREIGN,  /* its peer speaks another protocol: it was no viewer */
 		  CURSOR_END_STALL,    /* a unit not finished, or nothing taken, in stall_timeout */
 		  CURSOR_END_SHUTDOWN, /* of the feed */
 		  CURSOR_ENDS
@@ -72,6 +73,7 @@ enum cursor_flags {
 	CURSOR_HELD = 1 << 8,	      /* it stands between two units, and its sink knows */
 	CURSOR_BLOCKED = 1 << 9,      /* the sink owes cursor_writable() */
 	CURSOR_PAUSE_NOTED = 1 << 10, /* paused_us is of this wait for the sink */
+	CURSOR_FOREIGN = 1 << 11,     /* it ended with CURSOR_END_FOREIGN */
 };
 
 struct cursor {
@@ -134,8 +136,9 @@ struct audience {
 	struct audience_stats *stats;
 	/* An IDR is wanted now; from cursor_join() and the loop. */
 	void (*ask_idr)(struct audience *audience);
-	/* A cursor has gone: cursor_release() was called for it. */
-	void (*left)(struct audience *audience);
+	/* A cursor has gone: cursor_release() was called for it. viewed: it was a viewer's, and a
+	 * unit was sent to it. */
+	void (*left)(struct audience *audience, bool viewed);
 	bool draining;
 
 	/* Every cursor is in one of these. */

@@ -16,6 +16,7 @@ struct feed {
 	struct log log;
 	struct audience audience;
 	struct feed_stats stats;
+	bool viewed;	/* by one of the cursors since there were none */
 	bool need_key;	/* non-key units are refused */
 	bool destroyed; /* goes with the last cursor_release() */
 	void (*drained)(void *user);
@@ -63,17 +64,19 @@ static void drain_if_empty(struct feed *feed)
 		loop_timer_set(feed->loop, &feed->drain_done, loop_now_us(feed->loop));
 }
 
-static void handle_left(struct audience *audience)
+static void handle_left(struct audience *audience, bool viewed)
 {
 	struct feed *feed = container_of(audience, struct feed, audience);
 
+	feed->viewed |= viewed;
 	if (feed->stats.audience.cursors > 0)
 		return;
 	if (feed->destroyed) {
 		free_feed(feed);
 		return;
 	}
-	feed->demand->watched(feed->demand, false);
+	feed->demand->unwatched(feed->demand, feed->viewed);
+	feed->viewed = false;
 	drain_if_empty(feed);
 }
 
@@ -211,7 +214,7 @@ static int begin_join(struct feed *feed)
 	if (feed->audience.draining)
 		return -ESHUTDOWN;
 	if (feed->stats.audience.cursors == 0)
-		feed->demand->watched(feed->demand, true);
+		feed->demand->watched(feed->demand);
 	return 0;
 }
 

@@ -17,8 +17,11 @@ struct feed;
 struct feed_demand {
 	/* An IDR is wanted now. Coalescing to one a second happens behind this call. */
 	void (*idr)(struct feed_demand *demand);
-	/* The number of cursors changed from none to some, or from some to none. */
-	void (*watched)(struct feed_demand *demand, bool watched);
+	/* The number of cursors changed from none to some. */
+	void (*watched)(struct feed_demand *demand);
+	/* It changed from some to none. viewed: a unit was sent to one of them that was a viewer's;
+	 * else nobody will miss what is not encoded any more. */
+	void (*unwatched)(struct feed_demand *demand, bool viewed);
 };
 
 struct feed_options {

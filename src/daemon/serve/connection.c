@@ -291,26 +291,26 @@ static int set_up_socket(int fd, uint32_t send_buffer, uint32_t notsent_lowat)
 	return ret;
 }
 
+/* A protocol that listens to its peers, and one that does not. */
+static const struct loop_conn_ops listening = {
+	.sent = handle_sent,
+	.writable = handle_writable,
+	.input = handle_input,
+	.input_ended = handle_input_ended,
+	.failed = handle_failed,
+	.closed = handle_closed,
+};
+static const struct loop_conn_ops deaf = {
+	.sent = handle_sent,
+	.writable = handle_writable,
+	.input_ended = handle_input_ended,
+	.failed = handle_failed,
+	.closed = handle_closed,
+};
+
 int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat)
 {
-	/* A protocol that listens to its peers, and one that does not. */
-	static const struct loop_conn_ops listening =
-						  {
-							  .sent = handle_sent,
-							  .writable = handle_writable,
-							  .input = handle_input,
-							  .input_ended = handle_input_ended,
-							  .failed = handle_failed,
-							  .closed = handle_closed,
-						  },
-					  deaf = {
-						  .sent = handle_sent,
-						  .writable = handle_writable,
-						  .input_ended = handle_input_ended,
-						  .failed = handle_failed,
-						  .closed = handle_closed,
-					  };
 	struct connection *connection;
 	int ret = set_up_socket(fd, send_buffer, notsent_lowat);
 
@@ -331,6 +331,11 @@ int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
 	}
 	*out = connection;
 	return 0;
+}
+
+void connection_ignore_input(struct connection *connection)
+{
+	connection->conn.ops = &deaf;
 }
 
 void connection_close(struct connection *connection, bool reset)

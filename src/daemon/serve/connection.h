@@ -54,6 +54,9 @@ int connection_write(struct connection *connection, const struct iovec *pieces, 
 /* Tells the peer that nothing more will come. */
 void connection_end_output(struct connection *connection);
 
+/* From the next call of input() on: there is none, and what the peer sends is thrown away. */
+void connection_ignore_input(struct connection *connection);
+
 struct loop *connection_loop(const struct connection *connection);
 /* Fixed bytes of memory for a connection, its cursor included. */
 size_t connection_size(void);

@@ -12,7 +12,8 @@ struct endpoint {
 	const struct protocol *protocol;
 	void *user; /* the protocol's: what it serves here */
 	struct quota quota;
-	uint16_t port; /* of its first socket; 0: none yet */
+	uint16_t port;	   /* of its first socket; 0: none yet */
+	bool foreign_told; /* the log says that a peer spoke another protocol */
 	/* --- below: the server's --- */
 	struct server *server;
 	struct loop *loop;

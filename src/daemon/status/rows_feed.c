@@ -83,6 +83,8 @@ static const struct counter feeds[] = {
 	 .help = "Clients that are gone, by reason."},
 	{"left.peer", COUNTER, .help = "The client closed the connection, or it failed.",
 	 IN_FEED(audience.left[CURSOR_END_PEER])},
+	{"left.foreign", COUNTER, .help = "The peer spoke HTTP, RTSP or TLS: it was no viewer.",
+	 IN_FEED(audience.left[CURSOR_END_FOREIGN])},
 	{"left.stalled", COUNTER,
 	 .help = "The client did not finish a unit within `stall_timeout_ms`.",
 	 IN_FEED(audience.left[CURSOR_END_STALL])},

@@ -16,6 +16,7 @@ struct output_demand {
 	bool wanted, unsaid;
 	bool awaits_key; /* an IDR was asked for since its last key unit */
 	struct loop_timer linger;
+	int64_t lingers_until_us; /* for the last viewer that left */
 };
 
 /* The same of one stream. */
@@ -206,21 +207,31 @@ static void handle_linger(struct loop_timer *timer)
 	set_wanted(container_of(timer, struct output_demand, linger), false);
 }
 
-static void handle_watched(struct feed_demand *demand, bool watched)
+static void handle_watched(struct feed_demand *demand)
+{
+	struct output_demand *output = container_of(demand, struct output_demand, demand);
+
+	if (!config_of(output->stream)->on_demand)
+		return;
+	loop_timer_cancel(output->stream->all->loop, &output->linger);
+	set_wanted(output, true);
+}
+
+/* The linger is for viewers that come back. A peer that was none, such as a scanner, neither begins
+ * it nor ends one that has begun. */
+static void handle_unwatched(struct feed_demand *demand, bool viewed)
 {
 	struct output_demand *output = container_of(demand, struct output_demand, demand);
 	const struct config_stream *config = config_of(output->stream);
 	struct loop *loop = output->stream->all->loop;
+	int64_t now_us = loop_now_us(loop);
 
 	if (!config->on_demand)
 		return;
-	if (watched) {
-		loop_timer_cancel(loop, &output->linger);
-		set_wanted(output, true);
-	} else {
-		loop_timer_set(loop, &output->linger,
-			       loop_now_us(loop) + (int64_t)config->linger_ms * 1000);
-	}
+	if (viewed)
+		output->lingers_until_us = now_us + (int64_t)config->linger_ms * 1000;
+	loop_timer_set(loop, &output->linger,
+		       output->lingers_until_us > now_us ? output->lingers_until_us : now_us);
 }
 
 const int64_t *worker_demand_wanted_us(const struct worker_demand *all)
@@ -250,6 +261,7 @@ static void set_up_output(struct worker_demand *all, unsigned number)
 
 	output->demand.idr = handle_idr;
 	output->demand.watched = handle_watched;
+	output->demand.unwatched = handle_unwatched;
 	output->stream = &all->streams[all->options.camera->outputs[number]->stream->number];
 	output->number = number;
 	loop_timer_init(&output->linger, handle_linger);

@@ -56,7 +56,7 @@ def parse_unit(data):
 def begins_unit(header):
     """Whether a NAL unit behind a picture's slices begins the next unit (H.264, 7.4.1.2.3)."""
     return header[0] & 31 in (SEI, SPS, PPS, AUD[4]) or (
-        header[0] & 31 in (1, IDR) and header[1] & 0x80 != 0
+        header[0] & 31 in (1, IDR) and header[1:] >= b"\x80"
     )
 
 
@@ -67,7 +67,7 @@ def split(data):
         f"a stream must begin with a delimiter or an SPS, not {data[:16].hex()}"
     )
     starts, picture = [0], False
-    for match in re.finditer(rb"\x00?\x00\x00\x01(?=(..))", data, re.DOTALL):
+    for match in re.finditer(rb"\x00?\x00\x00\x01(?=(..?))", data, re.DOTALL):
         header = match[1]
         if picture and begins_unit(header):
             starts.append(match.start())
