@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How old a picture is when a player has it, for OpenCV and ffmpeg on a stream of the test pattern.
 
-The strip of the pattern tells which picture a player shows, and the SEI of the stream tells when that
-picture was captured. A second connection receives the stream to map one to the other.
+The strip of the pattern tells which picture a player shows, and the SEI of the stream tells when
+that picture was captured. A second connection receives the stream to map one to the other.
 
     bench/players.py --build build --rate 30 --seconds 10
 """
@@ -25,7 +25,7 @@ import bytestream  # noqa: E402
 import screen  # noqa: E402
 
 WIDTH, HEIGHT = 640, 360
-LOW_DELAY = ["-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0"]
+LOW_DELAY = "-fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0".split()
 
 
 def free_port():

@@ -15,8 +15,8 @@ static int raw_accepted(struct connection *connection)
 	return connection_watch(connection, connection->endpoint->user);
 }
 
-/* The methods with which peers of HTTP and RTSP begin, as far as they are what a video recorder or a
- * browser tries. */
+/* The methods with which peers of HTTP and RTSP begin, as far as a video recorder or a browser tries
+ * them. */
 static const struct {
 	const char *text, *protocol;
 } greetings[] = {

@@ -61,8 +61,8 @@ def begins_unit(header):
 
 
 def split(data):
-    """(complete units, the tail): a unit is complete when what begins the next one follows. camcastd
-    sends the next one's delimiter with it."""
+    """(complete units, the tail): a unit is complete when what begins the next one follows.
+    camcastd sends the next one's delimiter with it."""
     assert not data or data.startswith((AUD, BEGINNING)), (
         f"a stream must begin with a delimiter or an SPS, not {data[:16].hex()}"
     )
@@ -78,8 +78,8 @@ def split(data):
 
 
 def without_end(data):
-    """Without a delimiter behind the last unit, which a decoder at the end of a file takes for a unit
-    without a picture."""
+    """Without a delimiter behind the last unit, which a decoder at the end of a file takes for a
+    unit without a picture."""
     return data.removesuffix(AUD + b"\xf0")
 
 
