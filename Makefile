@@ -42,7 +42,7 @@ PC_mqtt := libmosquitto libssl libcrypto
 PC_daemon := liburing libcjson libsystemd $(PC_mqtt)
 PC_capture := libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_wrapper := libcamera
-PC_client := $(PC_mqtt) libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig
+PC_client := $(PC_mqtt) libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig harfbuzz fribidi
 pc = $(shell $(PKG_CONFIG) $(1) $(2))$(if $(filter-out 0,$(.SHELLSTATUS)),$(error \
 	a library is missing: `make deps` installs what a build needs))
 pc_cflags = $(call pc,--cflags,$(1))
@@ -229,7 +229,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	python3-paho-mqtt python3-jsonschema python3-prometheus-client opencv-doc ffmpeg \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps mosquitto-clients ncat openssl xvfb xdotool \
-	imagemagick fonts-nanum
+	imagemagick fonts-nanum weston
 PKG_fuzz = $(PKG_build) clang libclang-rt-dev
 PKG_check = $(PKG_unit) $(PKG_e2e) $(PKG_fuzz)
 PKG_check-distros = $(PKG_e2e) mmdebstrap

@@ -5,10 +5,15 @@ import contextlib
 import os
 import pathlib
 import signal
+import socket
+import struct
 import subprocess
+import threading
+import time
 import uuid
 
 import cv2
+import numpy
 import pytest
 
 import broker
@@ -61,9 +66,10 @@ def overlap(a, b):
     )
 
 
-def test_servers_get_tiles_that_move_and_lose_them(screen, mosquitto, start_camcastd, tmp_path):
+def test_servers_get_tiles_that_move_and_keep_them_when_offline(screen, mosquitto, start_camcastd, tmp_path):
     start_camcastd(announced(mosquitto, "front"))
-    second = start_camcastd(announced(mosquitto, "뒷마당"))
+    second_config = announced(mosquitto, "뒷마당")
+    second = start_camcastd(second_config)
     arguments = ["--all", "--broker", f"{mosquitto.address}:{mosquitto.port}"]
     with screens.View(screen, *arguments, folder=tmp_path) as view:
         tiles = view.wait_live("front", "뒷마당")
@@ -76,12 +82,21 @@ def test_servers_get_tiles_that_move_and_lose_them(screen, mosquitto, start_camc
         tiles = view.wait_live("front", "side", "뒷마당")
         view.wait_numbers(tiles, after=view.wait_numbers(tiles))
         kept = [tile["pid"] for tile in tiles if tile["name"] != "뒷마당"]
-        # one leaves, and its process with it.
+        # one leaves: its process ends, and its tile says since when.
         second.stop()
-        tiles = view.wait_live("front", "side")
-        view.wait_numbers(tiles, after=view.wait_numbers(tiles))
-        assert [tile["pid"] for tile in tiles] == kept
+        tiles = view.wait(
+            lambda now: [tile["state"] for tile in now] == ["live", "live", "offline"], "offline"
+        )
+        assert abs(tiles[2]["offline_since"] - time.time()) < 20 * harness.PATIENCE
+        view.wait_numbers(tiles[:2], after=view.wait_numbers(tiles[:2]))
+        assert [tile["pid"] for tile in tiles] == [*kept, 0]
         view.wait(lambda _: view.children() == sorted(kept), "two children")
+        # Until a person removes it,
+        view.key("x")
+        view.wait_live("front", "side")
+        # or the server is back.
+        start_camcastd(second_config)
+        view.wait_live("front", "side", "뒷마당")
 
 
 def test_a_named_server_is_shown_wherever_it_is(screen, mosquitto, start_camcastd, tmp_path):
@@ -92,11 +107,58 @@ def test_a_named_server_is_shown_wherever_it_is(screen, mosquitto, start_camcast
     with screens.View(screen, *arguments, folder=tmp_path) as view:
         before = view.wait_live("two")
         two.stop()
-        view.wait(lambda now: not now, "no tile")
+        view.wait(lambda now: [tile["state"] for tile in now] == ["offline"], "offline")
         start_camcastd(config)  # at another port
         after = view.wait_live("two")
         view.wait_numbers(after, after=view.wait_numbers(after))
         assert after[0]["url"] != before[0]["url"]
+
+
+def test_names_are_in_the_order_of_their_numbers_and_in_any_script(
+    screen, mosquitto, start_camcastd, tmp_path
+):
+    names = ["cam 2", "cam 10", "cam 10 \N{CAMERA WITH FLASH}", "חצר 12", "باب"]
+    for name in reversed(names):
+        start_camcastd(announced(mosquitto, name))
+    arguments = ["--broker", f"{mosquitto.address}:{mosquitto.port}"]
+    with screens.View(screen, *arguments, folder=tmp_path) as view:
+        tiles = view.wait_live(*names)
+        view.wait_numbers(tiles)
+        shot = screen.shot()
+
+        def strip(tile):
+            x, y, width, height = tile["place"]
+            return shot[y + height : y + height + 40, x : x + width // 2].astype(int)
+
+        # Only the emoji is coloured, and every name has something to read.
+        coloured = [bool((numpy.ptp(strip(tile), axis=2) > 40).any()) for tile in tiles]
+        assert coloured == [False, False, True, False, False]
+        assert all((strip(tile).min(axis=2) > 150).sum() > 10 for tile in tiles)
+
+
+def shift_clock(port, listener, days):
+    """Hands on one connection to a server, with the capture times of its SEI in the past."""
+    head = struct.pack(">Q", int(time.time() * 1e6))[1:4]
+    shifted = (int.from_bytes(head, "big") - int(days * 86400e6 / 2**32)).to_bytes(3, "big")
+    viewer, _ = listener.accept()
+    with viewer, socket.create_connection(("127.0.0.1", port)) as server:
+        with contextlib.suppress(OSError):
+            while data := server.recv(1 << 20):
+                viewer.sendall(data.replace(head, shifted))
+
+
+def test_a_wrong_clock_is_named(screen, start_camcastd, tmp_path):
+    server = start_camcastd(harness.pattern_config(camera={"size": "320x180"}))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        arguments = (server.port(), listener, 13)
+        threading.Thread(target=shift_clock, args=arguments, daemon=True).start()
+        url = f"tcp://127.0.0.1:{port}"
+        with screens.View(screen, url, folder=tmp_path) as view:
+            tiles = view.wait(
+                lambda now: "clock_offset_s" in now[0] and "decode_ms" in now[0], "the offset"
+            )
+            assert -13.1 < tiles[0]["clock_offset_s"] / 86400 < -12.9
 
 
 def test_a_child_killed_or_stopped_is_replaced_and_no_other_stops(screen, three, tmp_path):
@@ -154,6 +216,23 @@ def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_
         assert view.reports[-1]["renderer"] == "software"
 
 
+def test_a_wayland_screen_of_scale_2_has_sharp_pictures_and_large_text(three, tmp_path):
+    """SDL's own drawing does not work there, so that OpenGL stays, though the CPU does it."""
+    with contextlib.closing(screens.Wayland(tmp_path, scale=2)) as screen:
+        env = {"SDL_RENDER_DRIVER": "", "ASAN_OPTIONS": "detect_leaks=0"}
+        arguments = [*urls(three), "--full-screen"]
+        with screens.View(screen, *arguments, folder=tmp_path, env=env) as view:
+            tiles = view.wait(lambda now: all(tile["shown"] for tile in now), "pictures", 60)
+            report = view.wait_report(lambda report: report["scale"] == 2, "the scale")
+            assert report["renderer"].startswith("opengl")
+            view.wait(lambda now: now[0]["place"][2] > screens.WIDTH // 3, "all of the screen")
+            tiles = view.wait(lambda now: all("place" in tile for tile in now), "places")
+            view.wait_numbers(tiles, after=view.wait_numbers(tiles), timeout=60)
+            # The line under a picture: 30 pixels and more, 15 without the scale.
+            x, y, width, height = tiles[0]["place"]
+            assert screens.HEIGHT // 2 - height > 30
+
+
 def test_jpegs_behind_a_length_are_shown(screen, start_camcastd, tmp_path):
     config = harness.pattern_config(
         stream={"codec": "mjpeg"}, camera={"size": "320x180"}, framing="length_prefixed"
@@ -176,6 +255,7 @@ def check_snapshot(view, width, height):
     picture = cv2.imread(path, cv2.IMREAD_COLOR)
     assert picture.shape == (height, width, 3)
     assert not list(pathlib.Path(path).parent.glob("*.part"))
+    view.wait_report(lambda report: report["message"] == f"snapshot: {path}", "the sign")
     return picture
 
 
@@ -199,6 +279,21 @@ def test_keys_and_clicks(screen, three, tmp_path):
 
         view.key("Escape")
         view.wait(lambda now: [tile.get("place") for tile in now] == first, "all again")
+        for key in ("KP_2", "F1", "Escape", "Escape"):
+            view.key(key)
+        view.wait(lambda now: [tile.get("place") for tile in now] == first, "all, no help")
+        view.key("question")
+        view.wait_report(lambda report: report["help"], "help")
+        view.key("h")
+        view.wait_report(lambda report: not report["help"], "no help")
+        # The third stands below the first two.
+        for key in ("Tab", "Down", "KP_Enter"):
+            view.key(key)
+        view.wait(lambda now: ["place" in tile for tile in now] == [False, False, True], "3 alone")
+        view.key("Return")
+        view.wait(lambda now: [tile.get("place") for tile in now] == first, "all again")
+        view.key("x")
+        view.wait_report(lambda report: report["message"] == "no camera is offline", "why not")
         x, y, width, height = first[2]
         screen.xdotool("mousemove", x + width // 2, y + height // 2, "click", 1)
         view.wait(lambda now: ["place" in tile for tile in now] == [False, False, True], "3 alone")
@@ -212,11 +307,14 @@ def test_keys_and_clicks(screen, three, tmp_path):
             "one below the other",
         )
         view.wait_numbers(narrow)
+        places = [tile.get("place") for tile in narrow]
         view.key("f")
         view.wait(
             lambda now: all(tile["place"][2] > 400 for tile in now if "place" in tile),
             "full screen",
         )
+        view.key("Escape")
+        view.wait(lambda now: [tile.get("place") for tile in now] == places, "no full screen")
         view.key("q")
         view.wait_end()
 

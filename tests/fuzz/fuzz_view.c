@@ -44,7 +44,7 @@ static void fuzz_ring(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sei_capture capture;
-	int64_t since_us;
+	int64_t since_us, offset_us;
 
 	if (!shared) {
 		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -53,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	}
 	if (sei_find_capture(data, size, &capture))
-		view_lag_capture_us(&capture, 1000000000, 1769860800000000LL, &since_us);
+		view_lag_capture_us(&capture, 1000000000, 1769860800000000LL, &since_us,
+				    &offset_us);
 	fuzz_ring(data, size);
 	return 0;
 }

@@ -294,6 +294,40 @@ static void equal_names_are_in_the_order_of_their_ids(void **state)
 	directory_finish(&directory);
 }
 
+static void numbers_in_names_are_in_the_order_of_numbers(void **state)
+{
+	static const char *const sorted[] = {"",
+					     "cam",
+					     "cam 02",
+					     "cam 2",
+					     "cam 2a",
+					     "cam 10",
+					     "cam 010b",
+					     "cam-1",
+					     "door 1",
+					     "9223372036854775808",
+					     "a99999999999999999999"};
+	struct directory directory = {0};
+	struct server *list;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < 9; i++)
+		for (size_t j = 0; j < 9; j++) {
+			const int order = server_compare_names(sorted[i], sorted[j]);
+
+			assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+		}
+	assert_true(server_compare_names(sorted[9], "18446744073709551616") < 0);
+	assert_true(server_compare_names("a9", sorted[10]) < 0);
+	set_info(&directory, "a", "cam 10", 1);
+	set_info(&directory, "b", "cam 2", 1);
+	assert_int_equal(directory_copy(&directory, &list, &n), 0);
+	assert_string_equal(list[0].id, "b");
+	free(list);
+	directory_finish(&directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +343,7 @@ int main(void)
 		cmocka_unit_test(info_for_another_id_is_ignored),
 		cmocka_unit_test(other_topics_and_payloads_are_ignored),
 		cmocka_unit_test(flood_of_ids_displaces_nobody_who_is_there),
+		cmocka_unit_test(numbers_in_names_are_in_the_order_of_numbers),
 		cmocka_unit_test(equal_names_are_in_the_order_of_their_ids),
 	};
 

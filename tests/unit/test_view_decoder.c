@@ -366,41 +366,65 @@ static void a_device_that_is_not_there_means_software(void **state)
 static void one_machines_clocks_are_compared_by_the_monotonic_one(void **state)
 {
 	const struct sei_capture capture = {0, 5000000, UTC};
-	int64_t since;
+	int64_t since, offset;
 
 	(void)state;
 	/* 20 ms old; the wall clock was set by 9 ms in between */
-	assert_true(view_lag_capture_us(&capture, 5020000, UTC + 29000, &since));
+	assert_true(view_lag_capture_us(&capture, 5020000, UTC + 29000, &since, &offset));
 	assert_int_equal(since, 5000000);
 }
 
 static void other_machines_by_the_wall_clock_if_that_makes_sense(void **state)
 {
 	const struct sei_capture capture = {0, 5000000, UTC};
-	int64_t since;
+	int64_t since, offset;
 
 	(void)state;
-	assert_true(view_lag_capture_us(&capture, 900000000, UTC + 40000, &since));
+	assert_true(view_lag_capture_us(&capture, 900000000, UTC + 40000, &since, &offset));
 	assert_int_equal(since, 900000000 - 40000);
 	/* slightly ahead of ours: now */
-	assert_true(view_lag_capture_us(&capture, 900000000, UTC - 10000, &since));
+	assert_true(view_lag_capture_us(&capture, 900000000, UTC - 10000, &since, &offset));
 	assert_int_equal(since, 900000000);
-	assert_false(view_lag_capture_us(&capture, 900000000, UTC - 1000000, &since));
-	assert_false(view_lag_capture_us(&capture, 900000000, UTC + 3600000000LL, &since));
+	assert_false(view_lag_capture_us(&capture, 900000000, UTC - 1000000, &since, &offset));
+	assert_int_equal(offset, 1000000);
+	assert_false(view_lag_capture_us(&capture, 900000000, UTC + 3600000000LL, &since, &offset));
+	assert_int_equal(offset, -3600000000LL);
 }
 
 static void absurd_times_do_not_overflow(void **state)
 {
 	static const int64_t times[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX};
-	int64_t since;
+	int64_t since, offset;
 
 	(void)state;
 	for (size_t i = 0; i < 6; i++)
 		for (size_t j = 0; j < 6; j++) {
 			const struct sei_capture capture = {0, times[i], times[j]};
 
-			assert_false(view_lag_capture_us(&capture, 900000000, UTC, &since));
+			assert_false(
+				view_lag_capture_us(&capture, 900000000, UTC, &since, &offset));
 		}
+}
+
+static void an_offset_of_clocks_is_said_in_the_largest_unit_that_fits(void **state)
+{
+	static const struct {
+		int64_t us;
+		const char *text;
+	} cases[] = {
+		{1999000, "1999 ms ahead"},
+		{-2000000, "2 s behind"},
+		{7200000000LL, "2 h ahead"},
+		{-1767225600000000LL, "56 years behind"},
+		{VIEW_LAG_OFFSET_MAX_US, "2737 years ahead"},
+	};
+	char text[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		view_lag_describe_offset(cases[i].us, text, sizeof text);
+		assert_string_equal(text, cases[i].text);
+	}
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -420,6 +444,7 @@ int main(void)
 		cmocka_unit_test(one_machines_clocks_are_compared_by_the_monotonic_one),
 		cmocka_unit_test(other_machines_by_the_wall_clock_if_that_makes_sense),
 		cmocka_unit_test(absurd_times_do_not_overflow),
+		cmocka_unit_test(an_offset_of_clocks_is_said_in_the_largest_unit_that_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

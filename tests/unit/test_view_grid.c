@@ -17,11 +17,13 @@ static bool overlap(const struct view_rect *a, const struct view_rect *b)
 	       b->y < a->y + a->height;
 }
 
+static const struct view_shape shapes[MAX]; /* not known */
+
 static void check(size_t n, int width, int height)
 {
 	struct view_rect tiles[MAX];
 
-	view_grid_place(n, width, height, LINE, tiles);
+	view_grid_place(shapes, n, width, height, LINE, tiles);
 	for (size_t i = 0; i < n; i++) {
 		assert_true(tiles[i].x >= 0 && tiles[i].y >= 0);
 		assert_true(tiles[i].x + tiles[i].width <= width);
@@ -47,7 +49,7 @@ static void one_tile_has_the_window(void **state)
 	struct view_rect tile;
 
 	(void)state;
-	view_grid_place(1, 1279, 719, LINE, &tile);
+	view_grid_place(shapes, 1, 1279, 719, LINE, &tile);
 	assert_int_equal(tile.x, 0);
 	assert_int_equal(tile.y, 0);
 	assert_int_equal(tile.width, 1279);
@@ -59,9 +61,9 @@ static void the_grid_follows_the_windows_shape(void **state)
 	struct view_rect tiles[2];
 
 	(void)state;
-	view_grid_place(2, 1600, 500, LINE, tiles);
+	view_grid_place(shapes, 2, 1600, 500, LINE, tiles);
 	assert_int_equal(tiles[0].y, tiles[1].y);
-	view_grid_place(2, 500, 1600, LINE, tiles);
+	view_grid_place(shapes, 2, 500, 1600, LINE, tiles);
 	assert_int_equal(tiles[0].x, tiles[1].x);
 	assert_true(tiles[1].y > tiles[0].y);
 }
@@ -71,7 +73,7 @@ static void eight_make_three_rows_and_the_last_is_centred(void **state)
 	struct view_rect tiles[8];
 
 	(void)state;
-	view_grid_place(8, 1200, 720, LINE, tiles);
+	view_grid_place(shapes, 8, 1200, 720, LINE, tiles);
 	assert_int_equal(tiles[2].x, 800);
 	assert_int_equal(tiles[3].y, 240);
 	assert_int_equal(tiles[6].x, 200);
@@ -79,12 +81,39 @@ static void eight_make_three_rows_and_the_last_is_centred(void **state)
 	assert_int_equal(tiles[7].y, 480);
 }
 
+static void the_grid_follows_the_pictures_shapes(void **state)
+{
+	const struct view_shape upright[] = {{1080, 1920}, {1080, 1920}, {720, 1280}};
+	const struct view_shape wide[] = {{5120, 720}, {5120, 720}, {5120, 720}};
+	struct view_rect tiles[3];
+
+	(void)state;
+	view_grid_place(upright, 3, 1280, 720, LINE, tiles);
+	assert_int_equal(tiles[0].y, tiles[2].y);
+	view_grid_place(wide, 3, 1280, 720, LINE, tiles);
+	assert_int_equal(tiles[0].x, tiles[2].x);
+	assert_true(tiles[1].y > tiles[0].y && tiles[2].y > tiles[1].y);
+}
+
+static void more_shapes_than_are_counted_have_places(void **state)
+{
+	struct view_shape many[MAX];
+	struct view_rect tiles[MAX];
+
+	(void)state;
+	for (unsigned i = 0; i < MAX; i++)
+		many[i] = (struct view_shape){i + 1, 100};
+	view_grid_place(many, MAX, 1280, 720, LINE, tiles);
+	for (unsigned i = 0; i < MAX; i++)
+		assert_true(tiles[i].width > 0 && tiles[i].height > LINE);
+}
+
 static void a_negative_window_has_no_room(void **state)
 {
 	struct view_rect tiles[3];
 
 	(void)state;
-	view_grid_place(3, -5, -7, LINE, tiles);
+	view_grid_place(shapes, 3, -5, -7, LINE, tiles);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(tiles[i].width * tiles[i].height, 0);
 }
@@ -114,6 +143,8 @@ int main(void)
 		cmocka_unit_test(one_tile_has_the_window),
 		cmocka_unit_test(the_grid_follows_the_windows_shape),
 		cmocka_unit_test(eight_make_three_rows_and_the_last_is_centred),
+		cmocka_unit_test(the_grid_follows_the_pictures_shapes),
+		cmocka_unit_test(more_shapes_than_are_counted_have_places),
 		cmocka_unit_test(a_negative_window_has_no_room),
 		cmocka_unit_test(a_picture_keeps_its_shape),
 	};

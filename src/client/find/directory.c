@@ -233,7 +233,7 @@ bool directory_expire(struct directory *directory, int64_t before_us)
 static int by_name(const void *a, const void *b)
 {
 	const struct server *left = a, *right = b;
-	int order = strcmp(left->name, right->name);
+	int order = server_compare_names(left->name, right->name);
 
 	return order ? order : strcmp(left->id, right->id);
 }

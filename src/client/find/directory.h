@@ -32,7 +32,7 @@ bool directory_drop_unconfirmed(struct directory *directory);
 /* Servers that have announced no status, and have not answered since before_us, are offline. */
 bool directory_expire(struct directory *directory, int64_t before_us);
 
-/* A copy of the list, sorted by name then id; free() it. Those that have left are in it with
+/* A copy of the list, sorted by name (server_compare_names()) then id; free() it. Those that have left are in it with
  * `online` false. 0 or -ENOMEM. */
 int directory_copy(const struct directory *directory, struct server **list, size_t *n);
 

@@ -216,6 +216,46 @@ bool server_equal(const struct server *a, const struct server *b)
 
 /* --- names --- */
 
+static size_t count_digits(const char *text)
+{
+	return strspn(text, "0123456789");
+}
+
+/* Both begin with a digit; moves both behind their numbers. */
+static int compare_numbers(const char **a, const char **b)
+{
+	size_t a_len, b_len;
+	int order;
+
+	*a += strspn(*a, "0");
+	*b += strspn(*b, "0");
+	a_len = count_digits(*a);
+	b_len = count_digits(*b);
+	order = a_len != b_len ? (a_len > b_len) - (a_len < b_len) : memcmp(*a, *b, a_len);
+	*a += a_len;
+	*b += b_len;
+	return order;
+}
+
+int server_compare_names(const char *a, const char *b)
+{
+	const char *left = a, *right = b;
+	int order = 0;
+
+	while (order == 0 && *left && *right) {
+		if (count_digits(left) && count_digits(right)) {
+			order = compare_numbers(&left, &right);
+		} else {
+			order = (unsigned char)*left - (unsigned char)*right;
+			left++;
+			right++;
+		}
+	}
+	if (order == 0)
+		order = (*left != 0) - (*right != 0);
+	return order ? order : strcmp(a, b); /* "cam 02" and "cam 2" */
+}
+
 /* "a (1), b (2) and 3 more", of what is online. */
 static void print_names(FILE *out, const struct server *list, size_t n)
 {

@@ -47,6 +47,10 @@ bool server_id_valid(const char *text);
 /* What a payload on a recording topic means: 1 start, -1 stop, 0 nothing. Any thread. */
 int servers_parse_recording(const char *payload, size_t len);
 
+/* The order of two names in a list, as strcmp() tells it: numbers in them count as numbers, so that
+ * "cam 2" comes before "cam 10". 0 only for equal names. */
+int server_compare_names(const char *a, const char *b);
+
 /* Whether both say the same, apart from when it was heard. */
 bool server_equal(const struct server *a, const struct server *b);
 

@@ -76,7 +76,7 @@ static void count_trial(struct view_child *child, unsigned published)
 
 static int decode(struct view_child *child, const struct reader_unit *unit)
 {
-	int64_t since_us = unit->received_us;
+	int64_t since_us = unit->received_us, offset_us = 0;
 	struct sei_capture capture;
 	bool captured = false;
 	char why[WHY_SIZE] = "";
@@ -94,7 +94,9 @@ static int decode(struct view_child *child, const struct reader_unit *unit)
 		view_decoder_flush(child->decoder);
 	}
 	if (unit->codec == STREAM_H264 && sei_find_capture(unit->data, unit->len, &capture))
-		captured = view_lag_capture_us(&capture, clock_now_us(), utc_now_us(), &since_us);
+		captured = view_lag_capture_us(&capture, clock_now_us(), utc_now_us(), &since_us,
+					       &offset_us);
+	atomic_store_explicit(&child->shared->clock_offset_us, offset_us, memory_order_relaxed);
 	r = view_decoder_decode(child->decoder, unit->data, unit->len, since_us, captured, why);
 	if (r == -ENOTRECOVERABLE) {
 		child_write_status(&child->shared->child, "%s", why);

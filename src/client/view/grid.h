@@ -9,12 +9,18 @@ struct view_rect {
 	int x, y, width, height; /* pixels */
 };
 
+struct view_shape {
+	unsigned width, height; /* of a picture; 0: not known, 16:9 is planned for */
+};
+
 /*
- * Places n tiles in a window of width x height: as many columns as make a 16:9 picture above a line
- * of text_height largest; rows filled from the left, the last one centred. tiles: n of them, inside
- * the window, not overlapping; empty (width or height 0) where the window has no room at all.
+ * Places n tiles, which show pictures of these shapes above a line of text_height, in a window of
+ * width x height: in as many columns as give the pictures the largest area in all; rows filled from
+ * the left, the last one centred. tiles: n of them, inside the window, not overlapping; empty
+ * (width or height 0) where the window has no room at all.
  */
-void view_grid_place(size_t n, int width, int height, int text_height, struct view_rect *tiles);
+void view_grid_place(const struct view_shape *shapes, size_t n, int width, int height,
+		     int text_height, struct view_rect *tiles);
 
 /* The largest rectangle of the picture's shape inside `inside`, centred. A picture of no size fills
  * it. */

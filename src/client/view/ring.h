@@ -63,6 +63,8 @@ struct view_shared {
 	atomic_uint activity;
 	atomic_uint hardware_trial;	/* a hardware decoder has not yet proved itself */
 	atomic_ullong decoded, dropped; /* pictures */
+	/* By how much the camera's clock is ahead of ours; 0: the lag is known, or nothing is. */
+	atomic_llong clock_offset_us;
 	struct view_slot slots[VIEW_RING_SLOTS];
 	/* Written by the viewer: slot + 1 that it reads, 0: none. */
 	_Alignas(64) atomic_uint reading;

@@ -16,6 +16,8 @@
 #include <libswscale/swscale.h>
 
 #include "base/diag.h"
+#include "base/text.h"
+#include "client/view/wake.h"
 
 #define NAME_BYTES 120 /* of the server's name in the file's */
 
@@ -28,6 +30,9 @@ struct view_snapshots {
 	enum view_colour colour;
 	int width; /* of the file; differs from the picture's where pixels are not square */
 	char path[4096];
+	struct view_wake *wake;
+	char result[4096 + 128]; /* the thread's while busy */
+	bool told;		 /* result has been taken, or there is none */
 };
 
 /* --- on the thread --- */
@@ -109,6 +114,19 @@ static int write_file(const char *path, const uint8_t *data, size_t len)
 	return r;
 }
 
+static void succeed(struct view_snapshots *snapshots)
+{
+	snprintf(snapshots->result, sizeof(snapshots->result), "snapshot: %s", snapshots->path);
+	diag_info("%s", snapshots->result);
+}
+
+static void fail(struct view_snapshots *snapshots, int err)
+{
+	snprintf(snapshots->result, sizeof(snapshots->result), "no snapshot: %s: %s",
+		 strerror(-err), snapshots->path);
+	diag_error("%s", snapshots->result);
+}
+
 static void *write_snapshot(void *argument)
 {
 	struct view_snapshots *snapshots = argument;
@@ -119,13 +137,14 @@ static void *write_snapshot(void *argument)
 	if (!r)
 		r = write_file(snapshots->path, packet->data, (size_t)packet->size);
 	if (r)
-		diag_error("snapshot %s: %s", snapshots->path, strerror(-r));
+		fail(snapshots, r);
 	else
-		diag_info("snapshot: %s", snapshots->path);
+		succeed(snapshots);
 	av_frame_free(&rgb);
 	av_packet_free(&packet);
 	av_frame_free(&snapshots->picture);
 	atomic_store_explicit(&snapshots->busy, false, memory_order_release);
+	view_wake_ring(snapshots->wake);
 	return NULL;
 }
 
@@ -138,7 +157,7 @@ static void name_file(struct view_snapshots *snapshots, const char *name)
 	struct timeval now;
 	struct tm tm;
 
-	snprintf(safe, sizeof(safe), "%s", name);
+	text_set(safe, sizeof(safe), name);
 	for (char *c = safe; *c; c++)
 		if (*c == '/' || (unsigned char)*c < 0x20 || *c == 0x7f || (*c == '.' && c == safe))
 			*c = '_';
@@ -152,12 +171,13 @@ static void name_file(struct view_snapshots *snapshots, const char *name)
 static int begin(struct view_snapshots *snapshots)
 {
 	if (atomic_load_explicit(&snapshots->busy, memory_order_acquire)) {
-		diag_warn("the snapshot before is still being written");
+		diag_warn("no snapshot: the one before is still being written");
 		return -EBUSY;
 	}
 	if (snapshots->started)
 		pthread_join(snapshots->thread, NULL);
 	snapshots->started = false;
+	snapshots->told = false;
 	snapshots->picture = av_frame_alloc();
 	return snapshots->picture ? 0 : -ENOMEM;
 }
@@ -170,7 +190,7 @@ static int finish(struct view_snapshots *snapshots, int r)
 		snapshots->started = !r;
 	}
 	if (r) {
-		diag_error("no snapshot: %s", strerror(-r));
+		fail(snapshots, r);
 		atomic_store_explicit(&snapshots->busy, false, memory_order_relaxed);
 		av_frame_free(&snapshots->picture);
 	}
@@ -226,13 +246,24 @@ int view_snapshots_picture(struct view_snapshots *snapshots, const char *name,
 	return finish(snapshots, r);
 }
 
-int view_snapshots_create(struct view_snapshots **out, const char *folder)
+bool view_snapshots_result(struct view_snapshots *snapshots, char *text, size_t size)
+{
+	if (snapshots->told || atomic_load_explicit(&snapshots->busy, memory_order_acquire))
+		return false;
+	snapshots->told = true;
+	text_set(text, size, snapshots->result);
+	return true;
+}
+
+int view_snapshots_create(struct view_snapshots **out, const char *folder, struct view_wake *wake)
 {
 	struct view_snapshots *snapshots = calloc(1, sizeof(*snapshots));
 
 	if (!snapshots)
 		return -ENOMEM;
 	snapshots->folder = folder;
+	snapshots->wake = wake;
+	snapshots->told = true;
 	*out = snapshots;
 	return 0;
 }

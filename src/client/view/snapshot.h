@@ -10,16 +10,22 @@
 
 struct view_snapshots;
 
-/* folder: borrowed; where the files go. */
-int view_snapshots_create(struct view_snapshots **out, const char *folder);
-/* Waits for the one under way. */
+struct view_wake;
+
+/* folder: where the files go. wake: rung when one is done. Both borrowed. */
+int view_snapshots_create(struct view_snapshots **out, const char *folder, struct view_wake *wake);
+/* Waits for a snapshot that is being written. */
 void view_snapshots_destroy(struct view_snapshots *snapshots);
 
-/* What the renderer has drawn and not yet presented. -EBUSY: one is under way still. The log says how
- * it ended. */
+/* What the renderer has drawn and not yet presented. -EBUSY: the one before is still being written.
+ * The result is logged, and comes from view_snapshots_result(). */
 int view_snapshots_window(struct view_snapshots *snapshots, SDL_Renderer *renderer);
 /* A picture in its own size, with square pixels. name: of the server, becomes part of the file's. */
 int view_snapshots_picture(struct view_snapshots *snapshots, const char *name,
 			   const struct view_picture *picture, const uint8_t *area);
+
+/* Whether there is a result since the last call: then text says what it is, cut between
+ * characters. */
+bool view_snapshots_result(struct view_snapshots *snapshots, char *text, size_t size);
 
 #endif

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Text in the window: SDL2_ttf with fonts that fontconfig finds. A name in letters that the usual
- * font lacks (Korean, say) is set in one that has them, if there is one. Main thread.
- */
+/* Lines of text in the window, in any script and direction. Main thread. */
 #ifndef CLIENT_VIEW_TEXT_H
 #define CLIENT_VIEW_TEXT_H
 
@@ -10,27 +7,26 @@
 
 #include <SDL.h>
 
-struct view_fonts;
+#include "client/view/fonts.h"
 
-/* pixels: height of the text. -ENOENT: no font at all, which has been told together with the
- * package that has one. */
-int view_fonts_create(struct view_fonts **out, int pixels);
-void view_fonts_destroy(struct view_fonts *fonts);
-int view_fonts_line_height(const struct view_fonts *fonts);
-
-/* A line of text; keeps its texture as long as the text is the same. Zeroed at first. */
+/* A line of text; keeps its texture as long as the text and its room are the same. Zeroed at
+ * first. */
 struct view_text {
 	char text[256];
+	int max_width;
 	SDL_Texture *texture;
-	int width, height; /* 0: nothing to show */
+	int width, height; /* pixels; 0: nothing to show */
+	int rise;	   /* pixels above the line of the usual font */
 };
 
-/* text may be anything: text_clean(). Returns whether it changed. */
+/* text may be anything: it is cleaned (text_clean()). What is wider than max_width pixels is cut,
+ * and ends in an ellipsis. Returns whether the line changed. */
 bool view_text_set(struct view_text *line, struct view_fonts *fonts, SDL_Renderer *renderer,
-		   const char *text);
-/* Draws it at x, y, cut off at max_width. */
-void view_text_draw(const struct view_text *line, SDL_Renderer *renderer, int x, int y,
-		    int max_width);
+		   const char *text, int max_width);
+/* Pixels that it would take without a limit. */
+int view_text_measure(struct view_fonts *fonts, const char *text);
+/* x, y: the upper left corner of a line of the usual font. */
+void view_text_draw(const struct view_text *line, SDL_Renderer *renderer, int x, int y);
 void view_text_finish(struct view_text *line);
 
 #endif

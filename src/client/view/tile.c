@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/text.h"
 #include "client/children.h"
+#include "client/view/lag.h"
 #include "client/view/wake.h"
 
 #define WAIT_MS 500	   /* of the waiting thread, should a wake-up get lost */
@@ -20,7 +22,6 @@
 /* A connection without pictures for this time and the one between the last two. */
 #define STALLED_US 2000000
 #define LAG_MAX_US 60000000 /* more is not a lag but a broken clock */
-#define PADDING 4	    /* pixels around text */
 
 enum tile_state {
 	TILE_CONNECTING,
@@ -31,6 +32,7 @@ enum tile_state {
 	TILE_SILENT,
 	TILE_RESTARTING,
 	TILE_ENDED,
+	TILE_OFFLINE,
 };
 
 static const char *const state_names[] = {
@@ -42,6 +44,7 @@ static const char *const state_names[] = {
 	[TILE_SILENT] = "not answering",
 	[TILE_RESTARTING] = "restarting",
 	[TILE_ENDED] = "ended",
+	[TILE_OFFLINE] = "offline",
 };
 
 /* Of pictures shown in the second under way. */
@@ -50,6 +53,12 @@ struct tally {
 	unsigned lags;
 	int64_t lag_us; /* sum */
 	int64_t since_us;
+};
+
+/* Widths without a limit, in pixels; 0: not measured. */
+struct tile_texts {
+	int name_width, figures_width;
+	char figures[256];
 };
 
 struct view_tile {
@@ -67,8 +76,11 @@ struct view_tile {
 	bool fresh;		     /* uploaded, not yet on the screen */
 	struct view_rect place;	     /* of the picture, when it was last drawn; empty: it was not */
 	struct view_text title, figures, notice;
+	struct tile_texts measured;
 
 	enum tile_state state;
+	bool announced;
+	time_t offline_since; /* UTC; 0: it is not offline */
 	uint64_t noticed;
 	int64_t noticed_us;  /* when the last picture came, to half a second, shown or not */
 	int64_t interval_us; /* from one picture to the next, most lately; 0: not known */
@@ -116,6 +128,7 @@ int view_tile_create(struct view_tile **out, const struct view_tile_job *job)
 	if (!tile)
 		return r;
 	tile->wake = job->wake;
+	tile->announced = true;
 	tile->lag_ms = -1;
 	tile->tally.since_us = clock_now_us();
 	tile->key = strdup(job->key);
@@ -166,6 +179,16 @@ bool view_tile_ended(const struct view_tile *tile)
 	return child_info(tile->child)->state == CHILD_ENDED;
 }
 
+void view_tile_set_announced(struct view_tile *tile, bool announced)
+{
+	tile->announced = announced;
+}
+
+bool view_tile_is_offline(const struct view_tile *tile)
+{
+	return tile->offline_since != 0;
+}
+
 const char *view_tile_key(const struct view_tile *tile)
 {
 	return tile->key;
@@ -189,6 +212,8 @@ static enum tile_state state_now(const struct view_tile *tile, int64_t now_us)
 	const int64_t beat_us =
 		atomic_load_explicit(&tile->shared->child.heartbeat_us, memory_order_relaxed);
 
+	if (tile->offline_since)
+		return TILE_OFFLINE;
 	if (info->state == CHILD_BACKOFF)
 		return TILE_RESTARTING;
 	if (info->state == CHILD_ENDED)
@@ -210,6 +235,15 @@ static enum tile_state state_now(const struct view_tile *tile, int64_t now_us)
 	default:
 		return TILE_CONNECTING;
 	}
+}
+
+/* Without an announcement and without pictures, a server is offline since its last picture. */
+static void go_offline(struct view_tile *tile, int64_t now_us)
+{
+	const int64_t silent_us = tile->noticed_us ? now_us - tile->noticed_us : 0;
+
+	tile->offline_since = time(NULL) - silent_us / 1000000;
+	view_tile_end(tile);
 }
 
 /* The figures of the second that is over. */
@@ -239,7 +273,10 @@ int view_tile_poll(struct view_tile *tile, int64_t now_us, bool *changed)
 		tile->noticed_us = now_us;
 	}
 	state = state_now(tile, now_us);
-
+	if (!tile->announced && !tile->offline_since && state != TILE_LIVE) {
+		go_offline(tile, now_us);
+		state = TILE_OFFLINE;
+	}
 	if (state != tile->state) {
 		tile->state = state;
 		*changed = true;
@@ -313,7 +350,7 @@ static void replace_liar(struct view_tile *tile)
 {
 	const struct child_info *info = child_info(tile->child);
 
-	diag_error("%s: its process describes pictures that cannot be; it is killed", tile->name);
+	diag_error("%s: its process describes impossible pictures and is killed", tile->name);
 	tile->seen = atomic_load(&tile->shared->latest);
 	if (info->state == CHILD_RUNNING && info->pid > 0)
 		kill(info->pid, SIGKILL); /* our child, and not reaped yet */
@@ -354,9 +391,20 @@ void view_tile_forget_textures(struct view_tile *tile)
 		SDL_DestroyTexture(tile->texture);
 	tile->texture = NULL;
 	tile->seen = 0;
+	view_tile_forget_texts(tile);
+}
+
+void view_tile_forget_texts(struct view_tile *tile)
+{
+	tile->measured = (struct tile_texts){0};
 	view_text_finish(&tile->title);
 	view_text_finish(&tile->figures);
 	view_text_finish(&tile->notice);
+}
+
+struct view_shape view_tile_shape(const struct view_tile *tile)
+{
+	return (struct view_shape){tile->picture.width, tile->picture.height};
 }
 
 bool view_tile_borrow(struct view_tile *tile, struct view_picture *picture, const uint8_t **area)
@@ -374,7 +422,22 @@ void view_tile_release(struct view_tile *tile)
 
 /* --- drawing --- */
 
-/* What the tile says in the middle of its picture when that does not move; "" when it does. */
+static void describe_offline(const struct view_tile *tile, char *out, size_t size)
+{
+	const time_t now = time(NULL);
+	char when[32] = "";
+	struct tm tm, today;
+
+	localtime_r(&now, &today);
+	localtime_r(&tile->offline_since, &tm);
+	strftime(when, sizeof(when),
+		 tm.tm_yday == today.tm_yday && tm.tm_year == today.tm_year ? "%H:%M"
+									    : "%Y-%m-%d %H:%M",
+		 &tm);
+	snprintf(out, size, "offline since %s", when);
+}
+
+/* The text in the middle of a picture that does not move; "" where it moves. */
 static void explain(const struct view_tile *tile, char *out, size_t size)
 {
 	char status[CHILD_STATUS_MAX];
@@ -391,24 +454,67 @@ static void explain(const struct view_tile *tile, char *out, size_t size)
 	case TILE_RECONNECTING:
 		snprintf(out, size, "%s", said);
 		break;
+	case TILE_OFFLINE:
+		describe_offline(tile, out, size);
+		break;
 	default:
 		snprintf(out, size, "%s", state_names[tile->state]);
 	}
 }
 
-static void write_texts(struct view_tile *tile, SDL_Renderer *renderer, struct view_fonts *fonts)
+/* "25 fps  lag 83 ms  live"; brief: "live" alone. */
+static void describe_figures(const struct view_tile *tile, bool brief, char *out, size_t size)
 {
-	char text[256], lag[32] = "";
+	const int64_t offset_us =
+		atomic_load_explicit(&tile->shared->clock_offset_us, memory_order_relaxed);
+	const char *state = state_names[tile->state];
+	char lag[32] = "", clock[64] = "", offset[32];
 
-	view_text_set(&tile->title, fonts, renderer, tile->name);
+	if (brief || tile->state == TILE_OFFLINE) {
+		snprintf(out, size, "%s", state);
+		return;
+	}
 	/* Without the camera's time only our own part of the lag is known. */
 	if (tile->lag_ms >= 0)
 		snprintf(lag, sizeof(lag), "  %s %.0f ms", tile->captured ? "lag" : "decode",
 			 tile->lag_ms);
-	snprintf(text, sizeof(text), "%.0f fps%s  %s", tile->fps, lag, state_names[tile->state]);
-	view_text_set(&tile->figures, fonts, renderer, text);
+	if (offset_us) {
+		view_lag_describe_offset(offset_us, offset, sizeof(offset));
+		snprintf(clock, sizeof(clock), "  camera clock %s", offset);
+	}
+	snprintf(out, size, "%.0f fps%s%s  %s", tile->fps, lag, clock, state);
+}
+
+/* Measures only what is new: this is called for every picture. */
+static void measure_texts(struct tile_texts *texts, struct view_fonts *fonts, const char *name,
+			  const char *figures)
+{
+	if (!texts->name_width)
+		texts->name_width = view_text_measure(fonts, name);
+	if (texts->figures_width && strcmp(texts->figures, figures) == 0)
+		return;
+	text_set(texts->figures, sizeof(texts->figures), figures);
+	texts->figures_width = view_text_measure(fonts, figures);
+}
+
+/* The state is always there; figures give way to at least half a line of name, and a name that is
+ * still too long is cut. room: pixels. */
+static void write_texts(struct view_tile *tile, SDL_Renderer *renderer, struct view_fonts *fonts,
+			int room)
+{
+	const int gap = 2 * view_fonts_padding(fonts);
+	char text[256];
+	int left;
+
+	describe_figures(tile, false, text, sizeof(text));
+	measure_texts(&tile->measured, fonts, tile->name, text);
+	left = room - tile->measured.figures_width - gap;
+	if (tile->measured.name_width > left && left < room / 2)
+		describe_figures(tile, true, text, sizeof(text));
+	view_text_set(&tile->figures, fonts, renderer, text, room);
+	view_text_set(&tile->title, fonts, renderer, tile->name, room - tile->figures.width - gap);
 	explain(tile, text, sizeof(text));
-	view_text_set(&tile->notice, fonts, renderer, text);
+	view_text_set(&tile->notice, fonts, renderer, text, room);
 }
 
 static void draw_picture(struct view_tile *tile, SDL_Renderer *renderer, struct view_rect inside)
@@ -433,39 +539,43 @@ void view_tile_hide(struct view_tile *tile)
 	tile->place = (struct view_rect){0};
 }
 
+static void draw_notice(const struct view_tile *tile, SDL_Renderer *renderer,
+			const struct view_fonts *fonts, struct view_rect inside)
+{
+	const int padding = view_fonts_padding(fonts);
+	const int line = view_fonts_line_height(fonts) + padding, width = tile->notice.width;
+	const SDL_Rect panel = {inside.x + (inside.width - width) / 2 - padding,
+				inside.y + (inside.height - line) / 2, width + 2 * padding, line};
+
+	if (!width)
+		return;
+	SDL_SetRenderDrawColor(renderer, 120, 20, 20, 255);
+	SDL_RenderFillRect(renderer, &panel);
+	view_text_draw(&tile->notice, renderer, panel.x + padding, panel.y + padding / 2);
+}
+
 void view_tile_draw(struct view_tile *tile, SDL_Renderer *renderer, struct view_fonts *fonts,
 		    struct view_rect rect, bool selected)
 {
-	const int line = view_fonts_line_height(fonts) + PADDING;
+	const int padding = view_fonts_padding(fonts);
+	const int line = view_fonts_line_height(fonts) + padding;
 	const SDL_Rect strip = {rect.x, rect.y + rect.height - line, rect.width, line};
 	const SDL_Rect frame = {rect.x, rect.y, rect.width, rect.height};
 	const struct view_rect inside = {rect.x, rect.y, rect.width, rect.height - line};
-	const int room = rect.width - 2 * PADDING;
-	int x = rect.x + PADDING, y = strip.y + PADDING / 2;
+	const int x = rect.x + padding, y = strip.y + padding / 2;
 
 	view_tile_hide(tile);
 	if (rect.width <= 0 || inside.height <= 0)
 		return;
-	write_texts(tile, renderer, fonts);
+	write_texts(tile, renderer, fonts, rect.width - 2 * padding);
 	draw_picture(tile, renderer, inside);
-	if (tile->notice.width) {
-		const int width = tile->notice.width < room ? tile->notice.width : room;
-		const SDL_Rect panel = {rect.x + (rect.width - width) / 2 - PADDING,
-					rect.y + (inside.height - line) / 2, width + 2 * PADDING,
-					line};
-
-		SDL_SetRenderDrawColor(renderer, 120, 20, 20, 255);
-		SDL_RenderFillRect(renderer, &panel);
-		view_text_draw(&tile->notice, renderer, panel.x + PADDING, panel.y + PADDING / 2,
-			       width);
-	}
+	draw_notice(tile, renderer, fonts, inside);
 	SDL_SetRenderDrawColor(renderer, selected ? 60 : 30, selected ? 80 : 30,
 			       selected ? 140 : 30, 255);
 	SDL_RenderFillRect(renderer, &strip);
-	view_text_draw(&tile->title, renderer, x, y, room);
-	if (tile->title.width + tile->figures.width + 4 * PADDING <= room)
-		view_text_draw(&tile->figures, renderer,
-			       rect.x + rect.width - PADDING - tile->figures.width, y, room);
+	view_text_draw(&tile->title, renderer, x, y);
+	view_text_draw(&tile->figures, renderer,
+		       rect.x + rect.width - padding - tile->figures.width, y);
 	if (selected)
 		SDL_RenderDrawRect(renderer, &frame);
 }
@@ -475,6 +585,8 @@ void view_tile_draw(struct view_tile *tile, SDL_Renderer *renderer, struct view_
 cJSON *view_tile_describe(const struct view_tile *tile)
 {
 	const struct child_info *info = child_info(tile->child);
+	const int64_t offset_us =
+		atomic_load_explicit(&tile->shared->clock_offset_us, memory_order_relaxed);
 	cJSON *out = cJSON_CreateObject();
 	char text[CHILD_STATUS_MAX], clean[256];
 
@@ -496,6 +608,10 @@ cJSON *view_tile_describe(const struct view_tile *tile)
 
 		cJSON_AddItemToObject(out, "place", cJSON_CreateIntArray(place, 4));
 	}
+	if (tile->offline_since)
+		cJSON_AddNumberToObject(out, "offline_since", (double)tile->offline_since);
+	if (offset_us)
+		cJSON_AddNumberToObject(out, "clock_offset_s", (double)offset_us / 1e6);
 	cJSON_AddNumberToObject(out, "fps", tile->fps);
 	if (tile->lag_ms >= 0)
 		cJSON_AddNumberToObject(out, tile->captured ? "lag_ms" : "decode_ms", tile->lag_ms);

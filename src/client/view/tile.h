@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A tile of the window: one server's child process, the texture with its newest picture, and what
- * is told about it. Main thread.
+ * A tile of the window: one server's child process, the texture with its newest picture, and the
+ * text about it. Main thread.
  */
 #ifndef CLIENT_VIEW_TILE_H
 #define CLIENT_VIEW_TILE_H
@@ -35,12 +35,19 @@ void view_tile_destroy(struct view_tile *tile);
 void view_tile_end(struct view_tile *tile);
 bool view_tile_ended(const struct view_tile *tile);
 
+/* The server is not announced any more, or is again. Without an announcement the tile shows
+ * pictures for as long as they come; then its child ends, and the tile says since when it is
+ * offline. */
+void view_tile_set_announced(struct view_tile *tile, bool announced);
+/* Its child has been ended for that: only a new tile shows pictures again. */
+bool view_tile_is_offline(const struct view_tile *tile);
+
 const char *view_tile_key(const struct view_tile *tile);
 const char *view_tile_url(const struct view_tile *tile);
 const char *view_tile_name(const struct view_tile *tile);
 
 /* Looks after the child. Returns the ms until it wants to be called again. Sets *changed when the
- * tile has to be drawn anew. */
+ * tile has to be drawn again. */
 int view_tile_poll(struct view_tile *tile, int64_t now_us, bool *changed);
 /* Whether there is a picture that was not uploaded. */
 bool view_tile_has_news(const struct view_tile *tile);
@@ -49,12 +56,16 @@ void view_tile_upload(struct view_tile *tile, SDL_Renderer *renderer);
 /* Draws picture and text into rect. */
 void view_tile_draw(struct view_tile *tile, SDL_Renderer *renderer, struct view_fonts *fonts,
 		    struct view_rect rect, bool selected);
-/* It is not to be seen: another one is shown alone. */
+/* The tile is not visible: another one is shown alone. */
 void view_tile_hide(struct view_tile *tile);
-/* What was drawn is on the screen. */
+/* The drawn picture has reached the screen. */
 void view_tile_shown(struct view_tile *tile, int64_t now_us);
 /* Textures are lost; the newest picture is uploaded again. */
 void view_tile_forget_textures(struct view_tile *tile);
+/* Only those of the texts: fonts have changed. */
+void view_tile_forget_texts(struct view_tile *tile);
+/* Of its picture; zeros before the first one. */
+struct view_shape view_tile_shape(const struct view_tile *tile);
 
 /* The newest picture, in shared memory; view_tile_release() it. False: there is none. */
 bool view_tile_borrow(struct view_tile *tile, struct view_picture *picture, const uint8_t **area);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * camcast view: the window. The main thread handles what SDL reports, looks after the children, and
+ * camcast view: the program. The main thread handles SDL's events, looks after the children, and
  * draws, when there is something new and at most once a refresh of the screen. Pictures are decoded
- * in the children (view_child.c) and reach it through shared memory (view_ring.h).
+ * in the children (child.c) and come through shared memory (ring.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,17 +22,19 @@
 #include "client/find/servers.h"
 #include "client/stream/reader.h"
 #include "client/view/decoder.h"
+#include "client/view/overlay.h"
 #include "client/view/snapshot.h"
 #include "client/view/text.h"
 #include "client/view/tile.h"
 #include "client/view/wake.h"
 #include "client/view/wall.h"
+#include "client/view/window.h"
 
-#define TEXT_PIXELS 15
+#define TEXT_SIZE 15 /* SDL units; a display may scale them */
+#define SNAPSHOT_TEXT_MAX 256
 #define WINDOW_MIN 64 /* pixels of a side */
 #define WINDOW_MAX 16384
 #define REPORT_US 1000000
-#define REFRESH_HZ 60 /* where the screen does not say */
 
 enum {
 	OPTION_JSON = 'j',
@@ -60,16 +62,15 @@ struct usage {
 
 struct view {
 	const struct view_options *options;
-	SDL_Window *window;
-	SDL_Renderer *renderer;
-	const char *drawn_by; /* SDL's name of it */
+	struct view_window window;
 	struct view_fonts *fonts;
+	struct view_overlay overlay;
 	struct servers *servers; /* NULL: URLs only */
 	struct view_wake *wake;
 	struct view_snapshots *snapshots;
 	struct view_wall *wall;
 	bool quit, hidden, snapshot_wanted;
-	int64_t refresh_us, next_draw_us, next_poll_us;
+	int64_t next_draw_us, next_poll_us;
 	int64_t report_us; /* of the last report */
 	struct usage usage, reported;
 	uint64_t draws, reported_draws;
@@ -88,21 +89,19 @@ static int64_t cpu_us(clockid_t clock)
 static void print_usage(FILE *out)
 {
 	fputs("usage: camcast view [OPTIONS] [--all | NAME[/STREAM]... | URL...]\n\n"
-	      "Shows servers in one window, every one that is found if none is named.\n\n"
-	      "  --all               every server, also those that come later (the default)\n"
-	      "  --size WxH          of the window at first, 1280x720\n"
-	      "  --full-screen       from the start\n"
-	      "  --decoder NAME      auto, none (software), or a device that libavcodec knows:\n"
-	      "                      vaapi, vdpau, cuda, drm...\n"
-	      "  --snapshots FOLDER  for pictures taken with s; default: where you are\n"
-	      "  -j, --json          a line a second on stdout with what each tile shows\n",
+	      "Shows cameras live in one window: the named ones, or all servers that are found.\n\n"
+	      "  --all               show every server, also those that appear later (default)\n"
+	      "  --size WxH          size of the window (1280x720)\n"
+	      "  --full-screen       start in full screen\n"
+	      "  --decoder NAME      auto (default), none (software), or a device that libavcodec\n"
+	      "                      knows: vaapi, vdpau, cuda, drm...\n"
+	      "  --snapshots FOLDER  where snapshots are saved (the current folder)\n"
+	      "  -j, --json          print one line a second with the state of each tile\n"
+	      "  -h, --help          print this help\n",
 	      out);
 	broker_print_usage(out);
-	fputs("\nKeys: 1-9, a click, or Tab and Enter show one server alone and all again, Esc "
-	      "all;\n"
-	      "f full screen, s snapshot (of the one that is shown alone in its own size, else of\n"
-	      "the window), q quit.\n",
-	      out);
+	fputs("\nKeys:\n", out);
+	view_overlay_print_keys(out);
 }
 
 static const struct option long_options[] = {
@@ -183,7 +182,7 @@ static int take_arguments(struct view_options *options, int n, char *const *argu
 		if (reader_parse_url(arguments[i], host, &port, &codec, &framing)) {
 			cli_refuse(&cli,
 				   "%s: a URL is tcp://HOST:PORT, or tcp+length://HOST:PORT for "
-				   "pictures behind a length",
+				   "length-prefixed pictures",
 				   arguments[i]);
 			return -EINVAL;
 		}
@@ -215,121 +214,35 @@ static void set_title(struct view *view)
 	const size_t n = view_wall_count(view->wall);
 
 	snprintf(title, sizeof(title), "camcast: %zu server%s", n, n == 1 ? "" : "s");
-	if (strcmp(SDL_GetWindowTitle(view->window), title) != 0)
-		SDL_SetWindowTitle(view->window, title);
+	if (strcmp(SDL_GetWindowTitle(view->window.window), title) != 0)
+		SDL_SetWindowTitle(view->window.window, title);
 }
 
-static void toggle_full_screen(struct view *view)
+static void set_full_screen(struct view *view, bool full_screen)
 {
-	const bool full = SDL_GetWindowFlags(view->window) & SDL_WINDOW_FULLSCREEN_DESKTOP;
-
-	SDL_SetWindowFullscreen(view->window, full ? 0 : SDL_WINDOW_FULLSCREEN_DESKTOP);
+	view_window_set_full_screen(&view->window, full_screen);
 	view_wall_touch(view->wall);
 }
 
-/* SDL takes a driver that shows nothing to anybody where there is no screen. */
-static bool display_is_real(void)
+static void say(struct view *view, const char *text)
 {
-	static const char *const unseen[] = {"offscreen", "dummy", "evdev"};
-	const char *driver = SDL_GetCurrentVideoDriver();
-
-	if (SDL_GetHint(SDL_HINT_VIDEODRIVER))
-		return true; /* it was asked for */
-	for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
-		if (strcmp(driver, unseen[i]) == 0)
-			return false;
-	return true;
+	view_overlay_say(&view->overlay, text, clock_now_us());
+	view_wall_touch(view->wall);
 }
 
-/* Whether OpenGL is done by the CPU (Mesa without a graphics processor): SDL's own drawing, which
- * knows that it has only rectangles to copy, takes a fraction of the time. */
-static bool drawing_is_imitated(SDL_Renderer *renderer)
+static int text_pixels(const struct view *view)
 {
-	static const char *const imitations[] = {"llvmpipe", "softpipe", "swrast",
-						 "Software Rasterizer"};
-	const unsigned gl_renderer = 0x1f01; /* GL_RENDERER, OpenGL 1.0 */
-	const char *wanted = SDL_GetHint(SDL_HINT_RENDER_DRIVER);
-	const char *(*get_string)(unsigned name);
-	const char *name;
-	SDL_RendererInfo info;
-
-	if ((wanted && *wanted) || SDL_GetRendererInfo(renderer, &info) < 0 ||
-	    strncmp(info.name, "opengl", strlen("opengl")) != 0)
-		return false;
-	*(void **)&get_string = SDL_GL_GetProcAddress("glGetString");
-	name = get_string ? get_string(gl_renderer) : NULL;
-	for (size_t i = 0; name && i < sizeof(imitations) / sizeof(imitations[0]); i++)
-		if (strstr(name, imitations[i]))
-			return true;
-	return false;
+	return (int)(TEXT_SIZE * view_window_scale(&view->window) + 0.5);
 }
 
-/* Not shown yet. */
-static int create_window(struct view *view, uint32_t renderer_flags)
+/* The window may have come to a screen of another scale. */
+static void fit_text(struct view *view)
 {
-	const struct view_options *options = view->options;
-
-	view->window = SDL_CreateWindow(
-		"camcast", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, options->width,
-		options->height,
-		SDL_WINDOW_HIDDEN | SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI |
-			(options->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0));
-	/* No waiting for the screen in there: that is the loop's part. */
-	if (view->window)
-		view->renderer = SDL_CreateRenderer(view->window, -1, renderer_flags);
-	if (view->renderer)
-		return 0;
-	diag_error("no window: %s", SDL_GetError());
-	return -ENOTSUP;
-}
-
-static void destroy_window(struct view *view)
-{
-	if (view->renderer)
-		SDL_DestroyRenderer(view->renderer);
-	if (view->window)
-		SDL_DestroyWindow(view->window);
-	view->renderer = NULL;
-	view->window = NULL;
-}
-
-static int open_window(struct view *view)
-{
-	SDL_RendererInfo info;
-	SDL_DisplayMode mode;
-	int r;
-
-	/* Signals are ours; a screen saver would hide what is watched. */
-	SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
-	SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "0");
-	/* Where SDL draws in software it shows the result by shared memory, not by way of OpenGL,
-	 * which would be in software as well. */
-	SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
-	r = SDL_Init(SDL_INIT_VIDEO);
-	if (r < 0 || !display_is_real()) {
-		diag_error("no window: %s; is there a display (DISPLAY, WAYLAND_DISPLAY)?",
-			   r < 0 ? SDL_GetError() : "nobody would see it");
-		return -ENOTSUP;
-	}
-	r = create_window(view, 0);
-	if (!r && drawing_is_imitated(view->renderer)) {
-		destroy_window(view);
-		r = create_window(view, SDL_RENDERER_SOFTWARE);
-	}
-	if (r)
-		return r;
-	SDL_FlushEvent(SDL_WINDOWEVENT); /* of the first window */
-	SDL_ShowWindow(view->window);
-	SDL_GetRendererInfo(view->renderer, &info);
-	view->drawn_by = info.name;
-	/* Smooth scaling is the graphics processor's work, or nobody's. */
-	SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY,
-		    info.flags & SDL_RENDERER_SOFTWARE ? "nearest" : "linear");
-	if (SDL_GetWindowDisplayMode(view->window, &mode) < 0 || mode.refresh_rate <= 0)
-		mode.refresh_rate = REFRESH_HZ;
-	view->refresh_us = 1000000 / mode.refresh_rate;
-	diag_debug("drawing with %s at most %d times a second", info.name, mode.refresh_rate);
-	return 0;
+	if (view_fonts_pixels(view->fonts) == text_pixels(view) ||
+	    view_fonts_resize(view->fonts, text_pixels(view)) < 0)
+		return;
+	view_wall_forget_texts(view->wall);
+	view_overlay_forget(&view->overlay);
 }
 
 static void take_snapshot(struct view *view)
@@ -343,7 +256,7 @@ static void take_snapshot(struct view *view)
 		view_snapshots_picture(view->snapshots, view_tile_name(alone), &picture, area);
 		view_tile_release(alone);
 	} else {
-		view_snapshots_window(view->snapshots, view->renderer);
+		view_snapshots_window(view->snapshots, view->window.renderer);
 	}
 }
 
@@ -351,55 +264,143 @@ static void draw(struct view *view, int64_t now_us)
 {
 	const int64_t begun_us = cpu_us(CLOCK_THREAD_CPUTIME_ID);
 	int64_t uploaded_us;
+	int width = 0, height = 0;
 
 	view_wall_upload(view->wall);
 	uploaded_us = cpu_us(CLOCK_THREAD_CPUTIME_ID);
 	view_wall_draw(view->wall);
 	if (view->snapshot_wanted)
 		take_snapshot(view);
-	SDL_RenderPresent(view->renderer);
+	/* After the snapshot, which is of the cameras. */
+	SDL_GetRendererOutputSize(view->window.renderer, &width, &height);
+	view_overlay_draw(&view->overlay, view->fonts, view->window.renderer, width, height);
+	SDL_RenderPresent(view->window.renderer);
 	view_wall_shown(view->wall, clock_now_us());
 	view->usage.upload += uploaded_us - begun_us;
 	view->usage.present += cpu_us(CLOCK_THREAD_CPUTIME_ID) - uploaded_us;
 	view->draws++;
-	view->next_draw_us = now_us + view->refresh_us;
+	view->next_draw_us = now_us + view->window.refresh_us;
 }
 
 /* --- events --- */
 
-static void handle_key(struct view *view, const SDL_KeyboardEvent *key)
+/* The letter or digit of a key, whatever the layout: on one without Latin letters, that of the key's
+ * place; digits also where the layout wants Shift for them. 0: neither. */
+static char key_character(const SDL_Keysym *key)
 {
-	const SDL_Keycode code = key->keysym.sym;
+	static const SDL_Keycode pad[] = {SDLK_KP_1, SDLK_KP_2, SDLK_KP_3, SDLK_KP_4, SDLK_KP_5,
+					  SDLK_KP_6, SDLK_KP_7, SDLK_KP_8, SDLK_KP_9};
 
-	if (key->repeat)
-		return;
-	if (code >= SDLK_1 && code <= SDLK_9)
-		view_wall_show_alone(view->wall, (size_t)(code - SDLK_1));
-	switch (code) {
-	case SDLK_q:
+	if ((key->sym >= SDLK_a && key->sym <= SDLK_z) ||
+	    (key->sym >= SDLK_1 && key->sym <= SDLK_9))
+		return (char)key->sym;
+	if (key->scancode >= SDL_SCANCODE_1 && key->scancode <= SDL_SCANCODE_9)
+		return (char)('1' + (key->scancode - SDL_SCANCODE_1));
+	for (int i = 0; (key->mod & KMOD_NUM) && i < 9; i++)
+		if (key->sym == pad[i])
+			return (char)('1' + i);
+	if (key->sym > 0x7f && key->scancode >= SDL_SCANCODE_A && key->scancode <= SDL_SCANCODE_Z)
+		return (char)('a' + (key->scancode - SDL_SCANCODE_A));
+	return 0;
+}
+
+static void escape(struct view *view)
+{
+	if (view->overlay.help)
+		view_overlay_toggle_help(&view->overlay);
+	else if (view_wall_alone(view->wall))
+		view_wall_show_all(view->wall);
+	else if (view_window_is_full_screen(&view->window))
+		set_full_screen(view, false);
+	view_wall_touch(view->wall);
+}
+
+static void toggle_help(struct view *view)
+{
+	view_overlay_toggle_help(&view->overlay);
+	view_wall_touch(view->wall);
+}
+
+static void remove_offline(struct view *view)
+{
+	if (!view_wall_remove_offline(view->wall))
+		say(view, "no camera is offline");
+}
+
+static void handle_character(struct view *view, char character)
+{
+	if (character >= '1' && character <= '9')
+		view_wall_show_alone(view->wall, (size_t)(character - '1'));
+	switch (character) {
+	case 'q':
 		view->quit = true;
 		break;
-	case SDLK_f:
-		toggle_full_screen(view);
+	case 'f':
+		set_full_screen(view, !view_window_is_full_screen(&view->window));
 		break;
-	case SDLK_s:
+	case 's':
 		view->snapshot_wanted = true;
+		view_wall_touch(view->wall);
+		break;
+	case 'x':
+		remove_offline(view);
+		break;
+	case 'h':
+		toggle_help(view);
+		break;
+	default:
+		break;
+	}
+}
+
+static void handle_key(struct view *view, const SDL_KeyboardEvent *event)
+{
+	const SDL_Keysym *key = &event->keysym;
+
+	/* With these keys held down it is for the desktop. */
+	if (event->repeat || (key->mod & (KMOD_CTRL | KMOD_ALT | KMOD_GUI)))
+		return;
+	if (key_character(key)) {
+		handle_character(view, key_character(key));
+		return;
+	}
+	switch (key->sym) {
+	case SDLK_F11:
+		set_full_screen(view, !view_window_is_full_screen(&view->window));
+		break;
+	case SDLK_F1:
+	case SDLK_QUESTION:
+	case SDLK_SLASH:
+		toggle_help(view);
+		break;
+	case SDLK_DELETE:
+		remove_offline(view);
 		break;
 	case SDLK_ESCAPE:
-		view_wall_show_all(view->wall);
+		escape(view);
 		break;
 	case SDLK_RETURN:
 	case SDLK_KP_ENTER:
 		view_wall_toggle_selected(view->wall);
 		break;
 	case SDLK_TAB:
-		view_wall_select(view->wall, key->keysym.mod & KMOD_SHIFT ? -1 : 1);
+		view_wall_select(view->wall, key->mod & KMOD_SHIFT ? -1 : 1);
 		break;
 	case SDLK_RIGHT:
+	case SDLK_KP_6:
 		view_wall_select(view->wall, 1);
 		break;
 	case SDLK_LEFT:
+	case SDLK_KP_4:
 		view_wall_select(view->wall, -1);
+		break;
+	case SDLK_DOWN:
+	case SDLK_KP_2:
+		view_wall_select_row(view->wall, 1);
+		break;
+	case SDLK_UP:
+	case SDLK_KP_8:
+		view_wall_select_row(view->wall, -1);
 		break;
 	default:
 		break;
@@ -408,15 +409,31 @@ static void handle_key(struct view *view, const SDL_KeyboardEvent *key)
 
 static void handle_click(struct view *view, const SDL_MouseButtonEvent *button)
 {
-	int width = 1, height = 1, pixels_wide = 1, pixels_high = 1;
+	const SDL_Point at = view_window_pixel(&view->window, button->x, button->y);
 
-	if (button->button != SDL_BUTTON_LEFT)
-		return;
-	SDL_GetWindowSize(view->window, &width, &height);
-	SDL_GetRendererOutputSize(view->renderer, &pixels_wide, &pixels_high);
-	if (width > 0 && height > 0)
-		view_wall_click(view->wall, button->x * pixels_wide / width,
-				button->y * pixels_high / height);
+	if (button->button == SDL_BUTTON_LEFT)
+		view_wall_click(view->wall, at.x, at.y);
+}
+
+static void handle_window_event(struct view *view, const SDL_WindowEvent *event)
+{
+	switch (event->event) {
+	case SDL_WINDOWEVENT_MINIMIZED:
+	case SDL_WINDOWEVENT_HIDDEN:
+		view->hidden = true;
+		break;
+	case SDL_WINDOWEVENT_RESTORED:
+	case SDL_WINDOWEVENT_SHOWN:
+		view->hidden = false;
+		break;
+	case SDL_WINDOWEVENT_SIZE_CHANGED:
+	case SDL_WINDOWEVENT_DISPLAY_CHANGED:
+		fit_text(view);
+		break;
+	default:
+		break;
+	}
+	view_wall_touch(view->wall);
 }
 
 static void handle_event(struct view *view, const SDL_Event *event)
@@ -434,15 +451,10 @@ static void handle_event(struct view *view, const SDL_Event *event)
 	case SDL_RENDER_TARGETS_RESET:
 	case SDL_RENDER_DEVICE_RESET:
 		view_wall_forget_textures(view->wall);
+		view_overlay_forget(&view->overlay);
 		break;
 	case SDL_WINDOWEVENT:
-		if (event->window.event == SDL_WINDOWEVENT_MINIMIZED ||
-		    event->window.event == SDL_WINDOWEVENT_HIDDEN)
-			view->hidden = true;
-		else if (event->window.event == SDL_WINDOWEVENT_RESTORED ||
-			 event->window.event == SDL_WINDOWEVENT_SHOWN)
-			view->hidden = false;
-		view_wall_touch(view->wall);
+		handle_window_event(view, &event->window);
 		break;
 	default:
 		break;
@@ -500,12 +512,15 @@ static void report(struct view *view, int64_t now_us)
 	cJSON_AddNumberToObject(line, "draws_per_s",
 				(double)(view->draws - view->reported_draws) * 1e6 /
 					(double)elapsed_us);
-	cJSON_AddStringToObject(line, "renderer", view->drawn_by);
+	cJSON_AddStringToObject(line, "renderer", view->window.drawn_by);
 	cJSON_AddItemToObject(line, "cpu_percent", describe_usage(view, elapsed_us));
 	cJSON_AddItemToObject(line, "tiles", view_wall_describe(view->wall));
+	cJSON_AddNumberToObject(line, "scale", view_window_scale(&view->window));
+	cJSON_AddBoolToObject(line, "help", view->overlay.help);
+	cJSON_AddStringToObject(line, "message", view->overlay.message);
 	text = cJSON_PrintUnformatted(line);
 	if (text && (puts(text) < 0 || fflush(stdout) < 0))
-		view->quit = true; /* nobody reads us any more */
+		view->quit = true; /* the reader has gone */
 	cJSON_free(text);
 	cJSON_Delete(line);
 	view->reported = view->usage;
@@ -530,6 +545,12 @@ static int time_left(const struct view *view, int64_t now_us)
 static void look_after(struct view *view)
 {
 	const int64_t now_us = clock_now_us();
+	char text[SNAPSHOT_TEXT_MAX];
+
+	if (view_snapshots_result(view->snapshots, text, sizeof(text)))
+		say(view, text);
+	if (view_overlay_poll(&view->overlay, now_us))
+		view_wall_touch(view->wall);
 
 	if (view->servers && view_wake_fd_readable(view->wake)) {
 		update_servers(view);
@@ -567,25 +588,26 @@ static int open_all(struct view *view)
 		.n_wanted = options->n_wanted,
 		.hardware = options->hardware,
 	};
-	int r = open_window(view);
+	int r = view_window_open(&view->window, options->width, options->height,
+				 options->full_screen);
 
 	if (r)
 		return r;
-	r = view_fonts_create(&view->fonts, TEXT_PIXELS);
+	r = view_fonts_create(&view->fonts, text_pixels(view));
 	if (r)
 		return r;
 	if (!options->n_wanted || options->n_urls < options->n_wanted) {
 		r = servers_create(&view->servers, &options->broker.options);
 		if (r) {
-			diag_error("servers cannot be looked for: %s", strerror(-r));
+			diag_error("the search for servers cannot start: %s", strerror(-r));
 			return r;
 		}
 	}
 	r = view_wake_create(&view->wake, view->servers ? servers_fd(view->servers) : -1);
 	if (!r)
-		r = view_snapshots_create(&view->snapshots, options->snapshots);
+		r = view_snapshots_create(&view->snapshots, options->snapshots, view->wake);
 	wall.wake = view->wake;
-	wall.renderer = view->renderer;
+	wall.renderer = view->window.renderer;
 	wall.fonts = view->fonts;
 	if (!r)
 		r = view_wall_create(&view->wall, &wall);
@@ -603,9 +625,9 @@ static void close_all(struct view *view)
 	view_snapshots_destroy(view->snapshots);
 	view_wake_destroy(view->wake);
 	servers_destroy(view->servers);
+	view_overlay_forget(&view->overlay);
 	view_fonts_destroy(view->fonts);
-	destroy_window(view);
-	SDL_Quit();
+	view_window_close(&view->window);
 }
 
 int cmd_view(int argc, char **argv)

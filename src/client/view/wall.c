@@ -6,22 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/diag.h"
+#include "base/text.h"
 #include "client/view/grid.h"
 #include "client/view/tile.h"
 
-#define NONE SIZE_MAX
 #define MARGIN 2 /* pixels between tiles */
+
+struct wall_tile {
+	struct view_tile *tile;
+	size_t order;	/* among what is wanted; 0 where every server is */
+	bool announced; /* in the list of servers, or a URL */
+};
 
 struct view_wall {
 	struct view_wall_options options;
-	struct view_tile **tiles;
+	struct wall_tile *tiles;
 	size_t n, n_urls; /* those of URLs come first */
 	size_t room;
 	struct view_tile **leaving; /* their children are about to end */
 	size_t n_leaving;
-	size_t alone, selected; /* NONE, or a tile's number */
+	struct view_tile *alone, *selected; /* NULL: none */
 	struct view_text notice;
 	char notice_text[256];
 	bool dirty;
@@ -37,11 +42,11 @@ static bool is_url(const char *wanted)
 static int make_room(struct view_wall *wall)
 {
 	const size_t room = wall->room ? 2 * wall->room : 8;
-	struct view_tile **tiles;
+	struct wall_tile *tiles;
 
 	if (wall->n < wall->room)
 		return 0;
-	tiles = realloc(wall->tiles, room * sizeof(struct view_tile *));
+	tiles = realloc(wall->tiles, room * sizeof(*tiles));
 	if (!tiles)
 		return -ENOMEM;
 	wall->tiles = tiles;
@@ -49,46 +54,44 @@ static int make_room(struct view_wall *wall)
 	return 0;
 }
 
-static void move_numbers(struct view_wall *wall, size_t from, ptrdiff_t by)
-{
-	size_t *const numbers[] = {&wall->alone, &wall->selected};
+/* The tile that a server is to have: its key, and where its stream comes from. */
+struct place {
+	char key[160], name[336], url[SERVER_URL_MAX];
+	size_t order;
+};
 
-	for (size_t i = 0; i < 2; i++)
-		if (*numbers[i] != NONE && *numbers[i] >= from)
-			*numbers[i] += (size_t)by;
-}
-
-/* A new tile at that place. */
-static int add_tile(struct view_wall *wall, size_t at, const char *key, const char *name,
-		    const char *url)
+static int create_tile(const struct view_wall *wall, const struct place *place,
+		       struct view_tile **out)
 {
 	const struct view_tile_job job = {
-		.key = key,
-		.name = name,
-		.url = url,
+		.key = place->key,
+		.name = place->name,
+		.url = place->url,
 		.hardware = wall->options.hardware,
 		.wake = wall->options.wake,
 	};
+
+	return view_tile_create(out, &job);
+}
+
+static int add_tile(struct view_wall *wall, const struct place *place)
+{
 	struct view_tile *tile;
 	int r = make_room(wall);
 
 	if (!r)
-		r = view_tile_create(&tile, &job);
+		r = create_tile(wall, place, &tile);
 	if (r)
 		return r;
-	memmove(wall->tiles + at + 1, wall->tiles + at,
-		(wall->n - at) * sizeof(struct view_tile *));
-	wall->tiles[at] = tile;
-	wall->n++;
-	move_numbers(wall, at, 1);
+	wall->tiles[wall->n++] = (struct wall_tile){tile, place->order, true};
 	wall->dirty = true;
 	return 0;
 }
 
-/* Its child ends by and by. */
-static void remove_tile(struct view_wall *wall, size_t at)
+/* The tile is in the window no longer; its child ends soon. */
+static void let_go(struct view_wall *wall, struct view_tile *tile)
 {
-	struct view_tile *tile = wall->tiles[at], **leaving;
+	struct view_tile **leaving;
 
 	view_tile_end(tile);
 	leaving = realloc(wall->leaving, (wall->n_leaving + 1) * sizeof(struct view_tile *));
@@ -98,27 +101,45 @@ static void remove_tile(struct view_wall *wall, size_t at)
 	} else {
 		view_tile_destroy(tile);
 	}
-	wall->n--;
-	memmove(wall->tiles + at, wall->tiles + at + 1,
-		(wall->n - at) * sizeof(struct view_tile *));
-	if (wall->alone == at)
-		wall->alone = NONE;
-	if (wall->selected == at)
-		wall->selected = NONE;
-	move_numbers(wall, at, -1);
 	wall->dirty = true;
 }
 
-/* What a tile of a server is to be: its key, and where its stream comes from. */
-struct place {
-	char key[160], name[336], url[SERVER_URL_MAX];
-};
+static void remove_tile(struct view_wall *wall, size_t at)
+{
+	struct view_tile *tile = wall->tiles[at].tile;
 
-static void place_of(const struct server *server, const struct server_stream *stream, bool tell,
+	wall->n--;
+	memmove(wall->tiles + at, wall->tiles + at + 1, (wall->n - at) * sizeof(*wall->tiles));
+	if (wall->alone == tile)
+		wall->alone = NULL;
+	if (wall->selected == tile)
+		wall->selected = NULL;
+	let_go(wall, tile);
+}
+
+/* A new tile in place of one whose server has another address or name, or is back. */
+static int replace_tile(struct view_wall *wall, struct wall_tile *at, const struct place *place)
+{
+	struct view_tile *old = at->tile;
+	const int r = create_tile(wall, place, &at->tile);
+
+	if (r) {
+		at->tile = old;
+		return r;
+	}
+	if (wall->alone == old)
+		wall->alone = at->tile;
+	if (wall->selected == old)
+		wall->selected = at->tile;
+	let_go(wall, old);
+	return 0;
+}
+
+static void place_of(const struct server *server, const struct server_stream *stream, bool named,
 		     struct place *out)
 {
-	snprintf(out->key, sizeof(out->key), "%s/%s", server->id, tell ? stream->name : "");
-	if (tell)
+	snprintf(out->key, sizeof(out->key), "%s/%s", server->id, named ? stream->name : "");
+	if (named)
 		snprintf(out->name, sizeof(out->name), "%s/%s", server->name, stream->name);
 	else
 		snprintf(out->name, sizeof(out->name), "%s", server->name);
@@ -135,84 +156,92 @@ static bool nth_place(const struct view_wall *wall, const struct server *list, s
 	const struct server_stream *stream;
 	char why[256];
 
-	/* A URL has its tile already; a server by its id, which is its own: a name may be
-	 * several's. */
+	/* A URL has its tile already. A server is found by its id, which no other one has; several
+	 * may have one name. */
 	if (wanted ? is_url(wanted) : !list[i].online)
 		return false;
 	if (servers_find(list, n, wanted ? wanted : list[i].id, &server, &stream, why,
 			 sizeof(why)) != 0)
 		return false; /* it may come yet */
 	place_of(server, stream, wanted && strchr(wanted, '/'), out);
+	out->order = wanted ? i : 0;
 	return true;
 }
 
-static size_t find_tile(const struct view_wall *wall, size_t from, const struct place *place)
+static struct wall_tile *find_tile(const struct view_wall *wall, const char *key)
 {
-	for (size_t i = from; i < wall->n; i++)
-		if (strcmp(view_tile_key(wall->tiles[i]), place->key) == 0 &&
-		    strcmp(view_tile_url(wall->tiles[i]), place->url) == 0 &&
-		    strcmp(view_tile_name(wall->tiles[i]), place->name) == 0)
-			return i;
-	return NONE;
+	for (size_t i = wall->n_urls; i < wall->n; i++)
+		if (strcmp(view_tile_key(wall->tiles[i].tile), key) == 0)
+			return &wall->tiles[i];
+	return NULL;
 }
 
-/* Moves a tile forwards to `at`. */
-static void move_tile(struct view_wall *wall, size_t from, size_t at)
+static bool shows(const struct view_tile *tile, const struct place *place)
 {
-	struct view_tile *tile = wall->tiles[from];
-	size_t *const numbers[] = {&wall->alone, &wall->selected};
+	return !view_tile_is_offline(tile) && strcmp(view_tile_url(tile), place->url) == 0 &&
+	       strcmp(view_tile_name(tile), place->name) == 0;
+}
 
-	if (from == at)
-		return;
-	memmove(wall->tiles + at + 1, wall->tiles + at, (from - at) * sizeof(struct view_tile *));
-	wall->tiles[at] = tile;
-	for (size_t i = 0; i < 2; i++) {
-		if (*numbers[i] == from)
-			*numbers[i] = at;
-		else if (*numbers[i] != NONE && *numbers[i] >= at && *numbers[i] < from)
-			++*numbers[i];
-	}
-	wall->dirty = true;
+static int fill_place(struct view_wall *wall, const struct place *place)
+{
+	struct wall_tile *at = find_tile(wall, place->key);
+
+	if (!at)
+		return add_tile(wall, place);
+	if (at->announced)
+		return 0; /* asked for twice */
+	at->announced = true;
+	return shows(at->tile, place) ? 0 : replace_tile(wall, at, place);
+}
+
+static int by_order(const void *a, const void *b)
+{
+	const struct wall_tile *left = a, *right = b;
+	int order = (left->order > right->order) - (left->order < right->order);
+
+	if (order == 0)
+		order = server_compare_names(view_tile_name(left->tile),
+					     view_tile_name(right->tile));
+	return order ? order : strcmp(view_tile_key(left->tile), view_tile_key(right->tile));
 }
 
 void view_wall_update(struct view_wall *wall, const struct server *list, size_t n)
 {
 	const size_t n_places = wall->options.n_wanted ? wall->options.n_wanted : n;
-	size_t at = wall->n_urls;
 
+	for (size_t i = wall->n_urls; i < wall->n; i++)
+		wall->tiles[i].announced = false;
 	for (size_t i = 0; i < n_places; i++) {
 		struct place place = {0};
-		size_t found;
 		int r;
 
 		if (!nth_place(wall, list, n, i, &place))
 			continue;
-		found = find_tile(wall, at, &place);
-		if (found != NONE) {
-			move_tile(wall, found, at++);
-			continue;
-		}
-		if (find_tile(wall, 0, &place) != NONE)
-			continue; /* asked for twice */
-		r = add_tile(wall, at, place.key, place.name, place.url);
-		if (!r)
-			at++;
-		else
+		r = fill_place(wall, &place);
+		if (r)
 			diag_error("%s: no tile: %s", place.name, strerror(-r));
 	}
-	while (wall->n > at)
-		remove_tile(wall, wall->n - 1);
+	for (size_t i = wall->n_urls; i < wall->n; i++)
+		view_tile_set_announced(wall->tiles[i].tile, wall->tiles[i].announced);
+	if (wall->n > wall->n_urls)
+		qsort(wall->tiles + wall->n_urls, wall->n - wall->n_urls, sizeof(*wall->tiles),
+		      by_order);
+	wall->dirty = true;
 }
 
 static int add_urls(struct view_wall *wall)
 {
 	for (size_t i = 0; i < wall->options.n_wanted; i++) {
 		const char *url = wall->options.wanted[i];
+		struct place place = {0};
 		int r;
 
 		if (!is_url(url))
 			continue;
-		r = add_tile(wall, wall->n_urls, url, url, url);
+		text_set(place.key, sizeof(place.key), url);
+		text_set(place.name, sizeof(place.name), url);
+		text_set(place.url, sizeof(place.url), url);
+		r = add_tile(wall, &place);
 		if (r)
 			return r;
 		wall->n_urls++;
@@ -228,7 +257,6 @@ int view_wall_create(struct view_wall **out, const struct view_wall_options *opt
 	if (!wall)
 		return -ENOMEM;
 	wall->options = *options;
-	wall->alone = wall->selected = NONE;
 	wall->dirty = true;
 	r = add_urls(wall);
 	if (r) {
@@ -244,9 +272,9 @@ void view_wall_destroy(struct view_wall *wall)
 	if (!wall)
 		return;
 	for (size_t i = 0; i < wall->n; i++)
-		view_tile_end(wall->tiles[i]);
+		view_tile_end(wall->tiles[i].tile);
 	for (size_t i = 0; i < wall->n; i++)
-		view_tile_destroy(wall->tiles[i]);
+		view_tile_destroy(wall->tiles[i].tile);
 	for (size_t i = 0; i < wall->n_leaving; i++)
 		view_tile_destroy(wall->leaving[i]);
 	view_text_finish(&wall->notice);
@@ -259,7 +287,7 @@ void view_wall_set_notice(struct view_wall *wall, const char *text)
 {
 	if (strcmp(wall->notice_text, text) == 0)
 		return;
-	snprintf(wall->notice_text, sizeof(wall->notice_text), "%s", text);
+	text_set(wall->notice_text, sizeof(wall->notice_text), text);
 	if (!wall->n)
 		wall->dirty = true;
 }
@@ -270,7 +298,7 @@ int view_wall_poll(struct view_wall *wall, int64_t now_us)
 	bool ignored = false;
 
 	for (size_t i = 0; i < wall->n; i++) {
-		const int ms = view_tile_poll(wall->tiles[i], now_us, &wall->dirty);
+		const int ms = view_tile_poll(wall->tiles[i].tile, now_us, &wall->dirty);
 
 		again_ms = ms < again_ms ? ms : again_ms;
 	}
@@ -290,12 +318,17 @@ int view_wall_poll(struct view_wall *wall, int64_t now_us)
 
 /* --- the picture of it all --- */
 
+static bool is_shown(const struct view_wall *wall, size_t i)
+{
+	return !wall->alone || wall->alone == wall->tiles[i].tile;
+}
+
 bool view_wall_dirty(const struct view_wall *wall)
 {
 	if (wall->dirty)
 		return true;
 	for (size_t i = 0; i < wall->n; i++)
-		if ((wall->alone == NONE || wall->alone == i) && view_tile_has_news(wall->tiles[i]))
+		if (is_shown(wall, i) && view_tile_has_news(wall->tiles[i].tile))
 			return true;
 	return false;
 }
@@ -308,29 +341,33 @@ void view_wall_touch(struct view_wall *wall)
 void view_wall_upload(struct view_wall *wall)
 {
 	for (size_t i = 0; i < wall->n; i++)
-		if (wall->alone == NONE || wall->alone == i)
-			view_tile_upload(wall->tiles[i], wall->options.renderer);
+		if (is_shown(wall, i))
+			view_tile_upload(wall->tiles[i].tile, wall->options.renderer);
 }
 
 /* Where the tiles are; NULL: out of memory, or there are none. free() it. */
 static struct view_rect *place_tiles(const struct view_wall *wall)
 {
 	struct view_rect *places = calloc(wall->n ? wall->n : 1, sizeof(*places));
+	struct view_shape *shapes = calloc(wall->n ? wall->n : 1, sizeof(*shapes));
 	int width = 0, height = 0;
 
-	if (!places || !wall->n)
-		goto none;
+	if (!places || !shapes || !wall->n) {
+		free(places);
+		free(shapes);
+		return NULL;
+	}
 	SDL_GetRendererOutputSize(wall->options.renderer, &width, &height);
-	if (wall->alone != NONE)
-		places[wall->alone] = (struct view_rect){0, 0, width, height};
-	else
-		view_grid_place(wall->n, width, height, view_fonts_line_height(wall->options.fonts),
-				places);
+	for (size_t i = 0; i < wall->n; i++) {
+		shapes[i] = view_tile_shape(wall->tiles[i].tile);
+		if (wall->alone == wall->tiles[i].tile)
+			places[i] = (struct view_rect){0, 0, width, height};
+	}
+	if (!wall->alone)
+		view_grid_place(shapes, wall->n, width, height,
+				view_fonts_line_height(wall->options.fonts), places);
+	free(shapes);
 	return places;
-
-none:
-	free(places);
-	return NULL;
 }
 
 static void draw_notice(struct view_wall *wall)
@@ -339,9 +376,9 @@ static void draw_notice(struct view_wall *wall)
 	int width = 0, height = 0, x;
 
 	SDL_GetRendererOutputSize(renderer, &width, &height);
-	view_text_set(&wall->notice, wall->options.fonts, renderer, wall->notice_text);
-	x = width > wall->notice.width ? (width - wall->notice.width) / 2 : 0;
-	view_text_draw(&wall->notice, renderer, x, height / 2, width);
+	view_text_set(&wall->notice, wall->options.fonts, renderer, wall->notice_text, width);
+	x = (width - wall->notice.width) / 2;
+	view_text_draw(&wall->notice, renderer, x, height / 2);
 }
 
 void view_wall_draw(struct view_wall *wall)
@@ -354,17 +391,18 @@ void view_wall_draw(struct view_wall *wall)
 	if (!wall->n)
 		draw_notice(wall);
 	for (size_t i = 0; places && i < wall->n; i++) {
+		struct view_tile *tile = wall->tiles[i].tile;
 		struct view_rect place = places[i];
 
-		if (wall->alone == NONE) {
+		if (!wall->alone) {
 			place.width -= MARGIN;
 			place.height -= MARGIN;
 		}
 		if (place.width > 0 && place.height > 0)
-			view_tile_draw(wall->tiles[i], renderer, wall->options.fonts, place,
-				       wall->alone == NONE && wall->selected == i);
+			view_tile_draw(tile, renderer, wall->options.fonts, place,
+				       !wall->alone && wall->selected == tile);
 		else
-			view_tile_hide(wall->tiles[i]);
+			view_tile_hide(tile);
 	}
 	free(places);
 	wall->dirty = false;
@@ -373,13 +411,21 @@ void view_wall_draw(struct view_wall *wall)
 void view_wall_shown(struct view_wall *wall, int64_t now_us)
 {
 	for (size_t i = 0; i < wall->n; i++)
-		view_tile_shown(wall->tiles[i], now_us);
+		view_tile_shown(wall->tiles[i].tile, now_us);
 }
 
 void view_wall_forget_textures(struct view_wall *wall)
 {
 	for (size_t i = 0; i < wall->n; i++)
-		view_tile_forget_textures(wall->tiles[i]);
+		view_tile_forget_textures(wall->tiles[i].tile);
+	view_text_finish(&wall->notice);
+	wall->dirty = true;
+}
+
+void view_wall_forget_texts(struct view_wall *wall)
+{
+	for (size_t i = 0; i < wall->n; i++)
+		view_tile_forget_texts(wall->tiles[i].tile);
 	view_text_finish(&wall->notice);
 	wall->dirty = true;
 }
@@ -391,43 +437,95 @@ size_t view_wall_count(const struct view_wall *wall)
 	return wall->n;
 }
 
+/* NULL: all. */
+static void show(struct view_wall *wall, struct view_tile *tile)
+{
+	wall->alone = tile;
+	if (tile)
+		wall->selected = tile;
+	wall->dirty = true;
+}
+
 void view_wall_show_alone(struct view_wall *wall, size_t index)
 {
-	wall->alone = index < wall->n && wall->alone != index ? index : NONE;
-	if (wall->alone != NONE)
-		wall->selected = wall->alone;
-	wall->dirty = true;
+	struct view_tile *tile = index < wall->n ? wall->tiles[index].tile : NULL;
+
+	show(wall, tile == wall->alone ? NULL : tile);
 }
 
 void view_wall_toggle_selected(struct view_wall *wall)
 {
-	view_wall_show_alone(wall, wall->alone != NONE ? wall->alone : wall->selected);
+	show(wall, wall->alone ? NULL : wall->selected);
 }
 
 void view_wall_show_all(struct view_wall *wall)
 {
-	wall->alone = NONE;
+	show(wall, NULL);
+}
+
+/* n: none */
+static size_t number_of(const struct view_wall *wall, const struct view_tile *tile)
+{
+	size_t i = 0;
+
+	while (i < wall->n && wall->tiles[i].tile != tile)
+		i++;
+	return i;
+}
+
+static void select_tile(struct view_wall *wall, size_t number)
+{
+	wall->selected = wall->tiles[number].tile;
+	if (wall->alone)
+		wall->alone = wall->selected;
 	wall->dirty = true;
 }
 
 void view_wall_select(struct view_wall *wall, int step)
 {
+	const size_t at = number_of(wall, wall->selected);
+
 	if (!wall->n)
 		return;
-	if (wall->selected == NONE)
-		wall->selected = step > 0 ? 0 : wall->n - 1;
+	if (at == wall->n)
+		select_tile(wall, step > 0 ? 0 : wall->n - 1);
 	else
-		wall->selected = (wall->selected + wall->n + (size_t)step) % wall->n;
-	if (wall->alone != NONE)
-		wall->alone = wall->selected;
-	wall->dirty = true;
+		select_tile(wall, (at + wall->n + (size_t)step) % wall->n);
+}
+
+void view_wall_select_row(struct view_wall *wall, int step)
+{
+	const size_t at = number_of(wall, wall->selected);
+	struct view_rect *places = wall->alone ? NULL : place_tiles(wall);
+	size_t best = wall->n;
+	int best_y = 0, best_x = 0;
+
+	if (!places || at == wall->n) {
+		free(places);
+		view_wall_select(wall, step);
+		return;
+	}
+	/* The next row, and in it the nearest tile. */
+	for (size_t i = 0; i < wall->n; i++) {
+		const int y = (places[i].y - places[at].y) * step;
+		const int x = abs(places[i].x - places[at].x);
+
+		if (y <= 0 || (best < wall->n && (y > best_y || (y == best_y && x >= best_x))))
+			continue;
+		best = i;
+		best_y = y;
+		best_x = x;
+	}
+	if (best < wall->n)
+		select_tile(wall, best);
+	free(places);
 }
 
 void view_wall_click(struct view_wall *wall, int x, int y)
 {
 	struct view_rect *places;
 
-	if (wall->alone != NONE) {
+	if (wall->alone) {
 		view_wall_show_all(wall);
 		return;
 	}
@@ -441,9 +539,21 @@ void view_wall_click(struct view_wall *wall, int x, int y)
 	free(places);
 }
 
+size_t view_wall_remove_offline(struct view_wall *wall)
+{
+	size_t removed = 0;
+
+	for (size_t i = wall->n; i-- > wall->n_urls;)
+		if (view_tile_is_offline(wall->tiles[i].tile)) {
+			remove_tile(wall, i);
+			removed++;
+		}
+	return removed;
+}
+
 struct view_tile *view_wall_alone(const struct view_wall *wall)
 {
-	return wall->alone == NONE ? NULL : wall->tiles[wall->alone];
+	return wall->alone;
 }
 
 cJSON *view_wall_describe(const struct view_wall *wall)
@@ -451,6 +561,6 @@ cJSON *view_wall_describe(const struct view_wall *wall)
 	cJSON *array = cJSON_CreateArray();
 
 	for (size_t i = 0; array && i < wall->n; i++)
-		cJSON_AddItemToArray(array, view_tile_describe(wall->tiles[i]));
+		cJSON_AddItemToArray(array, view_tile_describe(wall->tiles[i].tile));
 	return array;
 }

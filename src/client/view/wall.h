@@ -35,9 +35,10 @@ int view_wall_create(struct view_wall **out, const struct view_wall_options *opt
 /* Ends all children, at the same time. */
 void view_wall_destroy(struct view_wall *wall);
 
-/* Gives a tile to each server that is online and wanted, and takes it from those that are not. */
+/* Gives a tile to each server that is online and wanted, in the order in which they are wanted, else
+ * of their names. The tile of a server that goes offline stays, and says so. */
 void view_wall_update(struct view_wall *wall, const struct server *list, size_t n);
-/* What is told while there is no tile. */
+/* The text while there is no tile. */
 void view_wall_set_notice(struct view_wall *wall, const char *text);
 
 /* Looks after all children. Returns the ms until it wants to be called again. */
@@ -49,6 +50,7 @@ void view_wall_upload(struct view_wall *wall);
 void view_wall_draw(struct view_wall *wall);
 void view_wall_shown(struct view_wall *wall, int64_t now_us);
 void view_wall_forget_textures(struct view_wall *wall);
+void view_wall_forget_texts(struct view_wall *wall); /* fonts have changed */
 
 size_t view_wall_count(const struct view_wall *wall);
 /* Pixels of the renderer. Shows the tile there alone, or all again. */
@@ -57,7 +59,11 @@ void view_wall_click(struct view_wall *wall, int x, int y);
 void view_wall_show_alone(struct view_wall *wall, size_t index);
 void view_wall_toggle_selected(struct view_wall *wall);
 void view_wall_show_all(struct view_wall *wall);
-void view_wall_select(struct view_wall *wall, int step); /* forwards or backwards */
+void view_wall_select(struct view_wall *wall, int step);     /* 1 or -1: the next, the one before */
+void view_wall_select_row(struct view_wall *wall, int step); /* in the row below or above */
+/* Removes the tiles of servers that are offline; they come back with their servers. Returns their
+ * number. */
+size_t view_wall_remove_offline(struct view_wall *wall);
 /* The tile that is shown alone, or NULL. */
 struct view_tile *view_wall_alone(const struct view_wall *wall);
 

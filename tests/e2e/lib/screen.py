@@ -102,6 +102,45 @@ class Screen:
         self.process.wait()
 
 
+class Wayland(Screen):
+    """A Wayland compositor (weston) whose only output fills such a screen, at a scale."""
+
+    def __init__(self, folder, scale):
+        super().__init__()
+        self.folder = pathlib.Path(folder) / "wayland"
+        self.folder.mkdir(mode=0o700)
+        size = [f"--width={WIDTH // scale}", f"--height={HEIGHT // scale}", f"--scale={scale}"]
+        self.weston = subprocess.Popen(
+            ["weston", "--backend=x11-backend.so", "--socket=screen", "--use-pixman"]
+            + ["--idle-time=0", "--no-config", *size],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "DISPLAY": self.display, "XDG_RUNTIME_DIR": str(self.folder)},
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 30 * PATIENCE
+        while not (self.folder / "screen").exists():
+            if time.monotonic() > deadline or self.weston.poll() is not None:
+                self.close()
+                raise Failure("weston does not start")
+            time.sleep(0.02)
+
+    def environment(self):
+        return {
+            **super().environment(),
+            "XDG_RUNTIME_DIR": str(self.folder),
+            "WAYLAND_DISPLAY": "screen",
+            "SDL_VIDEODRIVER": "wayland",
+        }
+
+    def close(self):
+        self.weston.terminate()
+        self.weston.wait()
+        super().close()
+
+
 def number_in(picture):
     """The number in the strip on top of a test pattern (include/camcast/pattern.h), whatever the
     picture's size; None: not legible."""
@@ -164,9 +203,8 @@ class View:
                 self.lines.append(line.decode(errors="replace").rstrip("\n"))
                 self._changed.notify_all()
 
-    def wait(self, predicate, what, timeout=30):
-        """Waits for predicate(tiles) of a report from now on, one comes a second; returns its
-        tiles."""
+    def wait_report(self, predicate, what, timeout=30):
+        """Waits for predicate(report) of a report from now on, one comes a second; returns it."""
         deadline = time.monotonic() + timeout * PATIENCE
         with self._changed:
             at = len(self.reports)
@@ -175,10 +213,13 @@ class View:
                     left = deadline - time.monotonic()
                     if left <= 0 or not self._changed.wait(left) or self.process.poll():
                         raise Failure(f"not seen: {what}" + self._tail())
-                tiles = self.reports[at]["tiles"]
-                if predicate(tiles):
-                    return tiles
+                if predicate(self.reports[at]):
+                    return self.reports[at]
                 at += 1
+
+    def wait(self, predicate, what, timeout=30):
+        """The same for the tiles of a report."""
+        return self.wait_report(lambda report: predicate(report["tiles"]), what, timeout)["tiles"]
 
     def wait_live(self, *names, timeout=30):
         """Waits until just these tiles, in this order, are live and show pictures."""
