@@ -404,7 +404,11 @@ void view_tile_forget_texts(struct view_tile *tile)
 
 struct view_shape view_tile_shape(const struct view_tile *tile)
 {
-	return (struct view_shape){tile->picture.width, tile->picture.height};
+	const struct view_picture *picture = &tile->picture;
+
+	if (!picture->width || !picture->height)
+		return (struct view_shape){0};
+	return (struct view_shape){view_picture_shown_width(picture), picture->height};
 }
 
 bool view_tile_borrow(struct view_tile *tile, struct view_picture *picture, const uint8_t **area)
