@@ -148,12 +148,12 @@ const char *net_address_explain(const char *text, enum net_address_form form)
 	uint16_t number;
 	size_t len;
 
+	if (text[0] != '[' && is_ipv6(text))
+		return "an IPv6 address needs brackets, as in [::1]:8888";
 	if (split(text, form, &host, &len, &port) && port &&
 	    (!parse_port(port, &number) || (number == 0 && form != NET_LISTEN)))
 		return form == NET_LISTEN ? "the port must be 0 to 65535"
 					  : "the port must be 1 to 65535";
-	if (text[0] != '[' && is_ipv6(text))
-		return "an IPv6 address needs brackets, as in [::1]:8888";
 	switch (form) {
 	case NET_CONNECT_PORT_OPTIONAL:
 		return "it must be HOST or HOST:PORT";

@@ -48,6 +48,7 @@ static void addresses_are_read_in_every_form(void **state)
 		{"[::]:0", NET_LISTEN, "::", 0},
 		{"[fe80::1%eth0]:8888", NET_LISTEN, "fe80::1%eth0", 8888},
 		{":8888", NET_LISTEN, "", 8888},
+		{"*:8888", NET_LISTEN, "", 8888},
 		{"8888", NET_LISTEN, "", 8888},
 		{"0", NET_LISTEN, "", 0},
 	};
@@ -152,6 +153,33 @@ static void each_form_has_its_own_limits(void **state)
 
 		assert_int_equal(net_address_parse(&address, cases[i].text, cases[i].form),
 				 -EINVAL);
+	}
+}
+
+static void what_is_wrong_with_an_address_is_explained(void **state)
+{
+	static const struct {
+		const char *text;
+		enum net_address_form form;
+		const char *explanation;
+	} cases[] = {
+		{"host:99999", NET_CONNECT_PORT_OPTIONAL, "the port must be 1 to 65535"},
+		{"host:0", NET_CONNECT, "the port must be 1 to 65535"},
+		{"host:mqtt", NET_CONNECT, "the port must be 1 to 65535"},
+		{"1.2.3.4:65536", NET_LISTEN, "the port must be 0 to 65535"},
+		{"::1", NET_LISTEN, "an IPv6 address needs brackets, as in [::1]:8888"},
+		{"a b", NET_CONNECT_PORT_OPTIONAL, "it must be HOST or HOST:PORT"},
+		{"host", NET_CONNECT, "it must be HOST:PORT"},
+		{"a b:1", NET_LISTEN, "it must be PORT or ADDRESS:PORT"},
+	};
+	struct net_address address;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(net_address_parse(&address, cases[i].text, cases[i].form),
+				 -EINVAL);
+		assert_string_equal(net_address_explain(cases[i].text, cases[i].form),
+				    cases[i].explanation);
 	}
 }
 
@@ -371,6 +399,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_read_in_every_form),
 		cmocka_unit_test(what_is_no_address_is_refused_in_every_form),
 		cmocka_unit_test(each_form_has_its_own_limits),
+		cmocka_unit_test(what_is_wrong_with_an_address_is_explained),
 		cmocka_unit_test(hosts_are_names_or_addresses),
 		cmocka_unit_test(what_is_written_can_be_read_again),
 		cmocka_unit_test(peers_are_shown_as_people_write_them),

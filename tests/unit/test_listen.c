@@ -127,6 +127,27 @@ static void a_port_that_is_taken_for_a_moment_is_waited_for(void **state)
 	taken = 0;
 }
 
+static void an_address_can_be_checked_without_listening(void **state)
+{
+	struct net_address address = {.host = "127.0.0.1"};
+	const struct net_address elsewhere = {.host = "203.0.113.1", .port = 8888};
+	const struct net_address name = {.host = "camera.example.org", .port = 8888};
+	const struct net_address any = {.host = ""};
+	int fds[LISTEN_MAX], free_fd = lowest_free_fd();
+
+	(void)state;
+	assert_int_equal(listen_check(&address), 0);
+	assert_int_equal(listen_check(&any), 0);
+	assert_int_equal(listen_check(&elsewhere), -EADDRNOTAVAIL);
+	assert_int_equal(listen_check(&name), 0);
+	assert_int_equal(lowest_free_fd(), free_fd);
+	assert_int_equal(listen_open(&address, "a test", fds), 1);
+	address.port = port_of(fds[0]);
+	assert_int_equal(listen_check(&address), -EADDRINUSE);
+	close(fds[0]);
+	assert_int_equal(listen_check(&address), 0);
+}
+
 static void what_is_not_here_is_refused(void **state)
 {
 	static const struct {
@@ -155,6 +176,7 @@ int main(void)
 		cmocka_unit_test(every_address_has_the_same_port_in_both_families),
 		cmocka_unit_test(a_port_that_is_taken_opens_nothing),
 		cmocka_unit_test(a_port_that_is_taken_for_a_moment_is_waited_for),
+		cmocka_unit_test(an_address_can_be_checked_without_listening),
 		cmocka_unit_test(what_is_not_here_is_refused),
 	};
 
