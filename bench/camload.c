@@ -5,7 +5,6 @@
  * is checked, and report.h the result.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cli.h"
 #include "base/clock.h"
+#include "base/quantity.h"
 #include "bench/lib/report.h"
 
 #define PROGRESS_US 250000
+#define SECOND_US 1000000
 
 struct camload {
 	struct crowd_options options;
@@ -41,8 +43,8 @@ static const char usage_text[] =
 	"  --joining R       R newcomers a second, each until its first key unit\n"
 	"  --framing annexb|length|ts\n"
 	"                    the format of the stream (default annexb)\n"
-	"  --duration S      measure for S seconds (default 5)\n"
-	"  --warm-up S       begin S seconds after all clients are served (default 1)\n"
+	"  --duration TIME   measure for this time, such as 30s or 5m (default 5s)\n"
+	"  --warm-up TIME    begin this time after all clients are served (default 1s)\n"
 	"  --connect-rate R  connections a second at the start (default 2000)\n"
 	"  --pid PID         the server's process: report CPU time, memory, context switches\n"
 	"  --unit-size B     bytes of each unit, if no client is scanned\n"
@@ -107,6 +109,7 @@ enum {
 	OPTION_HELP,
 };
 
+/* In the order of their codes. */
 static const struct option long_options[] = {
 	{"clients", required_argument, NULL, OPTION_CLIENTS},
 	{"scan", required_argument, NULL, OPTION_SCAN},
@@ -126,6 +129,18 @@ static const struct option long_options[] = {
 	{"json", required_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0}};
+
+static const struct cli cli = {"camload", "", long_options};
+
+static bool parse_seconds(const char *text, double *out)
+{
+	int64_t us;
+
+	if (quantity_parse_time(text, SECOND_US, &us) < 0)
+		return false;
+	*out = (double)us / SECOND_US;
+	return *out < 1e9;
+}
 
 static bool take_option(struct camload *load, int option, const char *text)
 {
@@ -159,11 +174,9 @@ static bool take_option(struct camload *load, int option, const char *text)
 		load->framing = text;
 		return true;
 	case OPTION_DURATION:
-		load->duration = number;
-		return good && number > 0;
+		return parse_seconds(text, &load->duration) && load->duration > 0;
 	case OPTION_WARM_UP:
-		load->warm_up = number;
-		return good;
+		return parse_seconds(text, &load->warm_up);
 	case OPTION_CONNECT_RATE:
 		options->connect_rate = (unsigned)number;
 		return good && number >= 1;
@@ -206,19 +219,21 @@ static void parse(struct camload *load, int argc, char **argv)
 {
 	int option, result = 0;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = cli_next(&cli, argc, argv)) != -1) {
 		if (option == OPTION_HELP) {
 			fputs(usage_text, stdout);
 			exit(0);
 		}
-		if (!take_option(load, option, optarg)) {
-			if (option != '?')
-				fprintf(stderr, "camload: invalid value: %s\n", optarg);
-			goto fail;
-		}
+		if (option == '?')
+			exit(EXIT_USAGE);
+		if (!take_option(load, option, optarg))
+			exit(cli_refuse(&cli,
+					"--%s %s: this value is not allowed; \"camload --help\" "
+					"lists the options",
+					long_options[option - OPTION_CLIENTS].name, optarg));
 	}
 	if (optind + 1 != argc)
-		goto fail;
+		exit(cli_refuse(&cli, "give one server, as HOST:PORT or a URL"));
 	load->report.target = argv[optind];
 	load->report.argc = argc;
 	load->report.argv = argv;
@@ -227,11 +242,14 @@ static void parse(struct camload *load, int argc, char **argv)
 		fprintf(stderr, "camload: %s: no such host\n", argv[optind]);
 		exit(1);
 	}
-	if (result == 0 && take_framing(load))
-		return;
-fail:
-	fputs(usage_text, stderr);
-	exit(2);
+	if (result < 0)
+		exit(cli_refuse(&cli,
+				"%s: use HOST:PORT, http://HOST:PORT/PATH or "
+				"rtmp://HOST:PORT/APP/STREAM",
+				argv[optind]));
+	if (!take_framing(load))
+		exit(cli_refuse(&cli, "--framing %s: use annexb, length or ts; RTMP has its own",
+				load->framing));
 }
 
 static void prepare(struct camload *load)

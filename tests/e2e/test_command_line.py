@@ -13,8 +13,9 @@ SECONDS = 20 * harness.PATIENCE
 
 def run(*arguments, **options):
     program, *rest = arguments
+    folder = harness.BUILD / "bench" if program == "camload" else harness.BUILD
     return subprocess.run(
-        [harness.BUILD / program, *rest],
+        [folder / program, *rest],
         capture_output=True, text=True, check=False, timeout=SECONDS, **options,
     )  # fmt: skip
 
@@ -82,6 +83,12 @@ def one_line(result):
             "camcastd",
             "camcastd: no configuration is given; use -c FILE "
             '("camcastd --help" lists the options)',
+        ),
+        ("camload", "camload: give one server, as HOST:PORT or a URL"),
+        ("camload --cleints 5", 'camload: unknown option "--cleints"; did you mean "--clients"?'),
+        (
+            "camload --duration 5x h:1",
+            'camload: --duration 5x: this value is not allowed; "camload --help" lists the options',
         ),
         ("camcast-capture -t 1y", "camcast-capture: -t 1y: use a time such as 10, 0.5s or 1m"),
         ("camcast-capture --cam x", 'camcast-capture: no configuration is given; use -c FILE'),
