@@ -100,11 +100,12 @@ struct camcast_msg_heartbeat {
 	uint32_t fps_milli; /* over the last second, in thousandths */
 	uint32_t width;
 	uint32_t height;
-	uint32_t reserved;
-	char source[64];    /* "pattern", "libcamera:imx708", "file:/x.avi" */
-	char allocator[64]; /* of the frame slots: "dma-heap:system", "udmabuf", "libcamera",
+	uint32_t rate_milli; /* pictures a second that the source means, in thousandths: the highest
+				where the rate varies; 0: not known */
+	char source[64];     /* "pattern", "libcamera:imx708", "file:/x.avi" */
+	char allocator[64];  /* of the frame slots: "dma-heap:system", "udmabuf", "libcamera",
 			       "memfd"; "" if none */
-	char path[128];	    /* how pictures reach the encoders: format, mapped or imported */
+	char path[128];	     /* how pictures reach the encoders: format, mapped or imported */
 	char reason[192]; /* why the state is not RUNNING, or the last trouble; "" when all is well
 			   */
 };

@@ -201,6 +201,13 @@ static void describe_path(struct capture *capture, char *out, size_t size)
 	}
 }
 
+static uint32_t rate_milli(struct rate rate)
+{
+	const uint64_t milli = rate.den > 0 ? (uint64_t)rate.num * 1000 / rate.den : 0;
+
+	return milli <= UINT32_MAX ? (uint32_t)milli : 0;
+}
+
 static void send_heartbeat(struct capture *capture)
 {
 	struct camcast_msg_heartbeat message = {
@@ -216,6 +223,7 @@ static void send_heartbeat(struct capture *capture)
 		const struct source_info *info = source_info(capture->source);
 
 		source_size(capture->source, &message.width, &message.height);
+		message.rate_milli = rate_milli(info->format.rate);
 		text_set(message.source, sizeof(message.source), info->name);
 		text_set(message.allocator, sizeof(message.allocator), info->allocator);
 		describe_path(capture, message.path, sizeof(message.path));

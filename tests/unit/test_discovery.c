@@ -347,6 +347,20 @@ static void the_status_is_named_only_where_others_reach_it(void **state)
 	}
 }
 
+static void a_recording_has_the_size_and_rate_that_its_worker_finds(void **state)
+{
+	struct config *config = parse("[mqtt]\n[camera cam]\nsource = file:/x.mp4\n[stream a]\n"
+				      "camera = cam\nencoder = copy\nannexb = 1\n");
+	struct net_host_list told = {.n = 1, .text = {"192.0.2.5"}};
+	struct discovery_info info = {config, "id", ports, NULL, &told};
+	char *text = discovery_info_json(&info);
+
+	(void)state;
+	assert_non_null(strstr(text, "\"width\":0,\"height\":0,\"framerate\":0,\"bitrate\":0,"));
+	free(text);
+	config_destroy(config);
+}
+
 static void what_runs_goes_before_what_is_configured(void **state)
 {
 	struct config *config = parse("[mqtt]\n" CAMERA "annexb = 1\n[stream c]\ncamera = cam\n"
@@ -356,15 +370,21 @@ static void what_runs_goes_before_what_is_configured(void **state)
 	struct discovery_info info = {config, "id", ports, snapshot, &told};
 	const char *expected[] = {
 		"\"name\":\"a\",\"camera\":\"cam\",\"codec\":\"h264\",\"width\":640,\"height\":480,"
-		"\"framerate\":30,\"bitrate\":777000,",
+		"\"framerate\":10,\"bitrate\":777000,",
 		"\"name\":\"c\",\"camera\":\"cam\",\"codec\":\"mjpeg\",\"width\":640,"
-		"\"height\":480,\"framerate\":30,\"bitrate\":0,",
+		"\"height\":480,\"framerate\":10,\"bitrate\":0,",
 	};
 	char *text;
 
 	(void)state;
 	assert_non_null(snapshot);
-	snapshot->cameras[0] = (struct discovery_camera){"running", 640, 480, 29970};
+	snapshot->cameras[0] = (struct discovery_camera){
+		.state = "running",
+		.width = 640,
+		.height = 480,
+		.rate_milli = 10000,
+		.fps_milli = 29970,
+	};
 	snapshot->streams[0] = (struct discovery_stream){777000, 30000, 650000, 3};
 	text = discovery_info_json(&info);
 	for (size_t i = 0; i < 2; i++)
@@ -739,6 +759,7 @@ int main(void)
 		cmocka_unit_test(old_clients_are_told_ipv4_if_there_is_any),
 		cmocka_unit_test(the_status_is_named_only_where_others_reach_it),
 		cmocka_unit_test(what_runs_goes_before_what_is_configured),
+		cmocka_unit_test(a_recording_has_the_size_and_rate_that_its_worker_finds),
 		cmocka_unit_test(only_an_encoder_s_bitrate_can_be_set),
 		cmocka_unit_test(different_names_have_different_entities),
 		cmocka_unit_test(the_address_towards_a_peer_is_its_socket_s),

@@ -530,6 +530,52 @@ static void an_image_is_shown_at_the_configured_rate(void **state)
 	close_player(&player);
 }
 
+/* --- damage --- */
+
+/* One file behind the other, as `cat` does. */
+static void join(const char *first, const char *second, const char *to)
+{
+	static uint8_t bytes[1 << 20];
+	size_t len = read_file(first, bytes, sizeof(bytes));
+
+	len += read_file(second, bytes + len, sizeof(bytes) - len);
+	write_file(to, (char *)bytes, len);
+}
+
+static void nothing_is_lost_where_transport_streams_are_joined(void **state)
+{
+	struct player player;
+
+	(void)state;
+	make("part.ts", "320x240", "yuv420p", X264 "-bf 0 -x264-params sliced-threads=0");
+	join("part.ts", "part.ts", "joined.ts");
+	play(&player, "joined.ts", true, CONFIG_CODEC_H264, 2 * FRAMES + 1);
+	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_H264), 2 * FRAMES + 1);
+	for (unsigned i = 0; i <= 2 * FRAMES; i += 10)
+		assert_true(player.seen.pictures[i].key);
+	close_player(&player);
+}
+
+static void a_torn_last_picture_is_left_out_in_every_pass(void **state)
+{
+	static uint8_t bytes[1 << 20];
+	struct player player;
+	struct nal nal = {0};
+	size_t len, pos = 0;
+	unsigned keys = 0;
+
+	(void)state;
+	len = read_file("b.h264", bytes, sizeof(bytes));
+	while (keys < 2 && nal_next(bytes, len, &pos, &nal))
+		keys += nal.type == NAL_IDR;
+	write_file("torn.h264", (char *)bytes, (size_t)(nal.data - bytes) + nal.len / 2);
+	play(&player, "torn.h264", true, CONFIG_CODEC_H264, 21);
+	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_H264), 21);
+	assert_int_equal(player.seen.sizes[10], player.seen.sizes[0]);
+	assert_int_equal(player.seen.sizes[20], player.seen.sizes[0]);
+	close_player(&player);
+}
+
 static void a_recording_cut_short_loops_what_is_left(void **state)
 {
 	struct player player;
@@ -758,6 +804,8 @@ int main(void)
 		cmocka_unit_test(odd_sizes_lose_a_line_and_a_column),
 		cmocka_unit_test(another_codec_than_the_one_to_copy_is_decoded),
 		cmocka_unit_test(an_image_is_shown_at_the_configured_rate),
+		cmocka_unit_test(nothing_is_lost_where_transport_streams_are_joined),
+		cmocka_unit_test(a_torn_last_picture_is_left_out_in_every_pass),
 		cmocka_unit_test(a_recording_cut_short_loops_what_is_left),
 		cmocka_unit_test(encoders_that_hold_every_slot_cost_pictures_only),
 		cmocka_unit_test(frames_outlive_the_stop),

@@ -38,6 +38,7 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 					: worker_state_name(status->state);
 		camera->width = status->heartbeat.width;
 		camera->height = status->heartbeat.height;
+		camera->rate_milli = status->heartbeat.rate_milli;
 		camera->fps_milli = status->pid ? status->heartbeat.fps_milli : 0;
 	}
 	for (size_t i = 0; i < cameras->n_streams; i++) {
@@ -156,6 +157,28 @@ static uint32_t target_bps(const struct discovery_info *info, unsigned index)
 	return stream->bitrate;
 }
 
+/* Size and rate as the worker knows them. Before it does, a camera has what it is asked for; a
+ * recording has its own. */
+static void add_shape(const struct discovery_info *info, unsigned index, cJSON *object)
+{
+	const struct config_camera *config = &info->config->cameras[index];
+	const struct discovery_camera *camera =
+		info->snapshot ? &info->snapshot->cameras[index] : NULL;
+	const bool own = strncmp(config->source, "file:", 5) == 0;
+	uint32_t width = own ? 0 : config->size.width, height = own ? 0 : config->size.height;
+	double rate = own ? 0 : (double)config->framerate.num / config->framerate.den;
+
+	if (camera && camera->width) {
+		width = camera->width;
+		height = camera->height;
+	}
+	if (camera && camera->rate_milli)
+		rate = camera->rate_milli / 1e3;
+	cJSON_AddNumberToObject(object, "width", width);
+	cJSON_AddNumberToObject(object, "height", height);
+	cJSON_AddNumberToObject(object, "framerate", rate);
+}
+
 static void add_feed(const struct discovery_info *info, unsigned index, cJSON *streams)
 {
 	const struct config_feed *feed = &info->config->feeds[index];
@@ -163,7 +186,6 @@ static void add_feed(const struct discovery_info *info, unsigned index, cJSON *s
 	const struct config_camera *camera = &info->config->cameras[stream->camera];
 	const struct net_address *listen = told_listener(feed);
 	bool annexb = feed->framing == CONFIG_FRAMING_ANNEXB;
-	uint32_t width = camera->size.width, height = camera->size.height;
 	/* Where the kernel chose the port, that of the first listener is known. */
 	unsigned port = listen->port ? listen->port : info->ports[index];
 	cJSON *object = cJSON_CreateObject();
@@ -173,17 +195,10 @@ static void add_feed(const struct discovery_info *info, unsigned index, cJSON *s
 		cJSON_Delete(object);
 		return;
 	}
-	if (info->snapshot && info->snapshot->cameras[stream->camera].width) {
-		width = info->snapshot->cameras[stream->camera].width;
-		height = info->snapshot->cameras[stream->camera].height;
-	}
 	cJSON_AddStringToObject(object, "name", stream->name);
 	cJSON_AddStringToObject(object, "camera", camera->name);
 	cJSON_AddStringToObject(object, "codec", config_codec_name(stream->codec));
-	cJSON_AddNumberToObject(object, "width", width);
-	cJSON_AddNumberToObject(object, "height", height);
-	cJSON_AddNumberToObject(object, "framerate",
-				(double)camera->framerate.num / camera->framerate.den);
+	add_shape(info, (unsigned)stream->camera, object);
 	cJSON_AddNumberToObject(object, "bitrate", target_bps(info, feed->stream));
 	cJSON_AddStringToObject(object, "framing", config_framing_name(feed->framing));
 	cJSON_AddNumberToObject(object, "port", port);

@@ -14,7 +14,8 @@
 struct discovery_camera {
 	const char *state;	/* of docs/STATUS.md; static */
 	uint32_t width, height; /* 0: not known yet */
-	uint32_t fps_milli;
+	uint32_t rate_milli;	/* what the source means; 0: not known yet */
+	uint32_t fps_milli;	/* measured */
 };
 
 struct discovery_stream {

@@ -26,7 +26,7 @@ STREAM = struct.Struct("=IIQQQQIIIIII32s160s")
 UNIT = struct.Struct("=IIIIIIIIIIq")
 PREAMBLE = struct.Struct("=IIII4096s")
 RESEGMENT = struct.Struct("=IIII")
-HEARTBEAT_NAMES = "state frames dropped fps_milli width height reserved source allocator path reason"
+HEARTBEAT_NAMES = "state frames dropped fps_milli width height rate_milli source allocator path reason"
 STREAM_NAMES = (
     "stream units keys dropped idr_requests fps_milli bitrate_bps target_bps encode_us active "
     "can_force_idr encoder detail"
