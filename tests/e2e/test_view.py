@@ -89,7 +89,7 @@ def test_servers_get_tiles_that_move_and_keep_them_when_offline(screen, mosquitt
         )
         assert abs(tiles[2]["offline_since"] - time.time()) < 20 * harness.PATIENCE
         view.wait_numbers(tiles[:2], after=view.wait_numbers(tiles[:2]))
-        assert [tile["pid"] for tile in tiles] == [*kept, 0]
+        assert [tile["pid"] for tile in tiles[:2]] == kept
         view.wait(lambda _: view.children() == sorted(kept), "two children")
         # Until a person removes it,
         view.key("x")
@@ -117,7 +117,7 @@ def test_a_named_server_is_shown_wherever_it_is(screen, mosquitto, start_camcast
 def test_names_are_in_the_order_of_their_numbers_and_in_any_script(
     screen, mosquitto, start_camcastd, tmp_path
 ):
-    names = ["cam 2", "cam 10", "cam 10 \N{CAMERA WITH FLASH}", "חצר 12", "باب"]
+    names = ["cam 2", "cam 10", "cam 10 \N{TOMATO}", "חצר 12", "باب"]
     for name in reversed(names):
         start_camcastd(announced(mosquitto, name))
     arguments = ["--broker", f"{mosquitto.address}:{mosquitto.port}"]
