@@ -128,7 +128,7 @@ def test_names_are_in_the_order_of_their_numbers_and_in_any_script(
 
         def strip(tile):
             x, y, width, height = tile["place"]
-            return shot[y + height : y + height + 40, x : x + width // 2].astype(int)
+            return shot[y + height : y + height + 70, x : x + width // 2].astype(int)
 
         # Only the emoji is coloured, and every name has something to read.
         coloured = [bool((numpy.ptp(strip(tile), axis=2) > 40).any()) for tile in tiles]
