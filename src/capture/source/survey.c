@@ -40,9 +40,10 @@ static int see_coded(struct sight *sight, struct coded *coded, const AVPacket *p
 
 	if (!r)
 		r = coded_receive(coded, &picture);
-	if (!r)
-		see_picture(sight, picture.dts, picture.duration);
-	return r == -EAGAIN ? 0 : r;
+	if (r)
+		return r == -EAGAIN ? 0 : r;
+	see_picture(sight, picture.dts, picture.duration);
+	return 0;
 }
 
 static bool is_field_jpeg(const AVPacket *packet, const AVCodecParameters *parameters)
