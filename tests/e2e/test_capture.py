@@ -356,11 +356,7 @@ def test_a_full_pair_costs_units_up_to_a_key_and_nothing_else(start_worker, tmp_
     config["camera cam"]["framerate"] = 100
     worker = start_worker(config)
     worker.receive_units(10)
-    # As long as it takes to fill the pair: it holds some 280 messages, and more come a second.
-    until = time.monotonic() + 5
-    while time.monotonic() < until:
-        assert worker.process.poll() is None
-        time.sleep(0.1)
+    worker.wait_until_the_pair_is_full(30 / 100)
     numbers = []
     for unit in worker.receive_units(600):
         parsed = bytestream.parse_unit(unit["data"])

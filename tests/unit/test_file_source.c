@@ -254,6 +254,26 @@ static void wait_for(struct seen *seen, unsigned n)
 	pthread_mutex_unlock(&seen->lock);
 }
 
+/* Until no picture has come for as long as a pass takes. */
+static void wait_until_none_comes(struct seen *seen)
+{
+	struct timespec end;
+	unsigned n;
+
+	pthread_mutex_lock(&seen->lock);
+	do {
+		n = seen->n;
+		clock_gettime(CLOCK_REALTIME, &end);
+		end.tv_nsec += FRAMES * PERIOD_US * 1000L;
+		end.tv_sec += end.tv_nsec / 1000000000;
+		end.tv_nsec %= 1000000000;
+		while (seen->n == n &&
+		       pthread_cond_timedwait(&seen->changed, &seen->lock, &end) != ETIMEDOUT)
+			;
+	} while (seen->n != n);
+	pthread_mutex_unlock(&seen->lock);
+}
+
 struct player {
 	struct seen seen;
 	struct source *source;
@@ -598,9 +618,7 @@ static void encoders_that_hold_every_slot_cost_pictures_only(void **state)
 	assert_int_equal(player.error, 0);
 	assert_int_equal(source_start(player.source), 0);
 	wait_for(&player.seen, 6);
-	/* let it run dry: a pass and more goes by with no slot free */
-	for (int64_t end = clock_now_us() + 600000; clock_now_us() < end;)
-		usleep(10000);
+	wait_until_none_comes(&player.seen); /* no slot is free */
 	pthread_mutex_lock(&player.seen.lock);
 	player.seen.hold = 0;
 	held = player.seen.n_held;

@@ -8,6 +8,8 @@ import pathlib
 import socket
 import struct
 import subprocess
+import sys
+import termios
 import time
 
 import harness
@@ -205,6 +207,19 @@ class Worker:
         start = len(units)
         self.receive_until(lambda: len(units) >= start + count, f"{count} units of feed {feed}")
         return units[start:]
+
+    def wait_until_the_pair_is_full(self, period):
+        """Receives nothing until no message has been added to the pair for `period` seconds."""
+        deadline = time.monotonic() + TIMEOUT
+        queued, since = 0, time.monotonic()
+        while not queued or time.monotonic() < since + period:
+            assert time.monotonic() < deadline, f"the pair did not fill:\n{self.log}"
+            assert self.process.poll() is None, self.log
+            room = fcntl.ioctl(self.pair, termios.FIONREAD, bytes(4))
+            now = int.from_bytes(room, sys.byteorder)
+            if now != queued:
+                queued, since = now, time.monotonic()
+            time.sleep(0.02)  # between two looks
 
     def want(self, feed, wanted):
         self.pair.send(struct.pack("=IIII", WANT, feed, wanted, 0))
