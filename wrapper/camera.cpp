@@ -170,7 +170,7 @@ int camera_manager_open(struct camera_manager **out)
 		int rc = manager->manager.start();
 
 		if (rc)
-			return fail(rc, "libcamera does not start: %s", strerror(-rc));
+			return fail(rc, "libcamera cannot start: %s", strerror(-rc));
 		*out = manager.release();
 		return 0;
 	});
@@ -252,12 +252,11 @@ static int open_device(struct camera *camera, struct camera_manager *manager, co
 		std::string node = forbidden_device();
 
 		if (!node.empty())
-			return fail(
-				-EACCES,
-				"no permission to open %s: run as a member of its group (mostly "
-				"`video`), install the udev rule, or let DeviceAllow= of the "
-				"service name it",
-				node.c_str());
+			return fail(-EACCES,
+				    "no permission to open %s: run as a member of its group "
+				    "(usually `video`), install the udev rule, or add it to "
+				    "DeviceAllow= of the service",
+				    node.c_str());
 		if (others.empty())
 			return fail(-ENODEV, "libcamera finds no camera");
 		return fail(-ENODEV, "no camera's id or model contains \"%s\"; there are: %s", id,
@@ -387,7 +386,8 @@ static int configure(struct camera *camera, const struct camera_request *request
 
 		for (const PixelFormat &format : stream.formats().pixelformats())
 			offered += " " + format.toString();
-		return fail(-ENOTSUP, "camera %s offers no pixel format that is used here, only%s",
+		return fail(-ENOTSUP,
+			    "camera %s offers no pixel format that camcast supports, only%s",
 			    camera->id.c_str(), offered.c_str());
 	}
 	stream.size = Size(request->width, request->height);
@@ -400,7 +400,7 @@ static int configure(struct camera *camera, const struct camera_request *request
 #endif
 	if (camera->config->validate() == CameraConfiguration::Invalid ||
 	    !wanted(request, stream.pixelFormat.fourcc()))
-		return fail(-EINVAL, "camera %s takes no configuration near %ux%u",
+		return fail(-EINVAL, "camera %s has no configuration near %ux%u",
 			    camera->id.c_str(), request->width, request->height);
 #if HAVE_ORIENTATION
 	got->cannot_flip = camera->config->orientation != asked;
@@ -454,7 +454,7 @@ int camera::make_requests()
 
 		if (rc) {
 			requests.clear();
-			return fail(rc, "camera %s takes no requests: %s", id.c_str(),
+			return fail(rc, "camera %s refuses requests: %s", id.c_str(),
 				    strerror(-rc));
 		}
 		requests.push_back(std::move(request));
@@ -613,7 +613,7 @@ int camera_crop_area(const struct camera *camera, int32_t area[4])
 				       .get(properties::ScalerCropMaximum)
 				       .value_or(Rectangle());
 		if (crop.isNull())
-			return fail(-ENOENT, "camera %s does not tell the area of its sensor",
+			return fail(-ENOENT, "camera %s does not report the area of its sensor",
 				    camera->id.c_str());
 		area[0] = crop.x;
 		area[1] = crop.y;
@@ -668,7 +668,7 @@ int camera_start(struct camera *camera, const struct camera_events *events)
 		hold.unlock();
 		if (rc) {
 			camera_stop(camera);
-			return fail(rc, "camera %s takes no buffers: %s", camera->id.c_str(),
+			return fail(rc, "camera %s refuses buffers: %s", camera->id.c_str(),
 				    strerror(-rc));
 		}
 		return 0;

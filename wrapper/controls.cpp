@@ -75,7 +75,7 @@ const char *type_name(ControlType type)
 	case ControlTypeSize:
 		return "size";
 	default:
-		return "of a type that cannot be set here";
+		return "of a type that camcast cannot set";
 	}
 }
 

@@ -188,7 +188,7 @@ static void describe_path(struct capture *capture, char *out, size_t size)
 	}
 	source_size(capture->source, &width, &height);
 	if (info->coded)
-		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", passed on as it comes",
+		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", passed on unchanged",
 			 config_codec_name(info->codec), width, height);
 	else
 		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", slots %s%s%s",
@@ -355,7 +355,7 @@ static enum capture_exit loop(struct capture *capture)
 			return fail(capture, CAPTURE_LOST_CAMERA, why);
 		}
 		if (capture->quiet_ticks >= capture->lost_limit) {
-			snprintf(why, sizeof(why), "%s: no picture for %u s, starting over",
+			snprintf(why, sizeof(why), "%s: no picture for %u s, starting again",
 				 source_info(capture->source)->name, capture->quiet_ticks);
 			diag_error("camera %s: %s", capture->camera->name, why);
 			return fail(capture, CAPTURE_LOST_CAMERA, why);

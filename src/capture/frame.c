@@ -158,7 +158,7 @@ static const char *advice(int error)
 	if (error == -EACCES)
 		return " (install 60-camcast.rules, or add the user to group video)";
 	if (error == -EPERM) /* security/device_cgroup.c */
-		return " (DeviceAllow= of the service, or the container, leaves it out)";
+		return " (the service's DeviceAllow= or the container does not allow it)";
 	return "";
 }
 

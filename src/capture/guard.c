@@ -44,8 +44,8 @@ static void *run(void *arg)
 		if (wait_for(guard, fds, 1, (int)((deadline_us - now_us) / 1000 + 1)))
 			return NULL;
 	}
-	diag_warn("stopping takes longer than %d ms: the camera, an encoder or the output "
-		  "blocks; exiting without it",
+	diag_warn("stopping takes longer than %d ms: the camera, an encoder or the output blocks; "
+		  "exiting without waiting for it",
 		  GUARD_DEADLINE_MS);
 	_exit(atomic_load_explicit(&guard->exit_code, memory_order_relaxed));
 }

@@ -165,8 +165,8 @@ static void handle_device(void *user)
 		const struct camera *camera = &daemon->cameras->cameras[i];
 
 		if (stands_in(camera))
-			worker_restart(camera->worker,
-				       "a device came, perhaps a camera in the pattern's place");
+			worker_restart(camera->worker, "a device appeared, which may be the camera "
+						       "that the test pattern stands in for");
 		worker_hurry(camera->worker);
 	}
 }
@@ -305,7 +305,7 @@ static int create_loop(struct daemon *daemon)
 	int err = loop_create(&daemon->loop, &options);
 
 	if (err < 0)
-		diag_error("cannot make the event loop: %s", strerror(-err));
+		diag_error("cannot create the event loop: %s", strerror(-err));
 	return err;
 }
 

@@ -76,8 +76,8 @@ static int fit_fds(struct config *config, unsigned others, bool chosen)
 	    limit.rlim_cur >= (rlim_t)reserved + config->daemon.max_clients)
 		return 0;
 	if (limit.rlim_cur <= reserved) {
-		diag_error("%llu file descriptors are too few, %u are needed for cameras and feeds "
-			   "alone: raise LimitNOFILE= of the service (or ulimit -n)",
+		diag_error("%llu file descriptors are too few: cameras and feeds alone need %u; "
+			   "raise LimitNOFILE= of the service (or ulimit -n)",
 			   (unsigned long long)limit.rlim_cur, reserved);
 		return -EMFILE;
 	}
@@ -147,7 +147,8 @@ int limits_apply(struct config *config, unsigned others)
 		return err;
 	fit_tcp_mem(config, chosen);
 	if (chosen)
-		diag_info("room for %u clients (max_clients = 0: what this machine carries)",
+		diag_info("at most %u clients, which is what this machine can serve (max_clients = "
+			  "0)",
 			  config->daemon.max_clients);
 	return 0;
 }

@@ -28,7 +28,7 @@ FAULTS = {
     "exit": r"ended \(exit status 7\)",
     "failed": r"ended \(exit status 3\): the lens fell off",
     "crash": r"ended \(killed by SIGSEGV",
-    "close-pair": r"closed its pair and did not end",
+    "close-pair": r"closed its socket but did not exit",
     "second-hello": r"a second HELLO",
     "short": r"a message of 3 bytes",
     "empty": r"ended \(exit status 0\)",  # as the end of the pair, after which it ends
@@ -36,7 +36,7 @@ FAULTS = {
     "wrong-size": r"HEARTBEAT of \d+ bytes instead of \d+",
     "unknown-type": r"unknown type 4711",
     "bad-state": r"HEARTBEAT with state 9",
-    "endless-text": r"text that does not end",
+    "endless-text": r"unterminated text",
     "heartbeat-fd": r"HEARTBEAT with an fd",
     "foreign-stream": r"STREAM for stream 4294967295, which is not of this camera",
     "foreign-feed": r"UNIT for feed 1, which is not of this camera",
@@ -46,16 +46,16 @@ FAULTS = {
     "file": r"not a memfd",
     "empty-segment": r"a segment of 0 bytes",
     "huge-segment": r"a segment of 67112960 bytes",
-    "no-fd": r"says it carries a segment, and does not",
-    "secret-fd": r"an fd that it does not tell of",
+    "no-fd": r"UNIT with the SEGMENT flag but without an fd",
+    "secret-fd": r"UNIT with an fd but without the SEGMENT flag",
     "two-fds": r"UNIT with more than one fd",
     "many-fds": r"UNIT with more than one fd",
-    "outside": r"outside, or before the end",
+    "outside": r"outside of it, or before the end",
     "far-outside": r"UNIT at offset 4294967287",
     "no-length": r"UNIT of 0 bytes",
     "great-length": r"UNIT of 4294967295 bytes",
     "unknown-flags": r"unknown flags",
-    "overlap": r"outside, or before the end",
+    "overlap": r"outside of it, or before the end",
     "unknown-segment": r"which is not the newest",
     "old-segment": r"which is not the newest",
     "segment-twice": r"after segment",
@@ -424,7 +424,7 @@ def test_a_worker_that_does_not_stop_is_killed(start_camcastd):
     begun = time.monotonic()
     assert daemon.stop() == 0  # which also looks for processes left running
     assert time.monotonic() - begun < 2 * harness.PATIENCE
-    assert any("did not stop and is killed" in line for line in daemon.log())
+    assert any("did not stop in time and is killed" in line for line in daemon.log())
 
 
 def test_workers_end_with_a_daemon_that_is_killed(start_camcastd):

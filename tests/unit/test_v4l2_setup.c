@@ -103,7 +103,8 @@ static void slots_that_are_no_dmabufs_are_refused(void **state)
 	(void)state;
 	fx.ring.dmabuf = false;
 	strcpy(fx.ring.allocator, "memfd");
-	refused_saying(-ENOTSUP, "the frame slots are memfd: neither /dev/dma_heap nor");
+	refused_saying(-ENOTSUP,
+		       "the frame slots are memfd: this user can open neither /dev/dma_heap nor");
 	fx.config.ring = NULL;
 	refused_saying(-ENOTSUP, "the frame slots are none");
 	assert_int_equal(sim.opened, 0);
@@ -161,7 +162,7 @@ static void a_driver_without_controls_or_frame_rate_will_do(void **state)
 	sim.no_parm = true;
 	create_ok();
 	assert_string_equal(fx.encoder->detail, "/dev/video1 vicodec, imports NV12 from "
-						"dma-heap:system, no key frames when asked");
+						"dma-heap:system, cannot force key frames");
 	assert_int_equal(encode(0, US, true), 0);
 	assert_int_equal(encoder_v4l2m2m.set_bitrate(fx.encoder, 1000000), -ENOENT);
 }
@@ -218,7 +219,7 @@ static void a_pi_takes_no_side_over_1920(void **state)
 	(void)state;
 	sim.card = "bcm2835-codec-encode";
 	set_size(FRAME_NV12, 2048, 1080, 2048);
-	refused_saying(-ERANGE, "takes at most 1920x1920, the camera has 2048x1080");
+	refused_saying(-ERANGE, "accepts at most 1920x1920, and the camera has 2048x1080");
 }
 
 static void a_size_that_the_driver_cuts_is_refused(void **state)
@@ -226,7 +227,7 @@ static void a_size_that_the_driver_cuts_is_refused(void **state)
 	(void)state;
 	sim.max_width = 640;
 	sim.max_height = 480;
-	refused_saying(-EINVAL, "takes no 1280x720 for H264: it offers 640x480");
+	refused_saying(-EINVAL, "does not support 1280x720 for H264: it offers 640x480");
 }
 
 static void lines_of_another_length_are_refused(void **state)
@@ -234,9 +235,8 @@ static void lines_of_another_length_are_refused(void **state)
 	(void)state;
 	sim.stride_align = 64;
 	set_size(FRAME_NV12, 1296, 720, 1296);
-	refused_saying(
-		-EINVAL,
-		"reads 1296x720 pictures in lines of 1344 bytes, the camera's 1296x720 have 1296");
+	refused_saying(-EINVAL, "reads 1296x720 pictures in lines of 1344 bytes, but the camera's "
+				"1296x720 pictures have lines of 1296");
 }
 
 static void chroma_at_another_place_is_refused(void **state)
@@ -244,7 +244,7 @@ static void chroma_at_another_place_is_refused(void **state)
 	(void)state;
 	sim.height_align = 16;
 	set_size(FRAME_NV12, 640, 360, 640);
-	refused_saying(-EINVAL, "expects the chroma at byte 235520, the camera's is at 230400");
+	refused_saying(-EINVAL, "expects the chroma at byte 235520, but the camera's is at 230400");
 }
 
 static void a_taller_buffer_is_cropped_where_the_layout_has_room(void **state)
@@ -266,21 +266,23 @@ static void planar_chroma_of_odd_strides_is_refused(void **state)
 	sim.raw_fourcc = V4L2_PIX_FMT_YUV420;
 	set_size(FRAME_I420, 1280, 720, 1280);
 	fx.config.format.planes[2].offset += 64;
-	refused_saying(-EINVAL, "chroma lines of half the luma's 1280 bytes");
+	refused_saying(-EINVAL, "lines of half the luma's 1280 bytes");
 }
 
 static void slots_smaller_than_sizeimage_are_refused(void **state)
 {
 	(void)state;
 	sim.extra_sizeimage = 8192;
-	refused_saying(-EINVAL, "wants 1390592 bytes a picture, the frame slots have only 1384448");
+	refused_saying(
+		-EINVAL,
+		"needs 1390592 bytes for each picture, but the frame slots have only 1384448");
 }
 
 static void fewer_buffers_than_slots_are_refused(void **state)
 {
 	(void)state;
 	sim.buffers_max = 4;
-	refused_saying(-ENOSPC, "takes 4 buffers, the camera has 6");
+	refused_saying(-ENOSPC, "accepts 4 buffers, and the camera has 6");
 	sim_reset();
 	sim.fail_request = VIDIOC_REQBUFS;
 	sim.fail_after = 1;
@@ -294,7 +296,7 @@ static void a_pi_that_refuses_says_that_a_reboot_may_help(void **state)
 	sim.card = "bcm2835-codec-encode";
 	sim.fail_request = VIDIOC_STREAMON;
 	sim.fail_error = EINVAL;
-	refused_saying(-EINVAL, "starting the raw queue: Invalid argument; if it stays so, the "
+	refused_saying(-EINVAL, "starting the raw queue: Invalid argument; if this repeats, the "
 				"firmware's encoder hangs: reboot");
 }
 

@@ -224,8 +224,9 @@ static void an_fd_comes_only_where_it_should(void **state)
 	assert_refused(f, take_packet(f, &packet), "more than one fd");
 	begin(f);
 	assert_refused(f, take_unit(f, 1, 1000, 0, rig_segment(SEGMENT_SIZE, SEALS)),
-		       "an fd that it does not tell of");
-	assert_refused(f, take_unit(f, 2, 0, CAMCAST_UNIT_SEGMENT, -1), "and does not");
+		       "UNIT with an fd but without the SEGMENT flag");
+	assert_refused(f, take_unit(f, 2, 0, CAMCAST_UNIT_SEGMENT, -1),
+		       "SEGMENT flag but without an fd");
 }
 
 /* --- reports --- */
@@ -264,13 +265,13 @@ static void reports_with_nonsense_are_errors(void **state)
 	assert_refused(f, take(f, &heartbeat, sizeof heartbeat, -1), "HEARTBEAT with state 4");
 	heartbeat.state = CAMCAST_CAMERA_RUNNING;
 	memset(heartbeat.path, 'x', sizeof heartbeat.path);
-	assert_refused(f, take(f, &heartbeat, sizeof heartbeat, -1), "text that does not end");
+	assert_refused(f, take(f, &heartbeat, sizeof heartbeat, -1), "unterminated text");
 	assert_refused(f, take(f, &stream, sizeof stream, -1), "not of this camera");
 	stream.stream = RIG_FEEDS;
 	assert_refused(f, take(f, &stream, sizeof stream, -1), "not of this camera");
 	stream.stream = FRONT_H264;
 	memset(stream.detail, 'x', sizeof stream.detail);
-	assert_refused(f, take(f, &stream, sizeof stream, -1), "text that does not end");
+	assert_refused(f, take(f, &stream, sizeof stream, -1), "unterminated text");
 }
 
 static void text_is_made_fit_to_print(void **state)
@@ -339,8 +340,8 @@ static void units_outside_are_errors(void **state)
 		{SEGMENT_SIZE - 999, 1000, "outside"},
 		{SEGMENT_SIZE, 1, "outside"},
 		{0, SEGMENT_SIZE + 1, "outside"},
-		{999, 1000, "before the end of the last one"},
-		{0, 1, "before the end of the last one"},
+		{999, 1000, "before the end of the previous unit"},
+		{0, 1, "before the end of the previous unit"},
 		{2000, 0, "UNIT of 0 bytes"},
 		{2000, CAMCAST_UNIT_MAX + 1, "UNIT of"},
 		{2000, UINT32_MAX, "UNIT of"},

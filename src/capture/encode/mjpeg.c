@@ -176,7 +176,7 @@ static int mjpeg_create(struct encoder **out, const struct encoder_config *confi
 	}
 	snprintf(enc->base.detail, sizeof(enc->base.detail), "libjpeg-turbo, quality %u, %s%s",
 		 config->stream->quality, convert_i420_note(format->fourcc),
-		 enc->colour.same ? "" : ", colours to JFIF's");
+		 enc->colour.same ? "" : ", colours converted to JFIF");
 	*out = &enc->base;
 	return 0;
 }

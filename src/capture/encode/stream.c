@@ -540,7 +540,8 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 	out->active = stream->wanted != 0;
 	memcpy(out->encoder, stream->encoder_name, sizeof(out->encoder));
 	if (stream->sample.no_space_now)
-		text_set(out->detail, sizeof(out->detail), "no room for the log, units are lost; ");
+		text_set(out->detail, sizeof(out->detail),
+			 "there is no room for the log, and units are lost; ");
 	text_append(out->detail, sizeof(out->detail), stream->detail);
 	pthread_mutex_unlock(&stream->lock);
 }
@@ -564,7 +565,7 @@ static enum stream_mode choose_mode(const struct stream *stream, char *detail, s
 		return STREAM_ENCODES;
 	if (config->codec == info->codec &&
 	    (config->encoder == CONFIG_ENCODER_COPY || config->encoder == CONFIG_ENCODER_AUTO)) {
-		snprintf(detail, size, "as %s delivers it, not coded again", info->name);
+		snprintf(detail, size, "passed on as %s delivers it", info->name);
 		return STREAM_COPIES;
 	}
 	snprintf(detail, size,
@@ -609,7 +610,7 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	if (stream->mode == STREAM_ENCODES) {
 		encoding_init(&stream->encoding, stream->config, handle_coded, stream);
 		stream->target_bps = stream->config->bitrate;
-		snprintf(stream->detail, sizeof(stream->detail), "waits for the first picture");
+		snprintf(stream->detail, sizeof(stream->detail), "waiting for the first picture");
 	} else if (stream->mode == STREAM_COPIES) {
 		snprintf(stream->encoder_name, sizeof(stream->encoder_name), "copy");
 		diag_info("stream %s: copy: %s", stream->config->name, stream->detail);

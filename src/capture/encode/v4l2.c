@@ -112,11 +112,12 @@ static void explain_permission(const char *path, int rc, char *why)
 			 "USER)",
 			 path, group->gr_name, group->gr_name);
 	else
-		snprintf(why, V4L2_WHY_MAX,
-			 "no permission to open %s: it is root's alone; install 60-camcast.rules "
-			 "(make "
-			 "install does), or give it to the group video",
-			 path);
+		snprintf(
+			why, V4L2_WHY_MAX,
+			"no permission to open %s: only root may open it; install 60-camcast.rules "
+			"(make "
+			"install does), or give it to the group video",
+			path);
 }
 
 enum fit { FIT_NOT, FIT_CODED_ONLY, FIT };

@@ -26,7 +26,7 @@ static int refuse(const struct v4l2_session *session, char *why, int error, cons
 {
 	snprintf(why, V4L2_WHY_MAX, "%s (%s): %s: %s%s", session->device.path, session->device.card,
 		 step, strerror(-error),
-		 session->device.pi ? "; if it stays so, the firmware's encoder hangs: reboot"
+		 session->device.pi ? "; if this repeats, the firmware's encoder hangs: reboot"
 				    : "");
 	return error;
 }
@@ -187,7 +187,7 @@ static int set_coded_format(struct v4l2_session *session, char *why)
 	if (pix->pixelformat == session->coded_fourcc && pix->width >= session->format.width &&
 	    pix->height >= session->format.height)
 		return 0;
-	snprintf(why, V4L2_WHY_MAX, "%s (%s) takes no %ux%u for %s: it offers %ux%u",
+	snprintf(why, V4L2_WHY_MAX, "%s (%s) does not support %ux%u for %s: it offers %ux%u",
 		 session->device.path, session->device.card, session->format.width,
 		 session->format.height, v4l2_fourcc_text(session->coded_fourcc, text), pix->width,
 		 pix->height);
@@ -206,16 +206,17 @@ static int check_layout(const struct v4l2_session *session,
 
 	if (got_stride != stride) {
 		snprintf(why, V4L2_WHY_MAX,
-			 "%s (%s) reads %ux%u pictures in lines of %u bytes, the camera's %ux%u "
-			 "have "
-			 "%u: choose a size that both take, the width a multiple of 64",
+			 "%s (%s) reads %ux%u pictures in lines of %u bytes, but the camera's "
+			 "%ux%u pictures have lines of %u: choose a size that both support, with a "
+			 "width that is a multiple of 64",
 			 session->device.path, session->device.card, pix->width, pix->height,
 			 got_stride, format->width, format->height, stride);
 		return -EINVAL;
 	}
 	if (format->n_planes > 1 && format->planes[1].offset != chroma) {
 		snprintf(why, V4L2_WHY_MAX,
-			 "%s (%s) expects the chroma at byte %u, the camera's is at %u: choose a "
+			 "%s (%s) expects the chroma at byte %u, but the camera's is at %u: choose "
+			 "a "
 			 "height that is a multiple of 16",
 			 session->device.path, session->device.card, chroma,
 			 format->planes[1].offset);
@@ -224,17 +225,18 @@ static int check_layout(const struct v4l2_session *session,
 	if (format->n_planes > 2 && (format->planes[1].stride * 2 != stride ||
 				     format->planes[2].offset != chroma + chroma / 4)) {
 		snprintf(why, V4L2_WHY_MAX,
-			 "%s (%s) expects chroma lines of half the luma's %u bytes, Cb then Cr",
+			 "%s (%s) expects Cb and then Cr, with lines of half the luma's %u bytes",
 			 session->device.path, session->device.card, stride);
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < session->ring->n; i++) {
 		if (session->ring->slots[i].size >= pix->plane_fmt[0].sizeimage)
 			continue;
-		snprintf(why, V4L2_WHY_MAX,
-			 "%s (%s) wants %u bytes a picture, the frame slots have only %u",
-			 session->device.path, session->device.card, pix->plane_fmt[0].sizeimage,
-			 session->ring->slots[i].size);
+		snprintf(
+			why, V4L2_WHY_MAX,
+			"%s (%s) needs %u bytes for each picture, but the frame slots have only %u",
+			session->device.path, session->device.card, pix->plane_fmt[0].sizeimage,
+			session->ring->slots[i].size);
 		return -EINVAL;
 	}
 	return 0;
@@ -266,7 +268,7 @@ static int set_raw_format(struct v4l2_session *session, char *why)
 		return refuse(session, why, rc, "setting the raw format");
 	if (pix->pixelformat != format->fourcc || pix->num_planes != 1 ||
 	    pix->width < format->width || pix->height < format->height) {
-		snprintf(why, V4L2_WHY_MAX, "%s (%s) takes no %s pictures of %ux%u",
+		snprintf(why, V4L2_WHY_MAX, "%s (%s) does not support %s pictures of %ux%u",
 			 session->device.path, session->device.card,
 			 v4l2_fourcc_text(format->fourcc, text), format->width, format->height);
 		return -EINVAL;
@@ -352,7 +354,7 @@ static int start(struct v4l2_session *session, char *why)
 	if (rc)
 		return refuse(session, why, rc, "preparing to import dmabufs");
 	if (n < session->ring->n) {
-		snprintf(why, V4L2_WHY_MAX, "%s (%s) takes %u buffers, the camera has %u",
+		snprintf(why, V4L2_WHY_MAX, "%s (%s) accepts %u buffers, and the camera has %u",
 			 session->device.path, session->device.card, n, session->ring->n);
 		return -ENOSPC;
 	}
@@ -390,14 +392,14 @@ static int check_limits(const struct v4l2_session *session, char *why)
 	if (!device->pi)
 		return 0;
 	if (format->width > PI_MAX_SIDE || format->height > PI_MAX_SIDE) {
-		snprintf(why, V4L2_WHY_MAX, "%s (%s) takes at most %ux%u, the camera has %ux%u",
-			 device->path, device->card, PI_MAX_SIDE, PI_MAX_SIDE, format->width,
-			 format->height);
+		snprintf(why, V4L2_WHY_MAX,
+			 "%s (%s) accepts at most %ux%u, and the camera has %ux%u", device->path,
+			 device->card, PI_MAX_SIDE, PI_MAX_SIDE, format->width, format->height);
 		return -ERANGE;
 	}
 	if (macroblocks_per_s(format) > PI_MACROBLOCKS_PER_S)
-		diag_warn("%s: %ux%u at %u/%u is more than 1080p30, which is what this encoder can "
-			  "do in time: pictures will be dropped",
+		diag_warn("%s: %ux%u at %u/%u is more than this encoder can encode in real time "
+			  "(1080p30): pictures will be dropped",
 			  device->path, format->width, format->height, format->rate.num,
 			  format->rate.den);
 	return 0;

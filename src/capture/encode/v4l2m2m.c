@@ -74,8 +74,8 @@ static int v4l2m2m_create(struct encoder **out, const struct encoder_config *con
 
 	if (!config->ring || !config->ring->dmabuf) {
 		snprintf(why, V4L2_WHY_MAX,
-			 "v4l2m2m imports dmabufs, but the frame slots are %s: neither "
-			 "/dev/dma_heap nor /dev/udmabuf is there and open to this user",
+			 "v4l2m2m imports dmabufs, but the frame slots are %s: this user can open "
+			 "neither /dev/dma_heap nor /dev/udmabuf",
 			 config->ring ? config->ring->allocator : "none");
 		return -ENOTSUP;
 	}
@@ -99,7 +99,7 @@ static int v4l2m2m_create(struct encoder **out, const struct encoder_config *con
 	snprintf(enc->base.detail, sizeof(enc->base.detail), "%.48s %.31s, imports %s from %.24s%s",
 		 enc->session.device.path, enc->session.device.card,
 		 v4l2_fourcc_text(config->format.fourcc, text), config->ring->allocator,
-		 enc->session.can_force_key ? "" : ", no key frames when asked");
+		 enc->session.can_force_key ? "" : ", cannot force key frames");
 	*out = &enc->base;
 	return 0;
 
@@ -252,7 +252,7 @@ static int dequeue_coded(struct v4l2m2m *enc)
 		if (buffer.index >= enc->session.n_coded ||
 		    plane.bytesused > enc->session.coded[buffer.index].size ||
 		    plane.data_offset > plane.bytesused)
-			return fail(enc, -EPROTO, "a coded buffer with impossible numbers");
+			return fail(enc, -EPROTO, "a coded buffer with an invalid index or size");
 		taken++;
 		if (buffer.flags & V4L2_BUF_FLAG_ERROR)
 			lose_unit(enc);
@@ -292,7 +292,8 @@ static int dequeue_pictures(struct v4l2m2m *enc)
 		if (rc)
 			return fail(enc, rc, "taking a raw picture back");
 		if (buffer.index >= enc->session.ring->n || !enc->held[buffer.index])
-			return fail(enc, -EPROTO, "a raw picture that it did not have");
+			return fail(enc, -EPROTO,
+				    "the driver returned a raw picture that it did not hold");
 		taken++;
 		frame = enc->held[buffer.index];
 		enc->held[buffer.index] = NULL;

@@ -118,8 +118,8 @@ int link_receive(int pair, const struct link_handlers *handlers, void *user)
 		if (n < 0)
 			return -errno;
 		if ((size_t)n < sizeof(message.type) || (size_t)n != size_of(message.type))
-			diag_warn("message of %zd bytes from camcastd skipped: camcastd and "
-				  "camcast-capture are not of one version",
+			diag_warn("ignored a message of %zd bytes from camcastd: camcastd and "
+				  "camcast-capture have different versions",
 				  n);
 		else
 			dispatch(&message, handlers, user);

@@ -71,8 +71,8 @@ static void tell_loss(struct output *output, struct output_feed *feed, int error
 	if (error == -EAGAIN || error == -EPIPE ||
 	    !diag_allowed(&feed->limit, clock_now_us(), LOST_LINE_US, &suppressed))
 		return;
-	diag_error("stream %s: a unit is lost up to the next key unit: %s (%llu more since the "
-		   "last line)",
+	diag_error("stream %s: the units up to the next key unit are lost: %s (%llu more since the "
+		   "last such line)",
 		   output->name,
 		   error == -EMSGSIZE ? "it is larger than a unit may be" : strerror(-error),
 		   (unsigned long long)suppressed);

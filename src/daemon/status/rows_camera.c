@@ -49,8 +49,8 @@ static double camera_retry(const struct counted *c)
 static const struct counter cameras[] = {
 	{"name", TEXT, .help = "The name of its section.", .text = camera_name},
 	{"state", TEXT,
-	 .help = "The state of its worker: `starting`, `running`, `backoff` (ended; it will be "
-		 "started again), `stopped`.",
+	 .help = "The state of its worker: `starting`, `running`, `backoff` (ended; camcastd will "
+		 "start it again), `stopped`.",
 	 .text = camera_state},
 	{"camera_state", TEXT,
 	 .help = "The camera's state as the worker reports it: `starting`, `running`, `silent` (no "
@@ -78,8 +78,8 @@ static const struct counter cameras[] = {
 	{"restarts", "camera_restarts_total", COUNTER, .help = "Restarts of the worker.",
 	 IN_WORKER(restarts)},
 	{"undead", "camera_undead_workers", GAUGE,
-	 .help = "Workers that were killed and have not ended: a driver is stuck, or a debugger "
-		 "holds them.",
+	 .help = "Workers that were killed but have not exited, because a driver is stuck or a "
+		 "debugger holds them.",
 	 IN_WORKER(undead)},
 	{"retry_in_ms", GAUGE, .unit = "ms",
 	 .help = "Time until the next start; in state `backoff` only.", .number = camera_retry,
@@ -161,7 +161,7 @@ static const struct counter streams[] = {
 	 .help = "Whether it is encoded only while it is watched, as configured.",
 	 .number = stream_on_demand},
 	{"wanted", "stream_wanted", BOOL,
-	 .help = "Whether it is to be encoded: it is watched, or is not on demand.",
+	 .help = "Whether it should be encoded: it is watched, or it is not on demand.",
 	 .number = stream_wanted},
 	{"active", "stream_active", BOOL, .help = "Whether it is being encoded.",
 	 .number = stream_active},
@@ -176,7 +176,7 @@ static const struct counter streams[] = {
 	{"bitrate", "stream_bitrate_bps", GAUGE, .unit = "bit/s",
 	 .help = "The bit rate over the last second.", .number = stream_bitrate},
 	{"target_bitrate", GAUGE, .unit = "bit/s",
-	 .help = "The bit rate that the encoder is set to; 0: none.", IN_STREAM(target_bps)},
+	 .help = "The bit rate set in the encoder; 0: none.", IN_STREAM(target_bps)},
 	{"encode_us", GAUGE, .unit = "us",
 	 .help = "Mean time from picture to access unit in the last second.",
 	 .number = stream_encode_us},
@@ -190,8 +190,8 @@ static const struct counter streams[] = {
 	 IN_STREAM(keys)},
 	{"dropped", "stream_dropped_total", COUNTER,
 	 .help = "Pictures that the encoder had no room for.", IN_STREAM(dropped)},
-	{"idr_requests", "stream_idr_requests_total", COUNTER,
-	 .help = "IDRs that were made on request.", IN_STREAM(idr_requests)},
+	{"idr_requests", "stream_idr_requests_total", COUNTER, .help = "IDRs encoded on request.",
+	 IN_STREAM(idr_requests)},
 };
 
 const struct counter_table rows_stream = {"streams", "stream", ROWS(streams)};

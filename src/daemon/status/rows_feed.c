@@ -47,7 +47,7 @@ static double feed_last_unit(const struct counted *c)
 
 static const struct counter feeds[] = {
 	{"name", TEXT, .help = "`STREAM/FRAMING`.", .text = feed_label},
-	{"stream", TEXT, .help = "The stream of which it is a framing.", .text = feed_stream},
+	{"stream", TEXT, .help = "The stream that it carries.", .text = feed_stream},
 	{"framing", TEXT, .help = "`annexb` or `length_prefixed`.", .text = feed_framing},
 	{"port", GAUGE, .help = "The port of its first listener.", .number = feed_port},
 	{"units", "feed_units_total", COUNTER, .help = "Units published.", IN_FEED(units)},
@@ -63,7 +63,7 @@ static const struct counter feeds[] = {
 	 IN_FEED(log.segments)},
 	{"clients", "feed_clients", GAUGE, .rank = 4, .help = "Connected clients.",
 	 IN_FEED(audience.cursors)},
-	{"accepted", "feed_accepted_total", COUNTER, .rank = 3, .help = "Clients let in.",
+	{"accepted", "feed_accepted_total", COUNTER, .rank = 3, .help = "Clients accepted.",
 	 IN_FEED(audience.joined)},
 	{"refused", "feed_refused_total", "reason", GROUP, .rank = 9,
 	 .help = "Clients disconnected at once, by reason."},
@@ -96,11 +96,11 @@ static const struct counter feeds[] = {
 	 .help = "The client was more than `max_lag_ms` behind, and jumped to a key unit.",
 	 IN_FEED(audience.units_dropped)},
 	{"dropped.shed", COUNTER,
-	 .help = "The unit was droppable, and the client more than `shed_lag_ms` behind.",
+	 .help = "The unit was droppable, and the client was more than `shed_lag_ms` behind.",
 	 IN_FEED(audience.units_shed)},
 	{"dropped.gap", COUNTER,
-	 .help = "An earlier unit was lost on the way from the worker, and no key unit had come "
-		 "since.",
+	 .help = "An earlier unit was lost between the worker and camcastd, and no key unit has "
+		 "arrived since.",
 	 IN_FEED(units_refused)},
 	{"resyncs", "feed_resyncs_total", COUNTER, .rank = 2,
 	 .help = "Jumps of slow clients to a key unit.", IN_FEED(audience.resyncs)},
@@ -164,21 +164,21 @@ static const struct counter clients[] = {
 	{"feed", TEXT, .help = "Its feed.", .text = feed_label},
 	{"address", TEXT, .help = "Its address and port.", .text = client_address},
 	{"state", TEXT,
-	 .help = "`wait_key` (it waits for a key unit), `live`, `shed` (droppable units are left "
-		 "out).",
+	 .help = "`wait_key` (it waits for a key unit), `live`, `shed` (droppable units are "
+		 "skipped).",
 	 .text = client_state},
 	{"lag_ms", GAUGE, .unit = "ms",
-	 .help = "Age of the oldest unit that it has not got: the next one, unless it waits for a "
-		 "key unit.",
+	 .help = "Age of the oldest unit that it has not received: the next one to be sent, unless "
+		 "it waits for a key unit.",
 	 .number = client_lag},
 	{"delay_ms", GAUGE, .unit = "ms",
-	 .help = "The part of the lag that a viewer causes by pausing; its `max_lag_ms` counts "
-		 "from "
-		 "there.",
+	 .help = "The part of the lag that the viewer caused by pausing; `max_lag_ms` limits the "
+		 "rest.",
 	 .number = client_delay},
 	{"sent", COUNTER, .unit = "bytes", .help = "Data sent to it.", IN_CURSOR(sent_bytes)},
 	{"dropped", COUNTER, .help = "Units dropped because of its lag.", IN_CURSOR(units_dropped)},
-	{"shed", COUNTER, .help = "Droppable units left out.", IN_CURSOR(units_shed)},
+	{"shed", COUNTER, .help = "Droppable units skipped because of its lag.",
+	 IN_CURSOR(units_shed)},
 	{"resyncs", COUNTER, .help = "Jumps to a key unit.", IN_CURSOR(resyncs)},
 	{"since", TEXT, .help = "When it connected, in UTC.", .text = client_since},
 };

@@ -159,7 +159,7 @@ static int take_heartbeat(struct check *c)
 	    !terminated(heartbeat.allocator, sizeof heartbeat.allocator) ||
 	    !terminated(heartbeat.path, sizeof heartbeat.path) ||
 	    !terminated(heartbeat.reason, sizeof heartbeat.reason))
-		return protocol_error(c, "HEARTBEAT with text that does not end");
+		return protocol_error(c, "HEARTBEAT with unterminated text");
 	if (reports_exceeded(c, &c->messages->heartbeats))
 		return protocol_error(c, "more than %d heartbeats a second",
 				      CAMCAST_REPORT_RATE_MAX);
@@ -184,7 +184,7 @@ static int take_stream(struct check *c)
 				      stream.stream);
 	if (!terminated(stream.encoder, sizeof stream.encoder) ||
 	    !terminated(stream.detail, sizeof stream.detail))
-		return protocol_error(c, "STREAM with text that does not end");
+		return protocol_error(c, "STREAM with unterminated text");
 	if (reports_exceeded(c, &c->messages->reports[stream.stream]))
 		return protocol_error(c, "more than %d reports a second about stream %u",
 				      CAMCAST_REPORT_RATE_MAX, stream.stream);
@@ -211,7 +211,7 @@ static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 	if ((seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
 		return protocol_error(c, "a segment whose size is not sealed");
 	if (fstat(c->fd, &st) < 0)
-		return protocol_error(c, "a segment that cannot be looked at");
+		return protocol_error(c, "a segment whose size cannot be read");
 	if (st.st_size < 1 || st.st_size > CAMCAST_SEGMENT_MAX)
 		return protocol_error(c, "a segment of %lld bytes", (long long)st.st_size);
 	if (feed_stats(to)->log.segments >= WORKER_SEGMENTS_MAX)
@@ -232,7 +232,7 @@ static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 	int ret;
 
 	if (c->fd < 0 && !c->packet->truncated)
-		return protocol_error(c, "a UNIT that says it carries a segment, and does not");
+		return protocol_error(c, "UNIT with the SEGMENT flag but without an fd");
 	if (way->begun && id <= way->segment && !(way->lost && id == way->segment))
 		return protocol_error(c, "segment %u of feed %u after segment %u", id, feed,
 				      way->segment);
@@ -330,7 +330,7 @@ static int take_unit(struct check *c)
 		if (err < 0)
 			return err;
 	} else if (c->fd >= 0 || c->packet->truncated) {
-		return protocol_error(c, "a UNIT with an fd that it does not tell of");
+		return protocol_error(c, "UNIT with an fd but without the SEGMENT flag");
 	} else if (!way->begun || unit.segment != way->segment) {
 		return protocol_error(c, "UNIT in segment %u of feed %u, which is not the newest",
 				      unit.segment, unit.feed);
@@ -357,11 +357,10 @@ static int take_unit(struct check *c)
 						.duration_us = unit.duration_us,
 						.pts_us = unit.pts_us});
 	if (err == -ENOENT || err == -EINVAL)
-		return protocol_error(
-			c,
-			"UNIT at %u of %u bytes in segment %u of feed %u: outside, or before "
-			"the end of the last one",
-			unit.offset, unit.len, unit.segment, unit.feed);
+		return protocol_error(c,
+				      "UNIT at %u of %u bytes in segment %u of feed %u: outside of "
+				      "it, or before the end of the previous unit",
+				      unit.offset, unit.len, unit.segment, unit.feed);
 	if (err == 0 && (unit.flags & CAMCAST_UNIT_KEY)) {
 		c->news->event = WORKER_EVENT_KEY;
 		c->news->number = unit.feed;
@@ -456,7 +455,7 @@ static int check_packet(struct check *c)
 	uint32_t type;
 
 	if (packet->oversize)
-		return protocol_error(c, "a message longer than any there is");
+		return protocol_error(c, "a message longer than any type of message");
 	if (packet->len < sizeof type)
 		return protocol_error(c, "a message of %zu bytes", packet->len);
 	memcpy(&type, packet->data, sizeof type);

@@ -424,7 +424,7 @@ static void handle_silence(struct worker *worker)
 	double patience_s = worker->process.supervisor.patience_ms / 1e3;
 
 	if (worker->pair < 0)
-		set_reason(worker, "the worker closed its pair and did not end");
+		set_reason(worker, "the worker closed its socket but did not exit");
 	else if (worker->status.state != WORKER_RUNNING)
 		set_reason(worker, "hang: no HELLO from the worker within %g s", patience_s);
 	else
@@ -541,7 +541,7 @@ void worker_destroy(struct worker *worker)
 		return;
 	close_pair(worker);
 	if (worker_process_finish(&worker->process, KILLED_MS) != 0)
-		diag_warn("camera %s: the worker did not stop and is killed", worker->name);
+		diag_warn("camera %s: the worker did not stop in time and is killed", worker->name);
 	worker_demand_destroy(worker->demand);
 	worker_messages_destroy(worker->messages);
 	free(worker->get_segment_us);

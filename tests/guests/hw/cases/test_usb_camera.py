@@ -152,7 +152,7 @@ def test_silence_and_an_end_that_nobody_tells_of(scene):
         untold.unplug()
         for name in scene.cameras:
             reason = wait_end(scene, name, restarts[name])
-            assert "no picture for 5 s, starting over" in reason
+            assert "no picture for 5 s, starting again" in reason
         silent.silent = False
     finally:
         guest.run("udevadm", "control", "--start-exec-queue")
