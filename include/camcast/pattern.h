@@ -12,9 +12,9 @@
  *   blocks 20-27  check: high byte XOR low byte XOR CAMCAST_PATTERN_CHECK, most significant first
  *   blocks 28-31  0 1 0 1
  *
- * Frame numbers count the pictures that were due since the source started, from 0, so that a number
- * left out is a picture that was not taken. The same number and the wall clock (UTC) of the moment
- * that the picture was due stand in the picture in letters.
+ * Frame numbers count the pictures that were due since the source started, from 0, so that a
+ * missing number means that a picture was not taken. The picture also shows, as text, the number
+ * and the UTC time at which it was due.
  */
 #ifndef CAMCAST_PATTERN_H
 #define CAMCAST_PATTERN_H

@@ -11,8 +11,8 @@
  *       32     8  capture time, us of CLOCK_REALTIME (UTC), big-endian
  *
  * The sequence number grows by one for each access unit coded, so that a receiver can tell loss
- * from silence. For latency on one machine use the monotonic time; between machines the UTC one,
- * which is as good as their clocks.
+ * from silence. For latency on one machine use the monotonic time; between machines use the UTC
+ * time, which is as accurate as their clocks.
  */
 #ifndef CAMCAST_SEI_H
 #define CAMCAST_SEI_H

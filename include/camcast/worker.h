@@ -5,35 +5,35 @@
  * One SOCK_SEQPACKET pair per worker process; one message is one packet, is one of the structures
  * below in host byte order, and has exactly that structure's size. Text is UTF-8, always
  * terminated, unused bytes 0. A message carries at most one file descriptor (SCM_RIGHTS), and only
- * where said.
+ * where its description says so.
  *
  * `stream` and `feed` are numbers within the worker's camera: config_stream.number and
- * config_feed.number (config/config.h), which both sides read from the same bytes. Segment ids are
- * chosen by the worker and mean something only on this pair; camcastd numbers the units itself. The
- * worker is trusted for content, never for camcastd's safety: camcastd checks every number and
- * kills a worker that breaks a rule written here.
+ * config_feed.number (config/config.h), which both sides read from the same bytes. The worker
+ * chooses the segment ids, which are valid on this pair only; camcastd numbers the units itself.
+ * camcastd trusts the content that a worker sends, but its own safety never depends on it: it
+ * checks every number, and kills a worker that breaks one of these rules.
  *
  * Rules for the worker:
- * - HELLO is the first message, with the right version, within CAMCAST_HELLO_TIMEOUT_MS.
- * - HEARTBEAT at least once a second from the main loop. No message at all for
- *   CAMCAST_HANG_TIMEOUT_MS: a hang. While a camera is opened the main loop does not run yet; as
- *   long as the state is CAMCAST_CAMERA_STARTING it is CAMCAST_START_TIMEOUT_MS.
+ * - HELLO is the first message. It comes within CAMCAST_HELLO_TIMEOUT_MS and has the right version.
+ * - The main loop sends HEARTBEAT at least once a second. A worker that sends no message for
+ *   CAMCAST_HANG_TIMEOUT_MS hangs. While the state is CAMCAST_CAMERA_STARTING this limit is
+ *   CAMCAST_START_TIMEOUT_MS, because the main loop does not run before the camera is open.
  * - A feed's log is written only while the feed is wanted (WANT), and begins with a key unit each
- * time. Units that were under way may still come after the end of that. A stream is encoded while
- * any of its feeds is wanted. Before the first WANT all feeds of streams that are not on_demand are
- * wanted.
- * - A segment is a memfd of fixed size, sealed with at least F_SEAL_SHRINK | F_SEAL_GROW before it
- * is sent; at most CAMCAST_SEGMENT_MAX bytes. Bytes of a published unit never change.
+ *   time. Units that were under way when the feed stopped being wanted may still follow. A stream
+ *   is encoded while any of its feeds is wanted. Before the first WANT, all feeds of streams
+ *   without on_demand are wanted.
+ * - A segment is a memfd of fixed size, at most CAMCAST_SEGMENT_MAX bytes, sealed with at least
+ *   F_SEAL_SHRINK | F_SEAL_GROW before it is sent. The bytes of a published unit never change.
  * - Units of a feed are in decoding order. Within a segment, offsets never go back or overlap; ids
  * grow.
- * - The fd of a segment travels with the first unit of it that is sent. If the pair is full
- * (EAGAIN) a unit is dropped, and with it all following ones of that feed up to the next key unit.
+ * - The fd of a segment is sent with the first unit in it. If the pair is full (EAGAIN), the worker
+ *   drops the unit and all following units of that feed up to the next key unit.
  * - The first unit of a feed on a pair, and the first one after any gap, is a key unit.
- * - A feed may have a preamble: what a viewer needs before its first unit and what changes rarely.
- * Its versions count from 1 within a worker's life; version 0 means that the feed has none.
- * PREAMBLE announces a version before the first unit that names it; what the pair had no room for
- * is announced again. A unit names the version of the unit before it in the feed, or, if it is a
- * key unit, the newest one.
+ * - A feed may have a preamble: data that a viewer needs before its first unit, and that changes
+ *   rarely. Its versions count from 1 within a worker's life; version 0 means that the feed has
+ *   none. PREAMBLE announces a version before the first unit that names it; the worker repeats an
+ *   announcement for which the pair had no room. A unit names the same version as the unit before
+ *   it in the feed; a key unit may also name the newest version.
  */
 #ifndef CAMCAST_WORKER_H
 #define CAMCAST_WORKER_H
@@ -52,11 +52,11 @@
 #define CAMCAST_TRACKS_MAX 8		   /* of a feed */
 #define CAMCAST_PTS_MAX (INT64_C(1) << 53) /* us; -CAMCAST_PTS_MAX is the least */
 #define CAMCAST_UNIT_RATE_MAX 1000	   /* units per second and feed, averaged over 2 s */
-#define CAMCAST_BYTE_RATE_MAX (256u << 20) /* bytes per second and feed, the same */
-#define CAMCAST_SEGMENT_RATE_MAX 100	   /* segments per second and feed, the same */
-#define CAMCAST_PREAMBLE_RATE_MAX 10	   /* preambles per second and feed, the same */
-/* HEARTBEATs per second, and STREAMs per second and stream, the same. Each message of camcastd's
- * allows for some more of both in the following two seconds. A GET_SEGMENT has one answer, which
+#define CAMCAST_BYTE_RATE_MAX (256u << 20) /* bytes per second and feed, likewise */
+#define CAMCAST_SEGMENT_RATE_MAX 100	   /* segments per second and feed, likewise */
+#define CAMCAST_PREAMBLE_RATE_MAX 10	   /* preambles per second and feed, likewise */
+/* HEARTBEATs per second, and STREAMs per second and stream, averaged over 2 s. Each message from
+ * camcastd allows some more of both in the two seconds after it. The one answer to a GET_SEGMENT
  * does not count here. */
 #define CAMCAST_REPORT_RATE_MAX 100
 #define CAMCAST_REPORTS_PER_REQUEST 4
@@ -117,12 +117,12 @@ struct camcast_msg_stream {
 	uint64_t units;		/* access units coded since the worker started */
 	uint64_t keys;		/* of those, IDR (MJPEG: all) */
 	uint64_t dropped;	/* pictures the encoder had no room for */
-	uint64_t idr_requests;	/* IDRs made because somebody asked */
+	uint64_t idr_requests;	/* IDRs encoded on request */
 	uint32_t fps_milli;	/* over the last second */
 	uint32_t bitrate_bps;	/* measured over the last second */
 	uint32_t target_bps;	/* 0: none (MJPEG, copy) */
 	uint32_t encode_us;	/* mean time from picture to access unit over the last second */
-	uint32_t active;	/* 0: nobody wants it, nothing is encoded */
+	uint32_t active;	/* 0: the stream is not wanted and not encoded */
 	uint32_t can_force_idr; /* 0: `copy` */
 	char encoder[32]; /* "openh264", "x264", "v4l2m2m", "mjpeg", "copy"; "" when none could be
 			     opened */
@@ -130,10 +130,10 @@ struct camcast_msg_stream {
 };
 
 enum camcast_unit_flags {
-	/* A viewer can begin here: decodable with nothing before it but the preamble (IDR with
+	/* A viewer can begin here: the unit can be decoded with the preamble alone (an IDR with
 	 * SPS/PPS, a JPEG). */
 	CAMCAST_UNIT_KEY = 1u << 0,
-	CAMCAST_UNIT_DROPPABLE = 1u << 1, /* nothing refers to it (nal_ref_idc 0) */
+	CAMCAST_UNIT_DROPPABLE = 1u << 1, /* no unit refers to it (nal_ref_idc 0) */
 	CAMCAST_UNIT_SEGMENT = 1u << 2,	  /* this message carries the segment's fd */
 };
 
@@ -167,12 +167,12 @@ struct camcast_msg_segment {
 	uint32_t reserved;
 };
 
-/* With the first feed of a stream that becomes wanted, encoding begins with an IDR. With another
- * one it goes on, and camcastd asks for an IDR (at most one a second and stream). */
+/* When the first feed of a stream becomes wanted, encoding begins with an IDR. When another one
+ * does, encoding continues, and camcastd asks for an IDR (at most one a second and stream). */
 struct camcast_msg_want {
 	uint32_t type;
 	uint32_t feed;
-	uint32_t wanted; /* 1: write its log, beginning with a key unit; 0: nobody watches */
+	uint32_t wanted; /* 1: write its log, beginning with a key unit; 0: stop */
 	uint32_t reserved;
 };
 
@@ -195,8 +195,9 @@ struct camcast_msg_control {
 	char value[124];
 };
 
-/* The fd of a segment was lost to a full fd table (MSG_CTRUNC). The worker sends it again in a
- * SEGMENT message if it still has it open (it has the newest one of each feed), else not at all. */
+/* camcastd lost the fd of a segment because its fd table was full (MSG_CTRUNC). The worker sends
+ * the fd again in a SEGMENT message if it still has it open, which is sure for the newest segment
+ * of each feed only; otherwise it does not answer. */
 struct camcast_msg_get_segment {
 	uint32_t type;
 	uint32_t feed;

@@ -13,7 +13,7 @@
 static int create_camera(struct camera *camera, const struct config_camera *config)
 {
 	camera->config = config;
-	/* One more each: calloc(0) may be NULL. */
+	/* One element more than needed, because calloc(0) may return NULL. */
 	camera->streams = calloc(config->n_streams + 1, sizeof *camera->streams);
 	camera->outputs = calloc(config->n_feeds + 1, sizeof *camera->outputs);
 	camera->n_streams = config->n_streams;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What camcastd serves, at run time: cameras, their streams, and the streams' feeds. Made once from
- * the configuration; nothing comes or goes later. Workers, listeners, status and discovery all go
- * along these structures. `streams` and `outputs` of struct cameras have the order of the file,
- * which is the one that users see. Loop thread only.
+ * The cameras that camcastd serves, their streams, and the streams' feeds. They are created once
+ * from the configuration and never change in number. Workers, listeners, status and discovery all
+ * use these structures. `streams` and `outputs` of struct cameras have the order of the
+ * configuration file, which is the order that users see. Loop thread only.
  */
 #ifndef DAEMON_CAMERAS_H
 #define DAEMON_CAMERAS_H
@@ -14,13 +14,13 @@
 struct worker;
 struct worker_status;
 
-/* One framing of a stream, as it is given to viewers. */
+/* One framing of a stream: a feed, and the listener of its viewers. */
 struct output {
 	struct stream *stream;
 	const struct config_feed *config;
 	unsigned number;     /* config->number */
 	char *title;	     /* "feed front-h264/annexb", for log lines */
-	const char *name;    /* the same without the first word */
+	const char *name;    /* the title without its first word */
 	struct feed *feed;   /* NULL before it is made; the caller makes and destroys it */
 	struct endpoint tcp; /* raw TCP; its user is set with the feed */
 };
@@ -36,7 +36,7 @@ struct stream {
 struct camera {
 	const struct config_camera *config;
 	struct worker *worker; /* NULL before it is made; owned by its creator */
-	/* What the worker last reported, for the status and discovery; NULL as long as `worker`. */
+	/* The worker's last report, for the status and discovery; NULL while `worker` is NULL. */
 	const struct worker_status *status;
 	struct stream **streams; /* by number */
 	size_t n_streams;
@@ -54,9 +54,9 @@ struct cameras {
 	size_t n_outputs;
 };
 
-/* Everything but the workers and the feeds. config is borrowed. 0 or -ENOMEM. */
+/* Creates everything except the workers and the feeds. config is borrowed. 0 or -ENOMEM. */
 int cameras_create(struct cameras **out, const struct config *config);
-/* Touches neither workers nor feeds. NULL is fine. */
+/* Does not destroy workers and feeds. NULL is allowed. */
 void cameras_destroy(struct cameras *cameras);
 
 #endif

@@ -45,8 +45,8 @@ struct daemon {
 
 /* --- the service manager --- */
 
-/* A notification needs a socket: without it the watchdog would kill us just when the fd table is
- * full. */
+/* A notification needs a socket. Without a spare fd the watchdog would kill camcastd whenever the
+ * fd table is full. */
 static void notify(struct daemon *daemon, const char *state)
 {
 	int err = sd_notify(0, state);
@@ -140,7 +140,7 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 			  "to apply changes");
 		return;
 	}
-	/* The workers see our end of their pairs close. */
+	/* Closing our end of a pair tells the worker to stop. */
 	if (daemon->stopping)
 		_exit(128 + (int)info.ssi_signo);
 	stop(daemon, sigabbrev_np((int)info.ssi_signo));
@@ -148,7 +148,8 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 
 /* --- the beginning --- */
 
-/* `auto` that found no camera: the pattern would go on for ever. */
+/* Whether the test pattern replaces a camera: `auto` found none, and would show the pattern for
+ * ever. */
 static bool stands_in(const struct camera *camera)
 {
 	return strcmp(camera->config->source, "auto") == 0 &&
@@ -171,7 +172,7 @@ static void handle_device(void *user)
 	}
 }
 
-/* Without it a camera that comes is found at its worker's next try. */
+/* Without this watch, a worker finds a camera that appears at its next try only. */
 static void watch_devices(struct daemon *daemon)
 {
 	int err = devices_watch(&daemon->devices, daemon->loop, "/dev", handle_device, daemon);
@@ -265,7 +266,7 @@ static int listen_for(struct daemon *daemon, struct output *output)
 	return 0;
 }
 
-/* What plays a stream; its first feed is the one that most players understand. */
+/* Logs a command that plays a stream. Most players understand the stream's first feed. */
 static void print_player(const struct output *output, const char *where)
 {
 	const char *name = output->stream->config->name;
@@ -276,7 +277,7 @@ static void print_player(const struct output *output, const char *where)
 		diag_info("watch %s: camcast recv tcp+length://%s | ffplay -", name, where);
 }
 
-/* The end of the start: one line for each stream, to be pasted. */
+/* The last lines of the start: one command for each stream, ready to paste. */
 static void print_players(const struct daemon *daemon)
 {
 	struct net_host_list addresses;
@@ -309,14 +310,15 @@ static int create_loop(struct daemon *daemon)
 	return err;
 }
 
-/* All but what tells the outside: errors up to here leave no trace on the network. */
+/* Creates the parts that are not visible on the network, so that an error up to here leaves no
+ * trace there. */
 static int create_inside(struct daemon *daemon, const struct daemon_options *options)
 {
 	int err = cameras_create(&daemon->cameras, daemon->config);
 
 	if (err < 0)
 		return err;
-	/* Workers read the same bytes as we did, whatever happens to the file meanwhile. */
+	/* Workers read the same bytes as camcastd, even if the file changes. */
 	err = daemon->config_fd = memfd_create_text("camcast-config", options->text, options->len);
 	if (err < 0)
 		return err;
@@ -437,11 +439,12 @@ void daemon_destroy(struct daemon *daemon)
 	}
 	if (daemon->server)
 		server_stop(daemon->server);
-	/* Feeds first: workers are not told of viewers that go now. */
+	/* Feeds go first, so that workers are not notified of the viewers that leave with them. */
 	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
 		if (cameras->outputs[i].feed)
 			feed_destroy(cameras->outputs[i].feed);
-	/* All at once, then each: their ends do not add up. */
+	/* All workers are stopped before the first is waited for, so that their times do not add
+	 * up. */
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
 		if (cameras->cameras[i].worker && !daemon->stopping)
 			worker_stop(cameras->cameras[i].worker);
@@ -455,7 +458,7 @@ void daemon_destroy(struct daemon *daemon)
 	fdreserve_destroy(daemon->reserve);
 	if (daemon->loop)
 		loop_destroy(daemon->loop);
-	/* The last connections have gone with the loop. */
+	/* The last connections were closed with the loop. */
 	admission_destroy(daemon->admission);
 	if (daemon->config_fd >= 0)
 		close(daemon->config_fd);

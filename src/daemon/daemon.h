@@ -20,12 +20,12 @@ struct daemon_options {
 };
 
 /*
- * Listens and starts the workers. SIGTERM, SIGINT and SIGHUP must be blocked. 0, or -errno after a
- * line that says what to do; then nothing is left running.
+ * Opens the listeners and starts the workers. SIGTERM, SIGINT and SIGHUP must be blocked. 0, or
+ * -errno after a log line that says what to do; then nothing keeps running.
  */
 int daemon_create(struct daemon **out, const struct daemon_options *options);
-/* Until SIGTERM or SIGINT: then no new clients, units under way are finished (2 s at most), and 0
- * is returned. A second signal ends the process at once. */
+/* Runs until SIGTERM or SIGINT. Then it accepts no new clients, finishes the units under way (2 s
+ * at most), and returns 0. A second signal ends the process at once. */
 int daemon_run(struct daemon *daemon);
 void daemon_destroy(struct daemon *daemon);
 

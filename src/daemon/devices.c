@@ -9,7 +9,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-/* A camera has several nodes, and udev gives each to its group after it was made. */
+/* A camera has several nodes, and udev sets the group of each after its creation. */
 #define SETTLE_US 200000
 
 struct devices {
@@ -46,7 +46,7 @@ static void handle_ready(struct loop_watch *watch, uint32_t events)
 		const struct inotify_event *event = (const void *)&buffer.bytes[at];
 
 		at += (ssize_t)(sizeof(*event) + event->len);
-		/* Events that were too many to keep may have been a camera's too. */
+		/* The kernel dropped events, which may include those of a camera. */
 		if (!list_empty(&devices->settled.link) ||
 		    !((event->len && is_camera_s(event->name)) || event->mask & IN_Q_OVERFLOW))
 			continue;

@@ -8,8 +8,8 @@
 
 #include "base/diag.h"
 
-/* While the table is full this many stay free instead of held, so that the next segment finds a
- * place at once: an fd that cannot be received costs its feed the rest of a GOP. */
+/* While the table is full, this many descriptors stay free, so that there is room for the next
+ * segment at once. A feed loses the rest of a GOP with an fd that cannot be received. */
 #define SLACK 4
 #define REFILL_PERIOD_US 1000000
 
@@ -21,8 +21,8 @@ struct fdreserve {
 	int fds[];
 };
 
-/* Opens until everything is held or the table is full. The lowest free number is taken each time,
- * so that what is given back later is also below a limit lowered in the meantime. */
+/* Opens descriptors until all are held or the table is full. Each open takes the lowest free
+ * number, so that a number given back later is valid even if the limit was lowered meanwhile. */
 static int hold(struct fdreserve *reserve)
 {
 	while (reserve->held < reserve->n) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptors held back for what must not fail when clients (or a lowered RLIMIT_NOFILE) have
- * filled the table: segments that workers send, new workers, status requests. They are held open on
- * /dev/null and given back when one is needed. Loop thread only.
+ * Reserves descriptors for operations that must not fail when clients (or a lowered RLIMIT_NOFILE)
+ * fill the table: segments from workers, new workers, status requests. The descriptors are open on
+ * /dev/null, and closed when one is needed. Loop thread only.
  */
 #ifndef DAEMON_FDRESERVE_H
 #define DAEMON_FDRESERVE_H
@@ -15,14 +15,14 @@ struct fdreserve;
 int fdreserve_create(struct fdreserve **out, struct loop *loop, unsigned n);
 void fdreserve_destroy(struct fdreserve *reserve);
 
-/* A descriptor could not be had: gives up to n back, so that the next attempt finds one. Returns
- * how many. The reserve fills again by itself as soon as the table has room. */
+/* Call it after an operation failed for lack of a descriptor: frees up to n of them for the next
+ * attempt, and returns how many. The reserve refills itself as soon as the table has room. */
 unsigned fdreserve_give(struct fdreserve *reserve, unsigned n);
 
-/* The table is full, or was a moment ago: take no more clients. */
+/* Whether the table is full, or was a moment ago: then accept no more clients. */
 bool fdreserve_short(const struct fdreserve *reserve);
 
-/* How many are held now. */
+/* The number of descriptors held now. */
 unsigned fdreserve_held(const struct fdreserve *reserve);
 
 #endif

@@ -10,16 +10,17 @@
 #include "base/diag.h"
 #include "net/listen.h"
 
-/* stdio, the loop, timers, signals, the configuration, notification, and what a library opens. */
+/* Standard streams, the loop, timers, signals, the configuration, notification, and descriptors
+ * that libraries open. */
 #define FDS_BASE 64
-/* Pair, pidfd, and what a start needs for a moment. */
+/* The pair, the pidfd, and descriptors that are open during a start. */
 #define FDS_PER_CAMERA 12
 #define SEGMENTS_MIN 16
 #define SEGMENTS_MAX 1024
 /* 64 KiB in flight is 6.5 Mbit/s at 80 ms round trip. */
 #define SEND_BUFFER_MIN 65536
-/* With max_clients = 0: what one loop carries at 30 pictures a second, and a few even where
- * tcp_mem is tiny. */
+/* Bounds for max_clients = 0: the clients that one loop can serve at 30 pictures a second, and a
+ * minimum for machines with a tiny tcp_mem. */
 #define CLIENTS_CHOSEN_MAX 8192
 #define CLIENTS_CHOSEN_MIN 32
 
@@ -35,8 +36,8 @@ static uint64_t bytes_per_second(const struct config *config, const struct confi
 	       (camera->framerate.den ? camera->framerate.den : 1);
 }
 
-/* Segments that a feed may have open: its history, and one for each moment of stall_timeout at
- * which a client may have stopped in the middle of a unit. They may be only half full. */
+/* Segments that a feed may have open: those of its history and, for stall_timeout, those in which a
+ * client may have stopped in the middle of a unit. Segments may be only half full. */
 static unsigned segments(const struct config *config, const struct config_stream *stream)
 {
 	uint64_t ms = (uint64_t)stream->history_ms + stream->stall_timeout_ms;
@@ -57,7 +58,8 @@ unsigned limits_fds_reserved(const struct config *config, unsigned others)
 	return n;
 }
 
-/* Lowers max_clients to what the descriptors allow; `chosen`: nobody asked for more. */
+/* Lowers max_clients to the number that the descriptors allow. `chosen`: the configuration did not
+ * set it. */
 static int fit_fds(struct config *config, unsigned others, bool chosen)
 {
 	unsigned reserved = limits_fds_reserved(config, others);
@@ -129,7 +131,7 @@ static void fit_tcp_mem(struct config *config, bool chosen)
 	FILE *file = fopen("/proc/sys/net/ipv4/tcp_mem", "re");
 
 	if (!file)
-		return; /* no such knob here (a container's /proc): nothing to compare with */
+		return; /* some containers have no such file */
 	if (fscanf(file, "%llu %llu %llu", &low, &pressure, &high) == 3)
 		limits_fit_tcp_mem(config, pressure * (uint64_t)sysconf(_SC_PAGESIZE), chosen);
 	fclose(file);

@@ -92,8 +92,8 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 	return -1;
 }
 
-/* camcast-capture beside this program, else in PATH; out has PATH_MAX bytes. Where there is none
- * the first place is given, for the message. */
+/* Finds camcast-capture beside this program, else in PATH; out has PATH_MAX bytes. Without one, out
+ * is the first place, for the error message. */
 static void find_capture(char *out)
 {
 	const char *path = getenv("PATH");
@@ -135,7 +135,7 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
-/* The configuration is right; says so, and what cannot work on this machine. */
+/* Reports that the configuration is valid, and which parts of it cannot work on this machine. */
 static int check(const struct config *config, const char *path)
 {
 	config_probe(config, path, stderr);
@@ -145,7 +145,7 @@ static int check(const struct config *config, const char *path)
 	return EXIT_SUCCESS;
 }
 
-/* Before any thread starts: they inherit it. */
+/* Signals are blocked before any thread starts, because threads inherit the mask. */
 static int block_signals(void)
 {
 	sigset_t set;

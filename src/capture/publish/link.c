@@ -59,7 +59,7 @@ union message {
 	struct camcast_msg_bitrate bitrate;
 	struct camcast_msg_control control;
 	struct camcast_msg_get_segment get_segment;
-	char bytes[512]; /* a longer message shows by its size */
+	char bytes[512]; /* a longer message is detected by its size */
 };
 
 static size_t size_of(uint32_t type)

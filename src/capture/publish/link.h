@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The worker's end of the pair to camcastd (camcast/worker.h). Nothing here waits: what the pair
- * has no room for is refused with -EAGAIN.
+ * The worker's end of the pair to camcastd (camcast/worker.h). No function waits: a message for
+ * which the pair has no room is refused with -EAGAIN.
  */
 #ifndef CAPTURE_PUBLISH_LINK_H
 #define CAPTURE_PUBLISH_LINK_H
@@ -14,7 +14,7 @@
  * it), -EPIPE (camcastd is gone), -errno. Any thread. */
 int link_send(int pair, const void *message, size_t len, int fd);
 
-/* What camcastd asks for; called from link_receive. */
+/* Handlers of camcastd's messages, called from link_receive(). */
 struct link_handlers {
 	void (*want)(void *user, const struct camcast_msg_want *message);
 	void (*idr)(void *user, const struct camcast_msg_idr *message);
@@ -24,8 +24,8 @@ struct link_handlers {
 };
 
 /* Handles every message that waits. A message of unknown type or wrong size is skipped with a
- * warning: camcastd and the worker come from one build, so this is a mixed installation. 0, -EPIPE
- * (closed: stop), -errno. Main thread. */
+ * warning: it means that camcastd and the worker are of different builds. 0, -EPIPE (closed: stop),
+ * -errno. Main thread. */
 int link_receive(int pair, const struct link_handlers *handlers, void *user);
 
 #endif

@@ -56,9 +56,9 @@ int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t s
 	return 0;
 }
 
-/* F_SEAL_WRITE would wait for pages that sockets still hold; FUTURE_WRITE takes at once, and there
- * is no writable mapping that it would leave open. Linux before 5.1 does not know it; then the
- * segment just stays as it is. */
+/* F_SEAL_WRITE would wait for pages that sockets still hold. F_SEAL_FUTURE_WRITE takes effect at
+ * once, and is enough because there is no writable mapping. Linux before 5.1 does not have it; then
+ * the segment is not sealed against writes. */
 static void close_segment(struct logwriter *writer)
 {
 	if (writer->fd < 0)
@@ -110,8 +110,8 @@ static bool segment_is_full(const struct logwriter *writer, uint32_t len, bool k
 	       (uint64_t)writer->gop_bytes + writer->gop_bytes / 4 > left;
 }
 
-/* Writes all of iov at the end of what is published. What an unfinished write leaves behind was
- * never published and is overwritten by the next one. */
+/* Writes all of iov after the published bytes. The next write overwrites the bytes of an unfinished
+ * one, which were never published. */
 static int write_unit(struct logwriter *writer, const struct iovec *iov, int iovcnt)
 {
 	off_t at = writer->used;
@@ -127,7 +127,8 @@ static int write_unit(struct logwriter *writer, const struct iovec *iov, int iov
 		at += n;
 		for (; iovcnt > 0 && (size_t)n >= iov->iov_len; iov++, iovcnt--)
 			n -= (ssize_t)iov->iov_len;
-		/* Cut inside an element (short of memory, or a signal): its rest alone, then on. */
+		/* The write ended inside an element (a lack of memory, or a signal): write the rest
+		 * of this element, then continue. */
 		while (n > 0 && iovcnt > 0) {
 			ssize_t m;
 

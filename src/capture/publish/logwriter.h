@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes the log of one feed: units into memfd segments, once, and tells camcastd of each. A
- * segment is one or more GOPs; a new one starts at a key unit when the next GOP may not fit, or
- * inside a GOP when a unit does not fit. Published bytes never change. The camera never waits: what
- * does not fit (pair full, no memory) is dropped and counted, up to the next key unit.
+ * Writes the log of one feed: each unit is written once into a memfd segment and announced to
+ * camcastd. A segment is one or more GOPs; a new one starts at a key unit when the next GOP may not
+ * fit, or inside a GOP when a unit does not fit. Published bytes never change. The camera never
+ * waits: if the pair is full or memory is short, units up to the next key unit are dropped and
+ * counted.
  *
  * Units are written with pwritev(), not through a mapping: no page is cleared only to be
  * overwritten and none is faulted in (14-18 us for 33 KB against 38 us through a mapping, 100 us
  * against 225 us for 200 KB, on 2 slow vCPUs), and no memory for a page is an error number,
  * where a mapping would end in SIGBUS. Pages never written cost nothing.
  *
- * One thread at a time (the stream's), but for logwriter_resend_segment().
+ * One thread at a time (the stream's), except for logwriter_resend_segment().
  */
 #ifndef CAPTURE_PUBLISH_LOGWRITER_H
 #define CAPTURE_PUBLISH_LOGWRITER_H
@@ -21,7 +22,7 @@
 
 struct logwriter;
 
-/* What is said of a unit, except its place. */
+/* The description of a unit, without its place. */
 struct logwriter_unit {
 	uint32_t flags; /* CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE */
 	int64_t pts_us;
@@ -30,8 +31,8 @@ struct logwriter_unit {
 
 struct logwriter_stats {
 	uint64_t units, bytes, segments;
-	uint64_t dropped;  /* units that did not get to camcastd */
-	uint64_t no_space; /* of those, for want of memory, descriptors, or a limit's room */
+	uint64_t dropped;  /* units that did not reach camcastd */
+	uint64_t no_space; /* of those, for lack of memory, descriptors or room */
 };
 
 /* pair: the SOCK_SEQPACKET socket, borrowed. feed: its number (camcast/worker.h). segment_size in
@@ -43,9 +44,10 @@ void logwriter_destroy(struct logwriter *writer);
  * is gone). */
 int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
 		     const struct logwriter_unit *unit);
-/* Units were left out on purpose (nobody watched): the next one that goes out is a key unit. */
+/* Notes that units were skipped on purpose (the feed had no viewers): the next unit written is a
+ * key unit. */
 void logwriter_gap(struct logwriter *writer);
-/* True before the first unit and after a drop or a gap, until a key unit went through: ask the
+/* True before the first unit and after a drop or a gap, until a key unit is written: then ask the
  * encoder for an IDR. */
 bool logwriter_needs_key(const struct logwriter *writer);
 /* Answers GET_SEGMENT: sends the fd again if id is the newest segment. Any thread. */

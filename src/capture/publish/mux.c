@@ -39,10 +39,10 @@ static int make_room(struct mux *mux, int count)
 typedef int framing(struct mux *mux, const struct iovec *in, int in_count, size_t len,
 		    const struct iovec **out, int *out_count);
 
-/* The delimiter is sent behind the picture. It begins the next access unit wherever it stands in
- * the stream, and a parser knows by it that this one is complete: sent with the next picture it
- * would come an interval later. What begins a viewer's stream then has none, which is legal (H.264 clause
- * 7.4.1.2.3). */
+/* The access unit delimiter is sent after the picture. It begins the next access unit, so that a
+ * parser knows at once that this one is complete; sent with the next picture it would arrive one
+ * interval later. The first unit of a viewer's stream then has no delimiter, which is legal (H.264
+ * clause 7.4.1.2.3). */
 static int frame_annexb(struct mux *mux, const struct iovec *in, int in_count, size_t len,
 			const struct iovec **out, int *out_count)
 {

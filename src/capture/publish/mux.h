@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Framings: what stands around an access unit in a feed's log. One mux per feed, on its stream's
+ * Framings: the bytes around an access unit in a feed's log. One mux per feed, on its stream's
  * thread.
  */
 #ifndef CAPTURE_PUBLISH_MUX_H

@@ -63,7 +63,8 @@ void output_finish(struct output *output)
 	memset(output, 0, sizeof(*output));
 }
 
-/* A full pair (-EAGAIN) is no line: camcastd is busy or stopped, and counts and says so itself. */
+/* A full pair (-EAGAIN) is not logged: camcastd is busy or stopped, and counts and logs such losses
+ * itself. */
 static void tell_loss(struct output *output, struct output_feed *feed, int error)
 {
 	uint64_t suppressed;
@@ -120,7 +121,7 @@ void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, i
 int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
 		uint32_t duration_us, struct output_result *result)
 {
-	/* Nothing writes through it. */
+	/* The data is not written to. */
 	union {
 		const uint8_t *in;
 		void *out;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way out of a stream: an access unit is put right once (h264_writer.h), then framed for each
- * feed that is wanted, and written into its log. One thread at a time, but where it says otherwise.
+ * The output of a stream: an access unit is normalised once (h264_writer.h), then framed for each
+ * wanted feed and written into its log. One thread at a time, except where a function says
+ * otherwise.
  */
 #ifndef CAPTURE_PUBLISH_OUTPUT_H
 #define CAPTURE_PUBLISH_OUTPUT_H
@@ -15,8 +16,9 @@
 struct output_feed {
 	unsigned number; /* config_feed.number */
 	bool wanted;
-	/* It has become wanted: until then camcastd asks for its first IDR, at most one a second.
-	 * Later we do, for a request that came to nothing. 0: its key unit has come. */
+	/* Set when the feed becomes wanted: until this time camcastd asks for its first IDR, at
+	 * most one a second. After it, the output asks itself, in case the request failed. 0: the
+	 * key unit was written. */
 	int64_t begins_until_us;
 	struct mux mux;
 	struct logwriter *log;
@@ -42,20 +44,19 @@ void output_finish(struct output *output);
 /* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number.
  * Any thread. */
 int output_find(const struct output *output, unsigned number);
-/* Which feeds are written from now_us (CLOCK_MONOTONIC) on: bit 1 << i for feeds[i]. Those in
- * `begun`, too, have become wanted since the last call and begin with a key unit. At first none is.
- */
+/* Sets which feeds are written from now_us (CLOCK_MONOTONIC) on: bit 1 << i for feeds[i]. Feeds
+ * that are also in `begun` have become wanted since the last call, and begin with a key unit.
+ * Initially no feed is wanted. */
 void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, int64_t now_us);
-/* Writes one access unit into the log of every wanted feed. What a log had no room for is dropped
- * there and counted. duration_us: 0: not known. 0, -EINVAL (no picture in it: parameter sets
- * alone), -ENOMEM. */
+/* Writes one access unit into the log of every wanted feed. A log without room drops and counts it.
+ * duration_us: 0: not known. 0, -EINVAL (parameter sets without a picture), -ENOMEM. */
 int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
 		uint32_t duration_us, struct output_result *result);
-/* A wanted feed's log waits for a key unit that nobody else asks for. */
+/* Whether a wanted feed's log waits for a key unit that camcastd does not request. */
 bool output_needs_key(const struct output *output, int64_t now_us);
-/* Units were left out: every log goes on at a key unit. */
+/* Notes that units were skipped: every log continues at a key unit. */
 void output_gap(struct output *output);
-/* Units lost for want of memory since the start. */
+/* Units lost since the start because memory was short. */
 uint64_t output_no_space(const struct output *output);
 /* Any thread. */
 void output_resend_segment(struct output *output, unsigned number, uint32_t segment);

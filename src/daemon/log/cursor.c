@@ -18,7 +18,7 @@ static void release_segment(struct cursor *cursor)
 	cursor->segment = NULL;
 }
 
-/* Bytes from the unit at the cursor on that can go in one send. */
+/* The number of bytes, from the unit at the cursor on, that one send can take. */
 static uint32_t run_length(const struct cursor *cursor, const struct unit *first)
 {
 	const struct log *log = cursor->audience->log;
@@ -54,8 +54,9 @@ static inline void begin(struct cursor *cursor, struct segment *segment, uint32_
 	cursor->sink->send(cursor, &segment->pages, offset, len);
 }
 
-/* Begins the preamble that the unit at the cursor needs and that the viewer has not been sent.
- * False: there is none. A range is a part of what a viewer puts together itself. */
+/* Begins the preamble that the unit at the cursor needs, if it was not sent to this viewer yet.
+ * False: none is needed. A cursor with a range gets no preamble: its viewer assembles the ranges
+ * itself. */
 static bool begin_preamble(struct cursor *cursor, const struct unit *unit)
 {
 	struct segment *preamble;
@@ -76,8 +77,9 @@ static bool must_hold(const struct cursor *cursor)
 	return cursor->flags & CURSOR_HOLD || cursor_at_end(cursor);
 }
 
-/* A wait that may become a pause is noted within this time, which is short enough to tell whose
- * fault a wait of max_lag was. A viewer costs at most one question to the kernel in it. */
+/* A wait that may become a pause is noted within this time, which is short enough to find out
+ * whether the viewer caused a wait of max_lag. Within it the kernel is asked at most once per
+ * viewer. */
 static int64_t pause_period_us(const struct audience *audience)
 {
 	int64_t period_us = audience->policy.max_lag_us / 4;
@@ -134,8 +136,8 @@ static void handle_hold(struct loop_timer *timer)
 	}
 }
 
-/* Decides what a cursor that stands between two units, with no send under way, gets: begins it, or
- * puts the cursor where it waits for it. */
+/* Decides what to send to a cursor that stands between two units and has no send under way: begins
+ * the send, or puts the cursor into the list in which it waits. */
 static void go_on(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
@@ -184,7 +186,7 @@ bool cursor_hold(struct cursor *cursor)
 
 void cursor_go_on(struct cursor *cursor)
 {
-	/* Between two units, and the sink knows or will be told. */
+	/* The cursor stands between two units, and the sink knows it or will be notified. */
 	bool stands =
 		cursor->flags & CURSOR_HELD || (cursor->flags & CURSOR_HOLD && !cursor->segment);
 
@@ -264,7 +266,7 @@ static void send_rest(struct cursor *cursor)
 			   cursor->unit_end - cursor->at);
 }
 
-/* The unit at the cursor has gone in part: from now on it must be finished, in time. */
+/* A part of the unit at the cursor was sent: from now on the unit must be finished in time. */
 static void handle_short(struct cursor *cursor)
 {
 	if (!(cursor->flags & CURSOR_MID_UNIT)) {
@@ -273,7 +275,8 @@ static void handle_short(struct cursor *cursor)
 		cursor_move(cursor, &cursor->audience->mid);
 		watch_stalls(cursor->audience);
 	}
-	/* Again, until the sink says -EAGAIN: without that it does not tell when it can go on. */
+	/* Sends again until the sink returns -EAGAIN, because only then it reports when it can take
+	 * bytes. */
 	send_rest(cursor);
 }
 
@@ -288,7 +291,7 @@ static void handle_not_sent(struct cursor *cursor, int error)
 	if (cursor->flags & CURSOR_MID_UNIT) {
 		note_refused(cursor);
 	} else {
-		/* Not begun: what is sent is decided again when the sink takes something. */
+		/* The unit has not begun: the policy decides again when the sink takes bytes. */
 		release_segment(cursor);
 		if (cursor->flags & CURSOR_PREAMBLE) {
 			cursor->flags &= ~CURSOR_PREAMBLE;
@@ -303,7 +306,7 @@ static void handle_not_sent(struct cursor *cursor, int error)
 	cursor->sink->want_writable(cursor);
 }
 
-/* The unit at the cursor, or its preamble, has gone. */
+/* The unit at the cursor, or its preamble, was sent completely. */
 static void pass_unit(struct cursor *cursor)
 {
 	cursor->flags &= ~CURSOR_MID_UNIT;
@@ -340,7 +343,8 @@ void cursor_sent(struct cursor *cursor, int result, bool by_reference)
 		}
 		unit_len = log_len(audience->log, cursor->seq);
 		if (unit_len == 0) {
-			/* A whole ring of units came within this one send: the boundary is lost. */
+			/* The log received a whole ring of units during this send, so the unit's
+			 * end is not known any more. */
 			cursor->sink->close(cursor, CURSOR_END_STALL, true);
 			return;
 		}
@@ -352,7 +356,7 @@ void cursor_sent(struct cursor *cursor, int result, bool by_reference)
 void cursor_writable(struct cursor *cursor)
 {
 	cursor->flags &= ~CURSOR_BLOCKED;
-	/* One that waits for a key unit goes on when that comes. */
+	/* A cursor that waits for a key unit continues when one arrives. */
 	if (cursor->flags & CURSOR_HELD || cursor->state == CURSOR_WAIT_KEY)
 		return;
 	policy_grant_pause(cursor);
@@ -381,8 +385,8 @@ static void close_stalled(struct cursor *cursor, int64_t now_us)
 	cursor->sink->close(cursor, CURSOR_END_STALL, true);
 }
 
-/* A viewer that does not finish a unit within the stall timeout, however much it trickles, or does
- * not take a byte of the next one for as long, is closed. */
+/* Closes viewers that take longer than the stall timeout to finish a unit, even if they take some
+ * bytes, or to take the first byte of the next unit. */
 static void handle_stall(struct loop_timer *timer)
 {
 	struct audience *audience = container_of(timer, struct audience, stall);
@@ -464,7 +468,7 @@ static void close_list(struct list *cursors, bool at_once)
 	}
 }
 
-/* Those that stand between two units. */
+/* Cursors that stand between two units. */
 static void close_standing(struct audience *audience, bool at_once)
 {
 	close_list(&audience->idle, at_once);
@@ -512,7 +516,7 @@ void audience_unit(struct audience *audience, uint64_t seq)
 	}
 	if (list_empty(&audience->idle))
 		return;
-	/* One cursor later each time, so that none is always last. */
+	/* Each walk begins one cursor later, so that no cursor is always last. */
 	pos = audience->idle.next;
 	list_remove(pos);
 	list_append(&audience->idle, pos);

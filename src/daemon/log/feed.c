@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* What the log may refer to where the configuration says nothing: four times what the bitrate
- * makes in history_ms, or this where no bitrate is known. */
+/* The default limit on the bytes of a log: four times the bytes that the bitrate produces in
+ * history_ms, or this constant where the bitrate is not known. */
 #define HISTORY_BYTES_MIN (4ull << 20)
 #define HISTORY_BYTES_UNKNOWN (64ull << 20)
 
@@ -85,7 +85,7 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 {
 	const struct config_stream *config = options->policy;
 	struct log_limits limits = {
-		/* Of key-only feeds no viewer is sent anything but the newest. */
+		/* Viewers of key-only feeds get the newest unit only. */
 		.history_us = options->key_only ? 0 : (int64_t)config->history_ms * 1000,
 		.bytes_max = history_bytes(config),
 		.keep_gop = !options->can_force_idr,

@@ -11,16 +11,16 @@
 
 struct feed;
 
-/* What a feed wants of its stream. Called from feed_join() and, for what viewers do later, from the
- * loop: never from inside feed_add_unit() and the other calls from the worker's side, in which
- * nothing happens to a viewer but that a send is begun. */
+/* The requests of a feed to its stream. They are called from feed_join(), and later from the loop,
+ * but never from inside feed_add_unit() and the other calls of the worker's side, which do no more
+ * to a viewer than begin a send. */
 struct feed_demand {
 	/* An IDR is wanted now. Coalescing to one a second happens behind this call. */
 	void (*idr)(struct feed_demand *demand);
 	/* The number of cursors changed from none to some. */
 	void (*watched)(struct feed_demand *demand);
-	/* It changed from some to none. viewed: a unit was sent to one of them that was a viewer's;
-	 * else nobody will miss what is not encoded any more. */
+	/* The number changed from some to none. viewed: a unit was sent to a viewer among them; if
+	 * not, encoding may stop at once. */
 	void (*unwatched)(struct feed_demand *demand, bool viewed);
 };
 
@@ -42,14 +42,14 @@ struct feed_stats {
 
 int feed_create(struct feed **out, struct loop *loop, const struct feed_options *options,
 		struct feed_demand *demand);
-/* Closes every cursor and segment. The demand is not called any more; memory that cursors still
- * refer to goes with the last cursor_release(). */
+/* Closes every cursor and segment. The demand is not called any more; the last cursor_release()
+ * frees the memory that cursors still refer to. */
 void feed_destroy(struct feed *feed);
 void feed_set_can_force_idr(struct feed *feed, bool can);
 
 /* --- from the worker's side --- */
 
-/* What a worker says of a unit. */
+/* A worker's description of a unit. */
 struct feed_unit {
 	uint32_t offset, len; /* bytes in the segment; len at least 1 */
 	uint32_t flags;	      /* enum camcast_unit_flags */
@@ -62,21 +62,22 @@ struct feed_unit {
 int feed_add_segment(struct feed *feed, uint32_t id, int fd, uint32_t size);
 /* Whether it is the newest. */
 bool feed_has_segment(const struct feed *feed, uint32_t id);
-/* What is sent to each viewer before the next unit, which must be a key unit, and what follows it:
- * len bytes, copied; 0: nothing. 0 or -ENOMEM: then only a key unit with another one goes on. */
+/* Sets the preamble of the next unit, which must be a key unit, and of the units after it: len
+ * bytes, copied; len 0: no preamble. 0 or -ENOMEM: then units are refused until a key unit with
+ * another preamble. */
 int feed_set_preamble(struct feed *feed, const void *data, uint32_t len);
 /* Publishes a unit and begins its send to each cursor that waits for it. Returns 0, -ENOENT (not in
  * the newest segment), -EINVAL (outside the segment, or before the end of the previous unit in it),
  * -EAGAIN (not a key unit after a gap: refused and counted). */
 int feed_add_unit(struct feed *feed, uint32_t segment, const struct feed_unit *unit);
-/* A unit was lost on the way here (its segment's fd was): until the next key unit all are refused.
- */
+/* A unit was lost between the worker and camcastd (the fd of its segment was): units are refused
+ * until the next key unit. */
 void feed_gap(struct feed *feed);
-/* Nothing was written for a while: lets go of the units from before, with which a viewer would
- * begin that comes now, and the next unit must be a key unit. */
+/* Ends a pause of the feed: evicts the old units, so that a new viewer does not begin with them;
+ * the next unit must be a key unit. */
 void feed_forget(struct feed *feed);
-/* The worker is gone: ids start again, there is no preamble, and the next unit must be a key unit.
- * Cursors stay. */
+/* The worker ended: segment ids start again, there is no preamble, and the next unit must be a key
+ * unit. Cursors stay. */
 void feed_reset(struct feed *feed);
 
 /* --- from the viewers' side --- */
@@ -88,8 +89,8 @@ int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink)
 int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink *sink,
 		    uint64_t from, uint64_t until);
 
-/* Stops sending new units and closes each cursor when the unit under way is finished; `drained` is
- * called from the loop once none is left. */
+/* Stops sending new units and closes each cursor when its unit under way is finished; `drained` is
+ * called from the loop when no cursor is left. */
 void feed_drain(struct feed *feed, void (*drained)(void *user), void *user);
 
 /* --- for the status --- */

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SEGMENTS_READY 64 /* structures made in advance; more are kept once they were needed */
+#define SEGMENTS_READY 64 /* structures allocated in advance; further ones are kept for reuse */
 
 static_assert(sizeof(struct unit) == 40, "log.h tells the size of a log");
 
@@ -100,7 +100,7 @@ struct segment *log_preamble(const struct log *log, uint16_t id)
 	return preamble;
 }
 
-/* Those behind the one that the oldest unit goes with are nobody's. */
+/* Preambles older than that of the oldest unit are not used any more. */
 static void drop_old_preambles(struct log *log)
 {
 	struct segment *oldest;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A log: a ring of the newest units of a feed, and the segments that they lie in. A segment lives
- * while it is the newest, or a unit in the ring or a cursor in the middle of a unit refers to it.
- * What must come before a viewer's first unit (MP4's header, say) is a preamble; it may change, and
- * each unit says which one it goes with. Once it has warmed up nothing here allocates but a new
- * preamble; a segment costs an mmap and a close. Loop thread only.
+ * A log: a ring of the newest units of a feed, and the segments that contain them. A segment lives
+ * while it is the newest, or while a unit in the ring or a cursor in the middle of a unit refers to
+ * it. A preamble is data that a viewer needs before its first unit, such as an MP4 header; it may
+ * change, and each unit says which preamble it needs. After a warm-up only a new preamble allocates
+ * memory; a segment costs an mmap and a close. Loop thread only.
  */
 #ifndef DAEMON_LOG_LOG_H
 #define DAEMON_LOG_LOG_H
@@ -29,11 +29,11 @@ struct segment {
 
 struct unit {
 	struct segment *segment;
-	int64_t received_us; /* CLOCK_MONOTONIC, when camcastd got to know of it */
+	int64_t received_us; /* CLOCK_MONOTONIC, when camcastd received the message */
 	int64_t pts_us;	     /* presentation time */
 	uint32_t offset, len;
 	uint32_t duration_us; /* 0: not known */
-	uint16_t preamble;    /* the one that it goes with, log_preamble(); 0: none */
+	uint16_t preamble;    /* the preamble that it needs, log_preamble(); 0: none */
 	uint8_t flags;	      /* enum camcast_unit_flags */
 	uint8_t track;
 };
@@ -56,10 +56,10 @@ struct log {
 	uint64_t tail;		   /* of the oldest unit; head if there is none */
 	uint64_t newest_key;	   /* 0, or older than tail: none */
 	struct segment *current;   /* the one that units go to; NULL: none */
-	struct segment *preambles; /* those that units in the ring go with, and the newest one */
-	uint16_t preamble;	   /* that the next unit goes with; 0: none */
-	uint16_t newest_preamble;  /* id of the newest that there was; 0: never any */
-	bool preamble_used;	   /* a unit has gone with it */
+	struct segment *preambles; /* those that units in the ring need, and the newest one */
+	uint16_t preamble;	   /* that the next unit needs; 0: none */
+	uint16_t newest_preamble;  /* the highest id so far; 0: there was none */
+	bool preamble_used;	   /* a unit needs it */
 	uint64_t bytes;		   /* of the units */
 	struct log_limits limits;
 	struct segment *free;	 /* structures to be used again */
@@ -67,32 +67,32 @@ struct log {
 };
 
 /* Entries are history times the highest rate that the protocol allows, a power of two between
- * LOG_ENTRIES_MIN and LOG_ENTRIES_MAX (40 bytes each: 320 KiB for 8 s, at most 2.5 MiB); what comes
- * faster than that or stays longer is evicted by count. 0 or -ENOMEM. */
+ * LOG_ENTRIES_MIN and LOG_ENTRIES_MAX (40 bytes each: 320 KiB for 8 s, at most 2.5 MiB); units
+ * beyond these limits are evicted by count. 0 or -ENOMEM. */
 enum { LOG_ENTRIES_MIN = 64, LOG_ENTRIES_MAX = 65536 };
 int log_init(struct log *log, const struct log_limits *limits, struct log_stats *stats);
 /* No cursor refers to a segment any more. */
 void log_finish(struct log *log);
 
 /* Takes fd on success. size is the segment's full size in bytes; the caller has checked its seals.
- * It is the only one that units can come to from now on. 0, -EEXIST (it is the newest one's id),
+ * From now on units can be added to this segment only. 0, -EEXIST (it is the newest one's id),
  * -EINVAL (empty, or an id smaller than the newest one's), -ENOMEM, -errno of mmap. */
 int log_add_segment(struct log *log, uint32_t id, int fd, uint32_t size);
 /* No more units for the current segment: ids start again. */
 void log_close_segment(struct log *log);
 
-/* Copies len bytes (at least 1): the units that follow go with it. len 0: they need none. 0 or
+/* Sets the preamble of the units that follow: len bytes, copied. len 0: they need none. 0 or
  * -ENOMEM. */
 int log_set_preamble(struct log *log, const void *data, uint32_t len);
-/* The preamble that a unit goes with (unit->preamble); NULL: none. */
+/* The preamble that a unit needs (unit->preamble); NULL: none. */
 struct segment *log_preamble(const struct log *log, uint16_t id);
 
-/* Where a unit may lie: -ENOENT: not in the current segment, -EINVAL: outside of it or over the
- * previous unit. */
+/* Checks the place of a unit. 0, -ENOENT (not in the current segment), or -EINVAL (outside of it,
+ * or overlapping the previous unit). */
 int log_check(const struct log *log, uint32_t segment, uint32_t offset, uint32_t len);
-/* Adds a unit that log_check() allows, evicts what is over the limits (never the new unit), and
- * returns its sequence number. The caller fills in all but `segment` and `preamble`; received_us is
- * the time now. */
+/* Adds a unit that log_check() allows, evicts units above the limits (never the new one), and
+ * returns its sequence number. The caller fills in all fields except `segment` and `preamble`;
+ * received_us is the current time. */
 uint64_t log_push(struct log *log, const struct unit *unit);
 
 /* Evicts every unit. */
@@ -118,14 +118,14 @@ static inline const struct unit *log_unit(const struct log *log, uint64_t seq)
 	return &log->ring[seq & log->mask];
 }
 
-/* Length of a unit that may have been evicted since: entries are overwritten a whole ring later
- * only. 0: that has happened. */
+/* Length of a unit that may have been evicted: its entry is overwritten a whole ring later. 0: the
+ * entry was overwritten. */
 static inline uint32_t log_len(const struct log *log, uint64_t seq)
 {
 	return log->head - seq <= log->mask + 1 ? log_unit(log, seq)->len : 0;
 }
 
-/* Newest key unit at or behind seq that is in the log; 0: none. */
+/* Newest key unit in the log that is at or behind seq; 0: none. */
 static inline uint64_t log_key_from(const struct log *log, uint64_t seq)
 {
 	return log->newest_key >= log->tail && log->newest_key >= seq ? log->newest_key : 0;

@@ -16,7 +16,7 @@ int64_t cursor_delay_us(const struct cursor *cursor)
 	return cursor->flags & CURSOR_DELAYED ? cursor->delay_us : 0;
 }
 
-/* Moves the cursor to a later unit. What lies between is lost to this viewer. */
+/* Moves the cursor to a later unit. This viewer loses the units between. */
 static void jump(struct cursor *cursor, uint64_t seq)
 {
 	uint64_t dropped = seq - cursor->seq;
@@ -28,8 +28,8 @@ static void jump(struct cursor *cursor, uint64_t seq)
 	}
 }
 
-/* It goes on from here towards the head, however far that is. least_lag_us: the lag from which
- * it falls back. */
+/* The cursor advances from here to the head, at any distance. least_lag_us: the lag from which a
+ * further loss of ground is measured. */
 static void begin_catching_up(struct cursor *cursor, uint32_t least_lag_us)
 {
 	cursor->flags &= ~CURSOR_DELAYED;
@@ -69,7 +69,7 @@ void policy_jump_to_key(struct cursor *cursor, uint64_t seq)
 	resynced(cursor);
 }
 
-/* Drop-oldest. True if there is a unit to go on with. */
+/* Drop-oldest. True if there is a unit with which the cursor can continue. */
 bool policy_resync(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
@@ -82,7 +82,7 @@ bool policy_resync(struct cursor *cursor)
 		policy_jump_to_key(cursor, key);
 		return true;
 	}
-	/* The next key unit may be a minute away: a picture that is late is better than none. */
+	/* The next key unit may come only in a minute: a late picture is better than none. */
 	if (!audience->policy.can_force_idr && cursor->state != CURSOR_WAIT_KEY &&
 	    cursor->seq >= log->tail && cursor->seq < log->head) {
 		begin_catching_up(cursor, 0);
@@ -104,11 +104,11 @@ void policy_note_pause(struct cursor *cursor)
 	cursor->paused_us = cursor->sink->paused_us(cursor);
 }
 
-/* A player may read ahead and then, paced, take nothing until it has played that (`ffmpeg -re`
- * does, for five seconds). It is behind because it wants to be, and goes on where it was, as far as
- * the history reaches: from here on lag is what it falls behind its own pace. Granted once, until
- * it has caught up or is resynced, so that a viewer that pauses for ever goes no further than
- * max_lag behind that. */
+/* A player may read ahead and then take nothing until it has played that (`ffmpeg -re` does so for
+ * five seconds). Such a player is late on purpose and continues where it stopped, as far as the
+ * history reaches: from here on only lag beyond its own delay counts. The delay is granted once,
+ * until the viewer has caught up or is resynced, so that a viewer that keeps pausing is never more
+ * than max_lag behind that delay. */
 void policy_grant_pause(struct cursor *cursor)
 {
 	const struct audience *audience = cursor->audience;
@@ -125,7 +125,7 @@ void policy_grant_pause(struct cursor *cursor)
 	cursor->delay_us = (uint32_t)(now_us - log_unit(log, cursor->seq)->received_us);
 }
 
-/* Microseconds that the viewer is behind its own pace. */
+/* The viewer's lag beyond its own delay, in microseconds. */
 static int64_t own_lag_us(struct cursor *cursor)
 {
 	int64_t lag_us = cursor_lag_us(cursor);
@@ -150,10 +150,10 @@ static void shed(struct cursor *cursor)
 	cursor->audience->stats->units_shed += seq - from;
 }
 
-/* A viewer that falls further and further behind, though droppable units are skipped for it, would
- * only come to max_lag: it goes on at a key unit as soon as one brings it near the present. One
- * that was held up for a moment and now catches up loses nothing; nor does one that keeps its own
- * pace. True if the cursor is on a key unit. */
+/* A viewer that keeps losing ground although droppable units are skipped would reach max_lag
+ * anyway: it jumps to a key unit as soon as one is recent enough. A viewer that was delayed for a
+ * moment and now catches up loses nothing; neither does one that keeps its own pace. True if the
+ * cursor is on a key unit. */
 static bool resync_early(struct cursor *cursor, int64_t lag_us)
 {
 	const struct audience *audience = cursor->audience;
@@ -173,9 +173,9 @@ static bool resync_early(struct cursor *cursor, int64_t lag_us)
 	return true;
 }
 
-/* A cursor that began at an old key unit, because no newer one could be had, is on its way to the
- * present, and its lag is no reason to leave anything out. One that falls back instead goes on at
- * the newest key unit as soon as that brings it nearer, and until then loses droppable units. */
+/* A cursor that began at an old key unit, because there was no newer one, catches up, and its lag
+ * is no reason to skip units. If it loses ground instead, it jumps to the newest key unit as soon
+ * as that is nearer to the head, and until then skips droppable units. */
 static void catch_up(struct cursor *cursor)
 {
 	const struct audience *audience = cursor->audience;
@@ -212,7 +212,7 @@ static bool keep_up(struct cursor *cursor)
 	return true;
 }
 
-/* Puts the cursor on the unit to be sent now. False: there is none. */
+/* Moves the cursor to the unit to be sent now. False: there is none. */
 bool policy_choose(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The policy of what a cursor is sent next: lag, shedding, resync, pause. docs/ARCHITECTURE.md, "A
- * viewer's life", has it in words. Between cursor.c, which sends, and policy.c, which decides: on a
- * sequence number, or to wait. Loop thread only.
+ * The policy that decides what a cursor sends next: lag, shedding, resync, pause.
+ * docs/ARCHITECTURE.md, "A viewer's life", describes it. cursor.c sends; policy.c chooses the
+ * sequence number, or a wait. Internal to these two files. Loop thread only.
  */
 #ifndef DAEMON_LOG_POLICY_H
 #define DAEMON_LOG_POLICY_H
 
 #include "daemon/log/cursor.h"
 
-/* Each puts the cursor on the unit to be sent now, and returns true; or puts it into the list where
- * it waits for one, and returns false. For a viewer that comes now: */
+/* Each function moves the cursor to the unit to be sent now and returns true, or puts the cursor
+ * into the list in which it waits and returns false. For a new viewer: */
 bool policy_join(struct cursor *cursor);
-/* For one that stands between two units: */
+/* For a cursor between two units: */
 bool policy_choose(struct cursor *cursor);
-/* For one that must go on at a key unit (drop-oldest): */
+/* For a cursor that must continue at a key unit (drop-oldest): */
 bool policy_resync(struct cursor *cursor);
 
-/* Leaves out what lies before a key unit, seq, and ends the wait for one. */
+/* Skips all units before a key unit, seq, and ends the wait for one. */
 void policy_jump_to_key(struct cursor *cursor, uint64_t seq);
-/* Its sink has taken nothing for a while: notes for how long its viewer paused before that. */
+/* The sink has taken nothing for a while: notes how long the viewer had paused before that. */
 void policy_note_pause(struct cursor *cursor);
-/* Its sink takes bytes again: grants a viewer that paused by itself its own pace. */
+/* The sink takes bytes again: grants a delay to a viewer that paused by itself. */
 void policy_grant_pause(struct cursor *cursor);
 
 static inline int64_t cursor_now_us(const struct cursor *cursor)

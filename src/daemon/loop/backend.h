@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Between loop.c, which holds what both backends share (timers, sending, reading input, lists
- * of what is to be done), and the backends, which hold what differs: how to wait, and how to be
- * told. Loop thread only.
+ * The interface between loop.c, which contains the parts common to both backends (timers, sending,
+ * reading input, work lists), and the backends, which wait for events. Loop thread only.
  */
 #ifndef DAEMON_LOOP_BACKEND_H
 #define DAEMON_LOOP_BACKEND_H
@@ -13,8 +12,8 @@
 #include "daemon/loop/pagetee.h"
 
 enum {
-	/* Sends done between two looks at what has happened, so that timers, workers and accepts
-	 * are served in the middle of a large fan-out: 256 sends are about a millisecond. */
+	/* Sends between two checks for events, so that timers, workers and accepts are served
+	 * during a large fan-out: 256 sends take about a millisecond. */
 	LOOP_SENDS_PER_TURN = 256,
 	LOOP_ACCEPTS_PER_TURN = 64,
 };
@@ -23,7 +22,7 @@ struct loop_backend {
 	const char *name;
 	int (*create)(struct loop *loop); /* sets loop->impl */
 	void (*destroy)(struct loop *loop);
-	/* Waits up to timeout_us (-1: without end) and handles what happened. 0 or -errno. */
+	/* Waits up to timeout_us (-1: without limit) and handles the events. 0 or -errno. */
 	int (*wait)(struct loop *loop, int64_t timeout_us);
 
 	int (*watch_add)(struct loop *loop, struct loop_watch *watch);
@@ -37,11 +36,11 @@ struct loop_backend {
 	int (*conn_open)(struct loop *loop, struct loop_conn *conn);
 	/* Gives the fd up, now or later, and then calls loop_conn_finished(). */
 	void (*conn_close)(struct loop *loop, struct loop_conn *conn);
-	/* Makes sure that loop_conn_writable() is called when the socket takes bytes again. NULL:
-	 * it always is. */
+	/* Arranges that loop_conn_writable() is called when the socket takes bytes again. NULL: the
+	 * backend always calls it. */
 	void (*want_writable)(struct loop *loop, struct loop_conn *conn);
-	/* A send by copy, done by flush_sends() at the latest. False: not now, send it
-	 * directly. Both NULL: always directly. */
+	/* Queues a send by copy, which flush_sends() submits at the latest. False: the queue is
+	 * full, send directly. Both NULL: always send directly. */
 	bool (*queue_send)(struct loop *loop, struct loop_conn *conn);
 	void (*flush_sends)(struct loop *loop);
 };
@@ -54,7 +53,7 @@ struct loop {
 	unsigned max_conns;
 	uint32_t send_threshold;
 	int64_t now_us;
-	int64_t asleep_us; /* since when this turn has waited, or 0: it does not */
+	int64_t asleep_us; /* when this turn began to wait; 0: it does not wait */
 	bool slept;
 	bool stopping;
 
@@ -71,15 +70,15 @@ struct loop {
 
 /* --- for the backends --- */
 
-/* Waiting is over: takes the time for this turn. Called before the first event is handled. */
+/* The wait is over: reads the clock for this turn. Called before the first event is handled. */
 void loop_woke(struct loop *loop);
 
 /* A send ended: result as of the syscall, but -errno. */
 void loop_conn_sent(struct loop *loop, struct loop_conn *conn, int result);
 void loop_conn_writable(struct loop_conn *conn);
-/* Memory is short, so that nothing will tell when to go on: writable() is called in 10 ms. */
+/* Memory is short, and no event will follow: writable() is called in 10 ms. */
 void loop_conn_wait_for_memory(struct loop *loop, struct loop_conn *conn);
-/* There is input, its end, or an error. */
+/* The connection has input, the end of its input, or an error. */
 void loop_conn_input(struct loop *loop, struct loop_conn *conn);
 /* The kernel is done with the connection and its fd is closed. */
 void loop_conn_finished(struct loop *loop, struct loop_conn *conn);

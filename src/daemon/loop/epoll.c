@@ -14,12 +14,12 @@
 
 #define EVENTS 256
 
-/* What the pointer in an event is, in its low bits. */
+/* The type of the pointer in an event, in its low bits. */
 enum tag { TAG_CONN, TAG_WATCH, TAG_LISTENER, TAG_MASK = 3 };
 
 struct epoll {
 	int fd;
-	int n, i; /* the events being handled; what is removed meanwhile is taken out of them */
+	int n, i; /* the events being handled; removed objects are cleared from them */
 	struct epoll_event events[EVENTS];
 };
 
@@ -36,8 +36,8 @@ static int control(struct loop *loop, int op, int fd, uint32_t events, uint64_t 
 	return epoll_ctl(ep->fd, op, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Removes fd, and forgets its events of this turn. Explicitly: a duplicate of the fd in a child
- * that has been forked but not executed yet would keep it registered after close(). */
+/* Removes fd, and discards its events of this turn. close() is not enough: a duplicate of the fd in
+ * a child between fork and exec would keep it registered. */
 static void forget(struct loop *loop, int fd, uint64_t data)
 {
 	struct epoll *ep = loop->impl;

@@ -31,8 +31,8 @@ void loop_timer_init(struct loop_timer *timer, void (*expired)(struct loop_timer
 	timer->expired = expired;
 }
 
-/* There are a few timers a feed, worker and HTTP connection, and the newest is mostly the latest:
- * a sorted list, searched from its end. */
+/* There are few timers for each feed, worker and HTTP connection, and a new timer is mostly the
+ * last one due: hence a sorted list that is searched from its end. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t at_us)
 {
 	struct list *after;
@@ -56,7 +56,7 @@ static void run_timers(struct loop *loop)
 {
 	struct list due;
 
-	/* Those that a callback sets anew, even for now, wait for the next turn. */
+	/* Timers that a callback sets again, even for now, wait for the next turn. */
 	list_init(&due);
 	while (!list_empty(&loop->timers)) {
 		struct loop_timer *timer = container_of(loop->timers.next, struct loop_timer, link);
@@ -109,7 +109,7 @@ static void resume_accepting(struct loop_timer *timer)
 bool loop_accept_failed(struct loop *loop, struct loop_listener *listener, int error)
 {
 	switch (error) {
-	/* The connection that was to be accepted is gone; accept(2) lists the network's errors. */
+	/* The connection failed before it was accepted; accept(2) lists these network errors. */
 	case -EINTR:
 	case -ECONNABORTED:
 	case -EPROTO:
@@ -186,14 +186,14 @@ void loop_conn_sent(struct loop *loop, struct loop_conn *conn, int result)
 			conn->flags |= LOOP_CONN_SHORTAGE;
 			result = -EAGAIN;
 		} else if (result == 0) {
-			/* The file ends before the unit does, which seals forbid. */
+			/* The file ends before the unit, which its seals make impossible. */
 			result = -EIO;
 		}
 	}
 	conn->ops->sent(conn, result);
 }
 
-/* Whether the send after this one is of the same bytes. */
+/* Whether the next send has the same bytes. */
 static bool sent_again(const struct loop *loop, const struct loop_conn *conn)
 {
 	const struct loop_conn *next = container_of(loop->sends.next, struct loop_conn, link);
@@ -224,8 +224,8 @@ static void send_directly(struct loop *loop, struct loop_conn *conn)
 	loop_conn_sent(loop, conn, n < 0 ? -errno : (int)n);
 }
 
-/* A send that sent() begins goes to the end of the list, so that everybody has had one before
- * anybody has two. */
+/* A send that sent() begins goes to the end of the list, so that every connection gets one send
+ * before any gets two. */
 static void run_sends(struct loop *loop)
 {
 	const struct loop_backend *backend = loop->backend;
@@ -290,8 +290,8 @@ static void end_shortage(struct loop_timer *timer)
 	list_splice(&loop->ready, &loop->shortage);
 }
 
-/* Whether the connection has failed. Behind the end of the input recv() does not report that: it
- * goes on to say that the input has ended. */
+/* Whether the connection has failed. After the end of the input recv() does not report a failure:
+ * it keeps reporting the end. */
 static bool is_dead(const struct loop_conn *conn)
 {
 	struct pollfd fd = {.fd = conn->fd};
@@ -310,7 +310,7 @@ static void end_input(struct loop_conn *conn)
 		conn->ops->input_ended(conn);
 }
 
-/* MSG_TRUNC makes TCP throw bytes away without copying them (tcp(7)). */
+/* MSG_TRUNC makes TCP discard bytes without copying them (tcp(7)). */
 static ssize_t read_some(struct loop *loop, struct loop_conn *conn, size_t max)
 {
 	uint8_t buffer[INPUT_AT_ONCE];
@@ -352,7 +352,7 @@ static void read_input(struct loop *loop, struct loop_conn *conn)
 	list_append(&loop->input, &conn->input);
 }
 
-/* However many events a turn brings for a connection, it is read from once. */
+/* A connection is read once in a turn, even if it has several events. */
 void loop_conn_input(struct loop *loop, struct loop_conn *conn)
 {
 	list_remove(&conn->input);
@@ -382,7 +382,7 @@ void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset)
 	if (reset) {
 		static const struct linger now = {.l_onoff = 1, .l_linger = 0};
 
-		/* Fails only where the peer's reset was faster. */
+		/* Fails only if the peer has reset the connection already. */
 		(void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	}
 	loop->backend->conn_close(loop, conn);
@@ -464,8 +464,7 @@ void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
-	/* Closes are finished by the kernel's answers to cancellations, which do not wait for
-	 * anybody outside. */
+	/* Closing ends with the kernel's answers to cancellations, which depend on no peer. */
 	loop->backend->destroy(loop);
 	run_closed(loop);
 	pagetee_close(&loop->tee);

@@ -27,26 +27,25 @@ struct loop_options {
 	unsigned max_conns;
 };
 
-/* Returns 0 and *out or -errno. `auto` takes what the benchmarks say (docs/ARCHITECTURE.md);
- * io_uring that the kernel refuses falls back to epoll with one line that says why. Created, run
- * and destroyed by one thread. Ignores SIGPIPE in the process: sendfile() and splice() have no
- * MSG_NOSIGNAL. */
+/* Returns 0 and *out or -errno. `auto` takes the faster backend (docs/ARCHITECTURE.md). If the
+ * kernel refuses io_uring, the loop uses epoll and logs the reason. One thread creates, runs and
+ * destroys it. Ignores SIGPIPE in the process: sendfile() and splice() have no MSG_NOSIGNAL. */
 int loop_create(struct loop **out, const struct loop_options *options);
-/* Watches and listeners have been removed and connections closed before; closed() of those that are
- * still on their way out is called from here. */
+/* The caller has removed watches and listeners and closed connections before; closed() of
+ * connections that are still closing is called from here. */
 void loop_destroy(struct loop *loop);
 const char *loop_backend_name(const struct loop *loop); /* "epoll", "io_uring" */
 
 /* Runs until loop_stop(). Returns 0 or -errno. */
 int loop_run(struct loop *loop);
-/* One turn: waits at most max_wait_us (0: not at all) for something to happen and handles it.
- * Returns 0 or -errno. What loop_run() repeats; for tests and benchmarks. */
+/* One turn, which loop_run() repeats: waits at most max_wait_us (0: not at all) for events and
+ * handles them. Returns 0 or -errno. For tests and benchmarks. */
 int loop_turn(struct loop *loop, int64_t max_wait_us);
 void loop_stop(struct loop *loop);
 /* CLOCK_MONOTONIC in us, read once per turn: the time of everything decided in this turn. */
 int64_t loop_now_us(const struct loop *loop);
-/* Whether this turn's wait slept: what is ready came just now, and there is hardly a second one
- * behind it. False where we are behind. */
+/* Whether this turn's wait slept, so that events are new, and a second one of the same source is
+ * unlikely. False while the loop is behind. */
 bool loop_slept(const struct loop *loop);
 
 /* --- timers: coarse (1 ms), one shot --- */
@@ -71,8 +70,7 @@ struct loop_watch {
 /* Returns 0 or -errno. */
 int loop_watch_add(struct loop *loop, struct loop_watch *watch);
 int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
-/* After this ready() is not called any more and the fd may be closed. May be called from ready().
- */
+/* ready() is not called after this, and the fd may be closed. May be called from ready(). */
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
 /* --- listeners --- */
@@ -85,9 +83,9 @@ struct loop_listener {
 	struct loop_timer resume; /* set while accepting pauses */
 	void *impl;
 };
-/* Accepts until it is removed. Where accept() fails for want of something (EMFILE, ENFILE, ENOBUFS,
- * ENOMEM) accepting pauses for 100 ms, which is counted. Returns 0 or -errno (the fd is the
- * caller's still). */
+/* Accepts until the listener is removed. If accept() fails because a resource is short (EMFILE,
+ * ENFILE, ENOBUFS, ENOMEM), accepting pauses for 100 ms, which is counted. Returns 0 or -errno
+ * (then the caller still owns the fd). */
 int loop_listener_add(struct loop *loop, struct loop_listener *listener);
 void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /* closes the fd */
 
@@ -100,21 +98,21 @@ struct loop_conn_ops {
 	void (*sent)(struct loop_conn *conn, int result);
 	/* The socket can take bytes again; answers loop_conn_want_writable(). */
 	void (*writable)(struct loop_conn *conn);
-	/* The peer sent len bytes at data, which the loop uses again afterwards: at most 64 KiB of
-	 * one connection in a turn. NULL: they are read, counted and thrown away. */
+	/* The peer sent len bytes; data is valid during the call. At most 64 KiB of one connection
+	 * are read in a turn. NULL: input is read, counted and discarded. */
 	void (*input)(struct loop_conn *conn, const uint8_t *data, size_t len);
-	/* The peer has shut down its sending side: no more input, but it can still be sent to. A
-	 * peer that has gone altogether looks the same until it answers what it is sent, or a
-	 * keepalive probe, with a reset. NULL: of no interest. */
+	/* The peer has shut down its sending side: no more input follows, but sends are still
+	 * possible. A peer that has closed the whole connection looks the same until it answers a
+	 * send, or a keepalive probe, with a reset. NULL: ignored. */
 	void (*input_ended)(struct loop_conn *conn);
 	/* The connection is dead: -errno. Not called after loop_conn_close(). The callee closes. */
 	void (*failed)(struct loop_conn *conn, int error);
-	/* After loop_conn_close(): the kernel and the loop are done with conn; its memory may go.
-	 */
+	/* Follows loop_conn_close(): the kernel and the loop do not use conn any more; its memory
+	 * may be freed. */
 	void (*closed)(struct loop_conn *conn);
 };
 
-/* Of a connection; the loop's, but for the questions below. */
+/* Flags of a connection. They belong to the loop; users call the functions below. */
 enum loop_conn_flags {
 	LOOP_CONN_BLOCKED = 1 << 0,  /* a send gave -EAGAIN and the edge has not come yet */
 	LOOP_CONN_SHORTAGE = 1 << 1, /* a send gave -ENOBUFS or -ENOMEM: there will be no edge */
@@ -132,10 +130,10 @@ struct loop_conn {
 	/* --- below: the loop's; all of it is one cache line --- */
 	uint16_t flags;
 	uint16_t pending;	   /* kernel operations outstanding (io_uring) */
-	struct list link;	   /* in one of the loop's lists of what is to be done */
+	struct list link;	   /* in one of the loop's work lists */
 	const struct pages *pages; /* of the send under way */
 	uint32_t offset, len;
-	struct list input; /* in the list of those that have sent us something */
+	struct list input; /* in the list of connections with input */
 };
 
 /* Takes fd (connected, non-blocking) on success. Returns 0 or -errno. */
@@ -170,7 +168,7 @@ struct loop_stats {
 	uint64_t sends, sendfiles; /* that took bytes: copied, and by reference */
 	uint64_t send_again;	   /* calls that took none */
 	uint64_t accept_paused;
-	uint64_t bytes_discarded; /* input that nobody was interested in */
+	uint64_t bytes_discarded; /* input that was discarded */
 };
 const struct loop_stats *loop_stats(const struct loop *loop);
 

@@ -6,7 +6,8 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-/* What an unprivileged process may ask for (pipe(7), /proc/sys/fs/pipe-max-size). */
+/* The largest size that an unprivileged process may request (pipe(7),
+ * /proc/sys/fs/pipe-max-size). */
 #define PIPE_BYTES (1 << 20)
 
 /* Returns how many pages the pipe holds, or -1. */
@@ -18,7 +19,7 @@ static int open_pipe(int ends[2], uint32_t page)
 		ends[0] = ends[1] = -1;
 		return -1;
 	}
-	/* Refused beyond pipe-user-pages-soft: then it stays as it is. */
+	/* The kernel refuses this beyond pipe-user-pages-soft: then the size does not change. */
 	(void)fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES);
 	bytes = fcntl(ends[0], F_GETPIPE_SZ);
 	return bytes < 0 ? -1 : bytes / (int)page;
@@ -50,13 +51,13 @@ void pagetee_close(struct pagetee *pages)
 	}
 }
 
-/* Lets the pages of a pipe's last left bytes go. */
+/* Releases the pages of the last `left` bytes in a pipe. */
 static void discard(struct pagetee *pages, const int ends[2], size_t left)
 {
 	while (left > 0) {
 		ssize_t n = splice(ends[0], NULL, pages->null, NULL, left, SPLICE_F_NONBLOCK);
 
-		if (n <= 0) { /* they would stand before the next socket's: no pipes any more */
+		if (n <= 0) { /* they would precede the next socket's bytes: stop using pipes */
 			pages->slots = 0;
 			pages->len = 0;
 			return;
@@ -97,7 +98,7 @@ static bool take(struct pagetee *pages, int fd, uint32_t offset, uint32_t len)
 	return true;
 }
 
-/* What the next socket's splice() takes its bytes from; NULL: nothing. */
+/* The pipe from which the next socket's splice() takes its bytes; NULL: none. */
 static const int *next_copy(struct pagetee *pages)
 {
 	ssize_t n = tee(pages->source[0], pages->copy[1], pages->len, SPLICE_F_NONBLOCK);

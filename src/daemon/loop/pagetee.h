@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The same pages to many sockets. sendfile(2) looks every page up in the page cache for every
- * socket; here that is done once: a pipe takes references to the pages, and tee(2) and splice(2)
- * give each socket its own. Loop thread only.
+ * Sends the same pages to many sockets. sendfile(2) looks up every page in the page cache for every
+ * socket. A pagetee looks them up once: a pipe takes references to the pages, and tee(2) and
+ * splice(2) give each socket its own. Loop thread only.
  */
 #ifndef DAEMON_LOOP_PAGETEE_H
 #define DAEMON_LOOP_PAGETEE_H
@@ -14,13 +14,13 @@
 struct pagetee {
 	int source[2];	      /* holds the range, for the next socket */
 	int copy[2];	      /* empty between calls */
-	int null;	      /* where what a socket did not take ends */
+	int null;	      /* /dev/null, for bytes that a socket did not take */
 	uint32_t page, slots; /* bytes; pages that a pipe holds, 0: sendfile() only */
 	int fd;		      /* the range that is held; len 0: none */
 	uint32_t offset, len;
 };
 
-/* Where pipes cannot be had, everything goes by sendfile(). */
+/* Without pipes, every send uses sendfile(). */
 void pagetee_open(struct pagetee *pages);
 void pagetee_close(struct pagetee *pages);
 
@@ -29,7 +29,7 @@ void pagetee_close(struct pagetee *pages);
 ssize_t pagetee_send(struct pagetee *pages, int socket, int fd, uint32_t offset, uint32_t len,
 		     bool again);
 
-/* The next call did not come: lets the pages go. */
+/* Call it when no send of the same range follows: releases the pages. */
 void pagetee_let_go(struct pagetee *pages);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * The loop on io_uring: small sends go to the kernel in batches, accepts and peers' input are
  * multishot, and waiting, submitting and reaping are one syscall. Large sends stay by reference
- * (pagetee.h). Needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN).
+ * (pagetee.h). It needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN).
  *
  * A connection's fd stays open until the kernel has answered for everything outstanding on it
  * (loop_conn.pending), so that its number cannot be another connection's while a request still
@@ -26,7 +26,7 @@
 
 static_assert(SQ_ENTRIES >= LOOP_SENDS_PER_TURN, "a turn's sends are one submission");
 
-/* What a completion is about, in the low bits of its user data. 0 as a whole: nobody's. */
+/* The subject of a completion, in the low bits of its user data. User data of 0: none. */
 enum tag {
 	TAG_INPUT = 1, /* the multishot poll of a loop_conn */
 	TAG_OUT,       /* its poll for POLLOUT */
@@ -48,11 +48,11 @@ struct uring {
 	struct list closing; /* connections that wait for their last completion */
 	struct list requests;
 	unsigned queued; /* sends in the submission queue */
-	/* A poll of io_uring's always reports EPOLLRDHUP as well, so that for a peer that has ended
-	 * its input it would be over at once, for ever. Those wait for room in an epoll set, which
-	 * io_uring watches. */
+	/* A poll by io_uring always reports EPOLLRDHUP too, so that it would end at once for a peer
+	 * that has ended its input. Such connections wait for room in an epoll set, which io_uring
+	 * watches. */
 	struct loop_watch half_closed;
-	int error; /* of a request that could not be made and cannot be missed */
+	int error; /* of a necessary request that could not be submitted */
 };
 
 /* The kernel takes all entries of the queue at each submission, unless it has no memory. */
@@ -183,7 +183,7 @@ static void cancel(struct uring *u, struct request *request, enum tag tag)
 	own(sqe, NULL, 0);
 }
 
-/* Where the request is not armed its completion is being handled, and that frees it. */
+/* If the request is not armed, its completion is being handled, which frees it. */
 static void disown(struct uring *u, struct request *request, enum tag tag)
 {
 	request->owner = NULL;
@@ -511,7 +511,7 @@ static void uring_flush_sends(struct loop *loop)
 	if (u->queued == 0)
 		return;
 	u->queued = 0;
-	/* What it could not take stays in the queue for the next turn. */
+	/* Entries that the kernel did not take stay in the queue for the next turn. */
 	(void)io_uring_submit(&u->ring);
 	reap(loop);
 }
@@ -536,7 +536,7 @@ static int uring_wait(struct loop *loop, int64_t timeout_us)
 	switch (ret) {
 	case -ETIME:
 	case -EINTR:
-	case -EAGAIN: /* no memory, or too much to reap first */
+	case -EAGAIN: /* no memory, or completions must be reaped first */
 	case -EBUSY:
 		break;
 	default:

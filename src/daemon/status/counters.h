@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of everything that the status tells. /status.json, /metrics and the tables of
- * docs/STATUS.md are made from its rows: a new counter is one row of a rows_*.c, and `make status-page`.
+ * The table of all values in the status. /status.json, /metrics and the tables of docs/STATUS.md
+ * are generated from its rows: a new counter needs one row in a rows_*.c, and `make status-page`.
  * Loop thread only.
  */
 #ifndef DAEMON_STATUS_COUNTERS_H
@@ -14,7 +14,7 @@
 #define COUNTER_TEXT_MAX HEALTH_WHY_MAX /* bytes of a text made for a row, terminator included */
 #define COUNTER_RANK_MAX 9
 
-/* What the status is told of; all borrowed. */
+/* The objects that the status reports; all borrowed. */
 struct status_view {
 	struct loop *loop;
 	const struct cameras *cameras; /* with workers and feeds */
@@ -24,7 +24,7 @@ struct status_view {
 	int64_t started_us;	     /* on the loop's clock */
 };
 
-/* What is counted: one array of rows for each. */
+/* The kinds of objects; each has one array of rows. */
 enum counter_kind {
 	COUNTERS_SERVER,
 	COUNTERS_MQTT,
@@ -35,11 +35,11 @@ enum counter_kind {
 	COUNTER_KINDS
 };
 
-/* One object of a kind, with those that it belongs to; all borrowed. */
+/* One object of a kind, with the objects that contain it; all borrowed. */
 struct counted {
 	const struct status_view *view;
 	int64_t now_us;		   /* on the loop's clock */
-	int64_t realtime_offset_s; /* of CLOCK_REALTIME to that */
+	int64_t realtime_offset_s; /* from the loop's clock to CLOCK_REALTIME */
 	char why[HEALTH_WHY_MAX];  /* why the server is not healthy; "" */
 	bool healthy;
 	const struct discovery_status *discovery; /* NULL: off */
@@ -47,7 +47,7 @@ struct counted {
 	const struct stream *stream;
 	const struct output *output;
 	const struct cursor *cursor;
-	uint64_t clients_omitted; /* of the list of clients; valid behind it */
+	uint64_t clients_omitted; /* from the list of clients; valid after it was written */
 };
 
 enum counter_type {
@@ -55,25 +55,26 @@ enum counter_type {
 	COUNTER_BOOL,
 	COUNTER_GAUGE,	 /* a number that goes up and down */
 	COUNTER_COUNTER, /* one that only grows */
-	COUNTER_GROUP,	 /* a JSON object of the rows behind it, "refused" of "refused.no_fds" */
+	COUNTER_GROUP,	 /* an object of the rows after it: "refused" of "refused.no_fds" */
 	COUNTER_OBJECT,	 /* the JSON object of another kind */
 	COUNTER_LIST,	 /* the JSON array of another kind's objects */
 };
 
 struct counter {
 	const char *path;   /* the JSON key, perhaps in a group; NULL: a metric only */
-	const char *metric; /* its name behind "camcast_"; NULL: none. A group's rows are samples of
-			     * the group's metric, told apart by `label` = the end of their path. */
+	const char *metric; /* its name after "camcast_"; NULL: none. A group's rows are samples of
+			     * the group's metric, with the end of their path as the value of
+			     * `label`. */
 	const char *label;  /* of a group with a metric */
 	enum counter_type type;
 	const char *unit;	/* NULL: none */
 	const char *help;	/* whole sentences, in Markdown; the HELP text of the metric */
 	enum counter_kind kind; /* of an object or a list */
-	/* Up to COUNTER_RANK_MAX: metrics stand in the order of their ranks, then of their rows. */
+	/* Up to COUNTER_RANK_MAX: metrics are sorted by rank, then by row. */
 	unsigned rank;
 
-	/* Where the value is; of these, the one that is set. A field: `offset` and `size` (of a
-	 * number; texts are arrays) in the structure that in() returns. */
+	/* The source of the value: exactly one of these is set. in() returns the structure with a
+	 * field at `offset`, of `size` bytes if it is a number (texts are arrays). */
 	const void *(*in)(const struct counted *counted);
 	size_t offset, size;
 	double (*number)(const struct counted *counted);
@@ -87,29 +88,29 @@ struct counter_table {
 	const char *label; /* of its metrics, which names the object; NULL: there is only one */
 	const struct counter *rows;
 	size_t n_rows;
-	/* False: there is nothing to count, and only the first row is in the JSON object. NULL:
-	 * always true. */
+	/* False: there is no such object, and its JSON has the first row only. NULL: always
+	 * true. */
 	bool (*exists)(const struct counted *counted);
 };
 extern const struct counter_table *const counter_tables[COUNTER_KINDS];
 
-/* Takes the server's part of *counted from the view, for one answer. */
+/* Fills the server's part of *counted from the view, for one answer. */
 void counted_init(struct counted *counted, const struct status_view *view);
-/* Goes to the i-th object of a kind, in the order of the configuration; false: there is none. Not
+/* Selects the i-th object of a kind, in the order of the configuration; false: there is none. Not
  * for clients, which feed_for_each_cursor() lists. */
 bool counted_select(struct counted *counted, enum counter_kind kind, size_t i);
 /* The label's value: the selected object's name. */
 const char *counted_name(const struct counted *counted, enum counter_kind kind);
 
-/* Of a gauge, a counter or a bool. Exact up to 2^53, which is 285 years of microseconds and 9
- * petabytes. */
+/* The value of a gauge, a counter or a bool. Exact up to 2^53, which is 285 years in microseconds,
+ * or 9 petabytes. */
 double counter_number(const struct counter *counter, const struct counted *counted);
-/* Of a text: in the buffer, or borrowed from what is counted. */
+/* The value of a text: in the buffer, or borrowed from the selected object. */
 const char *counter_text(const struct counter *counter, const struct counted *counted,
 			 char buffer[COUNTER_TEXT_MAX]);
-/* The last part of its path: the JSON key, and the value of its group's label. */
+/* The last part of a row's path: the JSON key, and the value of its group's label. */
 const char *counter_key(const struct counter *counter);
-/* Whether a row is of a group. */
+/* Whether a row belongs to a group. */
 bool counter_grouped(const struct counter *counter);
 
 #endif

@@ -18,7 +18,8 @@ static int64_t last_unit_us(const struct stream *stream)
 	return last;
 }
 
-/* From one picture to the next: as the newest unit says, or as configured where that is more. */
+/* The time from one picture to the next: the duration of the newest unit, or the configured one if
+ * that is longer. */
 static int64_t interval_us(const struct stream *stream)
 {
 	const struct rate *rate = &stream->camera->config->framerate;
@@ -33,7 +34,7 @@ static int64_t interval_us(const struct stream *stream)
 	return longest;
 }
 
-/* The text that tells why a camera's pictures may be missing. */
+/* The reason why a camera's pictures may be missing. */
 static const char *camera_trouble(const struct worker_status *status)
 {
 	if (status->state == WORKER_RUNNING)
@@ -52,7 +53,7 @@ static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 
 	if (last > 0 && now - last <= fresh_us)
 		return true;
-	/* Somebody has just come to a stream that was idle: its first unit is on the way. */
+	/* A first viewer has just joined an idle stream: its first unit will follow. */
 	if (stream->config->on_demand && wanted && now - wanted <= fresh_us &&
 	    now - status->frames_at_us <= fresh_us)
 		return true;

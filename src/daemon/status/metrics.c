@@ -28,7 +28,7 @@ static void label(FILE *out, const char *name, const char *value)
 	putc_unlocked('"', out);
 }
 
-/* Of the selected object. group: the row's, or NULL. */
+/* A sample of the selected object. group: the row's, or NULL. */
 static void sample(FILE *out, enum counter_kind kind, const struct counter *group,
 		   const struct counter *row, const struct counted *counted)
 {
@@ -47,7 +47,7 @@ static void sample(FILE *out, enum counter_kind kind, const struct counter *grou
 	fprintf(out, "%s %.17g\n", object || group ? "}" : "", counter_number(row, counted));
 }
 
-/* The metric of a row, or of a group's rows, which are those behind it. */
+/* The metric of a row, or of a group with the rows after it. */
 static void write_metric(FILE *out, enum counter_kind kind, const struct counter *row,
 			 struct counted *counted)
 {
@@ -75,7 +75,7 @@ static void write_metrics(FILE *out, enum counter_kind kind, struct counted *cou
 				write_metric(out, kind, &table->rows[i], counted);
 }
 
-/* As is the custom, what has no number is the labels of one that is always 1. */
+/* By convention, values that are no numbers are labels of a metric that is always 1. */
 static void write_info(FILE *out, const struct status_view *view)
 {
 	family(out, "info", false, "Version and event backend; always 1.");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the files of rows share: how a row names its type and the field that it reads. One table for
- * each kind of objects; counters.c joins them.
+ * Definitions shared by the rows_*.c: macros for a row's type and for the field that it reads. Each
+ * kind of object has one table; counters.c joins them.
  */
 #ifndef DAEMON_STATUS_ROWS_H
 #define DAEMON_STATUS_ROWS_H
@@ -24,7 +24,7 @@ extern const struct counter_table rows_server, rows_mqtt;   /* rows_server.c */
 extern const struct counter_table rows_camera, rows_stream; /* rows_camera.c */
 extern const struct counter_table rows_feed, rows_client;   /* rows_feed.c */
 
-/* For rows in milliseconds; a time that has passed is 0. */
+/* For rows in milliseconds; the result is 0 for a time in the past. */
 static inline double milliseconds(int64_t us)
 {
 	return us > 0 ? (double)(us / 1000) : 0;

@@ -100,7 +100,7 @@ static const struct camcast_msg_stream *stream_status(const struct counted *c)
 {
 	return &c->stream->camera->status->streams[c->stream->number];
 }
-/* Figures of the last second are 0 without a worker. */
+/* Values over the last second are 0 without a worker. */
 static bool stream_alive(const struct counted *c)
 {
 	return c->stream->camera->status->pid != 0;

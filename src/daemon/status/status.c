@@ -9,8 +9,8 @@
 
 /* --- JSON --- */
 
-/* Without memory these do nothing on NULL; a text with holes is still valid. The keys are the
- * table's, and stay. */
+/* Without memory these functions get NULL and do nothing; JSON with missing keys is still valid.
+ * The keys are constants of the table. */
 static cJSON *add(cJSON *object, const char *key, cJSON *item)
 {
 	if (item && !cJSON_AddItemToObjectCS(object, key, item)) {

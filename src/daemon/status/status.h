@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is going on, for people and programs: /status.json (docs/STATUS.md), /metrics (Prometheus
- * text format 0.0.4) and /healthz. Both texts are made from the rows of counters.h. Reads
- * everything, changes nothing. Loop thread only.
+ * The status over HTTP: /status.json (docs/STATUS.md), /metrics (Prometheus text format 0.0.4) and
+ * /healthz. Both texts are generated from the rows of counters.h. It reads all objects and changes
+ * none. Loop thread only.
  */
 #ifndef DAEMON_STATUS_STATUS_H
 #define DAEMON_STATUS_STATUS_H

@@ -8,7 +8,7 @@
 
 #define IDR_PERIOD_US 1000000
 
-/* What is wanted of one feed, and what the process knows of that. */
+/* The demand for one feed, and the part of it that the process knows. */
 struct output_demand {
 	struct feed_demand demand;
 	struct stream_demand *stream;
@@ -16,10 +16,10 @@ struct output_demand {
 	bool wanted, unsaid;
 	bool awaits_key; /* an IDR was asked for since its last key unit */
 	struct loop_timer linger;
-	int64_t lingers_until_us; /* for the last viewer that left */
+	int64_t lingers_until_us; /* after the last viewer left */
 };
 
-/* The same of one stream. */
+/* The demand for one stream. */
 struct stream_demand {
 	struct worker_demand *all;
 	unsigned number;
@@ -45,7 +45,7 @@ static const struct config_stream *config_of(const struct stream_demand *stream)
 	return stream->all->options.camera->streams[stream->number]->config;
 }
 
-/* --- what the process is told --- */
+/* --- messages to the process --- */
 
 static bool say(struct worker_demand *all, const void *message, size_t size)
 {
@@ -197,7 +197,7 @@ static void set_wanted(struct output_demand *output, bool wanted)
 	} else if (stream->outputs_wanted++ == 0) {
 		stream->all->wanted_us[stream->number] = loop_now_us(stream->all->loop);
 	} else {
-		/* The stream is encoded already, perhaps far from its next key unit. */
+		/* The stream is being encoded already, and its next key unit may be far away. */
 		request_idr(output);
 	}
 }
@@ -217,8 +217,8 @@ static void handle_watched(struct feed_demand *demand)
 	set_wanted(output, true);
 }
 
-/* The linger is for viewers that come back. A peer that was none, such as a scanner, neither begins
- * it nor ends one that has begun. */
+/* The linger is for viewers that return. A peer that is no viewer, such as a port scanner, neither
+ * starts nor ends it. */
 static void handle_unwatched(struct feed_demand *demand, bool viewed)
 {
 	struct output_demand *output = container_of(demand, struct output_demand, demand);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a camera's feeds want of its worker: feeds wanted or not (with the linger of on_demand),
- * IDRs (at most one a second and stream), bitrates. It is remembered here and said again to each
- * new process. Streams and feeds go by number. Loop thread only.
+ * The demands of a camera's feeds on its worker: wanted feeds (with the linger of on_demand), IDRs
+ * (at most one a second and stream), bitrates. They are stored here and sent again to each new
+ * process. Streams and feeds are identified by number. Loop thread only.
  */
 #ifndef DAEMON_WORKER_DEMAND_H
 #define DAEMON_WORKER_DEMAND_H
@@ -13,8 +13,8 @@ struct worker_demand;
 
 struct worker_demand_options {
 	const struct camera *camera; /* borrowed */
-	/* Sends a message to the process; false: it did not go, there is no process or it does not
-	 * read now. */
+	/* Sends a message to the process; false: it was not sent, because there is no process or
+	 * its pair is full. */
 	bool (*say)(void *user, const void *message, size_t size);
 	void *user;
 };
@@ -26,14 +26,15 @@ void worker_demand_destroy(struct worker_demand *demand);
 /* For feed_create(). */
 struct feed_demand *worker_demand_of_feed(struct worker_demand *demand, unsigned feed);
 
-/* Says everything to a new process. */
+/* Sends all demands to a new process. */
 void worker_demand_say_all(struct worker_demand *demand);
-/* Says again what did not go. */
+/* Sends the demands that could not be sent before. */
 void worker_demand_say_rest(struct worker_demand *demand);
-/* Whether the process is up: IDRs are asked of it only then, as it begins with one. */
+/* Sets whether the process is up. IDRs are requested only from a process that is up, because a new
+ * one begins with an IDR. */
 void worker_demand_set_up(struct worker_demand *demand, bool up);
-/* A key unit has come: if no other feed of its stream waits for one, a request that waits for its
- * second to pass is answered. */
+/* A key unit arrived. If no other feed of its stream waits for one, this cancels a request that was
+ * delayed by the limit of one a second. */
 void worker_demand_key_came(struct worker_demand *demand, unsigned feed);
 
 /* At most one a second and stream is passed on. */

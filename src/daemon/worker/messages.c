@@ -15,27 +15,27 @@
 
 #define RATE_PERIOD_US 2000000
 
-/* Counts within a period that begins with the first message after the end of the last one. A whole
- * period's worth may come at once: a worker that was stopped, or one that camcastd was too busy to
- * read, catches up. */
+/* Counts within a period that begins with the first message after the end of the last one. The
+ * whole count may come at once: a worker that was stopped, or that camcastd was too busy to read,
+ * catches up. */
 struct allowance {
 	int64_t start_us;
 	uint64_t count;
 };
 
-/* Messages that camcastd sent, in this period and in the one before: the worker may be late with
- * its answers. */
+/* Messages that camcastd sent in this period and in the one before, because the worker may answer
+ * late. */
 struct requests {
 	int64_t start_us;
 	uint64_t count, before;
 };
 
-/* What the worker has said about one feed. */
+/* The state of one feed, as the worker has announced it. */
 struct feed_way {
 	bool begun;	  /* a segment was announced */
-	bool lost;	  /* the newest one's fd is not here */
+	bool lost;	  /* camcastd does not have the fd of the newest one */
 	uint32_t segment; /* id of the newest */
-	/* Versions, 0: none. The feed is given one with the key unit that names it. */
+	/* Versions, 0: none. The feed gets a preamble with the key unit that names it. */
 	uint32_t preamble_announced, preamble_used, preamble_given;
 	uint8_t preamble[CAMCAST_PREAMBLE_MAX]; /* the announced one */
 	uint32_t preamble_len;
@@ -54,11 +54,11 @@ struct worker_messages {
 	struct feed_way *ways;		    /* by the feed's number */
 };
 
-/* The message under check. */
+/* The message that is being checked. */
 struct check {
 	struct worker_messages *messages;
 	const struct worker_packet *packet;
-	int fd; /* that came with it, or -1; still to be closed */
+	int fd; /* received with the message, or -1; to be closed */
 	int64_t now_us;
 	struct worker_news *news;
 	char *why;
@@ -117,8 +117,8 @@ static bool feed_is_ours(const struct worker_messages *m, uint32_t feed)
 	return feed < m->camera->n_outputs;
 }
 
-/* Whether one more report about the camera or about one stream is more than the worker says by
- * itself, together with what camcastd asked for. */
+/* Whether one more report about the camera or about one stream exceeds the number that the worker
+ * may send by itself and as answers to camcastd. */
 static bool reports_exceeded(struct check *c, struct allowance *reports)
 {
 	struct requests *requests = &c->messages->requests;
@@ -164,7 +164,7 @@ static int take_heartbeat(struct check *c)
 		return protocol_error(c, "more than %d heartbeats a second",
 				      CAMCAST_REPORT_RATE_MAX);
 	/* The text goes to the log, JSON and metrics. A file's name need not be UTF-8, and a cut
-	 * may have split a character: no reason to kill a worker. */
+	 * may have split a character: which is no reason to kill a worker. */
 	text_clean(heartbeat.source, sizeof heartbeat.source, heartbeat.source);
 	text_clean(heartbeat.allocator, sizeof heartbeat.allocator, heartbeat.allocator);
 	text_clean(heartbeat.path, sizeof heartbeat.path, heartbeat.path);
@@ -196,8 +196,8 @@ static int take_stream(struct check *c)
 	return 0;
 }
 
-/* Gives the message's fd to the feed. Returns 0, 1 (we cannot take it now: our shortage), or
- * -EPROTO. */
+/* Gives the message's fd to the feed. Returns 0, 1 (camcastd cannot take it, because its own memory
+ * or descriptors are short), or -EPROTO. */
 static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 {
 	struct feed *to = c->messages->camera->outputs[feed]->feed;
@@ -205,7 +205,7 @@ static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 	int seals = fcntl(c->fd, F_GET_SEALS);
 	int err;
 
-	/* Only memfds (and files on hugetlbfs and tmpfs without seals) answer. */
+	/* Only memfds (and files on hugetlbfs and tmpfs, without seals) support this. */
 	if (seals < 0)
 		return protocol_error(c, "a segment that is not a memfd");
 	if ((seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
@@ -256,7 +256,7 @@ static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 	return 0;
 }
 
-/* What a unit says of itself; where it is comes after. */
+/* Checks the description of a unit; its place is checked later. */
 static int check_unit(struct check *c, const struct camcast_msg_unit *unit)
 {
 	const struct feed_way *way = &c->messages->ways[unit->feed];
@@ -285,14 +285,14 @@ static int check_unit(struct check *c, const struct camcast_msg_unit *unit)
 	return 0;
 }
 
-/* Gives the feed the preamble that goes with this unit. False: that is not possible now, and the
- * unit is of no use. */
+/* Gives the feed the preamble of this unit. False: that is not possible now, and the unit cannot be
+ * used. */
 static bool give_preamble(struct check *c, const struct camcast_msg_unit *unit)
 {
 	struct feed *feed = c->messages->camera->outputs[unit->feed]->feed;
 	struct feed_way *way = &c->messages->ways[unit->feed];
 
-	/* Another one has come meanwhile: the unit at which this one began was lost. */
+	/* Another preamble has arrived since: the unit at which this one began was lost. */
 	if (!(unit->flags & CAMCAST_UNIT_KEY) || unit->preamble != way->preamble_announced)
 		return false;
 	if (feed_set_preamble(feed, way->preamble, way->preamble_len) < 0) {
@@ -382,7 +382,7 @@ static int take_segment(struct check *c)
 	way = &m->ways[segment.feed];
 	if (c->fd < 0 && !c->packet->truncated)
 		return protocol_error(c, "a SEGMENT without an fd");
-	/* An answer may be late: the next segment has come meanwhile. It may be the second one:
+	/* An answer may be late, after the next segment was announced, or be a second one, because
 	 * camcastd asked twice. */
 	if (!way->begun || segment.segment > way->segment || way->segments_due == 0)
 		return protocol_error(c, "SEGMENT %u of feed %u, for which camcastd did not ask",

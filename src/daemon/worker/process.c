@@ -10,7 +10,7 @@ static void follow(struct worker_process *process, int fd)
 	if (process->watch.fd >= 0)
 		loop_watch_remove(process->loop, &process->watch);
 	process->watch.fd = fd;
-	/* Without memory for a watch: the next turn tries again. */
+	/* There was no memory for the watch: the next turn tries again. */
 	if (fd >= 0 && loop_watch_add(process->loop, &process->watch) < 0)
 		process->watch.fd = -1;
 }
@@ -24,7 +24,7 @@ void worker_process_turn(struct worker_process *process)
 
 	do {
 		event = supervisor_turn(supervisor, now_us);
-		/* Not a moment later: a start closes the pidfd, and may get its number. */
+		/* Before handle(): a start there closes the pidfd, and may reuse its number. */
 		follow(process, supervisor_fd(supervisor));
 		process->handle(process, event);
 	} while (event != SUPERVISOR_NOTHING);

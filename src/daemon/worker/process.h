@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A supervised program on the loop: its end and the supervisor's times become calls of handle().
- * Loop thread only.
+ * A supervised program on the loop: handle() is called when it ends, and at the times that the
+ * supervisor sets. Loop thread only.
  */
 #ifndef DAEMON_WORKER_PROCESS_H
 #define DAEMON_WORKER_PROCESS_H
@@ -11,11 +11,11 @@
 
 struct worker_process {
 	struct supervisor supervisor;
-	/* Each event of a turn, and SUPERVISOR_NOTHING at its end. */
+	/* Called for each event of a turn, and with SUPERVISOR_NOTHING at its end. */
 	void (*handle)(struct worker_process *process, enum supervisor_event event);
 	/* --- below: worker_process's --- */
 	struct loop *loop;
-	struct loop_watch watch; /* of the pidfd; fd -1: none is watched */
+	struct loop_watch watch; /* of the pidfd; fd -1: there is none */
 	struct loop_timer timer;
 };
 
@@ -27,7 +27,7 @@ void worker_process_init(struct worker_process *process, struct loop *loop,
 /* supervisor_finish() */
 int worker_process_finish(struct worker_process *process, uint32_t killed_ms);
 
-/* What is due now, and from then on what becomes due. To be called after supervisor_kill() and
+/* Handles events that are due now, and schedules later ones. Call it after supervisor_kill() and
  * supervisor_stop(), but not from handle(). */
 void worker_process_turn(struct worker_process *process);
 /* supervisor_hurry() */

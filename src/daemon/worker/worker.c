@@ -18,10 +18,10 @@
 #include "daemon/worker/process.h"
 
 #define STOP_TIMEOUT_MS 1000 /* from closing the pair to the kill */
-#define KILLED_MS 100	     /* the daemon's end waits so long for one that it killed */
+#define KILLED_MS 100	     /* how long destroying a worker waits after the kill */
 #define START_FDS 8	     /* the pair, spawn_start()'s pipe, three in the child, one to spare */
 #define GET_SEGMENT_PERIOD_US 100000
-#define MESSAGES_PER_TURN 64 /* other cameras and the clients have their turn too */
+#define MESSAGES_PER_TURN 64 /* so that other cameras and the clients are served too */
 #define MESSAGES_AT_END 1024 /* more than a pair holds */
 
 struct worker {
@@ -59,8 +59,8 @@ const char *worker_camera_state_name(uint32_t state)
 
 /* --- to the worker --- */
 
-/* False if it did not go: the pair is full, or its other end is gone, which is noticed elsewhere.
- */
+/* False if the message was not sent: the pair is full, or its other end is closed, which is handled
+ * elsewhere. */
 static bool say(void *user, const void *message, size_t size)
 {
 	struct worker *worker = user;
@@ -95,13 +95,14 @@ static void close_pair(struct worker *worker)
 	if (worker->pair < 0)
 		return;
 	loop_watch_remove(worker->loop, &worker->watch);
-	/* io_uring may hold the file for a while after close(): the worker must see the end now. */
+	/* io_uring may keep the file open for a while after close(), but the worker must see the
+	 * end now. */
 	shutdown(worker->pair, SHUT_RDWR);
 	close(worker->pair);
 	worker->pair = -1;
 }
 
-/* The process is over or given up: clients wait for the next one's first key unit. */
+/* The process has ended or will be killed: clients wait for the first key unit of the next one. */
 static void let_go(struct worker *worker)
 {
 	const struct camera *camera = worker->options.camera;
@@ -113,7 +114,7 @@ static void let_go(struct worker *worker)
 			feed_reset(camera->outputs[i]->feed);
 }
 
-/* The reason is set, and the next start is scheduled. */
+/* Called when the reason is set and the next start is scheduled. */
 static void note_backoff(struct worker *worker)
 {
 	int64_t due_us = worker->process.supervisor.due_us;
@@ -155,7 +156,7 @@ void worker_restart(struct worker *worker, const char *why)
 
 void worker_hurry(struct worker *worker)
 {
-	/* Also of one that is starting: it may have looked too early. */
+	/* This includes a worker that is starting, because it may have looked too early. */
 	worker_process_hurry(&worker->process);
 }
 
@@ -230,7 +231,7 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 		handle_lost_segment(worker, news);
 		break;
 	case WORKER_EVENT_GOT_SEGMENT:
-		/* Its units up to the next key unit are refused: let that come soon. */
+		/* Units up to the next key unit are refused, so one is requested soon. */
 		worker_demand_request_idr(worker->demand, news->number);
 		break;
 	case WORKER_EVENT_NO_MEMORY:
@@ -239,8 +240,8 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 	}
 }
 
-/* Owns what it finds: the fds go to worker_messages_take(). Returns the message's length, 0 at the
- * pair's end, or -errno. */
+/* Receives a message; its fds are passed on to worker_messages_take(). Returns the message's
+ * length, 0 at the pair's end, or -errno. */
 static int receive(int pair, struct worker_packet *packet, void *buffer, size_t size)
 {
 	union {
@@ -256,8 +257,8 @@ static int receive(int pair, struct worker_packet *packet, void *buffer, size_t 
 	};
 	ssize_t n = recvmsg(pair, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-	/* The worker ended and had not read all that it was told. The kernel says so once, before
-	 * the worker's last words, which may say why it ended. */
+	/* The worker ended before it had read all messages. The kernel reports this once, before
+	 * the worker's last messages, which may say why it ended. */
 	if (n < 0 && errno == ECONNRESET)
 		n = recvmsg(pair, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
@@ -276,7 +277,7 @@ static int receive(int pair, struct worker_packet *packet, void *buffer, size_t 
 	return (int)n;
 }
 
-/* How long a worker may say nothing. */
+/* How long a worker may send nothing. */
 static uint32_t patience_ms(const struct worker *worker)
 {
 	if (worker->status.state != WORKER_RUNNING)
@@ -286,8 +287,8 @@ static uint32_t patience_ms(const struct worker *worker)
 	return CAMCAST_HANG_TIMEOUT_MS;
 }
 
-/* Takes up to `most` messages. Returns -errno when there are no more of them: -EAGAIN, -EPIPE at
- * the pair's end, -EPROTO for a broken rule (with the reason set); 0 when there may be more. */
+/* Takes up to `most` messages. Returns 0 if there may be more, or -errno: -EAGAIN (none is left),
+ * -EPIPE (the pair's end), -EPROTO (a broken rule; the reason is set). */
 static int receive_some(struct worker *worker, unsigned most)
 {
 	union {
@@ -304,12 +305,12 @@ static int receive_some(struct worker *worker, unsigned most)
 		ret = receive(worker->pair, &packet, &buffer, sizeof buffer);
 		if (ret < 0)
 			return ret;
-		/* An empty message looks the same, and is not allowed either. */
+		/* An empty message looks the same, and is against the rules. */
 		if (ret == 0 && packet.n_fds == 0 && !packet.truncated)
 			return -EPIPE;
 		ret = worker_messages_take(worker->messages, &packet, now, &news, why);
 		if (ret < 0) {
-			worker->status.heartbeat.reason[0] = '\0'; /* not what it ended of */
+			worker->status.heartbeat.reason[0] = '\0'; /* not the reason of this end */
 			set_reason(worker, "the worker broke a rule: %s", why);
 			return ret;
 		}
@@ -322,16 +323,17 @@ static int receive_some(struct worker *worker, unsigned most)
 static void handle_pair(struct loop_watch *watch, uint32_t events)
 {
 	struct worker *worker = container_of(watch, struct worker, watch);
-	/* Mostly there is one message, and asking for another is a syscall for nothing; the watch
-	 * tells of it if there is. Who is behind takes all, so that clients get several units a
-	 * send. */
+	/* Mostly there is one message, and trying to read another would waste a syscall; the watch
+	 * reports further ones. A loop that is behind reads all of them, so that clients get
+	 * several units in one send. */
 	int ret = receive_some(worker, loop_slept(worker->loop) ? 1 : MESSAGES_PER_TURN);
 
 	(void)events;
 	if (ret == -EPROTO) {
 		kill_worker(worker);
 	} else if (ret < 0 && ret != -EAGAIN && ret != -EINTR) {
-		/* It ends now, so that its exit status can be told, or is killed. */
+		/* Either the worker exits by itself now, so that its exit status can be reported,
+		 * or it is killed. */
 		close_pair(worker);
 		supervisor_beat(&worker->process.supervisor, loop_now_us(worker->loop),
 				STOP_TIMEOUT_MS);
@@ -443,8 +445,8 @@ static void handle_ended(struct worker *worker)
 
 	if (supervisor->state == SUPERVISOR_STOPPED)
 		return;
-	if (!supervisor->killed) { /* else the reason is known */
-		/* What it still said, above all why. */
+	if (!supervisor->killed) { /* otherwise the reason is already set */
+		/* Reads the worker's last messages, which may contain the reason. */
 		if (worker->pair >= 0)
 			ret = receive_some(worker, MESSAGES_AT_END);
 		if (ret != -EPROTO) {
@@ -488,7 +490,7 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 	static const struct supervisor_options process = {
 		.backoff_ms = 100,
 		.start_ms = CAMCAST_HELLO_TIMEOUT_MS,
-		.stop_ms = STOP_TIMEOUT_MS, /* it is asked by closing the pair */
+		.stop_ms = STOP_TIMEOUT_MS, /* closing the pair asks it to stop */
 	};
 	const struct camera *camera = options->camera;
 	struct worker *worker = calloc(1, sizeof *worker);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One camera's capture worker: started, listened to, killed and started again. What it says is
- * checked in worker_messages.c and goes to the camera's feeds; what the feeds want of it (IDR,
- * wanted or not) is kept in worker_demand.c. Loop thread only.
+ * The supervisor of one camera's capture worker: starts, reads, kills and restarts it. messages.c
+ * checks its messages and passes them to the camera's feeds; demand.c stores the demands of the
+ * feeds (wanted feeds, IDRs). Loop thread only.
  */
 #ifndef DAEMON_WORKER_WORKER_H
 #define DAEMON_WORKER_WORKER_H
@@ -47,33 +47,33 @@ struct worker_status {
 	const int64_t *wanted_us;
 };
 
-/* In all that follows, streams and feeds go by their number within the camera. */
+/* All functions below identify streams and feeds by their number within the camera. */
 
-/* Does not start it. 0 or -errno. */
+/* Creates a worker without starting it. 0 or -errno. */
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options);
-/* Starts the process; that it cannot be started is no error here: it is retried. */
+/* Starts the process. If it cannot be started, the start is retried. */
 void worker_start(struct worker *worker);
-/* Asks it to stop by closing the pair. It is not started again. */
+/* Asks the process to stop, by closing the pair. It is not started again. */
 void worker_stop(struct worker *worker);
-/* Stops it; never waits longer than until it is killed, a second after worker_stop(). */
+/* Stops the process, and waits at most until it is killed, one second after worker_stop(). */
 void worker_destroy(struct worker *worker);
 
 /* The demand to give to feed_create(); lives as long as the worker. */
 struct feed_demand *worker_feed_demand(struct worker *worker, unsigned feed);
 
-/* Lives as long as the worker, and follows what it does. */
+/* Lives as long as the worker, and is kept up to date. */
 const struct worker_status *worker_status(const struct worker *worker);
 const char *worker_state_name(enum worker_state state); /* "starting"... */
 /* Of an enum camcast_camera_state as the worker sent it. */
 const char *worker_camera_state_name(uint32_t state);
 
 void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps);
-/* 0, -EMSGSIZE (too long for a message), or -EAGAIN (not passed on: there is no worker now, or it
- * does not read). */
+/* 0, -EMSGSIZE (too long for a message), or -EAGAIN (not sent: there is no worker now, or its pair
+ * is full). */
 int worker_set_control(struct worker *worker, const char *name, const char *value);
 void worker_restart(struct worker *worker, const char *why);
-/* What kept it from running may be over: a worker in WORKER_BACKOFF is started now, and the next
- * backoff is the shortest. */
+/* Call it when the cause of a failure may be gone: a worker in WORKER_BACKOFF is started now, and
+ * the next backoff is the shortest. */
 void worker_hurry(struct worker *worker);
 
 #endif
