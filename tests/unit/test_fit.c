@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "capture/source/fit.h"
+#include "capture/source/source.h"
 
 /* --- pictures --- */
 
@@ -178,14 +179,12 @@ static void the_configuration_turns_what_is_upright(void **state)
 	const struct orientation quarter = {true, true, false};
 
 	(void)state;
-	assert_string_equal(orientation_name(orientation_then_configured(quarter, &half)),
+	assert_string_equal(orientation_name(source_orientation(quarter, &half)),
 			    "turned by 270 degrees");
-	assert_string_equal(
-		orientation_name(orientation_then_configured((struct orientation){0}, &mirror)),
-		"mirrored left to right");
-	assert_string_equal(
-		orientation_name(orientation_then_configured((struct orientation){0}, &both)),
-		"mirrored top to bottom");
+	assert_string_equal(orientation_name(source_orientation((struct orientation){0}, &mirror)),
+			    "mirrored left to right");
+	assert_string_equal(orientation_name(source_orientation((struct orientation){0}, &both)),
+			    "mirrored top to bottom");
 }
 
 static void a_picture_of_another_shape_has_black_bars(void **state)

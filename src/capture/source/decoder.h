@@ -10,7 +10,7 @@
 #include <libavcodec/avcodec.h>
 
 #include "capture/frame.h"
-#include "capture/source/orientation.h"
+#include "media/orientation.h"
 
 struct decoder;
 

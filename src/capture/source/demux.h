@@ -11,8 +11,8 @@
 
 #include <libavformat/avformat.h>
 
-#include "capture/source/orientation.h"
 #include "config/config.h"
+#include "media/orientation.h"
 
 struct demux;
 

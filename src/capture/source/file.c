@@ -225,7 +225,7 @@ static void *run(void *arg)
 static void warn_not_turned(struct file_source *source, const struct config_camera *config)
 {
 	const struct orientation orientation =
-		orientation_then_configured(demux_orientation(source->demux), config);
+		source_orientation(demux_orientation(source->demux), config);
 
 	if (!orientation_is_upright(orientation))
 		diag_warn("camera %s: the recording is to be shown %s, and a copied stream cannot "
@@ -283,8 +283,7 @@ static int open_decoded(struct file_source *source, const struct config_camera *
 	const struct decoder_options options = {
 		.camera = config,
 		.rate = info->format.rate,
-		.orientation =
-			orientation_then_configured(demux_orientation(source->demux), config),
+		.orientation = source_orientation(demux_orientation(source->demux), config),
 		.shape = demux_shape(source->demux),
 	};
 	int r = decoder_create(&source->decoder, demux_stream(source->demux)->codecpar, &options,

@@ -9,8 +9,6 @@
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
-#define TURN_BLOCK 16 /* columns that are turned at a time: their lines fit into the cache */
-
 /* What a conversion depends on. */
 struct look {
 	int width, height;
@@ -304,35 +302,6 @@ static void fill_black(const struct frame_format *format, uint8_t *map)
 	}
 }
 
-/* Turns a plane. width and height: of the result. */
-static void turn_plane(struct orientation orientation, const uint8_t *in, ptrdiff_t in_stride,
-		       uint8_t *out, ptrdiff_t out_stride, uint32_t width, uint32_t height)
-{
-	/* From a sample of the result to the one on its right, and below it. */
-	ptrdiff_t right = orientation.transpose ? in_stride : 1;
-	ptrdiff_t below = orientation.transpose ? 1 : in_stride;
-
-	if (orientation.hflip) {
-		in += right * (ptrdiff_t)(width - 1);
-		right = -right;
-	}
-	if (orientation.vflip) {
-		in += below * (ptrdiff_t)(height - 1);
-		below = -below;
-	}
-	for (uint32_t x0 = 0; x0 < width; x0 += TURN_BLOCK) {
-		const uint32_t x1 = x0 + TURN_BLOCK < width ? x0 + TURN_BLOCK : width;
-
-		for (uint32_t y = 0; y < height; y++) {
-			const uint8_t *from = in + below * (ptrdiff_t)y + right * (ptrdiff_t)x0;
-			uint8_t *to = out + out_stride * (ptrdiff_t)y;
-
-			for (uint32_t x = x0; x < x1; x++, from += right)
-				to[x] = *from;
-		}
-	}
-}
-
 int fit_write(struct fit *fit, const AVFrame *picture, uint8_t *map)
 {
 	const struct frame_format *format = &fit->format;
@@ -359,9 +328,10 @@ int fit_write(struct fit *fit, const AVFrame *picture, uint8_t *map)
 	if (orientation_is_upright(fit->orientation))
 		return 0;
 	for (unsigned i = 0; i < format->n_planes; i++)
-		turn_plane(fit->orientation, upright->data[i], upright->linesize[i], data[i],
-			   stride[i], i ? fit->rect.width / 2 : fit->rect.width,
-			   i ? fit->rect.height / 2 : fit->rect.height);
+		orientation_turn_plane(fit->orientation, upright->data[i], 1, upright->linesize[i],
+				       data[i], stride[i],
+				       i ? fit->rect.width / 2 : fit->rect.width,
+				       i ? fit->rect.height / 2 : fit->rect.height);
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 #include <libavutil/frame.h>
 
 #include "capture/frame.h"
-#include "capture/source/orientation.h"
+#include "media/orientation.h"
 
 struct fit;
 

@@ -4,8 +4,8 @@
 #ifndef CAPTURE_SOURCE_JPEG_INPUT_H
 #define CAPTURE_SOURCE_JPEG_INPUT_H
 
-#include "capture/source/orientation.h"
 #include "capture/source/source.h"
+#include "media/orientation.h"
 
 struct jpeg_input;
 

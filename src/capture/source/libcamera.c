@@ -509,9 +509,9 @@ static int open_camera(struct libcamera_source *source, const struct config_came
 	r = make_frames(source);
 	if (!r && got.fourcc == CAMERA_FOURCC_MJPEG)
 		r = jpeg_input_create(&source->jpeg, source->ring->slots[0].size, config,
-				      got.cannot_flip ? orientation_then_configured(
-								(struct orientation){0}, config)
-						      : (struct orientation){0},
+				      got.cannot_flip
+					      ? source_orientation((struct orientation){0}, config)
+					      : (struct orientation){0},
 				      info, why);
 	return r;
 }

@@ -74,6 +74,16 @@ void source_warn_ignored(const struct config_camera *config, const char *what, b
 			  config->name, what, ignored);
 }
 
+struct orientation source_orientation(struct orientation orientation,
+				      const struct config_camera *config)
+{
+	const bool half_turn = config->rotation == 180;
+
+	orientation.hflip ^= config->hflip != half_turn;
+	orientation.vflip ^= config->vflip != half_turn;
+	return orientation;
+}
+
 const struct source_info *source_info(const struct source *source)
 {
 	return &source->info;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "capture/frame.h"
+#include "media/orientation.h"
 
 struct source;
 
@@ -84,6 +85,11 @@ int source_set_control(struct source *source, const char *name, const char *valu
  * `what` ("the test pattern"), does nothing with: controls, a tuning file and, unless it turns its
  * pictures, hflip, vflip and rotation. One line, or none. */
 void source_warn_ignored(const struct config_camera *config, const char *what, bool turns);
+
+/* For the implementations: `orientation`, and then what the configuration asks for: hflip, vflip,
+ * rotation. */
+struct orientation source_orientation(struct orientation orientation,
+				      const struct config_camera *config);
 
 /* What each kind of source implements; source.c picks one from the configuration. */
 struct source_ops {
