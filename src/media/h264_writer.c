@@ -21,7 +21,8 @@ struct written {
 
 struct h264_writer {
 	struct sps_edit edit;
-	bool sei;
+	bool sei, turned; /* add the SEI of camcast/sei.h, of the orientation */
+	struct orientation orientation;
 	uint64_t sequence;
 	struct parameter_sets sets; /* as the encoder gave them */
 	struct written sps[SPS_IDS];
@@ -32,7 +33,7 @@ struct h264_writer {
 	size_t iov_cap;
 	uint8_t *head; /* AUD and parameter sets of this unit */
 	size_t head_cap;
-	uint8_t sei_nal[SEI_CAPTURE_MAX];
+	uint8_t sei_nals[SEI_ORIENTATION_MAX + SEI_CAPTURE_MAX];
 };
 
 /* --- parameter sets --- */
@@ -139,8 +140,7 @@ static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 	return 0;
 }
 
-/* Our SEI. Returns its length. */
-static size_t write_sei(struct h264_writer *writer, int64_t capture_us)
+static size_t write_capture(struct h264_writer *writer, uint8_t *out, int64_t capture_us)
 {
 	struct sei_capture capture = {.sequence = writer->sequence, .monotonic_us = capture_us};
 	struct timespec mono, real;
@@ -149,7 +149,19 @@ static size_t write_sei(struct h264_writer *writer, int64_t capture_us)
 	clock_gettime(CLOCK_REALTIME, &real);
 	capture.utc_us = capture_us + (real.tv_sec - mono.tv_sec) * (int64_t)1000000 +
 			 (real.tv_nsec - mono.tv_nsec) / 1000;
-	return sei_write_capture(writer->sei_nal, &capture);
+	return sei_write_capture(out, &capture);
+}
+
+/* Our SEI. Returns its length. */
+static size_t write_sei(struct h264_writer *writer, int64_t capture_us)
+{
+	size_t len = 0;
+
+	if (writer->turned)
+		len = sei_write_orientation(writer->sei_nals, writer->orientation);
+	if (writer->sei)
+		len += write_capture(writer, writer->sei_nals + len, capture_us);
+	return len;
 }
 
 static int put_iov(struct h264_writer *writer, size_t *n, const void *data, size_t len)
@@ -192,7 +204,7 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 	struct nal nal, first_idr = {0};
 	const uint8_t *data_end = NULL;
 	size_t pos = 0, n = 1;
-	bool slices = false, referenced = false, sei_due = writer->sei;
+	bool slices = false, referenced = false, sei_due = writer->sei || writer->turned;
 	int active_sps = -1, rc = 0;
 
 	*out = (struct h264_unit){0};
@@ -216,7 +228,7 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 		}
 		/* Ours is after the encoder's SEI: a buffering period must be first (7.4.1.2.3). */
 		if (sei_due && (slices || nal.type == NAL_PREFIX)) {
-			rc = put_iov(writer, &n, writer->sei_nal, write_sei(writer, capture_us));
+			rc = put_iov(writer, &n, writer->sei_nals, write_sei(writer, capture_us));
 			sei_due = false;
 			data_end = NULL;
 		}
@@ -260,6 +272,12 @@ int h264_writer_create(struct h264_writer **out, const struct sps_edit *edit, bo
 	writer->sei = sei;
 	*out = writer;
 	return 0;
+}
+
+void h264_writer_set_orientation(struct h264_writer *writer, struct orientation orientation)
+{
+	writer->turned = true;
+	writer->orientation = orientation;
 }
 
 void h264_writer_destroy(struct h264_writer *writer)

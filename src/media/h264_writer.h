@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "media/orientation.h"
 #include "media/sps.h"
 
 struct h264_writer;
@@ -23,6 +24,9 @@ extern const uint8_t h264_aud[H264_AUD_LEN];
 
 /* edit: of every SPS; copied. sei: add the SEI of camcast/sei.h. 0 or -ENOMEM. */
 int h264_writer_create(struct h264_writer **out, const struct sps_edit *edit, bool sei);
+/* Adds a display orientation SEI to every unit from now on. One would do for an IDR picture and
+ * those that follow it (D.2.26), but libavcodec takes it for its own picture only. */
+void h264_writer_set_orientation(struct h264_writer *writer, struct orientation orientation);
 void h264_writer_destroy(struct h264_writer *writer);
 
 struct h264_unit {
@@ -43,7 +47,7 @@ struct h264_unit {
  *
  * Order: AUD; parameter sets (before an IDR: the SPS that it uses and all PPSs that go with it;
  * else those that came in this unit); whatever else came before the slices, such as the encoder's
- * SEI; our SEI; slices. The encoder's AUDs, filler data, and ends of sequence and stream are left
+ * SEI; our SEI, orientation first; slices. The encoder's AUDs, filler data, and ends of sequence and stream are left
  * out. No allocation once units of the same shape have been seen.
  */
 int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len,

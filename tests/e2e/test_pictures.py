@@ -7,11 +7,13 @@ import re
 import shutil
 import struct
 import subprocess
+import types
 
 import numpy
 import pytest
 
 import clients
+import recordings
 
 CASES = pathlib.Path(__file__).parents[1] / "cases"
 ENCODERS = ["x264", "openh264", "mjpeg"]
@@ -133,7 +135,36 @@ def test_a_phones_video_is_upright(encoder, settings, filters, start_camcastd, t
     assert "do nothing" not in "\n".join(camcastd.log())
 
 
-def test_what_cannot_be_turned_or_controlled_is_said_once(start_camcastd, tmp_path):
+@pytest.mark.parametrize(
+    "settings, filters", [({}, "null"), ({"rotation": 180, "hflip": "yes"}, "vflip")]
+)
+def test_a_copied_phones_video_states_its_orientation(settings, filters, start_camcastd, tmp_path):
+    """Players of the byte stream and of a recording turn it; the bits are those of the file."""
+    case = CASES / "10.mp4"
+    camcastd = start_camcastd(config(case, "copy", **settings))
+    received = receive(camcastd, "copy", tmp_path / "received", 40)
+    original = decode(["-i", case], 64, 96, filters=filters)
+    assert worst(decode(received, 64, 96)[:40], original) > 60
+    log = "\n".join(camcastd.log())
+    assert len(re.findall("is to be shown .*; the copied stream states this", log)) == 1, log
+
+    with record(camcastd, tmp_path) as recorder:
+        path = pathlib.Path(recorder.wait_log("recording to (.*)")[1])
+        recorder.wait_until(lambda: path.stat().st_size > 20000, "pictures")
+        recorder.stop()
+    side = probe(["-i", path], "width,height:stream_side_data=rotation")
+    assert (side["width"], side["height"]) == (96, 64)
+    assert side["side_data_list"][0]["rotation"] in (90, -90)
+    assert worst(decode(["-i", path], 64, 96), original) > 60
+
+
+def record(camcastd, tmp_path):
+    nowhere = types.SimpleNamespace(address="127.0.0.1", port=1)
+    url = f"tcp://127.0.0.1:{camcastd.port('s/annexb')}"
+    return recordings.Recorder(nowhere, tmp_path / "rec", url, "--segment", "86400")
+
+
+def test_what_cannot_be_controlled_is_said_once(start_camcastd, tmp_path):
     camcastd = start_camcastd(config(CASES / "10.mp4", "copy", brightness="0.1"))
     receive(camcastd, "copy", tmp_path / "received", 80)  # more than two passes
     log = "\n".join(camcastd.log())

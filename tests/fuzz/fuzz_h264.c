@@ -36,6 +36,7 @@ static void read_back(const struct h264_unit *unit, bool sei)
 {
 	struct access_unit_search search = {0};
 	struct access_unit_head head;
+	struct orientation orientation;
 	struct sei_capture capture;
 	struct sps sps;
 	uint8_t *data = malloc(unit->len + 6);
@@ -52,6 +53,7 @@ static void read_back(const struct h264_unit *unit, bool sei)
 	assert(!unit->droppable || !head.referenced);
 	assert(!unit->key || (head.sps && head.pps));
 	assert(!sei || sei_find_capture(data, len, &capture));
+	(void)sei_find_orientation(data, len, &orientation);
 	if (sps_read_active(data, len, &sps) == 0)
 		check_sps(&sps);
 	/* It ends at the next delimiter at the latest. */
@@ -90,6 +92,9 @@ static void fuzz_writer(const uint8_t *data, size_t size, unsigned mode)
 
 	if (h264_writer_create(&writer, &edit, mode & 4) < 0)
 		return;
+	if (mode & 32)
+		h264_writer_set_orientation(writer,
+					    (struct orientation){mode & 64, mode & 128, mode & 2});
 	if (h264_writer_unit(writer, data, size, 1, &unit) == 0)
 		check_unit(&unit, mode & 4);
 	if (h264_writer_unit(writer, data, size / 2, 2, &unit) == 0)

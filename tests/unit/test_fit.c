@@ -172,6 +172,18 @@ static void a_display_matrix_is_an_orientation(void **state)
 	}
 }
 
+static void an_orientation_has_a_display_matrix(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 8; way++) {
+		const struct orientation in = {way & 1, way & 2, way & 4};
+		int32_t matrix[ORIENTATION_MATRIX_LEN];
+
+		orientation_to_matrix(in, matrix);
+		assert_true(orientation_is_same(orientation_of_matrix(matrix), in));
+	}
+}
+
 static void the_configuration_turns_what_is_upright(void **state)
 {
 	const struct config_camera half = {.rotation = 180}, mirror = {.hflip = true};
@@ -332,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_orientation_is_turned_as_it_says),
 		cmocka_unit_test(a_display_matrix_is_an_orientation),
+		cmocka_unit_test(an_orientation_has_a_display_matrix),
 		cmocka_unit_test(the_configuration_turns_what_is_upright),
 		cmocka_unit_test(a_picture_of_another_shape_has_black_bars),
 		cmocka_unit_test(a_shape_of_pixels_that_changes_has_bars_too),

@@ -14,6 +14,7 @@
 #include "media/bits.h"
 #include "media/h264_writer.h"
 #include "nal_samples.h"
+#include "media/sei.h"
 
 static const struct sps_edit edit_30 = {.rate = {30, 1}};
 
@@ -378,6 +379,42 @@ static void sei_comes_back_with_every_value(void **state)
 	h264_writer_destroy(writer);
 }
 
+static void an_orientation_stands_in_each_unit(void **state)
+{
+	const struct orientation left = {true, false, true};
+	struct orientation found;
+	struct h264_writer *writer;
+
+	(void)state;
+	for (unsigned sei = 0; sei < 2; sei++) {
+		assert_int_equal(h264_writer_create(&writer, &edit_30, sei), 0);
+		h264_writer_set_orientation(writer, left);
+		for (unsigned i = 0; i < 6; i++) {
+			const bool idr = i % 3 == 0;
+			struct bytes in = {.len = 0};
+			struct sei_capture capture;
+			struct h264_unit unit;
+
+			if (i == 0) {
+				add_sps(&in, 0, false);
+				add_pps(&in, 0, 0, 1);
+			}
+			/* The encoder's own comes first, and ours in front of a prefix too. */
+			add(&in, "\x06\x2f\x03\x20\0\x09\x80", 7);
+			add(&in, "\x6e\x40\x80\x07", 4);
+			add_slice(&in, idr ? 5 : 1, 2, 0);
+			unit = put(writer, &in);
+			assert_string_equal(order_of(&unit), sei   ? idr ? "|Aa***?5" : "|***?1"
+							     : idr ? "|Aa**?5"
+								   : "|**?1");
+			assert_true(sei_find_orientation(flat.data, flat.len, &found));
+			assert_true(orientation_is_same(found, left));
+			assert_int_equal(sei_find_capture(flat.data, flat.len, &capture), sei);
+		}
+		h264_writer_destroy(writer);
+	}
+}
+
 static void units_cost_no_allocation_after_the_first(void **state)
 {
 	struct bytes idr = {.len = 0}, many = {.len = 0};
@@ -416,6 +453,7 @@ int main(void)
 		cmocka_unit_test(filler_and_ends_are_left_out),
 		cmocka_unit_test(a_unit_is_droppable_if_all_its_slices_are),
 		cmocka_unit_test(sei_comes_back_with_every_value),
+		cmocka_unit_test(an_orientation_stands_in_each_unit),
 		cmocka_unit_test(units_cost_no_allocation_after_the_first),
 	};
 

@@ -21,6 +21,7 @@
 #include "client/record/mp4.h"
 #include "media/access_unit.h"
 #include "media/nal.h"
+#include "media/sei.h"
 
 enum { PICTURES = 40, STEP_US = 40000 };
 
@@ -239,6 +240,78 @@ static void pictures_that_were_left_out_do_not_move_the_others(void **state)
 	avformat_close_input(&input);
 }
 
+/* The first unit with a display orientation in front of its slices. */
+static struct coded *orient_first(const struct coded *from, struct orientation orientation)
+{
+	static struct coded turned;
+	static uint8_t data[1 << 16];
+	const struct reader_unit *first = &from->units[0];
+	size_t len = 0, pos = 0;
+	struct nal nal;
+
+	memcpy(turned.units, from->units, sizeof(turned.units));
+	turned.n = from->n;
+	assert_true(first->len + SEI_ORIENTATION_MAX < sizeof(data));
+	while (nal_next(first->data, first->len, &pos, &nal) && !nal_is_slice(nal.type))
+		;
+	pos = (size_t)(nal.data - 3 - first->data);
+	memcpy(data, first->data, pos);
+	len = pos + sei_write_orientation(data + pos, orientation);
+	memcpy(data + len, first->data + pos, first->len - pos);
+	turned.units[0].data = data;
+	turned.units[0].len = len + first->len - pos;
+	return &turned;
+}
+
+static const int32_t *matrix_of(const AVStream *stream)
+{
+	const uint8_t *data;
+
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+	const AVPacketSideData *side = av_packet_side_data_get(stream->codecpar->coded_side_data,
+							       stream->codecpar->nb_coded_side_data,
+							       AV_PKT_DATA_DISPLAYMATRIX);
+
+	data = side ? side->data : NULL;
+#else
+	data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+#endif
+	return (const int32_t *)(const void *)data;
+}
+
+static void an_orientation_is_the_matrix_of_the_track(void **state)
+{
+	(void)state;
+	code(&coded, "libx264", AV_PIX_FMT_YUV420P, 322, 242, "bframes=0:keyint=100");
+	for (unsigned way = 0; way < 8; way++) {
+		const struct orientation orientation = {way & 1, way & 2, way & 4};
+		AVFormatContext *input = record(orient_first(&coded, orientation), false);
+		const int32_t *matrix = matrix_of(input->streams[0]);
+
+		check_size(input, AV_CODEC_ID_H264, 322, 242);
+		assert_int_equal(!matrix, way == 0);
+		assert_true(orientation_is_same(orientation_of_matrix(matrix), orientation));
+		check_times(input, 0);
+		avformat_close_input(&input);
+	}
+}
+
+static void a_format_changes_with_the_orientation(void **state)
+{
+	const struct coded *turned;
+	struct mp4_format *format;
+
+	(void)state;
+	code(&coded, "libx264", AV_PIX_FMT_YUV420P, 322, 242, "bframes=0:keyint=100");
+	turned = orient_first(&coded, (struct orientation){true, true, false});
+	assert_int_equal(mp4_format_create(&format), 0);
+	assert_int_equal(mp4_format_update(format, &coded.units[0]), 1);
+	assert_int_equal(mp4_format_update(format, &turned->units[0]), 1);
+	assert_int_equal(mp4_format_update(format, &turned->units[0]), 0);
+	assert_int_equal(mp4_format_update(format, &coded.units[0]), 1);
+	mp4_format_destroy(format);
+}
+
 static void jpegs_come_back_with_their_size(void **state)
 {
 	AVFormatContext *input;
@@ -364,6 +437,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h264_comes_back_with_its_size_and_order),
 		cmocka_unit_test(pictures_that_were_left_out_do_not_move_the_others),
+		cmocka_unit_test(an_orientation_is_the_matrix_of_the_track),
+		cmocka_unit_test(a_format_changes_with_the_orientation),
 		cmocka_unit_test(jpegs_come_back_with_their_size),
 		cmocka_unit_test(a_format_changes_with_the_parameter_sets_or_the_size),
 		cmocka_unit_test(a_header_has_its_duration_and_the_time_it_was_made),

@@ -136,6 +136,69 @@ static void behind_a_slice_nothing_is_looked_for(void **state)
 	assert_false(sei_find_capture(unit.data, unit.len, &found));
 }
 
+static const struct orientation upright;
+
+static void every_orientation_comes_back(void **state)
+{
+	/* hor_flip, ver_flip, anticlockwise_rotation of clause D.2.26 for a quarter turn to the
+	 * left, and for a picture that is mirrored top to bottom. */
+	static const uint8_t left[] = "\0\0\0\1\x06\x2f\x03\x08\0\x09\x80";
+	static const uint8_t bottom[] = "\0\0\0\1\x06\x2f\x03\x20\0\x09\x80";
+	uint8_t data[SEI_ORIENTATION_MAX];
+
+	(void)state;
+	for (unsigned way = 0; way < 8; way++) {
+		const struct orientation in = {way & 1, way & 2, way & 4};
+		struct orientation out = {0};
+		size_t len = sei_write_orientation(data, in);
+
+		assert_in_range(len, 10, SEI_ORIENTATION_MAX);
+		assert_true(sei_find_orientation(data, len, &out));
+		assert_true(orientation_is_same(in, out));
+	}
+	assert_int_equal(sei_write_orientation(data, (struct orientation){true, false, true}), 11);
+	assert_memory_equal(data, left, 11);
+	assert_int_equal(sei_write_orientation(data, (struct orientation){false, false, true}), 11);
+	assert_memory_equal(data, bottom, 11);
+}
+
+static void the_last_orientation_counts_and_a_short_one_is_none(void **state)
+{
+	const struct orientation left = {true, false, true}, half = {false, true, true};
+	struct unit unit = {.len = 0};
+	struct orientation found = upright;
+
+	(void)state;
+	unit.len = sei_write_orientation(unit.data, left);
+	add_sei(&unit);
+	unit.len += sei_write_orientation(unit.data + unit.len, half);
+	add(&unit, "\0\0\1\x06\x2f\x01\x08\x80", 8); /* it ends within its angle */
+	add(&unit, SLICE, sizeof(SLICE) - 1);
+	assert_true(sei_find_orientation(unit.data, unit.len, &found));
+	assert_true(orientation_is_same(found, half));
+	assert_found(&unit);
+
+	/* 350 degrees are none; 100 are 90. */
+	unit.len = 0;
+	add(&unit, "\0\0\1\x06\x2f\x03\x1f\x1c\x69\x80", 10);
+	assert_true(sei_find_orientation(unit.data, unit.len, &found));
+	assert_true(orientation_is_same(found, upright));
+	unit.len = 0;
+	add(&unit, "\0\0\1\x06\x2f\x03\x08\xe3\x89\x80", 10);
+	assert_true(sei_find_orientation(unit.data, unit.len, &found));
+	assert_true(orientation_is_same(found, left));
+	/* One that cancels. */
+	unit.len = 0;
+	add(&unit, "\0\0\1\x06\x2f\x01\xa0\x80", 8);
+	assert_true(sei_find_orientation(unit.data, unit.len, &found));
+	assert_true(orientation_is_same(found, upright));
+	/* Behind a slice, none. */
+	unit.len = 0;
+	add(&unit, SLICE, sizeof(SLICE) - 1);
+	unit.len += sei_write_orientation(unit.data + unit.len, half);
+	assert_false(sei_find_orientation(unit.data, unit.len, &found));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +206,8 @@ int main(void)
 		cmocka_unit_test(every_value_comes_back_within_the_bound),
 		cmocka_unit_test(it_is_found_behind_other_units_and_messages),
 		cmocka_unit_test(behind_a_slice_nothing_is_looked_for),
+		cmocka_unit_test(every_orientation_comes_back),
+		cmocka_unit_test(the_last_orientation_counts_and_a_short_one_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@
 
 #include "client/view/decoder.h"
 #include "client/view/lag.h"
+#include "media/sei.h"
 
 /* --- an encoder of flat pictures --- */
 
@@ -68,6 +69,15 @@ static void coder_finish(struct coder *coder)
 	avcodec_free_context(&coder->codec);
 }
 
+/* Codes coder->picture into coder->packet. */
+static void code_as_is(struct coder *coder)
+{
+	coder->picture->pts++;
+	av_packet_unref(coder->packet);
+	assert_int_equal(avcodec_send_frame(coder->codec, coder->picture), 0);
+	assert_int_equal(avcodec_receive_packet(coder->codec, coder->packet), 0);
+}
+
 /* One coded picture, in coder->packet until the next. */
 static void code(struct coder *coder, uint8_t luma)
 {
@@ -81,10 +91,7 @@ static void code(struct coder *coder, uint8_t luma)
 	for (unsigned i = 1; i < 3; i++)
 		memset(picture->data[i], coder->chroma[i - 1],
 		       (size_t)picture->linesize[i] * (size_t)chroma_rows);
-	picture->pts++;
-	av_packet_unref(coder->packet);
-	assert_int_equal(avcodec_send_frame(coder->codec, picture), 0);
-	assert_int_equal(avcodec_receive_packet(coder->codec, coder->packet), 0);
+	code_as_is(coder);
 }
 
 /* --- the ring --- */
@@ -272,6 +279,81 @@ static void the_shape_of_pixels_widens_the_picture(void **state)
 	assert_int_equal(view_picture_shown_width(&picture), 1);
 }
 
+/* A unit with a display orientation in front of it, which libavcodec finds there. */
+static int decode_turned(struct rig *rig, const struct coder *coder, struct orientation orientation)
+{
+	uint8_t data[1 << 16];
+	size_t len = sei_write_orientation(data, orientation);
+	char why[256];
+
+	assert_true(len + (size_t)coder->packet->size <= sizeof(data));
+	memcpy(data + len, coder->packet->data, (size_t)coder->packet->size);
+	return view_decoder_decode(rig->decoder, data, len + (size_t)coder->packet->size, 1, true,
+				   why);
+}
+
+static uint8_t sample(const struct rig *rig, const struct view_picture *picture, unsigned plane,
+		      uint32_t x, uint32_t y)
+{
+	return rig->shared->area[picture->offset[plane] + (size_t)y * picture->stride[plane] + x];
+}
+
+/* A picture of which one corner is white, in each orientation, also in 4:4:4 and in BT.2020. */
+static void a_picture_is_turned_as_the_stream_says(void **state)
+{
+	static const struct {
+		enum AVPixelFormat pixels;
+		enum AVColorSpace space;
+	} cases[] = {
+		{AV_PIX_FMT_YUV420P, AVCOL_SPC_UNSPECIFIED},
+		{AV_PIX_FMT_YUV444P, AVCOL_SPC_UNSPECIFIED},
+		{AV_PIX_FMT_YUV420P, AVCOL_SPC_BT2020_NCL},
+	};
+	struct rig *rig = *state;
+
+	shape = (AVRational){4, 3};
+	open_decoder(rig, STREAM_H264);
+	for (unsigned i = 0; i < 3 * 8; i++) {
+		const struct orientation o = {i & 1, i & 2, i & 4};
+		struct view_picture picture;
+		struct coder coder;
+		uint32_t x, y;
+
+		space = cases[i / 8].space;
+		coder_init(&coder, AV_CODEC_ID_H264, cases[i / 8].pixels, 320, 180);
+		/* The encoder reads lines from data[0]: a white upper left corner, on black. */
+		memset(coder.picture->data[0], 16, (size_t)coder.picture->linesize[0] * 180);
+		for (unsigned plane = 1; plane < 3; plane++)
+			memset(coder.picture->data[plane], 128,
+			       (size_t)coder.picture->linesize[plane] *
+				       (cases[i / 8].pixels == AV_PIX_FMT_YUV444P ? 180 : 90));
+		for (unsigned line = 0; line < 64; line++)
+			memset(coder.picture->data[0] + (size_t)line * coder.picture->linesize[0],
+			       235, 64);
+		code_as_is(&coder);
+		view_decoder_flush(rig->decoder); /* the IDR pictures have the same number */
+		assert_int_equal(decode_turned(rig, &coder, o), 1);
+		assert_int_equal(view_ring_acquire(rig->shared, &rig->seen, &picture), 1);
+		assert_int_equal(picture.format, VIEW_I420);
+		assert_int_equal(picture.width, o.transpose ? 180 : 320);
+		assert_int_equal(picture.height, o.transpose ? 320 : 180);
+		assert_int_equal(view_picture_shown_width(&picture), o.transpose ? 135 : 426);
+		for (unsigned corner = 0; corner < 4; corner++) {
+			x = corner & 1 ? picture.width - 20 : 20;
+			y = corner & 2 ? picture.height - 20 : 20;
+			if (!(corner & 1) == !o.hflip && !(corner & 2) == !o.vflip)
+				assert_in_range(sample(rig, &picture, 0, x, y), 225, 245);
+			else
+				assert_in_range(sample(rig, &picture, 0, x, y), 6, 26);
+			assert_in_range(sample(rig, &picture, 1, x / 2, y / 2), 124, 132);
+		}
+		view_ring_release(rig->shared);
+		coder_finish(&coder);
+	}
+	shape = (AVRational){0, 1};
+	space = AVCOL_SPC_UNSPECIFIED;
+}
+
 /* Red, as each matrix codes it, in limited or full range. */
 static void colours_without_a_name_are_converted(void **state)
 {
@@ -438,6 +520,7 @@ int main(void)
 		test(jpegs_keep_their_full_range),
 		test(other_pixel_formats_are_converted_into_the_ring),
 		test(the_shape_of_pixels_widens_the_picture),
+		test(a_picture_is_turned_as_the_stream_says),
 		test(colours_without_a_name_are_converted),
 		test(damaged_units_cost_themselves_only),
 		test(a_device_that_is_not_there_means_software),

@@ -603,6 +603,8 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	r = output_init(&stream->output, options->config, options->stream, &edit, options->pair);
 	if (r < 0)
 		goto close_wake;
+	if (stream->mode == STREAM_COPIES && stream->output.writer && stream->info->turned)
+		h264_writer_set_orientation(stream->output.writer, stream->info->orientation);
 	stream->begun = (1u << stream->output.n_feeds) - 1;
 	stream->wanted = stream->config->on_demand ? 0 : stream->begun;
 	stream->last_pts_us = INT64_MIN;

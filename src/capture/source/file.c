@@ -220,16 +220,27 @@ static void *run(void *arg)
 
 /* --- opening --- */
 
-/* What is copied cannot be turned, and neither H.264 nor JPEG says how it is to be shown in a way
- * that live viewers know. */
-static void warn_not_turned(struct file_source *source, const struct config_camera *config)
+/* What is copied cannot be turned. H.264 can state how it is to be shown; JPEG cannot, in a way that
+ * live viewers know. */
+static void orient_coded(struct file_source *source, const struct config_camera *config)
 {
-	const struct orientation orientation =
-		source_orientation(demux_orientation(source->demux), config);
+	const struct orientation stated = demux_orientation(source->demux);
+	const struct orientation orientation = source_orientation(stated, config);
+	struct source_info *info = &source->base.info;
 
-	if (!orientation_is_upright(orientation))
-		diag_warn("camera %s: the recording is to be shown %s, and a copied stream cannot "
-			  "be; `encoder = x264` encodes it upright",
+	/* Upright on purpose overrides what the pictures state themselves. */
+	info->turned = !orientation_is_upright(stated) || !orientation_is_upright(orientation);
+	info->orientation = orientation;
+	if (orientation_is_upright(orientation))
+		return;
+	if (info->codec == CONFIG_CODEC_H264)
+		diag_warn("camera %s: the recording is to be shown %s; the copied stream states "
+			  "this in an SEI message, which `camcast` and ffplay obey and many other "
+			  "players ignore; `encoder = x264` encodes it upright",
+			  source->camera_name, orientation_name(orientation));
+	else
+		diag_warn("camera %s: the recording is to be shown %s, and a copied JPEG stream "
+			  "cannot state this; `encoder = mjpeg` encodes it upright",
 			  source->camera_name, orientation_name(orientation));
 }
 
@@ -255,7 +266,7 @@ static int open_coded(struct file_source *source, const struct config_camera *co
 		info->format.sar_height = (uint32_t)shape.den;
 	}
 	info->bitrate_bps = survey->bitrate_bps;
-	warn_not_turned(source, config);
+	orient_coded(source, config);
 	source_warn_ignored(config, "a recording", true);
 	snprintf(info->note, sizeof(info->note), "passed on as recorded%s",
 		 survey->key_hidden ? ", also what its edit list hides" : "");

@@ -45,10 +45,13 @@ struct source_info {
 	enum config_codec codec; /* if coded */
 	struct frame_format
 		format; /* if not coded: the raw format; if coded: width, height, rate are filled */
-	bool rate_varies;     /* format.rate is the highest one */
-	uint32_t bitrate_bps; /* of coded pictures, on average; 0: not known */
-	char allocator[64];   /* of the frame slots */
-	char note[128];	      /* "adjusted from 1280x720 to 1296x972"... */
+	/* Coded pictures are to be turned as this says, which their bits may not state. */
+	bool turned;
+	struct orientation orientation; /* upright unless turned */
+	bool rate_varies;		/* format.rate is the highest one */
+	uint32_t bitrate_bps;		/* of coded pictures, on average; 0: not known */
+	char allocator[64];		/* of the frame slots */
+	char note[128];			/* "adjusted from 1280x720 to 1296x972"... */
 	/* Why it does not deliver the coded pictures that were wanted: "file:/x.mp4 holds hevc,
 	 * which cannot be copied as h264". "": none were wanted, or it cannot have any. */
 	char not_coded[128];

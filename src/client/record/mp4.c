@@ -12,6 +12,7 @@
 #include "client/record/head.h"
 #include "client/record/order.h"
 #include "media/jpeg.h"
+#include "media/sei.h"
 #include "media/sps.h"
 
 #define TIMESCALE 90000 /* ticks a second, as MPEG systems have it */
@@ -29,7 +30,8 @@ struct mp4_format {
 	int width, height;
 	int sar_width, sar_height; /* shape of a sample; 0: not stated */
 	int reorder;		   /* order_init() */
-	uint8_t *sets;		   /* H.264: SPS and PPS as a byte stream */
+	struct orientation orientation;
+	uint8_t *sets; /* H.264: SPS and PPS as a byte stream */
 	size_t sets_len;
 };
 
@@ -135,13 +137,28 @@ static int update_sets(struct mp4_format *format, const struct reader_unit *unit
 	return 1;
 }
 
+/* 1 if the unit's orientation is another one than before, else 0. */
+static int update_orientation(struct mp4_format *format, const struct reader_unit *unit)
+{
+	struct orientation now = {0};
+	bool same;
+
+	(void)sei_find_orientation(unit->data, unit->len, &now);
+	same = orientation_is_same(now, format->orientation);
+	format->orientation = now;
+	return !same;
+}
+
 static int update_h264(struct mp4_format *format, const struct reader_unit *unit)
 {
+	const int turned = update_orientation(format, unit);
 	struct sps sps;
 	int r = update_sets(format, unit);
 
-	if (r <= 0)
+	if (r < 0)
 		return r;
+	if (r == 0)
+		return turned;
 	r = sps_read_active(unit->data, unit->len, &sps);
 	if (r < 0) { /* what is no key unit to us says nothing of the next one */
 		forget_sets(format);
@@ -166,6 +183,7 @@ static int update_jpeg(struct mp4_format *format, const struct reader_unit *unit
 	changed = (int)header.width != format->width || (int)header.height != format->height;
 	format->width = (int)header.width;
 	format->height = (int)header.height;
+	format->orientation = (struct orientation){0};
 	format->reorder = 0;
 	return changed;
 }
@@ -293,9 +311,35 @@ static int handle_write(void *user, WRITTEN *data, int len)
 	return len;
 }
 
+/* The muxer writes it into the track's header (tkhd, 14496-12, 8.3.2). */
+static int fill_orientation(AVStream *stream, struct orientation orientation)
+{
+	int32_t matrix[ORIENTATION_MATRIX_LEN];
+	uint8_t *side;
+
+	if (orientation_is_upright(orientation))
+		return 0;
+	orientation_to_matrix(orientation, matrix);
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+	AVCodecParameters *par = stream->codecpar;
+	AVPacketSideData *data =
+		av_packet_side_data_new(&par->coded_side_data, &par->nb_coded_side_data,
+					AV_PKT_DATA_DISPLAYMATRIX, sizeof(matrix), 0);
+
+	side = data ? data->data : NULL;
+#else
+	side = av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, sizeof(matrix));
+#endif
+	if (!side)
+		return -ENOMEM;
+	memcpy(side, matrix, sizeof(matrix));
+	return 0;
+}
+
 static int fill_stream(AVStream *stream, const struct mp4_format *format)
 {
 	AVCodecParameters *par = stream->codecpar;
+	int err;
 
 	par->codec_type = AVMEDIA_TYPE_VIDEO;
 	par->codec_id = format->codec;
@@ -304,6 +348,9 @@ static int fill_stream(AVStream *stream, const struct mp4_format *format)
 	par->sample_aspect_ratio = (AVRational){format->sar_width, format->sar_height};
 	stream->sample_aspect_ratio = par->sample_aspect_ratio;
 	stream->time_base = (AVRational){1, TIMESCALE};
+	err = fill_orientation(stream, format->orientation);
+	if (err < 0)
+		return err;
 	return format->sets ? fill_extradata(&par->extradata, &par->extradata_size, format) : 0;
 }
 

@@ -13,6 +13,8 @@
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
+#include "media/orientation.h"
+
 #define WHY_SIZE 256
 #define THREADS_MAX 4
 /* libavcodec's own buffers reach this far beyond the last plane: its SIMD code may touch it. */
@@ -28,6 +30,7 @@ struct view_decoder {
 	enum AVPixelFormat device_pixels;
 	AVPacket *packet;
 	AVFrame *picture, *download;
+	AVFrame *converted;	   /* a picture that is not yet turned; NULL: none was */
 	struct SwsContext *scaler; /* of the last conversion, which was this one: */
 	struct {
 		int width, height, from, to, matrix;
@@ -76,6 +79,16 @@ static struct layout lay_out(enum view_format format, uint32_t width, uint32_t h
 	}
 	layout.size += OVERREAD;
 	return layout;
+}
+
+/* The bytes that a slot has for a picture: enough for it as it lies and on its side, because slots
+ * cannot grow while the decoder refers to one. */
+static size_t room_for(enum view_format format, uint32_t width, uint32_t height)
+{
+	const size_t lying = lay_out(format, width, height).size;
+	const size_t turned = lay_out(format, height, width).size;
+
+	return lying > turned ? lying : turned;
 }
 
 static bool format_of(enum AVPixelFormat pixels, enum view_format *out)
@@ -154,7 +167,7 @@ static int get_buffer(AVCodecContext *codec, AVFrame *picture, int flags)
 		return avcodec_default_get_buffer2(codec, picture, flags);
 	avcodec_align_dimensions2(codec, &width, &height, aligns);
 	layout = lay_out(format, (uint32_t)width, (uint32_t)height);
-	slot = take_slot(decoder->ring, layout.size, true);
+	slot = take_slot(decoder->ring, room_for(format, (uint32_t)width, (uint32_t)height), true);
 	picture->buf[0] =
 		slot >= 0 ? refer_to(decoder->ring, (unsigned)slot) : av_buffer_alloc(layout.size);
 	if (!picture->buf[0])
@@ -195,6 +208,25 @@ static enum view_colour colour_of(const AVFrame *picture)
 										      : VIEW_REC601;
 }
 
+/* As an SEI message of the stream states it. */
+static struct orientation orientation_of(const AVFrame *picture)
+{
+	const AVFrameSideData *side = av_frame_get_side_data(picture, AV_FRAME_DATA_DISPLAYMATRIX);
+	int32_t matrix[ORIENTATION_MATRIX_LEN];
+
+	if (!side || side->size < sizeof(matrix))
+		return orientation_of_matrix(NULL);
+	memcpy(matrix, side->data, sizeof(matrix));
+	return orientation_of_matrix(matrix);
+}
+
+/* Whether the planes can be shown as they are. */
+static bool is_ready(const AVFrame *picture)
+{
+	return !colours_differ(picture) && orientation_is_upright(orientation_of(picture));
+}
+
+/* What is shown of the picture, after it was turned. */
 static void describe(const AVFrame *picture, struct view_picture *out)
 {
 	const AVRational shape = picture->sample_aspect_ratio;
@@ -209,6 +241,12 @@ static void describe(const AVFrame *picture, struct view_picture *out)
 		.since_us = picture->pts >> 1,
 		.captured = picture->pts & 1,
 	};
+	if (orientation_of(picture).transpose) {
+		out->width = (uint32_t)picture->height;
+		out->height = (uint32_t)picture->width;
+		out->sar_width = shape.den > 0 ? (uint32_t)shape.den : 0;
+		out->sar_height = shape.num > 0 ? (uint32_t)shape.num : 0;
+	}
 }
 
 static int error_of(int averror)
@@ -267,28 +305,89 @@ static int prepare_scaler(struct view_decoder *decoder, const AVFrame *picture,
 	return 0;
 }
 
+/* Whether the planes have a format of the ring, and colours that it has a name for. */
+static bool has_form(const AVFrame *picture)
+{
+	enum view_format format;
+
+	return format_of(picture->format, &format) && !colours_differ(picture);
+}
+
+static int convert(struct view_decoder *decoder, const AVFrame *picture, enum AVPixelFormat pixels,
+		   enum view_colour colour, uint8_t *const data[4], const int stride[4])
+{
+	if (prepare_scaler(decoder, picture, pixels, colour) < 0 ||
+	    sws_scale(decoder->scaler, (const uint8_t *const *)picture->data, picture->linesize, 0,
+		      picture->height, data, stride) < 0)
+		return -EINVAL;
+	return 0;
+}
+
+/* The picture as I420 in memory of its own, kept for the next one of that size. */
+static int convert_aside(struct view_decoder *decoder, const AVFrame *picture,
+			 enum AVPixelFormat pixels, enum view_colour colour)
+{
+	AVFrame *to = decoder->converted;
+
+	if (!to || to->width != picture->width || to->height != picture->height) {
+		av_frame_free(&decoder->converted);
+		to = decoder->converted = av_frame_alloc();
+		if (!to)
+			return -ENOMEM;
+		to->format = AV_PIX_FMT_YUV420P;
+		to->width = picture->width;
+		to->height = picture->height;
+		if (av_frame_get_buffer(to, 0) < 0) {
+			av_frame_free(&decoder->converted);
+			return -ENOMEM;
+		}
+	}
+	return convert(decoder, picture, pixels, colour, to->data, to->linesize);
+}
+
+/* Turns a picture of a format of the ring into I420. width and height: of the result. */
+static void turn(const AVFrame *picture, struct orientation orientation, uint32_t width,
+		 uint32_t height, uint8_t *const data[4], const int stride[4])
+{
+	const bool interleaved = picture->format == AV_PIX_FMT_NV12;
+
+	orientation_turn_plane(orientation, picture->data[0], 1, picture->linesize[0], data[0],
+			       stride[0], width, height);
+	for (unsigned i = 1; i < 3; i++) {
+		const unsigned plane = interleaved ? 1 : i;
+		const uint8_t *in = picture->data[plane] + (interleaved ? i - 1 : 0);
+
+		orientation_turn_plane(orientation, in, interleaved ? 2 : 1,
+				       picture->linesize[plane], data[i], stride[i],
+				       (width + 1) / 2, (height + 1) / 2);
+	}
+}
+
 /* Writes the picture into the slot, in the format that shown says: the one copy of pictures that
- * were not decoded there. */
+ * were not decoded there, or are to be turned. */
 static int write_slot(struct view_decoder *decoder, const AVFrame *picture, unsigned slot,
 		      const struct layout *layout, const struct view_picture *shown)
 {
 	const enum AVPixelFormat pixels = shown->format == VIEW_NV12   ? AV_PIX_FMT_NV12
 					  : shown->colour == VIEW_JPEG ? AV_PIX_FMT_YUVJ420P
 								       : AV_PIX_FMT_YUV420P;
-	enum view_format same;
+	const struct orientation orientation = orientation_of(picture);
 	uint8_t *data[4] = {0};
 	int stride[4] = {0};
+	int r;
 
 	point_into(view_ring_data(decoder->ring, slot), layout, data, stride);
-	if (format_of(picture->format, &same) && !colours_differ(picture)) {
-		av_image_copy(data, stride, (const uint8_t **)(uintptr_t)picture->data,
-			      picture->linesize, picture->format, picture->width, picture->height);
-		return 0;
+	if (!orientation_is_upright(orientation)) {
+		r = has_form(picture) ? 0 : convert_aside(decoder, picture, pixels, shown->colour);
+		if (!r)
+			turn(has_form(picture) ? picture : decoder->converted, orientation,
+			     shown->width, shown->height, data, stride);
+		return r;
 	}
-	if (prepare_scaler(decoder, picture, pixels, shown->colour) < 0 ||
-	    sws_scale(decoder->scaler, (const uint8_t *const *)picture->data, picture->linesize, 0,
-		      picture->height, data, stride) < 0)
-		return -EINVAL;
+	if (!has_form(picture))
+		return convert(decoder, picture, pixels, shown->colour, data, stride);
+	av_image_copy(data, stride, (const uint8_t **)(uintptr_t)picture->data, picture->linesize,
+		      picture->format, picture->width, picture->height);
 	return 0;
 }
 
@@ -299,10 +398,11 @@ static int publish_copy(struct view_decoder *decoder, const AVFrame *picture)
 	int slot, r;
 
 	describe(picture, &shown);
-	if (!format_of(picture->format, &shown.format))
+	if (!orientation_is_upright(orientation_of(picture)) ||
+	    !format_of(picture->format, &shown.format))
 		shown.format = VIEW_I420;
 	layout = lay_out(shown.format, shown.width, shown.height);
-	slot = take_slot(decoder->ring, layout.size, false);
+	slot = take_slot(decoder->ring, room_for(shown.format, shown.width, shown.height), false);
 	if (slot < 0)
 		return slot;
 	r = write_slot(decoder, picture, (unsigned)slot, &layout, &shown);
@@ -331,7 +431,9 @@ static int download_to_slot(struct view_decoder *decoder, const AVFrame *picture
 	if (!format_of(frames->sw_format, &format))
 		return -ENOTSUP;
 	layout = lay_out(format, (uint32_t)picture->width, (uint32_t)picture->height);
-	slot = take_slot(decoder->ring, layout.size, false);
+	slot = take_slot(decoder->ring,
+			 room_for(format, (uint32_t)picture->width, (uint32_t)picture->height),
+			 false);
 	if (slot < 0)
 		return slot;
 	to->buf[0] = refer_to(decoder->ring, (unsigned)slot);
@@ -358,8 +460,8 @@ static int publish_from_device(struct view_decoder *decoder, const AVFrame *pict
 		r = error_of(av_frame_copy_props(to, picture));
 	if (!r) {
 		slot = view_ring_slot_of(decoder->ring, to->data[0]);
-		r = slot >= 0 && !colours_differ(to) ? publish_in_place(decoder, to, (unsigned)slot)
-						     : publish_copy(decoder, to);
+		r = slot >= 0 && is_ready(to) ? publish_in_place(decoder, to, (unsigned)slot)
+					      : publish_copy(decoder, to);
 	}
 	av_frame_unref(to);
 	return r;
@@ -375,9 +477,8 @@ static int publish(struct view_decoder *decoder, const AVFrame *picture)
 	if (picture->width > VIEW_PICTURE_MAX || picture->height > VIEW_PICTURE_MAX)
 		return -E2BIG;
 	slot = view_ring_slot_of(decoder->ring, picture->data[0]);
-	return slot >= 0 && !colours_differ(picture)
-		       ? publish_in_place(decoder, picture, (unsigned)slot)
-		       : publish_copy(decoder, picture);
+	return slot >= 0 && is_ready(picture) ? publish_in_place(decoder, picture, (unsigned)slot)
+					      : publish_copy(decoder, picture);
 }
 
 /* Publishes what the decoder has ready. */
@@ -570,6 +671,7 @@ void view_decoder_destroy(struct view_decoder *decoder)
 	if (!decoder)
 		return;
 	/* First what refers to slots. */
+	av_frame_free(&decoder->converted);
 	av_frame_free(&decoder->download);
 	av_frame_free(&decoder->picture);
 	if (decoder->packet) {

@@ -3,8 +3,8 @@
  * Coded pictures into the ring, by libavcodec, each shown as soon as it is decoded. A hardware
  * decoder where libavcodec offers one that opens, else software with slice threads, which add no
  * delay. Software decodes straight into the ring's slots where codec and pixel format allow; what
- * comes from a hardware decoder is downloaded into one, and what is not 8-bit 4:2:0 is converted
- * into one, once. One thread.
+ * comes from a hardware decoder is downloaded into one, and what is not 8-bit 4:2:0, or is to be
+ * turned (a display orientation SEI), is converted into one, once. One thread.
  */
 #ifndef CLIENT_VIEW_DECODER_H
 #define CLIENT_VIEW_DECODER_H
