@@ -120,6 +120,58 @@ def test_a_storm_of_connections_is_all_let_in(camcastd):
         one.close()
 
 
+# --- peers that are no viewers ---
+
+GREETINGS = {
+    "HTTP": b"GET /onvif/device_service HTTP/1.1\r\nHost: camera\r\n\r\n",
+    "RTSP": b"OPTIONS rtsp://camera:8888/ RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+    "TLS": bytes.fromhex("160301002f0100002b0303") + bytes(41),
+}
+
+
+def sweep(port):
+    """A video recorder that looks for cameras: it greets in each protocol, with the greeting whole
+    and in segments of one byte, and waits for an answer. Returns the number of its connections."""
+    for greeting in GREETINGS.values():
+        for pieces in ([greeting], [bytes([byte]) for byte in greeting]):
+            with socket.create_connection(("127.0.0.1", port)) as peer:
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                peer.settimeout(20 * harness.PATIENCE)
+                try:
+                    for piece in pieces:
+                        peer.send(piece)
+                    while peer.recv(1 << 16):
+                        pass
+                except ConnectionError:
+                    pass  # it went on after it was disconnected
+    return 2 * len(GREETINGS)
+
+
+def test_a_sweep_of_other_protocols_keeps_no_encoder_on(camcastd):
+    daemon = camcastd(fake_config({"on_demand": True, "linger_ms": 60000}), env=words())
+    daemon.wait_until(lambda: daemon.camera()["frames"] > 0, "pictures")
+    count = sweep(daemon.port(FEED)) + sweep(daemon.port(FEED))
+    daemon.wait_until(lambda: not daemon.stream()["active"], "an encoder that rests")
+    left = {why: n for why, n in daemon.feed(FEED)["left"].items() if n}
+    assert left == {"foreign": count}
+    (line,) = [line for line in daemon.log() if "is disconnected" in line]
+    assert re.search(
+        rf"feed {FEED}: client 127\.0\.0\.1:\d+ speaks HTTP and .* \(tcp://HOST:"
+        rf"{daemon.port(FEED)}\), HTTP is served at http://127\.0\.0\.1:{daemon.http_port};",
+        line,
+    )
+
+
+def test_a_sweep_leaves_the_linger_of_a_viewer_alone(camcastd):
+    daemon = camcastd(fake_config({"on_demand": True, "linger_ms": 60000}), env=words())
+    check_served(daemon.port(FEED))
+    daemon.wait_until(lambda: daemon.feed(FEED)["clients"] == 0, "no client")
+    sweep(daemon.port(FEED))
+    units = daemon.feed(FEED)["units"]
+    daemon.wait_until(lambda: daemon.feed(FEED)["units"] > units + 5, "units for nobody")
+    assert daemon.stream()["active"]
+
+
 # --- addresses ---
 
 

@@ -140,7 +140,7 @@ def test_an_address_that_is_valid_on_one_link_is_written_with_its_interface(
         daemon = start_camcastd(config)
     daemon.wait_log(rf"listening on \[fe80::1%eth0\]:{PORT} \(tcp://\[fe80::1%eth0\]:{PORT}\)$")
     daemon.wait_log(rf"ffplay .* tcp://\[fe80::1%eth0\]:{PORT}$")
-    daemon.wait_log(r"http: listening on \[fe80::1%eth0\]:8080$")
+    daemon.wait_log(r"http: listening on \[fe80::1%eth0\]:8080 ")
     path = tmp_path / "received"
     with viewer, tool.Tool("recv", f"tcp://[fe80::1%eth0]:{PORT}", "-o", path) as recv:
         wait_growth([path], 50000)

@@ -166,44 +166,6 @@ static void join_where_no_idr_can_be_forced_takes_a_key_unit_of_any_age(void **s
 	rig_stop(&rig);
 }
 
-/* What it had been sent by then does not matter. */
-static void a_peer_that_greets_in_another_protocol_is_no_viewer(void **state)
-{
-	static const char *const greetings[] = {"GET / HTTP/1.1\r\n",
-						"OPTIONS rtsp://h:8888/ RTSP/1.0\r\n",
-						"OPTIONS * HTTP/1.1\r\n", "\x16\x03\x01\x02"};
-	const unsigned n = sizeof greetings / sizeof *greetings;
-	struct viewer *viewer;
-	struct rig rig;
-
-	rig_init(&rig, *(enum config_backend *)*state);
-	rig_start(&rig);
-	rig_unit(&rig, 1000, KEY);
-	for (unsigned i = 0; i < n; i++) {
-		viewer = viewer_join(&rig, 0);
-		assert_true(write(viewer->fd, greetings[i], strlen(greetings[i])) > 0);
-		rig_settle(rig.loop);
-		assert_int_equal(rig_gone(&rig), i + 1);
-		viewer_leave(viewer);
-	}
-	assert_int_equal(feed_stats(rig.feed)->audience.left[CURSOR_END_FOREIGN], n);
-	assert_int_equal(rig.unwatched, n);
-	assert_int_equal(rig.viewed, 0);
-
-	/* Anything else that it sends is nothing to us, then and later. */
-	viewer = viewer_join(&rig, 0);
-	assert_int_equal(write(viewer->fd, "hello\n", 6), 6);
-	rig_settle(rig.loop);
-	assert_int_equal(write(viewer->fd, "GET / HTTP/1.1\r\n", 16), 16);
-	rig_settle(rig.loop);
-	assert_int_equal(rig_gone(&rig), n);
-	viewer_leave(viewer);
-	rig_unit(&rig, 1000, 0);
-	rig_settle(rig.loop);
-	assert_int_equal(rig.viewed, 1);
-	rig_stop(&rig);
-}
-
 static void watched_says_when_the_first_comes_and_the_last_goes(void **state)
 {
 	struct viewer *a, *b;
@@ -732,7 +694,6 @@ int main(void)
 		ON_BOTH(bytes_between_units_are_sent_to_nobody),
 		ON_BOTH(join_with_an_old_key_unit_asks_for_an_idr_and_starts_at_it),
 		ON_BOTH(join_where_no_idr_can_be_forced_takes_a_key_unit_of_any_age),
-		ON_BOTH(a_peer_that_greets_in_another_protocol_is_no_viewer),
 		ON_BOTH(watched_says_when_the_first_comes_and_the_last_goes),
 		ON_BOTH(pages_are_sent_by_reference),
 		ON_BOTH(short_writes_go_on_where_they_ended),

@@ -79,6 +79,7 @@ static void talk_finished(struct connection *connection)
 }
 
 static const struct protocol talk_protocol = {
+	.scheme = "talk",
 	.accepted = talk_accepted,
 	.input = talk_input,
 	.input_ended = talk_ended,

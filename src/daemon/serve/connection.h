@@ -17,7 +17,10 @@ struct connection {
 	struct loop_conn conn;
 	struct cursor cursor;	   /* audience NULL: it watches nothing */
 	struct endpoint *endpoint; /* where it came in */
-	void *session;		   /* the protocol's */
+	union {			   /* the protocol's; zero at first */
+		void *session;
+		uint32_t state; /* where that is all that it keeps */
+	};
 	struct outgoing *outgoing; /* being written; NULL: nothing */
 	struct list link;	   /* in the server's list */
 	struct net_peer peer;

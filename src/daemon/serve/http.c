@@ -200,6 +200,7 @@ static void http_written(struct connection *connection)
 }
 
 static const struct protocol http_protocol = {
+	.scheme = "http",
 	.refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
 		   "Connection: close\r\n\r\n",
 	.accepted = http_accepted,

@@ -13,7 +13,7 @@
 struct connection;
 
 struct protocol {
-	const char *scheme; /* of the URL that the log proposes, "tcp"; NULL: none */
+	const char *scheme; /* of its URLs, "tcp" */
 	/* What is sent to a peer that is refused, before it is closed; NULL: nothing. */
 	const char *refusal;
 	/* The connection is let in and open. 0, or -errno: it is closed. */

@@ -2,6 +2,7 @@
 #include "daemon/serve/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -110,27 +111,30 @@ static int add_listener(struct server *server, struct endpoint *endpoint, int fd
 	return 0;
 }
 
-/* Where a player can reach fd from elsewhere: its own address, or HOST where it is on all. */
+/* Where a peer can reach fd from elsewhere: its own address, or HOST where it is on all. */
+static void reach(int fd, char where[SERVER_WHERE_MAX])
+{
+	struct net_peer local;
+
+	net_peer_local_from_fd(&local, fd);
+	if (net_peer_is_any(&local))
+		snprintf(where, SERVER_WHERE_MAX, "HOST:%u", local.port);
+	else
+		net_peer_format(&local, where);
+}
+
 static void announce(struct endpoint *endpoint, int fd)
 {
 	const char *scheme = endpoint->protocol->scheme;
-	char text[NET_PEER_TEXT_MAX];
-	const char *where = text, *host = "";
+	char text[NET_PEER_TEXT_MAX], where[SERVER_WHERE_MAX];
 	struct net_peer local;
 
 	net_peer_local_from_fd(&local, fd);
 	net_peer_format(&local, text);
 	if (endpoint->port == 0)
 		endpoint->port = local.port;
-	if (net_peer_is_any(&local)) {
-		where = strrchr(text, ':');
-		host = "HOST";
-	}
-	if (scheme)
-		diag_info("%s: listening on %s (%s://%s%s)", endpoint->quota.name, text, scheme,
-			  host, where);
-	else
-		diag_info("%s: listening on %s", endpoint->quota.name, text);
+	reach(fd, where);
+	diag_info("%s: listening on %s (%s://%s)", endpoint->quota.name, text, scheme, where);
 }
 
 int server_listen(struct server *server, struct endpoint *endpoint,
@@ -151,6 +155,20 @@ int server_listen(struct server *server, struct endpoint *endpoint,
 		announce(endpoint, fds[i]);
 	}
 	return n < 0 ? n : 0;
+}
+
+bool server_where(const struct server *server, const char *scheme, char where[SERVER_WHERE_MAX])
+{
+	for (struct list *pos = server->listeners.next; pos != &server->listeners;
+	     pos = pos->next) {
+		const struct listener *one = container_of(pos, struct listener, link);
+
+		if (strcmp(one->endpoint->protocol->scheme, scheme) == 0) {
+			reach(one->listener.fd, where);
+			return true;
+		}
+	}
+	return false;
 }
 
 void server_stop(struct server *server)

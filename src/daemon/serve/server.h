@@ -23,6 +23,12 @@ void server_destroy(struct server *server);
  * key names the configuration key in messages. 0, or -errno after a line that says what to do. */
 int server_listen(struct server *server, struct endpoint *endpoint,
 		  const struct net_address *address, const char *key);
+
+#define SERVER_WHERE_MAX NET_PEER_TEXT_MAX /* bytes, terminator included */
+/* Writes the host and port at which peers find a protocol of this scheme, "192.0.2.1:8080" or
+ * "HOST:8080" for all addresses. False, where it is not listened for: nothing is written. */
+bool server_where(const struct server *server, const char *scheme, char where[SERVER_WHERE_MAX]);
+
 /* Listens no more; connections stay. */
 void server_stop(struct server *server);
 
