@@ -452,6 +452,37 @@ static void watching_again_waits_for_room(void **state)
 	rig_stop(&rig);
 }
 
+/* It came to the feed while its socket was full, and there is room before there is a key unit. */
+static void viewer_that_waits_for_room_and_a_key_unit_begins_at_the_key_unit(void **state)
+{
+	struct viewer *viewer;
+	struct rig rig;
+	uint32_t next;
+	unsigned n;
+
+	start(&rig, state);
+	viewer = viewer_join(&rig, 4096);
+	rig_unit(&rig, 1000, KEY);
+	rig_fill(&rig, viewer);
+	assert_true(connection_hold(talk.connection));
+	connection_unwatch(talk.connection);
+	rig_pass(&rig, 600000);
+	assert_int_equal(connection_watch(talk.connection, rig.feed), 0);
+	next = rig.next;
+	rig_unit(&rig, 1000, 0);
+	viewer_drink(&rig, viewer);
+	n = viewer->n;
+	assert_true(viewer->seen[n - 1].number < next);
+	rig_unit(&rig, 1000, KEY);
+	rig_unit(&rig, 1000, 0);
+	viewer_drink(&rig, viewer);
+	assert_int_equal(viewer->n, n + 2);
+	assert_int_equal(viewer->seen[n].number, next + 1);
+	assert_int_equal(viewer->have, 0);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 static void hold_may_be_withdrawn_before_it_is_reported(void **state)
 {
 	struct viewer *viewer;
@@ -691,6 +722,7 @@ int main(void)
 		ON_BOTH(range_that_goes_beyond_the_log_waits_for_its_units),
 		ON_BOTH(range_loses_nothing_to_the_policy_of_lag),
 		ON_BOTH(watching_again_waits_for_room),
+		ON_BOTH(viewer_that_waits_for_room_and_a_key_unit_begins_at_the_key_unit),
 		ON_BOTH(hold_may_be_withdrawn_before_it_is_reported),
 		ON_BOTH(empty_range_is_at_its_end),
 		ON_BOTH(range_that_left_the_log_ends_without_a_unit),
