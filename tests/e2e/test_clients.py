@@ -231,7 +231,7 @@ def test_what_a_client_sends_is_thrown_away(camcastd, tmp_path):
     stop = threading.Event()
 
     def flood(connection):
-        junk = b"GET / HTTP/1.1\r\n" * 4096
+        junk = b"What is this port?\r\n" * 4096
         with contextlib.suppress(OSError):
             while not stop.is_set():
                 try:
