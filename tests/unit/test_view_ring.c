@@ -78,6 +78,24 @@ static int write_picture(struct rig *rig, uint8_t value)
 	return slot;
 }
 
+static void pictures_are_counted_as_they_are_published(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(view_ring_count(rig->shared), 0);
+	assert_int_equal(view_ring_fit(&rig->ring, SIZE), 0);
+	for (uint8_t value = 1; value <= 5; value++) {
+		assert_true(write_picture(rig, value) >= 0);
+		assert_int_equal(view_ring_count(rig->shared), value);
+	}
+	/* Another child: its first picture is the next one, and larger slots are none. */
+	view_ring_init(&rig->ring, rig->shared);
+	assert_int_equal(view_ring_fit(&rig->ring, SIZE), 0);
+	assert_int_equal(view_ring_count(rig->shared), 5);
+	assert_true(write_picture(rig, 6) >= 0);
+	assert_int_equal(view_ring_count(rig->shared), 6);
+}
+
 static void the_newest_picture_is_taken_once(void **state)
 {
 	struct rig *rig = *state;
@@ -362,6 +380,7 @@ static void a_change_of_activity_ends_the_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		test(pictures_are_counted_as_they_are_published),
 		test(the_newest_picture_is_taken_once),
 		test(what_is_read_or_newest_is_not_written),
 		test(a_decoder_that_keeps_all_leaves_slots_for_copies),

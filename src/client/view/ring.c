@@ -20,12 +20,17 @@ static unsigned slot_in(uint64_t latest)
 	return (unsigned)(latest & 0xff) - 1; /* UINT_MAX: none */
 }
 
+static uint64_t count_in(uint64_t latest)
+{
+	return latest >> 8;
+}
+
 /* --- in the child --- */
 
 void view_ring_init(struct view_ring *ring, struct view_shared *shared)
 {
 	*ring = (struct view_ring){.shared = shared};
-	ring->sequence = atomic_load(&shared->latest) >> 8;
+	ring->sequence = count_in(atomic_load(&shared->latest));
 }
 
 int view_ring_fit(struct view_ring *ring, size_t size)
@@ -186,6 +191,11 @@ static void read_slot(const struct view_slot *from, struct view_picture *to)
 	}
 	to->since_us = atomic_load_explicit(&from->since_us, memory_order_relaxed);
 	to->captured = get(&from->captured) != 0;
+}
+
+uint64_t view_ring_count(const struct view_shared *shared)
+{
+	return count_in(atomic_load_explicit(&shared->latest, memory_order_relaxed));
 }
 
 int view_ring_acquire(struct view_shared *shared, uint64_t *seen, struct view_picture *out)

@@ -104,6 +104,8 @@ void view_ring_set_activity(struct view_shared *shared, enum view_activity activ
 
 /* --- in the viewer; one thread, but for the waiting --- */
 
+/* How many pictures children have published since the ring was made. */
+uint64_t view_ring_count(const struct view_shared *shared);
 /* Takes the newest picture if it is not the one that *seen says, and then updates *seen; it stays
  * unchanged until view_ring_release(). 1: *out is one; 0: none; -EPROTO: the child wrote what
  * cannot be. */

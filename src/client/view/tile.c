@@ -11,16 +11,15 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/flow.h"
 #include "base/text.h"
 #include "client/children.h"
 #include "client/view/lag.h"
 #include "client/view/wake.h"
 
-#define WAIT_MS 500	   /* of the waiting thread, should a wake-up get lost */
-#define FIGURES_US 1000000 /* fps and lag are those of so long */
-#define SILENT_US 1500000  /* a child that has not given a sign of life */
-/* A connection without pictures for this time and the one between the last two. */
-#define STALLED_US 2000000
+#define WAIT_MS 500	    /* of the waiting thread, should a wake-up get lost */
+#define FIGURES_US 1000000  /* fps and lag are those of so long */
+#define SILENT_US 1500000   /* a child that has not given a sign of life */
 #define LAG_MAX_US 60000000 /* more is not a lag but a broken clock */
 
 enum tile_state {
@@ -81,9 +80,7 @@ struct view_tile {
 	enum tile_state state;
 	bool announced;
 	time_t offline_since; /* UTC; 0: it is not offline */
-	uint64_t noticed;
-	int64_t noticed_us;  /* when the last picture came, to half a second, shown or not */
-	int64_t interval_us; /* from one picture to the next, most lately; 0: not known */
+	struct flow flow;     /* of pictures, shown or not; looked at each half second at least */
 	struct tally tally;
 	double fps, lag_ms; /* of the last whole second; lag_ms < 0: not known */
 	bool captured;
@@ -226,10 +223,9 @@ static enum tile_state state_now(const struct view_tile *tile, int64_t now_us)
 	case VIEW_WAITING_KEY:
 		return TILE_WAITING;
 	case VIEW_PLAYING:
-		if (!tile->noticed_us)
+		if (!tile->flow.last_us)
 			return TILE_WAITING;
-		return now_us - tile->noticed_us > STALLED_US + tile->interval_us ? TILE_STALLED
-										  : TILE_LIVE;
+		return flow_runs(&tile->flow, now_us) ? TILE_LIVE : TILE_STALLED;
 	case VIEW_RECONNECTING:
 		return TILE_RECONNECTING;
 	default:
@@ -240,7 +236,7 @@ static enum tile_state state_now(const struct view_tile *tile, int64_t now_us)
 /* Without an announcement and without pictures, a server is offline since its last picture. */
 static void go_offline(struct view_tile *tile, int64_t now_us)
 {
-	const int64_t silent_us = tile->noticed_us ? now_us - tile->noticed_us : 0;
+	const int64_t silent_us = tile->flow.last_us ? now_us - tile->flow.last_us : 0;
 
 	tile->offline_since = time(NULL) - silent_us / 1000000;
 	view_tile_end(tile);
@@ -262,16 +258,9 @@ static bool settle(struct view_tile *tile, int64_t now_us)
 int view_tile_poll(struct view_tile *tile, int64_t now_us, bool *changed)
 {
 	const int again_ms = child_poll(tile->child, now_us);
-	const uint64_t latest = atomic_load_explicit(&tile->shared->latest, memory_order_relaxed);
 	enum tile_state state;
 
-	if (latest != tile->noticed) {
-		if (tile->noticed_us && latest > tile->noticed)
-			tile->interval_us =
-				(now_us - tile->noticed_us) / (int64_t)(latest - tile->noticed);
-		tile->noticed = latest;
-		tile->noticed_us = now_us;
-	}
+	flow_look(&tile->flow, view_ring_count(tile->shared), now_us);
 	state = state_now(tile, now_us);
 	if (!tile->announced && !tile->offline_since && state != TILE_LIVE) {
 		go_offline(tile, now_us);

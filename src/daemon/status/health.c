@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/flow.h"
 #include "daemon/worker/worker.h"
 
 static int64_t last_unit_us(const struct stream *stream)
@@ -47,7 +48,7 @@ static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 	const struct worker_status *status = stream->camera->status;
 	int64_t wanted = status->wanted_us[stream->number];
 	int64_t last = wanted ? last_unit_us(stream) : status->frames_at_us;
-	int64_t fresh_us = HEALTH_FRESH_US + interval_us(stream);
+	int64_t fresh_us = flow_fresh_us(interval_us(stream));
 	const char *trouble = camera_trouble(status);
 	char age[48] = "yet";
 

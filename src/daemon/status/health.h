@@ -5,12 +5,11 @@
 
 #include "daemon/cameras.h"
 
-/* Pictures flow while the age of the newest is below this plus the time between two pictures. */
-#define HEALTH_FRESH_US 3000000
 #define HEALTH_WHY_MAX 384 /* bytes of a reason, terminator included */
 
-/* True while pictures flow: every wanted stream had a unit recently, and the camera of every other
- * stream had a frame recently. False: why says what is missing. now_us: on the loop's clock. */
+/* True while pictures flow (base/flow.h): every wanted stream had a unit recently, and the camera
+ * of every other stream had a frame recently. False: why says what is missing. now_us: on the
+ * loop's clock. */
 bool health_check(const struct cameras *cameras, int64_t now_us, char why[HEALTH_WHY_MAX]);
 
 #endif
