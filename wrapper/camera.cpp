@@ -49,7 +49,7 @@ int fail(int error, const char *format, ...)
 	return error;
 }
 
-/* Runs what may throw; nothing but an errno leaves it. */
+/* Runs code that may throw, and converts exceptions into an errno. */
 template <typename F> int guarded(F &&function) noexcept
 {
 	try {
@@ -67,7 +67,7 @@ template <typename F> int guarded(F &&function) noexcept
 	}
 }
 
-/* libcamera and its IPA modules start threads; those must not take our signals. */
+/* libcamera and its IPA modules start threads, which must not receive our signals. */
 class signals_blocked
 {
       public:
@@ -101,8 +101,8 @@ bool contains(const std::string &text, const char *part)
 	return strcasestr(text.c_str(), part) != nullptr;
 }
 
-/* The first device node of a camera that this process may not open, or "". libcamera skips such
- * devices, and its list of cameras is merely shorter. */
+/* The first device node of a camera that this process may not open, or "". libcamera silently skips
+ * such devices. */
 std::string forbidden_device()
 {
 	std::string found;
@@ -135,10 +135,10 @@ struct camera {
 	std::vector<std::unique_ptr<Request>> requests; /* request i always holds buffer i */
 	struct camera_events events = {};
 	bool acquired = false, started = false;
-	std::atomic<bool> stopping{false}; /* cancelled requests are the stop's doing */
+	std::atomic<bool> stopping{false}; /* requests are cancelled by the stop */
 	std::atomic<bool> gone{false};	   /* unplugged */
 
-	/* Guards what follows; held around queueRequest(), never while a callback runs. */
+	/* Guards the fields below; held around queueRequest(), never while a callback runs. */
 	std::mutex lock;
 	bool running = false;
 	std::map<unsigned int, ControlValue> pending; /* for the start or the next request */
@@ -161,7 +161,7 @@ const char *camera_error(void)
 
 int camera_manager_open(struct camera_manager **out)
 {
-	/* At its default libcamera tells a lot, in colours. */
+	/* By default libcamera logs a lot, and in colours. */
 	setenv("LIBCAMERA_LOG_LEVELS", "*:WARN", 0);
 	setenv("LIBCAMERA_LOG_NO_COLOR", "1", 0);
 	return guarded([&] {
@@ -245,7 +245,7 @@ static int open_device(struct camera *camera, struct camera_manager *manager, co
 		}
 		if (!camera->device &&
 		    (contains(device->id(), id) || contains(model_of(*device), id)))
-			camera->device = device; /* unless an exact one follows */
+			camera->device = device; /* unless an exact match follows */
 		others += (others.empty() ? "" : ", ") + device->id();
 	}
 	if (!camera->device) {
@@ -343,7 +343,7 @@ static bool wanted(const struct camera_request *request, uint32_t fourcc)
 	       request->fourccs + request->n_fourccs;
 }
 
-/* Asks for the flips; afterwards validate() may have taken them back. */
+/* Requests the flips; validate() may remove them. */
 static void set_flips(CameraConfiguration &config, bool hflip, bool vflip)
 {
 #if HAVE_ORIENTATION
@@ -432,9 +432,8 @@ int camera_configure(struct camera *camera, const struct camera_request *request
 	});
 }
 
-/* libcamera does not stop a camera that was unplugged: its thread may yet take up a request that
- * was queued. So nothing of such a camera is ever freed but by the end of the process. -ENODEV
- * then. */
+/* libcamera does not stop a camera that was unplugged: its thread may still handle a queued
+ * request. Therefore the memory of such a camera is never freed. Returns -ENODEV for it. */
 int camera::drop_buffers()
 {
 	if (gone)
@@ -462,7 +461,7 @@ int camera::make_requests()
 	return 0;
 }
 
-/* Colour planes one after the other in one dmabuf; the last reaches to the end of the buffer,
+/* The colour planes are consecutive in one dmabuf. The last one extends to the end of the buffer,
  * because V4L2 refuses a dmabuf that is shorter than its sizeimage. */
 static std::vector<FrameBuffer::Plane> planes_of(const StreamConfiguration &stream, int fd)
 {

@@ -2,9 +2,9 @@
 /*
  * libcamera behind a C API. Compiles against libcamera 0.0.3 to 0.7.x. No exception crosses it.
  * Functions return 0 or -errno; camera_error() has a text for the calling thread's last failure.
- * Callbacks run on libcamera's threads: copy, queue, wake, and never call back in (except
- * camera_requeue). Only camera_requeue and camera_set_control may be called from any thread; the
- * rest belongs to the camera's owner.
+ * Callbacks run on libcamera's threads: they may copy, queue and wake, and call no function of this
+ * header except camera_requeue(). Only camera_requeue() and camera_set_control() may be called from
+ * any thread; the others only from the thread of the camera's owner.
  */
 #ifndef WRAPPER_CAMERA_H
 #define WRAPPER_CAMERA_H
@@ -29,10 +29,11 @@ int camera_manager_print(struct camera_manager *manager, FILE *out);
 /* Never NULL; valid until the thread's next call. */
 const char *camera_error(void);
 
-/* id: a camera's id, or part of its id or model, in any case; "" for the first. -ENODEV: there is
- * none; -EACCES: there are devices that may not be opened; -EBUSY: another process has it. */
+/* id: a camera's id, or a part of its id or model, upper or lower case; "" for the first camera.
+ * -ENODEV: there is none; -EACCES: the process may not open some devices; -EBUSY: another process
+ * uses the camera. */
 int camera_open(struct camera **out, struct camera_manager *manager, const char *id);
-/* One that was unplugged keeps its memory until the process ends. */
+/* A camera that was unplugged keeps its memory until the process ends. */
 void camera_close(struct camera *camera);
 const char *camera_id(const struct camera *camera);
 const char *camera_model(const struct camera *camera); /* "" where the camera does not tell */
@@ -54,11 +55,11 @@ struct camera_format {
 	unsigned buffers;
 	int colour; /* 0 unknown, 1 SMPTE170M, 2 REC709, 3 JPEG/sYCC, 4 BT.2020 */
 	bool full_range;
-	bool cannot_flip; /* the flips asked for are not done */
+	bool cannot_flip; /* the requested flips are not applied */
 };
-/* -ENOTSUP: none of the fourccs is offered (camera_error() lists what is). The camera may adjust
- * size and buffers: compare. May be called again while the camera is stopped; buffers are gone
- * then. */
+/* -ENOTSUP: the camera offers none of the fourccs (camera_error() lists its formats). The camera
+ * may adjust size and buffers: compare the result. May be called again while the camera is stopped,
+ * which frees its buffers. */
 int camera_configure(struct camera *camera, const struct camera_request *request,
 		     struct camera_format *got);
 
@@ -73,16 +74,17 @@ struct camera_plane {
 int camera_buffer(struct camera *camera, unsigned index, struct camera_plane planes[3],
 		  unsigned *n_planes);
 
-/* Before start: at the start; later: with the next request. libcamera's name, value as text, read
- * as the control's own type: `true`, `-3`, `0.5`, a name of an enumeration where this libcamera
- * knows its names, `x,y,width,height`, `widthxheight`, arrays with commas. -ENOENT: the camera has
- * no such control; -EINVAL: not a value of its type; -ERANGE: outside of what the camera allows. */
+/* A control set before the start applies from the start, a later one with the next request. name:
+ * libcamera's; value: text of the control's type: `true`, `-3`, `0.5`, a name of an enumeration
+ * where this libcamera knows its names, `x,y,width,height`, `widthxheight`, arrays with commas.
+ * -ENOENT: the camera has no such control; -EINVAL: not a value of its type; -ERANGE: outside of
+ * the camera's range. */
 int camera_set_control(struct camera *camera, const char *name, const char *value);
 bool camera_has_control(const struct camera *camera, const char *name);
 /* Names of all controls, space separated and sorted, into out. */
 void camera_control_names(const struct camera *camera, char *out, size_t size);
-/* The largest ScalerCrop: x, y, width, height in pixels of the sensor. Known once configured.
- * -ENOENT: the camera does not tell. */
+/* The largest ScalerCrop: x, y, width, height in pixels of the sensor. Known after
+ * camera_configure(). -ENOENT: the camera does not report it. */
 int camera_crop_area(const struct camera *camera, int32_t area[4]);
 
 enum camera_frame_status { CAMERA_FRAME_OK, CAMERA_FRAME_ERROR, CAMERA_FRAME_CANCELLED };
@@ -95,8 +97,8 @@ struct camera_frame {
 	uint32_t bytes_used;
 };
 struct camera_events {
-	/* The buffer is the callee's until camera_requeue(). CANCELLED while running: the hardware
-	 * gave up; at the stop: nothing. */
+	/* The callee owns the buffer until camera_requeue(). CANCELLED while the camera runs means
+	 * a hardware failure; at the stop it is normal. */
 	void (*frame)(void *user, const struct camera_frame *frame);
 	void (*gone)(void *user); /* unplugged */
 	void *user;
@@ -105,7 +107,7 @@ struct camera_events {
 int camera_start(struct camera *camera, const struct camera_events *events);
 /* Gives buffer `index` back to be filled. -ESHUTDOWN after stop. */
 int camera_requeue(struct camera *camera, unsigned index);
-/* No callback runs after it. May be started again. */
+/* No callback runs after camera_stop(). The camera may be started again. */
 void camera_stop(struct camera *camera);
 
 #ifdef __cplusplus

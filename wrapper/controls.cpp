@@ -20,11 +20,11 @@ using namespace libcamera;
 namespace
 {
 
-/* --- what newer versions of libcamera tell of a control; older ones do not --- */
+/* --- properties of controls that only newer versions of libcamera report --- */
 
 constexpr size_t any_size = std::numeric_limits<size_t>::max();
 
-/* Number of elements; 0: no array; any_size: as many as one likes. */
+/* Number of elements; 0: no array; any_size: any number. */
 template <typename Id>
 auto array_size(const Id &id, const ControlInfo &, int) -> decltype(id.size())
 {
@@ -149,7 +149,7 @@ bool to_element(double number, float &out)
 	return std::isfinite(out);
 }
 
-/* libcamera clamps the first by itself; 0 means automatic to the others where the camera has no
+/* libcamera clamps the first control itself; for the others 0 means automatic if the camera has no
  * mode control for that. */
 bool range_applies(const ControlId &id, double number)
 {

@@ -8,7 +8,8 @@
 
 #include <libcamera/controls.h>
 
-/* Parses text as a value of the control. 0, -EINVAL, -ERANGE; then why says what is allowed. */
+/* Parses text as a value of the control. 0, or -EINVAL or -ERANGE with the allowed values in
+ * why. */
 int control_parse(const libcamera::ControlId &id, const libcamera::ControlInfo &info,
 		  const char *text, libcamera::ControlValue &out, std::string &why);
 

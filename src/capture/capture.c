@@ -19,8 +19,8 @@
 #include "capture/publish/link.h"
 #include "capture/source/source.h"
 
-/* Ticks of the heartbeat without a picture. Counted in ticks and not in time, so that a stopped
- * process that goes on does not take its own sleep for the camera's. */
+/* Ticks of the heartbeat without a picture. They are counted in ticks, not in time, so that a
+ * process that was stopped and continues does not take its own pause for silence of the camera. */
 #define SILENT_TICKS 2
 #define LOST_TICKS 5
 
@@ -33,14 +33,14 @@ struct capture {
 	int timer_fd;  /* one tick a second */
 	struct source *source;
 	struct stream **streams;	 /* by number; NULL: not run */
-	struct camcast_msg_stream *sent; /* by number: the last STREAM that went; main thread */
+	struct camcast_msg_stream *sent; /* by number: the last STREAM that was sent; main thread */
 
 	/* written by the source's thread, read by the main thread; relaxed: only numbers */
 	atomic_uint_fast64_t frames, missed;
 	uint64_t next_sequence; /* source's thread */
 	atomic_bool flowing;	/* pictures came since the main thread last found silence */
 
-	/* The source is over. The store of gone (release) publishes the two before it. */
+	/* The source has ended. The store of gone (release) publishes the two fields before it. */
 	int gone_error;
 	char gone_why[256];
 	atomic_bool gone;
@@ -104,7 +104,7 @@ static void handle_gone(void *user, int error, const char *why)
 	eventfd_write(capture->notify_fd, 1);
 }
 
-/* --- what camcastd asks for --- */
+/* --- requests from camcastd --- */
 
 static struct stream *stream_of(struct capture *capture, uint32_t number)
 {
@@ -169,7 +169,7 @@ static const struct link_handlers link_handlers = {
 	.get_segment = handle_get_segment,
 };
 
-/* --- what it tells camcastd --- */
+/* --- reports to camcastd --- */
 
 /* How pictures reach the encoders. */
 static void describe_path(struct capture *capture, char *out, size_t size)
@@ -231,7 +231,7 @@ static void send_heartbeat(struct capture *capture)
 		text_set(message.source, sizeof(message.source), capture->camera->source);
 	}
 	text_set(message.reason, sizeof(message.reason), capture->reason);
-	/* A full pair shows that camcastd is behind, and the units are then lost as well. */
+	/* A full pair means that camcastd is behind; then units are lost, too. */
 	(void)link_send(capture->pair, &message, sizeof(message), -1);
 }
 
@@ -246,7 +246,7 @@ static bool has_news(const struct camcast_msg_stream *message,
 	       strcmp(message->detail, sent->detail) != 0;
 }
 
-/* due: a second has passed; else only those streams are reported that have news. */
+/* due: a second has passed; otherwise only streams with changes are reported. */
 static void send_status(struct capture *capture, bool due)
 {
 	send_heartbeat(capture);
@@ -280,7 +280,8 @@ static void sample(struct capture *capture, int64_t now_us)
 	if (elapsed_us > 0)
 		capture->fps_milli = (uint32_t)((frames - capture->sampled_frames) * 1000000000u /
 						(uint64_t)elapsed_us);
-	/* A recording's pause is no silence: the source waits for its next picture's time. */
+	/* A pause in a recorded file is no silence: the source waits until its next picture is
+	 * due. */
 	if (frames != capture->sampled_frames || now_us < source_due_us(capture->source))
 		capture->quiet_ticks = 0;
 	else
@@ -293,7 +294,7 @@ static void sample(struct capture *capture, int64_t now_us)
 	}
 }
 
-/* Silence and its end. */
+/* Detects silence and its end. */
 static void judge(struct capture *capture)
 {
 	const char *name = capture->camera->name;
@@ -367,7 +368,8 @@ static enum capture_exit loop(struct capture *capture)
 
 /* --- start and stop --- */
 
-/* Coded pictures are passed on when a stream says copy, or when all are `auto` with one codec. */
+/* Coded pictures are passed on when a stream has `encoder = copy`, or when all are `auto` with the
+ * same codec. */
 static bool wants_coded(const struct capture_options *options, enum config_codec *codec)
 {
 	const struct config *config = options->config;
@@ -421,7 +423,7 @@ static int create_streams(struct capture *capture, const struct capture_options 
 static void set_limits(struct capture *capture)
 {
 	struct rate rate = source_info(capture->source)->format.rate;
-	/* Whole seconds from picture to picture, for cameras slower than one a second. */
+	/* Whole seconds between two pictures, for cameras slower than one a second. */
 	unsigned interval = rate.num > 0 ? rate.den / rate.num : 0;
 
 	capture->silent_limit = SILENT_TICKS + 2 * interval;

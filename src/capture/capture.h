@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One camera at work: its source, its streams, and the worker's main loop, which sends heartbeats,
- * does what camcastd asks for, and watches the source. Pictures do not pass through it: the
- * source's thread hands them to the streams.
+ * handles camcastd's requests, and watches the source. Pictures do not pass through it: the
+ * source's thread gives them to the streams.
  */
 #ifndef CAPTURE_CAPTURE_H
 #define CAPTURE_CAPTURE_H
@@ -10,14 +10,14 @@
 #include "capture/guard.h"
 #include "config/config.h"
 
-/* Exit codes of camcast-capture. camcastd starts it again after all but 2; they tell people and
- * tests apart what happened. */
+/* Exit codes of camcast-capture. camcastd restarts it after every code except 2; they say what
+ * happened. */
 enum capture_exit {
-	CAPTURE_STOPPED = 0,	 /* was told to: SIGTERM, SIGINT, the pair was closed */
+	CAPTURE_STOPPED = 0,	 /* on request: SIGTERM, SIGINT, or the pair was closed */
 	CAPTURE_BROKEN = 1,	 /* out of memory or file descriptors */
 	CAPTURE_USAGE = 2,	 /* arguments or configuration */
-	CAPTURE_NO_CAMERA = 3,	 /* the source does not open or start */
-	CAPTURE_LOST_CAMERA = 4, /* it ended, or was silent for too long */
+	CAPTURE_NO_CAMERA = 3,	 /* the source cannot be opened or started */
+	CAPTURE_LOST_CAMERA = 4, /* the source ended, or was silent for too long */
 };
 
 struct capture_options {
@@ -28,7 +28,7 @@ struct capture_options {
 	struct guard *guard;	     /* borrowed */
 };
 
-/* Works until told to stop, or until the source fails. Returns the exit code. Main thread. */
+/* Runs until it is asked to stop, or until the source fails. Returns the exit code. Main thread. */
 enum capture_exit capture_run(const struct capture_options *options);
 
 #endif

@@ -135,8 +135,9 @@ static const struct provider {
 	const char *path; /* NULL: needs no device */
 	int (*allocate)(int device, uint32_t size);
 } providers[] = {
-	/* Raspberry Pi's CMA heap whose mappings are cached, then any CMA heap: contiguous, as
-	 * hardware encoders without an IOMMU need; then memory in pieces. */
+	/* First the Raspberry Pi's CMA heap with cached mappings, then any CMA heap: both are
+	 * contiguous, as hardware encoders without an IOMMU need. Then memory that is not
+	 * contiguous. */
 	{"dma-heap:vidbuf_cached", "/dev/dma_heap/vidbuf_cached", heap_allocate},
 	{"dma-heap:linux,cma", "/dev/dma_heap/linux,cma", heap_allocate},
 	{"dma-heap:system", "/dev/dma_heap/system", heap_allocate},
@@ -242,8 +243,7 @@ int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, 
 			return 0;
 		}
 		error = r;
-		/* That a machine has no such heap is normal; that it is there and refuses is not.
-		 */
+		/* A missing heap is normal; a heap that refuses to allocate is not. */
 		if (r != -ENOENT || strcmp(allocator, "auto") != 0) {
 			text_append(tried, sizeof(tried), tried[0] ? ", " : "");
 			text_append(tried, sizeof(tried), provider->name);

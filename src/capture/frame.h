@@ -62,7 +62,7 @@ const char *frame_fourcc_name(uint32_t fourcc);
 
 struct slot {
 	int fd;	       /* dmabuf or memfd */
-	uint8_t *map;  /* NULL until slot_map(), which is the way to it */
+	uint8_t *map;  /* NULL before slot_map(), which returns it */
 	bool writable; /* the mapping is */
 	uint32_t size; /* bytes, whole pages */
 };
@@ -79,13 +79,13 @@ struct slot_ring {
 };
 
 /*
- * Allocates n slots of at least size bytes each. `allocator` is "auto" (the order of DESIGN's list:
- * dma-heap vidbuf_cached, linux,cma, system, udmabuf, memfd) or one name. Returns 0 or -errno after
- * a diag line that says for each provider tried what was wrong (a missing permission names the
- * group or udev rule). Any thread.
+ * Allocates n slots of at least size bytes each. `allocator` is "auto" (in this order: dma-heap
+ * vidbuf_cached, linux,cma, system, udmabuf, memfd) or one name. Returns 0 or -errno after a log
+ * line with the error of each provider that was tried (for a missing permission, with the group or
+ * udev rule). Any thread.
  */
 int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, uint32_t size);
-/* A ring over fds that somebody else owns (libcamera's own allocator). */
+/* Creates a ring of fds that another component owns (libcamera's allocator). */
 int slot_ring_wrap(struct slot_ring **out, const char *allocator, const int *fds, unsigned n,
 		   uint32_t size);
 void slot_ring_destroy(struct slot_ring *ring);
@@ -116,8 +116,8 @@ static inline void frame_ref(struct frame *frame)
 	atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
 }
 
-/* The last unref happens after all reads of the picture by other threads (release, paired with
- * acquire here). */
+/* The last unref happens after all reads of the picture by other threads (release, paired with the
+ * acquire in this function). */
 static inline void frame_unref(struct frame *frame)
 {
 	if (atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) == 1)

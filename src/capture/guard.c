@@ -14,7 +14,7 @@
 
 enum { WAKE_FINISH = 1, WAKE_ARM = 1 << 16 };
 
-/* Waits for an event, at most timeout_ms. True when told to finish. */
+/* Waits for an event, at most timeout_ms. True when guard_finish() was called. */
 static bool wait_for(struct guard *guard, struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	eventfd_t wake = 0;
@@ -29,7 +29,7 @@ static bool wait_for(struct guard *guard, struct pollfd *fds, nfds_t n, int time
 static void *run(void *arg)
 {
 	struct guard *guard = arg;
-	/* events 0: only the peer's close (POLLHUP); its messages are the main loop's. */
+	/* events 0: only the peer's close (POLLHUP); the main loop reads its messages. */
 	struct pollfd fds[] = {{.fd = guard->wake_fd, .events = POLLIN},
 			       {.fd = guard->signal_fd, .events = POLLIN},
 			       {.fd = guard->pair}};

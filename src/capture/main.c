@@ -157,7 +157,8 @@ static int list_cameras(void)
 	return r < 0 ? CAPTURE_NO_CAMERA : 0;
 }
 
-/* Index of the named camera; without a name that of the stream's, or the first. -1 after a line. */
+/* Index of the named camera; without a name, of the named stream's camera, or of the first. -1
+ * after a log line. */
 static int find_camera(const struct config *config, const struct arguments *arguments)
 {
 	for (size_t i = 0; i < config->n_streams; i++) {
@@ -240,7 +241,7 @@ static int run_by_hand(const struct config *config, const struct arguments *argu
 	if (r < 0)
 		goto finish_guard;
 	code = (int)capture_run(&options);
-	shutdown(ends[1], SHUT_RDWR); /* the guard, waiting at it, would keep it open */
+	shutdown(ends[1], SHUT_RDWR); /* the guard waits on it, and would keep it open */
 	close(ends[1]);
 	ends[0] = ends[1] = -1; /* the other one is the tap's */
 	if (tap_finish(&tap) < 0 && code == CAPTURE_STOPPED)
@@ -300,7 +301,8 @@ int main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	diag_init("camcast-capture", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
-	/* A reader of -o - that went away, and RLIMIT_FSIZE, are errors and not the end. */
+	/* A closed pipe on -o - and RLIMIT_FSIZE are errors of write(), instead of signals that
+	 * kill. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	if (arguments.list)

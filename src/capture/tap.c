@@ -88,7 +88,7 @@ static int write_range(const struct tap *tap, uint32_t offset, uint32_t len)
 	return 0;
 }
 
-/* Whether the unit ends with the delimiter of the next one (mux.c). */
+/* Whether the unit ends with the delimiter of the next unit (mux.c). */
 static bool ends_with_delimiter(const struct tap *tap, const struct camcast_msg_unit *unit)
 {
 	uint8_t end[H264_AUD_LEN];
@@ -99,7 +99,7 @@ static bool ends_with_delimiter(const struct tap *tap, const struct camcast_msg_
 	       memcmp(end, h264_aud, sizeof(end)) == 0;
 }
 
-/* In a file the delimiter stands in front of its picture, so that the file ends with a picture. */
+/* In a file the delimiter is written before its picture, so that the file ends with a picture. */
 static int write_unit(struct tap *tap, const struct camcast_msg_unit *unit)
 {
 	uint32_t len = unit->len;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * camcast-capture by hand: a thread that takes camcastd's place on the pair and writes the units of
- * one feed to a file descriptor. Everything before it is as under camcastd: the log, its segments,
- * its messages, and its drops when the reader is slow.
+ * For camcast-capture started by hand: a thread that replaces camcastd on the pair and writes the
+ * units of one feed to a file descriptor. All other parts work as under camcastd: the log, its
+ * segments, its messages, and its drops when the reader is slow.
  */
 #ifndef CAPTURE_TAP_H
 #define CAPTURE_TAP_H
@@ -30,7 +30,7 @@ struct tap {
 /* Fill pair, out_fd, stream, feed and duration_us first. The thread closes the pair after
  * duration_us, or when writing fails: the worker then stops. 0 or -errno. */
 int tap_start(struct tap *tap);
-/* Waits for the thread and says on stderr what was written. 0 or -errno. */
+/* Waits for the thread and logs what was written. 0 or -errno. */
 int tap_finish(struct tap *tap);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What has to be done to a picture before an encoder can take it, and no more: planes that are
- * right already are passed by pointer. No thread affinity.
+ * Conversions that an encoder needs: planes that need none are passed by pointer. Any thread.
  */
 #ifndef CAPTURE_ENCODE_CONVERT_H
 #define CAPTURE_ENCODE_CONVERT_H
@@ -21,7 +20,7 @@ struct picture {
 int picture_begin(struct picture *picture, struct frame *frame);
 void picture_end(struct frame *frame);
 
-/* Room for the planes that have to be made when pictures of one format become I420. */
+/* A buffer for the planes that are converted when pictures of one format become I420. */
 struct i420_buffer {
 	uint8_t *memory; /* NULL: pictures are I420 already */
 	uint8_t *data[3];
@@ -32,13 +31,13 @@ struct i420_buffer {
 int i420_buffer_init(struct i420_buffer *buffer, const struct frame_format *format);
 void i420_buffer_finish(struct i420_buffer *buffer);
 
-/* out: in as I420, its planes borrowed from in (I420; luma of NV12) and from buffer, until the next
- * call. */
+/* out: the picture `in` as I420, with planes borrowed from `in` (I420; luma of NV12) and from
+ * buffer, until the next call. */
 void convert_to_i420(struct i420_buffer *buffer, const struct picture *in, struct picture *out);
 /* For the status: "NV12 chroma split to I420"... */
 const char *convert_i420_note(uint32_t fourcc);
 
-/* n pairs of CbCr into n Cb and n Cr. */
+/* Splits n pairs of CbCr into n Cb and n Cr. */
 void convert_split_row(const uint8_t *cbcr, uint8_t *cb, uint8_t *cr, uint32_t n);
 
 /*
@@ -54,7 +53,7 @@ struct jfif_colour {
 	int16_t y_offset, yy, yu, yv, uu, uv, vu, vv;
 };
 
-/* Unknown colours are taken for SMPTE 170M, as JFIF's own readers do. */
+/* Unknown colours are treated as SMPTE 170M, as JFIF readers do. */
 void jfif_colour_init(struct jfif_colour *c, enum frame_colour colour, bool full_range);
 
 /* Converts two rows of luma and the row of chroma between them. width is a multiple of 16; cb and

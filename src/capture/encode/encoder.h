@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An encoder turns frames into access units. Two events: the input is done with (its slot may go
- * back to the camera), and an access unit is ready. All calls and events happen on the stream's own
- * thread.
+ * An encoder turns frames into access units. It has two events: the input is not needed any more
+ * (its slot may go back to the camera), and an access unit is ready. All calls and events happen on
+ * the stream's own thread.
  */
 #ifndef CAPTURE_ENCODE_ENCODER_H
 #define CAPTURE_ENCODE_ENCODER_H
@@ -12,13 +12,13 @@
 
 struct encoder;
 
-/* What `encoder = auto` means for H.264 where no hardware encoder opens; from the figures in
- * docs/ENCODERS.md. encoder_software() has the exceptions. */
+/* The encoder of `encoder = auto` for H.264 where no hardware encoder opens; docs/ENCODERS.md has
+ * the measurements. encoder_software() has the exceptions. */
 #define ENCODER_SOFTWARE_DEFAULT CONFIG_ENCODER_X264
 
 struct encoder_events {
 	void (*coded)(void *user, const struct access_unit *unit);
-	/* The encoder failed for good (the ladder in stream.c decides what follows). why is for
+	/* The encoder failed and must be closed (ladder.h decides what follows). why: a text for
 	 * people. */
 	void (*failed)(void *user, int error, const char *why);
 	void *user;
@@ -34,8 +34,8 @@ struct encoder_config {
 
 struct encoder_ops {
 	const char *name;
-	/* Returns 0 or -errno with a text in why[256]. The encoder's detail[160] tells the device
-	 * and the conversion. */
+	/* Returns 0 or -errno with a text in why[256]. The encoder's detail[160] describes the
+	 * device and the conversion. */
 	int (*create)(struct encoder **out, const struct encoder_config *config,
 		      const struct encoder_events *events, char *why);
 	/* Encodes frame (takes over one reference, on failure too), as an IDR if force_idr. May
@@ -74,7 +74,7 @@ unsigned encoder_threads(const struct encoder_config *config);
 /* "4.0" as 40, "1b" as 9; 0 for "auto", "", NULL and anything else. */
 int encoder_level_idc(const char *level);
 
-/* What table E-3 to E-5 of H.264 call the colours of a camera, for the VUI. */
+/* The codes of tables E-3 to E-5 of H.264 for a camera's colours, for the VUI. */
 struct encoder_colour {
 	uint8_t primaries, transfer, matrix; /* 2: unspecified */
 };

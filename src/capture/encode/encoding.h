@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The encoder that a stream has at the moment: chosen by the ladder, fed, watched, and closed when
- * it fails. An IDR that is wanted is asked for until it has come, whatever the encoder does with
- * the first request. Everything happens on the stream's thread.
+ * The current encoder of a stream: chosen by the ladder, fed, watched, and closed when it fails. A
+ * wanted IDR is requested again until it arrives, because an encoder may ignore a request. All
+ * functions run on the stream's thread.
  */
 #ifndef CAPTURE_ENCODE_ENCODING_H
 #define CAPTURE_ENCODE_ENCODING_H
@@ -12,7 +12,7 @@
 #include "capture/encode/encoder.h"
 #include "capture/encode/ladder.h"
 
-#define ENCODING_TIMES 32 /* frames in an encoder whose arrival is remembered */
+#define ENCODING_TIMES 32 /* frames in an encoder with a stored arrival time */
 
 struct encoding {
 	const struct config_stream *config;
@@ -22,7 +22,7 @@ struct encoding {
 
 	struct encoder *encoder; /* NULL: none is open */
 	struct ladder ladder;
-	char failure[256]; /* why the encoder is to be closed; "": it is well */
+	char failure[256]; /* why the encoder must be closed; "": it works */
 	bool key_wanted;
 	unsigned forced_ago;   /* access units since an IDR was forced, that one included; 0: none
 				  is under way */
@@ -37,12 +37,14 @@ struct encoding {
 void encoding_init(struct encoding *encoding, const struct config_stream *config,
 		   bool (*coded)(void *user, const struct access_unit *unit, int64_t arrived_us),
 		   void *user);
-/* Opens an encoder for frames like this one. 0, -EAGAIN (it was given up a short while ago), or
- * -errno: there is none, ladder.trouble says why. The first access unit is to be an IDR. */
+/* Opens an encoder for frames of this format. 0, -EAGAIN (all encoders failed a short while ago),
+ * or -errno (there is none; ladder.trouble has the reason). The first access unit must be an
+ * IDR. */
 int encoding_open(struct encoding *encoding, const struct frame *frame);
 /* Closes it, if one is open; may block (V4L2: 2 s). */
 void encoding_close(struct encoding *encoding);
-/* Closes one that failed, and tells the ladder. True if another one may be opened now. */
+/* Closes an encoder that failed, and reports it to the ladder. True if another one may be opened
+ * now. */
 bool encoding_replace(struct encoding *encoding);
 
 /* Encodes a frame (takes over a reference). *forced tells whether an IDR was asked for with it. 0;
@@ -52,7 +54,8 @@ int encoding_frame(struct encoding *encoding, struct frame *frame, int64_t arriv
 /* What to poll for an asynchronous encoder, at most *timeout_ms (-1: any time). False: nothing. */
 bool encoding_poll(const struct encoding *encoding, struct pollfd *pollfd, int *timeout_ms);
 void encoding_dispatch(struct encoding *encoding, short revents);
-/* Sets `failure` if an asynchronous encoder has frames and has given nothing for two seconds. */
+/* Sets `failure` if an asynchronous encoder holds frames and has returned nothing for two
+ * seconds. */
 void encoding_watch(struct encoding *encoding);
 /* Bit/s from the next frame on. 0, -ENOTSUP, -errno. */
 int encoding_set_bitrate(struct encoding *encoding, uint32_t bitrate_bps);

@@ -52,7 +52,8 @@ static void add_trouble(struct ladder *ladder, const char *name, const char *why
 		 name, why);
 }
 
-/* drivers/staging/vc04_services/bcm2835-codec: what hangs in the firmware stays so. */
+/* drivers/staging/vc04_services/bcm2835-codec: an instance that hangs in the firmware never
+ * recovers. */
 static const char *suspicion(const struct ladder *ladder)
 {
 	return ladder->firmware ? ", its firmware may need a reboot" : "";

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JPEG by libjpeg-turbo, from planes (raw data in: no colour conversion of its library's).
+ * Encodes JPEG with libjpeg-turbo, from planes: raw data input, without the library's colour
+ * conversion.
  *
- * JFIF means full range and BT.601's matrix, and every reader takes it so (OpenCV and browsers know
- * nothing else), while cameras mostly give limited range and, in HD, BT.709. Such a picture is
- * brought to JFIF's colours on its way into the 16 rows that the library takes at a time, which are
- * in the cache then: half a millisecond of the three that a 720p picture takes. A picture that is
- * right already goes in by pointer.
+ * JFIF means full range and the BT.601 matrix, and every reader assumes this (OpenCV and browsers
+ * support nothing else), while cameras mostly deliver limited range and, in HD, BT.709. Such a
+ * picture is converted to JFIF's colours while it is copied into the 16 rows that the library takes
+ * at a time, which are in the cache then: half a millisecond of the three that a 720p picture
+ * takes. A picture with JFIF's colours is passed by pointer.
  */
 #include "capture/encode/encoder.h"
 
@@ -39,7 +40,7 @@ struct mjpeg {
 	struct i420_buffer i420; /* for YUYV */
 	struct jfif_colour colour;
 	uint32_t width;	 /* of a row of whole MCUs */
-	bool by_pointer; /* luma rows, and those of I420's chroma, are right as they are */
+	bool by_pointer; /* luma rows, and I420's chroma rows, need no conversion */
 	uint8_t *rows;	 /* MCU rows of luma, MCU / 2 of Cb, MCU / 2 of Cr */
 };
 
@@ -71,8 +72,8 @@ static void begin_output(j_compress_ptr jpeg)
 	enc->destination.free_in_buffer = enc->output_cap;
 }
 
-/* The buffer is full (all of it, whatever free_in_buffer says). It grows to the largest picture
- * seen. */
+/* The buffer is full, even if free_in_buffer is not 0. It grows to the size of the largest
+ * picture. */
 static boolean grow_output(j_compress_ptr jpeg)
 {
 	struct mjpeg *enc = jpeg->client_data;
@@ -133,13 +134,13 @@ static int start_jpeg(struct mjpeg *enc, const struct frame_format *format, uint
 	jpeg->in_color_space = JCS_YCbCr;
 	jpeg_set_defaults(
 		jpeg); /* 4:2:0, JFIF, the standard's Huffman tables (and they are written) */
-	/* With no unit the densities are the shape of a pixel, as players read them. */
+	/* Without a unit, the densities are the shape of a pixel, as players read them. */
 	jpeg->density_unit = 0;
 	jpeg->X_density = (UINT16)(format->sar_width ? format->sar_width : 1);
 	jpeg->Y_density = (UINT16)(format->sar_width ? format->sar_height : 1);
 	jpeg_set_quality(jpeg, (int)quality, TRUE);
 	jpeg->raw_data_in = TRUE;
-	jpeg->dct_method = JDCT_ISLOW; /* the one with vector code and full precision */
+	jpeg->dct_method = JDCT_ISLOW; /* this method has vector code and full precision */
 	return 0;
 }
 
@@ -181,14 +182,14 @@ static int mjpeg_create(struct encoder **out, const struct encoder_config *confi
 	return 0;
 }
 
-/* Repeats the last of n samples up to len, so that the edge's blocks have no step in them. */
+/* Repeats the last of n samples up to len, so that blocks at the edge contain no step. */
 static void extend_row(uint8_t *row, uint32_t n, uint32_t len)
 {
 	if (n < len)
 		memset(row + n, row[n - 1], len - n);
 }
 
-/* The rows of one MCU row of in, from luma row `top`, as the library wants them. */
+/* Sets the row pointers of one MCU row of `in`, from luma row `top`, as the library takes them. */
 static void make_rows(struct mjpeg *enc, const struct picture *in, uint32_t top, JSAMPROW y[MCU],
 		      JSAMPROW cb[MCU / 2], JSAMPROW cr[MCU / 2])
 {
@@ -196,7 +197,7 @@ static void make_rows(struct mjpeg *enc, const struct picture *in, uint32_t top,
 	uint8_t *luma_rows = enc->rows, *chroma_rows = enc->rows + (size_t)enc->width * MCU;
 
 	for (uint32_t i = 0; i < MCU / 2; i++) {
-		/* Below the picture's end its last rows are repeated. */
+		/* The picture's last rows are repeated below its end. */
 		uint32_t row = top / 2 + i < in->height / 2 ? top / 2 + i : in->height / 2 - 1;
 		uint8_t *b = chroma_rows + (size_t)i * (enc->width / 2);
 		uint8_t *r = b + (size_t)enc->width / 2 * (MCU / 2);
@@ -211,7 +212,7 @@ static void make_rows(struct mjpeg *enc, const struct picture *in, uint32_t top,
 			convert_split_row(in->data[1] + (size_t)row * in->stride[1], b, r,
 					  chroma_width);
 		} else if (enc->by_pointer) {
-			/* libjpeg has no const for what it only reads */
+			/* libjpeg declares no const for data that it only reads */
 			cb[i] = (JSAMPROW)(uintptr_t)(in->data[1] + (size_t)row * in->stride[1]);
 			cr[i] = (JSAMPROW)(uintptr_t)(in->data[2] + (size_t)row * in->stride[2]);
 		} else {
@@ -266,7 +267,7 @@ static int mjpeg_encode(struct encoder *encoder, struct frame *frame, bool force
 	struct picture picture, i420;
 	int rc;
 
-	(void)force_idr; /* every picture is one */
+	(void)force_idr; /* every picture is a key picture */
 	rc = picture_begin(&picture, frame);
 	if (rc < 0) {
 		frame_unref(frame);

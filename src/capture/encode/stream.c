@@ -34,12 +34,12 @@ struct stream {
 	struct frame *queue[QUEUE_MAX];
 	int64_t arrived_us[QUEUE_MAX];
 	unsigned queued;
-	uint32_t wanted; /* feeds, as output_set_wanted() has them; 0: nothing is encoded */
-	uint32_t begun;	 /* of them, those that became so since the thread last looked */
-	bool resumed;	 /* of none one became wanted since then */
+	uint32_t wanted; /* feeds, as in output_set_wanted(); 0: nothing is encoded */
+	uint32_t begun;	 /* of them, those wanted since the thread last checked */
+	bool resumed;	 /* a first feed became wanted since then */
 	bool stopping;
-	bool opened;	     /* there is an encoder: idle frames need not wake the thread */
-	bool closing;	     /* an encoder that failed is: no frame waits meanwhile */
+	bool opened;	     /* an encoder is open: idle frames need not wake the thread */
+	bool closing;	     /* a failed encoder is being closed: no frame waits meanwhile */
 	unsigned idr_asked;  /* requests since the last forced IDR */
 	uint32_t target_bps; /* asked for */
 	struct {
@@ -83,7 +83,7 @@ static void set_status(struct stream *stream, const char *encoder, const char *d
 
 /* --- access units out: on the stream's thread, or for copy on the source's --- */
 
-/* From picture to picture, nominally; 0: not known. */
+/* The nominal time between two pictures; 0: not known. */
 static uint32_t interval_us(const struct stream *stream)
 {
 	struct rate rate = stream->info->format.rate;
@@ -92,8 +92,8 @@ static uint32_t interval_us(const struct stream *stream)
 	return us <= UINT32_MAX ? (uint32_t)us : 0;
 }
 
-/* Tells the output which feeds are wanted now; returns whether any is. *resumed, if not NULL: none
- * was, since the last call. */
+/* Passes the wanted feeds to the output; returns whether there are any. *resumed, if not NULL: a
+ * first feed became wanted since the last call. */
 static bool take_wanted(struct stream *stream, bool *resumed)
 {
 	uint32_t wanted, begun;
@@ -122,7 +122,7 @@ static bool deliver(struct stream *stream, const struct access_unit *unit, int64
 	r = output_unit(&stream->output, unit, pts_us, duration_us, &result);
 	now_us = clock_now_us();
 	if (r == -EINVAL)
-		return false; /* parameter sets alone: remembered for the next IDR */
+		return false; /* parameter sets without a picture: stored for the next IDR */
 	if (r < 0) {
 		output_gap(&stream->output);
 		if (diag_allowed(&stream->coded_limit, now_us, 10000000, &suppressed))
@@ -157,7 +157,7 @@ static bool handle_coded(void *user, const struct access_unit *unit, int64_t arr
 	struct stream *stream = user;
 	int64_t pts_us = unit->capture_us;
 
-	/* An encoder does not reorder, and units have times of their own. */
+	/* Encoders do not reorder, and every unit has its own times. */
 	if (pts_us <= stream->last_pts_us)
 		pts_us = stream->last_pts_us + 1;
 	stream->last_pts_us = pts_us;
@@ -250,7 +250,7 @@ static void drop_queue(struct stream *stream, bool counted)
 		frame_unref(frames[i]);
 }
 
-/* The next frame opens what the ladder says then. */
+/* The next frame opens the next encoder of the ladder. */
 static void replace_encoder(struct stream *stream)
 {
 	char status[512];
@@ -263,8 +263,8 @@ static void replace_encoder(struct stream *stream)
 	stream->opened = false;
 	stream->closing = true;
 	pthread_mutex_unlock(&stream->lock);
-	/* It may take seconds, and with what the encoder still holds the queue's slots could be the
-	 * last that the camera has for its other streams. */
+	/* Closing may take seconds. The encoder still holds slots, so the slots of the queue could
+	 * be the last ones for the camera's other streams. */
 	drop_queue(stream, true);
 	if (!encoding_replace(&stream->encoding))
 		tell_none(stream);
@@ -275,7 +275,7 @@ static void replace_encoder(struct stream *stream)
 
 /* --- frames in --- */
 
-/* The oldest frame that waits, if it is to be encoded now. Caller gets the reference. */
+/* Takes the oldest waiting frame, if it should be encoded now. The caller gets the reference. */
 static struct frame *take_frame(struct stream *stream, int64_t *arrived_us)
 {
 	struct frame *frame = NULL;
@@ -292,7 +292,7 @@ static struct frame *take_frame(struct stream *stream, int64_t *arrived_us)
 	return frame;
 }
 
-/* A reference to the newest frame, which stays where it is. */
+/* Returns a reference to the newest frame, which stays in the queue. */
 static struct frame *peek_frame(struct stream *stream)
 {
 	struct frame *frame = NULL;
@@ -306,8 +306,7 @@ static struct frame *peek_frame(struct stream *stream)
 	return frame;
 }
 
-/* An IDR is wanted: because somebody asked, because the stream starts, or because a log lost units.
- */
+/* Whether an IDR is wanted: it was requested, the stream starts, or a log lost units. */
 static void take_requests(struct stream *stream, int64_t now_us)
 {
 	bool resumed, asked;
@@ -421,7 +420,7 @@ void stream_frame(struct stream *stream, struct frame *frame)
 		return;
 	}
 	frame_ref(frame);
-	/* Nobody wants the stream: only the newest frame waits, for the first who does. */
+	/* The stream is not wanted: only the newest frame waits, for the first viewer. */
 	if (stream->queued == QUEUE_MAX || (stream->wanted == 0 && stream->queued == 1)) {
 		old = stream->queue[0];
 		stream->queue[0] = stream->queue[1];

@@ -3,10 +3,10 @@
  * One stream of a camera: pictures in, access units into the log of each of its feeds.
  *
  * An encoding stream has its own thread, which alone touches the encoder, so that one that blocks
- * (a V4L2 STREAMOFF: 2 s) delays nobody else. The source's thread only queues a frame and wakes it;
- * at most two frames wait, the newest wins. While none of its feeds is wanted nothing is encoded,
- * but the encoder is open and the newest frame waits, so that the first client has a picture at
- * once.
+ * (a V4L2 STREAMOFF: 2 s) delays no other thread. The source's thread only queues a frame and wakes
+ * the stream's thread; at most two frames wait, and the newest replaces the oldest. While none of
+ * its feeds is wanted nothing is encoded, but the encoder is open and the newest frame waits, so
+ * that the first client gets a picture at once.
  *
  * A stream of a source that delivers coded pictures has no thread: a packet is written into the
  * logs on the source's thread, because that is one pwritev() and a message, less than a hand-over
@@ -28,32 +28,32 @@ struct stream_options {
 	int notify_fd; /* eventfd, borrowed: written when anything but a counter of the status changed */
 };
 
-/* Main thread. 0 or -errno. A stream that cannot work with this source (copy of raw pictures) is
- * created and says so in its status. */
+/* Main thread. 0 or -errno. A stream that cannot work with this source (a copy of raw pictures) is
+ * created, and its status has the reason. */
 int stream_create(struct stream **out, const struct stream_options *options);
-/* Begins to take frames: starts the thread. Main thread. 0 or -errno. */
+/* Starts the thread: from now on the stream takes frames. Main thread. 0 or -errno. */
 int stream_start(struct stream *stream);
-/* Ends the thread, closes the encoder (may block as long as that does) and gives back every frame.
- * The source is stopped before. NULL: nothing. Main thread. */
+/* Ends the thread, closes the encoder (which may block for seconds) and releases every frame. The
+ * source must be stopped before. NULL is allowed. Main thread. */
 void stream_destroy(struct stream *stream);
 
 /* The source's thread. frame is borrowed (a reference is taken). */
 void stream_frame(struct stream *stream, struct frame *frame);
 void stream_packet(struct stream *stream, const struct packet *packet);
 
-/* Any thread. In what concerns a feed (by its number), nothing happens if it is not one of this
- * stream's. */
+/* Any thread. Calls with the number of a feed do nothing if it is not a feed of this stream. */
 void stream_want(struct stream *stream, unsigned feed, bool wanted);
 void stream_request_idr(struct stream *stream);
 void stream_set_bitrate(struct stream *stream, uint32_t bitrate_bps);
 /* Answers GET_SEGMENT. */
 void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segment);
 
-/* Takes the rates since the last call; once a second. Main thread. */
+/* Calculates the rates since the last call; call it once a second. Main thread. */
 void stream_sample(struct stream *stream, int64_t now_us);
 /* The status, with the rates of the last sample. Main thread. */
 void stream_status(struct stream *stream, struct camcast_msg_stream *out);
-/* The encoder imports the frames' dmabufs instead of reading their mappings. Main thread. */
+/* Whether the encoder imports the frames' dmabufs instead of reading their mappings. Main
+ * thread. */
 bool stream_imports(struct stream *stream);
 
 #endif

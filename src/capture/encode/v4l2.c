@@ -64,7 +64,7 @@ int v4l2_set_control(int fd, uint32_t id, int64_t value)
 
 	if (rc)
 		return rc;
-	/* A menu's entry is allowed or not, there is no nearest one; a button has no value. */
+	/* A menu has no nearest entry: an entry is allowed or not. A button has no value. */
 	if (query.type == V4L2_CTRL_TYPE_INTEGER) {
 		if (value < query.minimum)
 			value = query.minimum;
@@ -90,7 +90,7 @@ static bool has_format(int fd, enum v4l2_buf_type type, uint32_t fourcc)
 	return false;
 }
 
-/* What must be done so that path may be opened. EACCES is its mode and owner; EPERM is the device
+/* Fills in how to permit opening path. EACCES is caused by its mode and owner, EPERM by the device
  * control group of a service or a container (security/device_cgroup.c). */
 static void explain_permission(const char *path, int rc, char *why)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The set-up part of the stateful encoder interface (kernel:
- * Documentation/userspace-api/media/v4l/dev-encoder.rst), with the rules of the Raspberry Pi's
- * bcm2835-codec driver where the card is one.
+ * Documentation/userspace-api/media/v4l/dev-encoder.rst), and for the Raspberry Pi's bcm2835-codec
+ * the rules of that driver.
  */
 #include "capture/encode/v4l2_session.h"
 
@@ -13,9 +13,10 @@
 
 #include "base/diag.h"
 
-/* Coded buffers only wait for our thread, never for a client, so a few are enough. */
+/* A few coded buffers are enough, because they wait for our thread only, never for a client. */
 #define CODED_BUFFERS 4
-/* Asked for each; what others ask of bcm2835-codec, whose own 512 KiB cut large IDRs in pieces. */
+/* The size requested for each, as other programs do: bcm2835-codec's default of 512 KiB splits
+ * large IDRs. */
 #define CODED_SIZE (1536u << 10)
 
 #define PI_MAX_SIDE 1920u
@@ -74,7 +75,8 @@ static int h264_level(const struct v4l2_session *session, const struct config_st
 		if (levels[i].idc == idc)
 			return levels[i].value;
 	}
-	/* "auto": MaxMBPS of table A-1, from 4.0 up, which every decoder of today takes. */
+	/* "auto": by MaxMBPS of table A-1, from level 4.0 up, which every current decoder
+	 * supports. */
 	if (rate <= 245760)
 		return V4L2_MPEG_VIDEO_H264_LEVEL_4_0;
 	return rate <= 522240 ? V4L2_MPEG_VIDEO_H264_LEVEL_4_2 : V4L2_MPEG_VIDEO_H264_LEVEL_5_1;
@@ -92,9 +94,9 @@ static int h264_profile(const struct config_stream *stream)
 	}
 }
 
-/* All of these may be missing, and none is worth giving up for: h264_writer.h puts parameter sets
- * and VUI right, and whatever else stays at the driver's default. bcm2835-codec takes PROFILE to
- * REPEAT_SEQ_HEADER only before REQBUFS. */
+/* All of these controls are optional: h264_writer.h corrects parameter sets and VUI, and other
+ * values stay at the driver's defaults. bcm2835-codec accepts PROFILE to REPEAT_SEQ_HEADER only
+ * before REQBUFS. */
 static void set_controls(struct v4l2_session *session, const struct config_stream *stream)
 {
 	/* clang-format off */
@@ -104,7 +106,7 @@ static void set_controls(struct v4l2_session *session, const struct config_strea
 		bool pi_only;
 		const char *name;
 	} controls[] = {
-		/* 1080p with CBR and main profile can hang the firmware, so VBR. */
+		/* VBR, because 1080p with CBR and main profile can hang the firmware. */
 		{V4L2_CID_MPEG_VIDEO_BITRATE_MODE, V4L2_MPEG_VIDEO_BITRATE_MODE_VBR, true, "bitrate mode"},
 		{V4L2_CID_MPEG_VIDEO_FRAME_RC_ENABLE, 1, false, "rate control"},
 		{V4L2_CID_MPEG_VIDEO_BITRATE, stream->bitrate, false, "bitrate"},
@@ -117,7 +119,7 @@ static void set_controls(struct v4l2_session *session, const struct config_strea
 		{V4L2_CID_MPEG_VIDEO_H264_I_PERIOD, stream->keyframe_interval, false, "I period"},
 		{V4L2_CID_MPEG_VIDEO_HEADER_MODE, V4L2_MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME,
 		 false, "header mode"},
-		/* Defaults to 0: parameter sets would come once, and never again. */
+		/* The default is 0: parameter sets would be sent only once. */
 		{V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER, 1, false, "repeated headers"},
 		{V4L2_CID_MPEG_VIDEO_PREPEND_SPSPPS_TO_IDR, 1, false, "repeated headers"},
 	};
@@ -194,8 +196,8 @@ static int set_coded_format(struct v4l2_session *session, char *why)
 	return -EINVAL;
 }
 
-/* The picture in a slot must lie as the driver reads it: V4L2's one-plane layouts have the chroma
- * right behind stride x height of luma, and nothing can be told about it but stride and height. */
+/* A slot must have the layout that the driver reads: V4L2's one-plane layouts have the chroma
+ * directly after stride x height bytes of luma, and only stride and height can be set. */
 static int check_layout(const struct v4l2_session *session,
 			const struct v4l2_pix_format_mplane *pix, char *why)
 {
@@ -422,8 +424,8 @@ int v4l2_session_open(struct v4l2_session *session, const struct encoder_config 
 	if (rc)
 		goto close;
 	set_controls(session, stream);
-	/* The coded format first, as the kernel's interface says; setting the raw one may reset its
-	 * size and buffer size, so again. */
+	/* The coded format is set first, as the kernel's interface requires. Setting the raw format
+	 * may reset its size and buffer size, so it is set again. */
 	rc = set_coded_format(session, why);
 	if (!rc)
 		rc = set_raw_format(session, why);
@@ -446,9 +448,9 @@ void v4l2_session_close(struct v4l2_session *session)
 	int coded = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
 	unsigned n;
 
-	/* STREAMOFF takes all buffers back from the device; bcm2835-codec waits up to 2 s a queue
-	 * for a firmware that hangs. What may fail here fails because the device is gone, and close
-	 * gives back the same. */
+	/* STREAMOFF takes all buffers back from the device; bcm2835-codec waits up to 2 s per queue
+	 * for a firmware that hangs. It fails only if the device is gone, and then close() frees
+	 * the buffers. */
 	if (session->pictures_on)
 		v4l2_call(session->device.fd, VIDIOC_STREAMOFF, &pictures);
 	if (session->coded_on)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A stateful V4L2 encoder, set up and streaming: device, controls, formats, buffers. What happens
- * after that is v4l2m2m.c. One thread at a time.
+ * The set-up of a stateful V4L2 encoder: device, controls, formats, buffers. v4l2m2m.c does the
+ * encoding. One thread at a time.
  */
 #ifndef CAPTURE_ENCODE_V4L2_SESSION_H
 #define CAPTURE_ENCODE_V4L2_SESSION_H

@@ -3,10 +3,10 @@
  * The hardware encoder: a stateful V4L2 one, as v4l2_session.h sets it up.
  *
  * Pictures go in by DMABUF import: buffer i of the OUTPUT queue is always slot i of the ring
- * (bcm2835-codec maps a dmabuf again when the index has another one), and no picture is ever mapped
- * here. Coded pictures come out in a few MMAP buffers, which are queued again as soon as the
- * access unit was handed on. A picture's timestamp is its capture time, which the driver copies to
- * the coded one: that is how an access unit finds its picture again.
+ * (bcm2835-codec maps a dmabuf again if the buffer had another one before). Pictures are never
+ * mapped here. Coded pictures are returned in a few MMAP buffers, which are queued again as soon as
+ * the access unit was delivered. A picture's timestamp is its capture time, which the driver copies
+ * to the coded picture: it identifies the picture of an access unit.
  */
 #include "capture/encode/encoder.h"
 
@@ -21,7 +21,8 @@
 #include "capture/encode/v4l2_session.h"
 #include "media/access_unit.h"
 
-/* A coded picture that came in more than one buffer, or headers that wait for theirs. */
+/* Parts of a coded picture that fills more than one buffer, or headers that wait for their
+ * picture. */
 struct pieces {
 	uint8_t *data;
 	size_t len, size;
@@ -33,21 +34,21 @@ struct v4l2m2m {
 	struct encoder base;
 	struct v4l2_session session;
 
-	struct frame **held; /* pictures with the driver, by slot */
+	struct frame **held; /* pictures that the driver holds, by slot */
 	unsigned n_held;
-	/* So many at most: an encoder that hangs must not starve the camera, and the camera's other
-	 * streams, of slots. */
+	/* The limit on held pictures: an encoder that hangs must leave slots for the camera and its
+	 * other streams. */
 	unsigned max_held;
 	int64_t last_stamp_us;
 
 	struct pieces pieces;
 	bool want_key; /* ask for a key frame with the next picture */
-	bool lost;     /* an access unit was lost: none is good before the next key */
-	bool idle;     /* poll() would only say POLLERR until a picture is queued */
+	bool lost;     /* an access unit was lost: units are useless until the next key */
+	bool idle;     /* poll() would report only POLLERR until a picture is queued */
 	bool failed;
 };
 
-/* Tells the stream once, and returns error. */
+/* Reports the failure to the stream once, and returns error. */
 __attribute__((format(printf, 3, 4))) static int fail(struct v4l2m2m *enc, int error,
 						      const char *format, ...)
 {
@@ -95,7 +96,7 @@ static int v4l2m2m_create(struct encoder **out, const struct encoder_config *con
 	rc = v4l2_session_open(&enc->session, config, why);
 	if (rc)
 		goto free;
-	/* The ring's name says which provider; the rest is short enough. */
+	/* The allocator's name identifies the provider; the other texts are short enough. */
 	snprintf(enc->base.detail, sizeof(enc->base.detail), "%.48s %.31s, imports %s from %.24s%s",
 		 enc->session.device.path, enc->session.device.card,
 		 v4l2_fourcc_text(config->format.fourcc, text), config->ring->allocator,
@@ -114,7 +115,7 @@ static void v4l2m2m_destroy(struct encoder *encoder)
 	struct v4l2m2m *enc = (struct v4l2m2m *)encoder;
 	unsigned n = enc->session.ring->n;
 
-	/* Only when the device has let go may a slot be written to again. */
+	/* A slot may be written again only when the device does not use it any more. */
 	v4l2_session_close(&enc->session);
 	for (unsigned i = 0; i < n; i++) {
 		if (enc->held[i])
@@ -127,7 +128,7 @@ static void v4l2m2m_destroy(struct encoder *encoder)
 
 /* --- coded pictures --- */
 
-/* Looks at what begins in a buffer. An H.264 buffer without a slice holds headers only. */
+/* Classifies the content of a buffer. An H.264 buffer without a slice contains headers only. */
 static void inspect(const struct v4l2m2m *enc, const uint8_t *data, size_t len, uint32_t flags,
 		    struct pieces *found)
 {
@@ -138,7 +139,8 @@ static void inspect(const struct v4l2m2m *enc, const uint8_t *data, size_t len, 
 		found->key = flags & V4L2_BUF_FLAG_KEYFRAME;
 		return;
 	}
-	/* The NAL type, not the flag: a key frame may be an I picture that is no IDR. */
+	/* The NAL type decides, not the driver's flag: its key frame may be an I picture that is no
+	 * IDR. */
 	if (found->picture)
 		return;
 	access_unit_read_head(data, len, &head);
@@ -207,8 +209,8 @@ static int keep_piece(struct v4l2m2m *enc, const uint8_t *data, size_t len,
 	return 0;
 }
 
-/* bcm2835-codec gives a picture that is larger than the buffer in pieces with one timestamp, and
- * says of none that it is the last: a piece that does not fill its buffer is. */
+/* bcm2835-codec returns a picture that is larger than the buffer in pieces with the same timestamp,
+ * and does not mark the last one: it is the piece that does not fill its buffer. */
 static void take_coded(struct v4l2m2m *enc, const uint8_t *data, size_t len, bool full,
 		       uint32_t flags, int64_t stamp_us)
 {
@@ -216,7 +218,7 @@ static void take_coded(struct v4l2m2m *enc, const uint8_t *data, size_t len, boo
 	struct pieces found = {.stamp_us = stamp_us};
 
 	if (pieces->len && pieces->picture && pieces->stamp_us != stamp_us)
-		deliver_pieces(enc); /* it filled its buffer and was whole */
+		deliver_pieces(enc); /* the previous picture filled its buffer exactly */
 	inspect(enc, data, len, flags, &found);
 	if (!pieces->len && found.picture && !full) {
 		deliver(enc, data, len, &found);
@@ -322,8 +324,7 @@ static int queue_picture(struct v4l2m2m *enc, struct frame *frame)
 	int rc;
 
 	if (stamp_us <= enc->last_stamp_us)
-		stamp_us = enc->last_stamp_us +
-			   1; /* it names the picture, so it is never used twice */
+		stamp_us = enc->last_stamp_us + 1; /* it identifies the picture, so it is unique */
 	buffer.timestamp.tv_sec = stamp_us / 1000000;
 	buffer.timestamp.tv_usec = stamp_us % 1000000;
 	rc = v4l2_call(enc->session.device.fd, VIDIOC_QBUF, &buffer);
@@ -347,9 +348,9 @@ static int v4l2m2m_dispatch(struct encoder *encoder, short revents)
 	pictures = dequeue_pictures(enc);
 	if (pictures < 0)
 		return pictures;
-	/* POLLERR that neither queue explains is what an m2m device says when a queue is empty: no
-	 * fault, but poll() would say it for ever. An encoder that is really broken fails the next
-	 * call, or is silent, and the stream's watchdog sees that. */
+	/* An m2m device reports POLLERR when a queue is empty. This is no fault, but poll() would
+	 * report it again and again. If the encoder is broken, the next call fails, or it stays
+	 * silent and the stream's watchdog detects that. */
 	if ((revents & (POLLERR | POLLHUP | POLLNVAL)) && !coded && !pictures)
 		enc->idle = true;
 	return 0;
@@ -392,7 +393,7 @@ static int v4l2m2m_encode(struct encoder *encoder, struct frame *frame, bool for
 	rc = queue_picture(enc, frame);
 	if (!rc)
 		return 0;
-	/* bcm2835-codec maps contiguous memory only, which not every provider gives. */
+	/* bcm2835-codec maps contiguous memory only, and not every provider allocates that. */
 	rc = fail(enc, rc, "importing a raw picture from %s", enc->session.ring->allocator);
 unref:
 	frame_unref(frame);
