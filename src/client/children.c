@@ -19,8 +19,8 @@
 #include "process/supervisor.h"
 
 #define HANG_MS 3000
-#define START_MS 10000 /* until the first beat: a loaded machine, a sanitizer */
-#define KILLED_MS 1000 /* one in D state outlives SIGKILL */
+#define START_MS 10000 /* until the first beat; long enough for a loaded machine or a sanitizer */
+#define KILLED_MS 1000 /* a process in D state outlives SIGKILL */
 #define TURN_MS 500
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
@@ -75,7 +75,7 @@ static void note_state(struct child *child)
 	child->info.pid = child->supervisor.pid;
 }
 
-/* Another start is scheduled. */
+/* Called when another start is scheduled. */
 static void note_failure(struct child *child, int64_t now_us)
 {
 	child->info.restarts = (unsigned)child->supervisor.restarts;
@@ -124,7 +124,7 @@ static void handle_end(struct child *child, int64_t now_us)
 		snprintf(child->info.reason, sizeof child->info.reason, "ended");
 		return;
 	}
-	if (!supervisor->killed) /* else the reason is known */
+	if (!supervisor->killed) /* otherwise the reason is already set */
 		spawn_describe(supervisor->status, child->info.reason, sizeof child->info.reason);
 	note_failure(child, now_us);
 }
@@ -173,7 +173,7 @@ int child_poll(struct child *child, int64_t now_us)
 	enum supervisor_event event;
 	int wait_ms;
 
-	if (beat_us > 0) /* one in the future is nonsense */
+	if (beat_us > 0) /* a time in the future is invalid */
 		supervisor_beat(&child->supervisor, beat_us < now_us ? beat_us : now_us,
 				child->hang_ms);
 	while ((event = supervisor_turn(&child->supervisor, now_us)) != SUPERVISOR_NOTHING)
@@ -246,13 +246,15 @@ void child_destroy(struct child *child)
 	free(child);
 }
 
-/* The status has one writer and one reader, in two processes: the reader copies it between two
- * looks at its turn, which differ, or are odd, if the writer was at it (a seqlock). */
+/* The status has one writer and one reader, in two processes (a seqlock): the reader reads the turn
+ * before and after the copy. If the two differ or are odd, the writer changed the status
+ * meanwhile. */
 const char *child_read_status(const struct child *child, char text[CHILD_STATUS_MAX])
 {
 	const struct child_header *shared = child->shared;
 
-	/* A child killed while it writes leaves an odd turn: any text will do then. */
+	/* A child that is killed while it writes leaves an odd turn: then the text does not
+	 * matter. */
 	for (int tries = 0; tries < 100; tries++) {
 		unsigned turn = atomic_load_explicit(&shared->status_turn, memory_order_acquire);
 
@@ -284,7 +286,7 @@ int child_attach(struct child_header **shared, size_t *size)
 	struct child_header *header;
 	struct stat st;
 
-	/* The parent's memory, and not a file that happens to be open there. */
+	/* Checks that the fd is the parent's memory, and not some other open file. */
 	if (seals < 0 || fstat(CHILD_SHARED_FD, &st) < 0)
 		return -errno;
 	if ((seals & SEALS) != SEALS || st.st_size < (off_t)sizeof *header)

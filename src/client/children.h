@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One child process per server: started, watched (pidfd and heartbeat), restarted with backoff,
- * ended. The child is this program, executed again from /proc/self/exe with a subcommand of its own
- * (the parent has threads, so a forked copy could do nothing safely). Both share one memfd, which
- * has no name, so that nothing is left behind whatever dies; and the kernel kills a child whose
- * parent is gone (PR_SET_PDEATHSIG).
+ * Manages one child process per server: starts, watches (pidfd and heartbeat), restarts with
+ * backoff, and ends it. The child is this program, executed again from /proc/self/exe with its own
+ * subcommand (a fork without exec is unsafe, because the parent has threads). Both share one memfd
+ * without a name, so that nothing is left behind if either dies, and the kernel kills a child whose
+ * parent has ended (PR_SET_PDEATHSIG).
  */
 #ifndef CLIENT_CHILDREN_H
 #define CLIENT_CHILDREN_H
@@ -25,7 +25,7 @@ struct child_header {
 	_Alignas(64) char status[CHILD_STATUS_MAX];
 };
 
-/* --- in the parent: one thread, the one that lives as long as the process --- */
+/* --- in the parent: one thread, which must live as long as the process --- */
 
 struct child;
 
@@ -39,56 +39,60 @@ struct child_job {
 enum child_state {
 	CHILD_RUNNING,
 	CHILD_BACKOFF, /* it ended, or could not be started, and will be started again */
-	CHILD_ENDED    /* as child_end() asked, or by itself with exit status 0 */
+	CHILD_ENDED    /* after child_end(), or by itself with exit status 0 */
 };
 
 struct child_info {
 	enum child_state state;
 	pid_t pid; /* of the running one, else 0 */
 	unsigned restarts;
-	char reason[128]; /* why it last ended; "" : it never did */
+	char reason[128]; /* why it last ended; "": it never ended */
 };
 
-/* Starts the child. The shared memory is zeroed, and kept over restarts but for its header, which
- * begins anew. Failures of the child, also to start it, are logged. -errno: no memory to share. */
+/* Starts the child. The shared memory is zeroed first; a restart resets only its header. Failures
+ * of the child, and failures to start it, are logged. -errno: the shared memory could not be
+ * created. */
 int child_create(struct child **out, const struct child_job *job);
 
-/* Ends the child if need be: SIGTERM, after 2 s SIGKILL; waits for its end (but not for one that
- * the kernel holds: at most 1 s more). NULL is fine. To end many, child_end() them all first. */
+/* Ends the child if it runs, with SIGTERM, and after 2 s with SIGKILL, and waits for its end (at
+ * most 1 s more, because the kernel may hold it). NULL is allowed. To end several children, call
+ * child_end() for all of them first. */
 void child_destroy(struct child *child);
 
-/* Asks the child to end, and not to be started again; child_poll() sees it through. */
+/* Asks the child to end, without a restart; child_poll() completes this. */
 void child_end(struct child *child);
 
 void *child_shared(struct child *child); /* begins with struct child_header */
 const struct child_info *child_info(const struct child *child);
 
-/* Readable when the running child has ended; -1: none runs. Changes with each start. */
+/* An fd that is readable when the running child has ended; -1: none runs. It changes with each
+ * start. */
 int child_pidfd(const struct child *child);
 
-/* To be called often (when child_pidfd() is readable, and in time): reaps, kills what hangs, starts
- * what is due. now_us: CLOCK_MONOTONIC. Returns the ms after which it wants to be called again, at
- * most 500; -1 when it has ended. A parent that was stopped for a while itself takes nobody's
- * silence in that time for a hang. */
+/* Reaps the child, kills it if it hangs, and starts it when due. Call it when child_pidfd() is
+ * readable, and after the returned time. now_us: CLOCK_MONOTONIC. Returns the ms until the next
+ * call, at most 500; -1 when the child has ended. If the parent itself was stopped for a while,
+ * silence in that time is not a hang. */
 int child_poll(struct child *child, int64_t now_us);
 
-/* A copy of what the child last said; returns text. */
+/* Copies the child's last status; returns text. */
 const char *child_read_status(const struct child *child, char text[CHILD_STATUS_MAX]);
 
 /* --- in the child --- */
 
-/* First thing in a child: maps the shared memory, leaves SIGINT and SIGHUP (which a terminal sends
- * to all) to the parent, and notes SIGTERM for child_ending() without restarting the system call
- * that it interrupts. Beats once. -errno: nobody started us as a child. Main thread. */
+/* Must be the first call in a child: maps the shared memory, ignores SIGINT and SIGHUP (which a
+ * terminal sends to all processes), and notes SIGTERM for child_ending() without restarting the
+ * system call that it interrupts. Beats once. -errno: this process was not started as a child. Main
+ * thread. */
 int child_attach(struct child_header **shared, size_t *size);
 
-/* Whether the parent wants us to end. Any thread. */
+/* Whether the parent has asked the child to end. Any thread. */
 bool child_ending(void);
 
-/* Says that we are alive: more often than hang_ms. Any thread. */
+/* Sends a heartbeat; call it more often than hang_ms. Any thread. */
 void child_beat(struct child_header *shared);
 
-/* Says what we do, for the parent to show; cut to CHILD_STATUS_MAX. One thread. */
+/* Sets the status text that the parent shows, cut to CHILD_STATUS_MAX. One thread. */
 void child_write_status(struct child_header *shared, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

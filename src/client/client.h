@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The subcommands of camcast. argv[0] is the subcommand's name, options and arguments follow, as
- * getopt_long(3) wants them. Each returns the exit status: EXIT_USAGE for a command line that is
- * wrong. main() has done diag_init() and setlocale(), and ignores SIGPIPE.
+ * getopt_long(3) wants them. Each returns the exit status: EXIT_USAGE for a wrong command line.
+ * main() has done diag_init() and setlocale(), and ignores SIGPIPE.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -14,7 +14,7 @@ int cmd_recv(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_view(int argc, char **argv);
 
-/* Not for people: what a parent starts, one process for each server (children.h). */
+/* Internal subcommands, which a parent starts: one process for each server (children.h). */
 int cmd_record_child(int argc, char **argv);
 int cmd_view_child(int argc, char **argv);
 

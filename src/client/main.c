@@ -30,7 +30,7 @@ static void print_usage(FILE *out, const struct command *commands, size_t n)
 	      out);
 }
 
-/* Says which command was perhaps meant; returns the exit status. */
+/* Suggests the command that was probably meant; returns the exit status. */
 static int refuse(const char *name, const struct command *commands, size_t n)
 {
 	static const struct cli cli = {.program = "camcast"};
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	diag_init("camcast", DIAG_INFO);
-	/* A reader that goes away is an error of write(), which the command reports or ignores. */
+	/* A closed pipe is an error of write(), which the command reports or ignores. */
 	signal(SIGPIPE, SIG_IGN);
 	if (strcmp(name, "--version") == 0) {
 		puts("camcast " CAMCAST_VERSION);

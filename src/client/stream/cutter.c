@@ -21,7 +21,7 @@ void cutter_finish(struct cutter *cutter)
 	cutter->room = 0;
 }
 
-/* What comes is no part of a unit yet. */
+/* Bytes that arrive now are not part of a unit yet. */
 static void begin_unit(struct cutter *cutter)
 {
 	cutter->begun = false;
@@ -83,11 +83,11 @@ static int give_picture(struct cutter *cutter, struct cutter_unit *unit, size_t 
 static int skip_noise(struct cutter *cutter)
 {
 	const size_t len = cutter->end - cutter->begin;
-	/* What may be a start code, with the zero byte in front and two bytes behind, is looked at
-	 * again. */
+	/* Bytes that may belong to a start code, with the zero byte before and two bytes after it,
+	 * are searched again. */
 	const size_t past = len < 5 ? 0 : len - 5;
 
-	if (cutter->guessed) { /* it tells that the guess was wrong, once a start code is there */
+	if (cutter->guessed) { /* when a start code arrives, it shows that the guess was wrong */
 		cutter->search.done = past;
 	} else {
 		cutter->noise += past;
@@ -98,7 +98,7 @@ static int skip_noise(struct cutter *cutter)
 		       : CUTTER_MORE;
 }
 
-/* Looks for the first start code, with two bytes behind it. CUTTER_UNIT: a unit begins there. */
+/* Searches the first start code with two bytes after it. CUTTER_UNIT: a unit begins there. */
 static int find_beginning(struct cutter *cutter)
 {
 	const uint8_t *data = cutter->data + cutter->begin;
@@ -111,10 +111,10 @@ static int find_beginning(struct cutter *cutter)
 		return skip_noise(cutter);
 	while (zeros > 0 && data[zeros - 1] == 0)
 		zeros--;
-	/* In front of it, or as a slice that goes on with a picture, stands the rest of the unit
-	 * that had been given out. */
+	/* The bytes before it, or a slice that continues a picture, are the rest of the unit that
+	 * was already returned. */
 	split = cutter->guessed && (zeros > 0 || !access_unit_begins(data + at + 3));
-	cutter->begin += at - (zeros < at); /* a zero byte in front belongs to it: B.1.1 */
+	cutter->begin += at - (zeros < at); /* a zero byte before it belongs to it: B.1.1 */
 	begin_unit(cutter);
 	cutter->begun = true;
 	cutter->guessed = false;
@@ -139,7 +139,7 @@ static int next_in_byte_stream(struct cutter *cutter, struct cutter_unit *unit)
 	return cutter->end - cutter->begin > CUTTER_UNIT_MAX ? -EBADMSG : CUTTER_MORE;
 }
 
-/* u32 length, most significant byte first, then the picture; nothing behind a length of 0. */
+/* u32 length, most significant byte first, then the picture; no bytes follow a length of 0. */
 static int next_behind_length(struct cutter *cutter, struct cutter_unit *unit)
 {
 	struct access_unit_head head;
@@ -192,7 +192,8 @@ int cutter_end_unit(struct cutter *cutter, struct cutter_unit *unit)
 
 	if (cutter->framing != STREAM_ANNEXB || !cutter_has_picture(cutter))
 		return CUTTER_MORE;
-	/* A NAL unit never ends in a zero byte (7.4.1): the next start code is on its way. */
+	/* A NAL unit never ends in a zero byte (7.4.1), so this one belongs to the next start
+	 * code. */
 	if (last[3] == 0 || (last[0] == 0 && last[1] == 0 && last[2] == 1) ||
 	    (last[1] == 0 && last[2] == 0 && last[3] == 1))
 		return CUTTER_MORE;

@@ -19,9 +19,9 @@ struct cutter {
 	enum stream_framing framing;
 	uint8_t *data;
 	size_t room;
-	size_t begin, end; /* of what has not been handed out */
+	size_t begin, end; /* of the bytes that were not returned yet */
 
-	/* Of a byte stream: */
+	/* Only for a byte stream: */
 	bool begun;			  /* a unit begins at `begin` */
 	struct access_unit_search search; /* for its end, or while none has begun, its beginning */
 	bool guessed;			  /* the unit before it was ended by cutter_end_unit() */
@@ -40,26 +40,26 @@ enum cutter_result {
 	CUTTER_UNIT = 1,
 	CUTTER_SPLIT =
 		2, /* the end given by cutter_end_unit() was within a unit; its rest is gone */
-	CUTTER_JUNK = 3, /* a unit that is no picture; it is gone */
+	CUTTER_JUNK = 3, /* a unit that is no picture; it was discarded */
 };
 
 void cutter_init(struct cutter *cutter, enum stream_framing framing);
 void cutter_finish(struct cutter *cutter);
 void cutter_reset(struct cutter *cutter); /* forgets everything but its memory */
 
-/* Room for bytes to come; *len is how much. NULL: no memory. */
+/* Returns room for *len further bytes. NULL: no memory. */
 uint8_t *cutter_room(struct cutter *cutter, size_t *len);
 void cutter_add(struct cutter *cutter, size_t len);
 
-/* The next unit, or another of cutter_result; -EBADMSG: this is no such stream. */
+/* Returns the next unit or another cutter_result; -EBADMSG: the bytes are no such stream. */
 int cutter_next(struct cutter *cutter, struct cutter_unit *unit);
 
-/* Whether a picture's first slice, or the beginning of it, has come in the unit under way of a byte
- * stream. */
+/* Whether the first slice of a picture, or the beginning of it, has arrived in the current unit of
+ * a byte stream. */
 bool cutter_has_picture(const struct cutter *cutter);
 
-/* Takes what has come of the unit under way for all of it. CUTTER_UNIT, or CUTTER_MORE if there is
- * no picture in it yet, or its end is known anyway. */
+/* Ends the current unit: the bytes that have arrived are taken for all of it. CUTTER_UNIT, or
+ * CUTTER_MORE if it contains no picture yet or its end is known anyway. */
 int cutter_end_unit(struct cutter *cutter, struct cutter_unit *unit);
 
 #endif

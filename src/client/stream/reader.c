@@ -17,7 +17,7 @@
 #define CONNECT_TIMEOUT_US 5000000
 #define BACKOFF_MIN_US 250000
 #define BACKOFF_MAX_US 5000000
-/* A unit comes in one go; a network that it fills takes a pause of a round trip or so. */
+/* A unit arrives in one burst; on a full network there may be a pause of about a round trip. */
 #define QUIET_MIN_US 6000
 #define QUIET_MAX_US 100000
 
@@ -35,10 +35,10 @@ struct reader {
 	bool connected_before;
 
 	bool low_latency;
-	bool gap; /* the next unit given is the first one after something was lost */
+	bool gap; /* the next unit is the first one after a loss */
 	int64_t quiet_us;
-	int64_t received_us; /* when the last bytes came */
-	bool quiet_asked;    /* whether a unit ended there has been asked since */
+	int64_t received_us; /* when the last bytes arrived */
+	bool quiet_asked;    /* the cutter was asked since then whether a unit has ended */
 };
 
 int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
@@ -163,8 +163,8 @@ static void back_off(struct reader *reader, const char *why)
 
 static void set_options(int fd)
 {
-	/* A host that went away without a word is noticed after eleven seconds; a stream that
-	 * pauses may do so for ever. */
+	/* A host that disappears is detected after eleven seconds, while a stream may pause for
+	 * ever. */
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){5}, sizeof(int));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){2}, sizeof(int));
@@ -186,7 +186,7 @@ static void begin_stream(struct reader *reader)
 	cutter_reset(&reader->cutter);
 }
 
-/* Tries reader->address, and those after it until one is under way. */
+/* Tries reader->address and the addresses after it, until one connect is under way. */
 static void connect_to_address(struct reader *reader, int err)
 {
 	for (; reader->address; reader->address = reader->address->ai_next) {
@@ -231,7 +231,7 @@ static void start_connecting(struct reader *reader)
 	connect_to_address(reader, 0);
 }
 
-/* The connect under way has ended, or its time is over. */
+/* Handles the end, or the timeout, of the connect under way. */
 static void finish_connecting(struct reader *reader, int err)
 {
 	socklen_t len = sizeof err;
@@ -275,7 +275,8 @@ static void wait_for_key(struct reader *reader)
 	reader->gap = true;
 }
 
-/* What the cutter said. 1: *out is a unit; 0: there is none yet; -EAGAIN: ask again. */
+/* Handles the cutter's result. 1: *out is a unit; 0: there is none yet; -EAGAIN: call the cutter
+ * again. */
 static int take(struct reader *reader, int result, const struct cutter_unit *unit,
 		struct reader_unit *out)
 {
@@ -288,7 +289,7 @@ static int take(struct reader *reader, int result, const struct cutter_unit *uni
 		return 0;
 	}
 	if (result == CUTTER_SPLIT) {
-		/* The unit given was cut short, so what refers to it cannot be decoded. */
+		/* The returned unit was cut short, so units that refer to it cannot be decoded. */
 		reader->quiet_us *= 2;
 		if (reader->quiet_us > QUIET_MAX_US)
 			reader->quiet_us = QUIET_MAX_US;
@@ -314,7 +315,7 @@ static int take(struct reader *reader, int result, const struct cutter_unit *uni
 	return 1;
 }
 
-/* From what has come already. */
+/* Returns a unit from the bytes that have already arrived. */
 static int next_unit(struct reader *reader, struct reader_unit *out)
 {
 	struct cutter_unit unit;
@@ -326,7 +327,7 @@ static int next_unit(struct reader *reader, struct reader_unit *out)
 	return r;
 }
 
-/* The socket has been quiet: is what has come a whole unit? */
+/* The socket was quiet: returns the bytes that have arrived as a unit, if they can be one. */
 static int quiet_unit(struct reader *reader, struct reader_unit *out)
 {
 	struct cutter_unit unit;
@@ -335,8 +336,8 @@ static int quiet_unit(struct reader *reader, struct reader_unit *out)
 	return take(reader, cutter_end_unit(&reader->cutter, &unit), &unit, out) == 1;
 }
 
-/* Waits for the socket or a time of our own, at most until `until_us`. Returns poll()'s result for
- * the socket, or -EINTR. */
+/* Waits for the socket or for one of the reader's own times, at most until `until_us`. Returns
+ * poll()'s result for the socket, or -EINTR. */
 static int wait_until(struct reader *reader, short events, int64_t until_us)
 {
 	struct pollfd poll_fd = {.fd = reader->fd, .events = events};
@@ -357,7 +358,8 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* One wait, at most until `end_us`, and what it brings. Returns 1 with a unit, 0, or -errno. */
+/* Waits once, at most until `end_us`, and handles the result. Returns 1 with a unit, 0, or
+ * -errno. */
 static int turn(struct reader *reader, struct reader_unit *out, int64_t end_us)
 {
 	int64_t quiet_us = INT64_MAX;
@@ -401,7 +403,7 @@ int reader_next(struct reader *reader, struct reader_unit *unit, int timeout_ms)
 	int64_t end_us = clock_now_us() + (int64_t)timeout_ms * 1000;
 	int r;
 
-	/* Several units may have come at once. */
+	/* Several units may have arrived at once. */
 	r = reader->fd >= 0 && reader->stats.state != READER_CONNECTING ? next_unit(reader, unit)
 									: 0;
 	while (r == 0) {

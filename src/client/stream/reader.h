@@ -3,10 +3,11 @@
  * One stream over TCP: connects, reconnects with backoff, cuts the bytes into access units, and
  * begins at a key unit after every (re)connection. One thread.
  *
- * Behind a length the end of a unit is known. In a byte stream (H.264 annex B) it is known when the
- * next unit begins, one picture later. A viewer that cannot wait asks for low latency: then a unit
- * also ends when the socket has been quiet for a few ms. If that was wrong, because the network
- * paused within a unit, the reader skips to the next key unit and waits longer from then on.
+ * After a length prefix the end of a unit is known. In a byte stream (H.264 annex B) it is known
+ * when the next unit begins, one picture later. A viewer that cannot wait asks for low latency:
+ * then a unit also ends when the socket has been quiet for a few ms. If that was wrong, because the
+ * network paused within a unit, the reader skips to the next key unit and waits longer from then
+ * on.
  */
 #ifndef CLIENT_STREAM_READER_H
 #define CLIENT_STREAM_READER_H
@@ -18,7 +19,7 @@ struct reader;
 struct reader_unit {
 	const uint8_t *data; /* Annex B access unit or JPEG; borrowed until the next call */
 	size_t len;
-	enum stream_codec codec; /* what it is, whatever was announced */
+	enum stream_codec codec; /* the real codec, which may differ from the announced one */
 	bool key;
 	bool discontinuity;  /* the first one after a (re)connection, or after units were skipped */
 	int64_t received_us; /* monotonic, of its last byte */
@@ -30,7 +31,7 @@ struct reader_stats {
 	enum reader_state state;
 	uint64_t units, bytes; /* handed out */
 	uint64_t reconnects;
-	uint64_t skipped_units; /* waiting for a key unit, broken, or no picture */
+	uint64_t skipped_units; /* while waiting for a key unit, or broken, or no picture */
 	char error[128];	/* the last one */
 };
 
@@ -41,17 +42,17 @@ int reader_create(struct reader **out, const char *host, uint16_t port, enum str
 		  enum stream_framing framing);
 void reader_destroy(struct reader *reader);
 
-/* Ends the connection, and begins another one at once: the times at which its bytes came are not
- * known. */
+/* Ends the connection and opens another one at once. For use when the arrival times of the received
+ * bytes are not known, for example after the process was stopped. */
 void reader_restart(struct reader *reader);
 
-/* See above; off at first. */
+/* Low latency, as described above; initially off. */
 void reader_set_low_latency(struct reader *reader, bool on);
 
 /*
- * Waits at most timeout_ms for a unit. 1: *unit is one; 0: timeout, or a signal came; -errno: only
- * for our own trouble (-ENOMEM). A connection that ends, is refused, or whose peer is gone is made
- * again after 0.25 s, doubling up to 5 s; a unit resets that. A stream may pause for ever.
+ * Waits at most timeout_ms for a unit. 1: *unit is one; 0: timeout, or a signal came; -errno: a
+ * local failure (-ENOMEM). A connection that ends, is refused, or whose peer has disappeared is
+ * opened again after 0.25 s, doubling up to 5 s; a unit resets that. A stream may pause for ever.
  */
 int reader_next(struct reader *reader, struct reader_unit *unit, int timeout_ms);
 
@@ -67,8 +68,8 @@ const struct reader_stats *reader_stats(const struct reader *reader);
 int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
 		     enum stream_codec *codec, enum stream_framing *framing);
 
-/* The same for what a person gives in place of a server's name; HOST:PORT is a byte stream, too.
- * -ENOENT: it has neither a scheme nor a port, so it is a name; -EINVAL: it is another URL. */
+/* The same for a text that a user enters instead of a server's name; HOST:PORT is a byte stream,
+ * too. -ENOENT: it has neither a scheme nor a port, so it is a name; -EINVAL: it is another URL. */
 int reader_parse_argument(const char *text, char host[NET_HOST_MAX], uint16_t *port,
 			  enum stream_codec *codec, enum stream_framing *framing);
 

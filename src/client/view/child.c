@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One server's process of `camcast view`: reads the stream, decodes each picture as it comes, and
- * leaves the newest in the shared ring. One thread, and libavcodec's.
+ * The process of `camcast view` for one server: reads the stream, decodes each picture when it
+ * arrives, and publishes the newest in the shared ring. One thread, and those of libavcodec.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,9 +20,9 @@
 #include "client/view/ring.h"
 #include "media/sei.h"
 
-#define TURN_MS 250 /* between heartbeats, when nothing comes */
+#define TURN_MS 250 /* between heartbeats, when no unit arrives */
 #define WHY_SIZE 256
-/* A hardware decoder that gave so many pictures works. */
+/* A hardware decoder is on trial until it has returned this many pictures. */
 #define TRIAL_PICTURES 30
 
 struct view_child {
@@ -43,7 +43,7 @@ static int64_t utc_now_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* The child before died, or hung, with a hardware decoder on trial: this one does without. */
+/* The previous child died or hung with a hardware decoder on trial: this one uses software. */
 static int open_decoder(struct view_child *child, enum stream_codec codec)
 {
 	char why[WHY_SIZE];
@@ -111,7 +111,7 @@ static int decode(struct view_child *child, const struct reader_unit *unit)
 	return 0;
 }
 
-/* What the reader does, in words for the tile. */
+/* The reader's state as a text for the tile. */
 static void tell(struct view_child *child)
 {
 	static const enum view_activity activities[] = {

@@ -19,9 +19,10 @@
 #define THREADS_MAX 4
 /* libavcodec's own buffers reach this far beyond the last plane: its SIMD code may touch it. */
 #define OVERREAD 128
-/* Lines begin at multiples of this: enough for every SIMD instruction set. */
+/* Lines begin at multiples of this, which is enough for every SIMD instruction set. */
 #define LINE_ALIGN 64
-/* Pictures in a row without a slot, after which the decoder will not let go of one any more. */
+/* After this many consecutive pictures without a slot, the decoder is assumed to hold its slots for
+ * ever. */
 #define STARVED_MAX 60
 
 struct view_decoder {
@@ -31,7 +32,7 @@ struct view_decoder {
 	AVPacket *packet;
 	AVFrame *picture, *download;
 	AVFrame *converted;	   /* a picture that is not yet turned; NULL: none was */
-	struct SwsContext *scaler; /* of the last conversion, which was this one: */
+	struct SwsContext *scaler; /* of the last conversion, with these parameters: */
 	struct {
 		int width, height, from, to, matrix;
 		enum view_colour colour;
@@ -40,17 +41,17 @@ struct view_decoder {
 	uint8_t *input; /* the coded picture, with the padding that libavcodec wants */
 	unsigned input_size;
 	unsigned starved;
-	bool used; /* the device, for the last picture: it may open, and refuse the stream */
+	bool used; /* the device decoded the last picture; it may open but refuse the stream */
 	char device_name[96], name[96];
 };
 
-/* Where the planes of a picture are in a slot. */
+/* The places of a picture's planes in a slot. */
 struct layout {
 	uint32_t offset[3], stride[3];
 	size_t size;
 };
 
-/* What ends when libavcodec lets go of a slot. */
+/* A reference to a slot, freed when libavcodec releases it. */
 struct slot_ref {
 	struct view_ring *ring;
 	unsigned slot;
@@ -122,7 +123,7 @@ static int take_slot(struct view_ring *ring, size_t size, bool for_decoder)
 	return r < 0 ? r : view_ring_take(ring, for_decoder);
 }
 
-/* libavcodec has let go of the slot. */
+/* libavcodec has released the slot. */
 static void free_slot(void *opaque, uint8_t *data)
 {
 	struct slot_ref *ref = opaque;
@@ -132,7 +133,8 @@ static void free_slot(void *opaque, uint8_t *data)
 	free(ref);
 }
 
-/* A reference for libavcodec to a slot that was taken; NULL: the slot has been given back. */
+/* Creates a reference for libavcodec to a taken slot; NULL: no memory, and the slot was given
+ * back. */
 static AVBufferRef *refer_to(struct view_ring *ring, unsigned slot)
 {
 	struct slot_ref *ref = malloc(sizeof(*ref));
@@ -188,7 +190,7 @@ static bool is_bt2020(const AVFrame *picture)
 	       picture->colorspace == AVCOL_SPC_BT2020_CL;
 }
 
-/* SDL has no name for the picture's colours; they are brought to those of colour_of(). */
+/* SDL does not know the picture's colours; they are converted to those of colour_of(). */
 static bool colours_differ(const AVFrame *picture)
 {
 	return is_bt2020(picture) ||
@@ -203,7 +205,7 @@ static enum view_colour colour_of(const AVFrame *picture)
 		return VIEW_REC709;
 	if (picture->colorspace == AVCOL_SPC_BT709)
 		return VIEW_REC709;
-	/* Unspecified: as players choose. */
+	/* Unspecified: the choice that players make. */
 	return picture->colorspace == AVCOL_SPC_UNSPECIFIED && picture->height >= 720 ? VIEW_REC709
 										      : VIEW_REC601;
 }
@@ -251,7 +253,7 @@ static void describe(const AVFrame *picture, struct view_picture *out)
 
 static int error_of(int averror)
 {
-	/* The errors that libav makes up are tags, far below any errno. */
+	/* libav's own errors are tags, far below any errno. */
 	return averror >= 0 ? 0 : averror > -4096 ? averror : -EINVAL;
 }
 
@@ -363,8 +365,8 @@ static void turn(const AVFrame *picture, struct orientation orientation, uint32_
 	}
 }
 
-/* Writes the picture into the slot, in the format that shown says: the one copy of pictures that
- * were not decoded there, or are to be turned. */
+/* Writes the picture into the slot, in the format of `shown`: the only copy of a picture that was
+ * not decoded into a slot, or that must be turned. */
 static int write_slot(struct view_decoder *decoder, const AVFrame *picture, unsigned slot,
 		      const struct layout *layout, const struct view_picture *shown)
 {
@@ -452,7 +454,7 @@ static int publish_from_device(struct view_decoder *decoder, const AVFrame *pict
 	int r = download_to_slot(decoder, picture), slot;
 
 	if (r == -ENOTSUP || r == -EINVAL || r == -ENOSYS) {
-		/* The device has a layout of its own, or a rule for its destination. */
+		/* The device has its own layout, or a rule for the destination. */
 		av_frame_unref(to);
 		r = error_of(av_hwframe_transfer_data(to, picture, 0));
 	}
@@ -481,7 +483,7 @@ static int publish(struct view_decoder *decoder, const AVFrame *picture)
 					      : publish_copy(decoder, picture);
 }
 
-/* Publishes what the decoder has ready. */
+/* Publishes the pictures that the decoder has finished. */
 static int receive(struct view_decoder *decoder, char *why)
 {
 	int published = 0, r;
@@ -570,15 +572,15 @@ static enum AVPixelFormat choose_pixels(AVCodecContext *codec, const enum AVPixe
 	return software;
 }
 
-/* Whether that is a device to try. VDPAU only if asked for by name: libvdpau complains on stderr
- * where it has no driver, and who has one has VA-API or NVDEC as well. */
+/* Whether to try this type of device. VDPAU is tried only if it is named: libvdpau writes errors to
+ * stderr where it has no driver, and machines with a driver have VA-API or NVDEC as well. */
 static bool device_wanted(const char *hardware, const char *type)
 {
 	return strcmp(hardware, "auto") == 0 ? strcmp(type, "vdpau") != 0
 					     : strcmp(hardware, type) == 0;
 }
 
-/* The first device that libavcodec can decode this with and that opens, or the one asked for. */
+/* Opens the first device with which libavcodec can decode this codec, or the named one. */
 static void open_device(struct view_decoder *decoder, const AVCodec *codec, const char *hardware)
 {
 	const AVCodecHWConfig *config;
@@ -614,7 +616,7 @@ static int open_codec(struct view_decoder *decoder, const AVCodec *codec)
 	context->get_buffer2 = get_buffer;
 	context->get_format = choose_pixels;
 	context->flags |= AV_CODEC_FLAG_LOW_DELAY;
-	/* Threads by picture would each hold one back, and get_buffer() would run on them. */
+	/* Frame threads would each delay a picture, and get_buffer() would run on them. */
 	context->thread_type = FF_THREAD_SLICE;
 	context->thread_count = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (int)cores;
 	snprintf(decoder->name, sizeof(decoder->name), "%s, software", codec->name);
@@ -634,7 +636,7 @@ int view_decoder_create(struct view_decoder **out, enum stream_codec kind, const
 	struct view_decoder *decoder = calloc(1, sizeof(*decoder));
 	int r = -ENOMEM;
 
-	/* Not a line from libav for every damaged picture. */
+	/* Suppresses libav's log line for every damaged picture. */
 	av_log_set_level(AV_LOG_FATAL);
 	snprintf(why, WHY_SIZE, "out of memory");
 	if (!decoder)
@@ -670,7 +672,7 @@ void view_decoder_destroy(struct view_decoder *decoder)
 {
 	if (!decoder)
 		return;
-	/* First what refers to slots. */
+	/* References to slots go first. */
 	av_frame_free(&decoder->converted);
 	av_frame_free(&decoder->download);
 	av_frame_free(&decoder->picture);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Coded pictures into the ring, by libavcodec, each shown as soon as it is decoded. A hardware
- * decoder where libavcodec offers one that opens, else software with slice threads, which add no
- * delay. Software decodes straight into the ring's slots where codec and pixel format allow; what
- * comes from a hardware decoder is downloaded into one, and what is not 8-bit 4:2:0, or is to be
- * turned (a display orientation SEI), is converted into one, once. One thread.
+ * Decodes pictures into the ring with libavcodec, and publishes each as soon as it is decoded. It
+ * uses a hardware decoder where libavcodec has one that opens, otherwise software with slice
+ * threads, which add no delay. Software decodes directly into the ring's slots if codec and pixel
+ * format allow it. A hardware decoder's picture is downloaded into a slot. A picture that is not
+ * 8-bit 4:2:0, or that must be turned (a display orientation SEI), is converted into one. One
+ * thread.
  */
 #ifndef CLIENT_VIEW_DECODER_H
 #define CLIENT_VIEW_DECODER_H
@@ -14,7 +15,7 @@
 
 struct view_decoder;
 
-/* Whether `hardware` below can be that, on a machine that has it. */
+/* Whether this is a valid value of `hardware` below; the machine may still lack such a device. */
 bool view_decoder_knows(const char *hardware);
 
 /* hardware: "auto", "none", or the name of a libavutil device type ("vaapi", "vdpau", "cuda",
@@ -23,14 +24,15 @@ int view_decoder_create(struct view_decoder **out, enum stream_codec codec, cons
 			struct view_ring *ring, char *why);
 void view_decoder_destroy(struct view_decoder *decoder);
 
-/* Decodes an access unit and publishes what comes of it. since_us and captured go with the picture
- * (struct view_picture). Returns the number of pictures published; -errno of a damaged unit: go on;
- * -ENOTRECOVERABLE: start again with a new decoder, *why says what happened. */
+/* Decodes an access unit and publishes the resulting pictures. since_us and captured go with the
+ * picture (struct view_picture). Returns the number of pictures published; -errno of a damaged
+ * unit: continue with the next; -ENOTRECOVERABLE: start again with a new decoder, *why says what
+ * happened. */
 int view_decoder_decode(struct view_decoder *decoder, const uint8_t *data, size_t len,
 			int64_t since_us, bool captured, char *why);
-/* What comes next does not refer to what was. */
+/* Forgets earlier pictures: the next unit does not refer to them. */
 void view_decoder_flush(struct view_decoder *decoder);
-/* "h264, software" or "h264, vaapi": what the last picture came from. */
+/* "h264, software" or "h264, vaapi": codec and decoder of the last picture. */
 const char *view_decoder_name(const struct view_decoder *decoder);
 /* Whether a device is open. */
 bool view_decoder_hardware(const struct view_decoder *decoder);

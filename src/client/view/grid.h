@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where the tiles stand in the window. Pure arithmetic; any thread. */
+/* The places of the tiles in the window. Pure arithmetic; any thread. */
 #ifndef CLIENT_VIEW_GRID_H
 #define CLIENT_VIEW_GRID_H
 

@@ -16,7 +16,7 @@ static bool age_valid(int64_t age_us)
 bool view_lag_capture_us(const struct sei_capture *capture, int64_t now_us, int64_t utc_us,
 			 int64_t *out, int64_t *offset_us)
 {
-	/* Whatever 64 bits came from the network: differences must not overflow. */
+	/* The times are arbitrary 64-bit values from the network: differences must not overflow. */
 	const int64_t age_us = (int64_t)((uint64_t)now_us - (uint64_t)capture->monotonic_us);
 	const int64_t utc_age_us = (int64_t)((uint64_t)utc_us - (uint64_t)capture->utc_us);
 	int64_t age;

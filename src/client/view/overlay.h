@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the window shows over its tiles: the keys, and a message for a few seconds. Main thread. */
+/* The overlay on the tiles: the list of keys, and a message for a few seconds. Main thread. */
 #ifndef CLIENT_VIEW_OVERLAY_H
 #define CLIENT_VIEW_OVERLAY_H
 
@@ -23,7 +23,7 @@ struct view_overlay {
 /* text: cut between characters. */
 void view_overlay_say(struct view_overlay *overlay, const char *text, int64_t now_us);
 void view_overlay_toggle_help(struct view_overlay *overlay);
-/* Whether it has to be drawn again: a message is over. */
+/* Whether it must be drawn again, because a message has expired. */
 bool view_overlay_poll(struct view_overlay *overlay, int64_t now_us);
 /* Width and height of the window in pixels. */
 void view_overlay_draw(struct view_overlay *overlay, struct view_fonts *fonts,

@@ -12,7 +12,8 @@
 #define SLOTS_MIN 3
 #define SLOT_MAX (VIEW_RING_AREA / SLOTS_MIN / ALIGNMENT * ALIGNMENT)
 #define SPARE 2 /* slots that the decoder leaves */
-/* A child that publishes faster than its picture can be taken is left for the next time. */
+/* After so many tries, a child that publishes faster than its picture can be taken is left for the
+ * next call. */
 #define ATTEMPTS 8
 
 static unsigned slot_in(uint64_t latest)
@@ -44,7 +45,7 @@ int view_ring_fit(struct view_ring *ring, size_t size)
 	for (unsigned i = 0; i < ring->n; i++)
 		if (atomic_load_explicit(&ring->taken[i], memory_order_acquire))
 			return -EBUSY;
-	/* Nothing to take while the slots move; whoever has one of the old ones finishes first. */
+	/* No slot can be taken while the slots move; users of the old ones finish first. */
 	atomic_store(&shared->latest, ring->sequence << 8);
 	if (atomic_load(&shared->reading))
 		return -EBUSY;

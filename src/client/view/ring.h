@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Decoded pictures from a child to the viewer's window, through memory that both have mapped. The
- * child's decoder writes a picture once, into a slot of the ring, and publishes it; the viewer
- * takes the newest one, uploads it, and lets go. Nobody waits for the other, and nothing is copied.
+ * Passes decoded pictures from a child to the viewer's window, through shared memory. The child's
+ * decoder writes a picture once, into a slot of the ring, and publishes it; the viewer takes the
+ * newest one, uploads it, and releases it. Neither waits for the other, and no picture is copied.
  *
- * A slot is written again only when the decoder has let go of it, it is not the newest one, and the
- * viewer does not read it. The viewer says what it reads before it looks again whether that is
- * still the newest: all four accesses are sequentially consistent, so that one of the two sees the
- * other.
+ * A slot is written again only when the decoder has released it, it is not the newest one, and the
+ * viewer does not read it. The viewer announces the slot that it reads, and then checks again that
+ * it is still the newest: all four accesses are sequentially consistent, so that at least one side
+ * sees the other's store.
  *
- * The viewer trusts nothing that the child writes: a picture is copied out of shared memory and
- * checked against the ring's bounds before it is used. What a broken child can do is show a broken
+ * The viewer does not trust the child: the description of a picture is copied out of shared memory
+ * and checked against the ring's bounds before it is used. A broken child can only show a broken
  * picture.
  */
 #ifndef CLIENT_VIEW_RING_H
@@ -52,7 +52,7 @@ struct view_slot {
 /* How wide the picture is where pixels are square, 1..VIEW_PICTURE_MAX; its height stays. */
 uint32_t view_picture_shown_width(const struct view_picture *picture);
 
-/* What the child does, for its tile. */
+/* The child's activity, for its tile. */
 enum view_activity { VIEW_CONNECTING, VIEW_WAITING_KEY, VIEW_PLAYING, VIEW_RECONNECTING };
 
 struct view_shared {
@@ -63,7 +63,7 @@ struct view_shared {
 	atomic_uint activity;
 	atomic_uint hardware_trial;	/* a hardware decoder has not yet proved itself */
 	atomic_ullong decoded, dropped; /* pictures */
-	/* By how much the camera's clock is ahead of ours; 0: the lag is known, or nothing is. */
+	/* How far the camera's clock is ahead of ours; 0: the lag is known, or no clock is. */
 	atomic_llong clock_offset_us;
 	struct view_slot slots[VIEW_RING_SLOTS];
 	/* Written by the viewer: slot + 1 that it reads, 0: none. */
@@ -71,7 +71,7 @@ struct view_shared {
 	_Alignas(4096) uint8_t area[VIEW_RING_AREA];
 };
 
-/* --- in the child; one thread, but for view_ring_give_back() --- */
+/* --- in the child; one thread, except for view_ring_give_back() --- */
 
 struct view_ring {
 	struct view_shared *shared;
@@ -82,7 +82,7 @@ struct view_ring {
 	uint64_t sequence;
 };
 
-/* The ring goes on after the newest picture of the child before. */
+/* The ring continues after the newest picture of the previous child. */
 void view_ring_init(struct view_ring *ring, struct view_shared *shared);
 
 /* Makes slots of at least `size` bytes. -EBUSY: a slot is in use, ask again; -E2BIG: fewer than
@@ -93,7 +93,7 @@ int view_ring_fit(struct view_ring *ring, size_t size);
  * not put into the ring can still be copied there. Release it with view_ring_give_back(). */
 int view_ring_take(struct view_ring *ring, bool for_decoder);
 uint8_t *view_ring_data(struct view_ring *ring, unsigned slot);
-/* Nothing writes to the slot any more, and nothing refers to it. Any thread. */
+/* Releases a slot to which nothing writes or refers any more. Any thread. */
 void view_ring_give_back(struct view_ring *ring, unsigned slot);
 /* The slot that holds this byte, or -ENOENT. */
 int view_ring_slot_of(const struct view_ring *ring, const uint8_t *data);
@@ -102,13 +102,13 @@ int view_ring_slot_of(const struct view_ring *ring, const uint8_t *data);
 void view_ring_publish(struct view_ring *ring, unsigned slot, const struct view_picture *picture);
 void view_ring_set_activity(struct view_shared *shared, enum view_activity activity);
 
-/* --- in the viewer; one thread, but for the waiting --- */
+/* --- in the viewer; one thread, except for the wait --- */
 
 /* How many pictures children have published since the ring was made. */
 uint64_t view_ring_count(const struct view_shared *shared);
 /* Takes the newest picture if it is not the one that *seen says, and then updates *seen; it stays
- * unchanged until view_ring_release(). 1: *out is one; 0: none; -EPROTO: the child wrote what
- * cannot be. */
+ * unchanged until view_ring_release(). 1: *out is one; 0: none; -EPROTO: the child wrote invalid
+ * values. */
 int view_ring_acquire(struct view_shared *shared, uint64_t *seen, struct view_picture *out);
 void view_ring_release(struct view_shared *shared);
 /* Waits until turn is not `turn` any more, or view_ring_wake() was called, at most timeout_ms.

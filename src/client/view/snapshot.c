@@ -85,7 +85,7 @@ static int encode(const AVFrame *picture, AVPacket *packet)
 	return r;
 }
 
-/* Never over a file that is there. A file that is there is whole, unless its name ends in .part. */
+/* Never overwrites a file. Every file is complete, unless its name ends in .part. */
 static int write_file(const char *path, const uint8_t *data, size_t len)
 {
 	char part[4096 + 8];

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pictures to PNG files, on a thread of their own, so that nothing on the screen waits. Main
- * thread. */
+/* Writes pictures to PNG files on its own thread, so that the screen never waits. Main thread. */
 #ifndef CLIENT_VIEW_SNAPSHOT_H
 #define CLIENT_VIEW_SNAPSHOT_H
 
@@ -17,8 +16,8 @@ int view_snapshots_create(struct view_snapshots **out, const char *folder, struc
 /* Waits for a snapshot that is being written. */
 void view_snapshots_destroy(struct view_snapshots *snapshots);
 
-/* What the renderer has drawn and not yet presented. -EBUSY: the one before is still being written.
- * The result is logged, and comes from view_snapshots_result(). */
+/* Saves the contents of the renderer before they are presented. -EBUSY: the previous snapshot is
+ * still being written. The result is logged, and available from view_snapshots_result(). */
 int view_snapshots_window(struct view_snapshots *snapshots, SDL_Renderer *renderer);
 /* A picture in its own size, with square pixels. name: of the server, becomes part of the file's. */
 int view_snapshots_picture(struct view_snapshots *snapshots, const char *name,

@@ -18,8 +18,8 @@
 #include "client/view/wake.h"
 
 #define WAIT_MS 500	    /* of the waiting thread, should a wake-up get lost */
-#define FIGURES_US 1000000  /* fps and lag are those of so long */
-#define SILENT_US 1500000   /* a child that has not given a sign of life */
+#define FIGURES_US 1000000  /* the period over which fps and lag are measured */
+#define SILENT_US 1500000   /* a child without a heartbeat for so long is silent */
 #define LAG_MAX_US 60000000 /* more is not a lag but a broken clock */
 
 enum tile_state {
@@ -108,7 +108,7 @@ static void *wait_for_pictures(void *argument)
 static void stop_waiting(struct view_tile *tile)
 {
 	atomic_store_explicit(&tile->stopping, true, memory_order_release);
-	/* If it is just about to wait: not on the value that it knows. */
+	/* Changes the value, in case the thread is just about to wait for a change of it. */
 	atomic_fetch_add(&tile->shared->turn, 1);
 	view_ring_wake(tile->shared);
 	pthread_join(tile->waiter, NULL);
@@ -242,7 +242,7 @@ static void go_offline(struct view_tile *tile, int64_t now_us)
 	view_tile_end(tile);
 }
 
-/* The figures of the second that is over. */
+/* Calculates the values of the last second. */
 static bool settle(struct view_tile *tile, int64_t now_us)
 {
 	struct tally *tally = &tile->tally;
@@ -334,7 +334,7 @@ static void upload(struct view_tile *tile, SDL_Renderer *renderer,
 	tile->fresh = true;
 }
 
-/* A child that writes nonsense is broken, and gets replaced as one that crashed. */
+/* A child that writes invalid values is broken, and is replaced like one that crashed. */
 static void replace_liar(struct view_tile *tile)
 {
 	const struct child_info *info = child_info(tile->child);
@@ -467,7 +467,7 @@ static void describe_figures(const struct view_tile *tile, bool brief, char *out
 		snprintf(out, size, "%s", state);
 		return;
 	}
-	/* Without the camera's time only our own part of the lag is known. */
+	/* Without the camera's time only the viewer's part of the lag is known. */
 	if (tile->lag_ms >= 0)
 		snprintf(lag, sizeof(lag), "  %s %.0f ms", tile->captured ? "lag" : "decode",
 			 tile->lag_ms);

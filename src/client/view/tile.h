@@ -29,7 +29,7 @@ struct view_tile_job {
 struct view_tile;
 
 int view_tile_create(struct view_tile **out, const struct view_tile_job *job);
-/* Ends the child; blocks for seconds if it does not want to, unless view_tile_ended(). */
+/* Ends the child; may block for seconds unless view_tile_ended(). */
 void view_tile_destroy(struct view_tile *tile);
 /* Asks the child to end; go on polling until view_tile_ended(). */
 void view_tile_end(struct view_tile *tile);
@@ -39,15 +39,16 @@ bool view_tile_ended(const struct view_tile *tile);
  * pictures for as long as they come; then its child ends, and the tile says since when it is
  * offline. */
 void view_tile_set_announced(struct view_tile *tile, bool announced);
-/* Its child has been ended for that: only a new tile shows pictures again. */
+/* Whether the child was ended because the server is offline: then only a new tile shows pictures
+ * again. */
 bool view_tile_is_offline(const struct view_tile *tile);
 
 const char *view_tile_key(const struct view_tile *tile);
 const char *view_tile_url(const struct view_tile *tile);
 const char *view_tile_name(const struct view_tile *tile);
 
-/* Looks after the child. Returns the ms until it wants to be called again. Sets *changed when the
- * tile has to be drawn again. */
+/* Supervises the child. Returns the ms until the next call. Sets *changed when the tile must be
+ * drawn again. */
 int view_tile_poll(struct view_tile *tile, int64_t now_us, bool *changed);
 /* Whether there is a picture that was not uploaded. */
 bool view_tile_has_news(const struct view_tile *tile);
@@ -62,7 +63,7 @@ void view_tile_hide(struct view_tile *tile);
 void view_tile_shown(struct view_tile *tile, int64_t now_us);
 /* Textures are lost; the newest picture is uploaded again. */
 void view_tile_forget_textures(struct view_tile *tile);
-/* Only those of the texts: fonts have changed. */
+/* Frees the textures of the texts only, because fonts have changed. */
 void view_tile_forget_texts(struct view_tile *tile);
 /* Of its picture; zeros before the first one. */
 struct view_shape view_tile_shape(const struct view_tile *tile);

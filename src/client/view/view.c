@@ -357,7 +357,7 @@ static void handle_key(struct view *view, const SDL_KeyboardEvent *event)
 {
 	const SDL_Keysym *key = &event->keysym;
 
-	/* With these keys held down it is for the desktop. */
+	/* Key combinations with these modifiers belong to the desktop. */
 	if (event->repeat || (key->mod & (KMOD_CTRL | KMOD_ALT | KMOD_GUI)))
 		return;
 	if (key_character(key)) {
@@ -482,8 +482,8 @@ static double percent(int64_t used_us, int64_t elapsed_us)
 	return 100.0 * (double)used_us / (double)elapsed_us;
 }
 
-/* What the manager took, in per cent of a core, apart from copying pictures to textures and drawing
- * them. */
+/* The CPU time of the main process, in per cent of a core, without the copying of pictures to
+ * textures and the drawing. */
 static cJSON *describe_usage(const struct view *view, int64_t elapsed_us)
 {
 	const struct usage *now = &view->usage, *before = &view->reported;
@@ -520,7 +520,7 @@ static void report(struct view *view, int64_t now_us)
 	cJSON_AddStringToObject(line, "message", view->overlay.message);
 	text = cJSON_PrintUnformatted(line);
 	if (text && (puts(text) < 0 || fflush(stdout) < 0))
-		view->quit = true; /* the reader has gone */
+		view->quit = true; /* the reader of the pipe has ended */
 	cJSON_free(text);
 	cJSON_Delete(line);
 	view->reported = view->usage;
@@ -530,7 +530,7 @@ static void report(struct view *view, int64_t now_us)
 
 /* --- the loop --- */
 
-/* ms until something is due, though nothing happens. */
+/* ms until something is due without an event. */
 static int time_left(const struct view *view, int64_t now_us)
 {
 	int64_t due_us = view->next_poll_us;

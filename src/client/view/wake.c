@@ -95,7 +95,7 @@ static void *wait_for_descriptors(void *argument)
 	}
 }
 
-/* Edges: whoever owns the descriptor reads it, some time. */
+/* Edge-triggered, because the owner of the descriptor may read it later. */
 static int watch(struct view_wake *wake, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = fd};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What wakes the main thread out of SDL_WaitEvent(): a bell that any thread may ring, and a thread
- * that waits on the server list's descriptor and on signals.
+ * Wakes the main thread from SDL_WaitEvent(): a bell that any thread may ring, and a thread that
+ * waits for the server list's descriptor and for signals.
  */
 #ifndef CLIENT_VIEW_WAKE_H
 #define CLIENT_VIEW_WAKE_H
@@ -20,7 +20,7 @@ void view_wake_destroy(struct view_wake *wake);
 
 /* Any thread. The main thread gets one event however often this is called before it answers. */
 void view_wake_ring(struct view_wake *wake);
-/* Main thread: what comes from now on rings again. Call it before looking for what is new. */
+/* Main thread: later events ring again. Call it before checking for news. */
 void view_wake_answer(struct view_wake *wake);
 /* Main thread: whether fd has become readable since the last call. */
 bool view_wake_fd_readable(struct view_wake *wake);

@@ -162,7 +162,7 @@ static bool nth_place(const struct view_wall *wall, const struct server *list, s
 		return false;
 	if (servers_find(list, n, wanted ? wanted : list[i].id, &server, &stream, why,
 			 sizeof(why)) != 0)
-		return false; /* it may come yet */
+		return false; /* it may still appear */
 	place_of(server, stream, wanted && strchr(wanted, '/'), out);
 	out->order = wanted ? i : 0;
 	return true;
@@ -430,7 +430,7 @@ void view_wall_forget_texts(struct view_wall *wall)
 	wall->dirty = true;
 }
 
-/* --- what the person does --- */
+/* --- commands of the user --- */
 
 size_t view_wall_count(const struct view_wall *wall)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * All the tiles: which servers have one, where they stand, which one is selected or shown alone.
+ * All tiles: the servers that have one, their places, and the one that is selected or shown alone.
  * Main thread.
  */
 #ifndef CLIENT_VIEW_WALL_H
@@ -41,7 +41,7 @@ void view_wall_update(struct view_wall *wall, const struct server *list, size_t 
 /* The text while there is no tile. */
 void view_wall_set_notice(struct view_wall *wall, const char *text);
 
-/* Looks after all children. Returns the ms until it wants to be called again. */
+/* Supervises all children. Returns the ms until the next call. */
 int view_wall_poll(struct view_wall *wall, int64_t now_us);
 /* Whether anything would look different if it were drawn now. */
 bool view_wall_dirty(const struct view_wall *wall);

@@ -71,8 +71,8 @@ static int create(struct view_window *window, int width, int height, bool full_s
 	return -ENOTSUP;
 }
 
-/* SDL's own drawing needs a window that shows memory, which Wayland has not: there a window with it
- * cannot be made, and the one that there is stays. */
+/* SDL's software renderer needs a window that shows memory, which Wayland does not have: there such
+ * a window cannot be created, and the existing one stays. */
 static void prefer_software(struct view_window *window, int width, int height, bool full_screen)
 {
 	struct view_window other = {0};
@@ -112,7 +112,7 @@ int view_window_open(struct view_window *window, int width, int height, bool ful
 		return r;
 	}
 	prefer_software(window, width, height, full_screen);
-	SDL_FlushEvents(SDL_WINDOWEVENT, SDL_WINDOWEVENT); /* of a window that was given up */
+	SDL_FlushEvents(SDL_WINDOWEVENT, SDL_WINDOWEVENT); /* of a window that was destroyed */
 	SDL_StopTextInput(); /* keys are commands: an input method would take them */
 	SDL_ShowWindow(window->window);
 	SDL_GetRendererInfo(window->renderer, &info);
