@@ -53,26 +53,13 @@ def parse_unit(data):
     return unit
 
 
-def begins_unit(header):
-    """Whether a NAL unit behind a picture's slices begins the next unit (H.264, 7.4.1.2.3)."""
-    return header[0] & 31 in (SEI, SPS, PPS, AUD[4]) or (
-        header[0] & 31 in (1, IDR) and header[1:] >= b"\x80"
-    )
-
-
 def split(data):
-    """(complete units, the tail): a unit is complete when what begins the next one follows.
-    camcastd sends the next one's delimiter with it."""
+    """(complete units, the tail): a unit is complete when the next one's delimiter follows, which
+    camcastd sends with it. No delimiter stands between the two fields of a frame."""
     assert not data or data.startswith((AUD, BEGINNING)), (
         f"a stream must begin with a delimiter or an SPS, not {data[:16].hex()}"
     )
-    starts, picture = [0], False
-    for match in re.finditer(rb"\x00?\x00\x00\x01(?=(..?))", data, re.DOTALL):
-        header = match[1]
-        if picture and begins_unit(header):
-            starts.append(match.start())
-            picture = False
-        picture = picture or header[0] & 31 in (1, IDR)
+    starts = [0, *(match.start() for match in re.finditer(re.escape(AUD), data) if match.start())]
     units = [parse_unit(data[a:b]) for a, b in zip(starts, starts[1:])]
     return units, data[starts[-1] :]
 
