@@ -552,14 +552,15 @@ static void an_image_is_shown_at_the_configured_rate(void **state)
 
 /* --- damage --- */
 
-/* One file behind the other, as `cat` does. */
-static void join(const char *first, const char *second, const char *to)
+/* One file behind the other, without the first `skip` bytes of that. */
+static void join(const char *first, const char *second, size_t skip, const char *to)
 {
 	static uint8_t bytes[1 << 20];
 	size_t len = read_file(first, bytes, sizeof(bytes));
+	size_t more = read_file(second, bytes + len, sizeof(bytes) - len) - skip;
 
-	len += read_file(second, bytes + len, sizeof(bytes) - len);
-	write_file(to, (char *)bytes, len);
+	memmove(bytes + len, bytes + len + skip, more);
+	write_file(to, (char *)bytes, len + more);
 }
 
 static void nothing_is_lost_where_transport_streams_are_joined(void **state)
@@ -568,7 +569,7 @@ static void nothing_is_lost_where_transport_streams_are_joined(void **state)
 
 	(void)state;
 	make("part.ts", "320x240", "yuv420p", X264 "-bf 0 -x264-params sliced-threads=0");
-	join("part.ts", "part.ts", "joined.ts");
+	join("part.ts", "part.ts", 0, "joined.ts");
 	play(&player, "joined.ts", true, CONFIG_CODEC_H264, 2 * FRAMES + 1);
 	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_H264), 2 * FRAMES + 1);
 	for (unsigned i = 0; i <= 2 * FRAMES; i += 10)
@@ -813,6 +814,25 @@ static void a_decoded_last_picture_lasts_as_long_as_it_says(void **state)
 	close_player(&player);
 }
 
+#define FLV_HEADER_LEN 13 /* of the file, with the length of no tag before the first */
+
+static void a_second_sequence_header_in_flv_brings_its_parameter_sets(void **state)
+{
+	struct player player;
+
+	(void)state;
+	make("cabac.flv", "320x240", "yuv420p", X264 "-bf 0");
+	make("cavlc.flv", "320x240", "yuv420p", X264 "-bf 0 -x264-params cabac=0");
+	join("cabac.flv", "cavlc.flv", FLV_HEADER_LEN, "joined.flv");
+	play(&player, "joined.flv", true, CONFIG_CODEC_H264, 3 * FRAMES + 1);
+	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_H264), 3 * FRAMES + 1);
+	for (unsigned i = 0; i <= 3 * FRAMES; i += 10)
+		assert_true(player.seen.pictures[i].key);
+	assert_int_not_equal(player.seen.sizes[0], player.seen.sizes[FRAMES]);
+	assert_int_equal(player.seen.sizes[0], player.seen.sizes[2 * FRAMES]);
+	close_player(&player);
+}
+
 static void a_long_pause_in_a_steady_clock_is_kept(void **state)
 {
 	struct timeline timeline;
@@ -853,6 +873,7 @@ int main(void)
 		cmocka_unit_test(a_clock_that_jumps_goes_on_evenly),
 		cmocka_unit_test(a_long_pause_in_a_steady_clock_is_kept),
 		cmocka_unit_test(a_decoded_last_picture_lasts_as_long_as_it_says),
+		cmocka_unit_test(a_second_sequence_header_in_flv_brings_its_parameter_sets),
 	};
 
 	return cmocka_run_group_tests(tests, make_recordings, remove_recordings);

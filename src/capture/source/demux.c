@@ -22,6 +22,7 @@ struct demux {
 	/* Of the first opening: what comes later has to be the same. */
 	AVCodecParameters *kind;
 	AVRational time_base;
+	int64_t last_dts;  /* in the pass under way; or AV_NOPTS_VALUE */
 	bool opened;	   /* the pass under way began with opening the file */
 	bool never_seek;   /* a jump to the beginning led to no picture, or is not to be trusted */
 	bool failed;	   /* the last pass ended with an error; libavformat may be confused */
@@ -231,6 +232,7 @@ int demux_open(struct demux **out, const char *url, struct rate rate, const atom
 	}
 	demux->rate = rate;
 	demux->stop = stop;
+	demux->last_dts = AV_NOPTS_VALUE;
 	av_log_set_callback(handle_log);
 	r = open_path(demux, why);
 	if (!r && keep_kind(demux) < 0) {
@@ -327,6 +329,16 @@ struct orientation demux_orientation(const struct demux *demux)
 
 /* --- reading --- */
 
+/* Where times repeat (joined FLV files), a jump to the first one may lead to the last. */
+static void watch_clock(struct demux *demux, int64_t dts)
+{
+	if (dts == AV_NOPTS_VALUE)
+		return;
+	if (demux->last_dts != AV_NOPTS_VALUE && dts < demux->last_dts && !demux_clock_jumps(demux))
+		demux->never_seek = true;
+	demux->last_dts = dts;
+}
+
 int demux_read(struct demux *demux, AVPacket *packet)
 {
 	const AVIOContext *pb = demux->input->pb;
@@ -334,8 +346,10 @@ int demux_read(struct demux *demux, AVPacket *packet)
 
 	said[0] = '\0';
 	while (!is_stopped(demux) && (r = av_read_frame(demux->input, packet)) >= 0) {
-		if (packet->stream_index == demux->stream)
+		if (packet->stream_index == demux->stream) {
+			watch_clock(demux, packet->dts);
 			return 0;
+		}
 		av_packet_unref(packet);
 	}
 	/* Whatever libavformat calls it, an error in the middle is where this pass ends. Some
@@ -393,6 +407,7 @@ int demux_rewind(struct demux *demux, bool seek_failed, char *why)
 	int r;
 
 	demux->never_seek |= seek_failed;
+	demux->last_dts = AV_NOPTS_VALUE;
 	if (!demux->never_seek && !demux->failed && !is_replaced(demux) &&
 	    seek_to_begin(demux) >= 0) {
 		demux->opened = false;
