@@ -120,7 +120,7 @@ struct camcast_msg_stream {
 	uint64_t idr_requests;	/* IDRs encoded on request */
 	uint32_t fps_milli;	/* over the last second */
 	uint32_t bitrate_bps;	/* measured over the last second */
-	uint32_t target_bps;	/* 0: none (MJPEG, copy) */
+	uint32_t target_bps;	/* of the encoder; `copy`: the recording's mean; 0: none (MJPEG) */
 	uint32_t encode_us;	/* mean time from picture to access unit over the last second */
 	uint32_t active;	/* 0: the stream is not wanted and not encoded */
 	uint32_t can_force_idr; /* 0: `copy` */

@@ -16,6 +16,7 @@ import broker as mqtt
 import bytestream
 import harness
 import recordings
+import tool
 from recordings import Recorder
 
 FRAGMENT_S = 2.1  # the longest one, and the picture that waits for the next
@@ -155,7 +156,7 @@ def test_pictures_that_are_shown_in_another_order(broker, start_camcastd, tmp_pa
 
 
 def test_the_rate_of_a_recording_is_that_of_its_pictures(broker, start_camcastd, tmp_path):
-    """A file of 10 pictures a second, which the server announces as 30."""
+    """A file of 10 pictures a second, announced as that and with its own bitrate."""
     source = tmp_path / "source.mp4"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=320x180:r=10", "-t", "30",
@@ -169,7 +170,11 @@ def test_the_rate_of_a_recording_is_that_of_its_pictures(broker, start_camcastd,
         wait_files(recorder, "slow", 1, 40)
         for _ in range(2):
             wait_growth(recorder, "slow")
+        _, out, _ = tool.run("discover", "--json", broker=broker)
         recorder.stop()
+    (stream,) = json.loads(out)[0]["streams"]
+    assert (stream["width"], stream["height"], stream["framerate"]) == (320, 180, 10)
+    assert 0.8 < stream["bitrate"] / (source.stat().st_size * 8 / 30) < 1.1
     (path,) = recorder.files("slow")
     _, found = recordings.check_file(path)
     times = [float(packet["pts_time"]) for packet in found["packets"]]

@@ -351,13 +351,29 @@ static void a_recording_has_the_size_and_rate_that_its_worker_finds(void **state
 {
 	struct config *config = parse("[mqtt]\n[camera cam]\nsource = file:/x.mp4\n[stream a]\n"
 				      "camera = cam\nencoder = copy\nannexb = 1\n");
+	struct discovery_snapshot *snapshot = discovery_snapshot_create(config);
 	struct net_host_list told = {.n = 1, .text = {"192.0.2.5"}};
 	struct discovery_info info = {config, "id", ports, NULL, &told};
+	const char *unknown = "\"width\":0,\"height\":0,\"framerate\":0,\"bitrate\":0,";
+	const char *known = "\"width\":64,\"height\":48,\"framerate\":10,\"bitrate\":123456,";
 	char *text = discovery_info_json(&info);
 
 	(void)state;
-	assert_non_null(strstr(text, "\"width\":0,\"height\":0,\"framerate\":0,\"bitrate\":0,"));
+	assert_non_null(strstr(text, unknown));
 	free(text);
+	config->streams[0].encoder = CONFIG_ENCODER_AUTO;
+	text = discovery_info_json(&info);
+	assert_non_null(strstr(text, unknown));
+	free(text);
+	config->streams[0].encoder = CONFIG_ENCODER_COPY;
+	info.snapshot = snapshot;
+	snapshot->cameras[0] = (struct discovery_camera){
+		.state = "running", .width = 64, .height = 48, .rate_milli = 10000};
+	snapshot->streams[0].target_bps = 123456;
+	text = discovery_info_json(&info);
+	assert_non_null(strstr(text, known));
+	free(text);
+	free(snapshot);
 	config_destroy(config);
 }
 

@@ -910,6 +910,7 @@ static void coded_pictures_are_passed_on_from_a_key(void **state)
 	struct camcast_msg_unit unit;
 
 	make_coded(s, CONFIG_CODEC_H264);
+	s->info.bitrate_bps = 123456;
 	start(s);
 	give_packet(s, p_unit, sizeof(p_unit), 100);
 	assert_no_unit(s);
@@ -922,7 +923,7 @@ static void coded_pictures_are_passed_on_from_a_key(void **state)
 	assert_int_equal(receive_unit(s).pts_us, 150);
 	assert_string_equal(status(s).encoder, "copy");
 	assert_int_equal(status(s).can_force_idr, 0);
-	assert_int_equal(status(s).target_bps, 0);
+	assert_int_equal(status(s).target_bps, 123456);
 	for (int i = 0; i < KINDS; i++)
 		assert_int_equal(fakes[i].creates, 0);
 }

@@ -535,7 +535,8 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 	out->keys = stream->count.keys;
 	out->dropped = stream->count.dropped;
 	out->idr_requests = stream->count.idr_requests;
-	out->target_bps = stream->applied_bps;
+	out->target_bps =
+		stream->mode == STREAM_COPIES ? stream->info->bitrate_bps : stream->applied_bps;
 	out->active = stream->wanted != 0;
 	memcpy(out->encoder, stream->encoder_name, sizeof(out->encoder));
 	if (stream->sample.no_space_now)

@@ -24,7 +24,7 @@ struct server_stream {
 	enum stream_framing framing;
 	unsigned width, height;	 /* 0: not known yet */
 	double framerate;	 /* 0: not known */
-	uint32_t bitrate_bps;	 /* asked of the encoder; 0: none */
+	uint32_t bitrate_bps;	 /* of the encoder, or a recording's mean; 0: none */
 	char host[NET_HOST_MAX]; /* a name or an address, IPv6 without brackets */
 	uint16_t port;
 };

@@ -146,15 +146,23 @@ static void write_url(char url[URL_MAX], const char *scheme, const char *host, u
 
 /* --- camcast/ID/info --- */
 
+static bool is_recording(const struct config_camera *camera)
+{
+	return strncmp(camera->source, "file:", 5) == 0;
+}
+
+/* As the worker says. Before it does, an encoder has what is configured; a recording may be copied
+ * by `auto` as well. */
 static uint32_t target_bps(const struct discovery_info *info, unsigned index)
 {
 	const struct config_stream *stream = &info->config->streams[index];
+	const bool may_copy = stream->encoder == CONFIG_ENCODER_COPY ||
+			      (stream->encoder == CONFIG_ENCODER_AUTO &&
+			       is_recording(&info->config->cameras[stream->camera]));
 
-	if (stream->codec != CONFIG_CODEC_H264 || stream->encoder == CONFIG_ENCODER_COPY)
-		return 0;
 	if (info->snapshot && info->snapshot->streams[index].target_bps)
 		return info->snapshot->streams[index].target_bps;
-	return stream->bitrate;
+	return stream->codec == CONFIG_CODEC_H264 && !may_copy ? stream->bitrate : 0;
 }
 
 /* Size and rate as the worker knows them. Before it does, a camera has what it is asked for; a
@@ -164,7 +172,7 @@ static void add_shape(const struct discovery_info *info, unsigned index, cJSON *
 	const struct config_camera *config = &info->config->cameras[index];
 	const struct discovery_camera *camera =
 		info->snapshot ? &info->snapshot->cameras[index] : NULL;
-	const bool own = strncmp(config->source, "file:", 5) == 0;
+	const bool own = is_recording(config);
 	uint32_t width = own ? 0 : config->size.width, height = own ? 0 : config->size.height;
 	double rate = own ? 0 : (double)config->framerate.num / config->framerate.den;
 

@@ -19,7 +19,7 @@ struct discovery_camera {
 };
 
 struct discovery_stream {
-	uint32_t target_bps; /* asked of the encoder; 0: not known yet, or none */
+	uint32_t target_bps; /* of the encoder, or a copied recording's mean; 0: not known, none */
 	uint32_t fps_milli, bitrate_bps;
 	uint32_t viewers; /* of all its feeds */
 };
