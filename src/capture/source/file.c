@@ -244,7 +244,7 @@ static void orient_coded(struct file_source *source, const struct config_camera 
 		return;
 	if (info->codec == CONFIG_CODEC_H264)
 		diag_warn("camera %s: the recording is to be shown %s; the copied stream states "
-			  "this in an SEI message, which `camcast` and ffplay obey and many other "
+			  "this in an SEI message, which `camcast` and ffmpeg obey and many "
 			  "players ignore; `encoder = x264` encodes it upright",
 			  source->camera_name, orientation_name(orientation));
 	else
