@@ -273,6 +273,8 @@ static void describe(const struct mqtt_connection *connection, int rc, int error
 			 refusal[0]		 ? refusal
 			 : connection->logged[0] ? connection->logged
 						 : "the handshake failed");
+	else if (rc == MOSQ_ERR_KEEPALIVE) /* which mosquitto_strerror() has no words for */
+		snprintf(why, MQTT_REASON_MAX, "the broker no longer answers");
 	else
 		snprintf(why, MQTT_REASON_MAX, "%s",
 			 rc == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(rc));

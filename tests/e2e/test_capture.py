@@ -142,9 +142,9 @@ def test_each_stream_can_be_chosen_by_name(tmp_path):
     [
         (["-o", "-", "--stream", "nonsense"], "no [stream nonsense]"),
         (["-o", "-", "--camera", "nonsense"], "no [camera nonsense]"),
-        (["-o", "-", "-t", "soon"], "-t wants a time"),
-        ([], "usage:"),
-        (["-o", "-", "more"], "usage:"),
+        (["-o", "-", "-t", "soon"], "-t soon: use a time"),
+        ([], "no output is given"),
+        (["-o", "-", "more"], 'unexpected argument "more"'),
         (["--worker", "--camera", "cam"], "for camcastd"),
     ],
 )

@@ -338,7 +338,7 @@ def test_a_wrong_configuration_starts_nothing(write_config):
 def test_sighup_says_that_a_restart_is_needed(start_camcastd):
     daemon = start_camcastd(fake_config(), env=words())
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_log("SIGHUP: .*restart camcastd")
+    daemon.wait_log("SIGHUP: .*restart it to apply changes")
     daemon.wait_flowing(FEED)
 
 
