@@ -798,22 +798,6 @@ static void a_clock_that_jumps_goes_on_evenly(void **state)
 	assert_int_equal(timeline_place(&timeline, 900000, 1800), 140000);
 }
 
-static void a_decoded_last_picture_lasts_as_long_as_it_says(void **state)
-{
-	struct player player;
-
-	(void)state;
-	make("last.gif", "320x240", "rgb24", "-final_delay 50");
-	play(&player, "last.gif", false, CONFIG_CODEC_H264, FRAMES + 2);
-	assert_in_range(player.seen.pictures[FRAMES - 1].capture_us -
-				player.seen.pictures[0].capture_us,
-			(FRAMES - 1) * PERIOD_US - 2000, (FRAMES - 1) * PERIOD_US + 2000);
-	assert_in_range(player.seen.pictures[FRAMES].capture_us -
-				player.seen.pictures[FRAMES - 1].capture_us,
-			498000, 502000);
-	close_player(&player);
-}
-
 #define FLV_HEADER_LEN 13 /* of the file, with the length of no tag before the first */
 
 static void a_second_sequence_header_in_flv_brings_its_parameter_sets(void **state)
@@ -872,7 +856,6 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_replaced_is_noticed_at_the_loop),
 		cmocka_unit_test(a_clock_that_jumps_goes_on_evenly),
 		cmocka_unit_test(a_long_pause_in_a_steady_clock_is_kept),
-		cmocka_unit_test(a_decoded_last_picture_lasts_as_long_as_it_says),
 		cmocka_unit_test(a_second_sequence_header_in_flv_brings_its_parameter_sets),
 	};
 

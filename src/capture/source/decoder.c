@@ -182,16 +182,7 @@ int decoder_send(struct decoder *decoder, const AVPacket *packet)
 	return error_of(avcodec_send_packet(decoder->codec, packet));
 }
 
-static int64_t duration_of(const AVFrame *picture)
-{
-#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 30, 100)
-	return picture->duration;
-#else
-	return picture->pkt_duration;
-#endif
-}
-
-int decoder_receive(struct decoder *decoder, struct frame **frame, struct decoder_time *time)
+int decoder_receive(struct decoder *decoder, struct frame **frame, int64_t *timestamp)
 {
 	AVFrame *picture = decoder->picture;
 	struct decoder_slot *slot;
@@ -199,10 +190,7 @@ int decoder_receive(struct decoder *decoder, struct frame **frame, struct decode
 
 	if (r)
 		return r;
-	*time = (struct decoder_time){
-		.timestamp = picture->best_effort_timestamp,
-		.duration = duration_of(picture),
-	};
+	*timestamp = picture->best_effort_timestamp;
 	slot = slot_of(decoder, picture);
 	if (slot) {
 		av_frame_move_ref(slot->picture, picture);

@@ -35,15 +35,10 @@ const char *decoder_note(const struct decoder *decoder);
 /* packet: borrowed; NULL: the end, give what is left. 0, -EAGAIN (receive first), or -errno (a
  * damaged packet: go on). */
 int decoder_send(struct decoder *decoder, const AVPacket *packet);
-/* Of a picture, in the packets' time base. */
-struct decoder_time {
-	int64_t timestamp; /* the best known one, or AV_NOPTS_VALUE */
-	int64_t duration;  /* of the packet that it was in, perhaps of one field; 0: not known */
-};
-
-/* The next picture in presentation order: *frame has one reference, *time is set. 0, -EAGAIN (send more), -ENODATA (the end),
+/* The next picture in presentation order: *frame has one reference, *timestamp is its best known
+ * one, in the packets' time base, or AV_NOPTS_VALUE. 0, -EAGAIN (send more), -ENODATA (the end),
  * -ENOBUFS (a picture was dropped, every slot is in use), or -errno. */
-int decoder_receive(struct decoder *decoder, struct frame **frame, struct decoder_time *time);
+int decoder_receive(struct decoder *decoder, struct frame **frame, int64_t *timestamp);
 /* After a jump to another place, also to leave the end. */
 void decoder_flush(struct decoder *decoder);
 

@@ -104,22 +104,14 @@ static int pass_on(struct file_source *source, AVPacket *packet)
 
 /* --- decoded --- */
 
-/* A duration that is longer than the interval of the rate, which may be the last picture's, else 0:
- * a shorter one is that of a field. */
-static int64_t longer_than_usual(const struct file_source *source, int64_t ticks)
-{
-	const AVRational base = demux_stream(source->demux)->time_base;
-
-	return av_rescale_q(ticks, base, AV_TIME_BASE_Q) > source->timeline.frame_us ? ticks : 0;
-}
-
 static int deliver_pictures(struct file_source *source)
 {
-	struct decoder_time time;
 	struct frame *frame;
+	int64_t timestamp;
 	int r;
 
-	while ((r = decoder_receive(source->decoder, &frame, &time)) != -EAGAIN && r != -ENODATA) {
+	while ((r = decoder_receive(source->decoder, &frame, &timestamp)) != -EAGAIN &&
+	       r != -ENODATA) {
 		int64_t media_us;
 
 		if (r && r != -ENOBUFS)
@@ -127,8 +119,7 @@ static int deliver_pictures(struct file_source *source)
 		source->found++;
 		if (r) /* the encoders are behind */
 			continue;
-		media_us = timeline_place(&source->timeline, time.timestamp,
-					  longer_than_usual(source, time.duration));
+		media_us = timeline_place(&source->timeline, timestamp, 0);
 		if (!wait_until(source, media_us)) {
 			frame_unref(frame);
 			return -ECANCELED;

@@ -83,14 +83,14 @@ static int decode(struct jpeg_input *input, const uint8_t *data, size_t len, uin
 		  int64_t capture_us, const struct source_events *events)
 {
 	struct frame *frame;
-	struct decoder_time time;
+	int64_t timestamp;
 	int r;
 
 	/* no buffer of its own: libavcodec copies it, with the padding that it needs */
 	input->packet->data = (uint8_t *)(uintptr_t)data;
 	input->packet->size = (int)len;
 	r = decoder_send(input->decoder, input->packet);
-	while (!decoder_receive(input->decoder, &frame, &time)) {
+	while (!decoder_receive(input->decoder, &frame, &timestamp)) {
 		frame->sequence = sequence;
 		frame->capture_us = capture_us;
 		events->frame(events->user, frame);
