@@ -202,7 +202,71 @@ static void recordings_get_new_names_when_the_clock_is_set(void **state)
 	pass(keep, 60);
 	assert_true(is_there(25 + shift_s));
 	assert_true(is_there(NOON - 60));
-	assert_false(is_there(500));
+	assert_true(is_there(500)); /* it ages from when it was seen */
+	keep_destroy(keep);
+}
+
+/* The same clock, with a recording that stays open for long, and a shift shorter than the run. */
+static void recordings_are_renamed_once(void **state)
+{
+	struct keep *keep;
+	int fd;
+
+	(void)state;
+	synchronised = false;
+	keep = create(0, 0);
+	for (int i = 0; i < 6; i++) {
+		put(NOON + 60LL * i + 1);
+		pass(keep, 60);
+	}
+	fd = open(path_of(NOON + 301, 1), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	set_clock(NOON + 360 + 90);
+	pass(keep, 60);
+	close(fd);
+	pass(keep, 6);
+	for (int i = 0; i < 6; i++) {
+		assert_false(is_there(NOON + 60LL * i + 1));
+		assert_true(is_there(NOON + 60LL * i + 91));
+	}
+	keep_destroy(keep);
+}
+
+static void a_right_clock_that_is_set_wrong_for_a_while_renames_nothing(void **state)
+{
+	struct keep *keep;
+
+	(void)state;
+	keep = create(30 * DAY, 0);
+	put(NOON + 1);
+	pass(keep, 60);
+	set_clock(NOON - 365 * DAY);
+	pass(keep, 10);
+	put(NOON - 365 * DAY + 1);
+	pass(keep, 10);
+	assert_true(is_there(NOON + 1));
+	set_clock(NOON + 80);
+	pass(keep, 120);
+	assert_true(is_there(NOON + 1));
+	assert_true(is_there(NOON + 61)); /* recorded meanwhile */
+	keep_destroy(keep);
+}
+
+static void a_clock_that_is_set_twice_dates_everything_by_the_last_time(void **state)
+{
+	struct keep *keep;
+
+	(void)state;
+	synchronised = false;
+	keep = create(30 * DAY, 0);
+	put(NOON + 1);
+	pass(keep, 60);
+	set_clock(NOON - 365 * DAY + 60);
+	pass(keep, 20);
+	assert_true(is_there(NOON - 365 * DAY + 1));
+	set_clock(NOON + 80);
+	pass(keep, 1000);
+	assert_true(is_there(NOON + 1));
 	keep_destroy(keep);
 }
 
@@ -266,6 +330,9 @@ int main(void)
 		with_dir(a_clock_that_nobody_sets_is_trusted_after_ten_minutes),
 		with_dir(a_clock_that_is_wrong_for_a_while_deletes_nothing),
 		with_dir(recordings_get_new_names_when_the_clock_is_set),
+		with_dir(recordings_are_renamed_once),
+		with_dir(a_right_clock_that_is_set_wrong_for_a_while_renames_nothing),
+		with_dir(a_clock_that_is_set_twice_dates_everything_by_the_last_time),
 		with_dir(a_year_of_1970_is_never_trusted),
 		with_dir(names_in_the_future_age_from_when_they_were_seen),
 		with_dir(room_is_not_made_of_the_newest_recordings),

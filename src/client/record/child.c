@@ -489,8 +489,11 @@ static void follow_utc(struct recorder *recorder)
 	int64_t offset_us = utc_offset_us(), change_us = offset_us - recorder->utc_offset_us;
 
 	recorder->utc_offset_us = offset_us;
-	if (change_us > CLOCK_STEP_US || change_us < -CLOCK_STEP_US)
-		recorder->renew = true;
+	if (change_us <= CLOCK_STEP_US && change_us >= -CLOCK_STEP_US)
+		return;
+	recorder->renew = true;
+	if (recorder->mp4 && !recorder->on_disk) /* a file without a name yet */
+		recorder->utc_us += change_us;
 }
 
 /* Waits for a unit, and records it. 0 or -errno. */

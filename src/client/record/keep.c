@@ -10,20 +10,12 @@
 #include "base/clock.h"
 #include "base/diag.h"
 
-#define PERIOD_US 5000000     /* how often the limits are looked at */
-#define PART 50		      /* but in no more than this part of the time */
-#define STEP_US 5000000	      /* a change of UTC that names show */
-#define SYNCED_US 30000000    /* a clock that the kernel knows to be right is trusted after */
-#define STEADY_US 600000000   /* any other one */
-#define EARLIEST_S 1735689600 /* 2025: no clock before it is right */
-#define BEFORE_S 10	      /* a recording may begin with the server's history */
-#define STEPS_MAX 8	      /* of the clock, with recordings that wait for another name */
-
-/* Recordings with names of a wrong clock. */
-struct step {
-	int64_t from_s, to_s, shift_s;
-	struct store_list *except;
-};
+#define PERIOD_US 5000000   /* how often the limits are looked at */
+#define PART 50		    /* but in no more than this part of the time */
+#define STEP_US 5000000	    /* a change of UTC that names show */
+#define SYNCED_US 30000000  /* a clock that the kernel knows to be right is trusted after */
+#define STEADY_US 600000000 /* any other one */
+#define BEFORE_S 10	    /* a recording may begin with the server's history */
 
 struct keep {
 	const char *dir;
@@ -33,12 +25,15 @@ struct keep {
 	int64_t steady_us; /* CLOCK_BOOTTIME of the last step, or of the beginning */
 	int64_t since_s;   /* UTC then */
 	struct store_list *others; /* recordings in the future of then: not made here */
-	struct step steps[STEPS_MAX];
-	size_t n_steps;
+	bool right;		   /* the clock was known to be right at the last look */
+	/* Recordings made here by a clock that was not, since it last was: those from before its
+	 * last step. */
+	struct store_list *ours;
+	size_t waiting; /* of them for another name */
 
-	int64_t due_us;	  /* when the limits are looked at next; CLOCK_MONOTONIC */
-	int error;	  /* reported last */
-	bool wait_logged; /* that nothing is deleted by age yet */
+	int64_t due_us;		 /* when the limits are looked at next; CLOCK_MONOTONIC */
+	int error, rename_error; /* reported last */
+	bool wait_logged;	 /* that nothing is deleted by age yet */
 };
 
 static int64_t read_us(clockid_t id)
@@ -61,6 +56,7 @@ static void begin_watch(struct keep *keep, int64_t boot_us)
 {
 	keep->steady_us = boot_us;
 	keep->since_s = (boot_us + keep->offset_us) / 1000000 - BEFORE_S;
+	store_list_destroy(keep->others);
 	keep->others = NULL;
 	(void)store_list(&keep->others, keep->dir, keep->since_s);
 }
@@ -72,6 +68,11 @@ int keep_create(struct keep **out, const char *dir, const struct store_limits *l
 
 	if (!keep)
 		return -ENOMEM;
+	keep->ours = store_list_create();
+	if (!keep->ours) {
+		free(keep);
+		return -ENOMEM;
+	}
 	keep->dir = dir;
 	keep->limits = *limits;
 	keep->offset_us = read_us(CLOCK_REALTIME) - boot_us;
@@ -80,35 +81,49 @@ int keep_create(struct keep **out, const char *dir, const struct store_limits *l
 	return 0;
 }
 
-static void forget_step(struct keep *keep, size_t i)
-{
-	store_list_destroy(keep->steps[i].except);
-	keep->n_steps--;
-	memmove(keep->steps + i, keep->steps + i + 1, (keep->n_steps - i) * sizeof keep->steps[0]);
-}
-
 void keep_destroy(struct keep *keep)
 {
 	if (!keep)
 		return;
-	while (keep->n_steps > 0)
-		forget_step(keep, 0);
+	store_list_destroy(keep->ours);
 	store_list_destroy(keep->others);
 	free(keep);
 }
 
-static void add_step(struct keep *keep, int64_t boot_us, int64_t shift_us)
+static bool is_known_to_be_right(const struct keep *keep, int64_t boot_us)
 {
-	if (keep->n_steps == STEPS_MAX)
-		forget_step(keep, 0);
-	keep->steps[keep->n_steps++] = (struct step){
-		.from_s = keep->since_s,
-		.to_s = (boot_us + keep->offset_us) / 1000000,
-		.shift_s = shift_us / 1000000,
-		.except = keep->others,
-	};
+	return boot_us - keep->steady_us >= SYNCED_US && is_synchronised();
+}
+
+/* The clock was set by shift_us, after it had not been known to be right: what was recorded by it
+ * is to get other names, and what was renamed at an earlier step as well. */
+static int add_ours(struct keep *keep, int64_t boot_us, int64_t shift_us)
+{
+	const int64_t to_s = (boot_us + keep->offset_us) / 1000000;
+	struct store_list *found = NULL;
+	int err = store_list(&found, keep->dir, keep->since_s);
+
+	if (!err)
+		err = store_list_add(keep->ours, found, to_s, keep->others);
+	store_list_destroy(found);
+	keep->waiting = store_list_shift(keep->ours, shift_us / 1000000);
+	return err;
+}
+
+static void handle_step(struct keep *keep, int64_t boot_us, int64_t shift_us)
+{
+	int err;
+
+	if (keep->right) { /* which says nothing of what it named before */
+		diag_info("the clock was set by %+.0f s: recordings keep their names",
+			  (double)shift_us / 1e6);
+		return;
+	}
 	diag_info("the clock was set by %+.0f s: recordings made since the start get new names",
 		  (double)shift_us / 1e6);
+	err = add_ours(keep, boot_us, shift_us);
+	if (err)
+		diag_warn("cannot rename recordings in %s: %s", keep->dir, strerror(-err));
 }
 
 static void follow_clock(struct keep *keep, int64_t boot_us)
@@ -118,39 +133,35 @@ static void follow_clock(struct keep *keep, int64_t boot_us)
 	bool set = shift_us > STEP_US || shift_us < -STEP_US;
 
 	if (set)
-		add_step(keep, boot_us, shift_us);
+		handle_step(keep, boot_us, shift_us);
 	keep->offset_us = offset_us;
 	if (set)
 		begin_watch(keep, boot_us);
+	keep->right = is_known_to_be_right(keep, boot_us);
+	if (keep->right)
+		store_list_settle(keep->ours);
 }
 
-/* Gives new names to what was recorded before the clock was set. A recording under way waits for
- * its end. */
+/* A recording under way waits for its end. */
 static void rename_recordings(struct keep *keep)
 {
-	for (size_t i = 0; i < keep->n_steps;) {
-		const struct step *step = &keep->steps[i];
-		unsigned busy;
-		int n = store_shift_names(keep->dir, step->from_s, step->to_s, step->shift_s,
-					  step->except, &busy);
+	int n;
 
-		if (n > 0)
-			diag_info("%d recording%s: new name%s, %+lld s", n, n == 1 ? "" : "s",
-				  n == 1 ? "" : "s", (long long)step->shift_s);
-		if (n < 0)
-			diag_warn("cannot rename recordings in %s: %s", keep->dir, strerror(-n));
-		if (busy)
-			i++;
-		else
-			forget_step(keep, i);
-	}
+	if (keep->waiting == 0)
+		return;
+	n = store_rename(keep->dir, keep->ours, &keep->waiting);
+	if (n > 0)
+		diag_info("%d recording%s: new name%s", n, n == 1 ? "" : "s", n == 1 ? "" : "s");
+	if (n < 0 && n != keep->rename_error)
+		diag_warn("cannot rename recordings in %s: %s", keep->dir, strerror(-n));
+	keep->rename_error = n < 0 ? n : 0;
 }
 
 static bool is_trusted(const struct keep *keep, int64_t boot_us, int64_t now_s)
 {
 	int64_t steady_us = boot_us - keep->steady_us;
 
-	return now_s >= EARLIEST_S && keep->n_steps == 0 &&
+	return now_s >= STORE_EARLIEST_S && keep->waiting == 0 &&
 	       steady_us >= (is_synchronised() ? SYNCED_US : STEADY_US);
 }
 

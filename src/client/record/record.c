@@ -485,6 +485,8 @@ static void reopen_place(struct record *record)
 		return;
 	}
 	record->lost = false;
+	if (record->on_command && place_write_command(&record->place, record->on) < 0)
+		diag_warn("a restart will not know of the last command: %s", record->dir);
 	diag_info("recording goes on in %s", record->dir);
 }
 

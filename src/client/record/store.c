@@ -28,6 +28,7 @@ struct recording {
 	int64_t bytes;
 	unsigned number;
 	unsigned folder; /* index */
+	int64_t shift_s; /* of the name that it is to get; 0: it has the right one */
 };
 
 struct store_list {
@@ -163,6 +164,12 @@ static int add_recording(struct store_list *listing, const struct recording *rec
 	return 0;
 }
 
+/* Whether a time can be that of a recording, by a clock that is trusted. */
+static bool is_possible(int64_t utc_s, const struct store_clock *clock)
+{
+	return utc_s >= STORE_EARLIEST_S && utc_s <= clock->now_s + FUTURE_S;
+}
+
 /* What the age of a recording counts from. */
 static int64_t begun_s(const struct recording *recording, int fd, const char *name,
 		       const struct stat *st, const struct store_clock *clock)
@@ -175,9 +182,9 @@ static int64_t begun_s(const struct recording *recording, int fd, const char *na
 
 		return fresh ? INT64_MAX : recording->utc_s;
 	}
-	if (recording->utc_s <= clock->now_s + FUTURE_S)
+	if (is_possible(recording->utc_s, clock))
 		return recording->utc_s;
-	if (st->st_mtim.tv_sec <= clock->now_s + FUTURE_S)
+	if (is_possible(st->st_mtim.tv_sec, clock))
 		return st->st_mtim.tv_sec;
 	(void)utimensat(fd, name, now, AT_SYMLINK_NOFOLLOW);
 	return clock->now_s;
@@ -368,6 +375,11 @@ int store_keep_limits(const char *dir, const struct store_limits *limits,
 /* A clock by which only names count. */
 static const struct store_clock names_only = {.since_s = INT64_MAX};
 
+struct store_list *store_list_create(void)
+{
+	return calloc(1, sizeof(struct store_list));
+}
+
 int store_list(struct store_list **out, const char *dir, int64_t from_s)
 {
 	struct store_list *list;
@@ -376,7 +388,7 @@ int store_list(struct store_list **out, const char *dir, int64_t from_s)
 
 	if (dir_fd < 0)
 		return -errno;
-	list = calloc(1, sizeof *list);
+	list = store_list_create();
 	err = list ? list_all(list, dir_fd, &names_only) : -ENOMEM;
 	close(dir_fd);
 	if (err < 0) {
@@ -410,55 +422,130 @@ static bool is_in_list(const struct store_list *list, const char *folder,
 	return false;
 }
 
-/* 0, -EBUSY while it is written, or -errno. */
-static int rename_recording(int dir_fd, const char *folder, const struct recording *recording,
-			    int64_t utc_s)
+/* The index of a folder, which is added if it is not there; or -ENOMEM. */
+static int find_folder(struct store_list *list, const char *folder)
 {
+	for (size_t i = 0; i < list->n_folders; i++)
+		if (strcmp(list->folders[i], folder) == 0)
+			return (int)i;
+	return add_folder(list, folder) == 0 ? (int)list->n_folders - 1 : -ENOMEM;
+}
+
+int store_list_add(struct store_list *list, const struct store_list *from, int64_t to_s,
+		   const struct store_list *except)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		struct recording recording = from->recordings[i];
+		const char *folder = from->folders[recording.folder];
+		int index;
+
+		if (recording.utc_s > to_s || is_in_list(except, folder, &recording) ||
+		    is_in_list(list, folder, &recording))
+			continue;
+		index = find_folder(list, folder);
+		if (index < 0)
+			return index;
+		recording.folder = (unsigned)index;
+		if (add_recording(list, &recording) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* In the order in which no name is taken by a recording that goes on to another one. */
+static int compare_shifts(const void *a, const void *b)
+{
+	const struct recording *x = a, *y = b;
+	int later = (x->utc_s > y->utc_s) - (x->utc_s < y->utc_s);
+
+	return x->shift_s > 0 ? -later : later;
+}
+
+size_t store_list_shift(struct store_list *list, int64_t shift_s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		list->recordings[i].shift_s += shift_s;
+		n += list->recordings[i].shift_s != 0;
+	}
+	if (list->n > 0)
+		qsort(list->recordings, list->n, sizeof *list->recordings, compare_shifts);
+	return n;
+}
+
+void store_list_settle(struct store_list *list)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->recordings[i].shift_s != 0)
+			list->recordings[n++] = list->recordings[i];
+	list->n = n;
+}
+
+/* 0, -EEXIST, or -errno. */
+static int is_free(int dir_fd, const char *path)
+{
+	struct stat st;
+
+	/* FAT, for one, has no RENAME_NOREPLACE. */
+	if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return errno == ENOENT ? 0 : -errno;
+}
+
+/* 0, -EBUSY while it is written, or -errno. */
+static int rename_recording(int dir_fd, const char *folder, struct recording *recording)
+{
+	const int64_t utc_s = recording->utc_s + recording->shift_s;
 	char path[PATH_SIZE], other[PATH_SIZE];
+	unsigned number = 0;
 	int fd, err = -EEXIST;
 
 	write_path(path, folder, recording->utc_s, recording->number);
 	fd = open_recording(dir_fd, path, O_RDWR);
 	if (fd < 0)
 		return fd;
-	for (unsigned number = 1; err == -EEXIST && number <= NUMBERS_MAX; number++) {
-		write_path(other, folder, utc_s, number);
-		/* FAT, for one, has no RENAME_NOREPLACE. */
-		err = faccessat(dir_fd, other, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : 0;
+	while (err == -EEXIST && number < NUMBERS_MAX) {
+		write_path(other, folder, utc_s, ++number);
+		err = is_free(dir_fd, other);
 	}
 	if (err == 0 && renameat(dir_fd, path, dir_fd, other) < 0)
 		err = -errno;
-	if (err == 0)
+	if (err == 0) {
 		(void)head_set_created(fd, utc_s * 1000000); /* a help, the name decides */
+		recording->utc_s = utc_s;
+		recording->number = number;
+		recording->shift_s = 0;
+	}
 	close(fd);
 	return err;
 }
 
-int store_shift_names(const char *dir, int64_t from_s, int64_t to_s, int64_t shift_s,
-		      const struct store_list *except, unsigned *busy)
+int store_rename(const char *dir, struct store_list *list, size_t *waiting)
 {
-	struct store_list list = {0};
-	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0, result;
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0, result = 0;
 
-	*busy = 0;
+	*waiting = list->n;
 	if (dir_fd < 0)
 		return -errno;
-	result = list_all(&list, dir_fd, &names_only);
-	for (size_t i = 0; i < list.n; i++) {
-		const struct recording *recording = &list.recordings[i];
-		const char *folder = list.folders[recording->folder];
+	*waiting = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		struct recording *recording = &list->recordings[i];
 		int err;
 
-		if (recording->utc_s < from_s || recording->utc_s > to_s ||
-		    is_in_list(except, folder, recording))
+		if (recording->shift_s == 0)
 			continue;
-		err = rename_recording(dir_fd, folder, recording, recording->utc_s + shift_s);
+		err = rename_recording(dir_fd, list->folders[recording->folder], recording);
 		n += err == 0;
-		*busy += err == -EBUSY;
+		if (err == -ENOENT) /* somebody deleted it */
+			recording->shift_s = 0;
+		else if (err < 0)
+			(*waiting)++;
 		if (err < 0 && err != -EBUSY && err != -ENOENT && result == 0)
 			result = err;
 	}
-	forget_list(&list);
 	close(dir_fd);
 	return result < 0 ? result : n;
 }

@@ -29,11 +29,13 @@ struct store_limits {
 	int64_t max_age_s; /* counted from the start of a recording; 0: no limit */
 };
 
+#define STORE_EARLIEST_S 1735689600 /* 2025: no clock before it is right */
+
 /* UTC, seconds since 1970, and how far it can be relied on. */
 struct store_clock {
 	int64_t now_s;
-	/* Ages count. A name in the future is wrong then, and the recording ages from when it was
-	 * seen: that moment becomes its time of modification. */
+	/* Ages count. A name in the future, or before STORE_EARLIEST_S, is wrong then, and the
+	 * recording ages from when it was seen: that moment becomes its time of modification. */
 	bool trusted;
 	/* While now_s is not trusted: recordings with names from here to now_s are newer than all
 	 * others. */
@@ -53,20 +55,27 @@ struct store_usage {
 int store_keep_limits(const char *dir, const struct store_limits *limits,
 		      const struct store_clock *clock, struct store_usage *usage);
 
-/* Recordings that are in dir now. */
+/* Recordings, by their names. One thread. */
 struct store_list;
 
-/* Those with names from from_s on. 0 or -errno. */
+/* An empty list, or NULL without memory. */
+struct store_list *store_list_create(void);
+/* Those that are in dir now, with names from from_s on. 0 or -errno. */
 int store_list(struct store_list **out, const char *dir, int64_t from_s);
 void store_list_destroy(struct store_list *list);
 
-/*
- * Gives other names to recordings that were made with a wrong clock: those with names from from_s to
- * to_s that are not in `except` (NULL: none) get one later by shift_s, and their headers say so too
- * (head.h). *busy: how many were left because they are being written. Returns how many have other
- * names now, or -errno.
- */
-int store_shift_names(const char *dir, int64_t from_s, int64_t to_s, int64_t shift_s,
-		      const struct store_list *except, unsigned *busy);
+/* Adds those of `from` with names up to to_s that are not in `except` (NULL: none). 0 or -ENOMEM,
+ * and then some are added. */
+int store_list_add(struct store_list *list, const struct store_list *from, int64_t to_s,
+		   const struct store_list *except);
+/* All of the list are to get names later by shift_s. Returns how many are to get another name. */
+size_t store_list_shift(struct store_list *list, int64_t shift_s);
+/* Forgets those that have the name that they are to have. */
+void store_list_settle(struct store_list *list);
+
+/* Gives recordings in dir the names that they are to get, and says so in their headers (head.h).
+ * *waiting: how many still wait, because they are being written or of an error. Returns how many
+ * have other names now, or -errno. */
+int store_rename(const char *dir, struct store_list *list, size_t *waiting);
 
 #endif
