@@ -158,11 +158,10 @@ int coded_send(struct coded *coded, const AVPacket *packet)
 			coded->pending->duration += packet->duration;
 		return 0;
 	}
-	if (r == -EBADMSG)
-		unit->corrupt = true;
-	else if (r)
+	if (r && r != -EBADMSG)
 		return r;
 	place_mark(coded, unit);
+	unit->corrupt |= r == -EBADMSG; /* which is this packet's own damage */
 	if (coded->have_pending && unit_is_pair(coded->pending, unit))
 		return unit_append(coded->pending, unit);
 	settle(coded, unit);

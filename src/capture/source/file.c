@@ -133,6 +133,9 @@ static int deliver_pictures(struct file_source *source)
 
 static int decode_packet(struct file_source *source, const AVPacket *packet)
 {
+	/* A picture like the one before, in AVI and MP4; libavcodec would take it for the end. */
+	if (packet && packet->size == 0)
+		return 0;
 	/* A damaged packet costs its picture. Every picture was received, so there is room. */
 	decoder_send(source->decoder, packet);
 	return deliver_pictures(source);

@@ -6,15 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "capture/source/coded.h"
 #include "media/jpeg.h"
 
 #define PICTURES_MAX 1000
 #define BYTES_MAX (32u << 20)
+#define TIME_MAX_US 4000000 /* camcastd waits 10 s for a camera that opens */
 #define VARIES 1.5     /* the longest interval to the shortest; containers round to milliseconds */
 #define SAME_RATE 0.03 /* a stated rate that is as near to the measured one is what is meant */
 
 struct sight {
+	bool any;		   /* a picture came, with a time or without */
 	int64_t dts[PICTURES_MAX]; /* of the pictures, growing */
 	size_t pictures;
 	int64_t last_duration; /* ticks */
@@ -25,6 +28,7 @@ struct sight {
 
 static void see_picture(struct sight *sight, int64_t dts, int64_t duration)
 {
+	sight->any = true;
 	if (dts == AV_NOPTS_VALUE ||
 	    (sight->pictures > 0 && dts <= sight->dts[sight->pictures - 1]))
 		return;
@@ -59,10 +63,11 @@ static bool is_field_jpeg(const AVPacket *packet, const AVCodecParameters *param
 static int look(struct sight *sight, struct demux *demux, struct coded *coded, AVPacket *packet,
 		bool *field_jpegs)
 {
+	const int64_t until_us = clock_now_us() + TIME_MAX_US;
 	int r = 0;
 
 	while (!r && sight->pictures < PICTURES_MAX && sight->bytes < BYTES_MAX &&
-	       demux_read(demux, packet) == 0) {
+	       clock_now_us() < until_us && demux_read(demux, packet) == 0) {
 		if (sight->bytes == 0)
 			*field_jpegs = is_field_jpeg(packet, demux_stream(demux)->codecpar);
 		sight->bytes += (uint64_t)packet->size;
@@ -193,7 +198,7 @@ int survey_recording(struct survey *out, const char *url, struct rate rate, cons
 		goto free_sight;
 	out->rate = demux_rate(demux, rate);
 	r = survey_once(out, sight, demux, false, why);
-	if (!r && sight->pictures == 0) {
+	if (!r && !sight->any) {
 		out->key_hidden = true;
 		r = demux_rewind(demux, true, why);
 		if (!r)

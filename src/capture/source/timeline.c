@@ -4,7 +4,8 @@
 #include <libavutil/avutil.h>
 #include <libavutil/mathematics.h>
 
-#define JUMP_US 10000000 /* a longer gap in a clock that may jump is a jump */
+#define JUMP_US 10000000		  /* a longer gap in a clock that may jump is a jump */
+#define PAUSE_MAX_US INT64_C(86400000000) /* in any other one, a longer gap is damage */
 
 _Static_assert(TIMELINE_NONE == AV_NOPTS_VALUE, "timestamps are passed on as they come");
 
@@ -38,12 +39,15 @@ int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t dur
 		us = timeline->base_us + to_us(timeline, timestamp - timeline->first);
 		/* Back, or far ahead: go on as if nothing had happened. */
 		if (us < timeline->last_us ||
-		    (timeline->jumps && us > timeline->end_us + JUMP_US)) {
+		    us > timeline->end_us + (timeline->jumps ? JUMP_US : PAUSE_MAX_US)) {
 			timeline->base_us += timeline->end_us - us;
 			us = timeline->end_us;
 		}
 	}
 	timeline->last_us = us;
-	timeline->end_us = us + (duration > 0 ? to_us(timeline, duration) : timeline->frame_us);
+	if (duration > 0)
+		duration = to_us(timeline, duration);
+	timeline->end_us =
+		us + (duration > 0 && duration <= PAUSE_MAX_US ? duration : timeline->frame_us);
 	return us;
 }

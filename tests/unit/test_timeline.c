@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The clock of a recording that is played again and again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "capture/source/timeline.h"
+
+#define FRAME_US 40000
+#define HOUR_US INT64_C(3600000000)
+
+static void time_goes_on_where_a_recording_repeats(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 25, FRAME_US, false);
+	assert_int_equal(timeline_place(&timeline, 100, 1), 0);
+	assert_int_equal(timeline_place(&timeline, 101, 2), FRAME_US);
+	timeline_rewind(&timeline);
+	assert_int_equal(timeline_place(&timeline, 100, 1), INT64_C(3) * FRAME_US);
+}
+
+static void a_pause_of_a_recording_is_kept(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000000, FRAME_US, false);
+	assert_int_equal(timeline_place(&timeline, 0, 0), 0);
+	assert_int_equal(timeline_place(&timeline, HOUR_US, 0), HOUR_US);
+}
+
+static void a_time_or_a_duration_of_more_than_a_day_is_damage(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000000, FRAME_US, false);
+	assert_int_equal(timeline_place(&timeline, 0, 0), 0);
+	assert_int_equal(timeline_place(&timeline, 30 * HOUR_US, 30 * HOUR_US), FRAME_US);
+	assert_int_equal(timeline_place(&timeline, TIMELINE_NONE, 0), INT64_C(2) * FRAME_US);
+}
+
+static void a_clock_that_may_jump_has_no_long_pauses(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000000, FRAME_US, true);
+	assert_int_equal(timeline_place(&timeline, 0, 0), 0);
+	assert_int_equal(timeline_place(&timeline, HOUR_US, 0), FRAME_US);
+	assert_int_equal(timeline_place(&timeline, HOUR_US + FRAME_US, 0), INT64_C(2) * FRAME_US);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(time_goes_on_where_a_recording_repeats),
+		cmocka_unit_test(a_pause_of_a_recording_is_kept),
+		cmocka_unit_test(a_time_or_a_duration_of_more_than_a_day_is_damage),
+		cmocka_unit_test(a_clock_that_may_jump_has_no_long_pauses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
