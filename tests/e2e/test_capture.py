@@ -386,7 +386,7 @@ def test_no_room_for_a_segment_drops_units_and_the_stream_comes_back(start_worke
     worker.receive_until(
         lambda: "units are lost" not in worker.streams[0]["detail"], "the end of the loss"
     )
-    assert len(re.findall("a unit is lost", worker.log)) == 1
+    assert len(re.findall("the units up to the next key unit are lost", worker.log)) == 1
 
 
 def test_a_control_of_a_source_without_any_is_a_warning(start_worker):

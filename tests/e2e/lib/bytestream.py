@@ -53,13 +53,18 @@ def parse_unit(data):
     return unit
 
 
+# A delimiter, or an SPS without one before it: camcast recv writes whole units, and after a gap of
+# the connection nothing stands between two of them. Nothing of both stands between two fields.
+UNIT_BEGINS = re.compile(AUD + rb"|(?<!" + AUD + rb".)" + BEGINNING, re.DOTALL)
+
+
 def split(data):
     """(complete units, the tail): a unit is complete when the next one's delimiter follows, which
-    camcastd sends with it. No delimiter stands between the two fields of a frame."""
+    camcastd sends with it."""
     assert not data or data.startswith((AUD, BEGINNING)), (
         f"a stream must begin with a delimiter or an SPS, not {data[:16].hex()}"
     )
-    starts = [0, *(match.start() for match in re.finditer(re.escape(AUD), data) if match.start())]
+    starts = [0, *(match.start() for match in UNIT_BEGINS.finditer(data) if match.start())]
     units = [parse_unit(data[a:b]) for a, b in zip(starts, starts[1:])]
     return units, data[starts[-1] :]
 
