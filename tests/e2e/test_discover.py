@@ -220,7 +220,10 @@ def test_what_a_dead_server_left_is_forgotten(start_camcastd, broker):
 def test_a_server_whose_will_was_lost_is_forgotten_and_a_broker_that_forbids_it_is_named(broker):
     with mqtt.Client(broker) as client:
         announce(client, "lost")
-    assert discover("--forget", "lost", broker=broker)[0] == 0
+    code, _, err = discover("--forget", "lost", broker=broker)
+    assert code == 1 and "lost is announced as online, but does not answer" in err
+    assert retained(broker, "lost") != []
+    assert discover("--forget", "lost", "--force", broker=broker)[0] == 0
     assert retained(broker, "lost") == []
     acl = broker.folder / "acl"
     acl.write_text("topic read #\ntopic write commend\ntopic write camera/response/#\n")
@@ -234,7 +237,7 @@ def test_a_server_whose_will_was_lost_is_forgotten_and_a_broker_that_forbids_it_
                    "topic # in 1"],
         ) as strict:
             strict.wait_log(r"Received PUBLISH .*camcast/kept/status")
-            code, _, err = discover("--forget", "kept", broker=strict)
+            code, _, err = discover("--forget", "kept", "--force", broker=strict)
             assert code == 1 and "the broker did not remove everything" in err
 
 

@@ -28,6 +28,7 @@ struct discover {
 	bool watch, json;
 	double timeout_s;      /* < 0: not given */
 	const char *forgotten; /* id; NULL: servers are listed */
+	bool force;	       /* it is forgotten although it is announced as online */
 
 	struct servers *servers;
 	struct server *list; /* those that are online, as last shown */
@@ -50,6 +51,8 @@ static void print_usage(FILE *out)
 	      "  -j, --json                print JSON; with --watch, one object a line\n"
 	      "      --forget ID           remove what a server that is gone left at the broker,\n"
 	      "                            also its entities in Home Assistant\n"
+	      "      --force               with --forget: also if it is announced as online and\n"
+	      "                            only does not answer\n"
 	      "  -h, --help                print this help\n",
 	      out);
 	broker_print_usage(out);
@@ -58,12 +61,13 @@ static void print_usage(FILE *out)
 /* Returns -1 to go on, or the exit status. */
 static int parse_arguments(struct discover *discover, int argc, char **argv)
 {
-	enum { WATCH = 256, TIMEOUT, FORGET };
+	enum { WATCH = 256, TIMEOUT, FORGET, FORCE };
 	static const struct option options[] = {
 		{"watch", no_argument, NULL, WATCH},
 		{"timeout", required_argument, NULL, TIMEOUT},
 		{"json", no_argument, NULL, 'j'},
 		{"forget", required_argument, NULL, FORGET},
+		{"force", no_argument, NULL, FORCE},
 		{"help", no_argument, NULL, 'h'},
 		BROKER_OPTIONS,
 		{0},
@@ -91,6 +95,9 @@ static int parse_arguments(struct discover *discover, int argc, char **argv)
 		case FORGET:
 			discover->forgotten = optarg;
 			break;
+		case FORCE:
+			discover->force = true;
+			break;
 		case 'h':
 			print_usage(stdout);
 			return EXIT_SUCCESS;
@@ -99,6 +106,8 @@ static int parse_arguments(struct discover *discover, int argc, char **argv)
 				return EXIT_USAGE;
 		}
 	}
+	if (discover->force && !discover->forgotten)
+		return cli_refuse(&cli, "--force goes with --forget ID");
 	if (optind < argc)
 		return cli_refuse(&cli, "unexpected argument \"%s\"; all servers are listed",
 				  argv[optind]);
@@ -306,7 +315,7 @@ int cmd_discover(int argc, char **argv)
 		return r;
 	interrupt_init();
 	if (discover.forgotten) {
-		r = forget_server(&discover.broker.options, discover.forgotten);
+		r = forget_server(&discover.broker.options, discover.forgotten, discover.force);
 		return r == 0 ? EXIT_SUCCESS : r == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 	}
 	discover.screen = discover.watch && !discover.json && isatty(STDOUT_FILENO);

@@ -28,6 +28,7 @@
 
 struct forget {
 	const struct servers_options *options;
+	bool force;
 	const char *id;
 	char reply_topic[SERVERS_REPLY_TOPIC_MAX], status_topic[96];
 	struct mqtt_session *session;
@@ -207,12 +208,19 @@ static int run(struct forget *forget)
 			forget->id);
 		return -EBUSY;
 	}
+	if (forget->online && !forget->force) {
+		fprintf(stderr,
+			"camcast: %s is announced as online, but does not answer; if it is gone "
+			"for good, add --force\n",
+			forget->id);
+		return -EBUSY;
+	}
 	if (forget->n == 0)
 		return fail(forget, -ENOENT, "the broker has nothing of that server");
 	return remove_all(forget);
 }
 
-int forget_server(const struct servers_options *options, const char *id)
+int forget_server(const struct servers_options *options, const char *id, bool force)
 {
 	struct forget *forget = calloc(1, sizeof *forget);
 	struct mqtt_options mqtt;
@@ -221,6 +229,7 @@ int forget_server(const struct servers_options *options, const char *id)
 	if (!forget)
 		return -ENOMEM;
 	forget->options = options;
+	forget->force = force;
 	forget->id = id;
 	snprintf(forget->status_topic, sizeof forget->status_topic, "camcast/%s/status", id);
 	servers_mqtt_options(&mqtt, options);
