@@ -112,7 +112,10 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 		const struct config_camera *camera = &config->cameras[i];
 
 		probe_source(&probe, camera);
-		probe_readable(&probe, camera->line, "tuning_file", camera->tuning_file);
+		/* Only libcamera reads it. */
+		if (strncmp(camera->source, "file:", 5) != 0 &&
+		    strcmp(camera->source, "pattern") != 0)
+			probe_readable(&probe, camera->line, "tuning_file", camera->tuning_file);
 	}
 	for (size_t i = 0; i < config->n_streams; i++)
 		probe_readable(&probe, config->streams[i].line, "v4l2_device",

@@ -39,6 +39,7 @@ struct discovery_talk {
 	size_t n_entities;
 	char *stale[STALE_MAX]; /* topics to be removed from Home Assistant */
 	unsigned n_stale;
+	bool looked; /* for them, in this process */
 
 	struct request_limits limits, command_limits;
 	struct reply replies[REPLIES_MAX]; /* a ring */
@@ -299,11 +300,15 @@ static void begin_home_assistant(struct discovery_talk *talk, struct mqtt_sessio
 }
 
 /* The broker sends what is retained there, and what is not configured any more is removed: all of
- * it where home_assistant is off. */
+ * it where home_assistant is off. Then once is enough, and a broker that closes the connection for
+ * it does so once. */
 static void look_for_stale(struct discovery_talk *talk, struct mqtt_session *session)
 {
 	char filter[ENTITY_FILTER_MAX];
 
+	if (talk->looked && !talk->options.config->mqtt.home_assistant)
+		return;
+	talk->looked = true;
 	write_entity_filter(talk, filter);
 	if (filter[0])
 		mqtt_session_subscribe(session, filter, true);
