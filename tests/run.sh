@@ -22,7 +22,8 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # Without the second of sleep at each exit, for which no process that is told to stop has time.
-export TSAN_OPTIONS=${TSAN_OPTIONS:-second_deadlock_stack=1 atexit_sleep_ms=0}
+TSAN_OPTIONS=${TSAN_OPTIONS:-second_deadlock_stack=1 atexit_sleep_ms=0}
+export TSAN_OPTIONS="$TSAN_OPTIONS suppressions=$PWD/tests/support/tsan.supp"
 # Early ThreadSanitizers cannot live with as many random address bits as newer kernels use.
 if [ "${SAN:-}" = thread ] && setarch -R true 2>/dev/null; then
 	run=(setarch -R)

@@ -766,11 +766,14 @@ static void a_file_that_is_replaced_is_noticed_at_the_loop(void **state)
 	assert_int_equal(source_start(player.source), 0);
 	wait_for(&player.seen, 3);
 	replace("light.png", "changing.png");
+	pthread_mutex_lock(&player.seen.lock);
 	n = player.seen.n;
+	pthread_mutex_unlock(&player.seen.lock);
 	wait_for(&player.seen, n + 5);
+	pthread_mutex_lock(&player.seen.lock);
 	assert_false(player.seen.gone);
-	assert_true(player.seen.pictures[player.seen.n - 1].luma >
-		    player.seen.pictures[0].luma + 100);
+	assert_true(player.seen.pictures[n + 4].luma > player.seen.pictures[0].luma + 100);
+	pthread_mutex_unlock(&player.seen.lock);
 	/* One of another size needs other slots and encoders. */
 	replace("b.mp4", "changing.png");
 	wait_for(&player.seen, 1000);
