@@ -53,18 +53,20 @@ def parse_unit(data):
     return unit
 
 
-# A delimiter, or an SPS without one before it: camcast recv writes whole units, and after a gap of
-# the connection nothing stands between two of them. Nothing of both stands between two fields.
-UNIT_BEGINS = re.compile(AUD + rb"|(?<!" + AUD + rb".)" + BEGINNING, re.DOTALL)
-
-
 def split(data):
     """(complete units, the tail): a unit is complete when the next one's delimiter follows, which
-    camcastd sends with it."""
+    camcastd sends with it, or an SPS: camcast recv writes whole units, so that no delimiter stands
+    where it lost a connection. Neither stands between the two fields of a frame."""
     assert not data or data.startswith((AUD, BEGINNING)), (
         f"a stream must begin with a delimiter or an SPS, not {data[:16].hex()}"
     )
-    starts = [0, *(match.start() for match in UNIT_BEGINS.finditer(data) if match.start())]
+    starts, picture = [0], False
+    for match in re.finditer(rb"\x00?\x00\x00\x01(.)", data, re.DOTALL):
+        kind = match[1][0] & 31
+        if match.start() and (kind == AUD[4] or (kind == SPS and picture)):
+            starts.append(match.start())
+            picture = False
+        picture = picture or kind in (1, IDR)
     units = [parse_unit(data[a:b]) for a, b in zip(starts, starts[1:])]
     return units, data[starts[-1] :]
 
