@@ -131,17 +131,21 @@ def test_only_those_that_are_named_and_mjpeg_too(
         assert re.fullmatch(r"[-\d]{10}T[:.\d]{12}Z", item["start"])
 
 
-def test_pictures_that_are_shown_in_another_order(broker, start_camcastd, tmp_path):
-    """B pictures, of a recording that is sent as it is."""
-    source = tmp_path / "source.mp4"
+def copy_config(broker, name, source, seconds, rate, b_frames, gop):
+    """A server that passes on a recording made here, source."""
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=320x180:r=30", "-t", "10",
-         "-c:v", "libx264", "-bf", "2", "-g", "30", source],
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=s=320x180:r={rate}",
+         "-t", str(seconds), "-c:v", "libx264", "-bf", str(b_frames), "-g", str(gop), source],
         check=True, timeout=60 * harness.PATIENCE,
     )  # fmt: skip
-    config = server_config(broker, "bee", stream={"encoder": "copy", "sei": False})
+    config = server_config(broker, name, stream={"encoder": "copy", "sei": False})
     config["camera cam"]["source"] = f"file:{source}"
-    start_camcastd(config)
+    return config
+
+
+def test_pictures_that_are_shown_in_another_order(broker, start_camcastd, tmp_path):
+    """B pictures, of a recording that is copied."""
+    start_camcastd(copy_config(broker, "bee", tmp_path / "source.mp4", 10, 30, 2, 30))
     with Recorder(broker, tmp_path, "bee", "--segment", "2") as recorder:
         wait_files(recorder, "bee", 2, 40)
         recorder.stop()
@@ -158,14 +162,7 @@ def test_pictures_that_are_shown_in_another_order(broker, start_camcastd, tmp_pa
 def test_the_rate_of_a_recording_is_that_of_its_pictures(broker, start_camcastd, tmp_path):
     """A file of 10 pictures a second, announced as that and with its own bitrate."""
     source = tmp_path / "source.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=320x180:r=10", "-t", "30",
-         "-c:v", "libx264", "-bf", "0", "-g", "20", source],
-        check=True, timeout=60 * harness.PATIENCE,
-    )  # fmt: skip
-    config = server_config(broker, "slow", stream={"encoder": "copy", "sei": False})
-    config["camera cam"]["source"] = f"file:{source}"
-    start_camcastd(config)
+    start_camcastd(copy_config(broker, "slow", source, 30, 10, 0, 20))
     with Recorder(broker, tmp_path, "slow", "--segment", long_segment()) as recorder:
         wait_files(recorder, "slow", 1, 40)
         for _ in range(2):

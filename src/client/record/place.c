@@ -72,7 +72,7 @@ static int open_in(const char *dir, const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Who has the lock, as it wrote it there. */
+/* The process that holds the lock, from what it wrote into the file. */
 static void read_owner(int fd, char owner[OWNER_MAX])
 {
 	ssize_t n = pread(fd, owner, OWNER_MAX - 1, 0);

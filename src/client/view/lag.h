@@ -7,7 +7,7 @@
 
 #include "media/sei.h"
 
-/* Offsets of clocks beyond this are all the same: a million days. */
+/* A million days: a larger offset between two clocks is reported as this one. */
 #define VIEW_LAG_OFFSET_MAX_US INT64_C(86400000000000000)
 
 /*

@@ -6,7 +6,6 @@ Nothing here sleeps for readiness: waits end with a log line, an answer of the s
 failure that shows the log.
 """
 import ctypes
-import errno
 import json
 import os
 import pathlib
@@ -113,6 +112,16 @@ def processes_with(marker):
         if stat.rpartition(")")[2].split()[0] != "Z":
             found[int(entry.name)] = stat[stat.index("(") + 1 : stat.rindex(")")]
     return found
+
+
+def kill_with_descendants(process, marker):
+    """SIGKILL for a Popen and all that carry its marker."""
+    for pid in [process.pid, *processes_with(marker)]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
 
 
 class Camcastd:
@@ -309,13 +318,7 @@ class Camcastd:
 
     def kill(self):
         """For failed tests: ends camcastd and all that it started, without checks."""
-        for pid in [self.process.pid, *processes_with(self.marker)]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except OSError as error:
-                if error.errno != errno.ESRCH:
-                    raise
-        self.process.wait()
+        kill_with_descendants(self.process, self.marker)
 
     def __enter__(self):
         return self

@@ -124,12 +124,7 @@ class Recorder:
         self.wait_gone()
 
     def kill(self):
-        for pid in [self.process.pid, *harness.processes_with(self.marker)]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.process.wait()
+        harness.kill_with_descendants(self.process, self.marker)
 
     def __enter__(self):
         return self

@@ -16,7 +16,7 @@ import uuid
 import cv2
 import numpy
 
-from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, die_with_parent, processes_with
+from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, die_with_parent, kill_with_descendants, processes_with
 
 WIDTH, HEIGHT = 1280, 720
 
@@ -304,12 +304,7 @@ class View:
             raise Failure(f"{reports[0]}" + self._tail())
 
     def kill(self):
-        for pid in [self.process.pid, *processes_with(self.marker)]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.process.wait()
+        kill_with_descendants(self.process, self.marker)
 
     def __enter__(self):
         return self
