@@ -20,6 +20,10 @@ WRAPS_test_status := clock_gettime
 WRAPS_test_worker := clock_gettime pidfd_send_signal
 WRAPS_test_worker_messages := malloc
 
+# Tests of configurations.
+EXTRA_test_config := config_rig
+EXTRA_test_config_file := config_rig
+
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_listen := bind poll
 WRAPS_test_keep := clock_gettime adjtimex
