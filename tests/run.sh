@@ -101,7 +101,7 @@ pytest_cases() {
 	local name=$1 output=$build/tests/$1.out status files
 	mkdir -p "$build/tests"
 	# test_libcamera.py needs a Debian 13 root folder: `make check-distros` runs it.
-	files=${E2E:-$(find tests/e2e -name 'test_*.py' ! -name test_libcamera.py | sort)}
+	files=${E2E:-$(find tests/e2e tests/attack -name 'test_*.py' ! -name test_libcamera.py | sort)}
 	# shellcheck disable=SC2086 # several files
 	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -m "$2" -n "$3" -rs \
 		--timeout=$((450 * patience)) --durations=5 $files </dev/null 2>&1 | tee "$output"

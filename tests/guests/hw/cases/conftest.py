@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-E2E = pathlib.Path(__file__).resolve().parents[3] / "e2e"
-_spec = importlib.util.spec_from_file_location("e2e_conftest", E2E / "conftest.py")
+TESTS = pathlib.Path(__file__).resolve().parents[3]
+_spec = importlib.util.spec_from_file_location("tests_conftest", TESTS / "conftest.py")
 _e2e = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_e2e)
 start_camcastd = _e2e.start_camcastd

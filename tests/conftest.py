@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
+"""What the end-to-end tests and the attacks start, and end after each of them."""
 import os
 import pathlib
 import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).with_name("lib")))
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "e2e/lib"))
 import farnet  # noqa: E402  (after the path is set)
 import harness  # noqa: E402
 import netns  # noqa: E402
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: it needs a quiet machine (tests/run.sh alone)")
 
 
 @pytest.fixture(scope="session")
