@@ -90,6 +90,19 @@ static void check_list(const struct directory *directory, const char *wanted)
 	free(list);
 }
 
+/* Data has come from the first stream of the first server: its address is kept from then on. */
+static void confirm_first(struct directory *directory, int64_t now_us)
+{
+	char url[SERVER_URL_MAX];
+	struct server *list;
+	size_t n;
+
+	require(directory_copy(directory, &list, &n) == 0);
+	if (n > 0 && list[0].n_streams > 0)
+		directory_confirm(directory, server_stream_url(&list[0].streams[0], url), now_us);
+	free(list);
+}
+
 /* One message, in memory of exactly its size. */
 static void give(struct directory *directory, const uint8_t *data, size_t len, int64_t now_us)
 {
@@ -110,6 +123,10 @@ static void give(struct directory *directory, const uint8_t *data, size_t len, i
 		directory_unconfirm(directory);
 	else if (strcmp(topic, ".") == 0)
 		directory_drop_unconfirmed(directory);
+	else if (strcmp(topic, "+") == 0)
+		confirm_first(directory, now_us);
+	else if (strcmp(topic, "-") == 0)
+		directory_let_move(directory, now_us - 4);
 	else
 		directory_announcement(directory, topic, payload, payload_len, now_us);
 	check_list(directory, topic);

@@ -208,6 +208,137 @@ static void status_left_behind_alone_lists_nobody(void **state)
 	directory_finish(&directory);
 }
 
+/* An info of id a with one stream "s" per URL. */
+static void set_urls(struct directory *directory, const char *name, int64_t now_us, unsigned n, ...)
+{
+	char json[2048];
+	size_t at;
+	va_list urls;
+
+	at = (size_t)snprintf(json, sizeof json,
+			      "{\"camcast\": 1, \"id\": \"a\", \"name\": \"%s\", \"version\": "
+			      "\"1\", \"addresses\": [\"192.0.2.7\"], \"streams\": [",
+			      name);
+	va_start(urls, n);
+	for (unsigned i = 0; i < n; i++) {
+		const char *url = va_arg(urls, const char *);
+
+		at += (size_t)snprintf(json + at, sizeof json - at,
+				       "%s{\"name\": \"s%u\", \"camera\": \"c\", \"codec\": "
+				       "\"h264\", \"width\": 0, \"height\": 0, \"framerate\": 30, "
+				       "\"framing\": \"annexb\", \"port\": %s, \"url\": \"%s\"}",
+				       i ? ", " : "", i, strrchr(url, ':') + 1, url);
+	}
+	va_end(urls);
+	snprintf(json + at, sizeof json - at, "]}");
+	directory_announcement(directory, "camcast/a/info", json, strlen(json), now_us);
+}
+
+/* The name and the first URL of the only server. */
+static void expect_place(const struct directory *directory, const char *name, const char *url)
+{
+	char own[SERVER_URL_MAX];
+	struct server *list;
+	size_t n;
+
+	assert_int_equal(directory_copy(directory, &list, &n), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0].name, name);
+	assert_string_equal(server_stream_url(&list[0].streams[0], own), url);
+	free(list);
+}
+
+#define PORCH "tcp://192.0.2.7:8000"
+#define OTHER "tcp://192.0.2.99:8000"
+
+static void announcement_does_not_move_a_server_that_answers(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_status(&directory, "a", "online");
+	set_urls(&directory, "porch", 1, 1, PORCH);
+	directory_confirm(&directory, PORCH, 100);
+	set_urls(&directory, "thief", 200, 1, OTHER);
+	expect_place(&directory, "porch", PORCH);
+	/* Nor in two steps: without streams, taken back, offline. */
+	set_urls(&directory, "thief", 201, 0);
+	set_urls(&directory, "thief", 202, 1, OTHER);
+	expect_place(&directory, "porch", PORCH);
+	set_urls(&directory, "thief", 203, 2, PORCH, OTHER);
+	set_urls(&directory, "thief", 204, 1, "tcp://192.0.2.7:8001");
+	expect_place(&directory, "porch", PORCH);
+	announce(&directory, "camcast/a/info", "");
+	set_status(&directory, "a", "");
+	directory_unconfirm(&directory);
+	directory_drop_unconfirmed(&directory);
+	set_urls(&directory, "thief", 300, 1, OTHER);
+	expect(&directory, "");
+	set_urls(&directory, "porch", 301, 1, PORCH);
+	expect_place(&directory, "porch", PORCH);
+	directory_finish(&directory);
+}
+
+static void server_that_answers_may_add_streams_and_change_its_name(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_urls(&directory, "porch", 1, 1, PORCH);
+	directory_confirm(&directory, PORCH, 100);
+	set_urls(&directory, "attic", 200, 2, PORCH, "tcp://192.0.2.7:8001");
+	expect_place(&directory, "attic", PORCH);
+	directory_finish(&directory);
+}
+
+static void server_moves_when_its_address_has_been_silent(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_urls(&directory, "porch", 1, 1, PORCH);
+	directory_confirm(&directory, PORCH, 100);
+	set_urls(&directory, "porch", 200, 1, OTHER);
+	assert_false(directory_let_move(&directory, 100));
+	expect_place(&directory, "porch", PORCH);
+	assert_true(directory_let_move(&directory, 101));
+	expect_place(&directory, "porch", OTHER);
+	assert_false(directory_let_move(&directory, 1000));
+	directory_finish(&directory);
+}
+
+static void silent_server_that_still_names_its_address_does_not_move(void **state)
+{
+	struct directory directory = {0};
+
+	(void)state;
+	set_urls(&directory, "porch", 1, 1, PORCH);
+	directory_confirm(&directory, PORCH, 100);
+	set_urls(&directory, "thief", 200, 1, OTHER);
+	set_urls(&directory, "porch", 300, 1, PORCH);
+	assert_false(directory_let_move(&directory, 1000));
+	expect_place(&directory, "porch", PORCH);
+	directory_finish(&directory);
+}
+
+static void flood_does_not_evict_a_server_that_answers(void **state)
+{
+	struct directory directory = {0};
+	char id[32];
+
+	(void)state;
+	set_urls(&directory, "porch", 1, 1, PORCH);
+	directory_confirm(&directory, PORCH, 100);
+	for (unsigned i = 0; i < 2 * SERVERS_MAX; i++) {
+		snprintf(id, sizeof id, "x%u", i);
+		set_info(&directory, id, id, 1);
+	}
+	set_urls(&directory, "thief", 200, 1, OTHER);
+	assert_false(directory_let_move(&directory, 100));
+	assert_true(directory_let_move(&directory, 101)); /* it was kept, and so was the claim */
+	directory_finish(&directory);
+}
+
 static void info_for_another_id_is_ignored(void **state)
 {
 	struct directory directory = {0};
@@ -340,6 +471,11 @@ int main(void)
 		cmocka_unit_test(announced_server_does_not_expire),
 		cmocka_unit_test(what_is_not_heard_again_after_a_reconnection_goes),
 		cmocka_unit_test(status_left_behind_alone_lists_nobody),
+		cmocka_unit_test(announcement_does_not_move_a_server_that_answers),
+		cmocka_unit_test(server_that_answers_may_add_streams_and_change_its_name),
+		cmocka_unit_test(server_moves_when_its_address_has_been_silent),
+		cmocka_unit_test(silent_server_that_still_names_its_address_does_not_move),
+		cmocka_unit_test(flood_does_not_evict_a_server_that_answers),
 		cmocka_unit_test(info_for_another_id_is_ignored),
 		cmocka_unit_test(other_topics_and_payloads_are_ignored),
 		cmocka_unit_test(flood_of_ids_displaces_nobody_who_is_there),

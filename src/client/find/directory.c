@@ -8,35 +8,50 @@
 enum status { STATUS_UNKNOWN, STATUS_OFFLINE, STATUS_ONLINE };
 
 struct directory_entry {
-	struct server server; /* only the id while has_info is false */
+	struct server server; /* only the id while has_info is false and nobody follows it */
 	bool has_info;
 	enum status status;
 	bool info_confirmed, status_confirmed; /* heard since directory_unconfirm() */
 	int64_t answered_us;		       /* 0: never, or too long ago */
+	int64_t followed_us;  /* last directory_confirm(); 0: never, or too long ago */
+	int64_t told_us;      /* the last info that names the listed address */
+	struct server *claim; /* the last info that names another address; NULL: none */
 };
+
+static void drop_claim(struct directory_entry *entry)
+{
+	free(entry->claim);
+	entry->claim = NULL;
+}
+
+static void free_entry(struct directory_entry *entry)
+{
+	drop_claim(entry);
+	free(entry);
+}
 
 void directory_finish(struct directory *directory)
 {
 	for (size_t i = 0; i < directory->n; i++)
-		free(directory->entries[i]);
+		free_entry(directory->entries[i]);
 	free(directory->entries);
 	memset(directory, 0, sizeof *directory);
 }
 
 static void remove_at(struct directory *directory, size_t i)
 {
-	free(directory->entries[i]);
+	free_entry(directory->entries[i]);
 	directory->entries[i] = directory->entries[--directory->n];
 }
 
-/* Makes room in a full directory: of those that are not there, the one not heard of for longest
- * goes. */
+/* Makes room in a full directory: of the servers that are offline and that nobody follows, the one
+ * that was not heard of for longest is removed. */
 static bool evict(struct directory *directory)
 {
 	size_t victim = directory->n;
 
 	for (size_t i = 0; i < directory->n; i++)
-		if (!directory->entries[i]->server.online &&
+		if (!directory->entries[i]->server.online && !directory->entries[i]->followed_us &&
 		    (victim == directory->n || directory->entries[i]->server.seen_us <
 						       directory->entries[victim]->server.seen_us))
 			victim = i;
@@ -92,18 +107,77 @@ static bool update_online(struct directory_entry *entry)
 	return changed;
 }
 
-/* Takes over what a server says of itself. Returns whether it is new. */
-static bool take_info(struct directory_entry *entry, struct server *info, int64_t now_us)
+/* Whether `host` is one that the server's streams have. */
+static bool has_host(const struct server *server, const char *host)
 {
+	for (size_t i = 0; i < server->n_streams; i++)
+		if (strcmp(server->streams[i].host, host) == 0)
+			return true;
+	return false;
+}
+
+static bool has_stream(const struct server *server, const struct server_stream *stream)
+{
+	for (size_t i = 0; i < server->n_streams; i++)
+		if (strcmp(server->streams[i].name, stream->name) == 0 &&
+		    server->streams[i].framing == stream->framing &&
+		    server->streams[i].port == stream->port &&
+		    strcmp(server->streams[i].host, stream->host) == 0)
+			return true;
+	return false;
+}
+
+/* Whether `to` names a host that `from` does not have, or lacks one of its streams. A server that
+ * runs may add streams on its hosts; it must be restarted to do anything else. */
+static bool moves(const struct server *from, const struct server *to)
+{
+	for (size_t i = 0; i < to->n_streams; i++)
+		if (!has_host(from, to->streams[i].host))
+			return true;
+	for (size_t i = 0; i < from->n_streams; i++)
+		if (!has_stream(to, &from->streams[i]))
+			return true;
+	return false;
+}
+
+/* Takes over what a server says of itself. Returns whether it is new. */
+static bool accept_info(struct directory_entry *entry, const struct server *info, int64_t now_us)
+{
+	struct server taken = *info;
 	bool changed;
 
-	info->online = entry->server.online;
-	changed = !entry->has_info || !server_equal(info, &entry->server);
-	entry->server = *info;
-	entry->server.seen_us = now_us;
+	taken.online = entry->server.online;
+	taken.seen_us = now_us;
+	changed = !entry->has_info || !server_equal(&taken, &entry->server);
+	entry->server = taken;
 	entry->has_info = true;
-	entry->info_confirmed = true;
+	entry->told_us = now_us;
 	return changed;
+}
+
+/* Keeps an info that names another address than the one at which the server answers. */
+static void keep_claim(struct directory *directory, struct directory_entry *entry,
+		       const struct server *info, int64_t now_us)
+{
+	if (!entry->claim)
+		entry->claim = malloc(sizeof *entry->claim);
+	if (!entry->claim)
+		return;
+	*entry->claim = *info;
+	entry->claim->seen_us = now_us;
+	if (directory->refused)
+		directory->refused(directory->user, &entry->server, info);
+}
+
+/* The same, unless the server moves away from an address at which it answers. */
+static bool take_info(struct directory *directory, struct directory_entry *entry,
+		      const struct server *info, int64_t now_us)
+{
+	entry->info_confirmed = true;
+	if (!entry->followed_us || !moves(&entry->server, info))
+		return accept_info(entry, info, now_us);
+	keep_claim(directory, entry, info, now_us);
+	return false;
 }
 
 bool directory_answer(struct directory *directory, const char *payload, size_t len, int64_t now_us)
@@ -117,7 +191,7 @@ bool directory_answer(struct directory *directory, const char *payload, size_t l
 	entry = find_or_add(directory, info.id);
 	if (!entry)
 		return false;
-	changed = take_info(entry, &info, now_us);
+	changed = take_info(directory, entry, &info, now_us);
 	entry->answered_us = now_us;
 	if (entry->status == STATUS_OFFLINE)
 		entry->status = STATUS_UNKNOWN;
@@ -144,7 +218,7 @@ static bool handle_info(struct directory *directory, const char *id, const char 
 	entry = find_or_add(directory, id);
 	if (!entry)
 		return false;
-	changed = take_info(entry, &info, now_us);
+	changed = take_info(directory, entry, &info, now_us);
 	return update_online(entry) || changed;
 }
 
@@ -209,7 +283,7 @@ bool directory_drop_unconfirmed(struct directory *directory)
 		if (!entry->status_confirmed)
 			entry->status = STATUS_UNKNOWN;
 		changed = update_online(entry) || changed;
-		if (!entry->has_info && entry->status == STATUS_UNKNOWN)
+		if (!entry->has_info && entry->status == STATUS_UNKNOWN && !entry->followed_us)
 			remove_at(directory, i);
 	}
 	return changed;
@@ -227,6 +301,51 @@ bool directory_expire(struct directory *directory, int64_t before_us)
 			changed = update_online(entry) || changed;
 		}
 	}
+	return changed;
+}
+
+/* --- addresses --- */
+
+static bool has_url(const struct server *server, const char *url)
+{
+	char own[SERVER_URL_MAX];
+
+	for (size_t i = 0; i < server->n_streams; i++)
+		if (strcmp(server_stream_url(&server->streams[i], own), url) == 0)
+			return true;
+	return false;
+}
+
+void directory_confirm(struct directory *directory, const char *url, int64_t now_us)
+{
+	for (size_t i = 0; i < directory->n; i++)
+		if (has_url(&directory->entries[i]->server, url))
+			directory->entries[i]->followed_us = now_us;
+}
+
+/* The address no longer answers. The claim is accepted, unless the server has named its own address
+ * since. Returns whether the list has changed. */
+static bool let_move(struct directory_entry *entry)
+{
+	bool changed = false;
+
+	entry->followed_us = 0;
+	if (entry->claim && entry->claim->seen_us >= entry->told_us) {
+		changed = accept_info(entry, entry->claim, entry->claim->seen_us);
+		changed = update_online(entry) || changed;
+	}
+	drop_claim(entry);
+	return changed;
+}
+
+bool directory_let_move(struct directory *directory, int64_t before_us)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < directory->n; i++)
+		if (directory->entries[i]->followed_us &&
+		    directory->entries[i]->followed_us < before_us)
+			changed = let_move(directory->entries[i]) || changed;
 	return changed;
 }
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who is there, by what was heard: announcements, which the broker keeps and takes back by the last
- * will, and answers to requests, which prove only that somebody was there a moment ago. Nothing in
- * here talks to anybody. One thread at a time.
+ * The list of servers, made from announcements, which the broker keeps and the last will ends, and
+ * from answers to requests, which prove only that a server was there a moment ago. Nothing in here
+ * sends anything. One thread at a time.
  *
- * Payloads are anybody's: what is malformed, or speaks for another id than its topic, is ignored.
+ * Anybody may send a payload: one that is malformed, or that names another id than its topic, is
+ * ignored. Anybody may also announce an id that is taken. A server therefore is its id and the
+ * addresses of its streams. While the owner reports that it receives data from one of these
+ * addresses (directory_confirm()), an info that names other addresses does not change the list.
+ * The newest such info is kept, and is accepted once the address has been silent for a time
+ * (directory_let_move()), unless the server itself has been heard since.
  */
 #ifndef CLIENT_FIND_DIRECTORY_H
 #define CLIENT_FIND_DIRECTORY_H
@@ -14,6 +19,10 @@
 struct directory {
 	struct directory_entry **entries;
 	size_t n, room;
+	/* Called with each info that is not accepted because the listed server answers elsewhere;
+	 * NULL: nobody is interested. Both are borrowed for the call. */
+	void (*refused)(void *user, const struct server *listed, const struct server *claim);
+	void *user;
 };
 
 void directory_finish(struct directory *directory); /* a zeroed one is empty */
@@ -32,8 +41,15 @@ bool directory_drop_unconfirmed(struct directory *directory);
 /* Servers that have announced no status, and have not answered since before_us, are offline. */
 bool directory_expire(struct directory *directory, int64_t before_us);
 
-/* A copy of the list, sorted by name (server_compare_names()) then id; free() it. Those that have left are in it with
- * `online` false. 0 or -ENOMEM. */
+/* The owner received data at now_us from a stream with this URL, as server_stream_url() writes it.
+ * Every server in the list with that URL answers at its listed address. */
+void directory_confirm(struct directory *directory, const char *url, int64_t now_us);
+/* Servers that directory_confirm() has not reported since before_us may have other addresses.
+ * Returns whether the list has changed. */
+bool directory_let_move(struct directory *directory, int64_t before_us);
+
+/* A copy of the list, sorted by name (server_compare_names()) then id; free() it. Servers that have
+ * left are in it with `online` false. 0 or -ENOMEM. */
 int directory_copy(const struct directory *directory, struct server **list, size_t *n);
 
 #endif

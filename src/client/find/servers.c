@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/diag.h"
 #include "base/text.h"
 #include "client/find/directory.h"
 #include "mqtt/topic.h"
@@ -24,6 +25,7 @@
 #define DROP_AFTER_US 3000000	  /* for the answers of those that only answer */
 #define BACKOFF_MAX_US 8000000
 #define REC_TOPICS_MAX 8
+#define LOG_PERIOD_US 60000000
 #define TICK_MS 500 /* of what is due by the clock */
 
 struct facts {
@@ -46,6 +48,7 @@ struct servers {
 	struct directory directory;
 	char state[NET_HOST_PORT_MAX + 64];
 	struct facts facts;
+	struct diag_limit refused_limit;
 
 	/* The thread's own */
 	struct mqtt_session *session;
@@ -158,6 +161,22 @@ static void handle_disconnected(void *user, const char *why, bool no_fds)
 	tell_state(servers, text);
 }
 
+/* Called with the mutex held; a line is one write, which does not wait for long. */
+static void handle_refused(void *user, const struct server *listed, const struct server *claim)
+{
+	struct servers *servers = user;
+	char url[SERVER_URL_MAX] = "no address";
+	uint64_t suppressed;
+
+	if (!diag_allowed(&servers->refused_limit, clock_now_us(), LOG_PERIOD_US, &suppressed))
+		return;
+	if (claim->n_streams > 0)
+		server_stream_url(&claim->streams[0], url);
+	diag_warn("server %s (%s) is announced at %s, but still answers at its own address: the "
+		  "announcement is not followed",
+		  listed->name, listed->id, url);
+}
+
 static bool is_recording_topic(const struct servers *servers, const char *topic)
 {
 	for (size_t i = 0; i < servers->n_rec_topics; i++)
@@ -233,6 +252,9 @@ static void do_timed(struct servers *servers, int64_t now_us)
 		tell_settled(servers);
 	pthread_mutex_lock(&servers->mutex);
 	changed = directory_expire(&servers->directory, now_us - 3 * REQUEST_PERIOD_US);
+	changed = directory_let_move(&servers->directory,
+				     now_us - SERVERS_MOVE_AFTER_MS * INT64_C(1000)) ||
+		  changed;
 	if (now_us >= servers->drop_us) {
 		changed = directory_drop_unconfirmed(&servers->directory) || changed;
 		servers->drop_us = INT64_MAX;
@@ -352,6 +374,8 @@ int servers_create(struct servers **out, const struct servers_options *options)
 	servers->changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	servers->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = servers->changed_fd < 0 || servers->stop_fd < 0 ? -errno : 0;
+	servers->directory.refused = handle_refused;
+	servers->directory.user = servers;
 	err = err ? err : take_options(servers, options);
 	if (err < 0)
 		goto fail;
@@ -398,6 +422,13 @@ int servers_snapshot(struct servers *servers, struct server **list, size_t *n, c
 		text_set(state, state_size, servers->state);
 	pthread_mutex_unlock(&servers->mutex);
 	return err;
+}
+
+void servers_confirm(struct servers *servers, const char *url)
+{
+	pthread_mutex_lock(&servers->mutex);
+	directory_confirm(&servers->directory, url, clock_now_us());
+	pthread_mutex_unlock(&servers->mutex);
 }
 
 /* A copy of the facts; take_command: the recording command in it is handed out only once. */

@@ -58,6 +58,15 @@ int servers_snapshot(struct servers *servers, struct server **list, size_t *n, c
  * the list now is not there. Changes are told through the fd. Any thread. */
 bool servers_settled(struct servers *servers);
 
+/*
+ * The owner just received data from a stream with this URL, as server_stream_url() writes it. For
+ * SERVERS_MOVE_AFTER_MS from then the list keeps the addresses of that server, whoever announces
+ * its id with other ones; such announcements are logged, one line in a minute. To be called about
+ * once a second for each stream that is followed and that delivers. Any thread.
+ */
+void servers_confirm(struct servers *servers, const char *url);
+#define SERVERS_MOVE_AFTER_MS 10000
+
 /* How often connecting to the broker has failed since it was last connected to. Any thread. */
 unsigned servers_failures(struct servers *servers);
 
