@@ -302,6 +302,58 @@ static void silence_is_no_reason_to_reconnect(void **state)
 	assert_int_equal(reader_stats(f->reader)->reconnects, 0);
 }
 
+static void a_unit_that_never_ends_ends_the_connection(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	SEND(f, KEY AUD);
+	EXPECT(f, KEY, true);
+	for (int i = 0; i < 2; i++) { /* a byte a minute */
+		clock_ahead_us += 40 * (int64_t)1000000;
+		SEND(f, "x");
+		assert_int_equal(reader_next(f->reader, &f->unit, 20), 0);
+	}
+	turn_until(f, READER_BACKOFF);
+	assert_string_equal(reader_stats(f->reader)->error,
+			    "a picture was not complete after a minute");
+	assert_true(reader_stats(f->reader)->refused);
+}
+
+static void bytes_without_a_key_unit_end_the_connection(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	for (int i = 0; i < 8 && reader_stats(f->reader)->state != READER_BACKOFF; i++) {
+		SEND(f, DELTA AUD);
+		assert_int_equal(reader_next(f->reader, &f->unit, 20), 0);
+		clock_ahead_us += 10 * (int64_t)1000000;
+	}
+	turn_until(f, READER_BACKOFF);
+	assert_string_equal(reader_stats(f->reader)->error, "no key picture came in a minute");
+}
+
+static void a_slow_stream_of_key_units_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	create(f, STREAM_H264, STREAM_ANNEXB);
+	accept_reader(f);
+	SEND(f, KEY AUD);
+	EXPECT(f, KEY, true);
+	for (int i = 0; i < 4;
+	     i++) { /* of which the reader knows the end when the next one comes */
+		clock_ahead_us += 100 * (int64_t)1000000;
+		SEND(f, KEY AUD);
+		assert_int_equal(reader_next(f->reader, &f->unit, PATIENCE_MS), 1);
+	}
+	assert_int_equal(reader_stats(f->reader)->reconnects, 0);
+	assert_int_equal(reader_stats(f->reader)->state, READER_PLAYING);
+}
+
 static void jpegs_behind_lengths_are_all_key_units(void **state)
 {
 	struct fixture *f = *state;
@@ -476,6 +528,9 @@ int main(void)
 		CASE(lost_connection_is_made_again_and_begins_at_a_key_unit),
 		CASE(refused_connection_is_tried_again_with_backoff),
 		CASE(silence_is_no_reason_to_reconnect),
+		CASE(a_unit_that_never_ends_ends_the_connection),
+		CASE(bytes_without_a_key_unit_end_the_connection),
+		CASE(a_slow_stream_of_key_units_stays),
 		CASE(jpegs_behind_lengths_are_all_key_units),
 		CASE(wrong_kind_of_stream_is_said_and_tried_again),
 		CASE(units_larger_than_the_sockets_buffers_arrive),

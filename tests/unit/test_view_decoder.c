@@ -499,6 +499,7 @@ static void an_offset_of_clocks_is_said_in_the_largest_unit_that_fits(void **sta
 		{7200000000LL, "2 h ahead"},
 		{-1767225600000000LL, "56 years behind"},
 		{VIEW_LAG_OFFSET_MAX_US, "2737 years ahead"},
+		{INT64_MIN, "292271 years behind"},
 	};
 	char text[32];
 

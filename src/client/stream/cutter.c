@@ -60,6 +60,11 @@ void cutter_add(struct cutter *cutter, size_t len)
 	cutter->end += len;
 }
 
+bool cutter_is_empty(const struct cutter *cutter)
+{
+	return cutter->begin == cutter->end;
+}
+
 static void give(struct cutter *cutter, struct cutter_unit *unit, size_t len,
 		 enum stream_codec codec, bool key)
 {

@@ -51,6 +51,9 @@ void cutter_reset(struct cutter *cutter); /* forgets everything but its memory *
 uint8_t *cutter_room(struct cutter *cutter, size_t *len);
 void cutter_add(struct cutter *cutter, size_t len);
 
+/* Whether all bytes that arrived were returned or discarded. */
+bool cutter_is_empty(const struct cutter *cutter);
+
 /* Returns the next unit or another cutter_result; -EBADMSG: the bytes are no such stream. */
 int cutter_next(struct cutter *cutter, struct cutter_unit *unit);
 

@@ -20,6 +20,9 @@
 /* A unit arrives in one burst; on a full network there may be a pause of about a round trip. */
 #define QUIET_MIN_US 6000
 #define QUIET_MAX_US 100000
+#define UNIT_TIMEOUT_US 60000000     /* from its first byte to its last one */
+#define KEY_TIMEOUT_US 60000000	     /* for a key unit, while bytes arrive */
+#define KEY_BYTES_MAX (128ULL << 20) /* in front of a key unit */
 
 struct reader {
 	char host[NET_HOST_MAX];
@@ -39,6 +42,10 @@ struct reader {
 	int64_t quiet_us;
 	int64_t received_us; /* when the last bytes arrived */
 	bool quiet_asked;    /* the cutter was asked since then whether a unit has ended */
+
+	int64_t unit_us;	 /* when the first byte of the unit under way arrived */
+	int64_t key_wait_us;	 /* WAITING_KEY: since when */
+	uint64_t key_wait_bytes; /* WAITING_KEY: received since then */
 };
 
 int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
@@ -153,12 +160,20 @@ const struct reader_stats *reader_stats(const struct reader *reader)
 static void back_off(struct reader *reader, const char *why)
 {
 	snprintf(reader->stats.error, sizeof reader->stats.error, "%s", why);
+	reader->stats.refused = false;
 	disconnect(reader);
 	reader->stats.state = READER_BACKOFF;
 	reader->retry_us = clock_now_us() + reader->backoff_us;
 	reader->backoff_us *= 2;
 	if (reader->backoff_us > BACKOFF_MAX_US)
 		reader->backoff_us = BACKOFF_MAX_US;
+}
+
+void reader_refuse(struct reader *reader, const char *why)
+{
+	reader->backoff_us = BACKOFF_MAX_US;
+	back_off(reader, why);
+	reader->stats.refused = true;
 }
 
 static void set_options(int fd)
@@ -171,6 +186,14 @@ static void set_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){3}, sizeof(int));
 }
 
+static void wait_for_key(struct reader *reader)
+{
+	reader->stats.state = READER_WAITING_KEY;
+	reader->gap = true;
+	reader->key_wait_us = clock_now_us();
+	reader->key_wait_bytes = 0;
+}
+
 static void begin_stream(struct reader *reader)
 {
 	int fd = reader->fd;
@@ -178,8 +201,7 @@ static void begin_stream(struct reader *reader)
 	reader->fd = -1;
 	disconnect(reader);
 	reader->fd = fd;
-	reader->stats.state = READER_WAITING_KEY;
-	reader->gap = true;
+	wait_for_key(reader);
 	reader->received_us = clock_now_us();
 	reader->stats.reconnects += reader->connected_before;
 	reader->connected_before = true;
@@ -258,8 +280,11 @@ static int receive(struct reader *reader)
 		return -ENOMEM;
 	n = recv(reader->fd, room, len, 0);
 	if (n > 0) {
-		cutter_add(&reader->cutter, (size_t)n);
 		reader->received_us = clock_now_us();
+		if (cutter_is_empty(&reader->cutter))
+			reader->unit_us = reader->received_us;
+		cutter_add(&reader->cutter, (size_t)n);
+		reader->key_wait_bytes += (size_t)n;
 		reader->quiet_asked = false;
 	} else if (n == 0) {
 		back_off(reader, "the server closed the connection");
@@ -269,10 +294,21 @@ static int receive(struct reader *reader)
 	return 0;
 }
 
-static void wait_for_key(struct reader *reader)
+/* Ends a connection whose bytes do not become units; to be asked after each byte that completes
+ * none. */
+static void check_progress(struct reader *reader)
 {
-	reader->stats.state = READER_WAITING_KEY;
-	reader->gap = true;
+	bool waits = reader->stats.state == READER_WAITING_KEY;
+	const char *why = NULL;
+
+	if (reader->received_us - reader->unit_us > UNIT_TIMEOUT_US)
+		why = "a picture was not complete after a minute";
+	else if (waits && reader->received_us - reader->key_wait_us > KEY_TIMEOUT_US)
+		why = "no key picture came in a minute";
+	else if (waits && reader->key_wait_bytes > KEY_BYTES_MAX)
+		why = "no key picture came in 128 MiB";
+	if (why)
+		reader_refuse(reader, why);
 }
 
 /* Handles the cutter's result. 1: *out is a unit; 0: there is none yet; -EAGAIN: call the cutter
@@ -288,6 +324,7 @@ static int take(struct reader *reader, int result, const struct cutter_unit *uni
 					 : "the server did not send length-prefixed pictures");
 		return 0;
 	}
+	reader->unit_us = reader->received_us; /* bytes behind it came with its last one */
 	if (result == CUTTER_SPLIT) {
 		/* The returned unit was cut short, so units that refer to it cannot be decoded. */
 		reader->quiet_us *= 2;
@@ -393,7 +430,12 @@ static int turn(struct reader *reader, struct reader_unit *out, int64_t end_us)
 		return n;
 	if (n > 0) {
 		n = receive(reader);
-		return n < 0 || reader->fd < 0 ? n : next_unit(reader, out);
+		if (n < 0 || reader->fd < 0)
+			return n;
+		n = next_unit(reader, out);
+		if (n == 0 && reader->fd >= 0)
+			check_progress(reader);
+		return n;
 	}
 	return clock_now_us() >= quiet_us ? quiet_unit(reader, out) : 0;
 }

@@ -8,6 +8,10 @@
  * then a unit also ends when the socket has been quiet for a few ms. If that was wrong, because the
  * network paused within a unit, the reader skips to the next key unit and waits longer from then
  * on.
+ *
+ * A peer may be hostile. The reader ends a connection, with a reason, on which a unit takes longer
+ * than a minute to arrive, or on which bytes arrive but no key unit does: for a minute, or in
+ * 128 MiB. The next attempt then follows after the longest backoff.
  */
 #ifndef CLIENT_STREAM_READER_H
 #define CLIENT_STREAM_READER_H
@@ -33,6 +37,7 @@ struct reader_stats {
 	uint64_t reconnects;
 	uint64_t skipped_units; /* while waiting for a key unit, or broken, or no picture */
 	char error[128];	/* the last one */
+	bool refused; /* the reader or its owner ended the last connection because of its bytes */
 };
 
 /* host may be a name, which is looked up at each connection, for as long as that takes, or an
@@ -45,6 +50,10 @@ void reader_destroy(struct reader *reader);
 /* Ends the connection and opens another one at once. For use when the arrival times of the received
  * bytes are not known, for example after the process was stopped. */
 void reader_restart(struct reader *reader);
+
+/* Ends the connection because of what it delivered; why, in words, becomes the error. Another one is
+ * opened after the longest backoff. */
+void reader_refuse(struct reader *reader, const char *why);
 
 /* Low latency, as described above; initially off. */
 void reader_set_low_latency(struct reader *reader, bool on);

@@ -18,10 +18,12 @@
 #include "client/view/decoder.h"
 #include "client/view/lag.h"
 #include "client/view/ring.h"
+#include "client/view/size.h"
 #include "media/sei.h"
 
 #define TURN_MS 250 /* between heartbeats, when no unit arrives */
 #define WHY_SIZE 256
+#define REFUSAL_PERIOD_US 60000000 /* between two log lines about the same server */
 /* A hardware decoder is on trial until it has returned this many pictures. */
 #define TRIAL_PICTURES 30
 
@@ -33,6 +35,8 @@ struct view_child {
 	enum stream_codec codec;      /* of the decoder */
 	const char *hardware;
 	unsigned trial; /* pictures that the hardware decoder has yet to give */
+	const char *url;
+	struct diag_limit refusals;
 };
 
 static int64_t utc_now_us(void)
@@ -79,9 +83,13 @@ static int decode(struct view_child *child, const struct reader_unit *unit)
 	int64_t since_us = unit->received_us, offset_us = 0;
 	struct sei_capture capture;
 	bool captured = false;
-	char why[WHY_SIZE] = "";
+	char why[WHY_SIZE] = "", too_large[VIEW_SIZE_WHY];
 	int r;
 
+	if (view_size_check(unit->codec, unit->data, unit->len, too_large) < 0) {
+		reader_refuse(child->reader, too_large);
+		return 0;
+	}
 	if (child->decoder && child->codec != unit->codec) {
 		view_decoder_destroy(child->decoder);
 		child->decoder = NULL;
@@ -111,6 +119,16 @@ static int decode(struct view_child *child, const struct reader_unit *unit)
 	return 0;
 }
 
+/* Logs what was wrong with the bytes of a connection that this process ended. */
+static void tell_refusal(struct view_child *child, const struct reader_stats *stats)
+{
+	uint64_t suppressed;
+
+	if (stats->refused &&
+	    diag_allowed(&child->refusals, clock_now_us(), REFUSAL_PERIOD_US, &suppressed))
+		diag_warn("%s: the connection was ended: %s", child->url, stats->error);
+}
+
 /* The reader's state as a text for the tile. */
 static void tell(struct view_child *child)
 {
@@ -135,7 +153,9 @@ static void tell(struct view_child *child)
 				   child->decoder ? view_decoder_name(child->decoder) : "");
 		break;
 	case VIEW_RECONNECTING:
-		child_write_status(&child->shared->child, "no connection: %s", stats->error);
+		child_write_status(&child->shared->child, "%s%s",
+				   stats->refused ? "" : "no connection: ", stats->error);
+		tell_refusal(child, stats);
 		break;
 	}
 	view_ring_set_activity(child->shared, activity);
@@ -184,6 +204,7 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 		diag_error("view-child is started by `camcast view`, not by hand");
 		return -EINVAL;
 	}
+	child->url = argv[optind];
 	return reader_create(&child->reader, host, port, codec, framing);
 }
 

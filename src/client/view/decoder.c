@@ -13,6 +13,7 @@
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
+#include "client/view/size.h"
 #include "media/orientation.h"
 
 #define WHY_SIZE 256
@@ -616,6 +617,7 @@ static int open_codec(struct view_decoder *decoder, const AVCodec *codec)
 	context->get_buffer2 = get_buffer;
 	context->get_format = choose_pixels;
 	context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+	context->max_pixels = VIEW_PIXELS_MAX;
 	/* Frame threads would each delay a picture, and get_buffer() would run on them. */
 	context->thread_type = FF_THREAD_SLICE;
 	context->thread_count = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (int)cores;

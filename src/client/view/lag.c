@@ -41,7 +41,8 @@ void view_lag_describe_offset(int64_t offset_us, char *out, size_t size)
 		int64_t seconds;
 		const char *name;
 	} units[] = {{31557600, "years"}, {86400, "days"}, {3600, "h"}, {60, "min"}, {1, "s"}};
-	const int64_t ms = (offset_us < 0 ? -offset_us : offset_us) / 1000;
+	/* Divided first: INT64_MIN has no positive counterpart. */
+	const int64_t ms = offset_us / 1000 < 0 ? -(offset_us / 1000) : offset_us / 1000;
 	const char *direction = offset_us < 0 ? "behind" : "ahead";
 
 	/* In the largest unit of which there are two. */

@@ -360,7 +360,8 @@ void view_tile_upload(struct view_tile *tile, SDL_Renderer *renderer)
 
 void view_tile_shown(struct view_tile *tile, int64_t now_us)
 {
-	const int64_t lag_us = now_us - tile->picture.since_us;
+	/* The child wrote since_us, and may be broken: the difference must not overflow. */
+	const int64_t lag_us = (int64_t)((uint64_t)now_us - (uint64_t)tile->picture.since_us);
 
 	if (!tile->fresh)
 		return;
