@@ -56,6 +56,33 @@ static void a_clock_that_may_jump_has_no_long_pauses(void **state)
 	assert_int_equal(timeline_place(&timeline, HOUR_US + FRAME_US, 0), INT64_C(2) * FRAME_US);
 }
 
+static void a_clock_that_jumps_goes_on_evenly(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 90000, 20000, true);
+	assert_int_equal(timeline_place(&timeline, 900000, 1800), 0);
+	assert_int_equal(timeline_place(&timeline, 901800, 1800), 20000);
+	assert_int_equal(timeline_place(&timeline, TIMELINE_NONE, 1800), 40000);
+	assert_int_equal(timeline_place(&timeline, 300, 1800), 60000); /* back */
+	assert_int_equal(timeline_place(&timeline, 2100, 1800), 80000);
+	assert_int_equal(timeline_place(&timeline, 90000000, 0), 100000); /* far ahead */
+	assert_int_equal(timeline_place(&timeline, 90001800, 0), 120000);
+	timeline_rewind(&timeline);
+	assert_int_equal(timeline_place(&timeline, 900000, 1800), 140000);
+}
+
+static void a_long_pause_in_a_steady_clock_is_kept(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000, 40000, false);
+	assert_int_equal(timeline_place(&timeline, 5, 0), 0);
+	assert_int_equal(timeline_place(&timeline, 60005, 0), 60000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -63,6 +90,8 @@ int main(void)
 		cmocka_unit_test(a_pause_of_a_recording_is_kept),
 		cmocka_unit_test(a_time_or_a_duration_of_more_than_a_day_is_damage),
 		cmocka_unit_test(a_clock_that_may_jump_has_no_long_pauses),
+		cmocka_unit_test(a_clock_that_jumps_goes_on_evenly),
+		cmocka_unit_test(a_long_pause_in_a_steady_clock_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,10 @@ WRAPS_test_worker_messages := malloc
 EXTRA_test_config := config_rig
 EXTRA_test_config_file := config_rig
 
+# Tests that play recordings.
+EXTRA_test_file_source := file_rig
+EXTRA_test_file_loop := file_rig
+
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_listen := bind poll
 WRAPS_test_keep := clock_gettime adjtimex

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The file source where a recording ends, is damaged or joined, and starts over. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "media/nal.h"
+#include "file_rig.h"
+
+/* One file behind the other, without the first `skip` bytes of that. */
+static void join(const char *first, const char *second, size_t skip, const char *to)
+{
+	static uint8_t bytes[1 << 20];
+	size_t len = read_file(first, bytes, sizeof(bytes));
+	size_t more = read_file(second, bytes + len, sizeof(bytes) - len) - skip;
+
+	memmove(bytes + len, bytes + len + skip, more);
+	write_file(to, (char *)bytes, len + more);
+}
+
+static void nothing_is_lost_where_transport_streams_are_joined(void **state)
+{
+	struct player player;
+
+	(void)state;
+	make("part.ts", "320x240", "yuv420p", X264 "-bf 0 -x264-params sliced-threads=0");
+	join("part.ts", "part.ts", 0, "joined.ts");
+	play(&player, "joined.ts", true, CONFIG_CODEC_H264, 2 * FRAMES + 1);
+	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_H264), player.seen.n);
+	for (unsigned i = 0; i <= 2 * FRAMES; i += 10)
+		assert_true(player.seen.pictures[i].key);
+	close_player(&player);
+}
+
+static void a_torn_last_picture_is_left_out_in_every_pass(void **state)
+{
+	static uint8_t bytes[1 << 20];
+	struct player player;
+	struct nal nal = {0};
+	size_t len, pos = 0;
+	unsigned keys = 0;
+
+	(void)state;
+	len = read_file("b.h264", bytes, sizeof(bytes));
+	while (keys < 2 && nal_next(bytes, len, &pos, &nal))
+		keys += nal.type == NAL_IDR;
+	write_file("torn.h264", (char *)bytes, (size_t)(nal.data - bytes) + nal.len / 2);
+	play(&player, "torn.h264", true, CONFIG_CODEC_H264, 21);
+	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_H264), player.seen.n);
+	assert_int_equal(player.seen.sizes[10], player.seen.sizes[0]);
+	assert_int_equal(player.seen.sizes[20], player.seen.sizes[0]);
+	close_player(&player);
+}
+
+static void a_recording_cut_short_loops_what_is_left(void **state)
+{
+	struct player player;
+
+	(void)state;
+	play(&player, "cut.avi", true, CONFIG_CODEC_MJPEG, 2 * FRAMES);
+	assert_even(&player.seen, PERIOD_US);
+	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_MJPEG), player.seen.n);
+	close_player(&player);
+}
+
+static void a_jpeg_stays_whether_it_is_copied_or_decoded(void **state)
+{
+	struct player player;
+
+	(void)state;
+	for (int coded = 0; coded < 2; coded++) {
+		play(&player, "still.jpg", coded, CONFIG_CODEC_MJPEG, 2 * FRAMES);
+		assert_int_equal(source_info(player.source)->coded, coded);
+		assert_even(&player.seen, PERIOD_US);
+		close_player(&player);
+	}
+}
+
+static void a_list_with_a_missing_file_plays_those_before_it(void **state)
+{
+	struct player player;
+
+	(void)state;
+	for (int coded = 0; coded < 2; coded++) {
+		play(&player, "holes.ffconcat", coded, CONFIG_CODEC_H264, 3 * FRAMES);
+		assert_int_equal(source_info(player.source)->coded, coded);
+		assert_even(&player.seen, PERIOD_US);
+		close_player(&player);
+	}
+}
+
+/* Puts another file in the place of one that is being played. */
+static void replace(const char *by, const char *name)
+{
+	char from[300], to[300], command[700];
+
+	snprintf(from, sizeof(from), "%s/%s", folder, by);
+	snprintf(to, sizeof(to), "%s/%s", folder, name);
+	snprintf(command, sizeof(command), "cp %s %s.new", from, to);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof(command), "%s.new", to);
+	assert_int_equal(rename(command, to), 0);
+}
+
+static void a_file_that_is_replaced_is_noticed_at_the_loop(void **state)
+{
+	struct player player;
+	unsigned n;
+
+	(void)state;
+	replace("still.png", "changing.png");
+	open_player(&player, "changing.png", false, CONFIG_CODEC_H264);
+	assert_int_equal(player.error, 0);
+	assert_int_equal(source_start(player.source), 0);
+	wait_for(&player.seen, 3);
+	replace("light.png", "changing.png");
+	pthread_mutex_lock(&player.seen.lock);
+	n = player.seen.n;
+	pthread_mutex_unlock(&player.seen.lock);
+	wait_for(&player.seen, n + 5);
+	pthread_mutex_lock(&player.seen.lock);
+	assert_false(player.seen.gone);
+	assert_true(player.seen.pictures[n + 4].luma > player.seen.pictures[0].luma + 100);
+	pthread_mutex_unlock(&player.seen.lock);
+	/* One of another size needs other slots and encoders. */
+	replace("b.mp4", "changing.png");
+	wait_for(&player.seen, 1000);
+	source_stop(player.source);
+	assert_true(player.seen.gone);
+	assert_int_equal(player.seen.error, 0);
+	assert_non_null(strstr(player.seen.why, "another recording"));
+	close_player(&player);
+}
+
+#define FLV_HEADER_LEN 13 /* of the file, with the length of no tag before the first */
+
+static void a_second_sequence_header_in_flv_brings_its_parameter_sets(void **state)
+{
+	struct player player;
+
+	(void)state;
+	make("cabac.flv", "320x240", "yuv420p", X264 "-bf 0");
+	make("cavlc.flv", "320x240", "yuv420p", X264 "-bf 0 -x264-params cabac=0");
+	join("cabac.flv", "cavlc.flv", FLV_HEADER_LEN, "joined.flv");
+	play(&player, "joined.flv", true, CONFIG_CODEC_H264, 3 * FRAMES + 1);
+	assert_int_equal(decode_all(&player.seen, AV_CODEC_ID_H264), player.seen.n);
+	for (unsigned i = 0; i <= 3 * FRAMES; i += 10)
+		assert_true(player.seen.pictures[i].key);
+	assert_int_not_equal(player.seen.sizes[0], player.seen.sizes[FRAMES]);
+	assert_int_equal(player.seen.sizes[0], player.seen.sizes[2 * FRAMES]);
+	close_player(&player);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_lost_where_transport_streams_are_joined),
+		cmocka_unit_test(a_torn_last_picture_is_left_out_in_every_pass),
+		cmocka_unit_test(a_recording_cut_short_loops_what_is_left),
+		cmocka_unit_test(a_jpeg_stays_whether_it_is_copied_or_decoded),
+		cmocka_unit_test(a_list_with_a_missing_file_plays_those_before_it),
+		cmocka_unit_test(a_file_that_is_replaced_is_noticed_at_the_loop),
+		cmocka_unit_test(a_second_sequence_header_in_flv_brings_its_parameter_sets),
+	};
+
+	return cmocka_run_group_tests(tests, make_recordings, remove_recordings);
+}
