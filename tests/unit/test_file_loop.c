@@ -160,6 +160,78 @@ static void a_second_sequence_header_in_flv_brings_its_parameter_sets(void **sta
 	close_player(&player);
 }
 
+/* --- the end of a pass --- */
+
+/* Plays two passes and a picture; returns the time from the last picture to the next pass. */
+static int64_t seam_us(const char *name, bool coded, enum config_codec codec, unsigned pictures)
+{
+	struct player player;
+	int64_t us;
+
+	play(&player, name, coded, codec, pictures + 1);
+	assert_int_equal(source_info(player.source)->coded, coded);
+	us = player.seen.pictures[pictures].capture_us -
+	     player.seen.pictures[pictures - 1].capture_us;
+	close_player(&player);
+	return us;
+}
+
+static void assert_lasts(const char *name, bool coded, enum config_codec codec, unsigned pictures,
+			 int64_t expected_us)
+{
+	const int64_t us = seam_us(name, coded, codec, pictures);
+
+	if (llabs(us - expected_us) > 3000)
+		fail_msg("%s: the last picture lasts %lld us", name, (long long)us);
+}
+
+static void a_decoded_last_picture_lasts_as_long_as_it_says(void **state)
+{
+	(void)state;
+	make("long.gif", "320x240", "rgb24", "-final_delay 50");
+	assert_lasts("long.gif", false, CONFIG_CODEC_H264, FRAMES, 500000);
+	make("long.apng", "320x240", "rgb24", "-plays 0 -final_delay 0.5");
+	assert_lasts("long.apng", false, CONFIG_CODEC_H264, FRAMES, 500000);
+	/* shorter than the interval of the rate, which is that of the others */
+	make("short.gif", "320x240", "rgb24",
+	     "-vf trim=end_frame=3,setpts=N*10 -fps_mode passthrough -final_delay 5");
+	assert_lasts("short.gif", false, CONFIG_CODEC_H264, 3, 50000);
+}
+
+/* The same packets, but that the last one in decoding order lasts half a second. */
+static void lengthen_last(const char *from, const char *to)
+{
+	char command[700];
+
+	snprintf(command, sizeof(command),
+		 "ffmpeg -nostdin -v error -y -i %s/%s -c copy "
+		 "-bsf:v 'setts=duration=if(eq(N\\,19)\\,0.5/TB\\,DURATION)' %s/%s",
+		 folder, from, folder, to);
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
+static void a_last_sample_lasts_as_long_as_its_duration(void **state)
+{
+	(void)state;
+	make("plain.mp4", "320x240", "yuv420p", X264 "-bf 0");
+	lengthen_last("plain.mp4", "last.mp4");
+	assert_lasts("last.mp4", true, CONFIG_CODEC_H264, FRAMES, 500000);
+	assert_lasts("last.mp4", false, CONFIG_CODEC_H264, FRAMES, 500000);
+}
+
+static void the_last_file_of_a_list_lasts_as_long_as_the_list_says(void **state)
+{
+	static const char list[] = "ffconcat version 1.0\nfile still.jpg\nduration 0.2\n"
+				   "file still.jpg\nduration 0.3\nfile still.jpg\n"
+				   "duration 0.6\n";
+
+	(void)state;
+	write_file("slides.ffconcat", list, strlen(list));
+	assert_lasts("slides.ffconcat", false, CONFIG_CODEC_H264, 3, 600000);
+	assert_lasts("slides.ffconcat", true, CONFIG_CODEC_MJPEG, 3, 600000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +242,9 @@ int main(void)
 		cmocka_unit_test(a_list_with_a_missing_file_plays_those_before_it),
 		cmocka_unit_test(a_file_that_is_replaced_is_noticed_at_the_loop),
 		cmocka_unit_test(a_second_sequence_header_in_flv_brings_its_parameter_sets),
+		cmocka_unit_test(a_decoded_last_picture_lasts_as_long_as_it_says),
+		cmocka_unit_test(a_last_sample_lasts_as_long_as_its_duration),
+		cmocka_unit_test(the_last_file_of_a_list_lasts_as_long_as_the_list_says),
 	};
 
 	return cmocka_run_group_tests(tests, make_recordings, remove_recordings);

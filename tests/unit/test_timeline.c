@@ -83,6 +83,39 @@ static void a_long_pause_in_a_steady_clock_is_kept(void **state)
 	assert_int_equal(timeline_place(&timeline, 60005, 0), 60000000);
 }
 
+static void a_pass_ends_when_the_recording_says(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000, 40000, false);
+	timeline_end(&timeline, 500); /* before the first picture: nothing */
+	assert_int_equal(timeline_place(&timeline, 5, 0), 0);
+	assert_int_equal(timeline_place(&timeline, 45, 0), 40000);
+	timeline_end(&timeline, 545);
+	timeline_rewind(&timeline);
+	assert_int_equal(timeline_place(&timeline, 5, 0), 540000);
+	assert_int_equal(timeline_place(&timeline, 45, 0), 580000);
+	timeline_end(&timeline, 65); /* shorter than the interval of the rate */
+	timeline_rewind(&timeline);
+	assert_int_equal(timeline_place(&timeline, 5, 0), 600000);
+}
+
+static void an_end_that_cannot_be_true_is_ignored(void **state)
+{
+	static const int64_t ends[] = {TIMELINE_NONE, 0, INT64_MAX, INT64_MIN + 1, 86400000 + 50};
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000, 40000, false);
+	assert_int_equal(timeline_place(&timeline, 5, 0), 0);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		timeline_end(&timeline, ends[i]);
+		timeline_rewind(&timeline);
+		assert_int_equal(timeline_place(&timeline, 5, 0), (int64_t)(i + 1) * 40000);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -92,6 +125,8 @@ int main(void)
 		cmocka_unit_test(a_clock_that_may_jump_has_no_long_pauses),
 		cmocka_unit_test(a_clock_that_jumps_goes_on_evenly),
 		cmocka_unit_test(a_long_pause_in_a_steady_clock_is_kept),
+		cmocka_unit_test(a_pass_ends_when_the_recording_says),
+		cmocka_unit_test(an_end_that_cannot_be_true_is_ignored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,8 +22,12 @@ struct demux {
 	/* Of the first opening: what comes later has to be the same. */
 	AVCodecParameters *kind;
 	AVRational time_base;
-	int64_t last_dts;  /* in the pass under way; or AV_NOPTS_VALUE */
-	bool opened;	   /* the pass under way began with opening the file */
+	int64_t last_dts;      /* in the pass under way; or AV_NOPTS_VALUE */
+	int64_t last_duration; /* of the same packet; 0: not stated */
+	int64_t first_delay;   /* PTS - DTS of the first packet */
+	int64_t max_pts;       /* of the pictures that are shown; or AV_NOPTS_VALUE */
+	bool durations_true;   /* the last packet came when the one before ended */
+	bool opened;	       /* the pass under way began with opening the file */
 	bool never_seek;   /* a jump to the beginning led to no picture, or is not to be trusted */
 	bool failed;	   /* the last pass ended with an error; libavformat may be confused */
 	char trouble[128]; /* why it did */
@@ -190,12 +194,24 @@ static int open_path(struct demux *demux, char *why)
 	return r ? r : open_input(demux, why);
 }
 
+static void begin_pass(struct demux *demux)
+{
+	demux->last_dts = demux->max_pts = AV_NOPTS_VALUE;
+	demux->last_duration = demux->first_delay = 0;
+	demux->durations_true = false;
+}
+
+static bool is_list(const struct demux *demux)
+{
+	return strcmp(demux->input->iformat->name, "concat") == 0;
+}
+
 static int keep_kind(struct demux *demux)
 {
 	const AVStream *stream = demux_stream(demux);
 
 	/* The files of a list are looked for again in every pass. */
-	demux->never_seek = strcmp(demux->input->iformat->name, "concat") == 0;
+	demux->never_seek = is_list(demux);
 	demux->time_base = stream->time_base;
 	demux->kind = avcodec_parameters_alloc();
 	if (!demux->kind || avcodec_parameters_copy(demux->kind, stream->codecpar) < 0)
@@ -232,7 +248,7 @@ int demux_open(struct demux **out, const char *url, struct rate rate, const atom
 	}
 	demux->rate = rate;
 	demux->stop = stop;
-	demux->last_dts = AV_NOPTS_VALUE;
+	begin_pass(demux);
 	av_log_set_callback(handle_log);
 	r = open_path(demux, why);
 	if (!r && keep_kind(demux) < 0) {
@@ -329,14 +345,32 @@ struct orientation demux_orientation(const struct demux *demux)
 
 /* --- reading --- */
 
-/* Where times repeat (joined FLV files), a jump to the first one may lead to the last. */
-static void watch_clock(struct demux *demux, int64_t dts)
+/* Times of a container are rounded to its ticks. */
+static bool is_tick_apart(int64_t a, int64_t b)
 {
-	if (dts == AV_NOPTS_VALUE)
+	return a - (uint64_t)b + 1 <= 2;
+}
+
+/* Where times repeat (joined FLV files), a jump to the first one may lead to the last. */
+static void watch_clock(struct demux *demux, const AVPacket *packet)
+{
+	const int64_t dts = packet->dts, last = demux->last_dts;
+
+	if (dts == AV_NOPTS_VALUE || packet->flags & AV_PKT_FLAG_DISCARD)
 		return;
-	if (demux->last_dts != AV_NOPTS_VALUE && dts < demux->last_dts && !demux_clock_jumps(demux))
-		demux->never_seek = true;
+	if (last != AV_NOPTS_VALUE && dts < last) {
+		demux->never_seek |= !demux_clock_jumps(demux);
+		demux->max_pts = AV_NOPTS_VALUE;
+	}
+	if (last == AV_NOPTS_VALUE && packet->pts != AV_NOPTS_VALUE)
+		demux->first_delay = (int64_t)((uint64_t)packet->pts - (uint64_t)dts);
+	demux->durations_true =
+		last != AV_NOPTS_VALUE && demux->last_duration > 0 &&
+		is_tick_apart((int64_t)((uint64_t)last + (uint64_t)demux->last_duration), dts);
 	demux->last_dts = dts;
+	demux->last_duration = packet->duration;
+	if (demux->max_pts == AV_NOPTS_VALUE || packet->pts > demux->max_pts)
+		demux->max_pts = packet->pts;
 }
 
 int demux_read(struct demux *demux, AVPacket *packet)
@@ -347,7 +381,7 @@ int demux_read(struct demux *demux, AVPacket *packet)
 	said[0] = '\0';
 	while (!is_stopped(demux) && (r = av_read_frame(demux->input, packet)) >= 0) {
 		if (packet->stream_index == demux->stream) {
-			watch_clock(demux, packet->dts);
+			watch_clock(demux, packet);
 			return 0;
 		}
 		av_packet_unref(packet);
@@ -368,6 +402,23 @@ int demux_read(struct demux *demux, AVPacket *packet)
 const char *demux_trouble(const struct demux *demux)
 {
 	return demux->trouble;
+}
+
+int64_t demux_end(const struct demux *demux, bool coded)
+{
+	uint64_t end;
+
+	if (demux->failed || demux->max_pts == AV_NOPTS_VALUE)
+		return AV_NOPTS_VALUE;
+	if (is_list(demux) && demux->input->duration > 0) {
+		/* the times of a list begin at 0 */
+		end = (uint64_t)av_rescale_q(demux->input->duration, AV_TIME_BASE_Q,
+					     demux_stream(demux)->time_base);
+		return (int64_t)(end - (uint64_t)(coded ? demux->first_delay : 0));
+	}
+	if (coded || !demux->durations_true || demux->last_duration <= 0)
+		return AV_NOPTS_VALUE;
+	return (int64_t)((uint64_t)demux->max_pts + (uint64_t)demux->last_duration);
 }
 
 bool demux_began_with_opening(const struct demux *demux)
@@ -407,7 +458,7 @@ int demux_rewind(struct demux *demux, bool seek_failed, char *why)
 	int r;
 
 	demux->never_seek |= seek_failed;
-	demux->last_dts = AV_NOPTS_VALUE;
+	begin_pass(demux);
 	if (!demux->never_seek && !demux->failed && !is_replaced(demux) &&
 	    seek_to_begin(demux) >= 0) {
 		demux->opened = false;

@@ -42,6 +42,12 @@ AVRational demux_container_shape(const struct demux *demux);
 /* How a player turns the decoded pictures. */
 struct orientation demux_orientation(const struct demux *demux);
 
+/* When the last picture of the pass that is over ends, in ticks: the end that a list of files
+ * states, else that of the last picture, whose duration counts if that of the picture before was
+ * true. coded: on the clock of the packets (DTS), and only what a list states; else on that of the
+ * pictures (PTS). AV_NOPTS_VALUE: the recording does not state it. */
+int64_t demux_end(const struct demux *demux, bool coded);
+
 /* The next packet of the video stream, which the caller unreferences. 0, or -ENODATA at the end,
  * which is also where a damaged file cannot be read any further. */
 int demux_read(struct demux *demux, AVPacket *packet);

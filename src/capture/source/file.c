@@ -175,11 +175,19 @@ static void tell_trouble(struct file_source *source)
 		   source->camera_name, trouble);
 }
 
+/* When the pass is over. A picture of a copy was placed with its own duration. */
+static void end_pass(struct file_source *source)
+{
+	timeline_end(&source->timeline, demux_end(source->demux, source->coded));
+}
+
 /* empty: no picture came of the pass that is over. */
 static int play_again(struct file_source *source, bool empty, char *why)
 {
-	int r = demux_rewind(source->demux, empty, why);
+	int r;
 
+	end_pass(source);
+	r = demux_rewind(source->demux, empty, why);
 	if (r)
 		return r;
 	timeline_rewind(&source->timeline);

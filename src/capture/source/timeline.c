@@ -26,6 +26,15 @@ static int64_t to_us(const struct timeline *timeline, int64_t ticks)
 	return av_rescale(ticks, timeline->num * 1000000, timeline->den);
 }
 
+/* Where a timestamp of the pass lies. Times of a damaged file may be anything; the caller checks
+ * what comes of them. */
+static int64_t place_of(const struct timeline *timeline, int64_t timestamp)
+{
+	const uint64_t ticks = (uint64_t)timestamp - (uint64_t)timeline->first;
+
+	return (int64_t)((uint64_t)timeline->base_us + (uint64_t)to_us(timeline, (int64_t)ticks));
+}
+
 int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t duration)
 {
 	int64_t us = timeline->end_us;
@@ -36,7 +45,7 @@ int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t dur
 			timeline->base_us = timeline->end_us;
 			timeline->fresh = false;
 		}
-		us = timeline->base_us + to_us(timeline, timestamp - timeline->first);
+		us = place_of(timeline, timestamp);
 		/* Back, or far ahead: go on as if nothing had happened. */
 		if (us < timeline->last_us ||
 		    us > timeline->end_us + (timeline->jumps ? JUMP_US : PAUSE_MAX_US)) {
@@ -50,4 +59,16 @@ int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t dur
 	timeline->end_us =
 		us + (duration > 0 && duration <= PAUSE_MAX_US ? duration : timeline->frame_us);
 	return us;
+}
+
+void timeline_end(struct timeline *timeline, int64_t timestamp)
+{
+	int64_t us;
+
+	if (timestamp == TIMELINE_NONE || timeline->fresh)
+		return;
+	us = place_of(timeline, timestamp);
+	if (us > timeline->last_us &&
+	    us <= timeline->last_us + (timeline->jumps ? JUMP_US : PAUSE_MAX_US))
+		timeline->end_us = us;
 }

@@ -28,5 +28,7 @@ void timeline_rewind(struct timeline *timeline);
 /* Media time in us, from 0, of the next picture in order. timestamp may be TIMELINE_NONE, duration
  * 0 (ticks). Never less than the one before. */
 int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t duration);
+/* The last picture of the pass ends at this timestamp, or TIMELINE_NONE: as it was placed. */
+void timeline_end(struct timeline *timeline, int64_t timestamp);
 
 #endif
