@@ -59,3 +59,43 @@ def test_a_flood_without_a_key_picture_ends_the_connection(broker, tmp_path):
         time.sleep(1)
         assert server.count == 1
         recorder.stop()
+
+
+def test_a_format_a_key_picture_is_no_file_a_key_picture(broker, tmp_path):
+    """A file has at least a second, and what is in it plays."""
+    units = [hostile.real_units("64x48", 1, 1)[0], hostile.real_units("80x48", 1, 1)[0]]
+    with (
+        hostile.Server(hostile.pictures(units, 30)) as server,
+        Recorder(broker, tmp_path, server.url) as recorder,
+    ):
+        folder = tmp_path / f"127.0.0.1_{server.port}"
+        begun = time.monotonic()
+        recorder.wait_until(lambda: len(recordings.files(folder)) >= 3, "three files", 40)
+        lasted = time.monotonic() - begun
+        recorder.stop()
+    found = recordings.files(folder)
+    assert len(found) <= lasted + 3
+    for path in found:
+        recordings.check_file(path)
+    assert len([line for line in recorder.lines if "more than once a second" in line]) == 1
+
+
+@pytest.mark.parametrize("kind", ["keys", "order"])
+def test_a_flood_of_large_pictures_takes_bounded_memory(broker, tmp_path, kind):
+    """keys: of key pictures; order: of pictures whose order of output has to be found out."""
+    if kind == "keys":
+        data = hostile.padded(hostile.real_units()[0], 4 * MB)
+    else:
+        key = hostile.AUD + hostile.sps(64, 48, reorder=None) + hostile.PPS
+        key += b"\0\0\0\1\x65\x88\x84" + b"\x5a" * 400
+        delta = hostile.AUD + b"\0\0\0\1\x41\x9a\x20" + b"\x5a" * 400
+        data = key + hostile.padded(delta, 12 * MB) * 8
+    with (
+        hostile.Server(hostile.repeat(data)) as server,
+        Recorder(broker, tmp_path, server.url, "--max-bytes", "200M") as recorder,
+    ):
+        recorder.wait_until(recorder.children, "child")
+        assert hostile.watch_memory(lambda: recorder.children().values(), 4) < 350
+        if kind == "order":
+            recorder.wait_log("its pictures are too large to be put in order")
+        recorder.stop()

@@ -98,6 +98,49 @@ static void times_of_the_capture_are_better_than_those_of_arrival(void **state)
 	burst_close(&burst);
 }
 
+/* A hostile server dates its pictures as it likes: names of files follow them. */
+static void times_that_cannot_be_right_do_not_count(void **state)
+{
+	static const int64_t taken_us[][2] = {
+		{INT64_MIN, INT64_MAX},
+		{-1, INT64_MAX},
+		{INT64_MIN, 0},
+		{0, BURST_AGE_MAX_US + SECOND},
+		{INT64_MAX - 1, INT64_MAX},
+	};
+	uint8_t data[SEI_CAPTURE_MAX + sizeof picture];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof taken_us / sizeof taken_us[0]; i++) {
+		burst_open(&burst);
+		for (int j = 0; j < 2; j++) {
+			struct sei_capture capture = {.monotonic_us = taken_us[i][j]};
+			size_t len = sei_write_capture(data, &capture);
+			struct reader_unit unit = {.data = data,
+						   .len = len + sizeof picture,
+						   .codec = STREAM_H264,
+						   .received_us = 20 * SECOND + j * 40000};
+
+			memcpy(data + len, picture, sizeof picture);
+			assert_int_equal(burst_add(&burst, &unit), 0);
+		}
+		burst_settle(&burst, 33333);
+		assert_in_range(burst.units[0].received_us, 19 * SECOND, 20 * SECOND);
+		assert_int_equal(burst.units[1].received_us, 20 * SECOND + 40000);
+		burst_close(&burst);
+	}
+}
+
+static void a_history_is_no_older_than_a_server_keeps_one(void **state)
+{
+	(void)state;
+	burst_open(&burst);
+	add(BURST_MAX, 20 * SECOND, 0);
+	burst_settle(&burst, 60.0 * SECOND); /* as announced */
+	assert_int_equal(burst.units[0].received_us, 20 * SECOND - BURST_AGE_MAX_US);
+	burst_close(&burst);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,6 +148,8 @@ int main(void)
 		cmocka_unit_test(a_burst_ends_after_three_seconds_at_the_latest),
 		cmocka_unit_test(live_pictures_keep_their_times),
 		cmocka_unit_test(times_of_the_capture_are_better_than_those_of_arrival),
+		cmocka_unit_test(times_that_cannot_be_right_do_not_count),
+		cmocka_unit_test(a_history_is_no_older_than_a_server_keeps_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,31 @@ static void a_stall_is_no_new_rate(void **state)
 	}
 }
 
+/* A slow camera at first, and then as many pictures as fit the network. */
+static void a_flood_does_not_lead_into_the_future(void **state)
+{
+	struct record_clock clock;
+	int64_t arrival_us = 0, last_us = -1, at_us;
+	int left_out = 0;
+
+	(void)state;
+	record_clock_init(&clock, 1.0 / 60);
+	for (int i = 0; i < 200000; i++) {
+		arrival_us += i < 10 ? 60 * SECOND : 2;
+		if (record_clock_is_full(&clock, arrival_us)) {
+			left_out++;
+			continue;
+		}
+		at_us = record_clock_next(&clock, arrival_us, false);
+		assert_true(at_us > last_us);
+		assert_true(at_us <= arrival_us + 2 * SECOND + 100);
+		last_us = at_us;
+	}
+	assert_true(left_out > 0);
+	/* It goes on when the arrivals have caught up. */
+	assert_false(record_clock_is_full(&clock, arrival_us + 2 * SECOND));
+}
+
 static void a_gap_is_a_gap(void **state)
 {
 	struct record_clock clock;
@@ -456,6 +481,7 @@ int main(void)
 		cmocka_unit_test(a_slower_camera_is_followed),
 		cmocka_unit_test(a_rate_that_changes_at_once_is_followed_at_once),
 		cmocka_unit_test(a_stall_is_no_new_rate),
+		cmocka_unit_test(a_flood_does_not_lead_into_the_future),
 		cmocka_unit_test(a_gap_is_a_gap),
 		cmocka_unit_test(segments_begin_at_multiples_of_utc),
 		cmocka_unit_test(names_tell_the_utc_second_and_sort_by_it),

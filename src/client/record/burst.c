@@ -7,11 +7,12 @@
 
 #include "media/sei.h"
 
-#define BYTES_MAX (32u << 20)
+#define BYTES_MAX (16u << 20)
 #define TOGETHER_US 5000 /* pictures that come closer than this were waiting for each other */
 #define PACED_MIN 6	 /* intervals that are longer, of which the median is the step */
 #define LEAST_US 1000000 /* a history may take a while on a slow link */
 #define MOST_US 3000000
+#define CAPTURE_MAX_US (INT64_MAX / 4) /* of a clock */
 
 void burst_open(struct burst *burst)
 {
@@ -78,7 +79,9 @@ static int64_t measure_step(const struct burst *burst)
 }
 
 /* The times of the camera, moved to the clock of the arrival: the picture that came soonest after
- * its capture took no time. false: not all pictures tell, or they disagree. */
+ * its capture took no time. false: not all pictures have one, or the times cannot be right. They
+ * are any 64-bit numbers: the first one, and how far the others follow it, are checked before they
+ * are added. */
 static bool settle_by_capture(struct burst *burst)
 {
 	int64_t captured_us[BURST_MAX], offset_us = INT64_MAX;
@@ -91,11 +94,15 @@ static bool settle_by_capture(struct burst *burst)
 		    !sei_find_capture(unit->data, unit->len, &capture))
 			return false;
 		captured_us[i] = capture.monotonic_us;
-		if (i > 0 && captured_us[i] <= captured_us[i - 1])
+		if (captured_us[i] < -CAPTURE_MAX_US || captured_us[i] > CAPTURE_MAX_US ||
+		    (i > 0 && captured_us[i] <= captured_us[i - 1]))
 			return false;
 		if (unit->received_us - captured_us[i] < offset_us)
 			offset_us = unit->received_us - captured_us[i];
 	}
+	if (burst->n > 0 &&
+	    burst->units[0].received_us - captured_us[0] - offset_us > BURST_AGE_MAX_US)
+		return false;
 	for (size_t i = 0; i < burst->n; i++)
 		burst->units[i].received_us = captured_us[i] + offset_us;
 	return true;
@@ -112,6 +119,8 @@ double burst_settle(struct burst *burst, double step_us)
 		struct reader_unit *unit = &burst->units[i - 1];
 		int64_t latest_us = burst->units[i].received_us - (int64_t)step_us;
 
+		if (latest_us < unit->received_us - BURST_AGE_MAX_US)
+			latest_us = unit->received_us - BURST_AGE_MAX_US;
 		if (unit->received_us > latest_us)
 			unit->received_us = latest_us;
 	}

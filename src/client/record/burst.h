@@ -31,8 +31,11 @@ int burst_add(struct burst *burst, const struct reader_unit *unit);
 /* Whether the units tell enough, or no more can be kept. now_us: CLOCK_MONOTONIC. */
 bool burst_is_complete(const struct burst *burst, int64_t now_us);
 
+#define BURST_AGE_MAX_US 600000000 /* of a picture; the longest history that a server keeps */
+
 /* Puts the times at which the units were taken into received_us, on the clock of their arrival:
- * from their SEI (media/sei.h) if all have one, else at least one step before the next one. step_us
+ * from their SEI (media/sei.h) if all have one and none is older than BURST_AGE_MAX_US by it, else
+ * at least one step before the next one, and at most BURST_AGE_MAX_US before its arrival. step_us
  * is what to expect; returns the step that was measured, or step_us if none was. */
 double burst_settle(struct burst *burst, double step_us);
 

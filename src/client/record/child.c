@@ -32,6 +32,8 @@
 #define FROZEN_US 1500000     /* a wait that took longer than asked for: the process was stopped */
 #define CLOCK_STEP_US 5000000 /* a change of UTC against CLOCK_MONOTONIC that names tell */
 #define MUX_PERIOD_US 10000000
+#define FILE_MIN_US 1000000 /* a file is not ended before because of another format */
+#define LEFT_OUT_PERIOD_US 60000000
 #define RETRY_US 5000000	/* after an error of the file system */
 #define ROOM_US 1000000		/* how often we look for room */
 #define ROOM_BYTES (64LL << 20) /* free space with which a full disk is full no more, or */
@@ -59,12 +61,14 @@ struct recorder {
 	int64_t waiting_bytes;		/* of units that are not there yet */
 	int64_t group_bytes, group_max; /* of the units since the last key unit; the most so far */
 
-	bool renew;	/* the next key unit begins another file */
-	bool gap;	/* the next unit does not follow the last one that was recorded */
-	bool wait_key;	/* nothing is taken before a key unit */
-	bool announced; /* that we record */
-	bool lost;	/* the server, which was told */
-	struct diag_limit mux_errors;
+	int64_t file_begun_us; /* of the last one, CLOCK_MONOTONIC */
+	bool renew;	       /* the next key unit begins another file */
+	bool other;	       /* the file under way has another format than the stream by now */
+	bool gap;	       /* the next unit does not follow the last one that was recorded */
+	bool wait_key;	       /* nothing is taken before a key unit */
+	bool announced;	       /* that we record */
+	bool lost;	       /* the server, which was told */
+	struct diag_limit mux_errors, left_out;
 	int64_t unit_us;       /* when the last one was read; CLOCK_MONOTONIC */
 	int64_t received_us;   /* when its last byte came */
 	bool flushed;	       /* all that came is in the file */
@@ -182,7 +186,7 @@ static void leave_file(struct recorder *recorder)
 	recorder->on_disk = false;
 	recorder->on_disk_us = 0;
 	recorder->waiting_bytes = recorder->group_bytes = 0;
-	recorder->renew = false;
+	recorder->renew = recorder->other = false;
 	recorder->wait_key = true;
 }
 
@@ -237,6 +241,10 @@ static void handle_mux_error(struct recorder *recorder, int err)
 	uint64_t suppressed;
 
 	leave_file(recorder);
+	if (err == -EMSGSIZE) {
+		reader_refuse(recorder->reader, "its pictures are too large to be put in order");
+		return;
+	}
 	if (diag_allowed(&recorder->mux_errors, clock_now_us(), MUX_PERIOD_US, &suppressed))
 		diag_error("%s: the stream cannot be put into a file: %s; goes on at the next key "
 			   "picture",
@@ -287,18 +295,42 @@ static bool is_file_full(const struct recorder *recorder)
 					 recorder->waiting_bytes + 2 * recorder->group_max);
 }
 
+/* Leaves pictures out up to a later key unit. The log says why, once a minute. */
+static void leave_out(struct recorder *recorder, const char *why)
+{
+	uint64_t suppressed;
+
+	recorder->wait_key = true;
+	recorder->gap = true;
+	if (diag_allowed(&recorder->left_out, clock_now_us(), LEFT_OUT_PERIOD_US, &suppressed))
+		diag_warn("%s: %s: pictures are left out", recorder->name, why);
+}
+
+/* Whether the file is to end before the key unit. */
+static bool is_file_over(const struct recorder *recorder, int64_t segment, bool young)
+{
+	if (recorder->other || is_file_full(recorder))
+		return true;
+	return !young && (recorder->renew || segment != recorder->segment);
+}
+
 static int handle_key(struct recorder *recorder, const struct reader_unit *unit, int64_t at_us)
 {
 	int64_t utc_us = at_us + utc_offset_us();
 	int64_t segment = record_segment_of(utc_us, recorder->segment_s);
 	int changed = mp4_format_update(recorder->format, unit), err;
+	bool young = clock_now_us() - recorder->file_begun_us < FILE_MIN_US;
 
 	if (changed < 0) {
 		recorder->wait_key = true; /* it cannot be decoded, nor what follows it */
 		return changed == -ENOMEM ? changed : 0;
 	}
-	if (recorder->mp4 &&
-	    (changed || segment != recorder->segment || recorder->renew || is_file_full(recorder)))
+	recorder->other |= recorder->mp4 && changed;
+	if (recorder->other && young) {
+		leave_out(recorder, "its pictures change their format more than once a second");
+		return 0;
+	}
+	if (recorder->mp4 && is_file_over(recorder, segment, young))
 		finish_file(recorder);
 	recorder->group_bytes = 0;
 	if (recorder->trouble)
@@ -308,6 +340,7 @@ static int handle_key(struct recorder *recorder, const struct reader_unit *unit,
 		return 0;
 	recorder->utc_us = utc_us;
 	recorder->segment = segment;
+	recorder->file_begun_us = clock_now_us();
 	err = mp4_create(&recorder->mp4, recorder->format, recorder->name, utc_us);
 	if (err < 0 && err != -ENOMEM) {
 		handle_mux_error(recorder, err);
@@ -328,6 +361,10 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 	}
 	if (unit->discontinuity)
 		recorder->gap = true;
+	if (record_clock_is_full(&recorder->clock, unit->received_us)) {
+		leave_out(recorder, "its pictures come faster than a file can show them");
+		return 0;
+	}
 	at_us = record_clock_next(&recorder->clock, unit->received_us, recorder->gap);
 	recorder->gap = false;
 	if (unit->key) {

@@ -19,6 +19,8 @@
 #define IO_SIZE 65536
 #define FRAGMENT_KEY_US 900000 /* a key unit's second is a little less or more */
 #define FRAGMENT_MAX_US 2000000
+#define FRAGMENT_MAX_BYTES (16 << 20)
+#define HELD_MAX_BYTES (32 << 20)
 
 struct parser {
 	AVCodecParserContext *context;
@@ -40,6 +42,7 @@ struct mp4 {
 	struct parser parser; /* open for streams that may show pictures in another order */
 	struct order order;
 	AVPacket *held[ORDER_HELD_MAX]; /* the pictures of `order` */
+	int64_t held_bytes, fragment_bytes;
 
 	int64_t first_us, fragment_us; /* of the first picture of all, and of the fragment's */
 	int64_t end_us;		       /* of what the muxer has */
@@ -470,7 +473,7 @@ static bool is_fragment_over(const struct mp4 *mp4, const AVPacket *picture, int
 	int64_t age_us = at_us - mp4->fragment_us;
 
 	return mp4->fragment_begun &&
-	       (age_us >= FRAGMENT_MAX_US ||
+	       (age_us >= FRAGMENT_MAX_US || mp4->fragment_bytes >= FRAGMENT_MAX_BYTES ||
 		((picture->flags & AV_PKT_FLAG_KEY) && age_us >= FRAGMENT_KEY_US));
 }
 
@@ -482,14 +485,18 @@ static int write_oldest(struct mp4 *mp4, const struct order_times *times)
 	int err = over ? end_fragment(mp4) : 0;
 
 	memmove(mp4->held, mp4->held + 1, mp4->order.n * sizeof mp4->held[0]);
+	mp4->held_bytes -= picture->size;
 	if (err < 0)
 		goto free_picture;
 	/* The muxer lets a fragment begin where the one before ended, unless told otherwise: that
 	 * end was a guess if there was nothing to follow when it was written. */
 	if (!mp4->fragment_begun && mp4->end_us != times->at_us)
 		av_opt_set(mp4->context->priv_data, "movflags", "+frag_discont", 0);
-	if (!mp4->fragment_begun)
+	if (!mp4->fragment_begun) {
 		mp4->fragment_us = times->at_us;
+		mp4->fragment_bytes = 0;
+	}
+	mp4->fragment_bytes += picture->size;
 	picture->stream_index = 0;
 	picture->dts = ticks(mp4, times->at_us);
 	picture->pts = ticks(mp4, times->shown_us);
@@ -557,8 +564,10 @@ int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
 	if (mp4->parser.context)
 		count = parser_read(&mp4->parser, picture);
 	mp4->held[mp4->order.n] = picture;
+	mp4->held_bytes += picture->size;
 	order_add(&mp4->order, unit->key, count, at_us);
-	return write_known(mp4);
+	r = write_known(mp4);
+	return r >= 0 && mp4->held_bytes > HELD_MAX_BYTES ? -EMSGSIZE : r;
 }
 
 int mp4_end_fragment(struct mp4 *mp4, int64_t step_us)

@@ -34,9 +34,10 @@ void mp4_destroy(struct mp4 *mp4);
 /*
  * Adds a picture (copied) at at_us, on any clock, later than the last one. It waits until its length
  * and the time at which it is shown are known: up to the next picture or, with B pictures, for
- * ORDER_HELD_MAX at most (order.h). 0; 1: a fragment ended, take it with mp4_take(); -errno.
- * Fragments begin at a key unit every second or, where there is none, at the latest two seconds
- * after the last.
+ * ORDER_HELD_MAX at most (order.h). 0; 1: a fragment ended, take it with mp4_take(); -errno;
+ * -EMSGSIZE: the pictures that wait have more than 32 MiB.
+ * Fragments begin at a key unit every second or, where there is none, at the latest two seconds or
+ * 16 MiB after the last.
  */
 int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us);
 

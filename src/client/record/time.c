@@ -17,7 +17,8 @@
 #define GAP_US 1000000
 #define GAP_STEPS 3
 #define NUMBER_MAX 9999
-#define RUN 4 /* intervals that show a new rate */
+#define TICK_US 12 /* more than one of 90 kHz, the time base of files */
+#define RUN 4	   /* intervals that show a new rate */
 #define RUN_RATIO 1.5
 #define TOGETHER_US 5000 /* pictures that come closer than this were waiting for each other */
 
@@ -86,12 +87,24 @@ int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool g
 		if (step_us >= STEP_MIN_US && step_us <= STEP_MAX_US)
 			clock->step_us = step_us;
 	}
-	/* However far behind the clock, pictures follow each other visibly. */
+	if (at_us > arrival_us + RECORD_AHEAD_MAX_US)
+		at_us = arrival_us + RECORD_AHEAD_MAX_US;
+	/* However far behind the clock, pictures follow each other visibly, unless a flood of them
+	 * would lead into the future. */
 	least_us = clock->last_us + (int64_t)(clock->step_us / 4);
+	if (least_us > arrival_us + RECORD_AHEAD_MAX_US)
+		least_us = clock->last_us + TICK_US > arrival_us + RECORD_AHEAD_MAX_US
+				   ? clock->last_us + TICK_US
+				   : arrival_us + RECORD_AHEAD_MAX_US;
 	if (at_us < least_us)
 		at_us = least_us;
 	clock->last_us = at_us;
 	return at_us;
+}
+
+bool record_clock_is_full(const struct record_clock *clock, int64_t arrival_us)
+{
+	return clock->begun && clock->last_us > arrival_us + RECORD_AHEAD_MAX_US + GAP_US;
 }
 
 int64_t record_segment_of(int64_t utc_us, unsigned segment_s)

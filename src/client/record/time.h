@@ -18,6 +18,8 @@
  * the dark is followed within a second, and over any length the times are those of the clock: no
  * drift. A rate that changes at once is seen from a few intervals in a row. Times always grow.
  */
+#define RECORD_AHEAD_MAX_US 1000000 /* of a picture's time before its arrival */
+
 struct record_clock {
 	double step_us;
 	int64_t last_us; /* valid if begun */
@@ -35,8 +37,14 @@ void record_clock_set_step(struct record_clock *clock, double step_us);
 
 /* The time of a picture that came at arrival_us (any clock that goes on), on the same clock. gap:
  * it does not follow the last one (a new connection), so its arrival counts alone. The same holds
- * for a picture that is later than expected by over a second and three steps. */
+ * for a picture that is later than expected by over a second and three steps. No time is more than
+ * RECORD_AHEAD_MAX_US and a tick of MP4 after the arrival or the time before, whichever is later. */
 int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap);
+
+/* Whether pictures arrive faster than times can grow: the last one has a time too far behind
+ * arrival_us for another one to follow it. A picture that is left out is not passed on to
+ * record_clock_next(). */
+bool record_clock_is_full(const struct record_clock *clock, int64_t arrival_us);
 
 /* UTC in microseconds since 1970 -> the number of its segment. segment_s: 1 to 86400; segments
  * begin at its multiples since 1970, which for divisors of a day are the same times every day. */

@@ -106,8 +106,9 @@ def _golomb(value):
     return "0" * (len(bits) - 1) + bits
 
 
-def sps(width, height, references=1):
-    """An SPS (baseline) of whole macroblocks, with a start code."""
+def sps(width, height, references=1, reorder=0):
+    """An SPS (baseline) of whole macroblocks, with a start code. reorder: None states nothing."""
+    restriction = (0, 0, 10, 10, reorder or 0, references)
     bits = "".join(
         [
             *(_golomb(value) for value in (0, 0, 2)),  # its id, frame_num of 4 bits, no POC
@@ -117,9 +118,8 @@ def sps(width, height, references=1):
             _golomb(height // 16 - 1),
             "1101",  # frames only, direct_8x8, no cropping, a VUI
             "0000000",  # of which nothing is there up to
-            "01",  # bitstream_restriction
-            "1",
-            *(_golomb(value) for value in (0, 0, 10, 10, 0, references)),
+            "0",
+            *(["0"] if reorder is None else ["11", *map(_golomb, restriction)]),
             "1",
         ]
     )
@@ -133,6 +133,11 @@ def sps(width, height, references=1):
 
 PPS = b"\0\0\0\1\x68\xce\x38\x80"
 AUD = bytestream.AUD + b"\xf0"
+
+
+def padded(unit, size):
+    """The unit with filler data (NAL unit type 12) behind it, so many bytes in all."""
+    return unit + b"\0\0\0\1\x0c" + b"\xff" * (size - len(unit) - 6) + b"\x80"
 
 
 def huge_picture(width, height, references=1):
@@ -155,7 +160,7 @@ def behind_length(data):
 
 @functools.cache
 def real_units(size="64x48", count=10, gop=5):
-    """Units of a small real stream, each with a delimiter in front."""
+    """Units of a small real stream, each with a delimiter in front and every gop-th a key unit."""
     done = subprocess.run(
         ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=size={size}:rate=25"]
         + ["-frames:v", str(count), "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0"]
