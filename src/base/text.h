@@ -30,15 +30,21 @@ void text_append(char *out, size_t size, const char *text);
 void text_set(char *out, size_t size, const char *text);
 
 /*
- * Copies the terminated text to out, cut between characters to fit size > 0 bytes. out may be text:
- * what is written is never longer than what was read. Each of these becomes one '?':
+ * The one function that makes text from outside fit to be shown: in logs, tables, names, tiles. It
+ * copies the terminated text to out, cut between characters to fit size > 0 bytes. out may be text:
+ * the result is never longer than the text. Each of these becomes one '?':
  *   - a byte that belongs to no well-formed character;
  *   - control characters: C0 (line feed and tab are among them), DEL, C1;
  *   - line and paragraph separators, U+2028 and U+2029;
- *   - what turns the direction of writing around: marks U+061C, U+200E and U+200F, embeddings and
- *     overrides U+202A to U+202E, isolates U+2066 to U+2069;
- *   - the byte order mark U+FEFF, and the 66 noncharacters.
- * All else stays as it is, joiners (U+200C, U+200D) too: some scripts and pictures need them.
+ *   - characters that change the direction of writing: marks U+061C, U+200E and U+200F, embeddings
+ *     and overrides U+202A to U+202E, isolates U+2066 to U+2069;
+ *   - invisible characters, which make different names look the same: U+200B, U+2060 to U+206F, the
+ *     byte order mark U+FEFF, soft hyphens, fillers, selectors, tags;
+ *   - the 66 noncharacters, and planes 4 to 14, where Unicode has no visible character.
+ * The joiners U+200C and U+200D stay between two characters of a script that they shape (Arabic,
+ * Indic and others), U+200D also between two emoji, and the selector U+FE0F after an emoji and
+ * before U+20E3. Elsewhere they are invisible, and become '?'. Letters of all scripts stay, and
+ * right-to-left words are displayed as usual.
  */
 void text_clean(char *out, size_t size, const char *text);
 

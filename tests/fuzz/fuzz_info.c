@@ -25,14 +25,11 @@ static void require(bool holds)
 static void require_printable(const char *text, size_t size)
 {
 	size_t len = strnlen(text, size);
+	char clean[512];
 
-	require(len < size && text_is_utf8(text, len));
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		require(c >= ' ' && c != 0x7f);
-		require(c != 0xc2 || (unsigned char)text[i + 1] >= 0xa0); /* C1 */
-	}
+	require(len < size && size <= sizeof clean && text_is_utf8(text, len));
+	text_clean(clean, sizeof clean, text);
+	require(strcmp(clean, text) == 0);
 }
 
 static void check_server(const struct server *server)

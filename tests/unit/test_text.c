@@ -155,10 +155,6 @@ static void what_a_terminal_would_act_on_becomes_a_question_mark(void **state)
 		{"porch 1 (\"new\") ~", "porch 1 (\"new\") ~"},
 		{HYEON GWAN " caf\xc3\xa9 " SMILE, HYEON GWAN " caf\xc3\xa9 " SMILE},
 		{"\xc2\xa0", "\xc2\xa0"}, /* no-break space */
-		{"a\xe2\x80\x8d"
-		 "b",
-		 "a\xe2\x80\x8d"
-		 "b"}, /* zero width joiner */
 		{"a\x1b[2J\t\r\nb\x7f", "a?[2J???b?"},
 		{"\xc2\x80\xc2\x9b\xc2\x9f", "???"},	     /* C1 */
 		{"a\xe2\x80\xa8\xe2\x80\xa9", "a??"},	     /* separators */
@@ -186,6 +182,68 @@ static void what_a_terminal_would_act_on_becomes_a_question_mark(void **state)
 	}
 }
 
+#define ZWNJ "\xe2\x80\x8c"
+#define ZWJ "\xe2\x80\x8d"
+#define VS16 "\xef\xb8\x8f"
+#define MAN "\xf0\x9f\x91\xa8"
+#define GIRL "\xf0\x9f\x91\xa7"
+#define HEART "\xe2\x9d\xa4"
+#define PERSIAN_MI "\xd9\x85\xdb\x8c" /* the prefix of Persian verbs */
+#define PERSIAN_R "\xd8\xb1"
+#define SHALOM "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d"
+
+static void characters_that_nobody_sees_become_a_question_mark(void **state)
+{
+	static const struct {
+		const char *text, *clean;
+	} cases[] = {
+		{"por\xe2\x80\x8b"
+		 "ch",
+		 "por?ch"}, /* zero width space */
+		{"porch" ZWJ, "porch?"},
+		{ZWNJ "porch", "?porch"},
+		{"po" ZWJ "rch", "po?rch"},
+		{HYEON ZWJ GWAN, HYEON "?" GWAN},
+		{"porch" VS16, "porch?"},
+		{"\xef\xb8\x80", "?"},			       /* another selector */
+		{"a\xc2\xad\xe2\x81\xa0\xe3\x85\xa4", "a???"}, /* soft hyphen, joiner, filler */
+		{"\xf3\xa0\x80\xa0", "?"},		       /* a tag */
+		{"\xf1\x80\x80\x80", "?"},		       /* plane 4 */
+		{MAN ZWJ ZWJ GIRL, MAN "??" GIRL},
+		{MAN ZWJ, MAN "?"},
+	};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < N(cases); i++) {
+		text_clean(out, sizeof out, cases[i].text);
+		assert_string_equal(out, cases[i].clean);
+	}
+}
+
+static void words_of_all_scripts_and_emoji_stay_as_they_are(void **state)
+{
+	static const char *const cases[] = {
+		MAN ZWJ GIRL,
+		MAN ZWJ HEART VS16 ZWJ MAN,
+		HEART VS16 " porch",
+		"1" VS16 "\xe2\x83\xa3", /* keycap */
+		PERSIAN_MI ZWNJ PERSIAN_R,
+		"\xe0\xa4\x95\xe0\xa5\x8d" ZWJ "\xe0\xa4\xb7", /* Devanagari */
+		SHALOM " porch 2",
+		"\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7",
+		"\xe0\xb8\xab\xe0\xb8\x99\xe0\xb9\x89\xe0\xb8\xb2", /* Thai, with a mark */
+		"e\xcc\x81",					    /* combining acute */
+	};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < N(cases); i++) {
+		text_clean(out, sizeof out, cases[i]);
+		assert_string_equal(out, cases[i]);
+	}
+}
+
 static void clean_text_is_cut_between_characters(void **state)
 {
 	char out[6];
@@ -193,6 +251,8 @@ static void clean_text_is_cut_between_characters(void **state)
 	(void)state;
 	text_clean(out, sizeof out, HYEON GWAN);
 	assert_string_equal(out, HYEON);
+	text_clean(out, sizeof out, PERSIAN_R ZWNJ PERSIAN_R);
+	assert_string_equal(out, PERSIAN_R); /* no joiner is left at the end */
 	text_clean(out, sizeof out, "abcdefgh");
 	assert_string_equal(out, "abcde");
 	text_clean(out, sizeof out, "abcd\xc2\x85 f");
@@ -210,6 +270,8 @@ int main(void)
 		cmocka_unit_test(text_is_cut_between_characters),
 		cmocka_unit_test(text_is_put_behind_text_as_far_as_it_fits),
 		cmocka_unit_test(what_a_terminal_would_act_on_becomes_a_question_mark),
+		cmocka_unit_test(characters_that_nobody_sees_become_a_question_mark),
+		cmocka_unit_test(words_of_all_scripts_and_emoji_stay_as_they_are),
 		cmocka_unit_test(clean_text_is_cut_between_characters),
 	};
 
