@@ -280,8 +280,21 @@ static void describe(const struct mqtt_connection *connection, int rc, int error
 			 rc == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(rc));
 }
 
-/* Properties of CONNECT, should there be any, would go before: mosquitto_connect_bind_v5() keeps
- * them for the attempts that follow, even where it has no host to connect to. */
+/* Asks the broker not to send larger packets: MQTT 5, 3.1.2.11.4. mosquitto_connect_bind_v5() keeps
+ * the properties of CONNECT for the attempts that follow, and returns MOSQ_ERR_INVAL as it has no
+ * host to connect to. */
+static int limit_packets(struct mqtt_connection *connection)
+{
+	mosquitto_property *properties = NULL;
+	int rc = mosquitto_property_add_int32(&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE,
+					      connection->options->packet_max);
+
+	if (rc == 0)
+		rc = mosquitto_connect_bind_v5(connection->mosquitto, NULL, 0, 0, NULL, properties);
+	mosquitto_property_free_all(&properties);
+	return rc == MOSQ_ERR_INVAL ? 0 : errno_of(rc);
+}
+
 static int begin_to_connect(struct mqtt_connection *connection, const char *address,
 			    char why[MQTT_REASON_MAX])
 {
@@ -340,6 +353,8 @@ int mqtt_connection_open(struct mqtt_connection **out, const struct mqtt_options
 	err = set_up(connection);
 	if (err == 0)
 		err = log_in(connection->mosquitto, options, why);
+	if (err == 0 && connection->v5)
+		err = limit_packets(connection);
 	if (err == 0)
 		err = begin_to_connect(connection, attempt->address, why);
 	if (err != 0)

@@ -54,7 +54,8 @@ struct mqtt_options {
 	const char *cafile; /* "": the authorities of the system */
 	const char *cert, *key;
 	const char *will_topic, *will_payload; /* retained, QoS 1; topic NULL: no will */
-	int64_t backoff_max_us;		       /* the pause grows from 0.25 s to this */
+	uint32_t packet_max;	/* bytes; a broker of MQTT 5 is asked to send no larger packet */
+	int64_t backoff_max_us; /* the pause grows from 0.25 s to this */
 	const struct mqtt_handlers *handlers;
 	void *user;
 };

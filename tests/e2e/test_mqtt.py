@@ -14,30 +14,11 @@ from paho.mqtt.properties import Properties
 import harness
 from broker import Broker, Client, Gate
 from clients import Viewer
+from discovery import mqtt_config, wait_connected, wait_mqtt
 from fakes import FEED, check_units, fake_config, parse_units, words
 
 REQUEST_TOPICS = ["commend", "commend/getIP", "command/getIP"]
 SCHEMA = json.loads((harness.ROOT / "docs/info.schema.json").read_text())
-
-
-def mqtt_config(to, config=None, **keys):
-    """to: a Broker, or what has a port."""
-    config = config or fake_config()
-    config["mqtt"] = {"broker": "127.0.0.1", "port": to.port, "id": "test", **keys}
-    return config
-
-
-def wait_mqtt(daemon, predicate, what, timeout=20):
-    """Waits for predicate(status()["mqtt"]) and returns that."""
-    def look():
-        status = daemon.status()["mqtt"]
-        return status if predicate(status) else None
-
-    return daemon.wait_until(look, what, timeout)
-
-
-def wait_connected(daemon):
-    return wait_mqtt(daemon, lambda mqtt: mqtt["state"] == "connected", "connection to the broker")
 
 
 def check_info(text):

@@ -10,7 +10,8 @@ import harness
 from broker import Broker, Client
 from clients import Viewer
 from fakes import FEED, check_units, fake_config, parse_units, words
-from test_mqtt import REQUEST_TOPICS, check_info, mqtt_config, wait_connected, wait_mqtt
+from discovery import mqtt_config, wait_connected, wait_mqtt
+from test_mqtt import REQUEST_TOPICS, check_info
 
 
 @pytest.fixture

@@ -356,6 +356,7 @@ static void start_session(struct rig *rig, const char *host, enum mqtt_version v
 		.cafile = rig->cafile,
 		.cert = "",
 		.key = "",
+		.packet_max = 65536,
 		.backoff_max_us = 4 * SECOND,
 		.handlers = &handlers,
 		.user = rig,

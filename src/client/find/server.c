@@ -12,8 +12,6 @@
 #include "client/find/server.h"
 #include "client/stream/reader.h"
 
-#define INFO_MAX (256u << 10) /* bytes of a payload */
-
 static const char *const codec_names[] = {"h264", "mjpeg"};
 static const char *const framing_names[] = {"annexb", "length_prefixed"};
 
@@ -172,7 +170,7 @@ int server_parse_info(struct server *out, const char *json, size_t len)
 	int r;
 
 	memset(out, 0, sizeof *out);
-	if (len > INFO_MAX || !text_is_utf8(json, len))
+	if (len > SERVER_INFO_MAX || !text_is_utf8(json, len))
 		return -EINVAL;
 	tree = cJSON_ParseWithLength(json, len);
 	r = tree ? parse_server(out, tree) : -EINVAL;

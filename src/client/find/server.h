@@ -15,8 +15,9 @@
 enum stream_codec { STREAM_H264, STREAM_MJPEG };
 enum stream_framing { STREAM_ANNEXB, STREAM_LENGTH_PREFIXED };
 
-#define SERVER_STREAMS_MAX 16 /* further ones of a server are left out */
-#define SERVERS_MAX 1024      /* further ones are not listed */
+#define SERVER_STREAMS_MAX 16	    /* further ones of a server are left out */
+#define SERVER_INFO_MAX (64u << 10) /* bytes of an info; a server with a longer one is not listed */
+#define SERVERS_MAX 1024	    /* further ones are not listed */
 
 struct server_stream {
 	char name[64], camera[64];

@@ -26,7 +26,8 @@
 #define BACKOFF_MAX_US 8000000
 #define REC_TOPICS_MAX 8
 #define LOG_PERIOD_US 60000000
-#define TICK_MS 500 /* of what is due by the clock */
+#define PACKET_HEAD_MAX (4u << 10) /* what a packet has besides its payload: topic, properties */
+#define TICK_MS 500		   /* of what is due by the clock */
 
 struct facts {
 	bool settled;	   /* see servers_settled() */
@@ -342,6 +343,7 @@ void servers_mqtt_options(struct mqtt_options *out, const struct servers_options
 		.cafile = text_or_none(options->cafile),
 		.cert = text_or_none(options->certfile),
 		.key = text_or_none(options->keyfile),
+		.packet_max = SERVER_INFO_MAX + PACKET_HEAD_MAX,
 		.backoff_max_us = BACKOFF_MAX_US,
 	};
 }

@@ -22,6 +22,9 @@
 #define STATUS_PERIOD_US 100000 /* counters reach the loop at most so often */
 #define LOG_PERIOD_US 30000000
 #define CLOSE_MS 500
+/* Of a packet that the broker sends us. A request has some kilobytes at most; our own messages to
+ * Home Assistant, which we read at a start, have two. */
+#define PACKET_MAX (32u << 10)
 /* The broker of our own is no more urgent either: both make room for the video. */
 #define NICENESS 5
 
@@ -277,6 +280,7 @@ static int create_session(struct agent *agent)
 		.key = config->key,
 		.will_topic = discovery_talk_status_topic(agent->talk),
 		.will_payload = "offline",
+		.packet_max = PACKET_MAX,
 		.backoff_max_us = BACKOFF_MAX_US,
 		.handlers = &handlers,
 		.user = agent,
