@@ -139,7 +139,7 @@ $(B)/tests/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_client)
 
 # --- test doubles that tests run as programs ---
 DOUBLES := $(B)/tests/support/fakeworker
-$(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_faults.o $(B)/libcommon.a
+$(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_faults.o $(B)/%_attacks.o $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
 	@echo "  LINK $@"
 

@@ -167,7 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	create_feeds();
 	while (ret == 0 && size >= 3) {
-		struct worker_packet packet = {.len = data[1] | (size_t)data[2] << 8};
+		int fds[2];
+		struct worker_packet packet = {.len = data[1] | (size_t)data[2] << 8, .fds = fds};
 		uint8_t *message;
 
 		now_us += (data[0] >> 4) * 10000;
@@ -186,6 +187,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= packet.len;
 		ret = worker_messages_take(messages, &packet, now_us, &news, why);
 		free(message);
+		for (unsigned i = 0; i < packet.n_fds; i++)
+			require(fds[i] < 0 || (ret < 0 && close(fds[i]) == 0));
 		require(ret == 0 || (ret == -EPROTO && why[0] && memchr(why, 0, sizeof why)));
 		if (ret == 0)
 			check_news(&news);

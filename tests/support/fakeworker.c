@@ -11,7 +11,10 @@
  *   tracks=N                       units of track 0 to N-1 in turn (1)
  *   copy                           cannot force an IDR
  *   fault=NAME after=N             after N pictures (20) do NAME of fakeworker_faults.c
- *   once=PATH                      the fault only if PATH does not exist yet, which is then made
+ *   camera=NAME                    the fault only in the worker of this camera
+ *   once=PATH                      the fault only if PATH does not exist yet, which is then made;
+ *                                  stands behind camera=
+ *   port=N                         of the peer on 127.0.0.1 that reads nothing, for attacks
  *
  * A unit's payload (behind a start code and NAL header, or a length) is "CAST", then pid, number
  * (from 0, per feed), flags and length of the payload as big-endian u32, then bytes that follow
@@ -379,8 +382,13 @@ static void parse_word(char *word)
 		my.can_force_idr = false;
 	else if (strcmp(word, "fault") == 0)
 		my.fault = value;
-	else if (strcmp(word, "once") == 0) {
-		if (open(value, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) < 0)
+	else if (strcmp(word, "port") == 0)
+		my.port = number;
+	else if (strcmp(word, "camera") == 0) {
+		if (strcmp(value, my.camera->name) != 0)
+			my.fault = NULL;
+	} else if (strcmp(word, "once") == 0) {
+		if (my.fault && open(value, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) < 0)
 			my.fault = NULL;
 	} else {
 		errno = EINVAL;

@@ -39,7 +39,7 @@ struct feed_log {
 extern struct fake {
 	struct config *config;
 	const struct config_camera *camera;
-	unsigned fps, gop, size, segment, after;
+	unsigned fps, gop, size, segment, after, port;
 	bool can_force_idr, deaf, deathless, quiet; /* quiet: no more heartbeats */
 	unsigned preamble, tracks;
 	const char *fault;
@@ -56,6 +56,11 @@ struct fault {
 };
 /* NULL: there is none of that name. */
 const struct fault *fault_find(const char *name);
+
+/* Of fakeworker_attacks.c. */
+void attack_lingering_fd(void);
+void attack_lingering_fds(void);
+void attack_lingering_queue(void);
 
 void __attribute__((noreturn)) die(const char *what);
 

@@ -422,6 +422,9 @@ static const struct fault faults[] = {
 	{"segment-flood", fault_segment_flood, false},
 	{"preamble-flood", fault_preamble_flood, false},
 	{"report-flood", fault_report_flood, false},
+	{"lingering-fd", attack_lingering_fd, false},
+	{"lingering-fds", attack_lingering_fds, false},
+	{"lingering-queue", attack_lingering_queue, false},
 	{"deaf", NULL, false},	    /* never reads the pair */
 	{"deathless", NULL, false}, /* neither the pair's end nor SIGTERM ends it */
 };

@@ -47,19 +47,25 @@ void *__wrap_malloc(size_t size)
 	return no_memory ? NULL : __real_malloc(size);
 }
 
+/* The caller of worker_messages_take() closes what it leaves. */
 static int take_packet(struct fixture *f, const struct worker_packet *packet)
 {
-	return worker_messages_take(f->messages, packet, f->now_us, &f->news, f->why);
+	int ret = worker_messages_take(f->messages, packet, f->now_us, &f->news, f->why);
+
+	for (unsigned i = 0; i < packet->n_fds; i++) {
+		if (packet->fds[i] < 0)
+			continue;
+		assert_true(ret < 0); /* or it was taken */
+		close(packet->fds[i]);
+	}
+	return ret;
 }
 
 static int take(struct fixture *f, const void *data, size_t len, int fd)
 {
-	struct worker_packet packet = {.data = data, .len = len};
+	struct worker_packet packet = {
+		.data = data, .len = len, .fds = &fd, .n_fds = fd >= 0 ? 1 : 0};
 
-	if (fd >= 0) {
-		packet.fds[0] = fd;
-		packet.n_fds = 1;
-	}
 	return take_packet(f, &packet);
 }
 
@@ -209,18 +215,19 @@ static void an_fd_comes_only_where_it_should(void **state)
 	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT};
 	struct camcast_msg_unit unit = unit_at(9, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
 	struct worker_packet packet = {.data = &heartbeat, .len = sizeof heartbeat};
+	int fds[2];
 
 	assert_refused(f, take(f, &heartbeat, sizeof heartbeat, rig_segment(4096, SEALS)),
 		       "HEARTBEAT with an fd");
 	packet.truncated = true;
 	assert_refused(f, take_packet(f, &packet), "HEARTBEAT with an fd");
-	packet = (struct worker_packet){.data = &unit, .len = sizeof unit, .n_fds = 2};
-	packet.fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
-	packet.fds[1] = rig_segment(SEGMENT_SIZE, SEALS);
+	fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
+	fds[1] = rig_segment(SEGMENT_SIZE, SEALS);
+	packet = (struct worker_packet){.data = &unit, .len = sizeof unit, .fds = fds, .n_fds = 2};
 	assert_refused(f, take_packet(f, &packet), "more than one fd");
 	packet.n_fds = 1;
 	packet.truncated = true;
-	packet.fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
+	fds[0] = rig_segment(SEGMENT_SIZE, SEALS);
 	assert_refused(f, take_packet(f, &packet), "more than one fd");
 	begin(f);
 	assert_refused(f, take_unit(f, 1, 1000, 0, rig_segment(SEGMENT_SIZE, SEALS)),

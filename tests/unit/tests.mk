@@ -28,6 +28,7 @@ EXTRA_test_config_file := config_rig
 EXTRA_test_file_source := file_rig
 EXTRA_test_file_loop := file_rig
 
+WRAPS_test_closer := close
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_listen := bind poll
 WRAPS_test_keep := clock_gettime adjtimex

@@ -58,7 +58,7 @@ struct worker_messages {
 struct check {
 	struct worker_messages *messages;
 	const struct worker_packet *packet;
-	int fd; /* received with the message, or -1; to be closed */
+	int fd; /* the first that came with the message, or -1; a memfd where a rule's take() runs */
 	int64_t now_us;
 	struct worker_news *news;
 	char *why;
@@ -202,14 +202,8 @@ static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 {
 	struct feed *to = c->messages->camera->outputs[feed]->feed;
 	struct stat st;
-	int seals = fcntl(c->fd, F_GET_SEALS);
 	int err;
 
-	/* Only memfds (and files on hugetlbfs and tmpfs, without seals) support this. */
-	if (seals < 0)
-		return protocol_error(c, "a segment that is not a memfd");
-	if ((seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
-		return protocol_error(c, "a segment whose size is not sealed");
 	if (fstat(c->fd, &st) < 0)
 		return protocol_error(c, "a segment whose size cannot be read");
 	if (st.st_size < 1 || st.st_size > CAMCAST_SEGMENT_MAX)
@@ -221,7 +215,7 @@ static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 		return protocol_error(c, "segment %u of feed %u twice", id, feed);
 	if (err < 0)
 		return 1;
-	c->fd = -1;
+	c->fd = c->packet->fds[0] = -1; /* it is the feed's now */
 	return 0;
 }
 
@@ -448,6 +442,23 @@ static const struct rule rules[] = {
 	 take_preamble},
 };
 
+/* Whether the message's fd is a memfd whose size stays. Everything else that camcastd does with a
+ * foreign descriptor comes behind this check, because only of memory without a file system, a device
+ * or a peer is it known that stat, mmap, sendfile, munmap and close never wait. The check itself
+ * looks at the seals, which the kernel has at hand for memfds, and refuses for all other files
+ * (fcntl(2), F_GET_SEALS). */
+static int check_fd(struct check *c)
+{
+	int seals = fcntl(c->fd, F_GET_SEALS);
+
+	/* Files on hugetlbfs and tmpfs have seals, but not these. */
+	if (seals < 0)
+		return protocol_error(c, "a segment that is not a memfd");
+	if ((seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
+		return protocol_error(c, "a segment whose size is not sealed");
+	return 0;
+}
+
 static int check_packet(struct check *c)
 {
 	const struct worker_packet *packet = c->packet;
@@ -475,6 +486,8 @@ static int check_packet(struct check *c)
 		return protocol_error(c, "%s with more than one fd", rule->name);
 	if (!c->messages->hello && type != CAMCAST_MSG_HELLO)
 		return protocol_error(c, "%s before HELLO", rule->name);
+	if (c->fd >= 0 && check_fd(c) < 0)
+		return -EPROTO;
 	return rule->take(c);
 }
 
@@ -484,7 +497,7 @@ int worker_messages_take(struct worker_messages *messages, const struct worker_p
 	struct check c = {
 		.messages = messages,
 		.packet = packet,
-		.fd = packet->n_fds == 1 ? packet->fds[0] : -1,
+		.fd = packet->n_fds > 0 ? packet->fds[0] : -1,
 		.now_us = now_us,
 		.news = news,
 		.why = why,
@@ -494,10 +507,10 @@ int worker_messages_take(struct worker_messages *messages, const struct worker_p
 	memset(news, 0, sizeof *news);
 	why[0] = '\0';
 	ret = check_packet(&c);
-	if (c.fd >= 0)
-		close(c.fd);
-	for (unsigned i = 0; packet->n_fds > 1 && i < 2; i++)
-		close(packet->fds[i]);
+	if (ret == 0 && c.fd >= 0) {
+		close(c.fd); /* a memfd for which there was no use or no room */
+		packet->fds[0] = -1;
+	}
 	return ret;
 }
 

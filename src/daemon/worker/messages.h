@@ -23,8 +23,8 @@ struct worker_packet {
 	size_t len;
 	bool oversize;	/* MSG_TRUNC */
 	bool truncated; /* MSG_CTRUNC: our table had no room for an fd */
-	int fds[2];	/* n_fds of them; owned by worker_messages_take() */
-	unsigned n_fds; /* 2 means two or more */
+	int *fds;	/* n_fds of them, in the caller's memory */
+	unsigned n_fds;
 };
 
 enum worker_event {
@@ -57,7 +57,8 @@ void worker_messages_sent(struct worker_messages *messages, const void *message,
 			  int64_t now_us);
 
 /* Checks and handles one message at now_us. Returns 0 and *news, or -EPROTO with the broken rule in
- * why: then kill the worker. */
+ * why: then kill the worker. Takes fds[0] on success, and sometimes before an error; it is -1 then.
+ * The caller owns all others, and may not close them on the loop thread (closer.h). */
 int worker_messages_take(struct worker_messages *messages, const struct worker_packet *packet,
 			 int64_t now_us, struct worker_news *news, char why[WORKER_WHY_MAX]);
 

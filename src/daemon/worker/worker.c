@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "daemon/worker/closer.h"
 #include "daemon/worker/demand.h"
 #include "daemon/worker/messages.h"
 #include "daemon/worker/process.h"
@@ -31,7 +32,11 @@ struct worker {
 	struct worker_status status;
 	struct worker_messages *messages;
 	struct worker_process process;
-	int pair;		 /* -1: none */
+	int pair;		     /* -1: none */
+	struct closer *closer;	     /* has room for what this process leaves behind */
+	int refused[CLOSER_FDS_MAX]; /* descriptors of a message that broke a rule; the closer gets
+					them with the pair */
+	unsigned n_refused;
 	struct loop_watch watch; /* of the pair */
 	struct diag_limit no_memory;
 	struct worker_demand *demand;
@@ -95,11 +100,11 @@ static void close_pair(struct worker *worker)
 	if (worker->pair < 0)
 		return;
 	loop_watch_remove(worker->loop, &worker->watch);
-	/* io_uring may keep the file open for a while after close(), but the worker must see the
-	 * end now. */
+	/* The closer may be slow, but the worker must see the end now. Nothing is queued any more. */
 	shutdown(worker->pair, SHUT_RDWR);
-	close(worker->pair);
+	closer_give(worker->closer, worker->pair, worker->refused, worker->n_refused);
 	worker->pair = -1;
+	worker->n_refused = 0;
 }
 
 /* The process has ended or will be killed: clients wait for the first key unit of the next one. */
@@ -240,13 +245,14 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 	}
 }
 
-/* Receives a message; its fds are passed on to worker_messages_take(). Returns the message's
- * length, 0 at the pair's end, or -errno. */
-static int receive(int pair, struct worker_packet *packet, void *buffer, size_t size)
+/* Receives a message, and its descriptors into fds[CLOSER_FDS_MAX]. Returns the message's length, 0
+ * at the pair's end, or -errno. There is room for every descriptor that a message can carry, because
+ * the kernel would close the others in this call. */
+static int receive(int pair, struct worker_packet *packet, void *buffer, size_t size, int *fds)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(CLOSER_FDS_MAX * sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = buffer, .iov_len = size};
 	struct msghdr msg = {
@@ -263,16 +269,18 @@ static int receive(int pair, struct worker_packet *packet, void *buffer, size_t 
 		n = recvmsg(pair, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
-	memset(packet, 0, sizeof *packet);
-	packet->data = buffer;
-	packet->len = (size_t)n;
-	packet->oversize = msg.msg_flags & MSG_TRUNC;
-	packet->truncated = msg.msg_flags & MSG_CTRUNC;
+	*packet = (struct worker_packet){
+		.data = buffer,
+		.len = (size_t)n,
+		.oversize = msg.msg_flags & MSG_TRUNC,
+		.truncated = msg.msg_flags & MSG_CTRUNC,
+		.fds = fds,
+	};
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		packet->n_fds = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(packet->fds, CMSG_DATA(c), packet->n_fds * sizeof(int));
+		memcpy(fds, CMSG_DATA(c), packet->n_fds * sizeof(int));
 	}
 	return (int)n;
 }
@@ -287,6 +295,14 @@ static uint32_t patience_ms(const struct worker *worker)
 	return CAMCAST_HANG_TIMEOUT_MS;
 }
 
+/* Keeps the descriptors of a message that broke a rule for the closer. */
+static void note_refused(struct worker *worker, const struct worker_packet *packet)
+{
+	worker->n_refused = packet->n_fds;
+	if (packet->n_fds > 0 && worker->refused[0] < 0)
+		worker->refused[0] = worker->refused[--worker->n_refused];
+}
+
 /* Takes up to `most` messages. Returns 0 if there may be more, or -errno: -EAGAIN (none is left),
  * -EPIPE (the pair's end), -EPROTO (a broken rule; the reason is set). */
 static int receive_some(struct worker *worker, unsigned most)
@@ -296,13 +312,13 @@ static int receive_some(struct worker *worker, unsigned most)
 		uint64_t align;
 	} buffer;
 	char why[WORKER_WHY_MAX];
-	struct worker_packet packet;
+	struct worker_packet packet = {0};
 	struct worker_news news;
 	int64_t now = loop_now_us(worker->loop);
 	int ret;
 
 	for (unsigned i = 0; i < most; i++) {
-		ret = receive(worker->pair, &packet, &buffer, sizeof buffer);
+		ret = receive(worker->pair, &packet, &buffer, sizeof buffer, worker->refused);
 		if (ret < 0)
 			return ret;
 		/* An empty message looks the same, and is against the rules. */
@@ -310,6 +326,7 @@ static int receive_some(struct worker *worker, unsigned most)
 			return -EPIPE;
 		ret = worker_messages_take(worker->messages, &packet, now, &news, why);
 		if (ret < 0) {
+			note_refused(worker, &packet);
 			worker->status.heartbeat.reason[0] = '\0'; /* not the reason of this end */
 			set_reason(worker, "the worker broke a rule: %s", why);
 			return ret;
@@ -397,6 +414,15 @@ static void handle_due(struct worker *worker)
 	worker->status.restarts = supervisor->restarts;
 	worker_messages_reset(worker->messages);
 	memset(&worker->status.heartbeat, 0, sizeof worker->status.heartbeat);
+	if (closer_pending(worker->closer) == CLOSER_BATCHES_MAX) {
+		snprintf(worker->status.reason, sizeof worker->status.reason,
+			 "descriptors of the last %d workers cannot be closed: a peer or a driver "
+			 "holds them up",
+			 CLOSER_BATCHES_MAX);
+		supervisor_back_off(supervisor, loop_now_us(worker->loop));
+		note_backoff(worker);
+		return;
+	}
 	err = start_process(worker);
 	if (err == -EMFILE || err == -ENFILE) {
 		fdreserve_give(worker->options.reserve, START_FDS);
@@ -516,11 +542,16 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 	err = worker_demand_create(&worker->demand, loop, &demand);
 	if (err < 0)
 		goto destroy_messages;
+	err = closer_create(&worker->closer);
+	if (err < 0)
+		goto destroy_demand;
 	worker->status.streams = worker_messages_streams(worker->messages);
 	worker->status.wanted_us = worker_demand_wanted_us(worker->demand);
 	*out = worker;
 	return 0;
 
+destroy_demand:
+	worker_demand_destroy(worker->demand);
 destroy_messages:
 	worker_messages_destroy(worker->messages);
 free_worker:
@@ -544,6 +575,7 @@ void worker_destroy(struct worker *worker)
 	close_pair(worker);
 	if (worker_process_finish(&worker->process, KILLED_MS) != 0)
 		diag_warn("camera %s: the worker did not stop in time and is killed", worker->name);
+	closer_destroy(worker->closer);
 	worker_demand_destroy(worker->demand);
 	worker_messages_destroy(worker->messages);
 	free(worker->get_segment_us);

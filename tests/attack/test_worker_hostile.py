@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A worker that an attacker has taken over: it costs its own camera, and no other one a picture."""
+import contextlib
+import socket
+
+import pytest
+
+import harness
+from clients import Viewer
+from fakes import check_units, fake_config, parse_units, words
+
+OTHER = "o/length_prefixed"
+GAP_MAX_US = 100000 * harness.PATIENCE
+
+
+def two_cameras():
+    """The attacked camera `cam`, and `other`, whose viewers must not notice."""
+    config = fake_config()
+    config["camera other"] = {"source": "pattern"}
+    config["stream o"] = dict(config["stream s"], camera="other")
+    return config
+
+
+@contextlib.contextmanager
+def deaf_peer():
+    """A port whose connections are accepted and never read."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        yield listener.getsockname()[1]
+
+
+def longest_gap_us(viewer):
+    times = [at for at, _ in viewer.arrivals]
+    return max(later - sooner for sooner, later in zip(times, times[1:]))
+
+
+def wait_units(viewer, count):
+    """Waits for so many units more than there are."""
+    start = len(parse_units(viewer.data))
+    viewer.wait(lambda one: len(parse_units(one.data)) >= start + count, f"{count} units")
+
+
+@pytest.mark.parametrize("attack", ["lingering-fd", "lingering-fds", "lingering-queue"])
+def test_a_descriptor_that_is_slow_to_close_holds_up_no_viewer(camcastd, tmp_path, attack):
+    """close() of a TCP socket with SO_LINGER and unsent bytes sleeps for 20 s: as a descriptor that
+    is refused, as more descriptors than a message may carry, and in a queue that is given up."""
+    with deaf_peer() as port:
+        options = words(fault=attack, camera="cam", once=tmp_path / "told", port=port)
+        daemon = camcastd(two_cameras(), env=options)
+        with Viewer(daemon.port(OTHER)) as viewer:
+            daemon.wait_until(lambda: daemon.camera()["restarts"] >= 1, "the attack")
+            wait_units(viewer, 50)
+            daemon.wait_until(lambda: daemon.camera()["state"] == "running", "the next worker")
+            assert longest_gap_us(viewer) < GAP_MAX_US
+            check_units(parse_units(viewer.data))
+        assert daemon.stop(timeout=3) == 0
