@@ -40,7 +40,7 @@
 
 #include <stdint.h>
 
-#define CAMCAST_WORKER_VERSION 2u
+#define CAMCAST_WORKER_VERSION 3u
 #define CAMCAST_WORKER_FD 3 /* the worker's end of the pair, for camcast-capture --worker */
 
 #define CAMCAST_HELLO_TIMEOUT_MS 10000
@@ -102,11 +102,13 @@ struct camcast_msg_heartbeat {
 	uint32_t height;
 	uint32_t rate_milli; /* pictures a second that the source means, in thousandths: the highest
 				where the rate varies; 0: not known */
-	char source[64];     /* "pattern", "libcamera:imx708", "file:/x.avi" */
-	char allocator[64];  /* of the frame slots: "dma-heap:system", "udmabuf", "libcamera",
+	uint32_t wait_ms;    /* until the next picture of a recording is due; 0: not known */
+	uint32_t reserved;
+	char source[64];    /* "pattern", "libcamera:imx708", "file:/x.avi" */
+	char allocator[64]; /* of the frame slots: "dma-heap:system", "udmabuf", "libcamera",
 			       "memfd"; "" if none */
-	char path[128];	     /* how pictures reach the encoders: format, mapped or imported */
-	char reason[192]; /* why the state is not RUNNING, or the last trouble; "" when all is well
+	char path[128];	    /* how pictures reach the encoders: format, mapped or imported */
+	char reason[184]; /* why the state is not RUNNING, or the last trouble; "" when all is well
 			   */
 };
 

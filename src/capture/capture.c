@@ -52,7 +52,7 @@ struct capture {
 	int64_t sampled_us;
 	uint32_t fps_milli;
 	enum camcast_camera_state state;
-	char reason[192];
+	char reason[184];
 };
 
 /* --- the source's thread --- */
@@ -208,6 +208,14 @@ static uint32_t rate_milli(struct rate rate)
 	return milli <= UINT32_MAX ? (uint32_t)milli : 0;
 }
 
+/* How long a time lies ahead. */
+static uint32_t wait_ms(int64_t due_us)
+{
+	const int64_t ms = (due_us - clock_now_us() + 999) / 1000;
+
+	return ms <= 0 ? 0 : ms <= UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
 static void send_heartbeat(struct capture *capture)
 {
 	struct camcast_msg_heartbeat message = {
@@ -224,6 +232,7 @@ static void send_heartbeat(struct capture *capture)
 
 		source_size(capture->source, &message.width, &message.height);
 		message.rate_milli = rate_milli(info->format.rate);
+		message.wait_ms = wait_ms(source_due_us(capture->source));
 		text_set(message.source, sizeof(message.source), info->name);
 		text_set(message.allocator, sizeof(message.allocator), info->allocator);
 		describe_path(capture, message.path, sizeof(message.path));

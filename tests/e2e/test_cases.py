@@ -97,6 +97,20 @@ def test_a_viewer_decodes_what_the_recording_has(case, start_camcastd, tmp_path)
     assert camcastd.camera()["restarts"] == 0
 
 
+def test_a_pause_in_a_recording_is_healthy(start_camcastd):
+    camcastd = start_camcastd(file_config("13.mkv", encoder="x264"))
+    answers = []
+
+    def passes():
+        answers.append(camcastd.get("/healthz"))
+        return viewer.data.count(bytestream.AUD) > 51
+
+    with clients.Viewer(camcastd.port()) as viewer:
+        viewer.wait_units(1, timeout=20)
+        camcastd.wait_until(passes, "a pass", timeout=30)
+    assert set(answers) == {(200, "ok\n")}, set(answers)
+
+
 @pytest.mark.parametrize("name, last", [("e8.gif", 2), ("e8-1s.gif", 10)])
 def test_the_last_picture_lasts_as_long_as_it_says(name, last, start_camcastd):
     camcastd = start_camcastd(file_config(name, encoder="x264", sei=True))

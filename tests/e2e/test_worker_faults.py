@@ -78,7 +78,7 @@ FAULTS = {
 # In place of HELLO: no unit comes before them.
 FIRST_FAULTS = {
     "exit-at-once": r"ended \(exit status 7\)",
-    "version": r"protocol version 3 instead of 2",
+    "version": r"protocol version 4 instead of 3",
     "no-hello": r"HEARTBEAT before HELLO",
     "silent": r"hang: no HELLO",
 }

@@ -168,6 +168,46 @@ static void a_slow_stream_has_the_time_of_a_picture_more(void **state)
 	assert_sick(f, "stream fh: no picture for 8.0 s");
 }
 
+/* The next picture of the recording is due in nine seconds. */
+static void a_pause_in_a_recording_is_no_trouble(void **state)
+{
+	struct fixture *f = *state;
+	struct worker_status *status = &f->front.status;
+
+	publish(f, FRONT_H264);
+	camera_delivers(f);
+	status->due_us = loop_now_us(f->rig.loop) + 9000000;
+	for (int i = 0; i < 12; i++) {
+		publish(f, BACK_H264);
+		assert_healthy(f);
+		let_pass(f, 1);
+	}
+	publish(f, BACK_H264);
+	let_pass(f, 1);
+	assert_sick(f, "stream fh: no picture for 13.0 s");
+}
+
+static void a_pause_hides_no_encoder_that_fails(void **state)
+{
+	struct fixture *f = *state;
+	struct worker_status *status = &f->front.status;
+
+	publish(f, FRONT_H264);
+	for (int i = 0; i < 4; i++) {
+		publish(f, BACK_H264);
+		let_pass(f, 1);
+	}
+	camera_delivers(f);
+	status->due_us = loop_now_us(f->rig.loop) + 9000000;
+	assert_sick(f, "stream fh: no picture for 4.0 s");
+	publish(f, FRONT_H264);
+	let_pass(f, 4);
+	publish(f, BACK_H264);
+	assert_healthy(f);
+	status->state = WORKER_BACKOFF;
+	assert_sick(f, "stream fh: no picture for 4.0 s");
+}
+
 static void an_idle_stream_counts_by_its_camera(void **state)
 {
 	struct fixture *f = *state;
@@ -413,6 +453,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_wanted_stream_must_flow),
 		TEST(a_slow_stream_has_the_time_of_a_picture_more),
+		TEST(a_pause_in_a_recording_is_no_trouble),
+		TEST(a_pause_hides_no_encoder_that_fails),
 		TEST(an_idle_stream_counts_by_its_camera),
 		TEST(who_comes_to_an_idle_stream_gives_it_three_seconds),
 		TEST(the_reason_is_the_worker_s_or_the_camera_s),

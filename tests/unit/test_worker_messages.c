@@ -159,7 +159,7 @@ static void hello_comes_first(void **state)
 	assert_refused(f,
 		       take_unit(f, 1, 0, CAMCAST_UNIT_SEGMENT, rig_segment(SEGMENT_SIZE, SEALS)),
 		       "UNIT before HELLO");
-	assert_refused(f, hello(f, CAMCAST_WORKER_VERSION + 1), "protocol version 3 instead of 2");
+	assert_refused(f, hello(f, CAMCAST_WORKER_VERSION + 1), "protocol version 4 instead of 3");
 	assert_int_equal(hello(f, CAMCAST_WORKER_VERSION), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_HELLO);
 	assert_refused(f, hello(f, CAMCAST_WORKER_VERSION), "a second HELLO");

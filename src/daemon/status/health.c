@@ -43,6 +43,14 @@ static const char *camera_trouble(const struct worker_status *status)
 	return status->reason;
 }
 
+/* A recording pauses, and its stream, whose newest picture came at last_us, has all before that. */
+static bool is_pause(const struct worker_status *status, int64_t last_us, int64_t now_us)
+{
+	return status->state == WORKER_RUNNING && last_us > 0 &&
+	       status->frames_at_us - last_us <= flow_fresh_us(0) &&
+	       now_us - status->due_us <= flow_fresh_us(0);
+}
+
 static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 {
 	const struct worker_status *status = stream->camera->status;
@@ -53,6 +61,8 @@ static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 	char age[48] = "yet";
 
 	if (last > 0 && now - last <= fresh_us)
+		return true;
+	if (is_pause(status, last, now))
 		return true;
 	/* A first viewer has just joined an idle stream: its first unit will follow. */
 	if (stream->config->on_demand && wanted && now - wanted <= fresh_us &&

@@ -202,6 +202,9 @@ static void handle_heartbeat(struct worker *worker)
 
 	if (heartbeat->frames > worker->status.heartbeat.frames)
 		worker->status.frames_at_us = loop_now_us(worker->loop);
+	if (heartbeat->wait_ms)
+		worker->status.due_us =
+			loop_now_us(worker->loop) + (int64_t)heartbeat->wait_ms * 1000;
 	worker->status.heartbeat = *heartbeat;
 }
 
@@ -414,6 +417,7 @@ static void handle_due(struct worker *worker)
 	worker->status.restarts = supervisor->restarts;
 	worker_messages_reset(worker->messages);
 	memset(&worker->status.heartbeat, 0, sizeof worker->status.heartbeat);
+	worker->status.due_us = 0;
 	if (closer_pending(worker->closer) == CLOSER_BATCHES_MAX) {
 		snprintf(worker->status.reason, sizeof worker->status.reason,
 			 "descriptors of the last %d workers cannot be closed: a peer or a driver "

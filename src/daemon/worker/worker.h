@@ -38,6 +38,7 @@ struct worker_status {
 	uint64_t restarts;
 	int64_t retry_at_us;  /* in WORKER_BACKOFF */
 	int64_t frames_at_us; /* when `frames` in a heartbeat last grew; 0: never */
+	int64_t due_us;	      /* a recording has no picture up to then, on purpose; 0: not known */
 	unsigned undead;      /* processes that were killed and have not ended yet */
 	char reason[256];     /* why it is not running, or why it last ended; "" */
 	struct camcast_msg_heartbeat heartbeat; /* the last one; zeroed before */

@@ -36,13 +36,13 @@ def main():
         print("rewriter: the bytes are changed", file=os.sys.stderr, flush=True)
 
     signal.signal(signal.SIGUSR1, rewrite)
-    pair.send(struct.pack("=4I", HELLO, 2, os.getpid(), 0))
+    pair.send(struct.pack("=4I", HELLO, 3, os.getpid(), 0))
     published = 0
     next_beat = 0
     while True:
         if time.monotonic() >= next_beat:
-            beat = struct.pack("=II QQ IIII", HEARTBEAT, 1, published, 0, 30000, 64, 64, 0)
-            pair.send(beat + b"rewriter".ljust(64, b"\0") + bytes(64 + 128 + 192))
+            beat = struct.pack("=II QQ 6I", HEARTBEAT, 1, published, 0, 30000, 64, 64, 0, 0, 0)
+            pair.send(beat + b"rewriter".ljust(64, b"\0") + bytes(64 + 128 + 184))
             next_beat = time.monotonic() + 0.5
         if not select.select([pair], [], [], 0.1)[0]:
             continue

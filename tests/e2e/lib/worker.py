@@ -23,12 +23,15 @@ STARTING, RUNNING, SILENT, FAILED = range(4)
 F_GET_SEALS, SHRINK, GROW = 1034, 2, 4
 
 HELLO = struct.Struct("=IIII")
-HEARTBEAT = struct.Struct("=IIQQIIII64s64s128s192s")
+HEARTBEAT = struct.Struct("=IIQQIIIIII64s64s128s184s")
 STREAM = struct.Struct("=IIQQQQIIIIII32s160s")
 UNIT = struct.Struct("=IIIIIIIIIIq")
 PREAMBLE = struct.Struct("=IIII4096s")
 RESEGMENT = struct.Struct("=IIII")
-HEARTBEAT_NAMES = "state frames dropped fps_milli width height rate_milli source allocator path reason"
+HEARTBEAT_NAMES = (
+    "state frames dropped fps_milli width height rate_milli wait_ms reserved source "
+    "allocator path reason"
+)
 STREAM_NAMES = (
     "stream units keys dropped idr_requests fps_milli bitrate_bps target_bps encode_us active "
     "can_force_idr encoder detail"
@@ -144,7 +147,7 @@ class Worker:
         message, _ = self._receive()
         check(len(message) == HELLO.size, "HELLO comes first")
         self.hello = HELLO.unpack(message)
-        check(self.hello[:3] == (1, 2, self.process.pid), f"HELLO {self.hello}")
+        check(self.hello[:3] == (1, 3, self.process.pid), f"HELLO {self.hello}")
 
     @property
     def log(self):
