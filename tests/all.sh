@@ -2,12 +2,34 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Everything that must hold on each push, as root, with the packages of `make deps FOR=check-all`. Steps
 # run one after the other, as most of them use all processors or measure time. What they build first is
-# built meanwhile, at low priority. The last lines say how long each step took; the last one is
+# built meanwhile, at low priority. At the end the failures of each step are shown once more, because the
+# end is the part that people read. The last lines say how long each step took; the last one is
 # "N passed, N failed", in which a step that counts nothing itself is one case.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+guests='' builds='' # background jobs
+
+# Prints the processes that descend from process $1, each before its own children.
+descendants() {
+	local child
+	for child in $(pgrep -P "$1"); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+# Ends what runs in the background, however this script ends.
+finish() {
+	local job running
+	for job in $guests $builds; do
+		mapfile -t running < <(echo "$job"; descendants "$job")
+		kill "${running[@]}" 2>/dev/null
+	done
+	wait
+	rm -rf "$work"
+}
+trap finish EXIT
 unset CAMCAST_BUILD
 if [ -d /usr/lib/ccache ]; then
 	export PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
@@ -58,13 +80,30 @@ build_ahead() {
 
 # Waits for what was built ahead: two makes in one folder would be in each other's way.
 await() {
-	local name start=$SECONDS
-	for name; do
-		while [ ! -e "$work/$name" ]; do
-			sleep 1
-		done
+	local start=$SECONDS
+	while [ ! -e "$work/$1" ]; do
+		if ! kill -0 "$builds" 2>/dev/null; then
+			echo "=== $1 was not built ahead: its job has ended"
+			return
+		fi
+		sleep 1
 	done
-	[ $((SECONDS - start)) -lt 2 ] || echo "=== waited $((SECONDS - start)) s for $*"
+	[ $((SECONDS - start)) -lt 2 ] || echo "=== waited $((SECONDS - start)) s for $1"
+}
+
+# Lines that name what failed: of pytest, cmocka and tests/run.sh, of compilers and linters, of make.
+failed_lines='\b(FAILED|ERROR)\b|^not ok|\berror:|\[-W[a-z-]+\]$|^make.*\*\*\* '
+# Lines with which the output of a failure ends.
+last_lines='^E  |^not ok|^FAILED (test|fuzz)_|\berror:'
+
+# Shows what failed in a step: the lines that name a failure, and the output around the last failure.
+show_failure() {
+	local log=$work/$1.log last
+	echo "=== $1 failed"
+	grep -aE "$failed_lines" "$log" | grep -av '# SKIP' | awk '!seen[$0]++' | tail -n 60
+	echo "=== the last failure of $1"
+	last=$(grep -anE "$last_lines" "$log" | tail -n 1 | cut -d: -f1)
+	head -n "$((${last:-1000000} + 3))" "$log" | tail -n 43
 }
 
 step lint make lint
@@ -88,6 +127,10 @@ step hw make check-hw
 step kernel make check-kernel
 step alone make alone
 step bench make bench-quick # the ratios, for people to read
+
+while read -r name _ bad _; do
+	[ "$bad" = 0 ] || show_failure "$name" | cut -c1-300 | sed "s/^/$name: /"
+done <"$work/steps"
 
 awk '
 	{ printf "%s: %d passed, %d failed in %d s\n", $1, $2, $3, $4; passed += $2; failed += $3 }

@@ -103,7 +103,7 @@ pytest_cases() {
 	# test_libcamera.py needs a Debian 13 root folder: `make check-distros` runs it.
 	files=${E2E:-$(find tests/e2e tests/attack -name 'test_*.py' ! -name test_libcamera.py | sort)}
 	# shellcheck disable=SC2086 # several files
-	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -m "$2" -n "$3" -rs \
+	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -m "$2" -n "$3" -rfEs \
 		--timeout=$((450 * patience)) --durations=5 $files </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
 	if [ "$status" = 5 ] && [ -n "${E2E:-}" ]; then # none of these files' cases has the marks
