@@ -236,7 +236,7 @@ PKG_check-distros = $(PKG_e2e) mmdebstrap
 PKG_check-hw = $(PKG_e2e) mmdebstrap e2fsprogs cpio kmod xz-utils
 PKG_check-kernel = $(PKG_unit) $(PKG_check-hw)
 PKG_check-arm64 = mmdebstrap e2fsprogs cpio kmod xz-utils qemu-user-static arch-test
-PKG_lint = $(PKG_build) clang-format clang-tidy cppcheck shellcheck mandoc python3 libcmocka-dev
+PKG_lint = $(PKG_build) clang-format clang-tidy cppcheck shellcheck pyflakes3 mandoc python3 libcmocka-dev
 PKG_deb = $(PKG_build) dpkg-dev debhelper fakeroot lintian
 PKG_deb-foreign = dpkg-dev lintian mmdebstrap
 PKG_bench = $(PKG_run) ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin \
@@ -321,28 +321,32 @@ check-arm64:
 # --- lint ---
 LINT_C := $(shell find src include bench tests docs -name '*.[ch]' 2>/dev/null | sort)
 LINT_CXX := $(sort $(wildcard wrapper/*.cpp wrapper/*.h))
-LINT_SH := $(shell grep -rIlE '^\#(!/bin/(ba|da)?sh| shellcheck shell=)' .ci src tests bench 2>/dev/null | sort)
+LINT_SH := $(shell grep -rIlE '^\#(!/bin/(ba|da)?sh| shellcheck shell=)' .ci src tests bench examples 2>/dev/null | sort)
+LINT_PY := $(shell find tests bench -name '*.py' 2>/dev/null | sort)
 TIDY_CFLAGS = -std=c11 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_daemon) $(PC_capture) $(PC_client))
 TIDY_CXXFLAGS = -std=c++17 $(CPPFLAGS_ALL) $(call pc_cflags,$(PC_wrapper))
 
 .PHONY: lint
 lint:
 	$(call deps_for,lint)
-	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-man lint-status lint-readme lint-tidy
-.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-man lint-status lint-readme
+	+@$(MAKE) --no-print-directory -k lint-format lint-cppcheck lint-shell lint-python lint-man lint-status \
+		lint-readme lint-tidy
+.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-python lint-man lint-status lint-readme
 lint-format:
 	@clang-format --dry-run -Werror $(LINT_C) $(LINT_CXX)
 lint-tidy:
 	@printf '%s\n' $(filter %.c,$(LINT_C)) | xargs -P $$(nproc) -I{} \
-		clang-tidy --quiet {} -- $(TIDY_CFLAGS)
+		tests/tidy.sh {} $(TIDY_CFLAGS)
 	@printf '%s\n' $(filter %.cpp,$(LINT_CXX)) | xargs -P $$(nproc) -I{} \
-		clang-tidy --quiet {} -- $(TIDY_CXXFLAGS)
+		tests/tidy.sh {} $(TIDY_CXXFLAGS)
 lint-cppcheck:
 	cppcheck -q -j $$(nproc) --std=c11 --error-exitcode=1 --inline-suppr \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		-D_GNU_SOURCE -Iinclude -Isrc -I. src bench tests docs
 lint-shell:
 	shellcheck -x -e SC2016 $(LINT_SH)
+lint-python:
+	pyflakes3 $(LINT_PY)
 lint-man: $(MAN)
 	mandoc -T lint -W warning $(MAN)
 lint-status: $(B)/docs/STATUS.md
