@@ -57,7 +57,7 @@ def test_fast_clients_lose_nothing(camcastd, tmp_path):
     daemon = camcastd(harness.pattern_config())
     with contextlib.ExitStack() as stack:
         viewers = [stack.enter_context(clients.Viewer(daemon.port())) for _ in range(5)]
-        viewers[0].wait_units(90)
+        viewers[0].wait_units(60)
         for number, viewer in enumerate(viewers):
             check_fast(viewer, tmp_path, f"viewer{number}")
     feed = daemon.feed()

@@ -12,7 +12,7 @@ import harness
 
 CLIENT = harness.ROOT / "tests/e2e/lib/legacy_client.py"
 TOPICS = ["commend", "commend/getIP", "command/getIP"]
-PICTURES = 100
+PICTURES = 30
 
 
 def shipped_config(broker, **camera):

@@ -14,7 +14,7 @@ import pytest
 import harness
 from broker import Broker, Certificates, Client, free_port, wrap
 from clients import Viewer
-from fakes import FEED, check_units, fake_config, parse_units, words
+from fakes import FEED, check_units, parse_units, words
 from discovery import mqtt_config, wait_connected, wait_mqtt
 from test_mqtt import check_info
 

@@ -218,10 +218,10 @@ def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_
 
 def test_a_wayland_screen_of_scale_2_has_sharp_pictures_and_large_text(three, tmp_path):
     """SDL's own drawing does not work there, so that OpenGL stays, though the CPU does it."""
-    with contextlib.closing(screens.Wayland(tmp_path, scale=2)) as screen:
+    with contextlib.closing(screens.Wayland(tmp_path, scale=2)) as wayland:
         env = {"SDL_RENDER_DRIVER": "", "ASAN_OPTIONS": "detect_leaks=0"}
         arguments = [*urls(three), "--full-screen"]
-        with screens.View(screen, *arguments, folder=tmp_path, env=env) as view:
+        with screens.View(wayland, *arguments, folder=tmp_path, env=env) as view:
             tiles = view.wait(lambda now: all(tile["shown"] for tile in now), "pictures", 60)
             report = view.wait_report(lambda report: report["scale"] == 2, "the scale")
             assert report["renderer"].startswith("opengl")
