@@ -19,6 +19,7 @@ import tempfile
 import textwrap
 
 DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
+WIDTH = 100  # of a line of the page
 REFERENCE = "floor send"
 OURS = ["camcastd epoll", "camcastd io_uring"]
 
@@ -34,9 +35,24 @@ def spread(values, digits=2):
     return text
 
 
-def table(head, lines):
+def table_line(cells):
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def table(head, lines, keys=1):
+    """A table, or several one below the other if it is wider than the page. Each has the first
+    `keys` columns, which say what a line is about, and a share of the others."""
     rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
+    others = len(head) - keys
+    for count in range(1, others + 1):
+        ends = [keys + others * part // count for part in range(count + 1)]
+        parts = [
+            [table_line([*row[:keys], *row[begin:end]]) for row in rows]
+            for begin, end in zip(ends, ends[1:])
+        ]
+        if max(len(line) for part in parts for line in part) <= WIDTH:
+            break
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def in_order(values):
@@ -163,7 +179,7 @@ def cost_table(found):
             line += [spread(rows.ratios(name, REFERENCE, **case)) for name in OURS]
             lines.append(line)
     ratios = [f"{name} / send" for name in OURS]
-    return table(["unit, bytes", "clients", *names, *ratios], lines) + DOUBT_NOTE
+    return table(["unit, bytes", "clients", *names, *ratios], lines, keys=2) + DOUBT_NOTE
 
 
 def backends_table(found):
@@ -175,7 +191,7 @@ def backends_table(found):
         each = [dict(case, server=name) for name in OURS]
         times = [spread(rows.each(cost_of, **one)) + rows.mark(**one) for one in each]
         lines.append([size, clients, *times, spread(rows.ratios(uring, epoll, **case))])
-    return table(["unit, bytes", "clients", *OURS, "io_uring / epoll"], lines) + DOUBT_NOTE
+    return table(["unit, bytes", "clients", *OURS, "io_uring / epoll"], lines, keys=2) + DOUBT_NOTE
 
 
 def by_clients(rows, kind, cell):
@@ -343,8 +359,9 @@ def slow_tables(found):
             else:
                 lines.append([name, "not possible"] + [""] * 9)
         head = ["server", "fast: missed", "p99 alone, ms", "p99 in company, ms"]
-        head += ["half rate: lag mean / max, s", "missed"]
-        head += ["wrong starts and gaps: fast / half / 2 KB/s", "decode errors: the same"]
+        head += ["half rate: lag mean / max, s", "half rate: missed"]
+        of_each = "fast / half / 2 KB/s"
+        head += [f"wrong starts and gaps: {of_each}", f"decode errors: {of_each}"]
         head += ["disconnected", "memory, MB", "kernel TCP, MB"]
         text += f"\n**{network}**\n\n{table(head, lines)}"
     return text.lstrip() + DOUBT_NOTE
@@ -364,8 +381,9 @@ def memory_table(found):
                 result["connections"]["reset_by_server"],
             ]
         )
-    head = ["server", "newcomers", "memory idle, MB", "with 220 clients", "after", "kernel TCP, MB"]
-    return table([*head, "after", "stalled ones reset"], lines)
+    head = ["server", "newcomers", "memory idle, MB", "memory with 220 clients, MB"]
+    head += ["memory after, MB", "kernel TCP with 220 clients, MB", "kernel TCP after, MB"]
+    return table([*head, "stalled clients reset"], lines)
 
 
 def camera_table(found):
@@ -390,7 +408,7 @@ def profile_table(found):
                 percent
             )
         lines.append([row["server"], row["clients"], *(f"{part:.1f}" for part in parts.values())])
-    return table(["server", "clients", "kernel, %", "its own code, %", "libraries, %"], lines)
+    return table(["server", "clients", "kernel, %", "its own code, %", "libraries, %"], lines, keys=2)
 
 
 PARTS = {
