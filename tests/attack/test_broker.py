@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Somebody who may publish at the broker, and a broker that is hostile itself."""
-import socket
 import subprocess
-import threading
-import time
-
-import pytest
 
 import harness
 from broker import Client
 from fakes import words
-from discovery import mqtt_config, wait_connected, wait_mqtt
+from discovery import mqtt_config, wait_connected
 from tool import Tool, announce
 
 HUGE = 64 << 20

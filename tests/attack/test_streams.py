@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-import harness
 import hostile
 import recordings
 import screen as screens
