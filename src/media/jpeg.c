@@ -52,8 +52,10 @@ enum { /* markers, table B.1 */
        JPG = 0xc8,
        DAC = 0xcc,
        SOF15 = 0xcf,
+       SOI = 0xd8,
        EOI = 0xd9,
        SOS = 0xda,
+       APP1 = 0xe1,
        FILL = 0xff,
 };
 
@@ -67,6 +69,74 @@ static unsigned get_u16(const uint8_t *data)
 {
 	return (unsigned)data[0] << 8 | data[1];
 }
+
+/* --- Exif --- */
+
+#define EXIF_ORIENTATION 0x0112
+#define EXIF_SHORT 3 /* a type: 16 bits */
+
+/* A TIFF file, which is what an Exif segment holds. */
+struct tiff {
+	const uint8_t *data;
+	size_t len;
+	bool little;
+};
+
+/* 0 where the bytes end before. */
+static unsigned tiff_u16(const struct tiff *tiff, size_t at)
+{
+	if (at > tiff->len || tiff->len - at < 2)
+		return 0;
+	return tiff->little ? (unsigned)tiff->data[at + 1] << 8 | tiff->data[at]
+			    : get_u16(tiff->data + at);
+}
+
+static size_t tiff_u32(const struct tiff *tiff, size_t at)
+{
+	const size_t first = tiff_u16(tiff, at), second = tiff_u16(tiff, at + 2);
+
+	return tiff->little ? second << 16 | first : first << 16 | second;
+}
+
+static struct orientation orientation_of_exif(unsigned value)
+{
+	static const struct orientation values[] = {
+		[2] = {.hflip = true},
+		[3] = {.hflip = true, .vflip = true},
+		[4] = {.vflip = true},
+		[5] = {.transpose = true},
+		[6] = {.transpose = true, .hflip = true},
+		[7] = {.transpose = true, .hflip = true, .vflip = true},
+		[8] = {.transpose = true, .vflip = true},
+	};
+
+	return values[value < sizeof(values) / sizeof(*values) ? value : 0];
+}
+
+/* The contents of an APP1 segment. *out stays unless they are Exif that states an orientation. */
+static void read_exif(const uint8_t *data, size_t len, struct orientation *out)
+{
+	static const char begin[] = "Exif\0"; /* and a zero more */
+	struct tiff tiff;
+	size_t ifd;
+
+	if (len < sizeof(begin) || memcmp(data, begin, sizeof(begin)) != 0)
+		return;
+	tiff = (struct tiff){.data = data + sizeof(begin), .len = len - sizeof(begin)};
+	tiff.little = tiff_u16(&tiff, 0) == 0x4949; /* "II" */
+	ifd = tiff_u32(&tiff, 4);
+	for (unsigned i = 0, n = tiff_u16(&tiff, ifd); i < n; i++) {
+		const size_t entry = ifd + 2 + 12 * (size_t)i;
+
+		if (entry >= tiff.len)
+			return;
+		if (tiff_u16(&tiff, entry) == EXIF_ORIENTATION &&
+		    tiff_u16(&tiff, entry + 2) == EXIF_SHORT)
+			*out = orientation_of_exif(tiff_u16(&tiff, entry + 8));
+	}
+}
+
+/* --- the header --- */
 
 /* Clause B.1.1.2: marker segments up to the scan, each with a length; those without do not occur
  * there. */
@@ -96,6 +166,8 @@ int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out)
 			out->height = get_u16(data + pos + 5);
 			out->width = get_u16(data + pos + 7);
 		}
+		if (marker == APP1 && segment >= 2 && pos + 2 + segment <= len)
+			read_exif(data + pos + 4, segment - 2, &out->orientation);
 		pos += 2 + segment;
 	}
 	return -EINVAL;
@@ -114,4 +186,19 @@ bool jpeg_ends(const uint8_t *data, size_t len)
 	while (len > 0 && data[len - 1] == 0)
 		len--;
 	return len >= 2 && data[len - 2] == 0xff && data[len - 1] == 0xd9;
+}
+
+bool jpeg_is_followed(const uint8_t *data, size_t len, size_t scan)
+{
+	bool ended = false;
+
+	/* In coded data a byte of 0xff is followed by 0 or by a marker's code. */
+	for (size_t i = scan; i + 1 < len; i++) {
+		if (data[i] != 0xff)
+			continue;
+		if (ended && data[i + 1] == SOI)
+			return true;
+		ended |= data[i + 1] == EOI;
+	}
+	return false;
 }

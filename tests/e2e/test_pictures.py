@@ -250,3 +250,112 @@ def test_the_same_is_encoded_if_nobody_asked_for_a_copy(start_camcastd, tmp_path
     camcastd = start_camcastd(config(CASES / "e6.mp4", "auto"))
     receive(camcastd, "auto", tmp_path / "received", 10)
     assert camcastd.stream()["encoder"] != "copy"
+
+
+# --- JPEGs that are fields, or state an orientation ---
+
+
+def avi(packets, width, height, rate):
+    """An AVI file of one video stream; ffmpeg writes none whose JPEGs are fields."""
+
+    def chunk(name, data):
+        return name + struct.pack("<I", len(data)) + data + bytes(len(data) & 1)
+
+    def chunks(name, *parts):
+        return chunk(b"LIST", name + b"".join(parts))
+
+    count, most = len(packets), 1 << 20
+    main = struct.pack("<14I", 1000000 // rate, *[0] * 3, count, 0, 1, most, width, height, *[0] * 4)
+    head = struct.pack("<10I", 0, 0, 0, 1, rate, 0, count, most, 0xFFFFFFFF, 0)
+    head += struct.pack("<4H", 0, 0, width, height)
+    bitmap = struct.pack("<IiiHH4sIiiII", 40, width, height, 1, 24, b"MJPG", 0, 0, 0, 0, 0)
+    stream = chunks(b"strl", chunk(b"strh", b"vidsMJPG" + head), chunk(b"strf", bitmap))
+    movie = chunks(b"movi", *(chunk(b"00dc", packet) for packet in packets))
+    return chunk(b"RIFF", b"AVI " + chunks(b"hdrl", chunk(b"avih", main), stream) + movie)
+
+
+def field_jpegs(tmp_path, marked):
+    """50 JPEGs of 320x120, one for each field. marked: with the APP0 segment of AVI."""
+    filters = "format=yuvj420p,interlace=lowpass=off,separatefields"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=50:d=1"]
+    command += ["-vf", filters, "-c:v", "mjpeg", "-q:v", "3", tmp_path / "field-%03d.jpg"]
+    subprocess.run([*map(str, command)], check=True)
+    fields = [path.read_bytes() for path in sorted(tmp_path.glob("field-*.jpg"))]
+    assert len(fields) == 50
+    if not marked:
+        return fields
+    marks = [b"\xff\xe0\x00\x10AVI1" + bytes([1 + i % 2]) + bytes(9) for i in range(50)]
+    return [field[:2] + mark + field[2:] for field, mark in zip(fields, marks)]
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["plain", "avi1"])
+@pytest.mark.parametrize("each", [1, 2], ids=["a-field-a-packet", "two-fields-a-packet"])
+def test_jpegs_that_are_fields_are_decoded(each, marked, start_camcastd, tmp_path):
+    fields = field_jpegs(tmp_path, marked)
+    packets = [b"".join(fields[i : i + each]) for i in range(0, 50, each)]
+    case = tmp_path / "fields.avi"
+    case.write_bytes(avi(packets, 320, 240, 50 // each))
+    original = decode(["-v", "quiet", "-i", case], 320, 240)
+    assert len(original) == 25
+    camcastd = start_camcastd(config(case, "x264"))
+    received = receive(camcastd, "x264", tmp_path / "received", 30)
+    assert worst(decode(received, 320, 240)[:30], original) > 28
+    assert probe(received, "r_frame_rate")["r_frame_rate"] in ("25/1", "50/1")  # ffprobe 7: fields
+    assert 20 < camcastd.stream()["fps"] < 30
+    assert "No JPEG data" not in "\n".join(camcastd.log())
+
+
+def test_a_copy_of_jpegs_that_are_fields_is_refused(start_camcastd, tmp_path):
+    case = tmp_path / "fields.avi"
+    case.write_bytes(avi(field_jpegs(tmp_path, True), 320, 240, 50))
+    settings = config(case, "mjpeg")
+    settings["stream s"]["encoder"] = "copy"
+    camcastd = start_camcastd(settings)
+    camcastd.wait_log("each JPEG of .* is one field of a picture, which cannot be copied")
+
+
+def exif_jpeg(path):
+    """A picture that Exif says to turn by 90 degrees."""
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=96x64", "-frames:v", "1"]
+    subprocess.run([*command, "-pix_fmt", "yuvj420p", "-q:v", "2", path], check=True)
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    segment = b"Exif\0\0" + tiff
+    data = path.read_bytes()
+    mark = b"\xff\xe1" + struct.pack(">H", 2 + len(segment))
+    path.write_bytes(data[:2] + mark + segment + data[2:])
+    return path
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_jpeg_is_turned_as_exif_says(encoder, start_camcastd, tmp_path):
+    case = exif_jpeg(tmp_path / "phone.jpg")
+    camcastd = start_camcastd(config(case, encoder))
+    received = receive(camcastd, encoder, tmp_path / "received", 5)
+    turned = decode(["-noautorotate", "-i", case], 64, 96, filters="transpose=clock")
+    assert worst(decode(received, 64, 96)[:5], turned) > 25
+
+
+def test_a_copied_jpeg_s_orientation_is_said_once(start_camcastd, tmp_path):
+    settings = config(exif_jpeg(tmp_path / "phone.jpg"), "mjpeg")
+    settings["stream s"]["encoder"] = "copy"
+    camcastd = start_camcastd(settings)
+    receive(camcastd, "mjpeg", tmp_path / "received", 5)
+    log = "\n".join(camcastd.log())
+    assert len(re.findall(r"turned by 90 degrees, as its JPEGs state \(Exif\)", log)) == 1, log
+
+
+def test_a_copied_jpeg_s_shape_is_said_once(start_camcastd, tmp_path):
+    case = tmp_path / "wide.mkv"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=96x64:d=1:r=25"]
+    command += ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-aspect", "16:9", tmp_path / "w.mkv"]
+    subprocess.run([*map(str, command)], check=True)
+    # what ffmpeg wrote into the JPEGs, too, becomes square
+    data = (tmp_path / "w.mkv").read_bytes()
+    assert data.count(b"JFIF\0") > 10
+    case.write_bytes(re.sub(rb"JFIF\x00\x01.{6}", b"JFIF\0\1\1\0\0\1\0\1", data, flags=re.S))
+    settings = config(case, "mjpeg")
+    settings["stream s"]["encoder"] = "copy"
+    camcastd = start_camcastd(settings)
+    receive(camcastd, "mjpeg", tmp_path / "received", 30)
+    log = "\n".join(camcastd.log())
+    assert len(re.findall(r"have the shape 32:27, which a copied JPEG", log)) == 1, log

@@ -15,6 +15,35 @@
 #define APP0 "\xff\xe0\0\x08JFIF\0\1"
 #define SOF0 "\xff\xc0\0\x0b\x08\x01\x68\x02\x80\1\1\x11\0" /* 640x360 */
 #define SOF2 "\xff\xc2\0\x0b\x08\x04\x38\x07\x80\1\1\x11\0" /* progressive, 1920x1080 */
+/* APP1 with a TIFF file: one entry in each order of bytes, then one of another type. */
+#define EXIF_MM(value)                                                                             \
+	"\xff\xe1\0\x22"                                                                           \
+	"Exif\0\0"                                                                                 \
+	"MM\0*\0\0\0\x08"                                                                          \
+	"\0\1"                                                                                     \
+	"\1\x12\0\3\0\0\0\1\0" value "\0\0"                                                        \
+	"\0\0\0\0"
+#define EXIF_II(value)                                                                             \
+	"\xff\xe1\0\x22"                                                                           \
+	"Exif\0\0"                                                                                 \
+	"II*\0\x08\0\0\0"                                                                          \
+	"\1\0"                                                                                     \
+	"\x12\1\3\0\1\0\0\0" value "\0\0\0"                                                        \
+	"\0\0\0\0"
+#define EXIF_FAR                                                                                   \
+	"\xff\xe1\0\x22"                                                                           \
+	"Exif\0\0"                                                                                 \
+	"MM\0*\xff\xff\xff\xfe"                                                                    \
+	"\xff\xff"                                                                                 \
+	"\1\x12\0\3\0\0\0\1\0\6\0\0"                                                               \
+	"\0\0\0\0"
+#define EXIF_LONG                                                                                  \
+	"\xff\xe1\0\x22"                                                                           \
+	"Exif\0\0"                                                                                 \
+	"MM\0*\0\0\0\x08"                                                                          \
+	"\xff\xff"                                                                                 \
+	"\1\x12\0\4\0\0\0\1\0\6\0\0"                                                               \
+	"\0\0\0\0"
 #define DHT "\xff\xc4\0\x04\1\2"
 #define SOS "\xff\xda\0\x08\1\1\0\0\x3f\0"
 #define EOI "\xff\xd9"
@@ -39,15 +68,23 @@ static void size_tables_and_scan_are_read(void **state)
 		struct picture picture;
 		struct jpeg_header header;
 	} cases[] = {
-		{PICTURE(SOI APP0 DHT SOF0 SOS "xx" EOI), {640, 360, true, 31}},
-		{PICTURE(SOI SOF2 DHT SOS "xx" EOI), {1920, 1080, true, 21}},
-		{PICTURE(SOI SOF0 SOS "xx" EOI), {640, 360, false, 15}},
-		{PICTURE(SOI "\xff\xff" SOF0 "\xff" SOS), {640, 360, false, 18}}, /* fill bytes */
-		{PICTURE(SOI SOS), {0, 0, false, 2}},
+		{PICTURE(SOI APP0 DHT SOF0 SOS "xx" EOI),
+		 {.width = 640, .height = 360, .has_tables = true, .scan = 31}},
+		{PICTURE(SOI SOF2 DHT SOS "xx" EOI),
+		 {.width = 1920, .height = 1080, .has_tables = true, .scan = 21}},
+		{PICTURE(SOI SOF0 SOS "xx" EOI),
+		 {.width = 640, .height = 360, .has_tables = false, .scan = 15}},
+		{PICTURE(SOI "\xff\xff" SOF0 "\xff" SOS),
+		 {.width = 640, .height = 360, .has_tables = false, .scan = 18}}, /* fill bytes */
+		{PICTURE(SOI SOS), {.width = 0, .height = 0, .has_tables = false, .scan = 2}},
 		{PICTURE(SOI "\xff\xc0\0\4xx" SOS),
-		 {0, 0, false, 8}}, /* a frame header cut short */
+		 {.width = 0,
+		  .height = 0,
+		  .has_tables = false,
+		  .scan = 8}}, /* a frame header cut short */
 		/* what a thumbnail's frame header says is inside of a segment */
-		{PICTURE(SOI "\xff\xe1\0\x11" SOF2 "zz" SOF0 SOS), {640, 360, false, 34}},
+		{PICTURE(SOI "\xff\xe1\0\x11" SOF2 "zz" SOF0 SOS),
+		 {.width = 640, .height = 360, .has_tables = false, .scan = 34}},
 	};
 
 	(void)state;
@@ -114,12 +151,56 @@ static void the_standard_tables_are_put_in_front_of_the_scan(void **state)
 	assert_int_equal(header.scan, 15 + JPEG_TABLES_LEN);
 }
 
+static void exif_states_the_orientation(void **state)
+{
+	static const struct {
+		struct picture picture;
+		const char *name;
+	} cases[] = {
+		{PICTURE(SOI APP0 SOF0 SOS), "upright"},
+		{PICTURE(SOI EXIF_MM("\1") SOF0 SOS), "upright"},
+		{PICTURE(SOI EXIF_MM("\2") SOF0 SOS), "mirrored left to right"},
+		{PICTURE(SOI EXIF_II("\3") SOF0 SOS), "turned by 180 degrees"},
+		{PICTURE(SOI EXIF_II("\4") SOF0 SOS), "mirrored top to bottom"},
+		{PICTURE(SOI EXIF_II("\5") SOF0 SOS), "mirrored at its diagonal"},
+		{PICTURE(SOI EXIF_MM("\6") SOF0 SOS), "turned by 90 degrees"},
+		{PICTURE(SOI EXIF_II("\6") SOF0 SOS), "turned by 90 degrees"},
+		{PICTURE(SOI EXIF_MM("\7") SOF0 SOS), "mirrored at its other diagonal"},
+		{PICTURE(SOI EXIF_MM("\x08") SOF0 SOS), "turned by 270 degrees"},
+		{PICTURE(SOI EXIF_MM("\x09") SOF0 SOS), "upright"},
+		{PICTURE(SOI EXIF_FAR SOF0 SOS), "upright"},
+		{PICTURE(SOI EXIF_LONG SOF0 SOS), "upright"},
+	};
+	struct jpeg_header header;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(read_header(&cases[i].picture, &header), 0);
+		assert_string_equal(orientation_name(header.orientation), cases[i].name);
+		assert_int_equal(header.height, 360);
+	}
+}
+
+static void a_second_field_in_the_same_bytes_is_seen(void **state)
+{
+	static const struct picture one = PICTURE(SOI SOF0 SOS "x\xff\0\xd8" EOI "\0\0"),
+				    two = PICTURE(SOI SOF0 SOS "x" EOI "\xff\xff" SOI SOF0 SOS);
+
+	(void)state;
+	assert_false(jpeg_is_followed((const uint8_t *)one.data, one.len, 15));
+	assert_true(jpeg_is_followed((const uint8_t *)two.data, two.len, 15));
+	for (size_t len = 0; len < two.len - sizeof(SOF0 SOS) + 1; len++)
+		assert_false(jpeg_is_followed((const uint8_t *)two.data, len, 15));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(size_tables_and_scan_are_read),
 		cmocka_unit_test(what_has_no_scan_is_no_jpeg),
 		cmocka_unit_test(cut_anywhere_nothing_beyond_is_read),
+		cmocka_unit_test(exif_states_the_orientation),
+		cmocka_unit_test(a_second_field_in_the_same_bytes_is_seen),
 		cmocka_unit_test(the_standard_tables_are_put_in_front_of_the_scan),
 	};
 

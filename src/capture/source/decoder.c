@@ -424,8 +424,8 @@ int decoder_create(struct decoder **out, const AVCodecParameters *parameters,
 	struct decoder *decoder = calloc(1, sizeof(*decoder));
 	int r;
 
-	/* Not a line from libav for every damaged picture. */
-	av_log_set_level(AV_LOG_FATAL);
+	/* Not a line from libav for each damaged picture, which may be FATAL. */
+	av_log_set_level(AV_LOG_PANIC);
 	if (!decoder) {
 		snprintf(why, WHY_SIZE, "out of memory");
 		return -ENOMEM;

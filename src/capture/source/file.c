@@ -231,11 +231,21 @@ static void *run(void *arg)
 
 /* --- opening --- */
 
-/* What is copied cannot be turned. H.264 can state how it is to be shown; JPEG cannot, in a way that
- * live viewers know. */
-static void orient_coded(struct file_source *source, const struct config_camera *config)
+/* How a player turns the pictures: as the container says, else as Exif does. */
+static struct orientation stated_orientation(const struct file_source *source,
+					     const struct survey *survey)
 {
 	const struct orientation stated = demux_orientation(source->demux);
+
+	return orientation_is_upright(stated) ? survey->orientation : stated;
+}
+
+/* What is copied cannot be turned. H.264 can state how it is to be shown; JPEG cannot, in a way that
+ * live viewers know. */
+static void orient_coded(struct file_source *source, const struct config_camera *config,
+			 const struct survey *survey)
+{
+	const struct orientation stated = stated_orientation(source, survey);
 	const struct orientation orientation = source_orientation(stated, config);
 	struct source_info *info = &source->base.info;
 
@@ -249,10 +259,28 @@ static void orient_coded(struct file_source *source, const struct config_camera 
 			  "this in an SEI message, which `camcast` and ffmpeg obey and many "
 			  "players ignore; `encoder = x264` encodes it upright",
 			  source->camera_name, orientation_name(orientation));
+	else if (orientation_is_same(orientation, survey->orientation))
+		diag_warn("camera %s: the recording is to be shown %s, as its JPEGs state (Exif), "
+			  "which many players ignore; `encoder = mjpeg` encodes it upright",
+			  source->camera_name, orientation_name(orientation));
 	else
 		diag_warn("camera %s: the recording is to be shown %s, and a copied JPEG stream "
 			  "cannot state this; `encoder = mjpeg` encodes it upright",
 			  source->camera_name, orientation_name(orientation));
+}
+
+/* shape: what the container states, which the JPEGs need not state too. */
+static void tell_jpeg_shape(const struct file_source *source, AVRational shape)
+{
+	const AVRational own = demux_stream(source->demux)->codecpar->sample_aspect_ratio;
+	const AVRational square = {1, 1};
+
+	if (source->base.info.codec != CONFIG_CODEC_MJPEG || shape.num <= 0 ||
+	    !av_cmp_q(shape, own.num > 0 ? own : square))
+		return;
+	diag_warn("camera %s: the pixels of the recording have the shape %d:%d, which a copied "
+		  "JPEG stream cannot state; `encoder = mjpeg` states it",
+		  source->camera_name, shape.num, shape.den);
 }
 
 static int open_coded(struct file_source *source, const struct config_camera *config,
@@ -277,7 +305,8 @@ static int open_coded(struct file_source *source, const struct config_camera *co
 		info->format.sar_height = (uint32_t)shape.den;
 	}
 	info->bitrate_bps = survey->bitrate_bps;
-	orient_coded(source, config);
+	orient_coded(source, config, survey);
+	tell_jpeg_shape(source, shape);
 	source_warn_ignored(config, "a recording", true);
 	snprintf(info->note, sizeof(info->note), "passed on as recorded%s",
 		 survey->key_hidden ? ", also what its edit list hides" : "");
@@ -299,13 +328,14 @@ static void tell_colours(const struct file_source *source)
 			  source->camera_name);
 }
 
-static int open_decoded(struct file_source *source, const struct config_camera *config, char *why)
+static int open_decoded(struct file_source *source, const struct config_camera *config,
+			const struct survey *survey, char *why)
 {
 	struct source_info *info = &source->base.info;
 	const struct decoder_options options = {
 		.camera = config,
 		.rate = info->format.rate,
-		.orientation = source_orientation(demux_orientation(source->demux), config),
+		.orientation = source_orientation(stated_orientation(source, survey), config),
 		.shape = demux_shape(source->demux),
 	};
 	int r = decoder_create(&source->decoder, demux_stream(source->demux)->codecpar, &options,
@@ -374,7 +404,7 @@ static int open_file(struct file_source *source, const struct config_camera *con
 		      demux_clock_jumps(source->demux));
 	if (want_coded && can_copy(config, stream, &survey, coded_codec, info))
 		return open_coded(source, config, coded_codec, &survey, why);
-	return open_decoded(source, config, why);
+	return open_decoded(source, config, &survey, why);
 }
 
 static int file_open(struct source **out, const struct config_camera *config, bool want_coded,
@@ -397,8 +427,9 @@ static int file_open(struct source **out, const struct config_camera *config, bo
 	pthread_cond_init(&source->wake, &attr);
 	pthread_condattr_destroy(&attr);
 
-	/* A damaged recording is told of once, here, and not by libav in every pass. */
-	av_log_set_level(AV_LOG_FATAL);
+	/* A damaged recording is reported once, here, and not by libav for each picture, which it
+	 * does as FATAL for what is no JPEG. */
+	av_log_set_level(AV_LOG_PANIC);
 	r = open_file(source, config, want_coded, coded_codec, why);
 	if (r) {
 		diag_error("camera %s: %s", config->name, why);

@@ -22,6 +22,8 @@ struct sight {
 	size_t pictures;
 	int64_t last_duration; /* ticks */
 	uint64_t bytes;	       /* of the packets */
+	unsigned packets;      /* of those that are not read as H.264 */
+	unsigned packets_each; /* for a picture: 2 where one is a field */
 };
 
 /* --- looking --- */
@@ -50,18 +52,26 @@ static int see_coded(struct sight *sight, struct coded *coded, const AVPacket *p
 	return 0;
 }
 
-static bool is_field_jpeg(const AVPacket *packet, const AVCodecParameters *parameters)
+/* The first packet, if it is a JPEG. */
+static void see_jpeg(struct survey *survey, struct sight *sight, const AVPacket *packet,
+		     const AVCodecParameters *parameters)
 {
+	const size_t len = packet->size > 0 ? (size_t)packet->size : 0;
 	struct jpeg_header header;
 
-	return parameters->codec_id == AV_CODEC_ID_MJPEG && packet->size > 0 &&
-	       jpeg_header_read(packet->data, (size_t)packet->size, &header) == 0 &&
-	       header.height > 0 && abs(2 * (int)header.height - parameters->height) <= 1;
+	if (parameters->codec_id != AV_CODEC_ID_MJPEG ||
+	    jpeg_header_read(packet->data, len, &header) < 0)
+		return;
+	survey->orientation = header.orientation;
+	survey->field_jpegs =
+		header.height > 0 && abs(2 * (int)header.height - parameters->height) <= 1;
+	if (survey->field_jpegs && !jpeg_is_followed(packet->data, len, header.scan))
+		sight->packets_each = 2;
 }
 
 /* coded: how H.264 is read, else NULL. */
-static int look(struct sight *sight, struct demux *demux, struct coded *coded, AVPacket *packet,
-		bool *field_jpegs)
+static int look(struct survey *survey, struct sight *sight, struct demux *demux,
+		struct coded *coded, AVPacket *packet)
 {
 	const int64_t until_us = clock_now_us() + TIME_MAX_US;
 	int r = 0;
@@ -69,11 +79,12 @@ static int look(struct sight *sight, struct demux *demux, struct coded *coded, A
 	while (!r && sight->pictures < PICTURES_MAX && sight->bytes < BYTES_MAX &&
 	       clock_now_us() < until_us && demux_read(demux, packet) == 0) {
 		if (sight->bytes == 0)
-			*field_jpegs = is_field_jpeg(packet, demux_stream(demux)->codecpar);
+			see_jpeg(survey, sight, packet, demux_stream(demux)->codecpar);
 		sight->bytes += (uint64_t)packet->size;
 		if (coded)
 			r = see_coded(sight, coded, packet);
-		else if (packet->size > 0 && !(packet->flags & AV_PKT_FLAG_DISCARD))
+		else if (packet->size > 0 && !(packet->flags & AV_PKT_FLAG_DISCARD) &&
+			 sight->packets++ % sight->packets_each == 0)
 			see_picture(sight, packet->dts, packet->duration);
 		av_packet_unref(packet);
 	}
@@ -170,10 +181,11 @@ static int survey_once(struct survey *survey, struct sight *sight, struct demux 
 	int r = packet ? 0 : -ENOMEM;
 
 	memset(sight, 0, sizeof(*sight));
+	sight->packets_each = 1;
 	if (!r && stream->codecpar->codec_id == AV_CODEC_ID_H264)
 		r = coded_create(&coded, &options, why);
 	if (!r)
-		r = look(sight, demux, coded, packet, &survey->field_jpegs);
+		r = look(survey, sight, demux, coded, packet);
 	if (r)
 		snprintf(why, DEMUX_WHY_SIZE, "out of memory");
 	coded_destroy(coded);

@@ -19,6 +19,8 @@ struct survey {
 	bool key_hidden;
 	/* A JPEG is a field. */
 	bool field_jpegs;
+	/* What Exif says of the first JPEG. */
+	struct orientation orientation;
 };
 
 /* Opens the recording once more, and reads up to a thousand pictures of it. url, rate, stop:

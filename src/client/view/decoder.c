@@ -638,8 +638,8 @@ int view_decoder_create(struct view_decoder **out, enum stream_codec kind, const
 	struct view_decoder *decoder = calloc(1, sizeof(*decoder));
 	int r = -ENOMEM;
 
-	/* Suppresses libav's log line for every damaged picture. */
-	av_log_set_level(AV_LOG_FATAL);
+	/* Suppresses libav's log line for every damaged picture, which may be FATAL. */
+	av_log_set_level(AV_LOG_PANIC);
 	snprintf(why, WHY_SIZE, "out of memory");
 	if (!decoder)
 		return r;
