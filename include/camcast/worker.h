@@ -8,7 +8,8 @@
  * where its description says so.
  *
  * `stream` and `feed` are numbers within the worker's camera: config_stream.number and
- * config_feed.number (config/config.h), which both sides read from the same bytes. The worker
+ * config_feed.number (config/config.h), which are the same in the whole configuration and in the
+ * part that the worker gets. The worker
  * chooses the segment ids, which are valid on this pair only; camcastd numbers the units itself.
  * camcastd trusts the content that a worker sends, but its own safety never depends on it: it
  * checks every number, and kills a worker that breaks one of these rules.

@@ -161,6 +161,15 @@ int config_parse(struct config **out, const char *name, const char *text, size_t
 int config_load(struct config **out, const char *path, FILE *errors, char **text, size_t *len);
 
 /*
+ * The part of a configuration that one camera's worker needs, as a text of its own: the sections of
+ * the camera and of its streams, without comments, in the same lines as in `text`; all other lines
+ * are empty. Other sections hold passwords. The numbers of streams and feeds within the camera are
+ * the same as in the whole. config_parse() has accepted `text` (len bytes). 0, with *out (free it)
+ * and *out_len; -ENOENT (no such camera) or -ENOMEM. Any thread.
+ */
+int config_excerpt(char **out, size_t *out_len, const char *text, size_t len, const char *camera);
+
+/*
  * What is right in a configuration but cannot work on this machine, for this user: files that cannot
  * be played or read, addresses that cannot be listened on. Each is written to out as "NAME:LINE:
  * warning: ..." (without a line for the sections [daemon] and [mqtt]). Names of hosts are not

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "base/memfd.h"
 #include "daemon/cameras.h"
 #include "daemon/devices.h"
 #include "daemon/discovery/discovery.h"
@@ -26,7 +25,6 @@ struct daemon {
 	struct config *config;
 	struct loop *loop;
 	struct fdreserve *reserve;
-	int config_fd;
 	struct cameras *cameras;
 	struct admission *admission;
 	struct server *server;
@@ -209,7 +207,9 @@ static int create_workers(struct daemon *daemon, const struct daemon_options *fr
 	struct worker_options options = {
 		.program = from->capture,
 		.verbose = from->verbose_workers,
-		.config_fd = daemon->config_fd,
+		/* The same bytes that camcastd has read, even if the file changes. */
+		.config_text = from->text,
+		.config_len = from->len,
 		.reserve = daemon->reserve,
 	};
 	int err;
@@ -318,10 +318,6 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 
 	if (err < 0)
 		return err;
-	/* Workers read the same bytes as camcastd, even if the file changes. */
-	err = daemon->config_fd = memfd_create_text("camcast-config", options->text, options->len);
-	if (err < 0)
-		return err;
 	err = create_loop(daemon);
 	if (err < 0)
 		return err;
@@ -392,7 +388,6 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	if (!daemon)
 		return -ENOMEM;
 	daemon->config = options->config;
-	daemon->config_fd = -1;
 	daemon->signal_fd = -1;
 	loop_timer_init(&daemon->drain, handle_drain_timeout);
 	loop_timer_init(&daemon->notify, handle_notify);
@@ -460,8 +455,6 @@ void daemon_destroy(struct daemon *daemon)
 		loop_destroy(daemon->loop);
 	/* The last connections were closed with the loop. */
 	admission_destroy(daemon->admission);
-	if (daemon->config_fd >= 0)
-		close(daemon->config_fd);
 	cameras_destroy(cameras);
 	free(daemon);
 }

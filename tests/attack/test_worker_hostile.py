@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A worker that an attacker has taken over: it costs its own camera, and no other one a picture."""
 import contextlib
+import os
+import pathlib
 import socket
 
 import pytest
@@ -56,3 +58,38 @@ def test_a_descriptor_that_is_slow_to_close_holds_up_no_viewer(camcastd, tmp_pat
             assert longest_gap_us(viewer) < GAP_MAX_US
             check_units(parse_units(viewer.data))
         assert daemon.stop(timeout=3) == 0
+
+
+SECRETS = ["broker-password", "client-key", "lan-user:lan-password", "old-password"]
+
+
+def test_a_worker_is_given_no_secret(start_camcastd, tmp_path):
+    """Everything that a worker can read without asking: its descriptors, its arguments, its
+    environment. The configuration has a broker's password and key, a second camera whose source has
+    a password, and a comment within the worker's own section."""
+    film = tmp_path / "lan-user:lan-password@camera"
+    film.write_bytes(b"")
+    config = two_cameras()
+    config["mqtt"] = {
+        "broker": "127.0.0.1",
+        "port": 1,
+        "username": "camcast",
+        "password": "broker-password",
+        "tls": True,
+        "cert": tmp_path / "client-cert",
+        "key": tmp_path / "client-key",
+    }
+    config["camera other"]["source"] = f"file:{film}"
+    config["camera cam"]["hflip"] = "no ; old-password"
+    daemon = start_camcastd(config, env=words())
+    daemon.wait_flowing("s/length_prefixed")
+    proc = pathlib.Path(f"/proc/{daemon.camera()['pid']}")
+    seen = (proc / "cmdline").read_bytes() + (proc / "environ").read_bytes()
+    descriptors = sorted(int(fd) for fd in os.listdir(proc / "fd"))
+    assert descriptors[:5] == [0, 1, 2, 3, 4]
+    for fd in descriptors[4:]:
+        with contextlib.suppress(OSError):  # no file
+            seen += (proc / "fd" / str(fd)).read_bytes()
+    assert b"[camera cam]" in seen and b"[stream s]" in seen
+    assert not [secret for secret in SECRETS if secret.encode() in seen]
+    assert b"other" not in seen

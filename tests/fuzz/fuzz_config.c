@@ -43,6 +43,36 @@ static void check_config(const struct config *config)
 	}
 }
 
+/* A worker understands its excerpt as camcastd understands the whole. */
+static void check_excerpt(const struct config *config, const struct config_camera *camera,
+			  const char *text, size_t len)
+{
+	struct config *part;
+	size_t part_len;
+	char *excerpt;
+
+	require(config_excerpt(&excerpt, &part_len, text, len, camera->name) == 0);
+	require(config_parse(&part, "excerpt", excerpt, part_len, stderr) == 0);
+	require(part->n_cameras == 1 && strcmp(part->cameras->name, camera->name) == 0);
+	require(strcmp(part->cameras->source, camera->source) == 0);
+	require(part->cameras->line == camera->line);
+	require(part->cameras->n_controls == camera->n_controls);
+	for (size_t i = 0; i < camera->n_controls; i++)
+		require(strcmp(part->cameras->controls[i].value, camera->controls[i].value) == 0);
+	require(part->cameras->n_streams == camera->n_streams);
+	require(part->cameras->n_feeds == camera->n_feeds);
+	for (size_t i = 0, n = 0; i < config->n_streams; i++) {
+		if (&config->cameras[config->streams[i].camera] != camera)
+			continue;
+		require(strcmp(part->streams[n].name, config->streams[i].name) == 0);
+		require(part->streams[n].bitrate == config->streams[i].bitrate);
+		require(part->streams[n].number == config->streams[i].number);
+		n++;
+	}
+	config_destroy(part);
+	free(excerpt);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct config *config = NULL;
@@ -57,6 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(r == 0 ? len == 0 : r == -EINVAL && len > 0);
 	if (r == 0)
 		check_config(config);
+	for (size_t i = 0; r == 0 && i < config->n_cameras; i++)
+		check_excerpt(config, &config->cameras[i], (const char *)data, size);
 	config_destroy(config);
 	free(messages);
 	return 0;

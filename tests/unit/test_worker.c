@@ -53,7 +53,6 @@ struct fixture {
 	struct rig rig;
 	struct worker *worker; /* of camera front */
 	char program[PATH_MAX];
-	int config_fd;
 	uint64_t goal; /* of the conditions below */
 };
 
@@ -69,19 +68,12 @@ static void find_program(char *path)
 		fail_msg("%s is not built (make unit-programs)", path);
 }
 
-static int config_fd(void)
-{
-	static const char text[] = "[daemon]\n[camera front]\nsource = pattern\n"
-				   "[camera back]\nsource = pattern\n"
-				   "[stream fh]\ncamera = front\nannexb = 127.0.0.1:0\n"
-				   "[stream fj]\ncamera = front\ncodec = mjpeg\non_demand = yes\n"
-				   "length_prefixed = 127.0.0.1:0\n"
-				   "[stream bh]\ncamera = back\nannexb = 127.0.0.1:0\n";
-	int fd = memfd_create("config", MFD_CLOEXEC);
-
-	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
-	return fd;
-}
+static const char config_text[] = "[daemon]\n[camera front]\nsource = pattern\n"
+				  "[camera back]\nsource = pattern\n"
+				  "[stream fh]\ncamera = front\nannexb = 127.0.0.1:0\n"
+				  "[stream fj]\ncamera = front\ncodec = mjpeg\non_demand = yes\n"
+				  "length_prefixed = 127.0.0.1:0\n"
+				  "[stream bh]\ncamera = back\nannexb = 127.0.0.1:0\n";
 
 static void open_worker(struct fixture *f, const char *program, const char *words)
 {
@@ -97,11 +89,11 @@ static void open_worker(struct fixture *f, const char *program, const char *word
 		strcpy(f->program, program);
 	else
 		find_program(f->program);
-	f->config_fd = config_fd();
 	options = (struct worker_options){
 		.camera = &f->rig.cameras->cameras[FRONT],
 		.program = f->program,
-		.config_fd = f->config_fd,
+		.config_text = config_text,
+		.config_len = sizeof config_text - 1,
 		.reserve = f->rig.reserve,
 	};
 	assert_int_equal(worker_create(&f->worker, f->rig.loop, &options), 0);
@@ -116,7 +108,6 @@ static void close_worker(struct fixture *f)
 {
 	worker_destroy(f->worker);
 	rig_close(&f->rig);
-	close(f->config_fd);
 }
 
 /* --- conditions --- */

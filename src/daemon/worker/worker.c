@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/memfd.h"
 #include "daemon/worker/closer.h"
 #include "daemon/worker/demand.h"
 #include "daemon/worker/messages.h"
@@ -28,6 +29,7 @@
 struct worker {
 	struct loop *loop;
 	struct worker_options options;
+	int config_fd;	  /* memfd with the camera's part of the configuration */
 	const char *name; /* the camera's */
 	struct worker_status status;
 	struct worker_messages *messages;
@@ -392,7 +394,7 @@ static int start_process(struct worker *worker)
 	if (err < 0)
 		goto close_pair;
 	spawn.fds[0] = pair[1]; /* CAMCAST_WORKER_FD */
-	spawn.fds[1] = worker->options.config_fd;
+	spawn.fds[1] = worker->config_fd;
 	err = supervisor_start(&worker->process.supervisor, &spawn, loop_now_us(worker->loop));
 	if (err < 0)
 		goto remove_watch;
@@ -515,6 +517,22 @@ void worker_start(struct worker *worker)
 	worker_process_turn(&worker->process);
 }
 
+/* A memfd that nobody can change, with what the process needs to know: 0 or -errno. */
+static int create_config(struct worker *worker)
+{
+	const struct worker_options *options = &worker->options;
+	char *text;
+	size_t len;
+	int err = config_excerpt(&text, &len, options->config_text, options->config_len,
+				 worker->name);
+
+	if (err < 0)
+		return err;
+	worker->config_fd = memfd_create_text("camcast-config", text, len);
+	free(text);
+	return worker->config_fd < 0 ? worker->config_fd : 0;
+}
+
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options)
 {
 	static const struct supervisor_options process = {
@@ -540,9 +558,12 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 		err = -ENOMEM;
 		goto free_worker;
 	}
-	err = worker_messages_create(&worker->messages, camera);
+	err = create_config(worker);
 	if (err < 0)
 		goto free_worker;
+	err = worker_messages_create(&worker->messages, camera);
+	if (err < 0)
+		goto close_config;
 	err = worker_demand_create(&worker->demand, loop, &demand);
 	if (err < 0)
 		goto destroy_messages;
@@ -558,6 +579,8 @@ destroy_demand:
 	worker_demand_destroy(worker->demand);
 destroy_messages:
 	worker_messages_destroy(worker->messages);
+close_config:
+	close(worker->config_fd);
 free_worker:
 	free(worker->get_segment_us);
 	free(worker);
@@ -582,6 +605,7 @@ void worker_destroy(struct worker *worker)
 	closer_destroy(worker->closer);
 	worker_demand_destroy(worker->demand);
 	worker_messages_destroy(worker->messages);
+	close(worker->config_fd);
 	free(worker->get_segment_us);
 	free(worker);
 }

@@ -18,8 +18,10 @@ struct worker;
 struct worker_options {
 	const struct camera *camera; /* borrowed; its feeds may be made after worker_create() */
 	const char *program;	     /* path of camcast-capture, borrowed */
-	int config_fd; /* memfd with the configuration's text; borrowed; the child gets it as
-			  /dev/fd/4 */
+	/* Of the whole configuration, borrowed during worker_create(). The process gets the part
+	 * that concerns its camera (config_excerpt()) as /dev/fd/4, and no other file. */
+	const char *config_text;
+	size_t config_len;
 	struct fdreserve *reserve; /* borrowed */
 	bool verbose;		   /* the process gets -v */
 };
