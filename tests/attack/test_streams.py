@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Hostile servers and streams against `camcast record` and `camcast view`."""
+import os
+import shutil
 import time
 
 import pytest
 
+import broker as mosquitto
 import hostile
 import recordings
 import screen as screens
@@ -98,3 +101,160 @@ def test_a_flood_of_large_pictures_takes_bounded_memory(broker, tmp_path, kind):
         if kind == "order":
             recorder.wait_log("its pictures are too large to be put in order")
         recorder.stop()
+
+
+def test_invented_servers_make_no_folders_and_few_processes(broker, tmp_path):
+    """A server that was recorded before has its place at once, and a real new one in its turn."""
+    folder = tmp_path / "rec"
+    (folder / "old").mkdir(parents=True)
+    (folder / "old/.camcast").write_text("old-id\n")
+    good = hostile.pictures(hostile.real_units(), 25)
+    with (
+        hostile.Server(hostile.silent) as fake,
+        hostile.Server(good) as real,
+        mosquitto.Client(broker) as client,
+    ):
+        for number in range(40):
+            hostile.announce(client, f"a{number:02}", f"a{number:02}", fake.port)
+        hostile.announce(client, "old-id", "old", real.port)
+        with Recorder(broker, folder, "--all", "--max-servers", 4) as recorder:
+            recorder.wait_log("servers are left out: at most 4 are recorded")
+            recorder.wait_until(lambda: recorder.files("old"), "recording of the known one")
+            assert len(recorder.children()) <= 8  # some of them end just now
+            # One that is new gets its turn.
+            for number in range(3, 40):
+                client.publish(f"camcast/a{number:02}/status", "offline", retain=True)
+            hostile.announce(client, "zz", "zz", real.port)
+            recorder.wait_until(lambda: recorder.files("zz"), "recording of the new one", 40)
+            recorder.stop()
+    left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert left == {"old", "zz"}
+    assert len([line for line in recorder.lines if "left out" in line]) <= 3
+
+
+def test_a_rich_stranger_does_not_evict_the_recordings_of_others(broker, tmp_path):
+    """Each server has its share of --max-bytes."""
+    units = hostile.real_units()
+    rich = hostile.padded(hostile.real_units()[0], MB)
+    with (
+        hostile.Server(hostile.pictures(units, 25)) as poor_one,
+        hostile.Server(hostile.pictures([rich], 10)) as rich_one,
+    ):
+        arguments = ["--max-bytes", "20M", "--segment", "1"]
+        with Recorder(broker, tmp_path, poor_one.url, rich_one.url, *arguments) as recorder:
+            poor, rich = (f"127.0.0.1_{one.port}" for one in (poor_one, rich_one))
+            recorder.wait_until(lambda: recorder.files(poor) and recorder.files(rich), "files")
+            first = [recorder.files(server)[0] for server in (poor, rich)]
+            recorder.wait_until(lambda: not first[1].exists(), "the rich one's first gone", 60)
+            recorder.wait_until(lambda: len(recorder.files(poor)) >= 6, "more of the poor one", 60)
+            assert first[0] in recorder.files(poor)
+            recorder.stop()
+
+
+@pytest.mark.parametrize("what", ["link", "fifo", "squatter"])
+def test_what_stands_in_place_of_a_folder_is_passed_by(broker, tmp_path, what):
+    """Nothing is written through a link, and the server is recorded all the same."""
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    with (
+        hostile.Server(hostile.pictures(hostile.real_units(), 25)) as server,
+        mosquitto.Client(broker) as client,
+    ):
+        if what == "link":
+            (inside / "front").symlink_to(outside)
+        else:
+            (inside / "front").mkdir()
+        if what == "fifo":
+            os.mkfifo(inside / "front/.camcast")
+        if what == "squatter":
+            (inside / "front/.camcast").write_text("stranger\n")
+            (inside / "front-real").mkdir()
+            (inside / "front-real/.camcast").write_text("stranger\n")
+        hostile.announce(client, "real", "front", server.port)
+        with Recorder(broker, inside, "front") as recorder:
+            folder = "front-real-2" if what == "squatter" else "front-real"
+            recorder.wait_until(lambda: recorder.files(folder), f"files in {folder}")
+            recorder.stop()
+    assert not list(outside.iterdir())
+    assert not recorder.files("front")
+
+
+def test_a_fifo_in_place_of_the_last_command_is_not_waited_for(broker, tmp_path):
+    os.mkfifo(tmp_path / ".camcast-command.new")
+    os.mkfifo(tmp_path / ".camcast-command")
+    with (
+        mosquitto.Client(broker) as client,
+        Recorder(broker, tmp_path, "--all", "--on-command") as recorder,
+    ):
+        recorder.wait_log("there is no server yet")
+        client.publish("commend/rec", "start")
+        recorder.wait_log("recording on command")
+        client.publish("commend/rec", "stop")
+        recorder.wait_log("stopped on command")
+        recorder.stop()
+
+
+def test_an_impostor_does_not_take_over_a_name_or_an_id(broker, tmp_path):
+    """One of the same name is another server, and one of the same id elsewhere is refused while the
+    server answers."""
+    with (
+        hostile.Server(hostile.pictures(hostile.real_units(), 25)) as real,
+        hostile.Server(hostile.pictures(hostile.real_units("80x48"), 25)) as impostor,
+        mosquitto.Client(broker) as client,
+    ):
+        hostile.announce(client, "real", "front", real.port)
+        with Recorder(broker, tmp_path, "front", "--segment", 1) as recorder:
+            recorder.wait_until(lambda: recorder.files("front"), "recording")
+            hostile.announce(client, "false", "front", impostor.port)
+            hostile.announce(client, "real", "front", impostor.port)
+            count = len(recorder.files("front"))
+            recorder.wait_until(lambda: len(recorder.files("front")) >= count + 4, "more files")
+            recorder.stop()
+        # The next start finds two of the name, and knows which one it was.
+        hostile.announce(client, "real", "front", real.port)
+        with Recorder(broker, tmp_path, "front", "--segment", 1) as recorder:
+            count = len(recorder.files("front"))
+            recorder.wait_until(lambda: len(recorder.files("front")) >= count + 2, "more files")
+            recorder.stop()
+    assert impostor.count == 0
+    assert not recorder.files("front-false")
+
+
+def test_a_folder_that_is_removed_while_recording_is_made_again(broker, tmp_path):
+    with (
+        hostile.Server(hostile.pictures(hostile.real_units(), 25)) as server,
+        Recorder(broker, tmp_path, server.url, "--segment", 1) as recorder,
+    ):
+        folder = f"127.0.0.1_{server.port}"
+        recorder.wait_until(lambda: recorder.files(folder), "recording")
+        shutil.rmtree(tmp_path / folder)
+        recorder.wait_until(lambda: recorder.files(folder), "recording in a new folder")
+        assert not [line for line in recorder.lines if "cannot" in line or "stale" in line]
+        recorder.stop()
+
+
+def test_invented_servers_get_few_tiles(screen, broker, tmp_path):
+    """One that delivered keeps its tile, and each new one gets its turn."""
+    with (
+        hostile.Server(hostile.silent) as fake,
+        hostile.Server(hostile.pictures(hostile.real_units(), 25)) as real,
+        mosquitto.Client(broker) as client,
+    ):
+        hostile.announce(client, "zz", "zz", real.port)
+        arguments = ["--max-servers", "4", "--broker", f"{broker.address}:{broker.port}"]
+        with screens.View(screen, *arguments, folder=tmp_path) as view:
+            pid = view.wait_live("zz")[0]["pid"]
+            for number in range(40):
+                hostile.announce(client, f"a{number:02}", f"a{number:02}", fake.port)
+            view.wait_log("servers are left out: at most 4 are shown")
+            first = view.wait(lambda tiles: len(tiles) == 4, "four tiles")
+            assert first[-1]["pid"] == pid
+            view.wait(
+                lambda tiles: len(tiles) == 4
+                and tiles[-1]["pid"] == pid
+                and tiles[0]["name"] != first[0]["name"],
+                "the turn of others",
+                40,
+            )
+            assert len(view.children()) <= 8

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/diag.h"
+#include "client/record/folder.h"
 #include "client/record/keep.h"
 #include "client/record/time.h"
 
@@ -47,7 +48,8 @@ int __wrap_adjtimex(struct timex *timex)
 
 static int begin(void **state)
 {
-	char folder[STORE_FOLDER_MAX];
+	char folder[FOLDER_NAME_MAX];
+	int dir_fd, fd;
 
 	(void)state;
 	strcpy(dir, "/tmp/test_keep.XXXXXX");
@@ -55,7 +57,12 @@ static int begin(void **state)
 	utc_us = NOON * SECOND;
 	synchronised = true;
 	diag_init("test", DIAG_ERROR);
-	return mkdtemp(dir) ? store_make_folder(dir, "door", "id", folder) : -1;
+	if (!mkdtemp(dir))
+		return -1;
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = folder_open(dir_fd, "door", "id", folder);
+	close(fd);
+	return close(dir_fd);
 }
 
 static int end(void **state)

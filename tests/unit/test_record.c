@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "client/record/folder.h"
 #include "client/record/store.h"
 #include "client/record/time.h"
 
@@ -273,18 +274,18 @@ static void a_servers_name_becomes_a_folders(void **state)
 		{"console", "console"},
 		{"aux front", "aux front"},
 	};
-	char folder[STORE_FOLDER_MAX], name[256];
+	char folder[FOLDER_NAME_MAX], name[256];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		store_safe_name(cases[i].name, folder);
+		folder_safe_name(cases[i].name, folder);
 		assert_string_equal(folder, cases[i].folder);
 	}
 	/* Three bytes a letter: 36 of them and the x are 109 bytes, and 110 is the most. */
 	strcpy(name, "x");
 	for (int i = 0; i < 80; i++)
 		strcat(name, "가");
-	store_safe_name(name, folder);
+	folder_safe_name(name, folder);
 	assert_int_equal(strlen(folder), 1 + 36 * 3);
 }
 
@@ -330,18 +331,26 @@ static bool is_there(const char *name)
 	return access(path_of(name), F_OK) == 0;
 }
 
+static void make_folder(const char *name, const char *id, char folder[FOLDER_NAME_MAX])
+{
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = folder_open(dir_fd, name, id, folder);
+
+	assert_true(fd >= 0);
+	close(fd);
+	close(dir_fd);
+}
+
 static void put_server(const char *name, const char *id, const char *wanted)
 {
-	char folder[STORE_FOLDER_MAX];
+	char folder[FOLDER_NAME_MAX];
 
-	assert_int_equal(store_make_folder(dir, name, id, folder), 0);
+	make_folder(name, id, folder);
 	assert_string_equal(folder, wanted);
 }
 
 static void a_server_keeps_its_folder_and_shares_it_with_nobody(void **state)
 {
-	char folder[STORE_FOLDER_MAX];
-
 	(void)state;
 	put_server("door", "id-1", "door");
 	put_server("door", "id-1", "door");
@@ -350,13 +359,48 @@ static void a_server_keeps_its_folder_and_shares_it_with_nobody(void **state)
 	put_server("door", "id-1", "door");
 	put_server("../door", "id-3", "_._door");
 	put_server("door", "id-1/still", "door-id-1_still");
-	/* A link out of dir is followed by nobody. */
-	assert_int_equal(symlink("/tmp", path_of("link")), 0);
-	assert_int_equal(store_make_folder(dir, "link", "id-4", folder), -ENOTDIR);
-	assert_int_equal(store_make_folder("/nonexistent", "x", "id", folder), -ENOENT);
 }
 
-static void the_oldest_of_all_servers_go_first(void **state)
+/* Whatever stands where a server's folder would be. */
+static void a_squatter_does_not_keep_a_server_out(void **state)
+{
+	(void)state;
+	assert_int_equal(symlink("/tmp", path_of("link")), 0);
+	put_server("link", "id-1", "link-id-1");
+	put("file", 1);
+	put_server("file", "id-1", "file-id-1");
+	put_server("door", "squatter", "door");
+	put_server("door-id-1", "squatter", "door-id-1");
+	put_server("door", "id-1", "door-id-1-2");
+	put_server("door", "id-1", "door-id-1-2");
+	/* A FIFO for a marker is not waited for. */
+	assert_int_equal(mkdir(path_of("fifo"), 0755), 0);
+	assert_int_equal(mkfifo(path_of("fifo/.camcast"), 0644), 0);
+	put_server("fifo", "id-1", "fifo-id-1");
+	assert_int_equal(mkdir(path_of("marker"), 0755), 0);
+	assert_int_equal(symlink("../file", path_of("marker/.camcast")), 0);
+	put_server("marker", "id-1", "marker-id-1");
+}
+
+static void owners_of_folders_are_known(void **state)
+{
+	struct folder_owners owners;
+
+	(void)state;
+	put_server("door", "id-2", "door");
+	put_server("a/b", "id-1", "a_b");
+	assert_int_equal(mkdir(path_of("other"), 0755), 0);
+	assert_int_equal(folder_owners_read(&owners, dir), 0);
+	assert_int_equal(owners.n, 2);
+	assert_true(folder_owners_have(&owners, "id-1"));
+	assert_true(folder_owners_have(&owners, "id-2"));
+	assert_false(folder_owners_have(&owners, "id-3"));
+	assert_string_equal(folder_owners_of_name(&owners, "a/b"), "id-1");
+	assert_null(folder_owners_of_name(&owners, "other"));
+	folder_owners_finish(&owners);
+}
+
+static void the_oldest_of_the_server_that_has_most_goes_first(void **state)
 {
 	struct store_limits limits = {.max_bytes = 2500};
 	struct store_usage usage;
@@ -364,8 +408,8 @@ static void the_oldest_of_all_servers_go_first(void **state)
 	(void)state;
 	put_server("a", "1", "a");
 	put_server("b", "2", "b");
-	put("a/20260101T000000Z.mp4", 1000);
-	put("b/20260101T000100Z.mp4", 1000);
+	put("b/20260101T000000Z.mp4", 1000);
+	put("a/20260101T000100Z.mp4", 1000);
 	put("a/20260101T000200Z.mp4", 1000);
 	put("a/20260101T000200Z-2.mp4", 1000);
 	assert_int_equal(
@@ -374,15 +418,41 @@ static void the_oldest_of_all_servers_go_first(void **state)
 	assert_int_equal(usage.deleted, 2);
 	assert_int_equal(usage.files, 2);
 	assert_int_equal(usage.bytes, 2000);
-	assert_false(is_there("a/20260101T000000Z.mp4"));
-	assert_false(is_there("b/20260101T000100Z.mp4"));
-	assert_true(is_there("a/20260101T000200Z.mp4"));
+	assert_true(is_there("b/20260101T000000Z.mp4"));
+	assert_false(is_there("a/20260101T000100Z.mp4"));
+	assert_false(is_there("a/20260101T000200Z.mp4"));
 	assert_true(is_there("a/20260101T000200Z-2.mp4"));
 	/* Kept: nothing happens. */
 	assert_int_equal(
 		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
 		0);
 	assert_int_equal(usage.deleted, 0);
+}
+
+/* One that is being written is not deleted, and the others do not pay for it. */
+static void a_server_within_its_share_loses_nothing(void **state)
+{
+	struct store_limits limits = {.max_bytes = 2500};
+	struct store_usage usage;
+	int fd;
+
+	(void)state;
+	put_server("a", "1", "a");
+	put_server("b", "2", "b");
+	put("b/20260101T000000Z.mp4", 1000);
+	put("a/20260101T000100Z.mp4", 5000);
+	fd = open(path_of("a/20260101T000100Z.mp4"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
+		0);
+	assert_int_equal(usage.deleted, 0);
+	close(fd);
+	assert_int_equal(
+		store_keep_limits(dir, &limits, &(struct store_clock){1800000000, true, 0}, &usage),
+		0);
+	assert_int_equal(usage.deleted, 1);
+	assert_true(is_there("b/20260101T000000Z.mp4"));
 }
 
 static void what_is_too_old_goes_however_small(void **state)
@@ -488,7 +558,10 @@ int main(void)
 		cmocka_unit_test(others_names_are_not_ours),
 		cmocka_unit_test(a_servers_name_becomes_a_folders),
 		with_dir(a_server_keeps_its_folder_and_shares_it_with_nobody),
-		with_dir(the_oldest_of_all_servers_go_first),
+		with_dir(a_squatter_does_not_keep_a_server_out),
+		with_dir(owners_of_folders_are_known),
+		with_dir(the_oldest_of_the_server_that_has_most_goes_first),
+		with_dir(a_server_within_its_share_loses_nothing),
 		with_dir(what_is_too_old_goes_however_small),
 		with_dir(others_files_are_never_touched),
 		with_dir(a_file_being_written_stays),

@@ -111,10 +111,10 @@ static void handle_trouble(struct recorder *recorder, int error)
 	if (is_want_of_room(error))
 		diag_error("%s: no room in %s: recording stops, and goes on when there is some "
 			   "again; what has been recorded is kept",
-			   recorder->name, recorder->folder.path);
+			   recorder->name, recorder->folder.dir);
 	else
 		diag_error("%s: cannot write to %s: %s; tried again every %d s", recorder->name,
-			   recorder->folder.path, strerror(error), RETRY_US / 1000000);
+			   recorder->folder.dir, strerror(error), RETRY_US / 1000000);
 }
 
 /* Whether it is worth to try again. */
@@ -126,7 +126,7 @@ static bool is_trouble_over(struct recorder *recorder)
 	if (now_us < recorder->retry_us)
 		return false;
 	recorder->retry_us = now_us + ROOM_US;
-	if (is_want_of_room(recorder->trouble) && statvfs(recorder->folder.path, &fs) == 0) {
+	if (is_want_of_room(recorder->trouble) && statvfs(recorder->folder.dir, &fs) == 0) {
 		enough = (int64_t)fs.f_blocks / ROOM_PART * (int64_t)fs.f_frsize;
 		if (enough > ROOM_BYTES)
 			enough = ROOM_BYTES;
@@ -226,8 +226,7 @@ static void handle_disk_error(struct recorder *recorder, int err)
 	if (full_file)
 		diag_info("%s: a file cannot be longer than %.1f MB in %s: another one begins at "
 			  "the next key picture",
-			  recorder->name, (double)recorder->file.bytes / 1e6,
-			  recorder->folder.path);
+			  recorder->name, (double)recorder->file.bytes / 1e6, recorder->folder.dir);
 	leave_file(recorder);
 	if (err == -ESTALE)
 		recorder->folder_lost = true;
@@ -471,6 +470,14 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	recorder->name = argv[RECORD_ARG_NAME];
 	recorder->segment_s = (unsigned)strtoul(argv[RECORD_ARG_SEGMENT], NULL, 10);
 	recorder->json = strcmp(argv[RECORD_ARG_JSON], "json") == 0;
+	recorder->folder = (struct record_folder){
+		.dir = argv[RECORD_ARG_DIR],
+		.name = recorder->name,
+		.id = argv[RECORD_ARG_ID],
+		.device = (dev_t)strtoull(argv[RECORD_ARG_DEVICE], NULL, 10),
+		.inode = (ino_t)strtoull(argv[RECORD_ARG_INODE], NULL, 10),
+		.file_max = strtoll(argv[RECORD_ARG_FILE_MAX], NULL, 10),
+	};
 	recorder->wait_key = true;
 	recorder->flushed = true;
 	record_clock_init(&recorder->clock, strtod(argv[RECORD_ARG_FRAMERATE], NULL) / 1000);
@@ -485,9 +492,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	if (size < sizeof *recorder->shared)
 		return -EINVAL;
 	recorder->shared = (struct record_shared *)(void *)header;
-	err = record_folder_open(&recorder->folder, argv[RECORD_ARG_FOLDER]);
-	if (err == 0)
-		err = mp4_format_create(&recorder->format);
+	err = mp4_format_create(&recorder->format);
 	if (err == 0)
 		err = record_sync_create(&recorder->sync);
 	if (err == 0)

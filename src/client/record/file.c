@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "client/record/folder.h"
 #include "client/record/head.h"
 #include "client/record/time.h"
 
@@ -127,20 +128,10 @@ static void sync_forget(struct record_sync *sync, const struct record_file *file
 
 /* --- the file --- */
 
-int record_folder_open(struct record_folder *folder, const char *path)
+/* A descriptor of the folder of all recordings, or -errno; -ESTALE: it is another one. */
+static int open_dir(const struct record_folder *folder)
 {
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return -errno;
-	*folder = (struct record_folder){path, st.st_dev, st.st_ino};
-	return 0;
-}
-
-/* A descriptor of the folder, or -errno; -ESTALE: there is none, or another one. */
-static int open_folder(const struct record_folder *folder)
-{
-	int fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(folder->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
@@ -151,14 +142,27 @@ static int open_folder(const struct record_folder *folder)
 	return -ESTALE;
 }
 
-static int create(struct record_file *file, int dir, const char *folder, int64_t utc_s)
+/* A descriptor of the server's folder, with its name; or as open_dir(). */
+static int open_folder(const struct record_folder *folder, char name[FOLDER_NAME_MAX])
 {
-	char name[RECORD_NAME_MAX];
+	int dir = open_dir(folder), fd;
+
+	if (dir < 0)
+		return dir;
+	fd = folder_open(dir, folder->name, folder->id, name);
+	close(dir);
+	return fd;
+}
+
+/* The new file's name is left in name. A descriptor or -errno. */
+static int create(struct record_file *file, int dir, const char *path, int64_t utc_s,
+		  char name[RECORD_NAME_MAX])
+{
 	int fd = -1, len;
 
 	for (unsigned number = 1; fd < 0 && number <= NAMES_MAX; number++) {
 		record_name_write(name, utc_s, number);
-		len = snprintf(file->path, sizeof file->path, "%s/%s", folder, name);
+		len = snprintf(file->path, sizeof file->path, "%s/%s", path, name);
 		if (len < 0 || (size_t)len >= sizeof file->path)
 			return -ENAMETOOLONG;
 		fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -186,20 +190,25 @@ int record_file_open(struct record_file *file, struct record_sync *sync,
 		     const struct record_folder *folder, int64_t utc_s, const void *data,
 		     size_t len)
 {
-	int dir = open_folder(folder), err;
+	char name[RECORD_NAME_MAX], own[FOLDER_NAME_MAX], path[RECORD_PATH_MAX];
+	int dir = open_folder(folder, own), err;
 
 	if (dir < 0)
 		return dir;
+	snprintf(path, sizeof path, "%.*s/%s", RECORD_PATH_MAX - FOLDER_NAME_MAX - 1, folder->dir,
+		 own);
 	file->sync = sync;
 	file->bytes = 0;
-	err = file->fd = create(file, dir, folder->path, utc_s);
+	err = file->fd = create(file, dir, path, utc_s, name);
 	if (err < 0)
 		goto close_dir;
 	file->limit = find_limit(file->fd);
+	if (folder->file_max > 0 && folder->file_max < file->limit)
+		file->limit = folder->file_max;
 	(void)flock(file->fd, LOCK_EX | LOCK_NB); /* nobody deletes it now (store.h) */
 	err = record_file_append(file, data, len);
 	if (err < 0) {
-		unlink(file->path);
+		unlinkat(dir, name, 0);
 		close(file->fd);
 		goto close_dir;
 	}
@@ -217,6 +226,10 @@ int record_file_append(struct record_file *file, const void *data, size_t len)
 	ssize_t n;
 	int err;
 
+	if (file->bytes > 0 && (int64_t)len > file->limit - file->bytes) {
+		err = -EFBIG;
+		goto cut;
+	}
 	while (done < len) {
 		n = write(file->fd, bytes + done, len - done);
 		if (n < 0 && errno == EINTR)

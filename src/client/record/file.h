@@ -20,15 +20,14 @@ int record_sync_create(struct record_sync **out);
 /* After all that was handed to it is on disk. */
 void record_sync_destroy(struct record_sync *sync);
 
-/* The folder of one server's recordings. */
+/* Where one server's recordings go: into the folder of its own in dir (folder.h). */
 struct record_folder {
-	const char *path; /* borrowed */
-	dev_t device;
+	const char *dir;       /* of all recordings; borrowed, as the next two are */
+	const char *name, *id; /* of the server */
+	dev_t device;	       /* of dir, and its inode: what a path means may change */
 	ino_t inode;
+	int64_t file_max; /* bytes of a file; 0: no limit of ours */
 };
-
-/* Notes which folder path is now. 0 or -errno. */
-int record_folder_open(struct record_folder *folder, const char *path);
 
 struct record_file {
 	char path[RECORD_PATH_MAX];
@@ -38,9 +37,9 @@ struct record_file {
 	struct record_sync *sync; /* borrowed */
 };
 
-/* Makes folder/YYYYMMDDTHHMMSSZ.mp4 with these first bytes. 0, or -errno, and then there is no such
- * file: -ENOSPC, -EDQUOT: no room; -ESTALE: the folder is gone, or is another one by now, as when
- * its file system is not mounted any more. */
+/* Makes YYYYMMDDTHHMMSSZ.mp4 with these first bytes in the server's folder, which is made if it is
+ * not there. 0, or -errno, and then there is no such file: -ENOSPC, -EDQUOT: no room; -ESTALE: dir
+ * is gone, or is another folder by now, as when its file system is not mounted any more. */
 int record_file_open(struct record_file *file, struct record_sync *sync,
 		     const struct record_folder *folder, int64_t utc_s, const void *data,
 		     size_t len);

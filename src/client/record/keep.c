@@ -81,6 +81,21 @@ int keep_create(struct keep **out, const char *dir, const struct store_limits *l
 	return 0;
 }
 
+void keep_renew(struct keep *keep)
+{
+	struct store_list *ours = store_list_create();
+
+	if (ours) { /* else the old names are not found in the new folder, which does no harm */
+		store_list_destroy(keep->ours);
+		keep->ours = ours;
+	}
+	keep->waiting = 0;
+	keep->due_us = 0;
+	store_list_destroy(keep->others);
+	keep->others = NULL;
+	(void)store_list(&keep->others, keep->dir, keep->since_s);
+}
+
 void keep_destroy(struct keep *keep)
 {
 	if (!keep)

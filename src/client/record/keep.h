@@ -17,6 +17,8 @@ struct keep;
 /* dir: borrowed until keep_destroy(). What is in it now was not made by this process. 0 or -ENOMEM.
  */
 int keep_create(struct keep **out, const char *dir, const struct store_limits *limits);
+/* dir is another folder by now, such as another stick: nothing in it was made by this process. */
+void keep_renew(struct keep *keep);
 void keep_destroy(struct keep *keep);
 
 /* To be called often, a few times a second; logs what it did. now_us: CLOCK_MONOTONIC. */

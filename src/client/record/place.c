@@ -62,14 +62,22 @@ int place_check(const struct place *place)
 
 /* --- taking it --- */
 
+/* Opens a file of ours in dir. What stands there may be anybody's: a link is not followed, a FIFO is
+ * not waited for, and only a regular file is opened; -EEXIST: it is none. */
 static int open_in(const char *dir, const char *name, int flags)
 {
 	char path[RECORD_PATH_MAX + 32];
+	struct stat st;
 	int fd;
 
 	snprintf(path, sizeof path, "%s/%s", dir, name);
-	fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0644);
-	return fd < 0 ? -errno : fd;
+	fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	close(fd);
+	return -EEXIST;
 }
 
 /* The process that holds the lock, from what it wrote into the file. */
@@ -164,7 +172,7 @@ void place_close(struct place *place)
 int place_read_command(const struct place *place)
 {
 	char text[8] = "";
-	int fd = open_in(place->dir, COMMAND_NAME, O_RDONLY | O_NONBLOCK);
+	int fd = open_in(place->dir, COMMAND_NAME, O_RDONLY);
 	ssize_t n;
 
 	if (fd < 0)

@@ -4,6 +4,7 @@
  * one that is to be recorded, and has old recordings deleted. Pictures never come here.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,28 +14,24 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
-#include "base/quantity.h"
 #include "base/text.h"
 #include "client/client.h"
-#include "client/find/broker.h"
 #include "client/interrupt.h"
-#include "client/record/file.h"
+#include "client/record/folder.h"
 #include "client/record/keep.h"
+#include "client/record/options.h"
 #include "client/record/place.h"
 #include "client/record/progress.h"
 #include "client/record/record.h"
-#include "client/record/store.h"
-#include "client/record/time.h"
-#include "client/stream/reader.h"
+#include "client/seats.h"
 
-#define REC_TOPICS "commend/rec, command/rec"
-#define SECOND_US 1000000
-#define SEGMENT_S 60
-#define SEGMENT_MAX_S 86400
 #define TURN_MS 500
-#define HANG_MS 30000	 /* a write may wait for a slow disk */
-#define QUIET_US 3000000 /* no unit for so long: not this way, if there is another */
-#define LOST_US 10000000 /* no unit, and the server has left: its child is ended */
+#define FIND_WHY_MAX 512
+#define HANG_MS 30000	   /* a write may wait for a slow disk */
+#define QUIET_US 3000000   /* no unit for so long: not this way, if there is another */
+#define CONFIRM_US 1000000 /* how often the list learns which addresses deliver */
+#define FILE_PART 4	   /* a file has at most this part of --max-bytes: it can be deleted */
+#define LOST_US 10000000   /* no unit, and the server has left: its child is ended */
 
 /* A server that is recorded, or one stream that was asked for by name. */
 struct recording {
@@ -43,20 +40,20 @@ struct recording {
 	char url[SERVER_URL_MAX];
 	struct child *child;
 	int64_t started_us;
-	bool wanted; /* as of the last look */
+	bool wanted;   /* as of the last look */
+	bool left_out; /* another server has its seat */
 	bool ending;
 };
 
-struct record {
-	struct broker broker;
-	char dir[RECORD_PATH_MAX];
-	char **names;	      /* those of the command line; NULL ends them */
-	struct server *given; /* by name: a URL as a server with one stream; else it has none */
-	bool *waiting;	      /* by name: it was logged that the server is waited for */
-	bool all, on_command, json;
-	unsigned segment_s;
-	struct store_limits limits;
+/* A name of the command line that is looked up in the list. */
+struct wish {
+	bool waiting;		/* it was logged that the server is waited for */
+	char id[FOLDER_ID_MAX]; /* of the first server that it was; "": none yet */
+};
 
+struct record {
+	struct record_options options;
+	struct wish *wishes;	 /* by name */
 	struct servers *servers; /* NULL: all names are URLs */
 	struct server *list;
 	size_t n_list;
@@ -70,178 +67,45 @@ struct record {
 
 	struct recording *recordings;
 	size_t n;
+	struct seats seats;	     /* with --all */
+	struct folder_owners owners; /* servers that delivered before this start */
+	int64_t confirm_us;	     /* when the list learns next */
 	struct keep *keep;
 };
-
-static void print_usage(FILE *out)
-{
-	fputs("usage: camcast record [NAME|URL... | --all] --dir DIR [options]\n"
-	      "\n"
-	      "Records servers into MP4 files, DIR/SERVER/YYYYMMDDTHHMMSSZ.mp4 (UTC), without\n"
-	      "encoding them again. NAME is a server's name or id, or NAME/STREAM. URL is\n"
-	      "tcp://HOST:PORT, HOST:PORT or tcp+length://HOST:PORT, and needs no broker. Without\n"
-	      "either, all servers are recorded.\n"
-	      "\n"
-	      "      --all                 all servers, also those that appear later\n"
-	      "  -d, --dir DIR             the folder of all recordings; it is made if necessary\n"
-	      "      --segment T           begin a file every T: 90s, 10m, 1h (1m)\n"
-	      "      --on-command          record between `start` and `stop` on the recording "
-	      "topic;\n"
-	      "                            a restart of this program changes nothing\n"
-	      "      --rec-topic TOPIC     the recording topics (" REC_TOPICS ")\n"
-	      "      --max-bytes N         delete the oldest files when all are larger: 500M, 20G\n"
-	      "      --max-age T           delete files that began longer ago: 12h, 30d\n"
-	      "  -j, --json                print a line of JSON for each finished file\n"
-	      "  -h, --help                print this\n",
-	      out);
-	broker_print_usage(out);
-}
-
-/* Whole seconds from 1 to max. Returns 0 or -EINVAL. */
-static int parse_seconds(const char *text, int64_t max, int64_t *out)
-{
-	int64_t us;
-
-	if (quantity_parse_time(text, SECOND_US, &us) < 0 || us % SECOND_US != 0 || us <= 0 ||
-	    us / SECOND_US > max)
-		return -EINVAL;
-	*out = us / SECOND_US;
-	return 0;
-}
-
-/* Those of the names that are URLs. Returns -1 to go on, or the exit status. */
-static int parse_names(struct record *record, const struct cli *cli)
-{
-	size_t n = 0;
-
-	while (record->names[n])
-		n++;
-	record->given = calloc(n + 1, sizeof *record->given);
-	record->waiting = calloc(n + 1, sizeof *record->waiting);
-	if (!record->given || !record->waiting)
-		return EXIT_FAILURE;
-	for (size_t i = 0; i < n; i++) {
-		struct server *given = &record->given[i];
-		struct server_stream *stream = &given->streams[0];
-		int err = reader_parse_argument(record->names[i], stream->host, &stream->port,
-						&stream->codec, &stream->framing);
-		char name[NET_HOST_PORT_MAX];
-
-		if (err == -EINVAL)
-			return cli_refuse(cli, "%s: " READER_ARGUMENT_HELP, record->names[i]);
-		if (err < 0)
-			continue;
-		given->n_streams = 1;
-		net_format_host_port(name, stream->host, stream->port);
-		text_set(given->name, sizeof given->name, name);
-		text_set(given->id, sizeof given->id, name);
-	}
-	return -1;
-}
 
 /* Whether servers have to be found. */
 static bool needs_broker(const struct record *record)
 {
-	if (record->all || record->on_command)
+	if (record->options.all || record->options.on_command)
 		return true;
-	for (size_t i = 0; record->names[i]; i++)
-		if (record->given[i].n_streams == 0)
+	for (size_t i = 0; record->options.names[i]; i++)
+		if (record->options.given[i].n_streams == 0)
 			return true;
 	return false;
 }
 
-/* Returns -1 to go on, or the exit status. */
-static int parse_arguments(struct record *record, int argc, char **argv)
-{
-	enum { ALL = 256, SEGMENT, ON_COMMAND, MAX_BYTES, MAX_AGE };
-	static const struct option options[] = {
-		{"all", no_argument, NULL, ALL},
-		{"dir", required_argument, NULL, 'd'},
-		{"segment", required_argument, NULL, SEGMENT},
-		{"on-command", no_argument, NULL, ON_COMMAND},
-		{"max-bytes", required_argument, NULL, MAX_BYTES},
-		{"max-age", required_argument, NULL, MAX_AGE},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		BROKER_OPTIONS,
-		{0},
-	};
-	static const struct cli cli = {"camcast record", "d:jh", options};
-	const char *dir = NULL;
-	int64_t segment_s;
-	int c;
-
-	while ((c = cli_next(&cli, argc, argv)) >= 0) {
-		switch (c) {
-		case ALL:
-			record->all = true;
-			break;
-		case 'd':
-			dir = optarg;
-			break;
-		case SEGMENT:
-			if (parse_seconds(optarg, SEGMENT_MAX_S, &segment_s) < 0)
-				return cli_refuse(&cli,
-						  "--segment %s: use a time from 1s to 24h, "
-						  "such as 60, 90s or 10m",
-						  optarg);
-			record->segment_s = (unsigned)segment_s;
-			break;
-		case ON_COMMAND:
-			record->on_command = true;
-			break;
-		case MAX_BYTES:
-			if (quantity_parse_bytes(optarg, &record->limits.max_bytes) < 0 ||
-			    record->limits.max_bytes == 0)
-				return cli_refuse(&cli,
-						  "--max-bytes %s: use a number of bytes, such as "
-						  "500M or 20G",
-						  optarg);
-			break;
-		case MAX_AGE:
-			if (parse_seconds(optarg, INT64_MAX, &record->limits.max_age_s) < 0)
-				return cli_refuse(&cli,
-						  "--max-age %s: use a time such as 30m, 12h or 7d",
-						  optarg);
-			break;
-		case 'j':
-			record->json = true;
-			break;
-		case 'h':
-			print_usage(stdout);
-			return EXIT_SUCCESS;
-		default:
-			if (broker_option(&record->broker, c, optarg) < 0)
-				return EXIT_USAGE;
-		}
-	}
-	if (record->all && optind < argc)
-		return cli_refuse(&cli, "use either --all or names, such as \"%s\"", argv[optind]);
-	if (!dir || !dir[0])
-		return cli_refuse(&cli, "give the folder for the recordings with --dir DIR");
-	if (strlen(dir) >= sizeof record->dir - STORE_FOLDER_MAX - RECORD_NAME_MAX)
-		return cli_refuse(&cli, "the path of --dir is too long");
-	strcpy(record->dir, dir);
-	record->names = argv + optind;
-	record->all = optind == argc;
-	return parse_names(record, &cli);
-}
-
 /* --- one child for each server --- */
 
-static int64_t heard_us(struct recording *recording)
+/* When the last unit came; 0: none did. The child wrote it: the future is no time of a unit. */
+static int64_t unit_us(struct recording *recording)
 {
 	struct record_shared *shared = child_shared(recording->child);
 	int64_t unit_us = atomic_load_explicit(&shared->unit_us, memory_order_relaxed);
 
-	return unit_us > recording->started_us ? unit_us : recording->started_us;
+	return unit_us > 0 && unit_us <= clock_now_us() ? unit_us : 0;
+}
+
+static int64_t heard_us(struct recording *recording)
+{
+	int64_t us = unit_us(recording);
+
+	return us > recording->started_us ? us : recording->started_us;
 }
 
 static int start_child(struct record *record, struct recording *recording,
 		       const struct server_stream *stream)
 {
-	char path[RECORD_PATH_MAX + STORE_FOLDER_MAX], folder[STORE_FOLDER_MAX], framerate[32],
-		segment[32];
+	char framerate[32], segment[32], device[32], inode[32], file_max[32];
 	const char *argv[RECORD_ARGS + 2] = {"camcast", "record-child"};
 	const char **arguments = argv + 1;
 	struct child_job job = {
@@ -252,19 +116,23 @@ static int start_child(struct record *record, struct recording *recording,
 	};
 	int err;
 
-	err = store_make_folder(record->dir, recording->name, recording->id, folder);
-	if (err < 0)
-		return err;
-	snprintf(path, sizeof path, "%s/%s", record->dir, folder);
+	snprintf(device, sizeof device, "%ju", (uintmax_t)record->place.device);
+	snprintf(inode, sizeof inode, "%ju", (uintmax_t)record->place.inode);
+	snprintf(file_max, sizeof file_max, "%" PRId64,
+		 record->options.limits.max_bytes / FILE_PART);
 	snprintf(framerate, sizeof framerate, "%.0f", stream->framerate * 1000);
-	snprintf(segment, sizeof segment, "%u", record->segment_s);
+	snprintf(segment, sizeof segment, "%u", record->options.segment_s);
 	arguments[RECORD_ARG_NAME] = recording->name;
+	arguments[RECORD_ARG_ID] = recording->id;
 	arguments[RECORD_ARG_URL] = recording->url;
 	arguments[RECORD_ARG_CODEC] = stream_codec_name(stream->codec);
 	arguments[RECORD_ARG_FRAMERATE] = framerate;
-	arguments[RECORD_ARG_FOLDER] = path;
+	arguments[RECORD_ARG_DIR] = record->options.dir;
+	arguments[RECORD_ARG_DEVICE] = device;
+	arguments[RECORD_ARG_INODE] = inode;
+	arguments[RECORD_ARG_FILE_MAX] = file_max;
 	arguments[RECORD_ARG_SEGMENT] = segment;
-	arguments[RECORD_ARG_JSON] = record->json ? "json" : "";
+	arguments[RECORD_ARG_JSON] = record->options.json ? "json" : "";
 	err = child_create(&recording->child, &job);
 	if (err < 0)
 		return err;
@@ -325,16 +193,46 @@ static int want(struct record *record, const struct server *server,
 	return 0;
 }
 
+/* Gives the seats to servers that are online, and to those whose recording goes on. */
+static int seat_servers(struct record *record, int64_t now_us)
+{
+	struct seats *seats = &record->seats;
+	int err = 0;
+
+	seats_begin(seats);
+	for (size_t i = 0; i < record->n && err == 0; i++) {
+		struct recording *recording = &record->recordings[i];
+
+		if (!recording->ending)
+			err = seats_offer(seats, recording->id, false);
+		if (err == 0 && unit_us(recording) > 0)
+			seats_delivered(seats, recording->id);
+	}
+	for (size_t i = 0; i < record->n_list && err == 0; i++)
+		if (record->list[i].online && record->list[i].n_streams > 0)
+			err = seats_offer(seats, record->list[i].id,
+					  folder_owners_have(&record->owners, record->list[i].id));
+	seats_settle(seats, now_us);
+	seats_report(seats, "recorded", now_us);
+	for (size_t i = 0; i < record->n; i++)
+		record->recordings[i].left_out = !seats_has(seats, record->recordings[i].id);
+	return err;
+}
+
 static int want_all(struct record *record, int64_t now_us)
 {
 	const struct server_stream *stream;
 	const struct server *server;
 	char why[256];
-	int result = 0;
+	int result = seat_servers(record, now_us);
 
 	for (size_t i = 0; i < record->n_list; i++) {
-		int err = servers_find(&record->list[i], 1, record->list[i].id, &server, &stream,
-				       why, sizeof why);
+		int err;
+
+		if (!seats_has(&record->seats, record->list[i].id))
+			continue;
+		err = servers_find(&record->list[i], 1, record->list[i].id, &server, &stream, why,
+				   sizeof why);
 
 		if (err == 0)
 			err = want(record, server, stream, false, now_us);
@@ -346,36 +244,59 @@ static int want_all(struct record *record, int64_t now_us)
 	return result;
 }
 
+/* Finds the server that a name of the command line means. Anybody can announce a server of the same
+ * name: the one that had it first, in this run or by its folder, has precedence. */
+static int find_named(struct record *record, size_t i, const struct server **server,
+		      const struct server_stream **stream, char why[FIND_WHY_MAX])
+{
+	const char *name = record->options.names[i];
+	struct wish *wish = &record->wishes[i];
+	const char *owner = folder_owners_of_name(&record->owners, name);
+	int err =
+		servers_find(record->list, record->n_list, name, server, stream, why, FIND_WHY_MAX);
+
+	if (!wish->id[0] && owner)
+		text_set(wish->id, sizeof wish->id, owner);
+	if (err == -ENOTUNIQ && wish->id[0])
+		err = servers_find(record->list, record->n_list, wish->id, server, stream, why,
+				   FIND_WHY_MAX);
+	return err;
+}
+
+static int want_found(struct record *record, size_t i, const struct server *server,
+		      const struct server_stream *stream, int64_t now_us)
+{
+	const char *name = record->options.names[i];
+	bool asked_for = strcmp(name, server->name) != 0 && strcmp(name, server->id) != 0;
+	struct wish *wish = &record->wishes[i];
+
+	wish->waiting = false;
+	if (!wish->id[0])
+		snprintf(wish->id, sizeof wish->id, "%s%s%s", server->id, asked_for ? "/" : "",
+			 asked_for ? stream->name : "");
+	return want(record, server, stream, asked_for, now_us);
+}
+
 static int want_named(struct record *record, int64_t now_us)
 {
 	const struct server_stream *stream;
 	const struct server *server;
-	char why[512];
+	char why[FIND_WHY_MAX];
 	int result = 0;
 
-	for (size_t i = 0; record->names[i]; i++) {
-		const struct server *given = &record->given[i];
-		int err;
+	for (size_t i = 0; record->options.names[i]; i++) {
+		const struct server *given = &record->options.given[i];
+		int err = 0;
 
 		if (given->n_streams > 0) {
 			err = want(record, given, &given->streams[0], false, now_us);
-			result = err < 0 ? err : result;
-			continue;
+		} else if (find_named(record, i, &server, &stream, why) == 0) {
+			err = want_found(record, i, server, stream, now_us);
+		} else if (!record->wishes[i].waiting && servers_settled(record->servers)) {
+			record->wishes[i].waiting = true;
+			diag_warn("waiting for %s: %s", record->options.names[i], why);
 		}
-		err = servers_find(record->list, record->n_list, record->names[i], &server, &stream,
-				   why, sizeof why);
-		if (err == 0) {
-			bool asked_for = strcmp(record->names[i], server->name) != 0 &&
-					 strcmp(record->names[i], server->id) != 0;
-
-			record->waiting[i] = false;
-			err = want(record, server, stream, asked_for, now_us);
-			if (err < 0)
-				result = err;
-		} else if (!record->waiting[i] && servers_settled(record->servers)) {
-			record->waiting[i] = true;
-			diag_warn("waiting for %s: %s", record->names[i], why);
-		}
+		result = err < 0 ? err : result;
 	}
 	return result;
 }
@@ -388,16 +309,28 @@ static int update(struct record *record, int64_t now_us)
 	for (size_t i = 0; i < record->n; i++)
 		record->recordings[i].wanted = false;
 	if (record->on && !record->lost)
-		err = record->all ? want_all(record, now_us) : want_named(record, now_us);
+		err = record->options.all ? want_all(record, now_us) : want_named(record, now_us);
 	for (size_t i = 0; i < record->n; i++) {
 		struct recording *recording = &record->recordings[i];
 
 		/* A recording goes on although the broker says that its server has left. */
 		if (!recording->ending && !recording->wanted &&
-		    (!record->on || record->lost || now_us - heard_us(recording) > LOST_US))
+		    (!record->on || record->lost || recording->left_out ||
+		     now_us - heard_us(recording) > LOST_US))
 			end_recording(recording);
 	}
 	return err;
+}
+
+/* Tells the list which addresses deliver, so that nobody else takes their ids. */
+static void confirm_addresses(struct record *record, int64_t now_us)
+{
+	if (!record->servers || now_us < record->confirm_us)
+		return;
+	record->confirm_us = now_us + CONFIRM_US;
+	for (size_t i = 0; i < record->n; i++)
+		if (unit_us(&record->recordings[i]) > now_us - CONFIRM_US)
+			servers_confirm(record->servers, record->recordings[i].url);
 }
 
 /* Returns the ms after which it wants to be called again. */
@@ -451,7 +384,8 @@ static int take_list(struct record *record)
 		strcpy(record->state, state);
 		diag_info("broker: %s", state);
 	}
-	if (record->all && n == 0 && !record->nobody_logged && servers_settled(record->servers)) {
+	if (record->options.all && n == 0 && !record->nobody_logged &&
+	    servers_settled(record->servers)) {
 		record->nobody_logged = true;
 		diag_info("there is no server yet; waiting for one");
 	}
@@ -460,7 +394,8 @@ static int take_list(struct record *record)
 
 static void follow_command(struct record *record)
 {
-	int command = record->on_command ? servers_recording_command(record->servers) : 0, err;
+	int command = record->options.on_command ? servers_recording_command(record->servers) : 0,
+	    err;
 
 	if (command == 0 || record->on == (command > 0))
 		return;
@@ -468,8 +403,15 @@ static void follow_command(struct record *record)
 	diag_info("%s on command", record->on ? "recording" : "stopped");
 	err = record->lost ? -ENODEV : place_write_command(&record->place, record->on);
 	if (err < 0)
-		diag_warn("a restart will not know of this command: %s: %s", record->dir,
+		diag_warn("a restart will not know of this command: %s: %s", record->options.dir,
 			  strerror(-err));
+}
+
+/* Learns which servers delivered before. Without that, all of them count as new. */
+static void read_owners(struct record *record)
+{
+	folder_owners_finish(&record->owners);
+	(void)folder_owners_read(&record->owners, record->options.dir);
 }
 
 /* Takes the folder again, after it was not there or was replaced. */
@@ -478,16 +420,18 @@ static void reopen_place(struct record *record)
 	char why[PLACE_WHY_MAX];
 
 	place_close(&record->place);
-	if (place_open(&record->place, record->dir, why) < 0) {
+	if (place_open(&record->place, record->options.dir, why) < 0) {
 		if (!record->lost)
 			diag_error("%s; tried again", why);
 		record->lost = true;
 		return;
 	}
 	record->lost = false;
-	if (record->on_command && place_write_command(&record->place, record->on) < 0)
-		diag_warn("a restart will not know of the last command: %s", record->dir);
-	diag_info("recording goes on in %s", record->dir);
+	keep_renew(record->keep);
+	read_owners(record);
+	if (record->options.on_command && place_write_command(&record->place, record->on) < 0)
+		diag_warn("a restart will not know of the last command: %s", record->options.dir);
+	diag_info("recording goes on in %s", record->options.dir);
 }
 
 /* Sees that the folder is still the one that was given. */
@@ -506,7 +450,7 @@ static void check_place(struct record *record)
 	}
 	if (!record->lost)
 		diag_error("%s: %s; recording stops, and goes on when the folder is there again",
-			   record->dir,
+			   record->options.dir,
 			   r == -ENODEV ? "its file system is not mounted any more" : strerror(-r));
 	record->lost = true;
 	place_close(&record->place); /* nothing is in the way of a new mount */
@@ -561,8 +505,10 @@ static int run(struct record *record)
 		 * again. */
 		err = update(record, now_us);
 		if (err < 0 && err != logged)
-			diag_error("cannot begin to record in %s: %s", record->dir, strerror(-err));
+			diag_error("cannot begin to record in %s: %s", record->options.dir,
+				   strerror(-err));
 		logged = err;
+		confirm_addresses(record, now_us);
 		if (!record->lost)
 			keep_turn(record->keep, now_us);
 		wait_ms = poll_children(record, clock_now_us());
@@ -577,19 +523,20 @@ static int run(struct record *record)
 static int record_all(struct record *record)
 {
 	char why[PLACE_WHY_MAX];
-	int err = place_open(&record->place, record->dir, why);
+	int err = place_open(&record->place, record->options.dir, why);
 
 	if (err < 0) {
 		diag_error("%s", why);
 		return err;
 	}
-	record->on = !record->on_command || place_read_command(&record->place) > 0;
-	if (record->on_command)
+	read_owners(record);
+	record->on = !record->options.on_command || place_read_command(&record->place) > 0;
+	if (record->options.on_command)
 		diag_info(record->on ? "recording, as the last command was `start`"
 				     : "waiting for the command `start`");
-	err = keep_create(&record->keep, record->dir, &record->limits);
+	err = keep_create(&record->keep, record->options.dir, &record->options.limits);
 	if (err == 0 && needs_broker(record))
-		err = servers_create(&record->servers, &record->broker.options);
+		err = servers_create(&record->servers, &record->options.broker.options);
 	if (err == 0) {
 		progress_init(&record->progress);
 		err = run(record);
@@ -606,21 +553,19 @@ static int record_all(struct record *record)
 
 int cmd_record(int argc, char **argv)
 {
-	struct record record = {.segment_s = SEGMENT_S};
-	int status;
+	static struct record record;
+	int status = record_options_parse(&record.options, argc, argv);
 
-	broker_init(&record.broker);
-	status = parse_arguments(&record, argc, argv);
 	if (status < 0) {
-		if (!record.on_command)
-			record.broker.options.rec_topics = NULL;
-		else if (!record.broker.options.rec_topics)
-			record.broker.options.rec_topics = REC_TOPICS;
+		record.seats.max = record.options.max_servers;
+		record.wishes = calloc(record.options.n_names + 1, sizeof *record.wishes);
 		interrupt_init();
-		status = record_all(&record) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		status = record.wishes && record_all(&record) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
+	seats_finish(&record.seats);
+	folder_owners_finish(&record.owners);
+	record_options_finish(&record.options);
 	free(record.list);
-	free(record.given);
-	free(record.waiting);
+	free(record.wishes);
 	return status;
 }

@@ -12,13 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/text.h"
+#include "client/record/folder.h"
 #include "client/record/head.h"
 #include "client/record/time.h"
 
-#define MARKER ".camcast"
-#define SAFE_MAX 110 /* bytes; with "-" and an id it is still a name of at most 255 */
-#define ID_MAX 140
 #define NUMBERS_MAX 100 /* recordings that may begin in the same second */
 #define FUTURE_S 60	/* a name that far ahead is wrong */
 
@@ -37,114 +34,6 @@ struct store_list {
 	struct recording *recordings;
 	size_t n, size;
 };
-
-/* Names of devices in Windows, with any extension and in any case. */
-static bool is_device(const char *name)
-{
-	static const char *const devices[] = {"CON", "PRN", "AUX", "NUL"};
-	const size_t len = strcspn(name, ".");
-
-	for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
-		if (len == 3 && strncasecmp(name, devices[i], 3) == 0)
-			return true;
-	return len == 4 && name[3] >= '0' && name[3] <= '9' &&
-	       (strncasecmp(name, "COM", 3) == 0 || strncasecmp(name, "LPT", 3) == 0);
-}
-
-void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX])
-{
-	size_t len = text_cut(name, SAFE_MAX);
-
-	memcpy(folder, name, len);
-	folder[len] = '\0';
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)folder[i] < 0x20 || strchr("\x7f/\\:*?\"<>|", folder[i]))
-			folder[i] = '_';
-	/* Hidden, or what some file systems drop. */
-	if (folder[0] == '.')
-		folder[0] = '_';
-	while (len > 0 && (folder[len - 1] == '.' || folder[len - 1] == ' '))
-		folder[--len] = '\0';
-	if (len == 0)
-		strcpy(folder, "server");
-	if (is_device(folder)) {
-		memmove(folder + 1, folder, len + 1);
-		folder[0] = '_';
-	}
-}
-
-/* Whose folder it is: 0 and the id, or -errno; -ENOENT: nobody's. */
-static int read_marker(int fd, char id[ID_MAX])
-{
-	int file = openat(fd, MARKER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	ssize_t n;
-	int err;
-
-	if (file < 0)
-		return -errno;
-	n = read(file, id, ID_MAX - 1);
-	err = errno;
-	close(file);
-	if (n < 0)
-		return -err;
-	id[n] = '\0';
-	id[strcspn(id, "\n")] = '\0';
-	return 0;
-}
-
-static int write_marker(int fd, const char *id)
-{
-	int file = openat(fd, MARKER, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-	int err = 0;
-
-	if (file < 0)
-		return -errno;
-	if (dprintf(file, "%s\n", id) < 0)
-		err = -errno;
-	close(file);
-	return err;
-}
-
-/* 0; -EEXIST: another server's. */
-static int take_folder(int dir, const char *folder, const char *id)
-{
-	char owner[ID_MAX] = "";
-	int fd, err;
-
-	if (mkdirat(dir, folder, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	err = read_marker(fd, owner);
-	if (err == -ENOENT || (err == 0 && !owner[0])) /* new, or a disk was full */
-		err = write_marker(fd, id);
-	else if (err == 0 && strcmp(owner, id) != 0)
-		err = -EEXIST;
-	close(fd);
-	return err;
-}
-
-int store_make_folder(const char *dir, const char *name, const char *id,
-		      char folder[STORE_FOLDER_MAX])
-{
-	char safe[STORE_FOLDER_MAX], safe_id[STORE_FOLDER_MAX];
-	int fd, err;
-
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	store_safe_name(name, safe);
-	snprintf(folder, STORE_FOLDER_MAX, "%s", safe);
-	err = take_folder(fd, folder, id);
-	if (err == -EEXIST) {
-		store_safe_name(id, safe_id);
-		snprintf(folder, STORE_FOLDER_MAX, "%.*s-%.*s", SAFE_MAX, safe, SAFE_MAX, safe_id);
-		err = take_folder(fd, folder, id);
-	}
-	close(fd);
-	return err;
-}
 
 /* --- which recordings there are --- */
 
@@ -235,7 +124,7 @@ static int list_all(struct store_list *listing, int dir_fd, const struct store_c
 {
 	int own = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
 	const struct dirent *entry;
-	char owner[ID_MAX];
+	char owner[FOLDER_ID_MAX];
 	DIR *dir;
 
 	if (own < 0)
@@ -251,13 +140,9 @@ static int list_all(struct store_list *listing, int dir_fd, const struct store_c
 
 		if (entry->d_name[0] == '.')
 			continue;
-		fd = openat(own, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = folder_open_owned(own, entry->d_name, owner);
 		if (fd < 0)
 			continue;
-		if (read_marker(fd, owner) < 0) {
-			close(fd);
-			continue;
-		}
 		err = add_folder(listing, entry->d_name);
 		if (err < 0)
 			close(fd);
@@ -291,23 +176,19 @@ static void forget_list(struct store_list *listing)
 
 /* --- limits --- */
 
-#define PATH_SIZE (STORE_FOLDER_MAX + RECORD_NAME_MAX + 256)
-
-static void write_path(char path[PATH_SIZE], const char *folder, int64_t utc_s, unsigned number)
+/* Opens a recording in a folder, and locks it: a descriptor, -EBUSY while it is written, -ENOENT if
+ * it is no file any more, or -errno. */
+static int open_recording(int folder_fd, const char *name, int flags)
 {
-	char name[RECORD_NAME_MAX];
-
-	record_name_write(name, utc_s, number);
-	snprintf(path, PATH_SIZE, "%s/%s", folder, name);
-}
-
-/* Opens a recording, and locks it: a descriptor, -EBUSY while it is written, or -errno. */
-static int open_recording(int dir_fd, const char *path, int flags)
-{
-	int fd = openat(dir_fd, path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(folder_fd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
 
 	if (fd < 0)
-		return -errno;
+		return errno == ELOOP ? -ENOENT : -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -ENOENT;
+	}
 	/* A file system without locks has no writers that lock: then the name decides alone. */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
 		close(fd);
@@ -320,54 +201,133 @@ static int open_recording(int dir_fd, const char *path, int flags)
 static int delete_recording(int dir_fd, const struct store_list *listing,
 			    const struct recording *recording)
 {
-	char path[PATH_SIZE];
-	int fd, err = 0;
+	char name[RECORD_NAME_MAX], owner[FOLDER_ID_MAX];
+	int folder = folder_open_owned(dir_fd, listing->folders[recording->folder], owner), fd;
+	int err = 0;
 
-	write_path(path, listing->folders[recording->folder], recording->utc_s, recording->number);
-	fd = open_recording(dir_fd, path, O_RDONLY);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	if (unlinkat(dir_fd, path, 0) < 0 && errno != ENOENT)
+	if (folder < 0)
+		return folder == -ENOENT ? 0 : folder;
+	record_name_write(name, recording->utc_s, recording->number);
+	fd = open_recording(folder, name, O_RDONLY);
+	if (fd >= 0 && unlinkat(folder, name, 0) < 0 && errno != ENOENT)
 		err = -errno;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	else if (fd != -ENOENT)
+		err = fd;
+	close(folder);
 	return err;
+}
+
+/* What each folder has, and where the search for its oldest recording goes on. */
+struct share {
+	int64_t bytes;
+	size_t next;
+};
+
+/* Adds up the folders. NULL without memory; free() it. */
+static struct share *add_up(const struct store_list *listing, struct store_usage *usage)
+{
+	struct share *shares = calloc(listing->n_folders + 1, sizeof *shares);
+
+	for (size_t i = 0; shares && i < listing->n; i++) {
+		shares[listing->recordings[i].folder].bytes += listing->recordings[i].bytes;
+		usage->bytes += listing->recordings[i].bytes;
+	}
+	usage->files = (unsigned)listing->n;
+	return shares;
+}
+
+/* The folder from which the next recording is deleted: the one that has most, if that is more than
+ * its part of max_bytes. -1: none, as those have only recordings that cannot be deleted. */
+static int choose_folder(const struct store_list *listing, const struct share *shares,
+			 int64_t max_bytes)
+{
+	int64_t folders = 0;
+	int best = -1;
+
+	for (size_t i = 0; i < listing->n_folders; i++)
+		folders += shares[i].bytes > 0;
+	for (size_t i = 0; i < listing->n_folders; i++)
+		if (shares[i].next < listing->n && shares[i].bytes > max_bytes / folders &&
+		    (best < 0 || shares[i].bytes > shares[best].bytes))
+			best = (int)i;
+	return best;
+}
+
+/* The deletions of one look. */
+struct sweep {
+	int dir_fd;
+	struct store_list *listing;
+	struct share *shares;
+	struct store_usage *usage;
+	int result;
+};
+
+static void sweep_one(struct sweep *sweep, struct recording *recording)
+{
+	int err = delete_recording(sweep->dir_fd, sweep->listing, recording);
+
+	if (err == 0) {
+		sweep->shares[recording->folder].bytes -= recording->bytes;
+		sweep->usage->bytes -= recording->bytes;
+		sweep->usage->files--;
+		sweep->usage->deleted++;
+		recording->bytes = -1; /* it is gone */
+	} else if (err != -EBUSY && sweep->result == 0) {
+		sweep->result = err;
+	}
+}
+
+static void sweep_old(struct sweep *sweep, int64_t before_s)
+{
+	struct store_list *listing = sweep->listing;
+
+	for (size_t i = 0; i < listing->n && listing->recordings[i].begun_s < before_s; i++)
+		sweep_one(sweep, &listing->recordings[i]);
+}
+
+static void sweep_much(struct sweep *sweep, int64_t max_bytes)
+{
+	struct store_list *listing = sweep->listing;
+	int folder;
+
+	while (sweep->usage->bytes > max_bytes &&
+	       (folder = choose_folder(listing, sweep->shares, max_bytes)) >= 0) {
+		size_t *i = &sweep->shares[folder].next;
+
+		while (*i < listing->n && (listing->recordings[*i].folder != (unsigned)folder ||
+					   listing->recordings[*i].bytes < 0))
+			(*i)++;
+		if (*i < listing->n)
+			sweep_one(sweep, &listing->recordings[(*i)++]);
+	}
 }
 
 int store_keep_limits(const char *dir, const struct store_limits *limits,
 		      const struct store_clock *clock, struct store_usage *usage)
 {
 	struct store_list listing = {0};
-	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err, result;
-	bool by_age = limits->max_age_s && clock->trusted;
+	struct sweep sweep = {.listing = &listing, .usage = usage};
 
 	memset(usage, 0, sizeof *usage);
-	if (dir_fd < 0)
+	sweep.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (sweep.dir_fd < 0)
 		return -errno;
-	result = list_all(&listing, dir_fd, clock);
-	for (size_t i = 0; i < listing.n; i++)
-		usage->bytes += listing.recordings[i].bytes;
-	usage->files = (unsigned)listing.n;
+	sweep.result = list_all(&listing, sweep.dir_fd, clock);
+	sweep.shares = add_up(&listing, usage);
 	if (listing.n > 0)
 		qsort(listing.recordings, listing.n, sizeof *listing.recordings, compare);
-	for (size_t i = 0; i < listing.n; i++) {
-		const struct recording *recording = &listing.recordings[i];
-		bool old = by_age && recording->begun_s < clock->now_s - limits->max_age_s;
-		bool much = limits->max_bytes && usage->bytes > limits->max_bytes;
-
-		if (!old && !much)
-			break;
-		err = delete_recording(dir_fd, &listing, recording);
-		if (err == 0) {
-			usage->bytes -= recording->bytes;
-			usage->files--;
-			usage->deleted++;
-		} else if (err != -EBUSY && result == 0) {
-			result = err;
-		}
-	}
+	if (!sweep.shares)
+		sweep.result = -ENOMEM;
+	if (sweep.shares && limits->max_age_s && clock->trusted)
+		sweep_old(&sweep, clock->now_s - limits->max_age_s);
+	if (sweep.shares && limits->max_bytes)
+		sweep_much(&sweep, limits->max_bytes);
+	free(sweep.shares);
 	forget_list(&listing);
-	close(dir_fd);
-	return result;
+	close(sweep.dir_fd);
+	return sweep.result;
 }
 
 /* --- other names --- */
@@ -485,33 +445,33 @@ void store_list_settle(struct store_list *list)
 }
 
 /* 0, -EEXIST, or -errno. */
-static int is_free(int dir_fd, const char *path)
+static int is_free(int folder_fd, const char *name)
 {
 	struct stat st;
 
 	/* FAT, for one, has no RENAME_NOREPLACE. */
-	if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
 	return errno == ENOENT ? 0 : -errno;
 }
 
 /* 0, -EBUSY while it is written, or -errno. */
-static int rename_recording(int dir_fd, const char *folder, struct recording *recording)
+static int rename_recording(int folder_fd, struct recording *recording)
 {
 	const int64_t utc_s = recording->utc_s + recording->shift_s;
-	char path[PATH_SIZE], other[PATH_SIZE];
+	char name[RECORD_NAME_MAX], other[RECORD_NAME_MAX];
 	unsigned number = 0;
 	int fd, err = -EEXIST;
 
-	write_path(path, folder, recording->utc_s, recording->number);
-	fd = open_recording(dir_fd, path, O_RDWR);
+	record_name_write(name, recording->utc_s, recording->number);
+	fd = open_recording(folder_fd, name, O_RDWR);
 	if (fd < 0)
 		return fd;
 	while (err == -EEXIST && number < NUMBERS_MAX) {
-		write_path(other, folder, utc_s, ++number);
-		err = is_free(dir_fd, other);
+		record_name_write(other, utc_s, ++number);
+		err = is_free(folder_fd, other);
 	}
-	if (err == 0 && renameat(dir_fd, path, dir_fd, other) < 0)
+	if (err == 0 && renameat(folder_fd, name, folder_fd, other) < 0)
 		err = -errno;
 	if (err == 0) {
 		(void)head_set_created(fd, utc_s * 1000000); /* a help, the name decides */
@@ -519,6 +479,18 @@ static int rename_recording(int dir_fd, const char *folder, struct recording *re
 		recording->number = number;
 		recording->shift_s = 0;
 	}
+	close(fd);
+	return err;
+}
+
+static int rename_in(int dir_fd, const char *folder, struct recording *recording)
+{
+	char owner[FOLDER_ID_MAX];
+	int fd = folder_open_owned(dir_fd, folder, owner), err;
+
+	if (fd < 0)
+		return fd;
+	err = rename_recording(fd, recording);
 	close(fd);
 	return err;
 }
@@ -537,7 +509,7 @@ int store_rename(const char *dir, struct store_list *list, size_t *waiting)
 
 		if (recording->shift_s == 0)
 			continue;
-		err = rename_recording(dir_fd, list->folders[recording->folder], recording);
+		err = rename_in(dir_fd, list->folders[recording->folder], recording);
 		n += err == 0;
 		if (err == -ENOENT) /* somebody deleted it */
 			recording->shift_s = 0;

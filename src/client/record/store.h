@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where recordings lie: DIR/SERVER/20261122T204300Z.mp4, and which of them must go. A folder is
- * ours by a file `.camcast` in it, which holds the server's id; a file is ours by its name, in a
- * folder of ours. Nothing else is ever touched. A file being written is locked (flock) by its
+ * Recordings on disk, DIR/SERVER/20261122T204300Z.mp4, and which of them are deleted. A folder is
+ * ours by its marker (folder.h), and a file by its name, in a folder of ours. Nothing else is ever
+ * touched, and no link is followed. A file being written is locked (flock) by its
  * writer.
  */
 #ifndef CLIENT_RECORD_STORE_H
@@ -11,18 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define STORE_FOLDER_MAX 256 /* bytes, terminator included */
-
-/* A server's name as the name of a folder on any file system: no separators, no control characters,
- * not hidden, none of Windows' devices (CON, NUL.x), at most 110 bytes of whole UTF-8 characters. */
-void store_safe_name(const char *name, char folder[STORE_FOLDER_MAX]);
-
-/* Finds or makes the server's folder in dir: its name made safe or, if that is another server's,
- * the same with "-" and its id, made safe too. id: under 140 bytes. 0 and folder (without dir), or
- * -errno. */
-int store_make_folder(const char *dir, const char *name, const char *id,
-		      char folder[STORE_FOLDER_MAX]);
 
 struct store_limits {
 	int64_t max_bytes; /* of all servers' recordings together; 0: no limit */
@@ -48,8 +36,10 @@ struct store_usage {
 	unsigned deleted;
 };
 
-/* Deletes the oldest recordings in dir until the limits are kept, but none that is being written,
- * and none by its age while the clock is not trusted. 0, or -errno if dir could not be read or what
+/* Deletes recordings in dir until the limits are kept, but none that is being written, and none by
+ * its age while the clock is not trusted. Each folder has an equal share of max_bytes: the oldest
+ * recording of the folder that has most goes first, and no folder within its share loses one, so
+ * that one server cannot take the space of the others. 0, or -errno if dir could not be read or what
  * should go could not be deleted; usage is as far as it got. Takes time with the number of files:
  * about 1 us each. */
 int store_keep_limits(const char *dir, const struct store_limits *limits,

@@ -186,6 +186,16 @@ bool view_tile_is_offline(const struct view_tile *tile)
 	return tile->offline_since != 0;
 }
 
+bool view_tile_has_shown(const struct view_tile *tile)
+{
+	return tile->shown > 0;
+}
+
+bool view_tile_is_live(const struct view_tile *tile)
+{
+	return tile->state == TILE_LIVE;
+}
+
 const char *view_tile_key(const struct view_tile *tile)
 {
 	return tile->key;

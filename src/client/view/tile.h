@@ -42,6 +42,9 @@ void view_tile_set_announced(struct view_tile *tile, bool announced);
 /* Whether the child was ended because the server is offline: then only a new tile shows pictures
  * again. */
 bool view_tile_is_offline(const struct view_tile *tile);
+/* Whether a picture of it was ever on the screen, and whether pictures come now. */
+bool view_tile_has_shown(const struct view_tile *tile);
+bool view_tile_is_live(const struct view_tile *tile);
 
 const char *view_tile_key(const struct view_tile *tile);
 const char *view_tile_url(const struct view_tile *tile);

@@ -20,6 +20,7 @@
 #include "client/client.h"
 #include "client/find/broker.h"
 #include "client/find/servers.h"
+#include "client/seats.h"
 #include "client/stream/reader.h"
 #include "client/view/decoder.h"
 #include "client/view/overlay.h"
@@ -35,10 +36,12 @@
 #define WINDOW_MIN 64 /* pixels of a side */
 #define WINDOW_MAX 16384
 #define REPORT_US 1000000
+#define SERVERS_US 1000000 /* between two looks at what is shown of the list */
 
 enum {
 	OPTION_JSON = 'j',
 	OPTION_ALL = 256,
+	OPTION_MAX_SERVERS,
 	OPTION_DECODER,
 	OPTION_SNAPSHOTS,
 	OPTION_SIZE,
@@ -48,7 +51,7 @@ enum {
 struct view_options {
 	struct broker broker;
 	char *const *wanted;
-	size_t n_wanted, n_urls;
+	size_t n_wanted, n_urls, max_servers;
 	const char *hardware, *snapshots;
 	int width, height;
 	bool full_screen, json, help;
@@ -70,7 +73,7 @@ struct view {
 	struct view_snapshots *snapshots;
 	struct view_wall *wall;
 	bool quit, hidden, snapshot_wanted;
-	int64_t next_draw_us, next_poll_us;
+	int64_t next_draw_us, next_poll_us, next_servers_us;
 	int64_t report_us; /* of the last report */
 	struct usage usage, reported;
 	uint64_t draws, reported_draws;
@@ -91,6 +94,7 @@ static void print_usage(FILE *out)
 	fputs("usage: camcast view [OPTIONS] [--all | NAME[/STREAM]... | URL...]\n\n"
 	      "Shows cameras live in one window: the named ones, or all servers that are found.\n\n"
 	      "  --all               show every server, also those that appear later (default)\n"
+	      "  --max-servers N     show at most N servers of --all (64)\n"
 	      "  --size WxH          size of the window (1280x720)\n"
 	      "  --full-screen       start in full screen\n"
 	      "  --decoder NAME      auto (default), none (software), or a device that libavcodec\n"
@@ -106,6 +110,7 @@ static void print_usage(FILE *out)
 
 static const struct option long_options[] = {
 	{"all", no_argument, NULL, OPTION_ALL},
+	{"max-servers", required_argument, NULL, OPTION_MAX_SERVERS},
 	{"decoder", required_argument, NULL, OPTION_DECODER},
 	{"snapshots", required_argument, NULL, OPTION_SNAPSHOTS},
 	{"json", no_argument, NULL, OPTION_JSON},
@@ -137,6 +142,11 @@ static int take_option(struct view_options *options, int c, const char *value)
 	switch (c) {
 	case OPTION_ALL:
 		return 0;
+	case OPTION_MAX_SERVERS:
+		if (seats_parse_max(value, &options->max_servers) == 0)
+			return 0;
+		cli_refuse(&cli, "--max-servers %s: " SEATS_HELP, value);
+		return -EINVAL;
 	case OPTION_DECODER:
 		options->hardware = value;
 		if (view_decoder_knows(value))
@@ -195,8 +205,11 @@ static int parse_options(int argc, char **argv, struct view_options *options)
 	bool all = false;
 	int c;
 
-	*options = (struct view_options){
-		.hardware = "auto", .snapshots = ".", .width = 1280, .height = 720};
+	*options = (struct view_options){.hardware = "auto",
+					 .snapshots = ".",
+					 .width = 1280,
+					 .height = 720,
+					 .max_servers = SEATS_DEFAULT};
 	broker_init(&options->broker);
 	while ((c = cli_next(&cli, argc, argv)) >= 0) {
 		if (take_option(options, c, optarg) < 0)
@@ -469,7 +482,7 @@ static void update_servers(struct view *view)
 
 	if (servers_snapshot(view->servers, &list, &n, state, sizeof(state)))
 		return;
-	view_wall_update(view->wall, list, n);
+	view_wall_update(view->wall, list, n, clock_now_us());
 	free(list);
 	snprintf(notice, sizeof(notice), "no server yet; %s", state);
 	view_wall_set_notice(view->wall, notice);
@@ -542,6 +555,29 @@ static int time_left(const struct view *view, int64_t now_us)
 	return due_us <= now_us ? 0 : (int)((due_us - now_us + 999) / 1000);
 }
 
+static void confirm(void *user, const char *url)
+{
+	servers_confirm(user, url);
+}
+
+/* Shows what is new in the list. Each second, tells the list which addresses deliver, so that nobody
+ * else takes their ids, and lets servers that are left out have their turn. */
+static void follow_servers(struct view *view, int64_t now_us)
+{
+	bool due = now_us >= view->next_servers_us;
+
+	if (!view->servers)
+		return;
+	if (due) {
+		view->next_servers_us = now_us + SERVERS_US;
+		view_wall_confirm(view->wall, confirm, view->servers);
+	}
+	if (view_wake_fd_readable(view->wake) || (due && view_wall_leaves_out(view->wall))) {
+		update_servers(view);
+		set_title(view);
+	}
+}
+
 static void look_after(struct view *view)
 {
 	const int64_t now_us = clock_now_us();
@@ -552,10 +588,7 @@ static void look_after(struct view *view)
 	if (view_overlay_poll(&view->overlay, now_us))
 		view_wall_touch(view->wall);
 
-	if (view->servers && view_wake_fd_readable(view->wake)) {
-		update_servers(view);
-		set_title(view);
-	}
+	follow_servers(view, now_us);
 	if (now_us >= view->next_poll_us)
 		view->next_poll_us = now_us + (int64_t)view_wall_poll(view->wall, now_us) * 1000;
 	if (!view->hidden && now_us >= view->next_draw_us && view_wall_dirty(view->wall))
@@ -586,6 +619,7 @@ static int open_all(struct view *view)
 	struct view_wall_options wall = {
 		.wanted = options->wanted,
 		.n_wanted = options->n_wanted,
+		.max_servers = options->max_servers,
 		.hardware = options->hardware,
 	};
 	int r = view_window_open(&view->window, options->width, options->height,

@@ -8,6 +8,7 @@
 
 #include "base/diag.h"
 #include "base/text.h"
+#include "client/seats.h"
 #include "client/view/grid.h"
 #include "client/view/tile.h"
 
@@ -27,6 +28,7 @@ struct view_wall {
 	struct view_tile **leaving; /* their children are about to end */
 	size_t n_leaving;
 	struct view_tile *alone, *selected; /* NULL: none */
+	struct seats seats;		    /* of tiles, where every server has one */
 	struct view_text notice;
 	char notice_text[256];
 	bool dirty;
@@ -205,9 +207,63 @@ static int by_order(const void *a, const void *b)
 	return order ? order : strcmp(view_tile_key(left->tile), view_tile_key(right->tile));
 }
 
-void view_wall_update(struct view_wall *wall, const struct server *list, size_t n)
+/* Gives seats to the servers that are online, and to those whose tile still shows pictures. */
+static void seat_servers(struct view_wall *wall, const struct server *list, size_t n,
+			 int64_t now_us)
 {
-	const size_t n_places = wall->options.n_wanted ? wall->options.n_wanted : n;
+	struct seats *seats = &wall->seats;
+	struct place place;
+	int r = 0;
+
+	seats_begin(seats);
+	for (size_t i = wall->n_urls; i < wall->n && !r; i++) {
+		const struct view_tile *tile = wall->tiles[i].tile;
+
+		if (view_tile_is_offline(tile))
+			continue;
+		r = seats_offer(seats, view_tile_key(tile), false);
+		if (!r && view_tile_has_shown(tile))
+			seats_delivered(seats, view_tile_key(tile));
+	}
+	for (size_t i = 0; i < n && !r; i++)
+		if (nth_place(wall, list, n, i, &place))
+			r = seats_offer(seats, place.key, false);
+	seats_settle(seats, now_us);
+	seats_report(seats, "shown", now_us);
+}
+
+/* Removes tiles whose servers have no seat, and tiles of offline servers that are too many. */
+static void remove_unseated(struct view_wall *wall)
+{
+	for (size_t i = wall->n; i-- > wall->n_urls;) {
+		const struct view_tile *tile = wall->tiles[i].tile;
+
+		if (view_tile_is_offline(tile) ? wall->n - wall->n_urls > wall->seats.max
+					       : !seats_has(&wall->seats, view_tile_key(tile)))
+			remove_tile(wall, i);
+	}
+}
+
+bool view_wall_leaves_out(const struct view_wall *wall)
+{
+	return wall->seats.left_out > 0;
+}
+
+void view_wall_confirm(const struct view_wall *wall, void (*confirm)(void *user, const char *url),
+		       void *user)
+{
+	for (size_t i = wall->n_urls; i < wall->n; i++)
+		if (view_tile_is_live(wall->tiles[i].tile))
+			confirm(user, view_tile_url(wall->tiles[i].tile));
+}
+
+void view_wall_update(struct view_wall *wall, const struct server *list, size_t n, int64_t now_us)
+{
+	const bool all = wall->options.n_wanted == 0;
+	const size_t n_places = all ? n : wall->options.n_wanted;
+
+	if (all)
+		seat_servers(wall, list, n, now_us);
 
 	for (size_t i = wall->n_urls; i < wall->n; i++)
 		wall->tiles[i].announced = false;
@@ -215,12 +271,15 @@ void view_wall_update(struct view_wall *wall, const struct server *list, size_t 
 		struct place place = {0};
 		int r;
 
-		if (!nth_place(wall, list, n, i, &place))
+		if (!nth_place(wall, list, n, i, &place) ||
+		    (all && !seats_has(&wall->seats, place.key)))
 			continue;
 		r = fill_place(wall, &place);
 		if (r)
 			diag_error("%s: no tile: %s", place.name, strerror(-r));
 	}
+	if (all)
+		remove_unseated(wall);
 	for (size_t i = wall->n_urls; i < wall->n; i++)
 		view_tile_set_announced(wall->tiles[i].tile, wall->tiles[i].announced);
 	if (wall->n > wall->n_urls)
@@ -257,6 +316,7 @@ int view_wall_create(struct view_wall **out, const struct view_wall_options *opt
 	if (!wall)
 		return -ENOMEM;
 	wall->options = *options;
+	wall->seats.max = options->max_servers;
 	wall->dirty = true;
 	r = add_urls(wall);
 	if (r) {
@@ -278,6 +338,7 @@ void view_wall_destroy(struct view_wall *wall)
 	for (size_t i = 0; i < wall->n_leaving; i++)
 		view_tile_destroy(wall->leaving[i]);
 	view_text_finish(&wall->notice);
+	seats_finish(&wall->seats);
 	free(wall->leaving);
 	free(wall->tiles);
 	free(wall);

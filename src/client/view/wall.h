@@ -22,6 +22,7 @@ struct view_wake;
 struct view_wall_options {
 	char *const *wanted; /* names and URLs, borrowed; n 0: every server */
 	size_t n_wanted;
+	size_t max_servers;   /* with every server (seats.h) */
 	const char *hardware; /* view_decoder_create() */
 	struct view_wake *wake;
 	SDL_Renderer *renderer;
@@ -36,8 +37,14 @@ int view_wall_create(struct view_wall **out, const struct view_wall_options *opt
 void view_wall_destroy(struct view_wall *wall);
 
 /* Gives a tile to each server that is online and wanted, in the order in which they are wanted, else
- * of their names. The tile of a server that goes offline stays, and says so. */
-void view_wall_update(struct view_wall *wall, const struct server *list, size_t n);
+ * of their names and to max_servers of them at most. The tile of a server that goes offline stays,
+ * and says so, as long as there are no more than max_servers tiles. */
+void view_wall_update(struct view_wall *wall, const struct server *list, size_t n, int64_t now_us);
+/* Whether servers are left out: then view_wall_update() is to be called each second. */
+bool view_wall_leaves_out(const struct view_wall *wall);
+/* Calls confirm(user, url) for each tile that shows pictures now. */
+void view_wall_confirm(const struct view_wall *wall, void (*confirm)(void *user, const char *url),
+		       void *user);
 /* The text while there is no tile. */
 void view_wall_set_notice(struct view_wall *wall, const char *text);
 
