@@ -13,12 +13,14 @@ $(foreach t,$(V4L2_SIM),$(eval EXTRA_$t := v4l2_sim v4l2_fixture)$(eval WRAPS_$t
 	open close ioctl mmap munmap stat))
 
 # Tests with a worker of worker_rig.
-WORKER_RIG := test_admission test_discovery test_status test_worker test_worker_messages
+MESSAGES_RIG := test_worker_messages test_worker_preambles test_worker_rates
+WORKER_RIG := test_admission test_discovery test_status test_worker $(MESSAGES_RIG)
 $(foreach t,$(WORKER_RIG),$(eval EXTRA_$t := worker_rig))
+$(foreach t,$(MESSAGES_RIG),$(eval EXTRA_$t += messages_rig))
 WRAPS_test_admission := getpeername
 WRAPS_test_status := clock_gettime
 WRAPS_test_worker := clock_gettime pidfd_send_signal
-WRAPS_test_worker_messages := malloc
+WRAPS_test_worker_preambles := malloc
 
 # Tests of configurations.
 EXTRA_test_config := config_rig
