@@ -160,6 +160,20 @@ bool config_mqtt_spawns(const struct config_mqtt *mqtt)
 	return strcmp(mqtt->broker, "spawn") == 0;
 }
 
+bool config_mqtt_takes_commands(const struct config_mqtt *mqtt)
+{
+	return mqtt->commands == CONFIG_COMMANDS_YES ||
+	       (mqtt->commands == CONFIG_COMMANDS_AUTO && mqtt->home_assistant);
+}
+
+/* Whether a password would leave this machine unencrypted. */
+static bool exposes_password(const struct config_mqtt *mqtt)
+{
+	return mqtt->username[0] != '\0' &&
+	       (mqtt->password[0] != '\0' || mqtt->password_file[0] != '\0') && !mqtt->tls &&
+	       !mqtt->insecure && !config_mqtt_spawns(mqtt) && !net_host_is_loopback(mqtt->broker);
+}
+
 /* `key` is of use only where `other` is given as well. */
 static void check_needs(struct config_file *file, const struct section *s, const char *key,
 			const char *value, const char *other, bool has_other)
@@ -191,6 +205,11 @@ static void check_mqtt(struct config_file *file, const struct config *config)
 	if (mqtt->password[0] && mqtt->password_file[0])
 		config_file_mistake(file, later_line(s, "password", "password_file"),
 				    "give either password or password_file, not both");
+	if (exposes_password(mqtt))
+		config_file_mistake(file, later_line(s, "broker", "username"),
+				    "the password would go to %s unencrypted; add tls = yes, or "
+				    "insecure = yes if nobody can listen on the way",
+				    mqtt->broker);
 	if (spawns && mqtt->tls)
 		config_file_mistake(file, later_line(s, "broker", "tls"),
 				    "tls = yes does not work with broker = spawn");

@@ -55,6 +55,7 @@ struct config_daemon {
 };
 
 enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
+enum config_mqtt_commands { CONFIG_COMMANDS_AUTO, CONFIG_COMMANDS_YES, CONFIG_COMMANDS_NO };
 
 struct config_mqtt {
 	bool on;      /* there is a section with a broker */
@@ -65,10 +66,12 @@ struct config_mqtt {
 	uint32_t keepalive;			   /* seconds */
 	enum config_mqtt_version version;
 	bool tls;
+	bool insecure; /* the password may leave this machine unencrypted */
 	char *cafile, *cert, *key;
-	char *id;	     /* "" : derived */
-	char *request_topic; /* valid topics, separated by commas: config_next_topic() */
-	char *response_prefix;
+	char *id;	       /* "" : derived */
+	char *request_topic;   /* valid topics, separated by commas: config_next_topic() */
+	char *response_prefix; /* of the topics to which answers go; "" : any topic */
+	enum config_mqtt_commands commands;
 	char *advertise;
 	bool home_assistant;
 	char *home_assistant_prefix;
@@ -186,6 +189,10 @@ void config_help(FILE *out);
 void config_man(FILE *out);
 
 bool config_mqtt_spawns(const struct config_mqtt *mqtt);
+
+/* Whether restarts and bitrates may be requested over MQTT: as `commands` says, and by default with
+ * home_assistant only. Any thread. */
+bool config_mqtt_takes_commands(const struct config_mqtt *mqtt);
 /* Copies the next topic of a list such as request_topic to out and moves *list behind it; false
  * after the last one. Topics that are too long are cut: option_set() lets none through. */
 bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX]);

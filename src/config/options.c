@@ -21,6 +21,7 @@ static const char *const codec_words[] = {"h264", "mjpeg", NULL};
 static const char *const encoder_words[] = {"auto",  "v4l2m2m", "openh264", "x264",
 					    "mjpeg", "copy",	NULL};
 static const char *const profile_words[] = {"baseline", "main", "high", NULL};
+static const char *const mqtt_commands_words[] = {"auto", "yes", "no", NULL};
 static const char *const mqtt_version_words[] = {"auto", "5", "3.1.1", NULL};
 static const char *const framing_words[] = {"annexb", "length_prefixed", NULL};
 
@@ -101,6 +102,10 @@ const struct option options[] = {
 	{MQTT("tls", OPTION_BOOL, tls), .value = "no",
 	 .help = "Encrypt the connection, and check the broker's certificate and host "
 		 "name."},
+	{MQTT("insecure", OPTION_BOOL, insecure), .value = "no",
+	 .help = "Accept that the password goes to a broker on another machine without "
+		 "encryption. Without tls = yes or insecure = yes such a configuration is "
+		 "refused."},
 	{MQTT("cafile", OPTION_TEXT, cafile), .value = "",
 	 .help = "Needs tls: certificates of the authorities to trust. Empty: those that "
 		 "this system trusts."},
@@ -115,18 +120,21 @@ const struct option options[] = {
 	{MQTT("request_topic", OPTION_TOPICS, request_topic),
 	 .value = "commend, commend/getIP, command/getIP",
 	 .help = "Topics on which clients ask for servers."},
-	{MQTT("response_prefix", OPTION_TOPIC, response_prefix), .value = "",
-	 .example = "camera/response/",
-	 .help = "Answer only on topics with this prefix. Empty: any topic except "
-		 "camcast's own."},
+	{MQTT("response_prefix", OPTION_TOPIC, response_prefix), .value = "camera/response/",
+	 .help = "Answer only on topics with this prefix, which all known clients use. "
+		 "Empty: any topic except camcast's own, so that everyone who may publish "
+		 "requests can have answers sent to the topics of others."},
+	{MQTT("commands", OPTION_WORD, commands), .value = "auto", .words = mqtt_commands_words,
+	 .help = "Accept restarts of cameras and bitrates of streams over MQTT, from "
+		 "everyone who may publish on the topics of this server. auto is yes with "
+		 "home_assistant = yes, else no."},
 	{MQTT("advertise", OPTION_HOST, advertise), .value = "", .example = "192.0.2.7",
 	 .help = "Address that clients are given. Empty: the address of the interface "
 		 "towards the broker, or of the default route if the broker is on this "
 		 "machine."},
 	{MQTT("home_assistant", OPTION_BOOL, home_assistant), .value = "no",
 	 .help = "Announce this server to Home Assistant: state, viewers, frame rate and "
-		 "bitrate as sensors; restart and bitrate as controls, which everyone who "
-		 "may publish on the broker can use."},
+		 "bitrate as sensors; restart and bitrate as controls, unless commands = no."},
 	{MQTT("home_assistant_prefix", OPTION_TOPIC, home_assistant_prefix),
 	 .value = "homeassistant",
 	 .help = "Discovery prefix of Home Assistant."},

@@ -2,11 +2,13 @@
 """Somebody who may publish at the broker, and a broker that is hostile itself."""
 import subprocess
 
+import pytest
+
 import harness
 from broker import Client
+from discovery import mqtt_config, wait_connected, wait_mqtt
 from fakes import words
-from discovery import mqtt_config, wait_connected
-from tool import Tool, announce
+from tool import Tool, announce, run
 
 HUGE = 64 << 20
 SMALL_KB = 24 << 10  # what a program may grow by
@@ -58,3 +60,64 @@ def test_a_huge_announcement_does_not_reach_camcast(broker, tmp_path):
             watch.wait_event("appeared", "after")
             assert memory_kb(watch.process.pid) - before < SMALL_KB
             assert watch.stop() == 0
+
+
+# --- requests and commands of others ---
+
+
+def test_answers_do_not_go_to_the_topics_of_others(camcastd, broker):
+    """Anybody who may send requests could have every server publish wherever it may."""
+    config = mqtt_config(broker)
+    del config["mqtt"]["response_prefix"]
+    daemon = camcastd(config, env=words())
+    wait_connected(daemon)
+    with Client(broker) as client:
+        client.subscribe("#")
+        for number in range(50):
+            client.publish("commend", f"zigbee2mqtt/lamp{number}/set")
+        client.publish("commend", "camera/response/a")
+        client.wait_message("camera/response/a")
+        assert not [m for m in client.messages if m.topic.startswith("zigbee2mqtt/")]
+    wait_mqtt(daemon, lambda mqtt: mqtt["refused"]["prefix"] == 50, "the refusals")
+    assert len([line for line in daemon.log() if "was refused" in line]) == 1
+
+
+@pytest.mark.parametrize("keys", [{}, {"home_assistant": True, "commands": False}])
+def test_nobody_restarts_a_camera_unless_that_is_configured(camcastd, broker, keys):
+    daemon = camcastd(mqtt_config(broker, **keys), env=words())
+    wait_connected(daemon)
+    wait_mqtt(daemon, lambda mqtt: daemon.camera()["pid"], "a worker")
+    pid = daemon.camera()["pid"]
+    with Client(broker) as client:
+        client.publish("camcast/test/camera/cam/restart", "PRESS", qos=1)
+        client.publish("camcast/test/stream/s/bitrate/set", "10000", qos=1)
+        client.subscribe("homeassistant/#")
+        client.subscribe("answer")
+        client.publish("commend", "answer")
+        client.wait_message("answer")
+        assert not [m for m in client.messages if m.topic.startswith(("homeassistant/button/",
+                                                                      "homeassistant/number/"))]
+    assert daemon.status()["mqtt"]["commands"] == 0 and daemon.camera()["pid"] == pid
+
+
+def test_a_flood_of_wrong_commands_is_one_line_in_the_log(camcastd, broker):
+    daemon = camcastd(mqtt_config(broker, commands=True), env=words())
+    wait_connected(daemon)
+    with Client(broker) as client:
+        for number in range(300):
+            client.publish("camcast/test/stream/s/bitrate/set", str(number))
+        wait_mqtt(daemon, lambda mqtt: mqtt["commands_refused"] == 300, "the refusals")
+    assert len([line for line in daemon.log() if "was refused" in line]) == 1
+
+
+def test_a_password_does_not_leave_the_machine_in_clear(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    login = ["--broker", "192.0.2.7", "--username", "viewer", "--password-file", file]
+    for command in (["discover"], ["record", "--dir", tmp_path], ["view"]):
+        code, out, err = run(*command, *login)
+        assert code == 2 and out == ""
+        assert err == (
+            "camcast: the password would go to 192.0.2.7 unencrypted; add --tls, or --insecure if "
+            "nobody can listen on the way\n"
+        )

@@ -28,7 +28,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static const char cameras[] = "[camera c]\nsource = pattern\n"
 				      "[stream s]\ncamera = c\nannexb = 1\n";
-	static const char plain[] = "[mqtt]\nhome_assistant = yes\n";
+	static const char plain[] = "[mqtt]\nhome_assistant = yes\nresponse_prefix =\n";
 	static const char prefix[] = "[mqtt]\nresponse_prefix = camera/response/\n";
 	char text[512];
 

@@ -59,17 +59,11 @@ static void defaults_are_those_of_the_manual(void **state)
 	struct config *config = parse("[mqtt]");
 	const struct config_mqtt *mqtt = &config->mqtt;
 	const char *const empty[] = {
-		mqtt->username,
-		mqtt->password,
-		mqtt->password_file,
-		mqtt->client_id,
-		mqtt->cafile,
-		mqtt->cert,
-		mqtt->key,
-		mqtt->id,
-		mqtt->advertise,
-		mqtt->response_prefix,
-		mqtt->spawn_password_file,
+		mqtt->username,	     mqtt->password,
+		mqtt->password_file, mqtt->client_id,
+		mqtt->cafile,	     mqtt->cert,
+		mqtt->key,	     mqtt->id,
+		mqtt->advertise,     mqtt->spawn_password_file,
 	};
 
 	(void)state;
@@ -80,7 +74,10 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(mqtt->version, CONFIG_MQTT_AUTO);
 	assert_false(mqtt->tls);
 	assert_string_equal(mqtt->request_topic, "commend, commend/getIP, command/getIP");
+	assert_string_equal(mqtt->response_prefix, "camera/response/");
 	assert_false(mqtt->home_assistant);
+	assert_false(config_mqtt_takes_commands(mqtt));
+	assert_false(mqtt->insecure);
 	assert_string_equal(mqtt->home_assistant_prefix, "homeassistant");
 	assert_string_equal(mqtt->spawn_address, "127.0.0.1");
 	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
@@ -140,12 +137,65 @@ static void values_that_cannot_be_are_refused(void **state)
 	}
 }
 
+#define LEAK                                                                                       \
+	"the password would go to b.example unencrypted; add tls = yes, or insecure = yes if "     \
+	"nobody can listen on the way\n"
+
+static void password_may_go_where_nobody_reads_it(void **state)
+{
+	static const char *const good[] = {
+		"broker = b.example\nusername = u\npassword = x\ntls = yes",
+		"broker = b.example\nusername = u\npassword = x\ninsecure = yes",
+		"broker = b.example\nusername = u",
+		"broker = localhost\nusername = u\npassword = x",
+		"broker = 127.0.0.2\nusername = u\npassword = x",
+		"broker = ::1\nusername = u\npassword_file = /x",
+		"broker = spawn\nusername = u\npassword = x",
+	};
+	char keys[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		struct config *config;
+
+		snprintf(keys, sizeof keys, "[mqtt]\n%s", good[i]);
+		config = parse(keys);
+		assert_non_null(config);
+		config_destroy(config);
+	}
+}
+
+static void commands_are_taken_when_they_are_wanted(void **state)
+{
+	static const struct {
+		const char *keys;
+		bool taken;
+	} cases[] = {
+		{"[mqtt]", false},
+		{"[mqtt]\ncommands = yes", true},
+		{"[mqtt]\nhome_assistant = yes", true},
+		{"[mqtt]\nhome_assistant = yes\ncommands = no", false},
+		{"[mqtt]\ncommands = no", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct config *config = parse(cases[i].keys);
+
+		assert_non_null(config);
+		assert_int_equal(config_mqtt_takes_commands(&config->mqtt), cases[i].taken);
+		config_destroy(config);
+	}
+}
+
 static void keys_that_need_each_other_are_told(void **state)
 {
 	static const char *const cases[][2] = {
 		{"cafile = /x", "c.ini:2: cafile needs tls = yes in section [mqtt]\n"},
 		{"tls = yes\ncert = /x", "c.ini:3: cert needs key in section [mqtt]\n"},
 		{"tls = yes\nkey = /x", "c.ini:3: key needs cert in section [mqtt]\n"},
+		{"broker = b.example\nusername = u\npassword_file = /p", "c.ini:3: " LEAK},
+		{"username = u\npassword = x\nbroker = b.example", "c.ini:4: " LEAK},
 		{"password = x", "c.ini:2: password needs username in section [mqtt]\n"},
 		{"username = u\npassword = x\npassword_file = /y",
 		 "c.ini:4: give either password or password_file, not both\n"},
@@ -182,6 +232,8 @@ int main(void)
 		cmocka_unit_test(defaults_are_those_of_the_manual),
 		cmocka_unit_test(topics_are_taken_one_by_one),
 		cmocka_unit_test(values_that_cannot_be_are_refused),
+		cmocka_unit_test(password_may_go_where_nobody_reads_it),
+		cmocka_unit_test(commands_are_taken_when_they_are_wanted),
 		cmocka_unit_test(keys_that_need_each_other_are_told),
 	};
 

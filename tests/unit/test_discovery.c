@@ -70,7 +70,7 @@ static void a_request_names_where_to_answer(void **state)
 		{"{}", "p", "p", REQUEST_JSON},
 		{"{\"reply_to\":\"x\"}", "p", "p", REQUEST_JSON},
 	};
-	struct config *config = parse("[mqtt]\n" CAMERA "annexb = 1\n");
+	struct config *config = parse("[mqtt]\nresponse_prefix =\n" CAMERA "annexb = 1\n");
 	char longest[REQUEST_TOPIC_MAX + 2];
 	struct request request;
 
@@ -97,8 +97,10 @@ static void topics_that_are_somebody_s_are_refused(void **state)
 		"camcast/x/status", "camcast/x/camera/y", "camcast//",
 		"homeassistant/a",
 	};
-	struct config *config = parse("[mqtt]\nhome_assistant = yes\n" CAMERA "annexb = 1\n");
-	struct config *plain = parse("[mqtt]\nrequest_topic = a , b\n" CAMERA "annexb = 1\n");
+	struct config *config =
+		parse("[mqtt]\nhome_assistant = yes\nresponse_prefix =\n" CAMERA "annexb = 1\n");
+	struct config *plain =
+		parse("[mqtt]\nresponse_prefix =\nrequest_topic = a , b\n" CAMERA "annexb = 1\n");
 	struct request request;
 
 	(void)state;
@@ -119,7 +121,7 @@ static void topics_that_are_somebody_s_are_refused(void **state)
 static void a_topic_cut_within_a_character_is_refused_whatever_lies_behind_it(void **state)
 {
 	static const char payload[] = "reply/\xea\xb0\x80"; /* 가 */
-	struct config *config = parse("[mqtt]\n" CAMERA "annexb = 1\n");
+	struct config *config = parse("[mqtt]\nresponse_prefix =\n" CAMERA "annexb = 1\n");
 	struct request request;
 
 	(void)state;
@@ -135,7 +137,7 @@ static void a_topic_cut_within_a_character_is_refused_whatever_lies_behind_it(vo
 
 static void correlation_data_are_bounded(void **state)
 {
-	struct config *config = parse("[mqtt]\n" CAMERA "annexb = 1\n");
+	struct config *config = parse("[mqtt]\nresponse_prefix =\n" CAMERA "annexb = 1\n");
 	struct request_message message = {
 		.topic = "commend",
 		.payload = "x",
@@ -436,7 +438,7 @@ static void count_entity(void *user, const char *topic, const char *payload)
 
 static void only_an_encoder_s_bitrate_can_be_set(void **state)
 {
-	struct config *config = parse("[mqtt]\nhome_assistant_prefix = ha\n"
+	struct config *config = parse("[mqtt]\nhome_assistant = yes\nhome_assistant_prefix = ha\n"
 				      "[camera c.1]\nsource = file:/x\n"
 				      "[stream a.b]\ncamera = c.1\nannexb = 1\nencoder = copy\n"
 				      "[camera d]\nsource = pattern\n"

@@ -72,6 +72,9 @@ int broker_option(struct broker *broker, int code, const char *value)
 	case BROKER_TLS:
 		options->tls = true;
 		break;
+	case BROKER_INSECURE:
+		broker->insecure = true;
+		break;
 	case BROKER_REQUEST_TOPIC:
 		options->request_topic = value;
 		break;
@@ -85,6 +88,20 @@ int broker_option(struct broker *broker, int code, const char *value)
 	return 0;
 }
 
+int broker_check(const struct broker *broker)
+{
+	const struct servers_options *options = &broker->options;
+
+	if (!options->username || !options->password_file || options->tls || broker->insecure ||
+	    net_host_is_loopback(options->host))
+		return 0;
+	fprintf(stderr,
+		"camcast: the password would go to %s unencrypted; add --tls, or --insecure if "
+		"nobody can listen on the way\n",
+		options->host);
+	return -EINVAL;
+}
+
 void broker_print_usage(FILE *out)
 {
 	fputs("\n"
@@ -94,6 +111,7 @@ void broker_print_usage(FILE *out)
 	      "      --password-file FILE  with the first line of FILE\n"
 	      "      --tls                 use TLS, with the machine's certificates\n"
 	      "      --cafile FILE         use TLS, with these authorities\n"
+	      "      --insecure            send the password to another machine without TLS\n"
 	      "      --cert FILE, --key FILE\n"
 	      "                            the client's own certificate\n"
 	      "      --request-topic TOPIC where servers listen (commend)\n",

@@ -20,6 +20,8 @@
  *				return EXIT_USAGE;
  *		}
  *	}
+ *	if (broker_check(&broker) < 0)
+ *		return EXIT_USAGE;
  *	servers_create(&servers, &broker.options);
  */
 #ifndef CLIENT_FIND_BROKER_H
@@ -39,6 +41,7 @@ enum broker_option_code {
 	BROKER_CERT,
 	BROKER_KEY,
 	BROKER_TLS,
+	BROKER_INSECURE,
 	BROKER_REQUEST_TOPIC,
 	BROKER_REC_TOPIC,
 };
@@ -51,6 +54,7 @@ enum broker_option_code {
 		{"cert", required_argument, NULL, BROKER_CERT},                                    \
 		{"key", required_argument, NULL, BROKER_KEY},                                      \
 		{"tls", no_argument, NULL, BROKER_TLS},                                            \
+		{"insecure", no_argument, NULL, BROKER_INSECURE},                                  \
 		{"request-topic", required_argument, NULL, BROKER_REQUEST_TOPIC},                  \
 	{                                                                                          \
 		"rec-topic", required_argument, NULL, BROKER_REC_TOPIC                             \
@@ -60,6 +64,7 @@ struct broker {
 	struct servers_options options; /* points into this structure and into argv */
 	struct net_address address;
 	bool port_said;
+	bool insecure; /* the password may leave this machine unencrypted */
 };
 
 /* Defaults: localhost:1883, or what CAMCAST_BROKER in the environment says. */
@@ -68,6 +73,10 @@ void broker_init(struct broker *broker);
 /* Takes an option that cli_next() returned. 0, or -EINVAL after a message on stderr, also for a
  * code that is not one of the above ('?', which cli_next() has reported). */
 int broker_option(struct broker *broker, int code, const char *value);
+
+/* Checks the options together, after the last one. 0, or -EINVAL after a message on stderr: they
+ * would send a password to another machine unencrypted. */
+int broker_check(const struct broker *broker);
 
 /* For --help. */
 void broker_print_usage(FILE *out);

@@ -313,6 +313,8 @@ int cmd_discover(int argc, char **argv)
 	r = parse_arguments(&discover, argc, argv);
 	if (r >= 0)
 		return r;
+	if (broker_check(&discover.broker) < 0)
+		return EXIT_USAGE;
 	interrupt_init();
 	if (discover.forgotten) {
 		r = forget_server(&discover.broker.options, discover.forgotten, discover.force);

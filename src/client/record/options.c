@@ -159,6 +159,8 @@ int record_options_parse(struct record_options *options, int argc, char **argv)
 				return EXIT_USAGE;
 		}
 	}
+	if (broker_check(&options->broker) < 0)
+		return EXIT_USAGE;
 	if (options->all && optind < argc)
 		return cli_refuse(&cli, "use either --all or names, such as \"%s\"", argv[optind]);
 	if (!dir || !dir[0])

@@ -216,6 +216,8 @@ static int parse_options(int argc, char **argv, struct view_options *options)
 			return -EINVAL;
 		all |= c == OPTION_ALL;
 	}
+	if (broker_check(&options->broker) < 0)
+		return -EINVAL;
 	return take_arguments(options, argc - optind, argv + optind, all);
 }
 

@@ -133,12 +133,11 @@ static void write_sensor(struct writer *writer, const struct subject *subject, c
 	end(writer, subject, "sensor", key, entity);
 }
 
-static void write_camera(struct writer *writer, const struct subject *camera)
+static void write_restart_control(struct writer *writer, const struct subject *camera)
 {
 	cJSON *entity = begin(writer, camera, "restart", "restart");
 	char topic[TEXT_MAX];
 
-	write_sensor(writer, camera, "state", "state", NULL, "mdi:camera");
 	snprintf(topic, sizeof topic, "camcast/%s/camera/%s/restart", writer->info->id,
 		 camera->name);
 	cJSON_AddStringToObject(entity, "command_topic", topic);
@@ -169,10 +168,15 @@ int discovery_home_assistant(const struct discovery_info *info,
 {
 	struct writer writer = {.info = info, .each = each, .user = user};
 	const struct config *config = info->config;
+	const bool controls = config_mqtt_takes_commands(&config->mqtt);
 
-	for (size_t i = 0; i < config->n_cameras; i++)
-		write_camera(&writer,
-			     &(struct subject){"camera", "cameras", config->cameras[i].name});
+	for (size_t i = 0; i < config->n_cameras; i++) {
+		const struct subject camera = {"camera", "cameras", config->cameras[i].name};
+
+		write_sensor(&writer, &camera, "state", "state", NULL, "mdi:camera");
+		if (controls)
+			write_restart_control(&writer, &camera);
+	}
 	for (size_t i = 0; i < config->n_streams; i++) {
 		const struct config_stream *stream = &config->streams[i];
 		const struct subject subject = {"stream", "streams", stream->name};
@@ -180,7 +184,8 @@ int discovery_home_assistant(const struct discovery_info *info,
 		write_sensor(&writer, &subject, "viewers", "viewers", "viewers", "mdi:eye");
 		write_sensor(&writer, &subject, "fps", "fps", "fps", "mdi:filmstrip");
 		write_sensor(&writer, &subject, "bitrate", "bitrate", "bit/s", "mdi:speedometer");
-		if (stream->codec == CONFIG_CODEC_H264 && stream->encoder != CONFIG_ENCODER_COPY)
+		if (controls && stream->codec == CONFIG_CODEC_H264 &&
+		    stream->encoder != CONFIG_ENCODER_COPY)
 			write_bitrate_control(&writer, &subject);
 	}
 	return writer.err;

@@ -16,6 +16,17 @@ const char *const request_refusal_names[REQUEST_REFUSALS] = {
 	[REQUEST_PREFIX] = "prefix",	   [REQUEST_RETAINED] = "retained",
 };
 
+const char *const request_refusal_words[REQUEST_REFUSALS] = {
+	[REQUEST_MALFORMED] = "it is neither a topic nor a JSON request",
+	[REQUEST_NOT_UTF8] = "its response topic is not valid UTF-8",
+	[REQUEST_TOO_LONG] = "it is too long",
+	[REQUEST_WILDCARD] = "its response topic contains a wildcard",
+	[REQUEST_DOLLAR] = "its response topic begins with $",
+	[REQUEST_OUR_TOPIC] = "its response topic is one that camcast uses itself",
+	[REQUEST_PREFIX] = "its response topic does not begin with response_prefix",
+	[REQUEST_RETAINED] = "it is retained, so its sender may be gone",
+};
+
 static bool begins_with(const char *text, const char *prefix)
 {
 	return strncmp(text, prefix, strlen(prefix)) == 0;

@@ -25,6 +25,7 @@ enum request_refusal {
 	REQUEST_REFUSALS
 };
 extern const char *const request_refusal_names[REQUEST_REFUSALS]; /* "malformed"... */
+extern const char *const request_refusal_words[REQUEST_REFUSALS]; /* the same as a sentence */
 
 enum request_format { REQUEST_TEXT, REQUEST_JSON };
 
@@ -87,7 +88,7 @@ struct command {
 	uint32_t bitrate_bps;
 };
 
-/* camcast/ID/camera/NAME/restart with payload PRESS, camcast/ID/stream/NAME/bitrate/set with a
+/* What command_parse() takes, once `commands` allows any: camcast/ID/camera/NAME/restart with payload PRESS, camcast/ID/stream/NAME/bitrate/set with a
  * number of bit/s. COMMAND_NONE if it is anything else. */
 struct command command_parse(const struct config *config, const char *id,
 			     const struct request_message *message);

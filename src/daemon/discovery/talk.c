@@ -12,6 +12,7 @@
 
 #define ADDRESS_PERIOD_US 2000000
 #define STATE_PERIOD_US 10000000 /* of fps and bitrate for Home Assistant */
+#define LOG_PERIOD_US 60000000
 #define REPLIES_MAX 64
 #define TOPIC_MAX 128
 #define ENTITY_FILTER_MAX (CONFIG_TOPIC_MAX + TOPIC_MAX)
@@ -42,11 +43,24 @@ struct discovery_talk {
 	bool looked; /* for them, in this process */
 
 	struct request_limits limits, command_limits;
+	struct diag_limit refusal_limit;
 	struct reply replies[REPLIES_MAX]; /* a ring */
 	unsigned first_reply, n_replies;
 };
 
 /* --- requests and commands --- */
+
+/* Anybody may cause these lines, so there are few of them; the status counts all refusals. */
+static void log_refusal(struct discovery_talk *talk, const char *what, const char *topic,
+			const char *why)
+{
+	uint64_t suppressed;
+
+	if (!diag_allowed(&talk->refusal_limit, clock_now_us(), LOG_PERIOD_US, &suppressed))
+		return;
+	diag_warn("mqtt: a %s on %.*s was refused: %s (%llu others since the last such line)", what,
+		  TOPIC_MAX, topic, why, (unsigned long long)suppressed);
+}
 
 /* False if the loop does not take any now. */
 static bool command(struct discovery_talk *talk, enum discovery_command_kind kind, unsigned index,
@@ -82,6 +96,7 @@ static void handle_request(struct discovery_talk *talk, const struct request_mes
 	talk->options.status->requests++;
 	if (refusal >= 0) {
 		talk->options.status->refused[refusal]++;
+		log_refusal(talk, "request", message->topic, request_refusal_words[refusal]);
 		return;
 	}
 	switch (request_limits_take(&talk->limits, request.topic, clock_now_us())) {
@@ -97,20 +112,35 @@ static void handle_request(struct discovery_talk *talk, const struct request_mes
 	}
 }
 
-static void handle_command(struct discovery_talk *talk, const struct request_message *message)
+/* Carries out a command. NULL; or the reason why not. */
+static const char *try_command(struct discovery_talk *talk, const struct request_message *message)
 {
 	struct command asked = command_parse(talk->options.config, talk->options.id, message);
-	bool taken = false;
+	bool taken;
 
-	if (asked.kind != COMMAND_NONE && request_limits_take(&talk->command_limits, message->topic,
-							      clock_now_us()) == REQUEST_GRANTED)
-		taken = asked.kind == COMMAND_RESTART
-				? command(talk, DISCOVERY_RESTART, asked.index, 0)
-				: command(talk, DISCOVERY_BITRATE, asked.index, asked.bitrate_bps);
-	if (taken)
+	if (!config_mqtt_takes_commands(&talk->options.config->mqtt))
+		return "commands = no";
+	if (asked.kind == COMMAND_NONE)
+		return "it is no command, or its value is out of range, or it is retained";
+	if (request_limits_take(&talk->command_limits, message->topic, clock_now_us()) !=
+	    REQUEST_GRANTED)
+		return "there are too many commands";
+	taken = asked.kind == COMMAND_RESTART
+			? command(talk, DISCOVERY_RESTART, asked.index, 0)
+			: command(talk, DISCOVERY_BITRATE, asked.index, asked.bitrate_bps);
+	return taken ? NULL : "there are too many commands";
+}
+
+static void handle_command(struct discovery_talk *talk, const struct request_message *message)
+{
+	const char *why = try_command(talk, message);
+
+	if (!why) {
 		talk->options.status->commands++;
-	else
-		talk->options.status->commands_refused++;
+		return;
+	}
+	talk->options.status->commands_refused++;
+	log_refusal(talk, "command", message->topic, why);
 }
 
 /* Messages that an earlier configuration left in Home Assistant are noted for removal. */
@@ -285,7 +315,6 @@ static void begin_home_assistant(struct discovery_talk *talk, struct mqtt_sessio
 				 int64_t now_us)
 {
 	struct discovery_info info = describe(talk);
-	char topic[TOPIC_MAX];
 	struct speaker speaker = {talk, session};
 
 	forget_entities(talk);
@@ -293,6 +322,12 @@ static void begin_home_assistant(struct discovery_talk *talk, struct mqtt_sessio
 	free(talk->announced_state);
 	talk->announced_state = NULL;
 	announce_state(talk, session, now_us);
+}
+
+static void listen_for_commands(struct discovery_talk *talk, struct mqtt_session *session)
+{
+	char topic[TOPIC_MAX];
+
 	snprintf(topic, sizeof topic, "camcast/%s/camera/+/restart", talk->options.id);
 	mqtt_session_subscribe(session, topic, false);
 	snprintf(topic, sizeof topic, "camcast/%s/stream/+/bitrate/set", talk->options.id);
@@ -371,6 +406,8 @@ void discovery_talk_begin(struct discovery_talk *talk, struct mqtt_session *sess
 	mqtt_session_announce(session, talk->status_topic, "online");
 	if (config->home_assistant)
 		begin_home_assistant(talk, session, now_us);
+	if (config_mqtt_takes_commands(config))
+		listen_for_commands(talk, session);
 	look_for_stale(talk, session);
 }
 

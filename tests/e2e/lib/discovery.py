@@ -4,9 +4,11 @@ from fakes import fake_config
 
 
 def mqtt_config(to, config=None, **keys):
-    """to: a Broker, or what has a port."""
+    """to: a Broker, or what has a port. Answers go to any topic, unless keys say otherwise."""
     config = config or fake_config()
-    config["mqtt"] = {"broker": "127.0.0.1", "port": to.port, "id": "test", **keys}
+    config["mqtt"] = {
+        "broker": "127.0.0.1", "port": to.port, "id": "test", "response_prefix": "", **keys
+    }
     return config
 
 
