@@ -90,6 +90,7 @@ struct camcast_msg_hello {
 	uint32_t version;
 	uint32_t pid;
 	uint32_t reserved;
+	char sandbox[128]; /* what restricts the worker, and what is missing */
 };
 
 /* Each second, and at once when something in it but a counter changes. */

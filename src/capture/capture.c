@@ -449,15 +449,17 @@ static int start_timer(struct capture *capture)
 	return 0;
 }
 
-static int say_hello(struct capture *capture)
+static int say_hello(struct capture *capture, const char *sandbox)
 {
 	struct camcast_msg_hello hello = {
 		.type = CAMCAST_MSG_HELLO,
 		.version = CAMCAST_WORKER_VERSION,
 		.pid = (uint32_t)getpid(),
 	};
-	int r = link_send(capture->pair, &hello, sizeof(hello), -1);
+	int r;
 
+	text_set(hello.sandbox, sizeof(hello.sandbox), sandbox);
+	r = link_send(capture->pair, &hello, sizeof(hello), -1);
 	if (r == 0)
 		send_heartbeat(capture);
 	return r;
@@ -531,7 +533,7 @@ enum capture_exit capture_run(const struct capture_options *options)
 		diag_error("camera %s: out of memory or file descriptors", capture->camera->name);
 		goto free_capture;
 	}
-	r = say_hello(capture);
+	r = say_hello(capture, options->sandbox);
 	if (r == 0)
 		code = run_source(capture, options);
 	else if (r == -EPIPE)

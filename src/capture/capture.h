@@ -26,6 +26,7 @@ struct capture_options {
 	int only_stream;	     /* index of the one stream to run; -1: all of the camera's */
 	int pair;		     /* borrowed */
 	struct guard *guard;	     /* borrowed */
+	const char *sandbox;	     /* of HELLO; borrowed */
 };
 
 /* Runs until it is asked to stop, or until the source fails. Returns the exit code. Main thread. */

@@ -17,16 +17,18 @@
 #include "base/quantity.h"
 #include "camcast/worker.h"
 #include "capture/capture.h"
+#include "capture/confine.h"
 #include "capture/tap.h"
 #include "config/config.h"
 #include "wrapper/camera.h"
 
 #define SECOND_US 1000000
+#define OOM_SCORE_ADJ "500"
 
 struct arguments {
 	const char *config, *camera, *stream, *output;
 	double seconds; /* 0: no end */
-	bool worker, list, verbose;
+	bool worker, no_sandbox, list, verbose;
 };
 
 static const char usage[] =
@@ -56,7 +58,14 @@ static const char usage[] =
 	"or\n"
 	"configuration, 3 cannot open the camera, 4 lost the camera.\n";
 
-enum { OPTION_CAMERA = 256, OPTION_STREAM, OPTION_WORKER, OPTION_LIST, OPTION_VERSION };
+enum {
+	OPTION_CAMERA = 256,
+	OPTION_STREAM,
+	OPTION_WORKER,
+	OPTION_NO_SANDBOX,
+	OPTION_LIST,
+	OPTION_VERSION
+};
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -66,6 +75,7 @@ static const struct option long_options[] = {
 	{"time", required_argument, NULL, 't'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"worker", no_argument, NULL, OPTION_WORKER},
+	{"no-sandbox", no_argument, NULL, OPTION_NO_SANDBOX},
 	{"list-cameras", no_argument, NULL, OPTION_LIST},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, 'h'},
@@ -112,6 +122,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 			break;
 		case OPTION_WORKER:
 			arguments->worker = true;
+			break;
+		case OPTION_NO_SANDBOX:
+			arguments->no_sandbox = true;
 			break;
 		case OPTION_LIST:
 			arguments->list = true;
@@ -234,6 +247,7 @@ static int run_by_hand(const struct config *config, const struct arguments *argu
 	options.pair = ends[1];
 	options.only_stream = stream;
 	options.guard = &guard;
+	options.sandbox = "";
 	r = guard_init(&guard, ends[1]);
 	if (r < 0)
 		goto close_pair;
@@ -260,7 +274,21 @@ close_output:
 	return code;
 }
 
-static int run_worker(const struct config *config, int camera)
+/* The kernel, when memory runs out, ends a worker before camcastd and its viewers. The worker does
+ * this itself, before its memory is hidden: with the memory of a process, its files in /proc belong
+ * to root, and camcastd, whose memory is hidden and shared with a child up to exec, may not open
+ * them. Without /proc, or below a raised floor, it stays as it was. */
+static void raise_oom_score(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, OOM_SCORE_ADJ, sizeof OOM_SCORE_ADJ - 1);
+	close(fd);
+}
+
+static int run_worker(const struct config *config, int camera, bool no_sandbox)
 {
 	struct capture_options options = {
 		.config = config,
@@ -268,6 +296,7 @@ static int run_worker(const struct config *config, int camera)
 		.only_stream = -1,
 		.pair = CAMCAST_WORKER_FD,
 	};
+	char sandbox[SANDBOX_STATE_MAX];
 	struct guard guard;
 	int type, r, code;
 	socklen_t len = sizeof(type);
@@ -280,6 +309,9 @@ static int run_worker(const struct config *config, int camera)
 	}
 	if (fcntl(options.pair, F_SETFD, FD_CLOEXEC) < 0)
 		return CAPTURE_BROKEN;
+	raise_oom_score();
+	confine_worker(&config->cameras[camera], no_sandbox, sandbox);
+	options.sandbox = sandbox;
 	r = guard_init(&guard, options.pair);
 	if (r < 0) {
 		diag_error("starting a thread: %s", strerror(-r));
@@ -313,7 +345,7 @@ int main(int argc, char **argv)
 	if (camera < 0)
 		code = CAPTURE_USAGE;
 	else if (arguments.worker)
-		code = run_worker(config, camera);
+		code = run_worker(config, camera, arguments.no_sandbox);
 	else
 		code = run_by_hand(config, &arguments, camera);
 	config_destroy(config);

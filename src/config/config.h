@@ -24,6 +24,7 @@
 #define CONFIG_MQTT_ID_MAX 65	   /* bytes of an id, terminator included */
 #define CONFIG_FILE_MAX (1u << 20) /* bytes */
 
+enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_NO };
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
 enum config_codec { CONFIG_CODEC_H264, CONFIG_CODEC_MJPEG };
 enum config_encoder {
@@ -51,7 +52,8 @@ struct config_daemon {
 	uint32_t send_buffer;	     /* bytes for SO_SNDBUF */
 	uint32_t notsent_lowat;	     /* bytes for TCP_NOTSENT_LOWAT */
 	uint32_t send_threshold; /* bytes; smaller runs are sent by send(), others by reference */
-	char *capture;		 /* path of camcast-capture; "" : beside camcastd, else in PATH */
+	enum config_sandbox sandbox;
+	char *capture; /* path of camcast-capture; "" : beside camcastd, else in PATH */
 };
 
 enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };

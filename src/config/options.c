@@ -17,6 +17,7 @@ const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "mqtt", "ca
 
 /* In the order of their enums. */
 static const char *const backend_words[] = {"auto", "epoll", "io_uring", NULL};
+static const char *const sandbox_words[] = {"auto", "no", NULL};
 static const char *const codec_words[] = {"h264", "mjpeg", NULL};
 static const char *const encoder_words[] = {"auto",  "v4l2m2m", "openh264", "x264",
 					    "mjpeg", "copy",	NULL};
@@ -74,6 +75,11 @@ const struct option options[] = {
 	{DAEMON("capture", OPTION_TEXT, capture), .value = "",
 	 .example = "/usr/local/bin/camcast-capture",
 	 .help = "Path of camcast-capture. Empty: beside camcastd, else in PATH."},
+	{DAEMON("sandbox", OPTION_WORD, sandbox), .value = "auto", .words = sandbox_words,
+	 .help = "Restrictions of the workers, which drive the cameras and decode recordings: "
+		 "auto refuses them all files, devices and system calls that they do not need, "
+		 "as far as this kernel can. no is for debuggers: it also makes the memory of "
+		 "camcastd readable for other processes of its user."},
 
 	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
 	 .help = "Host of the MQTT broker through which clients find this server. spawn "

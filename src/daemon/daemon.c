@@ -207,6 +207,7 @@ static int create_workers(struct daemon *daemon, const struct daemon_options *fr
 	struct worker_options options = {
 		.program = from->capture,
 		.verbose = from->verbose_workers,
+		.no_sandbox = daemon->config->daemon.sandbox == CONFIG_SANDBOX_NO,
 		/* The same bytes that camcastd has read, even if the file changes. */
 		.config_text = from->text,
 		.config_len = from->len,

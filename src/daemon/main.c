@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "daemon/daemon.h"
 #include "net/resolve.h"
+#include "process/sandbox.h"
 
 #define CAPTURE "camcast-capture"
 
@@ -172,6 +173,9 @@ static int run(struct config *config, const char *path, const char *text, size_t
 	struct daemon *daemon;
 	int err = block_signals();
 
+	/* A worker has the same user. */
+	if (config->daemon.sandbox != CONFIG_SANDBOX_NO)
+		sandbox_hide_memory();
 	if (err == 0)
 		err = daemon_create(&daemon, &options);
 	if (err < 0) {

@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OOM_SCORE_ADJ "500"
 #define FD_FIRST 3
 /* Above every number that the child's fixed fds are dupped to. */
 #define FD_BASE 10
@@ -47,11 +46,6 @@ static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t
 		goto fail;
 	if (getppid() != parent) /* it died before that took effect */
 		_exit(0);
-	fd = spawn->expendable ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
-	if (fd >= 0) { /* without /proc, or below a raised floor: no harm */
-		(void)!write(fd, OOM_SCORE_ADJ, sizeof OOM_SCORE_ADJ - 1);
-		close(fd);
-	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv(spawn->program, spawn->argv);

@@ -6,7 +6,6 @@
 #ifndef PROCESS_SPAWN_H
 #define PROCESS_SPAWN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -17,7 +16,6 @@ struct spawn {
 	char *const *argv;   /* argv[0] included */
 	int fds[SPAWN_FDS_MAX];
 	unsigned n_fds;	  /* fds[i] is dupped to 3 + i in the child; 0 to 2 are ours */
-	bool expendable;  /* the OOM killer prefers it to us */
 	int death_signal; /* what it gets when the calling thread ends */
 };
 

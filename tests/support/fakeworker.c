@@ -90,7 +90,11 @@ bool say_fd(const void *message, size_t size, int fd)
 void say_hello(uint32_t version)
 {
 	struct camcast_msg_hello hello = {
-		.type = CAMCAST_MSG_HELLO, .version = version, .pid = (uint32_t)getpid()};
+		.type = CAMCAST_MSG_HELLO,
+		.version = version,
+		.pid = (uint32_t)getpid(),
+		.sandbox = "none",
+	};
 
 	say(&hello, sizeof hello);
 }

@@ -194,6 +194,7 @@ struct state {
 	int pair;
 	int commands;
 	pid_t pid;
+	struct camcast_msg_hello hello;
 	struct camcast_msg_heartbeat heartbeat;
 	struct camcast_msg_stream stream;
 	unsigned units;
@@ -215,8 +216,11 @@ static int run_worker(int pair)
 				.feeds = &feed,
 				.n_feeds = 1};
 	struct guard guard;
-	struct capture_options options = {
-		.config = &config, .only_stream = -1, .pair = pair, .guard = &guard};
+	struct capture_options options = {.config = &config,
+					  .only_stream = -1,
+					  .pair = pair,
+					  .guard = &guard,
+					  .sandbox = "seccomp, no landlock"};
 	int code;
 
 	if (guard_init(&guard, pair) < 0)
@@ -303,6 +307,7 @@ static uint32_t receive(struct state *s)
 {
 	union {
 		uint32_t type;
+		struct camcast_msg_hello hello;
 		struct camcast_msg_heartbeat heartbeat;
 		struct camcast_msg_stream stream;
 	} message;
@@ -313,6 +318,8 @@ static uint32_t receive(struct state *s)
 	n = recv(s->pair, &message, sizeof(message), 0); /* fds are left behind: closed */
 	if (n <= 0)
 		return 0;
+	if (message.type == CAMCAST_MSG_HELLO)
+		s->hello = message.hello;
 	if (message.type == CAMCAST_MSG_HEARTBEAT)
 		s->heartbeat = message.heartbeat;
 	if (message.type == CAMCAST_MSG_STREAM)
@@ -346,6 +353,7 @@ static void a_camera_runs_from_its_first_picture_on(void **state)
 
 	start(s);
 	assert_int_equal(receive(s), CAMCAST_MSG_HELLO);
+	assert_string_equal(s->hello.sandbox, "seccomp, no landlock");
 	receive_until_state(s, CAMCAST_CAMERA_STARTING);
 	command(s, FRAME);
 	receive_until_state(s, CAMCAST_CAMERA_RUNNING);

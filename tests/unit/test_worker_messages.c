@@ -136,6 +136,22 @@ static void reports_are_kept(void **state)
 	assert_string_equal(worker_messages_streams(f->messages)[FRONT_JPEG].encoder, "");
 }
 
+static void hello_tells_what_restricts_the_worker(void **state)
+{
+	struct messages_rig *f = *state;
+	struct camcast_msg_hello message = {.type = CAMCAST_MSG_HELLO,
+					    .version = CAMCAST_WORKER_VERSION,
+					    .sandbox = "seccomp,\nlandlock 6"};
+
+	assert_string_equal(worker_messages_sandbox(f->messages), "");
+	assert_int_equal(take(f, &message, sizeof message, -1), 0);
+	assert_string_equal(worker_messages_sandbox(f->messages), "seccomp,?landlock 6");
+	worker_messages_reset(f->messages);
+	assert_string_equal(worker_messages_sandbox(f->messages), "");
+	memset(message.sandbox, 'x', sizeof message.sandbox);
+	assert_refused(f, take(f, &message, sizeof message, -1), "HELLO with unterminated text");
+}
+
 static void reports_with_nonsense_are_errors(void **state)
 {
 	struct messages_rig *f = *state;
@@ -487,6 +503,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(hello_comes_first, messages_setup,
 						messages_teardown),
+		cmocka_unit_test_setup_teardown(hello_tells_what_restricts_the_worker,
+						messages_setup, messages_teardown),
 		GREETED(sizes_are_exact),
 		GREETED(types_for_the_other_direction_are_unknown),
 		GREETED(an_fd_comes_only_where_it_should),

@@ -64,6 +64,10 @@ static const struct counter cameras[] = {
 	 .help = "The allocator of the frame slots: `dma-heap:system`, `udmabuf`, `memfd`...",
 	 IN_WORKER(heartbeat.allocator)},
 	{"path", TEXT, .help = "How pictures reach the encoders.", IN_WORKER(heartbeat.path)},
+	{"sandbox", TEXT,
+	 .help = "What restricts its worker, such as `seccomp, landlock 6`, and what is missing; "
+		 "`off`: nothing does.",
+	 IN_WORKER(sandbox)},
 	{"width", GAUGE, .unit = "pixels", .help = "The width of its pictures.",
 	 IN_WORKER(heartbeat.width)},
 	{"height", GAUGE, .unit = "pixels", .help = "The height of its pictures.",

@@ -46,6 +46,7 @@ struct feed_way {
 struct worker_messages {
 	const struct camera *camera;
 	bool hello;
+	char sandbox[sizeof((struct camcast_msg_hello *)0)->sandbox];
 	struct requests requests;
 	struct camcast_msg_heartbeat heartbeat;
 	struct allowance heartbeats;
@@ -143,6 +144,9 @@ static int take_hello(struct check *c)
 			"protocol version %u instead of %u: camcastd and camcast-capture are "
 			"of different releases",
 			hello.version, CAMCAST_WORKER_VERSION);
+	if (!terminated(hello.sandbox, sizeof hello.sandbox))
+		return protocol_error(c, "HELLO with unterminated text");
+	text_clean(c->messages->sandbox, sizeof c->messages->sandbox, hello.sandbox);
 	c->messages->hello = true;
 	c->news->event = WORKER_EVENT_HELLO;
 	return 0;
@@ -565,6 +569,7 @@ void worker_messages_reset(struct worker_messages *messages)
 	const struct camera *camera = messages->camera;
 
 	messages->hello = false;
+	messages->sandbox[0] = '\0';
 	messages->requests = (struct requests){0};
 	messages->heartbeats = (struct allowance){0};
 	memset(messages->reports, 0, camera->n_streams * sizeof *messages->reports);
@@ -579,6 +584,11 @@ const struct camcast_msg_heartbeat *
 worker_messages_heartbeat(const struct worker_messages *messages)
 {
 	return &messages->heartbeat;
+}
+
+const char *worker_messages_sandbox(const struct worker_messages *messages)
+{
+	return messages->sandbox;
 }
 
 const struct camcast_msg_stream *worker_messages_streams(const struct worker_messages *messages)

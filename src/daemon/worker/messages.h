@@ -64,6 +64,8 @@ int worker_messages_take(struct worker_messages *messages, const struct worker_p
 
 const struct camcast_msg_heartbeat *
 worker_messages_heartbeat(const struct worker_messages *messages);
+/* The text of HELLO about the worker's sandbox; "" before. */
+const char *worker_messages_sandbox(const struct worker_messages *messages);
 /* The last STREAM message of each stream, by number; zeroed before the first. */
 const struct camcast_msg_stream *worker_messages_streams(const struct worker_messages *messages);
 

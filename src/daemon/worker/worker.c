@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/memfd.h"
+#include "base/text.h"
 #include "daemon/worker/closer.h"
 #include "daemon/worker/demand.h"
 #include "daemon/worker/messages.h"
@@ -226,6 +227,8 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 		break;
 	case WORKER_EVENT_HELLO:
 		worker->status.state = WORKER_RUNNING;
+		text_set(worker->status.sandbox, sizeof worker->status.sandbox,
+			 worker_messages_sandbox(worker->messages));
 		worker_demand_set_up(worker->demand, true);
 		break;
 	case WORKER_EVENT_HEARTBEAT:
@@ -369,22 +372,24 @@ static void handle_pair(struct loop_watch *watch, uint32_t events)
 static int start_process(struct worker *worker)
 {
 	char name[CONFIG_NAME_MAX];
-	char verbose[] = "-v";
+	char verbose[] = "-v", no_sandbox[] = "--no-sandbox";
 	char *argv[] = {"camcast-capture", "-c", "/dev/fd/4", "--camera", name,
-			"--worker",	   NULL, NULL};
+			"--worker",	   NULL, NULL,	      NULL};
 	struct spawn spawn = {
 		.program = worker->options.program,
 		.argv = argv,
 		.n_fds = 2,
-		.expendable = true,
 		.death_signal = SIGTERM,
 	};
+	size_t n = 6;
 	int pair[2];
 	int err;
 
 	snprintf(name, sizeof name, "%s", worker->name);
 	if (worker->options.verbose)
-		argv[6] = verbose;
+		argv[n++] = verbose;
+	if (worker->options.no_sandbox)
+		argv[n++] = no_sandbox;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	worker->watch.fd = pair[0];
@@ -419,6 +424,7 @@ static void handle_due(struct worker *worker)
 	worker->status.restarts = supervisor->restarts;
 	worker_messages_reset(worker->messages);
 	memset(&worker->status.heartbeat, 0, sizeof worker->status.heartbeat);
+	worker->status.sandbox[0] = '\0';
 	worker->status.due_us = 0;
 	if (closer_pending(worker->closer) == CLOSER_BATCHES_MAX) {
 		snprintf(worker->status.reason, sizeof worker->status.reason,

@@ -24,6 +24,7 @@ struct worker_options {
 	size_t config_len;
 	struct fdreserve *reserve; /* borrowed */
 	bool verbose;		   /* the process gets -v */
+	bool no_sandbox;	   /* and --no-sandbox */
 };
 
 enum worker_state {
@@ -43,6 +44,7 @@ struct worker_status {
 	int64_t due_us;	      /* a recording has no picture up to then, on purpose; 0: not known */
 	unsigned undead;      /* processes that were killed and have not ended yet */
 	char reason[256];     /* why it is not running, or why it last ended; "" */
+	char sandbox[128];    /* as its HELLO says; "" before */
 	struct camcast_msg_heartbeat heartbeat; /* the last one; zeroed before */
 	/* By stream: its last STREAM message, zeroed before the first. */
 	const struct camcast_msg_stream *streams;

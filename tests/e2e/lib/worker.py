@@ -22,7 +22,7 @@ KEY, DROPPABLE, SEGMENT = 1, 2, 4
 STARTING, RUNNING, SILENT, FAILED = range(4)
 F_GET_SEALS, SHRINK, GROW = 1034, 2, 4
 
-HELLO = struct.Struct("=IIII")
+HELLO = struct.Struct("=IIII128s")
 HEARTBEAT = struct.Struct("=IIQQIIIIII64s64s128s184s")
 STREAM = struct.Struct("=IIQQQQIIIIII32s160s")
 UNIT = struct.Struct("=IIIIIIIIIIq")

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/confine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/text.h"
+
+#define LIST_HEAD "ffconcat version"
+
+/* An ffconcat file names other files, which lie in its folder: libavformat refuses others. */
+static bool is_list(const char *path)
+{
+	char head[sizeof LIST_HEAD - 1];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, head, sizeof head);
+	close(fd);
+	return n == sizeof head && memcmp(head, LIST_HEAD, sizeof head) == 0;
+}
+
+/* The recording alone or, of a list, the folder in which it and its parts lie. */
+static void allow_recording(struct sandbox *sandbox, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+
+	sandbox_allow(sandbox, path, SANDBOX_READ);
+	if (!is_list(path))
+		return;
+	folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	if (folder)
+		sandbox_allow(sandbox, folder, SANDBOX_READ);
+	free(folder);
+}
+
+/* Each absolute path of a list separated by colons. */
+static void allow_list(struct sandbox *sandbox, const char *list, unsigned rights)
+{
+	while (*list) {
+		size_t len = strcspn(list, ":");
+		char *path = *list == '/' ? strndup(list, len) : NULL;
+
+		if (path)
+			sandbox_allow(sandbox, path, rights);
+		free(path);
+		list += len;
+		list += *list == ':';
+	}
+}
+
+/* Where libcamera and other libraries are, if the environment says so. */
+static void allow_environment(struct sandbox *sandbox)
+{
+	static const char libcamera[] = "LIBCAMERA_",
+			  proxies[] = "LIBCAMERA_IPA_PROXY_PATH=", libraries[] = "LD_LIBRARY_PATH=";
+
+	for (char **entry = environ; *entry; entry++) {
+		const char *value = strchr(*entry, '=');
+
+		if (!value)
+			continue;
+		if (strncmp(*entry, proxies, sizeof proxies - 1) == 0)
+			allow_list(sandbox, value + 1, SANDBOX_EXECUTE);
+		else if (strncmp(*entry, libcamera, sizeof libcamera - 1) == 0 ||
+			 strncmp(*entry, libraries, sizeof libraries - 1) == 0)
+			allow_list(sandbox, value + 1, SANDBOX_READ);
+	}
+}
+
+/* libcamera runs a module without a valid signature in a process of its own, the proxy. The kernel
+ * opens the dynamic linker for execution, too: with it a captured worker can run any program that
+ * it can read, but no program can do more than the worker itself. */
+static void allow_proxies(struct sandbox *sandbox)
+{
+	static const char *const patterns[] = {
+		"/usr/lib/libcamera/*_ipa_proxy",
+		"/usr/lib/*/libcamera/*_ipa_proxy",
+		"/usr/libexec/libcamera/*_ipa_proxy",
+		"/usr/libexec/*/libcamera/*_ipa_proxy",
+		"/usr/local/lib/libcamera/*_ipa_proxy",
+		"/usr/local/lib/*/libcamera/*_ipa_proxy",
+		"/usr/local/libexec/libcamera/*_ipa_proxy",
+		"/usr/local/libexec/*/libcamera/*_ipa_proxy",
+	};
+	size_t n = getenv("LIBCAMERA_IPA_PROXY_PATH") ? 1 : 0;
+
+	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
+		n += sandbox_allow_matches(sandbox, patterns[i], SANDBOX_EXECUTE);
+	if (n == 0)
+		return;
+	sandbox->programs = true;
+	sandbox_allow_matches(sandbox, "/lib*/ld-*.so*", SANDBOX_EXECUTE);
+	sandbox_allow_matches(sandbox, "/lib/*/ld-*.so*", SANDBOX_EXECUTE);
+}
+
+static void allow_libcamera(struct sandbox *sandbox, const struct config_camera *camera)
+{
+	static const char *const readable[] = {"/etc/libcamera", "/etc/udev", "/run/udev",
+					       "/proc/device-tree"};
+
+	for (size_t i = 0; i < sizeof readable / sizeof readable[0]; i++)
+		sandbox_allow(sandbox, readable[i], SANDBOX_READ);
+	sandbox_allow_matches(sandbox, "/dev/media[0-9]*", SANDBOX_DEVICE);
+	sandbox_allow_matches(sandbox, "/dev/v4l-subdev[0-9]*", SANDBOX_DEVICE);
+	if (camera->tuning_file && *camera->tuning_file)
+		sandbox_allow(sandbox, camera->tuning_file, SANDBOX_READ);
+	sandbox->uevents = true;
+	allow_proxies(sandbox);
+}
+
+void confine_worker(const struct config_camera *camera, bool off, char state[SANDBOX_STATE_MAX])
+{
+	static const char file[] = "file:", libcamera[] = "libcamera";
+	const char *source = camera->source;
+	struct sandbox sandbox = {0};
+
+	if (off) {
+		text_set(state, SANDBOX_STATE_MAX, "off");
+		diag_warn("camera %s: the worker runs without a sandbox, because [daemon] has "
+			  "sandbox = no",
+			  camera->name);
+		return;
+	}
+	sandbox_allow_base(&sandbox);
+	allow_environment(&sandbox);
+	/* Encoders, and allocators of frame slots. */
+	sandbox_allow(&sandbox, "/dev", SANDBOX_LIST);
+	sandbox_allow(&sandbox, "/dev/dma_heap", SANDBOX_DEVICE);
+	sandbox_allow(&sandbox, "/dev/udmabuf", SANDBOX_DEVICE);
+	sandbox_allow_matches(&sandbox, "/dev/video[0-9]*", SANDBOX_DEVICE);
+	if (strncmp(source, file, sizeof file - 1) == 0)
+		allow_recording(&sandbox, source + sizeof file - 1);
+	if (strcmp(source, "auto") == 0 || strncmp(source, libcamera, sizeof libcamera - 1) == 0)
+		allow_libcamera(&sandbox, camera);
+	if (!sandbox_enter(&sandbox, state))
+		diag_warn("camera %s: a part of the worker's sandbox is missing: %s", camera->name,
+			  state);
+}
