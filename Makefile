@@ -230,6 +230,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps mosquitto-clients ncat openssl xvfb xdotool \
 	imagemagick fonts-nanum weston
+PKG_soak = $(PKG_e2e) iproute2 util-linux
 PKG_fuzz = $(PKG_build) clang libclang-rt-dev
 PKG_check = $(PKG_unit) $(PKG_e2e) $(PKG_fuzz)
 PKG_check-distros = $(PKG_e2e) mmdebstrap
@@ -242,7 +243,7 @@ PKG_deb-foreign = dpkg-dev lintian mmdebstrap
 PKG_bench = $(PKG_run) ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin \
 	vlc-plugin-base icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-PKG_check-all = $(PKG_lint) $(PKG_check) $(PKG_check-distros) $(PKG_check-kernel) $(PKG_bench)
+PKG_check-all = $(PKG_lint) $(PKG_check) $(PKG_soak) $(PKG_check-distros) $(PKG_check-kernel) $(PKG_bench)
 
 FOR ?= run
 packages = $(sort $(foreach t,$(FOR),$(or $(PKG_$t),$(error deps: there is no list for FOR=$t))))
@@ -298,6 +299,14 @@ fuzz:
 check-all:
 	$(call deps_for,check-all)
 	tests/all.sh
+# Faults without end while the promises are checked; docs/RELIABILITY.md. SEED= repeats a schedule.
+MINUTES ?= 3
+BACKEND ?= both
+.PHONY: soak
+soak:
+	$(call deps_for,soak)
+	+@$(MAKE) --no-print-directory $(PARALLEL) all
+	tests/soak/soak.py --minutes $(MINUTES) --backend $(BACKEND) $(if $(SEED),--seed $(SEED))
 # Debian 13, in a root folder, with libcamera 0.7.
 .PHONY: check-distros
 check-distros:
@@ -416,6 +425,7 @@ help:
 	@echo 'make check-hw          the hardware paths, in guests with real drivers'
 	@echo 'make check-kernel      the tests nearest to the kernel, in a guest with Linux 6.1'
 	@echo 'make bench-quick       ratios to bare send loops; make bench: everything, on a quiet machine'
+	@echo 'make soak       faults at random while the promises are checked (MINUTES=3 SEED=N BACKEND=both)'
 	@echo 'make check-kernel-all  all tests of the daemon with Linux 6.1'
 	@echo 'make check-arm64       cross-built, in two arm64 guests'
 	@echo

@@ -126,6 +126,7 @@ step distros make check-distros
 step hw make check-hw
 step kernel make check-kernel
 step alone make alone
+step soak env CAMCAST_PATIENCE=4 make soak MINUTES=3
 step bench make bench-quick # the ratios, for people to read
 
 while read -r name _ bad _; do

@@ -1,0 +1,294 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A crowd of viewers in one process of its own, so that nothing else of the soak delays its reads.
+
+    crowd.py PLAN.json >EVENTS
+
+The plan is {"seed", "samples": FOLDER, "viewers": [{"name", "host", "port", "framing", "codec",
+"kind", ...}]}. Each event is a line of JSON with the viewer's name and CLOCK_MONOTONIC seconds:
+
+    gap        units are missing: a viewer that is served well sees none
+    broken     units are missing that what follows refers to: nobody may ever see that
+    malformed  bytes that are no stream of this framing: nobody may ever see that
+    wait       more than WAIT_S passed without a unit, or from the connection to the first one
+    closed     the server ended the connection, or refused it; the viewer connects again
+    sample     a file with the bytes of a few seconds, for a decoder
+    late       this process itself did not run for a time
+    state      once a second: how many viewers were served, and for how long the others were not
+
+Kinds: plain; half (it closes its sending side at once); slow (reads `rate` bytes a second);
+stalled (never reads); flapping (leaves soon and comes again).
+"""
+import collections
+import json
+import os
+import pathlib
+import random
+import re
+import select
+import socket
+import struct
+import sys
+import time
+
+UUID = b"camcast-\x41\x75\x8c\x5e\xb1\x0f\x4a\x01"  # include/camcast/sei.h
+AUD = b"\0\0\0\1\x09\xf0"
+SLICE = re.compile(rb"\x00\x00\x01([\x01\x05\x21\x25\x41\x45\x61\x65])")
+WAIT_S = 0.3
+LATE_S = 0.2
+SERVED_S = 1.5  # a viewer without a unit for this time is not served
+TICK_S = 0.05
+AGAIN_S = 0.25  # until the next attempt to connect
+STALL_S = 15  # a stalled viewer leaves after this time, if the server did not end it
+SAMPLE_S = 4
+UNIT_MAX = 4 << 20
+JUDGED = ("plain", "half", "slow")
+
+
+def emit(event, **more):
+    sys.stdout.write(json.dumps({"event": event, **more}) + "\n")
+
+
+def number_of(unit):
+    """The sequence number of an H.264 unit; None: it has none."""
+    at = unit.find(UUID)
+    if at < 0:
+        return None
+    at += len(UUID)
+    return struct.unpack(">Q", unit[at : at + 16].replace(b"\0\0\3", b"\0\0")[:8])[0]
+
+
+def is_key(unit):
+    return b"\0\0\1\x67" in unit[:128]
+
+
+def is_droppable(unit):
+    return all(kind[0] & 0x60 == 0 for kind in SLICE.findall(unit))
+
+
+class Stream:
+    """What the viewers of one stream know together: which units nothing refers to."""
+
+    def __init__(self):
+        self.droppable = collections.OrderedDict()
+
+    def learn(self, seq, unit):
+        self.droppable[seq] = is_droppable(unit)
+        self.droppable.move_to_end(seq)
+        if len(self.droppable) > 2000:
+            self.droppable.popitem(last=False)
+
+    def needs(self, first, end):
+        """Whether one of these units is known, from another viewer, as one that others refer to."""
+        return any(self.droppable.get(seq) is False for seq in range(first, end))
+
+
+class Viewer:
+    def __init__(self, crowd, plan):
+        self.crowd, self.name, self.kind = crowd, plan["name"], plan["kind"]
+        self.address = (plan["host"], plan["port"])
+        self.length, self.h264 = plan["framing"] == "length_prefixed", plan["codec"] == "h264"
+        self.rate = plan.get("rate", 0)
+        self.stream = crowd.streams.setdefault((plan["server"], plan["stream"]), Stream())
+        self.socket, self.again_at, self.leaves_at = None, 0.0, None
+        self.connected = False
+        self.units, self.last_at = 0, time.monotonic()
+        self.sample, self.sample_until = None, 0.0
+        self.reset()
+
+    def reset(self):
+        self.data, self.seq, self.begun = bytearray(), None, False
+
+    # --- the connection ---
+
+    def open(self, now):
+        self.reset()
+        self.last_at = now
+        self.socket = socket.socket()
+        self.socket.setblocking(False)
+        if self.kind in ("slow", "stalled"):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        error = self.socket.connect_ex(self.address)
+        if error not in (0, 115):  # EINPROGRESS
+            self.lost(now, f"connect: {error}")
+            return
+        self.crowd.poll.register(self.socket, select.POLLOUT)
+        self.crowd.by_fd[self.socket.fileno()] = self
+        if self.kind == "flapping":
+            self.leaves_at = now + self.crowd.random.uniform(0.05, 2.5)
+        if self.kind == "stalled":
+            self.leaves_at = now + STALL_S
+
+    def established(self, now):
+        if error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.lost(now, f"connect: {error}")
+            return
+        self.connected = True
+        self.last_at = now
+        if self.kind == "half":
+            self.socket.shutdown(socket.SHUT_WR)
+        reads = self.kind in ("plain", "half", "flapping")
+        self.crowd.poll.modify(self.socket, select.POLLIN if reads else 0)
+
+    def close(self, now, after=AGAIN_S):
+        if self.socket.fileno() in self.crowd.by_fd:
+            self.crowd.poll.unregister(self.socket)
+            del self.crowd.by_fd[self.socket.fileno()]
+        self.socket.close()
+        self.socket, self.leaves_at, self.connected = None, None, False
+        self.again_at = now + after
+        self.end_sample()
+
+    def lost(self, now, how):
+        emit("closed", viewer=self.name, at=now, how=how)
+        self.close(now)
+
+    def leave(self, now):
+        if self.crowd.random.random() < 0.5:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close(now, self.crowd.random.uniform(0.05, 1))
+
+    def read(self, now, limit=1 << 18):
+        try:
+            data = self.socket.recv(limit)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.lost(now, str(error))
+            return
+        if not data:
+            self.lost(now, "end")
+            return
+        self.data += data
+        try:
+            self.take_units(now)
+        except ValueError as error:
+            emit("malformed", viewer=self.name, at=now, what=str(error), bytes=self.data[:64].hex())
+            self.close(now)
+
+    # --- the stream ---
+
+    def take_units(self, now):
+        if self.length:
+            while len(self.data) >= 4:
+                size = int.from_bytes(self.data[:4], "big")
+                if not 0 < size <= UNIT_MAX:
+                    raise ValueError(f"a unit of {size} bytes")
+                if len(self.data) < 4 + size:
+                    return
+                self.take(bytes(self.data[4 : 4 + size]), now)
+                del self.data[: 4 + size]
+        else:
+            while (end := self.data.find(AUD, 1)) >= 0:
+                self.take(bytes(self.data[:end]), now)
+                del self.data[:end]
+            if len(self.data) > UNIT_MAX:
+                raise ValueError(f"no delimiter in {len(self.data)} bytes")
+
+    def take(self, unit, now):
+        if now - self.last_at > WAIT_S and self.kind != "slow":
+            emit("wait", viewer=self.name, start=self.last_at, at=now, first=not self.begun)
+        self.last_at = now
+        self.units += 1
+        if self.h264:
+            self.judge(unit, now)
+        elif not (unit.startswith(b"\xff\xd8\xff") and unit.endswith(b"\xff\xd9")):
+            raise ValueError("no JPEG")
+        self.begun = True
+        if self.sample is not None and (self.sample or not self.h264 or is_key(unit)):
+            self.sample.append(unit)
+            if now > self.sample_until:
+                self.end_sample()
+
+    def judge(self, unit, now):
+        seq, key = number_of(unit), is_key(unit)
+        if seq is None:
+            raise ValueError("a unit without a number")
+        if not self.begun and not key:
+            raise ValueError("it begins with no key unit")
+        if self.begun and seq != self.seq + 1:
+            broken = not key and (seq <= self.seq or self.stream.needs(self.seq + 1, seq))
+            what = "broken" if broken else "gap"
+            emit(what, viewer=self.name, at=now, before=self.seq, after=seq)
+        self.seq = seq
+        self.stream.learn(seq, unit)
+
+    # --- samples ---
+
+    def begin_sample(self, now):
+        self.sample, self.sample_until = [], now + SAMPLE_S
+
+    def end_sample(self):
+        units, self.sample = self.sample, None
+        if not units:
+            return
+        suffix = "h264" if self.h264 else "mjpeg"
+        path = self.crowd.folder / f"{self.name}-{self.crowd.samples}.{suffix}"
+        self.crowd.samples += 1
+        path.write_bytes(b"".join(units))
+        emit("sample", viewer=self.name, at=self.last_at, path=str(path), units=len(units))
+
+
+class Crowd:
+    def __init__(self, plan):
+        self.random = random.Random(plan["seed"])
+        self.folder = pathlib.Path(plan["samples"])
+        self.poll, self.by_fd, self.streams, self.samples = select.poll(), {}, {}, 0
+        self.viewers = [Viewer(self, one) for one in plan["viewers"]]
+        self.judged = [viewer for viewer in self.viewers if viewer.kind in JUDGED]
+        for position, viewer in enumerate(self.viewers):
+            viewer.again_at = time.monotonic() + position * 0.01
+        self.begun = self.last_tick = self.last_state = self.last_sample = time.monotonic()
+
+    def run(self):
+        while True:
+            before = time.monotonic()
+            ready = self.poll.poll(1000 * TICK_S)
+            now = time.monotonic()
+            if now - before > TICK_S + LATE_S:
+                emit("late", start=before, at=now)
+            for fd, what in ready:
+                viewer = self.by_fd.get(fd)
+                if viewer is None:
+                    continue
+                if not viewer.connected:
+                    viewer.established(now)
+                elif viewer.kind in ("slow", "stalled"):
+                    viewer.lost(now, "ended")
+                else:
+                    viewer.read(now)
+            if now - self.last_tick >= TICK_S:
+                self.tick(now, now - self.last_tick)
+                self.last_tick = now
+            if time.monotonic() - now > LATE_S:
+                emit("late", start=now, at=time.monotonic())
+
+    def tick(self, now, passed):
+        for viewer in self.viewers:
+            if viewer.socket is None:
+                if now >= viewer.again_at:
+                    viewer.open(now)
+            elif viewer.leaves_at and now >= viewer.leaves_at:
+                viewer.leave(now)
+            elif viewer.kind == "slow" and viewer.connected:
+                viewer.read(now, max(1, int(viewer.rate * min(passed, 1))))
+        if now - self.last_sample >= 1:
+            self.last_sample = now
+            viewer = self.random.choice(self.judged)
+            if viewer.sample is None and viewer.kind != "slow":
+                viewer.begin_sample(now)
+        if now - self.last_state >= 1:
+            self.last_state = now
+            idle = {
+                v.name: "connecting" if not v.connected else round(now - v.last_at, 1)
+                for v in self.judged
+                if now - v.last_at > SERVED_S or not v.begun
+            }
+            emit("state", at=now, served=len(self.judged) - len(idle), idle=idle,
+                 units=sum(viewer.units for viewer in self.viewers))  # fmt: skip
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    os.nice(-5)  # what observes must not be what is late
+    Crowd(json.loads(pathlib.Path(sys.argv[1]).read_text())).run()

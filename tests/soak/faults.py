@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is done to the world. A fault says at once what it may touch (patterns of report.matches());
+inject() does it, heal() undoes it or does what a service manager would do. hold_s is the time
+them. All that is random is drawn in the constructor: a seed repeats the schedule."""
+import os
+import resource
+import signal
+import socket
+import subprocess
+
+import world as worlds
+
+CAMERAS = ("front", "side", "tape", "demand")
+HUNG_S = 8  # longer than a worker may be silent
+
+
+def send(pid, how):
+    """Sends a signal, if the process is still there."""
+    try:
+        if pid:
+            os.kill(pid, how)
+    except ProcessLookupError:
+        pass
+
+
+class Fault:
+    name = ""
+    weight = 4
+    hold_s = 0.0
+
+    def __init__(self, world, random):
+        self.world = world
+        self.backend = random.choice(world.backends)
+
+    def text(self):
+        return self.name
+
+    def touches(self):
+        raise NotImplementedError
+
+    def inject(self):
+        raise NotImplementedError
+
+    def heal(self):
+        pass
+
+    def is_over(self):
+        """Whether its direct consequence is over, so that viewers can be expected to be served."""
+        return True
+
+
+# --- workers ---
+
+
+class WorkerFault(Fault):
+    how = None
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.camera = random.choice(CAMERAS)
+        self.pid = 0
+
+    def text(self):
+        return f"{self.name}: {self.camera} of {self.backend}"
+
+    def touches(self):
+        return [{"server": self.backend, "camera": self.camera}]
+
+    def inject(self):
+        self.pid = self.world.worker(self.backend, self.camera)
+        send(self.pid, self.how)
+
+    def is_over(self):
+        camera = self.world.servers[self.backend].camera(self.camera)
+        return camera["pid"] not in (0, self.pid) and camera["camera_state"] == "running"
+
+
+class WorkerKilled(WorkerFault):
+    name, how, weight = "worker killed", signal.SIGKILL, 6
+
+
+class WorkerTerminated(WorkerFault):
+    name, how = "worker terminated", signal.SIGTERM
+
+
+class WorkerPaused(WorkerFault):
+    name, how = "worker paused", signal.SIGSTOP
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(0.5, 3)
+
+    def heal(self):
+        send(self.pid, signal.SIGCONT)
+
+    def is_over(self):
+        return self.world.servers[self.backend].camera(self.camera)["camera_state"] == "running"
+
+
+class WorkerHung(WorkerFault):
+    """Stopped for good: camcastd notices, and starts another one."""
+
+    name, how, weight, hold_s = "worker hung", signal.SIGSTOP, 2, HUNG_S
+
+
+# --- servers ---
+
+
+class ServerPaused(Fault):
+    name, weight = "camcastd paused", 2
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(0.3, 2)
+
+    def text(self):
+        return f"{self.name}: {self.backend} for {self.hold_s:.1f} s"
+
+    def touches(self):
+        return [{"server": self.backend}]
+
+    def inject(self):
+        self.world.servers[self.backend].process.send_signal(signal.SIGSTOP)
+
+    def heal(self):
+        self.world.servers[self.backend].process.send_signal(signal.SIGCONT)
+
+
+class ServerKilled(Fault):
+    name, weight = "camcastd killed", 1
+
+    def text(self):
+        return f"{self.name}: {self.backend}"
+
+    def touches(self):
+        return [{"server": self.backend}]
+
+    def inject(self):
+        server = self.world.servers[self.backend]
+        server.process.kill()
+        server.process.wait()
+
+    def heal(self):
+        self.world.start_server(self.backend)
+
+
+class DescriptorsShort(Fault):
+    """The table of descriptors of a running camcastd is suddenly full, and strangers want in. The
+    first segment that finds it full is lost, and camcastd asks the worker for it again: viewers of
+    its feed may miss the pictures until then."""
+
+    name, weight = "descriptors short", 3
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(1, 3)
+        self.strangers, self.limits = [], None
+
+    def text(self):
+        return f"{self.name}: {self.backend} for {self.hold_s:.1f} s"
+
+    def touches(self):
+        return [{"server": self.backend}]
+
+    def inject(self):
+        server = self.world.servers[self.backend]
+        self.limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        room = (server.open_fds(), self.limits[1])
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, room)
+        for _ in range(30):
+            stranger = socket.socket()
+            stranger.setblocking(False)
+            stranger.connect_ex((worlds.HOME, self.world.port(self.backend, 1)))
+            self.strangers.append(stranger)
+
+    def heal(self):
+        resource.prlimit(
+            self.world.servers[self.backend].process.pid, resource.RLIMIT_NOFILE, self.limits
+        )
+        for stranger in self.strangers:
+            stranger.close()
+
+
+# --- clients of ours ---
+
+
+class RecorderChild(Fault):
+    """how: killed, or paused for a time."""
+
+    name, how = "recorder's child killed", signal.SIGKILL
+
+    def text(self):
+        return f"{self.name}: {self.backend}"
+
+    def touches(self):
+        return [{"kind": "recorder", "server": self.backend}]
+
+    def inject(self):
+        self.pid = self.world.recorder.children().get(self.backend, 0)
+        send(self.pid, self.how)
+
+
+class RecorderChildPaused(RecorderChild):
+    name, how, weight = "recorder's child paused", signal.SIGSTOP, 2
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(1, 5)
+
+    def heal(self):
+        send(self.pid, signal.SIGCONT)
+
+
+class RecorderKilled(Fault):
+    name, weight = "recorder killed", 2
+
+    def touches(self):
+        return [{"kind": "recorder"}]
+
+    def inject(self):
+        self.world.recorder.process.kill()
+        self.world.recorder.process.wait()
+
+    def heal(self):
+        self.world.ended.append(("record", list(self.world.recorder.lines)[-40:]))
+        self.world.start_recorder()
+
+
+class DiskFull(Fault):
+    name, weight = "disk full", 3
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(2, 4)
+        self.path = world.disk / "filler"
+
+    def touches(self):
+        return [{"kind": "recorder"}]
+
+    def inject(self):
+        with open(self.path, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(1 << 16))
+            except OSError:
+                pass
+
+    def heal(self):
+        self.path.unlink()
+
+
+class ViewChild(Fault):
+    name = "view's child killed"
+
+    def touches(self):
+        return [{"kind": "view"}]
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.which = random.randrange(1 << 16)
+
+    def inject(self):
+        children = self.world.view.children()
+        if children:
+            send(children[self.which % len(children)], signal.SIGKILL)
+
+
+# --- the broker ---
+
+
+class BrokerGone(Fault):
+    name = "broker killed"
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(0.2, 5)
+
+    def text(self):
+        return f"{self.name}, back after {self.hold_s:.1f} s"
+
+    def touches(self):
+        return [{"kind": "discovery"}]
+
+    def inject(self):
+        self.world.broker.kill()
+
+    def heal(self):
+        self.world.broker.start()
+
+
+class BrokerPaused(BrokerGone):
+    name, weight = "broker paused", 2
+
+    def inject(self):
+        self.world.broker.process.send_signal(signal.SIGSTOP)
+
+    def heal(self):
+        self.world.broker.process.send_signal(signal.SIGCONT)
+
+
+# --- networks ---
+
+
+class LinkCut(Fault):
+    name = "link cut"
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(0.5, 5)
+
+    def text(self):
+        return f"{self.name} for {self.hold_s:.1f} s"
+
+    def touches(self):
+        return [{"place": "far"}]
+
+    def inject(self):
+        self.world.far.plug(False)
+
+    def heal(self):
+        self.world.far.plug(True)
+
+
+class LinkSlow(LinkCut):
+    """tc-netem(8) at both ends: slower than the viewers' streams, late, with losses."""
+
+    name = "link slow"
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.words = [
+            "delay", f"{random.randrange(20, 200)}ms", "loss", f"{random.choice((0, 1, 5))}%",
+            "rate", f"{random.choice((500, 2000, 8000))}kbit",
+        ]  # fmt: skip
+
+    def text(self):
+        return f"{self.name} for {self.hold_s:.1f} s: {' '.join(self.words)}"
+
+    def _tc(self, host, *words):
+        with host:
+            subprocess.run(["tc", "qdisc", *words], check=True, capture_output=True)
+
+    def inject(self):
+        # Only towards the viewers: what home sends elsewhere stays fast, as that is its loopback.
+        self._tc(self.world.home, "add", "dev", "eth0", "root", "netem", *self.words)
+
+    def heal(self):
+        self._tc(self.world.home, "del", "dev", "eth0", "root")
+
+
+ALL = [
+    WorkerKilled, WorkerTerminated, WorkerPaused, WorkerHung, ServerPaused, ServerKilled,
+    DescriptorsShort, RecorderChild, RecorderChildPaused, RecorderKilled, DiskFull, ViewChild,
+    BrokerGone, BrokerPaused, LinkCut, LinkSlow,
+]  # fmt: skip
+
+
