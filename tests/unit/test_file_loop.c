@@ -160,6 +160,36 @@ static void a_second_sequence_header_in_flv_brings_its_parameter_sets(void **sta
 	close_player(&player);
 }
 
+/* One key picture, and a transport packet is missing soon after it. */
+static void a_copy_without_another_key_picture_keeps_its_pace(void **state)
+{
+	static uint8_t bytes[1 << 20];
+	struct player player;
+	size_t len, hole;
+	int64_t began_us = 0;
+	unsigned passes = 0;
+
+	(void)state;
+	make("gap.ts", "320x240", "yuv420p",
+	     "-c:v libx264 -preset veryfast -g 1000 -bf 0 -x264-params sliced-threads=0 "
+	     "-pat_period 10 -vf noise=alls=40:allf=t");
+	len = read_file("gap.ts", bytes, sizeof(bytes));
+	hole = len / 188 * 3 / 10 * 188;
+	memmove(bytes + hole, bytes + hole + 188, len - hole - 188);
+	write_file("gap.ts", (char *)bytes, len - 188);
+	play(&player, "gap.ts", true, CONFIG_CODEC_H264, FRAMES);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		if (!player.seen.pictures[i].key)
+			continue;
+		if (passes++ > 0)
+			assert_true(player.seen.pictures[i].at_us - began_us >
+				    (FRAMES - 2) * PERIOD_US);
+		began_us = player.seen.pictures[i].at_us;
+	}
+	assert_in_range(passes, 2, FRAMES / 2);
+	close_player(&player);
+}
+
 /* --- the end of a pass --- */
 
 /* Plays two passes and a picture; returns the time from the last picture to the next pass. */
@@ -242,6 +272,7 @@ int main(void)
 		cmocka_unit_test(a_list_with_a_missing_file_plays_those_before_it),
 		cmocka_unit_test(a_file_that_is_replaced_is_noticed_at_the_loop),
 		cmocka_unit_test(a_second_sequence_header_in_flv_brings_its_parameter_sets),
+		cmocka_unit_test(a_copy_without_another_key_picture_keeps_its_pace),
 		cmocka_unit_test(a_decoded_last_picture_lasts_as_long_as_it_says),
 		cmocka_unit_test(a_last_sample_lasts_as_long_as_its_duration),
 		cmocka_unit_test(the_last_file_of_a_list_lasts_as_long_as_the_list_says),

@@ -116,6 +116,21 @@ static void an_end_that_cannot_be_true_is_ignored(void **state)
 	}
 }
 
+static void pictures_that_are_left_out_take_their_time(void **state)
+{
+	struct timeline timeline;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000, 40000, false);
+	assert_int_equal(timeline_skip(&timeline, 1000), 0); /* before the first picture */
+	assert_int_equal(timeline_place(&timeline, 5, 0), 0);
+	assert_int_equal(timeline_skip(&timeline, 85), 80000);
+	assert_int_equal(timeline_skip(&timeline, TIMELINE_NONE), 0);
+	assert_int_equal(timeline_skip(&timeline, INT64_MAX), 0);
+	timeline_rewind(&timeline);
+	assert_int_equal(timeline_place(&timeline, 5, 0), 120000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +142,7 @@ int main(void)
 		cmocka_unit_test(a_long_pause_in_a_steady_clock_is_kept),
 		cmocka_unit_test(a_pass_ends_when_the_recording_says),
 		cmocka_unit_test(an_end_that_cannot_be_true_is_ignored),
+		cmocka_unit_test(pictures_that_are_left_out_take_their_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,11 @@ int coded_rewind(struct coded *coded, const AVStream *stream)
 				     (size_t)parameters->extradata_size);
 }
 
+bool coded_waits_for_key(const struct coded *coded)
+{
+	return coded->wait_key;
+}
+
 const char *coded_trouble(const struct coded *coded)
 {
 	if (coded->assembler.codec == CONFIG_CODEC_MJPEG)

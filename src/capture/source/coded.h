@@ -45,6 +45,8 @@ int coded_receive(struct coded *coded, struct coded_picture *picture);
 /* The recording begins again; stream as in coded_options. 0 or -ENOMEM. */
 int coded_rewind(struct coded *coded, const AVStream *stream);
 
+/* Whether all pictures are left out up to the next key picture. */
+bool coded_waits_for_key(const struct coded *coded);
 /* Why no picture came so far, for people. */
 const char *coded_trouble(const struct coded *coded);
 

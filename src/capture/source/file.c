@@ -21,6 +21,10 @@
 #include "capture/source/timeline.h"
 
 #define LATE_US 500000
+/* A recording is searched for its first key picture at full speed for so long, then at a packet in
+ * each SEARCH_STEP_US. */
+#define SEARCH_US 2000000
+#define SEARCH_STEP_US 10000
 
 struct file_source {
 	struct source base;
@@ -29,7 +33,9 @@ struct file_source {
 	struct timeline timeline;
 	int64_t start_us; /* CLOCK_MONOTONIC at media time 0 */
 	char told[128];	  /* what the log says about the end of a pass */
+	int64_t pass_us;  /* when the pass under way began */
 	uint64_t found;	  /* pictures that could be delivered, whether there was room or not */
+	bool told_gap;	  /* that pictures of a copy are left out */
 
 	/* one of them */
 	struct coded *coded;
@@ -49,24 +55,30 @@ static bool is_stopped(struct file_source *source)
 	return atomic_load_explicit(&source->stop, memory_order_relaxed);
 }
 
-/* False when stopped. */
-static bool wait_until(struct file_source *source, int64_t media_us)
+/* CLOCK_MONOTONIC. False when stopped. */
+static bool sleep_until(struct file_source *source, int64_t us)
 {
-	const int64_t now_us = clock_now_us();
-	int64_t due_us = source->start_us + media_us;
-	struct timespec at;
+	const struct timespec at = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
 
-	if (now_us > due_us + LATE_US) {
-		source->start_us += now_us - due_us;
-		due_us = now_us;
-	}
-	at = (struct timespec){.tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000};
-	source_set_due(&source->base, due_us);
 	pthread_mutex_lock(&source->lock);
 	while (!is_stopped(source) && !pthread_cond_timedwait(&source->wake, &source->lock, &at))
 		;
 	pthread_mutex_unlock(&source->lock);
 	return !is_stopped(source);
+}
+
+/* False when stopped. */
+static bool wait_until(struct file_source *source, int64_t media_us)
+{
+	const int64_t now_us = clock_now_us();
+	int64_t due_us = source->start_us + media_us;
+
+	if (now_us > due_us + LATE_US) {
+		source->start_us += now_us - due_us;
+		due_us = now_us;
+	}
+	source_set_due(&source->base, due_us);
+	return sleep_until(source, due_us);
 }
 
 /* --- coded --- */
@@ -88,9 +100,30 @@ static int deliver_packet(struct file_source *source, struct coded_picture *pict
 	return 0;
 }
 
+/* A packet of a picture that is left out. In front of the first key picture such packets take no
+ * time; later they take theirs, or a damaged recording would be read as fast as the disk allows. */
+static int pass_over(struct file_source *source, const AVPacket *packet)
+{
+	const int64_t us = timeline_skip(&source->timeline, packet->dts);
+	const int64_t now_us = clock_now_us();
+
+	if (us) {
+		if (!source->told_gap)
+			diag_warn("camera %s: the recording is damaged; pictures are left out up "
+				  "to the next key picture (IDR)",
+				  source->camera_name);
+		source->told_gap = true;
+		return wait_until(source, us) ? 0 : -ECANCELED;
+	}
+	if (now_us < source->pass_us + SEARCH_US)
+		return 0;
+	return sleep_until(source, now_us + SEARCH_STEP_US) ? 0 : -ECANCELED;
+}
+
 /* packet NULL: the end. */
 static int pass_on(struct file_source *source, AVPacket *packet)
 {
+	const uint64_t before = source->found;
 	struct coded_picture picture;
 	int r = coded_send(source->coded, packet);
 
@@ -99,7 +132,11 @@ static int pass_on(struct file_source *source, AVPacket *packet)
 		if (!r)
 			r = deliver_packet(source, &picture);
 	}
-	return r == -EAGAIN ? 0 : r;
+	if (r != -EAGAIN)
+		return r;
+	if (packet && source->found == before && coded_waits_for_key(source->coded))
+		return pass_over(source, packet);
+	return 0;
 }
 
 /* --- decoded --- */
@@ -153,6 +190,7 @@ static int play(struct file_source *source, AVPacket *packet)
 {
 	int r = 0;
 
+	source->pass_us = clock_now_us();
 	while (!r && demux_read(source->demux, packet) == 0) {
 		r = take_packet(source, packet);
 		av_packet_unref(packet);

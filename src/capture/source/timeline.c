@@ -61,6 +61,26 @@ int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t dur
 	return us;
 }
 
+/* False: not after the last picture, or so long after it that this is damage. */
+static bool may_follow(const struct timeline *timeline, int64_t us)
+{
+	return us > timeline->last_us &&
+	       us <= timeline->last_us + (timeline->jumps ? JUMP_US : PAUSE_MAX_US);
+}
+
+int64_t timeline_skip(struct timeline *timeline, int64_t timestamp)
+{
+	int64_t us;
+
+	if (timestamp == TIMELINE_NONE || timeline->fresh)
+		return 0;
+	us = place_of(timeline, timestamp);
+	if (!may_follow(timeline, us))
+		return 0;
+	timeline->end_us = us + timeline->frame_us;
+	return us;
+}
+
 void timeline_end(struct timeline *timeline, int64_t timestamp)
 {
 	int64_t us;
@@ -68,7 +88,6 @@ void timeline_end(struct timeline *timeline, int64_t timestamp)
 	if (timestamp == TIMELINE_NONE || timeline->fresh)
 		return;
 	us = place_of(timeline, timestamp);
-	if (us > timeline->last_us &&
-	    us <= timeline->last_us + (timeline->jumps ? JUMP_US : PAUSE_MAX_US))
+	if (may_follow(timeline, us))
 		timeline->end_us = us;
 }

@@ -28,6 +28,9 @@ void timeline_rewind(struct timeline *timeline);
 /* Media time in us, from 0, of the next picture in order. timestamp may be TIMELINE_NONE, duration
  * 0 (ticks). Never less than the one before. */
 int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t duration);
+/* A picture is left out: returns when it would have been shown, if that is known, else 0. The next
+ * one does not come before it is over. */
+int64_t timeline_skip(struct timeline *timeline, int64_t timestamp);
 /* The last picture of the pass ends at this timestamp, or TIMELINE_NONE: as it was placed. */
 void timeline_end(struct timeline *timeline, int64_t timestamp);
 
