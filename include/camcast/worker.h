@@ -9,10 +9,10 @@
  *
  * `stream` and `feed` are numbers within the worker's camera: config_stream.number and
  * config_feed.number (config/config.h), which are the same in the whole configuration and in the
- * part that the worker gets. The worker
- * chooses the segment ids, which are valid on this pair only; camcastd numbers the units itself.
- * camcastd trusts the content that a worker sends, but its own safety never depends on it: it
- * checks every number, and kills a worker that breaks one of these rules.
+ * part that the worker gets. The worker chooses the segment ids, which are valid on this pair only;
+ * camcastd numbers the units itself. camcastd trusts the content that a worker sends, but its own
+ * safety never depends on it: it checks every number, and kills a worker that breaks one of these
+ * rules.
  *
  * Rules for the worker:
  * - HELLO is the first message. It comes within CAMCAST_HELLO_TIMEOUT_MS and has the right version.

@@ -285,6 +285,35 @@ static void a_hurried_worker_is_started_now_and_then_soon(void **state)
 	close_worker(&f);
 }
 
+static void a_restart_that_is_asked_for_has_no_backoff_and_comes_once_a_minute(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_worker(&f, NULL, "fault=exit-at-once");
+	for (int i = 0; i < 8; i++) {
+		run_until(&f, is_in_backoff, 0);
+		let_pass(&f, 11000000);
+	}
+	run_until(&f, is_in_backoff, 0);
+	assert_int_equal(delay_ms(&f), 10000);
+	setenv("FAKEWORKER", "", 1);
+	assert_int_equal(worker_restart_asked(f.worker, "a test"), 0);
+	let_pass(&f, 1000);
+	assert_int_equal(worker_status(f.worker)->state, WORKER_STARTING);
+	run_until(&f, is_running, 0);
+	assert_int_equal(worker_restart_asked(f.worker, "a test"), -EBUSY);
+	for (int i = 0; i < 60; i++) {
+		let_pass(&f, 1000000);
+		run_until(&f, has_units, units(&f) + 1);
+	}
+	assert_int_equal(worker_restart_asked(f.worker, "a test"), 0);
+	assert_string_equal(worker_status(f.worker)->reason, "a test");
+	let_pass(&f, 1000);
+	assert_int_equal(worker_status(f.worker)->state, WORKER_STARTING);
+	close_worker(&f);
+}
+
 static void a_worker_hurried_while_it_starts_is_soon_started_again(void **state)
 {
 	struct fixture f;
@@ -592,6 +621,8 @@ int main(void)
 		cmocka_unit_test(backoff_doubles_up_to_ten_seconds),
 		cmocka_unit_test(half_a_minute_of_health_ends_the_backoff),
 		cmocka_unit_test(a_hurried_worker_is_started_now_and_then_soon),
+		cmocka_unit_test(
+			a_restart_that_is_asked_for_has_no_backoff_and_comes_once_a_minute),
 		cmocka_unit_test(a_worker_hurried_while_it_starts_is_soon_started_again),
 		cmocka_unit_test(our_own_sleep_is_not_the_worker_s_hang),
 		cmocka_unit_test(a_camera_may_take_its_time_to_start_and_not_for_ever),

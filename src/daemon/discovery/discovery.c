@@ -122,8 +122,11 @@ static void carry_out(struct discovery *discovery, const struct discovery_comman
 	switch (command->kind) {
 	case DISCOVERY_RESTART:
 		camera = &options->cameras->cameras[command->index];
-		diag_info("camera %s: restart asked for over MQTT", camera->config->name);
-		worker_restart(camera->worker, "asked for over MQTT");
+		if (worker_restart_asked(camera->worker, "asked for over MQTT") == 0)
+			diag_info("camera %s: restart asked for over MQTT", camera->config->name);
+		else
+			diag_debug("camera %s: a second restart within a minute is refused",
+				   camera->config->name);
 		break;
 	case DISCOVERY_BITRATE:
 		stream = &options->cameras->streams[command->index];

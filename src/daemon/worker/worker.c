@@ -24,8 +24,9 @@
 #define KILLED_MS 100	     /* how long destroying a worker waits after the kill */
 #define START_FDS 8	     /* the pair, spawn_start()'s pipe, three in the child, one to spare */
 #define GET_SEGMENT_PERIOD_US 100000
-#define MESSAGES_PER_TURN 64 /* so that other cameras and the clients are served too */
-#define MESSAGES_AT_END 1024 /* more than a pair holds */
+#define RESTART_PERIOD_US 60000000 /* from one restart that was asked for to the next */
+#define MESSAGES_PER_TURN 64	   /* so that other cameras and the clients are served too */
+#define MESSAGES_AT_END 1024	   /* more than a pair holds */
 
 struct worker {
 	struct loop *loop;
@@ -43,6 +44,7 @@ struct worker {
 	struct loop_watch watch; /* of the pair */
 	struct diag_limit no_memory;
 	struct worker_demand *demand;
+	int64_t asked_us;	 /* when a restart was last asked for; 0: never */
 	int64_t *get_segment_us; /* by feed: when its segment was last asked for again */
 };
 
@@ -160,6 +162,18 @@ void worker_restart(struct worker *worker, const char *why)
 		return;
 	snprintf(worker->status.reason, sizeof worker->status.reason, "%s", why);
 	kill_worker(worker);
+}
+
+int worker_restart_asked(struct worker *worker, const char *why)
+{
+	int64_t now_us = loop_now_us(worker->loop);
+
+	if (worker->asked_us && now_us - worker->asked_us < RESTART_PERIOD_US)
+		return -EBUSY;
+	worker->asked_us = now_us;
+	worker_restart(worker, why);
+	worker_hurry(worker);
+	return 0;
 }
 
 void worker_hurry(struct worker *worker)

@@ -77,6 +77,9 @@ void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate
  * is full). */
 int worker_set_control(struct worker *worker, const char *name, const char *value);
 void worker_restart(struct worker *worker, const char *why);
+/* Restarts it because somebody outside asks for that: now and without a backoff, which is for
+ * crashes. -EBUSY: the last such restart was less than a minute ago. */
+int worker_restart_asked(struct worker *worker, const char *why);
 /* Call it when the cause of a failure may be gone: a worker in WORKER_BACKOFF is started now, and
  * the next backoff is the shortest. */
 void worker_hurry(struct worker *worker);
