@@ -144,12 +144,13 @@ static void hello_tells_what_restricts_the_worker(void **state)
 					    .sandbox = "seccomp,\nlandlock 6"};
 
 	assert_string_equal(worker_messages_sandbox(f->messages), "");
-	assert_int_equal(take(f, &message, sizeof message, -1), 0);
+	assert_int_equal(messages_take(f, &message, sizeof message, -1), 0);
 	assert_string_equal(worker_messages_sandbox(f->messages), "seccomp,?landlock 6");
 	worker_messages_reset(f->messages);
 	assert_string_equal(worker_messages_sandbox(f->messages), "");
 	memset(message.sandbox, 'x', sizeof message.sandbox);
-	assert_refused(f, take(f, &message, sizeof message, -1), "HELLO with unterminated text");
+	messages_assert_refused(f, messages_take(f, &message, sizeof message, -1),
+				"HELLO with unterminated text");
 }
 
 static void reports_with_nonsense_are_errors(void **state)
