@@ -25,6 +25,8 @@ WRAPS_test_worker_preambles := malloc
 # Tests of configurations.
 EXTRA_test_config := config_rig
 EXTRA_test_config_file := config_rig
+EXTRA_test_discovery += config_rig
+EXTRA_test_request := config_rig
 
 # Tests that play recordings.
 EXTRA_test_file_source := file_rig
