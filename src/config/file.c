@@ -310,14 +310,29 @@ static char *find_comment(char *line)
 	return at;
 }
 
+/* Whether a comment in the place of a value may be meant as the value: "password = #secret". */
+static bool looks_like_value(const char *sign, const char *comment)
+{
+	for (const char *at = sign + 1; at < comment; at++)
+		if (!isblank((unsigned char)*at))
+			return false;
+	return comment[0] != '\0' && comment[1] != '\0' && !isblank((unsigned char)comment[1]);
+}
+
 /* Cuts "KEY = VALUE ; comment" into its parts, in place; a colon may stand for '='. False, with
  * nothing changed, for anything else. */
-static bool split_entry(char *line, char **key, char **value)
+static bool split_entry(struct config_file *file, char *line, char **key, char **value)
 {
 	char *comment = find_comment(line), *sign = line + strcspn(line, "=:");
 
 	if (sign >= comment)
 		return false;
+	if (looks_like_value(sign, comment))
+		config_file_mistake(file, file->line,
+				    "behind a blank, '%c' begins a comment; a value that begins "
+				    "with it follows the '%c' at once, and a comment's first "
+				    "letter follows a blank",
+				    *comment, *sign);
 	*comment = '\0';
 	*sign = '\0';
 	*key = trim(line);
@@ -345,7 +360,7 @@ static void read_line(struct config_file *file, char *line, size_t len)
 	line[len] = '\0';
 	if (line[0] == '[')
 		read_section(file, line);
-	else if (split_entry(line, &key, &value))
+	else if (split_entry(file, line, &key, &value))
 		add_entry(file, key, value);
 	else
 		config_file_mistake(file, file->line,

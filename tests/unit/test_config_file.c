@@ -30,6 +30,23 @@ static void editors_marks_endings_comments_and_indents_are_understood(void **sta
 	config_destroy(config);
 }
 
+#define BEHIND_BLANK(sign, equals)                                                                 \
+	"c.ini:6: behind a blank, '" sign "' begins a comment; a value that begins with it "       \
+	"follows the '" equals "' at once, and a comment's first letter follows a blank\n"
+
+/* "password = #secret" would be an empty password. */
+static void a_comment_that_may_be_meant_as_the_value_is_reported(void **state)
+{
+	static const struct mistake_case cases[] = {
+		{GOOD "v4l2_device = #a\n", BEHIND_BLANK("#", "=")},
+		{GOOD "v4l2_device: \t#a b\n", BEHIND_BLANK("#", ":")},
+		{GOOD "v4l2_device = ;a\n", BEHIND_BLANK(";", "=")},
+	};
+
+	(void)state;
+	CHECK_MISTAKES(cases);
+}
+
 static void a_value_goes_from_the_sign_to_a_comment(void **state)
 {
 	static const struct {
@@ -39,11 +56,13 @@ static void a_value_goes_from_the_sign_to_a_comment(void **state)
 		{"v4l2_device = a;b", "a;b"},
 		{"v4l2_device = a; b\t; c ; d", "a; b"},
 		{"v4l2_device =;a", ";a"},
-		{"v4l2_device = ;a", ""},
+		{"v4l2_device = ; a", ""},
 		{"v4l2_device =", ""},
 		{"v4l2_device = a # b ; c", "a"},
 		{"v4l2_device = a#b", "a#b"},
 		{"v4l2_device = # a", ""},
+		{"v4l2_device = #", ""},
+		{"v4l2_device =#a", "#a"},
 		{"V4L2-Device = A", "A"},
 		{"v4l2_device: a=b", "a=b"},
 		{"v4l2_device=a:b=c", "a:b=c"},
@@ -343,6 +362,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(editors_marks_endings_comments_and_indents_are_understood),
+		cmocka_unit_test(a_comment_that_may_be_meant_as_the_value_is_reported),
 		cmocka_unit_test(a_value_goes_from_the_sign_to_a_comment),
 		cmocka_unit_test(a_file_in_utf16_gets_one_line),
 		cmocka_unit_test(lines_that_are_none_are_reported),
