@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 #include "process/supervisor.h"
 
 #define HANG_MS 3000
+#define STOP_MS 2000
+#define LOOK_MS 100    /* at a child that is ending */
 #define START_MS 10000 /* until the first beat; long enough for a loaded machine or a sanitizer */
 #define KILLED_MS 1000 /* a process in D state outlives SIGKILL */
 #define TURN_MS 500
@@ -30,7 +33,8 @@ struct child {
 	char *name;
 	char **argv;
 	size_t shared_size;
-	unsigned hang_ms;
+	unsigned hang_ms, stop_ms, stop_max_ms;
+	int64_t end_us; /* when it was asked to end; 0: it was not */
 	int memfd;
 	struct child_header *shared;
 };
@@ -131,6 +135,8 @@ static void handle_end(struct child *child, int64_t now_us)
 
 void child_end(struct child *child)
 {
+	if (child->end_us == 0)
+		child->end_us = clock_now_us();
 	supervisor_stop(&child->supervisor, clock_now_us());
 	note_state(child);
 }
@@ -167,15 +173,28 @@ static void handle_event(struct child *child, enum supervisor_event event, int64
 	}
 }
 
+/* A child that is ending has more time while it sends heartbeats. */
+static void give_time(struct child *child, int64_t beat_us)
+{
+	int64_t until_us = beat_us + child->stop_ms * INT64_C(1000);
+	int64_t last_us = child->end_us + child->stop_max_ms * INT64_C(1000);
+
+	if (child->end_us > 0)
+		supervisor_extend(&child->supervisor, until_us < last_us ? until_us : last_us);
+}
+
 int child_poll(struct child *child, int64_t now_us)
 {
 	int64_t beat_us = atomic_load_explicit(&child->shared->heartbeat_us, memory_order_relaxed);
 	enum supervisor_event event;
 	int wait_ms;
 
-	if (beat_us > 0) /* a time in the future is invalid */
-		supervisor_beat(&child->supervisor, beat_us < now_us ? beat_us : now_us,
-				child->hang_ms);
+	if (beat_us > now_us) /* the child wrote it: a time in the future is invalid */
+		beat_us = now_us;
+	if (beat_us > 0) {
+		supervisor_beat(&child->supervisor, beat_us, child->hang_ms);
+		give_time(child, beat_us);
+	}
 	while ((event = supervisor_turn(&child->supervisor, now_us)) != SUPERVISOR_NOTHING)
 		handle_event(child, event, now_us);
 	note_state(child);
@@ -190,7 +209,7 @@ int child_create(struct child **out, const struct child_job *job)
 	struct supervisor_options options = {
 		.backoff_ms = 500,
 		.start_ms = START_MS,
-		.stop_ms = 2000,
+		.stop_ms = job->stop_ms ? job->stop_ms : STOP_MS,
 		.stop_signal = SIGTERM,
 		.exclusive = true, /* the memory */
 	};
@@ -204,6 +223,8 @@ int child_create(struct child **out, const struct child_job *job)
 		return -ENOMEM;
 	child->shared_size = job->shared_size;
 	child->hang_ms = job->hang_ms ? job->hang_ms : HANG_MS;
+	child->stop_ms = options.stop_ms;
+	child->stop_max_ms = job->stop_max_ms;
 	if (options.start_ms < child->hang_ms)
 		options.start_ms = child->hang_ms;
 	supervisor_init(&child->supervisor, &options);
@@ -233,10 +254,22 @@ free_child:
 	return err;
 }
 
+/* Until it has ended, or has to be killed. */
+static void wait_for_end(struct child *child)
+{
+	while (child_poll(child, clock_now_us()) >= 0 && !child->supervisor.killed) {
+		struct pollfd pfd = {.fd = child_pidfd(child), .events = POLLIN};
+
+		poll(&pfd, 1, LOOK_MS);
+	}
+}
+
 void child_destroy(struct child *child)
 {
 	if (!child)
 		return;
+	child_end(child);
+	wait_for_end(child);
 	if (supervisor_finish(&child->supervisor, KILLED_MS) == -ETIMEDOUT)
 		diag_warn("%s: process %d does not die", child->name, (int)child->supervisor.pid);
 	munmap(child->shared, child->shared_size);

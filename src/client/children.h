@@ -34,6 +34,9 @@ struct child_job {
 	const char *const *argv; /* {"camcast", "x-child", ..., NULL}; copied */
 	size_t shared_size;	 /* bytes, header included, under 4 GiB */
 	unsigned hang_ms;	 /* older heartbeats are a hang: killed and restarted; 0: 3000 */
+	/* After child_end(): how long it may go without a heartbeat, 0: 2000; and, if it has
+	 * heartbeats, how long it may take altogether, 0: as long as without one. */
+	unsigned stop_ms, stop_max_ms;
 };
 
 enum child_state {
@@ -54,8 +57,9 @@ struct child_info {
  * created. */
 int child_create(struct child **out, const struct child_job *job);
 
-/* Ends the child if it runs, with SIGTERM, and after 2 s with SIGKILL, and waits for its end (at
- * most 1 s more, because the kernel may hold it). NULL is allowed. To end several children, call
+/* Ends the child if it runs, with SIGTERM, and after stop_ms without a heartbeat or after
+ * stop_max_ms with SIGKILL, and waits for its end (at most 1 s more, because the kernel may hold
+ * it). NULL is allowed. To end several children, call
  * child_end() for all of them first. */
 void child_destroy(struct child *child);
 

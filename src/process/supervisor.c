@@ -112,6 +112,12 @@ void supervisor_stop(struct supervisor *supervisor, int64_t now_us)
 		send_signal(supervisor, supervisor->options.stop_signal);
 }
 
+void supervisor_extend(struct supervisor *supervisor, int64_t until_us)
+{
+	if (supervisor->state == SUPERVISOR_STOPPING && until_us > supervisor->due_us)
+		supervisor->due_us = until_us;
+}
+
 static bool ends_before(struct supervisor *supervisor, int64_t deadline_us)
 {
 	struct pollfd pfd = {.fd = supervisor->pidfd, .events = POLLIN};

@@ -106,5 +106,7 @@ void supervisor_beat(struct supervisor *supervisor, int64_t at_us, uint32_t pati
 void supervisor_kill(struct supervisor *supervisor);
 /* Asks the process to stop; supervisor_turn() kills it after stop_ms. None is started any more. */
 void supervisor_stop(struct supervisor *supervisor, int64_t now_us);
+/* The process that was asked to stop makes progress: it is not killed before until_us. */
+void supervisor_extend(struct supervisor *supervisor, int64_t until_us);
 
 #endif

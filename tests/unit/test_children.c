@@ -23,6 +23,7 @@
 
 #define PATIENCE_US 30000000 /* deadlines are for failing */
 #define NAME "child"
+#define LATE_RUNS 99 /* of a child that had the time to end */
 
 /* The memory that the children of these tests share with them. */
 struct shared {
@@ -39,6 +40,8 @@ static struct child *begin(const char *how, unsigned hang_ms)
 		.argv = argv,
 		.shared_size = sizeof(struct shared),
 		.hang_ms = hang_ms,
+		.stop_ms = strcmp(how, "late") == 0 ? 500 : 0,
+		.stop_max_ms = strcmp(how, "late") == 0 ? 4000 : 0,
 	};
 	struct child *child;
 
@@ -191,6 +194,33 @@ static void a_child_that_ignores_sigterm_is_killed(void **state)
 	poll_until(child, is_in, CHILD_ENDED);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	child_destroy(child);
+}
+
+/* The end of a recording on a slow disk. */
+static void a_child_that_makes_progress_may_take_longer_to_end(void **state)
+{
+	struct child *child = begin("late", 0);
+
+	(void)state;
+	poll_until(child, has_run, 1);
+	child_end(child);
+	poll_until(child, is_in, CHILD_ENDED);
+	assert_int_equal(atomic_load(&shared_of(child)->runs), LATE_RUNS);
+	child_destroy(child);
+}
+
+/* With heartbeats for ever. */
+static void the_time_to_end_has_a_bound(void **state)
+{
+	struct child *child = begin("late", 0);
+	int64_t begun_us;
+
+	(void)state;
+	poll_until(child, has_run, 1);
+	shared_of(child)->rest[1] = 1;
+	begun_us = clock_now_us();
+	child_destroy(child);
+	assert_true(clock_now_us() - begun_us >= 3900000);
 }
 
 static void a_killed_child_is_started_again_with_its_memory(void **state)
@@ -470,6 +500,14 @@ static int run_child(const char *how)
 	atomic_store(&shared->runs, runs);
 	if (strcmp(how, "stopped") == 0)
 		raise(SIGSTOP);
+	for (int i = 0; strcmp(how, "late") == 0 && (i < 100 || shared->rest[1]); i++) {
+		while (!child_ending())
+			poll(NULL, 0, 10);
+		poll(NULL, 0, 10);
+		child_beat(header);
+	}
+	if (strcmp(how, "late") == 0)
+		atomic_store(&shared->runs, LATE_RUNS);
 	while (!child_ending()) {
 		poll(NULL, 0, 20);
 		if (strcmp(how, "silent") != 0)
@@ -533,6 +571,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_child_without_heartbeat_is_a_hang),
 		cmocka_unit_test(a_stopped_child_can_be_ended),
 		cmocka_unit_test(silence_while_the_parent_was_away_is_no_hang),
+		cmocka_unit_test(a_child_that_makes_progress_may_take_longer_to_end),
+		cmocka_unit_test(the_time_to_end_has_a_bound),
 		cmocka_unit_test(children_end_side_by_side),
 		cmocka_unit_test(terminal_signals_are_the_parents_business),
 		cmocka_unit_test(too_little_memory_is_refused),

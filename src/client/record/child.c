@@ -457,6 +457,13 @@ static int handle_quiet(struct recorder *recorder)
 
 /* --- the process --- */
 
+static void beat(void *user)
+{
+	const struct recorder *recorder = user;
+
+	child_beat(&recorder->shared->header);
+}
+
 static int open_recorder(struct recorder *recorder, char **argv)
 {
 	enum stream_framing framing;
@@ -476,6 +483,8 @@ static int open_recorder(struct recorder *recorder, char **argv)
 		.id = argv[RECORD_ARG_ID],
 		.device = (dev_t)strtoull(argv[RECORD_ARG_DEVICE], NULL, 10),
 		.inode = (ino_t)strtoull(argv[RECORD_ARG_INODE], NULL, 10),
+		.progress = beat,
+		.user = recorder,
 		.file_max = strtoll(argv[RECORD_ARG_FILE_MAX], NULL, 10),
 	};
 	recorder->wait_key = true;

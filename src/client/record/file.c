@@ -21,6 +21,7 @@
 #include "client/record/time.h"
 
 #define SYNCS 8
+#define PIECE (1u << 20) /* of a write */
 #define FAT_FILE_MAX UINT32_MAX
 #define INDEX_PART 1000 /* the index at the end of a file takes less than this part of it */
 #define NAMES_MAX 100	/* recordings that may begin in the same second */
@@ -198,6 +199,7 @@ int record_file_open(struct record_file *file, struct record_sync *sync,
 	snprintf(path, sizeof path, "%.*s/%s", RECORD_PATH_MAX - FOLDER_NAME_MAX - 1, folder->dir,
 		 own);
 	file->sync = sync;
+	file->folder = folder;
 	file->bytes = 0;
 	err = file->fd = create(file, dir, path, utc_s, name);
 	if (err < 0)
@@ -231,7 +233,7 @@ int record_file_append(struct record_file *file, const void *data, size_t len)
 		goto cut;
 	}
 	while (done < len) {
-		n = write(file->fd, bytes + done, len - done);
+		n = write(file->fd, bytes + done, len - done < PIECE ? len - done : PIECE);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
@@ -239,6 +241,7 @@ int record_file_append(struct record_file *file, const void *data, size_t len)
 			goto cut;
 		}
 		done += (size_t)n;
+		file->folder->progress(file->folder->user);
 	}
 	file->bytes += (int64_t)len;
 	sync_soon(file->sync, file, file->fd);

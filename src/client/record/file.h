@@ -26,7 +26,9 @@ struct record_folder {
 	const char *name, *id; /* of the server */
 	dev_t device;	       /* of dir, and its inode: what a path means may change */
 	ino_t inode;
-	int64_t file_max; /* bytes of a file; 0: no limit of ours */
+	int64_t file_max;	      /* bytes of a file; 0: no limit of ours */
+	void (*progress)(void *user); /* called for each MiB that was written */
+	void *user;
 };
 
 struct record_file {
@@ -34,7 +36,8 @@ struct record_file {
 	int64_t bytes;
 	int64_t limit; /* bytes that a file can have here, as far as it is known in advance */
 	int fd;
-	struct record_sync *sync; /* borrowed */
+	const struct record_folder *folder; /* borrowed, as the next one is */
+	struct record_sync *sync;
 };
 
 /* Makes YYYYMMDDTHHMMSSZ.mp4 with these first bytes in the server's folder, which is made if it is

@@ -28,6 +28,8 @@
 #define TURN_MS 500
 #define FIND_WHY_MAX 512
 #define HANG_MS 30000	   /* a write may wait for a slow disk */
+#define STOP_MS 5000	   /* for the end of a recording, while nothing is written of it */
+#define STOP_MAX_MS 30000  /* altogether */
 #define QUIET_US 3000000   /* no unit for so long: not this way, if there is another */
 #define CONFIRM_US 1000000 /* how often the list learns which addresses deliver */
 #define FILE_PART 4	   /* a file has at most this part of --max-bytes: it can be deleted */
@@ -113,6 +115,8 @@ static int start_child(struct record *record, struct recording *recording,
 		.argv = argv,
 		.shared_size = sizeof(struct record_shared),
 		.hang_ms = HANG_MS,
+		.stop_ms = STOP_MS,
+		.stop_max_ms = STOP_MAX_MS,
 	};
 	int err;
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -85,6 +86,21 @@ static int encode(const AVFrame *picture, AVPacket *packet)
 	return r;
 }
 
+/* Renames unless there is something of the new name. Some file systems, such as FAT, cannot do that
+ * in one step. */
+static int rename_new(const char *from, const char *to)
+{
+	struct stat st;
+
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (lstat(to, &st) == 0)
+		return -EEXIST;
+	return rename(from, to) < 0 ? -errno : 0;
+}
+
 /* Never overwrites a file. Every file is complete, unless its name ends in .part. */
 static int write_file(const char *path, const uint8_t *data, size_t len)
 {
@@ -107,8 +123,8 @@ static int write_file(const char *path, const uint8_t *data, size_t len)
 	}
 	if (close(fd) < 0 && !r)
 		r = -errno;
-	if (!r && rename(part, path) < 0)
-		r = -errno;
+	if (!r)
+		r = rename_new(part, path);
 	if (r)
 		unlink(part);
 	return r;
