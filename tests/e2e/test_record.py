@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """camcast record against real servers and a real broker, judged by ffprobe, ffmpeg and the numbers
 and times that the pictures carry."""
+import calendar
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import pytest
 import broker as mqtt
 import bytestream
 import harness
+import hostile
 import recordings
 import tool
 from recordings import Recorder
@@ -516,3 +518,24 @@ def test_wrong_arguments_are_told(arguments, said):
         capture_output=True, text=True, check=False, timeout=20 * harness.PATIENCE,
     )  # fmt: skip
     assert done.returncode == 2 and said in done.stderr
+
+
+def test_exiftool_reads_what_a_recording_is(broker, tmp_path):
+    """Photo programs read headers, and never the fragments."""
+    units = hostile.real_units("64x48", 25, 25, "h264_metadata=display_orientation=insert:rotate=90")
+    with (
+        hostile.Server(hostile.pictures(units, 25)) as server,
+        Recorder(broker, tmp_path, server.url, "--segment", SEGMENT_S) as recorder,
+    ):
+        folder = f"127.0.0.1_{server.port}"
+        wait_files(recorder, folder, 3, 40)
+        path = recorder.files(folder)[1]
+        recorder.stop()
+    found = json.loads(
+        subprocess.check_output(["exiftool", "-json", "-n", path], env={"LC_ALL": "C", **os.environ})
+    )[0]
+    assert abs(found["Duration"] - SEGMENT_S) < 3 * harness.PATIENCE
+    assert (found["ImageWidth"], found["ImageHeight"]) == (64, 48)
+    assert found["Rotation"] in (90, 270)
+    created = calendar.timegm(time.strptime(found["CreateDate"][:19], "%Y:%m:%d %H:%M:%S"))
+    assert created == recordings.named_utc(path)

@@ -159,13 +159,14 @@ def behind_length(data):
 
 
 @functools.cache
-def real_units(size="64x48", count=10, gop=5):
-    """Units of a small real stream, each with a delimiter in front and every gop-th a key unit."""
+def real_units(size="64x48", count=10, gop=5, bsf="null"):
+    """Units of a small real stream, each with a delimiter in front and every gop-th a key unit.
+    bsf: ffmpeg's filter of bits."""
     done = subprocess.run(
         ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=size={size}:rate=25"]
         + ["-frames:v", str(count), "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0"]
         + ["-x264-params", f"keyint={gop}:min-keyint={gop}:scenecut=0:aud=1:repeat-headers=1"]
-        + ["-pix_fmt", "yuv420p", "-f", "h264", "-"],
+        + ["-pix_fmt", "yuv420p", "-bsf:v", bsf, "-f", "h264", "-"],
         capture_output=True,
         check=True,
     )
