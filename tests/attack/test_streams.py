@@ -57,7 +57,7 @@ def test_a_flood_without_a_key_picture_ends_the_connection(broker, tmp_path):
         hostile.Server(hostile.repeat(flood)) as server,
         Recorder(broker, tmp_path, server.url) as recorder,
     ):
-        recorder.wait_log("no key picture came in 128 MiB; tried again")
+        recorder.wait_log("no key picture came in 128 MiB; trying again")
         time.sleep(1)
         assert server.count == 1
         recorder.stop()

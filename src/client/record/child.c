@@ -26,25 +26,25 @@
 #include "client/stream/reader.h"
 
 #define TURN_MS 200
-#define QUIET_US 1000000 /* nothing came for so long: what we have goes to the file */
-#define PAUSE_US 3000000 /* nothing came for so long, and three steps: what follows may be old */
+#define QUIET_US 1000000 /* without a unit: everything that has come is written to the file */
+#define PAUSE_US 3000000 /* without a unit, and PAUSE_STEPS: the next units may be old */
 #define PAUSE_STEPS 3
-#define FROZEN_US 1500000     /* a wait that took longer than asked for: the process was stopped */
-#define CLOCK_STEP_US 5000000 /* a change of UTC against CLOCK_MONOTONIC that names tell */
+#define FROZEN_US 1500000     /* a wait that took so long: this process was stopped */
+#define CLOCK_STEP_US 5000000 /* a change of UTC against CLOCK_MONOTONIC that names show */
 #define MUX_PERIOD_US 10000000
 #define FILE_MIN_US 1000000 /* a file is not ended before because of another format */
 #define LEFT_OUT_PERIOD_US 60000000
 #define RETRY_US 5000000	/* after an error of the file system */
-#define ROOM_US 1000000		/* how often we look for room */
-#define ROOM_BYTES (64LL << 20) /* free space with which a full disk is full no more, or */
-#define ROOM_PART 20		/* this part of the disk, if that is less */
+#define ROOM_US 1000000		/* between two looks for free space on a full disk */
+#define ROOM_BYTES (64LL << 20) /* free space with which recording continues, or */
+#define ROOM_PART 20		/* this part of the disk, if that is smaller */
 
 struct recorder {
 	const char *name;
 	struct record_folder folder;
 	unsigned segment_s;
 	bool json;
-	bool folder_lost; /* the folder is another one: the manager has to look */
+	bool folder_lost; /* another folder has its path: the manager has to check it */
 	struct record_shared *shared;
 	struct record_sync *sync;
 	struct reader *reader;
@@ -52,31 +52,32 @@ struct recorder {
 	struct record_clock clock;
 	struct mp4_format *format;
 
-	/* The file under way; it is made on disk with its first fragment. */
+	/* The current file; it is created on disk with its first fragment. */
 	struct mp4 *mp4; /* NULL: none */
 	int64_t utc_us, segment;
 	struct record_file file;
 	bool on_disk;
-	int64_t on_disk_us;		/* the length of what is there */
-	int64_t waiting_bytes;		/* of units that are not there yet */
-	int64_t group_bytes, group_max; /* of the units since the last key unit; the most so far */
+	int64_t on_disk_us;    /* duration of what is on disk */
+	int64_t waiting_bytes; /* of units that are not on disk yet */
+	int64_t group_bytes,
+		group_max; /* of the units since the last key unit; the largest sum so far */
 
 	int64_t file_begun_us; /* of the last one, CLOCK_MONOTONIC */
 	bool renew;	       /* the next key unit begins another file */
 	bool other;	       /* the file under way has another format than the stream by now */
-	bool gap;	       /* the next unit does not follow the last one that was recorded */
-	bool wait_key;	       /* nothing is taken before a key unit */
-	bool announced;	       /* that we record */
-	bool lost;	       /* the server, which was told */
+	bool gap;	       /* units are missing before the next one */
+	bool wait_key;	       /* units are left out up to a key unit */
+	bool announced;	       /* the log says that this server is recorded */
+	bool lost;	       /* the connection is lost, and the log says so */
 	struct diag_limit mux_errors, left_out;
-	int64_t unit_us;       /* when the last one was read; CLOCK_MONOTONIC */
+	int64_t unit_us;       /* when the last unit was read; CLOCK_MONOTONIC */
 	int64_t received_us;   /* when its last byte came */
-	bool flushed;	       /* all that came is in the file */
+	bool flushed;	       /* every unit that came is in the file */
 	int64_t utc_offset_us; /* at the last look */
 
-	/* What the file system refused. */
+	/* The last error of the file system. */
 	int trouble; /* errno; 0: none */
-	int told;    /* the trouble that was logged last; 0: none since the last success */
+	int told;    /* the error that was logged last; 0: none since the last success */
 	int64_t retry_us;
 };
 
@@ -88,13 +89,13 @@ static int64_t read_clock_us(clockid_t id)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* What turns CLOCK_MONOTONIC into UTC. */
+/* UTC minus CLOCK_MONOTONIC. */
 static int64_t utc_offset_us(void)
 {
 	return read_clock_us(CLOCK_REALTIME) - clock_now_us();
 }
 
-/* --- trouble with the disk --- */
+/* --- errors of the file system --- */
 
 static bool is_want_of_room(int error)
 {
@@ -109,15 +110,15 @@ static void handle_trouble(struct recorder *recorder, int error)
 		return;
 	recorder->told = error;
 	if (is_want_of_room(error))
-		diag_error("%s: no room in %s: recording stops, and goes on when there is some "
-			   "again; what has been recorded is kept",
+		diag_error("%s: no room in %s: recording stops, and continues when there is "
+			   "space again; recordings are kept",
 			   recorder->name, recorder->folder.dir);
 	else
 		diag_error("%s: cannot write to %s: %s; tried again every %d s", recorder->name,
 			   recorder->folder.dir, strerror(error), RETRY_US / 1000000);
 }
 
-/* Whether it is worth to try again. */
+/* Whether writing is to be tried again. */
 static bool is_trouble_over(struct recorder *recorder)
 {
 	int64_t now_us = clock_now_us(), enough;
@@ -137,9 +138,9 @@ static bool is_trouble_over(struct recorder *recorder)
 	return true;
 }
 
-/* --- the file under way --- */
+/* --- the current file --- */
 
-/* A script wants to know of files that are ready. */
+/* Reports a finished file, in the log or for a script. */
 static void tell_file(const struct recorder *recorder, const char *path, int64_t bytes,
 		      int64_t duration_us)
 {
@@ -173,7 +174,7 @@ static void tell_file(const struct recorder *recorder, const char *path, int64_t
 	free(text);
 }
 
-/* What is on disk stays as it is. */
+/* Closes the current file as it is on disk. */
 static void leave_file(struct recorder *recorder)
 {
 	if (recorder->on_disk) {
@@ -190,7 +191,7 @@ static void leave_file(struct recorder *recorder)
 	recorder->wait_key = true;
 }
 
-/* What the muxer made goes to the file. 0 or -errno. */
+/* Writes the output of the muxer to the file. 0 or -errno. */
 static int write_out(struct recorder *recorder)
 {
 	const uint8_t *data;
@@ -218,7 +219,7 @@ static int write_out(struct recorder *recorder)
 	return 0;
 }
 
-/* The disk refused what the muxer made. */
+/* The output of the muxer could not be written. */
 static void handle_disk_error(struct recorder *recorder, int err)
 {
 	bool full_file = err == -EFBIG && recorder->on_disk;
@@ -234,7 +235,7 @@ static void handle_disk_error(struct recorder *recorder, int err)
 		handle_trouble(recorder, -err);
 }
 
-/* The muxer refused what the server sent. */
+/* The muxer refused a unit. */
 static void handle_mux_error(struct recorder *recorder, int err)
 {
 	uint64_t suppressed;
@@ -245,9 +246,10 @@ static void handle_mux_error(struct recorder *recorder, int err)
 		return;
 	}
 	if (diag_allowed(&recorder->mux_errors, clock_now_us(), MUX_PERIOD_US, &suppressed))
-		diag_error("%s: the stream cannot be put into a file: %s; goes on at the next key "
-			   "picture",
-			   recorder->name, strerror(-err));
+		diag_error(
+			"%s: the stream cannot be put into a file: %s; recording continues at the "
+			"next key picture",
+			recorder->name, strerror(-err));
 }
 
 static int64_t step_us(const struct recorder *recorder)
@@ -255,8 +257,8 @@ static int64_t step_us(const struct recorder *recorder)
 	return (int64_t)recorder->clock.step_us;
 }
 
-/* Writes out what the muxer made; muxed: its result, negative if it refused. Returns whether all is
- * in the file. */
+/* Writes the output of the muxer. muxed: the muxer's result. Returns whether everything is in the
+ * file. */
 static bool save(struct recorder *recorder, int muxed)
 {
 	int err;
@@ -278,7 +280,7 @@ static void finish_file(struct recorder *recorder)
 		leave_file(recorder);
 }
 
-/* All that came goes to the file, for nothing comes just now. */
+/* Writes every unit that came to the file, because no unit comes at the moment. */
 static void flush_file(struct recorder *recorder)
 {
 	save(recorder, mp4_end_fragment(recorder->mp4, step_us(recorder)));
@@ -286,7 +288,7 @@ static void flush_file(struct recorder *recorder)
 
 /* --- units --- */
 
-/* Whether the file may have no room for the group of pictures that begins. */
+/* Whether the next group of pictures may exceed the limit of the file. */
 static bool is_file_full(const struct recorder *recorder)
 {
 	return recorder->on_disk &&
@@ -321,7 +323,7 @@ static int handle_key(struct recorder *recorder, const struct reader_unit *unit,
 	bool young = clock_now_us() - recorder->file_begun_us < FILE_MIN_US;
 
 	if (changed < 0) {
-		recorder->wait_key = true; /* it cannot be decoded, nor what follows it */
+		recorder->wait_key = true; /* neither it nor the units after it can be decoded */
 		return changed == -ENOMEM ? changed : 0;
 	}
 	recorder->other |= recorder->mp4 && changed;
@@ -348,7 +350,7 @@ static int handle_key(struct recorder *recorder, const struct reader_unit *unit,
 	return err;
 }
 
-/* Returns -errno only for what a new start would not mend less well: want of memory. */
+/* Returns -ENOMEM, after which the process is started again; other errors are handled here. */
 static int record_unit(struct recorder *recorder, const struct reader_unit *unit)
 {
 	int64_t at_us;
@@ -384,7 +386,7 @@ static int record_unit(struct recorder *recorder, const struct reader_unit *unit
 	return 0;
 }
 
-/* Records what the burst has kept. */
+/* Records the units that the burst has kept. */
 static int end_burst(struct recorder *recorder)
 {
 	struct burst *burst = &recorder->burst;
@@ -399,7 +401,7 @@ static int end_burst(struct recorder *recorder)
 	return err;
 }
 
-/* Whether nothing came for so long before the unit that what comes now may be older. */
+/* Whether the unit follows a pause that is so long that it may be older than its arrival. */
 static bool is_after_pause(const struct recorder *recorder, const struct reader_unit *unit)
 {
 	int64_t pause_us = unit->received_us - recorder->received_us;
@@ -434,7 +436,7 @@ static int handle_unit(struct recorder *recorder, const struct reader_unit *unit
 	return err;
 }
 
-/* Nothing came in a turn. */
+/* No unit came in a turn. */
 static int handle_quiet(struct recorder *recorder)
 {
 	int64_t now_us = clock_now_us();
@@ -445,7 +447,7 @@ static int handle_quiet(struct recorder *recorder)
 		err = end_burst(recorder);
 	if (err < 0 || !recorder->mp4 || now_us - recorder->unit_us < QUIET_US)
 		return err;
-	/* Without a connection, what comes next is a key picture: the file need not wait for it. */
+	/* The first unit of the next connection is a key unit, so the file can end before it. */
 	if (reader_stats(recorder->reader)->state != READER_PLAYING &&
 	    record_segment_of(now_us + utc_offset_us(), recorder->segment_s) != recorder->segment)
 		finish_file(recorder);
@@ -509,19 +511,20 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	return err;
 }
 
-/* Once for each time that the server is lost. */
+/* Logs each loss of the connection, and its end, once. */
 static void tell_connection(struct recorder *recorder, const struct reader_stats *stats)
 {
 	if (stats->state == READER_BACKOFF && !recorder->lost) {
 		recorder->lost = true;
-		diag_warn("%s: %s; tried again until it works", recorder->name, stats->error);
+		diag_warn("%s: %s; trying again", recorder->name, stats->error);
 	} else if (stats->state == READER_PLAYING && recorder->lost) {
 		recorder->lost = false;
-		diag_info("%s: is there again", recorder->name);
+		diag_info("%s: connected again", recorder->name);
 	}
 }
 
-/* The process was stopped, or the machine slept: nobody knows when what waits in the socket came. */
+/* The process was stopped, or the machine slept: the arrival times of the bytes in the socket are not
+ * known. */
 static int handle_freeze(struct recorder *recorder, int64_t us)
 {
 	int err = end_burst(recorder);
@@ -529,12 +532,12 @@ static int handle_freeze(struct recorder *recorder, int64_t us)
 	finish_file(recorder);
 	recorder->received_us = 0;
 	reader_restart(recorder->reader);
-	diag_info("%s: nothing was recorded for %.1f s, in which this process stood still",
+	diag_info("%s: nothing was recorded for %.1f s, while this process was stopped",
 		  recorder->name, (double)us / 1e6);
 	return err;
 }
 
-/* UTC was set: the names of files follow. */
+/* Begins another file after UTC was set, because its name shows UTC. */
 static void follow_utc(struct recorder *recorder)
 {
 	int64_t offset_us = utc_offset_us(), change_us = offset_us - recorder->utc_offset_us;
@@ -543,7 +546,7 @@ static void follow_utc(struct recorder *recorder)
 	if (change_us <= CLOCK_STEP_US && change_us >= -CLOCK_STEP_US)
 		return;
 	recorder->renew = true;
-	if (recorder->mp4 && !recorder->on_disk) /* a file without a name yet */
+	if (recorder->mp4 && !recorder->on_disk) /* it has no name yet */
 		recorder->utc_us += change_us;
 }
 
@@ -566,7 +569,7 @@ static int turn(struct recorder *recorder)
 	return r > 0 ? handle_unit(recorder, &unit) : handle_quiet(recorder);
 }
 
-/* Until the manager wants it to end, or has to look for the folder. 0 or -errno. */
+/* Records until the manager ends this process, or has to check the folder. 0 or -errno. */
 static int run(struct recorder *recorder)
 {
 	const struct reader_stats *stats = reader_stats(recorder->reader);
@@ -589,8 +592,8 @@ int cmd_record_child(int argc, char **argv)
 	static struct recorder recorder; /* the burst is too large for a stack */
 	int err;
 
-	av_log_set_level(AV_LOG_QUIET); /* our own words say what matters */
-	signal(SIGXFSZ, SIG_IGN);	/* EFBIG says it */
+	av_log_set_level(AV_LOG_QUIET); /* errors are logged here */
+	signal(SIGXFSZ, SIG_IGN);	/* write() then fails with EFBIG */
 	if (argc != RECORD_ARGS)
 		return EXIT_USAGE;
 	err = open_recorder(&recorder, argv);
