@@ -294,6 +294,7 @@ void config_destroy(struct config *config)
 	free_mqtt(&config->mqtt);
 	free(config->daemon.name);
 	free(config->daemon.capture);
+	free(config->daemon.user);
 	free(config->feeds);
 	free(config->streams);
 	free(config->cameras);

@@ -53,6 +53,7 @@ struct config_daemon {
 	uint32_t notsent_lowat;	     /* bytes for TCP_NOTSENT_LOWAT */
 	uint32_t send_threshold; /* bytes; smaller runs are sent by send(), others by reference */
 	enum config_sandbox sandbox;
+	char *user;    /* for camcastd started by root, after its ports are open; "" : stays */
 	char *capture; /* path of camcast-capture; "" : beside camcastd, else in PATH */
 };
 

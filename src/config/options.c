@@ -75,6 +75,10 @@ const struct option options[] = {
 	{DAEMON("capture", OPTION_TEXT, capture), .value = "",
 	 .example = "/usr/local/bin/camcast-capture",
 	 .help = "Path of camcast-capture. Empty: beside camcastd, else in PATH."},
+	{DAEMON("user", OPTION_TEXT, user), .value = "", .example = "camcast",
+	 .help = "User that camcastd and its workers become after the ports are open, if root "
+		 "starts camcastd. They also get the groups video and render. Files that are named "
+		 "here must be readable for this user. Empty: the user stays."},
 	{DAEMON("sandbox", OPTION_WORD, sandbox), .value = "auto", .words = sandbox_words,
 	 .help = "Restrictions of the workers, which drive the cameras and decode recordings: "
 		 "auto refuses them all files, devices and system calls that they do not need, "

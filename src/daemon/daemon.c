@@ -16,6 +16,7 @@
 #include "daemon/discovery/discovery.h"
 #include "daemon/limits.h"
 #include "daemon/status/status.h"
+#include "daemon/user.h"
 #include "net/interfaces.h"
 
 #define DRAIN_US 2000000
@@ -378,6 +379,10 @@ static int create_outside(struct daemon *daemon, const char *config_path)
 		if (err < 0)
 			return err;
 	}
+	/* All ports are open, and neither workers nor discovery run yet. */
+	err = user_become(config->user);
+	if (err < 0)
+		return err;
 	return create_discovery(daemon, config_path);
 }
 
