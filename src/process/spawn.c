@@ -18,6 +18,23 @@
 
 /* In the child until exec, in a copy of our descriptor table but in our memory (vfork), where it
  * changes nothing. Async-signal-safe calls only. Failures are reported through `report`. */
+/* System calls, since glibc's functions would change all threads of the parent, whose memory this
+ * child has. A change of user clears the death signal: that comes after. 0 or -1. */
+static int lower_rights(const struct spawn *spawn)
+{
+	const struct rlimit data = {spawn->data_max, spawn->data_max};
+
+	if (spawn->data_max && setrlimit(RLIMIT_DATA, &data) < 0)
+		return -1;
+	if (spawn->uid == 0)
+		return 0;
+	return syscall(SYS_setgroups, 0, NULL) < 0 ||
+			       syscall(SYS_setresgid, spawn->gid, spawn->gid, spawn->gid) < 0 ||
+			       syscall(SYS_setresuid, spawn->uid, spawn->uid, spawn->uid) < 0
+		       ? -1
+		       : 0;
+}
+
 static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t parent, int report)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
@@ -42,6 +59,8 @@ static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t
 	/* Ours are CLOEXEC already; this is for what we inherited ourselves. Before 5.11: ENOSYS.
 	 */
 	(void)syscall(SYS_close_range, FD_FIRST + spawn->n_fds, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	if (lower_rights(spawn) < 0)
+		goto fail;
 	if (prctl(PR_SET_PDEATHSIG, spawn->death_signal) < 0)
 		goto fail;
 	if (getppid() != parent) /* it died before that took effect */

@@ -7,6 +7,7 @@
 #define PROCESS_SPAWN_H
 
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #define SPAWN_FDS_MAX 4
@@ -17,6 +18,9 @@ struct spawn {
 	int fds[SPAWN_FDS_MAX];
 	unsigned n_fds;	  /* fds[i] is dupped to 3 + i in the child; 0 to 2 are ours */
 	int death_signal; /* what it gets when the calling thread ends */
+	rlim_t data_max;  /* bytes of RLIMIT_DATA, getrlimit(2); 0: as ours */
+	uid_t uid;	  /* who it runs as, with gid and no other groups; 0: as we do */
+	gid_t gid;
 };
 
 /* The pid, and in *pidfd a descriptor of the process (CLOEXEC, the caller's); or -errno (of exec

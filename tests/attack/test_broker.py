@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Somebody who may publish at the broker, and a broker that is hostile itself."""
+import os
+import re
 import subprocess
 
 import pytest
 
 import harness
-from broker import Client
+from broker import Client, free_port
 from discovery import mqtt_config, wait_connected, wait_mqtt
 from fakes import words
 from tool import Tool, announce, run
@@ -121,3 +123,45 @@ def test_a_password_does_not_leave_the_machine_in_clear(tmp_path):
             "camcast: the password would go to 192.0.2.7 unencrypted; add --tls, or --insecure if "
             "nobody can listen on the way\n"
         )
+
+
+# --- a broker of our own ---
+
+
+class Spawned:
+    """For Client: a broker that camcastd runs."""
+
+    def __init__(self):
+        self.address, self.port = "127.0.0.1", free_port("127.0.0.1")
+
+
+def test_a_broker_of_our_own_is_no_place_for_others(camcastd, tmp_path):
+    """It serves the topics of camcast only, has little memory, and is not root."""
+    users = tmp_path / "users"
+    users.write_text("camcast:one\n")
+    users.chmod(0o600)
+    subprocess.run(["mosquitto_passwd", "-U", users], check=True, capture_output=True)
+    spawned = Spawned()
+    config = mqtt_config(spawned, broker="spawn", username="camcast", password="one",
+                         spawn_password_file=users)
+    del config["mqtt"]["response_prefix"]
+    daemon = camcastd(config, env=words())
+    pid = wait_connected(daemon)["broker_pid"]
+    assert os.stat(f"/proc/{pid}").st_uid != 0 or os.geteuid() != 0
+    with open(f"/proc/{pid}/limits", encoding="ascii") as file:
+        assert re.search(rf"Max data size +{192 << 20} ", file.read())
+    with Client(spawned, username="camcast", password="one") as client:
+        client.subscribe("#")
+        client.publish("others/secret", "x", qos=1, retain=True)
+        client.publish("homeassistant/sensor/x/config", "x", qos=1)
+        client.publish("commend", "camera/response/a")
+        client.wait_message("camera/response/a")
+        client.wait_message("homeassistant/sensor/x/config")
+        assert not [m for m in client.messages if m.topic.startswith(("others", "$SYS"))]
+    with Client(spawned, username="camcast", password="one") as client:
+        for number in range(300):  # 30 MB that are to be kept
+            client.publish(f"camcast/x{number}/info", "x" * 100000, retain=True)
+    with Client(spawned, username="camcast", password="one") as client:
+        client.subscribe("camcast/test/status")
+        assert client.wait_message("camcast/test/status").payload == b"online"
+    assert memory_kb(pid) < 100 << 10

@@ -372,7 +372,7 @@ static void our_broker_is_private_unless_told_otherwise(void **state)
 	text = broker_config("spawn_address = 0.0.0.0\nspawn_password_file = /p w\n"
 			     "username = u\npassword = p\n");
 	assert_non_null(strstr(text, "listener 1884 0.0.0.0\nallow_anonymous false\n"
-				     "password_file /p w\n"));
+				     "password_file /dev/fd/5\n"));
 	free(text);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `broker = spawn`: a mosquitto of our own, started, restarted when it dies, and ended with us. Its
- * configuration is a memfd, so nothing is left on a disk. Discovery thread only.
+ * user is ours, or `mosquitto` or `nobody` where we are root. Its configuration is a memfd, so that
+ * nothing is left on a disk. Discovery thread only.
  */
 #ifndef DAEMON_DISCOVERY_BROKER_SPAWN_H
 #define DAEMON_DISCOVERY_BROKER_SPAWN_H
@@ -14,7 +15,7 @@
 
 struct broker_spawn;
 
-/* Does not start it; broker_spawn_turn() does. 0 or -errno. */
+/* Does not start it; broker_spawn_turn() does. config is borrowed for its life. 0 or -errno. */
 int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *config, uint16_t port);
 /* SIGTERM, and SIGKILL after a second; never waits longer than two. NULL is fine. */
 void broker_spawn_destroy(struct broker_spawn *broker);
@@ -34,7 +35,10 @@ const char *broker_spawn_why(const struct broker_spawn *broker);
 /* Where we reach it ourselves: its address, or 127.0.0.1 (::1) where it listens on all. */
 const char *broker_spawn_host(const struct config_mqtt *config);
 
-/* The text of mosquitto.conf(5). */
+/* The text of mosquitto.conf(5). It names the access list as /dev/fd/4 and a copy of the password
+ * file as /dev/fd/5. */
 void broker_spawn_write_config(FILE *out, const struct config_mqtt *config, uint16_t port);
+/* The text of its acl_file: the topics of camcast, of its clients and of Home Assistant. */
+void broker_spawn_write_acl(FILE *out, const struct config_mqtt *config);
 
 #endif
