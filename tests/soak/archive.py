@@ -4,7 +4,6 @@ the first error reads all of it."""
 import collections
 import itertools
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -69,7 +68,7 @@ class Samples:
 
 
 class Checker(threading.Thread):
-    """Goes through check() of its parts over and over, at low priority: decoding must not delay the
+    """Goes through check() of its parts over and over, on a thread, as decoding must not delay the
     rest. check() yields after each file."""
 
     def __init__(self, *parts):
@@ -77,7 +76,6 @@ class Checker(threading.Thread):
         self.parts, self._stopping = parts, threading.Event()
 
     def run(self):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
         while not self._stopping.wait(1):
             for _ in itertools.chain.from_iterable(part.check() for part in self.parts):
                 if self._stopping.is_set():

@@ -159,6 +159,7 @@ class World:
                 "port": BROKER_PORT,
                 "username": "server",
                 "password_file": self.folder / "server-word",
+                "insecure": True,  # the network is our own
                 "id": f"soak-{backend}",
                 "keepalive": 5,
             },
@@ -183,7 +184,8 @@ class World:
     # --- clients ---
 
     def client_words(self):
-        return ["--username", "client", "--password-file", str(self.folder / "client-word")]
+        word = str(self.folder / "client-word")
+        return ["--username", "client", "--password-file", word, "--insecure"]
 
     def start_recorder(self):
         self.recorder = recordings.Recorder(
