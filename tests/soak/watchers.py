@@ -13,6 +13,7 @@ import world as worlds
 
 # Longer waits than this are failures of the untouched; time, so that PATIENCE scales it.
 WAIT_BOUND_S = 1.5 * harness.PATIENCE
+NOT_ASKED = "not asked yet"
 LATE_RECENT_S = 10
 LATE_EXCUSES_S = 0.5  # a crowd that did not read for so long may have lost pictures by itself
 
@@ -130,7 +131,7 @@ class Poller:
 
     def __init__(self, ledger, who):
         self.ledger, self.who = ledger, who
-        self.wrong, self.good_since, self.bad_since = "not asked yet", None, time.monotonic()
+        self.wrong, self.bad_since, self.asked = NOT_ASKED, time.monotonic(), 0.0
         self._bad = []  # (from, to, why)
         self._lock = threading.Lock()
         threading.Thread(target=self._run, daemon=True).start()
@@ -146,14 +147,11 @@ class Poller:
                 now = time.monotonic()
                 if wrong and not self.wrong:
                     self.bad_since = before
-                if self.wrong and not wrong:
+                if self.wrong and not wrong and self.wrong is not NOT_ASKED:
                     self._bad.append((self.bad_since, now, self.wrong))
-                    self.good_since = now
                 self.wrong = wrong
                 self.asked = before
             time.sleep(self.period)
-
-    asked = 0.0
 
     def ask(self):
         raise NotImplementedError
