@@ -20,6 +20,9 @@ import broker
 import harness
 import screen as screens
 
+# A few pictures a second show the same, and a screen without a graphics processor is dear to draw.
+CAMERA = {"size": "320x180", "framerate": 10}
+
 
 @pytest.fixture(scope="module")
 def screen():
@@ -36,7 +39,7 @@ def mosquitto(tmp_path_factory):
 
 def announced(mosquitto, name, **keys):
     """A small pattern camera that tells the broker that it is there."""
-    config = harness.pattern_config(camera={"size": "320x180"}, daemon={"name": name})
+    config = harness.pattern_config(camera=CAMERA, daemon={"name": name})
     config["mqtt"] = {
         "broker": mosquitto.address,
         "port": mosquitto.port,
@@ -52,7 +55,7 @@ def three(tmp_path_factory):
     """Three running servers, without a broker."""
     folder = tmp_path_factory.mktemp("three")
     with contextlib.ExitStack() as stack:
-        config = harness.pattern_config(camera={"size": "320x180"})
+        config = harness.pattern_config(camera=CAMERA)
         yield [stack.enter_context(harness.Camcastd(config, folder)) for _ in range(3)]
 
 
@@ -148,7 +151,7 @@ def shift_clock(port, listener, days):
 
 
 def test_a_wrong_clock_is_named(screen, start_camcastd, tmp_path):
-    server = start_camcastd(harness.pattern_config(camera={"size": "320x180"}))
+    server = start_camcastd(harness.pattern_config(camera=CAMERA))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         arguments = (server.port(), listener, 13)
@@ -191,14 +194,15 @@ def test_a_child_killed_or_stopped_is_replaced_and_no_other_stops(screen, three,
 def test_a_server_that_dies_and_comes_back_in_another_size(screen, start_camcastd, tmp_path):
     port = broker.free_port("127.0.0.1")
     address = {"annexb": f"127.0.0.1:{port}"}
-    first = start_camcastd(harness.pattern_config(stream=address, camera={"size": "320x180"}))
+    first = start_camcastd(harness.pattern_config(stream=address, camera=CAMERA))
     url = f"tcp://127.0.0.1:{port}"
     with screens.View(screen, url, folder=tmp_path) as view:
         tiles = view.wait_live(url)
         assert (tiles[0]["width"], tiles[0]["height"]) == (320, 180)
         first.stop()
         view.wait(lambda now: now[0]["state"] == "reconnecting", "a lost connection")
-        start_camcastd(harness.pattern_config(stream=address, camera={"size": "1280x720"}))
+        large = {**CAMERA, "size": "1280x720"}
+        start_camcastd(harness.pattern_config(stream=address, camera=large))
         again = view.wait(
             lambda now: now[0]["state"] == "live" and now[0]["width"] == 1280, "the larger size"
         )
@@ -235,7 +239,7 @@ def test_a_wayland_screen_of_scale_2_has_sharp_pictures_and_large_text(three, tm
 
 def test_jpegs_behind_a_length_are_shown(screen, start_camcastd, tmp_path):
     config = harness.pattern_config(
-        stream={"codec": "mjpeg"}, camera={"size": "320x180"}, framing="length_prefixed"
+        stream={"codec": "mjpeg"}, camera=CAMERA, framing="length_prefixed"
     )
     del config["stream s"]["bitrate"]
     del config["stream s"]["sei"]
