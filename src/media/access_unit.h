@@ -33,18 +33,31 @@ static inline bool access_unit_is_key(const struct access_unit_head *head)
  * and the one behind it. */
 bool access_unit_begins(const uint8_t header[2]);
 
-/* A search for the end of one access unit, in as many pieces as it comes; zeroed at its beginning.
- */
+/* The newest SPS of a stream, by which the two fields of a frame are told from two frames (clause
+ * 7.4.1.2.4); zeroed at the beginning of the stream. */
+struct access_unit_fields {
+	bool possible; /* the SPS allows fields; the others are valid only then */
+	bool separate_planes;
+	unsigned frame_num_bits;
+};
+
+/* A search for the end of one access unit, in as many pieces as it comes; zeroed at its beginning,
+ * except for `fields`. */
 struct access_unit_search {
 	size_t done; /* bytes that need not be looked at again */
 	struct access_unit_head head;
+	/* Borrowed: the second field of a frame belongs to the unit of the first one, as viewers and
+	 * files want it. NULL: it begins a unit. */
+	struct access_unit_fields *fields;
+	size_t sps_at, slice_at; /* of NAL units in the data; 0: none yet */
+	bool paired;		 /* both fields are there */
 };
 
 /*
  * The length of the access unit that data begins with, known as soon as five bytes or so of the
  * next one are there; 0: go on with the same search when data has grown. data is all of the unit so
  * far, perhaps with noise in front. The zero_byte before the next start code is not part of the
- * unit.
+ * unit. In a stream with fields the first slice of the next picture is waited for.
  */
 size_t access_unit_find_end(struct access_unit_search *search, const uint8_t *data, size_t len);
 

@@ -114,6 +114,61 @@ static void units_without_delimiters_are_told_apart_by_their_first_slices(void *
 		expect_units(STREAM_ANNEXB, &stream, units, keys, 4, piece);
 }
 
+/* An SPS with fields, and the slices of fields: top and bottom of frame_num 0 and 1. */
+#define FIELD_SPS "\0\0\0\1\x67\x4d\x00\x1f\xda\x64\x80"
+#define IDR_TOP "\0\0\0\1\x65\x88\x85\x21"
+#define I_BOTTOM "\0\0\0\1\x41\x88\x87\x21"
+#define TOP "\0\0\0\1\x41\x9a\x37\x21"
+#define BOTTOM "\0\0\0\1\x41\x9a\x3f\x21"
+#define FRAME "\0\0\0\1\x41\x9a\x2f\x21"
+
+static void expect_fields(const struct text *stream, const struct text *units, size_t n,
+			  size_t piece)
+{
+	struct cutter cutter;
+	struct cutter_unit unit;
+	size_t got = 0;
+
+	cutter_init(&cutter, STREAM_ANNEXB);
+	for (size_t at = 0; at < stream->len; at += piece) {
+		size_t left = stream->len - at;
+
+		add(&cutter, stream->data + at, left < piece ? left : piece);
+		while (cutter_next(&cutter, &unit) == CUTTER_UNIT) {
+			assert_true(got < n);
+			expect_unit(&unit, &units[got], got == 0);
+			got++;
+		}
+		/* A quiet socket says nothing of another field. */
+		if (got > 0)
+			assert_int_equal(cutter_end_unit(&cutter, &unit), CUTTER_MORE);
+	}
+	assert_int_equal(got, n);
+	cutter_finish(&cutter);
+}
+
+static void the_two_fields_of_a_frame_are_one_unit(void **state)
+{
+	static const struct text plain = TEXT(AUD FIELD_SPS PPS IDR_TOP I_BOTTOM TOP BOTTOM BOTTOM
+						      TOP TOP SEI BOTTOM TOP FRAME AUD);
+	static const struct text delimited =
+		TEXT(AUD FIELD_SPS PPS IDR_TOP I_BOTTOM AUD TOP BOTTOM AUD TOP AUD BOTTOM AUD AUD);
+	static const struct text units[] = {TEXT(AUD FIELD_SPS PPS IDR_TOP I_BOTTOM),
+					    TEXT(TOP BOTTOM),
+					    TEXT(BOTTOM TOP),
+					    TEXT(TOP SEI BOTTOM),
+					    TEXT(TOP),
+					    TEXT(FRAME)};
+	static const struct text others[] = {TEXT(AUD FIELD_SPS PPS IDR_TOP I_BOTTOM),
+					     TEXT(AUD TOP BOTTOM), TEXT(AUD TOP), TEXT(AUD BOTTOM)};
+
+	(void)state;
+	for (size_t piece = 1; piece <= plain.len; piece++) {
+		expect_fields(&plain, units, 6, piece);
+		expect_fields(&delimited, others, 4, piece);
+	}
+}
+
 static void idr_without_parameter_sets_is_no_key_unit(void **state)
 {
 	static const struct text stream = TEXT(AUD IDR AUD SPS IDR);
@@ -314,6 +369,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(delimiters_part_units_in_whatever_pieces_they_come),
 		cmocka_unit_test(units_without_delimiters_are_told_apart_by_their_first_slices),
+		cmocka_unit_test(the_two_fields_of_a_frame_are_one_unit),
 		cmocka_unit_test(idr_without_parameter_sets_is_no_key_unit),
 		cmocka_unit_test(what_stands_before_the_first_start_code_is_left_out),
 		cmocka_unit_test(pictures_behind_lengths_come_out_whole),

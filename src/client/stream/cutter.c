@@ -8,10 +8,18 @@
 #include "media/jpeg.h"
 #include "media/nal.h"
 
+/* Bytes that arrive now are not part of a unit yet. */
+static void begin_unit(struct cutter *cutter)
+{
+	cutter->begun = false;
+	cutter->search = (struct access_unit_search){.fields = &cutter->fields};
+}
+
 void cutter_init(struct cutter *cutter, enum stream_framing framing)
 {
 	memset(cutter, 0, sizeof *cutter);
 	cutter->framing = framing;
+	begin_unit(cutter);
 }
 
 void cutter_finish(struct cutter *cutter)
@@ -21,17 +29,11 @@ void cutter_finish(struct cutter *cutter)
 	cutter->room = 0;
 }
 
-/* Bytes that arrive now are not part of a unit yet. */
-static void begin_unit(struct cutter *cutter)
-{
-	cutter->begun = false;
-	cutter->search = (struct access_unit_search){0};
-}
-
 void cutter_reset(struct cutter *cutter)
 {
 	cutter->begin = cutter->end = cutter->noise = 0;
 	cutter->guessed = false;
+	cutter->fields.possible = false;
 	begin_unit(cutter);
 }
 
@@ -195,7 +197,8 @@ int cutter_end_unit(struct cutter *cutter, struct cutter_unit *unit)
 	const uint8_t *last = cutter->data + cutter->end - 4;
 	int r;
 
-	if (cutter->framing != STREAM_ANNEXB || !cutter_has_picture(cutter))
+	if (cutter->framing != STREAM_ANNEXB || !cutter_has_picture(cutter) ||
+	    cutter->fields.possible)
 		return CUTTER_MORE;
 	/* A NAL unit never ends in a zero byte (7.4.1), so this one belongs to the next start
 	 * code. */

@@ -24,8 +24,9 @@ struct cutter {
 	/* Only for a byte stream: */
 	bool begun;			  /* a unit begins at `begin` */
 	struct access_unit_search search; /* for its end, or while none has begun, its beginning */
-	bool guessed;			  /* the unit before it was ended by cutter_end_unit() */
-	size_t noise;			  /* bytes thrown away before the first start code */
+	struct access_unit_fields fields;
+	bool guessed; /* the unit before it was ended by cutter_end_unit() */
+	size_t noise; /* bytes thrown away before the first start code */
 };
 
 struct cutter_unit {
@@ -62,7 +63,7 @@ int cutter_next(struct cutter *cutter, struct cutter_unit *unit);
 bool cutter_has_picture(const struct cutter *cutter);
 
 /* Ends the current unit: the bytes that have arrived are taken for all of it. CUTTER_UNIT, or
- * CUTTER_MORE if it contains no picture yet or its end is known anyway. */
+ * CUTTER_MORE if it contains no picture yet, its end is known anyway, or another field may follow. */
 int cutter_end_unit(struct cutter *cutter, struct cutter_unit *unit);
 
 #endif
