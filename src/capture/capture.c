@@ -377,9 +377,10 @@ static enum capture_exit loop(struct capture *capture)
 
 /* --- start and stop --- */
 
-/* Coded pictures are passed on when a stream has `encoder = copy`, or when all are `auto` with the
- * same codec. */
-static bool wants_coded(const struct capture_options *options, enum config_codec *codec)
+/* Coded pictures are passed on when a stream has `encoder = copy`; also when all are `auto` with the
+ * same codec, unless the pictures have to be turned. */
+static enum source_coding choose_coding(const struct capture_options *options,
+					enum config_codec *codec)
 {
 	const struct config *config = options->config;
 	bool all_auto = true;
@@ -393,14 +394,14 @@ static bool wants_coded(const struct capture_options *options, enum config_codec
 			continue;
 		if (s->encoder == CONFIG_ENCODER_COPY) {
 			*codec = s->codec;
-			return true;
+			return SOURCE_COPY;
 		}
 		if (s->encoder != CONFIG_ENCODER_AUTO || (n > 0 && s->codec != *codec))
 			all_auto = false;
 		*codec = s->codec;
 		n++;
 	}
-	return all_auto && n > 0;
+	return all_auto && n > 0 ? SOURCE_COPY_UPRIGHT : SOURCE_DECODE;
 }
 
 static int create_streams(struct capture *capture, const struct capture_options *options)
@@ -474,12 +475,12 @@ static enum capture_exit run_source(struct capture *capture, const struct captur
 		.user = capture,
 	};
 	enum config_codec codec = CONFIG_CODEC_H264;
-	bool coded = wants_coded(options, &codec);
+	enum source_coding coding = choose_coding(options, &codec);
 	enum capture_exit code;
 	char why[256] = "";
 	int r;
 
-	r = source_open(&capture->source, capture->camera, coded, codec, &events, why);
+	r = source_open(&capture->source, capture->camera, coding, codec, &events, why);
 	if (r < 0) {
 		capture->source = NULL;
 		return fail(capture, CAPTURE_NO_CAMERA, why);

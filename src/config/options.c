@@ -237,9 +237,10 @@ const struct option options[] = {
 	{STREAM("codec", OPTION_WORD, codec), .value = "h264", .words = codec_words,
 	 .help = "Codec of the stream."},
 	{STREAM("encoder", OPTION_WORD, encoder), .value = "auto", .words = encoder_words,
-	 .help = "auto uses hardware if possible, else software. copy sends the coded "
-		 "pictures of a file or camera without encoding them. v4l2m2m, openh264 "
-		 "and x264 make H.264; mjpeg makes MJPEG."},
+	 .help = "auto uses hardware if possible, else software; coded pictures of a file "
+		 "or camera that need no turning are copied. copy sends them without "
+		 "encoding in any case. v4l2m2m, openh264 and x264 make H.264; mjpeg makes "
+		 "MJPEG."},
 	{STREAM("bitrate", OPTION_NUMBER, bitrate), .value = "2000000", .unit = "bit/s",
 	 .min = 10000, .max = 200000000,
 	 .help = "Mean bitrate of H.264. Units: 2M, 2000k, 2 Mbit/s."},

@@ -136,6 +136,17 @@ def test_a_phones_video_is_upright(encoder, settings, filters, start_camcastd, t
 
 
 @pytest.mark.parametrize(
+    "case, settings, copied",
+    [("10.mp4", {}, False), ("09.mp4", {"rotation": 180}, False), ("09.mp4", {}, True)],
+)
+def test_auto_copies_only_what_is_upright(case, settings, copied, start_camcastd, tmp_path):
+    camcastd = start_camcastd(config(CASES / case, "auto", **settings))
+    receive(camcastd, "auto", tmp_path / "received", 5)
+    assert (camcastd.stream()["encoder"] == "copy") == copied
+    assert "is to be shown" not in "\n".join(camcastd.log())
+
+
+@pytest.mark.parametrize(
     "settings, filters", [({}, "null"), ({"rotation": 180, "hflip": "yes"}, "vflip")]
 )
 def test_a_copied_phones_video_states_its_orientation(settings, filters, start_camcastd, tmp_path):

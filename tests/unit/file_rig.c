@@ -259,7 +259,8 @@ void open_player(struct player *player, const char *name, bool coded, enum confi
 	pthread_cond_init(&player->seen.changed, NULL);
 	snprintf(player->path, sizeof(player->path), "file:%s/%s", folder, name);
 	config.source = player->path;
-	player->error = source_open(&player->source, &config, coded, codec, &events, player->why);
+	player->error = source_open(&player->source, &config, coded ? SOURCE_COPY : SOURCE_DECODE,
+				    codec, &events, player->why);
 }
 
 void close_player(struct player *player)

@@ -82,13 +82,14 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static int fake_open(struct source **out, const struct config_camera *config, bool want_coded,
-		     enum config_codec coded_codec, const struct source_events *events, char *why)
+static int fake_open(struct source **out, const struct config_camera *config,
+		     enum source_coding coding, enum config_codec coded_codec,
+		     const struct source_events *events, char *why)
 {
 	struct fake_source *source;
 
 	(void)config;
-	(void)want_coded;
+	(void)coding;
 	(void)coded_codec;
 	if (fake.open_blocks)
 		block_for_ever();

@@ -362,7 +362,8 @@ static int open_source(const char *allocator, bool want_coded, struct config_con
 	};
 	const struct source_events events = {handle_frame, handle_packet, handle_gone, NULL};
 
-	return source_open(&source, &config, want_coded, CONFIG_CODEC_MJPEG, &events, why);
+	return source_open(&source, &config, want_coded ? SOURCE_COPY : SOURCE_DECODE,
+			   CONFIG_CODEC_MJPEG, &events, why);
 }
 
 static int reset(void **state)

@@ -420,7 +420,7 @@ static bool can_copy(const struct config_camera *config, const AVStream *stream,
 }
 
 static int open_file(struct file_source *source, const struct config_camera *config,
-		     bool want_coded, enum config_codec coded_codec, char *why)
+		     enum source_coding coding, enum config_codec coded_codec, char *why)
 {
 	struct source_info *info = &source->base.info;
 	const AVStream *stream;
@@ -440,13 +440,17 @@ static int open_file(struct file_source *source, const struct config_camera *con
 	timeline_init(&source->timeline, stream->time_base.num, stream->time_base.den,
 		      (int64_t)1000000 * info->format.rate.den / info->format.rate.num,
 		      demux_clock_jumps(source->demux));
-	if (want_coded && can_copy(config, stream, &survey, coded_codec, info))
+	if (coding == SOURCE_COPY_UPRIGHT && !orientation_is_upright(source_orientation(
+						     stated_orientation(source, &survey), config)))
+		coding = SOURCE_DECODE;
+	if (coding != SOURCE_DECODE && can_copy(config, stream, &survey, coded_codec, info))
 		return open_coded(source, config, coded_codec, &survey, why);
 	return open_decoded(source, config, &survey, why);
 }
 
-static int file_open(struct source **out, const struct config_camera *config, bool want_coded,
-		     enum config_codec coded_codec, const struct source_events *events, char *why)
+static int file_open(struct source **out, const struct config_camera *config,
+		     enum source_coding coding, enum config_codec coded_codec,
+		     const struct source_events *events, char *why)
 {
 	struct file_source *source = calloc(1, sizeof(*source));
 	pthread_condattr_t attr;
@@ -468,7 +472,7 @@ static int file_open(struct source **out, const struct config_camera *config, bo
 	/* A damaged recording is reported once, here, and not by libav for each picture, which it
 	 * does as FATAL for what is no JPEG. */
 	av_log_set_level(AV_LOG_PANIC);
-	r = open_file(source, config, want_coded, coded_codec, why);
+	r = open_file(source, config, coding, coded_codec, why);
 	if (r) {
 		diag_error("camera %s: %s", config->name, why);
 		file_close(&source->base);

@@ -516,11 +516,15 @@ static int open_camera(struct libcamera_source *source, const struct config_came
 	return r;
 }
 
-static int libcamera_open(struct source **out, const struct config_camera *config, bool want_coded,
-			  enum config_codec coded_codec, const struct source_events *events,
-			  char *why)
+static int libcamera_open(struct source **out, const struct config_camera *config,
+			  enum source_coding coding, enum config_codec coded_codec,
+			  const struct source_events *events, char *why)
 {
 	struct libcamera_source *source = calloc(1, sizeof(*source));
+	const bool copies =
+		coding == SOURCE_COPY ||
+		(coding == SOURCE_COPY_UPRIGHT &&
+		 orientation_is_upright(source_orientation((struct orientation){0}, config)));
 	int r;
 
 	if (!source) {
@@ -535,7 +539,7 @@ static int libcamera_open(struct source **out, const struct config_camera *confi
 
 	set_environment(config);
 	*why = '\0';
-	r = open_camera(source, config, want_coded && coded_codec == CONFIG_CODEC_MJPEG, why);
+	r = open_camera(source, config, copies && coded_codec == CONFIG_CODEC_MJPEG, why);
 	if (r) {
 		const char *text = camera_error();
 

@@ -170,16 +170,16 @@ static int map_slots(struct pattern_source *source)
 	return 0;
 }
 
-static int pattern_open(struct source **out, const struct config_camera *config, bool want_coded,
-			enum config_codec coded_codec, const struct source_events *events,
-			char *why)
+static int pattern_open(struct source **out, const struct config_camera *config,
+			enum source_coding coding, enum config_codec coded_codec,
+			const struct source_events *events, char *why)
 {
 	struct pattern_source *source = calloc(1, sizeof(*source));
 	struct source_info *info;
 	const char *what = "out of memory";
 	int r;
 
-	(void)want_coded; /* it has none: source_info.coded says so */
+	(void)coding; /* it has none: source_info.coded says so */
 	(void)coded_codec;
 	if (!source) {
 		r = -ENOMEM;

@@ -10,10 +10,11 @@
 
 /* The first libcamera camera, else the pattern. A camera that is there and does not open is an
  * error and no pattern: nobody would look for the reason behind a working picture. */
-static int open_auto(struct source **out, const struct config_camera *config, bool want_coded,
-		     enum config_codec coded_codec, const struct source_events *events, char *why)
+static int open_auto(struct source **out, const struct config_camera *config,
+		     enum source_coding coding, enum config_codec coded_codec,
+		     const struct source_events *events, char *why)
 {
-	int r = source_libcamera.open(out, config, want_coded, coded_codec, events, why);
+	int r = source_libcamera.open(out, config, coding, coded_codec, events, why);
 
 	if (r == 0) {
 		diag_info("camera %s: source = auto: %s", config->name, (*out)->info.name);
@@ -23,17 +24,17 @@ static int open_auto(struct source **out, const struct config_camera *config, bo
 		return r;
 	diag_info("camera %s: source = auto: no camera here, so the test pattern (%s)",
 		  config->name, why);
-	return source_pattern.open(out, config, want_coded, coded_codec, events, why);
+	return source_pattern.open(out, config, coding, coded_codec, events, why);
 }
 
-int source_open(struct source **out, const struct config_camera *config, bool want_coded,
+int source_open(struct source **out, const struct config_camera *config, enum source_coding coding,
 		enum config_codec coded_codec, const struct source_events *events, char *why)
 {
 	const char *source = config->source;
 	const struct source_ops *ops;
 
 	if (strcmp(source, "auto") == 0)
-		return open_auto(out, config, want_coded, coded_codec, events, why);
+		return open_auto(out, config, coding, coded_codec, events, why);
 	if (strcmp(source, "pattern") == 0) {
 		ops = &source_pattern;
 	} else if (strncmp(source, "file:", 5) == 0) {
@@ -45,7 +46,7 @@ int source_open(struct source **out, const struct config_camera *config, bool wa
 		diag_error("camera %s: %s", config->name, why);
 		return -EINVAL;
 	}
-	return ops->open(out, config, want_coded, coded_codec, events, why);
+	return ops->open(out, config, coding, coded_codec, events, why);
 }
 
 static void add_name(char *list, size_t size, const char *name)

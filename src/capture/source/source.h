@@ -38,6 +38,13 @@ struct source_events {
 	void *user;
 };
 
+/* Whether coded pictures are passed on, where the source has any of the right codec. */
+enum source_coding {
+	SOURCE_DECODE,	     /* no */
+	SOURCE_COPY,	     /* yes */
+	SOURCE_COPY_UPRIGHT, /* only if they need no turning, which a copy cannot do */
+};
+
 /* What a source delivers, known after source_open(). */
 struct source_info {
 	char name[64];		 /* "pattern", "libcamera:imx708", "file:/x.avi" */
@@ -58,12 +65,11 @@ struct source_info {
 };
 
 /*
- * Opens config->source. want_coded: a stream of the camera wants `copy`, so a file with the right
- * codec (or a camera that delivers MJPEG) is to be passed on coded; else everything is decoded to
- * frames. On failure -errno, a diag line that says what to do, and the same text in why (256
+ * Opens config->source. coding: whether a file with the right codec, or a camera that delivers
+ * MJPEG, is to be passed on coded; else everything is decoded to frames. On failure -errno, a diag line that says what to do, and the same text in why (256
  * bytes). Main thread of the worker.
  */
-int source_open(struct source **out, const struct config_camera *config, bool want_coded,
+int source_open(struct source **out, const struct config_camera *config, enum source_coding coding,
 		enum config_codec coded_codec, const struct source_events *events, char *why);
 const struct source_info *source_info(const struct source *source);
 /* The size of the newest picture, where coded pictures have another one than source_info() says;
@@ -96,8 +102,9 @@ struct orientation source_orientation(struct orientation orientation,
 
 /* What each kind of source implements; source.c picks one from the configuration. */
 struct source_ops {
-	int (*open)(struct source **out, const struct config_camera *config, bool want_coded,
-		    enum config_codec coded_codec, const struct source_events *events, char *why);
+	int (*open)(struct source **out, const struct config_camera *config,
+		    enum source_coding coding, enum config_codec coded_codec,
+		    const struct source_events *events, char *why);
 	int (*start)(struct source *source);
 	void (*stop)(struct source *source);
 	void (*close)(struct source *source);
