@@ -99,7 +99,9 @@ const struct option options[] = {
 		 "; or # begins a comment."},
 	{MQTT("password_file", OPTION_TEXT, password_file), .value = "",
 	 .example = "/etc/camcast/mqtt-password",
-	 .help = "File whose first line is the password. It is read at each connection."},
+	 .help = "File whose first line is the password. It is read at each connection. As a "
+		 "service, camcastd takes a name without a slash for a credential of systemd "
+		 "(LoadCredential=)."},
 	{MQTT("client_id", OPTION_ID, client_id), .value = "",
 	 .help = "MQTT client id. Empty: camcast- and the id. A broker accepts only one "
 		 "client with the same id at a time."},

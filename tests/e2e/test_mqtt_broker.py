@@ -235,6 +235,18 @@ def test_passwords(start_camcastd, tmp_path):
         wait_reason(missing, f"password_file {tmp_path}/nothing: No such file or directory")
 
 
+def test_a_password_is_a_credential_of_the_service(start_camcastd, tmp_path):
+    """A name without a slash lies in the folder that systemd names."""
+    (tmp_path / "credentials").mkdir()
+    environment = dict(words(), CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
+    with Broker(tmp_path, passwords={"camcast": "right one"}) as broker:
+        config = mqtt_config(broker, username="camcast", password_file="mqtt-password")
+        daemon = start_camcastd(config, env=environment)
+        wait_reason(daemon, "password_file mqtt-password: No such file or directory")
+        (tmp_path / "credentials/mqtt-password").write_text("right one\n")
+        wait_connected(daemon)
+
+
 # --- TLS ---
 
 
