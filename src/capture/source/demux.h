@@ -52,7 +52,7 @@ int64_t demux_end(const struct demux *demux, bool coded);
  * which is also where a damaged file cannot be read any further. */
 int demux_read(struct demux *demux, AVPacket *packet);
 /* Why the pass that is over ended before the recording did: "Impossible to open 'second.mp4'"; "":
- * it did not, or nobody knows. */
+ * it did not, or this is not known. */
 const char *demux_trouble(const struct demux *demux);
 /* Whether the pass under way began with opening the file, and not with a jump to its beginning. */
 bool demux_began_with_opening(const struct demux *demux);

@@ -111,7 +111,7 @@ static int give_back(struct libcamera_source *source, unsigned slot)
 
 static void release_frame(struct frame *frame)
 {
-	/* After the stop there is nobody to give it back to, and that is all right. */
+	/* After the stop nothing takes it back, which is not an error. */
 	give_back(frame->source, frame->slot);
 }
 

@@ -9,7 +9,7 @@
 #include "base/text.h"
 
 /* The first libcamera camera, else the pattern. A camera that is there and does not open is an
- * error and no pattern: nobody would look for the reason behind a working picture. */
+ * error and no pattern, because a working picture would hide the reason. */
 static int open_auto(struct source **out, const struct config_camera *config,
 		     enum source_coding coding, enum config_codec coded_codec,
 		     const struct source_events *events, char *why)
