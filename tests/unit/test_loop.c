@@ -274,7 +274,7 @@ static void close_all_fds(const int *fds, unsigned n)
 		close(fds[n]);
 }
 
-static void all_of_a_storm_are_accepted(void **state)
+static void all_of_a_storm_are_accepted_a_few_at_a_time(void **state)
 {
 	struct loop *loop = rig_loop(backend_of(state), 0);
 	static struct server server;
@@ -283,7 +283,11 @@ static void all_of_a_storm_are_accepted(void **state)
 	open_server(&server, loop, 150);
 	for (int i = 0; i < 150; i++)
 		fds[i] = rig_connect(server.port, 0);
-	rig_until(loop, &server.enough); /* removes itself in accepted() */
+	for (unsigned before = 0; !server.enough;
+	     before = server.n) { /* removes itself at the end */
+		assert_int_equal(loop_turn(loop, 100000), 0);
+		assert_true(server.n - before <= 32);
+	}
 	assert_int_equal(server.n, 150);
 	close_all_fds(fds, 150);
 	close_all_fds(server.fds, server.n);
@@ -406,7 +410,7 @@ int main(void)
 		ON_BOTH(timers_expire_in_order_and_can_be_moved_and_cancelled),
 		ON_BOTH(watches_are_level_triggered_and_can_be_changed),
 		ON_BOTH(watch_removed_by_another_is_not_called_any_more),
-		ON_BOTH(all_of_a_storm_are_accepted),
+		ON_BOTH(all_of_a_storm_are_accepted_a_few_at_a_time),
 		ON_BOTH(listener_removed_in_the_middle_of_a_storm_takes_no_more),
 		ON_BOTH(full_fd_table_pauses_accepting_until_there_is_room),
 		ON_BOTH(paused_listener_can_be_removed),

@@ -599,6 +599,23 @@ static void send_begun_and_not_made_dies_with_its_connection(void **state)
 	loop_destroy(loop);
 }
 
+/* Returns the largest number of peers whose closed() came in one turn. */
+static unsigned turn_until_closed(struct loop *loop, const struct peer *peers, unsigned n)
+{
+	unsigned closed = 0, most = 0;
+
+	while (closed < n) {
+		unsigned before = closed;
+
+		assert_int_equal(loop_turn(loop, 100000), 0);
+		closed = 0;
+		for (unsigned i = 0; i < n; i++)
+			closed += peers[i].closed;
+		most = closed - before > most ? closed - before : most;
+	}
+	return most;
+}
+
 static void large_fan_out_leaves_room_for_timers(void **state)
 {
 	enum { PEERS = 600 };
@@ -623,12 +640,59 @@ static void large_fan_out_leaves_room_for_timers(void **state)
 	assert_true(most <= 300);
 	for (int i = 0; i < PEERS; i++)
 		peer_close(&peers[i], true);
-	rig_settle(loop);
-	for (int i = 0; i < PEERS; i++) {
-		assert_int_equal(peers[i].closed, 1);
+	(void)turn_until_closed(loop, peers, PEERS);
+	for (int i = 0; i < PEERS; i++)
 		close(peers[i].fd);
-	}
 	close_pages();
+	loop_destroy(loop);
+}
+
+static void a_crowd_that_resets_together_is_closed_a_few_at_a_time(void **state)
+{
+	enum { PEERS = 600 };
+	static struct peer peers[PEERS];
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+
+	for (int i = 0; i < PEERS; i++) {
+		peer_open(&peers[i], loop, 0);
+		set_linger(peers[i].fd);
+	}
+	rig_settle(loop);
+	for (int i = 0; i < PEERS; i++)
+		close(peers[i].fd);
+	assert_true(turn_until_closed(loop, peers, PEERS) <= 128);
+	for (int i = 0; i < PEERS; i++)
+		assert_int_equal(peers[i].failures, 1);
+	loop_destroy(loop);
+}
+
+static void a_crowd_that_talks_is_heard_a_few_at_a_time(void **state)
+{
+	enum { PEERS = 600 };
+	static struct peer peers[PEERS];
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	unsigned heard = 0, most = 0;
+
+	for (int i = 0; i < PEERS; i++)
+		peer_open_with(&peers[i], loop, 0, &listening_ops);
+	rig_settle(loop);
+	for (int i = 0; i < PEERS; i++)
+		assert_int_equal(send(peers[i].fd, "\0\1\2\3\4", 5, 0), 5);
+	while (heard < PEERS) {
+		unsigned before = heard;
+
+		assert_int_equal(loop_turn(loop, 100000), 0);
+		heard = 0;
+		for (int i = 0; i < PEERS; i++)
+			heard += peers[i].got == 5;
+		most = heard - before > most ? heard - before : most;
+	}
+	assert_true(most <= 256);
+	for (int i = 0; i < PEERS; i++)
+		peer_close(&peers[i], i % 2);
+	assert_true(turn_until_closed(loop, peers, PEERS) <= 128);
+	for (int i = 0; i < PEERS; i++)
+		close(peers[i].fd);
 	loop_destroy(loop);
 }
 
@@ -714,6 +778,8 @@ int main(void)
 		ON_BOTH(closing_in_any_callback_is_allowed),
 		ON_BOTH(send_begun_and_not_made_dies_with_its_connection),
 		ON_BOTH(large_fan_out_leaves_room_for_timers),
+		ON_BOTH(a_crowd_that_resets_together_is_closed_a_few_at_a_time),
+		ON_BOTH(a_crowd_that_talks_is_heard_a_few_at_a_time),
 		ON_BOTH(destroy_calls_closed_for_those_on_their_way_out),
 		ON_BOTH(number_of_a_closed_fd_may_be_used_again),
 	};

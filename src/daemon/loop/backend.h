@@ -11,11 +11,14 @@
 #include "daemon/loop/loop.h"
 #include "daemon/loop/pagetee.h"
 
+/* The work between two checks for events. What is left over waits for the next turn, so that
+ * neither a large fan-out nor a crowd of peers that come, talk or leave at the same time holds up
+ * the timers, the workers and the other connections. */
 enum {
-	/* Sends between two checks for events, so that timers, workers and accepts are served
-	 * during a large fan-out: 256 sends take about a millisecond. */
-	LOOP_SENDS_PER_TURN = 256,
-	LOOP_ACCEPTS_PER_TURN = 64,
+	LOOP_SENDS_PER_TURN = 256,  /* about a millisecond */
+	LOOP_ACCEPTS_PER_TURN = 16, /* of each listener; a new viewer also begins a send */
+	LOOP_INPUTS_PER_TURN = 128, /* connections that are read */
+	LOOP_CLOSES_PER_TURN = 64,  /* a reset frees all that waits in the socket */
 };
 
 struct loop_backend {
@@ -29,12 +32,14 @@ struct loop_backend {
 	int (*watch_change)(struct loop *loop, struct loop_watch *watch);
 	void (*watch_remove)(struct loop *loop, struct loop_watch *watch);
 
-	/* start and stop also serve the pauses; stop is only called when started. */
+	/* Calls loop_accept() whenever a peer waits. start and stop also serve the pauses; stop is
+	 * only called when started. */
 	int (*listener_start)(struct loop *loop, struct loop_listener *listener);
 	void (*listener_stop)(struct loop *loop, struct loop_listener *listener);
 
 	int (*conn_open)(struct loop *loop, struct loop_conn *conn);
-	/* Gives the fd up, now or later, and then calls loop_conn_finished(). */
+	/* Gives the fd up, now or later, and then calls loop_conn_finished(). Until this call, the
+	 * kernel may still report events of a connection that is closing. */
 	void (*conn_close)(struct loop *loop, struct loop_conn *conn);
 	/* Arranges that loop_conn_writable() is called when the socket takes bytes again. NULL: the
 	 * backend always calls it. */
@@ -62,9 +67,11 @@ struct loop {
 	struct list ready;    /* connections whose writable() is due */
 	struct list shortage; /* connections that wait for memory */
 	struct list input;    /* connections with input left (loop_conn.input) */
+	struct list closing;  /* connections that the backend has still to close */
 	struct list closed;   /* connections whose closed() is due */
 	struct loop_timer shortage_over;
-	struct pagetee tee; /* lets go of what it holds at the end of each turn */
+	struct loop_listener *accepting; /* whose peers are accepted now; NULL: none, or removed */
+	struct pagetee tee;		 /* lets go of what it holds at the end of each turn */
 	struct loop_stats stats;
 };
 
@@ -82,8 +89,8 @@ void loop_conn_wait_for_memory(struct loop *loop, struct loop_conn *conn);
 void loop_conn_input(struct loop *loop, struct loop_conn *conn);
 /* The kernel is done with the connection and its fd is closed. */
 void loop_conn_finished(struct loop *loop, struct loop_conn *conn);
-/* accept() failed. True: accepting pauses now (listener_stop() is not called for it, the backend
- * stops by itself); false: go on. */
-bool loop_accept_failed(struct loop *loop, struct loop_listener *listener, int error);
+/* Accepts the peers that wait at a listener, at most LOOP_ACCEPTS_PER_TURN. May stop or remove the
+ * listener. */
+void loop_accept(struct loop *loop, struct loop_listener *listener);
 
 #endif

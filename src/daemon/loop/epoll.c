@@ -99,26 +99,6 @@ static void epoll_listener_stop(struct loop *loop, struct loop_listener *listene
 	forget(loop, listener->fd, tagged(listener, TAG_LISTENER));
 }
 
-static void accept_all(struct loop *loop, struct loop_listener *listener)
-{
-	struct epoll *ep = loop->impl;
-	const struct epoll_event *event = &ep->events[ep->i];
-
-	/* accepted() may remove the listener, which clears its event. */
-	for (unsigned n = 0; n < LOOP_ACCEPTS_PER_TURN && event->events; n++) {
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			listener->accepted(listener, fd);
-		} else if (errno == EAGAIN) {
-			return;
-		} else if (loop_accept_failed(loop, listener, -errno)) {
-			epoll_listener_stop(loop, listener);
-			return;
-		}
-	}
-}
-
 static int epoll_conn_open(struct loop *loop, struct loop_conn *conn)
 {
 	return control(loop, EPOLL_CTL_ADD, conn->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
@@ -132,15 +112,11 @@ static void epoll_conn_close(struct loop *loop, struct loop_conn *conn)
 	loop_conn_finished(loop, conn);
 }
 
-static void handle_conn(struct loop *loop, struct loop_conn *conn)
+static void handle_conn(struct loop *loop, struct loop_conn *conn, uint32_t events)
 {
-	struct epoll *ep = loop->impl;
-	const struct epoll_event *event = &ep->events[ep->i];
-
-	if (event->events & EPOLLOUT)
+	if (events & EPOLLOUT)
 		loop_conn_writable(conn);
-	/* writable() may have closed it, which clears the event. */
-	if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		loop_conn_input(loop, conn);
 }
 
@@ -166,14 +142,14 @@ static int epoll_backend_wait(struct loop *loop, int64_t timeout_us)
 			continue;
 		switch (event->data.u64 & TAG_MASK) {
 		case TAG_CONN:
-			handle_conn(loop, pointer);
+			handle_conn(loop, pointer, event->events);
 			break;
 		case TAG_WATCH:
 			watch = pointer;
 			watch->ready(watch, event->events);
 			break;
 		case TAG_LISTENER:
-			accept_all(loop, pointer);
+			loop_accept(loop, pointer);
 			break;
 		}
 	}

@@ -106,7 +106,8 @@ static void resume_accepting(struct loop_timer *timer)
 		loop_timer_set(loop, timer, loop->now_us + ACCEPT_PAUSE_US);
 }
 
-bool loop_accept_failed(struct loop *loop, struct loop_listener *listener, int error)
+/* accept() failed. True: accepting pauses now. */
+static bool accept_failed(struct loop *loop, struct loop_listener *listener, int error)
 {
 	switch (error) {
 	/* The connection failed before it was accepted; accept(2) lists these network errors. */
@@ -129,6 +130,25 @@ bool loop_accept_failed(struct loop *loop, struct loop_listener *listener, int e
 	}
 }
 
+void loop_accept(struct loop *loop, struct loop_listener *listener)
+{
+	/* accepted() may remove the listener, and free it. */
+	loop->accepting = listener;
+	for (unsigned n = 0; n < LOOP_ACCEPTS_PER_TURN && loop->accepting; n++) {
+		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			listener->accepted(listener, fd);
+		} else if (errno == EAGAIN) {
+			break;
+		} else if (accept_failed(loop, listener, -errno)) {
+			loop->backend->listener_stop(loop, listener);
+			break;
+		}
+	}
+	loop->accepting = NULL;
+}
+
 int loop_listener_add(struct loop *loop, struct loop_listener *listener)
 {
 	listener->loop = loop;
@@ -143,6 +163,8 @@ void loop_listener_remove(struct loop *loop, struct loop_listener *listener)
 		loop->backend->listener_stop(loop, listener);
 	else
 		loop_timer_cancel(loop, &listener->resume);
+	if (loop->accepting == listener)
+		loop->accepting = NULL;
 	close(listener->fd);
 	listener->fd = -1;
 }
@@ -318,8 +340,11 @@ static ssize_t read_some(struct loop *loop, struct loop_conn *conn, size_t max)
 
 	if (!conn->ops->input) {
 		n = recv(conn->fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
-		if (n > 0)
+		if (n > 0) {
 			loop->stats.bytes_discarded += (uint64_t)n;
+			if (conn->ops->discarded)
+				conn->ops->discarded(conn, (size_t)n);
+		}
 		return n;
 	}
 	n = recv(conn->fd, buffer, max < sizeof(buffer) ? max : sizeof(buffer), MSG_DONTWAIT);
@@ -355,6 +380,8 @@ static void read_input(struct loop *loop, struct loop_conn *conn)
 /* A connection is read once in a turn, even if it has several events. */
 void loop_conn_input(struct loop *loop, struct loop_conn *conn)
 {
+	if (loop_conn_closing(conn))
+		return;
 	list_remove(&conn->input);
 	list_append(&loop->input, &conn->input);
 }
@@ -363,29 +390,45 @@ static void run_input(struct loop *loop)
 {
 	struct list due;
 
+	/* A connection that has input left goes to the end of the list, behind those that are left
+	 * over here. */
 	list_init(&due);
 	list_splice(&due, &loop->input);
-	while (!list_empty(&due)) {
+	for (unsigned n = 0; n < LOOP_INPUTS_PER_TURN && !list_empty(&due); n++) {
 		struct loop_conn *conn = container_of(due.next, struct loop_conn, input);
 
 		list_remove(&conn->input);
 		read_input(loop, conn);
 	}
+	list_splice(&due, &loop->input);
+	list_splice(&loop->input, &due);
 }
 
 void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset)
 {
 	assert(!loop_conn_closing(conn));
+	conn->flags &= ~LOOP_CONN_WANTED;
 	conn->flags |= LOOP_CONN_CLOSING;
+	if (reset)
+		conn->flags |= LOOP_CONN_RESET;
 	list_remove(&conn->link);
 	list_remove(&conn->input);
-	if (reset) {
-		static const struct linger now = {.l_onoff = 1, .l_linger = 0};
+	list_append(&loop->closing, &conn->link);
+}
 
+static void run_closing(struct loop *loop)
+{
+	static const struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+	for (unsigned n = 0; n < LOOP_CLOSES_PER_TURN && !list_empty(&loop->closing); n++) {
+		struct loop_conn *conn = container_of(loop->closing.next, struct loop_conn, link);
+
+		list_remove(&conn->link);
 		/* Fails only if the peer has reset the connection already. */
-		(void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		if (conn->flags & LOOP_CONN_RESET)
+			(void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		loop->backend->conn_close(loop, conn);
 	}
-	loop->backend->conn_close(loop, conn);
 }
 
 void loop_conn_finished(struct loop *loop, struct loop_conn *conn)
@@ -439,6 +482,7 @@ int loop_create(struct loop **out, const struct loop_options *options)
 	list_init(&loop->ready);
 	list_init(&loop->shortage);
 	list_init(&loop->input);
+	list_init(&loop->closing);
 	list_init(&loop->closed);
 	loop_timer_init(&loop->shortage_over, end_shortage);
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
@@ -464,6 +508,8 @@ void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
+	while (!list_empty(&loop->closing))
+		run_closing(loop);
 	/* Closing ends with the kernel's answers to cancellations, which depend on no peer. */
 	loop->backend->destroy(loop);
 	run_closed(loop);
@@ -504,7 +550,7 @@ static int64_t wait_time(struct loop *loop, int64_t max_wait_us)
 
 	loop->asleep_us = 0;
 	if (!list_empty(&loop->sends) || !list_empty(&loop->ready) || !list_empty(&loop->input) ||
-	    !list_empty(&loop->closed))
+	    !list_empty(&loop->closing) || !list_empty(&loop->closed))
 		return 0;
 	if (list_empty(&loop->timers))
 		return max_wait_us;
@@ -525,6 +571,7 @@ int loop_turn(struct loop *loop, int64_t max_wait_us)
 	run_ready(loop);
 	run_input(loop);
 	run_sends(loop);
+	run_closing(loop);
 	run_closed(loop);
 	return 0;
 }

@@ -99,8 +99,11 @@ struct loop_conn_ops {
 	/* The socket can take bytes again; answers loop_conn_want_writable(). */
 	void (*writable)(struct loop_conn *conn);
 	/* The peer sent len bytes; data is valid during the call. At most 64 KiB of one connection
-	 * are read in a turn. NULL: input is read, counted and discarded. */
+	 * are read in a turn, and a bounded number of connections. NULL: input is read, counted and
+	 * discarded. */
 	void (*input)(struct loop_conn *conn, const uint8_t *data, size_t len);
+	/* len bytes were discarded, because input is NULL. May be NULL too. */
+	void (*discarded)(struct loop_conn *conn, size_t len);
 	/* The peer has shut down its sending side: no more input follows, but sends are still
 	 * possible. A peer that has closed the whole connection looks the same until it answers a
 	 * send, or a keepalive probe, with a reset. NULL: ignored. */
@@ -122,6 +125,8 @@ enum loop_conn_flags {
 	LOOP_CONN_POLLED_OUT = 1 << 4, /* io_uring: a poll for POLLOUT is outstanding */
 	LOOP_CONN_ENDED = 1 << 5,      /* the peer sends nothing any more */
 	LOOP_CONN_IN_EPOLL = 1 << 6,   /* io_uring: waits for EPOLLOUT in an epoll set */
+	LOOP_CONN_RESET = 1 << 7,      /* it is to be closed with a reset */
+	LOOP_CONN_CANCELLED = 1 << 8,  /* io_uring: closes when nothing is pending */
 };
 
 struct loop_conn {
@@ -155,8 +160,9 @@ static inline bool loop_conn_waits(const struct loop_conn *conn)
 {
 	return conn->flags & LOOP_CONN_WANTED;
 }
-/* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go at once. closed()
- * follows from loop_run(). */
+/* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go. No callback but closed()
+ * follows; it comes from loop_run(), after the socket was closed. Costs no syscall: each turn of the
+ * loop closes a bounded number of sockets. */
 void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset);
 static inline bool loop_conn_closing(const struct loop_conn *conn)
 {

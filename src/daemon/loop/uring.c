@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The loop on io_uring: small sends go to the kernel in batches, accepts and peers' input are
- * multishot, and waiting, submitting and reaping are one syscall. Large sends stay by reference
- * (pagetee.h). It needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN).
+ * The loop on io_uring: small sends go to the kernel in batches, peers' input is a multishot poll,
+ * and waiting, submitting and reaping are one syscall. Large sends stay by reference (pagetee.h).
+ * Accepts are not multishot, because the kernel would take a whole backlog at once. It needs Linux
+ * 6.1 (SINGLE_ISSUER, DEFER_TASKRUN).
  *
  * A connection's fd stays open until the kernel has answered for everything outstanding on it
  * (loop_conn.pending), so that its number cannot be another connection's while a request still
- * names it. Submissions are in order, so a cancellation by fd never hits what was begun later.
+ * names it. Submissions are in order, so a cancellation never hits what was begun later, even by
+ * another connection in the same memory.
  */
 #include "daemon/loop/backend.h"
 
@@ -75,12 +77,24 @@ static void own(struct io_uring_sqe *sqe, void *pointer, enum tag tag)
 
 static void handle_half_closed(struct loop_watch *watch, uint32_t events);
 
+/* By user data, which the kernel finds in a table: a cancellation by fd walks all requests. */
+static void cancel(struct uring *u, void *pointer, enum tag tag)
+{
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	if (!sqe) {
+		u->error = -ENOMEM;
+		return;
+	}
+	io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)pointer | tag, 0);
+	own(sqe, NULL, 0);
+}
+
 /* --- create, destroy --- */
 
 static int check_opcodes(struct io_uring *ring)
 {
-	static const int needed[] = {IORING_OP_SEND, IORING_OP_POLL_ADD, IORING_OP_ACCEPT,
-				     IORING_OP_ASYNC_CANCEL};
+	static const int needed[] = {IORING_OP_SEND, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL};
 	struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
 	int ret = 0;
 
@@ -171,18 +185,6 @@ static void request_destroy(struct request *request)
 	free(request);
 }
 
-static void cancel(struct uring *u, struct request *request, enum tag tag)
-{
-	struct io_uring_sqe *sqe = get_sqe(u);
-
-	if (!sqe) {
-		u->error = -ENOMEM;
-		return;
-	}
-	io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)request | tag, 0);
-	own(sqe, NULL, 0);
-}
-
 /* If the request is not armed, its completion is being handled, which frees it. */
 static void disown(struct uring *u, struct request *request, enum tag tag)
 {
@@ -262,7 +264,7 @@ static int arm_listener(struct uring *u, struct request *request)
 
 	if (!sqe)
 		return -ENOMEM;
-	io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_prep_poll_add(sqe, listener->fd, POLLIN);
 	own(sqe, request, TAG_LISTENER);
 	request->armed = true;
 	return 0;
@@ -290,24 +292,14 @@ static void uring_listener_stop(struct loop *loop, struct loop_listener *listene
 	listener->impl = NULL;
 }
 
-static void handle_listener(struct loop *loop, struct request *request, int res, bool more)
+static void handle_listener(struct loop *loop, struct request *request)
 {
 	struct uring *u = loop->impl;
-	struct loop_listener *listener = request->owner;
-	bool paused = false;
 
-	request->armed = more;
-	if (res >= 0 && listener)
-		listener->accepted(listener, res);
-	else if (res >= 0)
-		close(res);
-	else if (listener && !more)
-		paused = loop_accept_failed(loop, listener, res);
-	if (more)
-		return;
-	if (paused)
-		listener->impl = NULL;
-	if (paused || !request->owner)
+	request->armed = false;
+	if (request->owner)
+		loop_accept(loop, request->owner);
+	if (!request->owner)
 		request_destroy(request);
 	else if (arm_listener(u, request) < 0)
 		u->error = -ENOMEM;
@@ -335,8 +327,8 @@ static int uring_conn_open(struct loop *loop, struct loop_conn *conn)
 static void uring_conn_close(struct loop *loop, struct loop_conn *conn)
 {
 	struct uring *u = loop->impl;
-	struct io_uring_sqe *sqe;
 
+	conn->flags |= LOOP_CONN_CANCELLED;
 	if (conn->flags & LOOP_CONN_IN_EPOLL)
 		(void)epoll_ctl(u->half_closed.fd, EPOLL_CTL_DEL, conn->fd, NULL);
 	if (conn->pending == 0) {
@@ -344,13 +336,10 @@ static void uring_conn_close(struct loop *loop, struct loop_conn *conn)
 		return;
 	}
 	list_append(&u->closing, &conn->link);
-	sqe = get_sqe(u);
-	if (!sqe) {
-		u->error = -ENOMEM;
-		return;
-	}
-	io_uring_prep_cancel_fd(sqe, conn->fd, IORING_ASYNC_CANCEL_ALL);
-	own(sqe, NULL, 0);
+	/* A send ends by itself. */
+	cancel(u, conn, TAG_INPUT);
+	if (conn->flags & LOOP_CONN_POLLED_OUT)
+		cancel(u, conn, TAG_OUT);
 }
 
 static void handle_half_closed(struct loop_watch *watch, uint32_t events)
@@ -426,7 +415,7 @@ static bool completed(struct loop *loop, struct loop_conn *conn, bool more)
 		conn->pending--;
 	if (!loop_conn_closing(conn))
 		return false;
-	if (conn->pending == 0)
+	if (conn->pending == 0 && conn->flags & LOOP_CONN_CANCELLED)
 		finish_conn(loop, conn);
 	return true;
 }
@@ -481,7 +470,7 @@ static void handle_cqe(struct loop *loop, const struct io_uring_cqe *cqe)
 		handle_watch(loop, pointer, cqe->res);
 		break;
 	case TAG_LISTENER:
-		handle_listener(loop, pointer, cqe->res, more);
+		handle_listener(loop, pointer);
 		break;
 	}
 }

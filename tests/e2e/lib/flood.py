@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Peers that mean harm, in a process of their own, so that they take no time from the viewers of
+the test that watch what happens meanwhile."""
+import multiprocessing
+import os
+import signal
+import socket
+import struct
+import time
+
+import harness
+
+RESET = struct.pack("ii", 1, 0)
+
+
+def connect(port, source=None, receive_buffer=None):
+    """A connection to loopback; source: the address that it comes from."""
+    one = socket.socket()
+    if receive_buffer:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if source:
+        one.bind((source, 0))
+    one.settimeout(20 * harness.PATIENCE)
+    one.connect(("127.0.0.1", port))
+    return one
+
+
+def reset(one):
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    one.close()
+
+
+def come_and_go(port, count, rounds):
+    """count connections that read nothing, all of them reset together; again and again."""
+    for _ in range(rounds):
+        crowd = [connect(port, "127.0.0.9", 4096) for _ in range(count)]
+        time.sleep(0.3)
+        for one in crowd:
+            reset(one)
+
+
+def knock(port, seconds, say=b""):
+    """Connections one after the other at full speed, each of which says something and is reset."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            one = connect(port, "127.0.0.9")
+            if say:
+                one.send(say)
+            reset(one)
+        except OSError:
+            pass
+
+
+def talk(port, count, seconds):
+    """count connections that send without end, and connect again when they are disconnected."""
+    end = time.monotonic() + seconds
+    noise = bytes(1 << 16)
+    crowd = []
+    while time.monotonic() < end:
+        crowd += [connect(port, "127.0.0.9", 4096) for _ in range(count - len(crowd))]
+        for one in list(crowd):
+            one.setblocking(False)
+            try:
+                one.send(noise)
+            except BlockingIOError:
+                pass
+            except OSError:
+                crowd.remove(one)
+                one.close()
+    for one in crowd:
+        reset(one)
+
+
+def ask(port, path, seconds):
+    """Asks the status server for a path in a loop."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with connect(port) as one:
+            one.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            while one.recv(1 << 16):
+                pass
+
+
+class Flood:
+    """Runs one of the functions above in a process; a context manager that waits for its end."""
+
+    def __init__(self, function, *arguments):
+        context = multiprocessing.get_context("fork")
+        self._process = context.Process(target=self._run, args=(function, arguments), daemon=True)
+        self._process.start()
+
+    @staticmethod
+    def _run(function, arguments):
+        harness.die_with_parent()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.nice(max(0, -os.getpriority(os.PRIO_PROCESS, 0)))  # behind the viewers of the test
+        function(*arguments)
+
+    def wait(self, timeout=60):
+        self._process.join(timeout * harness.PATIENCE)
+        assert self._process.exitcode == 0, f"the flood ended with {self._process.exitcode}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.join()
