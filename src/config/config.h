@@ -47,8 +47,9 @@ struct config_daemon {
 	enum config_backend backend;
 	struct net_address http; /* NET_LISTEN; valid if http_on */
 	bool http_on;
+	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	uint32_t max_clients;	     /* in all feeds */
-	uint32_t max_clients_per_ip; /* 0: no limit */
+	uint32_t max_clients_per_ip; /* 0: a share of max_clients (serve/admission.h) */
 	uint32_t send_buffer;	     /* bytes for SO_SNDBUF */
 	uint32_t notsent_lowat;	     /* bytes for TCP_NOTSENT_LOWAT */
 	uint32_t send_threshold; /* bytes; smaller runs are sent by send(), others by reference */

@@ -52,6 +52,12 @@ const struct option options[] = {
 	{DAEMON("http", OPTION_HTTP, http), .value = "", .example = "127.0.0.1:8080",
 	 .help = "Address of the status server: /status.json, /metrics and /healthz. "
 		 "Empty or off: no status server."},
+	{DAEMON("http_hosts", OPTION_TEXT, http_hosts), .value = "",
+	 .example = "cam.example.org, cam",
+	 .help = "Names of this machine that requests to the status server may use, besides "
+		 "its addresses, localhost, the host name, and the host name with .local. "
+		 "Requests with other names are refused, so that a web site cannot read "
+		 "the status through a browser. *: every name."},
 	{DAEMON("max_clients", OPTION_NUMBER, max_clients), .value = "0",
 	 .min = 0, .max = 1000000,
 	 .help = "Limit of clients in all feeds together; the server closes further ones "
@@ -59,7 +65,8 @@ const struct option options[] = {
 		 "allow, at most 8192."},
 	{DAEMON("max_clients_per_ip", OPTION_NUMBER, max_clients_per_ip), .value = "0",
 	 .min = 0, .max = 1000000,
-	 .help = "Limit of clients from one address. 0: no limit."},
+	 .help = "Limit of clients from one address. 0: three quarters of max_clients, at "
+		 "least 64, and no limit for this machine itself."},
 	{DAEMON("send_buffer", OPTION_NUMBER, send_buffer), .value = "131072", .unit = "bytes",
 	 .min = 4096, .max = 64 << 20,
 	 .help = "Limit of data that the kernel holds for one client (SO_SNDBUF)."},

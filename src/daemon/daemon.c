@@ -30,6 +30,7 @@ struct daemon {
 	struct admission *admission;
 	struct server *server;
 	struct devices *devices; /* NULL: not watched */
+	struct status *status;	 /* NULL: no HTTP */
 	struct http http;
 	struct endpoint http_endpoint;
 	struct discovery *discovery; /* NULL: off */
@@ -372,7 +373,12 @@ static int create_outside(struct daemon *daemon, const char *config_path)
 		.started_us = loop_now_us(daemon->loop),
 	};
 	if (config->http_on) {
-		daemon->http = (struct http){.handler = status_handle, .user = &daemon->view};
+		err = status_create(&daemon->status, &daemon->view);
+		if (err < 0)
+			return err;
+		daemon->http = (struct http){.handler = status_handle,
+					     .user = daemon->status,
+					     .hosts = config->http_hosts};
 		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
 		err = server_listen(daemon->server, &daemon->http_endpoint, &config->http,
 				    "http in [daemon]");
@@ -452,6 +458,7 @@ void daemon_destroy(struct daemon *daemon)
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
 		worker_destroy(cameras->cameras[i].worker);
 	server_destroy(daemon->server);
+	status_destroy(daemon->status);
 	if (daemon->signal_fd >= 0) {
 		loop_watch_remove(daemon->loop, &daemon->signals);
 		close(daemon->signal_fd);

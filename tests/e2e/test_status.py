@@ -248,11 +248,11 @@ def daemon(start_camcastd):
 @pytest.mark.parametrize(
     "request_, line",
     [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404 Not Found"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /status.jsonx HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /../../etc/passwd HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /healthz?x=1#y HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK"),
-        (b"GET http://host:80/healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK"),
+        (b"GET http://localhost:80/healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK"),
         (b"GET //healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"POST /healthz HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405 Method Not Allowed"),
         (b"DELETE /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 405 Method Not Allowed"),
@@ -288,24 +288,9 @@ def test_head_has_the_length_and_no_body(daemon):
 def test_a_request_may_come_byte_by_byte(daemon):
     with socket.create_connection(("127.0.0.1", daemon.http_port), timeout=10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n":
+        for byte in b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n":
             connection.sendall(bytes([byte]))
         assert connection.recv(1000).startswith(b"HTTP/1.1 ")
-
-
-def test_sixteen_idle_connections_end_after_ten_seconds(daemon):
-    """The seventeenth connection gets a 503, and after that there is room again."""
-    begun = time.monotonic()
-    idle = [socket.create_connection(("127.0.0.1", daemon.http_port)) for _ in range(16)]
-    for one in idle[:8]:
-        one.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
-    assert status_line(raw(daemon, b"")) == "HTTP/1.1 503 Service Unavailable"
-    for one in idle:
-        one.settimeout(15 * harness.PATIENCE)
-        assert one.recv(1) == b""
-        one.close()
-    assert time.monotonic() - begun > 9
-    assert daemon.get("/healthz")[0] == 200
 
 
 def test_who_asks_and_does_not_read_holds_up_nobody(start_camcastd):

@@ -23,22 +23,20 @@ static void require(bool holds)
 		abort();
 }
 
-static void answer(void *user, const char *path, struct http_answer *out)
+static void answer(void *user, const char *path, struct http_question *question)
 {
 	(void)user;
 	require(strlen(path) < HTTP_PATH_MAX);
-	if (strcmp(path, "/healthz") != 0)
-		return;
-	out->status = 200;
-	out->type = "text/plain";
-	out->body = strdup("ok\n");
-	out->len = 3;
+	if (strcmp(path, "/healthz") == 0)
+		http_reply(question, 200, "text/plain", "ok\n", 3);
+	else
+		http_reply(question, 404, NULL, NULL, 0);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static const struct config_daemon config = {.max_clients = 1};
-	static struct http http = {.handler = answer};
+	static struct http http = {.handler = answer, .hosts = "cam.example"};
 	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
 	struct admission *admission;
 

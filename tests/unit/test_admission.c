@@ -192,6 +192,94 @@ static void ipv4_addresses_are_counted_one_by_one(void **state)
 	close_listeners(&f);
 }
 
+/* 192.0.2.n */
+static void set_peer(struct sockaddr_in6 *peer, int n)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "::ffff:192.0.2.%d", n);
+	*peer = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(1)};
+	assert_int_equal(inet_pton(AF_INET6, text, &peer->sin6_addr), 1);
+	fake_peer = peer;
+}
+
+static uint64_t displaced(struct fixture *f, unsigned feed)
+{
+	return feed_stats(rig_feed(&f->rig, feed))->audience.left[CURSOR_END_DISPLACED];
+}
+
+static void a_newcomer_gets_a_place_of_the_greediest_address(void **state)
+{
+	static const int addresses[] = {1, 2, 2, 2, 3, 3, 1, 3}; /* of eight viewers */
+	struct sockaddr_in6 peer;
+	struct fixture f;
+	int fds[8], fd;
+
+	(void)state;
+	open_listeners(&f, "max_clients = 8");
+	for (int i = 0; i < 8; i++) {
+		set_peer(&peer, addresses[i]);
+		fds[i] = join(&f, i == 7 ? FRONT_JPEG : BACK_H264);
+	}
+	set_peer(&peer, 4);
+	fd = join(&f, BACK_H264); /* address 2 or 3 has two now */
+	assert_int_equal(admission_viewers(f.rig.admission), 8);
+	assert_int_equal(displaced(&f, BACK_H264) + displaced(&f, FRONT_JPEG), 1);
+	close(join(&f, BACK_H264)); /* from the other one */
+	assert_int_equal(displaced(&f, BACK_H264), 1);
+	assert_int_equal(displaced(&f, FRONT_JPEG), 1);
+	/* All have two: a third one displaces nobody, and neither does one of a full feed. */
+	set_peer(&peer, 1);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, ADMISSION_OVER_TOTAL, 1);
+	close(fd);
+	for (int i = 0; i < 8; i++)
+		close(fds[i]);
+	close_listeners(&f);
+}
+
+static void a_full_feed_displaces_nobody(void **state)
+{
+	struct sockaddr_in6 peer;
+	struct fixture f;
+	int fds[4];
+
+	(void)state;
+	open_listeners(&f, "max_clients = 4");
+	set_peer(&peer, 1);
+	for (int i = 0; i < 4; i++)
+		fds[i] = join(&f, i == 3 ? BACK_H264 : FRONT_H264);
+	set_peer(&peer, 2);
+	assert_refused(&f, join(&f, FRONT_H264), FRONT_H264, ADMISSION_OVER_QUOTA, 1);
+	assert_int_equal(admission_viewers(f.rig.admission), 4);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	close_listeners(&f);
+}
+
+static void by_default_an_address_has_three_quarters(void **state)
+{
+	struct sockaddr_in6 peer;
+	struct fixture f;
+	int fds[101];
+
+	(void)state;
+	open_listeners(&f, "max_clients = 100");
+	set_peer(&peer, 1);
+	for (int i = 0; i < 75; i++)
+		fds[i] = join(&f, BACK_H264);
+	assert_refused(&f, join(&f, BACK_H264), BACK_H264, ADMISSION_OVER_ADDRESS, 1);
+	for (int i = 0; i < 75; i++)
+		close(fds[i]);
+	close_listeners(&f);
+	open_listeners(&f, "max_clients = 100"); /* this machine has all */
+	for (int i = 0; i < 100; i++)
+		fds[i] = join(&f, BACK_H264);
+	assert_int_equal(admission_viewers(f.rig.admission), 100);
+	for (int i = 0; i < 100; i++)
+		close(fds[i]);
+	close_listeners(&f);
+}
+
 static void with_a_full_fd_table_nobody_is_let_in(void **state)
 {
 	struct fixture f;
@@ -277,6 +365,9 @@ int main(void)
 		cmocka_unit_test(a_feed_has_its_own_limit),
 		cmocka_unit_test(an_ipv6_client_is_its_64),
 		cmocka_unit_test(ipv4_addresses_are_counted_one_by_one),
+		cmocka_unit_test(a_newcomer_gets_a_place_of_the_greediest_address),
+		cmocka_unit_test(a_full_feed_displaces_nobody),
+		cmocka_unit_test(by_default_an_address_has_three_quarters),
 		cmocka_unit_test(with_a_full_fd_table_nobody_is_let_in),
 		cmocka_unit_test(clients_that_are_there_at_the_end_are_no_leak),
 		cmocka_unit_test(send_buffers_fit_the_kernel_s_mark),

@@ -3,7 +3,9 @@
  * tests/e2e/test_status.py. */
 #include "tests/unit/feed_rig.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,23 +21,37 @@ struct fixture {
 	struct rig rig;
 	struct http http;
 	char *big;
+	struct list waiting; /* questions for /later */
 	unsigned asked;
 	char path[HTTP_PATH_MAX];
 };
 
-static void answer(void *user, const char *path, struct http_answer *out)
+static int fake_host; /* peers seem to be 192.0.2.N; 0: they are of this machine */
+
+int __real_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len)
+{
+	int ret = __real_getpeername(fd, address, len);
+
+	if (fake_host)
+		((struct sockaddr_in *)(void *)address)->sin_addr.s_addr =
+			htonl(0xc0000200u + (unsigned)fake_host);
+	return ret;
+}
+
+static void answer(void *user, const char *path, struct http_question *question)
 {
 	struct fixture *f = user;
 
 	f->asked++;
 	strcpy(f->path, path);
-	if (strcmp(path, "/big") != 0)
-		return;
-	out->status = 200;
-	out->type = "text/plain";
-	out->body = f->big;
-	out->len = BIG;
-	f->big = NULL;
+	if (strcmp(path, "/big") == 0)
+		http_reply(question, 200, "text/plain", f->big, BIG);
+	else if (strcmp(path, "/later") == 0)
+		list_append(&f->waiting, &question->link);
+	else
+		http_reply(question, 404, NULL, NULL, 0);
 }
 
 static int setup(void **state)
@@ -46,7 +62,8 @@ static int setup(void **state)
 	memset(f, 0, sizeof *f);
 	rig_init(&f->rig, **(enum config_backend **)state);
 	rig_start(&f->rig);
-	f->http = (struct http){.handler = answer, .user = f};
+	f->http = (struct http){.handler = answer, .user = f, .hosts = "cam.example, b.example"};
+	list_init(&f->waiting);
 	http_init_endpoint(&f->rig.endpoint, &f->http);
 	f->big = malloc(BIG);
 	memset(f->big, 'b', BIG);
@@ -110,7 +127,7 @@ static size_t hear(struct fixture *f, int fd, char *text, size_t size, bool *end
 
 static void a_request_in_any_two_pieces_is_one(void **state)
 {
-	static const char request[] = "GET /abc?d=e HTTP/1.1\r\nHost: x\r\n\r\n";
+	static const char request[] = "GET /abc?d=e HTTP/1.1\r\nHost: cam.example\r\n\r\n";
 	struct fixture *f = *state;
 	char text[512];
 	bool ended;
@@ -172,20 +189,28 @@ static void a_client_that_leaves_in_the_middle_is_forgotten(void **state)
 	}
 }
 
-static void ten_seconds_are_enough(void **state)
+static void a_request_has_two_seconds_and_its_answer_ten(void **state)
 {
-	static const char *const parts[] = {"", "GET /b", "GET /big HTTP/1.1\r\n\r\n"};
+	static const struct {
+		const char *part;
+		int64_t less_us, more_us;
+	} cases[] = {
+		{"", 1900000, 200000},
+		{"GET /b", 1900000, 200000},
+		{"GET /big HTTP/1.1\r\n\r\n", 9900000, 200000},
+		{"GET /later HTTP/1.1\r\n\r\n", 9900000, 200000},
+	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		int fd = dial(f);
 
-		if (parts[i][0])
-			say(f, fd, parts[i]);
-		rig_clock_us += 9000000;
+		if (cases[i].part[0])
+			say(f, fd, cases[i].part);
+		rig_clock_us += cases[i].less_us;
 		turn(f);
 		assert_int_equal(connections(f), 1);
-		rig_clock_us += 2000000;
+		rig_clock_us += cases[i].more_us;
 		turn(f);
 		assert_int_equal(connections(f), 0);
 		close(fd);
@@ -232,30 +257,129 @@ static void an_endless_request_is_cut_off(void **state)
 	close(fd);
 }
 
-static void the_seventeenth_is_told_to_come_again(void **state)
+static void an_answer_may_come_later(void **state)
+{
+	static const struct linger now = {.l_onoff = 1};
+	struct fixture *f = *state;
+	char text[512];
+	int fd = dial(f), gone = dial(f);
+	bool ended;
+
+	say(f, fd, "GET /later HTTP/1.1\r\n\r\n");
+	say(f, gone, "GET /later HTTP/1.1\r\n\r\n");
+	assert_int_equal(f->asked, 2);
+	assert_int_equal(setsockopt(gone, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+	close(gone);
+	turn(f);
+	http_reply(container_of(f->waiting.next, struct http_question, link), 200, "text/plain",
+		   "here", 4);
+	assert_true(list_empty(&f->waiting));
+	hear(f, fd, text, sizeof text, &ended);
+	assert_memory_equal(text, "HTTP/1.1 200 OK\r\n", 17);
+	assert_string_equal(text + strlen(text) - 4, "here");
+	close(fd);
+}
+
+static void idle_connections_make_room(void **state)
 {
 	struct fixture *f = *state;
-	int fds[HTTP_CONNECTIONS_MAX], fd;
+	int fds[3 * HTTP_CONNECTIONS_MAX], n = 0;
 	char text[512];
 	bool ended;
 
-	for (int i = 0; i < HTTP_CONNECTIONS_MAX; i++)
-		fds[i] = dial(f);
-	fd = dial(f);
+	while (n < 2 * HTTP_CONNECTIONS_MAX)
+		fds[n++] = dial(f);
 	assert_int_equal(connections(f), HTTP_CONNECTIONS_MAX);
-	hear(f, fd, text, sizeof text, &ended);
-	assert_true(ended);
+	for (int i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
+		hear(f, fds[i], text, sizeof text, &ended);
+		assert_true(ended);
+		assert_string_equal(text, "");
+	}
+	for (int i = HTTP_CONNECTIONS_MAX; i < n; i++)
+		say(f, fds[i], "GET /later HTTP/1.1\r\n\r\n");
+	fds[n++] = dial(f); /* all wait for answers */
+	hear(f, fds[n - 1], text, sizeof text, &ended);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
-	close(fd);
-	close(fds[0]);
-	turn(f);
-	fds[0] = dial(f);
-	say(f, fds[0], "GET / HTTP/1.1\r\n\r\n");
-	assert_int_equal(f->asked, 1);
-	for (int i = 0; i < HTTP_CONNECTIONS_MAX; i++)
-		close(fds[i]);
-	turn(f);
-	assert_int_equal(connections(f), 0);
+	assert_int_equal(connections(f), HTTP_CONNECTIONS_MAX);
+	while (n-- > 0)
+		close(fds[n]);
+}
+
+static void an_address_has_its_share(void **state)
+{
+	struct fixture *f = *state;
+	int fds[2 * HTTP_CONNECTIONS_MAX], n = 0;
+	char text[512];
+	bool ended;
+
+	for (fake_host = 1; fake_host <= 2; fake_host++) {
+		for (int i = 0; i < HTTP_SHARE; i++) {
+			fds[n] = dial(f);
+			say(f, fds[n++], "GET /later HTTP/1.1\r\n\r\n");
+		}
+		fds[n++] = dial(f);
+		hear(f, fds[n - 1], text, sizeof text, &ended);
+		assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	}
+	assert_int_equal(connections(f), HTTP_CONNECTIONS_MAX);
+	/* A third address and this machine get places of those that have most. */
+	for (; fake_host >= 0; fake_host -= 3) {
+		fds[n] = dial(f);
+		say(f, fds[n++], "GET / HTTP/1.1\r\n\r\n");
+		hear(f, fds[n - 1], text, sizeof text, &ended);
+		assert_memory_equal(text, "HTTP/1.1 404 ", 13);
+	}
+	fake_host = 0;
+	while (n-- > 0)
+		close(fds[n]);
+}
+
+static void names_of_other_machines_are_refused(void **state)
+{
+	static const char *const cases[][2] = {
+		{"evil.example", "421"},
+		{"127.0.0.1.evil.example", "421"},
+		{"localhost.evil", "421"},
+		{"user@127.0.0.1", "421"},
+		{"[::1", "421"},
+		{"[cam.example]", "421"},
+		{"cam.example.evil", "421"},
+		{"cam.example:80x", "421"},
+		{"127.0.0.1:80", "404"},
+		{"[::1]:8080", "404"},
+		{"[::1]", "404"},
+		{"192.0.2.1", "404"},
+		{"LocalHost:1", "404"},
+		{"CAM.example.:8080", "404"},
+		{"b.example", "404"},
+		{"", "404"},
+	};
+	struct fixture *f = *state;
+	char text[512], own[256];
+	bool ended;
+	int fd;
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		fd = dial(f);
+		snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", cases[i][0]);
+		say(f, fd, text);
+		hear(f, fd, text, sizeof text, &ended);
+		assert_memory_equal(text + 9, cases[i][1], 3);
+		close(fd);
+		turn(f);
+	}
+	assert_int_equal(gethostname(own, sizeof own), 0);
+	own[strcspn(own, ".")] = '\0';
+	for (int i = 0; i < 3; i++) {
+		fd = dial(f);
+		snprintf(text, sizeof text, "GET %s/ HTTP/1.1\r\nHost: %s%s\r\n\r\n",
+			 i == 2 ? "http://evil.example" : "", own, i == 1 ? ".local:8080" : "");
+		say(f, fd, text);
+		hear(f, fd, text, sizeof text, &ended);
+		assert_memory_equal(text + 9, i == 2 ? "421" : "404", 3);
+		close(fd);
+		turn(f);
+	}
 }
 
 static void without_memory_the_connection_is_closed(void **state)
@@ -356,10 +480,13 @@ int main(void)
 		BOTH(a_request_in_any_two_pieces_is_one),
 		BOTH(a_long_answer_waits_for_its_reader),
 		BOTH(a_client_that_leaves_in_the_middle_is_forgotten),
-		BOTH(ten_seconds_are_enough),
+		BOTH(a_request_has_two_seconds_and_its_answer_ten),
 		BOTH(a_client_that_stays_after_the_answer_is_closed),
 		BOTH(an_endless_request_is_cut_off),
-		BOTH(the_seventeenth_is_told_to_come_again),
+		BOTH(an_answer_may_come_later),
+		BOTH(idle_connections_make_room),
+		BOTH(an_address_has_its_share),
+		BOTH(names_of_other_machines_are_refused),
 		BOTH(without_memory_the_connection_is_closed),
 		BOTH(the_end_closes_all),
 		BOTH(a_client_that_ends_its_input_gets_its_answer),

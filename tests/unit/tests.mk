@@ -6,6 +6,7 @@ FEED_RIG := test_http test_raw test_session test_feed test_feed_lag test_feed_po
 $(foreach t,$(FEED_RIG),$(eval EXTRA_$t := feed_rig)$(eval WRAPS_$t := \
 	clock_gettime getsockopt sendfile splice send malloc calloc realloc aligned_alloc mmap))
 WRAPS_test_loop += io_uring_queue_init_params
+WRAPS_test_http += getpeername
 
 # Tests that play the driver: every way from the encoder to the kernel goes through v4l2_sim.
 V4L2_SIM := test_v4l2m2m test_v4l2_setup
@@ -18,7 +19,7 @@ WORKER_RIG := test_admission test_discovery test_status test_worker $(MESSAGES_R
 $(foreach t,$(WORKER_RIG),$(eval EXTRA_$t := worker_rig))
 $(foreach t,$(MESSAGES_RIG),$(eval EXTRA_$t += messages_rig))
 WRAPS_test_admission := getpeername
-WRAPS_test_status := clock_gettime
+WRAPS_test_status := clock_gettime http_reply
 WRAPS_test_worker := clock_gettime pidfd_send_signal
 WRAPS_test_worker_preambles := malloc
 

@@ -19,9 +19,11 @@ struct cursor;
 
 enum cursor_state { CURSOR_WAIT_KEY, CURSOR_LIVE, CURSOR_SHED };
 
-enum cursor_end {		       /* why a cursor went */
-		  CURSOR_END_PEER,     /* its viewer left or failed */
-		  CURSOR_END_FOREIGN,  /* its peer speaks another protocol: it was no viewer */
+enum cursor_end {			/* why a cursor went */
+		  CURSOR_END_PEER,	/* its viewer left or failed */
+		  CURSOR_END_FOREIGN,	/* its peer speaks another protocol: it was no viewer */
+		  CURSOR_END_NOISE,	/* its peer sends without end */
+		  CURSOR_END_DISPLACED, /* another viewer needed its place more */
 		  CURSOR_END_STALL,    /* a unit not finished, or nothing taken, in stall_timeout */
 		  CURSOR_END_SHUTDOWN, /* of the feed */
 		  CURSOR_ENDS

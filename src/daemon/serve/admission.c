@@ -10,11 +10,17 @@
 
 #define LOG_PERIOD_US 1000000
 
-/* How many viewers one address has. */
+/* The share of one address by default: fewer than all places of a large server, and as many as a
+ * household behind one address can want. */
+#define SHARE_MIN 64
+
+/* An address with viewers. */
 struct address {
 	struct list link; /* in its bucket */
 	uint64_t key[2];
-	unsigned viewers;
+	struct list viewers; /* their links, the newest last */
+	unsigned n;	     /* viewers; at least 1 */
+	unsigned at;	     /* its place in the heap */
 };
 
 struct admission {
@@ -24,8 +30,11 @@ struct admission {
 	unsigned viewers;
 	struct diag_limit log;
 	uint64_t hash_key; /* so that nobody chooses addresses that share a bucket */
-	size_t n_buckets;  /* power of two; 0: addresses are not limited */
+	size_t n_buckets;  /* power of two */
 	struct list *buckets;
+	/* All addresses: a binary heap, so that the one with most viewers is the first. */
+	struct address **heap;
+	unsigned n_addresses; /* at most max_clients */
 };
 
 static const char *const refusal_names[ADMISSION_REFUSALS] = {
@@ -71,47 +80,115 @@ static struct address *find_address(const struct admission *admission, const uin
 	return NULL;
 }
 
-/* True if the address has a place now. */
-static bool take_address(struct admission *admission, const struct net_peer *peer,
-			 enum admission_refusal *why)
+static struct address *find_peer(const struct admission *admission, const struct net_peer *peer)
 {
-	struct address *address;
 	uint64_t key[2];
 
-	if (admission->n_buckets == 0)
-		return true;
 	net_peer_host_key(peer, key);
-	address = find_address(admission, key);
-	if (!address) {
-		address = calloc(1, sizeof(*address));
-		if (!address) {
-			*why = ADMISSION_NO_MEMORY;
-			return false;
-		}
-		memcpy(address->key, key, sizeof(key));
-		list_append(bucket_of(admission, key), &address->link);
+	return find_address(admission, key);
+}
+
+/* --- the addresses by their viewers --- */
+
+static void put(struct admission *admission, unsigned at, struct address *address)
+{
+	admission->heap[at] = address;
+	address->at = at;
+}
+
+static void sift_up(struct admission *admission, struct address *address)
+{
+	unsigned at = address->at;
+
+	while (at > 0 && admission->heap[(at - 1) / 2]->n < address->n) {
+		put(admission, at, admission->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
 	}
-	if (address->viewers >= admission->config->max_clients_per_ip) {
-		*why = ADMISSION_OVER_ADDRESS;
-		return false;
+	put(admission, at, address);
+}
+
+static void sift_down(struct admission *admission, struct address *address)
+{
+	unsigned at = address->at, child;
+
+	while ((child = 2 * at + 1) < admission->n_addresses) {
+		if (child + 1 < admission->n_addresses &&
+		    admission->heap[child + 1]->n > admission->heap[child]->n)
+			child++;
+		if (admission->heap[child]->n <= address->n)
+			break;
+		put(admission, at, admission->heap[child]);
+		at = child;
 	}
-	address->viewers++;
-	return true;
+	put(admission, at, address);
+}
+
+static struct address *add_address(struct admission *admission, const struct net_peer *peer)
+{
+	struct address *address = calloc(1, sizeof(*address));
+
+	if (!address)
+		return NULL;
+	net_peer_host_key(peer, address->key);
+	list_init(&address->viewers);
+	list_init(&address->link);
+	list_append(bucket_of(admission, address->key), &address->link);
+	put(admission, admission->n_addresses++, address);
+	return address;
+}
+
+static void remove_address(struct admission *admission, struct address *address)
+{
+	struct address *last = admission->heap[--admission->n_addresses];
+
+	if (last != address) {
+		put(admission, address->at, last);
+		sift_up(admission, last);
+		sift_down(admission, last);
+	}
+	list_remove(&address->link);
+	free(address);
+}
+
+/* The address of a peer with one viewer more; NULL: no memory. */
+static struct address *take_address(struct admission *admission, const struct net_peer *peer)
+{
+	struct address *address = find_peer(admission, peer);
+
+	if (!address)
+		address = add_address(admission, peer);
+	if (address) {
+		address->n++;
+		sift_up(admission, address);
+	}
+	return address;
 }
 
 static void give_address(struct admission *admission, const struct net_peer *peer)
 {
-	struct address *address;
-	uint64_t key[2];
+	struct address *address = find_peer(admission, peer);
 
-	if (admission->n_buckets == 0)
-		return;
-	net_peer_host_key(peer, key);
-	address = find_address(admission, key);
-	if (address && --address->viewers == 0) {
-		list_remove(&address->link);
-		free(address);
-	}
+	if (--address->n == 0)
+		remove_address(admission, address);
+	else
+		sift_down(admission, address);
+}
+
+/* Programs of this machine, such as a proxy, may stand for viewers all over the world. */
+static unsigned address_max(const struct admission *admission, const struct net_peer *peer)
+{
+	unsigned share = admission->config->max_clients - admission->config->max_clients / 4;
+
+	if (admission->config->max_clients_per_ip > 0)
+		return admission->config->max_clients_per_ip;
+	if (net_peer_is_loopback(peer))
+		return UINT32_MAX;
+	return share > SHARE_MIN ? share : SHARE_MIN;
+}
+
+struct list *admission_any_viewer(const struct admission *admission)
+{
+	return admission->n_addresses > 0 ? admission->heap[0]->viewers.prev : NULL;
 }
 
 /* --- letting in --- */
@@ -131,29 +208,52 @@ void admission_refuse(struct admission *admission, struct quota *quota, enum adm
 		  quota->name, text, refusal_names[why], (unsigned long long)suppressed);
 }
 
-static bool try_to_enter(struct admission *admission, struct quota *quota,
-			 const struct net_peer *peer, enum admission_refusal *why)
+/* The limit that stands against a peer; ADMISSION_REFUSALS: none. That on all viewers comes last,
+ * because another viewer can make room there. */
+static enum admission_refusal check(const struct admission *admission, const struct quota *quota,
+				    const struct net_peer *peer)
 {
-	if (quota->viewers && fdreserve_short(admission->reserve)) {
-		*why = ADMISSION_NO_FDS;
-		return false;
-	}
-	if (quota->viewers && admission->viewers >= admission->config->max_clients) {
-		*why = ADMISSION_OVER_TOTAL;
-		return false;
-	}
-	if (quota->max > 0 && quota->used >= quota->max) {
-		*why = ADMISSION_OVER_QUOTA;
-		return false;
-	}
-	return !quota->viewers || take_address(admission, peer, why);
+	const struct address *address = quota->viewers ? find_peer(admission, peer) : NULL;
+
+	if (quota->viewers && fdreserve_short(admission->reserve))
+		return ADMISSION_NO_FDS;
+	if (quota->max > 0 && quota->used >= quota->max)
+		return ADMISSION_OVER_QUOTA;
+	if (address && address->n >= address_max(admission, peer))
+		return ADMISSION_OVER_ADDRESS;
+	if (quota->viewers && admission->viewers >= admission->config->max_clients)
+		return ADMISSION_OVER_TOTAL;
+	return ADMISSION_REFUSALS;
 }
 
-bool admission_enter(struct admission *admission, struct quota *quota, const struct net_peer *peer)
+struct list *admission_find_displaced(struct admission *admission, const struct quota *quota,
+				      const struct net_peer *peer)
 {
-	enum admission_refusal why;
+	const struct address *own, *greediest;
 
-	if (!try_to_enter(admission, quota, peer, &why)) {
+	if (!quota->viewers || admission->n_addresses == 0 ||
+	    admission->viewers < admission->config->max_clients ||
+	    check(admission, quota, peer) != ADMISSION_OVER_TOTAL)
+		return NULL;
+	own = find_peer(admission, peer);
+	greediest = admission->heap[0];
+	return greediest->n >= (own ? own->n : 0) + 2 ? greediest->viewers.prev : NULL;
+}
+
+bool admission_enter(struct admission *admission, struct quota *quota, const struct net_peer *peer,
+		     struct list **fellows)
+{
+	enum admission_refusal why = check(admission, quota, peer);
+
+	if (why == ADMISSION_REFUSALS && quota->viewers) {
+		struct address *address = take_address(admission, peer);
+
+		if (address)
+			*fellows = &address->viewers;
+		else
+			why = ADMISSION_NO_MEMORY;
+	}
+	if (why != ADMISSION_REFUSALS) {
 		admission_refuse(admission, quota, why, peer);
 		return false;
 	}
@@ -174,17 +274,16 @@ void admission_leave(struct admission *admission, struct quota *quota, const str
 
 /* --- life --- */
 
-static int create_buckets(struct admission *admission)
+static int create_tables(struct admission *admission)
 {
-	if (admission->config->max_clients_per_ip == 0)
-		return 0;
 	if (getrandom(&admission->hash_key, sizeof(admission->hash_key), 0) < 0)
 		return -errno;
 	admission->n_buckets = 64;
 	while (admission->n_buckets < admission->config->max_clients)
 		admission->n_buckets *= 2;
 	admission->buckets = calloc(admission->n_buckets, sizeof(*admission->buckets));
-	if (!admission->buckets)
+	admission->heap = calloc(admission->config->max_clients, sizeof(struct address *));
+	if (!admission->buckets || !admission->heap)
 		return -ENOMEM;
 	for (size_t i = 0; i < admission->n_buckets; i++)
 		list_init(&admission->buckets[i]);
@@ -202,9 +301,9 @@ int admission_create(struct admission **out, struct loop *loop, const struct con
 	admission->loop = loop;
 	admission->config = config;
 	admission->reserve = reserve;
-	err = create_buckets(admission);
+	err = create_tables(admission);
 	if (err < 0) {
-		free(admission);
+		admission_destroy(admission);
 		return err;
 	}
 	*out = admission;
@@ -213,13 +312,11 @@ int admission_create(struct admission **out, struct loop *loop, const struct con
 
 void admission_destroy(struct admission *admission)
 {
-	struct list *pos, *tmp;
-
 	if (!admission)
 		return;
-	for (size_t i = 0; i < admission->n_buckets; i++)
-		list_for_each_safe (pos, tmp, &admission->buckets[i])
-			free(container_of(pos, struct address, link));
+	for (unsigned i = 0; i < admission->n_addresses; i++)
+		free(admission->heap[i]);
+	free(admission->heap);
 	free(admission->buckets);
 	free(admission);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who is let in. Every protocol asks once, before a connection costs anything: is there a place in
- * all, one of its quota (a feed's, the status server's), one for its address, and a descriptor to
+ * Admission of peers. Every protocol asks once, before a connection costs anything: is there a place
+ * in all, one of its quota (a feed's, the status server's), one for its address, and a descriptor to
  * spare? Refusals are counted, and logged at most once a second. Loop thread only.
+ *
+ * Addresses share the places of viewers: when all are taken, a viewer of an address that has none or
+ * few gets the place of the newest viewer of the address that has most.
  */
 #ifndef DAEMON_SERVE_ADMISSION_H
 #define DAEMON_SERVE_ADMISSION_H
@@ -32,19 +35,30 @@ struct quota {
 	uint64_t refused[ADMISSION_REFUSALS];
 };
 
-/* The limits are config's max_clients and max_clients_per_ip (for IPv6 an address is a /64, as one
- * host has that many). config and reserve are borrowed. 0 or -errno. */
+/* The limits are config's max_clients (at least 1) and max_clients_per_ip (for IPv6 an address is a
+ * /64, as one host has that many; 0: three quarters of max_clients and at least 64, and no limit
+ * for this machine itself). config and reserve are borrowed. 0 or -errno. */
 int admission_create(struct admission **out, struct loop *loop, const struct config_daemon *config,
 		     struct fdreserve *reserve);
 void admission_destroy(struct admission *admission);
 
-/* True: peer has a place until admission_leave(); false: refused, and counted. */
-bool admission_enter(struct admission *admission, struct quota *quota, const struct net_peer *peer);
+/* True: peer has a place until admission_leave(); false: refused, and counted. A viewer: *fellows is
+ * set to a list of the viewers of its address, to whose end the caller adds a link of its own; the
+ * link leaves the list before admission_leave(). */
+bool admission_enter(struct admission *admission, struct quota *quota, const struct net_peer *peer,
+		     struct list **fellows);
 void admission_leave(struct admission *admission, struct quota *quota, const struct net_peer *peer);
 /* Counts, and logs, a refusal that came up later, for want of memory. */
 void admission_refuse(struct admission *admission, struct quota *quota, enum admission_refusal why,
 		      const struct net_peer *peer);
 
+/* The link of the viewer that is to leave before this peer can enter: the newest of the address with
+ * most viewers, while all places are taken, nothing else stands against the peer, and its address
+ * has fewer viewers even after that. NULL: there is none. */
+struct list *admission_find_displaced(struct admission *admission, const struct quota *quota,
+				      const struct net_peer *peer);
+/* The link of any viewer that is in; NULL: there is none. */
+struct list *admission_any_viewer(const struct admission *admission);
 /* Viewers that are in. */
 unsigned admission_viewers(const struct admission *admission);
 /* "max_clients"... */

@@ -238,6 +238,14 @@ static void handle_input(struct loop_conn *conn, const uint8_t *data, size_t len
 	connection->endpoint->protocol->input(connection, data, len);
 }
 
+static void handle_discarded(struct loop_conn *conn, size_t len)
+{
+	struct connection *connection = of_conn(conn);
+
+	if (connection->endpoint->protocol->ignored)
+		connection->endpoint->protocol->ignored(connection, len);
+}
+
 static void handle_input_ended(struct loop_conn *conn)
 {
 	struct connection *connection = of_conn(conn);
@@ -303,6 +311,7 @@ static const struct loop_conn_ops listening = {
 static const struct loop_conn_ops deaf = {
 	.sent = handle_sent,
 	.writable = handle_writable,
+	.discarded = handle_discarded,
 	.input_ended = handle_input_ended,
 	.failed = handle_failed,
 	.closed = handle_closed,
@@ -347,4 +356,5 @@ void connection_close(struct connection *connection, bool reset)
 	loop_conn_close(connection_loop(connection), &connection->conn, reset);
 	if (connection->endpoint->protocol->finished)
 		connection->endpoint->protocol->finished(connection);
+	connection->endpoint->left(connection);
 }

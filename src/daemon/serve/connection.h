@@ -19,10 +19,10 @@ struct connection {
 	struct endpoint *endpoint; /* where it came in */
 	union {			   /* the protocol's; zero at first */
 		void *session;
-		uint32_t state; /* where that is all that it keeps */
+		uint64_t state; /* where that is all that it keeps */
 	};
 	struct outgoing *outgoing; /* being written; NULL: nothing */
-	struct list link;	   /* in the server's list */
+	struct list link;	   /* the server's; in no list once it is closing */
 	struct net_peer peer;
 };
 

@@ -3,6 +3,7 @@
 #ifndef DAEMON_SERVE_ENDPOINT_H
 #define DAEMON_SERVE_ENDPOINT_H
 
+#include "base/diag.h"
 #include "daemon/serve/admission.h"
 #include "daemon/serve/protocol.h"
 
@@ -14,10 +15,13 @@ struct endpoint {
 	struct quota quota;
 	uint16_t port;	   /* of its first socket; 0: none yet */
 	bool foreign_told; /* the log says that a peer spoke another protocol */
+	struct diag_limit noise_log;
 	/* --- below: the server's --- */
 	struct server *server;
 	struct loop *loop;
-	/* The connection has been closed, and its memory goes after this call. */
+	/* The connection is being closed: its place is free. */
+	void (*left)(struct connection *connection);
+	/* The kernel has closed it, and its memory goes after this call. */
 	void (*gone)(struct connection *connection);
 };
 

@@ -7,19 +7,28 @@
 #ifndef DAEMON_SERVE_PROTOCOL_H
 #define DAEMON_SERVE_PROTOCOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct connection;
+struct endpoint;
+struct net_peer;
 
 struct protocol {
 	const char *scheme; /* of its URLs, "tcp" */
 	/* What is sent to a peer that is refused, before it is closed; NULL: nothing. */
 	const char *refusal;
+	/* A peer asks for a place: the protocol may close a connection that is of less use. False:
+	 * the peer is refused. NULL: admission alone decides. */
+	bool (*make_room)(struct endpoint *endpoint, const struct net_peer *peer);
 	/* The connection is let in and open. 0, or -errno: it is closed. */
 	int (*accepted)(struct connection *connection);
 	/* The peer sent len bytes; they are gone after the call. NULL: they are thrown away. */
 	void (*input)(struct connection *connection, const uint8_t *data, size_t len);
+	/* len bytes of the peer were thrown away, after connection_ignore_input(). NULL: nothing is
+	 * to be done. */
+	void (*ignored)(struct connection *connection, size_t len);
 	/* The peer sends nothing any more; it may still be sent to. NULL: it goes on. */
 	void (*input_ended)(struct connection *connection);
 	/* Its cursor stands between two units, as connection_hold() asked, or at its end. No

@@ -7,6 +7,11 @@
 #include "base/diag.h"
 #include "daemon/serve/server.h"
 
+/* A viewer has nothing to say: one that sends more than this within a minute only costs time. */
+#define NOISE_MAX (64 << 10)
+#define NOISE_PERIOD_S 60
+#define LOG_PERIOD_US 1000000
+
 static int raw_accepted(struct connection *connection)
 {
 	return connection_watch(connection, connection->endpoint->user);
@@ -27,20 +32,20 @@ static const struct greeting {
 
 #define N_GREETINGS (sizeof greetings / sizeof *greetings)
 
-/* What a peer has sent so far: the first `len` bytes of greetings[row].text. This is how
- * connection->state keeps it. */
+/* What a peer has sent so far: the first `len` bytes of greetings[row].text. This is how the low 16
+ * bits of connection->state keep it. */
 struct heard {
 	uint8_t row, len;
 };
 
-static struct heard heard_from_state(uint32_t state)
+static struct heard heard_from_state(uint64_t state)
 {
 	return (struct heard){.row = (uint8_t)(state >> 8), .len = (uint8_t)state};
 }
 
-static uint32_t heard_to_state(struct heard heard)
+static uint64_t heard_to_state(uint64_t state, struct heard heard)
 {
-	return (uint32_t)heard.row << 8 | heard.len;
+	return (state & ~(uint64_t)0xffff) | (uint64_t)heard.row << 8 | heard.len;
 }
 
 /* Adds a byte. False: no greeting goes on with it, and *heard stays. */
@@ -90,6 +95,48 @@ static void log_foreign(const struct connection *connection, const struct greeti
 		  endpoint->quota.name, peer, greeting->protocol, endpoint->port, served);
 }
 
+/* The bytes of a peer within a period that begins with the first of them: bits 16 to 39 of
+ * connection->state count them, and the bits above are the second in which it began. Returns their
+ * number. */
+static uint32_t count_noise(struct connection *connection, size_t len)
+{
+	uint64_t state = connection->state;
+	uint32_t now_s = (uint32_t)(loop_now_us(connection_loop(connection)) / 1000000) & 0xffffff;
+	uint32_t since_s = (uint32_t)(state >> 40), bytes = (uint32_t)(state >> 16) & 0xffffff;
+
+	if (bytes == 0 || ((now_s - since_s) & 0xffffff) >= NOISE_PERIOD_S) {
+		since_s = now_s;
+		bytes = 0;
+	}
+	bytes += len < NOISE_MAX ? (uint32_t)len : NOISE_MAX;
+	connection->state = (uint64_t)since_s << 40 | (uint64_t)bytes << 16 | (state & 0xffff);
+	return bytes;
+}
+
+static void log_noise(const struct connection *connection)
+{
+	struct endpoint *endpoint = connection->endpoint;
+	char peer[NET_PEER_TEXT_MAX];
+	uint64_t suppressed;
+
+	if (!diag_allowed(&endpoint->noise_log, loop_now_us(endpoint->loop), LOG_PERIOD_US,
+			  &suppressed))
+		return;
+	net_peer_format(&connection->peer, peer);
+	diag_info("%s: client %s sent more than %d KiB within a minute and is disconnected (%llu "
+		  "others since the last such line)",
+		  endpoint->quota.name, peer, NOISE_MAX >> 10, (unsigned long long)suppressed);
+}
+
+static void raw_ignored(struct connection *connection, size_t len)
+{
+	if (count_noise(connection, len) <= NOISE_MAX)
+		return;
+	log_noise(connection);
+	cursor_end(&connection->cursor, CURSOR_END_NOISE);
+	connection_close(connection, true);
+}
+
 /* A peer that speaks first, and in another protocol, is no viewer: a video recorder that looks for
  * cameras, or a player with the wrong URL. Anything else that a peer sends is ignored. */
 static void raw_input(struct connection *connection, const uint8_t *data, size_t len)
@@ -101,12 +148,13 @@ static void raw_input(struct connection *connection, const uint8_t *data, size_t
 	while (n < len && hear(&heard, data[n]))
 		n++;
 	if (n == len && greetings[heard.row].text[heard.len] != '\0') {
-		connection->state = heard_to_state(heard); /* it may go on */
+		connection->state = heard_to_state(connection->state, heard); /* it may go on */
 		return;
 	}
 	greeting = recognise(&heard);
 	if (!greeting) {
 		connection_ignore_input(connection);
+		raw_ignored(connection, len);
 		return;
 	}
 	if (!connection->endpoint->foreign_told) {
@@ -121,4 +169,5 @@ const struct protocol raw_protocol = {
 	.scheme = "tcp",
 	.accepted = raw_accepted,
 	.input = raw_input,
+	.ignored = raw_ignored,
 };

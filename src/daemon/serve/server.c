@@ -11,6 +11,8 @@
 #include "base/diag.h"
 #include "net/listen.h"
 
+#define LOG_PERIOD_US 1000000
+
 struct listener {
 	struct loop_listener listener;
 	struct endpoint *endpoint;
@@ -21,7 +23,10 @@ struct server {
 	struct loop *loop;
 	const struct config_daemon *config;
 	struct admission *admission;
-	struct list listeners, connections;
+	struct list listeners;
+	struct list connections; /* those that are no viewers; admission lists the viewers */
+	size_t n_connections;	 /* all, and those that the kernel has still to close */
+	struct diag_limit displaced_log;
 	bool destroyed; /* goes with the last connection */
 };
 
@@ -36,15 +41,22 @@ static void refuse(const struct endpoint *endpoint, int fd)
 	close(fd);
 }
 
-static void handle_gone(struct connection *connection)
+static void handle_left(struct connection *connection)
 {
 	struct server *server = connection->endpoint->server;
 	struct quota *quota = &connection->endpoint->quota;
 
+	list_remove(&connection->link);
 	admission_leave(server->admission, quota, &connection->peer);
 	diag_debug("%s: a client left, %u remain", quota->name, quota->used);
-	list_remove(&connection->link);
-	if (server->destroyed && list_empty(&server->connections))
+}
+
+static void handle_gone(struct connection *connection)
+{
+	struct server *server = connection->endpoint->server;
+
+	server->n_connections--;
+	if (server->destroyed && server->n_connections == 0)
 		free(server);
 }
 
@@ -52,13 +64,56 @@ static void take_over(struct server *server, struct endpoint *endpoint)
 {
 	endpoint->server = server;
 	endpoint->loop = server->loop;
+	endpoint->left = handle_left;
 	endpoint->gone = handle_gone;
+}
+
+static struct connection *of_link(struct list *link)
+{
+	return container_of(link, struct connection, link);
+}
+
+/* Disconnects a viewer whose place another address needs more. */
+static void displace(struct server *server, struct connection *connection)
+{
+	char text[NET_PEER_TEXT_MAX];
+	uint64_t suppressed;
+
+	if (diag_allowed(&server->displaced_log, loop_now_us(server->loop), LOG_PERIOD_US,
+			 &suppressed)) {
+		net_peer_format(&connection->peer, text);
+		diag_info("%s: client %s is disconnected: all places (max_clients) are taken, most "
+			  "of "
+			  "them by its address (%llu others since the last such line)",
+			  connection->endpoint->quota.name, text, (unsigned long long)suppressed);
+	}
+	if (connection_watches(connection))
+		cursor_end(&connection->cursor, CURSOR_END_DISPLACED);
+	connection_close(connection, true);
+}
+
+/* True: the peer has a place; *fellows is the list for its connection. */
+static bool let_in(struct server *server, struct endpoint *endpoint, const struct net_peer *peer,
+		   struct list **fellows)
+{
+	const struct protocol *protocol = endpoint->protocol;
+	struct list *link = admission_find_displaced(server->admission, &endpoint->quota, peer);
+
+	if (protocol->make_room && !protocol->make_room(endpoint, peer)) {
+		admission_refuse(server->admission, &endpoint->quota, ADMISSION_OVER_QUOTA, peer);
+		return false;
+	}
+	if (link)
+		displace(server, of_link(link));
+	*fellows = &server->connections;
+	return admission_enter(server->admission, &endpoint->quota, peer, fellows);
 }
 
 void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 {
 	const struct config_daemon *config = server->config;
 	struct connection *connection;
+	struct list *fellows;
 	struct net_peer peer;
 
 	take_over(server, endpoint);
@@ -66,7 +121,7 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 		close(fd); /* already gone */
 		return;
 	}
-	if (!admission_enter(server->admission, &endpoint->quota, &peer)) {
+	if (!let_in(server, endpoint, &peer, &fellows)) {
 		refuse(endpoint, fd);
 		return;
 	}
@@ -77,7 +132,8 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 		refuse(endpoint, fd);
 		return;
 	}
-	list_append(&server->connections, &connection->link);
+	list_append(fellows, &connection->link);
+	server->n_connections++;
 	diag_debug("%s: a client joined, %u now", endpoint->quota.name, endpoint->quota.used);
 	if (endpoint->protocol->accepted(connection) < 0)
 		connection_close(connection, true);
@@ -204,14 +260,16 @@ int server_create(struct server **out, struct loop *loop, const struct config_da
 
 void server_destroy(struct server *server)
 {
-	struct list *pos, *tmp;
+	struct list *viewer;
 
 	if (!server)
 		return;
 	server_stop(server);
+	while (!list_empty(&server->connections))
+		connection_close(of_link(server->connections.next), true);
+	while ((viewer = admission_any_viewer(server->admission)))
+		connection_close(of_link(viewer), true);
 	server->destroyed = true;
-	list_for_each_safe (pos, tmp, &server->connections)
-		connection_close(container_of(pos, struct connection, link), true);
-	if (list_empty(&server->connections))
+	if (server->n_connections == 0)
 		free(server);
 }

@@ -35,6 +35,14 @@ enum counter_kind {
 	COUNTER_KINDS
 };
 
+/* A client as it was when an answer was begun: it may be gone when its row is written. */
+struct counted_client {
+	struct cursor cursor; /* a copy, for its numbers */
+	int64_t lag_us, delay_us;
+	const struct output *output;
+	char address[SINK_TEXT_MAX];
+};
+
 /* One object of a kind, with the objects that contain it; all borrowed. */
 struct counted {
 	const struct status_view *view;
@@ -46,8 +54,8 @@ struct counted {
 	const struct camera *camera;
 	const struct stream *stream;
 	const struct output *output;
-	const struct cursor *cursor;
-	uint64_t clients_omitted; /* from the list of clients; valid after it was written */
+	const struct counted_client *client;
+	uint64_t clients_omitted; /* from the list of clients */
 };
 
 enum counter_type {

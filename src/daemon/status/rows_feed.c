@@ -85,6 +85,12 @@ static const struct counter feeds[] = {
 	 IN_FEED(audience.left[CURSOR_END_PEER])},
 	{"left.foreign", COUNTER, .help = "The peer spoke HTTP, RTSP or TLS: it was no viewer.",
 	 IN_FEED(audience.left[CURSOR_END_FOREIGN])},
+	{"left.noise", COUNTER, .help = "The client sent more than 64 KiB within a minute.",
+	 IN_FEED(audience.left[CURSOR_END_NOISE])},
+	{"left.displaced", COUNTER,
+	 .help = "All places (`max_clients`) were taken, and a client of an address with fewer "
+		 "clients came.",
+	 IN_FEED(audience.left[CURSOR_END_DISPLACED])},
 	{"left.stalled", COUNTER,
 	 .help = "The client did not finish a unit within `stall_timeout_ms`.",
 	 IN_FEED(audience.left[CURSOR_END_STALL])},
@@ -123,13 +129,17 @@ const struct counter_table rows_feed = {"feeds", "feed", ROWS(feeds)};
 
 static const void *in_cursor(const struct counted *c)
 {
-	return c->cursor;
+	return &c->client->cursor;
+}
+static const char *client_feed(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->client->output->name;
 }
 static const char *client_address(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
-	_Static_assert(COUNTER_TEXT_MAX >= SINK_TEXT_MAX, "a sink's name fits");
-	c->cursor->sink->describe(c->cursor, buffer);
-	return buffer;
+	(void)buffer;
+	return c->client->address;
 }
 static const char *client_state(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
@@ -140,19 +150,19 @@ static const char *client_state(const struct counted *c, char buffer[COUNTER_TEX
 	};
 
 	(void)buffer;
-	return names[c->cursor->state];
+	return names[c->client->cursor.state];
 }
 static double client_lag(const struct counted *c)
 {
-	return (double)(cursor_lag_us(c->cursor) / 1000);
+	return (double)(c->client->lag_us / 1000);
 }
 static double client_delay(const struct counted *c)
 {
-	return (double)(cursor_delay_us(c->cursor) / 1000);
+	return (double)(c->client->delay_us / 1000);
 }
 static const char *client_since(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
-	time_t at = (time_t)(c->cursor->since_s + c->realtime_offset_s);
+	time_t at = (time_t)(c->client->cursor.since_s + c->realtime_offset_s);
 	struct tm tm;
 
 	gmtime_r(&at, &tm);
@@ -161,7 +171,7 @@ static const char *client_since(const struct counted *c, char buffer[COUNTER_TEX
 }
 
 static const struct counter clients[] = {
-	{"feed", TEXT, .help = "Its feed.", .text = feed_label},
+	{"feed", TEXT, .help = "Its feed.", .text = client_feed},
 	{"address", TEXT, .help = "Its address and port.", .text = client_address},
 	{"state", TEXT,
 	 .help = "`wait_key` (it waits for a key unit), `live`, `shed` (droppable units are "

@@ -1,155 +1,211 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/status/status.h"
 
-#include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/status/health.h"
+#include "daemon/status/json.h"
 
-/* --- JSON --- */
+#define CLIENTS_PER_TURN 64
+/* A text with more clients than a turn writes is made at most four times a second. A shorter one
+ * may take a twentieth of the time. */
+#define PERIOD_US 250000
+#define SHARE 20
 
-/* Without memory these functions get NULL and do nothing; JSON with missing keys is still valid.
- * The keys are constants of the table. */
-static cJSON *add(cJSON *object, const char *key, cJSON *item)
-{
-	if (item && !cJSON_AddItemToObjectCS(object, key, item)) {
-		cJSON_Delete(item);
-		return NULL;
-	}
-	return item;
-}
-
-static cJSON *append_object(cJSON *array)
-{
-	cJSON *object = cJSON_CreateObject();
-
-	if (!object || !cJSON_AddItemToArray(array, object)) {
-		cJSON_Delete(object);
-		return NULL;
-	}
-	return object;
-}
-
-static void add_value(cJSON *object, const struct counter *row, const struct counted *counted)
-{
-	char buffer[COUNTER_TEXT_MAX];
-	cJSON *value;
-
-	if (row->type == COUNTER_TEXT)
-		value = cJSON_CreateString(counter_text(row, counted, buffer));
-	else if (row->type == COUNTER_BOOL)
-		value = cJSON_CreateBool(counter_number(row, counted) != 0);
-	else
-		value = cJSON_CreateNumber(counter_number(row, counted));
-	add(object, counter_key(row), value);
-}
-
-static void add_rows(cJSON *object, enum counter_kind kind, struct counted *counted);
-
-struct client_list {
-	cJSON *clients;
-	struct counted *counted;
-	unsigned shown;
+/* One of the texts, and the requests for it. */
+struct text {
+	struct status *status;
+	struct list waiting; /* for the next text */
+	struct loop_timer begin;
+	int64_t next_us; /* when it may be made again */
 };
 
-static void add_client(const struct cursor *cursor, void *user)
-{
-	struct client_list *list = user;
+struct status {
+	const struct status_view *view;
+	struct text json, metrics;
+	/* The JSON that is being written. */
+	struct json *writing; /* NULL: none */
+	struct list asked;    /* before it was begun */
+	int64_t cost_us;
+	struct loop_timer step;
+};
 
-	if (list->shown >= STATUS_CLIENTS_MAX) {
-		list->counted->clients_omitted++;
-		return;
-	}
-	list->shown++;
-	list->counted->cursor = cursor;
-	add_rows(append_object(list->clients), COUNTERS_CLIENT, list->counted);
+static void reply_all(struct list *questions, const char *text, const char *type)
+{
+	while (!list_empty(questions))
+		http_reply(container_of(questions->next, struct http_question, link),
+			   text ? 200 : 500, type, text, text ? strlen(text) : 0);
 }
 
-static void add_list(cJSON *array, enum counter_kind kind, struct counted *counted)
+static void finish_text(struct text *text, int64_t cost_us, bool long_text)
 {
-	struct client_list list = {.clients = array, .counted = counted};
+	int64_t pause_us = long_text || cost_us * SHARE > PERIOD_US ? PERIOD_US : cost_us * SHARE;
 
-	if (kind == COUNTERS_CLIENT) {
-		for (size_t i = 0; counted_select(counted, COUNTERS_FEED, i); i++)
-			feed_for_each_cursor(counted->output->feed, add_client, &list);
-		return;
-	}
-	for (size_t i = 0; counted_select(counted, kind, i); i++)
-		add_rows(append_object(array), kind, counted);
+	text->next_us = loop_now_us(text->status->view->loop) + pause_us;
+	if (!list_empty(&text->waiting))
+		loop_timer_set(text->status->view->loop, &text->begin, text->next_us);
 }
 
-static void add_rows(cJSON *object, enum counter_kind kind, struct counted *counted)
+/* --- /metrics --- */
+
+static void write_metrics(struct status *status)
 {
-	const struct counter_table *table = counter_tables[kind];
-	size_t n = table->exists && !table->exists(counted) ? 1 : table->n_rows;
-	cJSON *group = NULL;
+	int64_t begun_us = clock_now_us();
+	char *text = status_metrics(status->view);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct counter *row = &table->rows[i];
-
-		if (!row->path || (row->present && !row->present(counted)))
-			continue;
-		if (row->type == COUNTER_GROUP)
-			group = add(object, row->path, cJSON_CreateObject());
-		else if (row->type == COUNTER_OBJECT)
-			add_rows(add(object, row->path, cJSON_CreateObject()), row->kind, counted);
-		else if (row->type == COUNTER_LIST)
-			add_list(add(object, row->path, cJSON_CreateArray()), row->kind, counted);
-		else
-			add_value(counter_grouped(row) ? group : object, row, counted);
-	}
+	loop_timer_cancel(status->view->loop, &status->metrics.begin);
+	reply_all(&status->metrics.waiting, text, "text/plain; version=0.0.4; charset=utf-8");
+	free(text);
+	finish_text(&status->metrics, clock_now_us() - begun_us, false);
 }
 
-char *status_json(const struct status_view *view)
+static void handle_begin_metrics(struct loop_timer *timer)
 {
-	struct counted counted;
-	cJSON *root = cJSON_CreateObject();
+	write_metrics(container_of(timer, struct text, begin)->status);
+}
+
+/* --- /status.json --- */
+
+static void step_json(struct status *status)
+{
+	struct loop *loop = status->view->loop;
+	int64_t begun_us = clock_now_us();
+	bool complete = json_step(status->writing, CLIENTS_PER_TURN), long_text;
 	char *text;
 
-	if (!root)
-		return NULL;
-	counted_init(&counted, view);
-	add_rows(root, COUNTERS_SERVER, &counted);
-	text = cJSON_PrintUnformatted(root);
-	cJSON_Delete(root);
-	return text;
+	status->cost_us += clock_now_us() - begun_us;
+	if (!complete) {
+		loop_timer_set(loop, &status->step, loop_now_us(loop));
+		return;
+	}
+	long_text = json_clients(status->writing) > CLIENTS_PER_TURN;
+	text = json_end(status->writing);
+	status->writing = NULL;
+	reply_all(&status->asked, text, "application/json");
+	free(text);
+	finish_text(&status->json, status->cost_us, long_text);
+}
+
+static void handle_step(struct loop_timer *timer)
+{
+	step_json(container_of(timer, struct status, step));
+}
+
+static void begin_json(struct status *status)
+{
+	int64_t begun_us = clock_now_us();
+
+	loop_timer_cancel(status->view->loop, &status->json.begin);
+	list_splice(&status->asked, &status->json.waiting);
+	status->writing = json_begin(status->view);
+	status->cost_us = clock_now_us() - begun_us;
+	if (status->writing)
+		step_json(status);
+	else
+		reply_all(&status->asked, NULL, NULL);
+}
+
+static void handle_begin_json(struct loop_timer *timer)
+{
+	begin_json(container_of(timer, struct text, begin)->status);
 }
 
 /* --- over HTTP --- */
 
-static void handle_healthz(const struct status_view *view, struct http_answer *answer)
+static void reply_healthz(const struct status_view *view, struct http_question *question)
 {
-	char why[HEALTH_WHY_MAX];
+	char why[HEALTH_WHY_MAX], line[HEALTH_WHY_MAX + 1];
 	bool healthy = health_check(view->cameras, loop_now_us(view->loop), why);
-	int len;
+	int len = snprintf(line, sizeof line, "%s\n", healthy ? "ok" : why);
 
-	answer->status = healthy ? 200 : 503;
-	answer->type = "text/plain; charset=utf-8";
-	len = asprintf(&answer->body, "%s\n", healthy ? "ok" : why);
-	if (len < 0) {
-		answer->body = NULL;
-		return;
+	http_reply(question, healthy ? 200 : 503, "text/plain; charset=utf-8", line, (size_t)len);
+}
+
+/* Whether the text may be made at once; if not, its timer is set. */
+static bool is_due(struct text *text, bool busy)
+{
+	struct loop *loop = text->status->view->loop;
+
+	if (busy) /* finish_text() comes */
+		return false;
+	if (loop_now_us(loop) >= text->next_us)
+		return true;
+	loop_timer_set(loop, &text->begin, text->next_us);
+	return false;
+}
+
+void status_handle(void *user, const char *path, struct http_question *question)
+{
+	struct status *status = user;
+
+	if (strcmp(path, "/status.json") == 0) {
+		list_append(&status->json.waiting, &question->link);
+		if (is_due(&status->json, status->writing))
+			begin_json(status);
+	} else if (strcmp(path, "/metrics") == 0) {
+		list_append(&status->metrics.waiting, &question->link);
+		if (is_due(&status->metrics, false))
+			write_metrics(status);
+	} else if (strcmp(path, "/healthz") == 0) {
+		reply_healthz(status->view, question);
+	} else {
+		http_reply(question, 404, NULL, NULL, 0);
 	}
-	answer->len = (size_t)len;
 }
 
-static void take_text(struct http_answer *answer, char *text, const char *type)
+/* --- the texts alone --- */
+
+char *status_json(const struct status_view *view)
 {
-	answer->status = text ? 200 : 500;
-	answer->type = type;
-	answer->body = text;
-	answer->len = text ? strlen(text) : 0;
+	struct json *json = json_begin(view);
+
+	if (!json)
+		return NULL;
+	while (!json_step(json, JSON_CLIENTS_MAX))
+		;
+	return json_end(json);
 }
 
-void status_handle(void *user, const char *path, struct http_answer *answer)
-{
-	const struct status_view *view = user;
+/* --- life --- */
 
-	if (strcmp(path, "/status.json") == 0)
-		take_text(answer, status_json(view), "application/json");
-	else if (strcmp(path, "/metrics") == 0)
-		take_text(answer, status_metrics(view), "text/plain; version=0.0.4; charset=utf-8");
-	else if (strcmp(path, "/healthz") == 0)
-		handle_healthz(view, answer);
+static void init_text(struct text *text, struct status *status,
+		      void (*begin)(struct loop_timer *timer))
+{
+	text->status = status;
+	list_init(&text->waiting);
+	loop_timer_init(&text->begin, begin);
+}
+
+int status_create(struct status **out, const struct status_view *view)
+{
+	struct status *status = calloc(1, sizeof *status);
+
+	if (!status)
+		return -ENOMEM;
+	status->view = view;
+	list_init(&status->asked);
+	init_text(&status->json, status, handle_begin_json);
+	init_text(&status->metrics, status, handle_begin_metrics);
+	loop_timer_init(&status->step, handle_step);
+	*out = status;
+	return 0;
+}
+
+void status_destroy(struct status *status)
+{
+	struct loop *loop;
+
+	if (!status)
+		return;
+	loop = status->view->loop;
+	loop_timer_cancel(loop, &status->json.begin);
+	loop_timer_cancel(loop, &status->metrics.begin);
+	loop_timer_cancel(loop, &status->step);
+	if (status->writing)
+		free(json_end(status->writing));
+	free(status);
 }

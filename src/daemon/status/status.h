@@ -3,6 +3,10 @@
  * The status over HTTP: /status.json (docs/STATUS.md), /metrics (Prometheus text format 0.0.4) and
  * /healthz. Both texts are generated from the rows of counters.h. It reads all objects and changes
  * none. Loop thread only.
+ *
+ * Requests take a bounded part of the loop's time, however many there are: all that come while a
+ * text may not be made again share the next one, and a long one is written in steps, a few clients
+ * in a turn of the loop. An answer is never older than its request.
  */
 #ifndef DAEMON_STATUS_STATUS_H
 #define DAEMON_STATUS_STATUS_H
@@ -10,10 +14,15 @@
 #include "daemon/serve/http.h"
 #include "daemon/status/counters.h"
 
-#define STATUS_CLIENTS_MAX 1000 /* shown in status.json; the others are counted */
+struct status;
 
-/* An http_handler; user is a struct status_view. */
-void status_handle(void *user, const char *path, struct http_answer *answer);
+/* view is borrowed. 0 or -ENOMEM. */
+int status_create(struct status **out, const struct status_view *view);
+/* Requests that still wait must have ended: their connections are closed. */
+void status_destroy(struct status *status);
+
+/* An http_handler; user is a struct status. */
+void status_handle(void *user, const char *path, struct http_question *question);
 
 /* The texts alone, malloc'ed and terminated; NULL: no memory. */
 char *status_json(const struct status_view *view);
