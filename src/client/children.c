@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "client/children.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,12 +12,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/memfd.h"
+#include "process/sandbox.h"
 #include "process/supervisor.h"
 
 #define HANG_MS 3000
@@ -216,6 +219,8 @@ int child_create(struct child **out, const struct child_job *job)
 	struct child *child;
 	int err = -ENOMEM;
 
+	/* A child, which reads what strangers send, has the same user. */
+	sandbox_hide_memory();
 	if (job->shared_size < sizeof *child->shared || job->shared_size > UINT32_MAX)
 		return -EINVAL;
 	child = calloc(1, sizeof *child);
@@ -337,6 +342,48 @@ int child_attach(struct child_header **shared, size_t *size)
 	*shared = header;
 	*size = (size_t)st.st_size;
 	return 0;
+}
+
+/* An address needs no look-up. One with a zone does: the name of an interface. */
+static bool is_name(const char *host)
+{
+	struct in6_addr address;
+
+	return inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1;
+}
+
+/* A sanitizer maps more than any limit. */
+static void limit_memory(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	const struct rlimit data = {CHILD_DATA_MAX, CHILD_DATA_MAX}, core = {0, 0};
+
+	(void)setrlimit(RLIMIT_DATA, &data);
+	(void)setrlimit(RLIMIT_CORE, &core);
+#endif
+}
+
+void child_confine(const char *host, uint16_t port, const char *folder, bool devices)
+{
+	static const char *const resolvers[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf",
+						"/run/NetworkManager", "/run/connman"};
+	struct sandbox sandbox = {
+		.tcp_port = port, .names = is_name(host), .write_files = folder != NULL};
+	char state[SANDBOX_STATE_MAX];
+
+	limit_memory();
+	sandbox_allow_base(&sandbox);
+	if (folder)
+		sandbox_allow(&sandbox, folder, SANDBOX_WRITE);
+	/* Whole folders, as the files in them are replaced when the network changes. */
+	for (size_t i = 0; sandbox.names && i < sizeof resolvers / sizeof resolvers[0]; i++)
+		sandbox_allow(&sandbox, resolvers[i], SANDBOX_READ);
+	if (devices) {
+		sandbox_allow(&sandbox, "/dev/dri", SANDBOX_DEVICE);
+		sandbox_allow_matches(&sandbox, "/dev/nvidia*", SANDBOX_DEVICE);
+	}
+	if (!sandbox_enter(&sandbox, state))
+		diag_info("a part of this process's sandbox is missing: %s", state);
 }
 
 bool child_ending(void)

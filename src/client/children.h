@@ -90,6 +90,15 @@ const char *child_read_status(const struct child *child, char text[CHILD_STATUS_
  * thread. */
 int child_attach(struct child_header **shared, size_t *size);
 
+/* Gives up for good what the child does not need, before it reads a byte from the server: files,
+ * system calls, connections to other ports, core dumps, and memory beyond CHILD_DATA_MAX. It may
+ * connect to host (a name or an address) and port; write below `folder` only, nowhere if that is
+ * NULL; and use the devices of video decoders if `devices`. Logs what this kernel lacks. Call it
+ * before the first thread starts. */
+void child_confine(const char *host, uint16_t port, const char *folder, bool devices);
+#define CHILD_DATA_MAX                                                                             \
+	(INT64_C(2) << 30) /* bytes: all pictures of an 8K decoder, and its threads */
+
 /* Whether the parent has asked the child to end. Any thread. */
 bool child_ending(void);
 

@@ -503,6 +503,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	if (size < sizeof *recorder->shared)
 		return -EINVAL;
 	recorder->shared = (struct record_shared *)(void *)header;
+	child_confine(host, port, recorder->folder.dir, false);
 	err = mp4_format_create(&recorder->format);
 	if (err == 0)
 		err = record_sync_create(&recorder->sync);

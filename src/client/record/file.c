@@ -129,15 +129,24 @@ static void sync_forget(struct record_sync *sync, const struct record_file *file
 
 /* --- the file --- */
 
+static bool is_folder(const struct record_folder *folder, const struct stat *st)
+{
+	return st->st_dev == folder->device && st->st_ino == folder->inode;
+}
+
 /* A descriptor of the folder of all recordings, or -errno; -ESTALE: it is another one. */
 static int open_dir(const struct record_folder *folder)
 {
-	int fd = open(folder->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
+	int fd;
 
+	/* The sandbox of this process refuses to open another one. */
+	if (stat(folder->dir, &st) == 0 && !is_folder(folder, &st))
+		return -ESTALE;
+	fd = open(folder->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
-	if (fstat(fd, &st) == 0 && st.st_dev == folder->device && st.st_ino == folder->inode)
+	if (fstat(fd, &st) == 0 && is_folder(folder, &st))
 		return fd;
 	close(fd);
 	return -ESTALE;
