@@ -234,7 +234,7 @@ void folder_owners_finish(struct folder_owners *owners)
 
 bool folder_owners_have(const struct folder_owners *owners, const char *id)
 {
-	struct folder_owner key;
+	struct folder_owner key = {0};
 
 	text_set(key.id, sizeof key.id, id);
 	return owners->n > 0 &&

@@ -16,7 +16,7 @@ static int check(unsigned width, unsigned height, char why[VIEW_SIZE_WHY])
 	    (uint64_t)width * height <= VIEW_PIXELS_MAX)
 		return 0;
 	snprintf(why, VIEW_SIZE_WHY,
-		 "its pictures of %ux%u are too large: at most %dx%d and %d million pixels are "
+		 "its pictures of %ux%u are too large: at most %dx%d and %u million pixels are "
 		 "decoded",
 		 width, height, VIEW_PICTURE_MAX, VIEW_PICTURE_MAX, VIEW_PIXELS_MAX / 1000000);
 	return -E2BIG;
