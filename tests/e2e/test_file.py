@@ -146,6 +146,16 @@ def test_a_recording_that_is_missing_is_told_and_played_when_it_comes(start_camc
         bytestream.check_stream(viewer.close(), tmp_path)
 
 
+def test_joined_flv_files_are_said(start_camcastd, tmp_path):
+    one = record(tmp_path / "one.flv", "-c:v", "libx264", "-g", 25, "-pix_fmt", "yuv420p")
+    path = tmp_path / "joined.flv"
+    path.write_bytes(2 * one.read_bytes())
+    camcastd = start_camcastd(file_config(path, encoder="copy"))
+    camcastd.wait_log("a second FLV file follows in it")
+    camcastd.stop()
+    assert len([line for line in camcastd.log() if "a second FLV" in line]) == 1
+
+
 def test_a_recording_that_cannot_be_copied_says_why(start_camcastd, tmp_path):
     path = record(tmp_path / "recording.avi", "-c:v", "mpeg4")
     camcastd = start_camcastd(file_config(path, encoder="copy"))

@@ -373,6 +373,15 @@ static void watch_clock(struct demux *demux, const AVPacket *packet)
 		demux->max_pts = packet->pts;
 }
 
+/* libavformat takes the header of a second file for a tag of 5 MB, and goes on behind that. */
+static bool jumped_beyond_end(const struct demux *demux)
+{
+	AVIOContext *pb = demux->input->pb;
+
+	return pb && strcmp(demux->input->iformat->name, "flv") == 0 &&
+	       avio_tell(pb) > avio_size(pb);
+}
+
 int demux_read(struct demux *demux, AVPacket *packet)
 {
 	const AVIOContext *pb = demux->input->pb;
@@ -396,6 +405,11 @@ int demux_read(struct demux *demux, AVPacket *packet)
 		text_set(demux->trouble, sizeof(demux->trouble), said);
 	else if (pb && pb->error < 0 && pb->error != AVERROR_EOF)
 		text_set(demux->trouble, sizeof(demux->trouble), strerror(-errno_of(pb->error)));
+	else if (jumped_beyond_end(demux))
+		text_set(
+			demux->trouble, sizeof(demux->trouble),
+			"a second FLV file follows in it, which libavformat cannot read; name both "
+			"in an ffconcat list");
 	return -ENODATA;
 }
 
