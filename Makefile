@@ -4,7 +4,7 @@
 # `make run`, FUZZ_SECONDS= for each fuzzer, FOR= for `make deps`, prefix= and DESTDIR= for
 # `make install`.
 
-VERSION := 0.1.0
+VERSION := 0.2.0~dev
 SAN ?=
 B ?= build$(if $(SAN),-$(SAN))
 prefix ?= /usr/local
