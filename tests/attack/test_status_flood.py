@@ -103,4 +103,5 @@ def test_the_names_of_this_machine_are_answered(camcastd):
     for host in ["127.0.0.1", "[::1]:80", "localhost", own, f"{own}.local:8080", "CAM.example.org"]:
         line, body = request(daemon, HOST.format(host).encode())
         assert line == "HTTP/1.1 200 OK" and json.loads(body)["name"] == "test"
-    assert request(daemon, b"GET /healthz HTTP/1.0\r\n\r\n")[0].startswith("HTTP/1.1 200")
+    line, _ = request(daemon, b"GET /status.json HTTP/1.0\r\n\r\n")  # no Host
+    assert line == "HTTP/1.1 200 OK"

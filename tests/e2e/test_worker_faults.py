@@ -161,12 +161,7 @@ def test_a_stopped_worker_is_a_hang(camcastd):
         check_units(wait_workers(viewer, 2))
         assert time.monotonic() - stopped > 2  # it was not killed for less
         assert re.match("hang: no sign of life from the worker for 3 s", reason(daemon))
-        assert daemon.feed(FEED)["left"] == {
-            "peer": 0,
-            "foreign": 0,
-            "stalled": 0,
-            "shutdown": 0,
-        }
+        assert not any(daemon.feed(FEED)["left"].values())
 
 
 def test_a_worker_that_never_lives_is_tried_again_ever_later(start_camcastd):
