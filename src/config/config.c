@@ -251,34 +251,19 @@ int config_load(struct config **out, const char *path, FILE *errors, char **text
 	return r;
 }
 
-static void free_mqtt(struct config_mqtt *mqtt)
+static void free_texts(enum option_section section, void *target)
 {
-	free(mqtt->broker);
-	free(mqtt->username);
-	free(mqtt->password);
-	free(mqtt->password_file);
-	free(mqtt->client_id);
-	free(mqtt->cafile);
-	free(mqtt->cert);
-	free(mqtt->key);
-	free(mqtt->id);
-	free(mqtt->request_topic);
-	free(mqtt->response_prefix);
-	free(mqtt->advertise);
-	free(mqtt->home_assistant_prefix);
-	free(mqtt->spawn_address);
-	free(mqtt->spawn_password_file);
+	for (size_t i = 0; i < n_options; i++)
+		if (options[i].section == section)
+			option_free(&options[i], target);
 }
 
 void config_destroy(struct config *config)
 {
 	if (!config)
 		return;
-	for (size_t i = 0; i < config->n_streams; i++) {
-		free(config->streams[i].level);
-		free(config->streams[i].v4l2_device);
-		free(config->streams[i].v4l2_format);
-	}
+	for (size_t i = 0; i < config->n_streams; i++)
+		free_texts(OPTION_STREAM, &config->streams[i]);
 	for (size_t i = 0; i < config->n_cameras; i++) {
 		struct config_camera *camera = &config->cameras[i];
 
@@ -287,14 +272,10 @@ void config_destroy(struct config *config)
 			free(camera->controls[j].value);
 		}
 		free(camera->controls);
-		free(camera->source);
-		free(camera->allocator);
-		free(camera->tuning_file);
+		free_texts(OPTION_CAMERA, camera);
 	}
-	free_mqtt(&config->mqtt);
-	free(config->daemon.name);
-	free(config->daemon.capture);
-	free(config->daemon.user);
+	free_texts(OPTION_MQTT, &config->mqtt);
+	free_texts(OPTION_DAEMON, &config->daemon);
 	free(config->feeds);
 	free(config->streams);
 	free(config->cameras);

@@ -546,6 +546,43 @@ int option_set(const struct option *o, void *target, const char *value, char *wh
 	return r;
 }
 
+static bool is_stored_as_text(enum option_type type)
+{
+	switch (type) {
+	case OPTION_TEXT:
+	case OPTION_NAME:
+	case OPTION_SOURCE:
+	case OPTION_FOURCC:
+	case OPTION_WORD_TEXT:
+	case OPTION_HOST:
+	case OPTION_ID:
+	case OPTION_TOPICS:
+	case OPTION_TOPIC:
+		return true;
+	case OPTION_WORD:
+	case OPTION_WORD_NUMBER:
+	case OPTION_BOOL:
+	case OPTION_NUMBER:
+	case OPTION_SIZE:
+	case OPTION_RATE:
+	case OPTION_HTTP:
+	case OPTION_REFERENCE:
+	case OPTION_LISTENERS:
+	case OPTION_CONTROL_DECIMAL:
+	case OPTION_CONTROL_WORD:
+	case OPTION_CONTROL_DECIMALS:
+	case OPTION_CONTROL_RECTANGLE:
+		return false;
+	}
+	return false;
+}
+
+void option_free(const struct option *o, void *target)
+{
+	if (is_stored_as_text(o->type))
+		free(*(char **)((char *)target + o->offset));
+}
+
 int option_parse_listeners(const struct option *o, const char *value, struct net_address *out,
 			   size_t *n, char *why)
 {
