@@ -13,6 +13,9 @@
 
 #include "process/sandbox_parts.h"
 
+/* libseccomp's macros for a comparison with one value set no second one. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 #define NAMESPACES                                                                                 \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
 	 CLONE_NEWPID | CLONE_NEWNET)

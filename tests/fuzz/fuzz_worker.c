@@ -137,6 +137,8 @@ static int lowest_fd(void)
 static void check_news(const struct worker_news *news)
 {
 	const struct feed *foreign = cameras->outputs[2].feed;
+	const struct camcast_msg_heartbeat *heartbeat = worker_messages_heartbeat(messages);
+	const struct camcast_msg_stream *stream = worker_messages_streams(messages);
 
 	switch (news->event) {
 	case WORKER_EVENT_STREAM:
@@ -153,8 +155,8 @@ static void check_news(const struct worker_news *news)
 	case WORKER_EVENT_HEARTBEAT:
 		break;
 	}
-	require(memchr(worker_messages_heartbeat(messages)->reason, 0, 192));
-	require(memchr(worker_messages_streams(messages)[0].detail, 0, 160));
+	require(memchr(heartbeat->reason, 0, sizeof heartbeat->reason));
+	require(memchr(stream->detail, 0, sizeof stream->detail));
 	require(feed_stats(foreign)->units == 0 && feed_stats(foreign)->log.segments == 0);
 }
 
