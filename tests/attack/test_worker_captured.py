@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(
 def compile_support(folder, name, *options):
     source = harness.ROOT / "tests/support" / f"{name}.c"
     out = folder / name
-    subprocess.run(["cc", "-O1", *options, "-o", out, source, "-ldl"], check=True)
+    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", *options, "-o", out, source, "-ldl"], check=True)
     return out
 
 

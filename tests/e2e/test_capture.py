@@ -471,7 +471,8 @@ def test_slots_come_from_udmabuf_where_there_is_one(start_worker, tmp_path):
     if not os.path.exists("/dev/udmabuf"):
         shim = environ["LD_PRELOAD"] = str(tmp_path / "udmabuf_shim.so")
         source = harness.ROOT / "tests/support/udmabuf_shim.c"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+        options = ["-D_GNU_SOURCE", "-shared", "-fPIC", "-ldl"]
+        subprocess.run(["cc", *options, "-o", shim, source], check=True)
     config = pattern("x264")
     config["camera cam"]["allocator"] = "udmabuf"
     worker = start_worker(config, env=environ)

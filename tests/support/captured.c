@@ -8,7 +8,6 @@
  *   cc -shared -fPIC -o captured.so captured.c -ldl
  *   ATTACK_SECRET=FILE ATTACK_PORT=PORT LD_PRELOAD=./captured.so camcast-capture ...
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>

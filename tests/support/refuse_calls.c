@@ -6,7 +6,6 @@
  *
  * ERRNO: a number, which landlock_*() and seccomp() then return.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -5,9 +5,9 @@
  * the kernel checks (page-aligned offset and size, F_SEAL_SHRINK, no F_SEAL_WRITE, 64 MB) and
  * answers with a duplicate of the memfd; DMA_BUF_IOCTL_SYNC on it succeeds.
  *
- *   cc -shared -fPIC -o udmabuf_shim.so udmabuf_shim.c -ldl; LD_PRELOAD=./udmabuf_shim.so ...
+ *   cc -D_GNU_SOURCE -shared -fPIC udmabuf_shim.c -o udmabuf_shim.so -ldl
+ *   LD_PRELOAD=./udmabuf_shim.so ...
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -32,7 +32,7 @@ build_all() {
 	(
 		flock 9
 		(enter make -C /src B=/build -j"$(nproc)" "$@")
-		(enter cc -shared -fPIC -O2 -o /build/udmabuf_shim.so /src/tests/support/udmabuf_shim.c)
+		(enter cc -D_GNU_SOURCE -shared -fPIC -O2 -o /build/udmabuf_shim.so /src/tests/support/udmabuf_shim.c)
 	) 9>"$build.lock"
 }
 
