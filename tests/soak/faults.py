@@ -6,8 +6,8 @@ import os
 import resource
 import signal
 import socket
-import subprocess
 
+import slowlink
 import world as worlds
 
 CAMERAS = ("front", "side", "tape", "demand")
@@ -27,6 +27,11 @@ class Fault:
     name = ""
     weight = 4
     hold_s = 0.0
+
+    @staticmethod
+    def why_unavailable(world):
+        """None, or a line that says what this machine lacks for it."""
+        return None
 
     def __init__(self, world, random):
         self.world = world
@@ -322,30 +327,33 @@ class LinkCut(Fault):
 
 
 class LinkSlow(LinkCut):
-    """tc-netem(8) at both ends: slower than the viewers' streams, late, with losses."""
+    """The link to the second machine: slower than the viewers' streams, late, with losses."""
 
     name = "link slow"
 
     def __init__(self, world, random):
         super().__init__(world, random)
-        self.words = [
-            "delay", f"{random.randrange(20, 200)}ms", "loss", f"{random.choice((0, 1, 5))}%",
-            "rate", f"{random.choice((500, 2000, 8000))}kbit",
-        ]  # fmt: skip
+        self.how = {
+            "delay_ms": random.randrange(20, 200),
+            "loss": random.choice((0, 1, 5)),
+            "rate_kbit": random.choice((500, 2000, 8000)),
+            "seed": random.getrandbits(32),
+        }
+        self.link = None
+
+    @staticmethod
+    def why_unavailable(world):
+        return slowlink.why_unavailable(world.lan.switch)
 
     def text(self):
-        return f"{self.name} for {self.hold_s:.1f} s: {' '.join(self.words)}"
-
-    def _tc(self, host, *words):
-        with host:
-            subprocess.run(["tc", "qdisc", *words], check=True, capture_output=True)
+        return (f"{self.name} for {self.hold_s:.1f} s: {self.how['delay_ms']} ms late, "
+                f"{self.how['loss']} % lost, {self.how['rate_kbit']} kbit/s")  # fmt: skip
 
     def inject(self):
-        # Only towards the viewers: what home sends elsewhere stays fast, as that is its loopback.
-        self._tc(self.world.home, "add", "dev", "eth0", "root", "netem", *self.words)
+        self.link = slowlink.SlowLink(self.world.far, **self.how)
 
     def heal(self):
-        self._tc(self.world.home, "del", "dev", "eth0", "root")
+        self.link.close()
 
 
 ALL = [

@@ -38,7 +38,9 @@ class Soak:
     def __init__(self, world, ledger, seed, only):
         self.world, self.ledger = world, ledger
         self.random = random.Random(seed)
-        self.kinds = [kind for kind in faults.ALL + peers.ALL if not only or kind.name in only]
+        self.kinds = list(self._possible(only))
+        if not self.kinds:
+            sys.exit("soak: this machine can have none of these faults")
         self.crowd = watchers.CrowdWatcher(world, ledger)
         self.recordings = [archive.Recordings(world, ledger, one) for one in world.backends]
         self.checker = archive.Checker(archive.Samples(ledger, self.crowd), *self.recordings)
@@ -55,6 +57,16 @@ class Soak:
                 watchers.Window(world, ledger, backend),
             ]
         self.watchers.append(watchers.Discovery(world, ledger))
+
+    def _possible(self, only):
+        """The kinds of faults that this machine can have; those that it cannot are named."""
+        for kind in faults.ALL + peers.ALL:
+            if only and kind.name not in only:
+                continue
+            if why := kind.why_unavailable(self.world):
+                print(f"left out: {kind.name}: {why}", flush=True)
+            else:
+                yield kind
 
     def draw(self):
         """The next faults: one, or sometimes two of different kinds at the same time."""
@@ -151,6 +163,9 @@ def main():
     parser.add_argument("--only", default="", help="names of faults, separated by commas")
     parser.add_argument("--keep", action="store_true", help="keep the folder of the run")
     options = parser.parse_args()
+    only = [name for name in options.only.split(",") if name]
+    if unknown := set(only) - {kind.name for kind in faults.ALL + peers.ALL}:
+        parser.error(f"there are no faults named {sorted(unknown)}")
     command = f"make soak MINUTES={options.minutes:g} SEED={options.seed} BACKEND={options.backend}"
     print(f"SEED={options.seed}; again: {command}", flush=True)
     faulthandler.register(signal.SIGUSR1)  # prints what every thread does
@@ -163,7 +178,6 @@ def main():
     ledger = report.Ledger(options.seed, command, world.logs)
     try:
         world.start()
-        only = [name for name in options.only.split(",") if name]
         soak = Soak(world, ledger, options.seed, only)
         if soak.warm_up():
             soak.run(options.minutes * 60)

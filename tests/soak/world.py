@@ -71,7 +71,7 @@ def private_disk(folder):
         ["--make-rprivate", "/"],
         ["-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", folder],
     ):
-        subprocess.run(["mount", *words], check=True)
+        harness.output_of("mount", *words)
 
 
 class DummyScreen:
@@ -137,12 +137,11 @@ class World:
                 self.crowds.append(Crowd(place, viewers, self.folder, self.seed))
 
     def _make_tape(self):
-        subprocess.run(
-            ["ffmpeg", "-nostdin", "-v", "error"]
-            + ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=10:d=20"]
-            + ["-c:v", "libx264", "-g", "10", "-b:v", "300k", "-pix_fmt", "yuv420p"]
-            + [self.folder / "tape.mp4"],
-            check=True,
+        harness.output_of(
+            *("ffmpeg", "-nostdin", "-v", "error"),
+            *("-f", "lavfi", "-i", "testsrc2=s=320x180:r=10:d=20"),
+            *("-c:v", "libx264", "-g", "10", "-b:v", "300k", "-pix_fmt", "yuv420p"),
+            self.folder / "tape.mp4",
         )
 
     # --- servers ---

@@ -13,7 +13,7 @@ import uuid
 
 import paho.mqtt.client as paho
 
-from harness import BUILD, PATIENCE, Failure, die_with_parent, with_mount
+from harness import BUILD, PATIENCE, Failure, die_with_parent, output_of, with_mount
 
 
 def free_port(address):
@@ -46,7 +46,7 @@ class Broker:
             file = self.folder / "passwords"
             file.write_text("".join(f"{user}:{word}\n" for user, word in passwords.items()))
             file.chmod(0o600)
-            subprocess.run(["mosquitto_passwd", "-U", file], check=True, capture_output=True)
+            output_of("mosquitto_passwd", "-U", file)
             self._lines.append(f"password_file {file}")
         self._lines.append(f"allow_anonymous {'false' if passwords else 'true'}")
         self.start()
@@ -207,7 +207,7 @@ class Certificates:
                   "-out", "ca.crt")
 
     def _run(self, *arguments):
-        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
+        output_of("openssl", *arguments, cwd=self.folder)
 
     @staticmethod
     def _key(name):

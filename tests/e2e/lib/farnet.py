@@ -41,12 +41,6 @@ class FarNetwork(netns.Namespace):
     def mend(self):
         self._link.send_signal(signal.SIGUSR2)
 
-    def count(self, name):
-        """A counter of the kernel's, as nstat(8) names them."""
-        with self:
-            done = subprocess.run(["nstat", "-asz", name], capture_output=True, check=True)
-        return int(done.stdout.split()[-2])
-
     def close(self):
         self._link.communicate(timeout=10)
         super().close()

@@ -42,6 +42,20 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def output_of(*command, **options):
+    """The standard output of a tool that has to succeed, as text; the failure shows what it said."""
+    words = " ".join(map(str, command))
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, **options
+        )
+    except OSError as error:
+        raise Failure(f"{words}: {error}") from None
+    if done.returncode:
+        raise Failure(f"{words}: ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def allow_many_files():
     """For a test with a thousand sockets of its own: the limit is often 1,024 and may be many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

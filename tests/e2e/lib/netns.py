@@ -9,7 +9,7 @@ import ctypes
 import os
 import subprocess
 
-from harness import LIBC, die_with_parent
+from harness import LIBC, die_with_parent, output_of
 
 CLONE_NEWNET = 0x40000000
 
@@ -60,9 +60,12 @@ class Namespace:
     def ip(self, *arguments):
         """ip(8) inside; returns what it printed."""
         with self:
-            done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
-        return done.stdout
+            return output_of("ip", *arguments)
+
+    def count(self, name):
+        """A counter of the kernel's, as nstat(8) names them."""
+        with self:
+            return int(output_of("nstat", "-asz", name).split()[-2])
 
     def popen(self, command, **options):
         """subprocess.Popen inside, of a process that does not outlive this one."""
@@ -74,16 +77,22 @@ class Namespace:
 
 
 class Host(Namespace):
-    """A namespace with eth0 at the switch."""
+    """A namespace with eth0 at the switch, whose end of that cable is `port`."""
+
+    bridge = "switch"  # the device that all hosts of a Lan are connected to
 
     def __init__(self, switch, port, addresses):
         super().__init__()
-        self.addresses = []
+        self.switch, self.port, self.addresses = switch, port, []
         switch.ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", self.path)
-        switch.ip("link", "set", port, "master", "switch", "up")
+        self.connect(self.bridge)
         self.ip("link", "set", "eth0", "up")
         for address in addresses:
             self.add(address)
+
+    def connect(self, bridge):
+        """Plugs the other end of the cable into this bridge, which is in the switch's namespace."""
+        self.switch.ip("link", "set", self.port, "master", bridge, "up")
 
     def add(self, address):
         """address: with its prefix length, "10.0.0.1/24" or "fd00::1/64"."""
@@ -115,8 +124,8 @@ class Lan:
     def __init__(self):
         self._stack = contextlib.ExitStack()
         self.switch = self._keep(Namespace())
-        self.switch.ip("link", "add", "switch", "type", "bridge")
-        self.switch.ip("link", "set", "switch", "up")
+        self.switch.ip("link", "add", Host.bridge, "type", "bridge")
+        self.switch.ip("link", "set", Host.bridge, "up")
         self._ports = 0
 
     def _keep(self, namespace):

@@ -16,7 +16,7 @@ import uuid
 import cv2
 import numpy
 
-from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, die_with_parent, kill_with_descendants, processes_with
+from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, die_with_parent, kill_with_descendants, output_of, processes_with
 
 WIDTH, HEIGHT = 1280, 720
 
@@ -72,14 +72,8 @@ class Screen:
         return cv2.imdecode(numpy.frombuffer(result.stdout, numpy.uint8), cv2.IMREAD_COLOR)
 
     def xdotool(self, *arguments):
-        result = subprocess.run(
-            ["xdotool", *map(str, arguments)],
-            env=self.environment(),
-            capture_output=True,
-            timeout=60 * PATIENCE,
-            check=True,
-        )
-        return result.stdout.decode()
+        words = ("xdotool", *map(str, arguments))
+        return output_of(*words, env=self.environment(), timeout=60 * PATIENCE)
 
     def ask_to_close(self, window):
         """Closes a window as a window manager does it (ICCCM, WM_DELETE_WINDOW)."""
