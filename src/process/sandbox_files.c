@@ -104,9 +104,11 @@ static int add_path(int ruleset, const struct sandbox_path *path, uint64_t handl
 		rule.allowed_access &= ACCESS_FILE;
 	if (!rule.allowed_access)
 		return 0;
-	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-		return -errno;
-	return 0;
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0)
+		return 0;
+	/* A pipe, a socket or a memfd, which stands in no folder: Landlock neither takes a rule for
+	 * such a file nor restricts it. */
+	return errno == EBADFD ? 0 : -errno;
 }
 
 static int add_port(int ruleset, uint16_t port)

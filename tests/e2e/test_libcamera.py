@@ -2,6 +2,7 @@
 """libcamera itself, without hardware: its `virtual` camera in a Debian 13 root folder
 (tests/guests/distros, whose run.sh runs this file), viewed from this machine."""
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -18,7 +19,7 @@ WIDTH, HEIGHT = 640, 480
 CAMERAS = """
 "Picture":
   supported_formats: [{width: 640, height: 480, frame_rates: [30]}]
-  frames: {path: "/tmp/test/picture.jpg"}
+  frames: {path: "/usr/share/libcamera/pipeline/virtual/picture.jpg"}
   model: "Still Life"
 "Bars":
   supported_formats:
@@ -41,19 +42,19 @@ def fixture_debian13():
 
 
 class Debian13:
-    """Starts programs there; `folder` is /tmp/test, with the cameras' picture."""
+    """Starts programs there. `folder` is /tmp/test. The cameras and their picture are where the
+    sandbox of a worker can read them."""
 
     def __init__(self, folder):
         self.folder = folder
-        (folder / "virtual").mkdir()
+        self.picture = folder / "virtual/picture.jpg"
+        self.picture.parent.mkdir()
         (folder / "virtual/virtual.yaml").write_text(CAMERAS)
         self.ffmpeg("-f", "lavfi", "-i", f"testsrc2=s={WIDTH}x{HEIGHT}:r=1", "-frames:v", "1")
         self.shim = True
 
     def ffmpeg(self, *args):
-        subprocess.run(
-            ["ffmpeg", "-nostdin", "-v", "error", *args, self.folder / "picture.jpg"], check=True
-        )
+        subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *args, self.picture], check=True)
 
     def command(self, *args):
         preload = ["env", "LD_PRELOAD=/build/udmabuf_shim.so"] if self.shim else []
@@ -125,8 +126,9 @@ def test_the_cameras_picture_is_what_viewers_decode(
     camera = camcastd.camera()
     assert camera["source"] == "libcamera:Still Life"
     assert camera["allocator"] == expected
+    assert re.fullmatch(r"seccomp, landlock \d+", camera["sandbox"])
 
-    wanted = planes(tmp_path / "picture.jpg")
+    wanted = planes(there.picture)
     got = planes(tmp_path / "stream.h264", "-f", "h264")
     assert wanted.size == got.size == WIDTH * HEIGHT * 3 // 2
     luma = WIDTH * HEIGHT

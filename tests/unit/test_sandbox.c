@@ -69,6 +69,11 @@ static bool refused(long result)
 	return result < 0 && (errno == EPERM || errno == EACCES);
 }
 
+static long landlock_abi(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+}
+
 static long call(long number, long a, long b, long c, long d)
 {
 	return syscall(number, a, b, c, d, 0L);
@@ -164,6 +169,34 @@ static int writing_process(struct fixture *f)
 static void a_folder_that_may_be_written_is_the_only_one(void **state)
 {
 	assert_int_equal(in_child(writing_process, *state), 0);
+}
+
+static int process_with_nameless_files(struct fixture *f)
+{
+	struct sandbox sandbox = {0};
+	char path[64], byte;
+	int pipe_fds[2], memfd = memfd_create("x", MFD_CLOEXEC);
+	const bool landlock = landlock_abi() > 0;
+
+	CLAIM(memfd >= 0 && write(memfd, "x", 1) == 1);
+	CLAIM(pipe(pipe_fds) == 0 && write(pipe_fds[1], "x", 1) == 1);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", pipe_fds[0]);
+	sandbox_allow(&sandbox, path, SANDBOX_READ);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", memfd);
+	sandbox_allow(&sandbox, path, SANDBOX_READ);
+	CLAIM(sandbox.n_paths == 2);
+	if (enter(&sandbox) < 0)
+		return landlock ? 1 : MISSING;
+	memfd = open(path, O_RDONLY);
+	CLAIM(memfd >= 0 && read(memfd, &byte, 1) == 1);
+	CLAIM(refused(open(f->outside, O_RDONLY)));
+	return 0;
+}
+
+/* A recording may be /dev/stdin. */
+static void a_pipe_or_a_memfd_needs_no_rule(void **state)
+{
+	assert_int_equal(in_child(process_with_nameless_files, *state), 0);
 }
 
 /* --- system calls --- */
@@ -301,7 +334,7 @@ static uint16_t good_port, other_port;
 static int connecting_process(struct fixture *f)
 {
 	struct sandbox sandbox = {.tcp_port = good_port};
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+	const long abi = landlock_abi();
 
 	(void)f;
 	if (enter(&sandbox) < 0)
@@ -375,6 +408,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_file_that_may_be_read_is_the_only_one),
 		CASE(a_folder_that_may_be_written_is_the_only_one),
+		CASE(a_pipe_or_a_memfd_needs_no_rule),
 		CASE(threads_memory_and_own_signals_work),
 		CASE(what_a_worker_does_not_need_is_refused_and_kills_nothing),
 		CASE(a_program_that_may_be_executed_is_the_only_one),
