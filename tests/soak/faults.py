@@ -151,10 +151,11 @@ class ServerKilled(Fault):
 
 class DescriptorsShort(Fault):
     """The table of descriptors of a running camcastd is suddenly full, and strangers want in. The
-    first segment that finds it full is lost, and camcastd asks the worker for it again: viewers of
-    its feed may miss the pictures until then."""
+    first segment that finds it full is lost; its pictures wait until the worker has sent it again,
+    so that only those who come meanwhile notice."""
 
     name, weight = "descriptors short", 3
+    NEWCOMERS = ("health", "flapping", "stalled")
 
     def __init__(self, world, random):
         super().__init__(world, random)
@@ -165,7 +166,7 @@ class DescriptorsShort(Fault):
         return f"{self.name}: {self.backend} for {self.hold_s:.1f} s"
 
     def touches(self):
-        return [{"server": self.backend}]
+        return [{"kind": kind, "server": self.backend} for kind in self.NEWCOMERS]
 
     def inject(self):
         server = self.world.servers[self.backend]

@@ -392,36 +392,95 @@ static int take_truncated(struct messages_rig *f, const void *data, size_t len)
 		f, &(struct worker_packet){.data = data, .len = len, .truncated = true});
 }
 
-static void a_lost_segment_is_a_gap_until_it_comes_again(void **state)
+static int take_segment_again(struct messages_rig *f, uint32_t id)
+{
+	struct camcast_msg_segment segment = {
+		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = id};
+
+	ask_for_segment(f, id);
+	return messages_take(f, &segment, sizeof segment,
+			     rig_segment(MESSAGES_SEGMENT_SIZE, MESSAGES_SEALS));
+}
+
+static int lose_segment(struct messages_rig *f, uint32_t id)
+{
+	struct camcast_msg_unit unit =
+		messages_unit_at(id, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
+
+	return take_truncated(f, &unit, sizeof unit);
+}
+
+static void units_of_a_lost_segment_wait_until_it_comes_again(void **state)
 {
 	struct messages_rig *f = *state;
-	struct camcast_msg_unit unit =
-		messages_unit_at(2, 0, CAMCAST_UNIT_KEY | CAMCAST_UNIT_SEGMENT);
 	struct camcast_msg_segment segment = {
 		.type = CAMCAST_MSG_SEGMENT, .feed = FRONT_H264, .segment = 2};
 
 	messages_begin(f);
-	assert_int_equal(take_truncated(f, &unit, sizeof unit), 0);
+	assert_int_equal(lose_segment(f, 2), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
 	assert_int_equal(f->news.segment, 2);
-	/* Its units are of no use, and say again that it is missing. */
-	assert_int_equal(messages_take_unit(f, 2, 1000, CAMCAST_UNIT_KEY, -1), 0);
+	/* Each of its units says again that it is missing. */
+	assert_int_equal(messages_take_unit(f, 2, 1000, 0, -1), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
 	assert_int_equal(messages_stats(f)->units, 1);
 	/* The answer may be lost as well. */
 	ask_for_segment(f, 2);
-	ask_for_segment(f, 2);
 	assert_int_equal(take_truncated(f, &segment, sizeof segment), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_LOST_SEGMENT);
-	assert_int_equal(messages_take(f, &segment, sizeof segment,
-				       rig_segment(MESSAGES_SEGMENT_SIZE, MESSAGES_SEALS)),
-			 0);
-	assert_int_equal(f->news.event, WORKER_EVENT_GOT_SEGMENT);
-	/* Units that refer to lost ones are refused; a key unit ends the gap. */
+	assert_int_equal(take_segment_again(f, 2), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_KEY);
+	assert_int_equal(messages_stats(f)->units, 3);
+	/* Nothing is missing, so the next unit need be no key unit. */
 	assert_int_equal(messages_take_unit(f, 2, 2000, 0, -1), 0);
+	assert_int_equal(messages_stats(f)->units, 4);
+	assert_int_equal(messages_stats(f)->units_refused, 0);
+}
+
+static void a_lost_segment_with_too_many_units_is_a_gap(void **state)
+{
+	struct messages_rig *f = *state;
+	uint32_t offset = 1;
+
+	messages_begin(f);
+	assert_int_equal(lose_segment(f, 2), 0);
+	/* More than two seconds of them: the key unit is gone, and the others are of no use. */
+	for (; offset < 62; offset++)
+		assert_int_equal(messages_take_unit(f, 2, 1000 * offset, 0, -1), 0);
+	assert_int_equal(take_segment_again(f, 2), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_GOT_SEGMENT);
 	assert_int_equal(messages_stats(f)->units, 1);
-	assert_int_equal(messages_take_unit(f, 2, 3000, CAMCAST_UNIT_KEY, -1), 0);
+	assert_int_equal(messages_take_unit(f, 2, 1000 * offset, CAMCAST_UNIT_KEY, -1), 0);
 	assert_int_equal(messages_stats(f)->units, 2);
+}
+
+static void a_lost_segment_with_another_after_it_is_a_gap(void **state)
+{
+	struct messages_rig *f = *state;
+
+	messages_begin(f);
+	assert_int_equal(lose_segment(f, 2), 0);
+	assert_int_equal(messages_take_unit(f, 3, 0, CAMCAST_UNIT_SEGMENT,
+					    rig_segment(MESSAGES_SEGMENT_SIZE, MESSAGES_SEALS)),
+			 0);
+	/* This unit refers to one in segment 2, which comes too late now. */
+	assert_int_equal(messages_stats(f)->units, 1);
+	assert_int_equal(messages_stats(f)->units_refused, 1);
+	assert_int_equal(take_segment_again(f, 2), 0);
+	assert_int_equal(f->news.event, WORKER_EVENT_NONE);
+	assert_int_equal(messages_stats(f)->units, 1);
+	assert_int_equal(messages_take_unit(f, 3, 1000, CAMCAST_UNIT_KEY, -1), 0);
+	assert_int_equal(messages_stats(f)->units, 2);
+}
+
+static void units_that_wait_are_checked_like_any(void **state)
+{
+	struct messages_rig *f = *state;
+
+	messages_begin(f);
+	assert_int_equal(lose_segment(f, 2), 0);
+	assert_int_equal(messages_take_unit(f, 2, 500, 0, -1), 0);
+	messages_assert_refused(f, take_segment_again(f, 2), "before the end of the previous");
 }
 
 static void answers_may_be_late_or_double(void **state)
@@ -519,7 +578,10 @@ int main(void)
 		GREETED(a_feed_may_have_several_tracks_and_times_that_go_back),
 		GREETED(segments_must_be_sealed_memfds_of_a_sane_size),
 		GREETED(segment_ids_grow),
-		GREETED(a_lost_segment_is_a_gap_until_it_comes_again),
+		GREETED(units_of_a_lost_segment_wait_until_it_comes_again),
+		GREETED(a_lost_segment_with_too_many_units_is_a_gap),
+		GREETED(a_lost_segment_with_another_after_it_is_a_gap),
+		GREETED(units_that_wait_are_checked_like_any),
 		GREETED(answers_may_be_late_or_double),
 		GREETED(an_answer_is_checked_like_any_segment),
 		GREETED(a_reset_forgets_ids),

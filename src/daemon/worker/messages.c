@@ -14,6 +14,9 @@
 #include "base/text.h"
 
 #define RATE_PERIOD_US 2000000
+/* Units of a feed that wait for the fd of their segment: two seconds at 30 pictures a second. The
+ * worker answers within milliseconds. */
+#define WAITING_MAX 60
 
 /* Counts within a period that begins with the first message after the end of the last one. The
  * whole count may come at once: a worker that was stopped, or that camcastd was too busy to read,
@@ -34,7 +37,10 @@ struct requests {
 struct feed_way {
 	bool begun;	  /* a segment was announced */
 	bool lost;	  /* camcastd does not have the fd of the newest one */
+	bool dropped;	  /* units before those that wait are lost */
 	uint32_t segment; /* id of the newest */
+	struct camcast_msg_unit waiting[WAITING_MAX]; /* of the lost segment, in order */
+	unsigned n_waiting;
 	/* Versions, 0: none. The feed gets a preamble with the key unit that names it. */
 	uint32_t preamble_announced, preamble_used, preamble_given;
 	uint8_t preamble[CAMCAST_PREAMBLE_MAX]; /* the announced one */
@@ -223,6 +229,18 @@ static int add_segment(struct check *c, uint32_t feed, uint32_t id)
 	return 0;
 }
 
+/* Units that wait for a segment will not be published: the next one must be a key unit. */
+static void drop_waiting(struct check *c, uint32_t feed)
+{
+	struct feed_way *way = &c->messages->ways[feed];
+
+	if (way->n_waiting == 0)
+		return;
+	way->n_waiting = 0;
+	way->dropped = true;
+	feed_gap(c->messages->camera->outputs[feed]->feed);
+}
+
 /* A segment's announcement, with or without its fd. */
 static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 {
@@ -248,9 +266,11 @@ static int begin_segment(struct check *c, uint32_t feed, uint32_t id)
 	}
 	c->news->number = feed;
 	c->news->segment = id;
+	drop_waiting(c, feed);
 	way->begun = true;
 	way->segment = id;
 	way->lost = ret > 0;
+	way->dropped = way->dropped && way->lost;
 	return 0;
 }
 
@@ -302,12 +322,56 @@ static bool give_preamble(struct check *c, const struct camcast_msg_unit *unit)
 	return true;
 }
 
+/* Keeps a unit whose segment is lost until the worker sends the segment again. */
+static void let_wait(struct check *c, const struct camcast_msg_unit *unit)
+{
+	struct feed_way *way = &c->messages->ways[unit->feed];
+
+	if (way->n_waiting == WAITING_MAX)
+		drop_waiting(c, unit->feed);
+	way->waiting[way->n_waiting++] = *unit;
+	if (c->news->event == WORKER_EVENT_NONE) {
+		c->news->event = WORKER_EVENT_LOST_SEGMENT;
+		c->news->number = unit->feed;
+		c->news->segment = unit->segment;
+	}
+}
+
+/* Gives the feed a unit whose segment it has. Returns 0 or -EPROTO. */
+static int publish(struct check *c, const struct camcast_msg_unit *unit)
+{
+	const struct feed_way *way = &c->messages->ways[unit->feed];
+	struct feed *feed = c->messages->camera->outputs[unit->feed]->feed;
+	int err;
+
+	if (unit->preamble != way->preamble_given && !give_preamble(c, unit)) {
+		feed_gap(feed);
+		return 0;
+	}
+	err = feed_add_unit(feed, unit->segment,
+			    &(struct feed_unit){.offset = unit->offset,
+						.len = unit->len,
+						.flags = unit->flags,
+						.track = unit->track,
+						.duration_us = unit->duration_us,
+						.pts_us = unit->pts_us});
+	if (err == -ENOENT || err == -EINVAL)
+		return protocol_error(c,
+				      "UNIT at %u of %u bytes in segment %u of feed %u: outside of "
+				      "it, or before the end of the previous unit",
+				      unit->offset, unit->len, unit->segment, unit->feed);
+	if (err == 0 && (unit->flags & CAMCAST_UNIT_KEY)) {
+		c->news->event = WORKER_EVENT_KEY;
+		c->news->number = unit->feed;
+	}
+	return 0; /* -EAGAIN: not a key unit after a gap, counted by the feed */
+}
+
 static int take_unit(struct check *c)
 {
 	struct worker_messages *m = c->messages;
 	struct camcast_msg_unit unit;
 	struct feed_way *way;
-	struct feed *feed;
 	int err;
 
 	memcpy(&unit, c->packet->data, sizeof unit);
@@ -315,7 +379,6 @@ static int take_unit(struct check *c)
 		return protocol_error(c, "UNIT for feed %u, which is not of this camera",
 				      unit.feed);
 	way = &m->ways[unit.feed];
-	feed = m->camera->outputs[unit.feed]->feed;
 	err = check_unit(c, &unit);
 	if (err < 0)
 		return err;
@@ -335,35 +398,25 @@ static int take_unit(struct check *c)
 	}
 	way->preamble_used = unit.preamble;
 	if (way->lost) {
-		feed_gap(feed);
-		if (c->news->event == WORKER_EVENT_NONE) {
-			c->news->event = WORKER_EVENT_LOST_SEGMENT;
-			c->news->number = unit.feed;
-			c->news->segment = unit.segment;
-		}
+		let_wait(c, &unit);
 		return 0;
 	}
-	if (unit.preamble != way->preamble_given && !give_preamble(c, &unit)) {
-		feed_gap(feed);
-		return 0;
-	}
-	err = feed_add_unit(feed, unit.segment,
-			    &(struct feed_unit){.offset = unit.offset,
-						.len = unit.len,
-						.flags = unit.flags,
-						.track = unit.track,
-						.duration_us = unit.duration_us,
-						.pts_us = unit.pts_us});
-	if (err == -ENOENT || err == -EINVAL)
-		return protocol_error(c,
-				      "UNIT at %u of %u bytes in segment %u of feed %u: outside of "
-				      "it, or before the end of the previous unit",
-				      unit.offset, unit.len, unit.segment, unit.feed);
-	if (err == 0 && (unit.flags & CAMCAST_UNIT_KEY)) {
-		c->news->event = WORKER_EVENT_KEY;
-		c->news->number = unit.feed;
-	}
-	return 0; /* -EAGAIN: not a key unit after a gap, counted by the feed */
+	return publish(c, &unit);
+}
+
+/* Publishes what waited for the segment that is there now. */
+static int publish_waiting(struct check *c, uint32_t feed)
+{
+	struct feed_way *way = &c->messages->ways[feed];
+	int err = 0;
+
+	if (!way->dropped)
+		c->news->event = WORKER_EVENT_NONE;
+	for (unsigned i = 0; i < way->n_waiting && err == 0; i++)
+		err = publish(c, &way->waiting[i]);
+	way->n_waiting = 0;
+	way->dropped = false;
+	return err;
 }
 
 static int take_segment(struct check *c)
@@ -399,7 +452,7 @@ static int take_segment(struct check *c)
 		return ret;
 	way->lost = ret > 0;
 	c->news->event = ret ? WORKER_EVENT_NO_MEMORY : WORKER_EVENT_GOT_SEGMENT;
-	return 0;
+	return ret ? 0 : publish_waiting(c, segment.feed);
 }
 
 static int take_preamble(struct check *c)

@@ -34,8 +34,11 @@ enum worker_event {
 	WORKER_EVENT_STREAM,	   /* number: stream */
 	WORKER_EVENT_KEY,	   /* a key unit was published; number: feed */
 	WORKER_EVENT_LOST_SEGMENT, /* its fd was lost (our fd table is full); number: feed */
-	WORKER_EVENT_GOT_SEGMENT,  /* a lost one has arrived; number: feed */
-	WORKER_EVENT_NO_MEMORY,	   /* a segment or preamble could not be taken; number: feed */
+	/* A lost one has arrived, but too late for some of its units: the next one that can be
+	 * published is a key unit; number: feed. If all of them waited, they are published now, and
+	 * the event is KEY or NONE. */
+	WORKER_EVENT_GOT_SEGMENT,
+	WORKER_EVENT_NO_MEMORY, /* a segment or preamble could not be taken; number: feed */
 };
 
 struct worker_news {
