@@ -23,6 +23,7 @@ struct batch {
 /* The loop thread fills batches[given], the closer's thread empties batches[closed]; both count up
  * for ever. */
 struct closer {
+	atomic_uint users; /* 2: the loop thread and the closer's; acq_rel: the last one frees */
 	pthread_t thread;
 	sem_t wake;
 	atomic_uint given;  /* release: the batch is filled */
@@ -56,6 +57,14 @@ static void close_batch(const struct batch *batch)
 	close(batch->pair);
 }
 
+static void leave(struct closer *closer)
+{
+	if (atomic_fetch_sub_explicit(&closer->users, 1, memory_order_acq_rel) > 1)
+		return;
+	sem_destroy(&closer->wake);
+	free(closer);
+}
+
 static void *run(void *user)
 {
 	struct closer *closer = user;
@@ -69,6 +78,7 @@ static void *run(void *user)
 		close_batch(&closer->batches[next % CLOSER_BATCHES_MAX]);
 		atomic_store_explicit(&closer->closed, ++next, memory_order_release);
 	}
+	leave(closer);
 	return NULL;
 }
 
@@ -79,6 +89,7 @@ int closer_create(struct closer **out)
 
 	if (!closer)
 		return -ENOMEM;
+	atomic_init(&closer->users, 2);
 	sem_init(&closer->wake, 0, 0);
 	err = pthread_create(&closer->thread, NULL, run, closer);
 	if (err) {
@@ -121,10 +132,7 @@ void closer_destroy(struct closer *closer)
 	until.tv_nsec += PATIENCE_NS;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	if (pthread_timedjoin_np(closer->thread, NULL, &until) != 0) {
+	if (pthread_timedjoin_np(closer->thread, NULL, &until) != 0)
 		pthread_detach(closer->thread);
-		return;
-	}
-	sem_destroy(&closer->wake);
-	free(closer);
+	leave(closer);
 }

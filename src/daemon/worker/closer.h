@@ -21,8 +21,8 @@ struct closer;
 
 /* 0 or -errno. */
 int closer_create(struct closer **out);
-/* Closes what was given, for at most 100 ms. After that the thread is left alone with its memory;
- * the end of the process closes the rest. NULL is allowed. */
+/* Closes what was given, for at most 100 ms. After that the thread goes on alone, and frees its
+ * memory when everything is closed; the end of the process closes the rest. NULL is allowed. */
 void closer_destroy(struct closer *closer);
 
 /* Batches that are not closed yet, up to CLOSER_BATCHES_MAX. */
