@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is done to the world. A fault says at once what it may touch (patterns of report.matches());
-inject() does it, heal() undoes it or does what a service manager would do. hold_s is the time
-them. All that is random is drawn in the constructor: a seed repeats the schedule."""
+"""What is done to the world. A fault says at once what it may touch (patterns of report.matches()).
+prepare() looks up what it needs, while everything still works; inject() does it; heal() undoes it,
+or does what a service manager would do, also after an inject() that failed. hold_s is the time
+between these two. All that is random is drawn in the constructor: a seed repeats the schedule."""
 import os
 import resource
 import signal
 import socket
 
+import harness
 import slowlink
 import world as worlds
 
@@ -27,6 +29,7 @@ class Fault:
     name = ""
     weight = 4
     hold_s = 0.0
+    alone_with = ""  # two faults that name the same part of the world do not come together
 
     @staticmethod
     def why_unavailable(world):
@@ -42,6 +45,9 @@ class Fault:
 
     def touches(self):
         raise NotImplementedError
+
+    def prepare(self):
+        pass
 
     def inject(self):
         raise NotImplementedError
@@ -71,8 +77,10 @@ class WorkerFault(Fault):
     def touches(self):
         return [{"server": self.backend, "camera": self.camera}]
 
-    def inject(self):
+    def prepare(self):
         self.pid = self.world.worker(self.backend, self.camera)
+
+    def inject(self):
         send(self.pid, self.how)
 
     def is_over(self):
@@ -170,6 +178,8 @@ class DescriptorsShort(Fault):
 
     def inject(self):
         server = self.world.servers[self.backend]
+        if server.process.poll() is not None:
+            return  # another fault has killed it at the same time
         self.limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
         room = (server.open_fds(), self.limits[1])
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, room)
@@ -180,9 +190,9 @@ class DescriptorsShort(Fault):
             self.strangers.append(stranger)
 
     def heal(self):
-        resource.prlimit(
-            self.world.servers[self.backend].process.pid, resource.RLIMIT_NOFILE, self.limits
-        )
+        if self.limits:
+            pid = self.world.servers[self.backend].process.pid
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, self.limits)
         for stranger in self.strangers:
             stranger.close()
 
@@ -201,8 +211,10 @@ class RecorderChild(Fault):
     def touches(self):
         return [{"kind": "recorder", "server": self.backend}]
 
-    def inject(self):
+    def prepare(self):
         self.pid = self.world.recorder.children().get(self.backend, 0)
+
+    def inject(self):
         send(self.pid, self.how)
 
 
@@ -217,19 +229,112 @@ class RecorderChildPaused(RecorderChild):
         send(self.pid, signal.SIGCONT)
 
 
-class RecorderKilled(Fault):
-    name, weight = "recorder killed", 2
+class ClientKilled(Fault):
+    """A client of ours ends, with all of its children, and is started again."""
+
+    weight = 2
+
+    def client(self):
+        raise NotImplementedError
+
+    def start(self):
+        raise NotImplementedError
+
+    def prepare(self):
+        self.marker = self.client().marker
+
+    def inject(self):
+        self.client().process.kill()
+        self.client().process.wait()
+
+    def heal(self):
+        self.world.ended.append((self.name, list(self.client().lines)[-40:]))
+        self.start()
+
+    def is_over(self):
+        return not harness.processes_with(self.marker)
+
+
+class ClientPaused(Fault):
+    """The manager alone; its children go on."""
+
+    weight = 2
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(1, 5)
+
+    def text(self):
+        return f"{self.name} for {self.hold_s:.1f} s"
+
+    def client(self):
+        raise NotImplementedError
+
+    def prepare(self):
+        self.process = self.client().process
+
+    def inject(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def heal(self):
+        self.process.send_signal(signal.SIGCONT)
+
+
+class OfRecorder:
+    alone_with = "recorder"
 
     def touches(self):
         return [{"kind": "recorder"}]
 
-    def inject(self):
-        self.world.recorder.process.kill()
-        self.world.recorder.process.wait()
+    def client(self):
+        return self.world.recorder
 
-    def heal(self):
-        self.world.ended.append(("record", list(self.world.recorder.lines)[-40:]))
+    def start(self):
         self.world.start_recorder()
+
+
+class OfView:
+    alone_with = "view"
+
+    def touches(self):
+        return [{"kind": "view"}]
+
+    def client(self):
+        return self.world.view
+
+    def start(self):
+        self.world.start_view()
+
+
+class RecorderKilled(OfRecorder, ClientKilled):
+    name = "recorder killed"
+
+
+class RecorderTerminated(OfRecorder, ClientKilled):
+    name = "recorder terminated"
+
+    def inject(self):
+        self.client().stop(signal.SIGTERM)
+
+
+class RecorderPaused(OfRecorder, ClientPaused):
+    name = "recorder paused"
+
+
+class ViewKilled(OfView, ClientKilled):
+    name, weight = "view killed", 1
+
+
+class ViewTerminated(OfView, ClientKilled):
+    name, weight = "view terminated", 1
+
+    def inject(self):
+        self.client().process.send_signal(signal.SIGTERM)
+        self.client().wait_end()
+
+
+class ViewPaused(OfView, ClientPaused):
+    name = "view paused"
 
 
 class DiskFull(Fault):
@@ -265,17 +370,19 @@ class ViewChild(Fault):
         super().__init__(world, random)
         self.which = random.randrange(1 << 16)
 
-    def inject(self):
+    def prepare(self):
         children = self.world.view.children()
-        if children:
-            send(children[self.which % len(children)], signal.SIGKILL)
+        self.pid = children[self.which % len(children)] if children else 0
+
+    def inject(self):
+        send(self.pid, signal.SIGKILL)
 
 
 # --- the broker ---
 
 
 class BrokerGone(Fault):
-    name = "broker killed"
+    name, alone_with = "broker killed", "broker"
 
     def __init__(self, world, random):
         super().__init__(world, random)
@@ -354,13 +461,13 @@ class LinkSlow(LinkCut):
         self.link = slowlink.SlowLink(self.world.far, **self.how)
 
     def heal(self):
-        self.link.close()
+        if self.link:
+            self.link.close()
 
 
 ALL = [
     WorkerKilled, WorkerTerminated, WorkerPaused, WorkerHung, ServerPaused, ServerKilled,
-    DescriptorsShort, RecorderChild, RecorderChildPaused, RecorderKilled, DiskFull, ViewChild,
+    DescriptorsShort, RecorderChild, RecorderChildPaused, RecorderKilled, RecorderTerminated,
+    RecorderPaused, DiskFull, ViewChild, ViewKilled, ViewTerminated, ViewPaused,
     BrokerGone, BrokerPaused, LinkCut, LinkSlow,
 ]  # fmt: skip
-
-

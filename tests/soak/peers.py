@@ -147,12 +147,11 @@ class MqttFlood(Peer):
     def touches(self):
         return [{"kind": "discovery"}]
 
-    def inject(self):
+    def prepare(self):
         self.client = mosquitto.Client(
             self.world.broker, v5=bool(self.random.getrandbits(1)), username="client",
             password="client's",
         )  # fmt: skip
-        super().inject()
 
     def step(self):
         for _ in range(20):

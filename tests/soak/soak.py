@@ -72,9 +72,10 @@ class Soak:
         """The next faults: one, or sometimes two of different kinds at the same time."""
         count = 2 if self.random.random() < 0.2 else 1
         drawn = []
-        while len(drawn) < min(count, len(self.kinds)):
+        for _ in range(count):
             kind = self.random.choices(self.kinds, [kind.weight for kind in self.kinds])[0]
-            if kind not in [type(one) for one in drawn]:
+            parts = [one.alone_with for one in drawn if one.alone_with]
+            if kind not in [type(one) for one in drawn] and kind.alone_with not in parts:
                 drawn.append(kind(self.world, random.Random(self.random.getrandbits(64))))
         return drawn
 
@@ -109,17 +110,28 @@ class Soak:
         current = self.ledger.begin([one.name for one in drawn], text, patterns)
         current.touched = self.crowd.count(patterns)
         for one in drawn:
-            one.inject()
+            one.prepare()
+        for one in drawn:
+            self.attempt(one.text(), one.inject)
         for one in sorted(drawn, key=lambda one: one.hold_s):
             time.sleep(max(0, current.start + one.hold_s - time.monotonic()))
-            one.heal()
+            self.attempt(one.text(), one.heal)
         current.healed = time.monotonic()
         self.finish(current, drawn)
 
+    def attempt(self, what, action):
+        try:
+            action()
+        except AssertionError as error:  # a program or a tool did not do what it should
+            self.ledger.check(False, f"{what}: {error}")
+
     def finish(self, current, drawn):
         deadline = time.monotonic() + RECOVERY_S
-        while not all(one.is_over() for one in drawn) and time.monotonic() < deadline:
+        while left := [one.text() for one in drawn if not one.is_over()]:
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.1)
+        self.ledger.check(not left, f"not over within {RECOVERY_S:g} s: {left}")
         missing = self.wait_recovered(time.monotonic(), max(1, deadline - time.monotonic()))
         self.ledger.check(not missing, f"no recovery within {RECOVERY_S:g} s: {missing}")
         time.sleep(QUIET_S / 2)  # events of the recovery may still be on their way
