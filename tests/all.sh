@@ -106,13 +106,13 @@ show_failure() {
 	head -n "$((${last:-1000000} + 3))" "$log" | tail -n 43
 }
 
-step lint make lint
 step build make -j"$(nproc)" all unit-programs benches fuzzers
 make_guests &
 guests=$!
 build_ahead &
 builds=$!
-step check env CAMCAST_PATIENCE=4 make check CHECK='unit e2e' # beside what is built ahead
+step lint make lint # this one and `check` run beside what is built ahead
+step check env CAMCAST_PATIENCE=4 make check CHECK='unit e2e'
 step run tests/first_run.sh
 await build-address
 step address make unit SAN=address

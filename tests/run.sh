@@ -3,8 +3,9 @@
 # tests/run.sh unit|e2e|alone|fuzz... : runs what `make` has built in $CAMCAST_BUILD and ends with one
 # line "N passed, N failed" over all cases. A program that crashes, hangs, or runs nothing has failed.
 #
-#   unit   the unit programs, one for each processor at a time
-#   e2e    the end-to-end tests, E2E_JOBS (one for each processor) at a time, except those that are marked `alone`
+#   unit   the unit programs, two for each processor at a time, because they wait half of the time
+#   e2e    the end-to-end tests, E2E_JOBS (one for each processor) at a time, except those that are
+#          marked `alone`
 #   alone  those that are, one after the other: they measure time, and need a quiet machine
 #   fuzz   each fuzzer runs its corpus, and then looks for more for FUZZ_SECONDS
 #
@@ -77,7 +78,7 @@ run_unit() {
 	# shellcheck disable=SC2086 # several files
 	mapfile -t names < <(basename -a -s .c ${UNIT_TESTS:-tests/unit/test_*.c})
 	# shellcheck disable=SC2046 # several names
-	pool "$(nproc)" run_one_unit \
+	pool $((2 * $(nproc))) run_one_unit \
 		$(printf '%s\n' "${names[@]}" | grep -xE "$long_units") \
 		$(printf '%s\n' "${names[@]}" | grep -vxE "$long_units")
 	for name in "${names[@]}"; do
