@@ -87,13 +87,13 @@ guest_qemu() {
 	shift 5
 	root=$(tests/guests/distros/root.sh)
 	# Software emulation always: /dev/kvm is there and hangs on some machines. The guest's folder is
-	# /src in the root, and SHARE /build. The kernel does without what makes attacks harder, and without
-	# huge pages: to clear them takes an emulated processor long.
+	# /src in the root, and SHARE /build. The kernel does without what makes attacks harder, except
+	# Landlock, and without huge pages: to clear them takes an emulated processor long.
 	enter_root "$root" "$guest" "$share" env TMPDIR=/run timeout -k 10 "$seconds" \
 		"$@" -accel tcg,thread=multi \
 		-nographic -no-reboot -nodefaults -serial stdio \
 		-kernel "/src/vmlinuz$flavour" -initrd "/src/initrd$flavour.gz" \
-		-append "quiet panic=-1 oops=panic mitigations=off lsm=capability init_on_alloc=0 hardened_usercopy=off \
+		-append "quiet panic=-1 oops=panic mitigations=off lsm=landlock init_on_alloc=0 hardened_usercopy=off \
 transparent_hugepage=never $words" \
 		-drive "file=/src/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe" \
 		-virtfs "local,path=/build,mount_tag=share,security_model=none,multidevs=remap" </dev/null

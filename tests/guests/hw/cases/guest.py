@@ -24,8 +24,8 @@ PACKAGE = next(MNT.glob("camcast_*.deb"))
 EXCHANGE = MNT / os.environ["GUEST"]  # with client.py, which is outside
 FEED_PORT = 9001  # that run.sh forwards to
 
-CAMERA_IMAGE = "/srv/camera.jpg"  # a service has a /tmp of its own
 VIRTUAL_YAML = pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml")
+CAMERA_IMAGE = str(VIRTUAL_YAML.with_name("camera.jpg"))  # where a worker's sandbox can read it
 VIRTUAL_CAMERA = f"""# SPDX-License-Identifier: CC0-1.0
 %YAML 1.1
 ---
@@ -42,7 +42,7 @@ VIRTUAL_CAMERA = f"""# SPDX-License-Identifier: CC0-1.0
   location: "CameraLocationFront"
   model: "A camera"
 """
-IMAGES = {CAMERA_IMAGE: "testsrc2", "/srv/other.jpg": "smptehdbars"}
+IMAGES = {CAMERA_IMAGE: "testsrc2", str(VIRTUAL_YAML.with_name("other.jpg")): "smptehdbars"}
 
 
 def run(*command, timeout=120, **options):
@@ -187,6 +187,11 @@ def receive_outside(name, wanted):
 def nic():
     """The e1000e's name."""
     return next(path.parent.name for path in pathlib.Path("/sys/class/net").glob("*/device"))
+
+
+def assert_confined(camera):
+    """Nothing is missing of the sandbox that the worker of a camera has, says the status."""
+    assert re.fullmatch(r"seccomp, landlock \d+", camera["sandbox"]), camera
 
 
 def tcp_memory():

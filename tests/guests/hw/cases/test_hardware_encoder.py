@@ -25,6 +25,7 @@ def test_camera_pictures_reach_a_client_outside_by_import(start_camcastd, vicode
     camera, stream = status["cameras"][0], status["streams"][0]
     assert camera["allocator"] == allocator
     assert "imported" in camera["path"]
+    guest.assert_confined(camera)
     assert stream["encoder"] == "v4l2m2m"
     assert f"{vicodec.encoder} vicodec" in stream["detail"]
     assert int(vicodec.get("pictures")) - before >= 30

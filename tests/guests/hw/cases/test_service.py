@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The systemd unit as installed: what it may, what it may not, and how it ends."""
 import os
+import re
 import signal
 
 import pytest
@@ -34,6 +35,7 @@ def test_a_hardened_unit_serves_the_camera(service, vicodec, allocator):
     status = service.status()
     assert status["cameras"][0]["allocator"] == allocator
     assert "imported" in status["cameras"][0]["path"]
+    guest.assert_confined(status["cameras"][0])
     assert status["streams"][0]["encoder"] == "v4l2m2m"
 
     processes = service.processes()
@@ -44,6 +46,10 @@ def test_a_hardened_unit_serves_the_camera(service, vicodec, allocator):
         assert process_status(pid, "NoNewPrivs") == ["1"]
         assert process_status(pid, "Seccomp") == ["2"]
     assert (CGROUP / "memory.swap.max").read_text().strip() == "0"
+
+    security = guest.run("systemd-analyze", "security", "--no-pager", "camcastd").decode()
+    exposure = re.search(r"Overall exposure level for camcastd.service: ([\d.]+)", security)
+    assert exposure and float(exposure[1]) <= 1.5, security
 
     took = service.stop()
     assert took < 2 * guest.EMULATION, f"the stop took {took:.1f} s"
