@@ -34,6 +34,7 @@ import time
 UUID = b"camcast-\x41\x75\x8c\x5e\xb1\x0f\x4a\x01"  # include/camcast/sei.h
 AUD = b"\0\0\0\1\x09\xf0"
 SLICE = re.compile(rb"\x00\x00\x01([\x01\x05\x21\x25\x41\x45\x61\x65])")
+REORDER_US = 500_000  # more than capture times go back in a stream; fewer than a worker lives
 WAIT_S = 0.3
 LATE_S = 0.2
 SERVED_S = 1.5  # a viewer without a unit for this time is not served
@@ -49,13 +50,13 @@ def emit(event, **more):
     sys.stdout.write(json.dumps({"event": event, **more}) + "\n")
 
 
-def number_of(unit):
-    """The sequence number of an H.264 unit; None: it has none."""
+def stamp_of(unit):
+    """(sequence number, capture time in us) of an H.264 unit; None: it has none."""
     at = unit.find(UUID)
     if at < 0:
         return None
     at += len(UUID)
-    return struct.unpack(">Q", unit[at : at + 16].replace(b"\0\0\3", b"\0\0")[:8])[0]
+    return struct.unpack(">QQ", unit[at : at + 32].replace(b"\0\0\3", b"\0\0")[:16])
 
 
 def is_key(unit):
@@ -67,20 +68,26 @@ def is_droppable(unit):
 
 
 class Stream:
-    """What the viewers of one stream know together: which units nothing refers to."""
+    """What the viewers of one stream know together: which units others refer to. A stamp is that of
+    stamp_of(). Each worker begins at number 0; the capture times tell its units from those of the
+    one before."""
 
     def __init__(self):
-        self.droppable = collections.OrderedDict()
+        self.needed = collections.OrderedDict()  # number: capture time, or None: it is droppable
 
-    def learn(self, seq, unit):
-        self.droppable[seq] = is_droppable(unit)
-        self.droppable.move_to_end(seq)
-        if len(self.droppable) > 2000:
-            self.droppable.popitem(last=False)
+    def learn(self, stamp, droppable):
+        seq, captured_us = stamp
+        self.needed[seq] = None if droppable else captured_us
+        self.needed.move_to_end(seq)
+        if len(self.needed) > 2000:
+            self.needed.popitem(last=False)
 
-    def needs(self, first, end):
-        """Whether one of these units is known, from another viewer, as one that others refer to."""
-        return any(self.droppable.get(seq) is False for seq in range(first, end))
+    def needs_between(self, before, after):
+        """Whether a unit between two of the same worker is known, from another viewer, as one that
+        others refer to."""
+        from_us, until_us = before[1] - REORDER_US, after[1] + REORDER_US
+        needed = (self.needed.get(seq) for seq in range(before[0] + 1, after[0]))
+        return any(at is not None and from_us < at < until_us for at in needed)
 
 
 class Viewer:
@@ -97,7 +104,7 @@ class Viewer:
         self.reset()
 
     def reset(self):
-        self.data, self.seq, self.begun = bytearray(), None, False
+        self.data, self.stamp, self.begun = bytearray(), None, False
 
     # --- the connection ---
 
@@ -201,17 +208,20 @@ class Viewer:
                 self.end_sample()
 
     def judge(self, unit, now):
-        seq, key = number_of(unit), is_key(unit)
-        if seq is None:
+        stamp, key = stamp_of(unit), is_key(unit)
+        if stamp is None:
             raise ValueError("a unit without a number")
         if not self.begun and not key:
             raise ValueError("it begins with no key unit")
-        if self.begun and seq != self.seq + 1:
-            broken = not key and (seq <= self.seq or self.stream.needs(self.seq + 1, seq))
+        if self.begun and stamp[0] != self.stamp[0] + 1:
+            before, after = self.stamp[0], stamp[0]
+            broken = not key and (
+                after <= before or self.stream.needs_between(self.stamp, stamp)
+            )
             what = "broken" if broken else "gap"
-            emit(what, viewer=self.name, at=now, before=self.seq, after=seq)
-        self.seq = seq
-        self.stream.learn(seq, unit)
+            emit(what, viewer=self.name, at=now, before=before, after=after)
+        self.stamp = stamp
+        self.stream.learn(stamp, is_droppable(unit))
 
     # --- samples ---
 
