@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -195,6 +196,30 @@ def test_a_limit_of_a_files_length_begins_another_file(broker, start_server, tmp
     units = recordings.check_folder(tmp_path / "long")
     assert not bytestream.gaps(units)
     assert all(path.stat().st_size > 300000 for path in recorder.files("long")[:-1])
+
+
+def test_a_limit_of_a_files_length_that_nobody_knew_loses_nothing(
+    broker, start_server, tmp_path
+):
+    """As that of a file system on another machine. Only every third fragment begins at a key
+    picture."""
+    start_server("sudden", stream={"bitrate": 1000000, "keyframe_interval": 90})
+    with Recorder(broker, tmp_path, "sudden", "--segment", long_segment()) as recorder:
+        (path,) = wait_files(recorder, "sudden", 1) and recorder.files("sudden")
+        recorder.wait_until(lambda: path.stat().st_size > 1100000, "two groups of pictures")
+        limit = path.stat().st_size + 20000
+        child = recorder.children()["sudden"]
+        resource.prlimit(child, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        recorder.wait_log("sudden: a file cannot be longer than")
+        resource.prlimit(child, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        wait_files(recorder, "sudden", 2)
+        wait_growth(recorder, "sudden")
+        recorder.stop()
+    units = recordings.check_folder(tmp_path / "sudden")
+    assert not bytestream.gaps(units)
+    late = [unit.utc_us / 1e6 - unit.at for unit in units]  # a name has whole seconds
+    assert all(-0.5 < seconds < 1.5 for seconds in late), late
+    assert 500000 < path.stat().st_size <= limit
 
 
 @pytest.mark.parametrize("frozen", ["recorder", "server"])

@@ -354,6 +354,151 @@ static void a_format_changes_with_the_parameter_sets_or_the_size(void **state)
 	mp4_format_destroy(format);
 }
 
+/* What the muxer gave is written to fd. */
+static void save(struct mp4 *mp4, int fd)
+{
+	size_t len;
+	const uint8_t *data = mp4_take(mp4, &len);
+
+	assert_int_equal(write(fd, data, len), len);
+	if (len > 0)
+		mp4_saved(mp4);
+}
+
+/* Adds pictures n to end - 1, and saves what comes of them. */
+static void add_and_save(struct mp4 *mp4, int fd, size_t n, size_t end)
+{
+	for (; n < end; n++) {
+		assert_true(mp4_add(mp4, &coded.units[n], 7000000 + (int64_t)n * STEP_US) >= 0);
+		save(mp4, fd);
+	}
+}
+
+/* The pictures of the file, the first of which is a key picture; their bytes are those of coded from
+ * number `first` on. Closes fd. */
+static size_t check_pictures(int fd, size_t first)
+{
+	AVFormatContext *input = open_file(fd);
+	AVPacket *packet = av_packet_alloc();
+	size_t n = 0;
+
+	while (av_read_frame(input, packet) == 0) {
+		const struct reader_unit *unit = &coded.units[first + n];
+
+		assert_int_equal(n == 0 && !(packet->flags & AV_PKT_FLAG_KEY), 0);
+		assert_memory_equal(packet->data + packet->size - 8, unit->data + unit->len - 8, 8);
+		n++;
+		av_packet_unref(packet);
+	}
+	av_packet_free(&packet);
+	avformat_close_input(&input);
+	return n;
+}
+
+static struct mp4 *begin_file(void)
+{
+	struct mp4_format *format;
+	struct mp4 *mp4;
+
+	assert_int_equal(mp4_format_create(&format), 0);
+	assert_int_equal(mp4_format_update(format, &coded.units[0]), 1);
+	assert_int_equal(mp4_create(&mp4, format, "a camera", BEGIN_US), 0);
+	mp4_format_destroy(format);
+	return mp4;
+}
+
+static void code_groups(int keyint, int bframes)
+{
+	char options[128];
+
+	snprintf(options, sizeof(options),
+		 "keyint=%d:min-keyint=%d:scenecut=0:bframes=%d:b-adapt=0", keyint, keyint,
+		 bframes);
+	code(&coded, "libx264", AV_PIX_FMT_YUV420P, 322, 242, options);
+}
+
+/* Whatever waits for its times, and whatever was taken and not saved. */
+static void a_file_that_cannot_grow_goes_on_at_its_last_key_picture(void **state)
+{
+	(void)state;
+	for (int bframes = 0; bframes < 3; bframes++) {
+		code_groups(25, bframes);
+		for (size_t met = 30; met < PICTURES; met++) {
+			int fd = memfd_create("full", MFD_CLOEXEC),
+			    more = memfd_create("more", MFD_CLOEXEC);
+			struct mp4_cut cut;
+			struct mp4 *full, *mp4;
+			size_t lost;
+
+			full = begin_file();
+			add_and_save(full, fd, 0, met);
+			assert_int_equal(mp4_end_fragment(full, STEP_US), 0);
+			(void)mp4_take(full, &lost); /* and not saved */
+			assert_true(lost > 0);
+			assert_int_equal(mp4_go_on(&mp4, full, "a camera", BEGIN_US, &cut), 0);
+			mp4_destroy(full);
+			assert_int_equal(cut.us, 25 * STEP_US);
+			assert_int_equal(ftruncate(fd, cut.bytes), 0);
+			assert_int_equal(check_pictures(fd, 0), 25);
+			add_and_save(mp4, more, met, PICTURES);
+			assert_int_equal(mp4_finish(mp4, STEP_US), 0);
+			save(mp4, more);
+			assert_int_equal(mp4_duration_us(mp4), (PICTURES - 25) * STEP_US);
+			mp4_destroy(mp4);
+			assert_int_equal(check_pictures(more, 25), PICTURES - 25);
+		}
+	}
+}
+
+static void a_group_of_pictures_that_fills_a_file_goes_nowhere(void **state)
+{
+	int fd = memfd_create("full", MFD_CLOEXEC);
+	struct mp4 *full, *mp4 = NULL;
+	struct mp4_cut cut;
+
+	(void)state;
+	code_groups(100, 0);
+	full = begin_file();
+	add_and_save(full, fd, 0, PICTURES);
+	assert_int_equal(mp4_go_on(&mp4, full, "a camera", BEGIN_US, &cut), -ENODATA);
+	assert_null(mp4);
+	mp4_destroy(full);
+	close(fd);
+}
+
+/* Of more than 32 MiB nothing is kept; a later key picture is a place to go on again. */
+static void a_group_of_pictures_that_is_too_large_is_not_kept(void **state)
+{
+	static uint8_t large[5 << 20];
+	int fd = memfd_create("full", MFD_CLOEXEC);
+	struct mp4 *full, *mp4 = NULL;
+	struct mp4_cut cut;
+	int64_t at_us = 7000000;
+	size_t i = 0;
+
+	(void)state;
+	code_groups(100, 0);
+	full = begin_file();
+	memcpy(large, coded.units[0].data, coded.units[0].len);
+	memset(large + coded.units[0].len, 0x55, sizeof(large) - coded.units[0].len);
+	for (; i < 64; i++, at_us += STEP_US) {
+		struct reader_unit unit = coded.units[i % 30 ? 1 : 0];
+
+		if (i > 30 && i < 38)
+			unit = (struct reader_unit){.data = large, .len = sizeof(large)};
+		assert_true(mp4_add(full, &unit, at_us) >= 0);
+		save(full, fd);
+		if (i == 50)
+			assert_int_equal(mp4_go_on(&mp4, full, "a camera", BEGIN_US, &cut),
+					 -ENODATA);
+	}
+	assert_int_equal(mp4_go_on(&mp4, full, "a camera", BEGIN_US, &cut), 0);
+	assert_int_equal(cut.us, 60 * STEP_US);
+	mp4_destroy(mp4);
+	mp4_destroy(full);
+	close(fd);
+}
+
 static void check_created(const AVFormatContext *input, const char *time)
 {
 	assert_string_equal(av_dict_get(input->metadata, "creation_time", NULL, 0)->value, time);
@@ -439,6 +584,9 @@ int main(void)
 		cmocka_unit_test(pictures_that_were_left_out_do_not_move_the_others),
 		cmocka_unit_test(an_orientation_is_the_matrix_of_the_track),
 		cmocka_unit_test(a_format_changes_with_the_orientation),
+		cmocka_unit_test(a_file_that_cannot_grow_goes_on_at_its_last_key_picture),
+		cmocka_unit_test(a_group_of_pictures_that_fills_a_file_goes_nowhere),
+		cmocka_unit_test(a_group_of_pictures_that_is_too_large_is_not_kept),
 		cmocka_unit_test(jpegs_come_back_with_their_size),
 		cmocka_unit_test(a_format_changes_with_the_parameter_sets_or_the_size),
 		cmocka_unit_test(a_header_has_its_duration_and_the_time_it_was_made),

@@ -174,8 +174,8 @@ static void tell_file(const struct recorder *recorder, const char *path, int64_t
 	free(text);
 }
 
-/* Closes the current file as it is on disk. */
-static void leave_file(struct recorder *recorder)
+/* Closes the current file as it is on disk; the stream stays where it is. */
+static void close_file(struct recorder *recorder)
 {
 	if (recorder->on_disk) {
 		record_file_close(&recorder->file, recorder->on_disk_us);
@@ -186,6 +186,12 @@ static void leave_file(struct recorder *recorder)
 	recorder->mp4 = NULL;
 	recorder->on_disk = false;
 	recorder->on_disk_us = 0;
+}
+
+/* Closes the current file. The next key unit begins another one. */
+static void leave_file(struct recorder *recorder)
+{
+	close_file(recorder);
 	recorder->waiting_bytes = recorder->group_bytes = 0;
 	recorder->renew = recorder->other = false;
 	recorder->wait_key = true;
@@ -208,6 +214,7 @@ static int write_out(struct recorder *recorder)
 				       recorder->utc_us / 1000000, data, len);
 	if (err < 0)
 		return err;
+	mp4_saved(recorder->mp4);
 	recorder->on_disk_us = mp4_duration_us(recorder->mp4);
 	recorder->waiting_bytes = 0;
 	if (!recorder->on_disk && (recorder->told || !recorder->announced))
@@ -219,20 +226,68 @@ static int write_out(struct recorder *recorder)
 	return 0;
 }
 
-/* The output of the muxer could not be written. */
-static void handle_disk_error(struct recorder *recorder, int err)
+static int64_t step_us(const struct recorder *recorder)
 {
-	bool full_file = err == -EFBIG && recorder->on_disk;
+	return (int64_t)recorder->clock.step_us;
+}
 
-	if (full_file)
-		diag_info("%s: a file cannot be longer than %.1f MB in %s: another one begins at "
-			  "the next key picture",
-			  recorder->name, (double)recorder->file.bytes / 1e6, recorder->folder.dir);
+/* The current file cannot grow: moves its last group of pictures, which is not wholly on disk, into
+ * another file. 0 or -errno. */
+static int begin_next_file(struct recorder *recorder)
+{
+	struct mp4_cut cut;
+	struct mp4 *next;
+	int err = mp4_go_on(&next, recorder->mp4, recorder->name, recorder->utc_us, &cut);
+
+	if (err < 0)
+		return err;
+	err = record_file_cut(&recorder->file, cut.bytes);
+	if (err < 0) {
+		mp4_destroy(next);
+		return err;
+	}
+	recorder->on_disk_us = cut.us;
+	close_file(recorder);
+	recorder->mp4 = next;
+	recorder->utc_us += cut.us;
+	recorder->file_begun_us = clock_now_us();
+	err = mp4_end_fragment(next, step_us(recorder));
+	return err < 0 ? err : write_out(recorder);
+}
+
+/* Nothing can be written now. */
+static void abandon_file(struct recorder *recorder, int err)
+{
 	leave_file(recorder);
 	if (err == -ESTALE)
 		recorder->folder_lost = true;
-	else if (!full_file)
+	else
 		handle_trouble(recorder, -err);
+}
+
+/* The file has met a limit of its length that was not known. */
+static void handle_full_file(struct recorder *recorder)
+{
+	double length = (double)recorder->file.bytes / 1e6;
+	int err = begin_next_file(recorder);
+
+	diag_info(
+		"%s: a file cannot be longer than %.1f MB in %s: another one begins at the %s key "
+		"picture",
+		recorder->name, length, recorder->folder.dir, err < 0 ? "next" : "last");
+	if (err == -ENODATA || err == -EFBIG) /* the group of pictures is larger than a file */
+		leave_file(recorder);
+	else if (err < 0)
+		abandon_file(recorder, err);
+}
+
+/* The output of the muxer could not be written. */
+static void handle_disk_error(struct recorder *recorder, int err)
+{
+	if (err == -EFBIG && recorder->on_disk)
+		handle_full_file(recorder);
+	else
+		abandon_file(recorder, err);
 }
 
 /* The muxer refused a unit. */
@@ -252,13 +307,8 @@ static void handle_mux_error(struct recorder *recorder, int err)
 			recorder->name, strerror(-err));
 }
 
-static int64_t step_us(const struct recorder *recorder)
-{
-	return (int64_t)recorder->clock.step_us;
-}
-
 /* Writes the output of the muxer. muxed: the muxer's result. Returns whether everything is in the
- * file. */
+ * file. If not, there is no file (`mp4`), or the last pictures were moved into another one. */
 static bool save(struct recorder *recorder, int muxed)
 {
 	int err;
@@ -276,8 +326,9 @@ static bool save(struct recorder *recorder, int muxed)
 /* Ends the file, if there is one. */
 static void finish_file(struct recorder *recorder)
 {
-	if (recorder->mp4 && save(recorder, mp4_finish(recorder->mp4, step_us(recorder))))
-		leave_file(recorder);
+	while (recorder->mp4)
+		if (save(recorder, mp4_finish(recorder->mp4, step_us(recorder))))
+			leave_file(recorder);
 }
 
 /* Writes every unit that came to the file, because no unit comes at the moment. */

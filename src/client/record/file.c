@@ -230,6 +230,15 @@ close_dir:
 	return err;
 }
 
+int record_file_cut(struct record_file *file, int64_t bytes)
+{
+	/* The file's offset has to follow. */
+	if (ftruncate(file->fd, bytes) < 0 || lseek(file->fd, bytes, SEEK_SET) < 0)
+		return -errno;
+	file->bytes = bytes;
+	return 0;
+}
+
 int record_file_append(struct record_file *file, const void *data, size_t len)
 {
 	const char *bytes = data;
@@ -257,9 +266,7 @@ int record_file_append(struct record_file *file, const void *data, size_t len)
 	return 0;
 
 cut:
-	/* Back to the last whole piece; the file's offset has to follow. */
-	if (ftruncate(file->fd, file->bytes) == 0)
-		(void)lseek(file->fd, file->bytes, SEEK_SET);
+	(void)record_file_cut(file, file->bytes); /* back to the last whole piece */
 	return err;
 }
 

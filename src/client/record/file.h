@@ -51,6 +51,9 @@ int record_file_open(struct record_file *file, struct record_sync *sync,
  * (SIGXFSZ has to be ignored). */
 int record_file_append(struct record_file *file, const void *data, size_t len);
 
+/* Cuts it to its first bytes, with which a fragment ends. 0 or -errno. */
+int record_file_cut(struct record_file *file, int64_t bytes);
+
 /* Whether so many bytes more may be too many for a file: -EFBIG is to be expected. */
 bool record_file_is_near_limit(const struct record_file *file, int64_t bytes);
 

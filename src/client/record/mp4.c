@@ -10,6 +10,7 @@
 #include <libavutil/opt.h>
 
 #include "client/record/head.h"
+#include "client/record/kept.h"
 #include "client/record/order.h"
 #include "media/jpeg.h"
 #include "media/sei.h"
@@ -39,6 +40,7 @@ struct mp4_format {
 
 struct mp4 {
 	AVFormatContext *context;
+	struct mp4_format format;
 	struct parser parser; /* open for streams that may show pictures in another order */
 	struct order order;
 	AVPacket *held[ORDER_HELD_MAX]; /* the pictures of `order` */
@@ -48,6 +50,15 @@ struct mp4 {
 	int64_t end_us;		       /* of what the muxer has */
 	bool begun;		       /* anything was added */
 	bool fragment_begun;	       /* the muxer has something of it */
+
+	/* Pictures are numbered as they are added. */
+	struct kept kept;      /* those since the cut */
+	uint64_t muxed, saved; /* numbers of the first that the muxer, the disk do not have */
+	uint64_t fragment;     /* number of the first one of the fragment */
+	bool fragment_key;     /* that one is a key picture */
+	int64_t taken_bytes, saved_bytes;
+	uint64_t cut_at; /* number of the first picture behind the cut */
+	struct mp4_cut cut;
 
 	uint8_t *data; /* what the muxer wrote */
 	size_t len, size;
@@ -73,6 +84,19 @@ static void forget_sets(struct mp4_format *format)
 	free(format->sets);
 	format->sets = NULL;
 	format->sets_len = 0;
+}
+
+/* to has nothing yet. */
+static int copy_format(struct mp4_format *to, const struct mp4_format *from)
+{
+	*to = *from;
+	if (!from->sets)
+		return 0;
+	to->sets = malloc(from->sets_len);
+	if (!to->sets)
+		return -ENOMEM;
+	memcpy(to->sets, from->sets, from->sets_len);
+	return 0;
 }
 
 void mp4_format_destroy(struct mp4_format *format)
@@ -400,6 +424,8 @@ int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *ti
 
 	if (!mp4)
 		return -ENOMEM;
+	if (copy_format(&mp4->format, format) < 0)
+		goto destroy;
 	if (avformat_alloc_output_context2(&mp4->context, NULL, "mp4", NULL) < 0)
 		goto destroy;
 	io = av_malloc(IO_SIZE);
@@ -444,6 +470,8 @@ void mp4_destroy(struct mp4 *mp4)
 	parser_close(&mp4->parser);
 	for (size_t i = 0; i < mp4->order.n; i++)
 		av_packet_free(&mp4->held[i]);
+	kept_destroy(&mp4->kept);
+	forget_sets(&mp4->format);
 	free(mp4->data);
 	free(mp4);
 }
@@ -465,6 +493,17 @@ static int end_fragment(struct mp4 *mp4)
 		return errno_of(err);
 	avio_flush(mp4->context->pb);
 	return mp4->no_memory ? -ENOMEM : 0;
+}
+
+/* The file can be cut before the fragment under way if that begins at a key picture, and all before
+ * it is on disk. */
+static void move_cut(struct mp4 *mp4)
+{
+	if (!mp4->fragment_begun || !mp4->fragment_key || mp4->saved != mp4->fragment)
+		return;
+	mp4->cut_at = mp4->fragment;
+	mp4->cut = (struct mp4_cut){mp4->saved_bytes, mp4->fragment_us - mp4->first_us};
+	kept_forget(&mp4->kept, mp4->cut_at);
 }
 
 /* Whether a fragment ends before the picture. */
@@ -495,7 +534,10 @@ static int write_oldest(struct mp4 *mp4, const struct order_times *times)
 	if (!mp4->fragment_begun) {
 		mp4->fragment_us = times->at_us;
 		mp4->fragment_bytes = 0;
+		mp4->fragment = mp4->muxed;
+		mp4->fragment_key = picture->flags & AV_PKT_FLAG_KEY;
 	}
+	mp4->muxed++;
 	mp4->fragment_bytes += picture->size;
 	picture->stream_index = 0;
 	picture->dts = ticks(mp4, times->at_us);
@@ -508,6 +550,7 @@ static int write_oldest(struct mp4 *mp4, const struct order_times *times)
 	}
 	mp4->end_us = times->end_us;
 	mp4->fragment_begun = true;
+	move_cut(mp4);
 	err = over;
 
 free_picture:
@@ -547,16 +590,13 @@ static int write_all(struct mp4 *mp4, int64_t step_us)
 	return ended;
 }
 
-int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
+/* Takes the picture over. Result as mp4_add(). */
+static int add_picture(struct mp4 *mp4, AVPacket *picture, int64_t at_us)
 {
-	AVPacket *picture = av_packet_alloc();
 	int64_t count = 0;
-	int r = picture ? fill_packet(picture, unit) : -ENOMEM;
+	int r;
 
-	if (r <= 0) {
-		av_packet_free(&picture);
-		return r;
-	}
+	kept_add(&mp4->kept, picture, at_us);
 	if (!mp4->begun) {
 		mp4->begun = true;
 		mp4->first_us = mp4->end_us = at_us;
@@ -565,9 +605,47 @@ int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
 		count = parser_read(&mp4->parser, picture);
 	mp4->held[mp4->order.n] = picture;
 	mp4->held_bytes += picture->size;
-	order_add(&mp4->order, unit->key, count, at_us);
+	order_add(&mp4->order, picture->flags & AV_PKT_FLAG_KEY, count, at_us);
 	r = write_known(mp4);
 	return r >= 0 && mp4->held_bytes > HELD_MAX_BYTES ? -EMSGSIZE : r;
+}
+
+int mp4_add(struct mp4 *mp4, const struct reader_unit *unit, int64_t at_us)
+{
+	AVPacket *picture = av_packet_alloc();
+	int r = picture ? fill_packet(picture, unit) : -ENOMEM;
+
+	if (r <= 0) {
+		av_packet_free(&picture);
+		return r;
+	}
+	return add_picture(mp4, picture, at_us);
+}
+
+int mp4_go_on(struct mp4 **out, const struct mp4 *full, const char *title, int64_t utc_us,
+	      struct mp4_cut *cut)
+{
+	struct mp4 *mp4;
+	int r;
+
+	if (full->cut_at == 0 || full->kept.first != full->cut_at)
+		return -ENODATA;
+	r = mp4_create(&mp4, &full->format, title, utc_us + full->cut.us);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < full->kept.n && r >= 0; i++) {
+		const struct kept_picture *kept = &full->kept.pictures[i];
+		AVPacket *picture = av_packet_clone(kept->packet);
+
+		r = picture ? add_picture(mp4, picture, kept->at_us) : -ENOMEM;
+	}
+	if (r < 0) {
+		mp4_destroy(mp4);
+		return r;
+	}
+	*cut = full->cut;
+	*out = mp4;
+	return 0;
 }
 
 int mp4_end_fragment(struct mp4 *mp4, int64_t step_us)
@@ -597,8 +675,16 @@ int mp4_finish(struct mp4 *mp4, int64_t step_us)
 const uint8_t *mp4_take(struct mp4 *mp4, size_t *len)
 {
 	*len = mp4->len;
+	mp4->taken_bytes += (int64_t)mp4->len;
 	mp4->len = 0; /* the bytes stay until the muxer writes again */
 	return mp4->data;
+}
+
+void mp4_saved(struct mp4 *mp4)
+{
+	mp4->saved = mp4->fragment_begun ? mp4->fragment : mp4->muxed;
+	mp4->saved_bytes = mp4->taken_bytes;
+	move_cut(mp4);
 }
 
 int64_t mp4_duration_us(const struct mp4 *mp4)

@@ -31,6 +31,20 @@ int mp4_create(struct mp4 **out, const struct mp4_format *format, const char *ti
 	       int64_t utc_us);
 void mp4_destroy(struct mp4 *mp4);
 
+/* Where a file can end so that its other pictures go into another one, which begins with a key
+ * picture. */
+struct mp4_cut {
+	int64_t bytes, us; /* length and duration of the file up to there */
+};
+
+/* Begins a file in which a file that cannot grow goes on: with the pictures of full from the newest
+ * fragment on disk that is followed by one that begins at a key picture. Everything since then is
+ * added again, also what waits in full; take and save what it gives. title, utc_us: as those of full,
+ * which can only be destroyed afterwards. 0 and *cut; -ENODATA: full has one such group of pictures
+ * only, or its group is larger than what is kept (kept.h); -errno. */
+int mp4_go_on(struct mp4 **out, const struct mp4 *full, const char *title, int64_t utc_us,
+	      struct mp4_cut *cut);
+
 /*
  * Adds a picture (copied) at at_us, on any clock, later than the last one. It waits until its length
  * and the time at which it is shown are known: up to the next picture or, with B pictures, for
@@ -52,6 +66,9 @@ int mp4_finish(struct mp4 *mp4, int64_t step_us);
 /* The bytes that came since the last call, the file's header at first; borrowed until the next call
  * on mp4. len may be 0. */
 const uint8_t *mp4_take(struct mp4 *mp4, size_t *len);
+
+/* Everything that mp4_take() gave is on disk. */
+void mp4_saved(struct mp4 *mp4);
 
 /* From the first picture to the end of the last one whose times are known. */
 int64_t mp4_duration_us(const struct mp4 *mp4);
