@@ -8,9 +8,9 @@
 #include "config/config.h"
 #include "process/sandbox.h"
 
-/* Enters the sandbox for a worker with this camera; with off (`sandbox = no`) only says so. Logs one line if
- * anything is missing; the same text is in state. Call it before the first thread starts, and
- * before the source is opened. */
+/* Enters the sandbox for a worker with this camera; with off (`sandbox = no`) only says so. Logs
+ * one line if anything is missing; the same text is in state. Call it before the first thread
+ * starts, and before the source is opened. */
 void confine_worker(const struct config_camera *camera, bool off, char state[SANDBOX_STATE_MAX]);
 
 #endif

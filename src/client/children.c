@@ -276,7 +276,7 @@ void child_destroy(struct child *child)
 	child_end(child);
 	wait_for_end(child);
 	if (supervisor_finish(&child->supervisor, KILLED_MS) == -ETIMEDOUT)
-		diag_warn("%s: process %d does not die", child->name, (int)child->supervisor.pid);
+		diag_warn("%s: process %d does not end", child->name, (int)child->supervisor.pid);
 	munmap(child->shared, child->shared_size);
 	close(child->memfd);
 	free_argv(child->argv);

@@ -72,8 +72,8 @@ bool option_section_is_single(enum option_section section);
 #define OPTION_NAME_MAX 64	   /* bytes of an expanded OPTION_NAME */
 
 /* Checks value and stores it into `target` (struct config_daemon, config_mqtt, config_camera,
- * config_stream), freeing what the member held before. Returns 0, -ENOMEM, or -EINVAL with what is wrong and what
- * is allowed in why[OPTION_WHY_MAX]. */
+ * config_stream), freeing what the member held before. Returns 0, -ENOMEM, or -EINVAL with what is
+ * wrong and what is allowed in why[OPTION_WHY_MAX]. */
 int option_set(const struct option *option, void *target, const char *value, char *why);
 
 /* Frees what option_set() stored into `target`, if it is text. */

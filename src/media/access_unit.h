@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the NAL units up to the first slice say. Of idr and referenced a picture's slices all say
- * the same (clause 7.4.1, nal_ref_idc and nal_unit_type). */
+/* What the NAL units up to the first slice say. All slices of a picture have the same idr and
+ * referenced (clause 7.4.1, nal_ref_idc and nal_unit_type). */
 struct access_unit_head {
 	bool sps, pps;
 	bool slice;	 /* there is a picture in it */
@@ -33,7 +33,7 @@ static inline bool access_unit_is_key(const struct access_unit_head *head)
  * and the one behind it. */
 bool access_unit_begins(const uint8_t header[2]);
 
-/* The newest SPS of a stream, by which the two fields of a frame are told from two frames (clause
+/* The newest SPS of a stream, which tells the two fields of a frame from two frames (clause
  * 7.4.1.2.4); zeroed at the beginning of the stream. */
 struct access_unit_fields {
 	bool possible; /* the SPS allows fields; the others are valid only then */

@@ -47,8 +47,8 @@ struct h264_unit {
  *
  * Order: AUD; parameter sets (before an IDR: the SPS that it uses and all PPSs that go with it;
  * else those that came in this unit); whatever else came before the slices, such as the encoder's
- * SEI; our SEI, orientation first; slices. The encoder's AUDs, filler data, and ends of sequence and stream are left
- * out. No allocation once units of the same shape have been seen.
+ * SEI; our SEI, orientation first; slices. The encoder's AUDs, filler data, and ends of sequence
+ * and stream are left out. No allocation once units of the same shape have been seen.
  */
 int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len,
 		     int64_t capture_us, struct h264_unit *out);

@@ -59,7 +59,7 @@ enum { /* markers, table B.1 */
        FILL = 0xff,
 };
 
-/* SOF0 to SOF15, but for three codes among them. */
+/* SOF0 to SOF15, except three codes among them. */
 static bool is_frame_header(uint8_t marker)
 {
 	return marker >= SOF0 && marker <= SOF15 && marker != DHT && marker != JPG && marker != DAC;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Headers of JPEGs (ITU-T T.81 annex B): size, orientation (Exif 2.3, clause 4.6.4), and the Huffman tables that pictures of USB cameras
- * and of AVI files often come without: the standard ones are meant, and a strict decoder rejects
- * them. Any thread.
+ * Headers of JPEGs (ITU-T T.81 annex B): size, orientation (Exif 2.3, clause 4.6.4), and the
+ * Huffman tables that pictures of USB cameras and of AVI files often come without: the standard
+ * ones are meant, and a strict decoder rejects them. Any thread.
  */
 #ifndef MEDIA_JPEG_H
 #define MEDIA_JPEG_H

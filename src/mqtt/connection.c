@@ -194,7 +194,7 @@ static void handle_log(struct mosquitto *mosquitto, void *user, int level, const
 	struct mqtt_connection *connection = user;
 
 	(void)mosquitto;
-	/* What OpenSSL says is told nowhere else; the last line is the most particular one. */
+	/* Messages of OpenSSL come only this way; the last one is the most precise. */
 	if (level == MOSQ_LOG_ERR)
 		snprintf(connection->logged, sizeof connection->logged, "%s", text);
 }

@@ -52,7 +52,7 @@ static void wait_for_retry(struct mqtt_session *session, const char *why, bool n
 
 	if (session->connected_us && now_us - session->connected_us >= HEALTHY_US)
 		session->backoff_us = BACKOFF_MIN_US;
-	/* Who was in knows the version. */
+	/* After a connection that worked, the version is known. */
 	if (!session->connected_us)
 		session->v5 = session->options.version != MQTT_311;
 	session->connected_us = 0;

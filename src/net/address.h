@@ -29,8 +29,8 @@ enum net_address_form {
 
 /*
  * Reads "HOST:PORT", where HOST is a name, an IPv4 address, or "[IPV6]", with or without a scope.
- * Names are of letters, digits, '.', '-' and '_'; PORT is decimal, 1 to 65535. What stands in *out
- * is valid but need not exist. Returns 0, or -EINVAL with *out unchanged.
+ * Names are of letters, digits, '.', '-' and '_'; PORT is decimal, 1 to 65535. The address
+ * in *out is valid but need not exist. Returns 0, or -EINVAL with *out unchanged.
  */
 int net_address_parse(struct net_address *out, const char *text, enum net_address_form form);
 

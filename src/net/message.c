@@ -103,7 +103,7 @@ static char *skip_scheme(char *text)
 
 /*
  * Splits the target into authority, path and query (RFC 9112 clause 3.2). A fragment does not
- * belong in a request; it is cut off, because some clients send it all the same.
+ * belong in a request; it is cut off, because some clients send one nevertheless.
  */
 static int split_target(struct message *message)
 {

@@ -58,8 +58,8 @@ void sandbox_allow_base(struct sandbox *sandbox)
 		sandbox_allow(sandbox, devices[i], SANDBOX_DEVICE);
 }
 
-/* All but those that make files of others accessible, which Landlock restricts: root may play a
- * recording that only its owner can read. Nothing to do for a user who has none. */
+/* Drops all capabilities except those that make files of others accessible, which Landlock
+ * restricts: root may play a recording that only its owner can read. Other users have none. */
 static void drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

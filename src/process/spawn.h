@@ -19,7 +19,7 @@ struct spawn {
 	unsigned n_fds;	  /* fds[i] is dupped to 3 + i in the child; 0 to 2 are ours */
 	int death_signal; /* what it gets when the calling thread ends */
 	rlim_t data_max;  /* bytes of RLIMIT_DATA, getrlimit(2); 0: as ours */
-	uid_t uid;	  /* who it runs as, with gid and no other groups; 0: as we do */
+	uid_t uid;	  /* its user, with gid and no other groups; 0: our own */
 	gid_t gid;
 };
 

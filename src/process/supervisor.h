@@ -93,8 +93,8 @@ int supervisor_wait_ms(const struct supervisor *supervisor, int64_t now_us);
 int supervisor_start(struct supervisor *supervisor, const struct spawn *spawn, int64_t now_us);
 /* It could not be started: another failure, and another start at due_us. */
 void supervisor_back_off(struct supervisor *supervisor, int64_t now_us);
-/* What kept it from running may be over: a start that is waited for is due now, and the next
- * backoff is the shortest. */
+/* The reason for which it could not run may be gone: a start that is waited for is due now, and the
+ * next backoff is the shortest. */
 void supervisor_hurry(struct supervisor *supervisor, int64_t now_us);
 
 /* The process gave a sign of life at at_us (an older one than before counts for nothing), and the

@@ -411,9 +411,9 @@ def test_a_client_whose_link_was_dead_sees_the_present(far_network, camcastd, tm
 def test_clients_of_all_kinds_share_a_server(camcastd, tmp_path):
     """For half a minute: a fast viewer, a paced player, a slow one, a stalled one, and one that
     reconnects all the time. Every stream received decodes; the fast and the paced lose nothing."""
-    # At the default timings; the stalled client is one that the server puts out within that time.
+    # At the default timings; the server disconnects the stalled client within that time.
     config = harness.pattern_config()
-    # Of its own, so that its drops are told from the others', and rich enough that the kernel's
+    # Of its own, so that its drops are counted apart, and rich enough that the kernel's
     # buffers do not hold all that the paced player leaves.
     config["stream p"] = dict(config["stream s"], bitrate=4000000)
     daemon = camcastd(config)

@@ -113,7 +113,7 @@ def test_mqtt_5_response_topic_and_correlation_data_come_back(start_camcastd, br
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_server_is_announced_while_it_lives(start_camcastd, broker, how):
-    """Retained, so that who comes later knows it too; `offline` comes from the server at its end,
+    """Retained, so that clients that come later know it too; `offline` comes from the server at its end,
     and from the broker (the last will) when it had no time for that."""
     with Client(broker) as client:
         client.subscribe("camcast/+/status")

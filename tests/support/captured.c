@@ -83,7 +83,7 @@ static int write_vm(void)
 	char byte = 0;
 	struct iovec here = {&byte, 1}, there = {parents_memory, 1};
 
-	/* What is there stays there. */
+	/* Nothing changes: the bytes that were read are written back. */
 	(void)process_vm_readv(parent, &here, 1, &there, 1, 0);
 	return (int)process_vm_writev(parent, &here, 1, &there, 1, 0);
 }

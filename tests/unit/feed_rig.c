@@ -521,8 +521,8 @@ size_t viewer_read(struct viewer *viewer, size_t max)
 	return total;
 }
 
-/* A window that was full may open at the sender's next probe only. What the server closed goes on
- * until its end arrives. */
+/* A window that was full may open at the sender's next probe only. A connection that the server
+ * closed goes on until its end arrives. */
 static bool under_way(const struct viewer *viewer)
 {
 	int bytes;

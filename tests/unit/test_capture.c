@@ -232,7 +232,7 @@ static int run_worker(int pair)
 }
 
 /* A process of its own, by exec: libraries of this one have threads, which fork() alone would
- * break. What the fakes shall do is the first thing on the commands. */
+ * break. The first bytes on the commands say what the fakes do. */
 static void start(struct state *s)
 {
 	int pair[2], commands[2];

@@ -17,7 +17,7 @@ static void say(struct rig *rig, const struct viewer *viewer, const char *text, 
 	}
 }
 
-/* What it had been sent by then does not matter, nor how its greeting is cut into segments. */
+/* Neither the units that it was sent before nor the segments of its greeting matter. */
 static void a_peer_that_greets_in_another_protocol_is_no_viewer(void **state)
 {
 	static const char *const greetings[] = {

@@ -282,7 +282,7 @@ static void refused_connection_is_tried_again_with_backoff(void **state)
 	EXPECT(f, KEY, true);
 	close(f->peer);
 	f->peer = -1;
-	turn_until(f, READER_BACKOFF); /* a unit came, so the backoff begins anew */
+	turn_until(f, READER_BACKOFF); /* a unit came, so the backoff begins again */
 	clock_ahead_us += 250000;
 	accept_reader(f);
 }

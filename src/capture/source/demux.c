@@ -77,7 +77,7 @@ static int is_stopped(void *user)
 	return atomic_load_explicit(demux->stop, memory_order_relaxed);
 }
 
-/* What somebody may have meant by a path that is no file to play. */
+/* Advice for a path that is no file to play. */
 static const char *advice(const char *path, int error, mode_t mode)
 {
 	switch (error) {

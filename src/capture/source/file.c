@@ -90,7 +90,7 @@ static int deliver_packet(struct file_source *source, struct coded_picture *pict
 
 	source->found++;
 	source_set_size(&source->base, picture->width, picture->height);
-	/* What is left out at an end of the recording takes no time there. */
+	/* Pictures that are left out at an end of the recording take no time there. */
 	media_us = timeline_place(&source->timeline, picture->dts, picture->duration);
 	if (!wait_until(source, media_us))
 		return -ECANCELED;
@@ -278,8 +278,8 @@ static struct orientation stated_orientation(const struct file_source *source,
 	return orientation_is_upright(stated) ? survey->orientation : stated;
 }
 
-/* What is copied cannot be turned. H.264 can state how it is to be shown; JPEG cannot, in a way that
- * live viewers know. */
+/* Copied pictures cannot be turned. H.264 can state how it is to be shown; JPEG cannot, in a way
+ * that live viewers know. */
 static void orient_coded(struct file_source *source, const struct config_camera *config,
 			 const struct survey *survey)
 {

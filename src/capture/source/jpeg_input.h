@@ -11,8 +11,9 @@ struct jpeg_input;
 
 /*
  * size_max: of a JPEG, bytes. info has width, height and rate; info->coded says whether they are
- * passed on as packets. If they are not, they are decoded into slots of config's allocator and turned
- * by orientation, and info gets the format, allocator and note of those. 0 or -errno with a text in why[256].
+ * passed on as packets. If they are not, they are decoded into slots of config's allocator and
+ * turned by orientation, and info gets the format, allocator and note of those. 0 or -errno with a
+ * text in why[256].
  */
 int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct config_camera *config,
 		      struct orientation orientation, struct source_info *info, char *why);

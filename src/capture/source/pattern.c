@@ -201,8 +201,8 @@ static int pattern_open(struct source **out, const struct config_camera *config,
 	info->format.width = config->size.width;
 	info->format.height = config->size.height;
 	info->format.rate = config->framerate;
-	/* The colours that players assume where none are stated: ITU-T H.264 table E-5 leaves it open, and all
-	 * take 601 for standard and 709 for high definition. */
+	/* The colours that players assume where none are stated: ITU-T H.264 table E-5 leaves it
+	 * open, and all take 601 for standard and 709 for high definition. */
 	info->format.colour =
 		config->size.height >= 720 ? FRAME_COLOUR_REC709 : FRAME_COLOUR_SMPTE170M;
 	r = frame_format_layout(&info->format, 0);

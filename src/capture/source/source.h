@@ -66,8 +66,8 @@ struct source_info {
 
 /*
  * Opens config->source. coding: whether a file with the right codec, or a camera that delivers
- * MJPEG, is to be passed on coded; else everything is decoded to frames. On failure -errno, a diag line that says what to do, and the same text in why (256
- * bytes). Main thread of the worker.
+ * MJPEG, is to be passed on coded; else everything is decoded to frames. On failure -errno, a diag
+ * line that says what to do, and the same text in why (256 bytes). Main thread of the worker.
  */
 int source_open(struct source **out, const struct config_camera *config, enum source_coding coding,
 		enum config_codec coded_codec, const struct source_events *events, char *why);

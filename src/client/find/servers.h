@@ -54,15 +54,15 @@ int servers_fd(const struct servers *servers);
 int servers_snapshot(struct servers *servers, struct server **list, size_t *n, char *state,
 		     size_t state_size);
 
-/* Whether all that the broker has to tell has come in since it was connected to: what is not in
- * the list now is not there. Changes are told through the fd. Any thread. */
+/* Whether everything that the broker retains has arrived since the connection: a server that is not
+ * in the list now is not announced. Changes are reported through the fd. Any thread. */
 bool servers_settled(struct servers *servers);
 
 /*
  * The owner just received data from a stream with this URL, as server_stream_url() writes it. For
- * SERVERS_MOVE_AFTER_MS from then the list keeps the addresses of that server, whoever announces
- * its id with other ones; such announcements are logged, one line in a minute. To be called about
- * once a second for each stream that is followed and that delivers. Any thread.
+ * SERVERS_MOVE_AFTER_MS from then the list keeps the addresses of that server, whichever client
+ * announces its id with other ones; such announcements are logged, one line in a minute. To be
+ * called about once a second for each stream that is followed and that delivers. Any thread.
  */
 void servers_confirm(struct servers *servers, const char *url);
 #define SERVERS_MOVE_AFTER_MS 10000

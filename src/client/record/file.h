@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One recording on disk: made under its name with its first bytes, grown by whole pieces only,
- * locked while it is written. What has been written is brought to the disk by a thread of its own,
- * so that a slow disk holds nobody up. One thread, but for that.
+ * locked while it is written. A separate thread brings written pieces to the disk, so that a slow
+ * disk holds up nothing else. All other work is of one thread.
  */
 #ifndef CLIENT_RECORD_FILE_H
 #define CLIENT_RECORD_FILE_H

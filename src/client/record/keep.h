@@ -14,8 +14,8 @@
 
 struct keep;
 
-/* dir: borrowed until keep_destroy(). What is in it now was not made by this process. 0 or -ENOMEM.
- */
+/* dir: borrowed until keep_destroy(). Recordings that are in it now were not made by this process.
+ * 0 or -ENOMEM. */
 int keep_create(struct keep **out, const char *dir, const struct store_limits *limits);
 /* dir is another folder by now, such as another stick: nothing in it was made by this process. */
 void keep_renew(struct keep *keep);

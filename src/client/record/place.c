@@ -62,8 +62,8 @@ int place_check(const struct place *place)
 
 /* --- taking it --- */
 
-/* Opens a file of ours in dir. What stands there may be anybody's: a link is not followed, a FIFO is
- * not waited for, and only a regular file is opened; -EEXIST: it is none. */
+/* Opens a file of ours in dir. Somebody else may have put something in its place: a link is not
+ * followed, a FIFO is not waited for, and only a regular file is opened; -EEXIST: it is none. */
 static int open_in(const char *dir, const char *name, int flags)
 {
 	char path[RECORD_PATH_MAX + 32];

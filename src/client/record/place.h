@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The folder that all recordings go to: which file system it is on, who else records there, and
- * whether recording was commanded. A folder on a stick or a share whose mount has gone shows what is
- * below it; nothing is written there. One thread.
+ * The folder that all recordings go to: which file system it is on, which other process records
+ * there, and whether recording was commanded. A folder on a stick or a share whose mount has gone
+ * shows what is below it; nothing is written there. One thread.
  */
 #ifndef CLIENT_RECORD_PLACE_H
 #define CLIENT_RECORD_PLACE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* camcast recv: one stream to a file or a pipe. What is written is whole units only, and after
- * every gap the first one is a key unit, so that any decoder can read it. */
+/* camcast recv: one stream to a file or a pipe. Only whole units are written, and the first one
+ * after a gap is a key unit, so that any decoder can read the output. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -33,7 +33,7 @@ struct target {
 	enum stream_framing framing;
 };
 
-/* What is told on a terminal each second. */
+/* The line on a terminal, written each second. */
 struct progress {
 	bool on, drawn;
 	int64_t next_us;
@@ -181,7 +181,7 @@ static void count_losses(struct progress *progress, const struct reader_unit *un
 	progress->gaps += unit->discontinuity && !first;
 	if (unit->codec != STREAM_H264 || !sei_find_capture(unit->data, unit->len, &capture))
 		return;
-	/* The number starts anew with the server's worker. */
+	/* A new worker of the server begins again with its numbers. */
 	if (progress->has_sequence && capture.sequence > progress->sequence)
 		progress->lost += capture.sequence - progress->sequence - 1;
 	progress->sequence = capture.sequence;
@@ -375,7 +375,7 @@ static int write_unit(struct recv *recv, const uint8_t *data, size_t len)
 		} else if (errno != EINTR) {
 			int err = -errno;
 
-			/* What stands there is whole. */
+			/* The file keeps whole units only. */
 			if (recv->regular && ftruncate(recv->fd, (off_t)recv->bytes) < 0)
 				tell(recv, "%s: its last picture is cut off", output_name(recv));
 			if (err != -EPIPE)

@@ -19,8 +19,8 @@ struct view_text {
 	int rise;	   /* pixels above the line of the usual font */
 };
 
-/* text may be anything: it is cleaned (text_clean()). What is wider than max_width pixels is cut,
- * and ends in an ellipsis. Returns whether the line changed. */
+/* text may be anything: it is cleaned (text_clean()). A text that is wider than max_width pixels is
+ * cut, and ends in an ellipsis. Returns whether the line changed. */
 bool view_text_set(struct view_text *line, struct view_fonts *fonts, SDL_Renderer *renderer,
 		   const char *text, int max_width);
 /* Pixels that it would take without a limit. */

@@ -125,8 +125,8 @@ int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *con
 	if (write_text(&broker->conf, config, port) < 0 || write_text(&broker->acl, config, 0) < 0)
 		goto no_memory;
 	if (!net_host_is_loopback(config->spawn_address) && !config->spawn_password_file[0])
-		diag_warn("mqtt: everybody who reaches %s port %u may publish there; "
-			  "spawn_password_file lets in only those who know a password",
+		diag_warn("mqtt: every client that reaches %s port %u may publish there; "
+			  "spawn_password_file restricts it to clients with a password",
 			  config->spawn_address, port);
 	*out = broker;
 	return 0;
@@ -256,7 +256,7 @@ static void handle_end(struct broker_spawn *broker, int64_t now_us)
 
 	spawn_describe(broker->supervisor.status, how, sizeof how);
 	snprintf(broker->why, sizeof broker->why, "mosquitto ended: %s", how);
-	/* Once is worth a line; what goes on is told by the status. */
+	/* Only the first end is logged; the status shows the others. */
 	if (broker->supervisor.failures == 1)
 		diag_warn("mqtt: %s; started again in %.1f s", broker->why,
 			  (double)(broker->supervisor.due_us - now_us) / 1e6);

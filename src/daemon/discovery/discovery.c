@@ -122,15 +122,15 @@ static void carry_out(struct discovery *discovery, const struct discovery_comman
 	switch (command->kind) {
 	case DISCOVERY_RESTART:
 		camera = &options->cameras->cameras[command->index];
-		if (worker_restart_asked(camera->worker, "asked for over MQTT") == 0)
-			diag_info("camera %s: restart asked for over MQTT", camera->config->name);
+		if (worker_restart_asked(camera->worker, "requested over MQTT") == 0)
+			diag_info("camera %s: restart requested over MQTT", camera->config->name);
 		else
 			diag_debug("camera %s: a second restart within a minute is refused",
 				   camera->config->name);
 		break;
 	case DISCOVERY_BITRATE:
 		stream = &options->cameras->streams[command->index];
-		diag_info("stream %s: %u bit/s asked for over MQTT", stream->config->name,
+		diag_info("stream %s: %u bit/s requested over MQTT", stream->config->name,
 			  command->bitrate_bps);
 		worker_set_bitrate(stream->camera->worker, stream->number, command->bitrate_bps);
 		break;

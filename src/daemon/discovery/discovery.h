@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Discovery over MQTT (docs/DISCOVERY.md): a thread of its own that announces this server, answers
- * those who ask, and takes Home Assistant's commands. Nothing it does, or that is done to it, can
+ * requests, and takes Home Assistant's commands. Nothing it does, or that is done to it, can
  * hold up the loop thread. What passes between the two:
  *
  *   loop to thread    a snapshot of what changes, once a second     one slot, atomic exchange
@@ -9,7 +9,7 @@
  *   thread to loop    commands: restart, bitrate, want of fds       a pipe, non-blocking
  *   loop to thread    "there is a snapshot", "stop"                 eventfd, atomic flag
  *
- * A slot holds the newest of its kind: who puts one in frees the one that was not taken out, and
+ * A slot holds the newest of its kind: its writer frees one that was not taken out, and
  * neither side waits. The configuration is shared: nobody changes it once the thread runs.
  *
  * Functions here are for the loop thread.

@@ -72,8 +72,8 @@ static bool reaches(const char *address, const char *host)
 	return host[0] == '\0' || strcmp(address, host) == 0;
 }
 
-/* The listener of a feed that is told: one that listens on all addresses, else the first that is
- * not for this machine only, else the first. */
+/* The listener of a feed that is announced: one on all addresses, else the first that is not for
+ * this machine only, else the first. */
 static unsigned choose_listener(const struct config_feed *feed)
 {
 	for (unsigned i = 0; i < feed->n_listen; i++)

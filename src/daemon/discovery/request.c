@@ -162,7 +162,7 @@ static void refill(struct request_bucket *bucket, uint32_t rate, uint32_t burst,
 
 	if (bucket->used && now_us - bucket->at_us < full * 1000 / rate)
 		tokens = bucket->tokens_milli + (now_us - bucket->at_us) * rate / 1000;
-	/* What is too little for a thousandth stays in the time. */
+	/* Time that is too short for a thousandth of a token still counts the next time. */
 	if (bucket->used && tokens == bucket->tokens_milli)
 		return;
 	bucket->used = true;

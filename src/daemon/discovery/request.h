@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What others send us over MQTT: requests for our address, and commands from Home Assistant.
- * Checked here, with bounds, before anything is done. Whoever may publish on the broker may send
- * anything. Discovery thread only (the state is in the arguments).
+ * Messages that others send over MQTT: requests for our address, and commands from Home Assistant.
+ * They are checked here, with bounds, before anything is done, because any client that may publish
+ * on the broker can send anything. Discovery thread only (the state is in the arguments).
  */
 #ifndef DAEMON_DISCOVERY_REQUEST_H
 #define DAEMON_DISCOVERY_REQUEST_H
@@ -21,7 +21,7 @@ enum request_refusal {
 	REQUEST_DOLLAR,	   /* begins with '$': the broker's own */
 	REQUEST_OUR_TOPIC, /* a request topic, or one that servers announce on */
 	REQUEST_PREFIX,	   /* not under response_prefix */
-	REQUEST_RETAINED,  /* left on the broker by somebody: whoever asked is gone */
+	REQUEST_RETAINED,  /* its sender may be gone */
 	REQUEST_REFUSALS
 };
 extern const char *const request_refusal_names[REQUEST_REFUSALS]; /* "malformed"... */
@@ -67,7 +67,7 @@ struct request_bucket {
 };
 
 struct request_limits {
-	uint64_t seed; /* so that nobody can choose who shares a bucket with whom */
+	uint64_t seed; /* so that no client can choose which topics share a bucket */
 	struct request_bucket total, topics[REQUEST_BUCKETS];
 };
 
@@ -88,8 +88,9 @@ struct command {
 	uint32_t bitrate_bps;
 };
 
-/* What command_parse() takes, once `commands` allows any: camcast/ID/camera/NAME/restart with payload PRESS, camcast/ID/stream/NAME/bitrate/set with a
- * number of bit/s. COMMAND_NONE if it is anything else. */
+/* What command_parse() takes, once `commands` allows any: camcast/ID/camera/NAME/restart with
+ * payload PRESS, camcast/ID/stream/NAME/bitrate/set with a number of bit/s. COMMAND_NONE if it is
+ * anything else. */
 struct command command_parse(const struct config *config, const char *id,
 			     const struct request_message *message);
 

@@ -19,9 +19,9 @@ struct discovery_status {
 	enum discovery_state state;
 	int64_t retry_at_us;	/* in DISCOVERY_WAITING; CLOCK_MONOTONIC */
 	char reason[256];	/* why it is not connected, or what the broker denies; "" */
-	char address[256];	/* told to those who ask; "" before the first connection */
+	char address[256];	/* the answer to requests; "" before the first connection */
 	unsigned version;	/* of MQTT: 5 or 3 (3.1.1); 0: not connected yet */
-	uint64_t connects;	/* times the broker let us in */
+	uint64_t connects;	/* connections that the broker accepted */
 	uint64_t announcements; /* of what changed, and at each connection */
 	uint64_t requests;	/* received, whatever became of them */
 	uint64_t replies;

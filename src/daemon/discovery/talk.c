@@ -236,7 +236,7 @@ static void refresh_addresses(struct discovery_talk *talk, int fd, int64_t now_u
 	snprintf(talk->options.status->address, sizeof talk->options.status->address, "%s",
 		 discovery_plain_address(&told));
 	talk->changed = true;
-	diag_info("mqtt: clients are told the address %s", talk->options.status->address);
+	diag_info("mqtt: clients get the address %s", talk->options.status->address);
 }
 
 static void announce_info(struct discovery_talk *talk, struct mqtt_session *session)
@@ -399,7 +399,8 @@ void discovery_talk_begin(struct discovery_talk *talk, struct mqtt_session *sess
 	refresh_addresses(talk, mqtt_session_fd(session), now_us);
 	free(talk->info);
 	talk->info = NULL;
-	/* In this order: who sees a server come online can ask it, and read what it is. */
+	/* In this order: a client that sees a server come online can send it a request, and read
+	 * its info. */
 	while (config_next_topic(&list, topic))
 		mqtt_session_subscribe(session, topic, false);
 	announce_info(talk, session);
@@ -435,7 +436,7 @@ bool discovery_talk_denial_matters(const struct discovery_talk *talk, const char
 
 	if (talk->options.config->mqtt.home_assistant)
 		return true;
-	/* What is named is cut short. */
+	/* The broker cuts the topic that it names. */
 	write_entity_filter(talk, filter);
 	return strncmp(filter, topic, strlen(topic)) != 0;
 }

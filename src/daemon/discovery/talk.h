@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is said and heard on a connection to a broker, whichever it is: announcements, requests and
- * their answers, commands. Discovery thread only.
+ * The messages of a connection to any broker: announcements, requests and their answers, commands.
+ * Discovery thread only.
  */
 #ifndef DAEMON_DISCOVERY_TALK_H
 #define DAEMON_DISCOVERY_TALK_H
@@ -29,14 +29,14 @@ const char *discovery_talk_status_topic(const struct discovery_talk *talk);
 
 /* Takes the snapshot. */
 void discovery_talk_update(struct discovery_talk *talk, struct discovery_snapshot *snapshot);
-/* The broker has let us in: says who we are, subscribes. */
+/* The broker has accepted us: announces this server, and subscribes. */
 void discovery_talk_begin(struct discovery_talk *talk, struct mqtt_session *session,
 			  int64_t now_us);
 /* Says nothing yet. */
 void discovery_talk_hear(struct discovery_talk *talk, const struct mqtt_message *message);
 /* Says what is new, and answers. Often; at least once a second. */
 void discovery_talk_turn(struct discovery_talk *talk, struct mqtt_session *session, int64_t now_us);
-/* The connection is lost, and with it whoever waits for an answer. */
+/* The connection is lost, and with it the answers that wait. */
 void discovery_talk_end(struct discovery_talk *talk);
 
 /* Whether the broker's denial of this topic keeps anything configured from working: with

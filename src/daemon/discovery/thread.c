@@ -197,7 +197,7 @@ static void turn_broker(struct agent *agent, int64_t now_us)
 		mqtt_session_retry_in(agent->session, SPAWN_RETRY_US, now_us);
 	if (broker_spawn_pid(agent->broker) == before)
 		return;
-	/* Connected all the same: to somebody else's broker on that port. */
+	/* Connected nevertheless: to another broker on that port. */
 	if (mqtt_session_state(agent->session) == MQTT_CONNECTED && before != 0)
 		set_state(agent, agent->status.state, broker_spawn_why(agent->broker));
 	agent->changed = true;

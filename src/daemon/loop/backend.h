@@ -11,7 +11,7 @@
 #include "daemon/loop/loop.h"
 #include "daemon/loop/pagetee.h"
 
-/* The work between two checks for events. What is left over waits for the next turn, so that
+/* The work between two checks for events. Further work waits for the next turn, so that
  * neither a large fan-out nor a crowd of peers that come, talk or leave at the same time holds up
  * the timers, the workers and the other connections. */
 enum {

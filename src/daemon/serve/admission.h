@@ -26,7 +26,7 @@ enum admission_refusal {
 	ADMISSION_REFUSALS
 };
 
-/* Places of one kind. The caller's memory; it outlives those who are in. */
+/* Places of one kind. The caller's memory; it outlives the connections that it counts. */
 struct quota {
 	const char *name; /* "feed front/annexb"; for log lines */
 	uint32_t max;	  /* 0: no limit of its own */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A connection: a TCP peer, the session of a protocol with it, and the cursor of what it watches.
- * It is the cursor's sink. What a session writes and what a cursor sends never mix: a session
- * writes while its cursor is held, or when it has none. Loop thread only.
+ * It is the cursor's sink. The bytes of a session and those of a cursor never mix: a session writes
+ * while its cursor is held, or when it has none. Loop thread only.
  */
 #ifndef DAEMON_SERVE_CONNECTION_H
 #define DAEMON_SERVE_CONNECTION_H
@@ -26,9 +26,10 @@ struct connection {
 	struct net_peer peer;
 };
 
-/* Takes fd (connected, non-blocking) on success. What waits for the peer, waits in the log, where
- * it can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes, 0:
- * leave. *out is the caller's to put into a list; it frees itself after the close. 0 or -errno. */
+/* Takes fd (connected, non-blocking) on success. Units that wait for the peer wait in the log,
+ * where they can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes,
+ * 0: leave. *out is the caller's to put into a list; it frees itself after the close. 0 or
+ * -errno. */
 int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat);
 /* Closes at once, and with reset so that what is queued is let go; finished() is called from here.

@@ -32,8 +32,8 @@ static const struct greeting {
 
 #define N_GREETINGS (sizeof greetings / sizeof *greetings)
 
-/* What a peer has sent so far: the first `len` bytes of greetings[row].text. This is how the low 16
- * bits of connection->state keep it. */
+/* What a peer has sent so far: the first `len` bytes of greetings[row].text. The low 16 bits of
+ * connection->state keep it in this form. */
 struct heard {
 	uint8_t row, len;
 };
