@@ -108,5 +108,9 @@ bool sandbox_enter(struct sandbox *sandbox, char state[SANDBOX_STATE_MAX])
 		snprintf(landlock, sizeof landlock, "landlock %d", abi);
 	tell(state, "seccomp", err);
 	tell(state, landlock, abi);
+	if (abi < 0)
+		text_append(state, SANDBOX_STATE_MAX,
+			    sandbox->programs || err < 0 ? "; files and programs are not restricted"
+							 : "; files are not restricted");
 	return err == 0 && abi >= 0;
 }

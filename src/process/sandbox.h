@@ -50,8 +50,8 @@ size_t sandbox_allow_matches(struct sandbox *sandbox, const char *pattern, unsig
 void sandbox_allow_base(struct sandbox *sandbox);
 
 /* Enters the sandbox for good, and closes the fds of its paths. state: what is in force, and what
- * is missing and why, such as "seccomp, landlock 6" or "landlock 2, no seccomp: Function not
- * implemented". Returns whether nothing is missing. */
+ * is missing and why, such as "seccomp, landlock 6" or "seccomp, no landlock: Function not
+ * implemented; files are not restricted". Returns whether nothing is missing. */
 bool sandbox_enter(struct sandbox *sandbox, char state[SANDBOX_STATE_MAX]);
 
 /* Makes the memory of this process unreadable for others of the same user (PR_SET_DUMPABLE): no

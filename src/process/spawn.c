@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +16,11 @@
 #define FD_FIRST 3
 /* Above every number that the child's fixed fds are dupped to. */
 #define FD_BASE 10
+#define EXEC_WAIT_MS 50
+#define EXIT_NO_EXEC 127 /* as a shell has it */
 
-/* In the child until exec, in a copy of our descriptor table but in our memory (vfork), where it
- * changes nothing. Async-signal-safe calls only. Failures are reported through `report`. */
-/* System calls, since glibc's functions would change all threads of the parent, whose memory this
- * child has. A change of user clears the death signal: that comes after. 0 or -1. */
+/* System calls, because glibc's functions would look for the threads that the parent has. A change
+ * of user clears the death signal, which is set after it. 0 or -1. */
 static int lower_rights(const struct spawn *spawn)
 {
 	const struct rlimit data = {spawn->data_max, spawn->data_max};
@@ -35,6 +36,9 @@ static int lower_rights(const struct spawn *spawn)
 		       : 0;
 }
 
+/* In the child until exec, in copies of our memory and our descriptors. Other threads may have held
+ * locks when the copy was made: async-signal-safe calls only. Failures are reported through
+ * `report`. */
 static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t parent, int report)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
@@ -56,9 +60,12 @@ static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t
 	for (unsigned i = 0; i < spawn->n_fds; i++)
 		if (dup2(fds[i], FD_FIRST + (int)i) < 0)
 			goto fail;
-	/* Ours are CLOEXEC already; this is for what we inherited ourselves. Before 5.11: ENOSYS.
-	 */
-	(void)syscall(SYS_close_range, FD_FIRST + spawn->n_fds, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	if (dup3(report, FD_FIRST + (int)spawn->n_fds, O_CLOEXEC) < 0)
+		goto fail;
+	report = FD_FIRST + (int)spawn->n_fds;
+	/* Closed now, as exec may take long, and a peer sees the end of a connection only when
+	 * nobody has it any more. Before 5.9: ENOSYS, and exec closes all that are ours. */
+	(void)syscall(SYS_close_range, report + 1, ~0u, 0);
 	if (lower_rights(spawn) < 0)
 		goto fail;
 	if (prctl(PR_SET_PDEATHSIG, spawn->death_signal) < 0)
@@ -71,13 +78,26 @@ static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t
 fail:
 	error = errno;
 	(void)!write(report, &error, sizeof error);
-	_exit(127);
+	_exit(EXIT_NO_EXEC);
 }
 
 static void wait_for(pid_t pid)
 {
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+}
+
+/* What the child reports until exec closes its end: 0, also if that takes longer than EXEC_WAIT_MS,
+ * or an error. */
+static int wait_for_exec(int report)
+{
+	struct pollfd pfd = {.fd = report, .events = POLLIN};
+	int error;
+
+	/* All signals are blocked here. */
+	if (poll(&pfd, 1, EXEC_WAIT_MS) <= 0)
+		return 0;
+	return read(report, &error, sizeof error) == sizeof error ? error : 0;
 }
 
 pid_t spawn_start(const struct spawn *spawn, int *pidfd)
@@ -88,22 +108,24 @@ pid_t spawn_start(const struct spawn *spawn, int *pidfd)
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return -errno;
-	/* A handler that ran in the child would run in our memory. */
+	/* A handler must not run in the child. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = vfork();
+	/* Not vfork(), which suspends this thread until exec: a program on a file system that does
+	 * not answer, or a child that is stopped or frozen, would hold it for as long. */
+	pid = fork();
 	if (pid == 0)
 		run_child(spawn, parent, report[1]);
 	if (pid < 0)
 		pid = -errno;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	close(report[1]);
-	/* exec closes the child's end. */
-	if (pid > 0 && read(report[0], &error, sizeof error) == sizeof error) {
+	error = pid > 0 ? wait_for_exec(report[0]) : 0;
+	close(report[0]);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error) {
 		wait_for(pid);
 		pid = -error;
 	}
-	close(report[0]);
 	if (pid < 0)
 		return pid;
 	/* The child is ours and not reaped: the pid cannot be another's. */
@@ -122,6 +144,11 @@ void spawn_describe(int status, char *text, size_t size)
 
 	if (status == SPAWN_STATUS_LOST) {
 		snprintf(text, size, "it is not known how");
+		return;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_EXEC) {
+		snprintf(text, size, "exit status %d, as of a program that cannot be executed",
+			 EXIT_NO_EXEC);
 		return;
 	}
 	if (WIFEXITED(status)) {

@@ -24,7 +24,9 @@ struct spawn {
 };
 
 /* The pid, and in *pidfd a descriptor of the process (CLOEXEC, the caller's); or -errno (of exec
- * too: then the path is at fault). Blocks until exec: some hundred microseconds. */
+ * too: then the path is at fault). Blocks until exec, mostly less than a millisecond, but 50 ms at
+ * most: a child that has not come to exec by then counts as started, and if exec fails later, it
+ * ends with exit status 127. */
 pid_t spawn_start(const struct spawn *spawn, int *pidfd);
 
 /* For a status that nobody can tell: somebody else has reaped the process. */

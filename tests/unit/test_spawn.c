@@ -8,9 +8,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,15 +88,82 @@ static void what_cannot_be_executed_leaves_nothing(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
+/* From here on execve() of this process and of its children sleeps, as it does for a program on a
+ * file system that does not answer: nobody answers the notices of this filter. */
+static int hold_exec(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ, SYS_execve, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {.len = sizeof code / sizeof code[0], .filter = code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			    &filter);
+}
+
+/* The exit status of the case below: 0, or the number of the step that failed. */
+static int start_what_hangs(void)
+{
+	struct spawn spawn = {
+		.program = "/proc/self/exe", .argv = argv_of_child, .death_signal = SIGKILL};
+	struct pollfd end = {.events = POLLIN}, viewer = {.events = POLLIN};
+	int pidfd, pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 || hold_exec() < 0)
+		return 1;
+	pid = spawn_start(&spawn, &pidfd);
+	if (pid <= 0)
+		return 2;
+	/* It holds no connection open. */
+	close(pair[0]);
+	viewer.fd = pair[1];
+	if (poll(&viewer, 1, 10000) != 1 || !(viewer.revents & POLLHUP))
+		return 3;
+	end.fd = pidfd;
+	if (poll(&end, 1, 0) != 0)
+		return 4;
+	if (kill(pid, SIGKILL) < 0 || poll(&end, 1, 10000) != 1 || waitpid(pid, NULL, 0) != pid)
+		return 5;
+	return 0;
+}
+
+static void a_child_that_hangs_before_exec_holds_up_nobody(void **state)
+{
+	pid_t pid = fork();
+	struct pollfd end = {.events = POLLIN};
+	int status;
+
+	(void)state;
+	if (pid == 0)
+		_exit(start_what_hangs());
+	assert_true(pid > 0);
+	end.fd = pidfd_open(pid, 0);
+	if (poll(&end, 1, 30000) == 0)
+		kill(pid, SIGKILL);
+	close(end.fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void an_end_is_described(void **state)
 {
 	static const struct {
 		int status;
 		const char *text;
 	} ends[] = {
-		{0, "exit status 0"},		{7 << 8, "exit status 7"},
-		{SIGKILL, "killed by SIGKILL"}, {SIGSEGV | 0x80, "killed by SIGSEGV (core dumped)"},
-		{50, "killed by signal 50"},	{SPAWN_STATUS_LOST, "it is not known how"},
+		{0, "exit status 0"},
+		{7 << 8, "exit status 7"},
+		{127 << 8, "exit status 127, as of a program that cannot be executed"},
+		{SIGKILL, "killed by SIGKILL"},
+		{SIGSEGV | 0x80, "killed by SIGSEGV (core dumped)"},
+		{50, "killed by signal 50"},
+		{SPAWN_STATUS_LOST, "it is not known how"},
 	};
 	char text[64];
 
@@ -119,6 +192,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(its_fds_are_those_it_was_given_in_their_order),
 		cmocka_unit_test(what_cannot_be_executed_leaves_nothing),
+		cmocka_unit_test(a_child_that_hangs_before_exec_holds_up_nobody),
 		cmocka_unit_test(an_end_is_described),
 	};
 
