@@ -14,6 +14,7 @@ import pytest
 import bytestream
 import clients
 import harness
+from broker import free_port
 
 PASSWORD = "correct horse battery"
 ATTACK = re.compile(r"attack (\S+): (\w+)$")
@@ -134,10 +135,14 @@ def test_without_the_sandbox_every_attempt_succeeds(attack):
 @pytest.mark.parametrize(
     "what, missing, kept",
     [
-        ("landlock", "seccomp, no landlock: {}", ALL - FILES),
+        ("landlock", "seccomp, no landlock: {}; files are not restricted", ALL - FILES),
         # landlock 6 and later keep signals in, which is a kernel of 6.12 or later.
         ("seccomp", "no seccomp: {}, landlock", MEMORY | FILES),
-        ("both", "no seccomp: {0}, no landlock: {0}", MEMORY),
+        (
+            "both",
+            "no seccomp: {0}, no landlock: {0}; files and programs are not restricted",
+            MEMORY,
+        ),
     ],
 )
 def test_what_a_kernel_or_container_lacks_is_told_and_the_rest_holds(
@@ -148,6 +153,38 @@ def test_what_a_kernel_or_container_lacks_is_told_and_the_rest_holds(
     assert camcastd.camera()["sandbox"].startswith(state)
     camcastd.wait_log(f"camera cam: a part of the worker's sandbox is missing: {re.escape(state)}")
     assert kept <= refused(results)
+
+
+@pytest.mark.parametrize(
+    "what, line",
+    [
+        (None, r"ok    sandbox: workers run with: seccomp, landlock \d+\n"),
+        (
+            "landlock",
+            "WANT  sandbox: workers run with: seccomp, no landlock: Function not implemented; "
+            "files are not restricted\n      -> use a kernel with CONFIG_SECURITY_LANDLOCK ",
+        ),
+        (
+            "seccomp",
+            "WANT  sandbox: workers run with: no seccomp: Function not implemented, "
+            r"landlock \d+\n      -> use a kernel, or settings of the container, that allow seccomp",
+        ),
+        ("off", "WANT  sandbox: workers run without a sandbox\n      -> remove sandbox = no "),
+    ],
+)
+def test_the_doctor_names_what_is_missing(start_camcastd, refuse, tmp_path, what, line):
+    daemon = {"http": f"127.0.0.1:{free_port('127.0.0.1')}"}
+    if what == "off":
+        daemon["sandbox"] = "no"
+    elif what:
+        daemon["capture"] = worker_script(tmp_path, before=(refuse, errno.ENOSYS, what))
+    camcastd = start_camcastd(harness.pattern_config(daemon=daemon))
+    camcastd.wait_flowing()
+    doctor = subprocess.run(
+        [harness.ROOT / "src/system/camcast-doctor", "-c", camcastd.config_path],
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    assert re.search(line, doctor.stdout), doctor.stdout
 
 
 def test_the_kernel_ends_a_worker_before_camcastd_when_memory_runs_out(start_camcastd):

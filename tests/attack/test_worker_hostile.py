@@ -60,6 +60,40 @@ def test_a_descriptor_that_is_slow_to_close_holds_up_no_viewer(camcastd, tmp_pat
         assert daemon.stop(timeout=3) == 0
 
 
+def test_descriptors_that_nobody_asked_for_do_not_stay(camcastd, tmp_path):
+    """A pair full of messages with 250 descriptors each."""
+    options = words(fault="unasked-fds", camera="cam", once=tmp_path / "told", after=60)
+    daemon = camcastd(two_cameras(), env=options)
+    with Viewer(daemon.port(OTHER)) as viewer:
+        wait_units(viewer, 10)
+        before = daemon.open_fds()
+        daemon.wait_until(lambda: daemon.camera()["restarts"] >= 1, "the attack")
+        daemon.wait_until(lambda: daemon.camera()["state"] == "running", "the next worker")
+        wait_units(viewer, 50)
+        assert longest_gap_us(viewer) < GAP_MAX_US
+        check_units(parse_units(viewer.data))
+        daemon.wait_until(lambda: daemon.open_fds() < before + 50, "the descriptors")
+
+
+def test_tiny_segments_take_bounded_memory_and_descriptors(camcastd):
+    """A segment for each picture, 60 a second (the protocol allows 100), of both cameras: segments
+    that are older than the history are closed, and nothing else grows."""
+    history_s, rate = 3, 60
+    config = two_cameras()
+    for name in "stream s", "stream o":
+        config[name] = dict(config[name], history_ms=1000 * history_s)
+    daemon = camcastd(config, env=words(fps=rate, gop=1, size=100, segment=100))
+    with Viewer(daemon.port(OTHER)) as viewer:
+        daemon.wait_flowing("s/length_prefixed", 2 * history_s * rate)
+        fds, memory = daemon.open_fds(), daemon.memory()
+        daemon.wait_flowing("s/length_prefixed", 3 * history_s * rate)
+        assert daemon.open_fds() < fds + rate
+        assert daemon.memory() < memory + (4 << 20)
+        assert longest_gap_us(viewer) < GAP_MAX_US
+        check_units(parse_units(viewer.data))
+    assert daemon.camera()["restarts"] == 0
+
+
 SECRETS = ["broker-password", "client-key", "lan-user:lan-password", "old-password"]
 
 

@@ -2,11 +2,15 @@
 """Brokers that are not there, late, mute, locked, or die: the video never notices, the status says
 why, and discovery is back when they are. And brokers of our own (broker = spawn)."""
 import os
+import pathlib
+import re
 import resource
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -14,7 +18,7 @@ import pytest
 import harness
 from broker import Broker, Certificates, Client, free_port, wrap
 from clients import Viewer
-from fakes import FEED, check_units, parse_units, words
+from fakes import FAKEWORKER, FEED, check_units, parse_units, words
 from discovery import mqtt_config, wait_connected, wait_mqtt
 from test_mqtt import check_info
 
@@ -384,6 +388,45 @@ def test_what_the_acl_denies_is_named(start_camcastd, tmp_path):
             check_video(viewer, 0)
 
 
+def documented_acl():
+    page = (harness.ROOT / "docs/DISCOVERY.md").read_text(encoding="utf-8")
+    return re.search(r"An ACL for mosquitto, to copy\..*?\n```\n(.*?)```\n", page, re.S)[1]
+
+
+def test_the_acl_to_copy_allows_what_each_needs_and_no_more(start_camcastd, tmp_path):
+    acl = tmp_path / "acl"
+    acl.write_text(documented_acl())
+    acl.chmod(0o600)
+    passwords = {"camcast": "one", "viewer": "two", "homeassistant": "three"}
+    with Broker(tmp_path, passwords=passwords, lines=[f"acl_file {acl}"]) as broker:
+        keys = {"username": "camcast", "password": "one", "home_assistant": True}
+        config = mqtt_config(broker, **keys)
+        del config["mqtt"]["response_prefix"]
+        daemon = start_camcastd(config, env=words())
+        daemon.wait_flowing(FEED)
+        wait_connected(daemon)
+        home = Client(broker, username="homeassistant", password="three")
+        viewer = Client(broker, username="viewer", password="two")
+        with home, viewer:
+            home.subscribe("homeassistant/#")
+            home.wait_message("homeassistant/+/camcast_test/+/config")
+            viewer.subscribe("camcast/#")
+            viewer.wait_message("camcast/test/info")
+            viewer.subscribe("camera/response/#")
+            viewer.publish("commend", "camera/response/a", qos=1)
+            viewer.wait_message("camera/response/a")
+            # What a viewer may not: the answer to its last request follows what it was denied.
+            viewer.publish("camcast/test/camera/cam/restart", "PRESS", qos=1)
+            viewer.publish("camcast/other/info", "{}", qos=1, retain=True)
+            viewer.publish("commend", "camera/response/b", qos=1)
+            viewer.wait_message("camera/response/b")
+            assert daemon.camera()["restarts"] == 0
+            assert not [one for one in viewer.messages if one.topic == "camcast/other/info"]
+            home.publish("camcast/test/camera/cam/restart", "PRESS", qos=1)
+            daemon.wait_until(lambda: daemon.camera()["restarts"] == 1, "the restart")
+        assert not [line for line in daemon.log() if "denies" in line]
+
+
 def test_a_subscription_that_is_denied_is_named(start_camcastd):
     """v3.1.1 has no word for a denied publication, but 0x80 for a subscription (mosquitto lets all
     subscribe and forwards nothing, so this broker is a script)."""
@@ -449,6 +492,32 @@ def test_a_broker_of_our_own(start_camcastd):
     with Client(Spawned(address.port)) as client:
         client.subscribe("camcast/test/status")
         assert client.wait_message("camcast/test/status").payload == b"online"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(bool(harness.SAN), reason="the libraries of a sanitizer are not copied")
+def test_a_broker_of_our_own_for_an_ordinary_user(monkeypatch):
+    """camcastd is started by a user who is not root and has no rights."""
+    address, config = spawn_config()
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        config["daemon"]["capture"] = shutil.copy(FAKEWORKER, folder)
+        program = shutil.copy(harness.BUILD / "camcastd", folder / "program")
+        script = folder / "camcastd"
+        script.write_text(
+            "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups "
+            f'--bounding-set=-all --inh-caps=-all {program} "$@"\n'
+        )
+        script.chmod(0o755)
+        monkeypatch.setattr(harness, "BUILD", folder)
+        with harness.Camcastd(config, folder, env=words()) as daemon:
+            pid = wait_connected(daemon)["broker_pid"]
+            assert os.stat(f"/proc/{pid}").st_uid == 65534
+            with Client(Spawned(address.port)) as client:
+                client.subscribe("answer")
+                client.publish("commend", "answer")
+                client.wait_message("answer")
 
 
 def test_a_broker_of_our_own_with_passwords(start_camcastd, tmp_path):

@@ -61,6 +61,7 @@ const struct fault *fault_find(const char *name);
 void attack_lingering_fd(void);
 void attack_lingering_fds(void);
 void attack_lingering_queue(void);
+void attack_unasked_fds(void);
 
 void __attribute__((noreturn)) die(const char *what);
 

@@ -11,6 +11,7 @@
 
 #define LINGER_S 20
 #define MANY 12
+#define UNASKED 250
 
 /* A TCP socket whose close() sleeps: its peer reads nothing, and bytes wait to be sent. */
 static int make_lingering_socket(void)
@@ -95,6 +96,22 @@ void attack_lingering_queue(void)
 		hand_over(&fds[i], 1);
 		say_fd("", 0, my.logs[0].fd);
 	}
+	continue_camcastd();
+	for (;;)
+		pause();
+}
+
+/* Messages full of descriptors that nobody asked for, faster than they can be refused. */
+void attack_unasked_fds(void)
+{
+	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT};
+	int fds[UNASKED];
+
+	for (int i = 0; i < UNASKED; i++)
+		fds[i] = make_segment(4096, SEALS);
+	stop_camcastd();
+	while (say_fds(&heartbeat, sizeof heartbeat, fds, UNASKED))
+		;
 	continue_camcastd();
 	for (;;)
 		pause();

@@ -425,6 +425,7 @@ static const struct fault faults[] = {
 	{"lingering-fd", attack_lingering_fd, false},
 	{"lingering-fds", attack_lingering_fds, false},
 	{"lingering-queue", attack_lingering_queue, false},
+	{"unasked-fds", attack_unasked_fds, false},
 	{"deaf", NULL, false},	    /* never reads the pair */
 	{"deathless", NULL, false}, /* neither the pair's end nor SIGTERM ends it */
 };
