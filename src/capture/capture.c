@@ -324,6 +324,16 @@ static void judge(struct capture *capture)
 	}
 }
 
+/* A sandbox allows the devices that there were when the worker entered it. */
+static bool is_outdated(struct capture *capture)
+{
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
+		if (capture->streams[i] && stream_outdated(capture->streams[i]))
+			return true;
+	}
+	return false;
+}
+
 static enum capture_exit loop(struct capture *capture)
 {
 	struct pollfd fds[] = {
@@ -370,6 +380,9 @@ static enum capture_exit loop(struct capture *capture)
 			diag_error("camera %s: %s", capture->camera->name, why);
 			return fail(capture, CAPTURE_LOST_CAMERA, why);
 		}
+		if (is_outdated(capture))
+			return fail(capture, CAPTURE_OUTDATED,
+				    "an encoder has come, which needs a new worker");
 		if (fds[2].revents || fds[3].revents)
 			send_status(capture, fds[2].revents != 0);
 	}

@@ -18,6 +18,7 @@ enum capture_exit {
 	CAPTURE_USAGE = 2,	 /* arguments or configuration */
 	CAPTURE_NO_CAMERA = 3,	 /* the source cannot be opened or started */
 	CAPTURE_LOST_CAMERA = 4, /* the source ended, or was silent for too long */
+	CAPTURE_OUTDATED = 5,	 /* an encoder came that the sandbox of this worker refuses */
 };
 
 struct capture_options {

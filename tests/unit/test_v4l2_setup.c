@@ -80,6 +80,16 @@ static void a_denied_node_of_root_alone_names_the_udev_rule(void **state)
 	refused_saying(-EACCES, "60-camcast.rules");
 }
 
+static void a_node_that_only_the_sandbox_denies_is_newer_than_it(void **state)
+{
+	(void)state;
+	sim.access_allowed = true;
+	sim.open_error[1] = EACCES;
+	refused_saying(-ESTALE, "/dev/video1 is newer than the sandbox");
+	fx.stream.v4l2_device = (char *)(uintptr_t) "/dev/video1";
+	refused_saying(-ESTALE, "/dev/video1 is newer than the sandbox");
+}
+
 static void a_machine_without_an_encoder_is_told_so(void **state)
 {
 	(void)state;
@@ -353,6 +363,7 @@ int main(void)
 		T(a_named_device_that_is_not_there_is_refused),
 		T(a_denied_node_names_its_group),
 		T(a_denied_node_of_root_alone_names_the_udev_rule),
+		T(a_node_that_only_the_sandbox_denies_is_newer_than_it),
 		T(a_machine_without_an_encoder_is_told_so),
 		T(an_encoder_that_takes_other_pictures_is_named),
 		T(slots_that_are_no_dmabufs_are_refused),

@@ -11,7 +11,7 @@ WRAPS_test_http += getpeername
 # Tests that play the driver: every way from the encoder to the kernel goes through v4l2_sim.
 V4L2_SIM := test_v4l2m2m test_v4l2_setup
 $(foreach t,$(V4L2_SIM),$(eval EXTRA_$t := v4l2_sim v4l2_fixture)$(eval WRAPS_$t := \
-	open close ioctl mmap munmap stat))
+	open close ioctl mmap munmap stat access))
 
 # Tests with a worker of worker_rig.
 MESSAGES_RIG := test_worker_messages test_worker_preambles test_worker_rates

@@ -312,6 +312,8 @@ void *__wrap_mmap(void *address, size_t len, int prot, int flags, int fd, off_t 
 int __real_munmap(void *address, size_t len);
 int __wrap_munmap(void *address, size_t len);
 int __real_stat(const char *path, struct stat *st);
+int __real_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode);
 int __wrap_stat(const char *path, struct stat *st);
 
 int __wrap_open(const char *path, int flags, ...)
@@ -390,6 +392,16 @@ int __wrap_munmap(void *address, size_t len)
 		return __real_munmap(address, len);
 	sim.unmapped++;
 	return 0;
+}
+
+int __wrap_access(const char *path, int mode)
+{
+	if (strncmp(path, "/dev/video", 10))
+		return __real_access(path, mode);
+	if (sim.access_allowed)
+		return 0;
+	errno = EACCES;
+	return -1;
 }
 
 int __wrap_stat(const char *path, struct stat *st)

@@ -44,6 +44,7 @@ struct sim {
 	int open_error[SIM_NODES];
 	mode_t node_mode;
 	gid_t node_gid;
+	bool access_allowed; /* access() allows each node, whatever open() says */
 	const char *card;
 	uint32_t coded_fourcc, raw_fourcc;
 	uint32_t max_width, max_height, stride_align, height_align, extra_sizeimage;

@@ -26,7 +26,8 @@ struct ladder {
 };
 
 void ladder_init(struct ladder *ladder, const struct config_stream *config);
-/* Opens the best encoder left. 0, or -errno when there is none (not again before retry_us). */
+/* Opens the best encoder left. 0, or -errno when there is none (not again before retry_us): of the
+ * last one that was tried, -ESTALE if only the sandbox of this process refuses its device. */
 int ladder_open(struct ladder *ladder, const struct encoder_config *config,
 		const struct encoder_events *events, int64_t now_us, struct encoder **out);
 /* Notes that the encoder from ladder_open() failed; detail: the encoder's. Call it before the next

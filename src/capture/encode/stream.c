@@ -49,6 +49,7 @@ struct stream {
 	char encoder_name[32], detail[160];
 	uint32_t applied_bps; /* the encoder's; 0: it has none */
 	bool imports;
+	bool outdated; /* see stream_outdated() */
 
 	/* the stream's thread only (copy: the source's) */
 	struct output output;
@@ -213,6 +214,17 @@ static void tell_none(struct stream *stream)
 	set_status(stream, "", stream->encoding.ladder.trouble);
 }
 
+static void set_outdated(struct stream *stream)
+{
+	diag_warn("stream %s: no encoder: %s; a new worker may open it", stream->config->name,
+		  stream->encoding.ladder.trouble);
+	set_status(stream, "", stream->encoding.ladder.trouble);
+	pthread_mutex_lock(&stream->lock);
+	stream->outdated = true;
+	pthread_mutex_unlock(&stream->lock);
+	notify(stream);
+}
+
 static void open_encoder(struct stream *stream, const struct frame *frame)
 {
 	int r = encoding_open(&stream->encoding, frame);
@@ -220,7 +232,10 @@ static void open_encoder(struct stream *stream, const struct frame *frame)
 	if (r == -EAGAIN)
 		return;
 	if (r < 0) {
-		tell_none(stream);
+		if (r == -ESTALE)
+			set_outdated(stream);
+		else
+			tell_none(stream);
 		return;
 	}
 	output_gap(&stream->output);
@@ -494,6 +509,16 @@ bool stream_imports(struct stream *stream)
 	imports = stream->opened && stream->imports;
 	pthread_mutex_unlock(&stream->lock);
 	return imports;
+}
+
+bool stream_outdated(struct stream *stream)
+{
+	bool outdated;
+
+	pthread_mutex_lock(&stream->lock);
+	outdated = stream->outdated;
+	pthread_mutex_unlock(&stream->lock);
+	return outdated;
 }
 
 /* --- status --- */

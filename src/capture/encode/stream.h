@@ -55,5 +55,8 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out);
 /* Whether the encoder imports the frames' dmabufs instead of reading their mappings. Main
  * thread. */
 bool stream_imports(struct stream *stream);
+/* Whether no encoder is left, and one has come that only a new worker may open: the sandbox of this
+ * one is older. Main thread. */
+bool stream_outdated(struct stream *stream);
 
 #endif

@@ -91,12 +91,16 @@ static bool has_format(int fd, enum v4l2_buf_type type, uint32_t fourcc)
 }
 
 /* Fills in how to permit opening path. EACCES is caused by its mode and owner, EPERM by the device
- * control group of a service or a container (security/device_cgroup.c). */
+ * control group of a service or a container (security/device_cgroup.c), ESTALE by a sandbox. */
 static void explain_permission(const char *path, int rc, char *why)
 {
 	struct stat st;
 	struct group *group = NULL;
 
+	if (rc == -ESTALE) {
+		snprintf(why, V4L2_WHY_MAX, "%s is newer than the sandbox of this worker", path);
+		return;
+	}
 	if (rc == -EPERM) {
 		snprintf(why, V4L2_WHY_MAX,
 			 "no permission to open %s: the service or container does not allow the "
@@ -146,7 +150,18 @@ static int open_node(struct v4l2_device *device, const char *path)
 {
 	snprintf(device->path, sizeof(device->path), "%s", path);
 	device->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	return device->fd < 0 ? -errno : 0;
+	if (device->fd >= 0)
+		return 0;
+	if (errno != EACCES)
+		return -errno;
+	/* access() does not know of Landlock, whose rules are for the nodes there were when the
+	 * process entered its sandbox. */
+	return access(path, R_OK | W_OK) == 0 ? -ESTALE : -EACCES;
+}
+
+static bool is_denied(int rc)
+{
+	return rc == -EACCES || rc == -EPERM || rc == -ESTALE;
 }
 
 static int open_named(struct v4l2_device *device, const char *path, uint32_t coded, uint32_t raw,
@@ -156,9 +171,9 @@ static int open_named(struct v4l2_device *device, const char *path, uint32_t cod
 	enum fit fit;
 	int rc = open_node(device, path);
 
-	if (rc == -EACCES || rc == -EPERM) {
+	if (is_denied(rc)) {
 		explain_permission(path, rc, why);
-		return -EACCES;
+		return rc == -ESTALE ? rc : -EACCES;
 	}
 	if (rc) {
 		snprintf(why, V4L2_WHY_MAX, "cannot open %s: %s", path, strerror(-rc));
@@ -185,6 +200,7 @@ int v4l2_open_encoder(struct v4l2_device *device, const char *path, uint32_t cod
 {
 	char name[32], denied[V4L2_WHY_MAX] = "", near[160] = "", coded_text[5], raw_text[5];
 	unsigned seen = 0;
+	bool stale = false;
 
 	memset(device, 0, sizeof(*device));
 	device->fd = -1;
@@ -202,8 +218,10 @@ int v4l2_open_encoder(struct v4l2_device *device, const char *path, uint32_t cod
 		if (rc == -ENOENT || rc == -ENXIO || rc == -ENODEV)
 			continue;
 		seen++;
-		if ((rc == -EACCES || rc == -EPERM) && !denied[0])
+		/* A newer one may be the encoder: it comes before others that are denied. */
+		if (is_denied(rc) && (!denied[0] || (rc == -ESTALE && !stale)))
 			explain_permission(name, rc, denied);
+		stale |= rc == -ESTALE;
 		if (rc)
 			continue;
 		fit = device_fits(device, coded, raw);
@@ -217,7 +235,7 @@ int v4l2_open_encoder(struct v4l2_device *device, const char *path, uint32_t cod
 	}
 	if (denied[0]) {
 		snprintf(why, V4L2_WHY_MAX, "%s", denied);
-		return -EACCES;
+		return stale ? -ESTALE : -EACCES;
 	}
 	if (!seen)
 		snprintf(why, V4L2_WHY_MAX,

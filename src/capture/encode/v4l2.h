@@ -23,6 +23,7 @@ struct v4l2_device {
  * Opens (non-blocking, CLOEXEC) the first of /dev/video0, 1... that encodes `raw` pictures to
  * `coded` (fourccs) memory to memory with the multi-planar API; path, if not "", names the only
  * node to try. Returns 0; -EACCES (a node could not be opened: why names the group or the rule),
+ * -ESTALE (only Landlock refuses a node: it came after the process had entered its sandbox),
  * -ENODEV (none fits: why says what was seen), or another -errno of opening the named one.
  */
 int v4l2_open_encoder(struct v4l2_device *device, const char *path, uint32_t coded, uint32_t raw,
