@@ -190,3 +190,33 @@ def test_one_camera_feeds_players_of_two_kinds_on_two_families(camcastd, tmp_pat
             units, gaps = bytestream.check_stream(viewer.close(), tmp_path, name=name)
             assert gaps == 0 and len(units) >= 30
         assert jpeg.data[4:6] == b"\xff\xd8"
+
+
+def test_a_picture_is_decoded_before_the_next_one_comes(camcastd):
+    """The delimiter behind it says that it is complete."""
+    daemon = camcastd(harness.pattern_config(camera={"framerate": 1}))
+    viewer = clients.Viewer(daemon.port())
+    player = subprocess.Popen(
+        ["ffprobe", "-v", "error", "-fflags", "nobuffer", "-flags", "low_delay"]
+        + ["-probesize", "32", "-analyzeduration", "0", "-f", "h264", "-show_frames"]
+        + ["-show_entries", "frame=pkt_size"]
+        + [f"tcp://127.0.0.1:{daemon.port()}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with player:
+        guard = threading.Timer(40 * harness.PATIENCE, player.kill)
+        guard.start()
+        in_time = []
+        for line in player.stdout:
+            if not line.startswith("pkt_size="):
+                continue
+            units, _ = bytestream.split(bytes(viewer.data))
+            before = [len(unit.data) for unit in units[:-1]]
+            in_time.append(int(line.partition("=")[2]) not in before)
+            if len(in_time) == 8:
+                break
+        guard.cancel()
+        player.kill()
+    viewer.close()
+    assert sum(in_time) >= 5, in_time  # of 8: the player begins late, and the machine may be slow
