@@ -15,7 +15,8 @@ struct access_unit {
 	int64_t capture_us;
 	bool key;	/* IDR */
 	bool droppable; /* nal_ref_idc 0 */
-	bool as_is; /* not H.264 (v4l2_format): h264_writer.h cannot read it, key is all that is known */
+	bool as_is;	/* not H.264 (v4l2_format): h264_writer.h cannot read it, key is all that is
+			   known */
 };
 
 #endif

@@ -390,8 +390,8 @@ static enum capture_exit loop(struct capture *capture)
 
 /* --- start and stop --- */
 
-/* Coded pictures are passed on when a stream has `encoder = copy`; also when all are `auto` with the
- * same codec, unless the pictures have to be turned. */
+/* Coded pictures are passed on when a stream has `encoder = copy`; also when all are `auto` with
+ * the same codec, unless the pictures have to be turned. */
 static enum source_coding choose_coding(const struct capture_options *options,
 					enum config_codec *codec)
 {

@@ -31,7 +31,8 @@ void seats_finish(struct seats *seats)
 	*seats = (struct seats){.max = seats->max};
 }
 
-/* Servers are looked up in nearly the same order each time: the search begins behind the last one. */
+/* Servers are looked up in nearly the same order each time: the search begins behind
+ * the last one. */
 static struct seat *find(struct seats *seats, const char *key)
 {
 	for (size_t i = 0; i < seats->n; i++) {
@@ -107,7 +108,8 @@ static void drop_absent(struct seats *seats)
 	seats->cursor = 0;
 }
 
-/* The first to get a seat: of the earliest kind, the one that waits for longest. NULL: none waits. */
+/* The first to get a seat: of the earliest kind, the one that waits for longest.
+ * NULL: none waits. */
 static struct seat *next_waiting(struct seats *seats)
 {
 	struct seat *best = NULL;

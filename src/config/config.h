@@ -177,10 +177,11 @@ int config_load(struct config **out, const char *path, FILE *errors, char **text
 int config_excerpt(char **out, size_t *out_len, const char *text, size_t len, const char *camera);
 
 /*
- * What is right in a configuration but cannot work on this machine, for this user: files that cannot
- * be played or read, addresses that cannot be listened on. Each is written to out as "NAME:LINE:
- * warning: ..." (without a line for the sections [daemon] and [mqtt]). Names of hosts are not
- * resolved, and a port that is in use is not reported. Returns the number of warnings. Any thread.
+ * What is right in a configuration but cannot work on this machine, for this user: files that
+ * cannot be played or read, addresses that cannot be listened on. Each is written to out as
+ * "NAME:LINE: warning: ..." (without a line for the sections [daemon] and [mqtt]). Names of hosts
+ * are not resolved, and a port that is in use is not reported. Returns the number of warnings. Any
+ * thread.
  */
 size_t config_probe(const struct config *config, const char *name, FILE *out);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A configuration file as it is written: sections of entries with their lines, and every mistake found.
- * Between file.c, which reads, config.c, which builds, and check.c.
+ * A configuration file as it is written: sections of entries with their lines, and every mistake
+ * found. Between file.c, which reads, config.c, which
+ * builds, and check.c.
  */
 #ifndef CONFIG_FILE_H
 #define CONFIG_FILE_H

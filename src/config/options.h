@@ -91,7 +91,8 @@ const char *option_describe(const struct option *option, char *buf);
 int option_parse_listeners(const struct option *option, const char *value, struct net_address *out,
 			   size_t *n, char *why);
 
-/* What a word of other programs is called here, for messages; NULL: not known. Borrowed for ever. */
+/* What a word of other programs is called here, for messages; NULL: not known.
+ * Borrowed for ever. */
 /* The key, quoted, and perhaps with its value; *belongs: the section that it is a key of. */
 const char *synonym_of_key(enum option_section section, const char *key,
 			   enum option_section *belongs);

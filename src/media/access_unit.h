@@ -46,8 +46,8 @@ struct access_unit_fields {
 struct access_unit_search {
 	size_t done; /* bytes that need not be looked at again */
 	struct access_unit_head head;
-	/* Borrowed: the second field of a frame belongs to the unit of the first one, as viewers and
-	 * files want it. NULL: it begins a unit. */
+	/* Borrowed: the second field of a frame belongs to the unit of the first one, as viewers
+	 * and files want it. NULL: it begins a unit. */
 	struct access_unit_fields *fields;
 	size_t sps_at, slice_at; /* of NAL units in the data; 0: none yet */
 	bool paired;		 /* both fields are there */

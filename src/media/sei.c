@@ -152,8 +152,8 @@ bool sei_find_capture(const uint8_t *unit, size_t len, struct sei_capture *out)
 size_t sei_write_orientation(uint8_t out[SEI_ORIENTATION_MAX], struct orientation orientation)
 {
 	const bool transpose = orientation.transpose;
-	/* A player mirrors first, and then turns: a transposed picture is a quarter turn, of a mirror
-	 * image if it is mirrored at neither axis or both. */
+	/* A player mirrors first, and then turns: a transposed picture is a quarter turn, of a
+	 * mirror image if it is mirrored at neither axis or both. */
 	const bool hflip = transpose ? orientation.hflip == orientation.vflip : orientation.hflip;
 	const bool vflip = !transpose && orientation.vflip;
 	const uint32_t turns = !transpose ? 0 : orientation.hflip ? 3 : 1;
@@ -187,7 +187,8 @@ static bool read_orientation(const struct message *message, void *user)
 		orientation.hflip = read_bit(&r);
 		orientation.vflip = read_bit(&r);
 		turns = (read_bits(&r, 16) + QUARTER_TURN / 2) / QUARTER_TURN % 4;
-		/* An anticlockwise quarter turn: rows become columns, then top and bottom change. */
+		/* An anticlockwise quarter turn: rows become columns, then top
+		 * and bottom change. */
 		for (; turns > 0; turns--)
 			orientation = (struct orientation){.transpose = !orientation.transpose,
 							   .hflip = orientation.vflip,

@@ -17,7 +17,8 @@ struct mqtt_attempt {
 	const char *client_id;
 	bool v5;
 	int64_t begun_us; /* now */
-	int64_t reach_us; /* for the TCP connection to be made; the answer to CONNECT has its own time */
+	int64_t reach_us; /* for the TCP connection to be made; the answer to CONNECT has its own
+			     time */
 };			  /* borrowed during the call only */
 
 enum mqtt_end {

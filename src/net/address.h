@@ -34,8 +34,8 @@ enum net_address_form {
  */
 int net_address_parse(struct net_address *out, const char *text, enum net_address_form form);
 
-/* Why net_address_parse() refuses text: what it must be, as in "the port must be 1 to 65535". Borrowed
- * for ever; to be called only for a text that was refused. */
+/* Why net_address_parse() refuses text: what it must be, as in "the port must be 1 to 65535".
+ * Borrowed for ever; to be called only for a text that was refused. */
 const char *net_address_explain(const char *text, enum net_address_form form);
 
 /* A name, an IPv4 address, or an IPv6 address without brackets. Digits and points alone must be

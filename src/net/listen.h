@@ -16,8 +16,8 @@
  */
 int listen_open(const struct net_address *address, const char *key, int fds[LISTEN_MAX]);
 
-/* Whether listen_open() would be let: binds the address for a moment, without listening. The host is
- * not resolved; for a name the result is 0. 0 or -errno (-EACCES: a port below 1024 without the
+/* Whether listen_open() would be let: binds the address for a moment, without listening. The host
+ * is not resolved; for a name the result is 0. 0 or -errno (-EACCES: a port below 1024 without the
  * right, -EADDRNOTAVAIL: no interface has the address, -EADDRINUSE). Any thread. */
 int listen_check(const struct net_address *address);
 

@@ -15,10 +15,9 @@
 struct resolve;
 
 struct resolve_list {
-	unsigned n; /* at least 1 */
-	char text[RESOLVE_MAX]
-		 [RESOLVE_TEXT_MAX]; /* as inet_ntop(3) writes them; in the order in which
-						     they are to be tried (RFC 6724) */
+	unsigned n;				  /* at least 1 */
+	char text[RESOLVE_MAX][RESOLVE_TEXT_MAX]; /* as inet_ntop(3) writes them; in the order in
+						     which they are to be tried (RFC 6724) */
 };
 
 /* True if host is an address; *list is then that one. Does not block. Any thread. */

@@ -406,7 +406,8 @@ static int restrict_to_needs(const struct sandbox *sandbox, bool scoped)
 }
 
 /* Ways to signal another process, or to type on the terminal, with calls that are needed otherwise.
- * They are a filter of their own: libseccomp allows one action for a call that has no conditions. */
+ * They are a filter of their own: libseccomp allows one action for a call that
+ * has no conditions. */
 static int refuse_detours(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);

@@ -31,7 +31,8 @@ struct supervisor_options {
 	uint32_t start_ms;   /* for its first sign of life; 0: none are expected */
 	uint32_t stop_ms;    /* from supervisor_stop() to SIGKILL */
 	int stop_signal;     /* 0: the owner asks it to stop by other means */
-	bool exclusive; /* a killed process must be gone before the next one starts: they share something */
+	bool exclusive;	     /* a killed process must be gone before the next one starts: they share
+				something */
 };
 
 enum supervisor_state {

@@ -399,7 +399,8 @@ static void every_profile_decodes(void **state)
 
 static void key_units_come_exactly_at_the_interval(void **state)
 {
-	/* Not a multiple of the temporal layers' period; a request in between restarts the interval. */
+	/* Not a multiple of the temporal layers' period; a request in between restarts the
+	 * interval. */
 	struct shape shape = usual(*state);
 	struct recording *rec;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The descriptions that servers publish, right and wrong; the names by which users address them; and
- * text from the network on a terminal. */
+/* The descriptions that servers publish, right and wrong; the names by which users address them;
+ * and text from the network on a terminal. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

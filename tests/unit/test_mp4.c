@@ -374,8 +374,8 @@ static void add_and_save(struct mp4 *mp4, int fd, size_t n, size_t end)
 	}
 }
 
-/* The pictures of the file, the first of which is a key picture; their bytes are those of coded from
- * number `first` on. Closes fd. */
+/* The pictures of the file, the first of which is a key picture; their bytes are those of coded
+ * from number `first` on. Closes fd. */
 static size_t check_pictures(int fd, size_t first)
 {
 	AVFormatContext *input = open_file(fd);

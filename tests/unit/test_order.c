@@ -27,8 +27,8 @@ static void note(const struct order_times *times, int64_t position)
 	shown[n_shown++] = (struct shown){position, times->at_us, times->shown_us};
 }
 
-/* Adds pictures; counts[i] is the place in the order of output, as pictures, -1: it is lost. Between
- * two pictures passes between steps[0] and steps[1]. Key pictures have place 0. */
+/* Adds pictures; counts[i] is the place in the order of output, as pictures, -1: it is lost.
+ * Between two pictures passes between steps[0] and steps[1]. Key pictures have place 0. */
 static void play(struct order *order, const int *counts, size_t n, int unit, int64_t jitter_us)
 {
 	int64_t at_us = 5000000, base = 0, last = 0;

@@ -117,8 +117,8 @@ static void pages_go_by_reference(void **state)
 	close_pair(second);
 }
 
-/* Pages that one socket did not take do not disturb the next one. The unit has more than 16 pages of
- * 16 KiB, which are one skb. */
+/* Pages that one socket did not take do not disturb the next one. The unit has more than 16 pages
+ * of 16 KiB, which are one skb. */
 static void full_socket_takes_a_part_and_then_nothing(void **state)
 {
 	struct pair full = open_pair(20000), other = open_pair(1 << 20);

@@ -216,7 +216,8 @@ static void it_starts_and_its_units_arrive(void **state)
 	assert_int_equal(worker_status(f.worker)->state, WORKER_RUNNING);
 	assert_true(worker_status(f.worker)->pid > 0);
 	assert_int_equal(worker_status(f.worker)->restarts, 0);
-	/* The feed is on_demand and has no viewer; the other camera's feed is not touched either. */
+	/* The feed is on_demand and has no viewer; the other camera's feed is
+	 * not touched either. */
 	assert_int_equal(feed_stats(rig_feed(&f.rig, FRONT_JPEG))->units, 0);
 	assert_int_equal(feed_stats(rig_feed(&f.rig, BACK_H264))->units, 0);
 	close_worker(&f);

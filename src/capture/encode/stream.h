@@ -25,7 +25,8 @@ struct stream_options {
 	unsigned stream;		/* index */
 	const struct source_info *info; /* borrowed until destroy */
 	int pair;			/* borrowed */
-	int notify_fd; /* eventfd, borrowed: written when anything but a counter of the status changed */
+	int notify_fd; /* eventfd, borrowed: written when anything but a counter of the status
+			  changed */
 };
 
 /* Main thread. 0 or -errno. A stream that cannot work with this source (a copy of raw pictures) is

@@ -15,7 +15,8 @@
  * interrupt_init() must have been called. Waits for the broker, at most about 15 s. Main thread.
  *
  * 0: removed; -EINVAL: `id` cannot be one; -ENOENT: the broker has nothing of it; -EBUSY: the
- * server runs, or may; -ENOTCONN: no broker; -EACCES: the broker does not allow it; -EINTR; -ENOMEM.
+ * server runs, or may; -ENOTCONN: no broker; -EACCES: the broker does not allow it; -EINTR;
+ * -ENOMEM.
  */
 int forget_server(const struct servers_options *options, const char *id, bool force);
 

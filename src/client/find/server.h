@@ -15,9 +15,10 @@
 enum stream_codec { STREAM_H264, STREAM_MJPEG };
 enum stream_framing { STREAM_ANNEXB, STREAM_LENGTH_PREFIXED };
 
-#define SERVER_STREAMS_MAX 16	    /* further ones of a server are left out */
-#define SERVER_INFO_MAX (64u << 10) /* bytes of an info; a server with a longer one is not listed */
-#define SERVERS_MAX 1024	    /* further ones are not listed */
+/* What is beyond these is left out. */
+#define SERVER_STREAMS_MAX 16	    /* of a server */
+#define SERVER_INFO_MAX (64u << 10) /* bytes of an info, or its server is not listed */
+#define SERVERS_MAX 1024
 
 struct server_stream {
 	char name[64], camera[64];

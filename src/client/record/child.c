@@ -575,8 +575,8 @@ static void tell_connection(struct recorder *recorder, const struct reader_stats
 	}
 }
 
-/* The process was stopped, or the machine slept: the arrival times of the bytes in the socket are not
- * known. */
+/* The process was stopped, or the machine slept: the arrival times of the bytes in the socket are
+ * not known. */
 static int handle_freeze(struct recorder *recorder, int64_t us)
 {
 	int err = end_burst(recorder);

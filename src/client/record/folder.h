@@ -15,7 +15,8 @@
 #define FOLDER_ID_MAX 140   /* the same, of "ID" or "ID/STREAM" */
 
 /* A server's name as the name of a folder on any file system: no separators, no control characters,
- * not hidden, none of Windows' devices (CON, NUL.x), at most 110 bytes of whole UTF-8 characters. */
+ * not hidden, none of Windows' devices (CON, NUL.x), at most 110 bytes of
+ * whole UTF-8 characters. */
 void folder_safe_name(const char *name, char folder[FOLDER_NAME_MAX]);
 
 /*

@@ -399,7 +399,8 @@ static int write_header(struct mp4 *mp4, const char *title, int64_t utc_us)
 	if (err < 0)
 		return errno_of(err);
 	avio_flush(mp4->context->pb);
-	/* The muxer counts the bytes by which the header grows: its index has places in the file. */
+	/* The muxer counts the bytes by which the header grows: its index has places
+	 * in the file. */
 	len = mp4->len;
 	for (size_t i = head_growth(utc_us); i > 0; i--)
 		avio_w8(mp4->context->pb, 0);

@@ -39,16 +39,16 @@ struct mp4_cut {
 
 /* Begins a file in which a file that cannot grow goes on: with the pictures of full from the newest
  * fragment on disk that is followed by one that begins at a key picture. Everything since then is
- * added again, also what waits in full; take and save what it gives. title, utc_us: as those of full,
- * which can only be destroyed afterwards. 0 and *cut; -ENODATA: full has one such group of pictures
- * only, or its group is larger than what is kept (kept.h); -errno. */
+ * added again, also what waits in full; take and save what it gives. title, utc_us: as those of
+ * full, which can only be destroyed afterwards. 0 and *cut; -ENODATA: full has one such group of
+ * pictures only, or its group is larger than what is kept (kept.h); -errno. */
 int mp4_go_on(struct mp4 **out, const struct mp4 *full, const char *title, int64_t utc_us,
 	      struct mp4_cut *cut);
 
 /*
- * Adds a picture (copied) at at_us, on any clock, later than the last one. It waits until its length
- * and the time at which it is shown are known: up to the next picture or, with B pictures, for
- * ORDER_HELD_MAX at most (order.h). 0; 1: a fragment ended, take it with mp4_take(); -errno;
+ * Adds a picture (copied) at at_us, on any clock, later than the last one. It waits until its
+ * length and the time at which it is shown are known: up to the next picture or, with B pictures,
+ * for ORDER_HELD_MAX at most (order.h). 0; 1: a fragment ended, take it with mp4_take(); -errno;
  * -EMSGSIZE: the pictures that wait have more than 32 MiB.
  * Fragments begin at a key unit every second or, where there is none, at the latest two seconds or
  * 16 MiB after the last.

@@ -40,8 +40,8 @@ struct order {
  * not say; the first pictures, up to a second key picture, tell. */
 void order_init(struct order *order, int reorder);
 
-/* Adds a picture at at_us, later than the one before. Take what is known then: room for the next one
- * is certain only if order_take() has returned false. */
+/* Adds a picture at at_us, later than the one before. Take what is known then: room for the next
+ * one is certain only if order_take() has returned false. */
 void order_add(struct order *order, bool key, int64_t count, int64_t at_us);
 
 struct order_times {

@@ -39,9 +39,9 @@ struct store_usage {
 /* Deletes recordings in dir until the limits are kept, but none that is being written, and none by
  * its age while the clock is not trusted. Each folder has an equal share of max_bytes: the oldest
  * recording of the folder that has most goes first, and no folder within its share loses one, so
- * that one server cannot take the space of the others. 0, or -errno if dir could not be read or what
- * should go could not be deleted; usage is as far as it got. Takes time with the number of files:
- * about 1 us each. */
+ * that one server cannot take the space of the others. 0, or -errno if dir could not be read or
+ * what should go could not be deleted; usage is as far as it got. Takes time with the number of
+ * files: about 1 us each. */
 int store_keep_limits(const char *dir, const struct store_limits *limits,
 		      const struct store_clock *clock, struct store_usage *usage);
 

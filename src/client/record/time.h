@@ -38,7 +38,8 @@ void record_clock_set_step(struct record_clock *clock, double step_us);
 /* The time of a picture that came at arrival_us (any clock that goes on), on the same clock. gap:
  * it does not follow the last one (a new connection), so its arrival counts alone. The same holds
  * for a picture that is later than expected by over a second and three steps. No time is more than
- * RECORD_AHEAD_MAX_US and a tick of MP4 after the arrival or the time before, whichever is later. */
+ * RECORD_AHEAD_MAX_US and a tick of MP4 after the arrival or the time before,
+ * whichever is later. */
 int64_t record_clock_next(struct record_clock *clock, int64_t arrival_us, bool gap);
 
 /* Whether pictures arrive faster than times can grow: the last one has a time too far behind

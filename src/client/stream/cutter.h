@@ -63,7 +63,8 @@ int cutter_next(struct cutter *cutter, struct cutter_unit *unit);
 bool cutter_has_picture(const struct cutter *cutter);
 
 /* Ends the current unit: the bytes that have arrived are taken for all of it. CUTTER_UNIT, or
- * CUTTER_MORE if it contains no picture yet, its end is known anyway, or another field may follow. */
+ * CUTTER_MORE if it contains no picture yet, its end is known anyway, or another
+ * field may follow. */
 int cutter_end_unit(struct cutter *cutter, struct cutter_unit *unit);
 
 #endif

@@ -51,8 +51,8 @@ void reader_destroy(struct reader *reader);
  * bytes are not known, for example after the process was stopped. */
 void reader_restart(struct reader *reader);
 
-/* Ends the connection because of what it delivered; why, in words, becomes the error. Another one is
- * opened after the longest backoff. */
+/* Ends the connection because of what it delivered; why, in words, becomes the error. Another one
+ * is opened after the longest backoff. */
 void reader_refuse(struct reader *reader, const char *why);
 
 /* Low latency, as described above; initially off. */

@@ -19,7 +19,8 @@ void view_snapshots_destroy(struct view_snapshots *snapshots);
 /* Saves the contents of the renderer before they are presented. -EBUSY: the previous snapshot is
  * still being written. The result is logged, and available from view_snapshots_result(). */
 int view_snapshots_window(struct view_snapshots *snapshots, SDL_Renderer *renderer);
-/* A picture in its own size, with square pixels. name: of the server, becomes part of the file's. */
+/* A picture in its own size, with square pixels. name: of the server, becomes part
+ * of the file's. */
 int view_snapshots_picture(struct view_snapshots *snapshots, const char *name,
 			   const struct view_picture *picture, const uint8_t *area);
 

@@ -299,8 +299,8 @@ static void draw(struct view *view, int64_t now_us)
 
 /* --- events --- */
 
-/* The letter or digit of a key, whatever the layout: on one without Latin letters, that of the key's
- * place; digits also where the layout wants Shift for them. 0: neither. */
+/* The letter or digit of a key, whatever the layout: on one without Latin letters, that of the
+ * key's place; digits also where the layout wants Shift for them. 0: neither. */
 static char key_character(const SDL_Keysym *key)
 {
 	static const SDL_Keycode pad[] = {SDLK_KP_1, SDLK_KP_2, SDLK_KP_3, SDLK_KP_4, SDLK_KP_5,
@@ -562,8 +562,8 @@ static void confirm(void *user, const char *url)
 	servers_confirm(user, url);
 }
 
-/* Shows what is new in the list. Each second, tells the list which addresses deliver, so that nobody
- * else takes their ids, and lets servers that are left out have their turn. */
+/* Shows what is new in the list. Each second, tells the list which addresses deliver, so that
+ * nobody else takes their ids, and lets servers that are left out have their turn. */
 static void follow_servers(struct view *view, int64_t now_us)
 {
 	bool due = now_us >= view->next_servers_us;

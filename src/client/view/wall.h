@@ -36,9 +36,9 @@ int view_wall_create(struct view_wall **out, const struct view_wall_options *opt
 /* Ends all children, at the same time. */
 void view_wall_destroy(struct view_wall *wall);
 
-/* Gives a tile to each server that is online and wanted, in the order in which they are wanted, else
- * of their names and to max_servers of them at most. The tile of a server that goes offline stays,
- * and says so, as long as there are no more than max_servers tiles. */
+/* Gives a tile to each server that is online and wanted, in the order in which they are wanted,
+ * else of their names and to max_servers of them at most. The tile of a server that goes offline
+ * stays, and says so, as long as there are no more than max_servers tiles. */
 void view_wall_update(struct view_wall *wall, const struct server *list, size_t n, int64_t now_us);
 /* Whether servers are left out: then view_wall_update() is to be called each second. */
 bool view_wall_leaves_out(const struct view_wall *wall);

@@ -160,9 +160,9 @@ static inline bool loop_conn_waits(const struct loop_conn *conn)
 {
 	return conn->flags & LOOP_CONN_WANTED;
 }
-/* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go. No callback but closed()
- * follows; it comes from loop_run(), after the socket was closed. Costs no syscall: each turn of the
- * loop closes a bounded number of sockets. */
+/* Closes; with reset, as RST (SO_LINGER 0) so that queued pages are let go. No callback but
+ * closed() follows; it comes from loop_run(), after the socket was closed. Costs no syscall: each
+ * turn of the loop closes a bounded number of sockets. */
 void loop_conn_close(struct loop *loop, struct loop_conn *conn, bool reset);
 static inline bool loop_conn_closing(const struct loop_conn *conn)
 {

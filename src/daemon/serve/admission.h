@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Admission of peers. Every protocol asks once, before a connection costs anything: is there a place
- * in all, one of its quota (a feed's, the status server's), one for its address, and a descriptor to
- * spare? Refusals are counted, and logged at most once a second. Loop thread only.
+ * Admission of peers. Every protocol asks once, before a connection costs anything: is there a
+ * place in all, one of its quota (a feed's, the status server's), one for its address, and a
+ * descriptor to spare? Refusals are counted, and logged at most once a second. Loop thread only.
  *
- * Addresses share the places of viewers: when all are taken, a viewer of an address that has none or
- * few gets the place of the newest viewer of the address that has most.
+ * Addresses share the places of viewers: when all are taken, a viewer of an address that has none
+ * or few gets the place of the newest viewer of the address
+ * that has most.
  */
 #ifndef DAEMON_SERVE_ADMISSION_H
 #define DAEMON_SERVE_ADMISSION_H
@@ -42,9 +43,9 @@ int admission_create(struct admission **out, struct loop *loop, const struct con
 		     struct fdreserve *reserve);
 void admission_destroy(struct admission *admission);
 
-/* True: peer has a place until admission_leave(); false: refused, and counted. A viewer: *fellows is
- * set to a list of the viewers of its address, to whose end the caller adds a link of its own; the
- * link leaves the list before admission_leave(). */
+/* True: peer has a place until admission_leave(); false: refused, and counted. A viewer: *fellows
+ * is set to a list of the viewers of its address, to whose end the caller adds a link of its own;
+ * the link leaves the list before admission_leave(). */
 bool admission_enter(struct admission *admission, struct quota *quota, const struct net_peer *peer,
 		     struct list **fellows);
 void admission_leave(struct admission *admission, struct quota *quota, const struct net_peer *peer);
@@ -52,9 +53,9 @@ void admission_leave(struct admission *admission, struct quota *quota, const str
 void admission_refuse(struct admission *admission, struct quota *quota, enum admission_refusal why,
 		      const struct net_peer *peer);
 
-/* The link of the viewer that is to leave before this peer can enter: the newest of the address with
- * most viewers, while all places are taken, nothing else stands against the peer, and its address
- * has fewer viewers even after that. NULL: there is none. */
+/* The link of the viewer that is to leave before this peer can enter: the newest of the address
+ * with most viewers, while all places are taken, nothing else stands against the peer, and its
+ * address has fewer viewers even after that. NULL: there is none. */
 struct list *admission_find_displaced(struct admission *admission, const struct quota *quota,
 				      const struct net_peer *peer);
 /* The link of any viewer that is in; NULL: there is none. */

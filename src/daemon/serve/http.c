@@ -257,7 +257,8 @@ static unsigned count_of(const struct http *http, const uint64_t key[2])
 	return n;
 }
 
-/* How willingly a session gives its place to a peer whose address has `n` sessions; 0: not at all. */
+/* How willingly a session gives its place to a peer whose address has `n` sessions; 0:
+ * not at all. */
 static unsigned willing(const struct http *http, const struct session *session,
 			const struct net_peer *peer, unsigned n)
 {

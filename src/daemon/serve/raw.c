@@ -17,9 +17,9 @@ static int raw_accepted(struct connection *connection)
 	return connection_watch(connection, connection->endpoint->user);
 }
 
-/* The bytes with which peers of other protocols begin, as far as a video recorder or a browser tries
- * them. A text stands before each other one with which it begins. TLS 1.x begins with a record of
- * type handshake, version 3.x (RFC 8446 clause 5.1). */
+/* The bytes with which peers of other protocols begin, as far as a video recorder or a browser
+ * tries them. A text stands before each other one with which it begins. TLS 1.x begins with a
+ * record of type handshake, version 3.x (RFC 8446 clause 5.1). */
 static const struct greeting {
 	const char *text;
 	const char *protocol, *scheme; /* its name, and its scheme in URLs */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A thread that closes the descriptors of a worker that is given up. To close a foreign descriptor
- * may take as long as its maker likes: a TCP socket with SO_LINGER waits for its peer (socket(7)), a
- * file of a network or FUSE mount for its server, a buffer for its driver. The same is true of a
+ * may take as long as its maker likes: a TCP socket with SO_LINGER waits for its peer (socket(7)),
+ * a file of a network or FUSE mount for its server, a buffer for its driver. The same is true of a
  * socket pair, because the kernel closes with it the descriptors that are queued in it (unix(7)).
  *
  * Each camera has a closer, so that one camera's descriptors never hold up another one. All
@@ -27,8 +27,8 @@ void closer_destroy(struct closer *closer);
 
 /* Batches that are not closed yet, up to CLOSER_BATCHES_MAX. */
 unsigned closer_pending(const struct closer *closer);
-/* Takes the socket pair's end and n more descriptors (at most CLOSER_FDS_MAX). The pair is shut down
- * already. There is room: closer_pending() is below the limit. */
+/* Takes the socket pair's end and n more descriptors (at most CLOSER_FDS_MAX). The pair is shut
+ * down already. There is room: closer_pending() is below the limit. */
 void closer_give(struct closer *closer, int pair, const int *fds, unsigned n);
 
 #endif

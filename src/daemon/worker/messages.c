@@ -65,7 +65,8 @@ struct worker_messages {
 struct check {
 	struct worker_messages *messages;
 	const struct worker_packet *packet;
-	int fd; /* the first that came with the message, or -1; a memfd where a rule's take() runs */
+	int fd; /* the first that came with the message, or -1; a memfd where a
+		 * rule's take() runs */
 	int64_t now_us;
 	struct worker_news *news;
 	char *why;
@@ -500,10 +501,10 @@ static const struct rule rules[] = {
 };
 
 /* Whether the message's fd is a memfd whose size stays. Everything else that camcastd does with a
- * foreign descriptor comes behind this check, because only of memory without a file system, a device
- * or a peer is it known that stat, mmap, sendfile, munmap and close never wait. The check itself
- * looks at the seals, which the kernel has at hand for memfds, and refuses for all other files
- * (fcntl(2), F_GET_SEALS). */
+ * foreign descriptor comes behind this check, because only of memory without a file system, a
+ * device or a peer is it known that stat, mmap, sendfile, munmap and close never wait. The check
+ * itself looks at the seals, which the kernel has at hand for memfds, and refuses for all other
+ * files (fcntl(2), F_GET_SEALS). */
 static int check_fd(struct check *c)
 {
 	int seals = fcntl(c->fd, F_GET_SEALS);

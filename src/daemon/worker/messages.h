@@ -51,8 +51,8 @@ struct worker_news {
 int worker_messages_create(struct worker_messages **out, const struct camera *camera);
 void worker_messages_destroy(struct worker_messages *messages);
 
-/* A new worker process: ids and rates start again, HELLO comes first, the status is zeroed. Does not
- * touch the feeds. */
+/* A new worker process: ids and rates start again, HELLO comes first, the status is zeroed. Does
+ * not touch the feeds. */
 void worker_messages_reset(struct worker_messages *messages);
 
 /* Notes that a message of len bytes was sent to the worker at now_us: it allows for answers. */

@@ -105,7 +105,8 @@ static void close_pair(struct worker *worker)
 	if (worker->pair < 0)
 		return;
 	loop_watch_remove(worker->loop, &worker->watch);
-	/* The closer may be slow, but the worker must see the end now. Nothing is queued any more. */
+	/* The closer may be slow, but the worker must see the end now. Nothing is
+	 * queued any more. */
 	shutdown(worker->pair, SHUT_RDWR);
 	closer_give(worker->closer, worker->pair, worker->refused, worker->n_refused);
 	worker->pair = -1;
@@ -268,8 +269,8 @@ static void handle_news(struct worker *worker, const struct worker_news *news)
 }
 
 /* Receives a message, and its descriptors into fds[CLOSER_FDS_MAX]. Returns the message's length, 0
- * at the pair's end, or -errno. There is room for every descriptor that a message can carry, because
- * the kernel would close the others in this call. */
+ * at the pair's end, or -errno. There is room for every descriptor that a message can carry,
+ * because the kernel would close the others in this call. */
 static int receive(int pair, struct worker_packet *packet, void *buffer, size_t size, int *fds)
 {
 	union {

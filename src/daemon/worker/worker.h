@@ -48,7 +48,8 @@ struct worker_status {
 	struct camcast_msg_heartbeat heartbeat; /* the last one; zeroed before */
 	/* By stream: its last STREAM message, zeroed before the first. */
 	const struct camcast_msg_stream *streams;
-	/* By stream: since when any of its feeds has been wanted, on the loop's clock; 0: none is. */
+	/* By stream: since when any of its feeds has been wanted, on the loop's clock;
+	 * 0: none is. */
 	const int64_t *wanted_us;
 };
 
