@@ -194,7 +194,8 @@ def test_one_camera_feeds_players_of_two_kinds_on_two_families(camcastd, tmp_pat
 
 def test_a_picture_is_decoded_before_the_next_one_comes(camcastd):
     """The delimiter behind it says that it is complete."""
-    daemon = camcastd(harness.pattern_config(camera={"framerate": 1}))
+    config = harness.pattern_config(camera={"framerate": 1}, stream={"keyframe_interval": 2})
+    daemon = camcastd(config)
     viewer = clients.Viewer(daemon.port())
     player = subprocess.Popen(
         ["ffprobe", "-v", "error", "-fflags", "nobuffer", "-flags", "low_delay"]
