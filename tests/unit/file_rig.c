@@ -302,16 +302,6 @@ void assert_never_early(const struct seen *seen)
 		assert_true(seen->pictures[i].at_us >= seen->pictures[i].capture_us);
 }
 
-void assert_paced(const struct seen *seen)
-{
-	unsigned late = 0;
-
-	assert_never_early(seen);
-	for (unsigned i = 0; i < seen->n; i++)
-		late += seen->pictures[i].at_us > seen->pictures[i].capture_us + 2 * PERIOD_US;
-	assert_true(late <= seen->n / 4);
-}
-
 unsigned decode_all(const struct seen *seen, enum AVCodecID id)
 {
 	AVCodecContext *codec = avcodec_alloc_context3(avcodec_find_decoder(id));

@@ -80,8 +80,6 @@ void play(struct player *player, const char *name, bool coded, enum config_codec
 void assert_even(const struct seen *seen, int64_t period_us);
 /* How late is up to the machine. */
 void assert_never_early(const struct seen *seen);
-/* For pictures that cost no work: late only by what a loaded machine may do. */
-void assert_paced(const struct seen *seen);
 /* Decodes what was passed on, strictly; returns the number of pictures. */
 unsigned decode_all(const struct seen *seen, enum AVCodecID id);
 
