@@ -160,3 +160,30 @@ def test_a_recording_that_cannot_be_copied_says_why(start_camcastd, tmp_path):
     path = record(tmp_path / "recording.avi", "-c:v", "mpeg4")
     camcastd = start_camcastd(file_config(path, encoder="copy"))
     camcastd.wait_log(r"holds mpeg4, which cannot be copied as h264")
+
+
+def without_idr(folder):
+    options = ("-c:v", "libx264", "-bf", "0", "-bsf:v", "filter_units=remove_types=5")
+    return record(folder / "recording.ts", *options)
+
+
+def with_a_long_set(folder):
+    """Its SPS ends with bytes that nobody needs."""
+    path = record(folder / "recording.h264", "-c:v", "libx264", "-bf", "0")
+    data = path.read_bytes()
+    start = data.index(b"\0\0\0\1\x67")
+    end = data.index(b"\0\0\0\1", start + 4)
+    path.write_bytes(data[:end] + b"\xff" * 5000 + data[end:])
+    return path
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (without_idr, r"the recording has no key picture \(IDR\) to begin with"),
+        (with_a_long_set, r"a parameter set of the recording is longer than 4096 bytes"),
+    ],
+)
+def test_coded_pictures_that_no_viewer_can_use_are_refused(start_camcastd, tmp_path, make, reason):
+    camcastd = start_camcastd(file_config(make(tmp_path), encoder="copy"))
+    camcastd.wait_log(reason)
