@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Recordings as cameras: a real one with people in it, encoded; others passed on as they are."""
+import fractions
 import json
 import pathlib
 import struct
@@ -101,17 +102,30 @@ def test_h264_is_sent_as_recorded_and_loops_without_a_seam(container, start_camc
     assert max(steps) < 60000 and min(steps) > 20000, steps
 
 
-def test_a_player_learns_the_recordings_rate(start_camcastd, tmp_path):
-    path = record(tmp_path / "recording.mp4", "-c:v", "libx264", "-g", 25, "-pix_fmt", "yuv420p")
-    camcastd = start_camcastd(file_config(path, encoder="copy"))
+def probe_rate(camcastd):
+    """The rate that ffprobe finds, in pictures a second."""
     answer = subprocess.run(
-        ["ffprobe", "-v", "error", "-show_entries", "stream=r_frame_rate", "-of", "json"]
+        ["ffprobe", "-v", "error", "-show_entries", "stream=avg_frame_rate", "-of", "json"]
         + [f"tcp://127.0.0.1:{camcastd.port()}"],
         check=True,
         capture_output=True,
     )
-    # FFmpeg 7 counts fields here, for every raw H.264 stream
-    assert json.loads(answer.stdout)["streams"][0]["r_frame_rate"] in ("25/1", "50/1")
+    return fractions.Fraction(json.loads(answer.stdout)["streams"][0]["avg_frame_rate"])
+
+
+def test_a_player_learns_the_recordings_rate(start_camcastd, tmp_path):
+    path = record(tmp_path / "recording.mp4", "-c:v", "libx264", "-g", 25, "-pix_fmt", "yuv420p")
+    camcastd = start_camcastd(file_config(path, encoder="copy"))
+    assert probe_rate(camcastd) == 25
+
+
+@pytest.mark.parametrize("encoder", ["copy", "x264"])
+def test_empty_chunks_are_no_pictures(start_camcastd, tmp_path, encoder):
+    """AVI has one for each picture that was left out: here for every other one."""
+    half = ("-vf", "select=not(mod(n\\,2))", "-fps_mode", "vfr", "-r", 25)
+    path = record(tmp_path / "recording.avi", *half, "-c:v", "libx264", "-bf", 0, seconds=4)
+    camcastd = start_camcastd(file_config(path, encoder=encoder))
+    assert probe_rate(camcastd) == 12.5
 
 
 def test_mjpeg_is_sent_as_recorded(start_camcastd, tmp_path):
