@@ -21,8 +21,8 @@
  *   CAMCAST_START_TIMEOUT_MS, because the main loop does not run before the camera is open.
  * - A feed's log is written only while the feed is wanted (WANT), and begins with a key unit each
  *   time. Units that were under way when the feed stopped being wanted may still follow. A stream
- *   is encoded while any of its feeds is wanted. Before the first WANT, all feeds of streams
- *   without on_demand are wanted.
+ *   is encoded while any of its feeds is wanted. Before the first WANT, the feeds that are kept
+ *   (config_feed.kept) are wanted.
  * - A segment is a memfd of fixed size, at most CAMCAST_SEGMENT_MAX bytes, sealed with at least
  *   F_SEAL_SHRINK | F_SEAL_GROW before it is sent. The bytes of a published unit never change.
  * - Units of a feed are in decoding order. Within a segment, offsets never go back or overlap; ids
@@ -41,7 +41,7 @@
 
 #include <stdint.h>
 
-#define CAMCAST_WORKER_VERSION 3u
+#define CAMCAST_WORKER_VERSION 4u
 #define CAMCAST_WORKER_FD 3 /* the worker's end of the pair, for camcast-capture --worker */
 
 #define CAMCAST_HELLO_TIMEOUT_MS 10000

@@ -200,15 +200,20 @@ static int find_stream(const struct config *config, const struct arguments *argu
 	return -1;
 }
 
+/* The first feed with an address, else the first one. */
 static int find_feed(const struct config *config, int stream)
 {
+	int first = -1;
+
 	for (size_t i = 0; i < config->n_feeds; i++) {
-		if (config->feeds[i].stream == (unsigned)stream)
+		if (config->feeds[i].stream != (unsigned)stream)
+			continue;
+		if (config->feeds[i].n_listen > 0)
 			return (int)i;
+		if (first < 0)
+			first = (int)i;
 	}
-	diag_error("[stream %s] has no feed: give it annexb or length_prefixed",
-		   config->streams[stream].name);
-	return -1;
+	return first;
 }
 
 static int open_output(const char *path)

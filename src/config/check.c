@@ -132,7 +132,8 @@ static void check_streams(struct config_file *file, struct config *config)
 		} else {
 			all_known = false;
 		}
-		if (!section_find(s, "annexb") && !section_find(s, "length_prefixed"))
+		if (!config->daemon.http_on && !section_find(s, "annexb") &&
+		    !section_find(s, "length_prefixed"))
 			config_file_mistake(
 				file, s->line,
 				"stream \"%s\" has no address; add annexb = ADDRESS:PORT "

@@ -100,25 +100,58 @@ static void resolve_camera(struct config_file *file, const struct config *config
 			    len ? list : "none", nearest_hint(&nearest, hint));
 }
 
+static bool carries(enum config_framing framing, enum config_codec codec)
+{
+	switch (framing) {
+	case CONFIG_FRAMING_LENGTH_PREFIXED:
+		return true;
+	case CONFIG_FRAMING_JPEG:
+	case CONFIG_FRAMING_MULTIPART:
+	case CONFIG_FRAMING_MULTIPART_EARLY:
+		return codec == CONFIG_CODEC_MJPEG;
+	default:
+		return codec == CONFIG_CODEC_H264;
+	}
+}
+
+static void build_listeners(struct config_file *file, struct config_feed *feed, struct entry *entry)
+{
+	char why[OPTION_WHY_MAX];
+
+	if (option_parse_listeners(entry->option, entry->value, feed->listen, &feed->n_listen,
+				   why) < 0) {
+		feed->n_listen = 0;
+		config_file_mistake(file, entry->line, "%s", why);
+	}
+}
+
 static void build_feeds(struct config_file *file, struct config *config, struct section *s,
 			unsigned stream)
 {
+	struct config_feed *first = &config->feeds[config->n_feeds];
+	bool on_demand = config->streams[stream].on_demand, has_address = false;
+
 	for (enum config_framing framing = 0; framing < CONFIG_FRAMINGS; framing++) {
 		struct entry *entry = section_find(s, config_framing_name(framing));
 		struct config_feed *feed = &config->feeds[config->n_feeds];
-		char why[OPTION_WHY_MAX];
 
-		if (!entry)
+		if (!carries(framing, config->streams[stream].codec))
 			continue;
 		feed->stream = stream;
 		feed->framing = framing;
 		config->n_feeds++;
-		if (option_parse_listeners(entry->option, entry->value, feed->listen,
-					   &feed->n_listen, why) < 0) {
-			feed->n_listen = 0;
-			config_file_mistake(file, entry->line, "%s", why);
-		}
+		if (entry)
+			build_listeners(file, feed, entry);
+		feed->kept = feed->n_listen > 0 && !on_demand;
+		has_address = has_address || feed->n_listen > 0;
 	}
+	if (!has_address)
+		first->kept = !on_demand;
+}
+
+bool config_feed_is_served(const struct config *config, const struct config_feed *feed)
+{
+	return feed->n_listen > 0 || config->daemon.http_on;
 }
 
 /* What camcastd and its workers call a camera's streams and feeds (camcast/worker.h). */
@@ -145,7 +178,7 @@ static void build(struct config_file *file, struct config *config)
 
 	config->cameras = calloc(cameras->n + 1, sizeof *config->cameras);
 	config->streams = calloc(streams->n + 1, sizeof *config->streams);
-	config->feeds = calloc(2 * streams->n + 1, sizeof *config->feeds);
+	config->feeds = calloc(CONFIG_FRAMINGS * streams->n + 1, sizeof *config->feeds);
 	if (!config->cameras || !config->streams || !config->feeds) {
 		file->no_memory = true;
 		return;

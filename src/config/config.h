@@ -35,7 +35,18 @@ enum config_encoder {
 	CONFIG_ENCODER_MJPEG,
 	CONFIG_ENCODER_COPY,
 };
-enum config_framing { CONFIG_FRAMING_ANNEXB, CONFIG_FRAMING_LENGTH_PREFIXED, CONFIG_FRAMINGS };
+/* How the units of a feed follow each other. */
+enum config_framing {
+	CONFIG_FRAMING_ANNEXB,		/* H.264: the byte stream */
+	CONFIG_FRAMING_LENGTH_PREFIXED, /* a 32-bit length, and the picture */
+	CONFIG_FRAMING_JPEG,		/* JPEG without any framing */
+	CONFIG_FRAMING_MP4,		/* H.264: fragmented MP4, one picture a fragment */
+	CONFIG_FRAMING_MP4_WS,		/* the same in messages of a WebSocket */
+	CONFIG_FRAMING_MPEGTS,		/* H.264: an MPEG transport stream */
+	CONFIG_FRAMING_MULTIPART,	/* JPEG: parts of multipart/x-mixed-replace */
+	CONFIG_FRAMING_MULTIPART_EARLY, /* the same, the head of the next part after each picture */
+	CONFIG_FRAMINGS
+};
 enum config_profile { CONFIG_PROFILE_BASELINE, CONFIG_PROFILE_MAIN, CONFIG_PROFILE_HIGH };
 
 struct config_size {
@@ -133,13 +144,19 @@ struct config_stream {
 	uint32_t segment_size; /* bytes */
 };
 
-/* One framing of one stream; made by the parser from the keys `annexb` and `length_prefixed`. Those
- * of a stream stand one after another, in the order of the streams. */
+/* One framing of one stream. Every stream has a feed for each framing of its codec, whether it has
+ * an address or not. The feeds of a stream stand one after another, in the order of enum
+ * config_framing, and in the order of the streams. */
 struct config_feed {
 	unsigned stream; /* index */
 	unsigned number; /* among its camera's feeds, from 0, in this order */
 	enum config_framing framing;
-	struct net_address listen[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
+	/* Written all the time. It has an address, or it is the first feed of a stream without
+	 * addresses; and the stream is not on_demand. Other feeds are written while somebody
+	 * watches them. */
+	bool kept;
+	/* For raw TCP: from the keys `annexb` and `length_prefixed`. NET_LISTEN. */
+	struct net_address listen[CONFIG_LISTENERS_MAX];
 	size_t n_listen;
 };
 
@@ -170,7 +187,8 @@ int config_load(struct config **out, const char *path, FILE *errors, char **text
 /*
  * The part of a configuration that one camera's worker needs, as a text of its own: the sections of
  * the camera and of its streams, without comments, in the same lines as in `text`; all other lines
- * are empty. Other sections hold passwords. The numbers of streams and feeds within the camera are
+ * are empty, except that a key `http` stays, because a stream without addresses is valid only with
+ * it. Other sections hold passwords. The numbers of streams and feeds within the camera are
  * the same as in the whole. config_parse() has accepted `text` (len bytes). 0, with *out (free it)
  * and *out_len; -ENOENT (no such camera) or -ENOMEM. Any thread.
  */
@@ -187,6 +205,9 @@ size_t config_probe(const struct config *config, const char *name, FILE *out);
 
 void config_destroy(struct config *config);
 
+/* Whether anybody can watch the feed: it has an address, or HTTP is served. Any thread. */
+bool config_feed_is_served(const struct config *config, const struct config_feed *feed);
+
 /* --help-config: every key with default, unit, range and help, as a commented configuration. */
 void config_help(FILE *out);
 
@@ -202,7 +223,7 @@ bool config_mqtt_takes_commands(const struct config_mqtt *mqtt);
  * after the last one. Topics that are too long are cut: option_set() lets none through. */
 bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX]);
 
-/* "annexb", "length_prefixed" */
+/* "annexb", "length_prefixed", "jpeg", "mp4", "mp4_ws", "mpegts", "multipart", "multipart_early" */
 const char *config_framing_name(enum config_framing framing);
 const char *config_codec_name(enum config_codec codec);
 const char *config_encoder_name(enum config_encoder encoder);

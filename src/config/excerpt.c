@@ -18,6 +18,18 @@ static void place_section(struct place *places, const struct section *s)
 		places[s->entries[i].line].entry = &s->entries[i];
 }
 
+/* A stream without addresses is valid only where HTTP is served. */
+static void place_http(struct place *places, const struct config_file *file)
+{
+	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	const struct entry *http = daemons->n > 0 ? section_find(daemons->items, "http") : NULL;
+
+	if (!http)
+		return;
+	places[daemons->items->line].section = daemons->items;
+	places[http->line].entry = http;
+}
+
 /* The lines of the camera and of its streams. Returns whether there is such a camera. */
 static bool place_camera(struct place *places, const struct config_file *file, const char *camera)
 {
@@ -40,11 +52,14 @@ static bool place_camera(struct place *places, const struct config_file *file, c
 	return found;
 }
 
-static bool is_camera(const struct config_file *file, const struct section *s)
+static enum option_section kind_of(const struct config_file *file, const struct section *s)
 {
-	const struct section_list *cameras = &file->sections[OPTION_CAMERA];
+	enum option_section kind = 0;
 
-	return s >= cameras->items && s < cameras->items + cameras->n;
+	while (s < file->sections[kind].items ||
+	       s >= file->sections[kind].items + file->sections[kind].n)
+		kind++;
+	return kind;
 }
 
 static void write_place(FILE *out, const struct config_file *file, const struct place *place)
@@ -52,10 +67,8 @@ static void write_place(FILE *out, const struct config_file *file, const struct 
 	const struct entry *entry = place->entry;
 
 	if (place->section)
-		fprintf(out, "[%s %s]",
-			option_section_words[is_camera(file, place->section) ? OPTION_CAMERA
-									     : OPTION_STREAM],
-			place->section->name);
+		fprintf(out, "[%s%s%s]", option_section_words[kind_of(file, place->section)],
+			place->section->name[0] ? " " : "", place->section->name);
 	else if (entry) /* a blank before a value that begins with ';' would make it a comment */
 		fprintf(out, "%s%s=%s", entry->option ? "" : "control.", entry->key, entry->value);
 	fputc('\n', out);
@@ -74,6 +87,7 @@ static int write_excerpt(char **out, size_t *out_len, const struct config_file *
 		err = -ENOENT;
 		goto free_places;
 	}
+	place_http(places, file);
 	stream = open_memstream(out, out_len);
 	if (!stream)
 		goto free_places;

@@ -24,7 +24,10 @@ static const char *const encoder_words[] = {"auto",  "v4l2m2m", "openh264", "x26
 static const char *const profile_words[] = {"baseline", "main", "high", NULL};
 static const char *const mqtt_commands_words[] = {"auto", "yes", "no", NULL};
 static const char *const mqtt_version_words[] = {"auto", "5", "3.1.1", NULL};
-static const char *const framing_words[] = {"annexb", "length_prefixed", NULL};
+static const char *const framing_words[CONFIG_FRAMINGS] = {
+	"annexb", "length_prefixed", "jpeg",	  "mp4",
+	"mp4_ws", "mpegts",	     "multipart", "multipart_early",
+};
 
 #define DAEMON(name, opt_type, member)                                                             \
 	.section = OPTION_DAEMON, .key = name, .type = opt_type,                                   \
@@ -274,8 +277,9 @@ const struct option options[] = {
 	 .help = "Encode only while a client is watching."},
 	{STREAM("linger_ms", OPTION_NUMBER, linger_ms), .value = "5000", .unit = "ms",
 	 .min = 0, .max = 3600000,
-	 .help = "Needs on_demand: how long encoding continues after the last client has "
-		 "left."},
+	 .help = "How long a feed that is written only while somebody watches it continues after "
+		 "the last client has left: every feed of a stream with on_demand, and the feeds "
+		 "over HTTP."},
 	{STREAM("v4l2_device", OPTION_TEXT, v4l2_device), .value = "", .example = "/dev/video11",
 	 .help = "Device of v4l2m2m. Empty: the first device that encodes the format."},
 	{STREAM("v4l2_format", OPTION_FOURCC, v4l2_format), .value = "H264",
@@ -286,7 +290,8 @@ const struct option options[] = {
 		 "port."},
 	{FEED("length_prefixed"), .example = "0.0.0.0:8000",
 	 .help = "A feed: each picture follows its length, four bytes, big-endian. "
-		 "Addresses are written as for annexb. A stream needs at least one feed."},
+		 "Addresses are written as for annexb. A stream needs one of the two keys, unless "
+		 "[daemon] has http."},
 	{STREAM("max_clients", OPTION_NUMBER, max_clients), .value = "0",
 	 .min = 0, .max = 1000000,
 	 .help = "Limit of clients in each feed of this stream. 0: only the limit of "

@@ -289,10 +289,17 @@ static void print_players(const struct daemon *daemon)
 	net_host_list_find(&addresses, -1);
 	own = addresses.text[0];
 	for (size_t i = 0; i < daemon->cameras->n_streams; i++) {
-		const struct output *output = &daemon->cameras->streams[i].outputs[0];
-		const char *host = output->config->listen[0].host;
+		const struct stream *stream = &daemon->cameras->streams[i];
+		const struct output *output = stream->outputs;
 		char where[NET_HOST_PORT_MAX];
+		const char *host;
 
+		while (output < stream->outputs + stream->n_outputs &&
+		       output->config->n_listen == 0)
+			output++;
+		if (output == stream->outputs + stream->n_outputs)
+			continue;
+		host = output->config->listen[0].host;
 		net_format_host_port(where, net_host_is_any(host) ? own : host, output->tcp.port);
 		print_player(output, where);
 	}

@@ -52,9 +52,13 @@ unsigned limits_fds_reserved(const struct config *config, unsigned others)
 	unsigned n = FDS_BASE + LIMITS_FDS_HELD + LISTEN_MAX + others;
 
 	n += FDS_PER_CAMERA * (unsigned)config->n_cameras;
-	for (size_t i = 0; i < config->n_feeds; i++)
-		n += segments(config, &config->streams[config->feeds[i].stream]) +
-		     2 * (unsigned)config->feeds[i].n_listen;
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		const struct config_feed *feed = &config->feeds[i];
+
+		if (config_feed_is_served(config, feed))
+			n += segments(config, &config->streams[feed->stream]) +
+			     2 * (unsigned)feed->n_listen;
+	}
 	return n;
 }
 

@@ -258,15 +258,16 @@ def test_an_unwanted_stream_sends_nothing_until_it_is_wanted(start_worker):
     config = {**pattern("x264"), "stream d": jpeg(on_demand=True)["stream s"]}
     worker = start_worker(config)
     worker.receive_units(30)
+    jpegs = 5  # behind the feeds of H.264
     assert worker.streams[1]["active"] == 0 and worker.streams[1]["units"] == 0
-    assert 1 not in worker.feeds
-    worker.want(1, 1)
-    worker.receive_units(5, feed=1)
-    worker.want(1, 0)
+    assert jpegs not in worker.feeds
+    worker.want(jpegs, 1)
+    worker.receive_units(5, feed=jpegs)
+    worker.want(jpegs, 0)
     worker.receive_until(lambda: worker.streams[1]["active"] == 0, "the end of it")
-    before = len(worker.feeds[1].units)
+    before = len(worker.feeds[jpegs].units)
     worker.receive_units(30)
-    assert len(worker.feeds[1].units) <= before + 1
+    assert len(worker.feeds[jpegs].units) <= before + 1
 
 
 @pytest.mark.parametrize("encoder", [*H264_ENCODERS, "mjpeg"])
@@ -486,11 +487,11 @@ def test_two_streams_of_one_camera_show_the_same_frames(start_worker):
     config = {**pattern("x264"), "stream j": jpeg()["stream s"]}
     worker = start_worker(config)
     worker.receive_until(
-        lambda: all(len(worker.feeds.get(i).units if i in worker.feeds else []) > 40 for i in (0, 1)),
+        lambda: all(len(worker.feeds.get(i).units if i in worker.feeds else []) > 40 for i in (0, 5)),
         "units of both",
     )
     h264 = decoded_numbers(worker.feeds[0].data, "h264")
-    pictures = b"".join(split_prefixed(worker.feeds[1].data))
+    pictures = b"".join(split_prefixed(worker.feeds[5].data))
     mjpeg = decoded_numbers(pictures, "mjpeg")
     assert_paced(h264)
     assert_paced(mjpeg)

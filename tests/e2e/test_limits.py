@@ -279,15 +279,15 @@ def test_an_address_of_another_machine_is_an_error(write_config):
 
 def test_a_low_fd_limit_lowers_max_clients(write_config, tmp_path):
     """With one line that says by what and what to do."""
-    low = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
+    low = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 400))
     path = write_config(fake_config(daemon={"max_clients": 8192}))
     process = subprocess.Popen(
         [harness.BUILD / "camcastd", "-c", path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, preexec_fn=low, env=dict(os.environ, **words()),
     )
     line = next(line for line in process.stderr if "max_clients" in line)
-    found = re.search(r"warning: max_clients lowered from 8192 to (\d+): 300 file descriptors", line)
-    assert found and 50 < int(found[1]) < 300, line
+    found = re.search(r"warning: max_clients lowered from 8192 to (\d+): 400 file descriptors", line)
+    assert found and 50 < int(found[1]) < 400, line
     assert "LimitNOFILE=" in line
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)

@@ -38,7 +38,6 @@ static void check_config(const struct config *config)
 	}
 	for (size_t i = 0; i < config->n_feeds; i++) {
 		require(config->feeds[i].stream < config->n_streams);
-		require(config->feeds[i].n_listen >= 1);
 		require(config->feeds[i].n_listen <= CONFIG_LISTENERS_MAX);
 	}
 }

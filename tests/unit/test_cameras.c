@@ -15,7 +15,7 @@
 static const char mixed[] = "[camera a]\n[camera b]\n"
 			    "[stream b0]\ncamera = b\nannexb = 1\nlength_prefixed = 2\n"
 			    "[stream a0]\ncamera = a\nlength_prefixed = 3\n"
-			    "[stream b1]\ncamera = b\nannexb = 4\n"
+			    "[stream b1]\ncamera = b\ncodec = mjpeg\nlength_prefixed = 4\n"
 			    "[stream a1]\ncamera = a\nannexb = 5\nlength_prefixed = 6\n";
 
 struct fixture {
@@ -45,25 +45,45 @@ static int teardown(void **state)
 static void all_of_them_have_the_order_of_the_file(void **state)
 {
 	static const char *const streams[] = {"b0", "a0", "b1", "a1"};
-	static const char *const outputs[] = {"b0/annexb",	    "b0/length_prefixed",
-					      "a0/length_prefixed", "b1/annexb",
-					      "a1/annexb",	    "a1/length_prefixed"};
+	static const char *const outputs[] = {"b0/annexb",
+					      "b0/length_prefixed",
+					      "b0/mp4",
+					      "b0/mp4_ws",
+					      "b0/mpegts",
+					      "a0/annexb",
+					      "a0/length_prefixed",
+					      "a0/mp4",
+					      "a0/mp4_ws",
+					      "a0/mpegts",
+					      "b1/length_prefixed",
+					      "b1/jpeg",
+					      "b1/multipart",
+					      "b1/multipart_early",
+					      "a1/annexb",
+					      "a1/length_prefixed",
+					      "a1/mp4",
+					      "a1/mp4_ws",
+					      "a1/mpegts"};
+	const size_t n = sizeof outputs / sizeof *outputs;
 	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
 
 	assert_int_equal(cameras->n_cameras, 2);
 	assert_int_equal(cameras->n_streams, 4);
-	assert_int_equal(cameras->n_outputs, 6);
+	assert_int_equal(cameras->n_outputs, n);
 	for (size_t i = 0; i < 4; i++)
 		assert_string_equal(cameras->streams[i].config->name, streams[i]);
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < n; i++)
 		assert_string_equal(cameras->outputs[i].name, outputs[i]);
 }
 
 static void numbers_count_within_a_camera(void **state)
 {
-	static const char *const outputs[2][3] = {
-		{"a0/length_prefixed", "a1/annexb", "a1/length_prefixed"},
-		{"b0/annexb", "b0/length_prefixed", "b1/annexb"}};
+	static const char *const outputs[2][10] = {
+		{"a0/annexb", "a0/length_prefixed", "a0/mp4", "a0/mp4_ws", "a0/mpegts", "a1/annexb",
+		 "a1/length_prefixed", "a1/mp4", "a1/mp4_ws", "a1/mpegts"},
+		{"b0/annexb", "b0/length_prefixed", "b0/mp4", "b0/mp4_ws", "b0/mpegts",
+		 "b1/length_prefixed", "b1/jpeg", "b1/multipart", "b1/multipart_early"}};
+	static const unsigned n_outputs[] = {10, 9};
 	static const char *const streams[2][2] = {{"a0", "a1"}, {"b0", "b1"}};
 	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
 
@@ -71,13 +91,13 @@ static void numbers_count_within_a_camera(void **state)
 		const struct camera *camera = &cameras->cameras[i];
 
 		assert_int_equal(camera->n_streams, 2);
-		assert_int_equal(camera->n_outputs, 3);
+		assert_int_equal(camera->n_outputs, n_outputs[i]);
 		for (unsigned j = 0; j < 2; j++) {
 			assert_string_equal(camera->streams[j]->config->name, streams[i][j]);
 			assert_int_equal(camera->streams[j]->number, j);
 			assert_ptr_equal(camera->streams[j]->camera, camera);
 		}
-		for (unsigned j = 0; j < 3; j++) {
+		for (unsigned j = 0; j < n_outputs[i]; j++) {
 			assert_string_equal(camera->outputs[j]->name, outputs[i][j]);
 			assert_int_equal(camera->outputs[j]->number, j);
 			assert_ptr_equal(camera->outputs[j]->stream->camera, camera);
@@ -87,7 +107,7 @@ static void numbers_count_within_a_camera(void **state)
 
 static void a_stream_has_its_own_outputs(void **state)
 {
-	static const size_t expected[] = {2, 1, 1, 2};
+	static const size_t expected[] = {5, 5, 4, 5};
 	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
 
 	for (size_t i = 0; i < 4; i++) {

@@ -209,7 +209,7 @@ static int run_worker(int pair)
 				       .codec = CONFIG_CODEC_MJPEG,
 				       .temporal_layers = 1,
 				       .segment_size = 4096};
-	struct config_feed feed = {.framing = CONFIG_FRAMING_LENGTH_PREFIXED};
+	struct config_feed feed = {.framing = CONFIG_FRAMING_LENGTH_PREFIXED, .kept = true};
 	struct config config = {.cameras = &camera,
 				.n_cameras = 1,
 				.streams = &stream,

@@ -74,7 +74,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(s->history_max, 0);
 	assert_int_equal(s->segment_size, 1 << 20);
 
-	assert_int_equal(config->n_feeds, 1);
+	assert_int_equal(config->n_feeds, 5);
 	assert_int_equal(config->feeds[0].stream, 0);
 	assert_int_equal(config->feeds[0].framing, CONFIG_FRAMING_ANNEXB);
 	assert_int_equal(config->feeds[0].n_listen, 1);
@@ -171,21 +171,47 @@ static void feeds_are_in_the_order_of_streams_annexb_first(void **state)
 	static const struct {
 		unsigned stream;
 		enum config_framing framing;
-		unsigned port;
+		unsigned port; /* 0: none */
 	} want[] = {{0, CONFIG_FRAMING_ANNEXB, 2},
 		    {0, CONFIG_FRAMING_LENGTH_PREFIXED, 1},
-		    {1, CONFIG_FRAMING_LENGTH_PREFIXED, 3}};
+		    {0, CONFIG_FRAMING_MP4, 0},
+		    {0, CONFIG_FRAMING_MP4_WS, 0},
+		    {0, CONFIG_FRAMING_MPEGTS, 0},
+		    {1, CONFIG_FRAMING_LENGTH_PREFIXED, 3},
+		    {1, CONFIG_FRAMING_JPEG, 0},
+		    {1, CONFIG_FRAMING_MULTIPART, 0},
+		    {1, CONFIG_FRAMING_MULTIPART_EARLY, 0}};
 
 	(void)state;
-	assert_int_equal(config->n_feeds, 3);
-	for (size_t i = 0; i < 3; i++) {
+	assert_int_equal(config->n_feeds, sizeof want / sizeof *want);
+	for (size_t i = 0; i < config->n_feeds; i++) {
 		assert_int_equal(config->feeds[i].stream, want[i].stream);
 		assert_int_equal(config->feeds[i].framing, want[i].framing);
 		assert_int_equal(config->feeds[i].listen[0].port, want[i].port);
+		assert_int_equal(config->feeds[i].n_listen, want[i].port > 0);
+		assert_int_equal(config->feeds[i].kept, want[i].port > 0);
+		assert_int_equal(config_feed_is_served(config, &config->feeds[i]),
+				 want[i].port > 0);
 	}
 	assert_string_equal(config->streams[0].name, "b");
 	assert_int_equal(config->streams[0].camera, 1);
 	assert_int_equal(config->streams[1].camera, 0);
+	config_destroy(config);
+}
+
+static void with_http_a_stream_needs_no_address(void **state)
+{
+	struct config *config =
+		parse_good("[daemon]\nhttp = 80\n[camera c]\n[stream h]\ncamera = c\n[stream "
+			   "j]\ncamera = c\ncodec = mjpeg\n[stream d]\ncamera = c\non_demand = "
+			   "yes\n[stream l]\ncamera = c\nlength_prefixed = 1\n");
+
+	(void)state;
+	/* The first feeds of the streams "h" and "j", and the one with an address. */
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		assert_int_equal(config->feeds[i].kept, i == 0 || i == 5 || i == 15);
+		assert_true(config_feed_is_served(config, &config->feeds[i]));
+	}
 	config_destroy(config);
 }
 
@@ -235,7 +261,7 @@ static void help_is_a_configuration_with_every_default(void **state)
 	assert_int_equal(config->cameras[0].size.width, defaults->cameras[0].size.width);
 	assert_int_equal(config->cameras[0].n_controls, 0);
 	assert_int_equal(config->streams[0].history_ms, defaults->streams[0].history_ms);
-	assert_int_equal(config->n_feeds, 2);
+	assert_int_equal(config->feeds[1].n_listen, 1);
 	config_destroy(config);
 	config_destroy(defaults);
 
@@ -662,6 +688,7 @@ int main(void)
 		cmocka_unit_test(a_decimal_rate_becomes_a_fraction_in_lowest_terms),
 		cmocka_unit_test(addresses_come_in_every_form),
 		cmocka_unit_test(feeds_are_in_the_order_of_streams_annexb_first),
+		cmocka_unit_test(with_http_a_stream_needs_no_address),
 		cmocka_unit_test(controls_are_kept_as_written_in_the_order_of_the_file),
 		cmocka_unit_test(help_is_a_configuration_with_every_default),
 		cmocka_unit_test(bad_values_are_refused_with_what_is_allowed),

@@ -53,8 +53,27 @@ static void it_means_what_the_whole_means(void **state)
 	assert_int_equal(config->cameras[0].controls[0].line, 20);
 	assert_int_equal(config->n_streams, 2);
 	assert_int_equal(config->streams[1].number, 1);
-	assert_int_equal(config->feeds[1].number, 1);
-	assert_int_equal(config->feeds[1].framing, CONFIG_FRAMING_LENGTH_PREFIXED);
+	assert_int_equal(config->n_feeds, 5 + 4);
+	assert_int_equal(config->feeds[5].number, 5);
+	assert_int_equal(config->feeds[5].framing, CONFIG_FRAMING_LENGTH_PREFIXED);
+	config_destroy(config);
+	free(out);
+}
+
+static void a_stream_without_addresses_brings_the_http_that_it_needs(void **state)
+{
+	static const char whole[] = "[daemon]\nname = secret\nhttp = 8080\n[camera front]\n"
+				    "[stream one]\ncamera = front\n";
+	struct config *config;
+	size_t len;
+	char *out;
+
+	(void)state;
+	assert_int_equal(config_excerpt(&out, &len, whole, sizeof whole - 1, "front"), 0);
+	assert_string_equal(out, "[daemon]\n\nhttp=8080\n[camera front]\n"
+				 "[stream one]\ncamera=front\n");
+	assert_int_equal(config_parse(&config, "excerpt", out, len, stderr), 0);
+	assert_int_equal(config->n_feeds, 5);
 	config_destroy(config);
 	free(out);
 }
@@ -74,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_has_the_camera_and_its_streams_in_their_lines),
 		cmocka_unit_test(it_means_what_the_whole_means),
+		cmocka_unit_test(a_stream_without_addresses_brings_the_http_that_it_needs),
 		cmocka_unit_test(there_must_be_such_a_camera),
 	};
 

@@ -354,7 +354,7 @@ static void the_file_that_is_shipped_is_right(void **state)
 	(void)state;
 	if (load(&config, "config.ini", NULL, NULL) < 0)
 		fail_msg("%s", messages);
-	assert_int_equal(config->n_feeds, 2);
+	assert_int_equal(config->n_streams, 2);
 	config_destroy(config);
 }
 

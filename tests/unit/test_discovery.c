@@ -437,7 +437,7 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 
 struct fixture {
 	struct rig rig;
-	struct camcast_msg_stream streams[RIG_FEEDS];
+	struct camcast_msg_stream streams[RIG_STREAMS];
 	struct worker_status status; /* of all workers: none runs */
 	struct discovery *discovery;
 };

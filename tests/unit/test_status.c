@@ -34,8 +34,8 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 /* The report of a worker. */
 struct reports {
 	struct worker_status status;
-	struct camcast_msg_stream streams[RIG_FEEDS];
-	int64_t wanted_us[RIG_FEEDS];
+	struct camcast_msg_stream streams[RIG_STREAMS];
+	int64_t wanted_us[RIG_STREAMS];
 };
 
 struct fixture {
@@ -65,7 +65,7 @@ static int setup(void **state)
 		reports->status.wanted_us = reports->wanted_us;
 		f->rig.cameras->cameras[i].status = &reports->status;
 	}
-	f->front.wanted_us[FRONT_H264] = f->back.wanted_us[0] = loop_now_us(f->rig.loop);
+	f->front.wanted_us[STREAM_FH] = f->back.wanted_us[0] = loop_now_us(f->rig.loop);
 	f->view = (struct status_view){
 		.loop = f->rig.loop,
 		.cameras = f->rig.cameras,
@@ -234,7 +234,7 @@ static void who_comes_to_an_idle_stream_gives_it_three_seconds(void **state)
 		publish(f, BACK_H264);
 		camera_delivers(f);
 		if (i == 0)
-			f->front.wanted_us[FRONT_JPEG] = loop_now_us(f->rig.loop);
+			f->front.wanted_us[STREAM_FJ] = loop_now_us(f->rig.loop);
 		if (i < 3)
 			assert_healthy(f);
 		let_pass(f, 1);
@@ -263,7 +263,7 @@ static void words_of_any_kind_are_valid_json(void **state)
 	char *text;
 
 	strcpy(f->front.status.reason, "\"quoted\" \\ </script> {}[] \xc3\xa9 %s%n");
-	memset(f->front.streams[FRONT_H264].detail, '"', 159);
+	memset(f->front.streams[STREAM_FH].detail, '"', 159);
 	text = status_json(&f->view);
 	assert_non_null(text);
 	root = cJSON_Parse(text);
@@ -282,9 +282,9 @@ static void without_a_worker_nothing_is_active(void **state)
 	struct fixture *f = *state;
 	char *text;
 
-	f->front.streams[FRONT_H264].active = 1;
-	f->front.streams[FRONT_H264].fps_milli = 30000;
-	f->front.streams[FRONT_H264].units = 12;
+	f->front.streams[STREAM_FH].active = 1;
+	f->front.streams[STREAM_FH].fps_milli = 30000;
+	f->front.streams[STREAM_FH].units = 12;
 	f->front.status.heartbeat.fps_milli = 30000;
 	text = status_metrics(&f->view);
 	assert_non_null(strstr(text, "\ncamcast_stream_active{stream=\"fh\"} 1\n"));

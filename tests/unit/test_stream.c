@@ -285,6 +285,7 @@ static void start(struct state *s)
 					       .pair = s->pair[0],
 					       .notify_fd = s->notify_fd};
 
+	s->feeds[0].kept = s->feeds[1].kept = !s->stream_config.on_demand;
 	assert_int_equal(stream_create(&s->stream, &options), 0);
 	assert_int_equal(stream_start(s->stream), 0);
 }

@@ -154,14 +154,14 @@ static bool has_bitrate(void *user)
 {
 	struct fixture *f = user;
 
-	return worker_status(f->worker)->streams[FRONT_H264].target_bps == f->goal;
+	return worker_status(f->worker)->streams[STREAM_FH].target_bps == f->goal;
 }
 
 static bool has_idrs(void *user)
 {
 	struct fixture *f = user;
 
-	return worker_status(f->worker)->streams[FRONT_H264].idr_requests >= f->goal;
+	return worker_status(f->worker)->streams[STREAM_FH].idr_requests >= f->goal;
 }
 
 static bool has_control(void *user)
@@ -173,7 +173,7 @@ static bool has_control(void *user)
 
 static bool jpeg_is_inactive(void *user)
 {
-	return !worker_status(((struct fixture *)user)->worker)->streams[FRONT_JPEG].active;
+	return !worker_status(((struct fixture *)user)->worker)->streams[STREAM_FJ].active;
 }
 
 static bool nobody_is_undead(void *user)
@@ -529,10 +529,10 @@ static void on_demand_follows_the_feed_with_a_linger(void **state)
 	(void)state;
 	open_worker(&f, NULL, "");
 	demand = worker_feed_demand(f.worker, FRONT_JPEG);
-	assert_true(worker_status(f.worker)->wanted_us[FRONT_H264] > 0);
-	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], 0);
+	assert_true(worker_status(f.worker)->wanted_us[STREAM_FH] > 0);
+	assert_int_equal(worker_status(f.worker)->wanted_us[STREAM_FJ], 0);
 	demand->watched(demand);
-	since = worker_status(f.worker)->wanted_us[FRONT_JPEG];
+	since = worker_status(f.worker)->wanted_us[STREAM_FJ];
 	assert_true(since > 0);
 	run_until(&f, has_jpegs, 3);
 	/* Back within the linger of 100 ms: nothing changes. */
@@ -540,11 +540,11 @@ static void on_demand_follows_the_feed_with_a_linger(void **state)
 	let_pass(&f, 50000);
 	demand->watched(demand);
 	let_pass(&f, 60000000);
-	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], since);
+	assert_int_equal(worker_status(f.worker)->wanted_us[STREAM_FJ], since);
 	demand->unwatched(demand, true);
-	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], since);
+	assert_int_equal(worker_status(f.worker)->wanted_us[STREAM_FJ], since);
 	let_pass(&f, 100000);
-	assert_int_equal(worker_status(f.worker)->wanted_us[FRONT_JPEG], 0);
+	assert_int_equal(worker_status(f.worker)->wanted_us[STREAM_FJ], 0);
 	run_until(&f, jpeg_is_inactive, 0);
 	close_worker(&f);
 }
@@ -563,7 +563,7 @@ static void idr_requests_within_a_second_become_one(void **state)
 	/* The key unit that answered the first cancelled the others. */
 	let_pass(&f, 1100000);
 	run_until(&f, has_units, units(&f) + 10);
-	assert_int_equal(worker_status(f.worker)->streams[FRONT_H264].idr_requests, 1);
+	assert_int_equal(worker_status(f.worker)->streams[STREAM_FH].idr_requests, 1);
 	ask_idr(&f);
 	run_until(&f, has_idrs, 2);
 	close_worker(&f);
@@ -580,7 +580,7 @@ static void a_deferred_idr_request_is_made_when_no_key_unit_comes(void **state)
 	ask_idr(&f);
 	ask_idr(&f);
 	run_until(&f, has_units, units(&f) + 5);
-	assert_int_equal(worker_status(f.worker)->streams[FRONT_H264].idr_requests, 1);
+	assert_int_equal(worker_status(f.worker)->streams[STREAM_FH].idr_requests, 1);
 	let_pass(&f, 1100000);
 	run_until(&f, has_idrs, 2);
 	close_worker(&f);

@@ -20,7 +20,7 @@ static const char text[] = "[camera cam]\n"
 
 /* Numbers. */
 enum { ALWAYS, ASKED };
-enum { ALWAYS_ANNEXB, ALWAYS_PREFIXED, ASKED_ANNEXB, ASKED_PREFIXED, FEEDS };
+enum { ALWAYS_ANNEXB, ALWAYS_PREFIXED, ALWAYS_MP4, ASKED_ANNEXB = 5, ASKED_PREFIXED, FEEDS = 10 };
 
 static int64_t clock_ahead_us;
 
@@ -153,7 +153,7 @@ static void let_pass(struct fixture *f, int64_t ms)
 
 static void a_new_process_is_told_of_every_feed(void **state)
 {
-	static const int expected[FEEDS] = {1, 1, 0, 0};
+	static const int expected[FEEDS] = {[ALWAYS_ANNEXB] = 1, [ALWAYS_PREFIXED] = 1};
 	struct fixture *f = *state;
 
 	assert_memory_equal(f->wanted, expected, sizeof expected);
@@ -336,6 +336,21 @@ static void streams_have_their_own_idrs(void **state)
 	assert_int_equal(f->idrs[ASKED], 1);
 }
 
+static void a_feed_without_an_address_is_wanted_while_it_is_watched(void **state)
+{
+	struct fixture *f = *state;
+
+	watch(f, ALWAYS_MP4, true);
+	assert_int_equal(f->wanted[ALWAYS_MP4], 1);
+	assert_int_equal(f->idrs[ALWAYS], 1); /* the stream is encoded already */
+	watch(f, ALWAYS_MP4, false);
+	let_pass(f, 4999);
+	assert_int_equal(f->wanted[ALWAYS_MP4], 1);
+	let_pass(f, 1);
+	assert_int_equal(f->wanted[ALWAYS_MP4], 0);
+	assert_int_equal(f->wanted[ALWAYS_ANNEXB], 1);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -344,6 +359,7 @@ int main(void)
 		TEST(a_new_process_is_told_of_every_feed),
 		TEST(feeds_that_are_always_wanted_stay_so),
 		TEST(each_feed_is_wanted_for_itself),
+		TEST(a_feed_without_an_address_is_wanted_while_it_is_watched),
 		TEST(a_stream_is_wanted_while_any_of_its_feeds_is),
 		TEST(back_within_the_linger_nothing_is_said),
 		TEST(one_that_was_no_viewer_leaves_no_linger),

@@ -25,7 +25,7 @@ static void hello_comes_first(void **state)
 				   rig_segment(MESSAGES_SEGMENT_SIZE, MESSAGES_SEALS)),
 		"UNIT before HELLO");
 	messages_assert_refused(f, messages_hello(f, CAMCAST_WORKER_VERSION + 1),
-				"protocol version 4 instead of 3");
+				"protocol version 5 instead of 4");
 	assert_int_equal(messages_hello(f, CAMCAST_WORKER_VERSION), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_HELLO);
 	messages_assert_refused(f, messages_hello(f, CAMCAST_WORKER_VERSION), "a second HELLO");
@@ -119,7 +119,7 @@ static void reports_are_kept(void **state)
 						  .frames = 77,
 						  .reason = "dark"};
 	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM,
-					    .stream = FRONT_JPEG,
+					    .stream = STREAM_FJ,
 					    .encoder = "mjpeg",
 					    .can_force_idr = 1};
 
@@ -129,11 +129,11 @@ static void reports_are_kept(void **state)
 	assert_string_equal(worker_messages_heartbeat(f->messages)->reason, "dark");
 	assert_int_equal(messages_take(f, &stream, sizeof stream, -1), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_STREAM);
-	assert_int_equal(f->news.number, FRONT_JPEG);
-	assert_string_equal(worker_messages_streams(f->messages)[FRONT_JPEG].encoder, "mjpeg");
+	assert_int_equal(f->news.number, STREAM_FJ);
+	assert_string_equal(worker_messages_streams(f->messages)[STREAM_FJ].encoder, "mjpeg");
 	worker_messages_reset(f->messages);
 	assert_int_equal(worker_messages_heartbeat(f->messages)->frames, 0);
-	assert_string_equal(worker_messages_streams(f->messages)[FRONT_JPEG].encoder, "");
+	assert_string_equal(worker_messages_streams(f->messages)[STREAM_FJ].encoder, "");
 }
 
 static void hello_tells_what_restricts_the_worker(void **state)
@@ -157,7 +157,7 @@ static void reports_with_nonsense_are_errors(void **state)
 {
 	struct messages_rig *f = *state;
 	struct camcast_msg_heartbeat heartbeat = {.type = CAMCAST_MSG_HEARTBEAT, .state = 4};
-	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM, .stream = BACK_H264};
+	struct camcast_msg_stream stream = {.type = CAMCAST_MSG_STREAM, .stream = RIG_STREAMS - 1};
 
 	messages_assert_refused(f, messages_take(f, &heartbeat, sizeof heartbeat, -1),
 				"HEARTBEAT with state 4");
@@ -277,7 +277,7 @@ static void unit_fields_are_checked(void **state)
 	unit.flags = 0;
 	unit.feed = BACK_H264;
 	messages_assert_refused(f, messages_take(f, &unit, sizeof unit, -1),
-				"feed 2, which is not of this camera");
+				"feed 9, which is not of this camera");
 	unit.feed = UINT32_MAX;
 	messages_assert_refused(f, messages_take(f, &unit, sizeof unit, -1), "not of this camera");
 	unit.feed = FRONT_H264;

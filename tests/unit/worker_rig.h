@@ -9,7 +9,11 @@
 
 /* Streams and outputs have one order. Within their cameras, the first two have these numbers too,
  * and the third is number 0. */
-enum { FRONT_H264, FRONT_JPEG, BACK_H264, RIG_FEEDS };
+/* Numbers of the streams of the camera "front", and how many streams there are. */
+enum { STREAM_FH, STREAM_FJ, RIG_STREAMS = 3 };
+/* Indices in struct cameras of the feeds that have addresses; the first two are also their numbers
+ * in the camera "front". */
+enum { FRONT_H264 = 0, FRONT_JPEG = 5, BACK_H264 = 9, RIG_FEEDS = 14 };
 enum { FRONT, BACK, RIG_CAMERAS };
 
 struct rig {

@@ -630,8 +630,7 @@ int stream_create(struct stream **out, const struct stream_options *options)
 		goto close_wake;
 	if (stream->mode == STREAM_COPIES && stream->output.writer && stream->info->turned)
 		h264_writer_set_orientation(stream->output.writer, stream->info->orientation);
-	stream->begun = (1u << stream->output.n_feeds) - 1;
-	stream->wanted = stream->config->on_demand ? 0 : stream->begun;
+	stream->wanted = stream->begun = output_kept(&stream->output);
 	stream->last_pts_us = INT64_MIN;
 	pthread_mutex_init(&stream->lock, NULL);
 	if (stream->mode == STREAM_ENCODES) {

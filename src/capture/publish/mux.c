@@ -70,6 +70,15 @@ static int frame_annexb(struct mux *mux, const struct iovec *in, int in_count, s
 	return 0;
 }
 
+static int frame_bare(struct mux *mux, const struct iovec *in, int in_count, size_t len,
+		      const struct iovec **out, int *out_count)
+{
+	(void)mux, (void)len;
+	*out = in;
+	*out_count = in_count;
+	return 0;
+}
+
 static int frame_length_prefixed(struct mux *mux, const struct iovec *in, int in_count, size_t len,
 				 const struct iovec **out, int *out_count)
 {
@@ -93,10 +102,13 @@ static int frame_length_prefixed(struct mux *mux, const struct iovec *in, int in
 static framing *const framings[CONFIG_FRAMINGS] = {
 	[CONFIG_FRAMING_ANNEXB] = frame_annexb,
 	[CONFIG_FRAMING_LENGTH_PREFIXED] = frame_length_prefixed,
+	[CONFIG_FRAMING_JPEG] = frame_bare,
 };
 
 int mux_frame(struct mux *mux, const struct iovec *in, int in_count, size_t len,
 	      const struct iovec **out, int *out_count)
 {
-	return framings[mux->framing](mux, in, in_count, len, out, out_count);
+	framing *frame = framings[mux->framing];
+
+	return frame ? frame(mux, in, in_count, len, out, out_count) : -ENOSYS;
 }

@@ -17,6 +17,7 @@ static int feed_init(struct output_feed *feed, const struct config *config, unsi
 	const struct config_feed *f = &config->feeds[index];
 
 	feed->number = f->number;
+	feed->kept = f->kept;
 	mux_init(&feed->mux, f->framing);
 	return logwriter_create(&feed->log, pair, f->number,
 				config->streams[f->stream].segment_size);
@@ -30,7 +31,7 @@ int output_init(struct output *output, const struct config *config, unsigned str
 
 	memset(output, 0, sizeof(*output));
 	output->name = s->name;
-	output->feeds = calloc(config->n_feeds + 1, sizeof(*output->feeds));
+	output->feeds = calloc(CONFIG_FRAMINGS, sizeof(*output->feeds));
 	if (!output->feeds)
 		return -ENOMEM;
 	if (s->codec == CONFIG_CODEC_H264) {
@@ -103,6 +104,15 @@ int output_find(const struct output *output, unsigned number)
 			return (int)i;
 	}
 	return -1;
+}
+
+uint32_t output_kept(const struct output *output)
+{
+	uint32_t kept = 0;
+
+	for (unsigned i = 0; i < output->n_feeds; i++)
+		kept |= output->feeds[i].kept ? 1u << i : 0;
+	return kept;
 }
 
 void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, int64_t now_us)

@@ -15,6 +15,7 @@
 
 struct output_feed {
 	unsigned number; /* config_feed.number */
+	bool kept;	 /* config_feed.kept */
 	bool wanted;
 	/* Set when the feed becomes wanted: until this time camcastd asks for its first IDR, at
 	 * most one a second. After it, the output asks itself, in case the request failed. 0: the
@@ -44,6 +45,8 @@ void output_finish(struct output *output);
 /* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number.
  * Any thread. */
 int output_find(const struct output *output, unsigned number);
+/* The feeds that are written all the time: bit 1 << i for feeds[i]. Any thread. */
+uint32_t output_kept(const struct output *output);
 /* Sets which feeds are written from now_us (CLOCK_MONOTONIC) on: bit 1 << i for feeds[i]. Feeds
  * that are also in `begun` have become wanted since the last call, and begin with a key unit.
  * Initially no feed is wanted. */

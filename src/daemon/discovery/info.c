@@ -72,8 +72,8 @@ static bool reaches(const char *address, const char *host)
 	return host[0] == '\0' || strcmp(address, host) == 0;
 }
 
-/* The listener of a feed that is announced: one on all addresses, else the first that is not for
- * this machine only, else the first. */
+/* The listener of a feed with an address that is announced: one on all addresses, else the first
+ * that is not for this machine only, else the first. */
 static unsigned choose_listener(const struct config_feed *feed)
 {
 	for (unsigned i = 0; i < feed->n_listen; i++)
@@ -100,14 +100,16 @@ void discovery_choose_addresses(struct net_host_list *told, const struct config 
 	}
 	for (unsigned i = 0; i < found->n; i++)
 		for (size_t j = 0; j < config->n_feeds; j++)
-			if (reaches(found->text[i], told_listener(&config->feeds[j])->host))
+			if (config->feeds[j].n_listen > 0 &&
+			    reaches(found->text[i], told_listener(&config->feeds[j])->host))
 				net_host_list_add(told, found->text[i]);
 	/* Feeds on one address only: those of others first. */
 	for (int loopback = 0; loopback < 2; loopback++)
 		for (size_t j = 0; j < config->n_feeds; j++) {
 			const char *host = told_listener(&config->feeds[j])->host;
 
-			if (!net_host_is_any(host) && net_host_is_loopback(host) == loopback)
+			if (config->feeds[j].n_listen > 0 && !net_host_is_any(host) &&
+			    net_host_is_loopback(host) == loopback)
 				net_host_list_add(told, host);
 		}
 	if (told->n == 0)
@@ -243,7 +245,8 @@ char *discovery_info_json(const struct discovery_info *info)
 		cJSON_AddStringToObject(root, "status_url", url);
 	array = cJSON_AddArrayToObject(root, "streams");
 	for (unsigned i = 0; array && i < config->n_feeds; i++)
-		add_feed(info, i, array);
+		if (config->feeds[i].n_listen > 0)
+			add_feed(info, i, array);
 	text = cJSON_PrintUnformatted(root);
 	cJSON_Delete(root);
 	return text;

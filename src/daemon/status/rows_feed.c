@@ -48,8 +48,13 @@ static double feed_last_unit(const struct counted *c)
 static const struct counter feeds[] = {
 	{"name", TEXT, .help = "`STREAM/FRAMING`.", .text = feed_label},
 	{"stream", TEXT, .help = "The stream that it carries.", .text = feed_stream},
-	{"framing", TEXT, .help = "`annexb` or `length_prefixed`.", .text = feed_framing},
-	{"port", GAUGE, .help = "The port of its first listener.", .number = feed_port},
+	{"framing", TEXT,
+	 .help = "How its units follow each other: `annexb`, `length_prefixed`, `jpeg`, `mp4`, "
+		 "`mp4_ws`, "
+		 "`mpegts`, `multipart` or `multipart_early`.",
+	 .text = feed_framing},
+	{"port", GAUGE, .help = "The port of its first listener; 0: it has none.",
+	 .number = feed_port},
 	{"units", "feed_units_total", COUNTER, .help = "Units published.", IN_FEED(units)},
 	{"keys", "feed_keys_total", COUNTER, .help = "Key units published.", IN_FEED(keys)},
 	{"bytes", "feed_bytes_total", COUNTER, .unit = "bytes", .help = "Data published.",

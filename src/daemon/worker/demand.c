@@ -13,6 +13,7 @@ struct output_demand {
 	struct feed_demand demand;
 	struct stream_demand *stream;
 	unsigned number;
+	bool kept; /* always wanted */
 	bool wanted, unsaid;
 	bool awaits_key; /* an IDR was asked for since its last key unit */
 	struct loop_timer linger;
@@ -211,7 +212,7 @@ static void handle_watched(struct feed_demand *demand)
 {
 	struct output_demand *output = container_of(demand, struct output_demand, demand);
 
-	if (!config_of(output->stream)->on_demand)
+	if (output->kept)
 		return;
 	loop_timer_cancel(output->stream->all->loop, &output->linger);
 	set_wanted(output, true);
@@ -222,14 +223,14 @@ static void handle_watched(struct feed_demand *demand)
 static void handle_unwatched(struct feed_demand *demand, bool viewed)
 {
 	struct output_demand *output = container_of(demand, struct output_demand, demand);
-	const struct config_stream *config = config_of(output->stream);
 	struct loop *loop = output->stream->all->loop;
 	int64_t now_us = loop_now_us(loop);
+	int64_t linger_us = (int64_t)config_of(output->stream)->linger_ms * 1000;
 
-	if (!config->on_demand)
+	if (output->kept)
 		return;
 	if (viewed)
-		output->lingers_until_us = now_us + (int64_t)config->linger_ms * 1000;
+		output->lingers_until_us = now_us + linger_us;
 	loop_timer_set(loop, &output->linger,
 		       output->lingers_until_us > now_us ? output->lingers_until_us : now_us);
 }
@@ -265,7 +266,8 @@ static void set_up_output(struct worker_demand *all, unsigned number)
 	output->stream = &all->streams[all->options.camera->outputs[number]->stream->number];
 	output->number = number;
 	loop_timer_init(&output->linger, handle_linger);
-	if (config_of(output->stream)->on_demand)
+	output->kept = all->options.camera->outputs[number]->config->kept;
+	if (!output->kept)
 		return;
 	output->wanted = true;
 	output->stream->outputs_wanted++;

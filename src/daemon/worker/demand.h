@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The demands of a camera's feeds on its worker: wanted feeds (with the linger of on_demand), IDRs
- * (at most one a second and stream), bitrates. They are stored here and sent again to each new
- * process. Streams and feeds are identified by number. Loop thread only.
+ * The demands of a camera's feeds on its worker: wanted feeds (with the linger of those that are
+ * not kept), IDRs (at most one a second and stream), bitrates. They are stored here and sent again
+ * to each new process. Streams and feeds are identified by number. Loop thread only.
  */
 #ifndef DAEMON_WORKER_DEMAND_H
 #define DAEMON_WORKER_DEMAND_H

@@ -147,7 +147,7 @@ class Worker:
         message, _ = self._receive()
         check(len(message) == HELLO.size, "HELLO comes first")
         self.hello = HELLO.unpack(message)
-        check(self.hello[:3] == (1, 3, self.process.pid), f"HELLO {self.hello}")
+        check(self.hello[:3] == (1, 4, self.process.pid), f"HELLO {self.hello}")
 
     @property
     def log(self):
