@@ -14,10 +14,10 @@
 
 #define LINE_MAX_BYTES 1024 /* terminating newline included; longer lines are cut */
 
-/* Written by diag_init() only, before threads start. */
+/* Written before threads start. */
 static const char *diag_program = "camcast";
 static enum diag_level diag_shown = DIAG_INFO;
-static bool diag_journal;
+static enum { TO_PEOPLE, TO_JOURNAL, TO_PARENT } diag_form;
 
 static const char *const level_words[] = {"error: ", "warning: ", "", "debug: "};
 static const char level_priorities[] = {'3', '4', '6', '7'}; /* sd-daemon(3) */
@@ -39,42 +39,47 @@ void diag_init(const char *program, enum diag_level shown)
 {
 	diag_program = program;
 	diag_shown = shown;
-	diag_journal = stderr_is_journal();
+	diag_form = stderr_is_journal() ? TO_JOURNAL : TO_PEOPLE;
+}
+
+void diag_set_relayed(void)
+{
+	diag_form = TO_PARENT;
 }
 
 /* Writes what stands in front of the text. Returns its length, always less than size. */
-static size_t write_prefix(char *line, size_t size, enum diag_level level)
+static size_t write_prefix(char *line, size_t size, const char *program, enum diag_level level)
 {
 	struct timespec now;
 	struct tm tm;
 	int n;
 
-	if (diag_journal)
+	if (diag_form == TO_PARENT)
+		return (size_t)snprintf(line, size, "<%c>", level_priorities[level]);
+	if (diag_form == TO_JOURNAL)
 		return (size_t)snprintf(line, size, "<%c>%.64s: ", level_priorities[level],
-					diag_program);
+					program);
 	clock_gettime(CLOCK_REALTIME, &now);
 	localtime_r(&now.tv_sec, &tm);
 	n = snprintf(line, size, "%04d-%02d-%02d %02d:%02d:%02d.%03ld %.64s: %s", tm.tm_year + 1900,
 		     tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		     now.tv_nsec / 1000000, diag_program, level_words[level]);
+		     now.tv_nsec / 1000000, program, level_words[level]);
 	return (size_t)n;
 }
 
-void diag_write(enum diag_level level, const char *format, ...)
+static void __attribute__((format(printf, 3, 0)))
+write_line(const char *program, enum diag_level level, const char *format, va_list arguments)
 {
 	int saved_errno = errno;
 	char line[LINE_MAX_BYTES];
 	size_t start, len;
-	va_list ap;
 	ssize_t n;
 
 	if (level > diag_shown)
 		return;
-	start = write_prefix(line, sizeof line, level);
-	va_start(ap, format);
+	start = write_prefix(line, sizeof line, program, level);
 	errno = saved_errno; /* for %m */
-	n = vsnprintf(line + start, sizeof line - start, format, ap);
-	va_end(ap);
+	n = vsnprintf(line + start, sizeof line - start, format, arguments);
 	if (n < 0)
 		n = 0;
 	len = start + (size_t)n;
@@ -94,6 +99,30 @@ void diag_write(enum diag_level level, const char *format, ...)
 		n = write(STDERR_FILENO, line, len);
 	while (n < 0 && errno == EINTR);
 	errno = saved_errno;
+}
+
+void diag_write(enum diag_level level, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	write_line(diag_program, level, format, arguments);
+	va_end(arguments);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+write_line_of(const char *program, enum diag_level level, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	write_line(program, level, format, arguments);
+	va_end(arguments);
+}
+
+void diag_relay(const char *program, enum diag_level level, const char *text)
+{
+	write_line_of(program, level, "%s", text);
 }
 
 bool diag_allowed(struct diag_limit *limit, int64_t now_us, int64_t period_us, uint64_t *suppressed)

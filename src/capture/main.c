@@ -338,6 +338,8 @@ int main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	diag_init("camcast-capture", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
+	if (arguments.worker)
+		diag_set_relayed();
 	/* A closed pipe on -o - and RLIMIT_FSIZE are errors of write(), instead of signals that
 	 * kill. */
 	signal(SIGPIPE, SIG_IGN);

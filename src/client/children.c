@@ -154,7 +154,7 @@ const struct child_info *child_info(const struct child *child)
 	return &child->info;
 }
 
-int child_pidfd(const struct child *child)
+int child_fd(const struct child *child)
 {
 	return supervisor_fd(&child->supervisor);
 }
@@ -215,6 +215,7 @@ int child_create(struct child **out, const struct child_job *job)
 		.stop_ms = job->stop_ms ? job->stop_ms : STOP_MS,
 		.stop_signal = SIGTERM,
 		.exclusive = true, /* the memory */
+		.lines = {.program = "camcast"},
 	};
 	struct child *child;
 	int err = -ENOMEM;
@@ -232,9 +233,10 @@ int child_create(struct child **out, const struct child_job *job)
 	child->stop_max_ms = job->stop_max_ms;
 	if (options.start_ms < child->hang_ms)
 		options.start_ms = child->hang_ms;
-	supervisor_init(&child->supervisor, &options);
 	child->name = strdup(job->name);
 	child->argv = copy_argv(job->argv);
+	options.lines.owner = child->name;
+	supervisor_init(&child->supervisor, &options);
 	if (!child->name || !child->argv)
 		goto free_child;
 	err = child->memfd = memfd_create_fixed("camcast-child", (uint32_t)child->shared_size);
@@ -263,7 +265,7 @@ free_child:
 static void wait_for_end(struct child *child)
 {
 	while (child_poll(child, clock_now_us()) >= 0 && !child->supervisor.killed) {
-		struct pollfd pfd = {.fd = child_pidfd(child), .events = POLLIN};
+		struct pollfd pfd = {.fd = child_fd(child), .events = POLLIN};
 
 		poll(&pfd, 1, LOOK_MS);
 	}
@@ -333,6 +335,7 @@ int child_attach(struct child_header **shared, size_t *size)
 		      0);
 	if (header == MAP_FAILED)
 		return -errno;
+	diag_set_relayed();
 	(void)prctl(PR_SET_NAME, "camcast"); /* instead of "exe", the name of the link */
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGINT, &ignore, NULL);

@@ -69,14 +69,14 @@ void child_end(struct child *child);
 void *child_shared(struct child *child); /* begins with struct child_header */
 const struct child_info *child_info(const struct child *child);
 
-/* An fd that is readable when the running child has ended; -1: none runs. It changes with each
- * start. */
-int child_pidfd(const struct child *child);
+/* An fd that is readable when the running child has ended or has written lines; -1: none runs. It
+ * changes with each start. */
+int child_fd(const struct child *child);
 
-/* Reaps the child, kills it if it hangs, and starts it when due. Call it when child_pidfd() is
- * readable, and after the returned time. now_us: CLOCK_MONOTONIC. Returns the ms until the next
- * call, at most 500; -1 when the child has ended. If the parent itself was stopped for a while,
- * silence in that time is not a hang. */
+/* Logs the lines of the child's stderr (process/lines.h), reaps the child, kills it if it hangs,
+ * and starts it when due. Call it when child_fd() is readable, and after the returned time. now_us:
+ * CLOCK_MONOTONIC. Returns the ms until the next call, at most 500; -1 when the child has ended. If
+ * the parent itself was stopped for a while, silence in that time is not a hang. */
 int child_poll(struct child *child, int64_t now_us);
 
 /* Copies the child's last status; returns text. */

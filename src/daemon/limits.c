@@ -13,8 +13,9 @@
 /* Standard streams, the loop, timers, signals, the configuration, notification, and descriptors
  * that libraries open. */
 #define FDS_BASE 64
-/* The pair, the pidfd, and descriptors that are open during a start. */
-#define FDS_PER_CAMERA 12
+/* The pair, the pidfd, the log lines and their epoll set, and descriptors that are open during a
+ * start. */
+#define FDS_PER_CAMERA 15
 #define SEGMENTS_MIN 16
 #define SEGMENTS_MAX 1024
 /* 64 KiB in flight is 6.5 Mbit/s at 80 ms round trip. */

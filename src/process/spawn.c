@@ -36,6 +36,21 @@ static int lower_rights(const struct spawn *spawn)
 		       : 0;
 }
 
+/* stdin is readable only, because a terminal there could be written to. 0 or -1. */
+static int set_standard_streams(const struct spawn *spawn)
+{
+	int null;
+
+	if (spawn->log <= 0)
+		return 0;
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null < 0 || (null != STDIN_FILENO && dup2(null, STDIN_FILENO) < 0))
+		return -1;
+	if (spawn->log_stdout && dup2(spawn->log, STDOUT_FILENO) < 0)
+		return -1;
+	return dup2(spawn->log, STDERR_FILENO) < 0 ? -1 : 0;
+}
+
 /* In the child until exec, in copies of our memory and our descriptors. Other threads may have held
  * locks when the copy was made: async-signal-safe calls only. Failures are reported through
  * `report`. */
@@ -47,6 +62,8 @@ static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t
 
 	for (int sig = 1; sig < SIGRTMAX; sig++)
 		sigaction(sig, &dfl, NULL); /* SIGKILL, SIGSTOP: EINVAL, as it should be */
+	if (set_standard_streams(spawn) < 0)
+		goto fail;
 	/* Out of the way first: the numbers that they have may be those that they get. */
 	fd = fcntl(report, F_DUPFD_CLOEXEC, FD_BASE);
 	if (fd < 0)

@@ -6,6 +6,7 @@
 #ifndef PROCESS_SPAWN_H
 #define PROCESS_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -16,7 +17,9 @@ struct spawn {
 	const char *program; /* path */
 	char *const *argv;   /* argv[0] included */
 	int fds[SPAWN_FDS_MAX];
-	unsigned n_fds;	  /* fds[i] is dupped to 3 + i in the child; 0 to 2 are ours */
+	unsigned n_fds;	  /* fds[i] is dupped to 3 + i in the child */
+	int log;	  /* its stderr, and its stdin is /dev/null; 0: all three are ours */
+	bool log_stdout;  /* log is its stdout, too */
 	int death_signal; /* what it gets when the calling thread ends */
 	rlim_t data_max;  /* bytes of RLIMIT_DATA, getrlimit(2); 0: as ours */
 	uid_t uid;	  /* its user, with gid and no other groups; 0: our own */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,15 +15,58 @@
 #define LOOK_US 500000	   /* between turns in which no descriptor reports a change */
 #define LOOK_MIN_US 10000  /* first look for one that was killed */
 #define ABSENCE_US 1500000 /* turns further apart: we were stopped ourselves */
+/* From one read of lines to the next: a process that writes without end has a small share of our
+ * time. */
+#define HEAR_US 10000
 
 void supervisor_init(struct supervisor *supervisor, const struct supervisor_options *options)
 {
-	*supervisor = (struct supervisor){.options = *options, .pidfd = -1};
+	*supervisor = (struct supervisor){.options = *options, .events = -1, .pidfd = -1};
+	lines_init(&supervisor->lines, &options->lines);
 }
 
 static int64_t earlier(int64_t a_us, int64_t b_us)
 {
 	return a_us < b_us ? a_us : b_us;
+}
+
+/* --- its lines --- */
+
+static int set_event(struct supervisor *supervisor, int operation, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return epoll_ctl(supervisor->events, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+static void hear_last(struct supervisor *supervisor, int64_t now_us)
+{
+	if (supervisor->hears)
+		(void)set_event(supervisor, EPOLL_CTL_DEL, supervisor->lines.fd);
+	supervisor->hears = false;
+	lines_close(&supervisor->lines, now_us);
+}
+
+/* Reads the lines that there are, and waits for the next ones, or for the time to read again. */
+static void hear(struct supervisor *supervisor, int64_t now_us)
+{
+	struct lines *lines = &supervisor->lines;
+	int n;
+
+	lines_tell(lines, now_us);
+	if (lines->fd < 0 || (!supervisor->hears && now_us < supervisor->hear_us))
+		return;
+	n = lines_read(lines, now_us);
+	if (n == -EAGAIN) {
+		if (!supervisor->hears)
+			supervisor->hears = set_event(supervisor, EPOLL_CTL_ADD, lines->fd) == 0;
+	} else if (supervisor->hears) {
+		(void)set_event(supervisor, EPOLL_CTL_DEL, lines->fd);
+		supervisor->hears = false;
+	}
+	if (n == 0 || (n < 0 && n != -EAGAIN)) /* it has closed its stderr */
+		hear_last(supervisor, now_us);
+	supervisor->hear_us = now_us + HEAR_US;
 }
 
 /* --- the process --- */
@@ -69,23 +113,63 @@ static void leave(struct supervisor *supervisor, int64_t now_us)
 	supervisor->pid = 0;
 }
 
+static void forget(struct supervisor *supervisor)
+{
+	if (supervisor->pidfd >= 0)
+		close(supervisor->pidfd);
+	if (supervisor->events >= 0)
+		close(supervisor->events);
+	supervisor->pidfd = supervisor->events = -1;
+}
+
+/* The pid, or -errno. What it leaves open, forget() and hear_last() close. */
+static pid_t start(struct supervisor *supervisor, const struct spawn *given)
+{
+	struct spawn spawn = *given;
+	pid_t pid;
+
+	supervisor->events = epoll_create1(EPOLL_CLOEXEC);
+	if (supervisor->events < 0)
+		return -errno;
+	if (supervisor->options.lines.program) {
+		spawn.log = lines_open(&supervisor->lines);
+		spawn.log_stdout = supervisor->options.lines_stdout;
+		if (spawn.log < 0)
+			return spawn.log;
+	}
+	pid = spawn_start(&spawn, &supervisor->pidfd);
+	if (spawn.log > 0)
+		close(spawn.log);
+	return pid;
+}
+
 int supervisor_start(struct supervisor *supervisor, const struct spawn *spawn, int64_t now_us)
 {
 	pid_t pid;
+	int err;
 
-	if (supervisor->pidfd >= 0)
-		close(supervisor->pidfd);
-	supervisor->pidfd = -1;
+	forget(supervisor);
 	if (supervisor->n_left == SUPERVISOR_KILLED_MAX)
 		return -EBUSY;
-	pid = spawn_start(spawn, &supervisor->pidfd);
-	if (pid < 0)
+	pid = start(supervisor, spawn);
+	if (pid < 0) {
+		hear_last(supervisor, now_us);
 		return pid;
+	}
+	err = set_event(supervisor, EPOLL_CTL_ADD, supervisor->pidfd);
+	if (err < 0) { /* no memory */
+		(void)pidfd_send_signal(supervisor->pidfd, SIGKILL, NULL, 0);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		hear_last(supervisor, now_us);
+		return err;
+	}
 	supervisor->state = SUPERVISOR_RUNNING;
 	supervisor->pid = pid;
 	supervisor->killed = supervisor->unreapable = false;
 	supervisor->started_us = supervisor->turned_us = supervisor->beat_us = now_us;
 	supervisor->patience_ms = supervisor->options.start_ms;
+	supervisor->hear_us = now_us;
 	return 0;
 }
 
@@ -143,9 +227,9 @@ int supervisor_finish(struct supervisor *supervisor, uint32_t killed_ms)
 		left = !ends_before(supervisor, clock_now_us() + killed_ms * INT64_C(1000));
 	}
 	reap_left(supervisor);
-	if (supervisor->pidfd >= 0)
-		close(supervisor->pidfd);
-	supervisor->pidfd = -1;
+	hear_last(supervisor, clock_now_us());
+	lines_tell(&supervisor->lines, supervisor->lines.tell_us);
+	forget(supervisor);
 	supervisor->state = SUPERVISOR_STOPPED;
 	return left ? -ETIMEDOUT : supervisor->killed;
 }
@@ -192,6 +276,7 @@ static enum supervisor_event turn_running(struct supervisor *supervisor, int64_t
 		ended = true;
 	}
 	if (ended) {
+		hear_last(supervisor, now_us);
 		if (now_us - supervisor->started_us >= SUPERVISOR_HEALTHY_MS * INT64_C(1000))
 			supervisor->failures = 0;
 		supervisor_back_off(supervisor, now_us);
@@ -205,6 +290,7 @@ static enum supervisor_event turn_running(struct supervisor *supervisor, int64_t
 static enum supervisor_event turn_stopping(struct supervisor *supervisor, int64_t now_us)
 {
 	if (reap(supervisor)) {
+		hear_last(supervisor, now_us);
 		supervisor->state = SUPERVISOR_STOPPED;
 		return SUPERVISOR_ENDED;
 	}
@@ -219,6 +305,7 @@ enum supervisor_event supervisor_turn(struct supervisor *supervisor, int64_t now
 		supervisor_beat(supervisor, now_us, supervisor->patience_ms);
 	supervisor->turned_us = now_us;
 	reap_left(supervisor);
+	hear(supervisor, now_us);
 	switch (supervisor->state) {
 	case SUPERVISOR_WAITING:
 		return now_us >= supervisor->due_us ? SUPERVISOR_DUE : SUPERVISOR_NOTHING;
@@ -234,7 +321,7 @@ enum supervisor_event supervisor_turn(struct supervisor *supervisor, int64_t now
 
 int supervisor_fd(const struct supervisor *supervisor)
 {
-	return supervisor->pid > 0 && !supervisor->unreapable ? supervisor->pidfd : -1;
+	return supervisor->pid > 0 && !supervisor->unreapable ? supervisor->events : -1;
 }
 
 int supervisor_wait_ms(const struct supervisor *supervisor, int64_t now_us)
@@ -250,6 +337,9 @@ int supervisor_wait_ms(const struct supervisor *supervisor, int64_t now_us)
 		at_us = earlier(silent_us(supervisor), look_us);
 	if (supervisor->unreapable)
 		at_us = earlier(at_us, look_us);
+	if (supervisor->lines.fd >= 0 && !supervisor->hears)
+		at_us = earlier(at_us, supervisor->hear_us);
+	at_us = earlier(at_us, lines_due_us(&supervisor->lines));
 	if (supervisor->n_left > 0) {
 		/* As long again as it has been: most are gone in a moment, the others stay. */
 		int64_t since_us = supervisor->turned_us - supervisor->left_us + LOOK_MIN_US;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One program that is kept running: started when it is due, watched, killed when it gives no sign
- * of life, started again after a delay that grows from failure to failure, and stopped.
+ * of life, started again after a delay that grows from failure to failure, and stopped. The lines
+ * that it writes to stderr go through lines.h; its last ones are logged before its end is reported.
  *
- * This is a state machine that neither waits (except in supervisor_finish()) nor logs: its owner
- * calls supervisor_turn() when supervisor_fd() is readable and after supervisor_wait_ms(), and acts
- * on the event that it returns. Times are microseconds of CLOCK_MONOTONIC. One thread, which must
- * live as long as the program: its end is what the kernel takes for our death (PR_SET_PDEATHSIG).
+ * This is a state machine that neither waits (except in supervisor_finish()) nor logs events: its
+ * owner calls supervisor_turn() when supervisor_fd() is readable and after supervisor_wait_ms(),
+ * and acts on the event that it returns. Times are microseconds of CLOCK_MONOTONIC. One thread,
+ * which must live as long as the program: its end is what the kernel takes for our death
+ * (PR_SET_PDEATHSIG).
  */
 #ifndef PROCESS_SUPERVISOR_H
 #define PROCESS_SUPERVISOR_H
@@ -15,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "process/lines.h"
 #include "process/spawn.h"
 
 /* SIGKILL does not end a process that a driver holds (D state), nor is one reaped that is traced.
@@ -33,6 +36,8 @@ struct supervisor_options {
 	int stop_signal;     /* 0: the owner asks it to stop by other means */
 	bool exclusive;	     /* a killed process must be gone before the next one starts: they share
 				something */
+	struct lines_options lines;
+	bool lines_stdout; /* what it writes to stdout are lines, too */
 };
 
 enum supervisor_state {
@@ -67,7 +72,12 @@ struct supervisor {
 	/* --- below: the supervisor's --- */
 	struct supervisor_options options;
 	pid_t left[SUPERVISOR_KILLED_MAX];
-	int pidfd;	 /* -1: none; stays open until the next start, as it may be watched still */
+	int events; /* epoll set of pidfd and lines; -1: none; stays open until the next start, as
+		       it may be watched still */
+	int pidfd;  /* -1: none */
+	struct lines lines;
+	bool hears;	 /* the lines are in the set */
+	int64_t hear_us; /* when they are read next, else */
 	bool unreapable; /* it is dead, but a tracer has to see that first */
 	int64_t started_us, beat_us, left_us;
 	int64_t turned_us; /* the last turn */
@@ -84,7 +94,8 @@ int supervisor_finish(struct supervisor *supervisor, uint32_t killed_ms);
 
 /* What has happened; call it until there is nothing more. */
 enum supervisor_event supervisor_turn(struct supervisor *supervisor, int64_t now_us);
-/* Readable when the process has ended; -1: nothing to watch. Valid until the next start. */
+/* Readable when the process has ended or has written lines; -1: nothing to watch. Valid until the
+ * next start. */
 int supervisor_fd(const struct supervisor *supervisor);
 /* ms until the next turn is due; -1: never. */
 int supervisor_wait_ms(const struct supervisor *supervisor, int64_t now_us);

@@ -62,6 +62,8 @@ void attack_lingering_fd(void);
 void attack_lingering_fds(void);
 void attack_lingering_queue(void);
 void attack_unasked_fds(void);
+void attack_log_flood(void);
+void attack_last_words(void);
 
 void __attribute__((noreturn)) die(const char *what);
 

@@ -4,9 +4,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "tests/support/fakeworker.h"
 
 #define LINGER_S 20
@@ -115,4 +119,40 @@ void attack_unasked_fds(void)
 	continue_camcastd();
 	for (;;)
 		pause();
+}
+
+/* Log lines as fast as it can, for three seconds: short ones, one without an end, emergencies that
+ * the journal would show on every terminal, and what a terminal would act on. */
+void attack_log_flood(void)
+{
+	static const char first[] = "<0>an emergency\033[2J\nfalse\0line \xe2\x80\xae"
+				    "reversed\n";
+	char long_line[65536], lines[4096];
+	int64_t end_us;
+
+	memset(long_line, 'x', sizeof long_line);
+	memset(lines, '\n', sizeof lines);
+	for (size_t i = 0; i < sizeof lines; i += 2)
+		lines[i] = 'y';
+	(void)!write(STDERR_FILENO, first, sizeof first - 1);
+	(void)!write(STDOUT_FILENO, "by stdout\n", 10);
+	end_us = clock_now_us() + 3000000;
+	for (int64_t beat_us = 0, now_us; (now_us = clock_now_us()) < end_us;) {
+		(void)!write(STDERR_FILENO, lines, sizeof lines);
+		(void)!write(STDERR_FILENO, long_line, sizeof long_line);
+		if (now_us - beat_us < 200000)
+			continue;
+		say_heartbeat(CAMCAST_CAMERA_RUNNING, "");
+		beat_us = now_us;
+	}
+	abort();
+}
+
+/* A crash whose cause stands in the log only, without an end of the line. */
+void attack_last_words(void)
+{
+	for (int i = 0; i < 100; i++)
+		dprintf(STDERR_FILENO, "line %d of a report\n", i);
+	dprintf(STDERR_FILENO, "<3>the last words");
+	abort();
 }

@@ -422,6 +422,8 @@ static const struct fault faults[] = {
 	{"segment-flood", fault_segment_flood, false},
 	{"preamble-flood", fault_preamble_flood, false},
 	{"report-flood", fault_report_flood, false},
+	{"log-flood", attack_log_flood, false},
+	{"last-words", attack_last_words, false},
 	{"lingering-fd", attack_lingering_fd, false},
 	{"lingering-fds", attack_lingering_fds, false},
 	{"lingering-queue", attack_lingering_queue, false},

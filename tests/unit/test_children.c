@@ -61,7 +61,7 @@ static void poll_until(struct child *child, bool (*done)(struct child *child, in
 	int64_t deadline_us = clock_now_us() + PATIENCE_US;
 
 	while (!done(child, wanted)) {
-		struct pollfd pfd = {.fd = child_pidfd(child), .events = POLLIN};
+		struct pollfd pfd = {.fd = child_fd(child), .events = POLLIN};
 		int wait_ms = child_poll(child, clock_now_us());
 
 		assert_true(wait_ms <= 500);
@@ -178,7 +178,7 @@ static void a_child_told_to_end_is_not_started_again(void **state)
 	poll_until(child, has_run, 1);
 	child_end(child);
 	poll_until(child, is_in, CHILD_ENDED);
-	assert_int_equal(child_pidfd(child), -1);
+	assert_int_equal(child_fd(child), -1);
 	assert_int_equal(child_poll(child, clock_now_us()), -1);
 	assert_int_equal(child_info(child)->restarts, 0);
 	child_destroy(child);

@@ -63,6 +63,33 @@ static void the_journal_gets_priorities(void **state)
 	assert_string_equal(captured, "<3>test: e\n<4>test: w\n<6>test: i\n<7>test: d\n");
 }
 
+static void say_to_the_parent(void)
+{
+	diag_set_relayed();
+	diag_warn("w");
+	diag_relay("other", DIAG_ERROR, "e");
+}
+
+static void a_parent_gets_priorities_and_puts_the_name_in_front(void **state)
+{
+	(void)state;
+	capture(say_to_the_parent, false, DIAG_INFO);
+	assert_string_equal(captured, "<4>w\n<3>e\n");
+}
+
+static void say_of_another(void)
+{
+	diag_relay("other", DIAG_WARN, "100 %s\ttabs\xff");
+	diag_relay("other", DIAG_DEBUG, "not shown");
+}
+
+static void a_line_of_another_program_is_text(void **state)
+{
+	(void)state;
+	capture(say_of_another, true, DIAG_INFO);
+	assert_string_equal(captured, "<4>other: 100 %s tabs?\n");
+}
+
 static void another_stderr_gets_time_and_word(void **state)
 {
 	int year, ms, end = 0;
@@ -154,6 +181,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_journal_gets_priorities),
+		cmocka_unit_test(a_parent_gets_priorities_and_puts_the_name_in_front),
+		cmocka_unit_test(a_line_of_another_program_is_text),
 		cmocka_unit_test(another_stderr_gets_time_and_word),
 		cmocka_unit_test(what_is_below_the_level_is_not_written),
 		cmocka_unit_test(control_characters_cannot_make_a_second_line),

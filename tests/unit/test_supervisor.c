@@ -566,6 +566,110 @@ static void finishing_waits_for_the_end_and_kills_in_the_end(void **state)
 	end(&f);
 }
 
+/* --- its lines --- */
+
+/* Our stderr becomes a pipe, whose reading end is returned. */
+static int take_stderr(int *saved)
+{
+	int ends[2];
+
+	*saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	close(ends[1]);
+	return ends[0];
+}
+
+static size_t give_stderr_back(int fd, int saved, char *text, size_t size)
+{
+	ssize_t n = read(fd, text, size - 1);
+
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+static const struct supervisor_options listened = {
+	.backoff_ms = 100,
+	.stop_ms = 2000,
+	.stop_signal = SIGTERM,
+	.lines = {.program = "it", .owner = "a test"},
+	.lines_stdout = true,
+};
+
+static void its_last_lines_come_before_its_end(void **state)
+{
+	char text[4096];
+	struct fixture f;
+	int saved, fd;
+
+	(void)state;
+	begin(&f, "talk", &listened);
+	fd = take_stderr(&saved);
+	assert_int_equal(turn(&f), SUPERVISOR_DUE);
+	assert_int_equal(start(&f), 0);
+	/* What it wrote does not end the wait for its end. */
+	while (turn(&f) != SUPERVISOR_ENDED) {
+		struct pollfd pfd = {.fd = supervisor_fd(&f.supervisor), .events = POLLIN};
+		int ms = wait_ms(&f);
+
+		assert_int_equal(poll(&pfd, 1, ms < 0 ? PATIENCE_MS : ms) < 0, 0);
+		f.now_us += 10 * MS;
+	}
+	give_stderr_back(fd, saved, text, sizeof text);
+	assert_non_null(strstr(text, " it: error: from stderr\n"));
+	assert_non_null(strstr(text, " it: error: from stdout, without an end\n"));
+	assert_string_equal(how_it_ended(&f), "exit status 7");
+	end(&f);
+}
+
+static void one_that_closes_its_stderr_makes_nobody_spin(void **state)
+{
+	struct pollfd pfd;
+	struct fixture f;
+
+	(void)state;
+	begin_running(&f, "mute", &listened);
+	for (int i = 0; i < 3; i++) { /* until its end is seen */
+		f.now_us += 10 * MS;
+		assert_int_equal(turn(&f), SUPERVISOR_NOTHING);
+	}
+	pfd = (struct pollfd){.fd = supervisor_fd(&f.supervisor), .events = POLLIN};
+	assert_int_equal(poll(&pfd, 1, 0), 0);
+	assert_int_equal(wait_ms(&f), -1);
+	kill(f.supervisor.pid, SIGTERM);
+	wait_end(&f);
+	end(&f);
+}
+
+static void one_that_writes_without_end_is_read_now_and_then(void **state)
+{
+	struct fixture f;
+	int reports = 0, pauses = 0;
+
+	(void)state;
+	begin_running(&f, "flood", &listened); /* its lines have level info, and we show errors */
+	for (int i = 0; i < 100; i++) {
+		struct pollfd pfd = {.fd = supervisor_fd(&f.supervisor), .events = POLLIN};
+		int ms = wait_ms(&f);
+
+		if (poll(&pfd, 1, ms < 0 ? PATIENCE_MS : ms) > 0)
+			reports++;
+		else
+			pauses++;
+		f.now_us += (ms > 0 ? ms : 0) * MS;
+		assert_int_equal(turn(&f), SUPERVISOR_NOTHING);
+	}
+	/* Each time that lines are reported, a pause follows. */
+	assert_true(reports <= pauses + 1);
+	kill(f.supervisor.pid, SIGKILL);
+	while (turn(&f) != SUPERVISOR_ENDED)
+		poll(NULL, 0, 1);
+	end(&f);
+}
+
 /* --- the programs --- */
 
 static int run_child(const char *how)
@@ -576,11 +680,22 @@ static int run_child(const char *how)
 		signal(SIGSEGV, SIG_DFL);
 		raise(SIGSEGV);
 	}
+	if (strcmp(how, "talk") == 0) {
+		dprintf(STDERR_FILENO, "<3>from stderr\n");
+		dprintf(STDOUT_FILENO, "<0>from stdout, without an end");
+		return 7;
+	}
+	if (strcmp(how, "mute") == 0) {
+		close(STDOUT_FILENO);
+		close(STDERR_FILENO);
+	}
 	if (strcmp(how, "stubborn") == 0)
 		signal(SIGTERM, SIG_IGN);
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 	if (write(3, "x", 1) != 1)
 		return 1;
+	while (strcmp(how, "flood") == 0)
+		(void)!write(STDERR_FILENO, "y\ny\ny\ny\n", 8);
 	for (;;)
 		pause();
 }
@@ -606,6 +721,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(one_that_is_waited_for_is_not_started_either),
 		cmocka_unit_test(a_program_that_ignores_sigterm_is_killed),
 		cmocka_unit_test(finishing_waits_for_the_end_and_kills_in_the_end),
+		cmocka_unit_test(its_last_lines_come_before_its_end),
+		cmocka_unit_test(one_that_closes_its_stderr_makes_nobody_spin),
+		cmocka_unit_test(one_that_writes_without_end_is_read_now_and_then),
 	};
 
 	diag_init("test", DIAG_ERROR);

@@ -53,7 +53,7 @@ void rig_open(struct rig *rig, const char *daemon)
 	if (rig->config->daemon.max_clients == 0)
 		rig->config->daemon.max_clients = 1000; /* as limits_apply() chooses */
 	assert_int_equal(loop_create(&rig->loop, &options), 0);
-	assert_int_equal(fdreserve_create(&rig->reserve, rig->loop, 8), 0);
+	assert_int_equal(fdreserve_create(&rig->reserve, rig->loop, 16), 0);
 	assert_int_equal(
 		admission_create(&rig->admission, rig->loop, &rig->config->daemon, rig->reserve),
 		0);

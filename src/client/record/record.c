@@ -486,7 +486,7 @@ static void wait_for_events(struct record *record, int wait_ms)
 	pfds[0] = one;
 	for (size_t i = 0; i < record->n; i++)
 		pfds[i + 1] = (struct pollfd){
-			.fd = child_pidfd(record->recordings[i].child),
+			.fd = child_fd(record->recordings[i].child),
 			.events = POLLIN,
 		};
 	poll(pfds, record->n + 1, wait_ms);

@@ -115,6 +115,8 @@ int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *con
 		.backoff_ms = 100,
 		.stop_ms = 1000,
 		.stop_signal = SIGTERM,
+		.lines = {.program = "mosquitto", .owner = "mqtt"},
+		.lines_stdout = true,
 	};
 	struct broker_spawn *broker = calloc(1, sizeof *broker);
 
@@ -287,7 +289,7 @@ int broker_spawn_wait_ms(const struct broker_spawn *broker, int64_t now_us)
 	return supervisor_wait_ms(&broker->supervisor, now_us);
 }
 
-int broker_spawn_pidfd(const struct broker_spawn *broker)
+int broker_spawn_fd(const struct broker_spawn *broker)
 {
 	return supervisor_fd(&broker->supervisor);
 }

@@ -20,10 +20,11 @@ int broker_spawn_create(struct broker_spawn **out, const struct config_mqtt *con
 /* SIGTERM, and SIGKILL after a second; never waits longer than two. NULL is fine. */
 void broker_spawn_destroy(struct broker_spawn *broker);
 
-/* Readable when the process has ended; -1: none runs. */
-int broker_spawn_pidfd(const struct broker_spawn *broker);
-/* Starts it if it is due, reaps it if it has ended. To be called when the pidfd is readable and
- * after broker_spawn_wait_ms(). True if it was started just now. */
+/* Readable when the process has ended or has written lines; -1: none runs. */
+int broker_spawn_fd(const struct broker_spawn *broker);
+/* Starts it if it is due, logs its lines, reaps it if it has ended. To be called when
+ * broker_spawn_fd() is readable and after broker_spawn_wait_ms(). True if it was started just now.
+ */
 bool broker_spawn_turn(struct broker_spawn *broker, int64_t now_us);
 /* Until the next turn is due; -1: never, while it runs. */
 int broker_spawn_wait_ms(const struct broker_spawn *broker, int64_t now_us);

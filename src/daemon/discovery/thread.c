@@ -233,7 +233,7 @@ static void run(struct agent *agent)
 			{.fd = crossing->wake, .events = POLLIN},
 			{.fd = mqtt_session_fd(agent->session),
 			 .events = mqtt_session_events(agent->session)},
-			{.fd = agent->broker ? broker_spawn_pidfd(agent->broker) : -1,
+			{.fd = agent->broker ? broker_spawn_fd(agent->broker) : -1,
 			 .events = POLLIN},
 		};
 		uint64_t count;

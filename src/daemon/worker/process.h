@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A supervised program on the loop: handle() is called when it ends, and at the times that the
- * supervisor sets. Loop thread only.
+ * A supervised program on the loop: handle() is called when it ends, at the times that the
+ * supervisor sets, and when its lines are logged. Loop thread only.
  */
 #ifndef DAEMON_WORKER_PROCESS_H
 #define DAEMON_WORKER_PROCESS_H
@@ -15,7 +15,7 @@ struct worker_process {
 	void (*handle)(struct worker_process *process, enum supervisor_event event);
 	/* --- below: worker_process's --- */
 	struct loop *loop;
-	struct loop_watch watch; /* of the pidfd; fd -1: there is none */
+	struct loop_watch watch; /* of supervisor_fd(); fd -1: there is none */
 	struct loop_timer timer;
 };
 

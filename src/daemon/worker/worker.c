@@ -22,7 +22,7 @@
 
 #define STOP_TIMEOUT_MS 1000 /* from closing the pair to the kill */
 #define KILLED_MS 100	     /* how long destroying a worker waits after the kill */
-#define START_FDS 8	     /* the pair, spawn_start()'s pipe, three in the child, one to spare */
+#define START_FDS 12 /* the pair, two pipes, an epoll set, four in the child, one to spare */
 #define GET_SEGMENT_PERIOD_US 100000
 #define RESTART_PERIOD_US 60000000 /* from one restart that was asked for to the next */
 #define MESSAGES_PER_TURN 64	   /* so that other cameras and the clients are served too */
@@ -33,6 +33,7 @@ struct worker {
 	struct worker_options options;
 	int config_fd;	  /* memfd with the camera's part of the configuration */
 	const char *name; /* the camera's */
+	char owner[sizeof "camera " + CONFIG_NAME_MAX]; /* of its log lines */
 	struct worker_status status;
 	struct worker_messages *messages;
 	struct worker_process process;
@@ -556,10 +557,12 @@ static int create_config(struct worker *worker)
 
 int worker_create(struct worker **out, struct loop *loop, const struct worker_options *options)
 {
-	static const struct supervisor_options process = {
+	struct supervisor_options process = {
 		.backoff_ms = 100,
 		.start_ms = CAMCAST_HELLO_TIMEOUT_MS,
 		.stop_ms = STOP_TIMEOUT_MS, /* closing the pair asks it to stop */
+		.lines = {.program = "camcast-capture", .verbose = options->verbose},
+		.lines_stdout = true,
 	};
 	const struct camera *camera = options->camera;
 	struct worker *worker = calloc(1, sizeof *worker);
@@ -573,6 +576,8 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 	worker->name = camera->config->name;
 	worker->status.state = WORKER_STOPPED;
 	worker->pair = -1;
+	snprintf(worker->owner, sizeof worker->owner, "camera %s", worker->name);
+	process.lines.owner = worker->owner;
 	worker_process_init(&worker->process, loop, &process, handle_event);
 	worker->get_segment_us = calloc(camera->n_outputs + 1, sizeof *worker->get_segment_us);
 	if (!worker->get_segment_us) {

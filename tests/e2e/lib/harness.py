@@ -304,6 +304,12 @@ class Camcastd:
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
+    def cpu_s(self):
+        """Seconds of processor time that camcastd has used."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def open_fds(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
