@@ -402,7 +402,7 @@ static enum source_coding choose_coding(const struct capture_options *options,
 	for (size_t i = 0; i < config->n_streams; i++) {
 		const struct config_stream *s = &config->streams[i];
 
-		if (s->camera != options->camera ||
+		if (s->camera != options->camera || s->implied ||
 		    (options->only_stream >= 0 && (size_t)options->only_stream != i))
 			continue;
 		if (s->encoder == CONFIG_ENCODER_COPY) {

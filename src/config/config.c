@@ -154,6 +154,46 @@ bool config_feed_is_served(const struct config *config, const struct config_feed
 	return feed->n_listen > 0 || config->daemon.http_on;
 }
 
+/* The first MJPEG stream of a camera, or NULL. */
+static const struct config_stream *find_mjpeg(const struct config *config, unsigned camera)
+{
+	for (size_t i = 0; i < config->n_streams; i++)
+		if (config->streams[i].camera == camera &&
+		    config->streams[i].codec == CONFIG_CODEC_MJPEG)
+			return &config->streams[i];
+	return NULL;
+}
+
+const struct config_stream *config_snapshot_stream(const struct config *config,
+						   const struct config_stream *stream)
+{
+	return stream->codec == CONFIG_CODEC_MJPEG ? stream : find_mjpeg(config, stream->camera);
+}
+
+/* Over HTTP every camera has pictures as JPEG. These streams follow all others, so that the others
+ * have the same numbers with and without HTTP. */
+static void imply_streams(struct config_file *file, struct config *config)
+{
+	struct section none = {.n_entries = 0};
+
+	for (unsigned i = 0; config->daemon.http_on && i < config->n_cameras; i++) {
+		const struct config_camera *camera = &config->cameras[i];
+		struct config_stream *stream = &config->streams[config->n_streams];
+
+		if (find_mjpeg(config, i))
+			continue;
+		snprintf(stream->name, sizeof stream->name, "%s:jpeg", camera->name);
+		stream->line = camera->line;
+		stream->implied = true;
+		stream->camera = i;
+		set_defaults(file, OPTION_STREAM, stream);
+		stream->codec = CONFIG_CODEC_MJPEG;
+		stream->encoder = CONFIG_ENCODER_MJPEG;
+		stream->on_demand = true;
+		build_feeds(file, config, &none, (unsigned)config->n_streams++);
+	}
+}
+
 /* What camcastd and its workers call a camera's streams and feeds (camcast/worker.h). */
 static void number(struct config *config)
 {
@@ -175,10 +215,11 @@ static void build(struct config_file *file, struct config *config)
 	const struct section_list *mqtts = &file->sections[OPTION_MQTT];
 	const struct section_list *cameras = &file->sections[OPTION_CAMERA];
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
+	const size_t most = streams->n + cameras->n; /* a camera may imply a stream */
 
 	config->cameras = calloc(cameras->n + 1, sizeof *config->cameras);
-	config->streams = calloc(streams->n + 1, sizeof *config->streams);
-	config->feeds = calloc(CONFIG_FRAMINGS * streams->n + 1, sizeof *config->feeds);
+	config->streams = calloc(most + 1, sizeof *config->streams);
+	config->feeds = calloc(CONFIG_FRAMINGS * most + 1, sizeof *config->feeds);
 	if (!config->cameras || !config->streams || !config->feeds) {
 		file->no_memory = true;
 		return;
@@ -224,8 +265,10 @@ int config_parse(struct config **out, const char *name, const char *text, size_t
 		build(&file, config);
 	if (!file.no_memory && !file.unreadable)
 		config_check(&file, config);
-	if (!file.no_memory && file.n_mistakes == 0)
+	if (!file.no_memory && file.n_mistakes == 0) {
+		imply_streams(&file, config);
 		number(config);
+	}
 	config_file_write_mistakes(&file, errors);
 	r = file.no_memory ? -ENOMEM : file.n_mistakes > 0 ? -EINVAL : 0;
 	config_file_finish(&file);

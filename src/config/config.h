@@ -14,7 +14,8 @@
 #include "base/rate.h"
 #include "net/address.h"
 
-#define CONFIG_NAME_MAX 41 /* a camera's or stream's name, terminator included */
+#define CONFIG_NAME_MAX 41			     /* a name in the file, terminator included */
+#define CONFIG_STREAM_NAME_MAX (CONFIG_NAME_MAX + 5) /* also of an implied one: "front:jpeg" */
 #define CONFIG_LISTENERS_MAX 8
 #define CONFIG_CAMERAS_MAX 64
 #define CONFIG_STREAMS_MAX 256
@@ -118,10 +119,14 @@ struct config_camera {
 };
 
 struct config_stream {
-	char name[CONFIG_NAME_MAX];
-	int line;
+	char name[CONFIG_STREAM_NAME_MAX];
+	int line; /* implied: that of its camera */
+	/* The file does not have it: the MJPEG stream of a camera without one, which exists for
+	 * HTTP. It is on_demand, its name is that of the camera and ":jpeg", which no name in a
+	 * file can be, and it has no addresses. */
+	bool implied;
 	unsigned camera; /* index */
-	unsigned number; /* among its camera's streams, from 0, in the order of the file */
+	unsigned number; /* among its camera's streams, from 0, in the order of `streams` */
 	enum config_codec codec;
 	enum config_encoder encoder;
 	uint32_t bitrate;	    /* bit/s */
@@ -165,7 +170,7 @@ struct config {
 	struct config_mqtt mqtt;
 	struct config_camera *cameras;
 	size_t n_cameras;
-	struct config_stream *streams;
+	struct config_stream *streams; /* in the order of the file; then those that are implied */
 	size_t n_streams;
 	struct config_feed *feeds;
 	size_t n_feeds;
@@ -207,6 +212,12 @@ void config_destroy(struct config *config);
 
 /* Whether anybody can watch the feed: it has an address, or HTTP is served. Any thread. */
 bool config_feed_is_served(const struct config *config, const struct config_feed *feed);
+
+/* The stream from which a JPEG of this stream's camera is made: the stream itself if it is MJPEG,
+ * else the first MJPEG stream of the camera, which may be an implied one. NULL: there is none,
+ * because HTTP is off. Borrowed. Any thread. */
+const struct config_stream *config_snapshot_stream(const struct config *config,
+						   const struct config_stream *stream);
 
 /* --help-config: every key with default, unit, range and help, as a commented configuration. */
 void config_help(FILE *out);

@@ -136,17 +136,20 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
-/* Reports that the configuration is valid, and which parts of it cannot work on this machine. */
+/* Reports that the configuration is valid, and which parts of it cannot work on this machine. The
+ * figures are those of the file. */
 static int check(const struct config *config, const char *path)
 {
-	size_t n_feeds = 0;
+	size_t streams = 0, feeds = 0;
 
 	config_probe(config, path, stderr);
+	for (size_t i = 0; i < config->n_streams; i++)
+		streams += !config->streams[i].implied;
 	for (size_t i = 0; i < config->n_feeds; i++)
-		n_feeds += config_feed_is_served(config, &config->feeds[i]);
+		feeds += !config->streams[config->feeds[i].stream].implied &&
+			 config_feed_is_served(config, &config->feeds[i]);
 	printf("%s: ok: %zu camera%s, %zu stream%s, %zu feed%s\n", path, config->n_cameras,
-	       plural(config->n_cameras), config->n_streams, plural(config->n_streams), n_feeds,
-	       plural(n_feeds));
+	       plural(config->n_cameras), streams, plural(streams), feeds, plural(feeds));
 	return EXIT_SUCCESS;
 }
 

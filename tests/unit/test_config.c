@@ -283,6 +283,71 @@ static void help_is_a_configuration_with_every_default(void **state)
 	free(text);
 }
 
+/* --- streams that HTTP needs --- */
+
+#define TWO_CAMERAS                                                                                \
+	"[camera a]\n[camera b]\n[stream one]\ncamera = b\nannexb = 1\n[stream two]\ncamera = "    \
+	"a\nannexb = 2\n[stream three]\ncamera = b\ncodec = mjpeg\nlength_prefixed = 3\n"
+
+static void a_camera_without_mjpeg_gets_a_stream_for_http(void **state)
+{
+	struct config *config = parse_good("[daemon]\nhttp = 8080\n" TWO_CAMERAS);
+	const struct config_stream *implied = &config->streams[3];
+
+	(void)state;
+	assert_int_equal(config->n_streams, 4);
+	for (int i = 0; i < 3; i++)
+		assert_false(config->streams[i].implied);
+	assert_true(implied->implied);
+	assert_string_equal(implied->name, "a:jpeg");
+	assert_int_equal(implied->line, 3);
+	assert_int_equal(implied->camera, 0);
+	assert_int_equal(implied->number, 1);
+	assert_int_equal(config->cameras[0].n_streams, 2);
+	assert_int_equal(implied->codec, CONFIG_CODEC_MJPEG);
+	assert_int_equal(implied->encoder, CONFIG_ENCODER_MJPEG);
+	assert_int_equal(implied->quality, 80);
+	assert_true(implied->on_demand);
+	assert_int_equal(implied->linger_ms, 5000);
+	for (size_t i = 0; i < config->n_feeds; i++)
+		if (config->feeds[i].stream == 3)
+			assert_int_equal(config->feeds[i].n_listen, 0);
+
+	/* The stream from which a JPEG of a stream's camera is made. */
+	assert_ptr_equal(config_snapshot_stream(config, &config->streams[0]), &config->streams[2]);
+	assert_ptr_equal(config_snapshot_stream(config, &config->streams[1]), implied);
+	assert_ptr_equal(config_snapshot_stream(config, &config->streams[2]), &config->streams[2]);
+	assert_ptr_equal(config_snapshot_stream(config, implied), implied);
+	config_destroy(config);
+}
+
+static void without_http_no_stream_is_implied(void **state)
+{
+	struct config *config = parse_good("[daemon]\nhttp = off\n" TWO_CAMERAS);
+
+	(void)state;
+	assert_int_equal(config->n_streams, 3);
+	assert_null(config_snapshot_stream(config, &config->streams[1]));
+	config_destroy(config);
+}
+
+static void every_one_of_64_cameras_may_imply_a_stream(void **state)
+{
+	char *cameras = repeat(
+		"[daemon]\nhttp = 8080\n",
+		"[camera a-name-of-40-bytes-for-the-camera-nu%1$02d]\n"
+		"[stream s%1$d]\ncamera = a-name-of-40-bytes-for-the-camera-nu%1$02d\nannexb = 0\n",
+		CONFIG_CAMERAS_MAX);
+	struct config *config = parse_good(cameras);
+
+	(void)state;
+	assert_int_equal(config->n_streams, 2 * CONFIG_CAMERAS_MAX);
+	assert_string_equal(config->streams[2 * CONFIG_CAMERAS_MAX - 1].name,
+			    "a-name-of-40-bytes-for-the-camera-nu63:jpeg");
+	config_destroy(config);
+	free(cameras);
+}
+
 /* --- what is wrong --- */
 
 static void bad_values_are_refused_with_what_is_allowed(void **state)
@@ -697,6 +762,9 @@ int main(void)
 		cmocka_unit_test(values_are_read_as_people_write_them),
 		cmocka_unit_test(keys_that_contradict_each_other_are_refused),
 		cmocka_unit_test(what_fits_together_is_accepted),
+		cmocka_unit_test(a_camera_without_mjpeg_gets_a_stream_for_http),
+		cmocka_unit_test(without_http_no_stream_is_implied),
+		cmocka_unit_test(every_one_of_64_cameras_may_imply_a_stream),
 		cmocka_unit_test(auto_means_openh264_with_temporal_layers),
 		cmocka_unit_test(listeners_that_clash_are_refused),
 		cmocka_unit_test(numbers_of_things_are_bounded),

@@ -73,9 +73,58 @@ static void a_stream_without_addresses_brings_the_http_that_it_needs(void **stat
 	assert_string_equal(out, "[daemon]\n\nhttp=8080\n[camera front]\n"
 				 "[stream one]\ncamera=front\n");
 	assert_int_equal(config_parse(&config, "excerpt", out, len, stderr), 0);
-	assert_int_equal(config->n_feeds, 5);
+	assert_int_equal(config->streams[0].number, 0);
+	assert_int_equal(config->feeds[4].stream, 0);
 	config_destroy(config);
 	free(out);
+}
+
+static void implied_streams_have_the_same_numbers(void **state)
+{
+	static const char whole[] = "[daemon]\nname = secret\nhttp = 127.0.0.1:8080\n"
+				    "[camera a]\n[camera b]\n[camera c]\n"
+				    "[stream one]\ncamera = b\nannexb = 1\n"
+				    "[stream two]\ncamera = a\nannexb = 2\n"
+				    "[stream three]\ncamera = c\ncodec = mjpeg\n"
+				    "length_prefixed = 3\n";
+	struct config *config, *part;
+	size_t len;
+	char *out;
+
+	(void)state;
+	assert_int_equal(config_parse(&config, "whole", whole, sizeof whole - 1, stderr), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct config_camera *camera = &config->cameras[i];
+		size_t feeds = 0;
+
+		assert_int_equal(config_excerpt(&out, &len, whole, sizeof whole - 1, camera->name),
+				 0);
+		assert_null(strstr(out, "secret"));
+		assert_int_equal(config_parse(&part, "part", out, len, stderr), 0);
+		assert_int_equal(part->n_streams, camera->n_streams);
+		assert_int_equal(part->n_feeds, camera->n_feeds);
+		for (size_t j = 0; j < config->n_streams; j++) {
+			const struct config_stream *stream = &config->streams[j];
+
+			if (stream->camera != i)
+				continue;
+			assert_string_equal(part->streams[stream->number].name, stream->name);
+			assert_int_equal(part->streams[stream->number].number, stream->number);
+			assert_int_equal(part->streams[stream->number].implied, stream->implied);
+		}
+		for (size_t j = 0; j < config->n_feeds; j++) {
+			const struct config_feed *feed = &config->feeds[j];
+
+			if (config->streams[feed->stream].camera != i)
+				continue;
+			assert_int_equal(part->feeds[feeds].number, feed->number);
+			assert_int_equal(part->feeds[feeds++].framing, feed->framing);
+		}
+		assert_int_equal(feeds, camera->n_feeds);
+		config_destroy(part);
+		free(out);
+	}
+	config_destroy(config);
 }
 
 static void there_must_be_such_a_camera(void **state)
@@ -94,6 +143,7 @@ int main(void)
 		cmocka_unit_test(it_has_the_camera_and_its_streams_in_their_lines),
 		cmocka_unit_test(it_means_what_the_whole_means),
 		cmocka_unit_test(a_stream_without_addresses_brings_the_http_that_it_needs),
+		cmocka_unit_test(implied_streams_have_the_same_numbers),
 		cmocka_unit_test(there_must_be_such_a_camera),
 	};
 

@@ -674,6 +674,47 @@ static void an_unwanted_stream_has_an_encoder_ready_and_starts_with_the_waiting_
 	assert_int_equal(fakes[SOFTWARE].creates, 1);
 }
 
+static void an_implied_stream_keeps_nothing_while_nobody_asks(void **state)
+{
+	struct state *s = *state;
+
+	s->stream_config.codec = CONFIG_CODEC_MJPEG;
+	s->stream_config.encoder = CONFIG_ENCODER_MJPEG;
+	s->stream_config.on_demand = s->stream_config.implied = true;
+	s->feeds[0].framing = CONFIG_FRAMING_LENGTH_PREFIXED;
+	start(s);
+	for (unsigned round = 1; round <= 2; round++) {
+		for (int i = 0; i < 3; i++)
+			give_frame(s);
+		assert_int_equal(s->released, s->next_frame); /* at once, by this thread */
+		assert_int_equal(fakes[MJPEG].creates, round - 1);
+		assert_string_equal(status(s).encoder, "");
+
+		stream_want(s->stream, 0, true);
+		give_frame(s);
+		receive_unit(s);
+		wait_for_encoder(s, "mjpeg");
+
+		pthread_mutex_lock(&lock);
+		fakes[MJPEG].closed_gate = true;
+		pthread_mutex_unlock(&lock);
+		give_frame(s);
+		give_frame(s); /* waits for the encoder */
+		WAIT_UNTIL(fakes[MJPEG].encodes == 2 * round - 1 &&
+			   fakes[MJPEG].entered == 3 * round - 1);
+		stream_want(s->stream, 0, false);
+		pthread_mutex_lock(&lock);
+		fakes[MJPEG].closed_gate = false;
+		signal_change();
+		pthread_mutex_unlock(&lock);
+		receive_unit(s);
+		WAIT_UNTIL(fakes[MJPEG].destroys == round && s->released == s->next_frame);
+		wait_for_encoder(s, "");
+		assert_no_unit(s);
+	}
+	assert_int_equal(status(s).dropped, 0);
+}
+
 static void assert_next(struct state *s, unsigned feed, bool key)
 {
 	struct camcast_msg_unit unit = receive_unit(s);
@@ -992,6 +1033,7 @@ int main(void)
 		CASE(of_frames_that_wait_the_newest_win),
 		CASE(a_refused_frame_is_dropped_and_counted),
 		CASE(an_unwanted_stream_has_an_encoder_ready_and_starts_with_the_waiting_frame),
+		CASE(an_implied_stream_keeps_nothing_while_nobody_asks),
 		CASE(each_feed_is_written_while_it_is_wanted),
 		CASE(a_new_bitrate_reaches_the_encoder_and_the_one_after_it),
 		CASE(a_failing_encoder_is_replaced_and_the_feed_goes_on_at_a_key),

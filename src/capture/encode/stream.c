@@ -14,12 +14,12 @@
 #include "base/diag.h"
 #include "base/text.h"
 #include "capture/encode/encoding.h"
+#include "capture/encode/mode.h"
 #include "capture/publish/output.h"
 
 #define QUEUE_MAX 2		 /* frames that wait for the encoder */
 #define KEY_AFTER_DROP_US 250000 /* between IDRs forced because a log lost units */
-
-enum stream_mode { STREAM_ENCODES, STREAM_COPIES, STREAM_REFUSES };
+#define RESTS "nobody asks for its pictures"
 
 struct stream {
 	const struct config_stream *config;
@@ -58,6 +58,7 @@ struct stream {
 	int64_t next_key_us;  /* not before, after a drop in a log */
 	int64_t last_pts_us;
 	struct diag_limit coded_limit;
+	bool told_encoder; /* in the log */
 
 	/* main thread only: the last sample */
 	struct {
@@ -202,8 +203,11 @@ static void tell_encoder(struct stream *stream)
 		text_append(detail, sizeof(detail), "; not ");
 		text_append(detail, sizeof(detail), trouble);
 	}
-	diag_info("stream %s: %s: %s%s%s", stream->config->name, encoder->ops->name,
-		  encoder->detail, trouble[0] ? "; not " : "", trouble);
+	/* An implied stream opens one for each snapshot. */
+	if (!stream->told_encoder || !stream->config->implied)
+		diag_info("stream %s: %s: %s%s%s", stream->config->name, encoder->ops->name,
+			  encoder->detail, trouble[0] ? "; not " : "", trouble);
+	stream->told_encoder = true;
 	set_status(stream, encoder->ops->name, detail);
 }
 
@@ -341,6 +345,33 @@ static void take_requests(struct stream *stream, int64_t now_us)
 	}
 }
 
+/* An implied stream that nobody watches keeps nothing: neither an encoder, nor a frame. The lock is
+ * held. */
+static bool rests(const struct stream *stream)
+{
+	return stream->config->implied && stream->wanted == 0;
+}
+
+/* True if the stream rests: it has given back what it kept. */
+static bool rest(struct stream *stream)
+{
+	bool idle;
+
+	pthread_mutex_lock(&stream->lock);
+	idle = rests(stream);
+	if (idle)
+		stream->opened = false;
+	pthread_mutex_unlock(&stream->lock);
+	if (!idle)
+		return false;
+	drop_queue(stream, false);
+	if (stream->encoding.encoder) {
+		encoding_close(&stream->encoding);
+		set_status(stream, "", RESTS);
+	}
+	return true;
+}
+
 static void encode(struct stream *stream, struct frame *frame, int64_t arrived_us)
 {
 	bool forced;
@@ -364,6 +395,8 @@ static void work(struct stream *stream)
 	struct frame *frame;
 	int64_t arrived_us;
 
+	if (rest(stream))
+		return;
 	if (!encoding->encoder && (frame = peek_frame(stream))) {
 		open_encoder(stream, frame);
 		frame_unref(frame);
@@ -429,7 +462,7 @@ void stream_frame(struct stream *stream, struct frame *frame)
 	if (stream->mode != STREAM_ENCODES)
 		return;
 	pthread_mutex_lock(&stream->lock);
-	if (stream->closing) {
+	if (stream->closing || rests(stream)) {
 		stream->count.dropped += stream->wanted != 0;
 		pthread_mutex_unlock(&stream->lock);
 		return;
@@ -573,33 +606,6 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 
 /* --- life --- */
 
-static enum stream_mode choose_mode(const struct stream *stream, char *detail, size_t size)
-{
-	const struct config_stream *config = stream->config;
-	const struct source_info *info = stream->info;
-
-	if (!info->coded && config->encoder == CONFIG_ENCODER_COPY) {
-		if (info->not_coded[0])
-			snprintf(detail, size, "%s; `encoder = auto` encodes it", info->not_coded);
-		else
-			snprintf(detail, size,
-				 "copy needs coded pictures, and %s delivers raw ones", info->name);
-		return STREAM_REFUSES;
-	}
-	if (!info->coded)
-		return STREAM_ENCODES;
-	if (config->codec == info->codec &&
-	    (config->encoder == CONFIG_ENCODER_COPY || config->encoder == CONFIG_ENCODER_AUTO)) {
-		snprintf(detail, size, "passed on as %s delivers it", info->name);
-		return STREAM_COPIES;
-	}
-	snprintf(detail, size,
-		 "%s delivers %s, which another stream copies: give this one a "
-		 "camera section of its own",
-		 info->name, config_codec_name(info->codec));
-	return STREAM_REFUSES;
-}
-
 int stream_create(struct stream **out, const struct stream_options *options)
 {
 	struct stream *stream = calloc(1, sizeof(*stream));
@@ -617,7 +623,8 @@ int stream_create(struct stream **out, const struct stream_options *options)
 		r = -errno;
 		goto free_stream;
 	}
-	stream->mode = choose_mode(stream, stream->detail, sizeof(stream->detail));
+	stream->mode =
+		stream_mode(stream->config, stream->info, stream->detail, sizeof(stream->detail));
 	edit = (struct sps_edit){
 		.rate = stream->info->format.rate,
 		.rate_varies = stream->info->rate_varies,
@@ -636,11 +643,12 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	if (stream->mode == STREAM_ENCODES) {
 		encoding_init(&stream->encoding, stream->config, handle_coded, stream);
 		stream->target_bps = stream->config->bitrate;
-		snprintf(stream->detail, sizeof(stream->detail), "waiting for the first picture");
+		snprintf(stream->detail, sizeof(stream->detail), "%s",
+			 stream->config->implied ? RESTS : "waiting for the first picture");
 	} else if (stream->mode == STREAM_COPIES) {
 		snprintf(stream->encoder_name, sizeof(stream->encoder_name), "copy");
 		diag_info("stream %s: copy: %s", stream->config->name, stream->detail);
-	} else {
+	} else if (!stream->config->implied) { /* nobody configured that one */
 		diag_error("stream %s: %s", stream->config->name, stream->detail);
 	}
 	*out = stream;

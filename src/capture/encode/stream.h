@@ -6,7 +6,8 @@
  * (a V4L2 STREAMOFF: 2 s) delays no other thread. The source's thread only queues a frame and wakes
  * the stream's thread; at most two frames wait, and the newest replaces the oldest. While none of
  * its feeds is wanted nothing is encoded, but the encoder is open and the newest frame waits, so
- * that the first client gets a picture at once.
+ * that the first client gets a picture at once; an implied stream takes no frame then and has no
+ * encoder.
  *
  * A stream of a source that delivers coded pictures has no thread: a packet is written into the
  * logs on the source's thread, because that is one pwritev() and a message, less than a hand-over

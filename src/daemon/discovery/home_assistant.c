@@ -181,6 +181,8 @@ int discovery_home_assistant(const struct discovery_info *info,
 		const struct config_stream *stream = &config->streams[i];
 		const struct subject subject = {"stream", "streams", stream->name};
 
+		if (stream->implied)
+			continue;
 		write_sensor(&writer, &subject, "viewers", "viewers", "viewers", "mdi:eye");
 		write_sensor(&writer, &subject, "fps", "fps", "fps", "mdi:filmstrip");
 		write_sensor(&writer, &subject, "bitrate", "bitrate", "bit/s", "mdi:speedometer");

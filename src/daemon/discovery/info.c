@@ -272,6 +272,8 @@ char *discovery_state_json(const struct discovery_info *info)
 	for (unsigned i = 0; i < config->n_streams; i++) {
 		const struct discovery_stream *stream = &info->snapshot->streams[i];
 
+		if (config->streams[i].implied)
+			continue;
 		object = cJSON_AddObjectToObject(group, config->streams[i].name);
 		cJSON_AddNumberToObject(object, "viewers", stream->viewers);
 		cJSON_AddNumberToObject(object, "fps", stream->fps_milli / 1e3);

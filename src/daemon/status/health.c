@@ -79,8 +79,14 @@ static bool stream_healthy(const struct stream *stream, int64_t now, char *why)
 bool health_check(const struct cameras *cameras, int64_t now_us, char why[HEALTH_WHY_MAX])
 {
 	why[0] = '\0';
-	for (size_t i = 0; i < cameras->n_streams; i++)
-		if (!stream_healthy(&cameras->streams[i], now_us, why))
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		const struct stream *stream = &cameras->streams[i];
+
+		/* The camera of an idle one has another stream, which says how it is. */
+		if (stream->config->implied && !stream->camera->status->wanted_us[stream->number])
+			continue;
+		if (!stream_healthy(stream, now_us, why))
 			return false;
+	}
 	return true;
 }

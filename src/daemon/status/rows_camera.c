@@ -128,6 +128,10 @@ static const char *stream_codec(const struct counted *c, char buffer[COUNTER_TEX
 	(void)buffer;
 	return config_codec_name(c->stream->config->codec);
 }
+static double stream_implied(const struct counted *c)
+{
+	return c->stream->config->implied;
+}
 static double stream_on_demand(const struct counted *c)
 {
 	return c->stream->config->on_demand;
@@ -159,6 +163,10 @@ static double stream_encode_seconds(const struct counted *c)
 
 static const struct counter streams[] = {
 	{"name", TEXT, .help = "The name of its section.", .text = stream_name},
+	{"implied", BOOL,
+	 .help = "Whether it has no section: it is the MJPEG stream of a camera without one, for "
+		 "HTTP, and its name is `CAMERA:jpeg`.",
+	 .number = stream_implied},
 	{"camera", TEXT, .help = "The camera whose pictures it encodes.", .text = stream_camera},
 	{"codec", TEXT, .help = "`h264` or `mjpeg`.", .text = stream_codec},
 	{"on_demand", BOOL,
