@@ -9,6 +9,7 @@
 
 #include "base/diag.h"
 #include "base/text.h"
+#include "capture/isolate.h"
 
 #define LIST_HEAD "ffconcat version"
 
@@ -131,6 +132,9 @@ void confine_worker(const struct config_camera *camera, bool off, char state[SAN
 	}
 	sandbox_allow_base(&sandbox);
 	allow_environment(&sandbox);
+	/* The log names the group of a device that may not be opened. */
+	sandbox_allow(&sandbox, "/etc/group", SANDBOX_READ);
+	sandbox_allow(&sandbox, "/etc/nsswitch.conf", SANDBOX_READ);
 	/* Encoders, and allocators of frame slots. */
 	sandbox_allow(&sandbox, "/dev", SANDBOX_LIST);
 	sandbox_allow(&sandbox, "/dev/dma_heap", SANDBOX_DEVICE);
@@ -140,6 +144,7 @@ void confine_worker(const struct config_camera *camera, bool off, char state[SAN
 		allow_recording(&sandbox, source + sizeof file - 1);
 	if (strcmp(source, "auto") == 0 || strncmp(source, libcamera, sizeof libcamera - 1) == 0)
 		allow_libcamera(&sandbox, camera);
+	isolate_in_sandbox();
 	if (!sandbox_enter(&sandbox, state))
 		diag_warn("camera %s: a part of the worker's sandbox is missing: %s", camera->name,
 			  state);

@@ -176,8 +176,10 @@ static void *run(void *arg)
 		ssize_t n;
 		int fd, r;
 
-		if (timeout_ms == 0)
+		if (timeout_ms == 0) {
+			tap->error = tap->units == 0 ? -ETIMEDOUT : 0;
 			break;
+		}
 		r = poll(&pollfd, 1, timeout_ms);
 		if (r <= 0)
 			continue;
@@ -219,7 +221,9 @@ int tap_finish(struct tap *tap)
 	pthread_join(tap->thread, NULL);
 	if (tap->segment_fd >= 0)
 		close(tap->segment_fd);
-	if (tap->error < 0)
+	if (tap->error == -ETIMEDOUT)
+		diag_error("no picture came in time: the camera may need longer to start");
+	else if (tap->error < 0)
 		diag_error("writing: %s", strerror(-tap->error));
 	diag_info("%" PRIu64 " units (%" PRIu64 " key), %" PRIu64 " bytes; %s (%s); %" PRIu64
 		  " pictures not encoded",

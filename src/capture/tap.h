@@ -30,7 +30,8 @@ struct tap {
 /* Fill pair, out_fd, stream, feed and duration_us first. The thread closes the pair after
  * duration_us, or when writing fails: the worker then stops. 0 or -errno. */
 int tap_start(struct tap *tap);
-/* Waits for the thread and logs what was written. 0 or -errno. */
+/* Waits for the thread and logs what was written. 0 or -errno; -ETIMEDOUT: nothing until the time
+ * was over. */
 int tap_finish(struct tap *tap);
 
 #endif

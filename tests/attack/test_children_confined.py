@@ -1,40 +1,82 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The processes of `camcast record` that read the streams of strangers gave up what they do not
-need: the kernel's own account of them. test_sandbox.c tries what such a process is refused."""
+"""The processes of `camcast record` and `camcast view` that read the streams of strangers gave up
+what they do not need. Each is captured by its stream (tests/support/captured.c), and tries to get at
+its parent, the home of the user, other ports and other programs; and the kernel's own account."""
 import os
 import pathlib
+import socket
 import subprocess
 import uuid
 
 import pytest
 
 import harness
+from test_worker_captured import ALL, ATTACK, compile_support, refused
+
+pytestmark = pytest.mark.skipif(
+    bool(harness.SAN), reason="a sanitizer maps more memory than any limit, and is loaded first"
+)
 
 
-@pytest.mark.skipif(bool(harness.SAN), reason="a sanitizer maps more memory than any limit")
-def test_a_process_that_records_is_confined(start_camcastd, tmp_path):
+def read_attack(process):
+    """What each attempt got."""
+    results = {}
+    for raw in process.stderr:
+        line = raw.decode(errors="replace").rstrip("\n")
+        if match := ATTACK.search(line):
+            results[match[1]] = match[2]
+        if line.endswith("attack over"):
+            break
+    return results
+
+
+def check_account(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+    assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
+    sizes = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
+    assert sizes["Max core file size"] == ["0", "0"]
+    assert sizes["Max data size"] == [str(2 << 30)] * 2
+
+
+@pytest.mark.parametrize("command", ["record", "view"])
+def test_a_captured_child_gets_at_nothing(start_camcastd, tmp_path, command):
     camcastd = start_camcastd(harness.pattern_config())
     camcastd.wait_flowing()
-    marker = f"CAMCAST_TEST={uuid.uuid4().hex}"
-    key, value = marker.split("=")
-    url = f"tcp://127.0.0.1:{camcastd.port()}"
-    record = subprocess.Popen(
-        [harness.BUILD / "camcast", "record", url, "--dir", tmp_path / "rec"],
-        stderr=subprocess.PIPE,
-        env={**os.environ, key: value},
-        preexec_fn=harness.die_with_parent,
-    )
-    try:
-        for line in record.stderr:
-            if b"recording to" in line:
-                break
-        (child,) = set(harness.processes_with(marker)) - {record.pid}
-        status = pathlib.Path(f"/proc/{child}/status").read_text(encoding="ascii")
-        limits = pathlib.Path(f"/proc/{child}/limits").read_text(encoding="ascii")
-        assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
-        sizes = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
-        assert sizes["Max core file size"] == ["0", "0"]
-        assert sizes["Max data size"] == [str(2 << 30)] * 2
-    finally:
-        harness.kill_with_descendants(record, marker)
-        record.stderr.close()
+    home = tmp_path / "home"
+    home.mkdir()
+    secret = home / "secret"
+    secret.write_text("of the user\n")
+    key = "CAMCAST_TEST"
+    marker = f"{key}={uuid.uuid4().hex}"
+    arguments = {"record": ["--dir", tmp_path / "rec"], "view": ["--decoder", "none"]}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            [
+                harness.BUILD / "camcast",
+                command,
+                f"tcp://127.0.0.1:{camcastd.port()}",
+                *arguments[command],
+            ],
+            stderr=subprocess.PIPE,
+            env={
+                **os.environ,
+                key: marker.split("=")[1],
+                "HOME": str(home),
+                "SDL_VIDEODRIVER": "dummy",
+                "LD_PRELOAD": str(compile_support(tmp_path, "captured", "-shared", "-fPIC")),
+                "ATTACK_COMMAND": f"{command}-child",
+                "ATTACK_SECRET": str(secret),
+                "ATTACK_PORT": str(listener.getsockname()[1]),
+            },
+            preexec_fn=harness.die_with_parent,
+        )
+        try:
+            results = read_attack(process)
+            (child,) = set(harness.processes_with(marker)) - {process.pid}
+            check_account(child)
+        finally:
+            harness.kill_with_descendants(process, marker)
+            process.stderr.close()
+    assert refused({name: results[name] for name in ALL}) == ALL
+    assert results["own-signal"] == "done"

@@ -168,6 +168,12 @@ def test_a_camera_that_does_not_open_ends_it_whatever_the_time(tmp_path):
     assert "/nothing/here.avi: No such file" in result.stderr.decode()
 
 
+def test_a_time_that_ends_before_the_first_picture_is_an_error(tmp_path):
+    result = by_hand(tmp_path, pattern("x264"), "-o", tmp_path / "out", "-t", "0.0001")
+    assert result.returncode == 1
+    assert "no picture came in time" in result.stderr.decode()
+
+
 def test_an_output_that_cannot_be_written_is_told(tmp_path):
     result = by_hand(tmp_path, pattern(), "-o", tmp_path)
     assert result.returncode == 1

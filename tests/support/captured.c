@@ -7,14 +7,19 @@
  *
  *   cc -shared -fPIC -o captured.so captured.c -ldl
  *   ATTACK_SECRET=FILE ATTACK_PORT=PORT LD_PRELOAD=./captured.so camcast-capture ...
+ *
+ * With ATTACK_COMMAND=view-child or record-child it plays that process of `camcast`, after it has
+ * received a number of times.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +35,9 @@
 
 #define CAMCAST_WORKER_FD 3
 #define MESSAGES 100 /* before the attack */
+#define RECEIPTS 20
+
+static atomic_bool is_child; /* ATTACK_COMMAND */
 
 static pid_t parent;
 static void *parents_memory; /* an address in its heap */
@@ -298,6 +306,13 @@ static int raise_and_return(void)
 	return raise(SIGCONT); /* to itself: this one is allowed */
 }
 
+/* A worker may name the group of a device that it may not open. */
+static int name_group(void)
+{
+	errno = ENOENT;
+	return getgrgid(0) ? 0 : -1;
+}
+
 static const struct attack {
 	const char *name;
 	int (*attempt)(void);
@@ -330,6 +345,7 @@ static const struct attack {
 	{"perf", count_events},
 	{"keyring", read_keys},
 	{"own-signal", raise_and_return},
+	{"group-name", name_group},
 };
 
 static void attack(void)
@@ -344,14 +360,39 @@ static void attack(void)
 	dprintf(STDERR_FILENO, "attack over\n");
 }
 
+static void __attribute__((constructor)) begin(int argc, char **argv)
+{
+	const char *command = getenv("ATTACK_COMMAND");
+
+	atomic_store(&is_child, command && argc > 1 && strcmp(argv[1], command) == 0);
+}
+
+static void count(atomic_uint *n, unsigned limit)
+{
+	if (atomic_fetch_add(n, 1) == limit)
+		attack();
+}
+
 /* What the worker calls for each message to camcastd. */
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	static atomic_uint sent;
 	ssize_t (*next)(int, const struct msghdr *, int);
 
-	if (atomic_fetch_add(&sent, 1) == MESSAGES)
-		attack();
+	if (!getenv("ATTACK_COMMAND"))
+		count(&sent, MESSAGES);
 	*(void **)&next = dlsym(RTLD_NEXT, "sendmsg");
 	return next(fd, message, flags);
+}
+
+/* What the children of `camcast` call for each piece of a stream. */
+ssize_t recv(int fd, void *buffer, size_t size, int flags)
+{
+	static atomic_uint received;
+	ssize_t (*next)(int, void *, size_t, int);
+
+	if (atomic_load(&is_child))
+		count(&received, RECEIPTS);
+	*(void **)&next = dlsym(RTLD_NEXT, "recv");
+	return next(fd, buffer, size, flags);
 }
