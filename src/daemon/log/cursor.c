@@ -155,12 +155,12 @@ static void go_on(struct cursor *cursor)
 		wait_for_room(cursor);
 		return;
 	}
-	if (!policy_choose(cursor))
-		return;
-	if (cursor->flags & CURSOR_FINITE && cursor_at_end(cursor)) { /* it jumped */
-		hold(cursor);
+	if (cursor->flags & CURSOR_FINITE && cursor->seq < audience->log->tail) {
+		cursor->sink->close(cursor, CURSOR_END_STALL, true);
 		return;
 	}
+	if (!policy_choose(cursor))
+		return;
 	unit = log_unit(audience->log, cursor->seq);
 	cursor_move(cursor, &audience->busy);
 	if (!begin_preamble(cursor, unit))
@@ -506,9 +506,7 @@ void audience_unit(struct audience *audience, uint64_t seq)
 			struct cursor *cursor = container_of(pos, struct cursor, link);
 
 			policy_jump_to_key(cursor, seq);
-			if (cursor_at_end(cursor))
-				hold(cursor);
-			else if (cursor->flags & CURSOR_BLOCKED)
+			if (cursor->flags & CURSOR_BLOCKED)
 				wait_for_room(cursor);
 		}
 		list_splice(&audience->idle, &audience->waiting);

@@ -24,7 +24,8 @@ enum cursor_end {			/* why a cursor went */
 		  CURSOR_END_FOREIGN,	/* its peer speaks another protocol: it was no viewer */
 		  CURSOR_END_NOISE,	/* its peer sends without end */
 		  CURSOR_END_DISPLACED, /* another viewer needed its place more */
-		  CURSOR_END_STALL,    /* a unit not finished, or nothing taken, in stall_timeout */
+		  CURSOR_END_STALL, /* a unit not finished, or nothing taken, in stall_timeout; or a
+				       range that has left the log */
 		  CURSOR_END_SHUTDOWN, /* of the feed */
 		  CURSOR_ENDS
 };
@@ -179,8 +180,8 @@ void audience_for_each(const struct audience *audience,
  * cursor_release(). */
 void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink);
 /* Adds a cursor for a request that ends: it begins at unit `from` of the log (at most its head) and
- * is held before unit `until`. It skips no unit because of its lag; if its unit is no longer in the
- * log, it is resynced as every cursor. */
+ * is held before unit `until`. It skips no unit: a viewer that is so slow that its unit is no
+ * longer in the log is disconnected. */
 void cursor_join_range(struct cursor *cursor, struct audience *audience, const struct sink *sink,
 		       uint64_t from, uint64_t until);
 

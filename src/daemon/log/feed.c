@@ -16,12 +16,15 @@ struct feed {
 	struct log log;
 	struct audience audience;
 	struct feed_stats stats;
-	bool viewed;	/* by one of the cursors since there were none */
+	bool viewed;	/* by a cursor or a waiter since there were none */
 	bool need_key;	/* non-key units are refused */
 	bool destroyed; /* goes with the last cursor_release() */
 	void (*drained)(void *user);
 	void *drained_user;
 	struct loop_timer drain_done;
+	struct list waiters;
+	size_t n_waiters;
+	struct loop_timer notify; /* calls them */
 };
 
 /* --- create, destroy --- */
@@ -58,6 +61,13 @@ static void free_feed(struct feed *feed)
 	free(feed);
 }
 
+/* Nobody needs the feed's units any more. */
+static void end_demand(struct feed *feed)
+{
+	feed->demand->unwatched(feed->demand, feed->viewed);
+	feed->viewed = false;
+}
+
 static void drain_if_empty(struct feed *feed)
 {
 	if (feed->audience.draining && feed->stats.audience.cursors == 0)
@@ -75,9 +85,41 @@ static void handle_left(struct audience *audience, bool viewed)
 		free_feed(feed);
 		return;
 	}
-	feed->demand->unwatched(feed->demand, feed->viewed);
-	feed->viewed = false;
+	if (feed->n_waiters == 0)
+		end_demand(feed);
 	drain_if_empty(feed);
+}
+
+/* --- those who wait for units --- */
+
+static void handle_notify(struct loop_timer *timer)
+{
+	struct feed *feed = container_of(timer, struct feed, notify);
+	struct list due;
+
+	list_init(&due);
+	list_splice(&due, &feed->waiters);
+	while (!list_empty(&due)) {
+		struct feed_waiter *waiter = container_of(due.next, struct feed_waiter, link);
+
+		list_remove(&waiter->link);
+		list_append(&feed->waiters, &waiter->link);
+		feed->viewed = true;
+		waiter->units(waiter);
+	}
+}
+
+static void dismiss_waiters(struct feed *feed)
+{
+	while (!list_empty(&feed->waiters)) {
+		struct feed_waiter *waiter =
+			container_of(feed->waiters.next, struct feed_waiter, link);
+
+		list_remove(&waiter->link);
+		feed->n_waiters--;
+		if (waiter->gone)
+			waiter->gone(waiter);
+	}
 }
 
 int feed_create(struct feed **out, struct loop *loop, const struct feed_options *options,
@@ -112,6 +154,8 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 	feed->audience.ask_idr = handle_ask_idr;
 	feed->audience.left = handle_left;
 	loop_timer_init(&feed->drain_done, handle_drain_done);
+	loop_timer_init(&feed->notify, handle_notify);
+	list_init(&feed->waiters);
 	ret = log_init(&feed->log, &limits, &feed->stats.log);
 	if (ret < 0) {
 		free(feed);
@@ -127,6 +171,8 @@ void feed_destroy(struct feed *feed)
 		return;
 	feed->destroyed = true;
 	loop_timer_cancel(feed->loop, &feed->drain_done);
+	loop_timer_cancel(feed->loop, &feed->notify);
+	dismiss_waiters(feed);
 	audience_close(&feed->audience);
 	if (feed->stats.audience.cursors == 0)
 		free_feed(feed);
@@ -186,6 +232,8 @@ int feed_add_unit(struct feed *feed, uint32_t segment, const struct feed_unit *u
 	feed->stats.last_unit_us = entry.received_us;
 	feed->stats.unit_duration_us = unit->duration_us;
 	audience_unit(&feed->audience, log_push(&feed->log, &entry));
+	if (feed->n_waiters > 0)
+		loop_timer_set(feed->loop, &feed->notify, entry.received_us);
 	return 0;
 }
 
@@ -209,18 +257,18 @@ void feed_reset(struct feed *feed)
 
 /* --- from the viewers' side --- */
 
-static int begin_join(struct feed *feed)
+static int begin_demand(struct feed *feed)
 {
 	if (feed->audience.draining)
 		return -ESHUTDOWN;
-	if (feed->stats.audience.cursors == 0)
+	if (feed->stats.audience.cursors == 0 && feed->n_waiters == 0)
 		feed->demand->watched(feed->demand);
 	return 0;
 }
 
 int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink)
 {
-	int ret = begin_join(feed);
+	int ret = begin_demand(feed);
 
 	if (ret == 0)
 		cursor_join(cursor, &feed->audience, sink);
@@ -234,10 +282,36 @@ int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink 
 
 	if (from == 0 || from > feed->log.head)
 		return -ERANGE;
-	ret = begin_join(feed);
+	ret = begin_demand(feed);
 	if (ret == 0)
 		cursor_join_range(cursor, &feed->audience, sink, from, until);
 	return ret;
+}
+
+int feed_wait(struct feed *feed, struct feed_waiter *waiter)
+{
+	int ret = begin_demand(feed);
+
+	if (ret < 0)
+		return ret;
+	list_init(&waiter->link);
+	list_append(&feed->waiters, &waiter->link);
+	feed->n_waiters++;
+	return 0;
+}
+
+void feed_unwait(struct feed *feed, struct feed_waiter *waiter)
+{
+	if (!feed_waits(waiter))
+		return;
+	list_remove(&waiter->link);
+	if (--feed->n_waiters == 0 && feed->stats.audience.cursors == 0)
+		end_demand(feed);
+}
+
+const struct log *feed_log(const struct feed *feed)
+{
+	return &feed->log;
 }
 
 void feed_drain(struct feed *feed, void (*drained)(void *user), void *user)

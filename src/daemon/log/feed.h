@@ -24,6 +24,18 @@ struct feed_demand {
 	void (*unwatched)(struct feed_demand *demand, bool viewed);
 };
 
+/* Somebody who is called when the feed has new units. It keeps the feed wanted as a viewer does,
+ * and reads the units from the index, feed_log(). The caller's memory, up to feed_unwait(). */
+struct feed_waiter {
+	/* At least one unit has come since feed_wait() or the last call. Called from the loop, and
+	 * never from inside feed_add_unit(). The callee may call feed_unwait(). */
+	void (*units)(struct feed_waiter *waiter);
+	/* The feed is being destroyed; the waiter is in no list any more. */
+	void (*gone)(struct feed_waiter *waiter);
+	/* --- below: the feed's --- */
+	struct list link;
+};
+
 struct feed_options {
 	const char *name;		    /* "front-h264/annexb", borrowed */
 	const struct config_stream *policy; /* borrowed */
@@ -88,6 +100,17 @@ int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink)
 /* The same, cursor_join_range(). Also -ERANGE: `from` is 0 or beyond the head. */
 int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink *sink,
 		    uint64_t from, uint64_t until);
+
+/* Adds a waiter. 0, or -ESHUTDOWN: the feed drains. */
+int feed_wait(struct feed *feed, struct feed_waiter *waiter);
+/* Removes it. A waiter that is in no list is left as it is. */
+void feed_unwait(struct feed *feed, struct feed_waiter *waiter);
+static inline bool feed_waits(const struct feed_waiter *waiter)
+{
+	return waiter->link.next && waiter->link.next != &waiter->link;
+}
+/* The index of the feed's units, to be read only; valid as long as the feed. */
+const struct log *feed_log(const struct feed *feed);
 
 /* Stops sending new units and closes each cursor when its unit under way is finished; `drained` is
  * called from the loop when no cursor is left. */

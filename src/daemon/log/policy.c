@@ -223,10 +223,10 @@ bool policy_choose(struct cursor *cursor)
 			jump(cursor, log->head - 1);
 			return true;
 		}
-		if (cursor->seq < log->tail)
-			return policy_resync(cursor);
 		if (cursor->flags & CURSOR_FINITE)
 			return true;
+		if (cursor->seq < log->tail)
+			return policy_resync(cursor);
 		if (cursor->flags & CURSOR_CATCHING_UP)
 			catch_up(cursor);
 		else if (!keep_up(cursor))
