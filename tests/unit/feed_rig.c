@@ -312,8 +312,8 @@ void rig_init(struct rig *rig, enum config_backend backend)
 			   .history_ms = 3000},
 		.options = {.name = "test/annexb", .can_force_idr = true},
 		.config = {.max_clients = 10000, .send_buffer = 131072, .notsent_lowat = 16384},
-		.endpoint = {.protocol = &raw_protocol,
-			     .quota = {.name = "feed test/annexb", .viewers = true}},
+		.quota = {.name = "feed test/annexb", .viewers = true},
+		.endpoint = {.protocol = &raw_protocol},
 		.demand = {.idr = count_idr,
 			   .watched = count_watched,
 			   .unwatched = count_unwatched},
@@ -321,6 +321,7 @@ void rig_init(struct rig *rig, enum config_backend backend)
 		.segment = -1,
 	};
 	rig->options.policy = &rig->policy;
+	rig->endpoint.quota = &rig->quota;
 	rig->backend = backend;
 }
 

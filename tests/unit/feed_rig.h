@@ -80,6 +80,7 @@ struct rig {
 	struct fdreserve *reserve;
 	struct admission *admission;
 	struct server *server;
+	struct quota quota; /* of the endpoint, unless a test gives it another one */
 	struct endpoint endpoint;
 	enum config_backend backend;
 	uint32_t send_threshold;

@@ -59,7 +59,7 @@ static bool has_seen(void *user)
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
 		seen += feed_stats(rig_feed(&f->rig, i))->audience.joined;
 		for (unsigned j = 0; j < ADMISSION_REFUSALS; j++)
-			seen += f->rig.cameras->outputs[i].tcp.quota.refused[j];
+			seen += f->rig.cameras->outputs[i].quota.refused[j];
 	}
 	return seen == f->goal;
 }
@@ -110,7 +110,7 @@ static void assert_refused(struct fixture *f, int fd, unsigned feed, enum admiss
 	char byte;
 
 	assert_int_equal(recv(fd, &byte, 1, 0), 0);
-	assert_int_equal(f->rig.cameras->outputs[feed].tcp.quota.refused[why], times);
+	assert_int_equal(f->rig.cameras->outputs[feed].quota.refused[why], times);
 	close(fd);
 }
 

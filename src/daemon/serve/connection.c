@@ -63,7 +63,9 @@ static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t
 
 static bool sink_ready(const struct cursor *cursor)
 {
-	return !loop_conn_waits(&of_const_cursor(cursor)->conn);
+	const struct connection *connection = of_const_cursor(cursor);
+
+	return !connection->outgoing && !loop_conn_waits(&connection->conn);
 }
 
 static void sink_want_writable(struct cursor *cursor)
@@ -194,7 +196,10 @@ static void handle_written(struct connection *connection, int result)
 	}
 	connection->outgoing = NULL;
 	free(outgoing);
-	connection->endpoint->protocol->written(connection);
+	if (connection_watches(connection) && connection->cursor.flags & CURSOR_BLOCKED)
+		cursor_writable(&connection->cursor); /* a held one only takes note */
+	if (connection->endpoint->protocol->written)
+		connection->endpoint->protocol->written(connection);
 }
 
 void connection_end_output(struct connection *connection)
@@ -225,10 +230,10 @@ static void handle_writable(struct loop_conn *conn)
 {
 	struct connection *connection = of_conn(conn);
 
-	if (connection_watches(connection))
-		cursor_writable(&connection->cursor); /* a held one only takes note */
 	if (connection->outgoing)
 		write_rest(connection);
+	else if (connection_watches(connection))
+		cursor_writable(&connection->cursor);
 }
 
 static void handle_input(struct loop_conn *conn, const uint8_t *data, size_t len)
@@ -340,6 +345,13 @@ int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
 	}
 	*out = connection;
 	return 0;
+}
+
+void connection_set_endpoint(struct connection *connection, struct endpoint *endpoint)
+{
+	connection->endpoint = endpoint;
+	connection->session = NULL;
+	connection->conn.ops = endpoint->protocol->input ? &listening : &deaf;
 }
 
 void connection_ignore_input(struct connection *connection)

@@ -52,11 +52,15 @@ void connection_go_on(struct connection *connection);
 void connection_unwatch(struct connection *connection);
 
 /* Copies n pieces (at least a byte) and sends them; written() is called when the kernel has them
- * all. Only while nothing is being written and nothing watched but by a held cursor. 0 or -ENOMEM.
- */
+ * all. Only while nothing is being written and nothing watched but by a held cursor; a cursor that
+ * begins to watch while bytes are being written follows behind them. 0 or -ENOMEM. */
 int connection_write(struct connection *connection, const struct iovec *pieces, int n);
 /* Tells the peer that nothing more will come. */
 void connection_end_output(struct connection *connection);
+
+/* Becomes a connection of another endpoint; what it kept for its protocol has been freed. It
+ * watches and writes nothing. server_move() calls it. */
+void connection_set_endpoint(struct connection *connection, struct endpoint *endpoint);
 
 /* From the next call of input() on: there is none, and what the peer sends is thrown away. */
 void connection_ignore_input(struct connection *connection);

@@ -5,12 +5,8 @@
 #include <string.h>
 
 #include "base/diag.h"
+#include "daemon/serve/noise.h"
 #include "daemon/serve/server.h"
-
-/* A viewer has nothing to say: one that sends more than this within a minute only costs time. */
-#define NOISE_MAX (64 << 10)
-#define NOISE_PERIOD_S 60
-#define LOG_PERIOD_US 1000000
 
 static int raw_accepted(struct connection *connection)
 {
@@ -33,7 +29,7 @@ static const struct greeting {
 #define N_GREETINGS (sizeof greetings / sizeof *greetings)
 
 /* What a peer has sent so far: the first `len` bytes of greetings[row].text. The low 16 bits of
- * connection->state keep it in this form. */
+ * connection->state keep it in this form; noise.h has the others. */
 struct heard {
 	uint8_t row, len;
 };
@@ -92,49 +88,12 @@ static void log_foreign(const struct connection *connection, const struct greeti
 		snprintf(served, sizeof served, "%s is not served", greeting->protocol);
 	diag_info("%s: client %s speaks %s and is disconnected: this port serves plain TCP "
 		  "(tcp://HOST:%u), %s; further clients of this kind are only counted",
-		  endpoint->quota.name, peer, greeting->protocol, endpoint->port, served);
-}
-
-/* The bytes of a peer within a period that begins with the first of them: bits 16 to 39 of
- * connection->state count them, and the bits above are the second in which it began. Returns their
- * number. */
-static uint32_t count_noise(struct connection *connection, size_t len)
-{
-	uint64_t state = connection->state;
-	uint32_t now_s = (uint32_t)(loop_now_us(connection_loop(connection)) / 1000000) & 0xffffff;
-	uint32_t since_s = (uint32_t)(state >> 40), bytes = (uint32_t)(state >> 16) & 0xffffff;
-
-	if (bytes == 0 || ((now_s - since_s) & 0xffffff) >= NOISE_PERIOD_S) {
-		since_s = now_s;
-		bytes = 0;
-	}
-	bytes += len < NOISE_MAX ? (uint32_t)len : NOISE_MAX;
-	connection->state = (uint64_t)since_s << 40 | (uint64_t)bytes << 16 | (state & 0xffff);
-	return bytes;
-}
-
-static void log_noise(const struct connection *connection)
-{
-	struct endpoint *endpoint = connection->endpoint;
-	char peer[NET_PEER_TEXT_MAX];
-	uint64_t suppressed;
-
-	if (!diag_allowed(&endpoint->noise_log, loop_now_us(endpoint->loop), LOG_PERIOD_US,
-			  &suppressed))
-		return;
-	net_peer_format(&connection->peer, peer);
-	diag_info("%s: client %s sent more than %d KiB within a minute and is disconnected (%llu "
-		  "others since the last such line)",
-		  endpoint->quota.name, peer, NOISE_MAX >> 10, (unsigned long long)suppressed);
+		  endpoint->quota->name, peer, greeting->protocol, endpoint->port, served);
 }
 
 static void raw_ignored(struct connection *connection, size_t len)
 {
-	if (count_noise(connection, len) <= NOISE_MAX)
-		return;
-	log_noise(connection);
-	cursor_end(&connection->cursor, CURSOR_END_NOISE);
-	connection_close(connection, true);
+	(void)noise_exceeded(connection, &connection->state, len);
 }
 
 /* A peer that speaks first, and in another protocol, is no viewer: a video recorder that looks for
@@ -164,6 +123,12 @@ static void raw_input(struct connection *connection, const uint8_t *data, size_t
 	cursor_end(&connection->cursor, CURSOR_END_FOREIGN);
 	connection_close(connection, false);
 }
+
+const struct protocol live_protocol = {
+	.scheme = "http",
+	.accepted = raw_accepted,
+	.ignored = raw_ignored,
+};
 
 const struct protocol raw_protocol = {
 	.scheme = "tcp",

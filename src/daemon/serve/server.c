@@ -44,7 +44,7 @@ static void refuse(const struct endpoint *endpoint, int fd)
 static void handle_left(struct connection *connection)
 {
 	struct server *server = connection->endpoint->server;
-	struct quota *quota = &connection->endpoint->quota;
+	struct quota *quota = connection->endpoint->quota;
 
 	list_remove(&connection->link);
 	admission_leave(server->admission, quota, &connection->peer);
@@ -85,7 +85,7 @@ static void displace(struct server *server, struct connection *connection)
 		diag_info("%s: client %s is disconnected: all places (max_clients) are taken, most "
 			  "of "
 			  "them by its address (%llu others since the last such line)",
-			  connection->endpoint->quota.name, text, (unsigned long long)suppressed);
+			  connection->endpoint->quota->name, text, (unsigned long long)suppressed);
 	}
 	if (connection_watches(connection))
 		cursor_end(&connection->cursor, CURSOR_END_DISPLACED);
@@ -97,16 +97,16 @@ static bool let_in(struct server *server, struct endpoint *endpoint, const struc
 		   struct list **fellows)
 {
 	const struct protocol *protocol = endpoint->protocol;
-	struct list *link = admission_find_displaced(server->admission, &endpoint->quota, peer);
+	struct list *link = admission_find_displaced(server->admission, endpoint->quota, peer);
 
 	if (protocol->make_room && !protocol->make_room(endpoint, peer)) {
-		admission_refuse(server->admission, &endpoint->quota, ADMISSION_OVER_QUOTA, peer);
+		admission_refuse(server->admission, endpoint->quota, ADMISSION_OVER_QUOTA, peer);
 		return false;
 	}
 	if (link)
 		displace(server, of_link(link));
 	*fellows = &server->connections;
-	return admission_enter(server->admission, &endpoint->quota, peer, fellows);
+	return admission_enter(server->admission, endpoint->quota, peer, fellows);
 }
 
 void server_accept(struct server *server, struct endpoint *endpoint, int fd)
@@ -127,16 +127,36 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 	}
 	if (connection_open(&connection, endpoint, fd, &peer, config->send_buffer,
 			    config->notsent_lowat) < 0) {
-		admission_refuse(server->admission, &endpoint->quota, ADMISSION_NO_MEMORY, &peer);
-		admission_leave(server->admission, &endpoint->quota, &peer);
+		admission_refuse(server->admission, endpoint->quota, ADMISSION_NO_MEMORY, &peer);
+		admission_leave(server->admission, endpoint->quota, &peer);
 		refuse(endpoint, fd);
 		return;
 	}
 	list_append(fellows, &connection->link);
 	server->n_connections++;
-	diag_debug("%s: a client joined, %u now", endpoint->quota.name, endpoint->quota.used);
+	diag_debug("%s: a client joined, %u now", endpoint->quota->name, endpoint->quota->used);
 	if (endpoint->protocol->accepted(connection) < 0)
 		connection_close(connection, true);
+}
+
+int server_move(struct connection *connection, struct endpoint *endpoint)
+{
+	struct server *server = connection->endpoint->server;
+	struct quota *left = connection->endpoint->quota;
+	struct list *fellows = &server->connections;
+	struct list *displaced;
+
+	take_over(server, endpoint);
+	displaced = admission_find_displaced(server->admission, endpoint->quota, &connection->peer);
+	if (displaced)
+		displace(server, of_link(displaced));
+	if (!admission_enter(server->admission, endpoint->quota, &connection->peer, &fellows))
+		return -EBUSY;
+	list_remove(&connection->link);
+	list_append(fellows, &connection->link);
+	admission_leave(server->admission, left, &connection->peer);
+	connection_set_endpoint(connection, endpoint);
+	return 0;
 }
 
 /* --- listening --- */
@@ -190,7 +210,7 @@ static void announce(struct endpoint *endpoint, int fd)
 	if (endpoint->port == 0)
 		endpoint->port = local.port;
 	reach(fd, where);
-	diag_info("%s: listening on %s (%s://%s)", endpoint->quota.name, text, scheme, where);
+	diag_info("%s: listening on %s (%s://%s)", endpoint->quota->name, text, scheme, where);
 }
 
 int server_listen(struct server *server, struct endpoint *endpoint,

@@ -32,6 +32,11 @@ bool server_where(const struct server *server, const char *scheme, char where[SE
 /* Listens no more; connections stay. */
 void server_stop(struct server *server);
 
+/* Gives a connection a place at another endpoint, which may speak another protocol, instead of its
+ * own. What it keeps for its protocol is freed before (connection_set_endpoint()). 0, or -EBUSY:
+ * refused and counted, and nothing has changed. */
+int server_move(struct connection *connection, struct endpoint *endpoint);
+
 /* A peer that has been accepted elsewhere; takes fd (connected, non-blocking). */
 void server_accept(struct server *server, struct endpoint *endpoint, int fd);
 

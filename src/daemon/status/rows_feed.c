@@ -15,7 +15,7 @@ static const void *in_feed(const struct counted *c)
 }
 static const void *in_quota(const struct counted *c)
 {
-	return &c->output->tcp.quota;
+	return &c->output->quota;
 }
 static const char *feed_label(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
