@@ -34,7 +34,7 @@ def test_idle_connections_do_not_keep_monitoring_out(camcastd):
             if number % 3 == 0:
                 one.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
         daemon.wait_flowing(FEED)
-        assert request(daemon, b"GET /healthz HTTP/1.1\r\n\r\n")[0] == "HTTP/1.1 200 OK"
+        assert request(daemon, b"GET /healthz HTTP/1.0\r\n\r\n")[0] == "HTTP/1.1 200 OK"
 
 
 def test_a_request_has_two_seconds(camcastd):
@@ -87,7 +87,7 @@ def test_an_answer_is_never_older_than_its_request(camcastd):
             assert time.monotonic() - begun < 2 * harness.PATIENCE
 
 
-HOST = "GET /status.json HTTP/1.1\r\nHost: {}\r\n\r\n"
+HOST = "GET /status.json HTTP/1.0\r\nHost: {}\r\n\r\n"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8080", "localhost.evil"])

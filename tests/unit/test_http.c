@@ -40,9 +40,10 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len)
 	return ret;
 }
 
-static void answer(void *user, const char *path, struct http_question *question)
+static void answer(void *user, const struct http_request *request, struct http_question *question)
 {
 	struct fixture *f = user;
+	const char *path = request->path;
 
 	f->asked++;
 	strcpy(f->path, path);
@@ -82,7 +83,7 @@ static int teardown(void **state)
 
 static unsigned connections(const struct fixture *f)
 {
-	return f->rig.endpoint.quota.used;
+	return f->rig.endpoint.quota->used;
 }
 
 static void turn(struct fixture *f)
@@ -127,7 +128,8 @@ static size_t hear(struct fixture *f, int fd, char *text, size_t size, bool *end
 
 static void a_request_in_any_two_pieces_is_one(void **state)
 {
-	static const char request[] = "GET /abc?d=e HTTP/1.1\r\nHost: cam.example\r\n\r\n";
+	static const char request[] =
+		"GET /ab%63?d=e HTTP/1.1\r\nHost: cam.example\r\nConnection: close\r\n\r\n";
 	struct fixture *f = *state;
 	char text[512];
 	bool ended;
@@ -158,7 +160,7 @@ static void a_long_answer_waits_for_its_reader(void **state)
 	bool ended;
 	size_t len;
 
-	say(f, fd, "GET /big HTTP/1.1\r\n\r\n");
+	say(f, fd, "GET /big HTTP/1.0\r\n\r\n");
 	assert_int_equal(connections(f), 1);
 	len = hear(f, fd, text, BIG + 1000, &ended);
 	assert_true(ended);
@@ -174,7 +176,7 @@ static void a_long_answer_waits_for_its_reader(void **state)
 
 static void a_client_that_leaves_in_the_middle_is_forgotten(void **state)
 {
-	static const char *const parts[] = {"", "GET /b", "GET /big HTTP/1.1\r\n\r\n"};
+	static const char *const parts[] = {"", "GET /b", "GET /big HTTP/1.0\r\n\r\n"};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < 3; i++) {
@@ -197,8 +199,8 @@ static void a_request_has_two_seconds_and_its_answer_ten(void **state)
 	} cases[] = {
 		{"", 1900000, 200000},
 		{"GET /b", 1900000, 200000},
-		{"GET /big HTTP/1.1\r\n\r\n", 9900000, 200000},
-		{"GET /later HTTP/1.1\r\n\r\n", 9900000, 200000},
+		{"GET /big HTTP/1.0\r\n\r\n", 9900000, 200000},
+		{"GET /later HTTP/1.0\r\n\r\n", 9900000, 200000},
 	};
 	struct fixture *f = *state;
 
@@ -224,7 +226,7 @@ static void a_client_that_stays_after_the_answer_is_closed(void **state)
 	int fd = dial(f);
 	bool ended;
 
-	say(f, fd, "GET / HTTP/1.1\r\n\r\n");
+	say(f, fd, "GET / HTTP/1.0\r\n\r\n");
 	hear(f, fd, text, sizeof text, &ended);
 	assert_true(ended);
 	assert_int_equal(connections(f), 1);
@@ -265,8 +267,8 @@ static void an_answer_may_come_later(void **state)
 	int fd = dial(f), gone = dial(f);
 	bool ended;
 
-	say(f, fd, "GET /later HTTP/1.1\r\n\r\n");
-	say(f, gone, "GET /later HTTP/1.1\r\n\r\n");
+	say(f, fd, "GET /later HTTP/1.0\r\n\r\n");
+	say(f, gone, "GET /later HTTP/1.0\r\n\r\n");
 	assert_int_equal(f->asked, 2);
 	assert_int_equal(setsockopt(gone, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
 	close(gone);
@@ -296,7 +298,7 @@ static void idle_connections_make_room(void **state)
 		assert_string_equal(text, "");
 	}
 	for (int i = HTTP_CONNECTIONS_MAX; i < n; i++)
-		say(f, fds[i], "GET /later HTTP/1.1\r\n\r\n");
+		say(f, fds[i], "GET /later HTTP/1.0\r\n\r\n");
 	fds[n++] = dial(f); /* all wait for answers */
 	hear(f, fds[n - 1], text, sizeof text, &ended);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
@@ -315,7 +317,7 @@ static void an_address_has_its_share(void **state)
 	for (fake_host = 1; fake_host <= 2; fake_host++) {
 		for (int i = 0; i < HTTP_SHARE; i++) {
 			fds[n] = dial(f);
-			say(f, fds[n++], "GET /later HTTP/1.1\r\n\r\n");
+			say(f, fds[n++], "GET /later HTTP/1.0\r\n\r\n");
 		}
 		fds[n++] = dial(f);
 		hear(f, fds[n - 1], text, sizeof text, &ended);
@@ -325,7 +327,7 @@ static void an_address_has_its_share(void **state)
 	/* A third address and this machine get places of those that have most. */
 	for (; fake_host >= 0; fake_host -= 3) {
 		fds[n] = dial(f);
-		say(f, fds[n++], "GET / HTTP/1.1\r\n\r\n");
+		say(f, fds[n++], "GET / HTTP/1.0\r\n\r\n");
 		hear(f, fds[n - 1], text, sizeof text, &ended);
 		assert_memory_equal(text, "HTTP/1.1 404 ", 13);
 	}
@@ -361,7 +363,8 @@ static void names_of_other_machines_are_refused(void **state)
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		fd = dial(f);
-		snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", cases[i][0]);
+		snprintf(text, sizeof text,
+			 "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", cases[i][0]);
 		say(f, fd, text);
 		hear(f, fd, text, sizeof text, &ended);
 		assert_memory_equal(text + 9, cases[i][1], 3);
@@ -372,7 +375,8 @@ static void names_of_other_machines_are_refused(void **state)
 	own[strcspn(own, ".")] = '\0';
 	for (int i = 0; i < 3; i++) {
 		fd = dial(f);
-		snprintf(text, sizeof text, "GET %s/ HTTP/1.1\r\nHost: %s%s\r\n\r\n",
+		snprintf(text, sizeof text,
+			 "GET %s/ HTTP/1.1\r\nHost: %s%s\r\nConnection: close\r\n\r\n",
 			 i == 2 ? "http://evil.example" : "", own, i == 1 ? ".local:8080" : "");
 		say(f, fd, text);
 		hear(f, fd, text, sizeof text, &ended);
@@ -396,7 +400,7 @@ static void without_memory_the_connection_is_closed(void **state)
 	close(fd);
 	fd = dial(f);
 	rig_no_memory = true;
-	say(f, fd, "GET /big HTTP/1.1\r\n\r\n");
+	say(f, fd, "GET /big HTTP/1.0\r\n\r\n");
 	rig_no_memory = false;
 	hear(f, fd, text, sizeof text, &ended);
 	assert_true(ended);
@@ -411,7 +415,7 @@ static void the_end_closes_all(void **state)
 	int reading = dial(f), writing = dial(f);
 
 	say(f, reading, "GET ");
-	say(f, writing, "GET /big HTTP/1.1\r\n\r\n");
+	say(f, writing, "GET /big HTTP/1.0\r\n\r\n");
 	assert_int_equal(connections(f), 2);
 	close(reading);
 	close(writing); /* teardown destroys with both open; the sanitizer counts */
@@ -426,7 +430,7 @@ static void a_client_that_ends_its_input_gets_its_answer(void **state)
 	bool ended;
 	size_t len;
 
-	say(f, fd, "GET /big HTTP/1.1\r\n\r\n");
+	say(f, fd, "GET /big HTTP/1.0\r\n\r\n");
 	assert_int_equal(shutdown(fd, SHUT_WR), 0);
 	len = hear(f, fd, text, BIG + 1000, &ended);
 	assert_true(len > BIG);
@@ -440,8 +444,13 @@ static void a_client_that_ends_its_input_gets_its_answer(void **state)
 static void what_is_no_request_is_refused_with_a_word(void **state)
 {
 	static const char *const cases[][2] = {
-		{"POST / HTTP/1.1\r\n\r\n", "405"},
-		{"OPTIONS * HTTP/1.1\r\n\r\n", "405"},
+		{"POST / HTTP/1.0\r\n\r\n", "411"},
+		{"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411"},
+		{"POST / HTTP/1.0\r\nContent-Length: 4097\r\n\r\n", "413"},
+		{"PUT / HTTP/1.0\r\n\r\n", "405"},
+		{"BREW / HTTP/1.0\r\n\r\n", "501"},
+		{"GET /%zz HTTP/1.0\r\n\r\n", "400"},
+		{"OPTIONS * HTTP/1.0\r\n\r\n", "405"},
 		{"hello\r\n\r\n", "400"},
 		{"GET / HTTP/2.0\r\n\r\n", "505"},
 		{"OPTIONS * RTSP/1.0\r\n\r\n", "400"},

@@ -1,35 +1,92 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HTTP/1.1 for the status: GET and HEAD, one request a connection, everything bounded (16
- * connections, MESSAGE_MAX bytes of request within 2 s, 10 s for the answer). Loop thread only.
+ * HTTP/1.0 and 1.1 (RFC 9110, RFC 9112): GET, HEAD and POST. A request is a question, which its
+ * handler answers at once or later, in one of three ways: with bytes, with units of a feed's log
+ * (a file for the client), or with a feed from now on (a live stream, or a WebSocket). After a
+ * finite answer the connection takes the next request, unless one of the two does not want that.
+ * Loop thread only.
  *
- * A peer that needs a place gets that of a connection that has its answer already, or whose request
- * is not complete; then that of an address that has more connections than the peer's. One address
- * has at most HTTP_SHARE places. Neither limits this machine itself, so that local monitoring gets
- * through whatever peers on the network do.
+ * Everything is bounded. A request head has at most MESSAGE_MAX bytes and arrives within 2 s; a
+ * body has at most HTTP_BODY_MAX; an answer is taken within 10 s, or, if it is made of units, as
+ * the feed's stall_timeout_ms says. A connection without a request is closed after 15 s.
+ *
+ * There are HTTP_CONNECTIONS_MAX places for questions; viewers have places of their own. A peer
+ * that needs a place gets that of a connection that has no question: it is idle, its answer is
+ * sent, or its request is not complete; then that of an address that has more connections than the
+ * peer's. One address has at most HTTP_SHARE places. Neither limits this machine itself, so that
+ * local monitoring gets through whatever peers on the network do.
  */
 #ifndef DAEMON_SERVE_HTTP_H
 #define DAEMON_SERVE_HTTP_H
 
 #include "daemon/serve/server.h"
+#include "net/message.h"
 
-#define HTTP_CONNECTIONS_MAX 16
-#define HTTP_SHARE 8
-#define HTTP_PATH_MAX 256 /* terminator included */
+#define HTTP_CONNECTIONS_MAX 32
+#define HTTP_SHARE 16
+#define HTTP_PATH_MAX 256  /* bytes, terminator included */
+#define HTTP_BODY_MAX 4096 /* bytes */
+
+/* Valid during the call of the handler only. */
+struct http_request {
+	const struct message *head; /* method (GET, HEAD or POST), query, headers */
+	char path[HTTP_PATH_MAX];   /* decoded, UTF-8 is not checked; "/..." */
+	const char *body;	    /* of a POST; body_len bytes */
+	size_t body_len;
+};
 
 /* A request that waits for its answer. */
 struct http_question {
 	struct list link; /* the handler's, in whose list it may be; in none at first */
 };
 
-/* Answers a GET of path (decoded no further than to cut off the query) with http_reply(), at once
- * or later. A question that is over before leaves the handler's list by itself. */
-typedef void http_handler(void *user, const char *path, struct http_question *question);
+/* Answers a request, at once or later. A question whose peer has left before leaves the handler's
+ * list by itself. */
+typedef void http_handler(void *user, const struct http_request *request,
+			  struct http_question *question);
 
-/* Answers, and ends the question: its link is in no list any more. status: 200, 404, 503...; type:
- * of the body, without CR and LF; body: len bytes, copied; NULL: a line with the status. */
+/* Every answer ends the question: its link is in no list any more. */
+struct http_answer {
+	int status;	     /* 200, 404, 503... */
+	const char *type;    /* of the body, without CR and LF */
+	const char *cache;   /* Cache-Control; NULL: no-store */
+	const char *headers; /* further ones, each with its CRLF; NULL: none */
+	const void *body;    /* len bytes, copied; NULL: a line with the status */
+	size_t len;
+};
+#define HTTP_HEADERS_MAX 512 /* bytes of `headers` */
+
+void http_answer(struct http_question *question, const struct http_answer *answer);
+/* The same for an answer that must not be cached. */
 void http_reply(struct http_question *question, int status, const char *type, const char *body,
 		size_t len);
+
+/* Answers 405: the path takes only the methods in `allowed`, "GET, HEAD". */
+void http_refuse_method(struct http_question *question, const char *allowed);
+
+/* Answers 200 with the units from..until-1 of a feed's log, by reference. body and len of the
+ * answer: bytes before them, copied (NULL: none). Units that are not there any more: 404. */
+void http_answer_units(struct http_question *question, const struct http_answer *answer,
+		       struct feed *feed, uint64_t from, uint64_t until);
+
+/* Answers with a feed from now on: the connection becomes one of the endpoint, whose user is the
+ * feed, and whose protocol is live_protocol. The body is what the framing needs first, copied
+ * (NULL: nothing). If there is no place for a viewer, the answer is 503. */
+void http_stream(struct http_question *question, const struct http_answer *answer,
+		 struct endpoint *endpoint);
+
+/* Switches to another protocol after 101 (RFC 9110 clause 15.2.2), as http_stream() does. headers:
+ * "Upgrade: ..." and what else belongs to it, each with its CRLF. */
+void http_switch(struct http_question *question, const char *headers, struct endpoint *endpoint);
+
+/* Gives the connection of a question a place as a viewer's, for clients that watch by many small
+ * requests. endpoint: http_init_viewers(). False: there is none, and 503 was answered. */
+bool http_become_viewer(struct http_question *question, struct endpoint *endpoint);
+
+/* Whether a request comes from a page of this server, or from no page: its Origin (RFC 6454 clause
+ * 7), if there is one, names the host and port of the request. Other pages must not be able to read
+ * a WebSocket, or to change anything. */
+bool http_same_origin(const struct message *head);
 
 /* Of an endpoint: what it serves. The caller sets the first part. */
 struct http {
@@ -37,10 +94,13 @@ struct http {
 	void *user;
 	const char *hosts; /* names of this machine in requests, as hosts_allow() takes them */
 	/* --- below: the protocol's --- */
-	struct list sessions; /* the oldest first */
+	struct quota quota;
+	struct list sessions; /* those with places for questions, the oldest first */
 };
 
 /* An endpoint of the protocol; http is borrowed. */
 void http_init_endpoint(struct endpoint *endpoint, struct http *http);
+/* An endpoint for http_become_viewer(). */
+void http_init_viewers(struct endpoint *endpoint, struct http *http, struct quota *quota);
 
 #endif

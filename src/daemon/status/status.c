@@ -138,10 +138,8 @@ static bool is_due(struct text *text, bool busy)
 	return false;
 }
 
-void status_handle(void *user, const char *path, struct http_question *question)
+bool status_handle(struct status *status, const char *path, struct http_question *question)
 {
-	struct status *status = user;
-
 	if (strcmp(path, "/status.json") == 0) {
 		list_append(&status->json.waiting, &question->link);
 		if (is_due(&status->json, status->writing))
@@ -153,8 +151,9 @@ void status_handle(void *user, const char *path, struct http_question *question)
 	} else if (strcmp(path, "/healthz") == 0) {
 		reply_healthz(status->view, question);
 	} else {
-		http_reply(question, 404, NULL, NULL, 0);
+		return false;
 	}
+	return true;
 }
 
 /* --- the texts alone --- */

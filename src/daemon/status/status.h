@@ -21,8 +21,8 @@ int status_create(struct status **out, const struct status_view *view);
 /* Requests that still wait must have ended: their connections are closed. */
 void status_destroy(struct status *status);
 
-/* An http_handler; user is a struct status. */
-void status_handle(void *user, const char *path, struct http_question *question);
+/* Answers a request for one of the paths above. False: it is for another one. */
+bool status_handle(struct status *status, const char *path, struct http_question *question);
 
 /* The texts alone, malloc'ed and terminated; NULL: no memory. */
 char *status_json(const struct status_view *view);
