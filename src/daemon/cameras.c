@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "daemon/serve/raw.h"
+#include "daemon/serve/websocket.h"
 
 #define FEED_TITLE "feed "
 
@@ -51,11 +52,16 @@ static int create_output(struct cameras *cameras, struct output *output,
 		return -ENOMEM;
 	}
 	output->name = output->title + sizeof FEED_TITLE - 1;
-	output->tcp = (struct endpoint){
-		.protocol = &raw_protocol,
-		.quota = {.name = output->title,
-			  .max = stream->config->max_clients,
-			  .viewers = true},
+	output->quota = (struct quota){
+		.name = output->title,
+		.max = stream->config->max_clients,
+		.viewers = true,
+	};
+	output->tcp = (struct endpoint){.protocol = &raw_protocol, .quota = &output->quota};
+	output->http = (struct endpoint){
+		.protocol = config->framing == CONFIG_FRAMING_MP4_WS ? &websocket_protocol
+								     : &live_protocol,
+		.quota = &output->quota,
 	};
 	return 0;
 }

@@ -14,15 +14,18 @@
 struct worker;
 struct worker_status;
 
-/* One framing of a stream: a feed, and the listener of its viewers. */
+/* One framing of a stream: a feed, and where its viewers come in. */
 struct output {
 	struct stream *stream;
 	const struct config_feed *config;
-	unsigned number;     /* config->number */
-	char *title;	     /* "feed front-h264/annexb", for log lines */
-	const char *name;    /* the title without its first word */
-	struct feed *feed;   /* NULL before it is made; the caller makes and destroys it */
-	struct endpoint tcp; /* raw TCP; its user is set with the feed */
+	unsigned number;    /* config->number */
+	char *title;	    /* "feed front-h264/annexb", for log lines */
+	const char *name;   /* the title without its first word */
+	struct feed *feed;  /* NULL before it is made; the caller makes and destroys it */
+	struct quota quota; /* of its viewers */
+	/* Viewers over raw TCP, and those whose request over HTTP was answered; the users are set
+	 * with the feed. */
+	struct endpoint tcp, http;
 };
 
 struct stream {

@@ -15,7 +15,7 @@
 #include "daemon/devices.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/limits.h"
-#include "daemon/status/status.h"
+#include "daemon/site/site.h"
 #include "daemon/user.h"
 #include "net/interfaces.h"
 
@@ -30,7 +30,8 @@ struct daemon {
 	struct admission *admission;
 	struct server *server;
 	struct devices *devices; /* NULL: not watched */
-	struct status *status;	 /* NULL: no HTTP */
+	struct status *status;	 /* NULL: no HTTP, as site */
+	struct site *site;
 	struct http http;
 	struct endpoint http_endpoint;
 	struct discovery *discovery; /* NULL: off */
@@ -249,6 +250,7 @@ static int create_feeds(struct daemon *daemon)
 		if (err < 0)
 			return err;
 		output->tcp.user = output->feed;
+		output->http.user = output->feed;
 	}
 	return 0;
 }
@@ -357,6 +359,17 @@ static int create_discovery(struct daemon *daemon, const char *config_path)
 	return err;
 }
 
+static int create_site(struct daemon *daemon)
+{
+	struct site_options options = {.loop = daemon->loop, .cameras = daemon->cameras};
+	int err = status_create(&daemon->status, &daemon->view);
+
+	if (err < 0)
+		return err;
+	options.status = daemon->status;
+	return site_create(&daemon->site, &options);
+}
+
 static int create_outside(struct daemon *daemon, const char *config_path)
 {
 	const struct config_daemon *config = &daemon->config->daemon;
@@ -380,12 +393,11 @@ static int create_outside(struct daemon *daemon, const char *config_path)
 		.started_us = loop_now_us(daemon->loop),
 	};
 	if (config->http_on) {
-		err = status_create(&daemon->status, &daemon->view);
+		err = create_site(daemon);
 		if (err < 0)
 			return err;
-		daemon->http = (struct http){.handler = status_handle,
-					     .user = daemon->status,
-					     .hosts = config->http_hosts};
+		daemon->http = (struct http){
+			.handler = site_handle, .user = daemon->site, .hosts = config->http_hosts};
 		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
 		err = server_listen(daemon->server, &daemon->http_endpoint, &config->http,
 				    "http in [daemon]");
@@ -465,6 +477,7 @@ void daemon_destroy(struct daemon *daemon)
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
 		worker_destroy(cameras->cameras[i].worker);
 	server_destroy(daemon->server);
+	site_destroy(daemon->site);
 	status_destroy(daemon->status);
 	if (daemon->signal_fd >= 0) {
 		loop_watch_remove(daemon->loop, &daemon->signals);

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/site/site.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/serve/websocket.h"
+#include "daemon/site/snapshot.h"
+
+#define LIST_MAX 2048 /* bytes of a list of streams */
+
+/* X-Accel-Buffering: a proxy (nginx) that reads ahead would take pictures that its client cannot
+ * follow, so that none could be dropped for it. */
+#define LIVE_HEADERS "X-Accel-Buffering: no\r\n"
+#define BOUNDARY "boundarydonotcross"
+#define PART_BEGIN "--" BOUNDARY "\r\n"
+
+struct site {
+	struct site_options options;
+	struct snapshot **snapshots; /* by output; NULL: not a feed of JPEGs */
+};
+
+/* --- ways to watch a stream: a new one is a row --- */
+
+static const struct way {
+	const char *extension;
+	enum config_framing framing;
+	const char *type;
+	const char *begin; /* what the framing needs before its first unit; NULL: nothing */
+} ways[] = {
+	{"h264", CONFIG_FRAMING_ANNEXB, "video/h264", NULL},
+	{"mp4", CONFIG_FRAMING_MP4, "video/mp4", NULL},
+	{"ts", CONFIG_FRAMING_MPEGTS, "video/mp2t", NULL},
+	{"ws", CONFIG_FRAMING_MP4_WS, NULL, NULL},
+	{"mjpg", CONFIG_FRAMING_MULTIPART, "multipart/x-mixed-replace; boundary=" BOUNDARY,
+	 PART_BEGIN},
+	{"jpg", CONFIG_FRAMING_JPEG, NULL, NULL},
+};
+/* `.mjpg` with advance_headers: each picture is followed by the head of the next part. */
+static const struct way early = {"mjpg", CONFIG_FRAMING_MULTIPART_EARLY,
+				 "multipart/x-mixed-replace; boundary=" BOUNDARY,
+				 PART_BEGIN "Content-Type: image/jpeg\r\n\r\n"};
+
+static const struct way *find_way(const char *extension)
+{
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+		if (strcmp(ways[i].extension, extension) == 0)
+			return &ways[i];
+	return NULL;
+}
+
+static struct output *find_output(const struct stream *stream, enum config_framing framing)
+{
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		if (stream->outputs[i].config->framing == framing)
+			return &stream->outputs[i];
+	return NULL;
+}
+
+static bool is_of_jpegs(enum config_framing framing)
+{
+	return framing == CONFIG_FRAMING_JPEG || framing == CONFIG_FRAMING_MULTIPART ||
+	       framing == CONFIG_FRAMING_MULTIPART_EARLY;
+}
+
+/* Where a stream is watched in this way. JPEGs of an H.264 stream are those of an MJPEG stream of
+ * the same camera. NULL: it cannot be had. */
+static struct output *choose_output(const struct stream *stream, enum config_framing framing)
+{
+	const struct camera *camera = stream->camera;
+	struct output *output = find_output(stream, framing);
+
+	for (size_t i = 0; !output && is_of_jpegs(framing) && i < camera->n_streams; i++)
+		output = find_output(camera->streams[i], framing);
+	return output;
+}
+
+/* --- queries --- */
+
+/* The value of a parameter, of *len bytes, not decoded; NULL: it is not there. */
+static const char *find_parameter(const char *query, const char *name, size_t *len)
+{
+	size_t name_len = strlen(name);
+
+	for (const char *at = query; at && *at; at += *at == '&') {
+		size_t n = strcspn(at, "&");
+
+		if (n >= name_len && memcmp(at, name, name_len) == 0 &&
+		    (n == name_len || at[name_len] == '=')) {
+			*len = n > name_len ? n - name_len - 1 : 0;
+			return at + n - *len;
+		}
+		at += n;
+	}
+	return NULL;
+}
+
+static bool parameter_is(const char *query, const char *name, const char *value)
+{
+	size_t len;
+	const char *found = find_parameter(query, name, &len);
+
+	return found && len == strlen(value) && memcmp(found, value, len) == 0;
+}
+
+/* max_age in seconds, as a decimal number; 0: not said, or no number. */
+static int64_t max_age_us(const char *query)
+{
+	size_t len;
+	const char *value = find_parameter(query, "max_age", &len);
+	double seconds = value ? strtod(value, NULL) : 0;
+
+	return seconds > 0 && seconds < 3600 ? (int64_t)(seconds * 1e6) : 0;
+}
+
+/* --- answers --- */
+
+static void watch(struct site *site, const struct http_request *request,
+		  struct http_question *question, const struct stream *stream,
+		  const struct way *way)
+{
+	const char *query = request->head->query;
+	struct http_answer answer = {.status = 200, .headers = LIVE_HEADERS};
+	struct output *output;
+
+	if (way->framing == CONFIG_FRAMING_MULTIPART && parameter_is(query, "advance_headers", "1"))
+		way = &early;
+	output = choose_output(stream, way->framing);
+	if (!output) {
+		http_reply(question, 404, NULL, NULL, 0);
+	} else if (way->framing == CONFIG_FRAMING_JPEG) {
+		snapshot_answer(site->snapshots[output - site->options.cameras->outputs], question,
+				max_age_us(query));
+	} else if (way->framing == CONFIG_FRAMING_MP4_WS) {
+		websocket_answer(question, request, &output->http);
+	} else {
+		answer.type = way->type;
+		answer.body = way->begin;
+		answer.len = way->begin ? strlen(way->begin) : 0;
+		http_stream(question, &answer, &output->http);
+	}
+}
+
+/* Names the paths that there are. */
+static void answer_not_found(const struct site *site, struct http_question *question)
+{
+	const struct cameras *cameras = site->options.cameras;
+	char text[LIST_MAX];
+	size_t len = (size_t)snprintf(text, sizeof text, "404 Not Found\nThere are:\n/\n");
+
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		const struct stream *stream = &cameras->streams[i];
+
+		for (size_t j = 0; j < sizeof ways / sizeof *ways; j++) {
+			if (!choose_output(stream, ways[j].framing) ||
+			    len + CONFIG_NAME_MAX + 8 > sizeof text)
+				continue;
+			len += (size_t)snprintf(text + len, sizeof text - len, "/%s.%s\n",
+						stream->config->name, ways[j].extension);
+		}
+	}
+	http_reply(question, 404, "text/plain; charset=utf-8", text, len);
+}
+
+static const struct stream *find_stream(const struct site *site, const char *name, size_t len)
+{
+	const struct cameras *cameras = site->options.cameras;
+
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		const char *own = cameras->streams[i].config->name;
+
+		if (strlen(own) == len && memcmp(own, name, len) == 0)
+			return &cameras->streams[i];
+	}
+	return NULL;
+}
+
+/* "/NAME.EXTENSION". False: it is no such path. */
+static bool handle_stream(struct site *site, const struct http_request *request,
+			  struct http_question *question)
+{
+	const char *name = request->path + 1;
+	const char *dot = strrchr(name, '.');
+	const struct way *way = dot ? find_way(dot + 1) : NULL;
+	const struct stream *stream = way ? find_stream(site, name, (size_t)(dot - name)) : NULL;
+
+	if (stream)
+		watch(site, request, question, stream, way);
+	return stream != NULL;
+}
+
+/* Paths of mjpg-streamer, uStreamer and motion, which OctoPrint, Mainsail, Home Assistant and
+ * others try: the first stream of which there are JPEGs. False: it is no such path. */
+static bool handle_usual(struct site *site, const struct http_request *request,
+			 struct http_question *question)
+{
+	static const struct {
+		const char *path, *action, *extension;
+	} paths[] = {
+		{"/", "stream", "mjpg"},    {"/", "snapshot", "jpg"},
+		{"/stream", NULL, "mjpg"},  {"/video", NULL, "mjpg"},
+		{"/snapshot", NULL, "jpg"}, {"/snapshot.jpg", NULL, "jpg"},
+	};
+	const struct cameras *cameras = site->options.cameras;
+
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		const struct way *way = find_way(paths[i].extension);
+
+		if (strcmp(request->path, paths[i].path) != 0 ||
+		    (paths[i].action &&
+		     !parameter_is(request->head->query, "action", paths[i].action)))
+			continue;
+		for (size_t j = 0; j < cameras->n_streams; j++) {
+			if (!choose_output(&cameras->streams[j], way->framing))
+				continue;
+			watch(site, request, question, &cameras->streams[j], way);
+			return true;
+		}
+	}
+	return false;
+}
+
+void site_handle(void *user, const struct http_request *request, struct http_question *question)
+{
+	struct site *site = user;
+
+	if (request->head->method == MESSAGE_POST) {
+		http_refuse_method(question, "GET, HEAD");
+		return;
+	}
+	if (handle_stream(site, request, question) || handle_usual(site, request, question))
+		return;
+	if (!status_handle(site->options.status, request->path, question))
+		answer_not_found(site, question);
+}
+
+/* --- life --- */
+
+int site_create(struct site **out, const struct site_options *options)
+{
+	const struct cameras *cameras = options->cameras;
+	struct site *site = calloc(1, sizeof *site);
+
+	if (!site)
+		return -ENOMEM;
+	site->options = *options;
+	site->snapshots = calloc(cameras->n_outputs + 1, sizeof *site->snapshots);
+	if (!site->snapshots)
+		goto fail;
+	for (size_t i = 0; i < cameras->n_outputs; i++) {
+		const struct output *output = &cameras->outputs[i];
+
+		if (output->config->framing == CONFIG_FRAMING_JPEG &&
+		    snapshot_create(&site->snapshots[i], options->loop, output->feed) < 0)
+			goto fail;
+	}
+	*out = site;
+	return 0;
+fail:
+	site_destroy(site);
+	return -ENOMEM;
+}
+
+void site_destroy(struct site *site)
+{
+	if (!site)
+		return;
+	for (size_t i = 0; site->snapshots && i < site->options.cameras->n_outputs; i++)
+		snapshot_destroy(site->snapshots[i]);
+	free(site->snapshots);
+	free(site);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is served over HTTP: which path is answered by what. A new path is a row in site.c. Loop
+ * thread only.
+ */
+#ifndef DAEMON_SITE_SITE_H
+#define DAEMON_SITE_SITE_H
+
+#include "daemon/cameras.h"
+#include "daemon/status/status.h"
+
+struct site;
+
+struct site_options {
+	struct loop *loop;
+	struct cameras *cameras; /* with their feeds */
+	struct status *status;
+};
+
+/* options and what it names are borrowed. 0 or -ENOMEM. */
+int site_create(struct site **out, const struct site_options *options);
+/* Requests that still wait must have ended: their connections are closed. */
+void site_destroy(struct site *site);
+
+/* An http_handler; user is a struct site. */
+void site_handle(void *user, const struct http_request *request, struct http_question *question);
+
+#endif
