@@ -18,6 +18,9 @@
 #define FDS_PER_CAMERA 15
 #define SEGMENTS_MIN 16
 #define SEGMENTS_MAX 1024
+/* Of all feeds of a stream that exist only over HTTP: they are written while somebody watches them.
+ * Where that is too few, a feed loses units up to the next key unit. */
+#define SEGMENTS_HTTP 32
 /* 64 KiB in flight is 6.5 Mbit/s at 80 ms round trip. */
 #define SEND_BUFFER_MIN 65536
 /* Bounds for max_clients = 0: the clients that one loop can serve at 30 pictures a second, and a
@@ -56,10 +59,12 @@ unsigned limits_fds_reserved(const struct config *config, unsigned others)
 	for (size_t i = 0; i < config->n_feeds; i++) {
 		const struct config_feed *feed = &config->feeds[i];
 
-		if (config_feed_is_served(config, feed))
+		if (feed->n_listen > 0 || feed->kept)
 			n += segments(config, &config->streams[feed->stream]) +
 			     2 * (unsigned)feed->n_listen;
 	}
+	if (config->daemon.http_on)
+		n += SEGMENTS_HTTP * (unsigned)config->n_streams;
 	return n;
 }
 

@@ -146,8 +146,7 @@ static int check(const struct config *config, const char *path)
 	for (size_t i = 0; i < config->n_streams; i++)
 		streams += !config->streams[i].implied;
 	for (size_t i = 0; i < config->n_feeds; i++)
-		feeds += !config->streams[config->feeds[i].stream].implied &&
-			 config_feed_is_served(config, &config->feeds[i]);
+		feeds += config->feeds[i].n_listen > 0;
 	printf("%s: ok: %zu camera%s, %zu stream%s, %zu feed%s\n", path, config->n_cameras,
 	       plural(config->n_cameras), streams, plural(streams), feeds, plural(feeds));
 	return EXIT_SUCCESS;
