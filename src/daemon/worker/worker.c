@@ -16,6 +16,7 @@
 #include "base/memfd.h"
 #include "base/text.h"
 #include "daemon/worker/closer.h"
+#include "daemon/worker/controls.h"
 #include "daemon/worker/demand.h"
 #include "daemon/worker/messages.h"
 #include "daemon/worker/process.h"
@@ -45,6 +46,7 @@ struct worker {
 	struct loop_watch watch; /* of the pair */
 	struct diag_limit no_memory;
 	struct worker_demand *demand;
+	struct worker_controls controls;
 	int64_t asked_us;	 /* when a restart was last asked for; 0: never */
 	int64_t *get_segment_us; /* by feed: when its segment was last asked for again */
 };
@@ -90,13 +92,16 @@ void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate
 
 int worker_set_control(struct worker *worker, const char *name, const char *value)
 {
-	struct camcast_msg_control control = {.type = CAMCAST_MSG_CONTROL};
+	int err = worker_controls_set(&worker->controls, name, value);
 
-	if (strlen(name) >= sizeof control.name || strlen(value) >= sizeof control.value)
-		return -EMSGSIZE;
-	strcpy(control.name, name);
-	strcpy(control.value, value);
-	return say(worker, &control, sizeof control) ? 0 : -EAGAIN;
+	if (err == 0)
+		worker_controls_say(&worker->controls, say, worker);
+	return err;
+}
+
+const char *worker_control(const struct worker *worker, const char *name)
+{
+	return worker_controls_value(&worker->controls, name);
 }
 
 /* --- its end --- */
@@ -380,6 +385,7 @@ static void handle_pair(struct loop_watch *watch, uint32_t events)
 				STOP_TIMEOUT_MS);
 	} else {
 		worker_demand_say_rest(worker->demand);
+		worker_controls_say(&worker->controls, say, worker);
 	}
 }
 
@@ -459,6 +465,8 @@ static void handle_due(struct worker *worker)
 	if (err == 0) {
 		diag_debug("camera %s: worker %d started", worker->name, (int)supervisor->pid);
 		worker_demand_say_all(worker->demand);
+		worker_controls_reset(&worker->controls);
+		worker_controls_say(&worker->controls, say, worker);
 		return;
 	}
 	if (err == -EBUSY)
@@ -629,6 +637,7 @@ void worker_destroy(struct worker *worker)
 	if (worker_process_finish(&worker->process, KILLED_MS) != 0)
 		diag_warn("camera %s: the worker did not stop in time and is killed", worker->name);
 	closer_destroy(worker->closer);
+	worker_controls_finish(&worker->controls);
 	worker_demand_destroy(worker->demand);
 	worker_messages_destroy(worker->messages);
 	close(worker->config_fd);

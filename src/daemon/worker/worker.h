@@ -74,9 +74,11 @@ const char *worker_state_name(enum worker_state state); /* "starting"... */
 const char *worker_camera_state_name(uint32_t state);
 
 void worker_set_bitrate(struct worker *worker, unsigned stream, uint32_t bitrate_bps);
-/* 0, -EMSGSIZE (too long for a message), or -EAGAIN (not sent: there is no worker now, or its pair
- * is full). */
+/* Sets a control of the camera, now and after each restart. 0, -EMSGSIZE (too long for a message),
+ * -ENOSPC (too many were set) or -ENOMEM. Whether the camera takes the value is in the log. */
 int worker_set_control(struct worker *worker, const char *name, const char *value);
+/* The value that was set last; NULL: none was. */
+const char *worker_control(const struct worker *worker, const char *name);
 void worker_restart(struct worker *worker, const char *why);
 /* Restarts it because somebody outside asks for that: now and without a backoff, which is for
  * crashes. -EBUSY: the last such restart was less than a minute ago. */
