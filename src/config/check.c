@@ -132,7 +132,7 @@ static void check_streams(struct config_file *file, struct config *config)
 		} else {
 			all_known = false;
 		}
-		if (!config->daemon.http_on && !section_find(s, "annexb") &&
+		if (config->daemon.n_http == 0 && !section_find(s, "annexb") &&
 		    !section_find(s, "length_prefixed"))
 			config_file_mistake(
 				file, s->line,
@@ -268,19 +268,23 @@ static void check_listeners(struct config_file *file, const struct config *confi
 {
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
-	struct listener *seen = calloc(1 + config->n_feeds * CONFIG_LISTENERS_MAX, sizeof *seen);
+	struct listener *seen = calloc((1 + config->n_feeds) * CONFIG_LISTENERS_MAX, sizeof *seen);
 	size_t n = 0;
 
 	if (!seen) {
 		file->no_memory = true;
 		return;
 	}
-	if (config->daemon.http_on && !section_is_bad(daemons->items, "http"))
-		seen[n++] = (struct listener){
-			.address = &config->daemon.http,
+	for (size_t i = 0; i < config->daemon.n_http; i++) {
+		struct listener listener = {
+			.address = &config->daemon.http[i],
 			.key = "http",
 			.line = section_line(daemons->items, "http"),
 		};
+
+		if (!section_is_bad(daemons->items, "http"))
+			check_listener(file, seen, &n, &listener);
+	}
 	for (size_t i = 0; i < config->n_feeds; i++) {
 		const struct config_feed *feed = &config->feeds[i];
 		const struct section *s = &streams->items[feed->stream];

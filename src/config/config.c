@@ -151,7 +151,7 @@ static void build_feeds(struct config_file *file, struct config *config, struct 
 
 bool config_feed_is_served(const struct config *config, const struct config_feed *feed)
 {
-	return feed->n_listen > 0 || config->daemon.http_on;
+	return feed->n_listen > 0 || config->daemon.n_http > 0;
 }
 
 /* The first MJPEG stream of a camera, or NULL. */
@@ -176,7 +176,7 @@ static void imply_streams(struct config_file *file, struct config *config)
 {
 	struct section none = {.n_entries = 0};
 
-	for (unsigned i = 0; config->daemon.http_on && i < config->n_cameras; i++) {
+	for (unsigned i = 0; config->daemon.n_http > 0 && i < config->n_cameras; i++) {
 		const struct config_camera *camera = &config->cameras[i];
 		struct config_stream *stream = &config->streams[config->n_streams];
 

@@ -57,8 +57,8 @@ struct config_size {
 struct config_daemon {
 	char *name; /* %h expanded */
 	enum config_backend backend;
-	struct net_address http; /* NET_LISTEN; valid if http_on */
-	bool http_on;
+	struct net_address http[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
+	size_t n_http;				       /* 0: HTTP is off */
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	uint32_t max_clients;	     /* in all feeds */
 	uint32_t max_clients_per_ip; /* 0: a share of max_clients (serve/admission.h) */

@@ -52,9 +52,9 @@ const struct option options[] = {
 	{DAEMON("backend", OPTION_WORD, backend), .value = "auto", .words = backend_words,
 	 .help = "Kernel interface of the event loop. auto uses the best one that this "
 		 "kernel allows."},
-	{DAEMON("http", OPTION_HTTP, http), .value = "", .example = "127.0.0.1:8080",
-	 .help = "Address of the status server: /status.json, /metrics and /healthz. "
-		 "Empty or off: no status server."},
+	{DAEMON("http", OPTION_HTTP, http), .value = "", .example = "0.0.0.0:8080",
+	 .help = "Addresses of the HTTP server: the page with all cameras, every stream for "
+		 "browsers and players (docs/API.md), and the status. Empty or off: none."},
 	{DAEMON("http_hosts", OPTION_TEXT, http_hosts), .value = "",
 	 .example = "cam.example.org, cam",
 	 .help = "Names of this machine that requests to the status server may use, besides "
@@ -414,7 +414,11 @@ const char *option_describe(const struct option *o, char *buf)
 				       o->min, o->max);
 		break;
 	case OPTION_HTTP:
-		return strcpy(buf, "ADDRESS:PORT, [IPV6]:PORT, HOST:PORT, PORT, or off");
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
+			 "1 to %d of ADDRESS:PORT, [IPV6]:PORT, HOST:PORT or PORT, separated by "
+			 "commas, or off",
+			 CONFIG_LISTENERS_MAX);
+		return buf;
 	case OPTION_HOST:
 		return strcpy(buf, "a host name, an address, or nothing");
 	case OPTION_ID:

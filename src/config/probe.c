@@ -102,8 +102,8 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 {
 	struct probe probe = {.name = name, .out = out};
 
-	if (config->daemon.http_on)
-		probe_address(&probe, 0, "http", &config->daemon.http);
+	for (size_t i = 0; i < config->daemon.n_http; i++)
+		probe_address(&probe, 0, "http", &config->daemon.http[i]);
 	if (config->daemon.capture[0] && access(config->daemon.capture, X_OK) < 0)
 		warn(&probe, 0, "capture = %s cannot be started: %s", config->daemon.capture,
 		     strerror(errno));

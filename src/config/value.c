@@ -357,18 +357,42 @@ static bool strip_scheme(const char *text, const char *scheme, char out[NET_HOST
 	return true;
 }
 
+/* One or more addresses, separated by commas. */
+static bool parse_addresses(const char *text, const char *scheme, struct net_address *out,
+			    size_t *n)
+{
+	*n = 0;
+	do {
+		char part[2 * NET_HOST_PORT_MAX], address[NET_HOST_PORT_MAX];
+		size_t len;
+
+		text += strspn(text, " \t");
+		len = strcspn(text, ", \t");
+		if (len >= sizeof part || *n == CONFIG_LISTENERS_MAX)
+			return false;
+		memcpy(part, text, len);
+		part[len] = '\0';
+		if (!strip_scheme(part, scheme, address) ||
+		    net_address_parse(&out[*n], address, NET_LISTEN) < 0)
+			return false;
+		++*n;
+		text += len;
+		text += strspn(text, " \t");
+		if (*text != ',' && *text != '\0')
+			return false;
+	} while (*text++ == ',');
+	return true;
+}
+
 static bool parse_http(const char *text, struct config_daemon *daemon)
 {
 	static const char *const off[] = {"", "off", "no", "false", "none"};
-	char address[NET_HOST_PORT_MAX];
 
-	daemon->http_on = false;
+	daemon->n_http = 0;
 	for (size_t i = 0; i < sizeof off / sizeof *off; i++)
 		if (strcasecmp(text, off[i]) == 0)
 			return true;
-	daemon->http_on = true;
-	return strip_scheme(text, "http://", address) &&
-	       net_address_parse(&daemon->http, address, NET_LISTEN) == 0;
+	return parse_addresses(text, "http://", daemon->http, &daemon->n_http);
 }
 
 /* --- messages --- */
@@ -587,31 +611,9 @@ int option_parse_listeners(const struct option *o, const char *value, struct net
 			   size_t *n, char *why)
 {
 	const char *scheme = strcmp(o->key, "annexb") == 0 ? "tcp://" : "tcp+length://";
-	const char *text = value;
 
-	*n = 0;
-	do {
-		char part[2 * NET_HOST_PORT_MAX], address[NET_HOST_PORT_MAX];
-		size_t len, skip;
-
-		skip = strspn(text, " \t");
-		text += skip;
-		len = strcspn(text, ", \t");
-		if (len >= sizeof part || *n == CONFIG_LISTENERS_MAX)
-			goto invalid;
-		memcpy(part, text, len);
-		part[len] = '\0';
-		if (!strip_scheme(part, scheme, address) ||
-		    net_address_parse(&out[*n], address, NET_LISTEN) < 0)
-			goto invalid;
-		++*n;
-		text += len;
-		text += strspn(text, " \t");
-		if (*text != ',' && *text != '\0')
-			goto invalid;
-	} while (*text++ == ',');
-	return 0;
-invalid:
+	if (parse_addresses(value, scheme, out, n))
+		return 0;
 	explain(o, value, why);
 	return -EINVAL;
 }

@@ -14,10 +14,10 @@
 #include "daemon/cameras.h"
 #include "daemon/devices.h"
 #include "daemon/discovery/discovery.h"
+#include "daemon/hints.h"
 #include "daemon/limits.h"
 #include "daemon/site/site.h"
 #include "daemon/user.h"
-#include "net/interfaces.h"
 
 #define DRAIN_US 2000000
 #define NOTIFY_PERIOD_US 5000000
@@ -255,15 +255,11 @@ static int create_feeds(struct daemon *daemon)
 	return 0;
 }
 
-static int listen_for(struct daemon *daemon, struct output *output)
+static int listen_on(struct daemon *daemon, struct endpoint *endpoint,
+		     const struct net_address *addresses, size_t n, const char *key)
 {
-	const struct config_feed *config = output->config;
-	char key[CONFIG_NAME_MAX + 64];
-
-	snprintf(key, sizeof key, "%s in [stream %s]", config_framing_name(config->framing),
-		 output->stream->config->name);
-	for (size_t i = 0; i < config->n_listen; i++) {
-		int err = server_listen(daemon->server, &output->tcp, &config->listen[i], key);
+	for (size_t i = 0; i < n; i++) {
+		int err = server_listen(daemon->server, endpoint, &addresses[i], key);
 
 		if (err < 0)
 			return err;
@@ -271,40 +267,14 @@ static int listen_for(struct daemon *daemon, struct output *output)
 	return 0;
 }
 
-/* Logs a command that plays a stream. Most players understand the stream's first feed. */
-static void print_player(const struct output *output, const char *where)
+static int listen_for(struct daemon *daemon, struct output *output)
 {
-	const char *name = output->stream->config->name;
+	const struct config_feed *config = output->config;
+	char key[CONFIG_NAME_MAX + 64];
 
-	if (output->config->framing == CONFIG_FRAMING_ANNEXB)
-		diag_info("watch %s: ffplay -fflags nobuffer tcp://%s", name, where);
-	else
-		diag_info("watch %s: camcast recv tcp+length://%s | ffplay -", name, where);
-}
-
-/* The last lines of the start: one command for each stream, ready to paste. */
-static void print_players(const struct daemon *daemon)
-{
-	struct net_host_list addresses;
-	const char *own;
-
-	net_host_list_find(&addresses, -1);
-	own = addresses.text[0];
-	for (size_t i = 0; i < daemon->cameras->n_streams; i++) {
-		const struct stream *stream = &daemon->cameras->streams[i];
-		const struct output *output = stream->outputs;
-		char where[NET_HOST_PORT_MAX];
-		const char *host;
-
-		while (output < stream->outputs + stream->n_outputs &&
-		       output->config->n_listen == 0)
-			output++;
-		if (output == stream->outputs + stream->n_outputs)
-			continue;
-		host = output->config->listen[0].host;
-		net_format_host_port(where, net_host_is_any(host) ? own : host, output->tcp.port);
-		print_player(output, where);
-	}
+	snprintf(key, sizeof key, "%s in [stream %s]", config_framing_name(config->framing),
+		 output->stream->config->name);
+	return listen_on(daemon, &output->tcp, config->listen, config->n_listen, key);
 }
 
 static int create_loop(struct daemon *daemon)
@@ -392,15 +362,15 @@ static int create_outside(struct daemon *daemon, const char *config_path)
 		.reserve = daemon->reserve,
 		.started_us = loop_now_us(daemon->loop),
 	};
-	if (config->http_on) {
+	if (config->n_http > 0) {
 		err = create_site(daemon);
 		if (err < 0)
 			return err;
 		daemon->http = (struct http){
 			.handler = site_handle, .user = daemon->site, .hosts = config->http_hosts};
 		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
-		err = server_listen(daemon->server, &daemon->http_endpoint, &config->http,
-				    "http in [daemon]");
+		err = listen_on(daemon, &daemon->http_endpoint, config->http, config->n_http,
+				"http in [daemon]");
 		if (err < 0)
 			return err;
 	}
@@ -435,7 +405,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++)
 		worker_start(daemon->cameras->cameras[i].worker);
 	watch_devices(daemon);
-	print_players(daemon);
+	hints_print(daemon->cameras, daemon->http_endpoint.port);
 	start_notify(daemon);
 	*out = daemon;
 	return 0;

@@ -63,7 +63,7 @@ unsigned limits_fds_reserved(const struct config *config, unsigned others)
 			n += segments(config, &config->streams[feed->stream]) +
 			     2 * (unsigned)feed->n_listen;
 	}
-	if (config->daemon.http_on)
+	if (config->daemon.n_http > 0)
 		n += SEGMENTS_HTTP * (unsigned)config->n_streams;
 	return n;
 }

@@ -26,7 +26,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(gethostname(host, sizeof host), 0);
 	assert_string_equal(d->name, host);
 	assert_int_equal(d->backend, CONFIG_BACKEND_AUTO);
-	assert_false(d->http_on);
+	assert_int_equal(d->n_http, 0);
 	assert_int_equal(d->max_clients, 0);
 	assert_int_equal(d->max_clients_per_ip, 0);
 	assert_int_equal(d->send_buffer, 131072);
@@ -95,9 +95,9 @@ static void every_kind_of_value_arrives(void **state)
 	(void)state;
 	assert_string_equal(config->daemon.name, "a % b");
 	assert_int_equal(config->daemon.backend, CONFIG_BACKEND_URING);
-	assert_true(config->daemon.http_on);
-	assert_string_equal(config->daemon.http.host, "::1");
-	assert_int_equal(config->daemon.http.port, 0);
+	assert_int_equal(config->daemon.n_http, 1);
+	assert_string_equal(config->daemon.http[0].host, "::1");
+	assert_int_equal(config->daemon.http[0].port, 0);
 	assert_int_equal(config->streams[0].encoder, CONFIG_ENCODER_OPENH264);
 	assert_int_equal(config->streams[0].profile, CONFIG_PROFILE_BASELINE);
 	assert_string_equal(config->streams[0].level, "4.1");
@@ -277,7 +277,7 @@ static void help_is_a_configuration_with_every_default(void **state)
 		*start = ';';
 	}
 	config = parse_good(text);
-	assert_true(config->daemon.http_on);
+	assert_int_equal(config->daemon.n_http, 1);
 	assert_int_equal(config->cameras[0].n_controls, 20);
 	config_destroy(config);
 	free(text);
@@ -581,8 +581,8 @@ static void values_are_read_as_people_write_them(void **state)
 	assert_string_equal(config->feeds[0].listen[0].host, "");
 	assert_int_equal(config->feeds[0].listen[0].port, 8888);
 	assert_int_equal(config->feeds[0].listen[1].port, 1);
-	assert_string_equal(config->daemon.http.host, "127.0.0.1");
-	assert_int_equal(config->daemon.http.port, 8080);
+	assert_string_equal(config->daemon.http[0].host, "127.0.0.1");
+	assert_int_equal(config->daemon.http[0].port, 8080);
 	config_destroy(config);
 }
 

@@ -221,10 +221,15 @@ static bool status_url(const struct discovery_info *info, char url[URL_MAX])
 {
 	const struct config_daemon *daemon = &info->config->daemon;
 
-	if (!daemon->http_on || net_host_is_loopback(daemon->http.host) || daemon->http.port == 0)
-		return false;
-	write_url(url, "http", feed_host(info, &daemon->http), daemon->http.port);
-	return true;
+	for (size_t i = 0; i < daemon->n_http; i++) {
+		const struct net_address *listen = &daemon->http[i];
+
+		if (net_host_is_loopback(listen->host) || listen->port == 0)
+			continue;
+		write_url(url, "http", feed_host(info, listen), listen->port);
+		return true;
+	}
+	return false;
 }
 
 char *discovery_info_json(const struct discovery_info *info)

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/hints.h"
+
+#include "base/diag.h"
+#include "net/interfaces.h"
+
+/* Where an address is reached from elsewhere. */
+static void reach(char where[NET_HOST_PORT_MAX], const struct net_address *listen, uint16_t port)
+{
+	struct net_host_list own;
+
+	net_host_list_find(&own, -1);
+	net_format_host_port(where, net_host_is_any(listen->host) ? own.text[0] : listen->host,
+			     port);
+}
+
+/* The first output of a stream that has an address of its own; NULL: there is none. */
+static const struct output *find_raw(const struct stream *stream)
+{
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		if (stream->outputs[i].config->n_listen > 0)
+			return &stream->outputs[i];
+	return NULL;
+}
+
+static void print_raw(const struct output *output)
+{
+	const char *name = output->stream->config->name;
+	char where[NET_HOST_PORT_MAX];
+
+	reach(where, &output->config->listen[0], output->tcp.port);
+	if (output->config->framing == CONFIG_FRAMING_ANNEXB)
+		diag_info("watch %s: ffplay -fflags nobuffer tcp://%s", name, where);
+	else
+		diag_info("watch %s: camcast recv tcp+length://%s | ffplay -", name, where);
+}
+
+static void print_http(const struct stream *stream, const char *where)
+{
+	const char *name = stream->config->name;
+
+	if (stream->config->codec == CONFIG_CODEC_H264)
+		diag_info("watch %s: http://%s/%s.mp4 (or .ts, .h264, .jpg, .mjpg)", name, where,
+			  name);
+	else
+		diag_info("watch %s: http://%s/%s.mjpg (or .jpg)", name, where, name);
+}
+
+void hints_print(const struct cameras *cameras, uint16_t http_port)
+{
+	char where[NET_HOST_PORT_MAX];
+
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		const struct output *raw = find_raw(&cameras->streams[i]);
+
+		if (raw)
+			print_raw(raw);
+	}
+	if (http_port == 0)
+		return;
+	reach(where, &cameras->config->daemon.http[0], http_port);
+	for (size_t i = 0; i < cameras->n_streams; i++)
+		if (!cameras->streams[i].config->implied)
+			print_http(&cameras->streams[i], where);
+	diag_info("watch all cameras in a browser: http://%s/", where);
+}
