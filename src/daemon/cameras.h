@@ -26,6 +26,7 @@ struct output {
 	/* Viewers over raw TCP, and those whose request over HTTP was answered; the users are set
 	 * with the feed. */
 	struct endpoint tcp, http;
+	struct endpoint hls; /* players of its HLS; set with the site */
 };
 
 struct stream {

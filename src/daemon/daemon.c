@@ -331,7 +331,8 @@ static int create_discovery(struct daemon *daemon, const char *config_path)
 
 static int create_site(struct daemon *daemon)
 {
-	struct site_options options = {.loop = daemon->loop, .cameras = daemon->cameras};
+	struct site_options options = {
+		.loop = daemon->loop, .cameras = daemon->cameras, .http = &daemon->http};
 	int err = status_create(&daemon->status, &daemon->view);
 
 	if (err < 0)

@@ -397,7 +397,11 @@ void rig_make_unit(uint8_t *unit, uint32_t number, uint32_t len, uint32_t flags)
 
 int rig_publish(struct rig *rig, uint32_t segment, uint32_t offset, uint32_t len, uint32_t flags)
 {
-	struct feed_unit unit = {.offset = offset, .len = len, .flags = flags};
+	struct feed_unit unit = {.offset = offset,
+				 .len = len,
+				 .flags = flags,
+				 .duration_us = RIG_FRAME_US,
+				 .pts_us = rig_clock_us};
 
 	return feed_add_unit(rig->feed, segment, &unit);
 }

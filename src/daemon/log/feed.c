@@ -226,6 +226,8 @@ int feed_add_unit(struct feed *feed, uint32_t segment, const struct feed_unit *u
 		feed->stats.units_refused++;
 		return -EAGAIN;
 	}
+	if (feed->need_key)
+		entry.flags |= LOG_UNIT_AFTER_GAP;
 	feed->need_key = false;
 	feed->stats.units++;
 	feed->stats.bytes += unit->len;
@@ -320,6 +322,24 @@ void feed_drain(struct feed *feed, void (*drained)(void *user), void *user)
 	feed->drained_user = user;
 	audience_drain(&feed->audience);
 	drain_if_empty(feed);
+}
+
+void feed_keep_history(struct feed *feed, int64_t history_us)
+{
+	int64_t configured_us = (int64_t)feed->options.policy->history_ms * 1000;
+
+	feed->log.limits.history_us = history_us > configured_us ? history_us : configured_us;
+}
+
+bool feed_can_force_idr(const struct feed *feed)
+{
+	return feed->audience.policy.can_force_idr;
+}
+
+void feed_ask_key(struct feed *feed)
+{
+	if (feed_can_force_idr(feed))
+		feed->demand->idr(feed->demand);
 }
 
 /* --- for the status --- */

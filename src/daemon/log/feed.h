@@ -112,6 +112,13 @@ static inline bool feed_waits(const struct feed_waiter *waiter)
 /* The index of the feed's units, to be read only; valid as long as the feed. */
 const struct log *feed_log(const struct feed *feed);
 
+/* Keeps units for at least this time, instead of history_ms alone; 0: no longer. The limit on bytes
+ * stays. Not for key-only feeds. */
+void feed_keep_history(struct feed *feed, int64_t history_us);
+bool feed_can_force_idr(const struct feed *feed);
+/* Asks for an IDR where the source can force one. Not from inside feed_add_unit(). */
+void feed_ask_key(struct feed *feed);
+
 /* Stops sending new units and closes each cursor when its unit under way is finished; `drained` is
  * called from the loop when no cursor is left. */
 void feed_drain(struct feed *feed, void (*drained)(void *user), void *user);

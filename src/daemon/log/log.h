@@ -27,6 +27,10 @@ struct segment {
 	struct segment *next; /* free ones, and the log's preambles, newest first */
 };
 
+/* A flag of a unit beside enum camcast_unit_flags: units before it are missing, its worker is
+ * another one, or its preamble is. */
+#define LOG_UNIT_AFTER_GAP (1u << 7)
+
 struct unit {
 	struct segment *segment;
 	int64_t received_us; /* CLOCK_MONOTONIC, when camcastd received the message */
@@ -34,7 +38,7 @@ struct unit {
 	uint32_t offset, len;
 	uint32_t duration_us; /* 0: not known */
 	uint16_t preamble;    /* the preamble that it needs, log_preamble(); 0: none */
-	uint8_t flags;	      /* enum camcast_unit_flags */
+	uint8_t flags;	      /* enum camcast_unit_flags, LOG_UNIT_AFTER_GAP */
 	uint8_t track;
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/serve/hls.h"
 #include "daemon/serve/websocket.h"
 #include "daemon/site/snapshot.h"
 
@@ -20,6 +21,7 @@
 struct site {
 	struct site_options options;
 	struct snapshot **snapshots; /* by output; NULL: not a feed of JPEGs */
+	struct hls **hls;	     /* by output; NULL: not a feed of MP4 fragments */
 };
 
 /* --- ways to watch a stream: a new one is a row --- */
@@ -33,6 +35,7 @@ static const struct way {
 	{"h264", CONFIG_FRAMING_ANNEXB, "video/h264", NULL},
 	{"mp4", CONFIG_FRAMING_MP4, "video/mp4", NULL},
 	{"ts", CONFIG_FRAMING_MPEGTS, "video/mp2t", NULL},
+	{"m3u8", CONFIG_FRAMING_MP4, NULL, NULL}, /* a playlist, which names ranges of it */
 	{"ws", CONFIG_FRAMING_MP4_WS, NULL, NULL},
 	{"mjpg", CONFIG_FRAMING_MULTIPART, "multipart/x-mixed-replace; boundary=" BOUNDARY,
 	 PART_BEGIN},
@@ -133,6 +136,9 @@ static void watch(struct site *site, const struct http_request *request,
 	} else if (way->framing == CONFIG_FRAMING_JPEG) {
 		snapshot_answer(site->snapshots[output - site->options.cameras->outputs], question,
 				max_age_us(query));
+	} else if (way->framing == CONFIG_FRAMING_MP4 && !way->type) {
+		hls_answer_playlist(site->hls[output - site->options.cameras->outputs], query,
+				    question);
 	} else if (way->framing == CONFIG_FRAMING_MP4_WS) {
 		websocket_answer(question, request, &output->http);
 	} else {
@@ -191,6 +197,22 @@ static bool handle_stream(struct site *site, const struct http_request *request,
 	return stream != NULL;
 }
 
+/* "/NAME/...": what a playlist of the stream names. False: it is no such path. */
+static bool handle_hls(struct site *site, const struct http_request *request,
+		       struct http_question *question)
+{
+	const char *name = request->path + 1;
+	const char *slash = strchr(name, '/');
+	const struct stream *stream =
+		slash ? find_stream(site, name, (size_t)(slash - name)) : NULL;
+	const struct output *output = stream ? find_output(stream, CONFIG_FRAMING_MP4) : NULL;
+
+	if (output)
+		hls_answer_object(site->hls[output - site->options.cameras->outputs], slash + 1,
+				  question);
+	return output != NULL;
+}
+
 /* Paths of mjpg-streamer, uStreamer and motion, which OctoPrint, Mainsail, Home Assistant and
  * others try: the first stream of which there are JPEGs. False: it is no such path. */
 static bool handle_usual(struct site *site, const struct http_request *request,
@@ -230,13 +252,27 @@ void site_handle(void *user, const struct http_request *request, struct http_que
 		http_refuse_method(question, "GET, HEAD");
 		return;
 	}
-	if (handle_stream(site, request, question) || handle_usual(site, request, question))
+	if (handle_stream(site, request, question) || handle_hls(site, request, question) ||
+	    handle_usual(site, request, question))
 		return;
 	if (!status_handle(site->options.status, request->path, question))
 		answer_not_found(site, question);
 }
 
 /* --- life --- */
+
+static int create_hls(struct site *site, size_t i, struct output *output)
+{
+	struct hls_setup setup = {
+		.stream = output->stream->config,
+		.camera = output->stream->camera->config,
+		.feed = output->feed,
+		.viewers = &output->hls,
+	};
+
+	http_init_viewers(&output->hls, site->options.http, &output->quota);
+	return hls_create(&site->hls[i], site->options.loop, &setup);
+}
 
 int site_create(struct site **out, const struct site_options *options)
 {
@@ -247,11 +283,15 @@ int site_create(struct site **out, const struct site_options *options)
 		return -ENOMEM;
 	site->options = *options;
 	site->snapshots = calloc(cameras->n_outputs + 1, sizeof *site->snapshots);
-	if (!site->snapshots)
+	site->hls = calloc(cameras->n_outputs + 1, sizeof *site->hls);
+	if (!site->snapshots || !site->hls)
 		goto fail;
 	for (size_t i = 0; i < cameras->n_outputs; i++) {
-		const struct output *output = &cameras->outputs[i];
+		struct output *output = &cameras->outputs[i];
 
+		if (output->config->framing == CONFIG_FRAMING_MP4 &&
+		    create_hls(site, i, output) < 0)
+			goto fail;
 		if (output->config->framing == CONFIG_FRAMING_JPEG &&
 		    snapshot_create(&site->snapshots[i], options->loop, output->feed) < 0)
 			goto fail;
@@ -269,6 +309,9 @@ void site_destroy(struct site *site)
 		return;
 	for (size_t i = 0; site->snapshots && i < site->options.cameras->n_outputs; i++)
 		snapshot_destroy(site->snapshots[i]);
+	for (size_t i = 0; site->hls && i < site->options.cameras->n_outputs; i++)
+		hls_destroy(site->hls[i]);
+	free(site->hls);
 	free(site->snapshots);
 	free(site);
 }

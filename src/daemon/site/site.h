@@ -15,6 +15,7 @@ struct site_options {
 	struct loop *loop;
 	struct cameras *cameras; /* with their feeds */
 	struct status *status;
+	struct http *http; /* to which the site belongs */
 };
 
 /* options and what it names are borrowed. 0 or -ENOMEM. */
