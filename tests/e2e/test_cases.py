@@ -3,6 +3,7 @@
 recording's own linear decode has, over two passes, wherever it joins."""
 import dataclasses
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -17,12 +18,14 @@ CASES = pathlib.Path(__file__).parents[1] / "cases"
 class Case:
     """A recording that is passed on as coded. shown: the numbers of its pictures, in the order of
     its linear decode, that a viewer gets. pass_s: how long a pass lasts. reorder: how many pictures
-    at the end of what was received may lack one that is shown before them."""
+    at the end of what was received may lack one that is shown before them. rate: pictures a second
+    that the VUI states, and whether it calls that fixed."""
 
     name: str
     shown: list
     pass_s: float
     reorder: int = 0
+    rate: tuple = (25, True)
 
 
 COPIED = [
@@ -31,9 +34,9 @@ COPIED = [
     Case("04.mp4", range(72), 2.9),
     Case("06.mp4", range(50), 2, reorder=4),
     Case("08b.mp4", range(12), 0.5),
-    Case("11.mp4", range(144), 7.9),
-    Case("13.mkv", range(50), 11),
-    Case("e1.ts", [*range(12), *range(24, 36)], 1.5),
+    Case("11.mp4", range(144), 7.9, rate=(30, False)),
+    Case("13.mkv", range(50), 11, rate=(25, False)),
+    Case("e1.ts", [*range(12), *range(24, 36)], 1.5, rate=(25, False)),
     Case("e3.mp4", range(2, 15), 0.6),
 ]
 
@@ -65,6 +68,20 @@ def decode_strictly(units, path):
     return digests("-xerror", "-err_detect", "explode", "-f", "h264", "-i", path)
 
 
+def stated_rate(path):
+    """What the first VUI of a byte stream states: pictures a second, and whether that is fixed."""
+    done = subprocess.run(
+        ["ffmpeg", "-nostdin", "-hide_banner", "-f", "h264", "-i", path, "-frames:v", "1"]
+        + ["-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    names = ("time_scale", "num_units_in_tick", "fixed_frame_rate_flag")
+    scale, units, fixed = (int(re.search(rf" {n} .* = (\d+)", done.stderr)[1]) for n in names)
+    return scale / units / 2, bool(fixed)
+
+
 def check_passes(received, expected, passes):
     """received: whole passes of what was expected, after a part of one and before another."""
     count = len(expected)
@@ -92,8 +109,10 @@ def test_a_viewer_decodes_what_the_recording_has(case, start_camcastd, tmp_path)
                 units, _ = bytestream.split(viewer.close())
                 assert bytestream.check_continuity(units) == 0
                 received = decode_strictly(units, tmp_path / f"{passes}.h264")
+                assert len(received) == len(units), "a unit is a whole picture"
                 received = received[: len(received) - case.reorder]
                 check_passes(received, expected, passes)
+                assert stated_rate(tmp_path / f"{passes}.h264") == case.rate
     assert camcastd.camera()["restarts"] == 0
 
 
