@@ -23,4 +23,11 @@ static inline int64_t clock_wall_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* The Unix time, in microseconds, of a moment of CLOCK_MONOTONIC, as the clock is set now. Any
+ * thread. */
+static inline int64_t clock_utc_us(int64_t monotonic_us)
+{
+	return monotonic_us + clock_wall_us() - clock_now_us();
+}
+
 #endif

@@ -26,26 +26,27 @@
 #define OOM_SCORE_ADJ "500"
 
 struct arguments {
-	const char *config, *camera, *stream, *output;
+	const char *config, *camera, *stream, *framing, *output;
 	double seconds; /* 0: no end */
 	bool worker, no_sandbox, list, verbose;
 };
 
 static const char usage[] =
-	"usage: camcast-capture -c FILE [--camera NAME] [--stream NAME] -o FILE|- [-t TIME] "
-	"[-v]\n"
+	"usage: camcast-capture -c FILE [--camera NAME] [--stream NAME] [--framing NAME]\n"
+	"                       -o FILE|- [-t TIME] [-v]\n"
 	"       camcast-capture --list-cameras\n"
 	"       camcast-capture --version\n"
 	"\n"
-	"Captures from a camera of the configuration, and writes one of its streams to FILE in "
-	"the\n"
-	"framing of the stream's first feed. camcastd starts this program with --worker and a "
-	"socket\n"
-	"on file descriptor 3.\n"
+	"Captures from a camera of the configuration, and writes one of its streams to FILE.\n"
+	"camcastd starts this program with --worker and a socket on file descriptor 3.\n"
 	"\n"
 	"  -c, --config FILE    the configuration, as for camcastd\n"
 	"      --camera NAME    the camera; the default is the first one\n"
 	"      --stream NAME    the stream; the default is the camera's first one\n"
+	"      --framing NAME   annexb, length_prefixed, mp4, mp4_ws or mpegts of a stream of "
+	"H.264;\n"
+	"                       length_prefixed, jpeg, multipart or multipart_early of MJPEG; the\n"
+	"                       default is the first one that has an address, else the first one\n"
 	"  -o, --output FILE    the file to write; - is standard output\n"
 	"  -t, --time TIME      stop after this time, such as 10, 0.5s or 1m\n"
 	"  -v, --verbose        print the rates every second\n"
@@ -61,6 +62,7 @@ static const char usage[] =
 enum {
 	OPTION_CAMERA = 256,
 	OPTION_STREAM,
+	OPTION_FRAMING,
 	OPTION_WORKER,
 	OPTION_NO_SANDBOX,
 	OPTION_LIST,
@@ -71,6 +73,7 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"camera", required_argument, NULL, OPTION_CAMERA},
 	{"stream", required_argument, NULL, OPTION_STREAM},
+	{"framing", required_argument, NULL, OPTION_FRAMING},
 	{"output", required_argument, NULL, 'o'},
 	{"time", required_argument, NULL, 't'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -119,6 +122,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 			break;
 		case OPTION_STREAM:
 			arguments->stream = optarg;
+			break;
+		case OPTION_FRAMING:
+			arguments->framing = optarg;
 			break;
 		case OPTION_WORKER:
 			arguments->worker = true;
@@ -200,20 +206,28 @@ static int find_stream(const struct config *config, const struct arguments *argu
 	return -1;
 }
 
-/* The first feed with an address, else the first one. */
-static int find_feed(const struct config *config, int stream)
+/* The feed of this framing; without one, the first feed with an address, else the first one. -1
+ * after a log line. */
+static int find_feed(const struct config *config, const char *framing, int stream)
 {
 	int first = -1;
 
 	for (size_t i = 0; i < config->n_feeds; i++) {
-		if (config->feeds[i].stream != (unsigned)stream)
+		const struct config_feed *feed = &config->feeds[i];
+
+		if (feed->stream != (unsigned)stream)
 			continue;
-		if (config->feeds[i].n_listen > 0)
+		if (framing ? strcmp(framing, config_framing_name(feed->framing)) == 0
+			    : feed->n_listen > 0)
 			return (int)i;
 		if (first < 0)
 			first = (int)i;
 	}
-	return first;
+	if (!framing)
+		return first;
+	diag_error("stream %s has no framing \"%s\"; --help lists them",
+		   config->streams[stream].name, framing);
+	return -1;
 }
 
 static int open_output(const char *path)
@@ -234,13 +248,14 @@ static int run_by_hand(const struct config *config, const struct arguments *argu
 	struct tap tap = {.duration_us = (int64_t)(arguments->seconds * 1e6)};
 	struct guard guard;
 	int stream = find_stream(config, arguments, camera);
-	int feed = stream < 0 ? -1 : find_feed(config, stream);
+	int feed = stream < 0 ? -1 : find_feed(config, arguments->framing, stream);
 	int ends[2], code = CAPTURE_BROKEN, r;
 
 	if (feed < 0)
 		return CAPTURE_USAGE;
 	tap.stream = config->streams[stream].number;
 	tap.feed = config->feeds[feed].number;
+	tap.framing = config->feeds[feed].framing;
 	tap.out_fd = open_output(arguments->output);
 	if (tap.out_fd < 0)
 		return code;

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/text.h"
-#include "camcast/worker.h"
+#include "camcast/multipart.h"
 #include "media/h264_writer.h"
 
 union message {
@@ -19,6 +19,7 @@ union message {
 	struct camcast_msg_unit unit;
 	struct camcast_msg_stream stream;
 	struct camcast_msg_heartbeat heartbeat;
+	struct camcast_msg_preamble preamble;
 };
 
 /* One message; *fd is the descriptor that came with it, or -1. Its length, 0 at the end, or
@@ -93,19 +94,43 @@ static bool ends_with_delimiter(const struct tap *tap, const struct camcast_msg_
 {
 	uint8_t end[H264_AUD_LEN];
 
-	return unit->len > sizeof(end) &&
+	return tap->framing == CONFIG_FRAMING_ANNEXB && unit->len > sizeof(end) &&
 	       pread(tap->segment_fd, end, sizeof(end),
 		     (off_t)unit->offset + unit->len - (off_t)sizeof(end)) == sizeof(end) &&
 	       memcmp(end, h264_aud, sizeof(end)) == 0;
+}
+
+/* What a viewer gets before its first unit, and again when it changes. */
+static int write_preamble(struct tap *tap, const struct camcast_msg_unit *unit)
+{
+	if (unit->preamble == tap->preamble_written)
+		return 0;
+	if (unit->preamble != tap->preamble.version)
+		return -EPROTO;
+	tap->preamble_written = unit->preamble;
+	return write_all(tap->out_fd, (const char *)tap->preamble.data, tap->preamble.len);
+}
+
+/* What camcastd adds to the head of a response. */
+static int write_first(const struct tap *tap)
+{
+	const char *first = tap->framing == CONFIG_FRAMING_MULTIPART ? CAMCAST_MULTIPART_FIRST
+			    : tap->framing == CONFIG_FRAMING_MULTIPART_EARLY
+				    ? CAMCAST_MULTIPART_FIRST_EARLY
+				    : "";
+
+	return write_all(tap->out_fd, first, strlen(first));
 }
 
 /* In a file the delimiter is written before its picture, so that the file ends with a picture. */
 static int write_unit(struct tap *tap, const struct camcast_msg_unit *unit)
 {
 	uint32_t len = unit->len;
-	int r = 0;
+	int r = tap->units == 0 ? write_first(tap) : 0;
 
-	if (ends_with_delimiter(tap, unit)) {
+	if (r == 0)
+		r = write_preamble(tap, unit);
+	if (r == 0 && ends_with_delimiter(tap, unit)) {
 		r = write_all(tap->out_fd, (const char *)h264_aud, H264_AUD_LEN);
 		len -= H264_AUD_LEN;
 	}
@@ -141,6 +166,8 @@ static int handle(struct tap *tap, const union message *message, int fd)
 {
 	if (message->type == CAMCAST_MSG_UNIT)
 		return handle_unit(tap, &message->unit, fd);
+	if (message->type == CAMCAST_MSG_PREAMBLE && message->preamble.feed == tap->feed)
+		tap->preamble = message->preamble;
 	if (message->type == CAMCAST_MSG_STREAM && message->stream.stream == tap->stream) {
 		tap->dropped = message->stream.dropped;
 		text_set(tap->encoder, sizeof(tap->encoder), message->stream.encoder);

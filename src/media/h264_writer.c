@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "media/nal.h"
 #include "media/parameter_sets.h"
 #include "media/sei.h"
@@ -19,6 +19,11 @@ struct written {
 	size_t len;
 };
 
+struct iov_list {
+	struct iovec *iov;
+	size_t n, cap;
+};
+
 struct h264_writer {
 	struct sps_edit edit;
 	bool sei, turned; /* add the SEI of camcast/sei.h, of the orientation */
@@ -29,8 +34,10 @@ struct h264_writer {
 	/* Those that came since the last unit was written. */
 	bool fresh_sps[SPS_IDS], fresh_pps[PPS_IDS];
 
-	struct iovec *iov; /* [0] is head */
-	size_t iov_cap;
+	struct iov_list unit; /* [0] is head */
+	struct iov_list nals; /* the same without start codes, AUD and parameter sets */
+	struct iovec head_sets[SPS_IDS + PPS_IDS]; /* the parameter sets in head */
+	int n_head_sets;
 	uint8_t *head; /* AUD and parameter sets of this unit */
 	size_t head_cap;
 	uint8_t sei_nals[SEI_ORIENTATION_MAX + SEI_CAPTURE_MAX];
@@ -80,7 +87,7 @@ static int learn(struct h264_writer *writer, const struct nal *nal)
 /* Appends to head; it has room (reserve_head). */
 static void head_put(struct h264_writer *writer, const uint8_t *data, size_t len)
 {
-	struct iovec *iov = &writer->iov[0];
+	struct iovec *iov = &writer->unit.iov[0];
 
 	memcpy((uint8_t *)iov->iov_base + iov->iov_len, data, len);
 	iov->iov_len += len;
@@ -88,7 +95,11 @@ static void head_put(struct h264_writer *writer, const uint8_t *data, size_t len
 
 static void put_set(struct h264_writer *writer, const uint8_t *data, size_t len)
 {
+	const struct iovec *head = &writer->unit.iov[0];
+
 	head_put(writer, start_code, sizeof(start_code));
+	writer->head_sets[writer->n_head_sets++] = (struct iovec){
+		.iov_base = (uint8_t *)head->iov_base + head->iov_len, .iov_len = len};
 	head_put(writer, data, len);
 }
 
@@ -132,7 +143,8 @@ static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 		writer->head = grown;
 		writer->head_cap = size;
 	}
-	writer->iov[0] = (struct iovec){.iov_base = writer->head};
+	writer->unit.iov[0] = (struct iovec){.iov_base = writer->head};
+	writer->n_head_sets = 0;
 	head_put(writer, h264_aud, sizeof(h264_aud));
 	write_sets(writer, idr, active_sps, true);
 	memset(writer->fresh_sps, 0, sizeof(writer->fresh_sps));
@@ -142,13 +154,10 @@ static int write_head(struct h264_writer *writer, bool idr, int active_sps)
 
 static size_t write_capture(struct h264_writer *writer, uint8_t *out, int64_t capture_us)
 {
-	struct sei_capture capture = {.sequence = writer->sequence, .monotonic_us = capture_us};
-	struct timespec mono, real;
+	struct sei_capture capture = {.sequence = writer->sequence,
+				      .monotonic_us = capture_us,
+				      .utc_us = clock_utc_us(capture_us)};
 
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &real);
-	capture.utc_us = capture_us + (real.tv_sec - mono.tv_sec) * (int64_t)1000000 +
-			 (real.tv_nsec - mono.tv_nsec) / 1000;
 	return sei_write_capture(out, &capture);
 }
 
@@ -164,38 +173,54 @@ static size_t write_sei(struct h264_writer *writer, int64_t capture_us)
 	return len;
 }
 
-static int put_iov(struct h264_writer *writer, size_t *n, const void *data, size_t len)
+static int put_iov(struct iov_list *list, const void *data, size_t len)
 {
-	if (*n == writer->iov_cap) {
-		size_t cap = writer->iov_cap * 2;
-		struct iovec *grown = realloc(writer->iov, cap * sizeof(*grown));
+	if (list->n == list->cap) {
+		size_t cap = list->cap * 2 + 1;
+		struct iovec *grown = realloc(list->iov, cap * sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
-		writer->iov = grown;
-		writer->iov_cap = cap;
+		list->iov = grown;
+		list->cap = cap;
 	}
 	/* struct iovec has no const; nobody writes through it */
-	writer->iov[*n].iov_base = (void *)(uintptr_t)data;
-	writer->iov[*n].iov_len = len;
-	(*n)++;
+	list->iov[list->n].iov_base = (void *)(uintptr_t)data;
+	list->iov[list->n].iov_len = len;
+	list->n++;
 	return 0;
+}
+
+/* Adds our SEI, of one or two NAL units. */
+static int put_sei(struct h264_writer *writer, int64_t capture_us)
+{
+	const size_t len = write_sei(writer, capture_us);
+	struct nal nal;
+	size_t pos = 0;
+	int r = put_iov(&writer->unit, writer->sei_nals, len);
+
+	while (r == 0 && nal_next(writer->sei_nals, len, &pos, &nal))
+		r = put_iov(&writer->nals, nal.data, nal.len);
+	return r;
 }
 
 /* Adds nal as it stands in data, with a start code of three bytes. NAL units that follow each other
  * there are one iovec; *data_end is where the last of them ended, or NULL. */
-static int put_nal(struct h264_writer *writer, size_t *n, const struct nal *nal,
-		   const uint8_t **data_end)
+static int put_nal(struct h264_writer *writer, const struct nal *nal, const uint8_t **data_end)
 {
 	const uint8_t *begin = nal->data - 3, *end = nal->data + nal->len, *last_end = *data_end;
+	struct iov_list *unit = &writer->unit;
+	int r = put_iov(&writer->nals, nal->data, nal->len);
 
+	if (r < 0)
+		return r;
 	*data_end = end;
 	/* One byte between: the zero_byte of a start code of four. */
 	if (last_end && (begin == last_end || begin == last_end + 1)) {
-		writer->iov[*n - 1].iov_len += (size_t)(end - last_end);
+		unit->iov[unit->n - 1].iov_len += (size_t)(end - last_end);
 		return 0;
 	}
-	return put_iov(writer, n, begin, (size_t)(end - begin));
+	return put_iov(unit, begin, (size_t)(end - begin));
 }
 
 int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len,
@@ -203,11 +228,13 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 {
 	struct nal nal, first_idr = {0};
 	const uint8_t *data_end = NULL;
-	size_t pos = 0, n = 1;
+	size_t pos = 0;
 	bool slices = false, referenced = false, sei_due = writer->sei || writer->turned;
 	int active_sps = -1, rc = 0;
 
 	*out = (struct h264_unit){0};
+	writer->unit.n = 1;
+	writer->nals.n = 0;
 	while (rc == 0 && nal_next(data, len, &pos, &nal)) {
 		switch (nal.type) {
 		case NAL_SPS:
@@ -228,12 +255,12 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 		}
 		/* Ours is after the encoder's SEI: a buffering period must be first (7.4.1.2.3). */
 		if (sei_due && (slices || nal.type == NAL_PREFIX)) {
-			rc = put_iov(writer, &n, writer->sei_nals, write_sei(writer, capture_us));
+			rc = put_sei(writer, capture_us);
 			sei_due = false;
 			data_end = NULL;
 		}
 		if (rc == 0)
-			rc = put_nal(writer, &n, &nal, &data_end);
+			rc = put_nal(writer, &nal, &data_end);
 	}
 	if (rc < 0)
 		return rc;
@@ -246,14 +273,25 @@ int h264_writer_unit(struct h264_writer *writer, const uint8_t *data, size_t len
 	if (rc < 0)
 		return rc;
 	writer->sequence++;
-	out->iov = writer->iov;
-	out->iovcnt = (int)n;
-	for (size_t i = 0; i < n; i++)
-		out->len += writer->iov[i].iov_len;
+	out->iov = writer->unit.iov;
+	out->iovcnt = (int)writer->unit.n;
+	out->sets = writer->head_sets;
+	out->n_sets = writer->n_head_sets;
+	out->nals = writer->nals.iov;
+	out->n_nals = (int)writer->nals.n;
+	for (size_t i = 0; i < writer->unit.n; i++)
+		out->len += writer->unit.iov[i].iov_len;
 	out->key = active_sps >= 0;
 	out->parameter_sets_missing = first_idr.data && active_sps < 0;
 	out->droppable = !referenced;
 	return 0;
+}
+
+static int init_list(struct iov_list *list)
+{
+	list->cap = 16;
+	list->iov = calloc(list->cap, sizeof(*list->iov));
+	return list->iov ? 0 : -ENOMEM;
 }
 
 int h264_writer_create(struct h264_writer **out, const struct sps_edit *edit, bool sei)
@@ -262,10 +300,8 @@ int h264_writer_create(struct h264_writer **out, const struct sps_edit *edit, bo
 
 	if (!writer)
 		return -ENOMEM;
-	writer->iov_cap = 16;
-	writer->iov = calloc(writer->iov_cap, sizeof(*writer->iov));
-	if (!writer->iov) {
-		free(writer);
+	if (init_list(&writer->unit) < 0 || init_list(&writer->nals) < 0) {
+		h264_writer_destroy(writer);
 		return -ENOMEM;
 	}
 	writer->edit = *edit;
@@ -288,6 +324,7 @@ void h264_writer_destroy(struct h264_writer *writer)
 		free(writer->sps[i].data);
 	parameter_sets_clear(&writer->sets);
 	free(writer->head);
-	free(writer->iov);
+	free(writer->unit.iov);
+	free(writer->nals.iov);
 	free(writer);
 }

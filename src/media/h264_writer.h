@@ -34,6 +34,10 @@ struct h264_unit {
 				    data until the next call */
 	int iovcnt;		 /* may exceed IOV_MAX for a picture of very many slices */
 	size_t len;
+	/* The NAL units of the same without start codes and without the AUD, borrowed likewise: the
+	 * parameter sets, then all others. */
+	const struct iovec *sets, *nals;
+	int n_sets, n_nals;
 	bool key;		     /* contains an IDR, and SPS and PPS */
 	bool droppable;		     /* every slice has nal_ref_idc 0 */
 	bool parameter_sets_missing; /* an IDR came before any SPS or PPS was seen: not a key unit

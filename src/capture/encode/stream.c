@@ -113,15 +113,15 @@ static bool take_wanted(struct stream *stream, bool *resumed)
 }
 
 /* Returns whether it is a key unit. */
-static bool deliver(struct stream *stream, const struct access_unit *unit, int64_t pts_us,
-		    uint32_t duration_us, int64_t arrived_us)
+static bool deliver(struct stream *stream, const struct access_unit *unit, int64_t dts_us,
+		    int64_t pts_us, uint32_t duration_us, int64_t arrived_us)
 {
 	struct output_result result;
 	uint64_t suppressed;
 	int64_t now_us;
 	int r;
 
-	r = output_unit(&stream->output, unit, pts_us, duration_us, &result);
+	r = output_unit(&stream->output, unit, dts_us, pts_us, duration_us, &result);
 	now_us = clock_now_us();
 	if (r == -EINVAL)
 		return false; /* parameter sets without a picture: stored for the next IDR */
@@ -151,7 +151,8 @@ void stream_packet(struct stream *stream, const struct packet *packet)
 	uint32_t duration_us = packet->duration_us ? packet->duration_us : interval_us(stream);
 
 	if (stream->mode == STREAM_COPIES && take_wanted(stream, NULL))
-		deliver(stream, &unit, packet->pts_us, duration_us, clock_now_us());
+		deliver(stream, &unit, packet->capture_us, packet->pts_us, duration_us,
+			clock_now_us());
 }
 
 static bool handle_coded(void *user, const struct access_unit *unit, int64_t arrived_us)
@@ -163,7 +164,7 @@ static bool handle_coded(void *user, const struct access_unit *unit, int64_t arr
 	if (pts_us <= stream->last_pts_us)
 		pts_us = stream->last_pts_us + 1;
 	stream->last_pts_us = pts_us;
-	return deliver(stream, unit, pts_us, interval_us(stream), arrived_us);
+	return deliver(stream, unit, pts_us, pts_us, interval_us(stream), arrived_us);
 }
 
 /* --- the encoder --- */
@@ -609,7 +610,8 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 int stream_create(struct stream **out, const struct stream_options *options)
 {
 	struct stream *stream = calloc(1, sizeof(*stream));
-	struct sps_edit edit;
+	struct output_options output = {
+		.config = options->config, .stream = options->stream, .pair = options->pair};
 	int r;
 
 	if (!stream)
@@ -625,18 +627,20 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	}
 	stream->mode =
 		stream_mode(stream->config, stream->info, stream->detail, sizeof(stream->detail));
-	edit = (struct sps_edit){
+	output.edit = (struct sps_edit){
 		.rate = stream->info->format.rate,
 		.rate_varies = stream->info->rate_varies,
 		.sar_width = stream->info->format.sar_width,
 		.sar_height = stream->info->format.sar_height,
 		.keep_reorder = stream->mode == STREAM_COPIES,
 	};
-	r = output_init(&stream->output, options->config, options->stream, &edit, options->pair);
+	if (stream->mode == STREAM_COPIES) {
+		output.turned = stream->info->turned;
+		output.orientation = stream->info->orientation;
+	}
+	r = output_init(&stream->output, &output);
 	if (r < 0)
 		goto close_wake;
-	if (stream->mode == STREAM_COPIES && stream->output.writer && stream->info->turned)
-		h264_writer_set_orientation(stream->output.writer, stream->info->orientation);
 	stream->wanted = stream->begun = output_kept(&stream->output);
 	stream->last_pts_us = INT64_MIN;
 	pthread_mutex_init(&stream->lock, NULL);

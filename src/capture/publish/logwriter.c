@@ -9,9 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memfd.h"
 #include "camcast/worker.h"
 #include "capture/publish/link.h"
+
+/* Half as often as is allowed, for camcastd counts over two seconds. */
+#define PREAMBLE_STEP_US (2 * 1000000 / CAMCAST_PREAMBLE_RATE_MAX)
 
 struct logwriter {
 	int pair;
@@ -27,6 +31,10 @@ struct logwriter {
 	bool fd_sent;	    /* camcastd has it */
 	uint32_t gop_bytes; /* published since the last key unit, itself included */
 	bool needs_key;
+	uint32_t preamble; /* the version that was announced last, and its bytes */
+	size_t preamble_len;
+	uint8_t *preamble_data;	  /* NULL before the first one */
+	int64_t next_preamble_us; /* not before */
 	struct logwriter_stats stats;
 };
 
@@ -73,6 +81,7 @@ void logwriter_destroy(struct logwriter *writer)
 	if (!writer)
 		return;
 	close_segment(writer);
+	free(writer->preamble_data);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer);
 }
@@ -160,12 +169,50 @@ static int publish(struct logwriter *writer, uint32_t len, const struct logwrite
 		.offset = writer->used,
 		.len = len,
 		.flags = unit->flags | (writer->fd_sent ? 0 : CAMCAST_UNIT_SEGMENT),
+		.preamble = writer->preamble,
 		.duration_us = unit->duration_us,
 		.pts_us = unit->pts_us,
 	};
 
 	return link_send(writer->pair, &message, sizeof(message),
 			 writer->fd_sent ? -1 : writer->fd);
+}
+
+/* Announces the preamble of a key unit, if it is another one than before. */
+static int announce(struct logwriter *writer, const struct logwriter_unit *unit)
+{
+	struct camcast_msg_preamble message;
+	int64_t now_us;
+	int r;
+
+	if (unit->preamble_len == writer->preamble_len &&
+	    (unit->preamble_len == 0 ||
+	     memcmp(unit->preamble, writer->preamble_data, unit->preamble_len) == 0))
+		return 0;
+	if (unit->preamble_len < 1 || unit->preamble_len > CAMCAST_PREAMBLE_MAX)
+		return -EMSGSIZE;
+	now_us = clock_now_us();
+	if (now_us < writer->next_preamble_us)
+		return -EAGAIN;
+	if (!writer->preamble_data)
+		writer->preamble_data = malloc(CAMCAST_PREAMBLE_MAX);
+	if (!writer->preamble_data)
+		return -ENOMEM;
+	message = (struct camcast_msg_preamble){
+		.type = CAMCAST_MSG_PREAMBLE,
+		.feed = writer->feed,
+		.version = writer->preamble + 1,
+		.len = (uint32_t)unit->preamble_len,
+	};
+	memcpy(message.data, unit->preamble, unit->preamble_len);
+	r = link_send(writer->pair, &message, sizeof(message), -1);
+	if (r < 0)
+		return r;
+	memcpy(writer->preamble_data, unit->preamble, unit->preamble_len);
+	writer->preamble_len = unit->preamble_len;
+	writer->preamble = message.version;
+	writer->next_preamble_us = now_us + PREAMBLE_STEP_US;
+	return 0;
 }
 
 static int append(struct logwriter *writer, const struct iovec *iov, int iovcnt, uint32_t len,
@@ -176,6 +223,9 @@ static int append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
 
 	if (writer->needs_key && !key)
 		return -EAGAIN;
+	r = key ? announce(writer, unit) : 0;
+	if (r < 0)
+		return r;
 	if (segment_is_full(writer, len, key)) {
 		r = next_segment(writer, len);
 		if (r < 0)

@@ -27,6 +27,10 @@ struct logwriter_unit {
 	uint32_t flags; /* CAMCAST_UNIT_KEY, CAMCAST_UNIT_DROPPABLE */
 	int64_t pts_us;
 	uint32_t duration_us; /* 0: not known */
+	/* Of a key unit: the preamble that it needs, borrowed; preamble_len 0: none. A new one is
+	 * announced before the unit. */
+	const void *preamble;
+	size_t preamble_len;
 };
 
 struct logwriter_stats {
@@ -39,9 +43,9 @@ struct logwriter_stats {
  * bytes, rounded up to whole pages. */
 int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t segment_size);
 void logwriter_destroy(struct logwriter *writer);
-/* Appends one unit (framing included). Returns 0, -EAGAIN (dropped: the pair was full or we wait
- * for a key unit), -ENOSPC, -ENOMEM, -EMFILE... (dropped), -EMSGSIZE (too large), -EPIPE (camcastd
- * is gone). */
+/* Appends one unit (framing included). Returns 0, -EAGAIN (dropped: the pair was full, we wait for
+ * a key unit, or preambles change more often than camcast/worker.h allows), -ENOSPC, -ENOMEM,
+ * -EMFILE... (dropped), -EMSGSIZE (too large), -EPIPE (camcastd is gone). */
 int logwriter_append(struct logwriter *writer, const struct iovec *iov, int iovcnt,
 		     const struct logwriter_unit *unit);
 /* Notes that units were skipped on purpose (the feed had no viewers): the next unit written is a

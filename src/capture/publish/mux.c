@@ -7,108 +7,161 @@
 
 #include "media/h264_writer.h"
 
-void mux_init(struct mux *mux, enum config_framing framing)
-{
-	memset(mux, 0, sizeof(*mux));
-	mux->framing = framing;
-}
-
-void mux_finish(struct mux *mux)
-{
-	free(mux->iov);
-	mux->iov = NULL;
-	mux->room = 0;
-}
-
-static int make_room(struct mux *mux, int count)
+int mux_list_reserve(struct mux_list *list, int count)
 {
 	struct iovec *iov;
 
-	if (count <= mux->room)
+	if (count <= list->room)
 		return 0;
-	iov = realloc(mux->iov, (size_t)count * sizeof(*iov));
+	iov = reallocarray(list->iov, (size_t)count, sizeof(*iov));
 	if (!iov)
 		return -ENOMEM;
-	mux->iov = iov;
-	mux->room = count;
+	list->iov = iov;
+	list->room = count;
 	return 0;
 }
 
-/* --- the framings: a new one is a function and a row --- */
+void mux_list_add(struct mux_list *list, const void *data, size_t len)
+{
+	/* struct iovec has no const. */
+	union {
+		const void *in;
+		void *out;
+	} base = {.in = data};
 
-typedef int framing(struct mux *mux, const struct iovec *in, int in_count, size_t len,
-		    const struct iovec **out, int *out_count);
+	list->iov[list->n++] = (struct iovec){.iov_base = base.out, .iov_len = len};
+}
+
+void mux_list_add_all(struct mux_list *list, const struct iovec *iov, int iovcnt)
+{
+	memcpy(list->iov + list->n, iov, (size_t)iovcnt * sizeof(*iov));
+	list->n += iovcnt;
+}
+
+void mux_list_free(struct mux_list *list)
+{
+	free(list->iov);
+	*list = (struct mux_list){0};
+}
+
+/* --- the framings of a few bytes --- */
+
+struct plain {
+	struct mux mux;
+	uint8_t prefix[4];
+	struct mux_list list;
+};
+
+static int plain_create(struct mux **out, const struct mux_options *options)
+{
+	struct plain *plain = calloc(1, sizeof(*plain));
+
+	(void)options;
+	if (!plain)
+		return -ENOMEM;
+	*out = &plain->mux;
+	return 0;
+}
+
+static void plain_destroy(struct mux *mux)
+{
+	struct plain *plain = (struct plain *)mux;
+
+	mux_list_free(&plain->list);
+	free(plain);
+}
+
+static int frame_bare(struct mux *mux, const struct mux_unit *unit, struct mux_framed *out)
+{
+	(void)mux;
+	out->iov = unit->iov;
+	out->iovcnt = unit->iovcnt;
+	return 0;
+}
 
 /* The access unit delimiter is sent after the picture. It begins the next access unit, so that a
  * parser knows at once that this one is complete; sent with the next picture it would arrive one
  * interval later. The first unit of a viewer's stream then has no delimiter, which is legal (H.264
  * clause 7.4.1.2.3). */
-static int frame_annexb(struct mux *mux, const struct iovec *in, int in_count, size_t len,
-			const struct iovec **out, int *out_count)
+static int frame_annexb(struct mux *mux, const struct mux_unit *unit, struct mux_framed *out)
 {
-	union {
-		const uint8_t *in;
-		void *out;
-	} aud = {.in = h264_aud}; /* nothing writes through an iovec here */
+	struct mux_list *list = &((struct plain *)mux)->list;
+	const struct iovec *first = unit->iov;
 	int r;
 
-	(void)len;
-	if (in[0].iov_len < H264_AUD_LEN || memcmp(in[0].iov_base, h264_aud, H264_AUD_LEN) != 0) {
-		*out = in; /* no H.264 (access_unit.h, as_is) */
-		*out_count = in_count;
-		return 0;
-	}
-	r = make_room(mux, in_count + 1);
+	if (first->iov_len < H264_AUD_LEN || memcmp(first->iov_base, h264_aud, H264_AUD_LEN) != 0)
+		return frame_bare(mux, unit, out); /* no H.264 */
+	r = mux_list_reserve(list, unit->iovcnt + 1);
 	if (r < 0)
 		return r;
-	memcpy(mux->iov, in, (size_t)in_count * sizeof(*in));
-	mux->iov[0].iov_base = (uint8_t *)in[0].iov_base + H264_AUD_LEN;
-	mux->iov[0].iov_len -= H264_AUD_LEN;
-	mux->iov[in_count] = (struct iovec){.iov_base = aud.out, .iov_len = H264_AUD_LEN};
-	*out = mux->iov;
-	*out_count = in_count + 1;
+	list->n = 0;
+	mux_list_add(list, (const uint8_t *)first->iov_base + H264_AUD_LEN,
+		     first->iov_len - H264_AUD_LEN);
+	mux_list_add_all(list, unit->iov + 1, unit->iovcnt - 1);
+	mux_list_add(list, h264_aud, H264_AUD_LEN);
+	out->iov = list->iov;
+	out->iovcnt = list->n;
 	return 0;
 }
 
-static int frame_bare(struct mux *mux, const struct iovec *in, int in_count, size_t len,
-		      const struct iovec **out, int *out_count)
+/* The length of the bytes that follow, big-endian, as this project's predecessor framed its JPEGs.
+ */
+static int frame_length_prefixed(struct mux *mux, const struct mux_unit *unit,
+				 struct mux_framed *out)
 {
-	(void)mux, (void)len;
-	*out = in;
-	*out_count = in_count;
-	return 0;
-}
-
-static int frame_length_prefixed(struct mux *mux, const struct iovec *in, int in_count, size_t len,
-				 const struct iovec **out, int *out_count)
-{
+	struct plain *plain = (struct plain *)mux;
+	struct mux_list *list = &plain->list;
 	int r;
 
-	if (len > UINT32_MAX)
+	if (unit->len > UINT32_MAX)
 		return -EMSGSIZE;
-	r = make_room(mux, in_count + 1);
+	r = mux_list_reserve(list, unit->iovcnt + 1);
 	if (r < 0)
 		return r;
 	for (int i = 0; i < 4; i++)
-		mux->prefix[i] = (uint8_t)(len >> (24 - 8 * i));
-	mux->iov[0].iov_base = mux->prefix;
-	mux->iov[0].iov_len = sizeof(mux->prefix);
-	memcpy(&mux->iov[1], in, (size_t)in_count * sizeof(*in));
-	*out = mux->iov;
-	*out_count = in_count + 1;
+		plain->prefix[i] = (uint8_t)(unit->len >> (24 - 8 * i));
+	list->n = 0;
+	mux_list_add(list, plain->prefix, sizeof(plain->prefix));
+	mux_list_add_all(list, unit->iov, unit->iovcnt);
+	out->iov = list->iov;
+	out->iovcnt = list->n;
 	return 0;
 }
 
-static framing *const framings[CONFIG_FRAMINGS] = {
-	[CONFIG_FRAMING_ANNEXB] = frame_annexb,
-	[CONFIG_FRAMING_LENGTH_PREFIXED] = frame_length_prefixed,
-	[CONFIG_FRAMING_JPEG] = frame_bare,
+static const struct mux_ops annexb = {plain_create, plain_destroy, frame_annexb};
+static const struct mux_ops length_prefixed = {plain_create, plain_destroy, frame_length_prefixed};
+static const struct mux_ops bare = {plain_create, plain_destroy, frame_bare};
+
+/* --- the table --- */
+
+static const struct mux_ops *const framings[CONFIG_FRAMINGS] = {
+	[CONFIG_FRAMING_ANNEXB] = &annexb,
+	[CONFIG_FRAMING_LENGTH_PREFIXED] = &length_prefixed,
+	[CONFIG_FRAMING_JPEG] = &bare,
+	[CONFIG_FRAMING_MP4] = &mux_mp4,
+	[CONFIG_FRAMING_MP4_WS] = &mux_mp4_ws,
+	[CONFIG_FRAMING_MPEGTS] = &mux_mpegts,
+	[CONFIG_FRAMING_MULTIPART] = &mux_multipart,
+	[CONFIG_FRAMING_MULTIPART_EARLY] = &mux_multipart_early,
 };
 
-int mux_frame(struct mux *mux, const struct iovec *in, int in_count, size_t len,
-	      const struct iovec **out, int *out_count)
+int mux_create(struct mux **out, const struct mux_options *options)
 {
-	framing *frame = framings[mux->framing];
+	int r = framings[options->framing]->create(out, options);
 
-	return frame ? frame(mux, in, in_count, len, out, out_count) : -ENOSYS;
+	if (r == 0)
+		(*out)->ops = framings[options->framing];
+	return r;
+}
+
+void mux_destroy(struct mux *mux)
+{
+	if (mux)
+		mux->ops->destroy(mux);
+}
+
+int mux_frame(struct mux *mux, const struct mux_unit *unit, struct mux_framed *out)
+{
+	*out = (struct mux_framed){0};
+	return mux->ops->frame(mux, unit, out);
 }

@@ -11,22 +11,39 @@
 #define BEGINS_US 1500000     /* camcastd asks for an IDR within a second */
 #define LOST_LINE_US 10000000 /* at most one line in this time about lost units */
 
-static int feed_init(struct output_feed *feed, const struct config *config, unsigned index,
-		     int pair)
+static int feed_init(struct output_feed *feed, const struct output_options *options,
+		     const struct config_feed *config)
 {
-	const struct config_feed *f = &config->feeds[index];
+	const struct config_stream *stream = &options->config->streams[config->stream];
+	const struct mux_options mux = {
+		.framing = config->framing,
+		.orientation = options->orientation,
+	};
+	int r = mux_create(&feed->mux, &mux);
 
-	feed->number = f->number;
-	feed->kept = f->kept;
-	mux_init(&feed->mux, f->framing);
-	return logwriter_create(&feed->log, pair, f->number,
-				config->streams[f->stream].segment_size);
+	if (r < 0)
+		return r;
+	feed->number = config->number;
+	feed->kept = config->kept;
+	r = logwriter_create(&feed->log, options->pair, config->number, stream->segment_size);
+	if (r < 0)
+		mux_destroy(feed->mux);
+	return r;
 }
 
-int output_init(struct output *output, const struct config *config, unsigned stream,
-		const struct sps_edit *edit, int pair)
+static int init_writer(struct output *output, const struct output_options *options, bool sei)
 {
-	const struct config_stream *s = &config->streams[stream];
+	int r = h264_writer_create(&output->writer, &options->edit, sei);
+
+	if (r == 0 && options->turned)
+		h264_writer_set_orientation(output->writer, options->orientation);
+	return r;
+}
+
+int output_init(struct output *output, const struct output_options *options)
+{
+	const struct config *config = options->config;
+	const struct config_stream *s = &config->streams[options->stream];
 	int r;
 
 	memset(output, 0, sizeof(*output));
@@ -35,14 +52,14 @@ int output_init(struct output *output, const struct config *config, unsigned str
 	if (!output->feeds)
 		return -ENOMEM;
 	if (s->codec == CONFIG_CODEC_H264) {
-		r = h264_writer_create(&output->writer, edit, s->sei);
+		r = init_writer(output, options, s->sei);
 		if (r < 0)
 			goto fail;
 	}
-	for (unsigned i = 0; i < config->n_feeds; i++) {
-		if (config->feeds[i].stream != stream)
+	for (size_t i = 0; i < config->n_feeds; i++) {
+		if (config->feeds[i].stream != options->stream)
 			continue;
-		r = feed_init(&output->feeds[output->n_feeds], config, i, pair);
+		r = feed_init(&output->feeds[output->n_feeds], options, &config->feeds[i]);
 		if (r < 0)
 			goto fail;
 		output->n_feeds++;
@@ -56,7 +73,7 @@ fail:
 void output_finish(struct output *output)
 {
 	for (unsigned i = 0; i < output->n_feeds; i++) {
-		mux_finish(&output->feeds[i].mux);
+		mux_destroy(output->feeds[i].mux);
 		logwriter_destroy(output->feeds[i].log);
 	}
 	free(output->feeds);
@@ -80,19 +97,27 @@ static void tell_loss(struct output *output, struct output_feed *feed, int error
 		   (unsigned long long)suppressed);
 }
 
-static void append(struct output *output, struct output_feed *feed, const struct iovec *iov,
-		   int iovcnt, size_t len, const struct logwriter_unit *unit)
+static void append(struct output *output, struct output_feed *feed, struct mux_unit *unit)
 {
-	const struct iovec *framed;
-	int framed_count, r;
+	struct logwriter_unit said = {
+		.flags = (unit->key ? CAMCAST_UNIT_KEY : 0) |
+			 (unit->droppable ? CAMCAST_UNIT_DROPPABLE : 0),
+		.pts_us = unit->pts_us,
+		.duration_us = unit->duration_us,
+	};
+	struct mux_framed framed;
+	int r;
 
-	if (unit->flags & CAMCAST_UNIT_KEY)
+	if (unit->key)
 		feed->begins_until_us = 0;
-	r = mux_frame(&feed->mux, iov, iovcnt, len, &framed, &framed_count);
+	unit->gap = logwriter_needs_key(feed->log);
+	r = mux_frame(feed->mux, unit, &framed);
+	said.preamble = framed.preamble;
+	said.preamble_len = framed.preamble_len;
 	if (r < 0)
 		logwriter_gap(feed->log);
 	else
-		r = logwriter_append(feed->log, framed, framed_count, unit);
+		r = logwriter_append(feed->log, framed.iov, framed.iovcnt, &said);
 	if (r < 0)
 		tell_loss(output, feed, r);
 }
@@ -128,8 +153,8 @@ void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, i
 	}
 }
 
-int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
-		uint32_t duration_us, struct output_result *result)
+int output_unit(struct output *output, const struct access_unit *unit, int64_t dts_us,
+		int64_t pts_us, uint32_t duration_us, struct output_result *result)
 {
 	/* The data is not written to. */
 	union {
@@ -138,7 +163,12 @@ int output_unit(struct output *output, const struct access_unit *unit, int64_t p
 	} base = {.in = unit->data};
 	struct iovec whole = {.iov_base = base.out, .iov_len = unit->len};
 	struct h264_unit written = {.iov = &whole, .iovcnt = 1, .len = unit->len, .key = unit->key};
-	struct logwriter_unit said = {.pts_us = pts_us, .duration_us = duration_us};
+	struct mux_unit framed = {
+		.capture_us = unit->capture_us,
+		.dts_us = dts_us,
+		.pts_us = pts_us,
+		.duration_us = duration_us,
+	};
 	int r;
 
 	if (output->writer && !unit->as_is) {
@@ -147,13 +177,20 @@ int output_unit(struct output *output, const struct access_unit *unit, int64_t p
 		if (r < 0)
 			return r;
 	}
-	said.flags = (written.key ? CAMCAST_UNIT_KEY : 0) |
-		     (written.droppable ? CAMCAST_UNIT_DROPPABLE : 0);
+	framed.iov = written.iov;
+	framed.iovcnt = written.iovcnt;
+	framed.len = written.len;
+	framed.sets = written.sets;
+	framed.n_sets = written.n_sets;
+	framed.nals = written.nals;
+	framed.n_nals = written.n_nals;
+	framed.key = written.key;
+	framed.droppable = written.droppable;
 	for (unsigned i = 0; i < output->n_feeds; i++) {
 		struct output_feed *feed = &output->feeds[i];
 
 		if (feed->wanted)
-			append(output, feed, written.iov, written.iovcnt, written.len, &said);
+			append(output, feed, &framed);
 	}
 	result->len = written.len;
 	result->key = written.key;

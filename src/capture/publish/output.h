@@ -21,7 +21,7 @@ struct output_feed {
 	 * most one a second. After it, the output asks itself, in case the request failed. 0: the
 	 * key unit was written. */
 	int64_t begins_until_us;
-	struct mux mux;
+	struct mux *mux;
 	struct logwriter *log;
 	struct diag_limit limit; /* of the line about lost units */
 };
@@ -38,9 +38,18 @@ struct output_result {
 	bool key;
 };
 
-/* stream: index in the configuration. edit: of the SPSs of H.264. 0 or -errno. */
-int output_init(struct output *output, const struct config *config, unsigned stream,
-		const struct sps_edit *edit, int pair);
+struct output_options {
+	const struct config *config;
+	unsigned stream;      /* index in the configuration */
+	struct sps_edit edit; /* of the SPSs of H.264 */
+	/* The pictures are to be turned, which their bits may not state. */
+	bool turned;
+	struct orientation orientation; /* upright unless turned */
+	int pair;
+};
+
+/* 0 or -errno. */
+int output_init(struct output *output, const struct output_options *options);
 void output_finish(struct output *output);
 /* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number.
  * Any thread. */
@@ -52,9 +61,10 @@ uint32_t output_kept(const struct output *output);
  * Initially no feed is wanted. */
 void output_set_wanted(struct output *output, uint32_t wanted, uint32_t begun, int64_t now_us);
 /* Writes one access unit into the log of every wanted feed. A log without room drops and counts it.
+ * dts_us: when it is decoded, CLOCK_MONOTONIC; pts_us: when it is shown, not before that;
  * duration_us: 0: not known. 0, -EINVAL (parameter sets without a picture), -ENOMEM. */
-int output_unit(struct output *output, const struct access_unit *unit, int64_t pts_us,
-		uint32_t duration_us, struct output_result *result);
+int output_unit(struct output *output, const struct access_unit *unit, int64_t dts_us,
+		int64_t pts_us, uint32_t duration_us, struct output_result *result);
 /* Whether a wanted feed's log waits for a key unit that camcastd does not request. */
 bool output_needs_key(const struct output *output, int64_t now_us);
 /* Notes that units were skipped: every log continues at a key unit. */
