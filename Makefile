@@ -68,7 +68,7 @@ OBJ_client := $(call obj,$(SRC_client))
 # Everything but the mains, for the tests.
 $(B)/libcommon.a: $(OBJ_common)
 $(B)/libmqtt.a: $(OBJ_mqtt)
-$(B)/libdaemon.a: $(filter-out %/main.o,$(OBJ_daemon))
+$(B)/libdaemon.a: $(filter-out %/main.o,$(OBJ_daemon)) $(B)/web/files.o
 $(B)/libcapture.a: $(filter-out %/main.o,$(OBJ_capture)) $(OBJ_wrapper)
 $(B)/libclient.a: $(filter-out %/main.o,$(OBJ_client))
 
@@ -118,6 +118,15 @@ $(B)/%.o: %.cpp $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(if $(USES),$(call pc_cflags,$(USES))) -MMD -MP -c -o $@ $<
 	@echo "  CXX  $<"
+
+# --- the web page is part of camcastd ---
+WEB := $(sort $(wildcard src/web/*))
+$(B)/web/files.c: src/daemon/api/embed.sh $(WEB)
+	@mkdir -p $(@D)
+	$(Q)src/daemon/api/embed.sh $(WEB) >$@.new && mv $@.new $@
+$(B)/web/files.o: $(B)/web/files.c $(B)/flags
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call pc_cflags,$(PC_daemon)) -MMD -MP -c -o $@ $<
+	@echo "  CC   $<"
 
 # --- unit tests: tests/unit/test_X.c, one program each; tests.mk: what else each one links ---
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))

@@ -60,6 +60,7 @@ struct config_daemon {
 	struct net_address http[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_http;				       /* 0: HTTP is off */
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
+	bool control;		     /* settings may be changed over HTTP */
 	uint32_t max_clients;	     /* in all feeds */
 	uint32_t max_clients_per_ip; /* 0: a share of max_clients (serve/admission.h) */
 	uint32_t send_buffer;	     /* bytes for SO_SNDBUF */

@@ -61,6 +61,9 @@ const struct option options[] = {
 		 "its addresses, localhost, the host name, and the host name with .local. "
 		 "Requests with other names are refused, so that a web site cannot read "
 		 "the status through a browser. *: every name."},
+	{DAEMON("control", OPTION_BOOL, control), .value = "no",
+	 .help = "Let everybody who reaches the web page set the controls of cameras and the "
+		 "bitrates of streams, and restart cameras. Pages of other web sites may not."},
 	{DAEMON("max_clients", OPTION_NUMBER, max_clients), .value = "0",
 	 .min = 0, .max = 1000000,
 	 .help = "Limit of clients in all feeds together; the server closes further ones "

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/api/api.h"
+#include "daemon/api/page.h"
 #include "daemon/serve/hls.h"
 #include "daemon/serve/websocket.h"
 #include "daemon/site/snapshot.h"
@@ -247,13 +249,16 @@ static bool handle_usual(struct site *site, const struct http_request *request,
 void site_handle(void *user, const struct http_request *request, struct http_question *question)
 {
 	struct site *site = user;
+	const struct api api = {.loop = site->options.loop, .cameras = site->options.cameras};
 
+	if (api_handle(&api, request, question))
+		return;
 	if (request->head->method == MESSAGE_POST) {
 		http_refuse_method(question, "GET, HEAD");
 		return;
 	}
 	if (handle_stream(site, request, question) || handle_hls(site, request, question) ||
-	    handle_usual(site, request, question))
+	    handle_usual(site, request, question) || page_handle(request, question))
 		return;
 	if (!status_handle(site->options.status, request->path, question))
 		answer_not_found(site, question);

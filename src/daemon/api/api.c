@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/api/api.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "daemon/api/answers.h"
+
+#define PREFIX "/api/"
+
+/* --- answers --- */
+
+/* Deletes body; NULL: no memory. */
+static void reply(struct http_question *question, int status, cJSON *body)
+{
+	char *text = body ? cJSON_PrintUnformatted(body) : NULL;
+
+	cJSON_Delete(body);
+	http_reply(question, text ? status : 500, "application/json", text,
+		   text ? strlen(text) : 0);
+	cJSON_free(text);
+}
+
+static void reply_error(struct http_question *question, int status, const char *why)
+{
+	cJSON *body = cJSON_CreateObject();
+
+	if (!cJSON_AddStringToObject(body, "error", why)) {
+		cJSON_Delete(body);
+		body = NULL;
+	}
+	reply(question, status, body);
+}
+
+/* With the server's clocks, from which a client learns how old a picture is. */
+static void reply_now(struct http_question *question, cJSON *body)
+{
+	cJSON *clock = cJSON_AddObjectToObject(body, "clock");
+
+	cJSON_AddNumberToObject(clock, "monotonic_us", (double)clock_now_us());
+	cJSON_AddNumberToObject(clock, "realtime_us", (double)clock_wall_us());
+	reply(question, 200, body);
+}
+
+/* --- who may change something --- */
+
+static bool is_json(const struct message *head)
+{
+	static const char json[] = "application/json";
+	const char *type = message_header(head, "Content-Type", NULL);
+
+	/* A page of another site cannot send this type without asking the server first, which does
+	 * not allow it (Fetch standard, "CORS-safelisted request-header"). */
+	return type && strncasecmp(type, json, sizeof json - 1) == 0 &&
+	       strchr("; \t", type[sizeof json - 1]);
+}
+
+/* The body of a request that may change something; NULL: the question was answered. */
+static cJSON *read_body(const struct api *api, const struct http_request *request,
+			struct http_question *question)
+{
+	cJSON *body;
+
+	if (!api->cameras->config->daemon.control) {
+		reply_error(question, 403,
+			    "Changes are off. Set control = yes in [daemon] to allow them.");
+		return NULL;
+	}
+	if (!http_same_origin(request->head)) {
+		reply_error(question, 403, "Pages of other sites may not change anything.");
+		return NULL;
+	}
+	if (!is_json(request->head)) {
+		reply_error(question, 415, "The body must have the type application/json.");
+		return NULL;
+	}
+	body = cJSON_ParseWithLength(request->body, request->body_len);
+	if (!cJSON_IsObject(body)) {
+		cJSON_Delete(body);
+		reply_error(question, 400, "The body must be a JSON object.");
+		return NULL;
+	}
+	return body;
+}
+
+static void reply_set(struct http_question *question, int status, const char *why)
+{
+	if (status)
+		reply_error(question, status, why);
+	else
+		reply(question, 200, cJSON_CreateObject());
+}
+
+/* --- the paths --- */
+
+static const struct camera *find_camera(const struct api *api, const char *name)
+{
+	for (size_t i = 0; i < api->cameras->n_cameras; i++)
+		if (strcmp(api->cameras->cameras[i].config->name, name) == 0)
+			return &api->cameras->cameras[i];
+	return NULL;
+}
+
+static const struct stream *find_stream(const struct api *api, const char *name)
+{
+	for (size_t i = 0; i < api->cameras->n_streams; i++)
+		if (strcmp(api->cameras->streams[i].config->name, name) == 0)
+			return &api->cameras->streams[i];
+	return NULL;
+}
+
+/* The value of a parameter, decoded into out; false: there is none, or it is damaged or too long.
+ */
+static bool find_parameter(const char *query, const char *name, char *out, size_t size)
+{
+	size_t len = strlen(name);
+	char value[64];
+
+	while (query && (strncmp(query, name, len) != 0 || query[len] != '=')) {
+		query = strchr(query, '&');
+		if (query)
+			query++;
+	}
+	return query &&
+	       snprintf(value, sizeof value, "%.*s", (int)strcspn(query + len + 1, "&"),
+			query + len + 1) < (int)sizeof value &&
+	       message_decode(value, out, size) == 0;
+}
+
+static void get_viewers(const struct api *api, const struct http_request *request,
+			struct http_question *question)
+{
+	char stream[CONFIG_NAME_MAX], from[16];
+	const char *query = request->head->query;
+	bool one = find_parameter(query, "stream", stream, sizeof stream);
+	size_t skip = 0;
+
+	if (find_parameter(query, "from", from, sizeof from))
+		skip = strtoul(from, NULL, 10);
+	if (one && !find_stream(api, stream))
+		reply_error(question, 404, "There is no stream with this name.");
+	else
+		reply_now(question, api_viewers(api, one ? stream : NULL, skip));
+}
+
+static void handle_controls(const struct api *api, const struct camera *camera,
+			    const struct http_request *request, struct http_question *question)
+{
+	char why[API_WHY_MAX];
+	cJSON *body;
+	int status;
+
+	if (request->head->method != MESSAGE_POST) {
+		reply_now(question, api_controls(api, camera));
+		return;
+	}
+	body = read_body(api, request, question);
+	if (!body)
+		return;
+	status = api_set_controls(camera, body, why);
+	cJSON_Delete(body);
+	reply_set(question, status, why);
+}
+
+static void post_restart(const struct api *api, const struct camera *camera,
+			 const struct http_request *request, struct http_question *question)
+{
+	cJSON *body = read_body(api, request, question);
+	char why[API_WHY_MAX];
+
+	if (!body)
+		return;
+	cJSON_Delete(body);
+	reply_set(question, api_restart(camera, why), why);
+}
+
+static void post_bitrate(const struct api *api, const struct stream *stream,
+			 const struct http_request *request, struct http_question *question)
+{
+	cJSON *body = read_body(api, request, question);
+	char why[API_WHY_MAX];
+	int status;
+
+	if (!body)
+		return;
+	status = api_set_bitrate(stream, body, why);
+	cJSON_Delete(body);
+	reply_set(question, status, why);
+}
+
+enum path { CAMERAS, VIEWERS, CONTROLS, RESTART, BITRATE, NO_PATH };
+
+/* Which path it is, and the name in it. */
+static enum path read_path(const char *path, char name[HTTP_PATH_MAX])
+{
+	static const struct {
+		const char *before, *behind;
+	} paths[] = {
+		[CAMERAS] = {"cameras", NULL},		[VIEWERS] = {"viewers", NULL},
+		[CONTROLS] = {"cameras/", "/controls"}, [RESTART] = {"cameras/", "/restart"},
+		[BITRATE] = {"streams/", "/bitrate"},
+	};
+
+	for (enum path i = 0; i < NO_PATH; i++) {
+		size_t len = strlen(path), before = strlen(paths[i].before);
+		size_t behind = paths[i].behind ? strlen(paths[i].behind) : 0;
+
+		if (!paths[i].behind ? strcmp(path, paths[i].before) == 0
+				     : len > before + behind &&
+					       strncmp(path, paths[i].before, before) == 0 &&
+					       strcmp(path + len - behind, paths[i].behind) == 0) {
+			snprintf(name, HTTP_PATH_MAX, "%.*s", (int)(len - before - behind),
+				 path + before);
+			return i;
+		}
+	}
+	return NO_PATH;
+}
+
+static bool method_fits(enum path path, enum message_method method, const char **allowed)
+{
+	bool gets = path == CAMERAS || path == VIEWERS || path == CONTROLS;
+	bool posts = path == CONTROLS || path == RESTART || path == BITRATE;
+
+	*allowed = !posts ? "GET, HEAD" : !gets ? "POST" : "GET, HEAD, POST";
+	return method == MESSAGE_POST ? posts : gets;
+}
+
+static void answer(const struct api *api, enum path path, const char *name,
+		   const struct http_request *request, struct http_question *question)
+{
+	const struct camera *camera = find_camera(api, name);
+	const struct stream *stream = find_stream(api, name);
+
+	if (path == CAMERAS)
+		reply_now(question, api_cameras(api));
+	else if (path == VIEWERS)
+		get_viewers(api, request, question);
+	else if (path == BITRATE && !stream)
+		reply_error(question, 404, "There is no stream with this name.");
+	else if (path == BITRATE)
+		post_bitrate(api, stream, request, question);
+	else if (!camera)
+		reply_error(question, 404, "There is no camera with this name.");
+	else if (path == CONTROLS)
+		handle_controls(api, camera, request, question);
+	else
+		post_restart(api, camera, request, question);
+}
+
+bool api_handle(const struct api *api, const struct http_request *request,
+		struct http_question *question)
+{
+	char name[HTTP_PATH_MAX];
+	const char *allowed;
+	enum path path;
+
+	if (strncmp(request->path, PREFIX, strlen(PREFIX)) != 0)
+		return false;
+	path = read_path(request->path + strlen(PREFIX), name);
+	if (path == NO_PATH)
+		reply_error(question, 404, "The API has no such path; docs/API.md lists them.");
+	else if (!method_fits(path, request->head->method, &allowed))
+		http_refuse_method(question, allowed);
+	else
+		answer(api, path, name, request, question);
+	return true;
+}

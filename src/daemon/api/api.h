@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * JSON over HTTP, for the page and for programs (docs/API.md): the cameras with their streams and
+ * URLs, their viewers, and, with `control = yes` in [daemon], controls of cameras, bitrates and
+ * restarts. Loop thread only.
+ */
+#ifndef DAEMON_API_API_H
+#define DAEMON_API_API_H
+
+#include "daemon/cameras.h"
+#include "daemon/serve/http.h"
+
+/* All borrowed; the cameras have their workers and feeds. */
+struct api {
+	struct loop *loop;
+	const struct cameras *cameras;
+};
+
+/* Answers a request for a path under /api/. False: the path is another one. */
+bool api_handle(const struct api *api, const struct http_request *request,
+		struct http_question *question);
+
+#endif

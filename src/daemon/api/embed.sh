@@ -1,0 +1,21 @@
+#!/bin/sh
+# Prints the files that are named as C: a compressed array of each, and the table of page.h.
+set -eu
+
+echo '/* Made by src/daemon/api/embed.sh. */'
+echo '#include "daemon/api/page.h"'
+n=0
+for file; do
+	echo "static const unsigned char file_${n}[] = {"
+	gzip -9nc "$file" | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'
+	echo '};'
+	n=$((n + 1))
+done
+echo 'const struct page_file page_files[] = {'
+n=0
+for file; do
+	echo "	{\"${file##*/}\", file_$n, sizeof file_$n},"
+	n=$((n + 1))
+done
+echo '};'
+echo 'const size_t n_page_files = sizeof page_files / sizeof *page_files;'

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What there is: cameras, their streams and URLs, and viewers. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "daemon/api/answers.h"
+#include "daemon/worker/worker.h"
+
+/* --- cameras --- */
+
+/* One word for the states of the worker and of the camera. */
+static const char *state_of(const struct worker_status *status)
+{
+	return status->state == WORKER_RUNNING ? worker_camera_state_name(status->heartbeat.state)
+					       : worker_state_name(status->state);
+}
+
+/* The camera knows better than the supervisor of its process why it failed. */
+static const char *problem_of(const struct worker_status *status)
+{
+	if (status->heartbeat.reason[0])
+		return status->heartbeat.reason;
+	return status->state == WORKER_RUNNING ? "" : status->reason;
+}
+
+static size_t count_viewers(const struct stream *stream)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		n += feed_stats(stream->outputs[i].feed)->audience.cursors;
+	return n;
+}
+
+static bool has_framing(const struct stream *stream, enum config_framing framing)
+{
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		if (stream->outputs[i].config->framing == framing)
+			return true;
+	return false;
+}
+
+static void add_urls(cJSON *object, const struct api *api, const struct stream *stream)
+{
+	static const struct {
+		const char *key, *suffix;
+		enum config_framing framing;
+	} ways[] = {
+		{"h264", "h264", CONFIG_FRAMING_ANNEXB},     {"mp4", "mp4", CONFIG_FRAMING_MP4},
+		{"ts", "ts", CONFIG_FRAMING_MPEGTS},	     {"ws", "ws", CONFIG_FRAMING_MP4_WS},
+		{"hls", "m3u8", CONFIG_FRAMING_MP4},	     {"jpeg", "jpg", CONFIG_FRAMING_JPEG},
+		{"mjpeg", "mjpg", CONFIG_FRAMING_MULTIPART},
+	};
+	cJSON *urls = cJSON_AddObjectToObject(object, "urls");
+	/* JPEGs of a stream in another codec are made by another stream of its camera. */
+	const struct config *config = api->cameras->config;
+	const struct config_stream *other = config_snapshot_stream(config, stream->config);
+	const struct stream *jpegs = other ? &api->cameras->streams[other - config->streams] : NULL;
+
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		char url[CONFIG_NAME_MAX + 16];
+
+		if (!has_framing(stream, ways[i].framing) &&
+		    !(jpegs && has_framing(jpegs, ways[i].framing)))
+			continue;
+		snprintf(url, sizeof url, "/%s.%s", stream->config->name, ways[i].suffix);
+		cJSON_AddStringToObject(urls, ways[i].key, url);
+	}
+}
+
+/* Addresses of raw TCP. */
+static void add_tcp(cJSON *object, const struct stream *stream)
+{
+	cJSON *list = cJSON_AddArrayToObject(object, "tcp");
+
+	for (size_t i = 0; i < stream->n_outputs; i++) {
+		const struct output *output = &stream->outputs[i];
+		cJSON *one;
+
+		if (output->config->n_listen == 0)
+			continue;
+		one = cJSON_CreateObject();
+		cJSON_AddStringToObject(one, "framing",
+					config_framing_name(output->config->framing));
+		cJSON_AddStringToObject(one, "address", output->config->listen[0].host);
+		cJSON_AddNumberToObject(one, "port", output->tcp.port);
+		cJSON_AddItemToArray(list, one);
+	}
+}
+
+static cJSON *describe_stream(const struct api *api, const struct stream *stream)
+{
+	const struct worker_status *status = stream->camera->status;
+	const struct camcast_msg_stream *said = &status->streams[stream->number];
+	const struct config_stream *config = stream->config;
+	const struct rate *rate = &stream->camera->config->framerate;
+	bool alive = status->pid != 0;
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "name", config->name);
+	cJSON_AddStringToObject(object, "codec", config_codec_name(config->codec));
+	cJSON_AddNumberToObject(object, "framerate", (double)rate->num / rate->den);
+	cJSON_AddBoolToObject(object, "on_demand", config->on_demand);
+	cJSON_AddBoolToObject(object, "active", alive && said->active);
+	cJSON_AddStringToObject(object, "encoder", said->encoder);
+	cJSON_AddStringToObject(object, "detail", said->detail);
+	cJSON_AddNumberToObject(object, "fps", alive ? said->fps_milli / 1e3 : 0);
+	cJSON_AddNumberToObject(object, "bitrate", alive ? said->bitrate_bps : 0);
+	cJSON_AddNumberToObject(object, "target_bitrate", said->target_bps);
+	cJSON_AddBoolToObject(object, "can_set_bitrate", api_has_bitrate(stream));
+	cJSON_AddNumberToObject(object, "encode_us", alive ? said->encode_us : 0);
+	cJSON_AddNumberToObject(object, "viewers", (double)count_viewers(stream));
+	add_urls(object, api, stream);
+	add_tcp(object, stream);
+	return object;
+}
+
+static cJSON *describe_camera(const struct api *api, const struct camera *camera)
+{
+	const struct worker_status *status = camera->status;
+	cJSON *object = cJSON_CreateObject();
+	cJSON *streams;
+	size_t viewers = 0;
+
+	cJSON_AddStringToObject(object, "name", camera->config->name);
+	cJSON_AddStringToObject(object, "state", state_of(status));
+	cJSON_AddStringToObject(object, "problem", problem_of(status));
+	if (status->state == WORKER_BACKOFF) {
+		int64_t us = status->retry_at_us - loop_now_us(api->loop);
+
+		cJSON_AddNumberToObject(object, "retry_in_ms", us > 0 ? (double)(us / 1000) : 0);
+	}
+	cJSON_AddStringToObject(object, "source", status->heartbeat.source);
+	cJSON_AddNumberToObject(object, "width", status->heartbeat.width);
+	cJSON_AddNumberToObject(object, "height", status->heartbeat.height);
+	cJSON_AddNumberToObject(object, "fps", status->pid ? status->heartbeat.fps_milli / 1e3 : 0);
+	cJSON_AddNumberToObject(object, "restarts", (double)status->restarts);
+	for (size_t i = 0; i < camera->n_streams; i++)
+		viewers += count_viewers(camera->streams[i]);
+	cJSON_AddNumberToObject(object, "viewers", (double)viewers);
+	streams = cJSON_AddArrayToObject(object, "streams");
+	for (size_t i = 0; i < camera->n_streams; i++)
+		cJSON_AddItemToArray(streams, describe_stream(api, camera->streams[i]));
+	return object;
+}
+
+cJSON *api_cameras(const struct api *api)
+{
+	const struct config_daemon *config = &api->cameras->config->daemon;
+	cJSON *body = cJSON_CreateObject();
+	cJSON *server = cJSON_AddObjectToObject(body, "server");
+	cJSON *list = cJSON_AddArrayToObject(body, "cameras");
+
+	cJSON_AddStringToObject(server, "name", config->name);
+	cJSON_AddStringToObject(server, "version", CAMCAST_VERSION);
+	cJSON_AddBoolToObject(server, "control", config->control);
+	for (size_t i = 0; i < api->cameras->n_cameras; i++)
+		cJSON_AddItemToArray(list, describe_camera(api, &api->cameras->cameras[i]));
+	return body;
+}
+
+/* --- viewers --- */
+
+struct listing {
+	cJSON *list;
+	const struct output *output;
+	int64_t realtime_offset_s; /* from CLOCK_MONOTONIC to CLOCK_REALTIME */
+	size_t skip, n, omitted;
+};
+
+static void add_viewer(const struct cursor *cursor, void *user)
+{
+	static const char *const states[] = {
+		[CURSOR_WAIT_KEY] = "wait_key",
+		[CURSOR_LIVE] = "live",
+		[CURSOR_SHED] = "shed",
+	};
+	struct listing *listing = user;
+	char address[SINK_TEXT_MAX], since[32];
+	time_t at = (time_t)(cursor->since_s + listing->realtime_offset_s);
+	struct tm tm;
+	cJSON *object;
+
+	if (listing->skip > 0) {
+		listing->skip--;
+		return;
+	}
+	if (listing->n == API_VIEWERS_MAX) {
+		listing->omitted++;
+		return;
+	}
+	listing->n++;
+	cursor->sink->describe(cursor, address);
+	gmtime_r(&at, &tm);
+	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	object = cJSON_CreateObject();
+	cJSON_AddStringToObject(object, "stream", listing->output->stream->config->name);
+	cJSON_AddStringToObject(object, "transport",
+				config_framing_name(listing->output->config->framing));
+	cJSON_AddStringToObject(object, "address", address);
+	cJSON_AddStringToObject(object, "state", states[cursor->state]);
+	cJSON_AddNumberToObject(object, "lag_ms", (double)(cursor_lag_us(cursor) / 1000));
+	cJSON_AddNumberToObject(object, "dropped", (double)cursor->units_dropped);
+	cJSON_AddNumberToObject(object, "shed", (double)cursor->units_shed);
+	cJSON_AddNumberToObject(object, "resyncs", cursor->resyncs);
+	cJSON_AddNumberToObject(object, "sent", (double)cursor->sent_bytes);
+	cJSON_AddStringToObject(object, "since", since);
+	cJSON_AddItemToArray(listing->list, object);
+}
+
+cJSON *api_viewers(const struct api *api, const char *stream, size_t from)
+{
+	cJSON *body = cJSON_CreateObject();
+	struct listing listing = {
+		.list = cJSON_AddArrayToObject(body, "viewers"),
+		.realtime_offset_s = (clock_wall_us() - clock_now_us()) / 1000000,
+		.skip = from,
+	};
+
+	for (size_t i = 0; i < api->cameras->n_outputs; i++) {
+		listing.output = &api->cameras->outputs[i];
+		if (!stream || strcmp(listing.output->stream->config->name, stream) == 0)
+			feed_for_each_cursor(listing.output->feed, add_viewer, &listing);
+	}
+	cJSON_AddNumberToObject(body, "omitted", (double)listing.omitted);
+	return body;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/api/page.h"
+
+#include <string.h>
+
+#define FOLDER "/page/"
+/* What the page may load, and who may show it in a frame. Nothing comes from elsewhere, and nothing
+ * in the text of the page runs: a camera's name that looks like HTML is harmless in two ways. */
+#define HEADERS(ancestors)                                                                         \
+	"Content-Encoding: gzip\r\n"                                                               \
+	"Content-Security-Policy: default-src 'self'; media-src 'self' blob:; "                    \
+	"img-src 'self' blob: data:; connect-src 'self' ws: wss:; base-uri 'none'; "               \
+	"form-action 'none'; frame-ancestors " ancestors "\r\n"                                    \
+	"Referrer-Policy: no-referrer\r\n"
+
+static const struct page_file *find(const char *name)
+{
+	for (size_t i = 0; i < n_page_files; i++)
+		if (strcmp(page_files[i].name, name) == 0)
+			return &page_files[i];
+	return NULL;
+}
+
+static const char *type_of(const char *name)
+{
+	static const struct {
+		const char *suffix, *type;
+	} types[] = {
+		{".html", "text/html; charset=utf-8"},
+		{".js", "text/javascript; charset=utf-8"},
+		{".css", "text/css; charset=utf-8"},
+		{".svg", "image/svg+xml"},
+	};
+	const char *suffix = strrchr(name, '.');
+
+	for (size_t i = 0; suffix && i < sizeof types / sizeof *types; i++)
+		if (strcmp(types[i].suffix, suffix) == 0)
+			return types[i].type;
+	return "application/octet-stream";
+}
+
+/* Whether a parameter with this name is in the query. */
+static bool has_parameter(const char *query, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (query) {
+		if (strncmp(query, name, len) == 0 && strchr("=&", query[len]))
+			return true;
+		query = strchr(query, '&');
+		if (query)
+			query++;
+	}
+	return false;
+}
+
+bool page_handle(const struct http_request *request, struct http_question *question)
+{
+	/* The embedded view has no buttons that change anything, so that a page which hides it
+	 * under its own (clickjacking) gains nothing. */
+	bool embedded = has_parameter(request->head->query, "embed");
+	bool root = strcmp(request->path, "/") == 0;
+	const struct page_file *file;
+
+	if (!root && strncmp(request->path, FOLDER, strlen(FOLDER)) != 0)
+		return false;
+	file = find(root ? "index.html" : request->path + strlen(FOLDER));
+	if (!file) {
+		http_reply(question, 404, NULL, NULL, 0);
+		return true;
+	}
+	http_answer(question, &(struct http_answer){
+				      .status = 200,
+				      .type = type_of(file->name),
+				      .cache = "no-cache",
+				      .headers = embedded ? HEADERS("*") : HEADERS("'none'"),
+				      .body = file->data,
+				      .len = file->len,
+			      });
+	return true;
+}

@@ -1,0 +1,74 @@
+// Requests to /api, and the clock of the server.
+
+// Pairs of (our time, the server's) with the time that the request took, newest last.
+const samples = [];
+const SAMPLES_MAX = 24;
+
+// The server took its time between these two moments of ours. The browser's own measurement leaves
+// out the connection's setup.
+function requestTimes(url, before, after) {
+	const entry = performance.getEntriesByName(url).pop();
+
+	performance.clearResourceTimings();
+	if (entry && entry.startTime >= before - 1 && entry.requestStart > 0 &&
+	    entry.responseStart >= entry.requestStart)
+		return [entry.requestStart, entry.responseStart];
+	return [before, after];
+}
+
+function noteClock(clock, from, to) {
+	samples.push({ offset: clock.monotonic_us / 1000 - (from + to) / 2, took: to - from });
+	if (samples.length > SAMPLES_MAX)
+		samples.shift();
+}
+
+// The server's CLOCK_MONOTONIC minus performance.now(), in ms; null before the first answer. The
+// fastest request is the most exact one: its error is at most half of the time that it took.
+export function clockOffset() {
+	let best = null;
+
+	for (const sample of samples)
+		if (!best || sample.took <= best.took)
+			best = sample;
+	return best && best.offset;
+}
+
+// An error has a text for people, and the status, 0: no answer.
+class ApiError extends Error {
+	constructor(status, text) {
+		super(text);
+		this.status = status;
+	}
+}
+
+// Never a relative URL: a page that was opened as http://user:password@host/ may not fetch those.
+async function request(path, options) {
+	const url = location.origin + path;
+	const before = performance.now();
+	let response, body;
+
+	try {
+		response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(8000),
+			...options });
+		body = await response.json();
+	} catch (error) {
+		throw new ApiError(response ? response.status : 0, error.message);
+	}
+	if (!response.ok)
+		throw new ApiError(response.status, body.error || response.statusText);
+	if (body.clock) {
+		const [from, to] = requestTimes(url, before, performance.now());
+
+		noteClock(body.clock, from, to);
+	}
+	return body;
+}
+
+export function getJson(path) {
+	return request(path, {});
+}
+
+export function postJson(path, body) {
+	return request(path, { method: 'POST', body: JSON.stringify(body),
+		headers: { 'Content-Type': 'application/json' } });
+}
