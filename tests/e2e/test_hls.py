@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""HLS and low-latency HLS: the playlist keeps the rules over time, what it names is there, and real
+players play it."""
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from urllib.parse import urljoin
+
+import pytest
+
+import harness
+import hlsrules
+
+FAULT = re.compile(r"\[(panic|fatal|error|warning)\]")
+
+
+class Player:
+    """Reads a playlist as a low-latency player does, and checks each one."""
+
+    def __init__(self, daemon, path="/s.m3u8"):
+        self.url = f"http://127.0.0.1:{daemon.http_port}{path}"
+        self.history = hlsrules.History()
+        self.late = 0  # answers without what was asked for
+        self.started = time.monotonic()
+
+    def fetch(self, query="", timeout=20):
+        with urllib.request.urlopen(self.url + query, timeout=timeout * harness.PATIENCE) as answer:
+            assert answer.headers["Content-Type"] == "application/vnd.apple.mpegurl"
+            return self.history.add(answer.read().decode())
+
+    def next(self):
+        """The playlist with the next part, which the server holds back until it is there."""
+        if not self.history.newest:
+            return self.fetch()
+        msn, part = self.history.newest.next_wanted()
+        playlist = self.fetch(f"?_HLS_msn={msn}&_HLS_part={part}")
+        newest = playlist.segments[-1]
+        self.late += (newest.number, len(newest.parts)) <= (msn, part)
+        return playlist
+
+    def get(self, name, timeout=20):
+        url = urljoin(self.url, name)
+        with urllib.request.urlopen(url, timeout=timeout * harness.PATIENCE) as answer:
+            assert answer.headers["Cache-Control"] == "public, max-age=60, immutable"
+            data = answer.read()
+            assert len(data) == int(answer.headers["Content-Length"])
+            return data
+
+
+def config(**stream):
+    return harness.pattern_config(stream={"keyframe_interval": 30, **stream})
+
+
+def status_of(url):
+    try:
+        with urllib.request.urlopen(url, timeout=20 * harness.PATIENCE) as answer:
+            return answer.status, answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers
+
+
+def boxes(data):
+    """Types of the boxes that data consists of."""
+    found = []
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        assert size >= 8 and at + size <= len(data), "a box is cut off"
+        found.append(data[at + 4 : at + 8].decode())
+        at += size
+    return found
+
+
+def test_a_playlist_keeps_the_rules_while_a_worker_is_killed(camcastd):
+    daemon = camcastd(config())
+    player = Player(daemon)
+    player.fetch()
+    kill_at = time.monotonic() + 20
+    end = time.monotonic() + 60
+    killed = False
+    while time.monotonic() < end:
+        if not killed and time.monotonic() > kill_at:
+            (worker,) = daemon.workers()
+            os.kill(worker, signal.SIGKILL)
+            killed = True
+        try:
+            player.next()
+        except urllib.error.HTTPError as error:
+            assert error.code == 503 and killed
+    history = player.history
+    assert history.changes > 100
+    history.check_dates()
+    assert len({segment.discontinuity for segment in history.segments.values()}) >= 2
+    assert len({segment.map for segment in history.segments.values()}) >= 2
+    lengths = [s.duration for s in history.segments.values() if s.uri]
+    assert sorted(lengths)[len(lengths) // 2] == pytest.approx(1, abs=0.1)
+
+
+def test_segments_are_the_sum_of_their_parts_and_decode(camcastd, tmp_path):
+    daemon = camcastd(config())
+    player = Player(daemon)
+    playlist = player.fetch()
+    deadline = time.monotonic() + 30 * harness.PATIENCE
+    while len(playlist.finished) < 3 and time.monotonic() < deadline:
+        playlist = player.next()
+    segment = playlist.finished[-1]
+    init = player.get(segment.map)
+    data = player.get(segment.uri)
+    assert boxes(init) == ["ftyp", "moov"]
+    assert boxes(data) == ["moof", "mdat"] * (len(boxes(data)) // 2)
+    assert data == b"".join(player.get(part.uri) for part in segment.parts)
+    file = tmp_path / "segment.mp4"
+    file.write_bytes(init + data)
+    pictures = harness.output_of(
+        *("ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json", file)
+    )
+    (stream,) = json.loads(pictures)["streams"]
+    assert int(stream["nb_read_frames"]) == len(boxes(data)) // 2
+
+
+def test_a_hinted_part_comes_as_soon_as_it_is_there(camcastd):
+    daemon = camcastd(config())
+    player = Player(daemon)
+    playlist = player.fetch()
+    for _ in range(5):
+        data = player.get(playlist.hint)
+        hinted = playlist.hint
+        playlist = player.next()
+        assert any(part.uri == hinted for s in playlist.segments for part in s.parts)
+        assert boxes(data)[:2] == ["moof", "mdat"]
+
+
+def test_names_and_queries_that_are_none(camcastd):
+    daemon = camcastd(config())
+    player = Player(daemon)
+    playlist = player.fetch()
+    name = playlist.finished[-1].uri
+    for wrong in (name.replace("s-", "s-9"), name + "x", name.rpartition("/")[0] + "/"):
+        code, headers = status_of(urljoin(player.url, wrong))
+        assert code == 404 and headers["Cache-Control"] == "public, max-age=1", wrong
+    for query in ("?_HLS_part=1", "?_HLS_msn=x", f"?_HLS_msn={playlist.sequence + 99}"):
+        assert status_of(player.url + query)[0] == 400, query
+
+
+def test_a_stream_that_nobody_plays_costs_nothing(camcastd):
+    daemon = camcastd(config(on_demand=True))
+    Player(daemon).fetch()
+    feed = daemon.feed("s/mp4")
+    daemon.wait_until(lambda: not daemon.stream()["active"], "the end of encoding", 30)
+    assert daemon.feed("s/mp4")["units"] >= feed["units"]
+    Player(daemon).fetch()  # and it begins again
+
+
+# --- players ---
+
+
+def run(command, timeout=40):
+    return subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout * harness.PATIENCE,
+        check=False,
+    )
+
+
+def test_ffmpeg_plays(camcastd):
+    daemon = camcastd(config())
+    result = run(
+        ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", "-err_detect", "explode"]
+        + ["-xerror", "-i", f"http://127.0.0.1:{daemon.http_port}/s.m3u8"]
+        + ["-frames:v", 240, "-f", "framecrc", "-"]
+    )
+    assert result.returncode == 0, result.stderr
+    # ffmpeg reads the initialization section again after each reload of a playlist.
+    messages = result.stderr.replace("[warning] Found duplicated MOOV Atom. Skipped it", "")
+    assert not FAULT.search(messages), messages
+    pictures = [line for line in result.stdout.splitlines() if not line.startswith("#")]
+    assert len(pictures) == 240
+    assert len({line.split(",")[-1] for line in pictures}) > 230, "the picture does not move"
+
+
+def test_gstreamer_plays(camcastd):
+    daemon = camcastd(config())
+    player = subprocess.Popen(
+        ["gst-launch-1.0", "-v", "souphttpsrc"]
+        + [f"location=http://127.0.0.1:{daemon.http_port}/s.m3u8"]
+        + "! hlsdemux ! qtdemux ! h264parse ! avdec_h264 output-corrupt=false".split()
+        + "! fakesink sync=false silent=false".split(),
+        env=dict(os.environ, GST_DEBUG="2", GST_DEBUG_NO_COLOR="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with player:
+        guard = threading.Timer(40 * harness.PATIENCE, player.kill)
+        guard.start()
+        pictures = 0
+        for line in player.stdout:
+            pictures += "chain   *****" in line
+            if pictures == 150:
+                break
+        player.kill()
+        _, messages = player.communicate()
+        guard.cancel()
+    assert pictures == 150, messages
+
+
+def test_vlc_plays(camcastd, tmp_path):
+    """VLC writes what it plays to its standard output."""
+    daemon = camcastd(config())
+    # VLC refuses to run as root.
+    user = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
+    player = subprocess.Popen(
+        [*user, "vlc", "-I", "dummy", "--no-audio", "--no-media-library", "--sout"]
+        + ["#std{access=file,mux=ts,dst=-}", f"http://127.0.0.1:{daemon.http_port}/s.m3u8"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, HOME="/nonexistent"),
+    )
+    with player:
+        guard = threading.Timer(40 * harness.PATIENCE, player.kill)
+        guard.start()
+        played = player.stdout.read(600000)  # five seconds
+        guard.cancel()
+        player.kill()
+    file = tmp_path / "vlc.ts"
+    file.write_bytes(played)
+    streams = harness.output_of(
+        *("ffprobe", "-v", "quiet", "-count_packets", "-show_streams", "-of", "json", file)
+    )
+    (stream,) = json.loads(streams)["streams"]
+    assert int(stream["nb_read_packets"]) > 100
