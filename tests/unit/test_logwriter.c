@@ -543,6 +543,80 @@ static void no_descriptor_is_left_behind(void **state)
 	assert_int_equal(before, after);
 }
 
+/* --- preambles --- */
+
+static int append_key(struct state *s, const char *preamble)
+{
+	uint8_t byte = 1;
+	struct iovec iov = {&byte, 1};
+	struct logwriter_unit unit = {
+		.flags = KEY, .preamble = preamble, .preamble_len = strlen(preamble)};
+
+	return logwriter_append(s->writer, &iov, 1, &unit);
+}
+
+static void receive_preamble(struct state *s, uint32_t version, const char *expected)
+{
+	struct camcast_msg_preamble preamble;
+
+	assert_false(receive(s, &preamble, sizeof(preamble)));
+	assert_int_equal(preamble.type, CAMCAST_MSG_PREAMBLE);
+	assert_int_equal(preamble.feed, FEED);
+	assert_int_equal(preamble.version, version);
+	assert_int_equal(preamble.len, strlen(expected));
+	assert_memory_equal(preamble.data, expected, preamble.len);
+}
+
+static void a_preamble_is_announced_when_it_changes(void **state)
+{
+	struct state *s = *state;
+
+	assert_int_equal(append_key(s, "one"), 0);
+	receive_preamble(s, 1, "one");
+	assert_int_equal(receive_unit(s).preamble, 1);
+	assert_int_equal(append(s, 2, 100, 0), 0);
+	assert_int_equal(receive_unit(s).preamble, 1);
+	assert_int_equal(append_key(s, "one"), 0);
+	assert_int_equal(receive_unit(s).preamble, 1);
+	/* Not more often than camcastd allows: the units until then are lost. */
+	while (append_key(s, "another") == -EAGAIN)
+		assert_true(logwriter_needs_key(s->writer));
+	receive_preamble(s, 2, "another");
+	assert_int_equal(receive_unit(s).preamble, 2);
+	assert_nothing_waits(s);
+}
+
+static void a_preamble_without_room_in_the_pair_comes_later(void **state)
+{
+	struct state *s = *state;
+	uint64_t message[128] = {0};
+	int filled = 0;
+
+	while (send(s->pair[0], message, sizeof(message), MSG_DONTWAIT) > 0)
+		filled++;
+	assert_int_equal(append_key(s, "one"), -EAGAIN);
+	while (filled-- > 0)
+		assert_int_equal(recv(s->pair[1], message, sizeof(message), MSG_DONTWAIT),
+				 sizeof(message));
+	assert_int_equal(append(s, 2, 100, 0), -EAGAIN);
+	assert_int_equal(append_key(s, "one"), 0);
+	receive_preamble(s, 1, "one");
+	assert_int_equal(receive_unit(s).preamble, 1);
+}
+
+static void a_preamble_must_fit_its_message(void **state)
+{
+	struct state *s = *state;
+	char preamble[CAMCAST_PREAMBLE_MAX + 2];
+
+	memset(preamble, 'x', sizeof(preamble));
+	preamble[sizeof(preamble) - 1] = '\0';
+	assert_int_equal(append_key(s, preamble), -EMSGSIZE);
+	preamble[sizeof(preamble) - 2] = '\0';
+	assert_int_equal(append_key(s, preamble), 0);
+	receive_preamble(s, 1, preamble);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -567,6 +641,9 @@ int main(void)
 		CASE(only_the_newest_segment_is_sent_again),
 		CASE(a_closed_pair_is_an_error_and_no_signal),
 		CASE(no_descriptor_is_left_behind),
+		CASE(a_preamble_is_announced_when_it_changes),
+		CASE(a_preamble_without_room_in_the_pair_comes_later),
+		CASE(a_preamble_must_fit_its_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
