@@ -38,7 +38,7 @@ struct child {
 	size_t shared_size;
 	unsigned hang_ms, stop_ms, stop_max_ms;
 	int64_t end_us; /* when it was asked to end; 0: it was not */
-	int memfd;
+	int memfd, fd;	/* fd: the job's */
 	struct child_header *shared;
 };
 
@@ -96,8 +96,8 @@ static void handle_due(struct child *child, int64_t now_us)
 	struct spawn spawn = {
 		.program = "/proc/self/exe",
 		.argv = child->argv,
-		.fds = {child->memfd}, /* CHILD_SHARED_FD */
-		.n_fds = 1,
+		.fds = {child->memfd, child->fd}, /* CHILD_SHARED_FD, CHILD_OWN_FD */
+		.n_fds = child->fd ? 2 : 1,
 		.death_signal = SIGKILL,
 	};
 	int err;
@@ -231,6 +231,7 @@ int child_create(struct child **out, const struct child_job *job)
 	child->hang_ms = job->hang_ms ? job->hang_ms : HANG_MS;
 	child->stop_ms = options.stop_ms;
 	child->stop_max_ms = job->stop_max_ms;
+	child->fd = job->fd;
 	if (options.start_ms < child->hang_ms)
 		options.start_ms = child->hang_ms;
 	child->name = strdup(job->name);
@@ -366,18 +367,15 @@ static void limit_memory(void)
 #endif
 }
 
-void child_confine(const char *host, uint16_t port, const char *folder, bool devices)
+void child_confine(const char *host, uint16_t port, bool devices)
 {
 	static const char *const resolvers[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf",
 						"/run/NetworkManager", "/run/connman"};
-	struct sandbox sandbox = {
-		.tcp_port = port, .names = is_name(host), .write_files = folder != NULL};
+	struct sandbox sandbox = {.tcp_port = port, .names = is_name(host)};
 	char state[SANDBOX_STATE_MAX];
 
 	limit_memory();
 	sandbox_allow_base(&sandbox);
-	if (folder)
-		sandbox_allow(&sandbox, folder, SANDBOX_WRITE);
 	/* Whole folders, as the files in them are replaced when the network changes. */
 	for (size_t i = 0; sandbox.names && i < sizeof resolvers / sizeof resolvers[0]; i++)
 		sandbox_allow(&sandbox, resolvers[i], SANDBOX_READ);

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #define CHILD_SHARED_FD 3    /* of the memfd in the child; it is closed once mapped */
+#define CHILD_OWN_FD 4	     /* of child_job.fd in the child */
 #define CHILD_STATUS_MAX 192 /* bytes of a status, terminator included */
 
 /* At the start of the shared memory. Child and parent use the functions below. */
@@ -33,6 +34,7 @@ struct child_job {
 	const char *name;	 /* for log lines; copied */
 	const char *const *argv; /* {"camcast", "x-child", ..., NULL}; copied */
 	size_t shared_size;	 /* bytes, header included, under 4 GiB */
+	int fd;			 /* given to the child; borrowed until child_destroy(); 0: none */
 	unsigned hang_ms;	 /* older heartbeats are a hang: killed and restarted; 0: 3000 */
 	/* After child_end(): how long it may go without a heartbeat, 0: 2000; and, if it has
 	 * heartbeats, how long it may take altogether, 0: as long as without one. */
@@ -92,10 +94,10 @@ int child_attach(struct child_header **shared, size_t *size);
 
 /* Gives up for good what the child does not need, before it reads a byte from the server: files,
  * system calls, connections to other ports, core dumps, and memory beyond CHILD_DATA_MAX. It may
- * connect to host (a name or an address) and port; write below `folder` only, nowhere if that is
- * NULL; and use the devices of video decoders if `devices`. Logs what this kernel lacks. Call it
- * before the first thread starts. */
-void child_confine(const char *host, uint16_t port, const char *folder, bool devices);
+ * connect to host (a name or an address) and port, and use the devices of video decoders if
+ * `devices`; it may write to no file that it opens. Logs what this kernel lacks. Call it before the
+ * first thread starts. */
+void child_confine(const char *host, uint16_t port, bool devices);
 #define CHILD_DATA_MAX                                                                             \
 	(INT64_C(2) << 30) /* bytes: all pictures of an 8K decoder, and its threads */
 

@@ -22,7 +22,6 @@
 enum sandbox_rights {
 	SANDBOX_READ = 1,    /* files and folders below it */
 	SANDBOX_LIST = 2,    /* the names in it and below it, not what the files contain */
-	SANDBOX_WRITE = 4,   /* read, and make, change, rename and remove files below it */
 	SANDBOX_DEVICE = 8,  /* read and write, ioctl() */
 	SANDBOX_EXECUTE = 16 /* read, and execute programs below it; needs `programs` */
 };
@@ -33,7 +32,6 @@ struct sandbox {
 		unsigned rights;
 	} paths[SANDBOX_PATHS_MAX];
 	size_t n_paths;
-	bool write_files;  /* system calls that make, rename and remove files */
 	bool programs;	   /* fork and exec; without Landlock, of any program */
 	bool uevents;	   /* netlink sockets for the kernel's and udev's news of devices */
 	uint16_t tcp_port; /* it may connect to this port; 0: no connections */

@@ -222,28 +222,6 @@ static const char *const base_calls[] = {
 	"recvmmsg_time64",
 };
 
-static const char *const write_calls[] = {
-	"mkdir",
-	"mkdirat",
-	"unlink",
-	"unlinkat",
-	"rmdir",
-	"rename",
-	"renameat",
-	"renameat2",
-	"link",
-	"linkat",
-	"truncate",
-	"truncate64",
-	"utimensat",
-	"utimensat_time64",
-	"fchmod",
-	"fchmodat",
-	"sync_file_range",
-	"sync_file_range2",
-	"syncfs",
-};
-
 static const char *const program_calls[] = {
 	"fork", "vfork", "execve", "execveat", "setsid", "setpgid",
 };
@@ -394,8 +372,6 @@ static int restrict_to_needs(const struct sandbox *sandbox, bool scoped)
 		ALLOW_ALL(filter, &err, signal_calls);
 	else
 		allow_own_signals(filter, &err);
-	if (sandbox->write_files)
-		ALLOW_ALL(filter, &err, write_calls);
 	if (sandbox->programs)
 		allow_programs(filter, &err);
 	if (sandbox->uevents)

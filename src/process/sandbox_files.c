@@ -35,10 +35,6 @@ struct net_port_attr {
 };
 
 #define ACCESS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define ACCESS_CHANGE                                                                              \
-	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |                          \
-	 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |                             \
-	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REFER | ACCESS_TRUNCATE)
 /* Rights that a rule for a file, not a folder, may have. */
 #define ACCESS_FILE                                                                                \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |                              \
@@ -52,8 +48,6 @@ static uint64_t access_of(unsigned rights)
 		access |= ACCESS_READ;
 	if (rights & SANDBOX_LIST)
 		access |= LANDLOCK_ACCESS_FS_READ_DIR;
-	if (rights & SANDBOX_WRITE)
-		access |= ACCESS_READ | ACCESS_CHANGE;
 	if (rights & SANDBOX_DEVICE)
 		access |= ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_IOCTL_DEV;
 	if (rights & SANDBOX_EXECUTE)

@@ -39,12 +39,15 @@ def check_account(pid):
     assert sizes["Max data size"] == [str(2 << 30)] * 2
 
 
-@pytest.mark.parametrize("command", ["record", "view"])
-def test_a_captured_child_gets_at_nothing(start_camcastd, tmp_path, command):
+@pytest.mark.parametrize(
+    "command, folder", [("record", "home"), ("record", "rec/other server"), ("view", "home")]
+)
+def test_a_captured_child_gets_at_nothing(start_camcastd, tmp_path, command, folder):
+    """It tries to read and write a file of the user, or a recording of another server."""
     camcastd = start_camcastd(harness.pattern_config())
     camcastd.wait_flowing()
-    home = tmp_path / "home"
-    home.mkdir()
+    home = tmp_path / folder
+    home.mkdir(parents=True)
     secret = home / "secret"
     secret.write_text("of the user\n")
     key = "CAMCAST_TEST"

@@ -35,6 +35,7 @@ OTHERS = {
     "execve",
     "connect",
     "unix-socket",
+    "socket-pair",
     "io-uring",
     "file-handle",
     "namespace",

@@ -201,6 +201,18 @@ static int open_unix(void)
 	return fd;
 }
 
+/* In a queue of its own, descriptors would stay in flight, of which all workers have a number. */
+static int make_pair(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	close(pair[0]);
+	close(pair[1]);
+	return 0;
+}
+
 static int set_up_ring(void)
 {
 	char params[120] = "";
@@ -332,6 +344,7 @@ static const struct attack {
 	{"execve", execute},
 	{"connect", connect_somewhere},
 	{"unix-socket", open_unix},
+	{"socket-pair", make_pair},
 	{"io-uring", set_up_ring},
 	{"read-secret", read_secret},
 	{"write-secret", write_secret},

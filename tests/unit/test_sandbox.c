@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -148,29 +149,30 @@ static void a_file_that_may_be_read_is_the_only_one(void **state)
 	assert_int_equal(in_child(read_only_process, *state), 0);
 }
 
-static int writing_process(struct fixture *f)
+/* As a recording, which the parent has opened (client/record/maker.h). */
+static int process_with_an_open_file(struct fixture *f)
 {
-	struct sandbox sandbox = {.write_files = true};
-	char path[128], other[128];
+	struct sandbox sandbox = {0};
+	char path[128];
 	int fd;
 
 	snprintf(path, sizeof path, "%s/new", f->inside);
-	snprintf(other, sizeof other, "%s/other", f->inside);
-	sandbox_allow(&sandbox, f->inside, SANDBOX_WRITE);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	CLAIM(fd >= 0);
 	if (enter(&sandbox) < 0)
 		return MISSING;
-	fd = open(path, O_RDWR | O_CREAT, 0600);
-	CLAIM(fd >= 0 && write(fd, "x", 1) == 1 && ftruncate(fd, 0) == 0 && fsync(fd) == 0);
-	CLAIM(rename(path, other) == 0 && unlink(other) == 0);
-	CLAIM(refused(open(f->outside, O_RDONLY)));
-	CLAIM(refused(unlink(f->outside)));
-	CLAIM(symlink("x", path) < 0);
+	CLAIM(write(fd, "xy", 2) == 2 && pwrite(fd, "z", 1, 0) == 1 && ftruncate(fd, 1) == 0);
+	CLAIM(lseek(fd, 1, SEEK_SET) == 1 && fdatasync(fd) == 0 && flock(fd, LOCK_EX) == 0);
+	CLAIM(refused(open(path, O_WRONLY)));
+	CLAIM(refused(unlink(path)));
+	CLAIM(refused(rename(path, f->outside)));
+	CLAIM(refused(mkdir(path, 0700)));
 	return 0;
 }
 
-static void a_folder_that_may_be_written_is_the_only_one(void **state)
+static void a_file_that_is_open_can_be_written_and_no_other_one(void **state)
 {
-	assert_int_equal(in_child(writing_process, *state), 0);
+	assert_int_equal(in_child(process_with_an_open_file, *state), 0);
 }
 
 static int process_with_nameless_files(struct fixture *f)
@@ -417,7 +419,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_file_that_may_be_read_is_the_only_one),
-		CASE(a_folder_that_may_be_written_is_the_only_one),
+		CASE(a_file_that_is_open_can_be_written_and_no_other_one),
 		CASE(a_pipe_or_a_memfd_needs_no_rule),
 		CASE(threads_memory_and_own_signals_work),
 		CASE(what_a_worker_does_not_need_is_refused_and_kills_nothing),

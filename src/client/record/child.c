@@ -532,10 +532,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	recorder->json = strcmp(argv[RECORD_ARG_JSON], "json") == 0;
 	recorder->folder = (struct record_folder){
 		.dir = argv[RECORD_ARG_DIR],
-		.name = recorder->name,
-		.id = argv[RECORD_ARG_ID],
-		.device = (dev_t)strtoull(argv[RECORD_ARG_DEVICE], NULL, 10),
-		.inode = (ino_t)strtoull(argv[RECORD_ARG_INODE], NULL, 10),
+		.maker = CHILD_OWN_FD,
 		.progress = beat,
 		.user = recorder,
 		.file_max = strtoll(argv[RECORD_ARG_FILE_MAX], NULL, 10),
@@ -554,7 +551,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	if (size < sizeof *recorder->shared)
 		return -EINVAL;
 	recorder->shared = (struct record_shared *)(void *)header;
-	child_confine(host, port, recorder->folder.dir, false);
+	child_confine(host, port, false);
 	err = mp4_format_create(&recorder->format);
 	if (err == 0)
 		err = record_sync_create(&recorder->sync);

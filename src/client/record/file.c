@@ -9,22 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/magic.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "client/record/folder.h"
 #include "client/record/head.h"
-#include "client/record/time.h"
+#include "client/record/maker.h"
 
 #define SYNCS 8
 #define PIECE (1u << 20) /* of a write */
 #define FAT_FILE_MAX UINT32_MAX
 #define INDEX_PART 1000 /* the index at the end of a file takes less than this part of it */
-#define NAMES_MAX 100	/* recordings that may begin in the same second */
 
 /* --- to the disk --- */
 
@@ -129,59 +126,6 @@ static void sync_forget(struct record_sync *sync, const struct record_file *file
 
 /* --- the file --- */
 
-static bool is_folder(const struct record_folder *folder, const struct stat *st)
-{
-	return st->st_dev == folder->device && st->st_ino == folder->inode;
-}
-
-/* A descriptor of the folder of all recordings, or -errno; -ESTALE: it is another one. */
-static int open_dir(const struct record_folder *folder)
-{
-	struct stat st;
-	int fd;
-
-	/* The sandbox of this process refuses to open another one. */
-	if (stat(folder->dir, &st) == 0 && !is_folder(folder, &st))
-		return -ESTALE;
-	fd = open(folder->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
-	if (fstat(fd, &st) == 0 && is_folder(folder, &st))
-		return fd;
-	close(fd);
-	return -ESTALE;
-}
-
-/* A descriptor of the server's folder, with its name; or as open_dir(). */
-static int open_folder(const struct record_folder *folder, char name[FOLDER_NAME_MAX])
-{
-	int dir = open_dir(folder), fd;
-
-	if (dir < 0)
-		return dir;
-	fd = folder_open(dir, folder->name, folder->id, name);
-	close(dir);
-	return fd;
-}
-
-/* The new file's name is left in name. A descriptor or -errno. */
-static int create(struct record_file *file, int dir, const char *path, int64_t utc_s,
-		  char name[RECORD_NAME_MAX])
-{
-	int fd = -1, len;
-
-	for (unsigned number = 1; fd < 0 && number <= NAMES_MAX; number++) {
-		record_name_write(name, utc_s, number);
-		len = snprintf(file->path, sizeof file->path, "%s/%s", path, name);
-		if (len < 0 || (size_t)len >= sizeof file->path)
-			return -ENAMETOOLONG;
-		fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-		if (fd < 0 && errno != EEXIST)
-			return -errno;
-	}
-	return fd < 0 ? -EEXIST : fd;
-}
-
 /* Other limits show only when they are met. */
 static int64_t find_limit(int fd)
 {
@@ -200,33 +144,28 @@ int record_file_open(struct record_file *file, struct record_sync *sync,
 		     const struct record_folder *folder, int64_t utc_s, const void *data,
 		     size_t len)
 {
-	char name[RECORD_NAME_MAX], own[FOLDER_NAME_MAX], path[RECORD_PATH_MAX];
-	int dir = open_folder(folder, own), err;
+	struct maker_file made;
+	int err = maker_request(folder->maker, utc_s, &made, folder->progress, folder->user);
 
-	if (dir < 0)
-		return dir;
-	snprintf(path, sizeof path, "%.*s/%s", RECORD_PATH_MAX - FOLDER_NAME_MAX - 1, folder->dir,
-		 own);
+	if (err < 0)
+		return err;
 	file->sync = sync;
 	file->folder = folder;
 	file->bytes = 0;
-	err = file->fd = create(file, dir, path, utc_s, name);
-	if (err < 0)
-		goto close_dir;
+	file->fd = made.fd;
+	snprintf(file->path, sizeof file->path, "%.*s/%s", RECORD_PATH_MAX - MAKER_NAME_MAX - 1,
+		 folder->dir, made.name);
 	file->limit = find_limit(file->fd);
 	if (folder->file_max > 0 && folder->file_max < file->limit)
 		file->limit = folder->file_max;
-	(void)flock(file->fd, LOCK_EX | LOCK_NB); /* nobody deletes it now (store.h) */
 	err = record_file_append(file, data, len);
 	if (err < 0) {
-		unlinkat(dir, name, 0);
+		maker_remove(folder->maker);
 		close(file->fd);
-		goto close_dir;
+	} else {
+		sync_soon(sync, NULL, made.folder); /* its name has to last as well */
 	}
-	sync_soon(sync, NULL, dir); /* its name has to last as well */
-
-close_dir:
-	close(dir);
+	close(made.folder);
 	return err;
 }
 

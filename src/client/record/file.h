@@ -20,12 +20,10 @@ int record_sync_create(struct record_sync **out);
 /* After all that was handed to it is on disk. */
 void record_sync_destroy(struct record_sync *sync);
 
-/* Where one server's recordings go: into the folder of its own in dir (folder.h). */
+/* Where one server's recordings go. */
 struct record_folder {
-	const char *dir;       /* of all recordings; borrowed, as the next two are */
-	const char *name, *id; /* of the server */
-	dev_t device;	       /* of dir, and its inode: what a path means may change */
-	ino_t inode;
+	const char *dir;	      /* of all recordings; borrowed */
+	int maker;		      /* the child's end (maker.h) */
 	int64_t file_max;	      /* bytes of a file; 0: no limit of ours */
 	void (*progress)(void *user); /* called for each MiB that was written */
 	void *user;
@@ -40,9 +38,8 @@ struct record_file {
 	struct record_sync *sync;
 };
 
-/* Makes YYYYMMDDTHHMMSSZ.mp4 with these first bytes in the server's folder, which is made if it is
- * not there. 0, or -errno, and then there is no such file: -ENOSPC, -EDQUOT: no room; -ESTALE: dir
- * is gone, or is another folder by now, as when its file system is not mounted any more. */
+/* Has YYYYMMDDTHHMMSSZ.mp4 made in the server's folder, and writes these first bytes. 0, or -errno,
+ * and then there is no such file: those of maker_request() and of write(). */
 int record_file_open(struct record_file *file, struct record_sync *sync,
 		     const struct record_folder *folder, int64_t utc_s, const void *data,
 		     size_t len);

@@ -19,6 +19,7 @@
 #include "client/interrupt.h"
 #include "client/record/folder.h"
 #include "client/record/keep.h"
+#include "client/record/maker.h"
 #include "client/record/options.h"
 #include "client/record/place.h"
 #include "client/record/progress.h"
@@ -26,6 +27,8 @@
 #include "client/seats.h"
 
 #define TURN_MS 500
+#define END_TURN_MS 100
+#define KILLED_MS 1000
 #define FIND_WHY_MAX 512
 #define HANG_MS 30000	   /* a write may wait for a slow disk */
 #define STOP_MS 5000	   /* for the end of a recording, while nothing is written of it */
@@ -41,6 +44,7 @@ struct recording {
 	char name[324]; /* "NAME" or "NAME/STREAM" */
 	char url[SERVER_URL_MAX];
 	struct child *child;
+	struct maker maker; /* of its files */
 	int64_t started_us;
 	bool wanted;   /* as of the last look */
 	bool left_out; /* another server has its seat */
@@ -107,7 +111,7 @@ static int64_t heard_us(struct recording *recording)
 static int start_child(struct record *record, struct recording *recording,
 		       const struct server_stream *stream)
 {
-	char framerate[32], segment[32], device[32], inode[32], file_max[32];
+	char framerate[32], segment[32], file_max[32];
 	const char *argv[RECORD_ARGS + 2] = {"camcast", "record-child"};
 	const char **arguments = argv + 1;
 	struct child_job job = {
@@ -120,26 +124,27 @@ static int start_child(struct record *record, struct recording *recording,
 	};
 	int err;
 
-	snprintf(device, sizeof device, "%ju", (uintmax_t)record->place.device);
-	snprintf(inode, sizeof inode, "%ju", (uintmax_t)record->place.inode);
 	snprintf(file_max, sizeof file_max, "%" PRId64,
 		 record->options.limits.max_bytes / FILE_PART);
 	snprintf(framerate, sizeof framerate, "%.0f", stream->framerate * 1000);
 	snprintf(segment, sizeof segment, "%u", record->options.segment_s);
 	arguments[RECORD_ARG_NAME] = recording->name;
-	arguments[RECORD_ARG_ID] = recording->id;
 	arguments[RECORD_ARG_URL] = recording->url;
 	arguments[RECORD_ARG_CODEC] = stream_codec_name(stream->codec);
 	arguments[RECORD_ARG_FRAMERATE] = framerate;
 	arguments[RECORD_ARG_DIR] = record->options.dir;
-	arguments[RECORD_ARG_DEVICE] = device;
-	arguments[RECORD_ARG_INODE] = inode;
 	arguments[RECORD_ARG_FILE_MAX] = file_max;
 	arguments[RECORD_ARG_SEGMENT] = segment;
 	arguments[RECORD_ARG_JSON] = record->options.json ? "json" : "";
-	err = child_create(&recording->child, &job);
+	err = maker_init(&recording->maker);
 	if (err < 0)
 		return err;
+	job.fd = recording->maker.childs;
+	err = child_create(&recording->child, &job);
+	if (err < 0) {
+		maker_finish(&recording->maker);
+		return err;
+	}
 	recording->started_us = clock_now_us();
 	return 0;
 }
@@ -337,6 +342,27 @@ static void confirm_addresses(struct record *record, int64_t now_us)
 			servers_confirm(record->servers, record->recordings[i].url);
 }
 
+static void destroy_recording(struct recording *recording)
+{
+	child_destroy(recording->child);
+	maker_finish(&recording->maker);
+}
+
+/* Makes the files that the children ask for. */
+static void make_files(struct record *record, int64_t now_us)
+{
+	for (size_t i = 0; i < record->n; i++) {
+		struct recording *recording = &record->recordings[i];
+		const struct maker_place place = {.dir = record->options.dir,
+						  .device = record->place.device,
+						  .inode = record->place.inode,
+						  .name = recording->name,
+						  .id = recording->id};
+
+		maker_serve(&recording->maker, &place, now_us);
+	}
+}
+
 /* Returns the ms after which it wants to be called again. */
 static int poll_children(struct record *record, int64_t now_us)
 {
@@ -347,7 +373,7 @@ static int poll_children(struct record *record, int64_t now_us)
 		int ms = child_poll(recording->child, now_us);
 
 		if (ms < 0) {
-			child_destroy(recording->child);
+			destroy_recording(recording);
 			*recording = record->recordings[--record->n];
 			wait_ms = 0; /* it may be wanted again */
 			continue;
@@ -358,12 +384,44 @@ static int poll_children(struct record *record, int64_t now_us)
 	return wait_ms;
 }
 
+/* Until a child has news, or fd (-1: none). */
+static void wait_for_events(struct record *record, int fd, int wait_ms)
+{
+	struct pollfd *pfds = calloc(2 * record->n + 1, sizeof *pfds);
+	struct pollfd one = {.fd = fd, .events = POLLIN};
+
+	if (!pfds) { /* children are looked at in the next turn anyway */
+		poll(&one, 1, wait_ms);
+		return;
+	}
+	pfds[0] = one;
+	for (size_t i = 0; i < record->n; i++) {
+		const struct recording *recording = &record->recordings[i];
+
+		pfds[2 * i + 1] = (struct pollfd){child_fd(recording->child), POLLIN, 0};
+		pfds[2 * i + 2] = (struct pollfd){recording->maker.ours, POLLIN, 0};
+	}
+	poll(pfds, 2 * record->n + 1, wait_ms);
+	free(pfds);
+}
+
+/* Each child may still need a file for its last pictures. */
 static void end_children(struct record *record)
 {
+	const int64_t until_us = clock_now_us() + (STOP_MAX_MS + KILLED_MS) * INT64_C(1000);
+
 	for (size_t i = 0; i < record->n; i++)
 		end_recording(&record->recordings[i]);
+	while (record->n > 0 && clock_now_us() < until_us) {
+		int wait_ms;
+
+		make_files(record, clock_now_us());
+		wait_ms = poll_children(record, clock_now_us());
+		if (record->n > 0)
+			wait_for_events(record, -1, wait_ms < END_TURN_MS ? wait_ms : END_TURN_MS);
+	}
 	for (size_t i = 0; i < record->n; i++)
-		child_destroy(record->recordings[i].child);
+		destroy_recording(&record->recordings[i]);
 	free(record->recordings);
 }
 
@@ -473,26 +531,6 @@ static void show_progress(struct record *record, int64_t now_us)
 	progress_turn(&record->progress, record->n, units, bytes, now_us);
 }
 
-static void wait_for_events(struct record *record, int wait_ms)
-{
-	struct pollfd *pfds = calloc(record->n + 1, sizeof *pfds);
-	struct pollfd one = {.events = POLLIN};
-
-	one.fd = record->servers ? servers_fd(record->servers) : -1;
-	if (!pfds) { /* children are looked at in the next turn anyway */
-		poll(&one, 1, wait_ms);
-		return;
-	}
-	pfds[0] = one;
-	for (size_t i = 0; i < record->n; i++)
-		pfds[i + 1] = (struct pollfd){
-			.fd = child_fd(record->recordings[i].child),
-			.events = POLLIN,
-		};
-	poll(pfds, record->n + 1, wait_ms);
-	free(pfds);
-}
-
 static int run(struct record *record)
 {
 	int err = 0, logged = 0, wait_ms;
@@ -515,10 +553,12 @@ static int run(struct record *record)
 		confirm_addresses(record, now_us);
 		if (!record->lost)
 			keep_turn(record->keep, now_us);
+		make_files(record, now_us);
 		wait_ms = poll_children(record, clock_now_us());
 		show_progress(record, now_us);
 		if (!interrupted())
-			wait_for_events(record, wait_ms);
+			wait_for_events(record, record->servers ? servers_fd(record->servers) : -1,
+					wait_ms);
 	}
 	return 0;
 }

@@ -15,16 +15,13 @@ struct record_shared {
 /* argv of record-child */
 enum {
 	RECORD_ARG_NAME = 1, /* of the server */
-	RECORD_ARG_ID,
 	RECORD_ARG_URL,
 	RECORD_ARG_CODEC,     /* "h264", "mjpeg" */
 	RECORD_ARG_FRAMERATE, /* pictures in 1000 s */
 	RECORD_ARG_DIR,	      /* of all recordings */
-	RECORD_ARG_DEVICE,    /* of dir, as the manager knows it */
-	RECORD_ARG_INODE,
-	RECORD_ARG_SEGMENT,  /* s */
-	RECORD_ARG_FILE_MAX, /* bytes; 0: no limit */
-	RECORD_ARG_JSON,     /* "json" or "" */
+	RECORD_ARG_SEGMENT,   /* s */
+	RECORD_ARG_FILE_MAX,  /* bytes; 0: no limit */
+	RECORD_ARG_JSON,      /* "json" or "" */
 	RECORD_ARGS
 };
 

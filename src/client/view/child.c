@@ -205,7 +205,7 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 		return -EINVAL;
 	}
 	child->url = argv[optind];
-	child_confine(host, port, NULL, strcmp(child->hardware, "none") != 0);
+	child_confine(host, port, strcmp(child->hardware, "none") != 0);
 	return reader_create(&child->reader, host, port, codec, framing);
 }
 
