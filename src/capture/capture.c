@@ -37,7 +37,7 @@ struct capture {
 
 	/* written by the source's thread, read by the main thread; relaxed: only numbers */
 	atomic_uint_fast64_t frames, missed;
-	uint64_t next_sequence; /* source's thread */
+	uint64_t next_sequence; /* source's thread, of frames */
 	atomic_bool flowing;	/* pictures came since the main thread last found silence */
 
 	/* The source has ended. The store of gone (release) publishes the two fields before it. */
@@ -46,6 +46,7 @@ struct capture {
 	atomic_bool gone;
 
 	/* main thread */
+	bool frames_wanted; /* by a stream that encodes */
 	unsigned quiet_ticks;
 	unsigned silent_limit, lost_limit; /* ticks */
 	uint64_t sampled_frames;
@@ -64,21 +65,31 @@ static void count_picture(struct capture *capture)
 		eventfd_write(capture->notify_fd, 1);
 }
 
+static void give_frame(struct capture *capture, struct frame *frame)
+{
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
+		if (capture->streams[i])
+			stream_frame(capture->streams[i], frame);
+	}
+	frame_unref(frame);
+}
+
 static void handle_frame(void *user, struct frame *frame)
 {
 	struct capture *capture = user;
 
+	/* Coded pictures are counted as they come. */
+	if (source_info(capture->source)->coded) {
+		give_frame(capture, frame);
+		return;
+	}
 	if (frame->sequence > capture->next_sequence && capture->next_sequence > 0)
 		atomic_fetch_add_explicit(&capture->missed,
 					  frame->sequence - capture->next_sequence,
 					  memory_order_relaxed);
 	capture->next_sequence = frame->sequence + 1;
 	count_picture(capture);
-	for (size_t i = 0; i < capture->camera->n_streams; i++) {
-		if (capture->streams[i])
-			stream_frame(capture->streams[i], frame);
-	}
-	frame_unref(frame);
+	give_frame(capture, frame);
 }
 
 static void handle_packet(void *user, const struct packet *packet)
@@ -111,6 +122,20 @@ static struct stream *stream_of(struct capture *capture, uint32_t number)
 	return number < capture->camera->n_streams ? capture->streams[number] : NULL;
 }
 
+/* A source of coded pictures decodes them only while a stream needs it. */
+static void want_frames(struct capture *capture)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < capture->camera->n_streams; i++) {
+		if (capture->streams[i] && stream_wants_frames(capture->streams[i]))
+			wanted = true;
+	}
+	if (wanted != capture->frames_wanted)
+		source_want_frames(capture->source, wanted);
+	capture->frames_wanted = wanted;
+}
+
 static void handle_want(void *user, const struct camcast_msg_want *message)
 {
 	struct capture *capture = user;
@@ -119,6 +144,7 @@ static void handle_want(void *user, const struct camcast_msg_want *message)
 		if (capture->streams[i])
 			stream_want(capture->streams[i], message->feed, message->wanted != 0);
 	}
+	want_frames(capture);
 }
 
 static void handle_idr(void *user, const struct camcast_msg_idr *message)
@@ -181,6 +207,8 @@ static void describe_path(struct capture *capture, char *out, size_t size)
 	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (!capture->streams[i])
 			continue;
+		if (info->coded && !stream_wants_frames(capture->streams[i]))
+			continue;
 		if (stream_imports(capture->streams[i]))
 			imported = true;
 		else
@@ -188,8 +216,12 @@ static void describe_path(struct capture *capture, char *out, size_t size)
 	}
 	source_size(capture->source, &width, &height);
 	if (info->coded)
-		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", passed on unchanged",
-			 config_codec_name(info->codec), width, height);
+		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", passed on unchanged%s%s",
+			 config_codec_name(info->codec), width, height,
+			 capture->frames_wanted ? ", and decoded, slots " : "",
+			 !capture->frames_wanted ? ""
+			 : imported		 ? "imported"
+						 : "mapped");
 	else
 		snprintf(out, size, "%s %" PRIu32 "x%" PRIu32 ", slots %s%s%s",
 			 frame_fourcc_name(info->format.fourcc), info->format.width,
@@ -500,6 +532,7 @@ static enum capture_exit run_source(struct capture *capture, const struct captur
 	}
 	set_limits(capture);
 	r = create_streams(capture, options);
+	want_frames(capture);
 	if (r == 0)
 		r = start_timer(capture);
 	if (r < 0) {

@@ -68,7 +68,7 @@ static const char *codec_title(enum config_codec codec)
 	return codec == CONFIG_CODEC_H264 ? "H.264" : "MJPEG";
 }
 
-/* `copy` needs a source that delivers coded pictures; a camera then delivers nothing else. */
+/* `copy` needs a source that delivers coded pictures, and it delivers one codec. */
 static void check_copy(struct config_file *file, const struct config *config, size_t index)
 {
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
@@ -92,28 +92,23 @@ static void check_copy(struct config_file *file, const struct config *config, si
 					    ? "file:PATH or libcamera[:ID]"
 					    : "file:PATH",
 				    camera->name, camera->source);
-	for (size_t i = 0; i < config->n_streams; i++) {
+	for (size_t i = 0; i < index; i++) {
 		const struct config_stream *other = &config->streams[i];
 		const struct section *os = &streams->items[i];
 
 		if (other->camera != stream->camera || section_is_bad(os, "camera") ||
 		    !section_find(os, "camera") || section_is_bad(os, "codec") ||
-		    section_is_bad(os, "encoder"))
-			continue;
-		if (other->codec == stream->codec && (other->encoder == CONFIG_ENCODER_COPY ||
-						      other->encoder == CONFIG_ENCODER_AUTO))
+		    other->encoder != CONFIG_ENCODER_COPY || other->codec == stream->codec)
 			continue;
 		config_file_mistake(
-			file, later_line(os, "codec", "encoder"),
-			"stream \"%s\": camera \"%s\" delivers coded %s, which stream \"%s\" "
-			"copies; "
-			"decoding it and encoding it again as %s is not supported. Use codec = %s "
-			"and encoder = copy%s",
-			other->name, camera->name, codec_title(stream->codec), stream->name,
-			codec_title(other->codec), config_codec_name(stream->codec),
-			is_file ? ", or add a second [camera NAME] with the same file for this "
-				  "stream"
-				: "");
+			file, later_line(s, "codec", "encoder"),
+			"stream \"%s\" cannot copy %s: stream \"%s\" copies %s from "
+			"camera \"%s\", which delivers only one of the two. Use encoder "
+			"= auto, and camcast decodes and encodes the pictures for this "
+			"stream",
+			stream->name, codec_title(stream->codec), other->name,
+			codec_title(other->codec), camera->name);
+		return;
 	}
 }
 

@@ -169,7 +169,8 @@ int luma_of(const struct frame *frame)
 
 static void handle_frame(void *user, struct frame *frame)
 {
-	struct seen *seen = user;
+	struct player *player = user;
+	struct seen *seen = player->apart ? &player->frames : &player->seen;
 	int luma = luma_of(frame);
 
 	pthread_mutex_lock(&seen->lock);
@@ -185,7 +186,7 @@ static void handle_frame(void *user, struct frame *frame)
 
 static void handle_packet(void *user, const struct packet *packet)
 {
-	struct seen *seen = user;
+	struct seen *seen = &((struct player *)user)->seen;
 
 	pthread_mutex_lock(&seen->lock);
 	if (seen->n < 1000) {
@@ -201,7 +202,7 @@ static void handle_packet(void *user, const struct packet *packet)
 
 static void handle_gone(void *user, int error, const char *why)
 {
-	struct seen *seen = user;
+	struct seen *seen = &((struct player *)user)->seen;
 
 	pthread_mutex_lock(&seen->lock);
 	seen->gone = true;
@@ -252,11 +253,13 @@ void open_player(struct player *player, const char *name, bool coded, enum confi
 		.buffers = 6,
 		.allocator = (char *)(uintptr_t) "auto",
 	};
-	struct source_events events = {handle_frame, handle_packet, handle_gone, &player->seen};
+	struct source_events events = {handle_frame, handle_packet, handle_gone, player};
 
 	memset(player, 0, sizeof(*player));
 	pthread_mutex_init(&player->seen.lock, NULL);
 	pthread_cond_init(&player->seen.changed, NULL);
+	pthread_mutex_init(&player->frames.lock, NULL);
+	pthread_cond_init(&player->frames.changed, NULL);
 	snprintf(player->path, sizeof(player->path), "file:%s/%s", folder, name);
 	config.source = player->path;
 	player->error = source_open(&player->source, &config, coded ? SOURCE_COPY : SOURCE_DECODE,

@@ -63,6 +63,8 @@ void wait_until_none_comes(struct seen *seen);
 
 struct player {
 	struct seen seen;
+	bool apart; /* frames are noted in `frames`, and only packets in `seen` */
+	struct seen frames;
 	struct source *source;
 	char path[300], why[256];
 	int error;

@@ -148,10 +148,11 @@ static int fake_set_control(struct source *base, const char *name, const char *v
 	return 0;
 }
 
-const struct source_ops source_pattern = {fake_open, fake_start, fake_stop, fake_close,
-					  fake_set_control};
-const struct source_ops source_file = {fake_open, fake_start, fake_stop, fake_close, NULL};
-const struct source_ops source_libcamera = {fake_open, fake_start, fake_stop, fake_close, NULL};
+const struct source_ops source_pattern = {fake_open,  fake_start,	fake_stop,
+					  fake_close, fake_set_control, NULL};
+const struct source_ops source_file = {fake_open, fake_start, fake_stop, fake_close, NULL, NULL};
+const struct source_ops source_libcamera = {fake_open,	fake_start, fake_stop,
+					    fake_close, NULL,	    NULL};
 
 static int fake_create(struct encoder **out, const struct encoder_config *config,
 		       const struct encoder_events *events, char *why)

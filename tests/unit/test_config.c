@@ -637,11 +637,10 @@ static void keys_that_contradict_each_other_are_refused(void **state)
 		 "c.ini:5: encoder = copy with codec = mjpeg needs a camera with source = "
 		 "file:PATH or libcamera[:ID], but camera \"c\" has source = auto\n"},
 		{"[camera c]\nsource = file:x\n[stream s]\ncamera = c\nencoder = copy\nannexb = "
-		 "1\n[stream t]\ncamera = c\nencoder = x264\nannexb = 2\n",
-		 "c.ini:9: stream \"t\": camera \"c\" delivers coded H.264, which stream \"s\" "
-		 "copies; decoding it and encoding it again as H.264 is not supported. Use codec = "
-		 "h264 and encoder = copy, or add a second [camera NAME] with the same file for "
-		 "this stream\n"},
+		 "1\n[stream t]\ncamera = c\ncodec = mjpeg\nencoder = copy\nlength_prefixed = 2\n",
+		 "c.ini:10: stream \"t\" cannot copy MJPEG: stream \"s\" copies H.264 from camera "
+		 "\"c\", which delivers only one of the two. Use encoder = auto, and camcast "
+		 "decodes and encodes the pictures for this stream\n"},
 	};
 
 	(void)state;
@@ -653,6 +652,11 @@ static void what_fits_together_is_accepted(void **state)
 	static const char *const texts[] = {
 		"[camera c]\nsource = file:x\n[stream s]\ncamera = c\nencoder = copy\nannexb = "
 		"1\n[stream t]\ncamera = c\nlength_prefixed = 2\n",
+		"[camera c]\nsource = file:x\n[stream s]\ncamera = c\nencoder = copy\nannexb = "
+		"1\n[stream t]\ncamera = c\nencoder = x264\nannexb = 2\n[stream u]\ncamera = "
+		"c\ncodec = mjpeg\nlength_prefixed = 3\n",
+		"[camera c]\nsource = libcamera\n[stream s]\ncamera = c\ncodec = mjpeg\nencoder = "
+		"copy\nlength_prefixed = 1\n[stream t]\ncamera = c\nannexb = 2\n",
 		"[camera c]\nsource = libcamera:usb\n[stream s]\ncamera = c\ncodec = "
 		"mjpeg\nencoder = copy\nlength_prefixed = 1\n",
 		"[camera c]\n[stream s]\ncamera = c\ncodec = mjpeg\nencoder = "

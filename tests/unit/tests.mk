@@ -33,6 +33,7 @@ EXTRA_test_request := config_rig
 # Tests that play recordings.
 EXTRA_test_file_source := file_rig
 EXTRA_test_file_loop := file_rig
+EXTRA_test_file_both := file_rig
 
 WRAPS_test_closer := close
 WRAPS_test_h264_writer := malloc calloc realloc

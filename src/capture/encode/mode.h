@@ -4,6 +4,7 @@
 #define CAPTURE_ENCODE_MODE_H
 
 #include "capture/source/source.h"
+#include "media/h264_writer.h"
 
 enum stream_mode {
 	STREAM_ENCODES,
@@ -15,5 +16,8 @@ enum stream_mode {
  * encodes. */
 enum stream_mode stream_mode(const struct config_stream *config, const struct source_info *info,
 			     char *detail, size_t size);
+
+/* What the SPSs of a stream of H.264 are to say. */
+struct sps_edit stream_mode_edit(enum stream_mode mode, const struct source_info *info);
 
 #endif

@@ -535,6 +535,16 @@ void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segmen
 	output_resend_segment(&stream->output, feed, segment);
 }
 
+bool stream_wants_frames(struct stream *stream)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&stream->lock);
+	wanted = stream->mode == STREAM_ENCODES && stream->wanted != 0;
+	pthread_mutex_unlock(&stream->lock);
+	return wanted;
+}
+
 bool stream_imports(struct stream *stream)
 {
 	bool imports;
@@ -627,13 +637,7 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	}
 	stream->mode =
 		stream_mode(stream->config, stream->info, stream->detail, sizeof(stream->detail));
-	output.edit = (struct sps_edit){
-		.rate = stream->info->format.rate,
-		.rate_varies = stream->info->rate_varies,
-		.sar_width = stream->info->format.sar_width,
-		.sar_height = stream->info->format.sar_height,
-		.keep_reorder = stream->mode == STREAM_COPIES,
-	};
+	output.edit = stream_mode_edit(stream->mode, stream->info);
 	if (stream->mode == STREAM_COPIES) {
 		output.turned = stream->info->turned;
 		output.orientation = stream->info->orientation;
@@ -652,7 +656,7 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	} else if (stream->mode == STREAM_COPIES) {
 		snprintf(stream->encoder_name, sizeof(stream->encoder_name), "copy");
 		diag_info("stream %s: copy: %s", stream->config->name, stream->detail);
-	} else if (!stream->config->implied) { /* nobody configured that one */
+	} else {
 		diag_error("stream %s: %s", stream->config->name, stream->detail);
 	}
 	*out = stream;

@@ -9,7 +9,7 @@
  * that the first client gets a picture at once; an implied stream takes no frame then and has no
  * encoder.
  *
- * A stream of a source that delivers coded pictures has no thread: a packet is written into the
+ * A stream that copies coded pictures has no thread: a packet is written into the
  * logs on the source's thread, because that is one pwritev() and a message, less than a hand-over
  * would cost, and the packet need not be copied to outlive the callback.
  */
@@ -39,8 +39,9 @@ int stream_start(struct stream *stream);
  * source must be stopped before. NULL is allowed. Main thread. */
 void stream_destroy(struct stream *stream);
 
-/* The source's thread. frame is borrowed (a reference is taken). */
+/* The thread on which the source delivers frames. frame is borrowed (a reference is taken). */
 void stream_frame(struct stream *stream, struct frame *frame);
+/* That on which it delivers packets. */
 void stream_packet(struct stream *stream, const struct packet *packet);
 
 /* Any thread. Calls with the number of a feed do nothing if it is not a feed of this stream. */
@@ -54,6 +55,8 @@ void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segmen
 void stream_sample(struct stream *stream, int64_t now_us);
 /* The status, with the rates of the last sample. Main thread. */
 void stream_status(struct stream *stream, struct camcast_msg_stream *out);
+/* Whether it encodes, and a feed is wanted. Any thread. */
+bool stream_wants_frames(struct stream *stream);
 /* Whether the encoder imports the frames' dmabufs instead of reading their mappings. Main
  * thread. */
 bool stream_imports(struct stream *stream);

@@ -297,9 +297,10 @@ static bool is_full_range(const AVCodecParameters *parameters)
 	return strncmp(description->name, "yuvj", 4) == 0 || description->nb_components < 3;
 }
 
-static void set_size(struct frame_format *format, const AVCodecParameters *parameters,
-		     const struct decoder_options *options)
+struct frame_format decoder_outline(const AVCodecParameters *parameters,
+				    const struct decoder_options *options)
 {
+	struct frame_format format = {.rate = options->rate};
 	AVRational shape = options->shape;
 	int width = parameters->width & ~1, height = parameters->height & ~1;
 
@@ -308,13 +309,14 @@ static void set_size(struct frame_format *format, const AVCodecParameters *param
 		height = parameters->width & ~1;
 		shape = (AVRational){shape.den, shape.num};
 	}
-	format->width = (uint32_t)width;
-	format->height = (uint32_t)height;
+	format.width = (uint32_t)width;
+	format.height = (uint32_t)height;
 	if (shape.num > 0 && shape.den > 0 &&
 	    av_reduce(&shape.num, &shape.den, shape.num, shape.den, UINT16_MAX)) {
-		format->sar_width = (uint32_t)shape.num;
-		format->sar_height = (uint32_t)shape.den;
+		format.sar_width = (uint32_t)shape.num;
+		format.sar_height = (uint32_t)shape.den;
 	}
+	return format;
 }
 
 static int choose_format(struct decoder *decoder, const AVCodecParameters *parameters,
@@ -327,8 +329,7 @@ static int choose_format(struct decoder *decoder, const AVCodecParameters *param
 	const char *name = avcodec_get_name(parameters->codec_id);
 	const char *pixels_name = av_get_pix_fmt_name(pixels);
 
-	set_size(format, parameters, options);
-	format->rate = options->rate;
+	*format = decoder_outline(parameters, options);
 	format->full_range = is_full_range(parameters);
 	format->colour = colour_of(parameters, format->full_range);
 	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {

@@ -27,6 +27,10 @@ int decoder_create(struct decoder **out, const AVCodecParameters *parameters,
 /* Every frame must have been released. */
 void decoder_destroy(struct decoder *decoder);
 
+/* What the frames of such a decoder have: width, height, shape of a pixel, rate. */
+struct frame_format decoder_outline(const AVCodecParameters *parameters,
+				    const struct decoder_options *options);
+
 const struct frame_format *decoder_format(const struct decoder *decoder);
 const char *decoder_allocator(const struct decoder *decoder);
 /* "decoded from msmpeg4v3", "decoded from mjpeg, yuvj422p converted to I420" */

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "capture/source/coded.h"
 #include "capture/source/decoder.h"
+#include "capture/source/decoding.h"
 #include "capture/source/demux.h"
 #include "capture/source/source.h"
 #include "capture/source/survey.h"
@@ -40,6 +41,7 @@ struct file_source {
 	/* one of them */
 	struct coded *coded;
 	struct decoder *decoder;
+	struct decoding *decoding; /* of what `coded` passes on */
 
 	pthread_t thread;
 	bool running;
@@ -97,6 +99,7 @@ static int deliver_packet(struct file_source *source, struct coded_picture *pict
 	packet->capture_us = source->start_us + media_us;
 	packet->pts_us = packet->capture_us + picture->reorder_us;
 	source->base.events.packet(source->base.events.user, packet);
+	decoding_take(source->decoding, packet);
 	return 0;
 }
 
@@ -321,6 +324,27 @@ static void tell_jpeg_shape(const struct file_source *source, AVRational shape)
 		  source->camera_name, shape.num, shape.den);
 }
 
+/* For the streams that encode what others copy. */
+static int open_decoding(struct file_source *source, const struct config_camera *config,
+			 const struct survey *survey, char *why)
+{
+	struct source_info *info = &source->base.info;
+	const struct decoder_options options = {
+		.camera = config,
+		.rate = info->format.rate,
+		.orientation = source_orientation(stated_orientation(source, survey), config),
+		.shape = demux_shape(source->demux),
+	};
+	int r = decoding_create(&source->decoding, demux_stream(source->demux)->codecpar, &options,
+				&source->base.events);
+
+	if (r)
+		snprintf(why, DEMUX_WHY_SIZE, "out of memory");
+	else
+		info->decoded = decoding_format(source->decoding);
+	return r;
+}
+
 static int open_coded(struct file_source *source, const struct config_camera *config,
 		      enum config_codec codec, const struct survey *survey, char *why)
 {
@@ -332,7 +356,10 @@ static int open_coded(struct file_source *source, const struct config_camera *co
 		.keep_hidden = survey->key_hidden,
 	};
 	struct source_info *info = &source->base.info;
+	int r = open_decoding(source, config, survey, why);
 
+	if (r)
+		return r;
 	info->coded = true;
 	info->codec = codec;
 	info->format.width = (uint32_t)options.stream->codecpar->width;
@@ -395,6 +422,7 @@ static void file_close(struct source *base)
 	struct file_source *source = (struct file_source *)base;
 
 	decoder_destroy(source->decoder);
+	decoding_destroy(source->decoding);
 	coded_destroy(source->coded);
 	demux_close(source->demux);
 	pthread_cond_destroy(&source->wake);
@@ -488,8 +516,15 @@ static int file_start(struct source *base)
 	int r;
 
 	atomic_store_explicit(&source->stop, false, memory_order_relaxed);
+	if (source->decoding) {
+		r = decoding_start(source->decoding);
+		if (r)
+			return r;
+	}
 	r = pthread_create(&source->thread, NULL, run, source);
 	source->running = r == 0;
+	if (r && source->decoding)
+		decoding_stop(source->decoding);
 	return -r;
 }
 
@@ -505,6 +540,16 @@ static void file_stop(struct source *base)
 	pthread_mutex_unlock(&source->lock);
 	pthread_join(source->thread, NULL);
 	source->running = false;
+	if (source->decoding)
+		decoding_stop(source->decoding);
+}
+
+static void file_want_frames(struct source *base, bool wanted)
+{
+	struct file_source *source = (struct file_source *)base;
+
+	if (source->decoding)
+		decoding_want(source->decoding, wanted);
 }
 
 const struct source_ops source_file = {
@@ -512,4 +557,5 @@ const struct source_ops source_file = {
 	.start = file_start,
 	.stop = file_stop,
 	.close = file_close,
+	.want_frames = file_want_frames,
 };

@@ -8,30 +8,53 @@
 #include <libavcodec/avcodec.h>
 
 #include "capture/source/decoder.h"
+#include "capture/source/decoding.h"
 #include "media/jpeg.h"
 
 struct jpeg_input {
-	uint8_t *joined;	 /* room for a JPEG with tables put into it */
-	struct decoder *decoder; /* NULL: passed on */
+	uint8_t *joined;	   /* room for a JPEG with tables put into it */
+	struct decoder *decoder;   /* NULL: passed on */
+	struct decoding *decoding; /* of what is passed on; NULL: not */
 	AVPacket *packet;
 };
 
-static int open_decoder(struct jpeg_input *input, const struct config_camera *config,
-			struct orientation orientation, struct source_info *info, char *why)
+/* NULL: out of memory. */
+static AVCodecParameters *parameters_of(const struct source_info *info)
 {
-	const struct decoder_options options = {
-		.camera = config, .rate = config->framerate, .orientation = orientation};
 	AVCodecParameters *parameters = avcodec_parameters_alloc();
-	int r;
 
 	if (!parameters)
-		return -ENOMEM;
+		return NULL;
 	parameters->codec_type = AVMEDIA_TYPE_VIDEO;
 	parameters->codec_id = AV_CODEC_ID_MJPEG;
 	parameters->width = (int)info->format.width;
 	parameters->height = (int)info->format.height;
 	parameters->format = AV_PIX_FMT_YUVJ422P; /* what nearly all of them have */
-	r = decoder_create(&input->decoder, parameters, &options, why);
+	return parameters;
+}
+
+static int open_decoding(struct jpeg_input *input, const struct decoder_options *options,
+			 const struct source_events *events, struct source_info *info)
+{
+	AVCodecParameters *parameters = parameters_of(info);
+	int r = parameters ? decoding_create(&input->decoding, parameters, options, events)
+			   : -ENOMEM;
+
+	avcodec_parameters_free(&parameters);
+	if (!r)
+		info->decoded = decoding_format(input->decoding);
+	return r;
+}
+
+static int open_decoder(struct jpeg_input *input, const struct decoder_options *options,
+			struct source_info *info, char *why)
+{
+	AVCodecParameters *parameters = parameters_of(info);
+	int r;
+
+	if (!parameters)
+		return -ENOMEM;
+	r = decoder_create(&input->decoder, parameters, options, why);
 	avcodec_parameters_free(&parameters);
 	if (r)
 		return r;
@@ -43,8 +66,11 @@ static int open_decoder(struct jpeg_input *input, const struct config_camera *co
 }
 
 int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct config_camera *config,
-		      struct orientation orientation, struct source_info *info, char *why)
+		      struct orientation orientation, const struct source_events *events,
+		      struct source_info *info, char *why)
 {
+	const struct decoder_options options = {
+		.camera = config, .rate = config->framerate, .orientation = orientation};
 	struct jpeg_input *input = calloc(1, sizeof(*input));
 	int r = -ENOMEM;
 
@@ -55,11 +81,10 @@ int jpeg_input_create(struct jpeg_input **out, size_t size_max, const struct con
 	input->packet = av_packet_alloc();
 	if (!input->joined || !input->packet)
 		goto destroy;
-	if (!info->coded) {
-		r = open_decoder(input, config, orientation, info, why);
-		if (r)
-			goto destroy;
-	}
+	r = info->coded ? open_decoding(input, &options, events, info)
+			: open_decoder(input, &options, info, why);
+	if (r)
+		goto destroy;
 	*why = '\0';
 	*out = input;
 	return 0;
@@ -74,6 +99,7 @@ void jpeg_input_destroy(struct jpeg_input *input)
 	if (!input)
 		return;
 	decoder_destroy(input->decoder);
+	decoding_destroy(input->decoding);
 	av_packet_free(&input->packet);
 	free(input->joined);
 	free(input);
@@ -119,5 +145,23 @@ int jpeg_input_take(struct jpeg_input *input, const uint8_t *data, size_t len, u
 		packet.data = input->joined;
 	}
 	events->packet(events->user, &packet);
+	decoding_take(input->decoding, &packet);
 	return 0;
+}
+
+void jpeg_input_want(struct jpeg_input *input, bool wanted)
+{
+	if (input->decoding)
+		decoding_want(input->decoding, wanted);
+}
+
+int jpeg_input_start(struct jpeg_input *input)
+{
+	return input->decoding ? decoding_start(input->decoding) : 0;
+}
+
+void jpeg_input_stop(struct jpeg_input *input)
+{
+	if (input->decoding)
+		decoding_stop(input->decoding);
 }

@@ -512,7 +512,7 @@ static int open_camera(struct libcamera_source *source, const struct config_came
 				      got.cannot_flip
 					      ? source_orientation((struct orientation){0}, config)
 					      : (struct orientation){0},
-				      info, why);
+				      &source->base.events, info, why);
 	return r;
 }
 
@@ -580,15 +580,24 @@ static int libcamera_start(struct source *base)
 	pacer_init(&source->pacer, source->base.info.format.rate);
 	source->done.n = source->held.n = 0;
 	source->stop = source->unplugged = source->throttle = false;
-	r = pthread_create(&source->thread, NULL, run, source);
+	r = source->jpeg ? jpeg_input_start(source->jpeg) : 0;
 	if (r)
-		return -r;
+		return r;
+	r = -pthread_create(&source->thread, NULL, run, source);
+	if (r)
+		goto stop_jpeg;
 	source->running = true;
 	r = camera_start(source->camera, &events);
 	if (r) {
 		diag_error("camera %s: %s", source->camera_name, camera_error());
 		stop_thread(source);
+		goto stop_jpeg;
 	}
+	return 0;
+
+stop_jpeg:
+	if (source->jpeg)
+		jpeg_input_stop(source->jpeg);
 	return r;
 }
 
@@ -600,6 +609,16 @@ static void libcamera_stop(struct source *base)
 		return;
 	camera_stop(source->camera);
 	stop_thread(source);
+	if (source->jpeg)
+		jpeg_input_stop(source->jpeg);
+}
+
+static void libcamera_want_frames(struct source *base, bool wanted)
+{
+	struct libcamera_source *source = (struct libcamera_source *)base;
+
+	if (source->jpeg)
+		jpeg_input_want(source->jpeg, wanted);
 }
 
 static int libcamera_set_control(struct source *base, const char *name, const char *value)
@@ -623,4 +642,5 @@ const struct source_ops source_libcamera = {
 	.stop = libcamera_stop,
 	.close = libcamera_close,
 	.set_control = libcamera_set_control,
+	.want_frames = libcamera_want_frames,
 };

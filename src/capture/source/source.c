@@ -131,6 +131,12 @@ void source_close(struct source *source)
 		source->ops->close(source);
 }
 
+void source_want_frames(struct source *source, bool wanted)
+{
+	if (source->ops->want_frames)
+		source->ops->want_frames(source, wanted);
+}
+
 int source_set_control(struct source *source, const char *name, const char *value)
 {
 	if (!source->ops->set_control)

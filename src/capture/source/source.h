@@ -28,7 +28,8 @@ struct packet {
 /* Called on the source's own thread; must return quickly and never call back into the source, but
  * for frame_unref. */
 struct source_events {
-	/* A raw picture; the callee owns one reference (refs is 1). */
+	/* A raw picture; the callee owns one reference (refs is 1). Where the source delivers coded
+	 * pictures too, it comes on a thread of its own. */
 	void (*frame)(void *user, struct frame *frame);
 	/* A coded one. */
 	void (*packet)(void *user, const struct packet *packet);
@@ -48,8 +49,11 @@ enum source_coding {
 /* What a source delivers, known after source_open(). */
 struct source_info {
 	char name[64];		 /* "pattern", "libcamera:imx708", "file:/x.avi" */
-	bool coded;		 /* packets, not frames */
+	bool coded;		 /* packets */
 	enum config_codec codec; /* if coded */
+	/* If coded: what frames have while source_want_frames() asks for them: width, height, shape
+	 * of a pixel, rate; they themselves say the rest. Width 0: there are none. */
+	struct frame_format decoded;
 	struct frame_format
 		format; /* if not coded: the raw format; if coded: width, height, rate are filled */
 	/* Coded pictures are to be turned as this says, which their bits may not state. */
@@ -78,6 +82,9 @@ void source_size(const struct source *source, uint32_t *width, uint32_t *height)
 /* CLOCK_MONOTONIC us up to which the source waits for the time of its next picture, and is silent
  * because of that; 0: it does not know. Any thread. */
 int64_t source_due_us(const struct source *source);
+/* Whether a source that delivers coded pictures is also to decode them. It begins at the next key
+ * picture. Others ignore it. Main thread. */
+void source_want_frames(struct source *source, bool wanted);
 /* Starts delivering, paced by the clock or the camera. 0 or -errno. */
 int source_start(struct source *source);
 /* After it returns no callback runs; nothing to do if it did not start. Frames still referenced
@@ -109,7 +116,8 @@ struct source_ops {
 	void (*stop)(struct source *source);
 	void (*close)(struct source *source);
 	int (*set_control)(struct source *source, const char *name,
-			   const char *value); /* NULL: none */
+			   const char *value);			 /* NULL: none */
+	void (*want_frames)(struct source *source, bool wanted); /* NULL: it is not coded */
 };
 
 /* First member of every implementation's structure. */
