@@ -238,7 +238,8 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	python3-paho-mqtt python3-jsonschema python3-prometheus-client opencv-doc ffmpeg \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps mosquitto-clients ncat openssl xvfb xdotool \
-	imagemagick fonts-nanum weston libimage-exiftool-perl varnish nginx vlc-bin vlc-plugin-base
+	imagemagick fonts-nanum weston libimage-exiftool-perl varnish nginx vlc-bin vlc-plugin-base \
+	locales
 PKG_soak = $(PKG_e2e) iproute2 util-linux
 PKG_fuzz = $(PKG_build) clang libclang-rt-dev
 PKG_check = $(PKG_unit) $(PKG_e2e) $(PKG_fuzz)

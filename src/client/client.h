@@ -2,7 +2,7 @@
 /*
  * The subcommands of camcast. argv[0] is the subcommand's name, options and arguments follow, as
  * getopt_long(3) wants them. Each returns the exit status: EXIT_USAGE for a wrong command line.
- * main() has done diag_init() and setlocale(), and ignores SIGPIPE.
+ * main() has done diag_init(), set the locale to C.UTF-8, and ignores SIGPIPE.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H

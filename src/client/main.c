@@ -84,7 +84,9 @@ int main(int argc, char **argv)
 	const size_t n = sizeof commands / sizeof commands[0];
 	const char *name = argc > 1 ? argv[1] : "";
 
-	setlocale(LC_ALL, "");
+	/* For wcwidth(). Texts are English and UTF-8, and words on the command line are ASCII: in
+	 * the user's locale, `DISCOVER` may not be `discover` (Turkish), and 0.5 may be 0,5. */
+	setlocale(LC_CTYPE, "C.UTF-8");
 	diag_init("camcast", DIAG_INFO);
 	/* A closed pipe is an error of write(), which the command reports or ignores. */
 	signal(SIGPIPE, SIG_IGN);

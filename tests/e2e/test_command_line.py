@@ -109,6 +109,19 @@ def test_commands_and_options_are_read_in_any_case():
     assert run("camcastd", "--Version").stdout.startswith("camcastd ")
 
 
+def test_every_locale_is_the_same(tmp_path):
+    """In Turkish, i is not the small letter of I, and numbers have a comma."""
+    compiled = ["localedef", "-i", "tr_TR", "-f", "ISO-8859-9", tmp_path / "tr_TR"]
+    subprocess.run(compiled, check=True, capture_output=True, timeout=SECONDS)
+    turkish = {**os.environ, "LOCPATH": str(tmp_path), "LC_ALL": "tr_TR"}
+    shown = run("camcast", "DISCOVER", "--HELP", env=turkish).stdout
+    assert shown.startswith("usage: camcast discover")
+    size = run("camcast", "record", "--dir", "x", "--max-bytes", "1.5GIB", "--broker", "h:0", env=turkish)
+    assert one_line(size) == "camcast: --broker h:0: the port must be 1 to 65535"
+    view = run("camcast", "view", "--SIZE", "640x480", "--broker", "h:0", env=turkish)
+    assert one_line(view) == "camcast: --broker h:0: the port must be 1 to 65535"
+
+
 def test_numbers_are_read_with_their_units(tmp_path):
     """They are accepted: what fails is the broker's port behind them."""
     for arguments in [

@@ -138,7 +138,8 @@ def copy_config(broker, name, source, seconds, rate, b_frames, gop):
     """A server that passes on a recording made here, source."""
     subprocess.run(
         ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=s=320x180:r={rate}",
-         "-t", str(seconds), "-c:v", "libx264", "-bf", str(b_frames), "-g", str(gop), source],
+         "-t", str(seconds), "-c:v", "libx264", "-bf", str(b_frames), "-b_strategy", "0",
+         "-x264-params", "b-pyramid=none", "-g", str(gop), source],
         check=True, timeout=60 * harness.PATIENCE,
     )  # fmt: skip
     config = server_config(broker, name, stream={"encoder": "copy", "sei": False})
@@ -147,8 +148,8 @@ def copy_config(broker, name, source, seconds, rate, b_frames, gop):
 
 
 def test_pictures_that_are_shown_in_another_order(broker, start_camcastd, tmp_path):
-    """B pictures, of a recording that is copied."""
-    start_camcastd(copy_config(broker, "bee", tmp_path / "source.mp4", 10, 30, 2, 30))
+    """B pictures, of a recording that is copied, and many more of them than one waits for."""
+    start_camcastd(copy_config(broker, "bee", tmp_path / "source.mp4", 10, 30, 8, 30))
     with Recorder(broker, tmp_path, "bee", "--segment", "2") as recorder:
         wait_files(recorder, "bee", 2, 40)
         recorder.stop()

@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-/* wcwidth() knows the characters of the locale only, which is "C" where nobody has set one. */
+/* wcwidth() knows no character where the system lacks the locale, nor one that is newer than it. */
 static unsigned width_of(uint32_t c)
 {
 	int width = wcwidth((wchar_t)c);
