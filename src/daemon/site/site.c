@@ -8,6 +8,7 @@
 
 #include "daemon/api/api.h"
 #include "daemon/api/page.h"
+#include "camcast/multipart.h"
 #include "daemon/serve/hls.h"
 #include "daemon/serve/websocket.h"
 #include "daemon/site/snapshot.h"
@@ -17,8 +18,6 @@
 /* X-Accel-Buffering: a proxy (nginx) that reads ahead would take pictures that its client cannot
  * follow, so that none could be dropped for it. */
 #define LIVE_HEADERS "X-Accel-Buffering: no\r\n"
-#define BOUNDARY "boundarydonotcross"
-#define PART_BEGIN "--" BOUNDARY "\r\n"
 
 struct site {
 	struct site_options options;
@@ -39,14 +38,12 @@ static const struct way {
 	{"ts", CONFIG_FRAMING_MPEGTS, "video/mp2t", NULL},
 	{"m3u8", CONFIG_FRAMING_MP4, NULL, NULL}, /* a playlist, which names ranges of it */
 	{"ws", CONFIG_FRAMING_MP4_WS, NULL, NULL},
-	{"mjpg", CONFIG_FRAMING_MULTIPART, "multipart/x-mixed-replace; boundary=" BOUNDARY,
-	 PART_BEGIN},
+	{"mjpg", CONFIG_FRAMING_MULTIPART, CAMCAST_MULTIPART_TYPE, CAMCAST_MULTIPART_FIRST},
 	{"jpg", CONFIG_FRAMING_JPEG, NULL, NULL},
 };
 /* `.mjpg` with advance_headers: each picture is followed by the head of the next part. */
-static const struct way early = {"mjpg", CONFIG_FRAMING_MULTIPART_EARLY,
-				 "multipart/x-mixed-replace; boundary=" BOUNDARY,
-				 PART_BEGIN "Content-Type: image/jpeg\r\n\r\n"};
+static const struct way early = {"mjpg", CONFIG_FRAMING_MULTIPART_EARLY, CAMCAST_MULTIPART_TYPE,
+				 CAMCAST_MULTIPART_FIRST_EARLY};
 
 static const struct way *find_way(const char *extension)
 {
