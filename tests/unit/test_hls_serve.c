@@ -428,6 +428,7 @@ static void units_stay_while_players_may_ask_for_them(void **state)
 	camera(f, 31);
 	hear(f, fd);
 	listed(f, "s-1.", path);
+	assert_true(log->limits.bytes_max > 11ull * f->rig.policy.bitrate / 8);
 	camera(f, 9 * 30);
 	get(f, fd, path);
 	assert_units(f, 0, 30);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* The default limit on the bytes of a log: four times the bytes that the bitrate produces in
- * history_ms, or this constant where the bitrate is not known. */
+ * the history, or this constant where the bitrate is not known. */
 #define HISTORY_BYTES_MIN (4ull << 20)
 #define HISTORY_BYTES_UNKNOWN (64ull << 20)
 
@@ -29,7 +29,7 @@ struct feed {
 
 /* --- create, destroy --- */
 
-static uint64_t history_bytes(const struct config_stream *policy)
+static uint64_t history_bytes(const struct config_stream *policy, int64_t history_us)
 {
 	uint64_t bytes;
 
@@ -37,7 +37,7 @@ static uint64_t history_bytes(const struct config_stream *policy)
 		return policy->history_max;
 	if (policy->codec != CONFIG_CODEC_H264 || policy->encoder == CONFIG_ENCODER_COPY)
 		return HISTORY_BYTES_UNKNOWN;
-	bytes = (uint64_t)policy->bitrate / 8 * policy->history_ms / 1000 * 4;
+	bytes = (uint64_t)policy->bitrate / 8 * (uint64_t)(history_us / 1000) / 1000 * 4;
 	return bytes > HISTORY_BYTES_MIN ? bytes : HISTORY_BYTES_MIN;
 }
 
@@ -129,7 +129,7 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 	struct log_limits limits = {
 		/* Viewers of key-only feeds get the newest unit only. */
 		.history_us = options->key_only ? 0 : (int64_t)config->history_ms * 1000,
-		.bytes_max = history_bytes(config),
+		.bytes_max = history_bytes(config, (int64_t)config->history_ms * 1000),
 		.keep_gop = !options->can_force_idr,
 	};
 	struct audience_policy policy = {
@@ -326,9 +326,13 @@ void feed_drain(struct feed *feed, void (*drained)(void *user), void *user)
 
 void feed_keep_history(struct feed *feed, int64_t history_us)
 {
-	int64_t configured_us = (int64_t)feed->options.policy->history_ms * 1000;
+	const struct config_stream *policy = feed->options.policy;
+	int64_t configured_us = (int64_t)policy->history_ms * 1000;
 
-	feed->log.limits.history_us = history_us > configured_us ? history_us : configured_us;
+	if (history_us < configured_us)
+		history_us = configured_us;
+	feed->log.limits.history_us = history_us;
+	feed->log.limits.bytes_max = history_bytes(policy, history_us);
 }
 
 bool feed_can_force_idr(const struct feed *feed)

@@ -113,7 +113,7 @@ static inline bool feed_waits(const struct feed_waiter *waiter)
 const struct log *feed_log(const struct feed *feed);
 
 /* Keeps units for at least this time, instead of history_ms alone; 0: no longer. The limit on bytes
- * stays. Not for key-only feeds. */
+ * grows with it, unless history_max sets one. Not for key-only feeds. */
 void feed_keep_history(struct feed *feed, int64_t history_us);
 bool feed_can_force_idr(const struct feed *feed);
 /* Asks for an IDR where the source can force one. Not from inside feed_add_unit(). */
