@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""camcastd as systemd runs it, installed by `make install`: the unit, started, stopped, and asked."""
+"""camcastd and recorders as systemd runs them, installed by `make install`: their units, started,
+stopped, and asked."""
 import json
 import os
 import pathlib
@@ -10,7 +11,6 @@ import guest
 import harness
 
 CONFIG = pathlib.Path("/etc/camcast/config.ini")
-DROP_IN = pathlib.Path("/run/systemd/system/camcastd.service.d/case.conf")
 CGROUP = pathlib.Path("/sys/fs/cgroup/system.slice/camcastd.service")
 HTTP = "http://127.0.0.1:8080"
 
@@ -19,58 +19,43 @@ def systemctl(*arguments, timeout=60):
     return guest.run("systemctl", *arguments, timeout=timeout).decode()
 
 
-class Service:
-    """The unit camcastd.service, inactive and without a drop-in to begin and to end with."""
+class Unit:
+    """A unit, inactive and without a drop-in to begin and to end with."""
+
+    def __init__(self, name):
+        self.name = name
+        self.drop_in = pathlib.Path(f"/run/systemd/system/{name}.service.d/case.conf")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        systemctl("stop", "camcastd")
-        if DROP_IN.exists():
-            DROP_IN.unlink()
+        systemctl("stop", self.name)
+        if self.drop_in.exists():
+            self.drop_in.unlink()
             systemctl("daemon-reload")
-
-    def configure(self, config):
-        """Writes the configuration of the service; the status is at HTTP."""
-        config["daemon"]["http"] = HTTP.removeprefix("http://")
-        CONFIG.write_text(harness.config_text(config))
 
     def override(self, *lines):
         """Adds lines to the unit's [Service] section."""
-        DROP_IN.parent.mkdir(parents=True, exist_ok=True)
-        DROP_IN.write_text("\n".join(["[Service]", *lines, ""]))
+        self.drop_in.parent.mkdir(parents=True, exist_ok=True)
+        self.drop_in.write_text("\n".join(["[Service]", *lines, ""]))
         systemctl("daemon-reload")
 
     def start(self):
-        systemctl("start", "camcastd")
+        systemctl("start", self.name)
 
     def show(self, *names):
         """Properties of the unit: one, or a dict."""
-        text = systemctl("show", "camcastd", *(f"--property={name}" for name in names))
+        text = systemctl("show", self.name, *(f"--property={name}" for name in names))
         found = dict(line.split("=", 1) for line in text.splitlines())
         return found[names[0]] if len(names) == 1 else found
 
     def pid(self):
         return int(self.show("MainPID"))
 
-    def processes(self):
-        """{pid: name} of all in the unit's control group."""
-        found = {}
-        for pid in (CGROUP / "cgroup.procs").read_text().split():
-            try:
-                found[int(pid)] = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-            except OSError:
-                pass  # ended meanwhile
-        return found
-
-    def worker(self):
-        """The pid of the one worker; it may be gone."""
-        return next((pid for pid, name in self.processes().items() if name == "camcast-capture"), 0)
-
     def log(self):
         """All that the unit ever logged, this process's and those before it."""
-        return guest.run("journalctl", "--unit=camcastd", "--output=cat", "--no-pager").decode()
+        return guest.run("journalctl", f"--unit={self.name}", "--output=cat", "--no-pager").decode()
 
     def wait_log(self, text, timeout=40):
         """Waits for `text` to be in the log of the invocation now running."""
@@ -87,6 +72,38 @@ class Service:
         except AssertionError as error:
             raise AssertionError(f"{error}; the log:\n{log}") from None
         return log
+
+    def stop(self):
+        """Seconds that the stop took, until nothing was left of the unit."""
+        began = time.monotonic()
+        systemctl("stop", self.name)
+        return time.monotonic() - began
+
+
+class Service(Unit):
+    """The unit camcastd.service."""
+
+    def __init__(self):
+        super().__init__("camcastd")
+
+    def configure(self, config):
+        """Writes the configuration of the service; the status is at HTTP."""
+        config["daemon"]["http"] = HTTP.removeprefix("http://")
+        CONFIG.write_text(harness.config_text(config))
+
+    def processes(self):
+        """{pid: name} of all in the unit's control group."""
+        found = {}
+        for pid in (CGROUP / "cgroup.procs").read_text().split():
+            try:
+                found[int(pid)] = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+            except OSError:
+                pass  # ended meanwhile
+        return found
+
+    def worker(self):
+        """The pid of the one worker; it may be gone."""
+        return next((pid for pid, name in self.processes().items() if name == "camcast-capture"), 0)
 
     def status(self):
         with urllib.request.urlopen(HTTP + "/status.json", timeout=10) as answer:
@@ -111,12 +128,6 @@ class Service:
             guest.wait_for("pictures", enough, timeout)
         except AssertionError as error:
             raise AssertionError(f"{error}; the log:\n{self.log()[-4000:]}") from None
-
-    def stop(self):
-        """Seconds that the stop took, until nothing was left of the unit."""
-        began = time.monotonic()
-        systemctl("stop", "camcastd")
-        return time.monotonic() - began
 
 
 def process_status(pid, name):
