@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""camcast-capture writes a stream in each framing, and players decode every picture of it."""
+"""camcast-capture writes a stream in each framing, and players decode every picture of it; over
+HTTP, too, where a worker may die."""
 import json
+import os
 import re
+import signal
 import subprocess
 
+import clients
 import mp4box
 import pytest
 
@@ -180,3 +184,76 @@ def test_a_framing_of_another_codec_is_refused(tmp_path):
     )
     assert result.returncode == 2
     assert 'stream s has no framing "mp4"' in result.stderr
+
+
+# --- over HTTP ---
+
+
+def watch(daemon, path):
+    viewer = clients.Viewer(daemon.http_port)
+    viewer.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return viewer
+
+
+def read_mp4(viewer):
+    body = bytes(viewer.data).partition(b"\r\n\r\n")[2]
+    return mp4box.read(mp4box.complete(body))
+
+
+def test_every_viewer_of_mp4_gets_the_initialization_segment(camcastd):
+    """The worker announces it once; the second viewer comes when the feed was not wanted for a
+    while."""
+    daemon = camcastd(h264(linger_ms=100))
+    for _ in range(2):
+        with watch(daemon, "/s.mp4") as viewer:
+            daemon.wait_until(lambda: len(read_mp4(viewer)[1]) > 10, "ten pictures")
+            assert len(read_mp4(viewer)[0]) == 1
+        daemon.wait_until(lambda: daemon.feed("s/mp4")["clients"] == 0, "the end of the viewer")
+        units = []
+
+        def is_quiet():
+            units.append(daemon.feed("s/mp4")["units"])
+            return units[-3:] == 3 * units[-1:]
+
+        daemon.wait_until(is_quiet, "no more units")
+
+
+def test_mp4_goes_on_with_a_new_worker(camcastd, tmp_path):
+    """With a new initialization segment and a key picture; times go on, and all decodes."""
+    daemon = camcastd(h264())
+    with watch(daemon, "/s.mp4") as viewer:
+        daemon.wait_until(lambda: len(read_mp4(viewer)[1]) > 10, "ten pictures")
+        os.kill(daemon.camera()["pid"], signal.SIGKILL)
+        daemon.wait_until(lambda: len(read_mp4(viewer)[0]) > 1, "a second segment")
+        before = len(read_mp4(viewer)[1])
+        daemon.wait_until(lambda: len(read_mp4(viewer)[1]) > before + 30, "thirty pictures more")
+        inits, samples = read_mp4(viewer)
+        data = bytes(viewer.data).partition(b"\r\n\r\n")[2]
+    assert len(inits) == 2
+    path = tmp_path / "two.mp4"
+    path.write_bytes(mp4box.complete(data))
+    result = subprocess.run(
+        ["ffmpeg", "-v", "error", "-xerror", "-i", path, "-fps_mode", "passthrough"]
+        + ["-f", "framecrc", "-"],
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    assert not result.stderr, result.stderr
+    assert len(re.findall(rb"(?m)^0,", result.stdout)) == len(samples)
+
+
+@pytest.mark.parametrize("name", ["s.mp4", "s.ts", "s.h264"])
+def test_players_play_over_http(camcastd, name):
+    daemon = camcastd(h264())
+    result = subprocess.run(
+        ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", "-err_detect", "explode"]
+        + ["-xerror", "-i", f"http://127.0.0.1:{daemon.http_port}/{name}", "-frames:v", "60"]
+        + ["-f", "framecrc", "-"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    assert not FAULT.search(result.stderr), result.stderr
+    assert len(re.findall(r"(?m)^0,", result.stdout)) == 60

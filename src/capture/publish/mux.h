@@ -52,9 +52,9 @@ struct mux_options {
 /* 0, -ENOMEM or another -errno of a library. */
 int mux_create(struct mux **out, const struct mux_options *options);
 void mux_destroy(struct mux *mux);
-/* Frames one unit; allocates nothing once units of the same shape have been seen. 0, -ENOMEM,
- * -EMSGSIZE (the unit or its preamble is longer than the framing allows), -EINVAL (the framing does
- * not carry such a unit). */
+/* Frames one unit. Allocates nothing once units of the same shape have been seen, except in
+ * libavformat (mpegts.c). 0, -ENOMEM, -EMSGSIZE (the unit or its preamble is longer than the
+ * framing allows), -EINVAL (the framing does not carry such a unit). */
 int mux_frame(struct mux *mux, const struct mux_unit *unit, struct mux_framed *out);
 
 /* --- for the framings --- */

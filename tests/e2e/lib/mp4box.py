@@ -107,22 +107,38 @@ def nal_units(sample):
 
 def read(data):
     """All of a stream: ([Init], [Sample]). It begins with an initialization segment and a key
-    picture, times and sequence numbers grow, and samples hold whole NAL units."""
-    inits, samples, waiting = [], [], {}
+    picture, times grow, sequence numbers grow up to the next initialization segment, and samples
+    hold whole NAL units."""
+    inits, samples, waiting, first = [], [], {}, True
     for kind, payload in boxes(data):
         if kind in (b"ftyp", b"moof"):
             assert not waiting, "a box without its partner"
             waiting[kind] = payload
         elif kind == b"moov":
             inits.append(read_init(waiting.pop(b"ftyp"), payload))
+            first = True
         else:
             assert kind == b"mdat" and inits, kind
-            samples.append(read_fragment(waiting.pop(b"moof"), payload))
+            sample = read_fragment(waiting.pop(b"moof"), payload)
             assert nal_units(payload)
-    assert not waiting and samples[0].key
-    for before, after in zip(samples, samples[1:]):
-        assert after.sequence > before.sequence and after.dts > before.dts
+            assert sample.key or not first, "a segment that begins without a key picture"
+            assert not samples or sample.dts > samples[-1].dts
+            assert first or sample.sequence > samples[-1].sequence
+            samples.append(sample)
+            first = False
+    assert not waiting
     return inits, samples
+
+
+def complete(data):
+    """The data up to the end of its last whole fragment."""
+    at = end = 0
+    while len(data) - at >= 8:
+        size, kind = struct.unpack_from(">I4s", data, at)
+        at += size
+        if at <= len(data) and kind in (b"moov", b"mdat"):
+            end = at
+    return data[:end]
 
 
 def messages(data):
