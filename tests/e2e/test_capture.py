@@ -13,10 +13,10 @@ import bytestream
 import pytest
 
 import harness
+from strip import HEIGHT, WIDTH, decoded_numbers
 from worker import CAPTURE, FAILED, KEY, RUNNING, STARTING, TIMEOUT, Worker, by_hand, write_config
 
 H264_ENCODERS = ("x264", "openh264")
-WIDTH, HEIGHT = 320, 240
 
 
 def pattern(encoder="auto", **options):
@@ -54,34 +54,6 @@ def start_worker(tmp_path):
         ended = worker.process.poll() is not None
         code = worker.stop()
         assert ended or code == 0, worker.log
-
-
-def read_number(luma):
-    """The frame's number from the strip on top (include/camcast/pattern.h); None: not legible."""
-    row = HEIGHT // 32
-    bits = 0
-    for block in range(32):
-        bits = bits << 1 | (luma[row * WIDTH + (2 * block + 1) * WIDTH // 64] > 125)
-    number, check = bits >> 12 & 0xFFFF, bits >> 4 & 0xFF
-    if bits >> 28 != 0xA or bits & 0xF != 0x5 or check != number >> 8 ^ number & 0xFF ^ 0xA5:
-        return None
-    return number
-
-
-def decoded_numbers(data, kind):
-    """Numbers of all pictures of a byte string, decoded with ffmpeg."""
-    luma = subprocess.run(
-        ["ffmpeg", "-v", "error", "-xerror", "-f", kind, "-i", "-"]
-        + ["-fps_mode", "passthrough", "-vf", "extractplanes=y", "-f", "rawvideo", "-"],
-        input=bytestream.without_end(data),
-        capture_output=True,
-        timeout=TIMEOUT,
-        check=True,
-    )
-    assert luma.stderr == b""
-    size = WIDTH * HEIGHT
-    assert len(luma.stdout) % size == 0
-    return [read_number(luma.stdout[i : i + size]) for i in range(0, len(luma.stdout), size)]
 
 
 def split_prefixed(data):
