@@ -186,6 +186,26 @@ def test_a_framing_of_another_codec_is_refused(tmp_path):
     assert 'stream s has no framing "mp4"' in result.stderr
 
 
+def interleave(folder):
+    """A byte stream of IDR pictures whose parameter sets are others for each picture."""
+    streams = []
+    for cabac in (0, 1):
+        params = f"keyint=1:aud=1:repeat-headers=1:cabac={cabac}"
+        result = subprocess.run(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=8"]
+            + ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-x264-params", params]
+            + ["-f", "h264", "-"],
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=True,
+        )
+        streams.append(result.stdout.split(b"\0\0\0\1\x09")[1:])
+    path = folder / "changing.h264"
+    units = [unit for pair in zip(*streams) for unit in pair]
+    path.write_bytes(b"".join(b"\0\0\0\1\x09" + unit for unit in units))
+    return path
+
+
 # --- over HTTP ---
 
 
@@ -241,6 +261,18 @@ def test_mp4_goes_on_with_a_new_worker(camcastd, tmp_path):
     )
     assert not result.stderr, result.stderr
     assert len(re.findall(rb"(?m)^0,", result.stdout)) == len(samples)
+
+
+def test_parameter_sets_that_always_change_do_not_end_the_worker(camcastd, tmp_path):
+    """Preambles have a rate; the pictures in between are left out of MP4, and of nothing else."""
+    config = h264(encoder="copy")
+    config["camera cam"] = {"source": f"file:{interleave(tmp_path)}"}
+    daemon = camcastd(config)
+    pid = daemon.camera()["pid"]
+    with watch(daemon, "/s.mp4") as viewer:
+        daemon.wait_until(lambda: len(read_mp4(viewer)[0]) >= 30, "thirty segments")
+    assert daemon.camera()["pid"] == pid
+    assert daemon.feed("s/mp4")["units"] < daemon.feed("s/annexb")["units"]
 
 
 @pytest.mark.parametrize("name", ["s.mp4", "s.ts", "s.h264"])
