@@ -152,6 +152,14 @@ $(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_faults.o $(B)/%_attacks.o $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
 	@echo "  LINK $@"
 
+# --- what drives the browsers of tests/e2e/test_page.py, from npm ---
+BROWSER := $(B)/browser/installed
+.PHONY: browser
+browser: $(BROWSER)
+$(BROWSER): tests/e2e/browser/package.json tests/e2e/browser/package-lock.json
+	@mkdir -p $(@D)
+	$(Q)cp $^ $(@D) && cd $(@D) && npm ci --no-audit --no-fund --loglevel=error && touch $(@F)
+
 # --- fuzzers: tests/fuzz/fuzz_X.c, one program each, everything compiled by clang ---
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -239,7 +247,9 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps mosquitto-clients ncat openssl xvfb xdotool \
 	imagemagick fonts-nanum weston libimage-exiftool-perl varnish nginx vlc-bin vlc-plugin-base \
-	locales
+	locales $(PKG_browser)
+# A nodejs of nodesource.com brings npm along, and refuses Debian's.
+PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)
 PKG_soak = $(PKG_e2e) iproute2 util-linux
 PKG_fuzz = $(PKG_build) clang libclang-rt-dev
 PKG_check = $(PKG_unit) $(PKG_e2e) $(PKG_fuzz)
@@ -289,7 +299,7 @@ CHECK ?= unit e2e $(if $(SAN),,fuzz)
 unit-programs: $(UNIT) $(DOUBLES)
 check:
 	$(call deps_for,check)
-	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches $(if $(SAN),,fuzzers)
+	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches $(if $(SAN),,fuzzers browser)
 	tests/run.sh $(CHECK)
 unit check-unit:
 	$(call deps_for,unit)
@@ -297,7 +307,7 @@ unit check-unit:
 	tests/run.sh unit
 e2e check-e2e alone:
 	$(call deps_for,e2e)
-	+@$(MAKE) --no-print-directory $(PARALLEL) all benches $(DOUBLES)
+	+@$(MAKE) --no-print-directory $(PARALLEL) all benches $(DOUBLES) $(if $(SAN),,browser)
 	tests/run.sh $(if $(filter alone,$@),alone,e2e)
 # With no FUZZ_SECONDS, `make check` runs the fuzzers' corpus alone.
 fuzz: export FUZZ_SECONDS := $(or $(FUZZ_SECONDS),10)
@@ -440,7 +450,7 @@ help:
 	@echo 'make check-arm64       cross-built, in two arm64 guests'
 	@echo
 	@echo 'make status-page  the tables of docs/STATUS.md, after a change in src/daemon/status/rows_*.c'
-	@echo 'make man, unit-programs, benches, fuzzers: what the targets above build first'
+	@echo 'make man, unit-programs, benches, fuzzers, browser: what the targets above build first'
 
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

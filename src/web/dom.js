@@ -28,7 +28,7 @@ export function el(tag, props = {}, ...children) {
 		else
 			element[name] = value;
 	}
-	element.append(...children.flat().filter((child) => child !== null && child !== false));
+	element.append(...children.flat(Infinity).filter((child) => child !== null && child !== false));
 	return element;
 }
 

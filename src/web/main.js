@@ -137,7 +137,10 @@ class Page {
 		this.#alone = name;
 		history.pushState(null, '', name === null ? '/' : `/?camera=${encodeURIComponent(name)}`);
 		this.arrange();
-		this.#tiles.get(name)?.element.focus();
+		const tile = this.#tiles.get(name)?.element;
+
+		if (tile && !tile.contains(document.activeElement))
+			tile.focus();
 	}
 
 	details(name) {

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The web page in real browsers: which picture is shown is read from its pixels, by the number in
+the test pattern. One browser serves many cases, because its start takes longer than they do."""
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+import browser as browsers
+import harness
+
+SHOTS = harness.BUILD / "page"  # screenshots, for people
+TRANSPORTS = ["mse", "mse_http", "webcodecs", "mjpeg", "snapshots"]
+
+pytestmark = pytest.mark.skipif(bool(harness.SAN), reason="the browsers are not instrumented")
+
+
+def config(port="0", cameras=("one",), size="320x180", framerate=15, **daemon):
+    text = {"daemon": {"name": "정원 <b>", "http": f"127.0.0.1:{port}", **daemon}}
+    for name in cameras:
+        text[f"camera {name}"] = {"source": "pattern", "size": size, "framerate": framerate}
+        text[f"stream {name}"] = {"camera": name, "bitrate": 300000, "keyframe_interval": 15}
+        text[f"stream {name}-jpeg"] = {
+            "camera": name, "codec": "mjpeg", "on_demand": True, "quality": 60,
+        }
+    return text
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"], name="browser")
+def fixture_browser(request):
+    with browsers.Browser(request.param) as browser:
+        yield browser
+
+
+@pytest.fixture(name="tab")
+def fixture_tab(browser):
+    """tab(url, **options of driver.mjs): an open page, which is closed after the test."""
+    opened = []
+
+    def open_page(url, **options):
+        opened.append(browser.open(url, page=f"page{len(opened)}", **options))
+        return opened[-1]
+
+    yield open_page
+    for one in opened:
+        one.close()
+
+
+def url(daemon, query=""):
+    return f"http://127.0.0.1:{daemon.http_port}/{query}"
+
+
+def viewers(daemon):
+    return daemon.status()["clients_total"]
+
+
+def assert_moves(tab, camera, count=5):
+    """Whole pictures appear, one after another."""
+    numbers = tab.numbers(camera, count)
+    assert all(a < b or b < 100 for a, b in zip(numbers, numbers[1:])), numbers
+
+
+def test_every_transport_shows_whole_pictures_in_order(browser, tab, start_camcastd):
+    daemon = start_camcastd(config())
+    page = tab(url(daemon))
+    page.wait_live("one")
+    assert_moves(page, "one", 10)
+    assert page.facts("one")["transport"] == "mse"
+    lag = page.wait(f"{page.tile('one')}.facts().lag", "lag")
+    assert -5 < lag < 1000 * harness.PATIENCE, lag
+
+    for transport in TRANSPORTS[1:] + ["img"]:
+        if transport == "webcodecs" and not page.evaluate("'VideoDecoder' in window"):
+            continue
+        page.evaluate(f"localStorage.setItem('transport one', '{transport}')")
+        page.reload()
+        page.wait_live("one")
+        assert page.facts("one")["transport"] == transport
+        if transport == "img":  # no event tells of its pictures
+            page.wait_number("one", page.wait_number("one", None))
+        else:
+            assert_moves(page, "one", 3 if transport == "snapshots" else 8)
+    page.evaluate("localStorage.clear()")
+    assert not [text for text in browser.do("messages") if "Content-Security-Policy" in text]
+
+
+def test_the_page_comes_back_after_every_loss(tab, start_camcastd):
+    port = free_port()
+    daemon = start_camcastd(config(port))
+    page = tab(url(daemon))
+    page.wait_live("one")
+    page.evaluate("window.sameDocument = true")
+
+    os.kill(daemon.workers()[0], signal.SIGKILL)
+    daemon.wait_until(lambda: daemon.camera("one")["restarts"] == 1, "restart", 20)
+    page.wait_number("one", page.number("one"))
+    assert_moves(page, "one")
+    assert page.facts("one")["reconnects"] == 0, "viewers stay connected"
+
+    daemon.stop()
+    page.wait(f"{page.tile('one')}.dataset.state === 'lost'", "loss")
+    start_camcastd(config(port))
+    page.wait_live("one")
+    assert_moves(page, "one")
+
+    # A hidden page lets go of its streams after a while, and shows the present when it is back.
+    daemon = start_camcastd(config())
+    hide = """Object.defineProperty(document, 'hidden', {get: () => %s, configurable: true});
+              document.dispatchEvent(new Event('visibilitychange'));"""
+    page = tab(url(daemon))
+    page.wait_live("one")
+    page.evaluate(hide % "true")
+    daemon.wait_until(lambda: viewers(daemon) == 0, "end of the stream", 20)
+    page.evaluate(hide % "false")
+    page.wait_live("one")
+    assert_moves(page, "one")
+
+
+class Relay:
+    """A TCP relay to a port; `rate` in bytes a second limits what comes from there, for all its
+    connections together (None: no limit)."""
+
+    def __init__(self, port):
+        self.target = port
+        self.rate = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+                near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+                far = socket.socket()
+                far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+                far.connect(("127.0.0.1", self.target))
+            except OSError:
+                return
+            for source, sink, slow in ((near, far, False), (far, near, True)):
+                threading.Thread(target=self._pass, args=(source, sink, slow), daemon=True).start()
+
+    def _pass(self, source, sink, slow):
+        try:
+            while data := source.recv(4096):
+                sink.sendall(data)
+                if slow and self.rate:
+                    time.sleep(len(data) / self.rate)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            for one in (source, sink):
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.listener.close()
+
+
+def test_a_slow_link_loses_pictures_and_not_the_present(tab, start_camcastd):
+    daemon = start_camcastd(config(size="640x360", framerate=30, cameras=["one"]))
+    relay = Relay(daemon.http_port)
+    page = tab(f"http://127.0.0.1:{relay.port}/")
+    page.wait_live("one")
+    assert_moves(page, "one")
+    relay.rate = 12_000  # a third of the stream
+    client = lambda: daemon.status()["clients"][0]  # noqa: E731
+    daemon.wait_until(lambda: client()["dropped"] + client()["shed"] > 0, "dropped pictures", 40)
+    for _ in range(3):
+        page.wait_number("one", page.number("one"), timeout=30)
+    relay.rate = None
+    page.wait(f"{page.tile('one')}.facts().lag < {500 * harness.PATIENCE}", "the present", 30)
+    assert_moves(page, "one")
+    relay.close()
+
+
+def test_sixteen_cameras_play_in_one_page(tab, start_camcastd, browser):
+    names = [f"c{i}" for i in range(16)]
+    text = config(cameras=names, size="160x96", framerate=5)
+    for name in names:
+        del text[f"stream {name}-jpeg"]
+    daemon = start_camcastd(text)
+    page = tab(url(daemon), width=1280, height=800)
+    live = "document.querySelectorAll('.tile[data-state=live]').length"
+    page.wait(f"{live} === 16", "pictures of 16 cameras", 60)
+    for name in (names[0], names[15]):
+        page.wait_number(name, page.number(name), 40)
+    assert viewers(daemon) == 16
+    assert page.evaluate("fetch(location.origin + '/healthz').then((answer) => answer.status)") in (
+        200, 503,
+    )
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(SHOTS / f"{browser.name}-sixteen.png")
+
+
+FITS = """
+(() => {
+  const wide = document.scrollingElement.scrollWidth > innerWidth;
+  const outside = [...document.querySelectorAll('button, h1, h2, .tile, select, dd, code')]
+    .filter((one) => one.offsetParent && one.getBoundingClientRect().right > innerWidth + 1);
+  return wide || outside.length ? outside.map((one) => one.outerHTML.slice(0, 80)).join() : 'fits';
+})()
+"""
+
+
+def test_phones_and_languages(tab, start_camcastd, browser):
+    daemon = start_camcastd(config(cameras=["porch", "garden", "drive"], control=True))
+    SHOTS.mkdir(exist_ok=True)
+    for scheme, languages in (("dark", ["ko-KR"]), ("light", ["en-US"])):
+        page = tab(
+            url(daemon), width=390, height=844, phone=True, languages=languages, scheme=scheme
+        )
+        for name in ("porch", "garden", "drive"):
+            page.wait_live(name)
+        assert page.evaluate("document.querySelector('h1').textContent") == "정원 <b>"
+        assert ("카메라 3대" in page.text()) == (languages == ["ko-KR"])
+        assert page.evaluate(FITS) == "fits"
+        page.screenshot(SHOTS / f"{browser.name}-phone-{scheme}.png")
+        page.evaluate(f"{page.tile('porch')}.querySelectorAll('.buttons button')[2].click()")
+        page.wait("document.querySelector('aside table') !== null", "list of viewers")
+        assert page.evaluate(FITS) == "fits"
+        assert "[object" not in page.text()
+        page.screenshot(SHOTS / f"{browser.name}-phone-details-{scheme}.png")
+
+
+def test_keys_and_the_embedded_view(tab, start_camcastd):
+    daemon = start_camcastd(config(cameras=["porch", "garden"]))
+    page = tab(url(daemon))
+    page.wait_live("porch")
+    shown = """[...document.querySelectorAll('.tile:not([hidden])')]
+        .map((tile) => tile.dataset.camera).join()"""
+    page.press("2")
+    assert page.evaluate(shown) == "garden"
+    assert "camera=garden" in page.evaluate("location.search")
+    page.press("Escape")
+    assert page.evaluate(shown) == "porch,garden"
+    page.press("ArrowRight")
+    page.press("Enter")
+    page.press("i")
+    page.wait("document.querySelector('aside section') !== null", "details")
+    page.press("p")
+    page.wait("document.querySelector('.tile:not([hidden])').dataset.state === 'paused'", "pause")
+    daemon.wait_until(lambda: viewers(daemon) == 0, "end of the streams")
+    unlabelled = """[...document.querySelectorAll('button, input, select')].filter((one) =>
+        one.offsetParent && !one.textContent && !one.ariaLabel && !one.closest('label')).length"""
+    assert page.evaluate(unlabelled) == 0
+
+    page = tab(url(daemon, "?camera=garden&embed=1"))
+    page.wait_live("garden")
+    assert page.evaluate(shown) == "garden"
+    assert page.evaluate("getComputedStyle(document.getElementById('bar')).display") == "none"
