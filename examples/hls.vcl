@@ -5,7 +5,7 @@ vcl 4.1;
 backend camcast {
 	.host = "127.0.0.1";
 	.port = "8080";
-	.first_byte_timeout = 20s;
+	.first_byte_timeout = 40s;
 }
 
 sub vcl_recv {

@@ -316,6 +316,32 @@ static void a_request_that_nothing_comes_for_ends_after_three_targets(void **sta
 	}
 }
 
+static void requests_wait_longer_where_key_pictures_are_far_apart(void **state)
+{
+	struct fixture *f = *state;
+	char path[64];
+	int fd = dial(f);
+
+	f->rig.policy.keyframe_interval = 120; /* a target of four seconds */
+	f->gop = 120;
+	ask(f, fd, "/s.m3u8");
+	for (int i = 0; i < 100; i++) /* the camera takes ten seconds to start */
+		rig_pass(&f->rig, SECOND_US / 10);
+	camera(f, 121);
+	hear(f, fd);
+	assert_status(f, "200");
+	snprintf(path, sizeof path, "/s.m3u8?_HLS_msn=%llu", (unsigned long long)msn(f) + 1);
+	ask(f, fd, path);
+	for (int i = 0; i < 115; i++)
+		rig_pass(&f->rig, SECOND_US / 10);
+	assert_string_equal(hear(f, fd), "");
+	for (int i = 0; i < 10; i++)
+		rig_pass(&f->rig, SECOND_US / 10);
+	hear(f, fd);
+	assert_status(f, "503");
+	close(fd);
+}
+
 static void a_viewer_more_than_there_are_places_for_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -545,6 +571,7 @@ int main(void)
 		BOTH(many_that_wait_for_the_same_get_the_same),
 		BOTH(requests_too_far_ahead_or_malformed_are_wrong),
 		BOTH(a_request_that_nothing_comes_for_ends_after_three_targets),
+		BOTH(requests_wait_longer_where_key_pictures_are_far_apart),
 		BOTH(a_viewer_more_than_there_are_places_for_is_refused),
 		BOTH(segments_and_parts_are_ranges_of_the_log),
 		BOTH(the_hinted_part_comes_with_its_last_unit),

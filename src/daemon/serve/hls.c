@@ -12,11 +12,11 @@
 #include "daemon/serve/hls_playlist.h"
 
 #define SECOND_US INT64_C(1000000)
-#define IDLE_US (10 * SECOND_US) /* and a segment: without a request, until the feed is let go */
-#define START_US (9 * SECOND_US) /* for the first segment */
-#define HOLD_US (9 * SECOND_US)	 /* for a request, at most; a connection lives longer */
-#define LIVE_US (2 * SECOND_US)	 /* since the newest unit: the feed is being written */
-#define TICK_US (SECOND_US / 4)	 /* limits of time are checked as often */
+#define IDLE_US (10 * SECOND_US)  /* and a segment: without a request, until the feed is let go */
+#define START_US (30 * SECOND_US) /* for the first segment */
+#define SEND_US (10 * SECOND_US)  /* of an answer, after a wait */
+#define LIVE_US (2 * SECOND_US)	  /* since the newest unit: the feed is being written */
+#define TICK_US (SECOND_US / 4)	  /* limits of time are checked as often */
 
 /* Of what never changes, and of errors: a cache may keep them for a while. */
 #define CACHE_OBJECT "public, max-age=60, immutable"
@@ -200,10 +200,12 @@ static void answer_or_hold(struct hls *hls, struct wait *wanted, struct http_que
 		return;
 	}
 	wait = find_wait(hls, wanted);
-	if (wait)
-		list_append(&wait->questions, &question->link);
-	else
+	if (!wait) {
 		answer_error(question, 503, NULL);
+		return;
+	}
+	http_allow(question, wait->until_us - now_us(hls) + SEND_US);
+	list_append(&wait->questions, &question->link);
 }
 
 /* --- the log --- */
@@ -342,9 +344,7 @@ static void handle_gone(struct feed_waiter *waiter)
 
 static int64_t hold_us(const struct hls *hls)
 {
-	int64_t targets_us = hls->timeline ? 3 * SECOND_US * hls->timeline->target_s : START_US;
-
-	return targets_us < HOLD_US ? targets_us : HOLD_US;
+	return hls->timeline ? 3 * SECOND_US * hls->timeline->target_s : START_US;
 }
 
 void hls_answer_playlist(struct hls *hls, const char *query, struct http_question *question)

@@ -5,8 +5,8 @@
  * viewers by reference. Loop thread only.
  *
  * The feed is wanted from the first request for the playlist until ten seconds and a segment after
- * the last request for anything. The first request waits until there is a segment. A request for
- * what comes next waits for at most three target durations, nine seconds at most.
+ * the last request for anything. The first request waits for a segment, 30 seconds at most. A
+ * request for what comes next waits for at most three target durations.
  *
  * /STREAM.m3u8                the playlist; _HLS_msn and _HLS_part wait for a segment or part
  * /STREAM/EPOCH/init-N.mp4    an initialization section (ftyp, moov)

@@ -223,6 +223,11 @@ static void refuse(struct session *session, int status)
 	http_answer(&session->question, &answer);
 }
 
+void http_allow(struct http_question *question, int64_t us)
+{
+	set_timeout(of_question(question), us);
+}
+
 void http_refuse_method(struct http_question *question, const char *allowed)
 {
 	char allow[64];

@@ -61,6 +61,9 @@ void http_answer(struct http_question *question, const struct http_answer *answe
 void http_reply(struct http_question *question, int status, const char *type, const char *body,
 		size_t len);
 
+/* Gives a question this time for its answer and the sending of it, from now on, instead of 10 s. */
+void http_allow(struct http_question *question, int64_t us);
+
 /* Answers 405: the path takes only the methods in `allowed`, "GET, HEAD". */
 void http_refuse_method(struct http_question *question, const char *allowed);
 
