@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The processes of `camcast record` and `camcast view` that read the streams of strangers gave up
-what they do not need. Each is captured by its stream (tests/support/captured.c), and tries to get at
-its parent, the home of the user, other ports and other programs; and the kernel's own account."""
+what they do not need. Each is captured by its stream (tests/support/captured.c), and tries to get
+at its parent, the home of the user, other ports and other programs; and the kernel says what it
+has."""
 import os
 import pathlib
 import socket
