@@ -218,6 +218,11 @@ def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_
         tiles = view.wait(lambda tiles: all(tile["shown"] for tile in tiles), "pictures")
         view.wait_numbers(tiles, after=view.wait_numbers(tiles))
         assert view.reports[-1]["renderer"] == "software"
+        # It scales smoothly: a row has more colours side by side than the picture has columns.
+        x, y, width, height = tiles[0]["place"]
+        rows = screen.shot()[y : y + height, x : x + width].astype(int)
+        changes = numpy.abs(numpy.diff(rows, axis=1)).max(axis=2) > 0
+        assert width > 400 and changes.sum(axis=1).max() > 320, changes.sum(axis=1).max()
 
 
 def test_a_wayland_screen_of_scale_2_has_sharp_pictures_and_large_text(three, tmp_path):
