@@ -254,8 +254,8 @@ const struct option options[] = {
 	{STREAM("encoder", OPTION_WORD, encoder), .value = "auto", .words = encoder_words,
 	 .help = "auto uses hardware if possible, else software; coded pictures of a file "
 		 "or camera that need no turning are copied. copy sends them without "
-		 "encoding in any case, also while other streams encode them. v4l2m2m, openh264 and x264 make H.264; mjpeg makes "
-		 "MJPEG."},
+		 "encoding in any case, also while other streams encode them. v4l2m2m, "
+		 "openh264 and x264 make H.264; mjpeg makes MJPEG."},
 	{STREAM("bitrate", OPTION_NUMBER, bitrate), .value = "2000000", .unit = "bit/s",
 	 .min = 10000, .max = 200000000,
 	 .help = "Mean bitrate of H.264. Units: 2M, 2000k, 2 Mbit/s."},

@@ -46,11 +46,12 @@ static int number_of(const struct player *player, unsigned i)
 }
 
 /* Every picture, in the order of showing, each at the time that its packet states. */
-static void assert_frames_follow(const struct player *player, const char *name)
+static void assert_frames_follow(struct player *player, const char *name)
 {
 	const struct seen *frames = &player->frames, *packets = &player->seen;
-	unsigned packet = 0;
+	unsigned packet;
 
+	pthread_mutex_lock(&player->seen.lock); /* packets may still come */
 	for (unsigned i = 0; i < frames->n; i++) {
 		if (number_of(player, i) != (number_of(player, 0) + (int)i) % FRAMES)
 			fail_msg("%s: frame %u is of luma %d", name, i, frames->pictures[i].luma);
@@ -60,6 +61,7 @@ static void assert_frames_follow(const struct player *player, const char *name)
 		if (packet == packets->n)
 			fail_msg("%s: frame %u has a time of its own", name, i);
 	}
+	pthread_mutex_unlock(&player->seen.lock);
 	assert_never_early(frames);
 }
 

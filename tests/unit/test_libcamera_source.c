@@ -652,6 +652,32 @@ static void jpegs_are_passed_on_when_somebody_copies_them(void **state)
 	finish();
 }
 
+static void jpegs_are_decoded_as_well_while_somebody_encodes_them(void **state)
+{
+	const struct frame_format *format;
+
+	(void)state;
+	seen.keep = 1;
+	open_jpeg_camera(true);
+	assert_int_equal(source_info(source)->decoded.width, WIDTH);
+	fill_buffers(bare, bare_len);
+	source_want_frames(source, true);
+	complete(CAMERA_FRAME_OK, (uint32_t)bare_len);
+	wait_for(seen, seen.packets == 1 && seen.n_kept == 1);
+	wait_for(fake, fake.requeues == 1);
+	format = seen.kept[0]->format;
+	assert_int_equal(format->fourcc, FRAME_I420);
+	assert_int_equal(format->height, HEIGHT);
+	assert_int_equal(seen.kept[0]->capture_us, 1020000);
+	frame_unref(seen.kept[0]);
+
+	source_want_frames(source, false);
+	complete(CAMERA_FRAME_OK, (uint32_t)bare_len);
+	wait_for(seen, seen.packets == 2);
+	finish();
+	assert_int_equal(seen.frames, 1);
+}
+
 static void a_jpeg_without_huffman_tables_gets_the_standard_ones(void **state)
 {
 	struct jpeg_header header;
@@ -760,6 +786,8 @@ int main(void)
 		cmocka_unit_test_setup(a_camera_that_does_not_open_is_told, reset),
 		cmocka_unit_test_setup(the_rate_and_the_controls_are_set, reset),
 		cmocka_unit_test_setup(jpegs_are_passed_on_when_somebody_copies_them, reset),
+		cmocka_unit_test_setup(jpegs_are_decoded_as_well_while_somebody_encodes_them,
+				       reset),
 		cmocka_unit_test_setup(a_jpeg_without_huffman_tables_gets_the_standard_ones, reset),
 		cmocka_unit_test_setup(a_jpeg_that_was_cut_is_left_out, reset),
 		cmocka_unit_test_setup(jpegs_that_nobody_copies_are_decoded, reset),
