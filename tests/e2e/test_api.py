@@ -57,6 +57,16 @@ def test_cameras_are_described_with_urls_and_the_clock(camcastd):
     ]
 
 
+def test_the_codec_is_known_once_the_mp4_is_watched(start_camcastd):
+    daemon = start_camcastd(harness.pattern_config())
+    url = f"http://127.0.0.1:{daemon.http_port}/s.mp4"
+    with urllib.request.urlopen(url, timeout=10 * harness.PATIENCE) as movie:
+        head = movie.read(1000)
+        at = head.index(b"avcC") + 5
+        (camera,) = get(daemon, "/api/cameras")["cameras"]
+        assert camera["streams"][0]["codec_string"] == "avc1." + head[at : at + 3].hex()
+
+
 def test_viewers_are_listed_in_pages(start_camcastd):
     daemon = start_camcastd(harness.pattern_config({"max_clients": 300}))
     with_viewers = [clients.Viewer(daemon.port()) for _ in range(205)]

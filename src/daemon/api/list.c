@@ -34,12 +34,33 @@ static size_t count_viewers(const struct stream *stream)
 	return n;
 }
 
-static bool has_framing(const struct stream *stream, enum config_framing framing)
+static const struct output *find_output(const struct stream *stream, enum config_framing framing)
 {
 	for (size_t i = 0; i < stream->n_outputs; i++)
 		if (stream->outputs[i].config->framing == framing)
-			return true;
-	return false;
+			return &stream->outputs[i];
+	return NULL;
+}
+
+static bool has_framing(const struct stream *stream, enum config_framing framing)
+{
+	return find_output(stream, framing) != NULL;
+}
+
+/* "avc1.PPCCLL" (RFC 6381 clause 3.3), from the head of the MP4 feed: the three bytes behind the
+ * version in its avcC box (ISO/IEC 14496-15 clause 5.3.3.1). Without a head it is not known. */
+static void add_codec_string(cJSON *object, const struct stream *stream)
+{
+	const struct output *output = find_output(stream, CONFIG_FRAMING_MP4);
+	const struct log *log = output ? feed_log(output->feed) : NULL;
+	const struct segment *head = log ? log_preamble(log, log->preamble) : NULL;
+	const unsigned char *at = head ? memmem(head->pages.map, head->size, "avcC", 4) : NULL;
+	char text[16];
+
+	if (!at || (size_t)(at - (const unsigned char *)head->pages.map) + 8 > head->size)
+		return;
+	snprintf(text, sizeof text, "avc1.%02x%02x%02x", at[5], at[6], at[7]);
+	cJSON_AddStringToObject(object, "codec_string", text);
 }
 
 static void add_urls(cJSON *object, const struct api *api, const struct stream *stream)
@@ -101,6 +122,7 @@ static cJSON *describe_stream(const struct api *api, const struct stream *stream
 
 	cJSON_AddStringToObject(object, "name", config->name);
 	cJSON_AddStringToObject(object, "codec", config_codec_name(config->codec));
+	add_codec_string(object, stream);
 	cJSON_AddNumberToObject(object, "framerate", (double)rate->num / rate->den);
 	cJSON_AddBoolToObject(object, "on_demand", config->on_demand);
 	cJSON_AddBoolToObject(object, "active", alive && said->active);
