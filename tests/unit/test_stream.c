@@ -710,6 +710,8 @@ static void an_implied_stream_keeps_nothing_while_nobody_asks(void **state)
 		receive_unit(s);
 		WAIT_UNTIL(fakes[MJPEG].destroys == round && s->released == s->next_frame);
 		wait_for_encoder(s, "");
+		/* The protocol wants zeros behind a text. */
+		assert_memory_equal(status(s).encoder, (char[32]){""}, 32);
 		assert_no_unit(s);
 	}
 	assert_int_equal(status(s).dropped, 0);

@@ -607,7 +607,7 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 	out->target_bps =
 		stream->mode == STREAM_COPIES ? stream->info->bitrate_bps : stream->applied_bps;
 	out->active = stream->wanted != 0;
-	memcpy(out->encoder, stream->encoder_name, sizeof(out->encoder));
+	text_set(out->encoder, sizeof(out->encoder), stream->encoder_name);
 	if (stream->sample.no_space_now)
 		text_set(out->detail, sizeof(out->detail),
 			 "there is no room for the log, and units are lost; ");
