@@ -36,7 +36,7 @@ def main():
         print("rewriter: the bytes are changed", file=os.sys.stderr, flush=True)
 
     signal.signal(signal.SIGUSR1, rewrite)
-    pair.send(struct.pack("=4I128s", HELLO, 3, os.getpid(), 0, b"off"))
+    pair.send(struct.pack("=4I128s", HELLO, 4, os.getpid(), 0, b"off"))
     published = 0
     next_beat = 0
     while True:
