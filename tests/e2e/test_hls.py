@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 
 import pytest
 
+import browser as browsers
 import harness
 import hlsrules
 
@@ -238,3 +239,44 @@ def test_vlc_plays(camcastd, tmp_path):
     )
     (stream,) = json.loads(streams)["streams"]
     assert int(stream["nb_read_packets"]) > 100
+
+
+HLS_JS = browsers.MODULES / "node_modules/hls.js/dist/hls.min.js"
+HLS_JS_PLAYS = """
+(() => {
+  window.video = document.createElement('video');
+  video.muted = true;
+  document.body.append(video);
+  window.hls = new Hls({lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5});
+  window.fatal = [];
+  hls.on(Hls.Events.ERROR, (event, data) => data.fatal && fatal.push(data.details));
+  hls.loadSource('/s.m3u8');
+  hls.attachMedia(video);
+  video.play();
+})()
+"""
+
+
+@pytest.mark.skipif(bool(harness.SAN), reason="the browsers are not instrumented")
+@pytest.mark.parametrize("name", ["chromium", "firefox"])
+def test_hls_js_plays_with_low_latency_and_over_a_killed_worker(start_camcastd, name):
+    daemon = start_camcastd(config())
+    player = Player(daemon)
+    while len(player.next().finished) < 4:  # the camera has started
+        pass
+    with browsers.Browser(name) as browser:
+        tab = browser.open(f"http://127.0.0.1:{daemon.http_port}/healthz")
+        tab.evaluate(HLS_JS.read_text() + ";0")
+        tab.evaluate(HLS_JS_PLAYS)
+        # hls.js does not hurry while it has less than a second ahead.
+        tab.wait("hls.latency > 0 && hls.latency < 1.1 && video.currentTime > 3", "1.1 s", 20)
+        (worker,) = daemon.workers()
+        os.kill(worker, signal.SIGKILL)
+        tab.wait("hls.levels[0].details.fragments.some((one) => one.cc > 0)", "a discontinuity", 20)
+        tab.wait(
+            "hls.latency > 0 && hls.latency < 2 && "
+            "video.currentTime > hls.levels[0].details.fragments.find((one) => one.cc > 0)?.start",
+            "pictures of the next worker",
+            20,
+        )
+        assert tab.evaluate("fatal.length") == 0
