@@ -248,7 +248,7 @@ def daemon(start_camcastd):
 @pytest.mark.parametrize(
     "request_, line",
     [
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 404 Not Found"),
+        (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /status.jsonx HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /../../etc/passwd HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /healthz?x=1#y HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK"),
