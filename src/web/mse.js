@@ -170,7 +170,9 @@ export class Mse {
 		const video = this.#video;
 		const ranges = this.#buffer.buffered;
 
-		if (ranges.length === 0 || this.#newest === 0)
+		/* On a busy machine a jump takes long: another one before its end would begin the decoding
+		 * at the key picture again, so that nothing was ever shown. */
+		if (ranges.length === 0 || this.#newest === 0 || video.seeking)
 			return;
 		const start = ranges.start(ranges.length - 1);
 		const lead = this.#newest - video.currentTime;
