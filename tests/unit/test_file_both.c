@@ -78,9 +78,7 @@ static void assert_both(const char *name, enum config_codec codec)
 	assert_false(player.seen.gone);
 	assert_int_equal(number_of(&player, 0), 0);
 	assert_frames_follow(&player, name);
-	/* Matroska does not state when the first pictures of a pass are decoded. */
-	if (!strstr(name, ".mkv"))
-		assert_even(&player.frames, PERIOD_US);
+	assert_even(&player.frames, PERIOD_US);
 	/* The copy is what it is without. */
 	assert_even(&player.seen, PERIOD_US);
 	assert_int_equal(decode_all(&player.seen, codec == CONFIG_CODEC_H264 ? AV_CODEC_ID_H264

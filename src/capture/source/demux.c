@@ -25,6 +25,8 @@ struct demux {
 	int64_t last_dts;      /* in the pass under way; or AV_NOPTS_VALUE */
 	int64_t last_duration; /* of the same packet; 0: not stated */
 	int64_t first_delay;   /* PTS - DTS of the first packet */
+	int unstated;	       /* packets at the beginning of the pass without a DTS; -1: over */
+	int64_t unstated_pts;  /* of the first of them */
 	int64_t max_pts;       /* of the pictures that are shown; or AV_NOPTS_VALUE */
 	bool durations_true;   /* the last packet came when the one before ended */
 	bool opened;	       /* the pass under way began with opening the file */
@@ -198,6 +200,7 @@ static void begin_pass(struct demux *demux)
 {
 	demux->last_dts = demux->max_pts = AV_NOPTS_VALUE;
 	demux->last_duration = demux->first_delay = 0;
+	demux->unstated = 0;
 	demux->durations_true = false;
 }
 
@@ -351,6 +354,26 @@ static bool is_tick_apart(int64_t a, int64_t b)
 	return a - (uint64_t)b + 1 <= 2;
 }
 
+/* Matroska states PTS only, and libavformat knows a DTS no sooner than when it has seen as many
+ * packets as pictures are reordered: the first ones lie that much before the first PTS. */
+static void complete_dts(struct demux *demux, AVPacket *packet)
+{
+	const int64_t limit = INT64_MAX / 4, delay = demux_stream(demux)->codecpar->video_delay;
+	int64_t dts;
+
+	if (packet->dts != AV_NOPTS_VALUE || demux->unstated < 0 || demux->unstated >= delay ||
+	    packet->duration <= 0 || packet->duration > INT32_MAX || packet->pts < -limit ||
+	    packet->pts > limit) {
+		demux->unstated = -1;
+		return;
+	}
+	if (demux->unstated == 0)
+		demux->unstated_pts = packet->pts;
+	dts = demux->unstated_pts - (delay - demux->unstated++) * packet->duration;
+	if (dts <= packet->pts)
+		packet->dts = dts;
+}
+
 /* Where times repeat (joined FLV files), a jump to the first one may lead to the last. */
 static void watch_clock(struct demux *demux, const AVPacket *packet)
 {
@@ -390,6 +413,7 @@ int demux_read(struct demux *demux, AVPacket *packet)
 	said[0] = '\0';
 	while (!is_stopped(demux) && (r = av_read_frame(demux->input, packet)) >= 0) {
 		if (packet->stream_index == demux->stream) {
+			complete_dts(demux, packet);
 			watch_clock(demux, packet);
 			return 0;
 		}
