@@ -209,7 +209,7 @@ static void a_head_that_is_not_taken_counts_as_a_stall(void **state)
 
 	/* Answers fill the sockets; the viewer reads none. */
 	while (f->http.quota.used > 0 && n++ < 20) {
-		snprintf(text, sizeof text, "/units/1/%u", n + 1);
+		snprintf(text, sizeof text, "/units/1/%d", n + 1);
 		rig_unit(&f->rig, 60000, KEY);
 		ask(f, fd, text);
 	}
