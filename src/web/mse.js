@@ -9,6 +9,7 @@ import { isInit, readInit, readFragment } from './mp4.js';
 
 const KEEP_S = 8; // of played pictures
 const JUMP_S = 0.5;
+const JUMP_MAX_MS = 2000; // until a jump is thought to have failed
 const TARGET_MIN_S = 0.01, TARGET_MAX_S = 0.3;
 
 export function mseClass() {
@@ -31,6 +32,7 @@ export class Mse {
 	#target = TARGET_MIN_S;
 	#leads = []; // of the newest pictures: how far they were ahead of the playhead
 	#started = 0;
+	#jumped = 0; // when the last jump began
 	#stopped = false;
 	#quiet = 0; // since when there was no stall
 
@@ -171,8 +173,10 @@ export class Mse {
 		const ranges = this.#buffer.buffered;
 
 		/* On a busy machine a jump takes long: another one before its end would begin the decoding
-		 * at the key picture again, so that nothing was ever shown. */
-		if (ranges.length === 0 || this.#newest === 0 || video.seeking)
+		 * at the key picture again, so that nothing was ever shown. One that does not end at all
+		 * leads to where there is no picture any more. */
+		if (ranges.length === 0 || this.#newest === 0 ||
+			(video.seeking && performance.now() - this.#jumped < JUMP_MAX_MS))
 			return;
 		const start = ranges.start(ranges.length - 1);
 		const lead = this.#newest - video.currentTime;
@@ -187,8 +191,10 @@ export class Mse {
 		const young = performance.now() - this.#started < 1000;
 
 		if (video.currentTime < start || lead > this.#target + (young ? 0.15 : JUMP_S)) {
-			video.currentTime = Math.max(start, this.#newest - this.#target);
+			/* A browser rounds times, and would wait for ever before the first picture. */
+			video.currentTime = Math.max(start + 0.001, this.#newest - this.#target);
 			video.playbackRate = 1;
+			this.#jumped = performance.now();
 			this.#leads = [];
 			return;
 		}
