@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 	};
 
 	if (argc == 2 && strcmp(argv[1], "program") == 0)
-		return run_program();
+		_exit(run_program()); /* a search for leaks needs what the sandbox refuses */
 	*(void **)&libcameras_syscall = dlsym(RTLD_DEFAULT, "syscall");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
