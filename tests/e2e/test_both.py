@@ -47,6 +47,8 @@ def config(path, codec, **streams):
     }
     feed = CODECS[codec][1]
     made["stream c"] = {"camera": "cam", "codec": codec, "encoder": "copy", feed: "127.0.0.1:0"}
+    # A busy machine may let the viewers wait; no picture is shed for that.
+    made["stream c"] |= {"shed_lag_ms": 10000, "max_lag_ms": 20000, "history_ms": 30000}
     for name, stream in streams.items():
         made[f"stream {name}"] = {"camera": "cam", "linger_ms": 0, **stream}
     return made
