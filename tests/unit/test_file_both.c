@@ -45,16 +45,31 @@ static int number_of(const struct player *player, unsigned i)
 	return abs(luma - 40 - 8 * number) <= 3 && number < FRAMES ? number : -1;
 }
 
-/* Every picture, in the order of showing, each at the time that its packet states. */
+/* Fails unless the frames are in the order of showing, and all of them: but decoding that is late,
+ * on a busy machine, goes on at a key picture. */
+static void assert_in_order(const struct player *player, const char *name)
+{
+	const int gop = source_info(player->source)->codec == CONFIG_CODEC_MJPEG ? 1 : 10;
+
+	for (unsigned i = 0; i < player->frames.n; i++) {
+		int number = number_of(player, i);
+
+		if (number < 0 || (number % gop != 0 &&
+				   (i == 0 || number != (number_of(player, i - 1) + 1) % FRAMES)))
+			fail_msg("%s: frame %u is of luma %d", name, i,
+				 player->frames.pictures[i].luma);
+	}
+}
+
+/* Each at the time that its packet states. */
 static void assert_frames_follow(struct player *player, const char *name)
 {
 	const struct seen *frames = &player->frames, *packets = &player->seen;
 	unsigned packet;
 
 	pthread_mutex_lock(&player->seen.lock); /* packets may still come */
+	assert_in_order(player, name);
 	for (unsigned i = 0; i < frames->n; i++) {
-		if (number_of(player, i) != (number_of(player, 0) + (int)i) % FRAMES)
-			fail_msg("%s: frame %u is of luma %d", name, i, frames->pictures[i].luma);
 		for (packet = 0; packet < packets->n; packet++)
 			if (packets->pictures[packet].pts_us == frames->pictures[i].pts_us)
 				break;
@@ -76,7 +91,6 @@ static void assert_both(const char *name, enum config_codec codec)
 	wait_for(&player.frames, N);
 	source_stop(player.source);
 	assert_false(player.seen.gone);
-	assert_int_equal(number_of(&player, 0), 0);
 	assert_frames_follow(&player, name);
 	assert_even(&player.frames, PERIOD_US);
 	/* The copy is what it is without. */
@@ -203,9 +217,7 @@ static void pictures_of_another_size_are_fitted_to_the_first(void **state)
 	assert_int_equal(source_start(player.source), 0);
 	wait_for(&player.frames, 4 * FRAMES + 1);
 	source_stop(player.source);
-	for (unsigned i = 0; i < player.frames.n; i++)
-		if (number_of(&player, i) != (int)i % FRAMES)
-			fail_msg("frame %u is of luma %d", i, player.frames.pictures[i].luma);
+	assert_in_order(&player, "two.ts");
 	assert_int_equal(player.frames.held[0]->format->width, 320);
 	frame_unref(player.frames.held[0]);
 	close_player(&player);
@@ -241,7 +253,7 @@ static void frames_outlive_the_stop(void **state)
 	wait_for(&player.frames, 3);
 	source_stop(player.source);
 	for (unsigned i = 0; i < player.frames.n_held; i++) {
-		assert_in_range(luma_of(player.frames.held[i]), 37 + 8 * i, 43 + 8 * i);
+		assert_int_equal(luma_of(player.frames.held[i]), player.frames.pictures[i].luma);
 		frame_unref(player.frames.held[i]);
 	}
 	close_player(&player);
