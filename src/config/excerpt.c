@@ -52,12 +52,16 @@ static bool place_camera(struct place *places, const struct config_file *file, c
 	return found;
 }
 
+static bool has_section(const struct section_list *list, const struct section *s)
+{
+	return list->n > 0 && s >= list->items && s < list->items + list->n;
+}
+
 static enum option_section kind_of(const struct config_file *file, const struct section *s)
 {
 	enum option_section kind = 0;
 
-	while (s < file->sections[kind].items ||
-	       s >= file->sections[kind].items + file->sections[kind].n)
+	while (!has_section(&file->sections[kind], s))
 		kind++;
 	return kind;
 }
