@@ -68,11 +68,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	static struct http http = {.handler = answer, .hosts = "cam.example"};
 	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
 	struct admission *admission;
+	struct fdreserve *reserve;
 
 	(void)argc;
 	(void)argv;
 	require(loop_create(&loop, &options) == 0);
-	require(admission_create(&admission, loop, &config, NULL) == 0);
+	require(fdreserve_create(&reserve, loop, 1) == 0);
+	require(admission_create(&admission, loop, &config, reserve) == 0);
 	require(server_create(&server, loop, &config, admission) == 0);
 	http_init_endpoint(&endpoint, &http);
 	socket_endpoint = (struct endpoint){

@@ -20,7 +20,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum fd_kind { NONE, SEGMENT, SMALL_SEGMENT, EMPTY_SEGMENT, UNSEALED, DEVICE, TWO, LOST, ONE_LOST };
-enum { FEEDS = 3 };
+enum { FOREIGN = 5, FEEDS }; /* the five of one camera, and one of another */
 
 static struct config *config;
 static struct loop *loop;
@@ -74,7 +74,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	require(config_parse(&config, "fuzz", text, sizeof text - 1, stderr) == 0);
-	require(cameras_create(&cameras, config) == 0 && cameras->n_outputs == FEEDS);
+	require(cameras_create(&cameras, config) == 0 && cameras->n_outputs == 10);
 	require(loop_create(&loop, &options) == 0);
 	require(worker_messages_create(&messages, &cameras->cameras[0]) == 0);
 	return 0;
@@ -136,7 +136,7 @@ static int lowest_fd(void)
 
 static void check_news(const struct worker_news *news)
 {
-	const struct feed *foreign = cameras->outputs[2].feed;
+	const struct feed *foreign = cameras->outputs[FOREIGN].feed;
 	const struct camcast_msg_heartbeat *heartbeat = worker_messages_heartbeat(messages);
 	const struct camcast_msg_stream *stream = worker_messages_streams(messages);
 
@@ -148,7 +148,7 @@ static void check_news(const struct worker_news *news)
 	case WORKER_EVENT_LOST_SEGMENT:
 	case WORKER_EVENT_GOT_SEGMENT:
 	case WORKER_EVENT_NO_MEMORY:
-		require(news->number < 2); /* not the other camera's */
+		require(news->number < FOREIGN);
 		break;
 	case WORKER_EVENT_NONE:
 	case WORKER_EVENT_HELLO:
