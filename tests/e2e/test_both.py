@@ -150,7 +150,7 @@ def test_a_jpeg_can_be_had_from_a_copied_camera(recording, start_camcastd):
     with urllib.request.urlopen(url, timeout=20 * harness.PATIENCE) as answer:
         assert answer.headers["Content-Type"] == "image/jpeg"
         assert strip.decoded_numbers(answer.read(), "mjpeg") != [None]
-    assert camcastd.stream("cam:jpeg")["units"] >= 1
+    camcastd.wait_until(lambda: camcastd.stream("cam:jpeg")["units"] >= 1, "a report")
     camcastd.wait_until(lambda: not is_decoded(camcastd), "end of decoding", timeout=20)
     camcastd.wait_until(lambda: camcastd.stream("cam:jpeg")["encoder"] == "", "rest", timeout=20)
 
