@@ -257,6 +257,7 @@ HLS_JS_PLAYS = """
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(bool(harness.SAN), reason="the browsers are not instrumented")
 @pytest.mark.parametrize("name", ["chromium", "firefox"])
 def test_hls_js_plays_with_low_latency_and_over_a_killed_worker(start_camcastd, name):

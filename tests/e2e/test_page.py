@@ -15,7 +15,11 @@ import harness
 SHOTS = harness.BUILD / "page"  # screenshots, for people
 TRANSPORTS = ["mse", "mse_http", "webcodecs", "mjpeg", "snapshots"]
 
-pytestmark = pytest.mark.skipif(bool(harness.SAN), reason="the browsers are not instrumented")
+# A browser that draws with the processor alone takes all of it.
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(bool(harness.SAN), reason="the browsers are not instrumented"),
+]
 
 
 def config(port="0", cameras=("one",), size="320x180", framerate=15, **daemon):
