@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "daemon/serve/hosts.h"
+#include "daemon/serve/http_session.h"
 
 #define REQUEST_US 2000000 /* for a whole request */
 #define IDLE_US 15000000   /* between two requests */
@@ -19,43 +20,14 @@
 #define AHEAD_MAX (HTTP_BODY_MAX + 2 * MESSAGE_MAX)
 #define DISCARD_MAX (64 << 10)
 
-enum phase {
-	READING,   /* a request; `head` is NULL before its first byte */
-	ANSWERING, /* the question is with its handler, or the answer is being written */
-	LINGERING, /* what the peer still sends is read, so that no reset overtakes the answer */
-};
-
-struct session {
-	struct connection *connection;
-	struct list link; /* http.sessions; in no list: it has a viewer's place */
-	struct http_question question;
-	struct loop_timer timeout;
-	struct message *head; /* of the request that is being read */
-	uint8_t *ahead;	      /* a request's body, and requests that came before their turn */
-	size_t ahead_len;
-	size_t discarded; /* bytes that came after the last request */
-	/* The units that follow the head of the answer. */
-	struct feed *feed; /* NULL: none */
-	uint64_t from, until;
-	uint8_t phase; /* enum phase */
-	bool head_only;
-	bool keep;  /* another request may follow */
-	bool ended; /* the peer sends nothing any more */
-};
-
 static void http_input(struct connection *connection, const uint8_t *data, size_t len);
 
-static struct http *of_endpoint(const struct endpoint *endpoint)
+static struct http_session *of_question(struct http_question *question)
 {
-	return endpoint->user;
+	return container_of(question, struct http_session, question);
 }
 
-static struct session *of_question(struct http_question *question)
-{
-	return container_of(question, struct session, question);
-}
-
-static void set_timeout(struct session *session, int64_t us)
+static void set_timeout(struct http_session *session, int64_t us)
 {
 	struct loop *loop = connection_loop(session->connection);
 
@@ -64,29 +36,29 @@ static void set_timeout(struct session *session, int64_t us)
 
 static void handle_timeout(struct loop_timer *timer)
 {
-	struct session *session = container_of(timer, struct session, timeout);
+	struct http_session *session = container_of(timer, struct http_session, timeout);
 
 	/* Half an answer is of no use. */
-	connection_close(session->connection, session->phase == ANSWERING);
+	connection_close(session->connection, session->phase == HTTP_ANSWERING);
 }
 
 static int http_accepted(struct connection *connection)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct http_session *session = calloc(1, sizeof(*session));
 
 	if (!session)
 		return -ENOMEM;
 	session->connection = connection;
 	connection->session = session;
 	list_init(&session->link);
-	list_append(&of_endpoint(connection->endpoint)->sessions, &session->link);
+	list_append(&http_of_endpoint(connection->endpoint)->sessions, &session->link);
 	list_init(&session->question.link);
 	loop_timer_init(&session->timeout, handle_timeout);
 	set_timeout(session, REQUEST_US);
 	return 0;
 }
 
-static void free_session(struct session *session)
+static void free_session(struct http_session *session)
 {
 	loop_timer_cancel(connection_loop(session->connection), &session->timeout);
 	list_remove(&session->link);
@@ -98,7 +70,7 @@ static void free_session(struct session *session)
 
 static void http_finished(struct connection *connection)
 {
-	struct session *session = connection->session;
+	struct http_session *session = connection->session;
 
 	if (session)
 		free_session(session);
@@ -175,7 +147,7 @@ static size_t format_head(const struct http_answer *answer, int64_t len, bool ke
 }
 
 /* Writes the head of an answer and the bytes of its body, of body_len in all. */
-static void write_answer(struct session *session, const struct http_answer *answer,
+static void write_answer(struct http_session *session, const struct http_answer *answer,
 			 int64_t body_len)
 {
 	char head[HEAD_MAX];
@@ -213,7 +185,7 @@ void http_reply(struct http_question *question, int status, const char *type, co
 	http_answer(question, &answer);
 }
 
-static void refuse(struct session *session, int status)
+static void refuse(struct http_session *session, int status)
 {
 	struct http_answer answer = {
 		.status = status,
@@ -240,7 +212,7 @@ void http_refuse_method(struct http_question *question, const char *allowed)
 void http_answer_units(struct http_question *question, const struct http_answer *answer,
 		       struct feed *feed, uint64_t from, uint64_t until)
 {
-	struct session *session = of_question(question);
+	struct http_session *session = of_question(question);
 	const struct log *log = feed_log(feed);
 	int64_t len = (int64_t)answer->len;
 
@@ -259,7 +231,7 @@ void http_answer_units(struct http_question *question, const struct http_answer 
 /* --- answers that do not end --- */
 
 /* Leaves the session behind: the connection is one of the endpoint, or 503 was answered. */
-static bool leave_session(struct session *session, struct endpoint *endpoint)
+static bool leave_session(struct http_session *session, struct endpoint *endpoint)
 {
 	struct connection *connection = session->connection;
 
@@ -281,7 +253,7 @@ static void begin_live(struct connection *connection, const struct iovec *pieces
 void http_stream(struct http_question *question, const struct http_answer *answer,
 		 struct endpoint *endpoint)
 {
-	struct session *session = of_question(question);
+	struct http_session *session = of_question(question);
 	struct connection *connection = session->connection;
 	char head[HEAD_MAX];
 	struct iovec pieces[2] = {
@@ -301,7 +273,7 @@ void http_stream(struct http_question *question, const struct http_answer *answe
 
 void http_switch(struct http_question *question, const char *headers, struct endpoint *endpoint)
 {
-	struct session *session = of_question(question);
+	struct http_session *session = of_question(question);
 	struct connection *connection = session->connection;
 	char head[HEAD_MAX];
 	struct iovec piece = {.iov_base = head};
@@ -315,7 +287,7 @@ void http_switch(struct http_question *question, const char *headers, struct end
 
 bool http_become_viewer(struct http_question *question, struct endpoint *endpoint)
 {
-	struct session *session = of_question(question);
+	struct http_session *session = of_question(question);
 	struct connection *connection = session->connection;
 
 	if (connection->endpoint == endpoint)
@@ -331,7 +303,7 @@ bool http_become_viewer(struct http_question *question, struct endpoint *endpoin
 
 /* --- a request --- */
 
-static void refuse_host(struct session *session)
+static void refuse_host(struct http_session *session)
 {
 	static const char text[] =
 		"421 Misdirected Request\nThis machine does not have the name in the address of "
@@ -381,10 +353,10 @@ static int check_request(const struct message *head)
 	return 0;
 }
 
-static void answer_request(struct session *session, const struct message *head, const uint8_t *body,
-			   size_t body_len)
+static void answer_request(struct http_session *session, const struct message *head,
+			   const uint8_t *body, size_t body_len)
 {
-	const struct http *http = of_endpoint(session->connection->endpoint);
+	const struct http *http = http_of_endpoint(session->connection->endpoint);
 	struct http_request request = {
 		.head = head, .body = (const char *)body, .body_len = body_len};
 	int err;
@@ -403,12 +375,13 @@ static void answer_request(struct session *session, const struct message *head, 
 }
 
 /* The request is read, or refused with status. */
-static void end_request(struct session *session, int status, const uint8_t *body, size_t body_len)
+static void end_request(struct http_session *session, int status, const uint8_t *body,
+			size_t body_len)
 {
 	struct message *head = session->head;
 
 	session->head = NULL; /* the session may end with its answer */
-	session->phase = ANSWERING;
+	session->phase = HTTP_ANSWERING;
 	session->keep = false;
 	set_timeout(session, ANSWER_US);
 	if (status == 405)
@@ -422,7 +395,7 @@ static void end_request(struct session *session, int status, const uint8_t *body
 
 /* Of data, which follows a complete head: returns the bytes of the body, and answers; or returns 0
  * with *more set, because the body is not complete. */
-static size_t end_head(struct session *session, const uint8_t *data, size_t len, bool *more)
+static size_t end_head(struct http_session *session, const uint8_t *data, size_t len, bool *more)
 {
 	const struct message *head = session->head;
 	int status = check_request(head);
@@ -436,7 +409,7 @@ static size_t end_head(struct session *session, const uint8_t *data, size_t len,
 	return body_len;
 }
 
-static int begin_head(struct session *session)
+static int begin_head(struct http_session *session)
 {
 	session->head = malloc(sizeof(*session->head));
 	if (!session->head)
@@ -461,10 +434,10 @@ static size_t read_requests(struct connection *connection, const uint8_t *data, 
 	bool more = false;
 
 	while (!more && at < len && is_session(connection)) {
-		struct session *session = connection->session;
+		struct http_session *session = connection->session;
 		int result;
 
-		if (session->phase != READING)
+		if (session->phase != HTTP_READING)
 			break;
 		if (!session->head && begin_head(session) < 0) {
 			connection_close(connection, true);
@@ -484,7 +457,7 @@ static size_t read_requests(struct connection *connection, const uint8_t *data, 
 }
 
 /* Keeps what has to wait. */
-static void keep_ahead(struct session *session, const uint8_t *data, size_t len)
+static void keep_ahead(struct http_session *session, const uint8_t *data, size_t len)
 {
 	session->ahead = len <= AHEAD_MAX ? malloc(len) : NULL;
 	if (!session->ahead) {
@@ -499,7 +472,7 @@ static void keep_ahead(struct session *session, const uint8_t *data, size_t len)
 static void take_input(struct connection *connection, const uint8_t *data, size_t len)
 {
 	size_t taken = read_requests(connection, data, len);
-	struct session *session = connection->session;
+	struct http_session *session = connection->session;
 
 	if (connection_closing(connection) || taken == len)
 		return;
@@ -509,7 +482,7 @@ static void take_input(struct connection *connection, const uint8_t *data, size_
 							      len - taken);
 		return;
 	}
-	if (session->phase == READING || session->keep) {
+	if (session->phase == HTTP_READING || session->keep) {
 		keep_ahead(session, data + taken, len - taken);
 		return;
 	}
@@ -522,7 +495,7 @@ static void take_input(struct connection *connection, const uint8_t *data, size_
 /* Takes what was kept ahead, and data (len bytes, 0 is allowed) behind it. */
 static void take_ahead(struct connection *connection, const uint8_t *data, size_t len)
 {
-	struct session *session = connection->session;
+	struct http_session *session = connection->session;
 	size_t all = session->ahead_len + len;
 	uint8_t *bytes = realloc(session->ahead, all);
 
@@ -540,7 +513,7 @@ static void take_ahead(struct connection *connection, const uint8_t *data, size_
 
 static void http_input(struct connection *connection, const uint8_t *data, size_t len)
 {
-	struct session *session = connection->session;
+	struct http_session *session = connection->session;
 
 	if (session->ahead)
 		take_ahead(connection, data, len);
@@ -550,28 +523,28 @@ static void http_input(struct connection *connection, const uint8_t *data, size_
 
 static void http_input_ended(struct connection *connection)
 {
-	struct session *session = connection->session;
+	struct http_session *session = connection->session;
 
 	session->ended = true;
-	if (session->phase != ANSWERING)
+	if (session->phase != HTTP_ANSWERING)
 		connection_close(connection, false);
 }
 
 /* --- after the answer --- */
 
-static void end_answer(struct session *session)
+static void end_answer(struct http_session *session)
 {
 	struct connection *connection = session->connection;
 
 	if (session->keep) {
-		session->phase = READING;
+		session->phase = HTTP_READING;
 		set_timeout(session, IDLE_US);
 		if (session->ahead)
 			take_ahead(connection, NULL, 0);
 		if (!is_session(connection))
 			return;
 		session = connection->session;
-		if (session->ended && session->phase == READING)
+		if (session->ended && session->phase == HTTP_READING)
 			connection_close(connection, false);
 		return;
 	}
@@ -580,14 +553,14 @@ static void end_answer(struct session *session)
 		return;
 	}
 	connection_end_output(connection);
-	session->phase = LINGERING;
+	session->phase = HTTP_LINGERING;
 	session->discarded = 0;
 	set_timeout(session, LINGER_US);
 }
 
 static void http_written(struct connection *connection)
 {
-	struct session *session = connection->session;
+	struct http_session *session = connection->session;
 	struct feed *feed = session->feed;
 
 	session->feed = NULL;
@@ -606,86 +579,6 @@ static void http_held(struct connection *connection)
 {
 	connection_unwatch(connection);
 	end_answer(connection->session);
-}
-
-/* --- places --- */
-
-static bool is_of(const struct session *session, const uint64_t key[2])
-{
-	uint64_t own[2];
-
-	net_peer_host_key(&session->connection->peer, own);
-	return memcmp(own, key, sizeof own) == 0;
-}
-
-static unsigned count_of(const struct http *http, const uint64_t key[2])
-{
-	unsigned n = 0;
-
-	for (struct list *pos = http->sessions.next; pos != &http->sessions; pos = pos->next)
-		n += is_of(container_of(pos, struct session, link), key);
-	return n;
-}
-
-/* How willingly a session gives its place to a peer whose address has `n` sessions; 0:
- * not at all. */
-static unsigned willing(const struct http *http, const struct session *session,
-			const struct net_peer *peer, unsigned n)
-{
-	bool local = net_peer_is_loopback(peer);
-	uint64_t key[2];
-	unsigned others;
-
-	if (net_peer_is_loopback(&session->connection->peer) && !local)
-		return 0;
-	net_peer_host_key(&session->connection->peer, key);
-	others = count_of(http, key);
-	if (session->phase == LINGERING)
-		return 3 * HTTP_CONNECTIONS_MAX + others;
-	if (session->phase == READING)
-		return 2 * HTTP_CONNECTIONS_MAX + others;
-	if (others >= n + 2 || (local && !net_peer_is_loopback(&session->connection->peer)))
-		return others;
-	return 0;
-}
-
-/* The session that gives its place, or NULL. own: only one of the peer's address. */
-static struct session *find_place(const struct http *http, const struct net_peer *peer, bool own)
-{
-	struct session *found = NULL;
-	unsigned most = 0, n;
-	uint64_t key[2];
-
-	net_peer_host_key(peer, key);
-	n = count_of(http, key);
-	for (struct list *pos = http->sessions.next; pos != &http->sessions; pos = pos->next) {
-		struct session *session = container_of(pos, struct session, link);
-		unsigned will = willing(http, session, peer, n);
-
-		if (will > most && (!own || is_of(session, key))) {
-			most = will;
-			found = session;
-		}
-	}
-	return found;
-}
-
-static bool http_make_room(struct endpoint *endpoint, const struct net_peer *peer)
-{
-	const struct http *http = of_endpoint(endpoint);
-	struct session *session;
-	uint64_t key[2];
-	bool share_taken;
-
-	net_peer_host_key(peer, key);
-	share_taken = !net_peer_is_loopback(peer) && count_of(http, key) >= HTTP_SHARE;
-	if (!share_taken && endpoint->quota->used < endpoint->quota->max)
-		return true;
-	session = find_place(http, peer, share_taken);
-	if (!session)
-		return false;
-	connection_close(session->connection, session->phase == ANSWERING);
-	return true;
 }
 
 static const struct protocol http_protocol = {

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A session of HTTP. Internal to http.c, which talks to the peer, and http_places.c, which decides
+ * who may have a place. Loop thread only. */
+#ifndef DAEMON_SERVE_HTTP_SESSION_H
+#define DAEMON_SERVE_HTTP_SESSION_H
+
+#include "daemon/serve/http.h"
+
+enum http_phase {
+	HTTP_READING,	/* a request; `head` is NULL before its first byte */
+	HTTP_ANSWERING, /* the question is with its handler, or the answer is being written */
+	HTTP_LINGERING, /* what the peer still sends is read, so that no reset overtakes the answer
+			 */
+};
+
+struct http_session {
+	struct connection *connection;
+	struct list link; /* http.sessions; in no list: it has a viewer's place */
+	struct http_question question;
+	struct loop_timer timeout;
+	struct message *head; /* of the request that is being read */
+	uint8_t *ahead;	      /* a request's body, and requests that came before their turn */
+	size_t ahead_len;
+	size_t discarded; /* bytes that came after the last request */
+	/* The units that follow the head of the answer. */
+	struct feed *feed; /* NULL: none */
+	uint64_t from, until;
+	uint8_t phase; /* enum http_phase */
+	bool head_only;
+	bool keep;  /* another request may follow */
+	bool ended; /* the peer sends nothing any more */
+};
+
+static inline struct http *http_of_endpoint(const struct endpoint *endpoint)
+{
+	return endpoint->user;
+}
+
+/* Finds a place for a peer, if need be by closing a connection that has no question, or one of an
+ * address that has more. False: there is none. */
+bool http_make_room(struct endpoint *endpoint, const struct net_peer *peer);
+
+#endif
