@@ -342,6 +342,17 @@ static void handle_gone(struct feed_waiter *waiter)
 
 /* --- requests --- */
 
+/* Somebody plays, and has a place. False: there is none, and the question is answered. */
+static bool let_play(struct hls *hls, struct http_question *question)
+{
+	if (!http_become_viewer(question, hls->setup.viewers))
+		return false;
+	if (wake(hls) == 0)
+		return true;
+	answer_error(question, 503, NULL);
+	return false;
+}
+
 static int64_t hold_us(const struct hls *hls)
 {
 	return hls->timeline ? 3 * SECOND_US * hls->timeline->target_s : START_US;
@@ -355,12 +366,8 @@ void hls_answer_playlist(struct hls *hls, const char *query, struct http_questio
 		answer_error(question, 400, CACHE_SHORT);
 		return;
 	}
-	if (!http_become_viewer(question, hls->setup.viewers))
+	if (!let_play(hls, question))
 		return;
-	if (wake(hls) < 0) {
-		answer_error(question, 503, NULL);
-		return;
-	}
 	wanted.until_us = now_us(hls) + (wanted.reload.has_msn ? hold_us(hls) : START_US);
 	answer_or_hold(hls, &wanted, question);
 }
@@ -378,12 +385,8 @@ void hls_answer_object(struct hls *hls, const char *name, struct http_question *
 		answer_error(question, 404, CACHE_SHORT);
 		return;
 	}
-	if (!http_become_viewer(question, hls->setup.viewers))
+	if (!let_play(hls, question))
 		return;
-	if (wake(hls) < 0) {
-		answer_error(question, 503, NULL);
-		return;
-	}
 	wanted.until_us = now_us(hls) + hold_us(hls);
 	answer_or_hold(hls, &wanted, question);
 }
