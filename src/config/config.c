@@ -149,11 +149,6 @@ static void build_feeds(struct config_file *file, struct config *config, struct 
 		first->kept = !on_demand;
 }
 
-bool config_feed_is_served(const struct config *config, const struct config_feed *feed)
-{
-	return feed->n_listen > 0 || config->daemon.n_http > 0;
-}
-
 /* The first MJPEG stream of a camera, or NULL. */
 static const struct config_stream *find_mjpeg(const struct config *config, unsigned camera)
 {

@@ -211,9 +211,6 @@ size_t config_probe(const struct config *config, const char *name, FILE *out);
 
 void config_destroy(struct config *config);
 
-/* Whether anybody can watch the feed: it has an address, or HTTP is served. Any thread. */
-bool config_feed_is_served(const struct config *config, const struct config_feed *feed);
-
 /* The stream from which a JPEG of this stream's camera is made: the stream itself if it is MJPEG,
  * else the first MJPEG stream of the camera, which may be an implied one. NULL: there is none,
  * because HTTP is off. Borrowed. Any thread. */

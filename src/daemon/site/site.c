@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "camcast/multipart.h"
 #include "daemon/api/api.h"
 #include "daemon/api/page.h"
-#include "camcast/multipart.h"
 #include "daemon/serve/hls.h"
 #include "daemon/serve/websocket.h"
 #include "daemon/site/snapshot.h"
@@ -61,22 +61,18 @@ static struct output *find_output(const struct stream *stream, enum config_frami
 	return NULL;
 }
 
-static bool is_of_jpegs(enum config_framing framing)
+/* Where a stream is watched in this way. JPEGs of an H.264 stream are those of another stream of
+ * its camera. NULL: it cannot be had. */
+static struct output *choose_output(const struct cameras *cameras, const struct stream *stream,
+				    enum config_framing framing)
 {
-	return framing == CONFIG_FRAMING_JPEG || framing == CONFIG_FRAMING_MULTIPART ||
-	       framing == CONFIG_FRAMING_MULTIPART_EARLY;
-}
-
-/* Where a stream is watched in this way. JPEGs of an H.264 stream are those of an MJPEG stream of
- * the same camera. NULL: it cannot be had. */
-static struct output *choose_output(const struct stream *stream, enum config_framing framing)
-{
-	const struct camera *camera = stream->camera;
+	const struct config *config = cameras->config;
+	const struct config_stream *jpegs = config_snapshot_stream(config, stream->config);
 	struct output *output = find_output(stream, framing);
 
-	for (size_t i = 0; !output && is_of_jpegs(framing) && i < camera->n_streams; i++)
-		output = find_output(camera->streams[i], framing);
-	return output;
+	if (output || !jpegs)
+		return output;
+	return find_output(&cameras->streams[jpegs - config->streams], framing);
 }
 
 /* --- queries --- */
@@ -129,7 +125,7 @@ static void watch(struct site *site, const struct http_request *request,
 
 	if (way->framing == CONFIG_FRAMING_MULTIPART && parameter_is(query, "advance_headers", "1"))
 		way = &early;
-	output = choose_output(stream, way->framing);
+	output = choose_output(site->options.cameras, stream, way->framing);
 	if (!output) {
 		http_reply(question, 404, NULL, NULL, 0);
 	} else if (way->framing == CONFIG_FRAMING_JPEG) {
@@ -159,7 +155,7 @@ static void answer_not_found(const struct site *site, struct http_question *ques
 		const struct stream *stream = &cameras->streams[i];
 
 		for (size_t j = 0; j < sizeof ways / sizeof *ways; j++) {
-			if (!choose_output(stream, ways[j].framing) ||
+			if (!choose_output(cameras, stream, ways[j].framing) ||
 			    len + CONFIG_NAME_MAX + 8 > sizeof text)
 				continue;
 			len += (size_t)snprintf(text + len, sizeof text - len, "/%s.%s\n",
@@ -234,7 +230,7 @@ static bool handle_usual(struct site *site, const struct http_request *request,
 		     !parameter_is(request->head->query, "action", paths[i].action)))
 			continue;
 		for (size_t j = 0; j < cameras->n_streams; j++) {
-			if (!choose_output(&cameras->streams[j], way->framing))
+			if (!choose_output(cameras, &cameras->streams[j], way->framing))
 				continue;
 			watch(site, request, question, &cameras->streams[j], way);
 			return true;
