@@ -9,7 +9,8 @@
 #define HEADER_MAX 65536       /* of an HTTP answer */
 #define LENGTH_MAX (64u << 20) /* no unit is longer */
 
-static const char http_tail[] = " HTTP/1.0\r\nHost: camload\r\n\r\n";
+/* Without Host, which HTTP/1.0 does not need: servers refuse names that are not theirs. */
+static const char http_tail[] = " HTTP/1.0\r\n\r\n";
 
 void wire_init(struct wire *wire, enum wire_framing framing, bool http, const char *path,
 	       unit_fn *unit, void *ctx)
