@@ -161,20 +161,9 @@ def test_a_stream_that_nobody_plays_costs_nothing(camcastd):
 # --- players ---
 
 
-def run(command, timeout=40):
-    return subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout * harness.PATIENCE,
-        check=False,
-    )
-
-
 def test_ffmpeg_plays(camcastd):
     daemon = camcastd(config())
-    result = run(
+    result = harness.run(
         ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", "-err_detect", "explode"]
         + ["-xerror", "-i", f"http://127.0.0.1:{daemon.http_port}/s.m3u8"]
         + ["-frames:v", 240, "-f", "framecrc", "-"]

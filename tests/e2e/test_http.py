@@ -25,17 +25,6 @@ def url(daemon, path):
     return f"http://127.0.0.1:{daemon.http_port}{path}"
 
 
-def run(command, timeout=30):
-    return subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout * harness.PATIENCE,
-        check=False,
-    )
-
-
 def pattern(**stream):
     """An H.264 and an MJPEG stream of a test pattern."""
     config = harness.pattern_config(stream=stream)
@@ -109,7 +98,7 @@ for i in range(60):
     seen.add(picture.tobytes())
 assert len(seen) > 50
 """
-    result = run([sys.executable, "-c", program, url(daemon, path)])
+    result = harness.run([sys.executable, "-c", program, url(daemon, path)])
     assert result.returncode == 0, result.stderr
 
 
@@ -228,7 +217,7 @@ def test_a_viewer_that_is_too_slow_loses_whole_pictures(camcastd, tmp_path):
             feed = daemon.feed(f"s/{FEEDS[way]}")
             assert feed["dropped"]["lag"] + feed["resyncs"] > 0, feed
         (tmp_path / "slow").write_bytes(WHOLE[way](data))
-        result = run(
+        result = harness.run(
             ["ffmpeg", "-nostdin", "-v", "error", *PARSED[way], "-i", tmp_path / "slow"]
             + ["-f", "null", "-"]
         )
@@ -361,7 +350,7 @@ def test_websocket_brings_a_picture_in_each_message(camcastd, tmp_path):
             pass
         assert peer.file.read() == b""
     (tmp_path / "stream.mp4").write_bytes(data)
-    result = run(
+    result = harness.run(
         ["ffmpeg", "-nostdin", "-v", "warning", "-xerror", "-i", tmp_path / "stream.mp4"]
         + ["-f", "framecrc", "-"]
     )

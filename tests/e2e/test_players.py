@@ -20,22 +20,10 @@ import harness
 FAULT = re.compile(r"\[(panic|fatal|error|warning)\]")
 
 
-def run(command, timeout=30, **options):
-    return subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout * harness.PATIENCE,
-        check=False,
-        **options,
-    )
-
-
 @pytest.mark.parametrize("encoder", ["x264", "openh264"])
 def test_ffmpeg_plays(camcastd, encoder):
     daemon = camcastd(harness.pattern_config(stream={"encoder": encoder}))
-    result = run(
+    result = harness.run(
         ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", "-err_detect", "explode"]
         + ["-xerror", "-i", f"tcp://127.0.0.1:{daemon.port()}", "-frames:v", 150]
         + ["-f", "framecrc", "-"]
@@ -51,7 +39,7 @@ def test_ffmpeg_plays(camcastd, encoder):
 @pytest.mark.parametrize("encoder", ["x264", "openh264"])
 def test_ffprobe_sees_the_frame_rate(camcastd, encoder):
     daemon = camcastd(harness.pattern_config(stream={"encoder": encoder}))
-    result = run(
+    result = harness.run(
         ["ffprobe", "-v", "error", "-show_streams", "-of", "json"]
         + [f"tcp://127.0.0.1:{daemon.port()}"]
     )
@@ -112,7 +100,7 @@ for i in range(90):
 
 def test_opencv_plays(camcastd):
     daemon = camcastd(harness.pattern_config())
-    result = run([sys.executable, "-c", OPENCV, f"tcp://127.0.0.1:{daemon.port()}"])
+    result = harness.run([sys.executable, "-c", OPENCV, f"tcp://127.0.0.1:{daemon.port()}"])
     assert result.returncode == 0 and not result.stderr, result.stderr
 
 

@@ -56,6 +56,19 @@ def output_of(*command, **options):
     return done.stdout
 
 
+def run(command, timeout=30, **options):
+    """Runs a program to its end; its output and messages are text."""
+    return subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout * PATIENCE,
+        check=False,
+        **options,
+    )
+
+
 def allow_many_files():
     """For a test with a thousand sockets of its own: the limit is often 1,024 and may be many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
