@@ -437,7 +437,7 @@ static void discontinuities_are_counted_when_they_leave_the_playlist(void **stat
 		assert_true(f->timeline->removed >= removed);
 		listed = f->timeline->listed;
 		removed = f->timeline->removed;
-		/* all that there were, but for those that are listed: the first run has none */
+		/* Each discontinuity so far is listed, or was removed; the first run has none. */
 		assert_int_equal(removed + count(playlist(f), "#EXT-X-DISCONTINUITY\n"), i);
 	}
 	assert_int_not_equal(removed, 0);

@@ -417,7 +417,7 @@ static int shake_hands(struct fixture *f, const char *more)
 	return fd;
 }
 
-/* A masked frame; the mask is all zeros but for the payload of a close or ping. */
+/* Sends a masked frame. first: FIN and the opcode. */
 static void say_frame(struct fixture *f, int fd, uint8_t first, const char *payload, size_t len)
 {
 	uint8_t frame[2 + 4 + 125] = {first, 0x80 | (uint8_t)len, 1, 2, 3, 4};
