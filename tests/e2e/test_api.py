@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The JSON API and the files of the web page, as docs/API.md describes them."""
+import contextlib
 import gzip
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -78,10 +80,34 @@ def test_viewers_are_listed_in_pages(start_camcastd):
     # The order changes with each unit, so that a page may name a viewer again, and leave one out.
     listed = {one["address"] for one in first["viewers"] + rest["viewers"]}
     assert listed <= {one.address for one in with_viewers} and len(listed) >= 200
-    assert {(one["stream"], one["transport"]) for one in first["viewers"]} == {("s", "annexb")}
+    assert {(one["stream"], one["transport"]) for one in first["viewers"]} == {("s", "tcp")}
     assert request(daemon, "/api/viewers?stream=other")[0] == 404
     for one in with_viewers:
         one.close()
+
+
+def test_each_transport_has_its_name(start_camcastd):
+    config = harness.pattern_config()
+    config["stream j"] = {"camera": "cam", "codec": "mjpeg", "on_demand": True}
+    daemon = start_camcastd(config)
+    base = f"http://127.0.0.1:{daemon.http_port}"
+    expected = {"tcp": "annexb", "h264": "annexb", "mp4": "mp4", "ts": "mpegts", "ws": "mp4_ws",
+                "mjpg": "multipart"}
+    with contextlib.ExitStack() as stack:
+        raw = clients.Viewer(daemon.port())
+        stack.callback(raw.close)
+        for path in ("/s.h264", "/s.mp4", "/s.ts", "/s.mjpg"):
+            stack.enter_context(urllib.request.urlopen(base + path, timeout=20 * harness.PATIENCE))
+        web = stack.enter_context(socket.create_connection(("127.0.0.1", daemon.http_port)))
+        web.sendall(
+            f"GET /s.ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        viewers = lambda: get(daemon, "/api/viewers")["viewers"]  # noqa: E731
+        daemon.wait_until(lambda: len(viewers()) == len(expected), "a viewer of each kind")
+        assert {one["transport"]: one["framing"] for one in viewers()} == expected
+        assert {one["transport"] for one in daemon.status()["clients"]} == set(expected)
 
 
 def test_a_bitrate_is_set_and_a_camera_restarted(start_camcastd):

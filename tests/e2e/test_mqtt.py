@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import time
+import urllib.request
 
 import jsonschema
 import pytest
@@ -172,6 +173,30 @@ def test_the_address_told_is_one_that_others_reach(start_camcastd, broker):
     if v6:
         assert v6 in info["addresses"]
         assert urls["v6"] == f"tcp+length://[{v6}]:{daemon.port('v6/length_prefixed')}"
+
+
+def test_the_urls_over_http_are_announced_and_work(start_camcastd, broker):
+    with socket.socket() as probe:
+        probe.bind(("0.0.0.0", 0))
+        port = probe.getsockname()[1]
+    config = harness.pattern_config(daemon={"http": f"0.0.0.0:{port}"})
+    daemon = start_camcastd(mqtt_config(broker, config))
+    address = wait_connected(daemon)["address"]
+    with Client(broker) as client:
+        client.subscribe("camcast/test/info")
+        info = check_info(client.wait_message("camcast/test/info").payload)
+        # The predecessor's clients get the same answer as ever.
+        client.subscribe("camera/response/me")
+        client.publish("commend", "camera/response/me")
+        assert client.wait_message("camera/response/me").payload.decode() == address
+    (stream,) = info["http"]
+    assert (stream["name"], stream["camera"], stream["codec"]) == ("s", "cam", "h264")
+    assert set(stream["urls"]) == {"h264", "mp4", "ts", "hls", "ws", "mjpeg", "jpeg"}
+    assert stream["urls"]["ws"] == f"ws://{address}:{port}/s.ws"
+    daemon.wait_flowing()
+    for url in (info["page_url"], *(stream["urls"][key] for key in stream["urls"] if key != "ws")):
+        with urllib.request.urlopen(url, timeout=20 * harness.PATIENCE) as answer:
+            assert answer.read(50), url
 
 
 def test_a_configured_address_replaces_what_was_found(start_camcastd, broker):

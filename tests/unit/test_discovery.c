@@ -144,6 +144,53 @@ static void the_status_is_named_only_where_others_reach_it(void **state)
 	}
 }
 
+static void streams_are_announced_with_their_urls_over_http(void **state)
+{
+	struct net_host_list found = {.n = 1, .text = {"192.0.2.5"}}, told;
+	struct config *config = parse("[daemon]\nhttp = 0.0.0.0:8080\n[mqtt]\n" CAMERA);
+	char *text = describe(config, &found, &told);
+	static const char *const urls[] = {
+		"\"page_url\":\"http://192.0.2.5:8080/\"",
+		"\"h264\":\"http://192.0.2.5:8080/a.h264\"",
+		"\"mp4\":\"http://192.0.2.5:8080/a.mp4\"",
+		"\"ts\":\"http://192.0.2.5:8080/a.ts\"",
+		"\"hls\":\"http://192.0.2.5:8080/a.m3u8\"",
+		"\"ws\":\"ws://192.0.2.5:8080/a.ws\"",
+		"\"mjpeg\":\"http://192.0.2.5:8080/a.mjpg\"",
+		"\"jpeg\":\"http://192.0.2.5:8080/a.jpg\"",
+		"\"streams\":[]",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
+		assert_non_null(strstr(text, urls[i]));
+	free(text);
+	config_destroy(config);
+}
+
+static void an_info_that_is_too_long_for_clients_names_no_streams_over_http(void **state)
+{
+	struct net_host_list found = {.n = 1, .text = {"192.0.2.5"}}, told;
+	char *text = NULL, *json;
+	struct config *config;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	fprintf(out, "[daemon]\nhttp = 0.0.0.0:8080\n[mqtt]\n[camera c]\nsource = pattern\n");
+	for (int i = 0; i < 240; i++)
+		fprintf(out, "[stream a-stream-with-a-name-%d]\ncamera = c\n", i);
+	fclose(out);
+	config = parse(text);
+	json = describe(config, &found, &told);
+	assert_true(strlen(json) < 64 << 10);
+	assert_non_null(strstr(json, "page_url"));
+	assert_null(strstr(json, "\"http\":"));
+	free(json);
+	free(text);
+	config_destroy(config);
+}
+
 static void a_recording_has_the_size_and_rate_that_its_worker_finds(void **state)
 {
 	struct config *config = parse("[mqtt]\n[camera cam]\nsource = file:/x.mp4\n[stream a]\n"
@@ -565,6 +612,8 @@ int main(void)
 		cmocka_unit_test(old_clients_are_told_ipv4_if_there_is_any),
 		cmocka_unit_test(the_status_is_named_only_where_others_reach_it),
 		cmocka_unit_test(what_runs_goes_before_what_is_configured),
+		cmocka_unit_test(streams_are_announced_with_their_urls_over_http),
+		cmocka_unit_test(an_info_that_is_too_long_for_clients_names_no_streams_over_http),
 		cmocka_unit_test(a_recording_has_the_size_and_rate_that_its_worker_finds),
 		cmocka_unit_test(only_an_encoder_s_bitrate_can_be_set),
 		cmocka_unit_test(different_names_have_different_entities),

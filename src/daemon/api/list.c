@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/api/answers.h"
+#include "daemon/site/ways.h"
 #include "daemon/worker/worker.h"
 
 /* --- cameras --- */
@@ -42,11 +43,6 @@ static const struct output *find_output(const struct stream *stream, enum config
 	return NULL;
 }
 
-static bool has_framing(const struct stream *stream, enum config_framing framing)
-{
-	return find_output(stream, framing) != NULL;
-}
-
 /* "avc1.PPCCLL" (RFC 6381 clause 3.3), from the head of the MP4 feed: the three bytes behind the
  * version in its avcC box (ISO/IEC 14496-15 clause 5.3.3.1). Without a head it is not known. */
 static void add_codec_string(cJSON *object, const struct stream *stream)
@@ -65,29 +61,14 @@ static void add_codec_string(cJSON *object, const struct stream *stream)
 
 static void add_urls(cJSON *object, const struct api *api, const struct stream *stream)
 {
-	static const struct {
-		const char *key, *suffix;
-		enum config_framing framing;
-	} ways[] = {
-		{"h264", "h264", CONFIG_FRAMING_ANNEXB},     {"mp4", "mp4", CONFIG_FRAMING_MP4},
-		{"ts", "ts", CONFIG_FRAMING_MPEGTS},	     {"ws", "ws", CONFIG_FRAMING_MP4_WS},
-		{"hls", "m3u8", CONFIG_FRAMING_MP4},	     {"jpeg", "jpg", CONFIG_FRAMING_JPEG},
-		{"mjpeg", "mjpg", CONFIG_FRAMING_MULTIPART},
-	};
 	cJSON *urls = cJSON_AddObjectToObject(object, "urls");
-	/* JPEGs of a stream in another codec are made by another stream of its camera. */
-	const struct config *config = api->cameras->config;
-	const struct config_stream *other = config_snapshot_stream(config, stream->config);
-	const struct stream *jpegs = other ? &api->cameras->streams[other - config->streams] : NULL;
+	char path[WAY_PATH_MAX];
 
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-		char url[CONFIG_NAME_MAX + 16];
-
-		if (!has_framing(stream, ways[i].framing) &&
-		    !(jpegs && has_framing(jpegs, ways[i].framing)))
+	for (size_t i = 0; i < n_ways; i++) {
+		if (!way_feed(api->cameras->config, stream->config, ways[i].framing))
 			continue;
-		snprintf(url, sizeof url, "/%s.%s", stream->config->name, ways[i].suffix);
-		cJSON_AddStringToObject(urls, ways[i].key, url);
+		way_path(path, stream->config, &ways[i]);
+		cJSON_AddStringToObject(urls, ways[i].key, path);
 	}
 }
 
@@ -220,6 +201,8 @@ static void add_viewer(const struct cursor *cursor, void *user)
 	object = cJSON_CreateObject();
 	cJSON_AddStringToObject(object, "stream", listing->output->stream->config->name);
 	cJSON_AddStringToObject(object, "transport",
+				way_transport(cursor, listing->output->config));
+	cJSON_AddStringToObject(object, "framing",
 				config_framing_name(listing->output->config->framing));
 	cJSON_AddStringToObject(object, "address", address);
 	cJSON_AddStringToObject(object, "state", states[cursor->state]);

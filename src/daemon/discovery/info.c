@@ -5,9 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/site/ways.h"
 #include "daemon/worker/worker.h"
 
 #define URL_MAX (NET_HOST_PORT_MAX + 16)
+#define HTTP_KEY "http" /* of the streams' URLs */
+/* Bytes of an info that clients read (client/find/server.h). A longer one is published without the
+ * URLs of HTTP_KEY, which /api/cameras has too. */
+#define INFO_MAX (64u << 10)
 
 struct discovery_snapshot *discovery_snapshot_create(const struct config *config)
 {
@@ -216,8 +221,8 @@ static void add_feed(const struct discovery_info *info, unsigned index, cJSON *s
 	cJSON_AddStringToObject(object, "url", url);
 }
 
-/* Where others reach the status server: not if it is for this machine only, as by default. */
-static bool status_url(const struct discovery_info *info, char url[URL_MAX])
+/* Where others reach the web page and the status: not if HTTP is for this machine only. */
+static bool http_url(const struct discovery_info *info, char url[URL_MAX])
 {
 	const struct config_daemon *daemon = &info->config->daemon;
 
@@ -232,11 +237,52 @@ static bool status_url(const struct discovery_info *info, char url[URL_MAX])
 	return false;
 }
 
+/* The URLs of a stream under that of the server. */
+static void add_http_stream(const struct config *config, const struct config_stream *stream,
+			    const char *server, cJSON *streams)
+{
+	cJSON *object = cJSON_CreateObject(), *urls;
+	char url[URL_MAX + WAY_PATH_MAX], path[WAY_PATH_MAX];
+
+	if (!object || !cJSON_AddItemToArray(streams, object)) {
+		cJSON_Delete(object);
+		return;
+	}
+	cJSON_AddStringToObject(object, "name", stream->name);
+	cJSON_AddStringToObject(object, "camera", config->cameras[stream->camera].name);
+	cJSON_AddStringToObject(object, "codec", config_codec_name(stream->codec));
+	urls = cJSON_AddObjectToObject(object, "urls");
+	for (size_t i = 0; i < n_ways; i++) {
+		if (!way_feed(config, stream, ways[i].framing))
+			continue;
+		way_path(path, stream, &ways[i]);
+		snprintf(url, sizeof url, "%s%s%s",
+			 ways[i].framing == CONFIG_FRAMING_MP4_WS ? "ws" : "http",
+			 server + strlen("http"), path);
+		cJSON_AddStringToObject(urls, ways[i].key, url);
+	}
+}
+
+static void add_http(const struct discovery_info *info, cJSON *root)
+{
+	char server[URL_MAX], page[URL_MAX + 1];
+	cJSON *streams;
+
+	if (!http_url(info, server))
+		return;
+	cJSON_AddStringToObject(root, "status_url", server);
+	snprintf(page, sizeof page, "%s/", server);
+	cJSON_AddStringToObject(root, "page_url", page);
+	streams = cJSON_AddArrayToObject(root, HTTP_KEY);
+	for (size_t i = 0; streams && i < info->config->n_streams; i++)
+		if (!info->config->streams[i].implied)
+			add_http_stream(info->config, &info->config->streams[i], server, streams);
+}
+
 char *discovery_info_json(const struct discovery_info *info)
 {
 	const struct config *config = info->config;
 	cJSON *root = cJSON_CreateObject(), *array;
-	char url[URL_MAX];
 	char *text;
 
 	cJSON_AddNumberToObject(root, "camcast", 1);
@@ -246,13 +292,17 @@ char *discovery_info_json(const struct discovery_info *info)
 	array = cJSON_AddArrayToObject(root, "addresses");
 	for (unsigned i = 0; i < info->addresses->n; i++)
 		cJSON_AddItemToArray(array, cJSON_CreateString(info->addresses->text[i]));
-	if (status_url(info, url))
-		cJSON_AddStringToObject(root, "status_url", url);
+	add_http(info, root);
 	array = cJSON_AddArrayToObject(root, "streams");
 	for (unsigned i = 0; array && i < config->n_feeds; i++)
 		if (config->feeds[i].n_listen > 0)
 			add_feed(info, i, array);
 	text = cJSON_PrintUnformatted(root);
+	if (text && strlen(text) > INFO_MAX) {
+		free(text);
+		cJSON_DeleteItemFromObject(root, HTTP_KEY);
+		text = cJSON_PrintUnformatted(root);
+	}
 	cJSON_Delete(root);
 	return text;
 }

@@ -52,6 +52,8 @@ struct sink {
 	void (*close)(struct cursor *cursor, enum cursor_end why, bool at_once);
 	/* "192.0.2.1:5000" */
 	void (*describe)(const struct cursor *cursor, char text[SINK_TEXT_MAX]);
+	/* Of the URL at which its viewer came, "tcp". Static. */
+	const char *(*scheme)(const struct cursor *cursor);
 };
 
 enum {

@@ -105,6 +105,11 @@ static void sink_describe(const struct cursor *cursor, char text[SINK_TEXT_MAX])
 	net_peer_format(&of_const_cursor(cursor)->peer, text);
 }
 
+static const char *sink_scheme(const struct cursor *cursor)
+{
+	return of_const_cursor(cursor)->endpoint->protocol->scheme;
+}
+
 static const struct sink connection_sink = {
 	.send = sink_send,
 	.ready = sink_ready,
@@ -113,6 +118,7 @@ static const struct sink connection_sink = {
 	.held = sink_held,
 	.close = sink_close,
 	.describe = sink_describe,
+	.scheme = sink_scheme,
 };
 
 int connection_watch(struct connection *connection, struct feed *feed)

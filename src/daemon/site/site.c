@@ -12,6 +12,7 @@
 #include "daemon/serve/hls.h"
 #include "daemon/serve/websocket.h"
 #include "daemon/site/snapshot.h"
+#include "daemon/site/ways.h"
 
 #define LIST_MAX 2048 /* bytes of a list of streams */
 
@@ -25,54 +26,27 @@ struct site {
 	struct hls **hls;	     /* by output; NULL: not a feed of MP4 fragments */
 };
 
-/* --- ways to watch a stream: a new one is a row --- */
+/* --- what a viewer gets before its first unit --- */
 
-static const struct way {
-	const char *extension;
-	enum config_framing framing;
+/* By framing; type NULL: its units are not the body of an answer. */
+static const struct body {
 	const char *type;
 	const char *begin; /* what the framing needs before its first unit; NULL: nothing */
-} ways[] = {
-	{"h264", CONFIG_FRAMING_ANNEXB, "video/h264", NULL},
-	{"mp4", CONFIG_FRAMING_MP4, "video/mp4", NULL},
-	{"ts", CONFIG_FRAMING_MPEGTS, "video/mp2t", NULL},
-	{"m3u8", CONFIG_FRAMING_MP4, NULL, NULL}, /* a playlist, which names ranges of it */
-	{"ws", CONFIG_FRAMING_MP4_WS, NULL, NULL},
-	{"mjpg", CONFIG_FRAMING_MULTIPART, CAMCAST_MULTIPART_TYPE, CAMCAST_MULTIPART_FIRST},
-	{"jpg", CONFIG_FRAMING_JPEG, NULL, NULL},
+} bodies[CONFIG_FRAMINGS] = {
+	[CONFIG_FRAMING_ANNEXB] = {"video/h264", NULL},
+	[CONFIG_FRAMING_MP4] = {"video/mp4", NULL},
+	[CONFIG_FRAMING_MPEGTS] = {"video/mp2t", NULL},
+	[CONFIG_FRAMING_MULTIPART] = {CAMCAST_MULTIPART_TYPE, CAMCAST_MULTIPART_FIRST},
+	[CONFIG_FRAMING_MULTIPART_EARLY] = {CAMCAST_MULTIPART_TYPE, CAMCAST_MULTIPART_FIRST_EARLY},
 };
-/* `.mjpg` with advance_headers: each picture is followed by the head of the next part. */
-static const struct way early = {"mjpg", CONFIG_FRAMING_MULTIPART_EARLY, CAMCAST_MULTIPART_TYPE,
-				 CAMCAST_MULTIPART_FIRST_EARLY};
 
-static const struct way *find_way(const char *extension)
-{
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-		if (strcmp(ways[i].extension, extension) == 0)
-			return &ways[i];
-	return NULL;
-}
-
-static struct output *find_output(const struct stream *stream, enum config_framing framing)
-{
-	for (size_t i = 0; i < stream->n_outputs; i++)
-		if (stream->outputs[i].config->framing == framing)
-			return &stream->outputs[i];
-	return NULL;
-}
-
-/* Where a stream is watched in this way. JPEGs of an H.264 stream are those of another stream of
- * its camera. NULL: it cannot be had. */
 static struct output *choose_output(const struct cameras *cameras, const struct stream *stream,
 				    enum config_framing framing)
 {
 	const struct config *config = cameras->config;
-	const struct config_stream *jpegs = config_snapshot_stream(config, stream->config);
-	struct output *output = find_output(stream, framing);
+	const struct config_feed *feed = way_feed(config, stream->config, framing);
 
-	if (output || !jpegs)
-		return output;
-	return find_output(&cameras->streams[jpegs - config->streams], framing);
+	return feed ? &cameras->outputs[feed - config->feeds] : NULL;
 }
 
 /* --- queries --- */
@@ -121,25 +95,27 @@ static void watch(struct site *site, const struct http_request *request,
 {
 	const char *query = request->head->query;
 	struct http_answer answer = {.status = 200, .headers = LIVE_HEADERS};
+	enum config_framing framing = way->framing;
 	struct output *output;
 
-	if (way->framing == CONFIG_FRAMING_MULTIPART && parameter_is(query, "advance_headers", "1"))
-		way = &early;
-	output = choose_output(site->options.cameras, stream, way->framing);
+	/* Each picture is followed by the head of the next part. */
+	if (framing == CONFIG_FRAMING_MULTIPART && parameter_is(query, "advance_headers", "1"))
+		framing = CONFIG_FRAMING_MULTIPART_EARLY;
+	output = choose_output(site->options.cameras, stream, framing);
 	if (!output) {
 		http_reply(question, 404, NULL, NULL, 0);
-	} else if (way->framing == CONFIG_FRAMING_JPEG) {
+	} else if (framing == CONFIG_FRAMING_JPEG) {
 		snapshot_answer(site->snapshots[output - site->options.cameras->outputs], question,
 				max_age_us(query));
-	} else if (way->framing == CONFIG_FRAMING_MP4 && !way->type) {
+	} else if (way_is_hls(way)) {
 		hls_answer_playlist(site->hls[output - site->options.cameras->outputs], query,
 				    question);
-	} else if (way->framing == CONFIG_FRAMING_MP4_WS) {
+	} else if (framing == CONFIG_FRAMING_MP4_WS) {
 		websocket_answer(question, request, &output->http);
 	} else {
-		answer.type = way->type;
-		answer.body = way->begin;
-		answer.len = way->begin ? strlen(way->begin) : 0;
+		answer.type = bodies[framing].type;
+		answer.body = bodies[framing].begin;
+		answer.len = answer.body ? strlen(answer.body) : 0;
 		http_stream(question, &answer, &output->http);
 	}
 }
@@ -148,18 +124,18 @@ static void watch(struct site *site, const struct http_request *request,
 static void answer_not_found(const struct site *site, struct http_question *question)
 {
 	const struct cameras *cameras = site->options.cameras;
-	char text[LIST_MAX];
+	char text[LIST_MAX], path[WAY_PATH_MAX];
 	size_t len = (size_t)snprintf(text, sizeof text, "404 Not Found\nThere are:\n/\n");
 
 	for (size_t i = 0; i < cameras->n_streams; i++) {
 		const struct stream *stream = &cameras->streams[i];
 
-		for (size_t j = 0; j < sizeof ways / sizeof *ways; j++) {
+		for (size_t j = 0; j < n_ways; j++) {
 			if (!choose_output(cameras, stream, ways[j].framing) ||
-			    len + CONFIG_NAME_MAX + 8 > sizeof text)
+			    len + sizeof path + 1 > sizeof text)
 				continue;
-			len += (size_t)snprintf(text + len, sizeof text - len, "/%s.%s\n",
-						stream->config->name, ways[j].extension);
+			way_path(path, stream->config, &ways[j]);
+			len += (size_t)snprintf(text + len, sizeof text - len, "%s\n", path);
 		}
 	}
 	http_reply(question, 404, "text/plain; charset=utf-8", text, len);
@@ -184,7 +160,7 @@ static bool handle_stream(struct site *site, const struct http_request *request,
 {
 	const char *name = request->path + 1;
 	const char *dot = strrchr(name, '.');
-	const struct way *way = dot ? find_way(dot + 1) : NULL;
+	const struct way *way = dot ? way_find(dot + 1) : NULL;
 	const struct stream *stream = way ? find_stream(site, name, (size_t)(dot - name)) : NULL;
 
 	if (stream)
@@ -200,7 +176,8 @@ static bool handle_hls(struct site *site, const struct http_request *request,
 	const char *slash = strchr(name, '/');
 	const struct stream *stream =
 		slash ? find_stream(site, name, (size_t)(slash - name)) : NULL;
-	const struct output *output = stream ? find_output(stream, CONFIG_FRAMING_MP4) : NULL;
+	const struct output *output =
+		stream ? choose_output(site->options.cameras, stream, CONFIG_FRAMING_MP4) : NULL;
 
 	if (output)
 		hls_answer_object(site->hls[output - site->options.cameras->outputs], slash + 1,
@@ -223,7 +200,7 @@ static bool handle_usual(struct site *site, const struct http_request *request,
 	const struct cameras *cameras = site->options.cameras;
 
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-		const struct way *way = find_way(paths[i].extension);
+		const struct way *way = way_find(paths[i].extension);
 
 		if (strcmp(request->path, paths[i].path) != 0 ||
 		    (paths[i].action &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is served over HTTP: which path is answered by what. A new path is a row in site.c. Loop
- * thread only.
+ * What is served over HTTP: which path is answered by what. A new way to watch a stream is a
+ * row in ways.c, another path is a row in site.c. Loop thread only.
  */
 #ifndef DAEMON_SITE_SITE_H
 #define DAEMON_SITE_SITE_H

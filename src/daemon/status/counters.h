@@ -40,6 +40,7 @@ struct counted_client {
 	struct cursor cursor; /* a copy, for its numbers */
 	int64_t lag_us, delay_us;
 	const struct output *output;
+	const char *transport;
 	char address[SINK_TEXT_MAX];
 };
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/site/ways.h"
+
 struct json {
 	struct counted counted;
 	FILE *out;
@@ -107,6 +109,7 @@ static void copy_client(const struct cursor *cursor, void *user)
 	client->lag_us = cursor_lag_us(cursor);
 	client->delay_us = cursor_delay_us(cursor);
 	client->output = json->counted.output;
+	client->transport = way_transport(cursor, client->output->config);
 	cursor->sink->describe(cursor, client->address);
 }
 

@@ -141,6 +141,11 @@ static const char *client_feed(const struct counted *c, char buffer[COUNTER_TEXT
 	(void)buffer;
 	return c->client->output->name;
 }
+static const char *client_transport(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->client->transport;
+}
 static const char *client_address(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
 	(void)buffer;
@@ -177,6 +182,10 @@ static const char *client_since(const struct counted *c, char buffer[COUNTER_TEX
 
 static const struct counter clients[] = {
 	{"feed", TEXT, .help = "Its feed.", .text = client_feed},
+	{"transport", TEXT,
+	 .help = "`tcp`, or over HTTP the ending of its path: `h264`, `mp4`, `ts`, `ws`, `mjpg`; "
+		 "`hls` while a part or segment is sent to it.",
+	 .text = client_transport},
 	{"address", TEXT, .help = "Its address and port.", .text = client_address},
 	{"state", TEXT,
 	 .help = "`wait_key` (it waits for a key unit), `live`, `shed` (droppable units are "
