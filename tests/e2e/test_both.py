@@ -14,6 +14,7 @@ import strip
 import worker
 
 SECONDS = 2
+B_PICTURES = 2  # in a row
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def recording(tmp_path):
     return make
 
 
-H264 = ("b.mp4", "-c:v", "libx264", "-g", 10, "-bf", 2, "-qp", 20)
+H264 = ("b.mp4", "-c:v", "libx264", "-g", 10, "-bf", B_PICTURES, "-qp", 20)
 MJPEG = ("j.avi", "-c:v", "mjpeg", "-q:v", 2)
 CODECS = {
     "h264": (H264, "annexb", "mjpeg", "length_prefixed"),
@@ -117,7 +118,8 @@ def test_a_recording_is_copied_and_encoded_at_once(codec, recording, start_camca
             seen = numbers(viewer, other)
         camcastd.wait_until(lambda: not is_decoded(camcastd), "end of decoding")
 
-        copied = numbers(copy, codec)
+        # The end may lie between B pictures and the later one that they refer to.
+        copied = numbers(copy, codec)[:-B_PICTURES]
     # A busy machine may leave out pictures of the encoded stream, and none of the copy.
     assert all(1 <= step <= 20 for step in steps(seen, path)), seen
     assert set(steps(copied, path)) == {1}, copied

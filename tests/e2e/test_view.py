@@ -182,9 +182,6 @@ def test_a_child_killed_or_stopped_is_replaced_and_no_other_stops(screen, three,
         assert after[2]["pid"] == tiles[2]["pid"]
         view.wait_log("kill|signal 9")
         seen = [[tile["state"] for tile in report["tiles"]] for report in view.reports[before:]]
-        assert "restarting" in [states[0] for states in seen] or "connecting" in [
-            states[0] for states in seen
-        ], seen
         assert "not answering" in [states[1] for states in seen], seen
         assert {states[2] for states in seen} == {"live"}, seen
         shown = [report["tiles"][2]["shown"] for report in view.reports[before:]]
