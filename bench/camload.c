@@ -41,8 +41,9 @@ static const char usage_text[] =
 	"  --stalled K       clients that never read\n"
 	"  --flapping K      clients that leave after 0.05 to 1.5 s and connect again\n"
 	"  --joining R       R newcomers a second, each until its first key unit\n"
-	"  --framing annexb|length|ts\n"
-	"                    the format of the stream (default annexb)\n"
+	"  --framing annexb|length|ts|mp4|mjpg|ws|hls|hls-plain\n"
+	"                    the format of the stream (default: by the end of the path, .h264,\n"
+	"                    .ts, .mp4, .mjpg, .ws or .m3u8, or annexb); hls-plain takes no parts\n"
 	"  --duration TIME   measure for this time, such as 30s or 5m (default 5s)\n"
 	"  --warm-up TIME    begin this time after all clients are served (default 1s)\n"
 	"  --connect-rate R  connections a second at the start (default 2000)\n"
@@ -202,17 +203,13 @@ static bool take_option(struct camload *load, int option, const char *text)
 
 static bool take_framing(struct camload *load)
 {
-	static const char *const names[] = {"annexb", "length", "ts"};
+	struct wire_source *source = &load->target.source;
 
 	if (!load->framing)
 		return true;
-	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (strcmp(load->framing, names[i]) == 0 && load->target.framing != WIRE_RTMP) {
-			load->target.framing = (enum wire_framing)i;
-			return true;
-		}
-	}
-	return false;
+	return source->framing != WIRE_RTMP &&
+	       crowd_framing_parse(&source->framing, load->framing) == 0 &&
+	       (source->http || source->framing < WIRE_WEBSOCKET);
 }
 
 static void parse(struct camload *load, int argc, char **argv)
@@ -248,7 +245,9 @@ static void parse(struct camload *load, int argc, char **argv)
 				"rtmp://HOST:PORT/APP/STREAM",
 				argv[optind]));
 	if (!take_framing(load))
-		exit(cli_refuse(&cli, "--framing %s: use annexb, length or ts; RTMP has its own",
+		exit(cli_refuse(&cli,
+				"--framing %s: \"camload --help\" lists the framings; ws, hls and "
+				"hls-plain need an http:// URL, and RTMP has its own",
 				load->framing));
 }
 

@@ -30,6 +30,7 @@ struct crowd_client {
 	unsigned group; /* of slow ones */
 	bool scanned;	/* judged to the end */
 	bool judging;	/* wire and judge are in use */
+	bool playing;	/* of these, the wire only: HLS needs it to the end */
 	bool timed;	/* its first key unit is in the histogram */
 	struct wire wire;
 	struct judge judge;
@@ -40,25 +41,65 @@ struct crowd_client {
 
 /* --- the target --- */
 
+static const struct {
+	const char *name, *suffix; /* of a path; NULL: none */
+	enum wire_framing framing;
+} framings[] = {
+	{"annexb", ".h264", WIRE_ANNEXB},
+	{"length", NULL, WIRE_LENGTH},
+	{"ts", ".ts", WIRE_TS},
+	{"mp4", ".mp4", WIRE_MP4},
+	{"mjpg", ".mjpg", WIRE_MULTIPART},
+	{"ws", ".ws", WIRE_WEBSOCKET},
+	{"hls", ".m3u8", WIRE_HLS},
+	{"hls-plain", NULL, WIRE_HLS_PLAIN},
+};
+
+int crowd_framing_parse(enum wire_framing *framing, const char *name)
+{
+	for (size_t i = 0; i < sizeof(framings) / sizeof(*framings); i++) {
+		if (strcmp(framings[i].name, name) == 0) {
+			*framing = framings[i].framing;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static enum wire_framing framing_of_path(const char *path)
+{
+	const char *suffix = strrchr(path, '.');
+
+	for (size_t i = 0; suffix && i < sizeof(framings) / sizeof(*framings); i++) {
+		if (framings[i].suffix && strcmp(framings[i].suffix, suffix) == 0)
+			return framings[i].framing;
+	}
+	return WIRE_ANNEXB;
+}
+
 int crowd_target_parse(struct crowd_target *target, const char *text)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
 	bool rtmp = strncmp(text, "rtmp://", 7) == 0, http = strncmp(text, "http://", 7) == 0;
 	const char *host = text + (rtmp || http ? 7 : 0), *slash = strchr(host, '/');
 	size_t len = slash ? (size_t)(slash - host) : strlen(host);
+	struct wire_source *source = &target->source;
 	struct net_address address;
 	char host_port[NET_HOST_MAX + 8], port[8];
 
 	memset(target, 0, sizeof(*target));
 	if ((slash != NULL) != (rtmp || http) || len >= sizeof(host_port) ||
-	    (slash && strlen(slash + 1) >= sizeof(target->path)))
+	    (slash && strlen(slash + 1) >= sizeof(source->path)))
 		return -EINVAL;
 	snprintf(host_port, sizeof(host_port), "%.*s", (int)len, host);
 	if (net_address_parse(&address, host_port, NET_CONNECT) < 0)
 		return -EINVAL;
-	strcpy(target->path, slash ? slash + 1 : "");
-	target->http = http;
-	target->framing = rtmp ? WIRE_RTMP : WIRE_ANNEXB;
+	if (len >= sizeof(source->host))
+		return -EINVAL;
+	strcpy(source->host, host_port);
+	strcpy(source->path, slash ? slash + 1 : "");
+	source->http = http;
+	source->framing = rtmp ? WIRE_RTMP : framing_of_path(source->path);
 	snprintf(port, sizeof(port), "%u", address.port);
 	if (getaddrinfo(address.host, port, &hints, &found) != 0)
 		return -EHOSTUNREACH;
@@ -115,15 +156,25 @@ static bool is_slow(const struct crowd_client *client)
 
 static void begin_judging(struct crowd *crowd, struct crowd_client *client)
 {
-	const struct crowd_target *target = crowd->target;
-
 	judge_init(&client->judge, &crowd->panel, tally_of(crowd, client));
 	client->judge.counts_as_last = client->kind == KIND_HEALTHY && client->scanned;
 	client->judge.keep = false;
-	wire_init(&client->wire, target->framing, target->http, target->path, take_unit,
-		  &client->judge);
+	wire_init(&client->wire, &crowd->source, take_unit, &client->judge);
 	client->judging = true;
+	client->playing = false;
 	client->timed = false;
+}
+
+static void say(struct crowd_client *client)
+{
+	struct buffer *out = &client->wire.out;
+	ssize_t n;
+
+	if (!(client->judging || client->playing) || out->len == 0)
+		return;
+	n = send(client->fd, out->data, out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0)
+		buffer_drop(out, (size_t)n);
 }
 
 static void connect_client(struct crowd *crowd, struct crowd_client *client, int64_t due_us,
@@ -151,6 +202,7 @@ static void connect_client(struct crowd *crowd, struct crowd_client *client, int
 	begin_judging(crowd, client);
 	client->judge.keep = keep;
 	crowd->connected++;
+	say(client); /* on loopback it is connected already */
 	return;
 
 fail_close:
@@ -162,8 +214,12 @@ fail:
 
 static void stop_judging(struct crowd_client *client)
 {
-	wire_finish(&client->wire);
 	client->judging = false;
+	client->playing = client->wire.player != NULL;
+	if (client->playing)
+		wire_stop_passing(&client->wire);
+	else
+		wire_finish(&client->wire);
 }
 
 static void close_client(struct crowd *crowd, struct crowd_client *client)
@@ -178,8 +234,9 @@ static void close_client(struct crowd *crowd, struct crowd_client *client)
 	close(client->fd);
 	client->fd = -1;
 	crowd->connected--;
-	if (client->judging)
-		stop_judging(client);
+	if (client->judging || client->playing)
+		wire_finish(&client->wire);
+	client->judging = client->playing = false;
 }
 
 /* false: the connection is over. */
@@ -205,18 +262,6 @@ static bool take(struct crowd *crowd, struct crowd_client *client, ssize_t n)
 	return false;
 }
 
-static void say(struct crowd_client *client)
-{
-	struct buffer *out = &client->wire.out;
-	ssize_t n;
-
-	if (!client->judging || out->len == 0)
-		return;
-	n = send(client->fd, out->data, out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n > 0)
-		buffer_drop(out, (size_t)n);
-}
-
 static void note_first_key(struct crowd *crowd, struct crowd_client *client)
 {
 	if (client->timed || client->judge.first_key_us == 0)
@@ -226,15 +271,32 @@ static void note_first_key(struct crowd *crowd, struct crowd_client *client)
 		hist_add(&crowd->first_key, client->judge.first_key_us - client->due_us);
 }
 
+static ssize_t read_wire(struct crowd_client *client, size_t size)
+{
+	struct wire *wire = &client->wire;
+	size_t skippable = wire_skippable(wire);
+	ssize_t n;
+
+	if (skippable > 0) {
+		n = recv(client->fd, NULL, skippable, MSG_DONTWAIT | MSG_TRUNC);
+		if (n > 0)
+			wire_skipped(wire, (size_t)n, clock_now_us());
+		return n;
+	}
+	n = recv(client->fd, wire_room(wire, size), size, MSG_DONTWAIT);
+	if (n > 0)
+		wire_received(wire, (size_t)n, clock_now_us());
+	return n;
+}
+
 static void read_judged(struct crowd *crowd, struct crowd_client *client, size_t limit)
 {
 	for (int round = 0; round < 4 && limit > 0; round++) {
 		size_t size = limit < READ_SIZE ? limit : READ_SIZE;
-		ssize_t n = recv(client->fd, wire_room(&client->wire, size), size, MSG_DONTWAIT);
+		ssize_t n = read_wire(client, size);
 
 		if (!take(crowd, client, n) || n < 0)
 			return;
-		wire_received(&client->wire, (size_t)n, clock_now_us());
 		if (client->wire.out.len > 0)
 			say(client);
 		if (client->wire.broken) {
@@ -284,12 +346,12 @@ static void flap(struct crowd *crowd, struct crowd_client *client, int64_t now_u
 
 static void read_healthy(struct crowd *crowd, struct crowd_client *client)
 {
-	if (!client->judging) {
+	if (!client->judging && !client->playing) {
 		take(crowd, client, recv(client->fd, NULL, 1 << 24, MSG_DONTWAIT | MSG_TRUNC));
 		return;
 	}
 	read_judged(crowd, client, SIZE_MAX);
-	if (client->fd >= 0 && !client->scanned && client->judge.first_key_us)
+	if (client->fd >= 0 && client->judging && !client->scanned && client->judge.first_key_us)
 		stop_judging(client);
 }
 
@@ -302,6 +364,8 @@ static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64
 	}
 	if (client->fd < 0)
 		return;
+	if (client->judging || client->playing)
+		wire_tick(&client->wire, now_us);
 	say(client);
 	switch (client->kind) {
 	case KIND_STALLED:
@@ -361,6 +425,8 @@ int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 	memset(crowd, 0, sizeof(*crowd));
 	crowd->options = *options;
 	crowd->target = target;
+	crowd->source = target->source;
+	crowd->source.hls = &crowd->hls;
 	crowd->random = options->seed;
 	room = options->healthy + options->stalled + options->flapping + joining;
 	for (unsigned i = 0; i < options->n_slow; i++)
@@ -515,7 +581,7 @@ void crowd_start_measuring(struct crowd *crowd)
 {
 	sweep_clients(crowd, crowd->last_us, 0, true);
 	hist_reset(&crowd->ticks);
-	crowd->panel.timing = true;
+	crowd->panel.timing = crowd->hls.timing = true;
 	crowd->join_from_us = crowd->last_us;
 	crowd->mark_bytes = crowd->bytes;
 	crowd->mark_scanned_bytes = crowd->scanned_bytes;
@@ -542,6 +608,9 @@ struct crowd_yield crowd_yield(struct crowd *crowd)
 	}
 	/* A client that was read just before a key unit came lacks that unit, and no more. */
 	tolerance = most / 50 + (uint64_t)(8 * yield.bytes_per_unit);
+	/* Objects of HLS come as a whole; whether one was late is counted apart. */
+	if (crowd->hls.objects > 0)
+		tolerance += most;
 	for (unsigned i = 0; i < crowd->options.healthy; i++) {
 		uint64_t bytes = crowd->clients[i].bytes - crowd->clients[i].mark_bytes;
 

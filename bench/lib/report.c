@@ -169,6 +169,20 @@ static void add_groups(cJSON *object, const struct crowd *crowd)
 	add_tally(cJSON_AddObjectToObject(object, "joining"), &crowd->joining);
 }
 
+static void add_hls(cJSON *object, const struct hls_tally *tally)
+{
+	cJSON *part = cJSON_AddObjectToObject(object, "hls");
+
+	add(part, "playlists", (double)tally->playlists);
+	add(part, "objects", (double)tally->objects);
+	add(part, "late", (double)tally->late);
+	add(part, "failed", (double)tally->failed);
+	add(part, "lost", (double)tally->lost);
+	cJSON_AddItemToObject(part, "answer_ms", hist_json(&tally->answer));
+	cJSON_AddItemToObject(part, "late_by_ms", hist_json(&tally->late_by));
+	cJSON_AddItemToObject(part, "shown_ms", hist_json(&tally->shown));
+}
+
 void report_json(const struct report *report, FILE *out)
 {
 	const struct crowd *crowd = report->crowd;
@@ -195,6 +209,7 @@ void report_json(const struct report *report, FILE *out)
 	add(object, "short_clients", report->yield.short_clients);
 	add(object, "short_units", each > 0 ? (double)report->yield.short_bytes / each : 0);
 	add_groups(object, crowd);
+	add_hls(object, &crowd->hls);
 	cJSON_AddItemToObject(object, "latency_last_ms", hist_json(&crowd->panel.latency_last));
 	cJSON_AddItemToObject(object, "first_key_ms", hist_json(&crowd->first_key));
 	part = cJSON_AddObjectToObject(object, "connections");
@@ -248,6 +263,20 @@ static void lines_of_group(FILE *out, const char *name, const struct tally *tall
 	line_of_times(out, "  capture to client", &tally->latency);
 }
 
+static void lines_of_hls(FILE *out, const struct hls_tally *tally)
+{
+	if (tally->playlists == 0)
+		return;
+	fprintf(out,
+		"%-22s %lu playlists, %lu objects, %lu of them late; %lu answers other than 200, "
+		"%lu times lost\n",
+		"HLS players", tally->playlists, tally->objects, tally->late, tally->failed,
+		tally->lost);
+	line_of_times(out, "  request to object", &tally->answer);
+	line_of_times(out, "  late by", &tally->late_by);
+	line_of_times(out, "  capture to shown", &tally->shown);
+}
+
 void report_table(const struct report *report, FILE *out)
 {
 	const struct crowd *crowd = report->crowd;
@@ -259,6 +288,7 @@ void report_table(const struct report *report, FILE *out)
 		crowd->options.healthy, seconds, (double)report->yield.bytes / 1e6 / seconds);
 	lines_of_group(out, "healthy", &crowd->healthy);
 	line_of_times(out, "  to the last of them", &crowd->panel.latency_last);
+	lines_of_hls(out, &crowd->hls);
 	if (report->yield.short_clients > 0)
 		fprintf(out, "%-22s %u clients received less than the others\n", "",
 			report->yield.short_clients);

@@ -26,13 +26,25 @@ void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppabl
 	assert(size >= UNIT_MIN);
 	at = put(at, "\0\0\0\1\x09\xf0", 6);
 	if (key) {
-		at = put(at, "\0\0\0\1\x67\x42\xc0\x1f\xda\x01\x40\x16\xe8", 13);
+		at = put(at, "\0\0\0\1\x67\x42\xc0\x1f\xda\x01\x40\x16\xe4", 13);
 		at = put(at, "\0\0\0\1\x68\xce\x3c\x80", 8);
 	}
 	at += unit_build_sei(at, seq, capture_us);
 	at = put(at, "\0\0\0\1", 4);
 	*at++ = key ? 0x65 : droppable ? 0x01 : 0x41;
+	/* slice_header() (clause 7.3.3): macroblock 0, an I or P slice, PPS 0 */
+	at = put(at, key ? "\x88\x84" : "\x9a\x00", 2);
 	memset(at, 0xa5, (size_t)(out + size - at));
+}
+
+void unit_build_jpeg(uint8_t *out, size_t size)
+{
+	/* A server may look for the Huffman tables (DHT), to add those that it misses. */
+	static const uint8_t head[] = {0xff, 0xd8, 0xff, 0xc4, 0, 2, 0xff, 0xda, 0, 2};
+
+	assert(size >= UNIT_MIN);
+	memset(put(out, head, sizeof(head)), 0xa5, size - sizeof(head));
+	put(out + size - 2, "\xff\xd9", 2);
 }
 
 void unit_parse(const uint8_t *data, size_t len, struct unit_info *info)

@@ -20,6 +20,11 @@
 void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
 		int64_t capture_us);
 
+/* Writes size bytes (at least UNIT_MIN) that begin and end as a JPEG, and that no decoder can
+ * decode.
+ */
+void unit_build_jpeg(uint8_t *out, size_t size);
+
 /* Writes the SEI of camcast/sei.h, start code included, both times capture_us; returns its length.
  */
 size_t unit_build_sei(uint8_t out[SEI_CAPTURE_MAX], uint64_t seq, int64_t capture_us);

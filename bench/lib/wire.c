@@ -3,30 +3,43 @@
 
 #include <string.h>
 
+#include "bench/lib/hls.h"
+#include "bench/lib/multipart.h"
+#include "bench/lib/websocket.h"
 #include "bench/peers/rtmp.h"
 
-#define TS_PACKET 188
 #define HEADER_MAX 65536       /* of an HTTP answer */
 #define LENGTH_MAX (64u << 20) /* no unit is longer */
 
 /* Without Host, which HTTP/1.0 does not need: servers refuse names that are not theirs. */
 static const char http_tail[] = " HTTP/1.0\r\n\r\n";
 
-void wire_init(struct wire *wire, enum wire_framing framing, bool http, const char *path,
-	       unit_fn *unit, void *ctx)
+static void put_text(struct buffer *out, const char *text)
+{
+	buffer_append(out, text, strlen(text));
+}
+
+void wire_init(struct wire *wire, const struct wire_source *source, unit_fn *unit, void *ctx)
 {
 	memset(wire, 0, sizeof(*wire));
-	wire->framing = framing;
-	wire->in_header = http;
-	wire->pid = -1;
+	wire->source = source;
 	wire->unit = unit;
 	wire->ctx = ctx;
-	if (framing == WIRE_RTMP) {
-		wire->rtmp = rtmp_create(path, &wire->out, unit, ctx);
-	} else if (http) {
-		buffer_append(&wire->out, "GET /", 5);
-		buffer_append(&wire->out, path, strlen(path));
-		buffer_append(&wire->out, http_tail, sizeof(http_tail) - 1);
+	ts_init(&wire->ts, unit, ctx);
+	mp4_init(&wire->mp4, unit, ctx);
+	if (source->framing == WIRE_RTMP) {
+		wire->rtmp = rtmp_create(source->path, &wire->out, unit, ctx);
+	} else if (source->framing == WIRE_HLS || source->framing == WIRE_HLS_PLAIN) {
+		wire->player = hls_create(source->host, source->path, source->hls, &wire->out,
+					  source->framing == WIRE_HLS_PLAIN, unit, ctx);
+	} else if (source->framing == WIRE_WEBSOCKET) {
+		wire->in_header = true;
+		websocket_ask(&wire->out, source->host, source->path);
+	} else if (source->http) {
+		wire->in_header = true;
+		put_text(&wire->out, "GET /");
+		put_text(&wire->out, source->path);
+		put_text(&wire->out, http_tail);
 	}
 }
 
@@ -56,7 +69,7 @@ static size_t length_unit(struct wire *wire)
 /* Returns the length of the first whole unit of wire->in, or 0 if there is none yet. */
 static size_t find_unit(struct wire *wire)
 {
-	return wire->framing == WIRE_LENGTH
+	return wire->source->framing == WIRE_LENGTH
 		       ? length_unit(wire)
 		       : access_unit_find_end(&wire->search, wire->in.data, wire->in.len);
 }
@@ -64,7 +77,7 @@ static size_t find_unit(struct wire *wire)
 /* Passes on all whole units of wire->in. */
 static void cut(struct wire *wire, size_t old_len, int64_t now_us)
 {
-	size_t skip = wire->framing == WIRE_LENGTH ? 4 : 0, done = 0, unit;
+	size_t skip = wire->source->framing == WIRE_LENGTH ? 4 : 0, done = 0, unit;
 	struct buffer whole = wire->in;
 
 	while ((unit = find_unit(wire)) > 0) {
@@ -83,73 +96,55 @@ static void cut(struct wire *wire, size_t old_len, int64_t now_us)
 		memmove(whole.data, whole.data + done, wire->in.len);
 }
 
-/* --- MPEG-TS (ISO/IEC 13818-1 clause 2.4.3): one access unit a PES packet --- */
-
-static void ts_packet(struct wire *wire, const uint8_t *packet, int64_t now_us)
-{
-	int pid = (packet[1] & 31) << 8 | packet[2];
-	bool begins = packet[1] & 0x40;
-	size_t at = 4;
-
-	if (!(packet[3] & 0x10)) /* no payload */
-		return;
-	if (packet[3] & 0x20)
-		at += 1u + packet[4];
-	if (at >= TS_PACKET)
-		return;
-	if (begins && wire->pid < 0 && at + 9 <= TS_PACKET &&
-	    memcmp(packet + at, "\0\0\1", 3) == 0 && packet[at + 3] >> 4 == 0xe)
-		wire->pid = pid;
-	if (pid != wire->pid)
-		return;
-	if (begins) {
-		if (wire->pes.len > 0)
-			wire->unit(wire->ctx, wire->pes.data, wire->pes.len, wire->unit_byte_us);
-		wire->pes.len = 0;
-		if (at + 9 > TS_PACKET || at + 9 + packet[at + 8] > TS_PACKET) {
-			wire->broken = true;
-			return;
-		}
-		at += 9u + packet[at + 8];
-	}
-	buffer_append(&wire->pes, packet + at, TS_PACKET - at);
-	wire->unit_byte_us = now_us;
-}
-
-static void ts_received(struct wire *wire, int64_t now_us)
-{
-	size_t at = 0;
-
-	/* A server that does not parse TS lets clients begin within a packet. */
-	while (at + TS_PACKET < wire->in.len && !wire->broken) {
-		const uint8_t *packet = wire->in.data + at;
-
-		if (packet[0] != 0x47 || packet[TS_PACKET] != 0x47) {
-			at++;
-			continue;
-		}
-		ts_packet(wire, packet, now_us);
-		at += TS_PACKET;
-	}
-	if (at > 0)
-		buffer_drop(&wire->in, at);
-}
-
 /* --- all of them --- */
 
 /* Returns true when the header is over; the bytes after it are in wire->in. */
 static bool skip_header(struct wire *wire)
 {
 	const uint8_t *end = memmem(wire->in.data, wire->in.len, "\r\n\r\n", 4);
+	const char *status;
 
 	if (!end) {
 		wire->broken |= wire->in.len > HEADER_MAX;
 		return false;
 	}
-	wire->broken |= !memmem(wire->in.data, (size_t)(end - wire->in.data), " 200", 4);
+	status = wire->source->framing == WIRE_WEBSOCKET ? " 101 " : " 200 ";
+	wire->broken |= !memmem(wire->in.data, (size_t)(end - wire->in.data), status, 5);
 	buffer_drop(&wire->in, (size_t)(end - wire->in.data) + 4);
 	wire->in_header = false;
 	return true;
+}
+
+static int take_websocket(struct wire *wire, int64_t now_us)
+{
+	int result = websocket_read(&wire->in, &wire->payload, &wire->out);
+
+	return result < 0 ? result : mp4_read(&wire->mp4, &wire->payload, now_us);
+}
+
+/* old_len: bytes in `in` that came earlier. 0, or negative: they are malformed. */
+static int take(struct wire *wire, size_t old_len, int64_t now_us)
+{
+	switch (wire->source->framing) {
+	case WIRE_ANNEXB:
+	case WIRE_LENGTH:
+		cut(wire, old_len, now_us);
+		return 0;
+	case WIRE_TS:
+		return ts_read(&wire->ts, &wire->in, now_us);
+	case WIRE_MP4:
+		return mp4_read(&wire->mp4, &wire->in, now_us);
+	case WIRE_MULTIPART:
+		return multipart_read(&wire->in, wire->unit, wire->ctx, now_us);
+	case WIRE_WEBSOCKET:
+		return take_websocket(wire, now_us);
+	case WIRE_HLS:
+	case WIRE_HLS_PLAIN:
+		return hls_received(wire->player, &wire->in, now_us);
+	case WIRE_RTMP:
+		break;
+	}
+	return rtmp_received(wire->rtmp, &wire->in, &wire->out, now_us);
 }
 
 void wire_received(struct wire *wire, size_t n, int64_t now_us)
@@ -165,26 +160,40 @@ void wire_received(struct wire *wire, size_t n, int64_t now_us)
 	}
 	if (wire->in_header)
 		return;
-	switch (wire->framing) {
-	case WIRE_ANNEXB:
-	case WIRE_LENGTH:
-		cut(wire, old_len, now_us);
-		break;
-	case WIRE_TS:
-		ts_received(wire, now_us);
-		break;
-	case WIRE_RTMP:
-		wire->broken |= rtmp_received(wire->rtmp, &wire->in, &wire->out, now_us) < 0;
-		break;
-	}
+	wire->broken |= take(wire, old_len, now_us) < 0;
 	wire->byte_us = now_us;
+}
+
+void wire_tick(struct wire *wire, int64_t now_us)
+{
+	if (wire->player)
+		hls_tick(wire->player, now_us);
+}
+
+void wire_stop_passing(struct wire *wire)
+{
+	if (wire->player)
+		hls_stop_passing(wire->player);
+}
+
+size_t wire_skippable(const struct wire *wire)
+{
+	return wire->player && wire->in.len == 0 ? hls_skippable(wire->player) : 0;
+}
+
+void wire_skipped(struct wire *wire, size_t n, int64_t now_us)
+{
+	hls_skipped(wire->player, n, now_us);
 }
 
 void wire_finish(struct wire *wire)
 {
 	rtmp_destroy(wire->rtmp);
+	hls_destroy(wire->player);
+	ts_finish(&wire->ts);
+	mp4_finish(&wire->mp4);
 	buffer_finish(&wire->in);
-	buffer_finish(&wire->pes);
+	buffer_finish(&wire->payload);
 	buffer_finish(&wire->out);
 	memset(wire, 0, sizeof(*wire));
 }

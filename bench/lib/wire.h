@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Cuts the bytes that a client receives into access units, for every server: raw H.264, 32-bit
- * lengths and MPEG-TS, each over TCP or HTTP, and RTMP. A unit is passed on as Annex B, or as the
- * picture that a length announced. One thread.
+ * What a client says to a server and what it receives, for every server: raw H.264, 32-bit lengths,
+ * MPEG-TS and fragmented MP4, each over TCP or HTTP, multipart JPEGs, WebSocket, HLS and RTMP. The
+ * bytes are cut into access units. A unit is passed on as Annex B, or as the picture that a length
+ * announced. One thread.
  *
  * In a byte stream, the end of a unit is known only when the next one begins. The time that is
  * passed on is the one at which the last byte of the unit came.
@@ -15,34 +16,64 @@
 #include <stdint.h>
 
 #include "bench/lib/buffer.h"
+#include "bench/lib/mp4.h"
+#include "bench/lib/ts.h"
 #include "bench/lib/unit.h"
 #include "media/access_unit.h"
 
-enum wire_framing { WIRE_ANNEXB, WIRE_LENGTH, WIRE_TS, WIRE_RTMP };
+enum wire_framing {
+	WIRE_ANNEXB,
+	WIRE_LENGTH,
+	WIRE_TS,
+	WIRE_MP4,
+	WIRE_MULTIPART,
+	WIRE_WEBSOCKET, /* of MP4 */
+	WIRE_HLS,	/* low latency where the playlist offers it */
+	WIRE_HLS_PLAIN, /* whole segments */
+	WIRE_RTMP,
+};
+
+/* What a client asks for. */
+struct wire_source {
+	enum wire_framing framing;
+	bool http;	       /* the first five over HTTP */
+	char host[80];	       /* "HOST:PORT" */
+	char path[256];	       /* by HTTP, without the first slash; "app/stream" for RTMP */
+	struct hls_tally *hls; /* of all players of HLS, borrowed */
+};
 
 struct wire {
-	enum wire_framing framing;
+	const struct wire_source *source;
 	bool in_header; /* of an HTTP answer */
 	bool broken;	/* the bytes are malformed: all further ones are ignored */
 	/* Bytes that are not yet part of a unit that was passed on. */
 	struct buffer in;
 	struct access_unit_search search; /* Annex B: for the end of the first unit in `in` */
-	struct buffer pes;		  /* TS: the unit being put together */
-	int pid;			  /* TS: of the video; -1: not yet known */
-	int64_t byte_us, unit_byte_us;
+	struct ts_reader ts;
+	struct mp4_reader mp4;
+	struct buffer payload; /* of WebSocket messages */
+	int64_t byte_us;
 	struct rtmp *rtmp;
+	struct hls_player *player;
 	struct buffer out; /* to be sent to the server */
 	unit_fn *unit;
 	void *ctx;
 };
 
-/* path is what to request by HTTP if http, or "app/stream" for RTMP, else NULL. Borrowed. */
-void wire_init(struct wire *wire, enum wire_framing framing, bool http, const char *path,
-	       unit_fn *unit, void *ctx);
+/* source is borrowed. */
+void wire_init(struct wire *wire, const struct wire_source *source, unit_fn *unit, void *ctx);
 /* Returns a place for the next bytes, with at least size bytes of room. */
 uint8_t *wire_room(struct wire *wire, size_t size);
 /* Takes n bytes that were read there at now_us. */
 void wire_received(struct wire *wire, size_t n, int64_t now_us);
+/* HLS: asks for what is due. Others do not need it. */
+void wire_tick(struct wire *wire, int64_t now_us);
+/* HLS: passes on no units from now on; only the requests and their times matter. */
+void wire_stop_passing(struct wire *wire);
+/* The number of bytes that come next and whose content does not matter. */
+size_t wire_skippable(const struct wire *wire);
+/* Takes n of these, which came at now_us. */
+void wire_skipped(struct wire *wire, size_t n, int64_t now_us);
 void wire_finish(struct wire *wire);
 
 #endif

@@ -156,6 +156,47 @@ def test_http_is_asked_for_and_a_refusal_is_told(start_camcastd):
     assert result["connections"]["gave_up"] == 1 and result["healthy"]["units"] == 0
 
 
+@pytest.mark.parametrize("way", ["h264", "mp4", "ts", "ws"])
+def test_every_way_over_http_is_judged(camcastd, way):
+    daemon = camcastd(harness.pattern_config())
+    target = f"http://127.0.0.1:{daemon.http_port}/s.{way}"
+    crowd = ("--clients", 40, "--scan", 10, "--decode", 2, "--connect-rate", 200)
+    result = camload(target, *crowd, "--duration", 1)
+    healthy = result["healthy"]
+    assert healthy["streams"] == 40 and not any(healthy[key] for key in WRONG)
+    assert healthy["missed"] == 0 and healthy["latency_ms"]["n"] >= 10 * 30 * 0.5
+    assert healthy["pictures"] >= 2 * 30 * 0.5
+    assert not any(result["connections"].values()), result["connections"]
+
+
+def test_parts_of_mjpeg_are_judged(camcastd):
+    daemon = camcastd(harness.pattern_config())
+    target = f"http://127.0.0.1:{daemon.http_port}/s.mjpg"
+    result = camload(target, "--clients", 10, "--scan", 3, "--decode", 1, "--duration", 1)
+    healthy = result["healthy"]
+    assert healthy["streams"] == 10 and healthy["units"] >= 3 * 30 * 0.5
+    assert healthy["pictures"] >= 30 * 0.5 and not any(healthy[key] for key in WRONG)
+
+
+@pytest.mark.parametrize("framing", ["hls", "hls-plain"])
+def test_players_of_hls_keep_time(camcastd, framing):
+    daemon = camcastd(harness.pattern_config(stream={"keyframe_interval": 30}))
+    result = camload(
+        f"http://127.0.0.1:{daemon.http_port}/s.m3u8",
+        *("--framing", framing, "--clients", 20, "--scan", 5, "--decode", 1),
+        *("--warm-up", 5, "--duration", 3),
+    )
+    healthy, players = result["healthy"], result["hls"]
+    assert not any(healthy[key] for key in WRONG) and healthy["missed"] == 0
+    assert healthy["pictures"] >= 3 * 30 * 0.5
+    assert players["failed"] == players["lost"] == 0
+    # Parts of 200 ms, or segments of a second.
+    assert players["objects"] >= 20 * 3 * (5 if framing == "hls" else 1) * 0.5
+    assert players["answer_ms"]["n"] == players["objects"]
+    assert 0 < players["shown_ms"]["p50"] < (2500 if framing == "hls" else 6000)
+    assert not any(result["connections"].values()), result["connections"]
+
+
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -170,7 +211,8 @@ def test_nobody_listens():
         (["--clients", "3"], "give one server"),
         (["127.0.0.1:80", "--clients", "three"], "--clients three: this value is not allowed"),
         (["127.0.0.1:80", "--slow", "3"], "--slow 3: this value is not allowed"),
-        (["127.0.0.1:80", "--framing", "mp4"], "--framing mp4: use annexb, length or ts"),
+        (["127.0.0.1:80", "--framing", "mp5"], '--framing mp5: "camload --help" lists'),
+        (["127.0.0.1:80", "--framing", "ws"], "--framing ws: "),
         (["127.0.0.1:80", "--duration", "0"], "--duration 0: this value is not allowed"),
         (["127.0.0.1"], "127.0.0.1: use HOST:PORT"),
         (["rtmp://127.0.0.1:80"], "rtmp://127.0.0.1:80: use HOST:PORT"),

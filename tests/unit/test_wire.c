@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -47,6 +48,16 @@ static void feed(struct wire *wire, const uint8_t *data, size_t len, size_t step
 	}
 }
 
+static void begin_wire(struct wire *wire, enum wire_framing framing, bool http, const char *path,
+		       unit_fn *unit, void *ctx)
+{
+	static struct wire_source source; /* one at a time */
+
+	source = (struct wire_source){.framing = framing, .http = http, .host = "127.0.0.1:80"};
+	snprintf(source.path, sizeof(source.path), "%s", path);
+	wire_init(wire, &source, unit, ctx);
+}
+
 static const size_t steps[] = {1, 7, 188, 699, 700, 701, 4096, 1000000};
 
 #define FOR_EACH_STEP(step)                                                                        \
@@ -60,7 +71,7 @@ static void annexb_units_end_where_the_next_begins(void **state)
 	FOR_EACH_STEP(step)
 	{
 		got = 0;
-		wire_init(&wire, WIRE_ANNEXB, false, NULL, take, NULL);
+		begin_wire(&wire, WIRE_ANNEXB, false, "", take, NULL);
 		feed(&wire, units[0], sizeof(units), *step);
 		assert_int_equal(got, UNITS - 1);
 		wire_finish(&wire);
@@ -72,7 +83,7 @@ static void a_unit_is_complete_when_its_last_byte_came(void **state)
 	struct wire wire;
 
 	(void)state;
-	wire_init(&wire, WIRE_ANNEXB, false, NULL, take, NULL);
+	begin_wire(&wire, WIRE_ANNEXB, false, "", take, NULL);
 	feed(&wire, units[0], sizeof(units), SIZE);
 	/* Though that could be known with the next step only. */
 	for (size_t i = 0; i < got; i++)
@@ -110,7 +121,7 @@ static void units_without_delimiters_end_at_parameter_sets_and_first_slices(void
 	{
 		struct lengths cut = {0};
 
-		wire_init(&wire, WIRE_ANNEXB, false, NULL, note_length, &cut);
+		begin_wire(&wire, WIRE_ANNEXB, false, "", note_length, &cut);
 		feed(&wire, stream, sizeof(stream), *step);
 		assert_int_equal(cut.n, 3);
 		assert_int_equal(cut.len[0], 24);
@@ -139,7 +150,7 @@ static void lengths_need_no_next_unit(void **state)
 	FOR_EACH_STEP(step)
 	{
 		got = 0;
-		wire_init(&wire, WIRE_LENGTH, false, NULL, take, NULL);
+		begin_wire(&wire, WIRE_LENGTH, false, "", take, NULL);
 		feed(&wire, stream, len, *step);
 		assert_int_equal(got, UNITS);
 		wire_finish(&wire);
@@ -151,7 +162,7 @@ static void a_length_beyond_reason_breaks_the_stream(void **state)
 	struct wire wire;
 
 	(void)state;
-	wire_init(&wire, WIRE_LENGTH, false, NULL, take, NULL);
+	begin_wire(&wire, WIRE_LENGTH, false, "", take, NULL);
 	feed(&wire, (const uint8_t *)"HTTP/1.0", 8, 8);
 	assert_true(wire.broken);
 	wire_finish(&wire);
@@ -169,7 +180,7 @@ static void an_http_answer_is_asked_for_and_its_header_skipped(void **state)
 	FOR_EACH_STEP(step)
 	{
 		got = 0;
-		wire_init(&wire, WIRE_ANNEXB, true, "live", take, NULL);
+		begin_wire(&wire, WIRE_ANNEXB, true, "live", take, NULL);
 		assert_memory_equal(wire.out.data, "GET /live HTTP/1.0\r\n", 20);
 		feed(&wire, stream, sizeof(stream), *step);
 		assert_false(wire.broken);
@@ -183,7 +194,7 @@ static void an_http_error_breaks_the_stream(void **state)
 	struct wire wire;
 
 	(void)state;
-	wire_init(&wire, WIRE_ANNEXB, true, "live", take, NULL);
+	begin_wire(&wire, WIRE_ANNEXB, true, "live", take, NULL);
 	feed(&wire, (const uint8_t *)"HTTP/1.0 404 Not here\r\n\r\n", 25, 5);
 	assert_true(wire.broken);
 	wire_finish(&wire);
@@ -235,18 +246,228 @@ static void ts_units_are_put_together_wherever_a_client_begins(void **state)
 	FOR_EACH_STEP(step)
 	{
 		got = skipped = 0;
-		wire_init(&wire, WIRE_TS, false, NULL, take, NULL);
+		begin_wire(&wire, WIRE_TS, false, "", take, NULL);
 		feed(&wire, stream, len, *step);
 		assert_int_equal(got, UNITS - 1);
 		wire_finish(&wire);
 		/* Within the first unit: the second is the first whole one. */
 		got = 0;
 		skipped = 1;
-		wire_init(&wire, WIRE_TS, false, NULL, take, NULL);
+		begin_wire(&wire, WIRE_TS, false, "", take, NULL);
 		feed(&wire, stream + 400, len - 400, *step);
 		assert_int_equal(got, UNITS - 2);
 		wire_finish(&wire);
 	}
+}
+
+static void a_ts_unit_is_complete_when_its_last_byte_came(void **state)
+{
+	static uint8_t stream[UNITS * 188 * 5];
+	struct wire wire;
+	size_t len = 0;
+
+	(void)state;
+	for (size_t i = 0; i < UNITS; i++)
+		len += put_pes(stream + len, units[i], 256);
+	begin_wire(&wire, WIRE_TS, false, "", take, NULL);
+	feed(&wire, stream, len, len / UNITS);
+	for (size_t i = 0; i < got; i++)
+		assert_int_equal(times[i], i + 1);
+	wire_finish(&wire);
+}
+
+/* --- fragmented MP4, alone and in WebSocket messages --- */
+
+static size_t put_u32(uint8_t *out, size_t value)
+{
+	const uint8_t bytes[] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16),
+				 (uint8_t)(value >> 8), (uint8_t)value};
+
+	memcpy(out, bytes, sizeof(bytes));
+	return sizeof(bytes);
+}
+
+static size_t put_box_head(uint8_t *out, const char *type, size_t data)
+{
+	put_u32(out, 8 + data);
+	memcpy(out + 4, type, 4);
+	return 8;
+}
+
+enum { TFDT = 8 + 12, TRUN = 8 + 8, TRAF = 8 + TFDT + TRUN, MOOF = 8 + TRAF };
+
+/* moof with the time and the number of pictures, mdat with one NAL unit. */
+static size_t put_fragment(uint8_t *out, const uint8_t *unit, uint32_t time, uint32_t pictures)
+{
+	size_t len = put_box_head(out, "moof", TRAF);
+
+	len += put_box_head(out + len, "traf", TFDT + TRUN);
+	len += put_box_head(out + len, "tfdt", TFDT - 8);
+	len += put_u32(out + len, 0x01000000);
+	len += put_u32(out + len, 0);
+	len += put_u32(out + len, time);
+	len += put_box_head(out + len, "trun", TRUN - 8);
+	len += put_u32(out + len, 0);
+	len += put_u32(out + len, pictures);
+	/* The start code of the unit is not in the box, and a length is. */
+	len += put_box_head(out + len, "mdat", SIZE);
+	len += put_u32(out + len, SIZE - 4);
+	memcpy(out + len, unit + 4, SIZE - 4);
+	return len + SIZE - 4;
+}
+
+enum { FRAGMENT = MOOF + 8 + SIZE };
+
+static size_t put_mp4(uint8_t *out)
+{
+	size_t len = put_box_head(out, "ftyp", 4);
+
+	len += put_u32(out + len, 0);
+	for (size_t i = 0; i < UNITS; i++)
+		len += put_fragment(out + len, units[i], (uint32_t)(1000 + 3000 * i), 1);
+	return len;
+}
+
+static void a_fragment_of_mp4_is_a_unit(void **state)
+{
+	static uint8_t stream[12 + UNITS * FRAGMENT];
+	struct wire wire;
+	size_t len = put_mp4(stream);
+
+	(void)state;
+	FOR_EACH_STEP(step)
+	{
+		got = 0;
+		begin_wire(&wire, WIRE_MP4, false, "", take, NULL);
+		feed(&wire, stream, len, *step);
+		assert_false(wire.broken);
+		assert_int_equal(got, UNITS);
+		assert_int_equal(wire.mp4.time, 1000 + 3000 * (UNITS - 1));
+		wire_finish(&wire);
+	}
+}
+
+static void expect_broken(enum wire_framing framing, const uint8_t *data, size_t len)
+{
+	struct wire wire;
+
+	begin_wire(&wire, framing, false, "", take, NULL);
+	feed(&wire, data, len, len);
+	assert_true(wire.broken);
+	wire_finish(&wire);
+}
+
+static void mp4_whose_boxes_or_times_are_wrong_breaks_the_stream(void **state)
+{
+	static uint8_t stream[2 * FRAGMENT];
+
+	(void)state;
+	/* a box shorter than its head; a fragment of two pictures; an mdat without a moof */
+	expect_broken(WIRE_MP4, (const uint8_t *)"\0\0\0\4moof", 8);
+	expect_broken(WIRE_MP4, stream, put_fragment(stream, units[0], 0, 2));
+	put_fragment(stream, units[0], 0, 1);
+	expect_broken(WIRE_MP4, stream + MOOF, FRAGMENT - MOOF);
+	/* a time that does not grow */
+	put_fragment(stream + put_fragment(stream, units[0], 5, 1), units[1], 5, 1);
+	expect_broken(WIRE_MP4, stream, sizeof(stream));
+	/* a NAL unit that leaves its box */
+	put_fragment(stream, units[0], 0, 1);
+	put_u32(stream + MOOF + 8, SIZE);
+	expect_broken(WIRE_MP4, stream, FRAGMENT);
+}
+
+static void a_websocket_is_opened_and_its_messages_are_mp4(void **state)
+{
+	static const char header[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+	static uint8_t stream[sizeof(header) + 12 + UNITS * (FRAGMENT + 4) + 4],
+		mp4[sizeof(stream)];
+	struct wire wire;
+	size_t len = sizeof(header) - 1, mp4_len = put_mp4(mp4);
+
+	(void)state;
+	memcpy(stream, header, len);
+	for (size_t at = 0; at < mp4_len;) {
+		size_t n = at == 0 ? 12 : FRAGMENT;
+
+		stream[len++] = 0x82;
+		if (n >= 126) {
+			stream[len++] = 126;
+			stream[len++] = (uint8_t)(n >> 8);
+		}
+		stream[len++] = (uint8_t)n;
+		memcpy(stream + len, mp4 + at, n);
+		len += n;
+		at += n;
+		if (at == 12) { /* a ping */
+			memcpy(stream + len, "\x89\2hi", 4);
+			len += 4;
+		}
+	}
+	FOR_EACH_STEP(step)
+	{
+		static const uint8_t pong[] = {0x8a, 0x82, 0, 0, 0, 0, 'h', 'i'};
+
+		got = 0;
+		begin_wire(&wire, WIRE_WEBSOCKET, true, "s.ws", take, NULL);
+		assert_memory_equal(wire.out.data, "GET /s.ws HTTP/1.1\r\nHost: 127.0.0.1:80\r\n",
+				    40);
+		buffer_drop(&wire.out, wire.out.len);
+		feed(&wire, stream, len, *step);
+		assert_false(wire.broken);
+		assert_int_equal(got, UNITS);
+		assert_int_equal(wire.out.len, sizeof(pong));
+		assert_memory_equal(wire.out.data, pong, sizeof(pong));
+		wire_finish(&wire);
+	}
+}
+
+static void a_websocket_that_is_refused_or_closed_breaks_the_stream(void **state)
+{
+	static const char refused[] = "HTTP/1.1 200 OK\r\n\r\n";
+	static const char closed[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n\x88\2\3\xe8";
+
+	(void)state;
+	expect_broken(WIRE_WEBSOCKET, (const uint8_t *)refused, sizeof(refused) - 1);
+	expect_broken(WIRE_WEBSOCKET, (const uint8_t *)closed, sizeof(closed) - 1);
+}
+
+/* --- multipart --- */
+
+static void a_part_is_a_unit(void **state)
+{
+	static const char header[] = "HTTP/1.0 200 OK\r\n\r\n--b\r\n";
+	static uint8_t stream[sizeof(header) + UNITS * (SIZE + 100)];
+	struct wire wire;
+	size_t len = sizeof(header) - 1;
+
+	(void)state;
+	memcpy(stream, header, len);
+	for (size_t i = 0; i < UNITS; i++) {
+		len += (size_t)sprintf((char *)stream + len,
+				       "Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n",
+				       SIZE);
+		memcpy(stream + len, units[i], SIZE);
+		len += SIZE;
+		memcpy(stream + len, "\r\n--b\r\n", 7);
+		len += 7;
+	}
+	FOR_EACH_STEP(step)
+	{
+		got = 0;
+		begin_wire(&wire, WIRE_MULTIPART, true, "s.mjpg", take, NULL);
+		feed(&wire, stream, len, *step);
+		assert_false(wire.broken);
+		assert_int_equal(got, UNITS);
+		wire_finish(&wire);
+	}
+}
+
+static void a_part_without_a_length_breaks_the_stream(void **state)
+{
+	static const char part[] = "--b\r\nContent-Type: image/jpeg\r\n\r\n";
+
+	(void)state;
+	expect_broken(WIRE_MULTIPART, (const uint8_t *)part, sizeof(part) - 1);
 }
 
 /* The bytes of a server: handshake, chunk size, refusal or pictures in chunks of 300 bytes. */
@@ -293,7 +514,7 @@ static void rtmp_is_talked_and_its_pictures_are_annexb(void **state)
 	FOR_EACH_STEP(step)
 	{
 		got = 0;
-		wire_init(&wire, WIRE_RTMP, false, "live/s", take, NULL);
+		begin_wire(&wire, WIRE_RTMP, false, "live/s", take, NULL);
 		assert_int_equal(wire.out.len, 1 + 1536);
 		buffer_drop(&wire.out, wire.out.len);
 		feed(&wire, stream, len, *step);
@@ -311,7 +532,7 @@ static void what_is_no_rtmp_breaks_the_stream(void **state)
 	struct wire wire;
 
 	(void)state;
-	wire_init(&wire, WIRE_RTMP, false, "live/s", take, NULL);
+	begin_wire(&wire, WIRE_RTMP, false, "live/s", take, NULL);
 	feed(&wire, stream, sizeof(stream), sizeof(stream));
 	assert_true(wire.broken);
 	wire_finish(&wire);
@@ -330,6 +551,13 @@ int main(void)
 		TEST(an_http_answer_is_asked_for_and_its_header_skipped),
 		TEST(an_http_error_breaks_the_stream),
 		TEST(ts_units_are_put_together_wherever_a_client_begins),
+		TEST(a_ts_unit_is_complete_when_its_last_byte_came),
+		TEST(a_fragment_of_mp4_is_a_unit),
+		TEST(mp4_whose_boxes_or_times_are_wrong_breaks_the_stream),
+		TEST(a_websocket_is_opened_and_its_messages_are_mp4),
+		TEST(a_websocket_that_is_refused_or_closed_breaks_the_stream),
+		TEST(a_part_is_a_unit),
+		TEST(a_part_without_a_length_breaks_the_stream),
 		TEST(rtmp_is_talked_and_its_pictures_are_annexb),
 		TEST(what_is_no_rtmp_breaks_the_stream),
 	};
