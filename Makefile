@@ -246,7 +246,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	python3-paho-mqtt python3-jsonschema python3-prometheus-client opencv-doc ffmpeg \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps mosquitto-clients ncat openssl xvfb xdotool \
-	imagemagick fonts-nanum weston libimage-exiftool-perl varnish nginx vlc-bin vlc-plugin-base \
+	fonts-nanum weston libimage-exiftool-perl varnish nginx vlc-bin vlc-plugin-base \
 	motion locales $(PKG_browser)
 # A nodejs of nodesource.com brings npm along, and refuses Debian's.
 PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)
