@@ -211,6 +211,9 @@ int main(int argc, char **argv)
 		return ret;
 	diag_init("camcastd", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
 	find_capture(capture);
+	/* For workers: lttng-ust, which libcamera links, reads the heads of all libraries before
+	 * main(), with 20,000 system calls. Only a trace that resolves addresses needs that. */
+	setenv("LTTNG_UST_WITHOUT_BADDR_STATEDUMP", "1", 0);
 	if (arguments.list_cameras)
 		return list_cameras(capture);
 	if (config_load(&config, arguments.config, stderr, &text, &len) < 0)
