@@ -160,7 +160,7 @@ class Recordings:
     def _check(self, path):
         if path.stat().st_size < HEADER_MAX and self._without_picture(path):
             return
-        units, _ = recordings.check_file(path)
+        units = recordings.check_file(path)
         assert units[0].key, "it begins with no key unit"
         for before, after in zip([self.last, *units], units):
             if before is None or after.seq == before.seq + 1:

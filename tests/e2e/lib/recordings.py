@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A running `camcast record`, and judges of what it leaves."""
 import calendar
+import itertools
 import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import uuid
@@ -174,37 +176,67 @@ def probe(path, *more):
     return found
 
 
+def _framecrc(path):
+    """Lines of ffmpeg's framecrc: stream, dts, pts, duration, size, checksum and, unless a packet
+    is a key picture and nothing else, its flags."""
+    lines = path.read_text().splitlines()
+    return [line.replace(" ", "").split(",") for line in lines if not line.startswith("#")]
+
+
+def check_files(paths):
+    """They play: a key picture first, times that grow, and a decoder without complaint. Returns the
+    units of each file (their SEI numbers and times) with .pts in seconds added, none for MJPEG. One
+    ffmpeg looks at all files, as its start takes longer than its work."""
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = []
+        for n, path in enumerate(paths):
+            output, name = ["-map", f"{n}:v"], f"{folder}/{n}"
+            outputs += [*output, "-fps_mode", "passthrough", "-f", "framecrc", f"{name}.shown"]
+            outputs += [*output, "-c", "copy", "-copyinkf", "-f", "framecrc", f"{name}.packets"]
+            if _is_h264(path):
+                filters = "h264_mp4toannexb,h264_metadata=aud=insert,setts=ts=N"
+                outputs += [*output, "-c", "copy", "-copyinkf", "-bsf:v", filters]
+                outputs += ["-f", "h264", f"{name}.h264"]
+        inputs = (("-err_detect", "explode", "-i", path) for path in paths)
+        _run("ffmpeg", "-nostdin", "-v", "warning", "-copyts", *itertools.chain(*inputs), *outputs)
+        return [_check_file(path, pathlib.Path(folder, str(n))) for n, path in enumerate(paths)]
+
+
 def check_file(path):
-    """It plays: a key picture first, times that grow, and a decoder without complaint. Returns its
-    units (their SEI numbers and times) with .pts in seconds added, which is empty for MJPEG, and
-    ffprobe's word."""
-    found = probe(path)
-    packets = found["packets"]
-    assert packets and packets[0]["flags"].startswith("K"), path
-    dts = [int(packet["dts"]) for packet in packets]
+    return check_files([path])[0]
+
+
+def _is_h264(path):
+    with open(path, "rb") as file:
+        return b"avcC" in file.read(4096)
+
+
+def _check_file(path, outputs):
+    """outputs: the files that ffmpeg made of it, without their suffixes."""
+    packets = _framecrc(outputs.with_suffix(".packets"))
+    assert packets and not packets[0][6:], f"{path} begins with {packets[:1]}"
+    assert "#tb 0: 1/90000" in outputs.with_suffix(".packets").read_text()
+    dts = [int(packet[1]) for packet in packets]
     assert dts[0] == 0 and all(a < b for a, b in zip(dts, dts[1:])), f"{path}: {dts}"
-    assert [packet["pts"] for packet in packets] == [packet["dts"] for packet in packets]
-    shown = _run("ffmpeg", "-v", "warning", "-err_detect", "explode", "-i", path, "-map", "0:v",
-                 "-fps_mode", "passthrough", "-f", "framecrc", "-")  # fmt: skip
-    pictures = [line for line in shown.splitlines() if not line.startswith(b"#")]
-    assert len(pictures) == len(packets), f"{path}: {len(pictures)} of {len(packets)} decoded"
-    if found["streams"][0]["codec_name"] != "h264":
-        return [], found
-    data = _run("ffmpeg", "-v", "error", "-i", path, "-c", "copy", "-bsf:v",
-                "h264_mp4toannexb,h264_metadata=aud=insert,setts=ts=N", "-f", "h264", "-")  # fmt: skip
+    assert [int(packet[2]) for packet in packets] == dts, path
+    shown = len(_framecrc(outputs.with_suffix(".shown")))
+    assert shown == len(packets), f"{path}: {shown} of {len(packets)} decoded"
+    if not _is_h264(path):
+        return []
+    data = outputs.with_suffix(".h264").read_bytes()
     units, _ = bytestream.split(data + bytestream.AUD + b"\x10")
     assert len(units) == len(packets), path
-    for unit, packet in zip(units, packets):
-        unit.pts = float(packet["pts_time"])
-    return units, found
+    for unit, time_90khz in zip(units, dts):
+        unit.pts = time_90khz / 90000
+    return units
 
 
 def check_folder(folder):
     """Every file in it plays. Returns the units of all files, each with .pts and .at, the seconds
     (UTC) of its file's name plus pts."""
+    paths = files(folder)
     everything = []
-    for path in files(folder):
-        units, _ = check_file(path)
+    for path, units in zip(paths, check_files(paths)) if paths else ():
         for unit in units:
             unit.at = named_utc(path) + unit.pts
         everything += units
