@@ -55,7 +55,7 @@ def test_a_captured_child_gets_at_nothing(start_camcastd, tmp_path, command, fol
     marker = f"{key}={uuid.uuid4().hex}"
     arguments = {"record": ["--dir", tmp_path / "rec"], "view": ["--decoder", "none"]}
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = subprocess.Popen(
+        process = harness.start(
             [
                 harness.BUILD / "camcast",
                 command,
@@ -73,7 +73,6 @@ def test_a_captured_child_gets_at_nothing(start_camcastd, tmp_path, command, fol
                 "ATTACK_SECRET": str(secret),
                 "ATTACK_PORT": str(listener.getsockname()[1]),
             },
-            preexec_fn=harness.die_with_parent,
         )
         try:
             results = read_attack(process)

@@ -509,10 +509,10 @@ def test_what_is_waited_for_is_told(broker, tmp_path):
 def test_a_terminal_shows_progress(broker, start_server, tmp_path):
     start_server("one")
     screen, terminal = os.openpty()
-    process = subprocess.Popen(
+    process = harness.start(
         [harness.BUILD / "camcast", "record", "--broker", f"{broker.address}:{broker.port}",
          "--dir", tmp_path],
-        stdin=subprocess.DEVNULL, stderr=terminal, preexec_fn=harness.die_with_parent,
+        stdin=subprocess.DEVNULL, stderr=terminal,
     )  # fmt: skip
     os.close(terminal)
     try:

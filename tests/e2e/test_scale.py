@@ -74,11 +74,10 @@ def start(tmp_path):
     def run(port, *command):
         log = open(tmp_path / f"{command[0]}.log", "wb")
         running.append(
-            subprocess.Popen(
+            harness.start(
                 [str(word) for word in command],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=harness.die_with_parent,
             )
         )
         deadline = time.monotonic() + 20 * harness.PATIENCE

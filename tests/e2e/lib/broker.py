@@ -13,7 +13,7 @@ import uuid
 
 import paho.mqtt.client as paho
 
-from harness import BUILD, PATIENCE, Failure, die_with_parent, output_of, with_mount
+from harness import BUILD, PATIENCE, Failure, output_of, start, with_mount
 
 
 def free_port(address):
@@ -61,11 +61,10 @@ class Broker:
             config.write_text("\n".join(head + self._lines) + "\n")
             with self._changed:
                 position = len(self.log)
-            self.process = subprocess.Popen(
+            self.process = start(
                 ["mosquitto", "-c", config],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                preexec_fn=die_with_parent,
                 start_new_session=True,
             )
             self._reader = threading.Thread(target=self._read_log, args=(self.process,), daemon=True)

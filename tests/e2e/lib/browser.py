@@ -44,12 +44,11 @@ class Browser:
     def __init__(self, name):
         assert (MODULES / "node_modules").exists(), "`make browser` installs what drives browsers"
         self.name = name
-        self.process = subprocess.Popen(
+        self.process = harness.start(
             ["node", DRIVER, name, MODULES],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=harness.die_with_parent,
         )
         self.version = self._answer(60)
 

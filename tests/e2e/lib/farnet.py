@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import netns
-from harness import BUILD, die_with_parent
+from harness import BUILD, start
 
 HERE, FAR = "10.77.0.1", "10.77.0.2"
 
@@ -22,12 +22,11 @@ class FarNetwork(netns.Namespace):
     """A context manager as all namespaces. delay_ms: one way; loss: percent, each way."""
 
     def __init__(self, delay_ms, loss=0):
-        self._link = subprocess.Popen(  # lives as long as our end of the pipe
+        self._link = start(  # lives as long as our end of the pipe
             link(delay_ms, loss, "sh", "-c", "echo there is a network; exec cat"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=die_with_parent,
         )
         if not self._link.stdout.readline():
             raise netns.Unavailable(self._link.communicate()[1].decode().strip())

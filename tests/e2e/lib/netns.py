@@ -7,9 +7,8 @@ that they are gone when it is, whatever ended it. Needs root.
 import contextlib
 import ctypes
 import os
-import subprocess
 
-from harness import LIBC, die_with_parent, output_of
+from harness import LIBC, output_of, start
 
 CLONE_NEWNET = 0x40000000
 
@@ -70,7 +69,7 @@ class Namespace:
     def popen(self, command, **options):
         """subprocess.Popen inside, of a process that does not outlive this one."""
         with self:
-            return subprocess.Popen(command, preexec_fn=die_with_parent, **options)
+            return start(command, **options)
 
     def close(self):
         os.close(self.fd)

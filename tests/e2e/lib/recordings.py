@@ -29,7 +29,7 @@ class Recorder:
         self.lines = []
         self.out = []
         self._changed = threading.Condition()
-        self.process = subprocess.Popen(
+        self.process = harness.start(
             [
                 *prefix,
                 harness.BUILD / "camcast",
@@ -44,7 +44,6 @@ class Recorder:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(os.environ, **{key: value}),
-            preexec_fn=harness.die_with_parent,
             start_new_session=True,
         )
         self._threads = [

@@ -16,7 +16,16 @@ import uuid
 
 import numpy
 
-from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, die_with_parent, kill_with_descendants, output_of, processes_with
+from harness import (
+    BUILD,
+    PATIENCE,
+    SANITIZER_LINE,
+    Failure,
+    kill_with_descendants,
+    output_of,
+    processes_with,
+    start,
+)
 
 WIDTH, HEIGHT = 1280, 720
 
@@ -27,13 +36,12 @@ class Screen:
     def __init__(self):
         reading, writing = os.pipe()
         self._frames = tempfile.TemporaryDirectory(prefix="camcast-screen-")
-        self.process = subprocess.Popen(
+        self.process = start(
             ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{WIDTH}x{HEIGHT}x24"]
             + ["-fbdir", self._frames.name, "-nolisten", "tcp", "-noreset"],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[writing],
-            preexec_fn=die_with_parent,
             start_new_session=True,
         )
         os.close(writing)
@@ -105,14 +113,13 @@ class Wayland(Screen):
         self.folder = pathlib.Path(folder) / "wayland"
         self.folder.mkdir(mode=0o700)
         size = [f"--width={WIDTH // scale}", f"--height={HEIGHT // scale}", f"--scale={scale}"]
-        self.weston = subprocess.Popen(
+        self.weston = start(
             ["weston", "--backend=x11-backend.so", "--socket=screen", "--use-pixman"]
             + ["--idle-time=0", "--no-config", *size],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "DISPLAY": self.display, "XDG_RUNTIME_DIR": str(self.folder)},
-            preexec_fn=die_with_parent,
             start_new_session=True,
         )
         deadline = time.monotonic() + 30 * PATIENCE
@@ -164,7 +171,7 @@ class View:
         key, value = self.marker.split("=")
         leaks = self.folder / "leaks"
         leaks.write_text("leak:libdbus\nleak:libfontconfig\n")  # what SDL leaves there
-        self.process = subprocess.Popen(
+        self.process = start(
             [BUILD / "camcast", "view", "--json", "--snapshots", self.folder]
             + ["--decoder", "none", *arguments],
             stdin=subprocess.DEVNULL,
@@ -176,7 +183,6 @@ class View:
                 "LSAN_OPTIONS": f"suppressions={leaks}:print_suppressions=0",
                 **(env or {}),
             },
-            preexec_fn=die_with_parent,
             start_new_session=True,
         )
         self._threads = [

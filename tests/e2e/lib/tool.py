@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, die_with_parent
+from harness import BUILD, PATIENCE, SANITIZER_LINE, Failure, start
 
 
 def stream_info(name="s", address="127.0.0.1", port=8888, codec="h264", **keys):
@@ -70,14 +70,13 @@ class Tool:
         self.started = time.monotonic()
         if terminal:
             self.terminal, theirs = pty.openpty()
-        self.process = subprocess.Popen(
+        self.process = start(
             command,
             stdin=subprocess.DEVNULL,
             stdout=theirs if terminal else stdout if stdout is not None else subprocess.PIPE,
             stderr=theirs if terminal else subprocess.PIPE,
             env={**os.environ, **(env or {})},
             cwd=cwd,
-            preexec_fn=die_with_parent,
         )
         if terminal:
             os.close(theirs)
