@@ -160,7 +160,7 @@ def test_http_is_asked_for_and_a_refusal_is_told(start_camcastd):
 def test_every_way_over_http_is_judged(camcastd, way):
     daemon = camcastd(harness.pattern_config())
     target = f"http://127.0.0.1:{daemon.http_port}/s.{way}"
-    crowd = ("--clients", 40, "--scan", 10, "--decode", 2, "--connect-rate", 200)
+    crowd = ("--clients", 40, "--scan", 10, "--decode", 2)
     result = camload(target, *crowd, "--duration", 1)
     healthy = result["healthy"]
     assert healthy["streams"] == 40 and not any(healthy[key] for key in WRONG)

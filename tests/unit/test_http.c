@@ -307,6 +307,23 @@ static void idle_connections_make_room(void **state)
 		close(fds[n]);
 }
 
+static void a_crowd_that_connects_at_once_is_served(void **state)
+{
+	struct fixture *f = *state;
+	int fds[100];
+	char text[512];
+	bool ended;
+
+	for (int i = 0; i < 100; i++)
+		fds[i] = dial(f);
+	for (int i = 0; i < 100; i++) {
+		say(f, fds[i], "GET / HTTP/1.0\r\n\r\n");
+		hear(f, fds[i], text, sizeof text, &ended);
+		assert_memory_equal(text, "HTTP/1.1 404 ", 13);
+		close(fds[i]);
+	}
+}
+
 static void an_address_has_its_share(void **state)
 {
 	struct fixture *f = *state;
@@ -494,6 +511,7 @@ int main(void)
 		BOTH(an_endless_request_is_cut_off),
 		BOTH(an_answer_may_come_later),
 		BOTH(idle_connections_make_room),
+		BOTH(a_crowd_that_connects_at_once_is_served),
 		BOTH(an_address_has_its_share),
 		BOTH(names_of_other_machines_are_refused),
 		BOTH(without_memory_the_connection_is_closed),

@@ -51,7 +51,7 @@ static int http_accepted(struct connection *connection)
 	session->connection = connection;
 	connection->session = session;
 	list_init(&session->link);
-	list_append(&http_of_endpoint(connection->endpoint)->sessions, &session->link);
+	http_take_place(http_of_endpoint(connection->endpoint), session);
 	list_init(&session->question.link);
 	loop_timer_init(&session->timeout, handle_timeout);
 	set_timeout(session, REQUEST_US);
@@ -61,7 +61,7 @@ static int http_accepted(struct connection *connection)
 static void free_session(struct http_session *session)
 {
 	loop_timer_cancel(connection_loop(session->connection), &session->timeout);
-	list_remove(&session->link);
+	http_leave_place(session);
 	list_remove(&session->question.link);
 	free(session->head);
 	free(session->ahead);
@@ -297,7 +297,7 @@ bool http_become_viewer(struct http_question *question, struct endpoint *endpoin
 		return false;
 	}
 	connection->session = session;
-	list_remove(&session->link);
+	http_leave_place(session);
 	return true;
 }
 

@@ -22,8 +22,10 @@
 #include "daemon/serve/server.h"
 #include "net/message.h"
 
-#define HTTP_CONNECTIONS_MAX 32
-#define HTTP_SHARE 16
+/* Many viewers come at once when a camera or a network comes back. Up to 16 are accepted in a turn
+ * of the loop, before the requests of those before them are read. */
+#define HTTP_CONNECTIONS_MAX 128
+#define HTTP_SHARE 64
 #define HTTP_PATH_MAX 256  /* bytes, terminator included */
 #define HTTP_BODY_MAX 4096 /* bytes */
 

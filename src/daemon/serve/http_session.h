@@ -16,6 +16,11 @@ enum http_phase {
 struct http_session {
 	struct connection *connection;
 	struct list link; /* http.sessions; in no list: it has a viewer's place */
+	/* Of http_places.c, while it is in the list: where that is, the peer's address, and how
+	 * many sessions of the list have it. */
+	struct http *http;
+	uint64_t host[2];
+	unsigned of_host;
 	struct http_question question;
 	struct loop_timer timeout;
 	struct message *head; /* of the request that is being read */
@@ -35,6 +40,10 @@ static inline struct http *http_of_endpoint(const struct endpoint *endpoint)
 {
 	return endpoint->user;
 }
+
+/* Adds a new session to the list, and removes it if it is there. */
+void http_take_place(struct http *http, struct http_session *session);
+void http_leave_place(struct http_session *session);
 
 /* Finds a place for a peer, if need be by closing a connection that has no question, or one of an
  * address that has more. False: there is none. */
