@@ -73,7 +73,8 @@ $(B)/libcapture.a: $(filter-out %/main.o,$(OBJ_capture)) $(OBJ_wrapper)
 $(B)/libclient.a: $(filter-out %/main.o,$(OBJ_client))
 
 PROGRAMS := $(B)/camcastd $(B)/camcast-capture $(B)/camcast $(B)/bench/camload
-BENCHES := $(patsubst %.c,$(B)/%,$(sort $(wildcard bench/*.c)) bench/peers/link.c bench/peers/publish.c)
+BENCHES := $(patsubst %.c,$(B)/%,$(sort $(wildcard bench/*.c)) bench/peers/link.c bench/peers/publish.c) \
+	$(B)/bench/peers/camera.so
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -186,6 +187,10 @@ $(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a $(B)/libcommon.a
 $(B)/bench/%: $(B)/bench/%.o $(B)/libbench.a $(ALL_LIBS)
 	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $< $(B)/libbench.a $(link_all)
 	@echo "  LINK $@"
+$(B)/bench/peers/camera.so: bench/peers/camera.c bench/lib/unit_jpeg.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fvisibility=default -shared -fPIC -o $@ $^ -ldl
+	@echo "  LINK $@"
 $(B)/bench/%.o: USES := $(PC_daemon) $(PC_capture)
 
 .PHONY: bench bench-quick
@@ -261,7 +266,7 @@ PKG_lint = $(PKG_build) clang-format clang-tidy cppcheck shellcheck pyflakes3 ma
 PKG_deb = $(PKG_build) dpkg-dev debhelper fakeroot lintian
 PKG_deb-foreign = dpkg-dev lintian mmdebstrap
 PKG_bench = $(PKG_run) ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin \
-	vlc-plugin-base icecast2 gstreamer1.0-tools gstreamer1.0-plugins-base \
+	vlc-plugin-base icecast2 ustreamer gstreamer1.0-tools gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 PKG_check-all = $(PKG_lint) $(PKG_check) $(PKG_soak) $(PKG_check-distros) $(PKG_check-kernel) $(PKG_bench)
 

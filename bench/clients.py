@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/e2e/lib"))
 # pylint: disable=wrong-import-position
 import broker as mqtt
+import built
 import bytestream
 import clients
 import harness
@@ -353,6 +354,7 @@ def main():
     parser.add_argument("--window", default="1280x720")
     parser.add_argument("--seconds", type=int, default=60)
     options = parser.parse_args()
+    built.need(harness.BUILD, "camcast", "camcastd", "camcast-capture")
     with tempfile.TemporaryDirectory() as folder:
         for what in options.what or measures:
             measures[what](options, pathlib.Path(folder))

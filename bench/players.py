@@ -21,6 +21,7 @@ import cv2
 import numpy
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "e2e" / "lib"))
+import built  # noqa: E402
 import bytestream  # noqa: E402
 import screen  # noqa: E402
 
@@ -135,6 +136,7 @@ def main():
     parser.add_argument("--rate", type=float, default=30)
     parser.add_argument("--seconds", type=float, default=10)
     arguments = parser.parse_args()
+    built.need(arguments.build, "camcastd", "camcast-capture")
     for name, show, options in (
         ("OpenCV", show_with_opencv, {}),
         ("ffmpeg", show_with_ffmpeg, {}),

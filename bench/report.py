@@ -160,7 +160,7 @@ def one_machine(found):
     if what["tcp_mem"]:
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
-    if any(row["suite"] in ("cost", "backends", "compare", "most") for row in found["rows"]):
+    if any(row["suite"] in ("cost", "backends", "http", "hls", "mjpeg", "compare", "most") for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
@@ -192,6 +192,92 @@ def backends_table(found):
         times = [spread(rows.each(cost_of, **one)) + rows.mark(**one) for one in each]
         lines.append([size, clients, *times, spread(rows.ratios(uring, epoll, **case))])
     return table(["unit, bytes", "clients", *OURS, "io_uring / epoll"], lines, keys=2) + DOUBT_NOTE
+
+
+def bytes_of(row):
+    return row["result"]["bytes_per_unit"]
+
+
+def http_table(found):
+    """The aim: CPU time / raw at most 1.05 times the ratio of the bytes."""
+    rows = Rows(found, "http")
+    text = ""
+    for backend in OURS:
+        lines = []
+        for clients in rows.values("clients"):
+            for name in rows.values("server"):
+                if name != backend and not name.startswith(f"{backend} "):
+                    continue
+                case = {"clients": clients}
+                size = statistics.median(rows.ratios(name, backend, bytes_of, **case) or [0])
+                cpu = rows.ratios(name, backend, **case)
+                lines.append(
+                    [
+                        clients,
+                        name.removeprefix(backend).strip() or "raw TCP",
+                        spread(rows.each(cost_of, server=name, **case))
+                        + rows.mark(server=name, **case),
+                        f"{size:.3f}",
+                        spread(cpu),
+                        spread(part / size for part in cpu),
+                    ]
+                )
+        head = ["clients", "way", "us", "bytes / raw", "CPU / raw", "CPU / raw / bytes"]
+        text += f"**{backend}**\n\n{table(head, lines, keys=2)}\n"
+    return text.rstrip() + "\n" + DOUBT_NOTE
+
+
+def hls_table(found):
+    rows = Rows(found, "hls")
+    lines = []
+    for name in rows.values("server"):
+        chosen = [row["result"] for row in rows.find(server=name)]
+        if not chosen:
+            continue
+
+        def middle(get, digits):
+            # pylint: disable-next=cell-var-from-loop
+            return spread(map(get, chosen), digits)
+
+        players = [result["hls"] for result in chosen if result["hls"]["objects"]]
+        requests = [
+            (part["objects"] + part["playlists"]) / result["seconds"]
+            for part, result in zip(players, chosen)
+        ]
+        ways = ("answer_ms", "p50"), ("answer_ms", "p99"), ("shown_ms", "p50")
+        lines.append(
+            [
+                name + rows.mark(server=name),
+                middle(lambda result: result["server"]["cpu_percent"], 1),
+                middle(lambda result: result["server"]["us_per_client_unit"], 2),
+                middle(lambda result: result["healthy"]["latency_ms"]["p50"], 0),
+                f"{statistics.median(requests):.0f}" if players else "",
+                *(spread((part[what][key] for part in players), 0) for what, key in ways),
+                max(part["late"] for part in players) if players else "",
+                max(part["failed"] + part["lost"] for part in players) if players else "",
+            ]
+        )
+    head = ["server", "% of a core", "us per client and unit", "capture to client, ms, p50"]
+    head += ["requests a second", "request to object, ms, p50", "p99", "capture to shown, ms, p50"]
+    return table([*head, "late objects", "failed or lost"], lines) + DOUBT_NOTE
+
+
+def mjpeg_table(found):
+    rows = Rows(found, "mjpeg")
+    names = rows.values("server")
+    others = [name for name in names if name not in OURS and not name.startswith("camcastd")]
+    ours = [name for name in names if name not in others]
+    lines = []
+    for clients in rows.values("clients"):
+        line = [clients]
+        for name in names:
+            one = {"server": name, "clients": clients}
+            line.append(spread(rows.each(cost_of, **one)) + rows.mark(**one))
+        for name in ours:
+            line += [spread(rows.ratios(name, other, clients=clients)) for other in others]
+        lines.append(line)
+    ratios = [f"{name} / {other}" for name in ours for other in others]
+    return table(["clients", *names, *ratios], lines) + DOUBT_NOTE
 
 
 def by_clients(rows, kind, cell):
@@ -414,6 +500,9 @@ def profile_table(found):
 PARTS = {
     "cost": cost_table,
     "backends": backends_table,
+    "http": http_table,
+    "hls": hls_table,
+    "mjpeg": mjpeg_table,
     "compare": compare_tables,
     "most": most_table,
     "storm": storm_table,

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+import built
 import footage
 import peers
 import servers
@@ -31,8 +32,13 @@ COST_CASES = [(size, n) for size in (8000, 33000) for n in (1, 10, 100, 500, 100
 COST_CASES += [(128000, n) for n in (100, 500)]
 BACKEND_CASES = [(2000, 1000), (3000, 100), (8000, 100), (8000, 1000)]
 BACKEND_CASES += [(33000, 100), (33000, 1000), (100000, 200)]
+WAYS = ["", ".h264", ".mp4", ".ts", ".ws"]
+HTTP_SIZE, HTTP_CLIENTS = 8000, [100, 500, 1000, 2000]
+HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
 SMALL_TCP_MEM = "10800 14400 21600"  # pages; the default of Linux on a machine of 1 GB
+PROGRAMS = ["camcastd", "camcast-capture", *(f"bench/{name}" for name in ("camload", "feeder"))]
+PROGRAMS += ["bench/floor", *(f"bench/peers/{name}" for name in ("camera.so", "link", "publish"))]
 TCP = pathlib.Path("/proc/sys/net/ipv4")
 TCP_MEM = TCP / "tcp_mem"
 # One way in ms, percent lost, and footage of a rate that TCP carries there. With 1 % lost, TCP
@@ -185,13 +191,18 @@ def camcastds(**options):
     return [servers.Camcastd(name, **options) for name in BACKENDS]
 
 
-def others(bench, recording):
-    for peer in peers.PEERS.values():
+def some(bench, kinds, **options):
+    """The peers that are installed."""
+    for peer in kinds:
         missing = [name for name in peer.packages if not installed(name)]
         if not missing:
-            yield peer(recording=recording)
+            yield peer(**options)
         elif not any(row["what"] == peer.name for row in bench.skipped):
             bench.skip(peer.name, f"not installed: {', '.join(missing)}")
+
+
+def others(bench, recording):
+    return some(bench, peers.PEERS.values(), recording=recording)
 
 
 def everybody(bench, recording, clients):
@@ -242,6 +253,65 @@ def compare(bench):
         lambda case: everybody(bench, footage.get(case["footage"]), case["clients"]),
         lambda case, server: (
             *("--clients", case["clients"], "--scan", min(10, case["clients"])),
+            *("--duration", bench.seconds, "--warm-up", 1.2),
+        ),
+    )
+
+
+def http(bench):
+    """Each way over HTTP against raw TCP, units of one exact size."""
+    bench.in_rounds(
+        "http",
+        [{"size": HTTP_SIZE, "clients": n} for n in bench.options.clients or HTTP_CLIENTS],
+        lambda case: [
+            servers.Camcastd(backend, size=case["size"], way=way)
+            for backend in BACKENDS
+            for way in WAYS
+        ],
+        lambda case, server: (
+            *("--clients", case["clients"], "--scan", 5),
+            *("--duration", bench.seconds, "--warm-up", 1.2),
+        ),
+    )
+
+
+def hls(bench):
+    """The origin of HLS without a cache: players of parts, and of whole segments."""
+    recording = footage.get("720p")
+    clients = 100 if bench.options.quick else HLS_CLIENTS
+    bench.in_rounds(
+        "hls",
+        [{"footage": "720p", "clients": clients}],
+        lambda case: [
+            *(
+                servers.Camcastd(
+                    backend, recording=recording, way=".m3u8", words=("--framing", framing)
+                )
+                for framing in ("hls", "hls-plain")
+                for backend in BACKENDS
+            ),
+            *some(bench, peers.HLS, recording=recording),
+            *(servers.Camcastd(backend, recording=recording, way=".mp4") for backend in BACKENDS),
+        ],
+        lambda case, server: (
+            *("--clients", clients, "--scan", 10, "--warm-up", 7 if server.options else 2),
+            *("--duration", max(bench.seconds, 4)),
+        ),
+    )
+
+
+def mjpeg(bench):
+    """MJPEG over HTTP: units of one exact size."""
+    numbers = bench.options.clients or ([100] if bench.options.quick else JPEG_CLIENTS)
+    bench.in_rounds(
+        "mjpeg",
+        [{"size": JPEG_SIZE, "clients": n} for n in numbers],
+        lambda case: [
+            *(servers.Camcastd(name, size=case["size"], way=".mjpg") for name in BACKENDS),
+            *some(bench, peers.MJPEG, size=case["size"]),
+        ],
+        lambda case, server: (
+            *("--clients", case["clients"], "--scan", 5),
             *("--duration", bench.seconds, "--warm-up", 1.2),
         ),
     )
@@ -400,6 +470,9 @@ def camera(bench):
 SUITES = {
     "cost": cost,
     "backends": backends,
+    "http": http,
+    "hls": hls,
+    "mjpeg": mjpeg,
     "compare": compare,
     "most": most,
     "storm": storm,
@@ -423,7 +496,8 @@ def installed(package):
 
 
 def versions():
-    names = {name for peer in peers.PEERS.values() for name in peer.packages}
+    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG)
+    names = {name for peer in kinds for name in peer.packages}
     query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *sorted(names)]
     done = subprocess.run(query, capture_output=True, text=True, check=False)
     return dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
@@ -457,7 +531,8 @@ def main():
     parser.add_argument(
         "--clients",
         type=lambda text: list(map(int, text.split(","))),
-        help=f"numbers of clients in compare and most; default: {CLIENTS} and {MOST_CLIENTS}",
+        help="numbers of clients in http, mjpeg, compare and most; default: "
+        f"{HTTP_CLIENTS}, {JPEG_CLIENTS}, {CLIENTS} and {MOST_CLIENTS}",
     )
     parser.add_argument("--rounds", type=int, help="number of rounds; default: 3")
     parser.add_argument("--seconds", type=float, help="length of each measurement; default: 4")
@@ -467,6 +542,7 @@ def main():
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1.5 if options.quick else 4)
+    built.need(servers.BUILD, *PROGRAMS)
     if os.cpu_count() < 2:
         sys.exit("bench/run.py needs two cores: one for the server, one for the clients")
     names = options.suites.split(",") if options.suites else QUICK_SUITES

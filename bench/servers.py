@@ -224,23 +224,26 @@ sei = yes
 {policy}
 annexb = {host}:0
 """
+MJPEG_CONFIG = CONFIG.partition("codec")[0] + "codec = mjpeg\n{policy}\n"
 
 
 class Camcastd(Server):
     """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
-    [daemon] and of the stream."""
+    [daemon] and of the stream. way: the end of the path by HTTP; "": raw TCP."""
 
-    def __init__(self, backend, daemon="", policy="", feeder=True, **options):
+    def __init__(self, backend, daemon="", policy="", feeder=True, way="", words=(), **options):
         super().__init__(**options)
         self.backend, self.daemon, self.policy, self.feeder = backend, daemon, policy, feeder
-        self.name = f"camcastd {backend}"
+        self.way, self.options = way, words
+        self.name = " ".join(filter(None, ("camcastd", backend, way, *words[1:])))
         self.http = None
 
     def start(self):
         config = self.folder / "config.ini"
         capture = f"capture = {BUILD}/bench/feeder" if self.feeder else ""
+        form = MJPEG_CONFIG if self.way == ".mjpg" else CONFIG
         config.write_text(
-            CONFIG.format(
+            form.format(
                 backend=self.backend,
                 capture=capture,
                 daemon=self.daemon,
@@ -259,8 +262,11 @@ class Camcastd(Server):
         # camcastd is pinned only with the feeder: a real camera process needs a core, too.
         core = SERVER_CORE if self.feeder else None
         self.run(BUILD / "camcastd", "-c", config, env=environ, core=core)
-        self.target = reached(self.wait_line(r"feed \S+: listening on \S+:(\d+)"))
         self.http = self.wait_line(r"http: listening on \S+:(\d+)")
+        if self.way:
+            self.target = f"http://127.0.0.1:{self.http}/s{self.way}"
+        else:
+            self.target = reached(self.wait_line(r"feed \S+: listening on \S+:(\d+)"))
 
     def status(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/status.json") as answer:

@@ -37,16 +37,6 @@ void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppabl
 	memset(at, 0xa5, (size_t)(out + size - at));
 }
 
-void unit_build_jpeg(uint8_t *out, size_t size)
-{
-	/* A server may look for the Huffman tables (DHT), to add those that it misses. */
-	static const uint8_t head[] = {0xff, 0xd8, 0xff, 0xc4, 0, 2, 0xff, 0xda, 0, 2};
-
-	assert(size >= UNIT_MIN);
-	memset(put(out, head, sizeof(head)), 0xa5, size - sizeof(head));
-	put(out + size - 2, "\xff\xd9", 2);
-}
-
 void unit_parse(const uint8_t *data, size_t len, struct unit_info *info)
 {
 	struct access_unit_head head;

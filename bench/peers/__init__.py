@@ -4,8 +4,10 @@ to many clients. Each sends every unit at once. Where the server can do it, clie
 unit, and slow clients are disconnected or return to a key unit."""
 from peers.gstreamer import GStreamer
 from peers.icecast import Icecast
-from peers.nginx import Nginx
+from peers.nginx import Nginx, NginxHls
 from peers.threads import PythonThreads
+from peers.ustreamer import UStreamer
 from peers.vlc import Vlc
 
 PEERS = {peer.name: peer for peer in (Nginx, Vlc, GStreamer, Icecast, PythonThreads)}
+HLS, MJPEG = (NginxHls,), (UStreamer,)
