@@ -324,6 +324,28 @@ static void a_crowd_that_connects_at_once_is_served(void **state)
 	}
 }
 
+static void a_session_that_was_just_answered_goes_last(void **state)
+{
+	struct fixture *f = *state;
+	int fds[2 * HTTP_CONNECTIONS_MAX], n = 0;
+	char text[512];
+	bool ended;
+
+	while (n < HTTP_CONNECTIONS_MAX)
+		fds[n++] = dial(f);
+	say(f, fds[0], "GET /none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	hear(f, fds[0], text, sizeof text, &ended);
+	assert_false(ended);
+	while (n < 2 * HTTP_CONNECTIONS_MAX - 1)
+		fds[n++] = dial(f);
+	assert_int_equal(connections(f), HTTP_CONNECTIONS_MAX);
+	say(f, fds[0], "GET /none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	hear(f, fds[0], text, sizeof text, &ended);
+	assert_memory_equal(text, "HTTP/1.1 404 ", 13);
+	while (n-- > 0)
+		close(fds[n]);
+}
+
 static void an_address_has_its_share(void **state)
 {
 	struct fixture *f = *state;
@@ -512,6 +534,7 @@ int main(void)
 		BOTH(an_answer_may_come_later),
 		BOTH(idle_connections_make_room),
 		BOTH(a_crowd_that_connects_at_once_is_served),
+		BOTH(a_session_that_was_just_answered_goes_last),
 		BOTH(an_address_has_its_share),
 		BOTH(names_of_other_machines_are_refused),
 		BOTH(without_memory_the_connection_is_closed),

@@ -538,6 +538,7 @@ static void end_answer(struct http_session *session)
 
 	if (session->keep) {
 		session->phase = HTTP_READING;
+		http_go_last(session);
 		set_timeout(session, IDLE_US);
 		if (session->ahead)
 			take_ahead(connection, NULL, 0);

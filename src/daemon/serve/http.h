@@ -12,9 +12,10 @@
  *
  * There are HTTP_CONNECTIONS_MAX places for questions; viewers have places of their own. A peer
  * that needs a place gets that of a connection that has no question: it is idle, its answer is
- * sent, or its request is not complete; then that of an address that has more connections than the
- * peer's. One address has at most HTTP_SHARE places. Neither limits this machine itself, so that
- * local monitoring gets through whatever peers on the network do.
+ * sent, or its request is not complete (of one address, the one that answered longest ago); then
+ * that of an address that has more connections than the peer's. One address has at most HTTP_SHARE
+ * places. Neither limits this machine itself, so that local monitoring gets through whatever peers
+ * on the network do.
  */
 #ifndef DAEMON_SERVE_HTTP_H
 #define DAEMON_SERVE_HTTP_H

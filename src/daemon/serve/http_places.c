@@ -40,6 +40,14 @@ void http_leave_place(struct http_session *session)
 	count(&session->http->sessions, session->host, -1);
 }
 
+void http_go_last(struct http_session *session)
+{
+	if (list_empty(&session->link))
+		return;
+	list_remove(&session->link);
+	list_append(&session->http->sessions, &session->link);
+}
+
 /* How willingly a session gives its place to a peer whose address has `n` sessions; 0:
  * not at all. */
 static unsigned willing(const struct http_session *session, const struct net_peer *peer, unsigned n)

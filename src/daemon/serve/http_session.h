@@ -44,6 +44,8 @@ static inline struct http *http_of_endpoint(const struct endpoint *endpoint)
 /* Adds a new session to the list, and removes it if it is there. */
 void http_take_place(struct http *http, struct http_session *session);
 void http_leave_place(struct http_session *session);
+/* Of the sessions of its address it is now the last one that gives its place. */
+void http_go_last(struct http_session *session);
 
 /* Finds a place for a peer, if need be by closing a connection that has no question, or one of an
  * address that has more. False: there is none. */
