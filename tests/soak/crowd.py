@@ -4,12 +4,13 @@
 
     crowd.py PLAN.json >EVENTS
 
-The plan is {"seed", "samples": FOLDER, "viewers": [{"name", "host", "port", "framing", "codec",
-"kind", ...}]}. Each event is a line of JSON with the viewer's name and CLOCK_MONOTONIC seconds:
+The plan is {"seed", "samples": FOLDER, "viewers": [{"name", "host", "port", "way", "codec",
+"stream", "kind", ...}]}; ways.py has the ways. Each event is a line of JSON with the viewer's name
+and CLOCK_MONOTONIC seconds:
 
     gap        units are missing: a viewer that is served well sees none
     broken     units are missing that what follows refers to: nobody may ever see that
-    malformed  bytes that are no stream of this framing: nobody may ever see that
+    malformed  bytes that are no stream of this kind: nobody may ever see that
     wait       more than WAIT_S passed without a unit, or from the connection to the first one
     closed     the server ended the connection, or refused it; the viewer connects again
     sample     a file with the bytes of a few seconds, for a decoder
@@ -31,8 +32,9 @@ import struct
 import sys
 import time
 
+import ways
+
 UUID = b"camcast-\x41\x75\x8c\x5e\xb1\x0f\x4a\x01"  # include/camcast/sei.h
-AUD = b"\0\0\0\1\x09\xf0"
 SLICE = re.compile(rb"\x00\x00\x01([\x01\x05\x21\x25\x41\x45\x61\x65])")
 REORDER_US = 500_000  # more than capture times go back in a stream; fewer than a worker lives
 WAIT_S = 0.3
@@ -42,7 +44,6 @@ TICK_S = 0.05
 AGAIN_S = 0.25  # until the next attempt to connect
 STALL_S = 15  # a stalled viewer leaves after this time, if the server did not end it
 SAMPLE_S = 4
-UNIT_MAX = 4 << 20
 JUDGED = ("plain", "half", "slow")
 
 
@@ -94,7 +95,7 @@ class Viewer:
     def __init__(self, crowd, plan):
         self.crowd, self.name, self.kind = crowd, plan["name"], plan["kind"]
         self.address = (plan["host"], plan["port"])
-        self.length, self.h264 = plan["framing"] == "length_prefixed", plan["codec"] == "h264"
+        self.way, self.h264 = (plan["way"], plan["codec"], plan["stream"]), plan["codec"] == "h264"
         self.rate = plan.get("rate", 0)
         self.stream = crowd.streams.setdefault((plan["server"], plan["stream"]), Stream())
         self.socket, self.again_at, self.leaves_at = None, 0.0, None
@@ -104,7 +105,7 @@ class Viewer:
         self.reset()
 
     def reset(self):
-        self.data, self.stamp, self.begun = bytearray(), None, False
+        self.reader, self.stamp, self.begun = ways.reader(*self.way), None, False
 
     # --- the connection ---
 
@@ -132,8 +133,13 @@ class Viewer:
             return
         self.connected = True
         self.last_at = now
-        if self.kind == "half":
-            self.socket.shutdown(socket.SHUT_WR)
+        try:
+            self.socket.sendall(self.reader.begin())
+            if self.kind == "half":
+                self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self.lost(now, str(error))
+            return
         reads = self.kind in ("plain", "half", "flapping")
         self.crowd.poll.modify(self.socket, select.POLLIN if reads else 0)
 
@@ -166,31 +172,19 @@ class Viewer:
         if not data:
             self.lost(now, "end")
             return
-        self.data += data
         try:
-            self.take_units(now)
+            units, reply = self.reader.feed(data)
+            for unit in units:
+                self.take(unit, now)
+            if reply:
+                self.socket.sendall(reply)
         except ValueError as error:
-            emit("malformed", viewer=self.name, at=now, what=str(error), bytes=self.data[:64].hex())
+            emit("malformed", viewer=self.name, at=now, what=str(error), bytes=data[:64].hex())
             self.close(now)
+        except (ways.Refused, OSError) as error:
+            self.lost(now, str(error))
 
     # --- the stream ---
-
-    def take_units(self, now):
-        if self.length:
-            while len(self.data) >= 4:
-                size = int.from_bytes(self.data[:4], "big")
-                if not 0 < size <= UNIT_MAX:
-                    raise ValueError(f"a unit of {size} bytes")
-                if len(self.data) < 4 + size:
-                    return
-                self.take(bytes(self.data[4 : 4 + size]), now)
-                del self.data[: 4 + size]
-        else:
-            while (end := self.data.find(AUD, 1)) >= 0:
-                self.take(bytes(self.data[:end]), now)
-                del self.data[:end]
-            if len(self.data) > UNIT_MAX:
-                raise ValueError(f"no delimiter in {len(self.data)} bytes")
 
     def take(self, unit, now):
         if now - self.last_at > WAIT_S and self.kind != "slow":

@@ -15,6 +15,7 @@ import harness
 import netns
 import recordings
 import screen
+import ways
 
 HERE = pathlib.Path(__file__).resolve().parent
 HOME, FAR, BROADCAST = "10.78.0.1", "10.78.0.2", 24
@@ -53,11 +54,11 @@ KEYS = {
 }
 # kind: (viewers of each server, at home and far away; of how many streams)
 CROWD = {
-    "plain": {"front-h264": (40, 10), "front-jpeg": (4, 2), "side": (20, 6), "tape": (10, 4)},
-    "half": {"front-h264": (4, 1), "side": (2, 0)},
-    "slow": {"front-h264": (4, 1), "side": (4, 0)},
-    "stalled": {"front-h264": (4, 1), "front-jpeg": (2, 0)},
-    "flapping": {"front-h264": (4, 1), "side": (2, 0), "front-jpeg": (2, 0), "demand": (3, 0)},
+    "plain": {"front-h264": (40, 10), "front-jpeg": (6, 3), "side": (24, 6), "tape": (12, 6)},
+    "half": {"front-h264": (6, 2), "side": (6, 0)},
+    "slow": {"front-h264": (6, 2), "side": (6, 0)},
+    "stalled": {"front-h264": (6, 1), "front-jpeg": (2, 0)},
+    "flapping": {"front-h264": (7, 1), "side": (6, 0), "front-jpeg": (3, 0), "demand": (6, 0)},
 }
 SLOW_RATE = 12000  # bytes a second; the streams have three times as many
 
@@ -216,19 +217,25 @@ class World:
             for kind, streams in CROWD.items():
                 for stream, numbers in streams.items():
                     camera, framings = STREAMS[stream]
+                    codec = "mjpeg" if stream == "front-jpeg" else "h264"
+                    known = [*framings, *ways.LIVE[codec]]
+                    if kind in ("plain", "flapping"):
+                        known += ways.PLAYERS[codec]
+                    if kind == "half" and "ws" in known:
+                        known.remove("ws")  # its sending side belongs to it
                     for number in range(numbers[place == "far"]):
-                        framing = sorted(framings)[number % len(framings)]
+                        way = known[number % len(known)]
                         yield {
-                            "name": f"{backend}-{stream}-{kind}-{place}-{number}",
+                            "name": f"{backend}-{stream}-{way}-{kind}-{place}-{number}",
                             "server": backend,
                             "camera": camera,
                             "stream": stream,
                             "place": place,
                             "kind": kind,
-                            "codec": "mjpeg" if stream == "front-jpeg" else "h264",
-                            "framing": framing,
+                            "codec": codec,
+                            "way": way,
                             "host": HOME,
-                            "port": self.port(backend, framings[framing]),
+                            "port": self.port(backend, framings.get(way, 0)),
                             "rate": SLOW_RATE,
                         }
 

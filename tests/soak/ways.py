@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The ways in which a viewer of the crowd gets a stream: raw TCP, and all that HTTP has.
+
+A reader belongs to one connection. begin() is what it sends first; feed(data) takes the bytes that
+came, and returns the units in them and the bytes to send now. Units are JPEGs, or access units in
+Annex B, with a delimiter in front. ValueError: the bytes are no stream of this kind. Refused: the
+server said so."""
+import re
+import struct
+
+AUD = b"\0\0\0\1\x09\xf0"
+UNIT_MAX = 4 << 20
+HEAD_MAX = 4096
+BOUNDARY = b"--boundarydonotcross\r\n"
+TS_LEN, TS_SYNC = 188, 0x47
+TS_START, TS_PADDING = 0x40, 0x20  # of the second and of the fourth byte
+VIDEO = b"\0\0\1\xe0"  # how the PES packets of the first video stream begin
+BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
+
+
+class Refused(Exception):
+    """The server answered, and gives no stream."""
+
+
+class Framing:
+    """Units in a row of bytes."""
+
+    def __init__(self):
+        self.data = bytearray()
+
+    def feed(self, data):
+        self.data += data
+        units = list(self.units())
+        if len(self.data) > UNIT_MAX:
+            raise ValueError(f"{len(self.data)} bytes without a unit")
+        return units
+
+    def take(self, count):
+        taken = bytes(self.data[:count])
+        del self.data[:count]
+        return taken
+
+
+class Annexb(Framing):
+    def units(self):
+        while (end := self.data.find(AUD, 1)) >= 0:
+            yield self.take(end)
+
+
+class LengthPrefixed(Framing):
+    def units(self):
+        while len(self.data) >= 4:
+            size = int.from_bytes(self.data[:4], "big")
+            if not 0 < size <= UNIT_MAX:
+                raise ValueError(f"a unit of {size} bytes")
+            if len(self.data) < 4 + size:
+                return
+            yield self.take(4 + size)[4:]
+
+
+class Mp4(Framing):
+    """Each picture is a moof and a mdat; initialization segments may come at any time."""
+
+    def units(self):
+        while len(self.data) >= 8:
+            size, kind = struct.unpack_from(">I4s", self.data)
+            if kind not in (b"ftyp", b"moov", b"moof", b"mdat") or not 8 < size <= UNIT_MAX:
+                raise ValueError(f"a box {kind} of {size} bytes")
+            if len(self.data) < size:
+                return
+            box = self.take(size)[8:]
+            if kind == b"mdat":
+                nals = LengthPrefixed().feed(box)
+                yield AUD + b"".join(b"\0\0\0\1" + nal for nal in nals)
+
+
+class WebSocket(Framing):
+    """Binary messages, which are a Mp4 together. Answers to pings wait in .reply."""
+
+    def __init__(self):
+        super().__init__()
+        self.mp4, self.reply = Mp4(), b""
+
+    def units(self):
+        while message := self.message():
+            opcode, payload = message
+            if opcode == BINARY:
+                yield from self.mp4.feed(payload)
+            elif opcode == PING:
+                self.reply += bytes([0x80 | PONG, 0x80 | len(payload)]) + bytes(4) + payload
+            elif opcode == CLOSE:
+                raise Refused("closed by a message")
+            else:
+                raise ValueError(f"a message of the kind {opcode}")
+
+    def message(self):
+        if len(self.data) < 2:
+            return None
+        if not self.data[0] & 0x80 or self.data[1] & 0x80:
+            raise ValueError("a message in parts, or masked")
+        size, head = self.data[1], 2
+        if size >= 126:
+            head = 4 if size == 126 else 10
+            if len(self.data) < head:
+                return None
+            size = int.from_bytes(self.data[2:head], "big")
+        if len(self.data) < head + size:
+            return None
+        opcode = self.data[0] & 0x0F
+        return opcode, self.take(head + size)[head:]
+
+
+class MpegTs(Framing):
+    """A unit is a PES packet; the next one ends it."""
+
+    def __init__(self):
+        super().__init__()
+        self.pid, self.packet = None, b""
+
+    def units(self):
+        while len(self.data) >= TS_LEN:
+            packet = self.take(TS_LEN)
+            if packet[0] != TS_SYNC:
+                raise ValueError("no transport packet")
+            pid = int.from_bytes(packet[1:3], "big") & 0x1FFF
+            payload = packet[5 + packet[4] if packet[3] & TS_PADDING else 4 :]
+            if packet[1] & TS_START and payload.startswith(VIDEO):
+                if self.packet:
+                    yield self.packet[9 + self.packet[8] :]
+                self.pid, self.packet = pid, b""
+            if pid == self.pid:
+                self.packet += payload
+
+
+class Multipart(Framing):
+    def units(self):
+        while (end := self.data.find(b"\r\n\r\n")) >= 0:
+            head = bytes(self.data[:end]).removeprefix(b"\r\n")
+            length = re.search(rb"\r\nContent-Length: (\d+)", head)
+            if not head.startswith(BOUNDARY) or not length:
+                raise ValueError("no head of a part")
+            end += 4
+            if len(self.data) < end + int(length[1]):
+                return
+            yield self.take(end + int(length[1]))[end:]
+
+
+class Raw:
+    def __init__(self, framing):
+        self.framing = framing
+
+    def begin(self):
+        return b""
+
+    def feed(self, data):
+        return self.framing.feed(data), b""
+
+
+def request(path, *lines):
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""]).encode()
+
+
+def head_of(data, *good):
+    """Takes the head of an answer from data; None: it is not whole yet."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        if len(data) > HEAD_MAX:
+            raise ValueError("a head without an end")
+        return None
+    head = bytes(data[:end]).decode()
+    del data[: end + 4]
+    status = head.split("\r\n")[0].split(" ")
+    if status[0] != "HTTP/1.1":
+        raise ValueError(f"no answer of HTTP: {head[:40]}")
+    if status[1] not in good:
+        raise Refused(f"{head.splitlines()[0]} {bytes(data[:80])}")
+    return head
+
+
+class Live:
+    """An answer without an end."""
+
+    def __init__(self, path, framing):
+        self.path, self.framing = path, framing
+        self.is_socket = isinstance(framing, WebSocket)
+        self.data, self.head = bytearray(), None
+
+    def begin(self):
+        if self.is_socket:
+            key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+            lines = "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", key
+            return request(self.path, *lines)
+        return request(self.path)
+
+    def feed(self, data):
+        if self.head is None:
+            self.data += data
+            self.head = head_of(self.data, "101" if self.is_socket else "200")
+            if self.head is None:
+                return [], b""
+            data = self.data
+        units, reply = self.framing.feed(data), b""
+        if self.is_socket:
+            reply, self.framing.reply = self.framing.reply, b""
+        return units, reply
+
+
+class Player:
+    """Finite answers on one connection: ask() is a generator that yields paths, is given the bodies
+    and keeps what it finds in .units."""
+
+    def __init__(self, stream):
+        self.stream, self.units, self.data, self.left = stream, [], bytearray(), None
+        self.script = self.ask()
+
+    def ask(self):
+        raise NotImplementedError
+
+    def begin(self):
+        return request(next(self.script))
+
+    def feed(self, data):
+        self.data += data
+        reply = b""
+        if self.left is None and (head := head_of(self.data, "200")):
+            self.left = int(re.search(r"\r\nContent-Length: (\d+)", head)[1])
+        if self.left is not None and len(self.data) >= self.left:
+            body = bytes(self.data[: self.left])
+            del self.data[: self.left]
+            self.left = None
+            reply = request(self.script.send(body))
+        units, self.units = self.units, []
+        return units, reply
+
+
+class Snapshots(Player):
+    def ask(self):
+        while True:
+            body = yield f"/{self.stream}.jpg"
+            self.units.append(body)
+
+
+def parts_of(playlist):
+    """The parts that a playlist has, as (media sequence number, number in the segment), URI, URI of
+    the initialization, whether it can be the first; and the position of the one that comes next."""
+    sequence, number, init, parts = 0, 0, None, []
+    for line in playlist.splitlines():
+        name, _, value = line.partition(":")
+        uri = re.search(r'URI="([^"]*)"', value)
+        if name == "#EXT-X-MEDIA-SEQUENCE":
+            sequence = int(value)
+        elif name == "#EXT-X-MAP":
+            init = uri[1]
+        elif name == "#EXT-X-PART":
+            parts.append(((sequence, number), uri[1], init, "INDEPENDENT=YES" in value))
+            number += 1
+        elif line and not line.startswith("#"):
+            sequence, number = sequence + 1, 0
+    if not playlist.startswith("#EXTM3U\n"):
+        raise ValueError("no playlist")
+    return parts, (sequence, number)
+
+
+class Hls(Player):
+    """A player of low-latency HLS. It asks for the playlist that has the next part, takes what is
+    new in it, and begins with the last part that can be the first."""
+
+    def ask(self):
+        mp4, loaded, wanted, query = Mp4(), None, None, ""
+        while True:
+            parts, coming = parts_of((yield f"/{self.stream}.m3u8{query}").decode())
+            if wanted is None and any(first for *_, first in parts):
+                wanted = max(position for position, _, _, first in parts if first)
+            for position, uri, init, _ in parts:
+                if wanted is None or position < wanted:
+                    continue
+                if init != loaded:
+                    mp4.feed((yield f"/{init}"))
+                    loaded = init
+                body = yield f"/{uri}"
+                self.units += mp4.feed(body)
+            if wanted is not None:
+                wanted = coming
+            query = f"?_HLS_msn={coming[0]}&_HLS_part={coming[1]}"
+
+
+LIVE = {
+    "h264": {"h264": Annexb, "mp4": Mp4, "ts": MpegTs, "ws": WebSocket},
+    "mjpeg": {"mjpg": Multipart},
+}
+PLAYERS = {"h264": {"hls": Hls}, "mjpeg": {"jpg": Snapshots}}
+RAW = {"annexb": Annexb, "length_prefixed": LengthPrefixed}
+
+
+def reader(way, codec, stream):
+    """A reader for a new connection; `way` is a key of one of the tables."""
+    if way in RAW:
+        return Raw(RAW[way]())
+    if way in PLAYERS[codec]:
+        return PLAYERS[codec][way](stream)
+    return Live(f"/{stream}.{way}", LIVE[codec][way]())
