@@ -12,6 +12,12 @@ import harness  # noqa: E402
 import netns  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """Cases are given out in this order, one at a time: a long one that began last would be waited
+    for when all others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def io_uring_refused():
     return harness.io_uring_errno()

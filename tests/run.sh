@@ -96,21 +96,17 @@ run_unit() {
 	done
 }
 
-# The cases of these files take longest, so they begin first. The first cases of each process are
-# neighbours, which share the fixtures of a module.
-long_files='/test_(view|record|network|clients|cases|legacy)\.py'
-
 # pytest_cases NAME MARKS JOBS: the end-to-end tests with these marks. Every wait in them has an end;
-# the time limit turns one that was forgotten into a failure with a traceback.
+# the time limit turns one that was forgotten into a failure with a traceback. With loadgroup each
+# process takes one case at a time, and those of an xdist_group stay in one process.
 pytest_cases() {
 	local name=$1 output=$build/tests/$1.out status files
 	mkdir -p "$build/tests"
 	# test_libcamera.py needs a Debian 13 root folder: `make check-distros` runs it.
-	files=$(find tests/e2e tests/attack -name 'test_*.py' ! -name test_libcamera.py | sort)
-	files=${E2E:-$(grep -E "$long_files" <<<"$files") $(grep -vE "$long_files" <<<"$files")}
+	files=${E2E:-$(find tests/e2e tests/attack -name 'test_*.py' ! -name test_libcamera.py | sort)}
 	# shellcheck disable=SC2086 # several files
 	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -m "$2" -n "$3" -rfEs \
-		--timeout=$((450 * patience)) --durations=5 $files </dev/null 2>&1 | tee "$output"
+		--dist loadgroup --timeout=$((450 * patience)) --durations=5 $files </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
 	if [ "$status" = 5 ] && [ -n "${E2E:-}" ]; then # none of these files' cases has the marks
 		return

@@ -94,6 +94,7 @@ def check_passes(received, expected, passes):
     raise AssertionError(f"not the recording's pictures in their order: {known}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", COPIED, ids=lambda case: case.name)
 def test_a_viewer_decodes_what_the_recording_has(case, start_camcastd, tmp_path):
     linear = digests("-i", CASES / case.name)
@@ -116,6 +117,7 @@ def test_a_viewer_decodes_what_the_recording_has(case, start_camcastd, tmp_path)
     assert camcastd.camera()["restarts"] == 0
 
 
+@pytest.mark.long
 def test_a_pause_in_a_recording_is_healthy(start_camcastd):
     camcastd = start_camcastd(file_config("13.mkv", encoder="x264"))
     answers = []

@@ -251,6 +251,7 @@ def test_ncat_without_input_watches(camcastd):
     daemon.wait_until(lambda: daemon.feed()["clients"] == 0, "no client")
 
 
+@pytest.mark.long
 def test_a_client_that_pauses_goes_on(camcastd, tmp_path):
     """Its socket fills and drains again and again; it must never be forgotten."""
     daemon = camcastd(harness.pattern_config(stream=dict(HASTY, stall_timeout_ms=20000)))
@@ -386,6 +387,7 @@ def test_a_client_that_vanishes_is_put_out(far_network, camcastd, tmp_path):
     assert left["stalled"] + left["peer"] >= 1
 
 
+@pytest.mark.long
 def test_a_client_whose_link_was_dead_sees_the_present(far_network, camcastd, tmp_path):
     """Nothing comes through for longer than max_lag: it goes on at a new key unit, and not where
     it was, as one that paused by itself would."""

@@ -10,6 +10,8 @@ import time
 import urllib.parse
 import uuid
 
+import pytest
+
 import broker as mqtt
 import bytestream
 import harness
@@ -169,6 +171,7 @@ def wait_growth(paths, count):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_who_moves_is_followed(lan, start_broker, start_camcastd, tmp_path):
     """One is killed and one loses its cable; both come back at other addresses, and everybody that
     watches or records them goes on there. Those of the third one notice nothing."""

@@ -75,6 +75,7 @@ def check_times(units):
     assert abs(worst[2]) < 0.5, f"off by {worst[2]:.3f} s at picture {worst[0]}"
 
 
+@pytest.mark.long
 def test_segments_follow_the_clock_and_no_picture_is_lost(broker, start_server, tmp_path):
     """All servers at once; names as people write them; Ctrl-C as a terminal sends it."""
     start_server("front")
@@ -185,6 +186,7 @@ def test_the_rate_of_a_recording_is_that_of_its_pictures(broker, start_camcastd,
     assert abs(float(found["format"]["duration"]) - times[-1] - 0.1) < 0.03
 
 
+@pytest.mark.long
 def test_a_limit_of_a_files_length_begins_another_file(broker, start_server, tmp_path):
     """As FAT's 4 GB, but smaller."""
     start_server("long", stream={"bitrate": 1000000})
@@ -200,6 +202,7 @@ def test_a_limit_of_a_files_length_begins_another_file(broker, start_server, tmp
     assert all(path.stat().st_size > 300000 for path in recorder.files("long")[:-1])
 
 
+@pytest.mark.long
 def test_a_limit_of_a_files_length_that_nobody_knew_loses_nothing(
     broker, start_server, tmp_path
 ):
@@ -224,6 +227,7 @@ def test_a_limit_of_a_files_length_that_nobody_knew_loses_nothing(
     assert 500000 < path.stat().st_size <= limit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frozen", ["recorder", "server"])
 def test_what_stands_still_begins_a_new_file(broker, start_server, tmp_path, frozen):
     """SIGSTOP and SIGCONT; no picture has a wrong time before, within or after."""
@@ -283,6 +287,7 @@ def test_a_killed_manager_leaves_files_that_play_and_no_process(broker, start_se
         assert killed - units[-1].utc_us / 1e6 < FRAGMENT_S + 2 * harness.PATIENCE
 
 
+@pytest.mark.long
 def test_a_server_that_comes_back_elsewhere_is_recorded_on(broker, start_camcastd, tmp_path):
     """The server is killed, which only the broker announces, and comes back with another port."""
     config = server_config(broker, "roamer", id="roamer")
@@ -401,6 +406,7 @@ def test_a_full_disk_stops_the_recording_until_there_is_room(broker, start_serve
             os.close(handle)
 
 
+@pytest.mark.long
 def test_the_oldest_recordings_make_room(broker, start_server, tmp_path):
     start_server("porch", id="porch-1")
     folder = tmp_path / "porch"

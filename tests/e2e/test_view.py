@@ -50,6 +50,11 @@ def announced(mosquitto, name, **keys):
     return config
 
 
+def with_three(case):
+    """For cases with `three`: one process has them all, and so only one has these servers."""
+    return pytest.mark.long(pytest.mark.xdist_group("three")(case))
+
+
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
     """Three running servers, without a broker."""
@@ -69,6 +74,7 @@ def overlap(a, b):
     )
 
 
+@pytest.mark.long
 def test_servers_get_tiles_that_move_and_keep_them_when_offline(screen, mosquitto, start_camcastd, tmp_path):
     start_camcastd(announced(mosquitto, "front"))
     second_config = announced(mosquitto, "뒷마당")
@@ -102,6 +108,7 @@ def test_servers_get_tiles_that_move_and_keep_them_when_offline(screen, mosquitt
         view.wait_live("front", "side", "뒷마당")
 
 
+@pytest.mark.long
 def test_a_named_server_is_shown_wherever_it_is(screen, mosquitto, start_camcastd, tmp_path):
     config = announced(mosquitto, "two")
     start_camcastd(announced(mosquitto, "one"))
@@ -164,6 +171,7 @@ def test_a_wrong_clock_is_named(screen, start_camcastd, tmp_path):
             assert -13.1 < tiles[0]["clock_offset_s"] / 86400 < -12.9
 
 
+@with_three
 def test_a_child_killed_or_stopped_is_replaced_and_no_other_stops(screen, three, tmp_path):
     names = urls(three)
     with screens.View(screen, *names, folder=tmp_path) as view:
@@ -207,6 +215,7 @@ def test_a_server_that_dies_and_comes_back_in_another_size(screen, start_camcast
         assert again[0]["pid"] == tiles[0]["pid"] and not again[0]["restarts"]
 
 
+@with_three
 def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_path):
     """Where Mesa would draw with the CPU, SDL's own drawing does it in less time."""
     # Allocations that Mesa leaves have no name after SDL has unloaded it.
@@ -222,6 +231,7 @@ def test_without_a_graphics_processor_opengl_is_not_imitated(screen, three, tmp_
         assert width > 400 and changes.sum(axis=1).max() > 320, changes.sum(axis=1).max()
 
 
+@with_three
 def test_a_wayland_screen_of_scale_2_has_sharp_pictures_and_large_text(three, tmp_path):
     """SDL's own drawing does not work there, so that OpenGL stays, though the CPU does it."""
     with contextlib.closing(screens.Wayland(tmp_path, scale=2)) as wayland:
@@ -265,6 +275,7 @@ def check_snapshot(view, width, height):
     return picture
 
 
+@with_three
 def test_keys_and_clicks(screen, three, tmp_path):
     names = urls(three)
     with screens.View(screen, *names, folder=tmp_path) as view:
@@ -322,6 +333,7 @@ def test_keys_and_clicks(screen, three, tmp_path):
         view.wait_end()
 
 
+@with_three
 @pytest.mark.parametrize("how", ["interrupt", "hangup", "close", "kill"])
 def test_every_end_leaves_nothing_behind(screen, three, tmp_path, how):
     shared = sorted(os.listdir("/dev/shm"))
