@@ -250,6 +250,8 @@ def daemon(start_camcastd):
     [
         (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /status.jsonx HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
+        (b"GET /STATUS.JSON HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
+        (b"GET /metrics/ HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /../../etc/passwd HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found"),
         (b"GET /healthz?x=1#y HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK"),
         (b"GET http://localhost:80/healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK"),

@@ -313,45 +313,6 @@ static void label_values_are_escaped(void **state)
 	free(text);
 }
 
-static int replied; /* the status of the last answer */
-
-void __wrap_http_reply(struct http_question *question, int status, const char *type,
-		       const char *body, size_t len);
-void __wrap_http_reply(struct http_question *question, int status, const char *type,
-		       const char *body, size_t len)
-{
-	(void)type;
-	list_remove(&question->link);
-	replied = status;
-	if (body)
-		assert_int_equal(strlen(body), len);
-}
-
-static void paths_that_are_not_ours_are_not_found(void **state)
-{
-	static const struct {
-		const char *path;
-		int status;
-	} cases[] = {
-		{"/", 404},	    {"/status.json", 200}, {"/metrics", 200},	 {"/healthz", 503},
-		{"/metrics/", 404}, {"/STATUS.JSON", 404}, {"status.json", 404}, {"", 404}};
-	struct fixture *f = *state;
-	struct status *status;
-
-	assert_int_equal(status_create(&status, &f->view), 0);
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct http_question question;
-
-		list_init(&question.link);
-		replied = 0;
-		assert_int_equal(status_handle(status, cases[i].path, &question),
-				 cases[i].status != 404);
-		assert_int_equal(replied, cases[i].status == 404 ? 0 : cases[i].status);
-		assert_true(list_empty(&question.link));
-	}
-	status_destroy(status);
-}
-
 /* --- the table --- */
 
 static bool ends_with(const char *text, const char *end)
@@ -479,7 +440,6 @@ int main(void)
 		TEST(words_of_any_kind_are_valid_json),
 		TEST(without_a_worker_nothing_is_active),
 		TEST(label_values_are_escaped),
-		TEST(paths_that_are_not_ours_are_not_found),
 		TEST(without_discovery_there_is_only_its_state),
 		cmocka_unit_test(every_row_has_one_value_a_place_and_a_sentence),
 		cmocka_unit_test(every_reason_of_a_refusal_has_its_row),

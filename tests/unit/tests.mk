@@ -20,7 +20,7 @@ WORKER_RIG := test_admission test_discovery test_status test_worker $(MESSAGES_R
 $(foreach t,$(WORKER_RIG),$(eval EXTRA_$t := worker_rig))
 $(foreach t,$(MESSAGES_RIG),$(eval EXTRA_$t += messages_rig))
 WRAPS_test_admission := getpeername
-WRAPS_test_status := clock_gettime http_reply
+WRAPS_test_status := clock_gettime
 WRAPS_test_worker := clock_gettime pidfd_send_signal
 WRAPS_test_worker_preambles := malloc
 
