@@ -30,6 +30,11 @@ EXTRA_test_config_file := config_rig
 EXTRA_test_discovery += config_rig
 EXTRA_test_request := config_rig
 
+# Tests of streams whose encoders are played.
+EXTRA_test_ladder := stream_rig
+EXTRA_test_stream := stream_rig
+EXTRA_test_stream_copy := stream_rig
+
 # Tests that play recordings.
 EXTRA_test_file_source := file_rig
 EXTRA_test_file_loop := file_rig
