@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Viewers for tests: plain sockets that read as fast, as slowly, or as badly as a test wants."""
+import contextlib
 import socket
 import struct
 import threading
@@ -30,7 +31,6 @@ class Viewer:
         self.connected_us = time.monotonic_ns() // 1000
         self.socket.connect((host, port))
         self.address = "%s:%d" % self.socket.getsockname()[:2]
-        self.socket.settimeout(0.05)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -47,15 +47,14 @@ class Viewer:
                     continue
             try:
                 data = self.socket.recv(limit)
-            except socket.timeout:
-                continue
             except ConnectionError:
                 self._finish("reset")
                 return
             except OSError:
                 return
             if not data:
-                self._finish("end")
+                if not self._stopping.is_set():
+                    self._finish("end")
                 return
             with self._changed:
                 allowed_from += len(data)
@@ -98,6 +97,8 @@ class Viewer:
     def close(self, reset=False):
         """Stops reading and closes; returns all bytes."""
         self._stopping.set()
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RD)  # ends a recv() that waits
         self._thread.join(5)
         if reset:
             linger = struct.pack("ii", 1, 0)
