@@ -33,29 +33,16 @@ export function clockOffset() {
 	return best && best.offset;
 }
 
-// An error has a text for people, and the status, 0: no answer.
-class ApiError extends Error {
-	constructor(status, text) {
-		super(text);
-		this.status = status;
-	}
-}
-
 // Never a relative URL: a page that was opened as http://user:password@host/ may not fetch those.
 async function request(path, options) {
 	const url = location.origin + path;
 	const before = performance.now();
-	let response, body;
+	const response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(8000),
+		...options });
+	const body = await response.json();
 
-	try {
-		response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(8000),
-			...options });
-		body = await response.json();
-	} catch (error) {
-		throw new ApiError(response ? response.status : 0, error.message);
-	}
 	if (!response.ok)
-		throw new ApiError(response.status, body.error || response.statusText);
+		throw new Error(body.error || response.statusText);
 	if (body.clock) {
 		const [from, to] = requestTimes(url, before, performance.now());
 

@@ -12,6 +12,10 @@ function section(title, ...children) {
 	return el('section', {}, el('h2', {}, title), children);
 }
 
+function fps(n) {
+	return t('fps', { n: Math.round(10 * n) / 10 });
+}
+
 function bits(n) {
 	return n >= 1e6 ? `${(n / 1e6).toFixed(1)} Mbit/s` : `${Math.round(n / 1e3)} kbit/s`;
 }
@@ -21,15 +25,17 @@ class Facts {
 	element = el('dl');
 	#values = new Map();
 
-	set(key, text) {
-		let value = this.#values.get(key);
+	set(facts) {
+		for (const [key, text] of Object.entries(facts)) {
+			let value = this.#values.get(key);
 
-		if (!value) {
-			value = el('dd');
-			this.element.append(el('dt', {}, t(key)), value);
-			this.#values.set(key, value);
+			if (!value) {
+				value = el('dd');
+				this.element.append(el('dt', {}, t(key)), value);
+				this.#values.set(key, value);
+			}
+			setText(value, String(text));
 		}
-		setText(value, text);
 	}
 }
 
@@ -39,44 +45,52 @@ function table(keys, rows) {
 		el('tbody', {}, rows.map((row) => el('tr', {}, row.map((cell) => el('td', {}, cell))))));
 }
 
-function choice(key, names, label, value, onchange) {
-	const select = el('select', { onchange: () => onchange(select.value) },
-		names.map((name) => el('option', { value: name, selected: name === value }, label(name))));
+function row(...children) {
+	return el('label', { className: 'row' }, children);
+}
 
-	return el('label', { className: 'row' }, t(key), select);
+function choice(label, names, value, onchange) {
+	const select = el('select', { onchange: () => onchange(select.value) },
+		names.map(([name, text = name]) => el('option', { value: name }, text)));
+
+	select.value = value;
+	return row(label, select);
+}
+
+// text(value) is shown while the slider moves, set(value) is called at its end.
+function slider(label, props, now, text, set) {
+	const shown = el('output', {}, now);
+
+	return row(label, el('input', { type: 'range', ...props,
+		oninput: (event) => setText(shown, text(event.target.value)),
+		onchange: (event) => set(Number(event.target.value)) }), shown);
+}
+
+function hint(key) {
+	return el('p', { className: 'hint' }, t(key));
 }
 
 // --- ways to use a stream in other programs ---
 
-function recipes(stream, origin, host) {
-	const { ts, mp4, mjpeg, jpeg, hls, h264 } = stream.urls;
-	const url = (path) => origin + path;
-	const list = [];
-	const add = (name, text) => list.push([name, text]);
-
-	if (ts) {
-		add('VLC', `vlc --network-caching=100 ${url(ts)}`);
-		add('ffplay', `ffplay -fflags nobuffer -flags low_delay ${url(ts)}`);
-		add('mpv', `mpv --profile=low-latency --untimed ${url(ts)}`);
-		add('OpenCV', `cv2.VideoCapture("${url(ts)}")`);
-		add('Home Assistant, OBS', url(ts));
-	}
-	if (mjpeg)
-		add('OctoPrint, Mainsail', url(mjpeg));
-	if (jpeg)
-		add('JPEG', `curl -o picture.jpg ${url(jpeg)}`);
-	if (mp4)
-		add('ffmpeg', `ffmpeg -i ${url(mp4)} -c copy -t 60 recording.mp4`);
-	if (hls)
-		add('HLS', url(hls));
-	if (h264)
-		add('H.264', url(h264));
-	for (const feed of stream.tcp)
-		add(`TCP ${feed.framing}`, `tcp://${host}:${feed.port}`);
-	return list;
+function recipes({ urls, tcp }) {
+	return [
+		['VLC', urls.ts, 'vlc --network-caching=100 '],
+		['ffplay', urls.ts, 'ffplay -fflags nobuffer -flags low_delay '],
+		['mpv', urls.ts, 'mpv --profile=low-latency --untimed '],
+		['OpenCV', urls.ts, 'cv2.VideoCapture("', '")'],
+		['Home Assistant, OBS', urls.ts],
+		['OctoPrint, Mainsail', urls.mjpeg],
+		['JPEG', urls.jpeg, 'curl -o picture.jpg '],
+		['ffmpeg', urls.mp4, 'ffmpeg -i ', ' -c copy -t 60 recording.mp4'],
+		['HLS', urls.hls],
+		['H.264', urls.h264],
+	].filter(([, path]) => path)
+		.map(([name, path, before = '', after = '']) => [name, before + location.origin + path + after])
+		.concat(tcp.map(({ framing, port }) =>
+			[`TCP ${framing}`, `tcp://${location.hostname}:${port}`]));
 }
 
-async function copy(text, notify) {
+async function copy(text) {
 	try {
 		await navigator.clipboard.writeText(text);
 	} catch { // an insecure context has no clipboard
@@ -87,246 +101,193 @@ async function copy(text, notify) {
 		document.execCommand('copy');
 		area.remove();
 	}
-	notify(t('copied'));
+	page.notify(t('copied'));
 }
 
-function recipe([name, text], notify) {
+function recipe([name, text]) {
 	return el('div', { className: 'recipe' }, el('span', {}, name), el('code', {}, text),
-		iconButton('copy', `${t('copy')}: ${name}`, () => copy(text, notify)));
+		iconButton('copy', `${t('copy')}: ${name}`, () => copy(text)));
 }
 
 // --- the panel ---
 
-export class Details {
-	element = el('aside', { 'aria-label': t('camera') });
-	#tile = null;
-	#page;
-	#playback = new Facts();
-	#camera = new Facts();
-	#advice = el('p', { className: 'advice', role: 'status' });
-	#streams = el('div');
-	#viewers = el('div');
-	#controls = el('div');
-	#timer = 0;
+export const panel = el('aside', { 'aria-label': t('camera') });
+const advice = el('p', { className: 'advice', role: 'status' });
+const streamList = el('div'), viewerList = el('div'), controlList = el('div');
+let page; // notify(text), showDetails(name), server as /api/cameras says
+let tile = null; // whose camera is shown; null: none
+let playback, state; // Facts
+let timer = 0;
 
-	// page: notify(text), server() as /api/cameras says, closeDetails()
-	constructor(page) {
-		this.#page = page;
+export function begin(thePage) {
+	page = thePage;
+}
+
+// Shows the camera of a tile; null: none.
+export function show(next) {
+	if (next === tile)
+		return;
+	tile = next;
+	clearInterval(timer);
+	panel.replaceChildren();
+	if (!tile)
+		return;
+	const { name, streams } = tile.camera;
+
+	playback = new Facts();
+	state = new Facts();
+	viewerList.replaceChildren();
+	panel.append(
+		el('div', { className: 'head' }, el('h1', {}, name),
+			iconButton('close', t('close'), () => page.showDetails(null))),
+		section(t('playback'), choices(), playback.element),
+		section(t('camera'), advice, state.element, page.server.control && el('button',
+			{ type: 'button', onclick: () => post(`${path()}/restart`, {}) }, t('restart'))),
+		section(t('streams'), streamList),
+		section(t('viewers_title'), viewerList),
+		section(t('controls'), controlList),
+		section(t('elsewhere'), streams.map((stream) =>
+			[streams.length > 1 && el('h3', {}, stream.name), recipes(stream).map(recipe)]),
+		recipe([t('embed'), `<iframe src="${location.origin}/?camera=${
+			encodeURIComponent(name)}&embed=1" width="640" height="360"></iframe>`])));
+	update();
+	loadControls();
+	loadViewers();
+	timer = setInterval(loadViewers, 2000);
+}
+
+function choices() {
+	const { player, camera, wish } = tile;
+	const names = player.stream ? transportsOf(player.stream) : [];
+	const playable = camera.streams.filter((one) => transportsOf(one).length > 0);
+	const box = el('div');
+
+	if (playable.length > 1)
+		box.append(choice(t('stream'), playable.map((one) => [one.name]), player.stream?.name,
+			(one) => {
+				tile.choose('stream', one);
+				box.replaceWith(choices());
+			}));
+	if (names.length > 0)
+		box.append(choice(t('transport'), ['auto', ...names].map((one) => [one, t(one)]), wish,
+			(one) => tile.choose('transport', one)));
+	if (!isSecureContext && player.stream?.codec === 'h264')
+		box.append(hint('lowest_no'));
+	return box;
+}
+
+// Of the camera in the API.
+function path() {
+	return `/api/cameras/${encodeURIComponent(tile.camera.name)}`;
+}
+
+async function post(to, body) {
+	try {
+		await postJson(to, body);
+		page.notify(t('done'));
+	} catch (error) {
+		page.notify(t('control_off', { text: error.message }));
 	}
+}
 
-	// Shows the camera of a tile; null: none.
-	show(tile) {
-		if (tile === this.#tile)
-			return;
-		this.#tile = tile;
-		clearInterval(this.#timer);
-		this.element.replaceChildren();
-		if (!tile)
-			return;
-		const name = tile.camera.name;
+// Draws what changes. Called often.
+export function draw() {
+	if (!tile)
+		return;
+	const { stats, state: doing, transport } = tile.player;
+	const off = tile.paused || doing === 'off';
 
-		this.#playback = new Facts();
-		this.#camera = new Facts();
-		this.#viewers.replaceChildren();
-		this.element.append(
-			el('div', { className: 'head' }, el('h1', {}, name),
-				iconButton('close', t('close'), () => this.#page.closeDetails())),
-			section(t('playback'), this.#choices(), this.#playback.element),
-			section(t('camera'), this.#advice, this.#camera.element, this.#restart()),
-			section(t('streams'), this.#streams),
-			section(t('viewers_title'), this.#viewers),
-			section(t('controls'), this.#controls),
-			section(t('elsewhere'), tile.camera.streams.map((stream) => [
-				tile.camera.streams.length > 1 && el('h3', {}, stream.name),
-				recipes(stream, location.origin, location.hostname)
-					.map((one) => recipe(one, this.#page.notify))]),
-			recipe([t('embed'), `<iframe src="${location.origin}/?camera=${
-				encodeURIComponent(name)}&embed=1" width="640" height="360"></iframe>`],
-			this.#page.notify)));
-		this.update();
-		this.#loadControls();
-		this.#loadViewers();
-		this.#timer = setInterval(() => this.#loadViewers(), 2000);
-	}
+	playback.set({
+		state: off ? t('paused') : `${t(doing)}, ${transport ? t(transport) : ''}`,
+		latency: stats.lag === null ? '–' : t('latency_value', { n: Math.round(stats.lag) }),
+		rate: fps(stats.fps),
+		dropped: stats.dropped,
+		received: bits(stats.bitsPerSecond),
+		reconnects: stats.reconnects,
+	});
+}
 
-	#choices() {
-		const tile = this.#tile;
-		const stream = tile.player.stream;
-		const names = stream ? transportsOf(stream) : [];
-		const playable = tile.camera.streams.filter((one) => transportsOf(one).length > 0);
-		const box = el('div');
+// The camera's state has come from the server.
+export function update() {
+	if (!tile)
+		return;
+	const { camera } = tile;
+	const text = [camera.problem, camera.state === 'running' ? '' :
+		t(`do_${camera.state}`, { n: Math.ceil((camera.retry_in_ms || 0) / 1000) })]
+		.filter(Boolean).join(' — ');
 
-		if (playable.length > 1)
-			box.append(choice('stream', playable.map((one) => one.name), (one) => one,
-				stream?.name, (one) => {
-					tile.chooseStream(one);
-					box.replaceWith(this.#choices());
-				}));
-		if (names.length > 0)
-			box.append(choice('transport', ['auto', ...names], t, tile.wish,
-				(one) => tile.chooseTransport(one)));
-		if (names.includes('webcodecs'))
-			box.append(el('label', { className: 'row' }, t('lowest'), el('input',
-				{ type: 'checkbox', role: 'switch', checked: tile.wish === 'webcodecs',
-					onchange: (event) => {
-						tile.chooseTransport(event.target.checked ? 'webcodecs' : 'auto');
-						box.replaceWith(this.#choices());
-					} })));
-		else if (!isSecureContext && stream?.codec === 'h264')
-			box.append(el('p', { className: 'hint' }, t('lowest_no')));
-		return box;
-	}
+	draw();
+	advice.hidden = !text;
+	setText(advice, text);
+	state.set({
+		state: t(`camera_${camera.state}`),
+		source: camera.source || '–',
+		size: camera.width ? `${camera.width}×${camera.height}` : '–',
+		rate: fps(camera.fps),
+		restarts: camera.restarts,
+	});
+	if (!streamList.contains(document.activeElement))
+		streamList.replaceChildren(...camera.streams.map(describe));
+}
 
-	#restart() {
-		const name = this.#tile.camera.name;
+function describe(stream) {
+	const facts = new Facts();
 
-		return this.#page.server().control && el('button', { type: 'button',
-			onclick: () => this.#post(`/api/cameras/${encodeURIComponent(name)}/restart`, {}) },
-		t('restart'));
-	}
+	facts.set({
+		codec: stream.codec.toUpperCase(),
+		encoder: [stream.encoder, stream.detail].filter(Boolean).join(', ') || '–',
+		rate: stream.active ? fps(stream.fps) : t('idle'),
+		...stream.active && { bitrate: bits(stream.bitrate),
+			encode: `${(stream.encode_us / 1000).toFixed(1)} ms` },
+		viewers_title: stream.viewers,
+	});
+	return el('div', {}, el('h3', {}, stream.name), facts.element,
+		page.server.control && stream.can_set_bitrate && bitrate(stream));
+}
 
-	async #post(path, body) {
-		try {
-			await postJson(path, body);
-			this.#page.notify(t('done'));
-		} catch (error) {
-			this.#page.notify(t('control_off', { text: error.message }));
-		}
-	}
+function bitrate({ name, target_bitrate: now }) {
+	return slider(t('bitrate'), { min: 50, max: 20000, step: 50, value: now / 1000 }, bits(now),
+		(value) => bits(value * 1000), (value) =>
+			post(`/api/streams/${encodeURIComponent(name)}/bitrate`, { bitrate: value * 1000 }));
+}
 
-	// Draws what changes. Called often.
-	draw() {
-		const tile = this.#tile;
+async function loadViewers() {
+	const names = tile.camera.streams.map((stream) => stream.name);
+	const body = await getJson('/api/viewers').catch(() => null);
 
-		if (!tile)
-			return;
-		const { stats, state, transport } = tile.player;
-		const facts = this.#playback;
+	if (!body) // the page says that the server does not answer
+		return;
+	const viewers = body.viewers.filter((viewer) => names.includes(viewer.stream));
+	const more = viewers.length - VIEWERS_MAX + body.omitted;
 
-		facts.set('state', `${t(tile.paused ? 'paused' : state)}${
-			transport && state !== 'off' ? `, ${t(transport)}` : ''}`);
-		facts.set('latency', stats.lag === null ? '–'
-			: t('latency_value', { n: Math.round(stats.lag) }));
-		facts.set('rate', t('fps', { n: stats.fps }));
-		facts.set('dropped', String(stats.dropped));
-		facts.set('received', bits(stats.bitsPerSecond));
-		facts.set('reconnects', String(stats.reconnects));
-	}
+	viewerList.replaceChildren(viewers.length === 0 ? t('nobody') :
+		table(['address', 'transport', 'latency', 'dropped', 'since'],
+			viewers.slice(0, VIEWERS_MAX).map((viewer) => [viewer.address,
+				`${viewer.stream}, ${viewer.transport}`, t('lag', { n: viewer.lag_ms }),
+				viewer.dropped + viewer.shed,
+				new Date(viewer.since).toLocaleTimeString(language)])),
+	more > 0 ? el('p', {}, t('more', { n: more })) : '');
+}
 
-	// The camera's state has come from the server.
-	update() {
-		if (!this.#tile)
-			return;
-		const camera = this.#tile.camera;
-		const facts = this.#camera;
-		const wrong = camera.state !== 'running' || camera.problem;
+// --- controls ---
 
-		this.draw();
-		this.#advice.hidden = !wrong;
-		setText(this.#advice, !wrong ? '' : [camera.problem, camera.state === 'running' ? '' :
-			t(`do_${camera.state}`, { n: Math.ceil((camera.retry_in_ms || 0) / 1000) })]
-			.filter(Boolean).join(' — '));
-		facts.set('state', t(`camera_${camera.state}`));
-		facts.set('source', camera.source || '–');
-		facts.set('size', camera.width ? `${camera.width}×${camera.height}` : '–');
-		facts.set('rate', t('fps', { n: camera.fps.toFixed(1) }));
-		facts.set('restarts', String(camera.restarts));
-		if (!this.#streams.contains(document.activeElement))
-			this.#streams.replaceChildren(...camera.streams.map((stream) => this.#stream(stream)));
-	}
+async function loadControls() {
+	const to = `${path()}/controls`;
+	const { controls } = await getJson(to).catch(() => ({ controls: [] }));
 
-	#stream(stream) {
-		const facts = new Facts();
+	controlList.replaceChildren(...controls.length === 0 ? [t('no_controls')] :
+		!page.server.control ? [hint('no_control')] :
+			controls.map((control) => change(control, (value) => post(to, { [control.name]: value }))));
+}
 
-		facts.set('codec', stream.codec.toUpperCase());
-		facts.set('encoder', [stream.encoder, stream.detail].filter(Boolean).join(', ') || '–');
-		facts.set('rate', stream.active ? t('fps', { n: stream.fps.toFixed(1) }) : t('idle'));
-		if (stream.active) {
-			facts.set('bitrate', bits(stream.bitrate));
-			facts.set('encode', `${(stream.encode_us / 1000).toFixed(1)} ms`);
-		}
-		facts.set('viewers_title', String(stream.viewers));
-		return el('div', {}, el('h3', {}, stream.name), facts.element,
-			this.#page.server().control && stream.can_set_bitrate && this.#bitrate(stream));
-	}
+function change({ name, type, words, value, usual, min, max, unit = '', help }, set) {
+	if (type === 'word')
+		return choice(name, [['', t('unchanged')], ...words.map((word) => [word])], value ?? '', set);
+	if (type !== 'number')
+		return row(name, el('input', { type: 'text', value: value ?? '', title: help,
+			placeholder: usual, onchange: (event) => set(event.target.value) }));
+	const most = Math.min(max, Math.max(4 * usual, 1));
 
-	#bitrate(stream) {
-		const slider = el('input', { type: 'range', min: 50, max: 20000, step: 50,
-			value: stream.target_bitrate / 1000 });
-		const shown = el('output', {}, bits(stream.target_bitrate));
-
-		slider.oninput = () => setText(shown, bits(slider.value * 1000));
-		slider.onchange = () => this.#post(
-			`/api/streams/${encodeURIComponent(stream.name)}/bitrate`,
-			{ bitrate: slider.value * 1000 });
-		return el('label', { className: 'row' }, t('bitrate'), slider, shown);
-	}
-
-	async #loadViewers() {
-		const names = this.#tile.camera.streams.map((stream) => stream.name);
-		let body;
-
-		try {
-			body = await getJson('/api/viewers');
-		} catch {
-			return; // the page says that the server does not answer
-		}
-		const viewers = body.viewers.filter((viewer) => names.includes(viewer.stream));
-		const more = viewers.length - VIEWERS_MAX + body.omitted;
-
-		this.#viewers.replaceChildren(viewers.length === 0 ? t('nobody') :
-			table(['address', 'transport', 'latency', 'dropped', 'since'],
-				viewers.slice(0, VIEWERS_MAX).map((viewer) => [viewer.address,
-					`${viewer.stream}, ${viewer.transport}`,
-					t('lag', { n: viewer.lag_ms }), String(viewer.dropped + viewer.shed),
-					new Date(viewer.since).toLocaleTimeString(language)])),
-		more > 0 ? el('p', {}, t('more', { n: more })) : '');
-	}
-
-	// --- controls ---
-
-	async #loadControls() {
-		const path = `/api/cameras/${encodeURIComponent(this.#tile.camera.name)}/controls`;
-		const allowed = this.#page.server().control;
-		let controls;
-
-		try {
-			({ controls } = await getJson(path));
-		} catch (error) {
-			controls = [];
-		}
-		this.#controls.replaceChildren(...controls.length === 0 ? [t('no_controls')] :
-			!allowed ? [el('p', { className: 'hint' }, t('no_control'))] :
-				controls.map((control) => this.#control(path, control)));
-	}
-
-	#control(path, control) {
-		const post = (value) => this.#post(path, { [control.name]: value });
-		const props = { title: control.help };
-		let input;
-
-		if (control.type === 'word') {
-			input = el('select', props, el('option', { value: '', disabled: true }, t('unchanged')),
-				control.words.map((word) => el('option', { value: word }, word)));
-			input.value = control.value ?? '';
-			input.onchange = () => post(input.value);
-			return el('label', { className: 'row' }, control.name, input);
-		}
-		if (control.type !== 'number') {
-			input = el('input', { ...props, type: 'text', value: control.value ?? '',
-				placeholder: control.usual, onchange: () => post(input.value) });
-			return el('label', { className: 'row' }, control.name, input);
-		}
-		const usual = Number(control.usual);
-		const value = control.value ?? usual;
-		const shown = el('output', {}, control.value ?? t('unchanged'));
-		const max = Math.min(control.max, Math.max(4 * usual, 1));
-
-		input = el('input', { ...props, type: 'range', min: control.min, max,
-			step: max - control.min > 100 ? 1 : 0.05 });
-		input.value = value;
-		input.oninput = () => setText(shown, `${input.value}${control.unit ? ` ${control.unit}` : ''}`);
-		input.onchange = () => post(Number(input.value));
-		return el('label', { className: 'row' }, control.name, input, shown);
-	}
+	return slider(name, { min, max: most, step: most - min > 100 ? 1 : 0.05, value: value ?? usual,
+		title: help }, value ?? t('unchanged'), (wanted) => `${wanted} ${unit}`, set);
 }

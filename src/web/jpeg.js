@@ -1,5 +1,7 @@
 // Motion JPEG, in three ways: read by fetch() and drawn, in an <img>, and picture by picture.
 
+import { draw, el } from './dom.js';
+import { join } from './mp4.js';
 import { openFetch } from './pieces.js';
 
 const HEAD_MAX = 4096;
@@ -10,11 +12,7 @@ class Parts {
 	#rest = new Uint8Array(0);
 
 	push(bytes, part) {
-		const joined = new Uint8Array(this.#rest.length + bytes.length);
-
-		joined.set(this.#rest);
-		joined.set(bytes, this.#rest.length);
-		this.#rest = joined;
+		this.#rest = join([this.#rest, bytes]);
 		while (this.#take(part))
 			;
 	}
@@ -26,7 +24,7 @@ class Parts {
 
 		if (end < 0 || !length) {
 			if (this.#rest.length > HEAD_MAX)
-				throw new Error('a part of the MJPEG stream has no length');
+				throw new Error('a part has no length');
 			return false;
 		}
 		const from = end + 4, to = from + Number(length[1]);
@@ -41,7 +39,7 @@ class Parts {
 
 // Draws JPEGs into a canvas. A picture that comes while one is decoded waits; only the newest does.
 class Drawing {
-	canvas = document.createElement('canvas');
+	canvas = el('canvas');
 	#context = this.canvas.getContext('2d', { alpha: false });
 	#next = null;
 	#busy = false;
@@ -65,15 +63,11 @@ class Drawing {
 				const bitmap = await createImageBitmap(
 					new Blob([picture.bytes], { type: 'image/jpeg' }));
 
-				if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
-					this.canvas.width = bitmap.width;
-					this.canvas.height = bitmap.height;
-				}
-				this.#context.drawImage(bitmap, 0, 0);
+				draw(this.#context, bitmap);
 				bitmap.close();
 				this.#on.shown(picture.captured, ++this.#drawn);
 			} catch (error) {
-				this.#on.fail(error.message, false);
+				this.#on.fail(error.message);
 				break;
 			}
 		}
@@ -90,26 +84,22 @@ function captureTime(headers) {
 
 export class FetchedJpeg {
 	#close;
-	#drawing;
 
 	constructor(box, path, on) {
 		const parts = new Parts();
+		const drawing = new Drawing(on);
 
-		this.#drawing = new Drawing(on);
+		this.element = drawing.canvas;
 		box.append(this.element);
-		this.#close = openFetch(path, { end: (reason) => on.fail(reason, false) }, (bytes) => {
+		this.#close = openFetch(path, { end: on.fail }, (bytes) => {
 			on.bytes(bytes.length);
 			parts.push(bytes, (headers, jpeg) => {
 				const captured = captureTime(headers);
 
 				on.received(captured);
-				this.#drawing.draw(jpeg, captured);
+				drawing.draw(jpeg, captured);
 			});
 		});
-	}
-
-	get element() {
-		return this.#drawing.canvas;
 	}
 
 	stop() {
@@ -120,18 +110,13 @@ export class FetchedJpeg {
 
 // No browser says when a picture in such an <img> changes, nor when the stream ends.
 export class ImageJpeg {
-	element = document.createElement('img');
-
 	constructor(box, path, on) {
-		this.element.alt = '';
-		this.element.onload = () => on.shown(null, 1);
-		this.element.onerror = () => on.fail('img', false);
-		this.element.src = `${location.origin}${path}?advance_headers=1`;
+		this.element = el('img', { alt: '', onload: () => on.shown(null, 1),
+			onerror: () => on.fail('img'), src: `${location.origin}${path}?advance_headers=1` });
 		box.append(this.element);
 	}
 
 	stop() {
-		this.element.onload = this.element.onerror = null;
 		this.element.src = 'data:,'; // ends the request; without it some browsers go on
 		this.element.remove();
 	}
@@ -140,16 +125,12 @@ export class ImageJpeg {
 export class Snapshots {
 	#drawing;
 	#timer = 0;
-	#stopped = false;
 
 	constructor(box, path, on, period) {
 		this.#drawing = new Drawing(on);
+		this.element = this.#drawing.canvas;
 		box.append(this.element);
 		this.#next(path, on, period);
-	}
-
-	get element() {
-		return this.#drawing.canvas;
 	}
 
 	async #next(path, on, period) {
@@ -163,23 +144,19 @@ export class Snapshots {
 				throw new Error(`HTTP ${response.status}`);
 			const jpeg = new Uint8Array(await response.arrayBuffer());
 
-			if (this.#stopped)
-				return;
 			on.bytes(jpeg.length);
 			on.received(null);
 			await this.#drawing.draw(jpeg, null);
 		} catch (error) {
-			if (!this.#stopped)
-				on.fail(error.message, false);
+			on.fail(error.message);
 			return;
 		}
-		if (!this.#stopped)
+		if (this.element.isConnected)
 			this.#timer = setTimeout(() => this.#next(path, on, period),
 				Math.max(0, began + period - performance.now()));
 	}
 
 	stop() {
-		this.#stopped = true;
 		clearTimeout(this.#timer);
 		this.element.remove();
 	}

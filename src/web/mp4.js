@@ -6,8 +6,7 @@ const FIELDS = { moov: 0, trak: 0, mdia: 0, minf: 0, stbl: 0, stsd: 8, avc1: 78,
 	traf: 0 };
 
 function boxType(view, at) {
-	return String.fromCharCode(view.getUint8(at + 4), view.getUint8(at + 5),
-		view.getUint8(at + 6), view.getUint8(at + 7));
+	return String.fromCharCode(...[4, 5, 6, 7].map((i) => view.getUint8(at + i)));
 }
 
 // Every box in [from, to), and the boxes in them: calls found(type, body, end).
@@ -18,7 +17,7 @@ function walk(view, from, to, found) {
 		const end = from + size;
 
 		if (size < 8 || end > to)
-			throw new Error('a box of MP4 is damaged');
+			throw new Error('damaged MP4');
 		found(type, from + 8, end);
 		if (type in FIELDS)
 			walk(view, from + 8 + FIELDS[type], end, found);
@@ -41,15 +40,14 @@ export function readInit(buffer) {
 		} else if (type === 'avc1' || type === 'avc3') {
 			init.entry = type;
 		} else if (type === 'avcC') {
-			const hex = [1, 2, 3].map((i) =>
-				view.getUint8(body + i).toString(16).padStart(2, '0'));
+			const profile = 0x1000000 + (view.getUint32(body) & 0xffffff); // and level
 
-			init.codec = `${init.entry}.${hex.join('')}`;
+			init.codec = `${init.entry}.${profile.toString(16).slice(1)}`;
 			init.description = new Uint8Array(buffer, body, end - body);
 		}
 	});
 	if (!init.codec || !init.timescale)
-		throw new Error('the stream is not H.264 in MP4');
+		throw new Error('not H.264 in MP4');
 	return init;
 }
 
@@ -89,24 +87,31 @@ export function readFragment(buffer) {
 	return fragment;
 }
 
+export function join(parts) {
+	const joined = new Uint8Array(parts.reduce((sum, one) => sum + one.byteLength, 0));
+	let at = 0;
+
+	for (const one of parts) {
+		joined.set(one, at);
+		at += one.byteLength;
+	}
+	return joined;
+}
+
 // Cuts a byte stream into pieces: [ftyp moov] and [moof mdat], each as an ArrayBuffer.
 export class Cutter {
 	#rest = new Uint8Array(0);
 	#boxes = 0; // bytes of complete boxes at the beginning of #rest
 
 	push(bytes, piece) {
-		const joined = new Uint8Array(this.#rest.length + bytes.length);
-
-		joined.set(this.#rest);
-		joined.set(bytes, this.#rest.length);
-		this.#rest = joined;
+		this.#rest = join([this.#rest, bytes]);
 		while (this.#boxes + 8 <= this.#rest.length) {
 			const view = new DataView(this.#rest.buffer, this.#rest.byteOffset);
 			const size = view.getUint32(this.#boxes);
 			const type = boxType(view, this.#boxes);
 
 			if (size < 8 || size > 1 << 25)
-				throw new Error('a box of MP4 is damaged');
+				throw new Error('damaged MP4');
 			if (this.#boxes + size > this.#rest.length)
 				return;
 			this.#boxes += size;

@@ -5,12 +5,16 @@
 // second of delay, makes a jump. The declared duration of a picture is longer than its real one, so
 // that playback goes on when the next picture is late, or was left out.
 
-import { isInit, readInit, readFragment } from './mp4.js';
+import { addVideo, playVideo, removeVideo } from './dom.js';
+import { isInit, join, readInit, readFragment } from './mp4.js';
 
 const KEEP_S = 8; // of played pictures
 const JUMP_S = 0.5;
 const JUMP_MAX_MS = 2000; // until a jump is thought to have failed
-const TARGET_MIN_S = 0.01, TARGET_MAX_S = 0.3;
+const TARGET_MIN_S = 0.01, TARGET_MAX_S = 0.1;
+const LEADS = 30;
+const STALL_MS = 10; // a shorter one is not seen
+const CALM_MS = 3000; // without a stall, before less delay is tried
 
 export function mseClass() {
 	return window.MediaSource || window.ManagedMediaSource;
@@ -19,11 +23,10 @@ export function mseClass() {
 // open: a function of pieces.js. on: the events of player.js.
 export class Mse {
 	#on;
-	#video;
+	element; // video
 	#source;
 	#buffer = null; // SourceBuffer
-	#codec = '';
-	#queue = []; // ArrayBuffers to append
+	#queue = []; // bytes to append, and functions to call in between
 	#url;
 	#close;
 	#timescale = 0;
@@ -34,59 +37,34 @@ export class Mse {
 	#started = 0;
 	#jumped = 0; // when the last jump began
 	#stopped = false;
-	#quiet = 0; // since when there was no stall
+	#calm = 0; // since when there was no stall, or less delay
 
-	constructor(box, path, open, on) {
+	constructor(box, path, on, open) {
 		const Source = mseClass();
 
 		this.#on = on;
-		this.#video = document.createElement('video');
-		this.#video.muted = true;
-		this.#video.playsInline = true;
-		this.#video.disableRemotePlayback = true;
 		this.#source = new Source();
 		this.#source.addEventListener('sourceopen', () => {
 			if (!this.#stopped)
 				this.#close = open(path, {
-					piece: (buffer) => this.#guard(() => this.#piece(buffer)),
-					end: (reason) => this.#fail(reason),
+					piece: (buffer) => this.#piece(buffer),
+					end: on.fail,
 				});
 		}, { once: true });
-		this.#video.onerror = () => this.#fail(this.#video.error?.message || 'video');
-		this.#video.onwaiting = () => this.#stalled();
 		this.#url = URL.createObjectURL(this.#source);
-		this.#video.src = this.#url;
-		box.append(this.#video);
+		this.element = addVideo(box, {
+			src: this.#url,
+			onerror: () => on.fail(this.element.error?.message || 'video'),
+			onwaiting: () => this.#stalled(),
+		});
 		this.#watch();
-	}
-
-	get element() {
-		return this.#video;
 	}
 
 	stop() {
 		this.#stopped = true;
 		this.#close?.();
-		this.#video.onerror = this.#video.onwaiting = null;
-		this.#video.removeAttribute('src');
-		this.#video.load();
-		this.#video.remove();
+		removeVideo(this.element);
 		URL.revokeObjectURL(this.#url);
-	}
-
-	#fail(reason, unfit = false) {
-		if (!this.#stopped)
-			this.#on.fail(reason, unfit);
-	}
-
-	#guard(action) {
-		if (this.#stopped)
-			return;
-		try {
-			action();
-		} catch (error) {
-			this.#fail(error.message);
-		}
 	}
 
 	#piece(buffer) {
@@ -103,18 +81,23 @@ export class Mse {
 		const type = `video/mp4; codecs="${init.codec}"`;
 
 		if (!mseClass().isTypeSupported(type)) {
-			this.#fail(init.codec, true);
+			this.#on.fail(init.codec, true);
 			return;
 		}
 		this.#timescale = init.timescale;
 		if (!this.#buffer) {
 			this.#buffer = this.#source.addSourceBuffer(type);
-			this.#buffer.onupdateend = () => this.#guard(() => this.#appended());
-		} else if (init.codec !== this.#codec && this.#buffer.changeType) {
-			this.#queue.push(() => this.#buffer.changeType(type));
+			this.#buffer.onupdateend = () => {
+				try {
+					this.#appended();
+				} catch (error) { // no room, say
+					this.#on.fail(error.message);
+				}
+			};
+		} else {
+			this.#queue.push(() => this.#buffer.changeType?.(type));
 		}
-		this.#codec = init.codec;
-		this.#queue.push(buffer);
+		this.#queue.push(new Uint8Array(buffer));
 	}
 
 	#fragment(buffer) {
@@ -133,7 +116,7 @@ export class Mse {
 			new DataView(buffer).setUint32(fragment.durationAt, Math.max(fragment.duration,
 				Math.round(3 * step * this.#timescale)));
 		this.#newest = time - this.#base;
-		this.#queue.push(buffer);
+		this.#queue.push(new Uint8Array(buffer));
 	}
 
 	// One append at a time: pieces that wait for it are joined.
@@ -147,30 +130,24 @@ export class Mse {
 			this.#queue.shift()();
 		while (this.#queue.length > 0 && typeof this.#queue[0] !== 'function')
 			joined.push(this.#queue.shift());
-		if (joined.length === 1)
-			buffer.appendBuffer(joined[0]);
-		else if (joined.length > 1)
-			buffer.appendBuffer(join(joined));
+		if (joined.length > 0)
+			buffer.appendBuffer(joined[1] ? join(joined) : joined[0]);
 	}
 
 	#appended() {
-		this.#follow();
+		const { buffered } = this.#buffer;
+		const before = this.element.currentTime - KEEP_S;
+
+		this.#follow(buffered);
 		if (this.#queue.length > 0)
 			this.#append();
-		else if (this.#video.currentTime > this.#first() + 2 * KEEP_S)
-			this.#buffer.remove(0, this.#video.currentTime - KEEP_S);
-	}
-
-	#first() {
-		const ranges = this.#buffer.buffered;
-
-		return ranges.length > 0 ? ranges.start(0) : Infinity;
+		else if (buffered.length > 0 && before > buffered.start(0) + KEEP_S)
+			this.#buffer.remove(0, before);
 	}
 
 	// Corrects the playhead after an append.
-	#follow() {
-		const video = this.#video;
-		const ranges = this.#buffer.buffered;
+	#follow(ranges) {
+		const video = this.element;
 
 		/* On a busy machine a jump takes long: another one before its end would begin the decoding
 		 * at the key picture again, so that nothing was ever shown. One that does not end at all
@@ -182,11 +159,8 @@ export class Mse {
 		const lead = this.#newest - video.currentTime;
 
 		if (!this.#started) {
-			this.#started = this.#quiet = performance.now();
-			video.play().catch((error) => {
-				if (error.name === 'NotAllowedError')
-					this.#on.gesture(() => video.play());
-			});
+			this.#started = this.#calm = performance.now();
+			playVideo(video, this.#on.gesture);
 		}
 		const young = performance.now() - this.#started < 1000;
 
@@ -198,42 +172,52 @@ export class Mse {
 			this.#leads = [];
 			return;
 		}
-		if (this.#leads.push(lead) > 15)
+		if (this.#leads.push(lead) > LEADS)
 			this.#leads.shift();
 		this.#steer();
 	}
 
+	// One picture in ten may come too late for the playhead, so that a few late ones, such as key
+	// pictures, do not delay all others.
 	#steer() {
-		const low = Math.min(...this.#leads);
+		const video = this.element;
+		const low = [...this.#leads].sort((a, b) => a - b)[this.#leads.length / 10 | 0];
 		const over = low - this.#target;
-		let rate = this.#video.playbackRate;
+		let rate = video.playbackRate;
 
-		if (over > 0.15)
+		if (over > 0.1)
 			rate = 1.15;
-		else if (over > 0.025)
+		else if (over > 0.02)
 			rate = 1.05;
-		else if (over < -0.05)
+		else if (over < -0.03)
 			rate = 0.95;
-		else if (rate > 1 ? over < 0.01 : over > -0.01)
+		else if ((rate - 1) * over <= 0)
 			rate = 1;
-		if (rate !== this.#video.playbackRate)
-			this.#video.playbackRate = rate;
-		if (performance.now() - this.#quiet > 10000) {
-			this.#quiet = performance.now();
-			this.#target = Math.max(TARGET_MIN_S, this.#target - 0.02);
+		if (rate !== video.playbackRate)
+			video.playbackRate = rate;
+		if (performance.now() - this.#calm > CALM_MS) {
+			this.#calm = performance.now();
+			this.#target = Math.max(TARGET_MIN_S, this.#target - 0.01);
 		}
 	}
 
-	// The next picture came too late. If that is frequent, some delay is better.
+	// The next picture comes too late: from now on there is as much more delay as was missing.
 	#stalled() {
-		if (performance.now() - this.#started < 2000 || this.#leads.length < 15)
-			return;
-		this.#quiet = performance.now();
-		this.#target = Math.min(TARGET_MAX_S, this.#target + 0.03);
+		const began = performance.now();
+
+		this.element.onplaying = () => {
+			const now = performance.now();
+
+			this.element.onplaying = null;
+			if (now - began < STALL_MS || now - this.#started < 2000)
+				return;
+			this.#calm = now;
+			this.#target = Math.min(TARGET_MAX_S, this.#target + Math.min(0.03, (now - began) / 1000));
+		};
 	}
 
 	#watch() {
-		const video = this.#video;
+		const video = this.element;
 
 		if (!video.requestVideoFrameCallback) {
 			video.ontimeupdate = () =>
@@ -250,15 +234,4 @@ export class Mse {
 
 		video.requestVideoFrameCallback(callback);
 	}
-}
-
-function join(buffers) {
-	const joined = new Uint8Array(buffers.reduce((sum, one) => sum + one.byteLength, 0));
-	let at = 0;
-
-	for (const one of buffers) {
-		joined.set(new Uint8Array(one), at);
-		at += one.byteLength;
-	}
-	return joined;
 }

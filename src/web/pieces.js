@@ -13,7 +13,13 @@ export function openWebSocket(path, on) {
 
 	socket.binaryType = 'arraybuffer';
 	socket.onopen = () => { opened = true; };
-	socket.onmessage = (event) => { on.piece(event.data); };
+	socket.onmessage = (event) => {
+		try {
+			on.piece(event.data);
+		} catch (error) {
+			on.end(error.message);
+		}
+	};
 	socket.onclose = () => { on.end(opened ? 'closed' : 'refused'); };
 	return () => {
 		socket.onmessage = socket.onclose = null;

@@ -1,12 +1,13 @@
 // Shows one stream in a box: chooses the way of transport, connects, and comes back after every loss.
 //
-// A transport is a class with a constructor (box, path, ..., on), `element`, and stop(). Its events:
+// A transport is a class with a constructor (box, path, on, extra), `element`, and stop(). Its events:
 //   on.bytes(n)                        something came
 //   on.received(time)                  a picture came; returns the time between two of them, in s
 //   on.shown(time, count, when)        a picture is shown; see stats.js
 //   on.fail(reason, unfit)             it has ended; unfit: this browser cannot play it at all
 //   on.gesture(play)                   the browser wants a click before it plays
 
+import { draw, el } from './dom.js';
 import { NativeHls } from './hls.js';
 import { FetchedJpeg, ImageJpeg, Snapshots } from './jpeg.js';
 import { Mse, mseClass } from './mse.js';
@@ -30,25 +31,19 @@ function canMse(stream) {
 }
 
 function canHls() {
-	return document.createElement('video').canPlayType('application/vnd.apple.mpegurl') !== '';
+	return el('video').canPlayType('application/vnd.apple.mpegurl') !== '';
 }
 
 // In the order of preference; `url` names the address in the answer of /api/cameras.
 const TRANSPORTS = {
-	webcodecs: { url: 'ws', codec: 'h264', can: () => 'VideoDecoder' in window && isSecureContext,
-		make: (box, path, on) => new WebCodecs(box, path, openWebSocket, on) },
-	mse: { url: 'ws', codec: 'h264', can: canMse,
-		make: (box, path, on) => new Mse(box, path, openWebSocket, on) },
-	mse_http: { url: 'mp4', codec: 'h264', can: canMse, stream: true,
-		make: (box, path, on) => new Mse(box, path, openMp4, on) },
-	hls: { url: 'hls', codec: 'h264', can: canHls,
-		make: (box, path, on) => new NativeHls(box, path, on) },
-	mjpeg: { url: 'mjpeg', can: () => 'createImageBitmap' in window, stream: true,
-		make: (box, path, on) => new FetchedJpeg(box, path, on) },
-	img: { url: 'mjpeg', can: () => true, stream: true,
-		make: (box, path, on) => new ImageJpeg(box, path, on) },
-	snapshots: { url: 'jpeg', can: () => true,
-		make: (box, path, on) => new Snapshots(box, path, on, SNAPSHOT_MS) },
+	webcodecs: { url: 'ws', can: () => 'VideoDecoder' in window && isSecureContext,
+		Class: WebCodecs, extra: openWebSocket },
+	mse: { url: 'ws', can: canMse, Class: Mse, extra: openWebSocket },
+	mse_http: { url: 'mp4', can: canMse, Class: Mse, extra: openMp4, stream: true },
+	hls: { url: 'hls', can: canHls, Class: NativeHls },
+	mjpeg: { url: 'mjpeg', can: () => 'createImageBitmap' in window, Class: FetchedJpeg, stream: true },
+	img: { url: 'mjpeg', can: () => true, Class: ImageJpeg, stream: true },
+	snapshots: { url: 'jpeg', can: () => true, Class: Snapshots, extra: SNAPSHOT_MS },
 };
 
 // Those that can show the stream here, best first, without `webcodecs`, which is a wish.
@@ -65,11 +60,12 @@ export class Player {
 	gesture = null; // a function to call at a click
 	#box;
 	#changed;
-	#stream = null;
+	stream = null; // as /api/cameras describes it
 	#wish = 'auto';
 	#wanted = false;
 	#running = null;
-	#still = document.createElement('canvas'); // the last picture, while there is no new one
+	// The last picture, while there is no new one.
+	#still = el('canvas', { className: 'still', hidden: true });
 	#unfit = new Set();
 	#failures = 0;
 	#retry = RETRY_MIN_MS;
@@ -81,16 +77,14 @@ export class Player {
 	constructor(box, changed) {
 		this.#box = box;
 		this.#changed = changed;
-		this.#still.className = 'still';
-		this.#still.hidden = true;
 		box.append(this.#still);
 	}
 
-	// The stream as /api/cameras describes it, and the transport that the user wants, or 'auto'.
+	// wish: the transport that the user wants, or 'auto'.
 	set(stream, wish) {
-		const same = this.#stream && this.#stream.name === stream.name && this.#wish === wish;
+		const same = this.stream?.name === stream.name && this.#wish === wish;
 
-		this.#stream = stream;
+		this.stream = stream;
 		if (same)
 			return;
 		this.#wish = wish;
@@ -98,19 +92,14 @@ export class Player {
 		this.restart();
 	}
 
-	get stream() {
-		return this.#stream;
-	}
-
 	// Whether it should play.
 	want(wanted) {
 		if (wanted === this.#wanted)
 			return;
 		this.#wanted = wanted;
-		if (wanted)
-			this.restart();
-		else
+		if (!wanted)
 			this.#end('off');
+		this.restart();
 	}
 
 	restart() {
@@ -124,12 +113,10 @@ export class Player {
 
 	// The transports that could be next, best first.
 	#choices() {
-		const able = transportsOf(this.#stream).filter((name) => !this.#unfit.has(name));
+		const able = transportsOf(this.stream).filter((name) => !this.#unfit.has(name));
 		const at = able.indexOf(this.#wish);
 
-		if (at >= 0)
-			return able.slice(at);
-		return able.filter((name) => name !== 'webcodecs');
+		return at >= 0 ? able.slice(at) : able.filter((name) => name !== 'webcodecs');
 	}
 
 	// The simpler transport to offer; null: this one does not fail, or is the last.
@@ -143,56 +130,50 @@ export class Player {
 		const name = streams < STREAMS_MAX || !TRANSPORTS[choices[0]]?.stream ? choices[0] :
 			choices.find((choice) => !TRANSPORTS[choice].stream);
 
-		if (!name) {
-			this.reason = this.reason || 'none';
-			this.#setState('failed');
-			return;
-		}
+		if (!name)
+			return this.#setState('failed');
 		const transport = TRANSPORTS[name];
 
 		this.transport = name;
 		this.#lastBytes = performance.now();
 		this.stats.begin();
-		if (transport.stream)
-			streams++;
 		const events = this.#events();
-		const running = { streams: Number(Boolean(transport.stream)), events };
+		const running = { streams: transport.stream ? 1 : 0, events };
+
+		streams += running.streams;
 
 		this.#running = running;
 		this.#silence = setInterval(() => this.#checkSilence(), 500);
-		running.player = transport.make(this.#box, this.#stream.urls[transport.url], events);
+		running.player = new transport.Class(this.#box, this.stream.urls[transport.url], events,
+			transport.extra);
 		if (this.#running !== running) // it failed at once
 			running.player.stop();
 		this.#changed();
 	}
 
 	#events() {
-		const mine = () => this.#running?.events === events;
-		const events = {
+		const actions = {
 			bytes: (count) => {
 				this.#lastBytes = performance.now();
 				this.stats.noteBytes(count);
 			},
 			received: (time) => this.stats.noteReceived(time),
-			shown: (time, count, when) => {
-				if (!mine())
-					return;
-				this.stats.noteShown(time, count, when);
+			shown: (...shown) => {
+				this.stats.noteShown(...shown);
 				if (this.state !== 'live')
 					this.#live();
 			},
-			fail: (reason, unfit) => {
-				if (mine())
-					this.#fail(reason, unfit);
-			},
+			fail: (reason, unfit) => this.#fail(reason, unfit),
 			gesture: (play) => {
-				if (!mine())
-					return;
 				this.gesture = play;
 				this.#changed();
 			},
 		};
+		const events = {};
 
+		// A transport that has ended has no say any more.
+		for (const [name, action] of Object.entries(actions))
+			events[name] = (...values) => this.#running?.events === events && action(...values);
 		return events;
 	}
 
@@ -206,10 +187,10 @@ export class Player {
 	}
 
 	#checkSilence() {
-		const limit = Math.max(SILENCE_MS, 4000 / (this.#stream.framerate || 30));
+		const limit = Math.max(SILENCE_MS, 4000 / (this.stream.framerate || 30));
 
 		if (this.transport !== 'img' && performance.now() - this.#lastBytes > limit)
-			this.#fail('silent', false);
+			this.#fail('silent');
 	}
 
 	#fail(reason, unfit) {
@@ -217,8 +198,7 @@ export class Player {
 		this.#end('lost');
 		if (unfit) {
 			this.#unfit.add(this.transport);
-			this.#begin();
-			return;
+			return this.#begin();
 		}
 		this.#failures++;
 		this.stats.reconnects++;
@@ -237,22 +217,16 @@ export class Player {
 		this.gesture = null;
 		if (running) {
 			streams -= running.streams;
-			if (running.player) {
-				this.#keepPicture(running.player.element);
-				running.player.stop();
-			}
+			if (this.state === 'live')
+				this.#still.hidden = !copyPicture(running.player.element, this.#still);
+			running.player?.stop();
 		}
 		this.#setState(state);
 	}
 
-	#keepPicture(element) {
-		if (this.state === 'live' && copyPicture(element, this.#still))
-			this.#still.hidden = false;
-	}
-
 	// A copy of what is shown now, as a canvas; null: nothing is.
 	picture() {
-		const copy = document.createElement('canvas');
+		const copy = el('canvas');
 		const from = this.element && this.state === 'live' ? this.element : this.#still;
 
 		return copyPicture(from, copy) ? copy : null;
@@ -263,18 +237,16 @@ export class Player {
 	}
 
 	facts() {
-		const { fps, lag, lags, dropped, reconnects } = this.stats;
+		const { state, transport, reason, stats: { fps, lag, lags, dropped, reconnects } } = this;
 
-		return { state: this.state, transport: this.transport, reason: this.reason, fps, lag, lags,
-			dropped, reconnects };
+		return { state, transport, reason, fps, lag, lags, dropped, reconnects };
 	}
 
 	#setState(state) {
-		const changed = this.state !== state;
-
+		if (this.state === state)
+			return;
 		this.state = state;
-		if (changed)
-			this.#changed();
+		this.#changed();
 	}
 }
 
@@ -283,10 +255,7 @@ function copyPicture(element, canvas) {
 	const width = element.videoWidth || element.naturalWidth || element.width;
 	const height = element.videoHeight || element.naturalHeight || element.height;
 
-	if (!width || !height)
-		return false;
-	canvas.width = width;
-	canvas.height = height;
-	canvas.getContext('2d').drawImage(element, 0, 0, width, height);
-	return true;
+	if (width && height)
+		draw(canvas.getContext('2d'), element, width, height);
+	return Boolean(width && height);
 }

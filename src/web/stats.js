@@ -13,7 +13,6 @@ function median(values) {
 export class Stats {
 	reconnects = 0;
 	dropped = 0; // left out by the server, or not shown by the browser
-	bytes = 0;
 	lags = []; // of the newest pictures, in ms from capture to display
 	#shown = []; // [when, lag] within the window
 	#sizes = []; // [when, bytes] within the window
@@ -32,7 +31,6 @@ export class Stats {
 	}
 
 	noteBytes(count) {
-		this.bytes += count;
 		this.#sizes.push([performance.now(), count]);
 		prune(this.#sizes);
 	}

@@ -4,109 +4,90 @@ import { el, iconButton, setIconButton, setText } from './dom.js';
 import { Player, transportsOf } from './player.js';
 import { t } from './text.js';
 
-const stored = {
-	get: (key) => {
-		try {
-			return localStorage.getItem(key);
-		} catch {
-			return null;
-		}
-	},
-	set: (key, value) => {
-		try {
+// A choice of the user, set first if there is a value. A browser without storage forgets it.
+function stored(key, value) {
+	try {
+		if (value)
 			localStorage.setItem(key, value);
-		} catch {
-			// A browser without storage forgets the choice; nothing depends on it.
-		}
-	},
-};
+		return localStorage.getItem(key);
+	} catch {
+		return null;
+	}
+}
 
 // The stream to show: the one that the user chose, else the first that this browser can play best.
 function chooseStream(camera) {
-	const wish = stored.get(`stream ${camera.name}`);
+	const wish = stored(`stream ${camera.name}`);
 	const able = camera.streams.filter((stream) => transportsOf(stream).length > 0);
 
 	return able.find((stream) => stream.name === wish) ||
 		able.find((stream) => stream.codec === 'h264') || able[0] || null;
 }
 
+function canFull() {
+	return document.fullscreenEnabled || document.webkitFullscreenEnabled ||
+		HTMLVideoElement.prototype.webkitEnterFullscreen;
+}
+
 export class Tile {
 	paused = false;
 	visible = true; // within the window
-	#camera;
+	camera;
 	#page;
-	#name = el('span', { className: 'name' });
-	#dot = el('span', { className: 'dot' });
 	#figures = el('span', { className: 'figures' });
 	#message = el('p', { className: 'message', role: 'status' });
 	#offer = el('button', { type: 'button', hidden: true });
 	#box = el('div', { className: 'picture' });
 	#pause;
-	#info;
 
-	// page: open(name), details(name), notify(text)
+	// page: open(name), showDetails(name), arrange(), notify(text)
 	constructor(camera, page) {
-		this.#camera = camera;
+		this.camera = camera;
 		this.#page = page;
 		this.player = new Player(this.#box, () => this.draw());
 		this.#pause = iconButton('pause', t('pause', camera), () => this.toggle());
-		this.#info = iconButton('info', t('info', camera), () => page.details(camera.name));
-		this.#offer.onclick = () => this.#accept();
+		this.#offer.onclick = () => (this.player.gesture ? this.player.gesture() :
+			this.choose('transport', this.player.offer));
 		this.element = el('article', { className: 'tile', tabIndex: 0,
 			'aria-label': t('tile', camera) },
 		this.#box,
 		el('div', { className: 'notice' }, this.#message, this.#offer),
-		el('div', { className: 'top' }, this.#dot, this.#name, this.#figures),
+		el('div', { className: 'top' }, el('span', { className: 'dot' }),
+			el('span', { className: 'name' }, camera.name), this.#figures),
 		el('div', { className: 'buttons' }, this.#pause,
 			iconButton('snapshot', t('snapshot', camera), () => this.snapshot()),
-			this.#info,
-			iconButton('full', t('full'), () => this.full(), { hidden: !this.#canFull() })));
+			iconButton('info', t('info', camera), () => page.showDetails(camera.name)),
+			iconButton('full', t('full'), () => this.full(), { hidden: !canFull() })));
 		this.element.dataset.camera = camera.name;
 		this.element.facts = () => this.player.facts(); // for the console
-		this.#name.textContent = camera.name;
 		this.#box.onclick = () => page.open(camera.name);
 		this.element.ondblclick = () => this.full();
 		this.update(camera);
 	}
 
-	get camera() {
-		return this.#camera;
-	}
-
 	get wish() {
-		return stored.get(`transport ${this.#camera.name}`) || 'auto';
+		return stored(`transport ${this.camera.name}`) || 'auto';
 	}
 
 	// New news of the camera.
 	update(camera) {
 		const stream = chooseStream(camera);
 
-		this.#camera = camera;
+		this.camera = camera;
 		if (stream)
 			this.player.set(stream, this.wish);
 		this.draw();
 	}
 
-	chooseStream(name) {
-		stored.set(`stream ${this.#camera.name}`, name);
-		this.update(this.#camera);
-	}
-
-	chooseTransport(name) {
-		stored.set(`transport ${this.#camera.name}`, name);
-		this.update(this.#camera);
-	}
-
-	#accept() {
-		if (this.player.gesture)
-			this.player.gesture();
-		else if (this.player.offer)
-			this.chooseTransport(this.player.offer);
+	// what: 'stream' or 'transport'.
+	choose(what, name) {
+		stored(`${what} ${this.camera.name}`, name);
+		this.update(this.camera);
 	}
 
 	// watched: whether the page shows this tile to anybody.
 	run(watched) {
-		this.player.want(Boolean(watched && this.visible && !this.paused && chooseStream(this.#camera)));
+		this.player.want(Boolean(watched && this.visible && !this.paused && chooseStream(this.camera)));
 	}
 
 	toggle() {
@@ -115,36 +96,23 @@ export class Tile {
 		this.draw();
 	}
 
-	#canFull() {
-		return Boolean(document.fullscreenEnabled || document.webkitFullscreenEnabled ||
-			HTMLVideoElement.prototype.webkitEnterFullscreen);
-	}
-
 	full() {
-		const video = this.player.element;
-
 		if (document.fullscreenElement)
 			document.exitFullscreen();
 		else if (this.element.requestFullscreen)
 			this.element.requestFullscreen().catch(() => {});
 		else // an iPhone
-			video?.webkitEnterFullscreen?.();
+			this.player.element?.webkitEnterFullscreen?.();
 	}
 
 	// A picture from the server has the full quality; what is shown is the second choice.
 	async snapshot() {
-		const path = this.#camera.streams.map((stream) => stream.urls.jpeg).find(Boolean);
+		const path = this.camera.streams.map((stream) => stream.urls.jpeg).find(Boolean);
 		const picture = this.player.picture();
-		let blob = null;
+		const blob = path && await fetch(location.origin + path, { cache: 'no-store' })
+			.then((response) => response.ok && response.blob()).catch(() => null) ||
+			picture && await new Promise((done) => picture.toBlob(done, 'image/jpeg', 0.95));
 
-		try {
-			const response = path && await fetch(location.origin + path, { cache: 'no-store' });
-
-			blob = response?.ok ? await response.blob() : null;
-		} catch {
-			// The second choice follows.
-		}
-		blob ||= picture && await new Promise((done) => picture.toBlob(done, 'image/jpeg', 0.95));
 		if (!blob) {
 			this.#page.notify(t('no_snapshot'));
 			return;
@@ -152,24 +120,22 @@ export class Tile {
 		const url = URL.createObjectURL(blob);
 		const time = new Date().toISOString().slice(0, 19).replace(/:/g, '-');
 
-		el('a', { href: url, download: `${this.#camera.name}-${time}.jpg` }).click();
+		el('a', { href: url, download: `${this.camera.name}-${time}.jpg` }).click();
 		setTimeout(() => URL.revokeObjectURL(url), 10000);
 	}
 
 	// What a person should know: of the camera first, then of the connection.
 	#trouble() {
-		const { state, problem } = this.#camera;
-		const player = this.player;
+		const { state, problem } = this.camera;
+		const { gesture, state: playing } = this.player;
 
 		if (this.paused)
 			return t('paused');
-		if (player.gesture)
+		if (gesture || playing === 'live')
 			return '';
-		if (state !== 'running' && player.state !== 'live')
-			return `${t(`camera_${state}`)}${problem ? `: ${problem}` : ''}`;
-		if (player.state === 'off')
-			return '';
-		return player.state === 'live' ? '' : t(player.state);
+		if (state !== 'running')
+			return t(`camera_${state}`) + (problem && `: ${problem}`);
+		return playing === 'off' ? '' : t(playing);
 	}
 
 	draw() {
@@ -178,13 +144,14 @@ export class Tile {
 		const offer = player.gesture ? t('click') :
 			player.offer && !paused ? t('use', { name: t(player.offer) }) : '';
 
+		const action = paused ? 'play' : 'pause';
+
 		setText(this.#message, this.#trouble());
 		setText(this.#offer, offer);
-		this.#offer.hidden = offer === '';
+		this.#offer.hidden = !offer;
 		this.element.dataset.state = paused ? 'paused' : player.state;
 		setText(this.#figures, player.state !== 'live' || player.transport === 'img' ? '' :
-			`${lag === null ? '' : `${t('lag', { n: Math.round(lag) })} · `}${t('fps', { n: fps })}`);
-		setIconButton(this.#pause, paused ? 'play' : 'pause',
-			t(paused ? 'play' : 'pause', this.#camera));
+			(lag === null ? '' : `${t('lag', { n: Math.round(lag) })} · `) + t('fps', { n: fps }));
+		setIconButton(this.#pause, action, t(action, this.camera));
 	}
 }

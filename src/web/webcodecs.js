@@ -1,6 +1,7 @@
 // Decodes H.264 with WebCodecs, and draws each picture at once: the lowest delay, where the page is in
 // a secure context.
 
+import { draw, el } from './dom.js';
 import { isInit, readInit, readFragment } from './mp4.js';
 
 const BEHIND_MAX = 8; // pictures in the decoder, before all up to the next key picture are left out
@@ -8,50 +9,32 @@ const BEHIND_MAX = 8; // pictures in the decoder, before all up to the next key 
 export class WebCodecs {
 	#on;
 	#close;
-	#canvas = document.createElement('canvas');
-	#context = this.#canvas.getContext('2d', { alpha: false, desynchronized: true });
+	element = el('canvas');
+	#context = this.element.getContext('2d', { alpha: false, desynchronized: true });
 	#decoder = null;
-	#config = null;
 	#timescale = 0;
 	#waitsForKey = true;
-	#stopped = false;
 	#drawn = 0;
 
-	constructor(box, path, open, on) {
+	constructor(box, path, on, open) {
 		this.#on = on;
-		box.append(this.#canvas);
+		box.append(this.element);
 		this.#close = open(path, {
-			piece: (buffer) => {
-				try {
-					this.#piece(buffer);
-				} catch (error) {
-					this.#fail(error.message);
-				}
-			},
-			end: (reason) => this.#fail(reason),
+			piece: (buffer) => this.#piece(buffer),
+			end: on.fail,
 		});
 	}
 
-	get element() {
-		return this.#canvas;
-	}
-
 	stop() {
-		this.#stopped = true;
 		this.#close();
 		this.#closeDecoder();
-		this.#canvas.remove();
+		this.element.remove();
 	}
 
 	#closeDecoder() {
-		if (this.#decoder && this.#decoder.state !== 'closed')
-			this.#decoder.close();
+		if (this.#decoder?.state !== 'closed')
+			this.#decoder?.close();
 		this.#decoder = null;
-	}
-
-	#fail(reason, unfit = false) {
-		if (!this.#stopped)
-			this.#on.fail(reason, unfit);
 	}
 
 	#piece(buffer) {
@@ -68,12 +51,11 @@ export class WebCodecs {
 		this.#closeDecoder();
 		this.#timescale = timescale;
 		this.#waitsForKey = true;
-		this.#config = { codec, description, optimizeForLatency: true };
 		this.#decoder = new VideoDecoder({
 			output: (frame) => this.#draw(frame),
-			error: (error) => this.#fail(error.message, error.name === 'NotSupportedError'),
+			error: (error) => this.#on.fail(error.message, error.name === 'NotSupportedError'),
 		});
-		this.#decoder.configure(this.#config);
+		this.#decoder.configure({ codec, description, optimizeForLatency: true });
 	}
 
 	#fragment(buffer) {
@@ -90,16 +72,8 @@ export class WebCodecs {
 	}
 
 	#draw(frame) {
-		if (!this.#stopped) {
-			const canvas = this.#canvas;
-
-			if (canvas.width !== frame.displayWidth || canvas.height !== frame.displayHeight) {
-				canvas.width = frame.displayWidth;
-				canvas.height = frame.displayHeight;
-			}
-			this.#context.drawImage(frame, 0, 0, canvas.width, canvas.height);
-			this.#on.shown(frame.timestamp / 1e6, ++this.#drawn);
-		}
+		draw(this.#context, frame, frame.displayWidth, frame.displayHeight);
+		this.#on.shown(frame.timestamp / 1e6, ++this.#drawn);
 		frame.close();
 	}
 }

@@ -1,13 +1,18 @@
 #!/bin/sh
-# Prints the files that are named as C: a compressed array of each, and the table of page.h.
+# Prints the files that are named as C: a compressed array of each, and the table of page.h. Scripts
+# and style sheets are served without their comments (strip.sed).
 set -eu
+strip=$(dirname "$0")/strip.sed
 
 echo '/* Made by src/daemon/api/embed.sh. */'
 echo '#include "daemon/api/page.h"'
 n=0
 for file; do
 	echo "static const unsigned char file_${n}[] = {"
-	gzip -9nc "$file" | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'
+	case $file in
+	*.js | *.css) sed -E -f "$strip" "$file" ;;
+	*) cat "$file" ;;
+	esac | gzip -9nc | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'
 	echo '};'
 	n=$((n + 1))
 done
