@@ -35,6 +35,10 @@ EXTRA_test_ladder := stream_rig
 EXTRA_test_stream := stream_rig
 EXTRA_test_stream_copy := stream_rig
 
+# Tests of SPSs, with trace_headers and x264.
+EXTRA_test_sps := sps_rig
+EXTRA_test_sps_read := sps_rig
+
 # Tests that play recordings.
 EXTRA_test_file_source := file_rig
 EXTRA_test_file_loop := file_rig
