@@ -39,6 +39,10 @@ EXTRA_test_stream_copy := stream_rig
 EXTRA_test_sps := sps_rig
 EXTRA_test_sps_read := sps_rig
 
+# Tests of the libcamera source, with a camera that is played.
+EXTRA_test_libcamera_jpeg := libcamera_rig
+EXTRA_test_libcamera_source := libcamera_rig
+
 # Tests that play recordings.
 EXTRA_test_file_source := file_rig
 EXTRA_test_file_loop := file_rig
