@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 import clients
+import fakes
 import harness
 
 
@@ -133,6 +134,26 @@ def test_a_bitrate_is_set_and_a_camera_restarted(start_camcastd):
         assert status == 400 and json.loads(answer)["error"], body
     assert request(daemon, "/api/cameras", "{}")[0] == 405
     assert request(daemon, "/api/cameras/cam/restart")[0] == 405
+
+
+def test_controls_of_a_camera_are_set(camcastd):
+    """The worker says in its heartbeat what it was told."""
+    config = fakes.fake_config(daemon={"control": True})
+    config["camera cam"] = {"source": "libcamera:fake", "contrast": 1.5}
+    daemon = camcastd(config, env=fakes.words())
+    daemon.wait_flowing(fakes.FEED)
+    path = "/api/cameras/cam/controls"
+    controls = {one["name"]: one for one in get(daemon, path)["controls"]}
+    assert controls["contrast"]["value"] == "1.5"
+    brightness = controls["brightness"]
+    assert brightness["type"] == "number" and brightness["min"] == -1 and brightness["max"] == 1
+    assert "value" not in brightness
+    for body in ({"brightness": 2}, {"brightness": "x"}, {"none": 1}, {"brightness": 0.5, "none": 1}):
+        assert post(daemon, path, body)[0] == 400
+    assert post(daemon, path, {"brightness": 0.25}) == (200, None)
+    daemon.wait_until(lambda: daemon.camera()["camera_reason"] == "0.25", "the worker's answer")
+    controls = {one["name"]: one for one in get(daemon, path)["controls"]}
+    assert controls["brightness"]["value"] == "0.25"
 
 
 def test_pages_of_other_sites_change_nothing(start_camcastd):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import browser as browsers
+import fakes
 import harness
 
 SHOTS = harness.BUILD / "page"  # screenshots, for people
@@ -263,3 +264,22 @@ def test_keys_and_the_embedded_view(tab, start_camcastd):
     page.wait_live("garden")
     assert page.evaluate(shown) == "garden"
     assert page.evaluate("getComputedStyle(document.getElementById('bar')).display") == "none"
+
+
+def test_a_slider_sets_a_control(tab, start_camcastd):
+    settings = fakes.fake_config(daemon={"control": True})
+    settings["camera cam"] = {"source": "libcamera:fake"}
+    daemon = start_camcastd(settings, env=fakes.words())
+    page = tab(url(daemon, "?camera=cam"))
+    page.wait("document.querySelector('.tile') !== null", "a tile")
+    page.press("i")
+    slider = """[...document.querySelectorAll('aside label')]
+        .find((label) => label.textContent.startsWith('brightness'))?.querySelector('input')"""
+    page.wait(f"{slider} !== undefined", "a slider")
+    page.evaluate(f"""{{
+        const slider = {slider};
+        slider.value = 0.25;
+        slider.dispatchEvent(new Event('input'));
+        slider.dispatchEvent(new Event('change'));
+    }}""")
+    daemon.wait_until(lambda: daemon.camera()["camera_reason"] == "0.25", "the worker's answer")

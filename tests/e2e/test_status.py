@@ -59,7 +59,7 @@ def test_the_status_tells_all_that_it_should(camcastd, backend):
 
         camera = daemon.camera()
         assert camera["state"] == "running" and camera["camera_state"] == "running"
-        assert camera["source"] == "fake" and camera["allocator"] == "memfd"
+        assert camera["source"] == "pattern" and camera["allocator"] == "memfd"
         assert camera["fps"] == 50 and camera["frames"] > 0
         assert camera["restarts"] == 0 and camera["reason"] == ""
         assert [camera["pid"]] == daemon.workers()

@@ -108,11 +108,11 @@ void say_heartbeat(enum camcast_camera_state state, const char *reason)
 		.fps_milli = my.fps * 1000,
 		.width = 320,
 		.height = 240,
-		.source = "fake",
 		.allocator = "memfd",
 		.path = "none",
 	};
 
+	snprintf(heartbeat.source, sizeof heartbeat.source, "%s", my.camera->source);
 	snprintf(heartbeat.reason, sizeof heartbeat.reason, "%s", reason);
 	say(&heartbeat, sizeof heartbeat);
 }
