@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Choosing a backend, waking, timers, watches, listeners. Connections: test_loop_conn.c. */
+/* Choosing a backend, waking, timers, watches, listeners. Connections: test_loop_conn.c,
+ * test_loop_crowd.c. */
 #include "tests/unit/feed_rig.h"
 
 #include <errno.h>

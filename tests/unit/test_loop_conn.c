@@ -1,218 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connections: sends, writability, input, closing. The rest of the loop: test_loop.c. */
-#include "tests/unit/feed_rig.h"
+/* Connections: sends, writability, input, closing. The rest of the loop: test_loop.c; many
+ * connections at once: test_loop_crowd.c. */
+#include "tests/unit/conn_rig.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static enum config_backend backend_of(void **state)
-{
-	return *(enum config_backend *)*state;
-}
-
-enum { PAGES = 1 << 20 };
-
-struct peer {
-	struct loop_conn conn;
-	struct loop *loop;
-	int fd; /* the far end */
-	int result, error;
-	unsigned sent, writable, ended, failures, closed;
-	bool close_in_sent, close_in_writable, close_in_failed;
-	size_t got; /* bytes of input */
-	bool close_in_input;
-	bool inside; /* a call to the loop: no callback may run now */
-};
-
-static struct pages pages;
-
-static void open_pages(void)
-{
-	uint8_t *map;
-
-	pages.fd = memfd_create("pages", MFD_CLOEXEC);
-	assert_true(pages.fd >= 0);
-	assert_int_equal(ftruncate(pages.fd, PAGES), 0);
-	map = mmap(NULL, PAGES, PROT_READ | PROT_WRITE, MAP_SHARED, pages.fd, 0);
-	assert_ptr_not_equal(map, MAP_FAILED);
-	for (int i = 0; i < PAGES; i++)
-		map[i] = (uint8_t)(i * 7 + (i >> 8));
-	pages.map = map;
-}
-
-static void close_pages(void)
-{
-	munmap((void *)(uintptr_t)pages.map, PAGES);
-	close(pages.fd);
-}
-
-static void peer_close(struct peer *peer, bool reset)
-{
-	peer->inside = true;
-	loop_conn_close(peer->loop, &peer->conn, reset);
-	peer->inside = false;
-}
-
-static void peer_sent(struct loop_conn *conn, int result)
-{
-	struct peer *peer = container_of(conn, struct peer, conn);
-
-	assert_false(peer->inside);
-	assert_int_equal(peer->closed, 0);
-	peer->sent++;
-	peer->result = result;
-	if (peer->close_in_sent)
-		peer_close(peer, true);
-}
-
-static void peer_writable(struct loop_conn *conn)
-{
-	struct peer *peer = container_of(conn, struct peer, conn);
-
-	assert_false(peer->inside);
-	peer->writable++;
-	if (peer->close_in_writable)
-		peer_close(peer, true);
-}
-
-static void peer_failed(struct loop_conn *conn, int error)
-{
-	struct peer *peer = container_of(conn, struct peer, conn);
-
-	assert_false(peer->inside);
-	peer->failures++;
-	peer->error = error;
-	if (peer->close_in_failed)
-		peer_close(peer, true);
-}
-
-static void peer_input_ended(struct loop_conn *conn)
-{
-	struct peer *peer = container_of(conn, struct peer, conn);
-
-	assert_false(peer->inside);
-	peer->ended++;
-}
-
-/* Byte i of all that the peer says is i. */
-static void peer_input(struct loop_conn *conn, const uint8_t *data, size_t len)
-{
-	struct peer *peer = container_of(conn, struct peer, conn);
-
-	assert_false(peer->inside);
-	assert_int_equal(peer->ended, 0);
-	for (size_t i = 0; i < len; i++)
-		assert_int_equal(data[i], (uint8_t)peer->got++);
-	if (peer->close_in_input)
-		peer_close(peer, true);
-}
-
-static void peer_closed(struct loop_conn *conn)
-{
-	struct peer *peer = container_of(conn, struct peer, conn);
-
-	assert_false(peer->inside);
-	peer->closed++;
-}
-
-static const struct loop_conn_ops deaf_ops = {
-	.sent = peer_sent,
-	.writable = peer_writable,
-	.input_ended = peer_input_ended,
-	.failed = peer_failed,
-	.closed = peer_closed,
-};
-static const struct loop_conn_ops listening_ops = {
-	.sent = peer_sent,
-	.writable = peer_writable,
-	.input = peer_input,
-	.input_ended = peer_input_ended,
-	.failed = peer_failed,
-	.closed = peer_closed,
-};
-
-static void peer_open_with(struct peer *peer, struct loop *loop, int rcvbuf,
-			   const struct loop_conn_ops *ops)
-{
-	int ends[2];
-
-	memset(peer, 0, sizeof(*peer));
-	peer->loop = loop;
-	peer->close_in_failed = true;
-	rig_pair(ends, rcvbuf);
-	peer->fd = ends[1];
-	assert_int_equal(loop_conn_open(loop, &peer->conn, ends[0], ops), 0);
-}
-
-static void peer_open(struct peer *peer, struct loop *loop, int rcvbuf)
-{
-	peer_open_with(peer, loop, rcvbuf, &deaf_ops);
-}
-
-static void set_linger(int fd)
-{
-	static const struct linger now = {.l_onoff = 1};
-
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
-}
-
-static void peer_send(struct peer *peer, uint32_t offset, uint32_t len)
-{
-	peer->inside = true;
-	loop_conn_send(peer->loop, &peer->conn, &pages, offset, len);
-	peer->inside = false;
-}
-
-static void peer_want(struct peer *peer)
-{
-	peer->inside = true;
-	loop_conn_want_writable(peer->loop, &peer->conn);
-	peer->inside = false;
-}
-
-/* Sends until the kernel says that it is full. Returns bytes taken. */
-static size_t peer_fill(struct peer *peer)
-{
-	size_t total = 0;
-
-	do {
-		peer_send(peer, 0, 100000);
-		rig_settle(peer->loop);
-		total += peer->result > 0 ? (size_t)peer->result : 0;
-	} while (peer->result > 0);
-	assert_int_equal(peer->result, -EAGAIN);
-	return total;
-}
-
-static size_t drain(int fd)
-{
-	static uint8_t data[65536];
-	size_t total = 0;
-	ssize_t n;
-
-	while ((n = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
-		total += (size_t)n;
-	return total;
-}
-
-/* Reads until *count is 1; how much must be read for that is the kernel's business. */
-static size_t drain_until(struct peer *peer, const unsigned *count)
-{
-	int64_t deadline = rig_deadline();
-	size_t total = 0;
-
-	while (*count == 0) {
-		rig_wait(peer->loop, deadline);
-		total += drain(peer->fd);
-	}
-	assert_int_equal(*count, 1);
-	return total;
-}
 
 static void sends_are_exact_by_copy_and_by_reference(void **state)
 {
@@ -599,103 +392,6 @@ static void send_begun_and_not_made_dies_with_its_connection(void **state)
 	loop_destroy(loop);
 }
 
-/* Returns the largest number of peers whose closed() came in one turn. */
-static unsigned turn_until_closed(struct loop *loop, const struct peer *peers, unsigned n)
-{
-	unsigned closed = 0, most = 0;
-
-	while (closed < n) {
-		unsigned before = closed;
-
-		assert_int_equal(loop_turn(loop, 100000), 0);
-		closed = 0;
-		for (unsigned i = 0; i < n; i++)
-			closed += peers[i].closed;
-		most = closed - before > most ? closed - before : most;
-	}
-	return most;
-}
-
-static void large_fan_out_leaves_room_for_timers(void **state)
-{
-	enum { PEERS = 600 };
-	static struct peer peers[PEERS];
-	unsigned turns = 0, most = 0;
-	struct loop *loop = rig_loop(backend_of(state), 8192);
-	open_pages();
-	for (int i = 0; i < PEERS; i++)
-		peer_open(&peers[i], loop, 0);
-	for (int i = 0; i < PEERS; i++)
-		peer_send(&peers[i], 0, i % 2 ? 1000 : 10000);
-	for (unsigned sent = 0; sent < PEERS; turns++) {
-		const struct loop_stats *stats = loop_stats(loop);
-		unsigned n;
-
-		assert_int_equal(loop_turn(loop, 100000), 0);
-		n = (unsigned)(stats->sends + stats->sendfiles) - sent;
-		most = n > most ? n : most;
-		sent += n;
-	}
-	assert_true(turns >= 3);
-	assert_true(most <= 300);
-	for (int i = 0; i < PEERS; i++)
-		peer_close(&peers[i], true);
-	(void)turn_until_closed(loop, peers, PEERS);
-	for (int i = 0; i < PEERS; i++)
-		close(peers[i].fd);
-	close_pages();
-	loop_destroy(loop);
-}
-
-static void a_crowd_that_resets_together_is_closed_a_few_at_a_time(void **state)
-{
-	enum { PEERS = 600 };
-	static struct peer peers[PEERS];
-	struct loop *loop = rig_loop(backend_of(state), 8192);
-
-	for (int i = 0; i < PEERS; i++) {
-		peer_open(&peers[i], loop, 0);
-		set_linger(peers[i].fd);
-	}
-	rig_settle(loop);
-	for (int i = 0; i < PEERS; i++)
-		close(peers[i].fd);
-	assert_true(turn_until_closed(loop, peers, PEERS) <= 128);
-	for (int i = 0; i < PEERS; i++)
-		assert_int_equal(peers[i].failures, 1);
-	loop_destroy(loop);
-}
-
-static void a_crowd_that_talks_is_heard_a_few_at_a_time(void **state)
-{
-	enum { PEERS = 600 };
-	static struct peer peers[PEERS];
-	struct loop *loop = rig_loop(backend_of(state), 8192);
-	unsigned heard = 0, most = 0;
-
-	for (int i = 0; i < PEERS; i++)
-		peer_open_with(&peers[i], loop, 0, &listening_ops);
-	rig_settle(loop);
-	for (int i = 0; i < PEERS; i++)
-		assert_int_equal(send(peers[i].fd, "\0\1\2\3\4", 5, 0), 5);
-	while (heard < PEERS) {
-		unsigned before = heard;
-
-		assert_int_equal(loop_turn(loop, 100000), 0);
-		heard = 0;
-		for (int i = 0; i < PEERS; i++)
-			heard += peers[i].got == 5;
-		most = heard - before > most ? heard - before : most;
-	}
-	assert_true(most <= 256);
-	for (int i = 0; i < PEERS; i++)
-		peer_close(&peers[i], i % 2);
-	assert_true(turn_until_closed(loop, peers, PEERS) <= 128);
-	for (int i = 0; i < PEERS; i++)
-		close(peers[i].fd);
-	loop_destroy(loop);
-}
-
 static void destroy_calls_closed_for_those_on_their_way_out(void **state)
 {
 	struct loop *loop = rig_loop(backend_of(state), 8192);
@@ -749,18 +445,6 @@ static void number_of_a_closed_fd_may_be_used_again(void **state)
 	close_pages();
 }
 
-/* Most sessions begin with 1024 allowed, and may have more. */
-static int allow_many_files(void **state)
-{
-	struct rlimit limit;
-
-	(void)state;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -1;
-	limit.rlim_cur = limit.rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -777,12 +461,9 @@ int main(void)
 		ON_BOTH(close_with_reset_and_without),
 		ON_BOTH(closing_in_any_callback_is_allowed),
 		ON_BOTH(send_begun_and_not_made_dies_with_its_connection),
-		ON_BOTH(large_fan_out_leaves_room_for_timers),
-		ON_BOTH(a_crowd_that_resets_together_is_closed_a_few_at_a_time),
-		ON_BOTH(a_crowd_that_talks_is_heard_a_few_at_a_time),
 		ON_BOTH(destroy_calls_closed_for_those_on_their_way_out),
 		ON_BOTH(number_of_a_closed_fd_may_be_used_again),
 	};
 
-	return cmocka_run_group_tests(tests, allow_many_files, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
