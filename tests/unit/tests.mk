@@ -29,6 +29,7 @@ WRAPS_test_worker_preambles := malloc
 # Tests of configurations.
 EXTRA_test_config := config_rig
 EXTRA_test_config_file := config_rig
+EXTRA_test_config_mistakes := config_rig
 EXTRA_test_discovery += config_rig
 EXTRA_test_request := config_rig
 
