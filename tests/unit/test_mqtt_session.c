@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A session with scripted brokers: versions, addresses, pauses, reasons, the end.
  * tests/e2e/test_mqtt*.py and test_discover.py use a real broker. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <arpa/inet.h>
-#include <cmocka.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
-#include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "mqtt/session.h"
+#include "mqtt_broker.h"
 #include "net/resolve.h"
 
 #define SECOND INT64_C(1000000)
@@ -67,235 +62,12 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 	return EAI_NONAME;
 }
 
-/* --- a broker, on a thread --- */
-
-struct script {
-	bool mute; /* no answer to CONNECT */
-	bool tls;
-	int code5, code4;	      /* of the CONNACK for MQTT 5 and 3.1.1; -1: closes instead */
-	bool plain;		      /* answers MQTT 5 as if it were 3.1.1 */
-	unsigned char suback, puback; /* reason codes */
-	unsigned flood;		      /* messages after a SUBSCRIBE, all in one write */
-	bool closes;		      /* after the CONNACK */
-	unsigned char disconnects;    /* MQTT 5: closes with this reason code after the CONNACK */
-};
-
-struct broker {
-	struct script script;
-	pthread_t thread;
-	int listener, client;
-	uint16_t port;
-	SSL_CTX *context;
-	SSL *ssl;
-	atomic_bool stop;
-	bool v5; /* the client */
-
-	atomic_uint connects, subscriptions, announcements, disconnects;
-	_Atomic unsigned char levels[8]; /* of the first ones */
-};
-
-static ssize_t receive(struct broker *broker, void *data, size_t len)
-{
-	if (broker->ssl)
-		return SSL_read(broker->ssl, data, (int)len);
-	return recv(broker->client, data, len, 0);
-}
-
-static void answer(struct broker *broker, const void *data, size_t len)
-{
-	if (broker->ssl)
-		SSL_write(broker->ssl, data, (int)len);
-	else
-		(void)!send(broker->client, data, len, MSG_NOSIGNAL);
-}
-
-static bool receive_all(struct broker *broker, unsigned char *data, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		ssize_t n = receive(broker, data + at, len - at);
-
-		if (n <= 0)
-			return false;
-		at += (size_t)n;
-	}
-	return true;
-}
-
-/* MQTT 5, 2.1: the first byte and what follows the length, which fits size. */
-static bool receive_packet(struct broker *broker, unsigned char *kind, unsigned char *data,
-			   size_t size, size_t *len)
-{
-	unsigned char byte;
-
-	*len = 0;
-	if (!receive_all(broker, kind, 1))
-		return false;
-	for (unsigned shift = 0; shift < 28; shift += 7) {
-		if (!receive_all(broker, &byte, 1))
-			return false;
-		*len |= (size_t)(byte & 127) << shift;
-		if (byte < 128)
-			break;
-	}
-	return *len <= size && receive_all(broker, data, *len);
-}
-
-static void flood(struct broker *broker)
-{
-	static const unsigned char one[] = {0x30, 5, 0, 1, 't', 0, 'x'}; /* v5: no properties */
-	unsigned char all[sizeof one * 200];
-
-	for (unsigned i = 0; i < broker->script.flood; i++)
-		memcpy(all + i * sizeof one, one, sizeof one);
-	answer(broker, all, broker->script.flood * sizeof one);
-}
-
-/* Returns whether the connection goes on. */
-static bool handle_connect(struct broker *broker, unsigned char level)
-{
-	int code = level == 5 ? broker->script.code5 : broker->script.code4;
-	unsigned n = atomic_fetch_add(&broker->connects, 1);
-	const unsigned char connack[] = {0x20, 2, 0, (unsigned char)code};
-	const unsigned char connack5[] = {0x20, 3, 0, (unsigned char)code, 0};
-
-	if (n < sizeof broker->levels)
-		atomic_store(&broker->levels[n], level);
-	broker->v5 = level == 5;
-	if (broker->script.mute)
-		return true;
-	if (code < 0)
-		return false;
-	/* 1 is what a broker of 3.1.1 says to other versions. */
-	if (level == 5 && !broker->script.plain && code != 1)
-		answer(broker, connack5, sizeof connack5);
-	else
-		answer(broker, connack, sizeof connack);
-	if (level == 5 && broker->script.disconnects) {
-		const unsigned char disconnect[] = {0xe0, 2, broker->script.disconnects, 0};
-
-		answer(broker, disconnect, sizeof disconnect);
-		return false;
-	}
-	return code == 0 && !broker->script.closes;
-}
-
-static bool handle_packet(struct broker *broker)
-{
-	unsigned char kind, data[1024];
-	size_t len;
-
-	if (!receive_packet(broker, &kind, data, sizeof data, &len))
-		return false;
-	switch (kind >> 4) {
-	case 1: /* CONNECT */
-		return handle_connect(broker, data[6]);
-	case 3:			       /* PUBLISH */
-		if ((kind & 6) == 2) { /* QoS 1 */
-			size_t at = 2 + (size_t)(data[0] << 8 | data[1]);
-			const unsigned char puback[] = {0x40, 3, data[at], data[at + 1],
-							broker->script.puback};
-
-			atomic_fetch_add(&broker->announcements, 1);
-			answer(broker, puback, sizeof puback);
-		}
-		return true;
-	case 8: { /* SUBSCRIBE */
-		const unsigned char suback[] = {0x90,	 4, data[0],
-						data[1], 0, broker->script.suback};
-
-		answer(broker, suback, sizeof suback);
-		atomic_fetch_add(&broker->subscriptions, 1);
-		flood(broker);
-		return true;
-	}
-	case 14: /* DISCONNECT */
-		atomic_fetch_add(&broker->disconnects, 1);
-		return false;
-	default:
-		return true;
-	}
-}
-
-static void *run_broker(void *user)
-{
-	struct broker *broker = user;
-
-	for (;;) {
-		int client = accept(broker->listener, NULL, NULL);
-
-		if (atomic_load(&broker->stop))
-			return NULL;
-		if (client < 0)
-			continue;
-		broker->client = client;
-		if (broker->context) {
-			broker->ssl = SSL_new(broker->context);
-			SSL_set_fd(broker->ssl, client);
-		}
-		if (!broker->ssl || SSL_accept(broker->ssl) == 1)
-			while (handle_packet(broker))
-				;
-		SSL_free(broker->ssl);
-		broker->ssl = NULL;
-		close(client);
-	}
-}
-
-/* A certificate for 127.0.0.1, its own authority, is written to file. */
-static SSL_CTX *make_context(FILE *file)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-	X509_NAME *name = X509_get_subject_name(certificate);
-	X509_EXTENSION *address =
-		X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
-
-	X509_set_version(certificate, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"b", -1, -1, 0);
-	X509_set_issuer_name(certificate, name);
-	X509_set_pubkey(certificate, key);
-	X509_add_ext(certificate, address, -1);
-	assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
-	assert_int_equal(PEM_write_X509(file, certificate), 1);
-	assert_int_equal(fflush(file), 0);
-	assert_int_equal(SSL_CTX_use_certificate(context, certificate), 1);
-	assert_int_equal(SSL_CTX_use_PrivateKey(context, key), 1);
-	X509_EXTENSION_free(address);
-	X509_free(certificate);
-	EVP_PKEY_free(key);
-	return context;
-}
-
-/* Listens on 127.0.0.1 and on no other address. */
-static int listen_somewhere(uint16_t *port)
-{
-	struct sockaddr_in in = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t len = sizeof in;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-	*port = ntohs(in.sin_port);
-	return fd;
-}
-
 /* --- the session's user --- */
 
 struct rig {
 	struct broker broker;
 	struct mqtt_session *session;
-	FILE *certificate;
-	char cafile[64]; /* the same */
-	int64_t now_us;	 /* 0: the clock */
+	int64_t now_us; /* 0: the clock */
 	unsigned connected, messages, denials, losses;
 	char denied[MQTT_REASON_MAX], topic[64], why[MQTT_REASON_MAX];
 };
@@ -353,7 +125,7 @@ static void start_session(struct rig *rig, const char *host, enum mqtt_version v
 		.password = "",
 		.password_file = "",
 		.tls = rig->broker.script.tls,
-		.cafile = rig->cafile,
+		.cafile = rig->broker.cafile,
 		.cert = "",
 		.key = "",
 		.packet_max = 65536,
@@ -367,33 +139,14 @@ static void start_session(struct rig *rig, const char *host, enum mqtt_version v
 
 static void start(struct rig *rig, struct script script)
 {
-	struct broker *broker = &rig->broker;
-
 	memset(rig, 0, sizeof *rig);
-	broker->script = script;
-	broker->listener = listen_somewhere(&broker->port);
-	if (script.tls) {
-		rig->certificate = tmpfile();
-		assert_non_null(rig->certificate);
-		snprintf(rig->cafile, sizeof rig->cafile, "/proc/self/fd/%d",
-			 fileno(rig->certificate));
-		broker->context = make_context(rig->certificate);
-	}
-	assert_int_equal(pthread_create(&broker->thread, NULL, run_broker, broker), 0);
+	broker_start(&rig->broker, script);
 }
 
 static void stop(struct rig *rig)
 {
-	struct broker *broker = &rig->broker;
-
 	mqtt_session_destroy(rig->session);
-	atomic_store(&broker->stop, true);
-	shutdown(broker->listener, SHUT_RDWR);
-	pthread_join(broker->thread, NULL);
-	SSL_CTX_free(broker->context);
-	if (rig->certificate)
-		fclose(rig->certificate);
-	close(broker->listener);
+	broker_stop(&rig->broker);
 }
 
 static int64_t now_of(const struct rig *rig)

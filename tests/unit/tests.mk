@@ -51,6 +51,8 @@ EXTRA_test_file_source := file_rig
 EXTRA_test_file_loop := file_rig
 EXTRA_test_file_both := file_rig
 
+EXTRA_test_mqtt_session := mqtt_broker
+
 WRAPS_test_closer := close
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_listen := bind poll
