@@ -13,7 +13,6 @@ from concurrent import futures
 
 import cv2
 import numpy
-import pytest
 
 import harness
 import mp4box
