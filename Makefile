@@ -369,9 +369,10 @@ lint:
 lint-format:
 	@clang-format --dry-run -Werror $(LINT_C) $(LINT_CXX)
 lint-tidy:
-	@printf '%s\n' $(filter %.c,$(LINT_C)) | xargs -P $$(nproc) -I{} \
-		tests/tidy.sh {} $(TIDY_CFLAGS)
-	@printf '%s\n' $(filter %.cpp,$(LINT_CXX)) | xargs -P $$(nproc) -I{} \
+	@export TIDY_VERSION="$$(clang-tidy --version)" && \
+	printf '%s\n' $(filter %.c,$(LINT_C)) | xargs -P $$(nproc) -I{} \
+		tests/tidy.sh {} $(TIDY_CFLAGS) && \
+	printf '%s\n' $(filter %.cpp,$(LINT_CXX)) | xargs -P $$(nproc) -I{} \
 		tests/tidy.sh {} $(TIDY_CXXFLAGS)
 lint-cppcheck:
 	cppcheck -q -j $$(nproc) --std=c11 --error-exitcode=1 --inline-suppr \
