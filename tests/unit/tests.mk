@@ -51,6 +51,8 @@ EXTRA_test_file_source := file_rig
 EXTRA_test_file_loop := file_rig
 EXTRA_test_file_both := file_rig
 
+EXTRA_test_supervisor := supervisor_rig
+EXTRA_test_supervisor_stop := supervisor_rig
 EXTRA_test_mqtt_session := mqtt_broker
 
 WRAPS_test_closer := close
@@ -61,6 +63,7 @@ WRAPS_test_logwriter := pwritev memfd_create
 WRAPS_test_reader := clock_gettime connect
 WRAPS_test_slots := open ioctl
 WRAPS_test_supervisor := pidfd_send_signal
+WRAPS_test_supervisor_stop := pidfd_send_signal
 WRAPS_test_worker_demand := clock_gettime
 
 BENCH_TESTS := test_hist test_judge test_player test_wire
