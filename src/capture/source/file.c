@@ -324,17 +324,24 @@ static void tell_jpeg_shape(const struct file_source *source, AVRational shape)
 		  source->camera_name, shape.num, shape.den);
 }
 
+static struct decoder_options options_of(const struct file_source *source,
+					 const struct config_camera *config,
+					 const struct survey *survey)
+{
+	return (struct decoder_options){
+		.camera = config,
+		.rate = source->base.info.format.rate,
+		.orientation = source_orientation(stated_orientation(source, survey), config),
+		.shape = demux_shape(source->demux),
+	};
+}
+
 /* For the streams that encode what others copy. */
 static int open_decoding(struct file_source *source, const struct config_camera *config,
 			 const struct survey *survey, char *why)
 {
 	struct source_info *info = &source->base.info;
-	const struct decoder_options options = {
-		.camera = config,
-		.rate = info->format.rate,
-		.orientation = source_orientation(stated_orientation(source, survey), config),
-		.shape = demux_shape(source->demux),
-	};
+	const struct decoder_options options = options_of(source, config, survey);
 	int r = decoding_create(&source->decoding, demux_stream(source->demux)->codecpar, &options,
 				&source->base.events);
 
@@ -397,12 +404,7 @@ static int open_decoded(struct file_source *source, const struct config_camera *
 			const struct survey *survey, char *why)
 {
 	struct source_info *info = &source->base.info;
-	const struct decoder_options options = {
-		.camera = config,
-		.rate = info->format.rate,
-		.orientation = source_orientation(stated_orientation(source, survey), config),
-		.shape = demux_shape(source->demux),
-	};
+	const struct decoder_options options = options_of(source, config, survey);
 	int r = decoder_create(&source->decoder, demux_stream(source->demux)->codecpar, &options,
 			       why);
 
