@@ -56,6 +56,7 @@ EXTRA_test_file_both := file_rig
 
 EXTRA_test_supervisor := supervisor_rig
 EXTRA_test_supervisor_stop := supervisor_rig
+EXTRA_test_encoders := encoder_rig
 EXTRA_test_mqtt_session := mqtt_broker
 
 WRAPS_test_closer := close
