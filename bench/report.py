@@ -160,7 +160,8 @@ def one_machine(found):
     if what["tcp_mem"]:
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
-    if any(row["suite"] in ("cost", "backends", "http", "hls", "mjpeg", "compare", "most") for row in found["rows"]):
+    if any(row["suite"] in ("cost", "backends", "http", "http-peers", "hls", "mjpeg", "compare",
+                                "most") for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
@@ -225,6 +226,24 @@ def http_table(found):
         head = ["clients", "way", "us", "bytes / raw", "CPU / raw", "CPU / raw / bytes"]
         text += f"**{backend}**\n\n{table(head, lines, keys=2)}\n"
     return text.rstrip() + "\n" + DOUBT_NOTE
+
+
+def http_peers_table(found):
+    rows = Rows(found, "http-peers")
+    ours = [name for name in rows.values("server") if name.startswith("camcastd")]
+    peers = [name for name in rows.values("server") if name not in ours]
+    lines = []
+    for clients in rows.values("clients"):
+        for name in rows.values("server"):
+            case = {"clients": clients}
+            times = rows.each(lambda row: latency(row, "p50"), server=name, **case)
+            cost = spread(rows.each(cost_of, server=name, **case))
+            line = [clients, name, cost + rows.mark(server=name, **case), spread(times, 1)]
+            if name in ours:
+                line += [spread(rows.ratios(name, peer, **case)) for peer in peers]
+            lines.append(line + [""] * (4 + len(peers) - len(line)))
+    head = ["clients", "server", "us per client and unit", "capture to client, ms, p50"]
+    return table([*head, *(f"CPU / {peer}" for peer in peers)], lines, keys=2) + DOUBT_NOTE
 
 
 def hls_table(found):
@@ -501,6 +520,7 @@ PARTS = {
     "cost": cost_table,
     "backends": backends_table,
     "http": http_table,
+    "http-peers": http_peers_table,
     "hls": hls_table,
     "mjpeg": mjpeg_table,
     "compare": compare_tables,

@@ -34,6 +34,7 @@ BACKEND_CASES = [(2000, 1000), (3000, 100), (8000, 100), (8000, 1000)]
 BACKEND_CASES += [(33000, 100), (33000, 1000), (100000, 200)]
 WAYS = ["", ".h264", ".mp4", ".ts", ".ws"]
 HTTP_SIZE, HTTP_CLIENTS = 8000, [100, 500, 1000, 2000]
+HTTP_PEER_CLIENTS = [100, 1000]
 HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
 SMALL_TCP_MEM = "10800 14400 21600"  # pages; the default of Linux on a machine of 1 GB
@@ -275,6 +276,28 @@ def http(bench):
     )
 
 
+def http_peers(bench):
+    """A recording by HTTP, against servers that send it in the same or a similar format."""
+    recording = footage.get("720p")
+    kinds = [peers.PEERS[name] for name in ("nginx-rtmp", "icecast2", "vlc")]
+    bench.in_rounds(
+        "http-peers",
+        [{"footage": "720p", "clients": n} for n in bench.options.clients or HTTP_PEER_CLIENTS],
+        lambda case: [
+            *(
+                servers.Camcastd(backend, recording=recording, way=way)
+                for way in (".h264", ".mp4", ".ts")
+                for backend in BACKENDS
+            ),
+            *some(bench, kinds, recording=recording),
+        ],
+        lambda case, server: (
+            *("--clients", case["clients"], "--scan", 10),
+            *("--duration", bench.seconds, "--warm-up", 1.2),
+        ),
+    )
+
+
 def hls(bench):
     """The origin of HLS without a cache: players of parts, and of whole segments."""
     recording = footage.get("720p")
@@ -343,6 +366,7 @@ def storm(bench):
         [{"footage": "720p", "clients": clients}],
         lambda case: [
             *camcastds(recording=recording, policy=policy),
+            *camcastds(recording=recording, policy=policy, way=".mp4"),
             *others(bench, recording),
         ],
         lambda case, server: (
@@ -471,6 +495,7 @@ SUITES = {
     "cost": cost,
     "backends": backends,
     "http": http,
+    "http-peers": http_peers,
     "hls": hls,
     "mjpeg": mjpeg,
     "compare": compare,

@@ -47,7 +47,7 @@ static void handle_ready(struct loop_watch *watch, uint32_t events)
 
 		at += (ssize_t)(sizeof(*event) + event->len);
 		/* The kernel dropped events, which may include those of a camera. */
-		if (!list_empty(&devices->settled.link) ||
+		if (loop_timer_is_set(&devices->settled) ||
 		    !((event->len && is_camera_s(event->name)) || event->mask & IN_Q_OVERFLOW))
 			continue;
 		loop_timer_set(devices->loop, &devices->settled,

@@ -145,6 +145,55 @@ static void timers_expire_in_order_and_can_be_moved_and_cancelled(void **state)
 	loop_destroy(timers_loop);
 }
 
+enum { CROWD = 500 };
+static struct loop_timer crowd[CROWD];
+static int64_t crowd_due_us[CROWD]; /* 0: not set */
+static int64_t crowd_last_us;
+static unsigned crowd_expired;
+
+static void note_one_of_a_crowd(struct loop_timer *timer)
+{
+	int64_t due_us = crowd_due_us[timer - crowd];
+
+	assert_true(due_us >= crowd_last_us && due_us <= loop_now_us(timers_loop));
+	crowd_last_us = due_us;
+	crowd_due_us[timer - crowd] = 0;
+	crowd_expired++;
+}
+
+static void a_crowd_of_timers_expires_in_order(void **state)
+{
+	unsigned random = 1, expected = 0;
+	int64_t now;
+
+	timers_loop = rig_loop(backend_of(state), 0);
+	now = loop_now_us(timers_loop);
+	crowd_last_us = crowd_expired = 0;
+	for (int i = 0; i < CROWD; i++)
+		loop_timer_init(&crowd[i], note_one_of_a_crowd);
+	/* Each is set, moved and cancelled several times; meanwhile some expire. */
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < CROWD; i++) {
+			random = random * 1664525 + 1013904223;
+			if (random >> 30 == 0) {
+				loop_timer_cancel(timers_loop, &crowd[i]);
+				crowd_due_us[i] = 0;
+			} else {
+				crowd_due_us[i] = now + 1000 + (int64_t)(random >> 12 & 0x3fff);
+				loop_timer_set(timers_loop, &crowd[i], crowd_due_us[i]);
+			}
+		}
+		now += 2000;
+		for (int i = 0; i < CROWD; i++)
+			expected += crowd_due_us[i] != 0 && crowd_due_us[i] <= now;
+		rig_clock_us += 2000;
+		rig_settle(timers_loop);
+		assert_int_equal(crowd_expired, expected);
+		crowd_last_us = 0;
+	}
+	loop_destroy(timers_loop);
+}
+
 struct pipe_watch {
 	struct loop_watch watch;
 	struct flags *flags;
@@ -409,6 +458,7 @@ int main(void)
 		cmocka_unit_test(auto_is_io_uring_or_epoll_where_that_is_refused),
 		ON_BOTH(run_returns_when_stopped),
 		ON_BOTH(timers_expire_in_order_and_can_be_moved_and_cancelled),
+		ON_BOTH(a_crowd_of_timers_expires_in_order),
 		ON_BOTH(watches_are_level_triggered_and_can_be_changed),
 		ON_BOTH(watch_removed_by_another_is_not_called_any_more),
 		ON_BOTH(all_of_a_storm_are_accepted_a_few_at_a_time),

@@ -89,10 +89,10 @@ static int64_t pause_period_us(const struct audience *audience)
 
 static void watch_stalls(struct audience *audience)
 {
-	if (list_empty(&audience->pause.link))
+	if (!loop_timer_is_set(&audience->pause))
 		loop_timer_set(audience->loop, &audience->pause,
 			       loop_now_us(audience->loop) + pause_period_us(audience));
-	if (list_empty(&audience->stall.link))
+	if (!loop_timer_is_set(&audience->stall))
 		loop_timer_set(audience->loop, &audience->stall,
 			       loop_now_us(audience->loop) + audience->policy.stall_timeout_us);
 }
@@ -116,7 +116,7 @@ static void hold(struct cursor *cursor)
 	struct audience *audience = cursor->audience;
 
 	cursor_move(cursor, &audience->holding);
-	if (list_empty(&audience->hold.link))
+	if (!loop_timer_is_set(&audience->hold))
 		loop_timer_set(audience->loop, &audience->hold, loop_now_us(audience->loop));
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "daemon/loop/loop.h"
+#include "daemon/loop/timers.h"
 #include "daemon/loop/pagetee.h"
 
 /* The work between two checks for events. Further work waits for the next turn, so that
@@ -62,7 +63,8 @@ struct loop {
 	bool slept;
 	bool stopping;
 
-	struct list timers;   /* by time */
+	struct timers timers;
+	bool in_timers;	      /* callbacks of timers are running */
 	struct list sends;    /* connections with a send begun */
 	struct list ready;    /* connections whose writable() is due */
 	struct list shortage; /* connections that wait for memory */

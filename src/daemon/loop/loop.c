@@ -26,52 +26,35 @@ static_assert(sizeof(struct loop_conn) <= 64, "a loop_conn is one line");
 
 void loop_timer_init(struct loop_timer *timer, void (*expired)(struct loop_timer *timer))
 {
-	list_init(&timer->link);
-	timer->at_us = 0;
-	timer->expired = expired;
+	*timer = (struct loop_timer){.expired = expired};
 }
 
-/* There are few timers for each feed, worker and HTTP connection, and a new timer is mostly the
- * last one due: hence a sorted list that is searched from its end. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t at_us)
 {
-	struct list *after;
-
-	list_remove(&timer->link);
-	timer->at_us = at_us;
-	for (after = loop->timers.prev; after != &loop->timers; after = after->prev) {
-		if (container_of(after, struct loop_timer, link)->at_us <= at_us)
-			break;
-	}
-	list_append(after->next, &timer->link);
+	/* Behind all that are due in this turn. */
+	if (loop->in_timers && at_us < loop->now_us)
+		at_us = loop->now_us;
+	timers_set(&loop->timers, timer, at_us);
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
-	(void)loop;
-	list_remove(&timer->link);
+	timers_remove(&loop->timers, timer);
 }
 
 static void run_timers(struct loop *loop)
 {
-	struct list due;
+	const uint64_t n_set = loop->timers.n_set;
+	struct loop_timer *timer;
 
 	/* Timers that a callback sets again, even for now, wait for the next turn. */
-	list_init(&due);
-	while (!list_empty(&loop->timers)) {
-		struct loop_timer *timer = container_of(loop->timers.next, struct loop_timer, link);
-
-		if (timer->at_us > loop->now_us)
-			break;
-		list_remove(&timer->link);
-		list_append(&due, &timer->link);
-	}
-	while (!list_empty(&due)) {
-		struct loop_timer *timer = container_of(due.next, struct loop_timer, link);
-
-		list_remove(&timer->link);
+	loop->in_timers = true;
+	while ((timer = loop->timers.first) && timer->at_us <= loop->now_us &&
+	       timer->order < n_set) {
+		timers_remove(&loop->timers, timer);
 		timer->expired(timer);
 	}
+	loop->in_timers = false;
 }
 
 /* --- watches --- */
@@ -159,7 +142,7 @@ int loop_listener_add(struct loop *loop, struct loop_listener *listener)
 
 void loop_listener_remove(struct loop *loop, struct loop_listener *listener)
 {
-	if (list_empty(&listener->resume.link))
+	if (!loop_timer_is_set(&listener->resume))
 		loop->backend->listener_stop(loop, listener);
 	else
 		loop_timer_cancel(loop, &listener->resume);
@@ -268,7 +251,7 @@ static void run_sends(struct loop *loop)
 void loop_conn_wait_for_memory(struct loop *loop, struct loop_conn *conn)
 {
 	list_append(&loop->shortage, &conn->link);
-	if (list_empty(&loop->shortage_over.link))
+	if (!loop_timer_is_set(&loop->shortage_over))
 		loop_timer_set(loop, &loop->shortage_over, loop->now_us + SHORTAGE_PAUSE_US);
 }
 
@@ -477,7 +460,6 @@ int loop_create(struct loop **out, const struct loop_options *options)
 	loop->send_threshold = options->send_threshold;
 	loop->max_conns = options->max_conns;
 	loop->now_us = clock_now_us();
-	list_init(&loop->timers);
 	list_init(&loop->sends);
 	list_init(&loop->ready);
 	list_init(&loop->shortage);
@@ -552,10 +534,10 @@ static int64_t wait_time(struct loop *loop, int64_t max_wait_us)
 	if (!list_empty(&loop->sends) || !list_empty(&loop->ready) || !list_empty(&loop->input) ||
 	    !list_empty(&loop->closing) || !list_empty(&loop->closed))
 		return 0;
-	if (list_empty(&loop->timers))
+	if (!loop->timers.first)
 		return max_wait_us;
 	loop->asleep_us = clock_now_us();
-	left = container_of(loop->timers.next, struct loop_timer, link)->at_us - loop->asleep_us;
+	left = loop->timers.first->at_us - loop->asleep_us;
 	if (left < 0)
 		left = 0;
 	return max_wait_us >= 0 && max_wait_us < left ? max_wait_us : left;

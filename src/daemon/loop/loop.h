@@ -50,14 +50,20 @@ bool loop_slept(const struct loop *loop);
 
 /* --- timers: coarse (1 ms), one shot --- */
 struct loop_timer {
-	struct list link;
-	int64_t at_us;
 	void (*expired)(struct loop_timer *timer);
+	/* --- below: of timers.c --- */
+	struct loop_timer *child, *next, *prev; /* prev NULL: not set */
+	int64_t at_us;
+	uint64_t order;
 };
 void loop_timer_init(struct loop_timer *timer, void (*expired)(struct loop_timer *timer));
 void loop_timer_set(struct loop *loop, struct loop_timer *timer,
 		    int64_t at_us); /* moves it if set */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+static inline bool loop_timer_is_set(const struct loop_timer *timer)
+{
+	return timer->prev != NULL;
+}
 
 /* --- watches: level-triggered readiness for what is few and slow (workers, signals, devices) ---
  */
