@@ -41,6 +41,7 @@ LDFLAGS_ALL := -pthread $(SAN_FLAGS) $(LDFLAGS)
 PC_mqtt := libmosquitto libssl libcrypto
 PC_daemon := liburing libcjson libsystemd $(PC_mqtt)
 PC_capture := libseccomp libavformat libavcodec libswscale libavutil openh264 libjpeg
+PC_push := libseccomp libavformat libavcodec libavutil
 PC_wrapper := libcamera
 PC_client := $(PC_mqtt) libseccomp libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig harfbuzz fribidi
 pc = $(shell $(PKG_CONFIG) $(1) $(2))$(if $(filter-out 0,$(.SHELLSTATUS)),$(error \
@@ -48,12 +49,13 @@ pc = $(shell $(PKG_CONFIG) $(1) $(2))$(if $(filter-out 0,$(.SHELLSTATUS)),$(erro
 pc_cflags = $(call pc,--cflags,$(1))
 pc_libs = $(call pc,--libs,$(1))
 
-# What the three programs share, then what is one program's own.
+# What the four programs share, then what is one program's own.
 SRC_common := $(sort $(wildcard $(patsubst %,src/%/*.c,base config media net process))) src/mqtt/topic.c
 # Apart, as the program that writes the manual's options has to do without libmosquitto.
 SRC_mqtt := $(filter-out $(SRC_common),$(sort $(wildcard src/mqtt/*.c)))
 SRC_daemon := $(sort $(wildcard src/daemon/*.c src/daemon/*/*.c))
 SRC_capture := $(sort $(wildcard src/capture/*.c src/capture/*/*.c))
+SRC_push := $(sort $(wildcard src/push/*.c))
 SRC_wrapper := $(sort $(wildcard wrapper/*.cpp))
 SRC_client := $(sort $(wildcard src/client/*.c src/client/*/*.c))
 obj = $(patsubst %,$(B)/%.o,$(basename $(1)))
@@ -62,6 +64,7 @@ OBJ_common := $(call obj,$(SRC_common))
 OBJ_mqtt := $(call obj,$(SRC_mqtt))
 OBJ_daemon := $(call obj,$(SRC_daemon))
 OBJ_capture := $(call obj,$(SRC_capture))
+OBJ_push := $(call obj,$(SRC_push))
 OBJ_wrapper := $(call obj,$(SRC_wrapper))
 OBJ_client := $(call obj,$(SRC_client))
 
@@ -70,9 +73,10 @@ $(B)/libcommon.a: $(OBJ_common)
 $(B)/libmqtt.a: $(OBJ_mqtt)
 $(B)/libdaemon.a: $(filter-out %/main.o,$(OBJ_daemon)) $(B)/web/files.o
 $(B)/libcapture.a: $(filter-out %/main.o,$(OBJ_capture)) $(OBJ_wrapper)
+$(B)/libpush.a: $(filter-out %/main.o,$(OBJ_push))
 $(B)/libclient.a: $(filter-out %/main.o,$(OBJ_client))
 
-PROGRAMS := $(B)/camcastd $(B)/camcast-capture $(B)/camcast $(B)/bench/camload
+PROGRAMS := $(B)/camcastd $(B)/camcast-capture $(B)/camcast-push $(B)/camcast $(B)/bench/camload
 BENCHES := $(patsubst %.c,$(B)/%,$(sort $(wildcard bench/*.c)) bench/peers/link.c bench/peers/publish.c) \
 	$(B)/bench/peers/camera.so
 
@@ -88,6 +92,10 @@ $(B)/camcast-capture: $(B)/src/capture/main.o $(B)/libcapture.a $(B)/libcommon.a
 	$(Q)$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_capture) $(PC_wrapper)) -lm
 	@echo "  LINK $@"
 
+$(B)/camcast-push: $(B)/src/push/main.o $(B)/libpush.a $(B)/libcommon.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_push))
+	@echo "  LINK $@"
+
 $(B)/camcast: $(OBJ_client) $(B)/libmqtt.a $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_client)) -lm
 	@echo "  LINK $@"
@@ -99,6 +107,7 @@ $(B)/lib%.a:
 $(OBJ_mqtt): USES := $(PC_mqtt)
 $(B)/src/daemon/%.o: USES := $(PC_daemon)
 $(B)/src/capture/%.o: USES := $(PC_capture)
+$(B)/src/push/%.o: USES := $(PC_push)
 $(B)/src/client/%.o: USES := $(PC_client)
 $(B)/wrapper/%.o: USES := $(PC_wrapper)
 
@@ -135,7 +144,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 # The source of the Debian package has no tests.
 -include tests/unit/tests.mk
 
-ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libclient.a $(B)/libmqtt.a $(B)/libcommon.a
+ALL_LIBS = $(B)/libdaemon.a $(B)/libcapture.a $(B)/libpush.a $(B)/libclient.a $(B)/libmqtt.a $(B)/libcommon.a
 link_all = -Wl,--start-group $(ALL_LIBS) -Wl,--end-group \
 	$(call pc_libs,$(PC_daemon) $(PC_capture) $(PC_wrapper) $(PC_client)) -lm
 
@@ -200,7 +209,7 @@ bench bench-quick:
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
-MAN := $(addprefix $(B)/docs/man/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 camcast-capture.8 camcast.ini.5)
+MAN := $(addprefix $(B)/docs/man/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 camcast-capture.8 camcast-push.8 camcast.ini.5)
 .PHONY: man
 man: $(MAN)
 all: man
@@ -251,7 +260,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	python3-paho-mqtt python3-jsonschema python3-prometheus-client opencv-doc ffmpeg \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav procps mosquitto-clients ncat openssl xvfb xdotool \
-	fonts-nanum weston libimage-exiftool-perl varnish nginx vlc-bin vlc-plugin-base \
+	fonts-nanum weston libimage-exiftool-perl varnish nginx libnginx-mod-rtmp vlc-bin vlc-plugin-base \
 	motion locales $(PKG_browser)
 # A nodejs of nodesource.com brings npm along, and refuses Debian's.
 PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)
@@ -395,7 +404,7 @@ lint-readme:
 install: all
 	install -D -t $(DESTDIR)$(bindir) $(PROGRAMS) src/system/camcast-doctor
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man1 $(B)/docs/man/camcast.1 $(B)/docs/man/camload.1 $(B)/docs/man/camcast-doctor.1
-	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/man/camcastd.8 $(B)/docs/man/camcast-capture.8
+	install -D -m 644 -t $(DESTDIR)$(mandir)/man8 $(B)/docs/man/camcastd.8 $(B)/docs/man/camcast-capture.8 $(B)/docs/man/camcast-push.8
 	install -D -m 644 -t $(DESTDIR)$(mandir)/man5 $(B)/docs/man/camcast.ini.5
 	install -d $(DESTDIR)$(unitdir)
 	for unit in camcastd camcast-record@; do \
@@ -414,7 +423,7 @@ uninstall:
 	rm -rf $(DESTDIR)$(docdir)/examples
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS)) camcast-doctor) \
 		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man1/camcast-doctor.1 \
-		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man8/camcast-capture.8 \
+		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man8/camcast-capture.8 $(DESTDIR)$(mandir)/man8/camcast-push.8 \
 		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(addprefix $(DESTDIR)$(unitdir)/,camcastd.service camcast-record@.service) $(DESTDIR)$(udevdir)/60-camcast.rules
 # A Debian package in $(B)/, checked by lintian: for this machine, or ARCH=arm64.
 ARCH ?= $(shell dpkg --print-architecture)

@@ -23,7 +23,6 @@
 #include "wrapper/camera.h"
 
 #define SECOND_US 1000000
-#define OOM_SCORE_ADJ "500"
 
 struct arguments {
 	const char *config, *camera, *stream, *framing, *output;
@@ -294,20 +293,6 @@ close_output:
 	return code;
 }
 
-/* The kernel, when memory runs out, ends a worker before camcastd and its viewers. The worker does
- * this itself, before its memory is hidden: with the memory of a process, its files in /proc belong
- * to root, and camcastd, whose memory is hidden and shared with a child up to exec, may not open
- * them. Without /proc, or below a raised floor, it stays as it was. */
-static void raise_oom_score(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, OOM_SCORE_ADJ, sizeof OOM_SCORE_ADJ - 1);
-	close(fd);
-}
-
 static int run_worker(const struct config *config, int camera, bool no_sandbox)
 {
 	struct capture_options options = {
@@ -329,7 +314,7 @@ static int run_worker(const struct config *config, int camera, bool no_sandbox)
 	}
 	if (fcntl(options.pair, F_SETFD, FD_CLOEXEC) < 0)
 		return CAPTURE_BROKEN;
-	raise_oom_score();
+	sandbox_raise_oom_score();
 	confine_worker(&config->cameras[camera], no_sandbox, sandbox);
 	options.sandbox = sandbox;
 	r = guard_init(&guard, options.pair);

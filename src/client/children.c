@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -356,17 +355,6 @@ static bool is_name(const char *host)
 	return inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1;
 }
 
-/* A sanitizer maps more than any limit. */
-static void limit_memory(void)
-{
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	const struct rlimit data = {CHILD_DATA_MAX, CHILD_DATA_MAX}, core = {0, 0};
-
-	(void)setrlimit(RLIMIT_DATA, &data);
-	(void)setrlimit(RLIMIT_CORE, &core);
-#endif
-}
-
 void child_confine(const char *host, uint16_t port, bool devices)
 {
 	static const char *const resolvers[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf",
@@ -374,7 +362,7 @@ void child_confine(const char *host, uint16_t port, bool devices)
 	struct sandbox sandbox = {.tcp_port = port, .names = is_name(host)};
 	char state[SANDBOX_STATE_MAX];
 
-	limit_memory();
+	sandbox_limit_memory(CHILD_DATA_MAX);
 	sandbox_allow_base(&sandbox);
 	/* Whole folders, as the files in them are replaced when the network changes. */
 	for (size_t i = 0; sandbox.names && i < sizeof resolvers / sizeof resolvers[0]; i++)

@@ -49,6 +49,9 @@ static void check_codec(struct config_file *file, const struct section *s,
 		config_file_mistake(file, section_line(s, "annexb"),
 				    "annexb needs codec = h264; use length_prefixed for "
 				    "codec = mjpeg");
+	if (!h264 && stream->push[0])
+		config_file_mistake(file, section_line(s, "push"),
+				    "push needs codec = h264: servers take no MJPEG");
 	if (!h264 && stream->sei)
 		config_file_mistake(file, section_line(s, "sei"), "sei = yes needs codec = h264");
 	if (section_is_bad(s, "temporal_layers") || section_is_bad(s, "encoder") ||
@@ -128,7 +131,8 @@ static void check_streams(struct config_file *file, struct config *config)
 			all_known = false;
 		}
 		if (config->daemon.n_http == 0 && !section_find(s, "annexb") &&
-		    !section_find(s, "length_prefixed"))
+		    !section_find(s, "length_prefixed") && !stream->push[0] &&
+		    !section_is_bad(s, "push"))
 			config_file_mistake(
 				file, s->line,
 				"stream \"%s\" has no address; add annexb = ADDRESS:PORT "

@@ -20,6 +20,7 @@
 #define CONFIG_CAMERAS_MAX 64
 #define CONFIG_STREAMS_MAX 256
 #define CONFIG_CONTROLS_MAX 64 /* control.NAME of a camera */
+#define CONFIG_PUSHES_MAX 8    /* of a stream */
 #define CONFIG_TOPICS_MAX 16
 #define CONFIG_TOPIC_MAX 257	   /* bytes of an MQTT topic, terminator included */
 #define CONFIG_MQTT_ID_MAX 65	   /* bytes of an id, terminator included */
@@ -139,6 +140,7 @@ struct config_stream {
 	bool sei;
 	bool on_demand;
 	uint32_t linger_ms;
+	char *push;	   /* URLs for push_url_next(), at most CONFIG_PUSHES_MAX; "" : none */
 	char *v4l2_device; /* "" : search */
 	char *v4l2_format; /* coded fourcc, "H264"; another one only for tests */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/file.h"
+#include "net/push_url.h"
 
 /* A line of the text: the section that begins there, or the entry that stands there. */
 struct place {
@@ -66,6 +67,19 @@ static enum option_section kind_of(const struct config_file *file, const struct 
 	return kind;
 }
 
+/* That there is a push may be what makes a stream without addresses valid; where to, with which
+ * key, concerns no worker. */
+static void write_push(FILE *out, const struct entry *entry)
+{
+	const char *list = entry->value;
+	char url[PUSH_URL_MAX], shown[PUSH_URL_SHOWN_MAX];
+
+	if (push_url_next(&list, url) != 1)
+		return;
+	push_url_redact(url, shown);
+	fprintf(out, "%s=%s", entry->key, shown);
+}
+
 static void write_place(FILE *out, const struct config_file *file, const struct place *place)
 {
 	const struct entry *entry = place->entry;
@@ -73,6 +87,8 @@ static void write_place(FILE *out, const struct config_file *file, const struct 
 	if (place->section)
 		fprintf(out, "[%s%s%s]", option_section_words[kind_of(file, place->section)],
 			place->section->name[0] ? " " : "", place->section->name);
+	else if (entry && entry->option && entry->option->type == OPTION_PUSH)
+		write_push(out, entry);
 	else if (entry) /* a blank before a value that begins with ';' would make it a comment */
 		fprintf(out, "%s%s=%s", entry->option ? "" : "control.", entry->key, entry->value);
 	fputc('\n', out);

@@ -283,6 +283,11 @@ const struct option options[] = {
 	 .help = "How long a feed that is written only while somebody watches it continues after "
 		 "the last client has left: every feed of a stream with on_demand, and the feeds "
 		 "over HTTP."},
+	{STREAM("push", OPTION_PUSH, push), .value = "",
+	 .example = "rtmp://live.example.org/app/STREAM-KEY",
+	 .help = "Servers to which the stream is sent: rtmp://, rtmps://, rtsp:// and srt:// URLs, "
+		 "separated by commas (docs/PUSH.md). This needs codec = h264. With on_demand a "
+		 "stream is encoded for them all the time."},
 	{STREAM("v4l2_device", OPTION_TEXT, v4l2_device), .value = "", .example = "/dev/video11",
 	 .help = "Device of v4l2m2m. Empty: the first device that encodes the format."},
 	{STREAM("v4l2_format", OPTION_FOURCC, v4l2_format), .value = "H264",
@@ -435,6 +440,11 @@ const char *option_describe(const struct option *o, char *buf)
 		return buf;
 	case OPTION_TOPIC:
 		return strcpy(buf, "the beginning of an MQTT topic, without + and #, or nothing");
+	case OPTION_PUSH:
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
+			 "at most %d URLs, separated by commas; a comma in a URL is %%2C",
+			 CONFIG_PUSHES_MAX);
+		return buf;
 	case OPTION_REFERENCE:
 		return strcpy(buf, "the name of a camera");
 	case OPTION_LISTENERS:

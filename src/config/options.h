@@ -30,6 +30,8 @@ enum option_type {
 	OPTION_ID,     /* char *, letters, digits, '-' and '_', or empty */
 	OPTION_TOPICS, /* char *, MQTT topics without wildcards, separated by commas */
 	OPTION_TOPIC,  /* char *, the beginning of topics, or empty */
+	OPTION_PUSH,   /* char *, URLs for net/push_url.h, separated by commas, or empty; never in
+			  a message, as they hold secrets */
 	/* Not stored by option_set(), for they need what else the file says: */
 	OPTION_REFERENCE, /* the name of a camera */
 	OPTION_LISTENERS, /* addresses, separated by commas */

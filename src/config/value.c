@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "config/options.h"
 #include "mqtt/topic.h"
+#include "net/push_url.h"
 
 #define VALUE_SHOWN_MAX 200   /* bytes of a value that is not allowed */
 #define RATE_PLACES_MAX 6     /* behind the point */
@@ -468,6 +469,36 @@ static void write_hint(const struct option *o, const char *value, char hint[NEAR
 	}
 }
 
+/* What is wrong with the list, without a part of it: it holds stream keys and passwords. NULL:
+ * nothing. which: the number of the URL, from 1. */
+static const char *find_bad_push(const char *value, unsigned *which)
+{
+	char text[PUSH_URL_MAX];
+	struct push_url url;
+	int more;
+
+	*which = 0;
+	while ((more = push_url_next(&value, text)) != 0) {
+		const char *wrong = more < 0 ? "it is too long" : push_url_parse(&url, text);
+
+		if (++*which > CONFIG_PUSHES_MAX)
+			wrong = "there are too many";
+		if (wrong)
+			return wrong;
+	}
+	return NULL;
+}
+
+static void explain_push(const struct option *o, const char *value, char *why)
+{
+	char allowed[OPTION_DESCRIPTION_MAX];
+	unsigned which;
+	const char *wrong = find_bad_push(value, &which);
+
+	snprintf(why, OPTION_WHY_MAX, "URL %u of %s is not allowed: %s; allowed: %s", which, o->key,
+		 wrong, option_describe(o, allowed));
+}
+
 /* What is wrong with value, for a person. */
 static void explain(const struct option *o, const char *value, char *why)
 {
@@ -492,6 +523,7 @@ static int set_member(const struct option *o, void *target, const char *value)
 	char name[OPTION_NAME_MAX + 1];
 	double numbers[4];
 	bool ok = false;
+	unsigned which;
 	int word;
 
 	switch (o->type) {
@@ -541,6 +573,8 @@ static int set_member(const struct option *o, void *target, const char *value)
 		return value[0] == '\0' || parse_topic(value, strlen(value))
 			       ? replace_text(member, value)
 			       : -EINVAL;
+	case OPTION_PUSH:
+		return find_bad_push(value, &which) ? -EINVAL : replace_text(member, value);
 	case OPTION_CONTROL_DECIMAL:
 		ok = parse_decimal(value, o->min, o->max, numbers);
 		break;
@@ -565,7 +599,9 @@ int option_set(const struct option *o, void *target, const char *value, char *wh
 {
 	int r = set_member(o, target, value);
 
-	if (r == -EINVAL)
+	if (r == -EINVAL && o->type == OPTION_PUSH)
+		explain_push(o, value, why);
+	else if (r == -EINVAL)
 		explain(o, value, why);
 	return r;
 }
@@ -582,6 +618,7 @@ static bool is_stored_as_text(enum option_type type)
 	case OPTION_ID:
 	case OPTION_TOPICS:
 	case OPTION_TOPIC:
+	case OPTION_PUSH:
 		return true;
 	case OPTION_WORD:
 	case OPTION_WORD_NUMBER:

@@ -16,6 +16,7 @@
 #include "daemon/discovery/discovery.h"
 #include "daemon/hints.h"
 #include "daemon/limits.h"
+#include "daemon/push/push.h"
 #include "daemon/site/site.h"
 #include "daemon/user.h"
 
@@ -29,6 +30,7 @@ struct daemon {
 	struct cameras *cameras;
 	struct admission *admission;
 	struct server *server;
+	struct pushes *pushes;
 	struct devices *devices; /* NULL: not watched */
 	struct status *status;	 /* NULL: no HTTP, as site */
 	struct site *site;
@@ -122,6 +124,7 @@ static void stop(struct daemon *daemon, const char *signal_name)
 		discovery_stop(daemon->discovery);
 	for (size_t i = 0; i < cameras->n_cameras; i++)
 		worker_stop(cameras->cameras[i].worker);
+	pushes_stop(daemon->pushes);
 	loop_timer_set(daemon->loop, &daemon->drain, loop_now_us(daemon->loop) + DRAIN_US);
 	daemon->draining = cameras->n_outputs;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
@@ -341,7 +344,24 @@ static int create_site(struct daemon *daemon)
 	return site_create(&daemon->site, &options);
 }
 
-static int create_outside(struct daemon *daemon, const char *config_path)
+static int create_pushes(struct daemon *daemon, const struct daemon_options *from)
+{
+	const struct pushes_options options = {
+		.loop = daemon->loop,
+		.cameras = daemon->cameras,
+		.server = daemon->server,
+		.reserve = daemon->reserve,
+		.program = from->push,
+		.verbose = from->verbose_workers,
+		.no_sandbox = daemon->config->daemon.sandbox == CONFIG_SANDBOX_NO,
+	};
+	int err = pushes_create(&daemon->pushes, &options);
+
+	daemon->view.pushes = daemon->pushes;
+	return err;
+}
+
+static int create_outside(struct daemon *daemon, const struct daemon_options *options)
 {
 	const struct config_daemon *config = &daemon->config->daemon;
 	int err = admission_create(&daemon->admission, daemon->loop, config, daemon->reserve);
@@ -363,6 +383,9 @@ static int create_outside(struct daemon *daemon, const char *config_path)
 		.reserve = daemon->reserve,
 		.started_us = loop_now_us(daemon->loop),
 	};
+	err = create_pushes(daemon, options);
+	if (err < 0)
+		return err;
 	if (config->n_http > 0) {
 		err = create_site(daemon);
 		if (err < 0)
@@ -379,7 +402,7 @@ static int create_outside(struct daemon *daemon, const char *config_path)
 	err = user_become(config->user);
 	if (err < 0)
 		return err;
-	return create_discovery(daemon, config_path);
+	return create_discovery(daemon, options->config_path);
 }
 
 int daemon_create(struct daemon **out, const struct daemon_options *options)
@@ -400,11 +423,12 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	err = create_inside(daemon, options);
 	if (err < 0)
 		goto fail;
-	err = create_outside(daemon, options->config_path);
+	err = create_outside(daemon, options);
 	if (err < 0)
 		goto fail;
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++)
 		worker_start(daemon->cameras->cameras[i].worker);
+	pushes_start(daemon->pushes);
 	watch_devices(daemon);
 	hints_print(daemon->cameras, daemon->http_endpoint.port);
 	start_notify(daemon);
@@ -436,6 +460,7 @@ void daemon_destroy(struct daemon *daemon)
 	}
 	if (daemon->server)
 		server_stop(daemon->server);
+	pushes_stop(daemon->pushes);
 	/* Feeds go first, so that workers are not notified of the viewers that leave with them. */
 	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
 		if (cameras->outputs[i].feed)
@@ -447,6 +472,7 @@ void daemon_destroy(struct daemon *daemon)
 			worker_stop(cameras->cameras[i].worker);
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
 		worker_destroy(cameras->cameras[i].worker);
+	pushes_finish(daemon->pushes);
 	server_destroy(daemon->server);
 	site_destroy(daemon->site);
 	status_destroy(daemon->status);
@@ -459,6 +485,7 @@ void daemon_destroy(struct daemon *daemon)
 		loop_destroy(daemon->loop);
 	/* The last connections were closed with the loop. */
 	admission_destroy(daemon->admission);
+	pushes_destroy(daemon->pushes);
 	cameras_destroy(cameras);
 	free(daemon);
 }

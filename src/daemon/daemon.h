@@ -16,6 +16,7 @@ struct daemon_options {
 	size_t len;
 	const char *config_path; /* where text was read; borrowed */
 	const char *capture;	 /* path of camcast-capture; borrowed */
+	const char *push;	 /* path of camcast-push; borrowed */
 	bool verbose_workers;	 /* they get -v */
 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "daemon/push/push.h"
 #include "net/listen.h"
 
 /* Standard streams, the loop, timers, signals, the configuration, notification, and descriptors
@@ -16,6 +17,8 @@
 /* The pair, the pidfd, the log lines and their epoll set, and descriptors that are open during a
  * start. */
 #define FDS_PER_CAMERA 15
+/* The pair, the URL, and as above. */
+#define FDS_PER_PUSH 12
 #define SEGMENTS_MIN 16
 #define SEGMENTS_MAX 1024
 /* Of all feeds of a stream that exist only over HTTP: they are written while somebody watches them.
@@ -59,10 +62,12 @@ unsigned limits_fds_reserved(const struct config *config, unsigned others)
 	for (size_t i = 0; i < config->n_feeds; i++) {
 		const struct config_feed *feed = &config->feeds[i];
 
-		if (feed->n_listen > 0 || feed->kept)
+		if (feed->n_listen > 0 || feed->kept ||
+		    (feed->framing == CONFIG_FRAMING_MP4 && config->streams[feed->stream].push[0]))
 			n += segments(config, &config->streams[feed->stream]) +
 			     2 * (unsigned)feed->n_listen;
 	}
+	n += FDS_PER_PUSH * (unsigned)pushes_configured(config);
 	if (config->daemon.n_http > 0)
 		n += SEGMENTS_HTTP * (unsigned)config->n_streams;
 	return n;

@@ -15,6 +15,7 @@
 #include "process/sandbox.h"
 
 #define CAPTURE "camcast-capture"
+#define PUSH "camcast-push"
 
 struct arguments {
 	const char *config;
@@ -93,9 +94,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 	return -1;
 }
 
-/* Finds camcast-capture beside this program, else in PATH; out has PATH_MAX bytes. Without one, out
+/* Finds a program of ours beside this one, else in PATH; out has PATH_MAX bytes. Without one, out
  * is the first place, for the error message. */
-static void find_capture(char *out)
+static void find_program(const char *name, char *out)
 {
 	const char *path = getenv("PATH");
 	char beside[PATH_MAX];
@@ -104,16 +105,16 @@ static void find_capture(char *out)
 
 	out[n > 0 ? n : 0] = '\0';
 	slash = strrchr(out, '/');
-	if (!slash || (size_t)(slash - out) + sizeof "/" CAPTURE > PATH_MAX)
-		slash = out;
-	strcpy(slash, slash == out ? CAPTURE : "/" CAPTURE);
+	if (slash)
+		slash[1] = '\0';
+	snprintf(beside, sizeof beside, "%s%s", slash ? out : "", name);
+	strcpy(out, beside);
 	if (access(out, X_OK) == 0)
 		return;
-	strcpy(beside, out);
 	while (path && *path) {
 		size_t len = strcspn(path, ":");
 
-		n = snprintf(out, PATH_MAX, "%.*s/" CAPTURE, (int)len, path);
+		n = snprintf(out, PATH_MAX, "%.*s/%s", (int)len, path, name);
 		if (len > 0 && n < PATH_MAX && access(out, X_OK) == 0)
 			return;
 		path += len;
@@ -166,7 +167,7 @@ static int block_signals(void)
 }
 
 static int run(struct config *config, const char *path, const char *text, size_t len,
-	       const char *capture, bool verbose_workers)
+	       const char *capture, const char *push, bool verbose_workers)
 {
 	struct daemon_options options = {
 		.config = config,
@@ -174,6 +175,7 @@ static int run(struct config *config, const char *path, const char *text, size_t
 		.config_path = path,
 		.len = len,
 		.capture = config->daemon.capture[0] ? config->daemon.capture : capture,
+		.push = push,
 		.verbose_workers = verbose_workers,
 	};
 	struct daemon *daemon;
@@ -201,7 +203,7 @@ static int run(struct config *config, const char *path, const char *text, size_t
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {0};
-	char capture[PATH_MAX];
+	char capture[PATH_MAX], push[PATH_MAX];
 	struct config *config;
 	char *text;
 	size_t len;
@@ -210,7 +212,8 @@ int main(int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	diag_init("camcastd", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
-	find_capture(capture);
+	find_program(CAPTURE, capture);
+	find_program(PUSH, push);
 	/* For workers: lttng-ust, which libcamera links, reads the heads of all libraries before
 	 * main(), with 20,000 system calls. Only a trace that resolves addresses needs that. */
 	setenv("LTTNG_UST_WITHOUT_BADDR_STATEDUMP", "1", 0);
@@ -221,7 +224,8 @@ int main(int argc, char **argv)
 	if (arguments.check) {
 		ret = check(config, arguments.config);
 	} else {
-		ret = run(config, arguments.config, text, len, capture, arguments.verbose > 1);
+		ret = run(config, arguments.config, text, len, capture, push,
+			  arguments.verbose > 1);
 	}
 	free(text);
 	config_destroy(config);

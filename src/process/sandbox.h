@@ -36,6 +36,7 @@ struct sandbox {
 	bool uevents;	   /* netlink sockets for the kernel's and udev's news of devices */
 	uint16_t tcp_port; /* it may connect to this port; 0: no connections */
 	bool names;	   /* with tcp_port: it may look up names, which needs further sockets */
+	bool udp;	   /* with tcp_port: it may send and receive UDP */
 };
 
 /* Adds a rule for a path and, if it is a folder, for everything below it. A path that does not
@@ -55,5 +56,13 @@ bool sandbox_enter(struct sandbox *sandbox, char state[SANDBOX_STATE_MAX]);
 /* Makes the memory of this process unreadable for others of the same user (PR_SET_DUMPABLE): no
  * ptrace, no /proc/PID/mem, and no core dump. execve() undoes it. */
 void sandbox_hide_memory(void);
+/* Limits the memory of this process to `bytes` of data (RLIMIT_DATA, getrlimit(2)), and its core
+ * dumps to none. A build with a sanitizer, which maps more than any limit, does nothing. */
+void sandbox_limit_memory(uint64_t bytes);
+/* The kernel, when memory runs out, ends this process before camcastd and its viewers. A child of
+ * camcastd does this itself, before its memory is hidden: with the memory of a process, its files
+ * in /proc belong to root, and camcastd, whose memory is hidden and shared with a child up to exec,
+ * may not open them. Without /proc, or below a raised floor, it stays as it was. */
+void sandbox_raise_oom_score(void);
 
 #endif

@@ -311,7 +311,7 @@ static void allow_uevents(scmp_filter_ctx filter, int *err)
 	rule(filter, err, SCMP_ACT_ALLOW, "bind", 0, NULL);
 }
 
-static void allow_connections(scmp_filter_ctx filter, int *err, bool names)
+static void allow_connections(scmp_filter_ctx filter, int *err, bool names, bool udp)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 
@@ -319,11 +319,13 @@ static void allow_connections(scmp_filter_ctx filter, int *err, bool names)
 	for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
 		ALLOW_IF(filter, err, "socket", SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
 			 SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE, SOCK_STREAM));
-		if (names)
+		if (names || udp)
 			ALLOW_IF(filter, err, "socket",
 				 SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
 				 SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE, SOCK_DGRAM));
 	}
+	if (names || udp)
+		rule(filter, err, SCMP_ACT_ALLOW, "bind", 0, NULL);
 	if (!names)
 		return;
 	/* glibc asks the kernel which addresses this machine has, and local resolvers listen on
@@ -331,7 +333,6 @@ static void allow_connections(scmp_filter_ctx filter, int *err, bool names)
 	ALLOW_IF(filter, err, "socket", SCMP_A0_32(SCMP_CMP_EQ, AF_NETLINK),
 		 SCMP_A2_32(SCMP_CMP_EQ, NETLINK_ROUTE));
 	ALLOW_IF(filter, err, "socket", SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
-	rule(filter, err, SCMP_ACT_ALLOW, "bind", 0, NULL);
 }
 
 static void set_attributes(scmp_filter_ctx filter, int *err)
@@ -377,7 +378,7 @@ static int restrict_to_needs(const struct sandbox *sandbox, bool scoped)
 	if (sandbox->uevents)
 		allow_uevents(filter, &err);
 	if (sandbox->tcp_port)
-		allow_connections(filter, &err, sandbox->names);
+		allow_connections(filter, &err, sandbox->names, sandbox->udp);
 	return load(filter, err);
 }
 

@@ -22,6 +22,10 @@
 void supervisor_init(struct supervisor *supervisor, const struct supervisor_options *options)
 {
 	*supervisor = (struct supervisor){.options = *options, .events = -1, .pidfd = -1};
+	if (options->backoff_max_ms == 0)
+		supervisor->options.backoff_max_ms = SUPERVISOR_BACKOFF_MAX_MS;
+	if (options->healthy_ms == 0)
+		supervisor->options.healthy_ms = SUPERVISOR_HEALTHY_MS;
 	lines_init(&supervisor->lines, &options->lines);
 }
 
@@ -238,10 +242,11 @@ int supervisor_finish(struct supervisor *supervisor, uint32_t killed_ms)
 
 void supervisor_back_off(struct supervisor *supervisor, int64_t now_us)
 {
+	const int64_t max_ms = supervisor->options.backoff_max_ms;
 	int64_t delay_ms = supervisor->options.backoff_ms;
 
-	for (unsigned i = 0; i < supervisor->failures && delay_ms < SUPERVISOR_BACKOFF_MAX_MS; i++)
-		delay_ms = earlier(delay_ms * 2, SUPERVISOR_BACKOFF_MAX_MS);
+	for (unsigned i = 0; i < supervisor->failures && delay_ms < max_ms; i++)
+		delay_ms = earlier(delay_ms * 2, max_ms);
 	supervisor->failures++;
 	supervisor->restarts++;
 	supervisor->due_us = now_us + delay_ms * 1000;
@@ -277,7 +282,8 @@ static enum supervisor_event turn_running(struct supervisor *supervisor, int64_t
 	}
 	if (ended) {
 		hear_last(supervisor, now_us);
-		if (now_us - supervisor->started_us >= SUPERVISOR_HEALTHY_MS * INT64_C(1000))
+		if (now_us - supervisor->started_us >=
+		    supervisor->options.healthy_ms * INT64_C(1000))
 			supervisor->failures = 0;
 		supervisor_back_off(supervisor, now_us);
 		return SUPERVISOR_ENDED;

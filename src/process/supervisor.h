@@ -25,17 +25,19 @@
 #define SUPERVISOR_KILLED_MAX 8
 
 /* The backoff doubles from failure to failure up to this; after a program has run for so long, the
- * next failure counts as the first. */
+ * next failure counts as the first. Where the options set nothing else. */
 #define SUPERVISOR_BACKOFF_MAX_MS 10000
 #define SUPERVISOR_HEALTHY_MS 30000
 
 struct supervisor_options {
-	uint32_t backoff_ms; /* the first one; see SUPERVISOR_BACKOFF_MAX_MS */
-	uint32_t start_ms;   /* for its first sign of life; 0: none are expected */
-	uint32_t stop_ms;    /* from supervisor_stop() to SIGKILL */
-	int stop_signal;     /* 0: the owner asks it to stop by other means */
-	bool exclusive;	     /* a killed process must be gone before the next one starts: they share
-				something */
+	uint32_t backoff_ms;	 /* the first one */
+	uint32_t backoff_max_ms; /* the longest one; 0: SUPERVISOR_BACKOFF_MAX_MS */
+	uint32_t healthy_ms;	 /* 0: SUPERVISOR_HEALTHY_MS */
+	uint32_t start_ms;	 /* for its first sign of life; 0: none are expected */
+	uint32_t stop_ms;	 /* from supervisor_stop() to SIGKILL */
+	int stop_signal;	 /* 0: the owner asks it to stop by other means */
+	bool exclusive; /* a killed process must be gone before the next one starts: they share
+			   something */
 	struct lines_options lines;
 	bool lines_stdout; /* what it writes to stdout are lines, too */
 };

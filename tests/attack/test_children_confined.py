@@ -31,13 +31,13 @@ def read_attack(process):
     return results
 
 
-def check_account(pid):
+def check_account(pid, data_max=2 << 30):
     status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     limits = pathlib.Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
     assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
     sizes = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
     assert sizes["Max core file size"] == ["0", "0"]
-    assert sizes["Max data size"] == [str(2 << 30)] * 2
+    assert sizes["Max data size"] == [str(data_max)] * 2
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,8 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     keys["cameras"].add("retry_in_ms")
     keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
                        "resyncs", "since"}
+    keys["pushes"] = {"name", "stream", "url", "state", "since", "units", "bytes", "pid", "restarts",
+                      "retry_in_ms", "error"}
     real = {f"{path}.{key}".lstrip(".") for path, names in keys.items() for key in names}
     documented = set(re.findall(r"(?m)^\| `([a-z0-9_.]+)` \|", text))
     assert documented == real

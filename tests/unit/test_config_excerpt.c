@@ -38,6 +38,26 @@ static void it_has_the_camera_and_its_streams_in_their_lines(void **state)
 	free(out);
 }
 
+static void a_worker_is_not_given_the_secrets_of_a_push(void **state)
+{
+	static const char push[] =
+		"[camera front]\nsource = pattern\n"
+		"[stream one]\ncamera = front\n"
+		"push = rtmps://user:secret@host/app/secret, srt://b:1?passphrase=secret\n";
+	struct config *config;
+	size_t len;
+	char *out;
+
+	(void)state;
+	assert_int_equal(config_excerpt(&out, &len, push, sizeof push - 1, "front"), 0);
+	assert_string_equal(out, "[camera front]\nsource=pattern\n"
+				 "[stream one]\ncamera=front\npush=rtmps://host/...\n");
+	/* A stream without addresses is valid because of it. */
+	assert_int_equal(config_parse(&config, "excerpt", out, len, stderr), 0);
+	config_destroy(config);
+	free(out);
+}
+
 static void it_means_what_the_whole_means(void **state)
 {
 	struct config *config;
@@ -141,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_has_the_camera_and_its_streams_in_their_lines),
+		cmocka_unit_test(a_worker_is_not_given_the_secrets_of_a_push),
 		cmocka_unit_test(it_means_what_the_whole_means),
 		cmocka_unit_test(a_stream_without_addresses_brings_the_http_that_it_needs),
 		cmocka_unit_test(implied_streams_have_the_same_numbers),

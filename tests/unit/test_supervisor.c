@@ -189,6 +189,24 @@ static void a_program_without_a_sign_of_life_is_silent(void **state)
 	end(&f);
 }
 
+static void the_backoff_ends_where_its_owner_says(void **state)
+{
+	static const struct supervisor_options patient = {
+		.backoff_ms = 1000, .backoff_max_ms = 30000, .healthy_ms = 60000};
+	static const int delays_ms[] = {1000, 2000, 4000, 8000, 16000, 30000, 30000};
+	struct fixture f;
+
+	(void)state;
+	begin(&f, "well", &patient);
+	for (size_t i = 0; i < sizeof delays_ms / sizeof *delays_ms; i++) {
+		assert_int_equal(turn(&f), SUPERVISOR_DUE);
+		supervisor_back_off(&f.supervisor, f.now_us);
+		assert_int_equal(wait_ms(&f), delays_ms[i]);
+		f.now_us += delays_ms[i] * MS;
+	}
+	end(&f);
+}
+
 static void our_own_absence_is_nobody_s_silence(void **state)
 {
 	struct fixture f;
@@ -318,6 +336,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_crash_is_told_by_its_signal),
 		cmocka_unit_test(an_end_that_somebody_else_saw_is_an_end_too),
 		cmocka_unit_test(a_program_without_a_sign_of_life_is_silent),
+		cmocka_unit_test(the_backoff_ends_where_its_owner_says),
 		cmocka_unit_test(our_own_absence_is_nobody_s_silence),
 		cmocka_unit_test(its_last_lines_come_before_its_end),
 		cmocka_unit_test(one_that_closes_its_stderr_makes_nobody_spin),

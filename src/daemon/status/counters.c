@@ -9,7 +9,8 @@
 const struct counter_table *const counter_tables[COUNTER_KINDS] = {
 	[COUNTERS_SERVER] = &rows_server, [COUNTERS_MQTT] = &rows_mqtt,
 	[COUNTERS_CAMERA] = &rows_camera, [COUNTERS_STREAM] = &rows_stream,
-	[COUNTERS_FEED] = &rows_feed,	  [COUNTERS_CLIENT] = &rows_client,
+	[COUNTERS_PUSH] = &rows_push,	  [COUNTERS_FEED] = &rows_feed,
+	[COUNTERS_CLIENT] = &rows_client,
 };
 
 void counted_init(struct counted *counted, const struct status_view *view)
@@ -34,6 +35,11 @@ bool counted_select(struct counted *counted, enum counter_kind kind, size_t i)
 	case COUNTERS_STREAM:
 		counted->stream = i < all->n_streams ? &all->streams[i] : NULL;
 		return counted->stream;
+	case COUNTERS_PUSH:
+		counted->push = i < pushes_count(counted->view->pushes)
+					? pushes_status(counted->view->pushes, i)
+					: NULL;
+		return counted->push;
 	case COUNTERS_FEED:
 		counted->output = i < all->n_outputs ? &all->outputs[i] : NULL;
 		return counted->output;
@@ -46,6 +52,7 @@ const char *counted_name(const struct counted *counted, enum counter_kind kind)
 {
 	return kind == COUNTERS_CAMERA	 ? counted->camera->config->name
 	       : kind == COUNTERS_STREAM ? counted->stream->config->name
+	       : kind == COUNTERS_PUSH	 ? counted->push->name
 					 : counted->output->name;
 }
 
@@ -72,6 +79,16 @@ const char *counter_text(const struct counter *counter, const struct counted *co
 	if (counter->text)
 		return counter->text(counted, buffer);
 	return (const char *)counter->in(counted) + counter->offset;
+}
+
+const char *counted_time(const struct counted *counted, int64_t at_s, char buffer[COUNTER_TEXT_MAX])
+{
+	time_t at = (time_t)(at_s + counted->realtime_offset_s);
+	struct tm tm;
+
+	gmtime_r(&at, &tm);
+	strftime(buffer, COUNTER_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return buffer;
 }
 
 bool counter_grouped(const struct counter *counter)

@@ -8,6 +8,7 @@
 #define DAEMON_STATUS_COUNTERS_H
 
 #include "daemon/discovery/discovery.h"
+#include "daemon/push/push.h"
 #include "daemon/status/health.h"
 #include "daemon/worker/worker.h"
 
@@ -20,6 +21,7 @@ struct status_view {
 	const struct cameras *cameras; /* with workers and feeds */
 	struct admission *admission;
 	struct fdreserve *reserve;
+	const struct pushes *pushes; /* NULL: there are none */
 	struct discovery *discovery; /* NULL: off */
 	int64_t started_us;	     /* on the loop's clock */
 };
@@ -30,6 +32,7 @@ enum counter_kind {
 	COUNTERS_MQTT,
 	COUNTERS_CAMERA,
 	COUNTERS_STREAM,
+	COUNTERS_PUSH,
 	COUNTERS_FEED,
 	COUNTERS_CLIENT,
 	COUNTER_KINDS
@@ -54,6 +57,7 @@ struct counted {
 	const struct discovery_status *discovery; /* NULL: off */
 	const struct camera *camera;
 	const struct stream *stream;
+	const struct push_status *push;
 	const struct output *output;
 	const struct counted_client *client;
 	uint64_t clients_omitted; /* from the list of clients */
@@ -119,6 +123,9 @@ const char *counter_text(const struct counter *counter, const struct counted *co
 			 char buffer[COUNTER_TEXT_MAX]);
 /* The last part of a row's path: the JSON key, and the value of its group's label. */
 const char *counter_key(const struct counter *counter);
+/* A time in seconds of the loop's clock as UTC, "2026-01-31T12:00:00Z", in the buffer. */
+const char *counted_time(const struct counted *counted, int64_t at_s,
+			 char buffer[COUNTER_TEXT_MAX]);
 /* Whether a row belongs to a group. */
 bool counter_grouped(const struct counter *counter);
 

@@ -101,6 +101,7 @@ char *status_metrics(const struct status_view *view)
 	write_metrics(out, COUNTERS_MQTT, &counted);
 	write_metrics(out, COUNTERS_CAMERA, &counted);
 	write_metrics(out, COUNTERS_STREAM, &counted);
+	write_metrics(out, COUNTERS_PUSH, &counted);
 	write_metrics(out, COUNTERS_FEED, &counted);
 	if (fclose(out) != 0) {
 		free(text);

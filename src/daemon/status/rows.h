@@ -22,6 +22,7 @@
 
 extern const struct counter_table rows_server, rows_mqtt;   /* rows_server.c */
 extern const struct counter_table rows_camera, rows_stream; /* rows_camera.c */
+extern const struct counter_table rows_push;		    /* rows_push.c */
 extern const struct counter_table rows_feed, rows_client;   /* rows_feed.c */
 
 /* For rows in milliseconds; the result is 0 for a time in the past. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/status/rows.h"
 
-#include <time.h>
-
 #define IN_FEED(field) FIELD(in_feed, struct feed_stats, field)
 #define IN_QUOTA(field) FIELD(in_quota, struct quota, field)
 #define IN_CURSOR(field) FIELD(in_cursor, struct cursor, field)
@@ -172,12 +170,7 @@ static double client_delay(const struct counted *c)
 }
 static const char *client_since(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
-	time_t at = (time_t)(c->client->cursor.since_s + c->realtime_offset_s);
-	struct tm tm;
-
-	gmtime_r(&at, &tm);
-	strftime(buffer, COUNTER_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return buffer;
+	return counted_time(c, c->client->cursor.since_s, buffer);
 }
 
 static const struct counter clients[] = {

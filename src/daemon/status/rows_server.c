@@ -113,6 +113,8 @@ static const struct counter server[] = {
 	 .help = "All cameras, in the order of the configuration."},
 	{"streams", .type = COUNTER_LIST, .kind = COUNTERS_STREAM,
 	 .help = "All streams, in the order of the configuration."},
+	{"pushes", .type = COUNTER_LIST, .kind = COUNTERS_PUSH,
+	 .help = "All destinations of the key `push`, in the order of the configuration."},
 	{"feeds", .type = COUNTER_LIST, .kind = COUNTERS_FEED,
 	 .help = "All feeds, in the order of the configuration."},
 	{"clients", .type = COUNTER_LIST, .kind = COUNTERS_CLIENT,

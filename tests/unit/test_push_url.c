@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "net/push_url.h"
+
+static void urls_of_all_four_schemes_are_read(void **state)
+{
+	static const struct {
+		const char *url, *scheme, *host;
+		uint16_t port;
+	} cases[] = {
+		{"rtmp://a.rtmp.youtube.com/live2/abcd-efgh", "rtmp", "a.rtmp.youtube.com", 1935},
+		{"rtmps://live.example.org:4443/app/key?x=y", "rtmps", "live.example.org", 4443},
+		{"rtsp://user:p%40ss@192.0.2.7/cam", "rtsp", "192.0.2.7", 554},
+		{"rtsp://192.0.2.7:8554", "rtsp", "192.0.2.7", 8554},
+		{"srt://[2001:db8::1]:9000?streamid=publish:x&passphrase=0123456789", "srt",
+		 "2001:db8::1", 9000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct push_url url;
+
+		assert_null(push_url_parse(&url, cases[i].url));
+		assert_string_equal(url.scheme, cases[i].scheme);
+		assert_string_equal(url.host.host, cases[i].host);
+		assert_int_equal(url.host.port, cases[i].port);
+	}
+}
+
+static void what_is_wrong_is_said_without_the_url(void **state)
+{
+	static const struct {
+		const char *url, *part;
+	} cases[] = {
+		{"", "must begin with"},
+		{"secret", "must begin with"},
+		{"http://host/secret", "must begin with"},
+		{"RTMP://host/secret", "must begin with"},
+		{"rtmp:///app/secret", "no host"},
+		{"rtmp://:1935/app/secret", "no host"},
+		{"rtmp://user:secret@/app", "no host"},
+		{"rtmp://host", "no path"},
+		{"rtmp://host/", "no path"},
+		{"rtmp://host?secret", "no path"},
+		{"rtmp://host:0/app/secret", "host or port"},
+		{"rtmp://host:65536/app/secret", "host or port"},
+		{"rtmp://ho st/app/secret", "character"},
+		{"rtmp://host/app/se\ncret", "character"},
+		{"rtmp://host/app/s\xc3\xa9"
+		 "cret",
+		 "character"},
+		{"rtmp://host_is_300.300/a\"b", "character"},
+		{"srt://host?passphrase=secret", "no port"},
+		{"srt://host:9000?mode=listener", "calls the other side"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct push_url url;
+		const char *wrong = push_url_parse(&url, cases[i].url);
+
+		assert_non_null(wrong);
+		assert_non_null(strstr(wrong, cases[i].part));
+		assert_null(strstr(wrong, "secret"));
+	}
+}
+
+static void a_url_of_more_than_a_kilobyte_is_refused(void **state)
+{
+	char text[PUSH_URL_MAX + 1] = "rtmp://host/";
+	struct push_url url;
+
+	(void)state;
+	memset(text + strlen(text), 'x', PUSH_URL_MAX - strlen(text));
+	assert_string_equal(push_url_parse(&url, text), "it is too long");
+	text[PUSH_URL_MAX - 1] = '\0';
+	assert_null(push_url_parse(&url, text));
+}
+
+static void a_list_is_split_at_commas(void **state)
+{
+	const char *list = " rtmp://a/b/c ,,srt://d:1\t";
+	char url[PUSH_URL_MAX], longest[PUSH_URL_MAX + 1];
+
+	(void)state;
+	assert_int_equal(push_url_next(&list, url), 1);
+	assert_string_equal(url, "rtmp://a/b/c");
+	assert_int_equal(push_url_next(&list, url), 1);
+	assert_string_equal(url, "srt://d:1");
+	assert_int_equal(push_url_next(&list, url), 0);
+	memset(longest, 'x', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	list = longest;
+	assert_int_equal(push_url_next(&list, url), -EINVAL);
+}
+
+static void only_scheme_host_and_port_are_shown(void **state)
+{
+	static const struct {
+		const char *url, *shown;
+	} cases[] = {
+		{"rtmp://a.example/live2/abcd-efgh?x=y", "rtmp://a.example/..."},
+		{"rtmps://user:pass@a.example:443/app/key", "rtmps://a.example:443/..."},
+		{"rtsp://user:p%40ss@[2001:db8::1]/cam", "rtsp://[2001:db8::1]/..."},
+		{"srt://a.example:9000?passphrase=0123456789", "srt://a.example:9000/..."},
+		{"key", "..."},
+		{"rtmp://user:pass@:80/x", "..."},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char shown[PUSH_URL_SHOWN_MAX];
+
+		push_url_redact(cases[i].url, shown);
+		assert_string_equal(shown, cases[i].shown);
+	}
+}
+
+static void secrets_in_texts_of_servers_are_hidden(void **state)
+{
+	static const struct {
+		const char *url, *text, *hidden;
+	} cases[] = {
+		{"rtmp://h/live2/abcd-efgh", "Already publishing abcd-efgh, abcd-efgh",
+		 "Already publishing ***, ***"},
+		{"rtmp://h/live2/abcd-efgh", "rtmp://h/live2/abcd-efgh: no", "rtmp://h***: no"},
+		{"rtmp://u:pa@h/app/key?sig=Zm9v==", "pa, u, key, Zm9v==, sig",
+		 "***, ***, ***, ***==, sig"},
+		{"rtsp://u:p%40ss@h/x1", "bad password p@ss of p%40ss", "bad password *** of ***"},
+		{"srt://h:1?streamid=publish:a/b&passphrase=0123456789&latency=99",
+		 "passphrase 0123456789 of publish:a/b, latency",
+		 "passphrase *** of ***/***, latency"},
+		{"rtmp://h/a/abc", "abc", "***"},
+		{"rtmp://h/app/x*y", "x*y*", "****"},
+		{"key", "the key", "the ***"},
+		{"rtmp://h/app/key", "nothing", "nothing"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[256];
+
+		strcpy(text, cases[i].text);
+		push_url_hide(cases[i].url, text, sizeof text);
+		assert_string_equal(text, cases[i].hidden);
+	}
+}
+
+static void hiding_never_writes_beyond_the_text(void **state)
+{
+	struct {
+		char text[8], guard[8];
+	} tight = {"abababa", "guard"};
+
+	(void)state;
+	push_url_hide("rtmp://h/b/ccc", tight.text, sizeof tight.text);
+	assert_true(memchr(tight.text, '\0', sizeof tight.text) != NULL);
+	assert_null(strchr(tight.text, 'b'));
+	assert_string_equal(tight.guard, "guard");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(urls_of_all_four_schemes_are_read),
+		cmocka_unit_test(what_is_wrong_is_said_without_the_url),
+		cmocka_unit_test(a_url_of_more_than_a_kilobyte_is_refused),
+		cmocka_unit_test(a_list_is_split_at_commas),
+		cmocka_unit_test(only_scheme_host_and_port_are_shown),
+		cmocka_unit_test(secrets_in_texts_of_servers_are_hidden),
+		cmocka_unit_test(hiding_never_writes_beyond_the_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
