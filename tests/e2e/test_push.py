@@ -4,11 +4,15 @@ listens for SRT and RTSP. What arrives is decoded, and the pictures' numbers are
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -361,3 +365,113 @@ def test_mjpeg_is_refused(tmp_path):
     checked = harness.run([harness.BUILD / "camcastd", "-c", path, "--check"])
     assert checked.returncode == 1 and "push needs codec = h264" in checked.stderr
     assert KEY not in checked.stderr
+
+
+# --- TLS ---
+
+
+class TlsRelay:
+    """Takes TLS, with a certificate of its own authority for localhost, and passes on to a port."""
+
+    def __init__(self, folder, port):
+        self.certificate = folder / "certificate.pem"
+        key = folder / "key.pem"
+        harness.output_of(
+            *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key],
+            *["-out", self.certificate, "-days", "2", "-subj", "/CN=localhost"],
+            *["-addext", "subjectAltName=DNS:localhost"],
+        )
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.certificate, key)
+        self.target = port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near = self.context.wrap_socket(self.listener.accept()[0], server_side=True)
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+            threading.Thread(target=self._relay, args=(near,), daemon=True).start()
+
+    def _relay(self, near):
+        """One thread for both directions, as a TLS connection is not for two."""
+        with near, socket.create_connection(("127.0.0.1", self.target)) as far:
+            near.setblocking(False)
+            while True:
+                select.select([] if near.pending() else [near, far], [], [], 1)
+                try:
+                    data = near.recv(65536)
+                    far.sendall(data)
+                    if not data:
+                        return
+                except ssl.SSLWantReadError:
+                    pass
+                except OSError:
+                    return
+                if select.select([far], [], [], 0)[0]:
+                    near.setblocking(True)
+                    near.sendall(far.recv(65536))
+                    near.setblocking(False)
+
+    def close(self):
+        self.listener.close()
+
+
+REPORT = struct.Struct("@IIQQ232s")  # include/camcast/push.h
+
+
+def run_push(words, url, pictures):
+    """camcast-push itself, with the bytes of `pictures` for it; its reports as (state, text), up to
+    one that says that pictures go out or that it failed."""
+    ours, its = socket.socketpair()
+    file = os.memfd_create("url", 0)
+    os.write(file, url.encode())
+    # bash gives the numbers that the program expects.
+    script = f"exec 3<&{its.fileno()} 4<&{file}; exec {harness.BUILD / 'camcast-push'}"
+    process = subprocess.Popen(
+        [*words, "bash", "-c", script],
+        pass_fds=(its.fileno(), file),
+        preexec_fn=harness.die_with_parent,
+    )
+    its.close()
+    os.close(file)
+    reports = []
+    ours.settimeout(20 * harness.PATIENCE)
+    try:
+        ours.sendall(pictures)
+        while not reports or reports[-1][0] == 1:
+            data = ours.recv(REPORT.size, socket.MSG_WAITALL)
+            assert len(data) == REPORT.size
+            state, _, _, _, text = REPORT.unpack(data)
+            reports.append((state, text.split(b"\0")[0].decode()))
+    finally:
+        ours.close()
+        process.wait(20 * harness.PATIENCE)
+    return reports
+
+
+def test_rtmps_needs_a_certificate_that_is_trusted(start_camcastd, nginx, tmp_path):
+    """And gets through with one."""
+    daemon = start_camcastd(config("", sei=False))
+    url = f"http://127.0.0.1:{daemon.http_port}/s.mp4"
+    with urllib.request.urlopen(url) as stream:
+        pictures = stream.read(60000)
+    nginx.start()
+    relay = TlsRelay(tmp_path, nginx.port)
+    try:
+        url = f"rtmps://localhost:{relay.port}/live/{KEY}"
+        *_, (state, why) = run_push([], url, pictures)
+        assert state == 3 and "cannot connect" in why and KEY not in why, why
+        authorities = "/etc/ssl/certs/ca-certificates.crt"
+        words = harness.with_mount(f"mount --bind {relay.certificate} {authorities}")
+        if not words or not os.path.exists(authorities):
+            pytest.skip("no mount namespace, or no list of authorities to replace")
+        *_, (state, why) = run_push(words, url, pictures)
+        assert state == 2, why
+    finally:
+        relay.close()
