@@ -5,7 +5,7 @@
 #
 #   unit   the unit programs, two for each processor at a time, because they wait half of the time
 #   e2e    the end-to-end tests, E2E_JOBS (one for each processor) at a time, except those that are
-#          marked `alone`
+#          marked `alone`; those that are marked `long` first
 #   alone  those that are, one after the other: they measure time, and need a quiet machine
 #   fuzz   each fuzzer runs its corpus, and then looks for more for FUZZ_SECONDS
 #
@@ -25,6 +25,8 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # Without the second of sleep at each exit, for which no process that is told to stop has time.
 TSAN_OPTIONS=${TSAN_OPTIONS:-second_deadlock_stack=1 atexit_sleep_ms=0}
 export TSAN_OPTIONS="$TSAN_OPTIONS suppressions=$PWD/tests/support/tsan.supp"
+# As src/daemon/main.c does it for its workers: a fifth less for each start with libcamera.
+export LTTNG_UST_WITHOUT_BADDR_STATEDUMP=1
 # Early ThreadSanitizers cannot live with as many random address bits as newer kernels use.
 if [ "${SAN:-}" = thread ] && setarch -R true 2>/dev/null; then
 	run=(setarch -R)
