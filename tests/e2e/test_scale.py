@@ -6,7 +6,9 @@ import collections
 import os
 import re
 import shutil
+import signal
 import socket
+import statistics
 import subprocess
 import threading
 import time
@@ -132,18 +134,18 @@ def start_nginx(start, folder, origin):
     return start(port, "nginx", "-p", folder, "-c", config)
 
 
-async def request(reader, writer, path):
+async def request(reader, writer, path, host="cam.example"):
     """(status, body, time of the answer's end)."""
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: cam.example\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
     body = await reader.readexactly(int(length[1]))
     return int(head.split()[1]), body, time.monotonic()
 
 
-async def ask_together(peers, path):
+async def ask_together(peers, path, *host):
     return await asyncio.wait_for(
-        asyncio.gather(*(request(*peer, path) for peer in peers)), 30 * harness.PATIENCE
+        asyncio.gather(*(request(*peer, path, *host) for peer in peers)), 30 * harness.PATIENCE
     )
 
 
@@ -194,6 +196,72 @@ def test_a_thousand_viewers_are_one_request_for_each_object(start_camcastd, star
     # Between the first answer and the last one of a thousand: the cache, and this test's own time.
     assert max(spreads) < 2 * harness.PATIENCE, spreads
     relay.close()
+
+
+async def compare(direct, cached, viewers):
+    """How much later than an answer of camcastd itself the last viewer behind the cache has it, for
+    a few playlists that all of them wait for."""
+    own = await asyncio.open_connection("127.0.0.1", direct)
+    peers = [await asyncio.open_connection("127.0.0.1", cached) for _ in range(viewers)]
+    history = hlsrules.History()
+    playlist = history.add((await request(*own, "/s.m3u8", "127.0.0.1"))[1].decode())
+    late = []
+    for _ in range(9):
+        msn, part = playlist.next_wanted()
+        path = f"/s.m3u8?_HLS_msn={msn}&_HLS_part={part + 1}"
+        answers = await ask_together([own, *peers], path, "127.0.0.1")
+        assert {answer[0] for answer in answers} == {200}, path
+        playlist = history.add(answers[0][1].decode())
+        late.append(max(answer[2] for answer in answers[1:]) - answers[0][2])
+    for _, writer in (own, *peers):
+        writer.close()
+    return late
+
+
+@pytest.mark.alone
+def test_varnish_answers_within_100_ms_of_the_picture(start_camcastd, start, tmp_path):
+    daemon = start_camcastd(harness.pattern_config(stream={"keyframe_interval": 30}))
+    port = start_varnish(start, tmp_path, daemon.http_port)
+    late = asyncio.run(compare(daemon.http_port, port, 50))
+    assert statistics.median(late) < 0.1 * harness.PATIENCE, late
+
+
+@pytest.mark.parametrize("cache", [start_varnish, start_nginx])
+def test_viewers_behind_a_cache_outlive_the_worker(start_camcastd, start, tmp_path, cache):
+    daemon = start_camcastd(harness.pattern_config(stream={"keyframe_interval": 30}))
+    port = cache(start, tmp_path, daemon.http_port)
+    url = f"http://127.0.0.1:{port}/s.m3u8"
+    history = hlsrules.History()
+    refused = 0
+
+    def ask():
+        """The next playlist, as a low-latency player asks for it; None: the cache has no answer."""
+        query = ""
+        if history.newest:
+            query = "?_HLS_msn={}&_HLS_part={}".format(*history.newest.next_wanted())
+        try:
+            with urllib.request.urlopen(url + query, timeout=30 * harness.PATIENCE) as answer:
+                return history.add(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            assert error.code in (503, 504), error
+            time.sleep(0.2)  # players try again
+            return None
+
+    while len(ask().finished) < 3:
+        pass
+    os.kill(daemon.workers()[0], signal.SIGKILL)
+    deadline = time.monotonic() + 30 * harness.PATIENCE
+    while len({segment.discontinuity for segment in history.segments.values()}) < 2:
+        assert time.monotonic() < deadline, "no discontinuity"
+        refused += ask() is None
+    # An error is not kept by the cache, and what the new playlist names is there.
+    while not (playlist := ask()):
+        refused += 1
+    part = playlist.segments[-1].parts[-1] if playlist.segments[-1].parts else None
+    for name in (playlist.segments[-1].map, part.uri if part else playlist.finished[-1].uri):
+        with urllib.request.urlopen(urljoin(url, name), timeout=20 * harness.PATIENCE) as answer:
+            assert answer.read()
+    assert refused < 20 * harness.PATIENCE
 
 
 @pytest.mark.parametrize("cache", [start_varnish, start_nginx])

@@ -16,6 +16,7 @@
 #define START_US (30 * SECOND_US) /* for the first segment */
 #define SEND_US (10 * SECOND_US)  /* of an answer, after a wait */
 #define LIVE_US (2 * SECOND_US)	  /* since the newest unit: the feed is being written */
+#define YEAR_2025 1735689600	  /* time() at its beginning */
 #define TICK_US (SECOND_US / 4)	  /* limits of time are checked as often */
 
 /* Of what never changes, and of errors: a cache may keep them for a while. */
@@ -214,12 +215,13 @@ static int begin_timeline(struct hls *hls, const struct unit *first)
 {
 	const struct rate *rate = &hls->setup.camera->framerate;
 	uint64_t step_us = (uint64_t)SECOND_US * rate->den / rate->num;
-	time_t now = time(NULL);
+	/* For a player that keeps the URL over a restart of camcastd, numbers never go back (RFC
+	 * 8216 clause 6.2.2): there are fewer than two segments a second. The number fits into the
+	 * 31 bits that some players have. */
+	int64_t age_s = time(NULL) - YEAR_2025;
 	struct hls_options options = {
 		.step_us = first->duration_us ? first->duration_us : (uint32_t)step_us,
-		/* Segments take longer than a second in the mean, so that numbers go on after a
-		 * restart of camcastd. */
-		.first_msn = now > 0 ? (uint64_t)now : 1,
+		.first_msn = age_s > 0 ? 2 * (uint64_t)age_s : 1,
 	};
 	int ret;
 
