@@ -163,7 +163,9 @@ static void handle_input(struct connection *connection, const uint8_t *data, siz
 {
 	struct push *push = of_connection(connection);
 
-	if (!noise_exceeded(connection, &push->noise, len))
+	if (noise_exceeded(connection, &push->noise, len))
+		set_error(push, "the process sent more than its reports");
+	else
 		take_bytes(push, data, len);
 }
 
