@@ -66,7 +66,7 @@ exec)
 	;;
 all)
 	build_all all unit-programs
-	for file in camera controls; do
+	for file in camera controls format; do
 		(enter g++ -std=c++17 -Wall -Wextra -Werror -I/src \
 			-I/opt/libcamera-main/usr/include/libcamera -o /dev/null \
 			-c "/src/wrapper/$file.cpp")
