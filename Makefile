@@ -211,6 +211,12 @@ bench bench-quick:
 	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
+.PHONY: bench-page
+bench-page:
+	$(call deps_for,bench-page)
+	+@$(MAKE) --no-print-directory $(PARALLEL) all browser
+	/usr/bin/python3 -B bench/page.py
+
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
 MAN := $(addprefix $(B)/docs/man/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 camcast-capture.8 camcast-push.8 camcast.ini.5)
 .PHONY: man
@@ -267,6 +273,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	motion locales $(PKG_browser)
 # A nodejs of nodesource.com brings npm along, and refuses Debian's.
 PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)
+PKG_bench-page = $(PKG_run) $(PKG_browser)
 PKG_soak = $(PKG_e2e) iproute2 util-linux
 PKG_fuzz = $(PKG_build) clang libclang-rt-dev
 PKG_check = $(PKG_unit) $(PKG_e2e) $(PKG_fuzz)
@@ -462,6 +469,7 @@ help:
 	@echo 'make check-distros     build, unit tests, libcamera and "make run" on Debian 13'
 	@echo 'make check-hw          the hardware paths, in guests with real drivers'
 	@echo 'make check-kernel      the tests nearest to the kernel, in a guest with Linux 6.1'
+	@echo 'make bench-page        the web page in Chromium and Firefox: how old a picture is'
 	@echo 'make bench-quick       ratios to bare send loops; make bench: everything, on a quiet machine'
 	@echo 'make soak       faults at random while the promises are checked (MINUTES=3 SEED=N BACKEND=both)'
 	@echo 'make check-kernel-all  all tests of the daemon with Linux 6.1'

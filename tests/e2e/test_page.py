@@ -130,6 +130,44 @@ def test_the_page_comes_back_after_every_loss(tab, start_camcastd):
     assert_moves(page, "one")
 
 
+def test_a_minute_without_a_stall(tab, start_camcastd):
+    daemon = start_camcastd(config())
+    page = tab(url(daemon))
+    page.wait_live("one")
+    page.evaluate("""(() => {
+        window.longest = 0;
+        window.at = performance.now();
+        const video = document.querySelector('video');
+        const shown = () => {
+            longest = Math.max(longest, performance.now() - at);
+            at = performance.now();
+            video.requestVideoFrameCallback(shown);
+        };
+        video.requestVideoFrameCallback(shown);
+    })()""")
+    time.sleep(60)
+    assert page.evaluate("Math.max(longest, performance.now() - at)") < 500 * harness.PATIENCE
+    assert page.facts("one")["reconnects"] == 0
+    assert viewers(daemon) == 1
+
+
+def test_a_tab_in_the_background_comes_back_to_the_present(tab, start_camcastd):
+    daemon = start_camcastd(config())
+    page = tab(url(daemon))
+    page.wait_live("one")
+    tab("about:blank")  # in front of it
+    time.sleep(8)  # longer than a hidden page plays on
+    began = time.monotonic()
+    page.show()
+    page.wait(
+        f"{page.tile('one')}.dataset.state === 'live' && "
+        f"{page.tile('one')}.facts().lag < {500 * harness.PATIENCE}",
+        "the present",
+    )
+    assert time.monotonic() - began < 2 * harness.PATIENCE
+    assert_moves(page, "one")
+
+
 class Relay:
     """A TCP relay to a port; `rate` in bytes a second limits what comes from there, for all its
     connections together (None: no limit)."""

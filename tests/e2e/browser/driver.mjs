@@ -51,6 +51,7 @@ const commands = {
 	press: ({ page, key }) => pages.get(page).keyboard.press(key),
 	click: ({ page, selector }) => pages.get(page).click(selector),
 	screenshot: ({ page, path }) => pages.get(page).screenshot({ path }),
+	show: ({ page }) => pages.get(page).bringToFront(),
 	close: async ({ page }) => {
 		await pages.get(page).close();
 		pages.delete(page);

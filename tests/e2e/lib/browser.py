@@ -108,6 +108,10 @@ class Tab:
     def screenshot(self, path):
         self.browser.do("screenshot", page=self.name, path=str(path))
 
+    def show(self):
+        """Brings it in front of the other tabs."""
+        self.browser.do("show", page=self.name)
+
     def close(self):
         self.browser.do("close", page=self.name)
 
