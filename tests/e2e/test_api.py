@@ -148,7 +148,8 @@ def test_controls_of_a_camera_are_set(camcastd):
     brightness = controls["brightness"]
     assert brightness["type"] == "number" and brightness["min"] == -1 and brightness["max"] == 1
     assert "value" not in brightness
-    for body in ({"brightness": 2}, {"brightness": "x"}, {"none": 1}, {"brightness": 0.5, "none": 1}):
+    wrong = ({"brightness": 2}, {"brightness": "x"}, {"none": 1}, {"brightness": 0.5, "none": 1})
+    for body in wrong:
         assert post(daemon, path, body)[0] == 400
     assert post(daemon, path, {"brightness": 0.25}) == (200, None)
     daemon.wait_until(lambda: daemon.camera()["camera_reason"] == "0.25", "the worker's answer")

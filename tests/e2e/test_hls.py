@@ -283,8 +283,8 @@ def test_vlc_plays(camcastd, tmp_path):
 
 
 HLS_JS = browsers.MODULES / "node_modules/hls.js/dist/hls.min.js"
-# docs/SCALE.md has these lines for sites: hls.js itself hurries only while it has more than a second
-# ahead.
+# docs/SCALE.md has these lines for sites: hls.js itself hurries only while it has more than a
+# second ahead.
 HLS_JS_PLAYS = """
 (() => {
   window.video = document.createElement('video');
