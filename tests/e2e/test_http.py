@@ -108,6 +108,24 @@ with futures.ThreadPoolExecutor(5) as pool:
     assert result.returncode == 0, result.stderr
 
 
+def test_mpv_plays(start_camcastd, tmp_path):
+    daemon = start_camcastd(pattern())
+
+    def play(path):
+        folder = tmp_path / path.strip("/")
+        result = harness.run(
+            ["mpv", "--no-config", "--no-audio", "--msg-level=all=error", "--frames=15"]
+            + ["--vo=image", "--vo-image-format=png", f"--vo-image-outdir={folder}"]
+            + [url(daemon, path)]
+        )
+        assert result.returncode == 0, (path, result.stderr)
+        shown = {picture.read_bytes() for picture in folder.iterdir()}
+        assert len(shown) == 15, path
+
+    with futures.ThreadPoolExecutor(5) as pool:
+        list(pool.map(play, ("/s.mp4", "/s.ts", "/s.h264", "/s.m3u8", "/j.mjpg")))
+
+
 def test_motion_reads_pictures(start_camcastd, tmp_path):
     """The surveillance program, as people set it up for a camera with MJPEG."""
     daemon = start_camcastd(pattern())
