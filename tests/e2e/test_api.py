@@ -102,7 +102,7 @@ def test_each_transport_has_its_name(start_camcastd):
             stack.enter_context(urllib.request.urlopen(base + path, timeout=20 * harness.PATIENCE))
         web = stack.enter_context(socket.create_connection(("127.0.0.1", daemon.http_port)))
         web.sendall(
-            f"GET /s.ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            "GET /s.ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
         )
