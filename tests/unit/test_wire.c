@@ -379,7 +379,8 @@ static void mp4_whose_boxes_or_times_are_wrong_breaks_the_stream(void **state)
 static void a_websocket_is_opened_and_its_messages_are_mp4(void **state)
 {
 	static const char header[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
-	static uint8_t stream[sizeof(header) + 12 + UNITS * (FRAGMENT + 4) + 4],
+	/* With the heads of the messages, and the ping. */
+	static uint8_t stream[sizeof(header) + 2 + 12 + 4 + UNITS * (4 + FRAGMENT)],
 		mp4[sizeof(stream)];
 	struct wire wire;
 	size_t len = sizeof(header) - 1, mp4_len = put_mp4(mp4);
