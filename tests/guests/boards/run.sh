@@ -28,16 +28,16 @@ end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 # What a viewer makes the loop and the kernel do. A worker that floods its daemon, and IDR requests by
 # many viewers at once, take an emulated processor minutes, and are the same on every kernel.
 kernel=$(echo "$end_to_end" \
-	--deselect=tests/e2e/test_worker_faults.py::test_viewers_outlive_a_faulty_worker'[unit-flood]' \
-	--deselect=tests/e2e/test_worker_faults.py::test_idr_requests_of_many_are_one_a_second \
+	--deselect=e2e/test_worker_faults.py::test_viewers_outlive_a_faulty_worker'[unit-flood]' \
+	--deselect=e2e/test_worker_faults.py::test_idr_requests_of_many_are_one_a_second \
 	tests/e2e/test_clients.py::test_a_{stalled_client_is_put_out_and_costs_nobody,client_that_ends_its_side_goes_on_watching} \
 	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way})
 # All of the daemon's and its worker's, except half a minute at full load, a bitrate as exact as the pictures'
 # times, and what compiles something.
 daemon=$(echo tests/e2e/test_{reference,limits,worker_faults,capture,clients,status,file,recv}.py \
 	tests/e2e/test_{legacy,players,network,mqtt,mqtt_broker,mqtt_hostile}.py \
-	--deselect=tests/e2e/test_clients.py::test_clients_of_all_kinds_share_a_server \
-	--deselect=tests/e2e/test_capture.py::test_{the_bitrate_changes_while_running,slots_come_from_udmabuf_where_there_is_one})
+	--deselect=e2e/test_clients.py::test_clients_of_all_kinds_share_a_server \
+	--deselect=e2e/test_capture.py::test_{the_bitrate_changes_while_running,slots_come_from_udmabuf_where_there_is_one})
 
 work=$(mktemp -d)
 trap 'end_jobs_and_remove "$work"' EXIT
