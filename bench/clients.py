@@ -40,13 +40,12 @@ class Lines:
     def __init__(self, *command, env=None):
         self.lines = []  # (monotonic s, text)
         self._changed = threading.Condition()
-        self.process = subprocess.Popen(
+        self.process = harness.start(
             list(map(str, command)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             env=env,
-            preexec_fn=harness.die_with_parent,
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -142,10 +141,9 @@ def measure_appear(options, folder):
 @contextlib.contextmanager
 def requests(broker, rate):
     """Sends requests at a rate a second, in a hundred parts."""
-    with subprocess.Popen(
+    with harness.start(
         ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-t", "commend", "-l"],
         stdin=subprocess.PIPE,
-        preexec_fn=harness.die_with_parent,
     ) as publisher:
         stop = threading.Event()
 
@@ -256,11 +254,10 @@ def screen():
     """Starts an X server, and yields its DISPLAY."""
     read, write = os.pipe()
     with os.fdopen(read) as number:
-        server = subprocess.Popen(
+        server = harness.start(
             ["Xvfb", "-displayfd", str(write), "-screen", "0", "1920x1080x24", "-nolisten", "tcp"],
             pass_fds=[write],
             stderr=subprocess.DEVNULL,
-            preexec_fn=harness.die_with_parent,
         )
         os.close(write)
         display = f":{number.readline().strip()}"

@@ -4,7 +4,6 @@ the real camcast-push, tries to own camcastd, the machine and the files of the u
 flow. And the kernel says what the process has."""
 import pathlib
 import socket
-import subprocess
 
 import pytest
 
@@ -27,10 +26,9 @@ def test_a_captured_push_gets_at_nothing(camcastd, tmp_path):
         ("127.0.0.1", 0)
     ) as own:
         port = own.getsockname()[1]
-        receiver = subprocess.Popen(
+        receiver = harness.start(
             ["ffmpeg", "-v", "quiet", "-i", "srt://127.0.0.1:%d?mode=listener" % port]
             + ["-f", "null", "-"],
-            preexec_fn=harness.die_with_parent,
         )
         try:
             daemon = camcastd(

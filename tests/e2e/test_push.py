@@ -65,13 +65,12 @@ class Decoder:
     def __init__(self, *words):
         self.numbers = []
         self.errors = []
-        self.process = subprocess.Popen(
+        self.process = harness.start(
             ["ffmpeg", "-v", "error", *words, "-fps_mode", "passthrough"]
             + ["-vf", "extractplanes=y", "-f", "rawvideo", "-"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=harness.die_with_parent,
         )
         for read in (self._read_pictures, self._read_errors):
             threading.Thread(target=read, daemon=True).start()
@@ -125,10 +124,9 @@ rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; wait_key
         return f"rtmp://127.0.0.1:{self.port}/live/{KEY}"
 
     def start(self):
-        self.process = subprocess.Popen(
+        self.process = harness.start(
             ["/usr/sbin/nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"],
             stderr=subprocess.DEVNULL,
-            preexec_fn=harness.die_with_parent,
         )
         return self
 
@@ -433,10 +431,9 @@ def run_push(words, url, pictures):
     os.write(file, url.encode())
     # bash gives the numbers that the program expects.
     script = f"exec 3<&{its.fileno()} 4<&{file}; exec {harness.BUILD / 'camcast-push'}"
-    process = subprocess.Popen(
+    process = harness.start(
         [*words, "bash", "-c", script],
         pass_fds=(its.fileno(), file),
-        preexec_fn=harness.die_with_parent,
     )
     its.close()
     os.close(file)

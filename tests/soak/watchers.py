@@ -259,11 +259,10 @@ class Player(Poller):
         if self.process is None or wrong:
             self.started = time.monotonic()
             # The thread of a Poller lives as long as the soak.
-            self.process = subprocess.Popen(
+            self.process = harness.start(
                 self.command,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                preexec_fn=harness.die_with_parent,
             )
         return wrong
 

@@ -93,11 +93,10 @@ class Crowd:
         samples = folder / "samples"
         samples.mkdir(exist_ok=True)
         plan.write_text(json.dumps({"seed": seed, "samples": str(samples), "viewers": viewers}))
-        self.process = subprocess.Popen(
+        self.process = harness.start(
             ["/usr/bin/python3", HERE / "crowd.py", plan],
             stdout=subprocess.PIPE,
             stderr=self.log,
-            preexec_fn=harness.die_with_parent,
         )
 
 

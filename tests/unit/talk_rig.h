@@ -14,7 +14,7 @@ enum { REPLY = 1000000, PREAMBLE = 2000000 };
 struct talk {
 	struct connection *connection;
 	unsigned asked, replied, held, written, ended, finished;
-	bool range; /* watches nothing until it is told to */
+	bool range; /* the viewer watches nothing before connection_watch_range() */
 	bool fail;
 };
 extern struct talk talk; /* of the viewer that came last */
