@@ -72,7 +72,8 @@ def test_the_codec_is_known_once_the_mp4_is_watched(start_camcastd):
 
 
 def test_viewers_are_listed_in_pages(start_camcastd):
-    daemon = start_camcastd(harness.pattern_config({"max_clients": 300}))
+    # Two pictures a second: 205 threads in one Python program cannot read more in time.
+    daemon = start_camcastd(harness.pattern_config({"max_clients": 300}, {"framerate": 2}))
     with_viewers = [clients.Viewer(daemon.port()) for _ in range(205)]
     daemon.wait_until(lambda: daemon.status()["clients_total"] == 205, "205 viewers")
     first = get(daemon, "/api/viewers?stream=s")
