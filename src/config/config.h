@@ -60,6 +60,7 @@ struct config_daemon {
 	enum config_backend backend;
 	struct net_address http[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_http;				       /* 0: HTTP is off */
+	char *allow, *deny;	     /* for net_ranges_parse(); "" : no such list */
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	bool control;		     /* settings may be changed over HTTP */
 	uint32_t max_clients;	     /* in all feeds */
@@ -140,9 +141,10 @@ struct config_stream {
 	bool sei;
 	bool on_demand;
 	uint32_t linger_ms;
-	char *push;	   /* URLs for push_url_next(), at most CONFIG_PUSHES_MAX; "" : none */
-	char *v4l2_device; /* "" : search */
-	char *v4l2_format; /* coded fourcc, "H264"; another one only for tests */
+	char *allow, *deny; /* as in struct config_daemon */
+	char *push;	    /* URLs for push_url_next(), at most CONFIG_PUSHES_MAX; "" : none */
+	char *v4l2_device;  /* "" : search */
+	char *v4l2_format;  /* coded fourcc, "H264"; another one only for tests */
 
 	/* policy, for each feed of the stream */
 	uint32_t max_clients; /* per feed */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "camcast/worker.h"
+#include "net/ranges.h"
 
 #define WORDS(...)                                                                                 \
 	(const char *const[])                                                                      \
@@ -61,6 +62,11 @@ const struct option options[] = {
 		 "its addresses, localhost, the host name, and the host name with .local. "
 		 "Requests with other names are refused, so that a web site cannot read "
 		 "the status through a browser. *: every name."},
+	{DAEMON("allow", OPTION_RANGES, allow), .value = "", .example = "local, 192.168.7.0/24",
+	 .help = "Addresses that may connect, over HTTP and raw TCP. local: the networks of this "
+		 "machine's interfaces, loopback and link-local addresses. Empty: all."},
+	{DAEMON("deny", OPTION_RANGES, deny), .value = "", .example = "192.168.7.99",
+	 .help = "Addresses that may not connect, even if allow names them."},
 	{DAEMON("control", OPTION_BOOL, control), .value = "no",
 	 .help = "Let everybody who reaches the web page set the controls of cameras and the "
 		 "bitrates of streams, and restart cameras. Pages of other web sites may not."},
@@ -283,6 +289,11 @@ const struct option options[] = {
 	 .help = "How long a feed that is written only while somebody watches it continues after "
 		 "the last client has left: every feed of a stream with on_demand, and the feeds "
 		 "over HTTP."},
+	{STREAM("allow", OPTION_RANGES, allow), .value = "", .example = "local",
+	 .help = "Addresses that may watch this stream, of those that [daemon] lets in. Empty: all "
+		 "of them."},
+	{STREAM("deny", OPTION_RANGES, deny), .value = "", .example = "192.168.7.99",
+	 .help = "Addresses that may not watch this stream, even if allow names them."},
 	{STREAM("push", OPTION_PUSH, push), .value = "",
 	 .example = "rtmp://live.example.org/app/STREAM-KEY",
 	 .help = "Servers to which the stream is sent: rtmp://, rtmps://, rtsp:// and srt:// URLs, "
@@ -444,6 +455,11 @@ const char *option_describe(const struct option *o, char *buf)
 		snprintf(buf, OPTION_DESCRIPTION_MAX,
 			 "at most %d URLs, separated by commas; a comma in a URL is %%2C",
 			 CONFIG_PUSHES_MAX);
+		return buf;
+	case OPTION_RANGES:
+		snprintf(buf, OPTION_DESCRIPTION_MAX,
+			 "at most %d of ADDRESS, ADDRESS/BITS or local, separated by commas",
+			 NET_RANGES_MAX);
 		return buf;
 	case OPTION_REFERENCE:
 		return strcpy(buf, "the name of a camera");

@@ -32,6 +32,7 @@ enum option_type {
 	OPTION_TOPIC,  /* char *, the beginning of topics, or empty */
 	OPTION_PUSH,   /* char *, URLs for net/push_url.h, separated by commas, or empty; never in
 			  a message, as they hold secrets */
+	OPTION_RANGES, /* char *, for net/ranges.h, or empty */
 	/* Not stored by option_set(), for they need what else the file says: */
 	OPTION_REFERENCE, /* the name of a camera */
 	OPTION_LISTENERS, /* addresses, separated by commas */

@@ -13,6 +13,7 @@
 #include "config/options.h"
 #include "mqtt/topic.h"
 #include "net/push_url.h"
+#include "net/ranges.h"
 
 #define VALUE_SHOWN_MAX 200   /* bytes of a value that is not allowed */
 #define RATE_PLACES_MAX 6     /* behind the point */
@@ -521,6 +522,7 @@ static int set_member(const struct option *o, void *target, const char *value)
 {
 	void *member = (char *)target + o->offset;
 	char name[OPTION_NAME_MAX + 1];
+	struct net_ranges ranges;
 	double numbers[4];
 	bool ok = false;
 	unsigned which;
@@ -575,6 +577,8 @@ static int set_member(const struct option *o, void *target, const char *value)
 			       : -EINVAL;
 	case OPTION_PUSH:
 		return find_bad_push(value, &which) ? -EINVAL : replace_text(member, value);
+	case OPTION_RANGES:
+		return net_ranges_parse(&ranges, value) ? -EINVAL : replace_text(member, value);
 	case OPTION_CONTROL_DECIMAL:
 		ok = parse_decimal(value, o->min, o->max, numbers);
 		break;
@@ -619,6 +623,7 @@ static bool is_stored_as_text(enum option_type type)
 	case OPTION_TOPICS:
 	case OPTION_TOPIC:
 	case OPTION_PUSH:
+	case OPTION_RANGES:
 		return true;
 	case OPTION_WORD:
 	case OPTION_WORD_NUMBER:

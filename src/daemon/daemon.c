@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "daemon/auth/access.h"
 #include "daemon/cameras.h"
 #include "daemon/devices.h"
 #include "daemon/discovery/discovery.h"
@@ -28,6 +29,7 @@ struct daemon {
 	struct loop *loop;
 	struct fdreserve *reserve;
 	struct cameras *cameras;
+	struct access *access;
 	struct admission *admission;
 	struct server *server;
 	struct pushes *pushes;
@@ -253,6 +255,7 @@ static int create_feeds(struct daemon *daemon)
 		if (err < 0)
 			return err;
 		output->tcp.user = output->feed;
+		output->tcp.gate = access_stream_gate(daemon->access, output->config->stream);
 		output->http.user = output->feed;
 	}
 	return 0;
@@ -306,6 +309,9 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 	err = create_loop(daemon);
 	if (err < 0)
 		return err;
+	err = access_create(&daemon->access, daemon->loop, daemon->config);
+	if (err < 0)
+		return err;
 	err = fdreserve_create(&daemon->reserve, daemon->loop, LIMITS_FDS_HELD);
 	if (err < 0)
 		return err;
@@ -335,7 +341,11 @@ static int create_discovery(struct daemon *daemon, const char *config_path)
 static int create_site(struct daemon *daemon)
 {
 	struct site_options options = {
-		.loop = daemon->loop, .cameras = daemon->cameras, .http = &daemon->http};
+		.loop = daemon->loop,
+		.cameras = daemon->cameras,
+		.access = daemon->access,
+		.http = &daemon->http,
+	};
 	int err = status_create(&daemon->status, &daemon->view);
 
 	if (err < 0)
@@ -393,6 +403,7 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 		daemon->http = (struct http){
 			.handler = site_handle, .user = daemon->site, .hosts = config->http_hosts};
 		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
+		daemon->http_endpoint.gate = access_gate(daemon->access);
 		err = listen_on(daemon, &daemon->http_endpoint, config->http, config->n_http,
 				"http in [daemon]");
 		if (err < 0)
@@ -481,6 +492,7 @@ void daemon_destroy(struct daemon *daemon)
 		close(daemon->signal_fd);
 	}
 	fdreserve_destroy(daemon->reserve);
+	access_destroy(daemon->access);
 	if (daemon->loop)
 		loop_destroy(daemon->loop);
 	/* The last connections were closed with the loop. */

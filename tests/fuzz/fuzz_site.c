@@ -97,6 +97,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	require(status_create(&site.status, &view) == 0);
 	site.loop = loop;
 	site.cameras = cameras;
+	require(access_create(&site.access, loop, config) == 0);
 	require(site_create(&made, &site) == 0);
 	http.user = made;
 	return 0;

@@ -124,7 +124,7 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 						   "[daemon]; did you mean \"backend\"?" ALL_KEYS},
 		{"[daemon]\nzzz = auto\n" GOOD,
 		 "c.ini:2: unknown key \"zzz\" in section [daemon]; the nearest keys are name, "
-		 "http and user" ALL_KEYS},
+		 "http and deny" ALL_KEYS},
 		{"[daemon]\nbitrate = 1\n" GOOD,
 		 "c.ini:2: key \"bitrate\" belongs in section [stream NAME], not in [daemon]\n"},
 		{GOOD "http = 80\n",

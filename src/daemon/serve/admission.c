@@ -41,6 +41,7 @@ static const char *const refusal_names[ADMISSION_REFUSALS] = {
 	[ADMISSION_OVER_TOTAL] = "max_clients",
 	[ADMISSION_OVER_QUOTA] = "max_clients_feed",
 	[ADMISSION_OVER_ADDRESS] = "max_clients_per_ip",
+	[ADMISSION_NOT_ALLOWED] = "not_allowed",
 	[ADMISSION_NO_FDS] = "no_fds",
 	[ADMISSION_NO_MEMORY] = "no_memory",
 };

@@ -22,8 +22,9 @@ enum admission_refusal {
 	ADMISSION_OVER_TOTAL,
 	ADMISSION_OVER_QUOTA,
 	ADMISSION_OVER_ADDRESS,
-	ADMISSION_NO_FDS,    /* the fd table is full */
-	ADMISSION_NO_MEMORY, /* or the socket could not be set up */
+	ADMISSION_NOT_ALLOWED, /* by its address: daemon/auth/gate.h */
+	ADMISSION_NO_FDS,      /* the fd table is full */
+	ADMISSION_NO_MEMORY,   /* or the socket could not be set up */
 	ADMISSION_REFUSALS
 };
 

@@ -4,6 +4,7 @@
 #define DAEMON_SERVE_ENDPOINT_H
 
 #include "base/diag.h"
+#include "daemon/auth/gate.h"
 #include "daemon/serve/admission.h"
 #include "daemon/serve/protocol.h"
 
@@ -11,10 +12,11 @@ struct server;
 
 struct endpoint {
 	const struct protocol *protocol;
-	void *user;	     /* the protocol's: what it serves here */
-	struct quota *quota; /* borrowed; endpoints may share one */
-	uint16_t port;	     /* of its first socket; 0: none yet */
-	bool foreign_told;   /* the log says that a peer spoke another protocol */
+	void *user;		 /* the protocol's: what it serves here */
+	struct quota *quota;	 /* borrowed; endpoints may share one */
+	const struct gate *gate; /* by address; NULL: everybody comes in */
+	uint16_t port;		 /* of its first socket; 0: none yet */
+	bool foreign_told;	 /* the log says that a peer spoke another protocol */
 	struct diag_limit noise_log;
 	/* --- below: the server's --- */
 	struct server *server;

@@ -357,8 +357,10 @@ static void answer_request(struct http_session *session, const struct message *h
 			   const uint8_t *body, size_t body_len)
 {
 	const struct http *http = http_of_endpoint(session->connection->endpoint);
-	struct http_request request = {
-		.head = head, .body = (const char *)body, .body_len = body_len};
+	struct http_request request = {.peer = &session->connection->peer,
+				       .head = head,
+				       .body = (const char *)body,
+				       .body_len = body_len};
 	int err;
 
 	session->head_only = head->method == MESSAGE_HEAD;

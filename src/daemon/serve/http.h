@@ -32,9 +32,10 @@
 
 /* Valid during the call of the handler only. */
 struct http_request {
-	const struct message *head; /* method (GET, HEAD or POST), query, headers */
-	char path[HTTP_PATH_MAX];   /* decoded, UTF-8 is not checked; "/..." */
-	const char *body;	    /* of a POST; body_len bytes */
+	const struct net_peer *peer; /* who asks */
+	const struct message *head;  /* method (GET, HEAD or POST), query, headers */
+	char path[HTTP_PATH_MAX];    /* decoded, UTF-8 is not checked; "/..." */
+	const char *body;	     /* of a POST; body_len bytes */
 	size_t body_len;
 };
 

@@ -121,6 +121,11 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 		close(fd); /* already gone */
 		return;
 	}
+	if (!gate_lets_in(endpoint->gate, &peer)) { /* and it is not told why */
+		admission_refuse(server->admission, endpoint->quota, ADMISSION_NOT_ALLOWED, &peer);
+		close(fd);
+		return;
+	}
 	if (!let_in(server, endpoint, &peer, &fellows)) {
 		refuse(endpoint, fd);
 		return;

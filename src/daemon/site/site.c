@@ -89,6 +89,19 @@ static int64_t max_age_us(const char *query)
 
 /* --- answers --- */
 
+/* False: 403 was answered, because the address may not watch the stream. */
+static bool let_in(const struct site *site, const struct http_request *request,
+		   struct http_question *question, const struct stream *stream)
+{
+	size_t index = (size_t)(stream - site->options.cameras->streams);
+
+	if (access_lets_in(site->options.access, request->peer, index))
+		return true;
+	stream->outputs[0].quota.refused[ADMISSION_NOT_ALLOWED]++;
+	http_reply(question, 403, NULL, NULL, 0);
+	return false;
+}
+
 static void watch(struct site *site, const struct http_request *request,
 		  struct http_question *question, const struct stream *stream,
 		  const struct way *way)
@@ -98,6 +111,8 @@ static void watch(struct site *site, const struct http_request *request,
 	enum config_framing framing = way->framing;
 	struct output *output;
 
+	if (!let_in(site, request, question, stream))
+		return;
 	/* Each picture is followed by the head of the next part. */
 	if (framing == CONFIG_FRAMING_MULTIPART && parameter_is(query, "advance_headers", "1"))
 		framing = CONFIG_FRAMING_MULTIPART_EARLY;
@@ -179,7 +194,7 @@ static bool handle_hls(struct site *site, const struct http_request *request,
 	const struct output *output =
 		stream ? choose_output(site->options.cameras, stream, CONFIG_FRAMING_MP4) : NULL;
 
-	if (output)
+	if (output && let_in(site, request, question, stream))
 		hls_answer_object(site->hls[output - site->options.cameras->outputs], slash + 1,
 				  question);
 	return output != NULL;

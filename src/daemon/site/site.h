@@ -6,6 +6,7 @@
 #ifndef DAEMON_SITE_SITE_H
 #define DAEMON_SITE_SITE_H
 
+#include "daemon/auth/access.h"
 #include "daemon/cameras.h"
 #include "daemon/status/status.h"
 
@@ -14,6 +15,7 @@ struct site;
 struct site_options {
 	struct loop *loop;
 	struct cameras *cameras; /* with their feeds */
+	struct access *access;
 	struct status *status;
 	struct http *http; /* to which the site belongs */
 };

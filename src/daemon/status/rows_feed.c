@@ -77,6 +77,8 @@ static const struct counter feeds[] = {
 	{"refused.max_clients_per_ip", COUNTER,
 	 .help = "`max_clients_per_ip` was reached (for IPv6: by a /64).",
 	 IN_QUOTA(refused[ADMISSION_OVER_ADDRESS])},
+	{"refused.not_allowed", COUNTER, .help = "`allow` and `deny` did not let the address in.",
+	 IN_QUOTA(refused[ADMISSION_NOT_ALLOWED])},
 	{"refused.no_fds", COUNTER, .help = "The table of file descriptors was full.",
 	 IN_QUOTA(refused[ADMISSION_NO_FDS])},
 	{"refused.no_memory", COUNTER,
