@@ -151,6 +151,7 @@ static void handle_want(void *user, const struct camcast_msg_want *message)
 	if (place < 0)
 		return;
 	bit = 1u << place;
+	output_set_rtp(&feeder->output, message);
 	feeder->need_key |= message->wanted && feeder->wanted == 0;
 	feeder->wanted = message->wanted ? feeder->wanted | bit : feeder->wanted & ~bit;
 	output_set_wanted(&feeder->output, feeder->wanted, message->wanted ? bit : 0,

@@ -41,7 +41,7 @@
 
 #include <stdint.h>
 
-#define CAMCAST_WORKER_VERSION 4u
+#define CAMCAST_WORKER_VERSION 5u
 #define CAMCAST_WORKER_FD 3 /* the worker's end of the pair, for camcast-capture --worker */
 
 #define CAMCAST_HELLO_TIMEOUT_MS 10000
@@ -177,7 +177,13 @@ struct camcast_msg_want {
 	uint32_t type;
 	uint32_t feed;
 	uint32_t wanted; /* 1: write its log, beginning with a key unit; 0: stop */
-	uint32_t reserved;
+	/* Of a feed of RTP packets (camcast/rtp.h), else 0. The first two never change, so that
+	 * clients stay when another worker goes on. The RTP time of a picture is its presentation
+	 * time in ticks, and rtp_offset. rtp_sequence is the number of the first packet that this
+	 * process sends; later messages to it say nothing new. */
+	uint32_t rtp_ssrc;
+	uint32_t rtp_offset;
+	uint32_t rtp_sequence; /* 16 bits */
 };
 
 struct camcast_msg_idr {

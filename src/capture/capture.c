@@ -17,6 +17,7 @@
 #include "camcast/worker.h"
 #include "capture/encode/stream.h"
 #include "capture/publish/link.h"
+#include "capture/publish/output.h"
 #include "capture/source/source.h"
 
 /* Ticks of the heartbeat without a picture. They are counted in ticks, not in time, so that a
@@ -141,8 +142,10 @@ static void handle_want(void *user, const struct camcast_msg_want *message)
 	struct capture *capture = user;
 
 	for (size_t i = 0; i < capture->camera->n_streams; i++) {
-		if (capture->streams[i])
-			stream_want(capture->streams[i], message->feed, message->wanted != 0);
+		if (!capture->streams[i])
+			continue;
+		output_set_rtp(stream_output(capture->streams[i]), message);
+		stream_want(capture->streams[i], message->feed, message->wanted != 0);
 	}
 	want_frames(capture);
 }
@@ -183,7 +186,8 @@ static void handle_get_segment(void *user, const struct camcast_msg_get_segment 
 
 	for (size_t i = 0; i < capture->camera->n_streams; i++) {
 		if (capture->streams[i])
-			stream_resend_segment(capture->streams[i], message->feed, message->segment);
+			output_resend_segment(stream_output(capture->streams[i]), message->feed,
+					      message->segment);
 	}
 }
 

@@ -108,6 +108,7 @@ static bool carries(enum config_framing framing, enum config_codec codec)
 	case CONFIG_FRAMING_JPEG:
 	case CONFIG_FRAMING_MULTIPART:
 	case CONFIG_FRAMING_MULTIPART_EARLY:
+	case CONFIG_FRAMING_RTP_JPEG:
 		return codec == CONFIG_CODEC_MJPEG;
 	default:
 		return codec == CONFIG_CODEC_H264;

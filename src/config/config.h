@@ -47,6 +47,8 @@ enum config_framing {
 	CONFIG_FRAMING_MPEGTS,		/* H.264: an MPEG transport stream */
 	CONFIG_FRAMING_MULTIPART,	/* JPEG: parts of multipart/x-mixed-replace */
 	CONFIG_FRAMING_MULTIPART_EARLY, /* the same, the head of the next part after each picture */
+	CONFIG_FRAMING_RTP,		/* H.264: RTP packets, interleaved for RTSP */
+	CONFIG_FRAMING_RTP_JPEG,	/* JPEG: the same */
 	CONFIG_FRAMINGS
 };
 enum config_profile { CONFIG_PROFILE_BASELINE, CONFIG_PROFILE_MAIN, CONFIG_PROFILE_HIGH };
@@ -236,7 +238,8 @@ bool config_mqtt_takes_commands(const struct config_mqtt *mqtt);
  * after the last one. Topics that are too long are cut: option_set() lets none through. */
 bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX]);
 
-/* "annexb", "length_prefixed", "jpeg", "mp4", "mp4_ws", "mpegts", "multipart", "multipart_early" */
+/* "annexb", "length_prefixed", "jpeg", "mp4", "mp4_ws", "mpegts", "multipart", "multipart_early",
+ * "rtp", "rtp_jpeg" */
 const char *config_framing_name(enum config_framing framing);
 const char *config_codec_name(enum config_codec codec);
 const char *config_encoder_name(enum config_encoder encoder);

@@ -26,8 +26,8 @@ static const char *const profile_words[] = {"baseline", "main", "high", NULL};
 static const char *const mqtt_commands_words[] = {"auto", "yes", "no", NULL};
 static const char *const mqtt_version_words[] = {"auto", "5", "3.1.1", NULL};
 static const char *const framing_words[CONFIG_FRAMINGS] = {
-	"annexb", "length_prefixed", "jpeg",	  "mp4",
-	"mp4_ws", "mpegts",	     "multipart", "multipart_early",
+	"annexb",    "length_prefixed", "jpeg", "mp4",	    "mp4_ws", "mpegts",
+	"multipart", "multipart_early", "rtp",	"rtp_jpeg",
 };
 
 #define DAEMON(name, opt_type, member)                                                             \

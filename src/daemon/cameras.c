@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "daemon/serve/raw.h"
 #include "daemon/serve/websocket.h"
@@ -32,6 +33,19 @@ static void create_stream(struct cameras *cameras, struct stream *stream,
 	stream->config = config;
 	stream->number = config->number;
 	camera->streams[stream->number] = stream;
+}
+
+/* RFC 3550 clause 5.1: random, so that they tell nothing and are nobody else's. */
+static int choose_rtp(struct output *output)
+{
+	uint32_t random[3];
+
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return -EIO;
+	output->rtp_ssrc = random[0];
+	output->rtp_offset = random[1];
+	output->rtp_sequence = (uint16_t)random[2];
+	return 0;
 }
 
 static int create_output(struct cameras *cameras, struct output *output,
@@ -63,7 +77,7 @@ static int create_output(struct cameras *cameras, struct output *output,
 								     : &live_protocol,
 		.quota = &output->quota,
 	};
-	return 0;
+	return output_is_rtp(output) ? choose_rtp(output) : 0;
 }
 
 static int create_all(struct cameras *cameras, const struct config *config)
@@ -83,6 +97,12 @@ static int create_all(struct cameras *cameras, const struct config *config)
 			return err;
 	}
 	return 0;
+}
+
+bool output_is_rtp(const struct output *output)
+{
+	return output->config->framing == CONFIG_FRAMING_RTP ||
+	       output->config->framing == CONFIG_FRAMING_RTP_JPEG;
 }
 
 int cameras_create(struct cameras **out, const struct config *config)

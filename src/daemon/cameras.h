@@ -27,6 +27,10 @@ struct output {
 	 * with the feed. */
 	struct endpoint tcp, http;
 	struct endpoint hls; /* players of its HLS; set with the site */
+	/* Of a feed of RTP packets: what all of its workers must go on with (camcast/worker.h).
+	 * rtp_sequence is the number of the packet that follows those in the log. */
+	uint32_t rtp_ssrc, rtp_offset;
+	uint16_t rtp_sequence;
 };
 
 struct stream {
@@ -58,7 +62,11 @@ struct cameras {
 	size_t n_outputs;
 };
 
-/* Creates everything except the workers and the feeds. config is borrowed. 0 or -ENOMEM. */
+/* Whether its units are RTP packets. */
+bool output_is_rtp(const struct output *output);
+
+/* Creates everything except the workers and the feeds. config is borrowed. 0, -ENOMEM, or -EIO (the
+ * kernel gives no random numbers). */
 int cameras_create(struct cameras **out, const struct config *config);
 /* Does not destroy workers and feeds. NULL is allowed. */
 void cameras_destroy(struct cameras *cameras);

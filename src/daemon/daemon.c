@@ -247,6 +247,7 @@ static int create_feeds(struct daemon *daemon)
 			.policy = stream,
 			.key_only = stream->codec == CONFIG_CODEC_MJPEG,
 			.can_force_idr = stream->encoder != CONFIG_ENCODER_COPY,
+			.preamble_apart = output_is_rtp(output),
 		};
 
 		err = feed_create(

@@ -7,7 +7,7 @@
 /* The DHT segment with ITU-T T.81's tables of annex K.3, as every JPEG has it that was not
  * optimized. */
 /* clang-format off */
-static const uint8_t huffman_tables[] = {
+const uint8_t jpeg_standard_tables[JPEG_TABLES_LEN] = {
 	0xff, 0xc4, 0x01, 0xa2, /* length 418 */
 	/* table K.3, luminance DC */
 	0x00, 0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0,
@@ -43,8 +43,6 @@ static const uint8_t huffman_tables[] = {
 	0xf9, 0xfa,
 };
 /* clang-format on */
-
-_Static_assert(sizeof(huffman_tables) == JPEG_TABLES_LEN, "header and tables agree");
 
 enum { /* markers, table B.1 */
        SOF0 = 0xc0,
@@ -176,9 +174,9 @@ int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out)
 size_t jpeg_insert_tables(const uint8_t *data, size_t len, size_t scan, uint8_t *out)
 {
 	memcpy(out, data, scan);
-	memcpy(out + scan, huffman_tables, sizeof(huffman_tables));
-	memcpy(out + scan + sizeof(huffman_tables), data + scan, len - scan);
-	return len + sizeof(huffman_tables);
+	memcpy(out + scan, jpeg_standard_tables, JPEG_TABLES_LEN);
+	memcpy(out + scan + JPEG_TABLES_LEN, data + scan, len - scan);
+	return len + JPEG_TABLES_LEN;
 }
 
 bool jpeg_ends(const uint8_t *data, size_t len)

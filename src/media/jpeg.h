@@ -15,6 +15,9 @@
 
 #define JPEG_TABLES_LEN 420 /* bytes that jpeg_insert_tables() adds */
 
+/* The DHT segment with the standard's Huffman tables (annex K.3). */
+extern const uint8_t jpeg_standard_tables[JPEG_TABLES_LEN];
+
 struct jpeg_header {
 	unsigned width, height; /* 0: not stated before the scan */
 	bool has_tables;	/* Huffman tables */

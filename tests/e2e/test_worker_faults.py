@@ -39,7 +39,7 @@ FAULTS = {
     "endless-text": r"unterminated text",
     "heartbeat-fd": r"HEARTBEAT with an fd",
     "foreign-stream": r"STREAM for stream 4294967295, which is not of this camera",
-    "foreign-feed": r"UNIT for feed 9, which is not of this camera",
+    "foreign-feed": r"UNIT for feed 11, which is not of this camera",
     "unsealed": r"size is not sealed",
     "half-sealed": r"size is not sealed",
     "pipe": r"not a memfd",
@@ -69,7 +69,7 @@ FAULTS = {
     "long-preamble": r"PREAMBLE of 4097 bytes",
     "preamble-twice": r"preamble 1 of feed 0 after preamble 1",
     "skipped-preamble": r"preamble 2 of feed 0 after preamble 0",
-    "foreign-preamble": r"PREAMBLE for feed 9, which is not of this camera",
+    "foreign-preamble": r"PREAMBLE for feed 11, which is not of this camera",
     "unit-flood": r"more than 1000 units a second",
     "segment-flood": r"more than (100 segments|1000 units) a second",
     "preamble-flood": r"more than 10 preambles a second",
@@ -78,7 +78,7 @@ FAULTS = {
 # In place of HELLO: no unit comes before them.
 FIRST_FAULTS = {
     "exit-at-once": r"ended \(exit status 7\)",
-    "version": r"protocol version 5 instead of 4",
+    "version": r"protocol version 6 instead of 5",
     "no-hello": r"HEARTBEAT before HELLO",
     "silent": r"hang: no HELLO",
 }

@@ -1,12 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* JPEG headers on arbitrary bytes: what is read stays within them, and tables that are put in are
- * found again. */
+ * found again. What RTP can carry points into the bytes. */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "media/jpeg.h"
+#include "media/jpeg_baseline.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_within(const uint8_t *data, size_t size, const uint8_t *part, size_t len)
+{
+	assert(part >= data && len <= size && (size_t)(part - data) <= size - len);
+}
+
+static void check_baseline(const uint8_t *data, size_t size)
+{
+	struct jpeg_baseline jpeg;
+
+	if (jpeg_baseline_read(data, size, &jpeg) < 0)
+		return;
+	assert(jpeg.width > 0 && jpeg.height > 0 && jpeg.scan_len > 0);
+	check_within(data, size, jpeg.luma, JPEG_QUANTIZATION_LEN);
+	check_within(data, size, jpeg.chroma, JPEG_QUANTIZATION_LEN);
+	check_within(data, size, jpeg.scan, jpeg.scan_len);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *out;
 	size_t len;
 
+	check_baseline(data, size);
 	if (jpeg_header_read(data, size, &header) < 0)
 		return 0;
 	assert(jpeg_begins(data, size));

@@ -2,7 +2,8 @@
 /*
  * Coded pictures of strangers (`copy`) in each framing of H.264. The first byte chooses the framing
  * and how the pictures are turned; the rest is cut into access units at each 0xff 0xff. The boxes
- * of a fragment must add up to the unit, and transport packets be whole.
+ * of a fragment must add up to the unit, transport packets be whole, and frames of RTP packets fill
+ * the unit.
  */
 #include <assert.h>
 #include <stddef.h>
@@ -10,14 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "camcast/rtp.h"
 #include "camcast/worker.h"
 #include "capture/publish/mux.h"
 #include "media/h264_writer.h"
+#include "media/rtp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const enum config_framing framings[] = {CONFIG_FRAMING_ANNEXB, CONFIG_FRAMING_MP4,
-					       CONFIG_FRAMING_MP4_WS, CONFIG_FRAMING_MPEGTS};
+					       CONFIG_FRAMING_MP4_WS, CONFIG_FRAMING_MPEGTS,
+					       CONFIG_FRAMING_RTP};
+
+#define N_FRAMINGS (sizeof framings / sizeof *framings)
 
 static uint32_t number(const uint8_t *at)
 {
@@ -41,6 +47,20 @@ static void check_boxes(const uint8_t *data, size_t len)
 	}
 }
 
+static void check_packets(const uint8_t *data, size_t len)
+{
+	struct rtp_head head;
+
+	assert(rtp_read_last(data, len, &head) && head.marker);
+	for (size_t at = 0; at < len;) {
+		size_t n = (size_t)data[at + 2] << 8 | data[at + 3];
+
+		assert(n <= CAMCAST_RTP_PACKET_LEN);
+		at += RTP_FRAME_HEAD + n;
+		assert(at <= len);
+	}
+}
+
 static void check(enum config_framing framing, const uint8_t *data, size_t len)
 {
 	size_t head = data[0] != 0x82 ? 0 : data[1] < 126 ? 2 : data[1] == 126 ? 4 : 10;
@@ -49,6 +69,8 @@ static void check(enum config_framing framing, const uint8_t *data, size_t len)
 		check_boxes(data, len);
 	if (framing == CONFIG_FRAMING_MP4_WS)
 		check_boxes(data + head, len - head);
+	if (framing == CONFIG_FRAMING_RTP)
+		check_packets(data, len);
 	for (size_t at = 0; framing == CONFIG_FRAMING_MPEGTS && at < len; at += 188)
 		assert(len - at >= 188 && data[at] == 0x47);
 }
@@ -60,7 +82,8 @@ static void check_framed(enum config_framing framing, const struct mux_framed *f
 
 	if (framed->preamble_len > 0) {
 		assert(framed->preamble_len <= CAMCAST_PREAMBLE_MAX);
-		check(framing, framed->preamble, framed->preamble_len);
+		if (framing != CONFIG_FRAMING_RTP)
+			check(framing, framed->preamble, framed->preamble_len);
 	}
 	for (int i = 0; i < framed->iovcnt; i++)
 		len += framed->iov[i].iov_len;
@@ -79,6 +102,7 @@ static void frame(struct h264_writer *writer, struct mux *mux, enum config_frami
 {
 	struct mux_framed framed;
 	struct h264_unit coded;
+	static const struct mux_rtp rtp = {1, 2, 65530};
 	struct mux_unit unit;
 
 	if (h264_writer_unit(writer, data, len, us, &coded) < 0)
@@ -95,6 +119,7 @@ static void frame(struct h264_writer *writer, struct mux *mux, enum config_frami
 		.droppable = coded.droppable,
 		.dts_us = us,
 		.pts_us = us + (len & 1 ? 40000 : 0),
+		.rtp = &rtp,
 	};
 	if (mux_frame(mux, &unit, &framed) == 0)
 		check_framed(framing, &framed);
@@ -111,7 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	options.framing = framings[data[0] & 3];
+	options.framing = framings[(data[0] & 64 ? 4 : data[0] & 3) % N_FRAMINGS];
+	options.packet_len = CAMCAST_RTP_PACKET_LEN;
 	options.orientation = (struct orientation){data[0] & 4, data[0] & 8, data[0] & 16};
 	assert(h264_writer_create(&writer, &edit, data[0] & 32) == 0);
 	assert(mux_create(&mux, &options) == 0);

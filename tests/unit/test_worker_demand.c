@@ -8,10 +8,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "camcast/worker.h"
 #include "daemon/worker/demand.h"
+#include "media/rtp.h"
 
 static const char text[] = "[camera cam]\n"
 			   "[stream always]\ncamera = cam\nannexb = 1\nlength_prefixed = 2\n"
@@ -20,7 +23,15 @@ static const char text[] = "[camera cam]\n"
 
 /* Numbers. */
 enum { ALWAYS, ASKED };
-enum { ALWAYS_ANNEXB, ALWAYS_PREFIXED, ALWAYS_MP4, ASKED_ANNEXB = 5, ASKED_PREFIXED, FEEDS = 10 };
+enum {
+	ALWAYS_ANNEXB,
+	ALWAYS_PREFIXED,
+	ALWAYS_MP4,
+	ALWAYS_RTP = 5,
+	ASKED_ANNEXB = 6,
+	ASKED_PREFIXED,
+	FEEDS = 12
+};
 
 static int64_t clock_ahead_us;
 
@@ -45,6 +56,7 @@ struct fixture {
 	bool full; /* the pair */
 	/* The messages that the process got. */
 	int wanted[FEEDS]; /* -1: nothing */
+	struct camcast_msg_want want[FEEDS];
 	unsigned wants, idrs[2], bitrates;
 };
 
@@ -65,6 +77,7 @@ static bool hear(void *user, const void *message, size_t size)
 		memcpy(&want, message, sizeof want);
 		assert_in_range(want.feed, 0, FEEDS - 1);
 		f->wanted[want.feed] = (int)want.wanted;
+		f->want[want.feed] = want;
 		f->wants++;
 	} else if (type == CAMCAST_MSG_IDR) {
 		assert_int_equal(size, sizeof idr);
@@ -351,6 +364,56 @@ static void a_feed_without_an_address_is_wanted_while_it_is_watched(void **state
 	assert_int_equal(f->wanted[ALWAYS_ANNEXB], 1);
 }
 
+/* --- RTP --- */
+
+/* Adds a unit of n packets to the feed, which has no segment yet. */
+static void add_packets(struct fixture *f, unsigned number, uint16_t sequence, unsigned n)
+{
+	struct feed *feed = f->cameras->outputs[number].feed;
+	struct feed_unit unit = {.flags = CAMCAST_UNIT_KEY};
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	uint8_t data[4096], *at = data;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct rtp_head head = {.sequence = (uint16_t)(sequence + i)};
+
+		at = rtp_put_head(rtp_put_frame(at, 0, RTP_HEAD + 1), &head);
+		*at++ = 1;
+	}
+	unit.len = (uint32_t)(at - data);
+	assert_int_equal(write(fd, data, sizeof data), sizeof data);
+	assert_int_equal(feed_add_segment(feed, 1, fd, sizeof data), 0);
+	assert_int_equal(feed_add_unit(feed, 1, &unit), 0);
+}
+
+static void packets_go_on_where_the_last_process_was(void **state)
+{
+	struct fixture *f = *state;
+	const struct output *output = &f->cameras->outputs[ALWAYS_RTP];
+
+	assert_true(output_is_rtp(output));
+	watch(f, ALWAYS_RTP, true);
+	assert_int_equal(f->want[ALWAYS_RTP].rtp_ssrc, output->rtp_ssrc);
+	assert_int_equal(f->want[ALWAYS_RTP].rtp_offset, output->rtp_offset);
+	assert_int_equal(f->want[ALWAYS_ANNEXB].rtp_ssrc, 0);
+
+	add_packets(f, ALWAYS_RTP, 65530, 10);
+	begin_process(f);
+	assert_int_equal(f->wanted[ALWAYS_RTP], 1);
+	assert_int_equal(f->want[ALWAYS_RTP].rtp_ssrc, output->rtp_ssrc);
+	assert_int_equal(f->want[ALWAYS_RTP].rtp_offset, output->rtp_offset);
+	assert_int_equal(f->want[ALWAYS_RTP].rtp_sequence, 4);
+
+	/* What is forgotten is remembered. */
+	watch(f, ALWAYS_RTP, false);
+	let_pass(f, 6000);
+	assert_int_equal(f->wanted[ALWAYS_RTP], 0);
+	watch(f, ALWAYS_RTP, true);
+	assert_int_equal(feed_log(output->feed)->tail, feed_log(output->feed)->head);
+	begin_process(f);
+	assert_int_equal(f->want[ALWAYS_RTP].rtp_sequence, 4);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -369,6 +432,7 @@ int main(void)
 		TEST(feeds_that_come_and_go_cost_one_idr_a_second),
 		TEST(another_feed_s_key_unit_is_no_answer),
 		TEST(streams_have_their_own_idrs),
+		TEST(packets_go_on_where_the_last_process_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

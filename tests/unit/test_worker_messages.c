@@ -25,7 +25,7 @@ static void hello_comes_first(void **state)
 				   rig_segment(MESSAGES_SEGMENT_SIZE, MESSAGES_SEALS)),
 		"UNIT before HELLO");
 	messages_assert_refused(f, messages_hello(f, CAMCAST_WORKER_VERSION + 1),
-				"protocol version 5 instead of 4");
+				"protocol version 6 instead of 5");
 	assert_int_equal(messages_hello(f, CAMCAST_WORKER_VERSION), 0);
 	assert_int_equal(f->news.event, WORKER_EVENT_HELLO);
 	messages_assert_refused(f, messages_hello(f, CAMCAST_WORKER_VERSION), "a second HELLO");
@@ -277,7 +277,7 @@ static void unit_fields_are_checked(void **state)
 	unit.flags = 0;
 	unit.feed = BACK_H264;
 	messages_assert_refused(f, messages_take(f, &unit, sizeof unit, -1),
-				"feed 9, which is not of this camera");
+				"feed 11, which is not of this camera");
 	unit.feed = UINT32_MAX;
 	messages_assert_refused(f, messages_take(f, &unit, sizeof unit, -1), "not of this camera");
 	unit.feed = FRONT_H264;

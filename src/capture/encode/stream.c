@@ -530,9 +530,9 @@ void stream_set_bitrate(struct stream *stream, uint32_t bitrate_bps)
 	pthread_mutex_unlock(&stream->lock);
 }
 
-void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segment)
+struct output *stream_output(struct stream *stream)
 {
-	output_resend_segment(&stream->output, feed, segment);
+	return &stream->output;
 }
 
 bool stream_wants_frames(struct stream *stream)

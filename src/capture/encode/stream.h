@@ -48,8 +48,8 @@ void stream_packet(struct stream *stream, const struct packet *packet);
 void stream_want(struct stream *stream, unsigned feed, bool wanted);
 void stream_request_idr(struct stream *stream);
 void stream_set_bitrate(struct stream *stream, uint32_t bitrate_bps);
-/* Answers GET_SEGMENT. */
-void stream_resend_segment(struct stream *stream, unsigned feed, uint32_t segment);
+/* For what output.h allows on the caller's thread. */
+struct output *stream_output(struct stream *stream);
 
 /* Calculates the rates since the last call; call it once a second. Main thread. */
 void stream_sample(struct stream *stream, int64_t now_us);

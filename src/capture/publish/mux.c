@@ -143,6 +143,8 @@ static const struct mux_ops *const framings[CONFIG_FRAMINGS] = {
 	[CONFIG_FRAMING_MPEGTS] = &mux_mpegts,
 	[CONFIG_FRAMING_MULTIPART] = &mux_multipart,
 	[CONFIG_FRAMING_MULTIPART_EARLY] = &mux_multipart_early,
+	[CONFIG_FRAMING_RTP] = &mux_rtp,
+	[CONFIG_FRAMING_RTP_JPEG] = &mux_rtp_jpeg,
 };
 
 int mux_create(struct mux **out, const struct mux_options *options)

@@ -14,6 +14,12 @@
 #include "config/config.h"
 #include "media/orientation.h"
 
+/* What the RTP packets of a feed have in common (camcast/worker.h, WANT). */
+struct mux_rtp {
+	uint32_t ssrc, offset;
+	uint16_t sequence; /* of the first packet */
+};
+
 /* A coded picture. All memory is the caller's. */
 struct mux_unit {
 	/* The access unit of len bytes in order: Annex B with the delimiter first, a JPEG, or
@@ -26,11 +32,12 @@ struct mux_unit {
 	const struct iovec *sets, *nals;
 	int n_sets, n_nals; /* n_nals 0: not H.264 */
 	bool key, droppable;
-	bool gap;	      /* units of the feed are missing before this one */
-	int64_t capture_us;   /* when the picture was taken, CLOCK_MONOTONIC */
-	int64_t dts_us;	      /* when it is decoded, the same clock; grows from unit to unit */
-	int64_t pts_us;	      /* when it is shown, not before dts_us */
-	uint32_t duration_us; /* 0: not known */
+	bool gap;		   /* units of the feed are missing before this one */
+	int64_t capture_us;	   /* when the picture was taken, CLOCK_MONOTONIC */
+	int64_t dts_us;		   /* when it is decoded, the same clock; grows from unit to unit */
+	int64_t pts_us;		   /* when it is shown, not before dts_us */
+	uint32_t duration_us;	   /* 0: not known */
+	const struct mux_rtp *rtp; /* for RTP, the same for each unit; else unused */
 };
 
 /* A unit as it stands in the log. All is borrowed from the mux and the unit until the next call. */
@@ -47,6 +54,8 @@ struct mux;
 struct mux_options {
 	enum config_framing framing;
 	struct orientation orientation; /* how a player turns the pictures */
+	size_t packet_len; /* bytes of an RTP packet, at most: 576..CAMCAST_RTP_PACKET_LEN; for RTP
+			      only */
 };
 
 /* 0, -ENOMEM or another -errno of a library. */
@@ -86,5 +95,7 @@ void mux_list_free(struct mux_list *list);
 extern const struct mux_ops mux_mp4, mux_mp4_ws;		/* mp4.c */
 extern const struct mux_ops mux_mpegts;				/* mpegts.c */
 extern const struct mux_ops mux_multipart, mux_multipart_early; /* multipart.c */
+extern const struct mux_ops mux_rtp;				/* rtp.c */
+extern const struct mux_ops mux_rtp_jpeg;			/* rtp_jpeg.c */
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "camcast/worker.h"
+#include "camcast/rtp.h"
 
 #define BEGINS_US 1500000     /* camcastd asks for an IDR within a second */
 #define LOST_LINE_US 10000000 /* at most one line in this time about lost units */
@@ -18,6 +18,7 @@ static int feed_init(struct output_feed *feed, const struct output_options *opti
 	const struct mux_options mux = {
 		.framing = config->framing,
 		.orientation = options->orientation,
+		.packet_len = CAMCAST_RTP_PACKET_LEN,
 	};
 	int r = mux_create(&feed->mux, &mux);
 
@@ -93,7 +94,9 @@ static void tell_loss(struct output *output, struct output_feed *feed, int error
 	diag_error("stream %s: the units up to the next key unit are lost: %s (%llu more since the "
 		   "last such line)",
 		   output->name,
-		   error == -EMSGSIZE ? "it is larger than a unit may be" : strerror(-error),
+		   error == -EMSGSIZE ? "it is larger than a unit may be"
+		   : error == -EINVAL ? "their framing does not carry such pictures"
+				      : strerror(-error),
 		   (unsigned long long)suppressed);
 }
 
@@ -111,6 +114,7 @@ static void append(struct output *output, struct output_feed *feed, struct mux_u
 	if (unit->key)
 		feed->begins_until_us = 0;
 	unit->gap = logwriter_needs_key(feed->log);
+	unit->rtp = &feed->rtp;
 	r = mux_frame(feed->mux, unit, &framed);
 	said.preamble = framed.preamble;
 	said.preamble_len = framed.preamble_len;
@@ -129,6 +133,22 @@ int output_find(const struct output *output, unsigned number)
 			return (int)i;
 	}
 	return -1;
+}
+
+void output_set_rtp(struct output *output, const struct camcast_msg_want *want)
+{
+	int i = output_find(output, want->feed);
+	struct output_feed *feed = i < 0 ? NULL : &output->feeds[i];
+
+	/* Once the feed is wanted, the stream's thread reads this. */
+	if (!feed || feed->rtp_set || !want->wanted)
+		return;
+	feed->rtp_set = true;
+	feed->rtp = (struct mux_rtp){
+		.ssrc = want->rtp_ssrc,
+		.offset = want->rtp_offset,
+		.sequence = (uint16_t)want->rtp_sequence,
+	};
 }
 
 uint32_t output_kept(const struct output *output)

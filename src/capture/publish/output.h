@@ -8,6 +8,7 @@
 #define CAPTURE_PUBLISH_OUTPUT_H
 
 #include "base/diag.h"
+#include "camcast/worker.h"
 #include "capture/access_unit.h"
 #include "capture/publish/logwriter.h"
 #include "capture/publish/mux.h"
@@ -22,6 +23,8 @@ struct output_feed {
 	 * key unit was written. */
 	int64_t begins_until_us;
 	struct mux *mux;
+	struct mux_rtp rtp; /* unused by other framings */
+	bool rtp_set;	    /* output_set_rtp() was called */
 	struct logwriter *log;
 	struct diag_limit limit; /* of the line about lost units */
 };
@@ -54,6 +57,9 @@ void output_finish(struct output *output);
 /* The place of a feed in `feeds`, or -1 if it is not of this stream. number: config_feed.number.
  * Any thread. */
 int output_find(const struct output *output, unsigned number);
+/* What camcastd says about the RTP packets of a feed, before the feed becomes wanted for the first
+ * time; later calls do nothing. Main thread. */
+void output_set_rtp(struct output *output, const struct camcast_msg_want *want);
 /* The feeds that are written all the time: bit 1 << i for feeds[i]. Any thread. */
 uint32_t output_kept(const struct output *output);
 /* Sets which feeds are written from now_us (CLOCK_MONOTONIC) on: bit 1 << i for feeds[i]. Feeds

@@ -61,7 +61,8 @@ static bool begin_preamble(struct cursor *cursor, const struct unit *unit)
 {
 	struct segment *preamble;
 
-	if (unit->preamble == cursor->preamble || cursor->flags & CURSOR_FINITE)
+	if (unit->preamble == cursor->preamble || cursor->flags & CURSOR_FINITE ||
+	    cursor->audience->policy.preamble_apart)
 		return false;
 	cursor->preamble = unit->preamble;
 	preamble = log_preamble(cursor->audience->log, unit->preamble);

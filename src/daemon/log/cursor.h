@@ -118,6 +118,8 @@ struct audience_policy {
 	int64_t join_burst_us, shed_lag_us, max_lag_us, stall_timeout_us;
 	bool key_only;	    /* every unit is a key unit: each begin takes the newest */
 	bool can_force_idr; /* else: join at the newest key unit whatever its age */
+	/* Viewers get the preamble in another way, such as an SDP, and none is sent to them. */
+	bool preamble_apart;
 };
 
 struct audience_stats {

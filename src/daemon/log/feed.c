@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/log/policy.h"
+
 /* The default limit on the bytes of a log: four times the bytes that the bitrate produces in
  * the history, or this constant where the bitrate is not known. */
 #define HISTORY_BYTES_MIN (4ull << 20)
@@ -139,6 +141,7 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 		.stall_timeout_us = (int64_t)config->stall_timeout_ms * 1000,
 		.key_only = options->key_only,
 		.can_force_idr = options->can_force_idr,
+		.preamble_apart = options->preamble_apart,
 	};
 	struct feed *feed = calloc(1, sizeof(*feed));
 	int ret;
@@ -288,6 +291,11 @@ int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink 
 	if (ret == 0)
 		cursor_join_range(cursor, &feed->audience, sink, from, until);
 	return ret;
+}
+
+uint64_t feed_join_at(const struct feed *feed)
+{
+	return policy_join_at(&feed->audience);
 }
 
 int feed_wait(struct feed *feed, struct feed_waiter *waiter)

@@ -39,8 +39,9 @@ struct feed_waiter {
 struct feed_options {
 	const char *name;		    /* "front-h264/annexb", borrowed */
 	const struct config_stream *policy; /* borrowed */
-	bool key_only;	    /* every unit is a key unit (MJPEG): each begin takes the newest */
-	bool can_force_idr; /* false for `copy`: join at the newest key whatever its age */
+	bool key_only;	     /* every unit is a key unit (MJPEG): each begin takes the newest */
+	bool can_force_idr;  /* false for `copy`: join at the newest key whatever its age */
+	bool preamble_apart; /* no preamble is sent to viewers, as they get it in another way */
 };
 
 struct feed_stats {
@@ -100,6 +101,9 @@ int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink)
 /* The same, cursor_join_range(). Also -ERANGE: `from` is 0 or beyond the head. */
 int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink *sink,
 		    uint64_t from, uint64_t until);
+
+/* The unit at which a viewer that joined now would begin; 0: it would wait for a key unit. */
+uint64_t feed_join_at(const struct feed *feed);
 
 /* Adds a waiter. 0, or -ESHUTDOWN: the feed drains. */
 int feed_wait(struct feed *feed, struct feed_waiter *waiter);

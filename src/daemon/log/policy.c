@@ -240,20 +240,29 @@ bool policy_choose(struct cursor *cursor)
 	return false;
 }
 
-bool policy_join(struct cursor *cursor)
+uint64_t policy_join_at(const struct audience *audience)
 {
-	struct audience *audience = cursor->audience;
 	const struct log *log = audience->log;
 	uint64_t key = log_key_from(log, log->tail);
 
 	if (key && (!audience->policy.can_force_idr ||
-		    cursor_now_us(cursor) - log_unit(log, key)->received_us <
-			    audience->policy.join_burst_us)) {
+		    loop_now_us(audience->loop) - log_unit(log, key)->received_us <
+			    audience->policy.join_burst_us))
+		return key;
+	return 0;
+}
+
+bool policy_join(struct cursor *cursor)
+{
+	struct audience *audience = cursor->audience;
+	uint64_t key = policy_join_at(audience);
+
+	if (key) {
 		cursor->seq = key;
 		resynced(cursor);
 		return true;
 	}
-	cursor->seq = log->head;
+	cursor->seq = audience->log->head;
 	wait_for_key(cursor);
 	ask_for_idr(audience);
 	return false;

@@ -49,7 +49,7 @@ static const struct counter feeds[] = {
 	{"framing", TEXT,
 	 .help = "How its units follow each other: `annexb`, `length_prefixed`, `jpeg`, `mp4`, "
 		 "`mp4_ws`, "
-		 "`mpegts`, `multipart` or `multipart_early`.",
+		 "`mpegts`, `multipart`, `multipart_early`, `rtp` or `rtp_jpeg`.",
 	 .text = feed_framing},
 	{"port", GAUGE, .help = "The port of its first listener; 0: it has none.",
 	 .number = feed_port},

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "camcast/worker.h"
+#include "media/rtp.h"
 
 #define IDR_PERIOD_US 1000000
 
@@ -53,16 +54,45 @@ static bool say(struct worker_demand *all, const void *message, size_t size)
 	return all->options.say(all->options.user, message, size);
 }
 
+static struct output *output_of(const struct output_demand *demand)
+{
+	return demand->stream->all->options.camera->outputs[demand->number];
+}
+
+/* A new process goes on behind the newest packets in the log. Workers are trusted for what they
+ * write, and rtp_read_last() is bounded. */
+static void note_sequence(struct output *output)
+{
+	const struct log *log = feed_log(output->feed);
+	struct rtp_head last;
+
+	if (log->tail < log->head) {
+		const struct unit *unit = log_unit(log, log->head - 1);
+
+		if (rtp_read_last(unit->segment->pages.map + unit->offset, unit->len, &last))
+			output->rtp_sequence = (uint16_t)(last.sequence + 1);
+	}
+}
+
 static void say_wanted(struct output_demand *output)
 {
+	struct worker_demand *all = output->stream->all;
+	struct output *known = output_of(output);
 	struct camcast_msg_want want = {
 		.type = CAMCAST_MSG_WANT,
 		.feed = output->number,
 		.wanted = output->wanted,
 	};
 
-	if (output->unsaid)
-		output->unsaid = !say(output->stream->all, &want, sizeof want);
+	if (!output->unsaid)
+		return;
+	if (output->wanted && output_is_rtp(known)) {
+		note_sequence(known);
+		want.rtp_ssrc = known->rtp_ssrc;
+		want.rtp_offset = known->rtp_offset;
+		want.rtp_sequence = known->rtp_sequence;
+	}
+	output->unsaid = !say(all, &want, sizeof want);
 }
 
 static void say_bitrate(struct stream_demand *stream)
@@ -188,8 +218,11 @@ static void set_wanted(struct output_demand *output, bool wanted)
 		return;
 	output->wanted = wanted;
 	output->unsaid = true;
-	if (wanted)
-		feed_forget(stream->all->options.camera->outputs[output->number]->feed);
+	if (wanted) {
+		if (output_is_rtp(output_of(output)))
+			note_sequence(output_of(output));
+		feed_forget(output_of(output)->feed);
+	}
 	say_wanted(output);
 	if (!wanted) {
 		output->awaits_key = false;
