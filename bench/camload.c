@@ -32,7 +32,8 @@ struct camload {
 };
 
 static const char usage_text[] =
-	"camload [options] HOST:PORT | http://HOST:PORT/PATH | rtmp://HOST:PORT/APP/STREAM\n"
+	"camload [options] HOST:PORT | http://HOST:PORT/PATH | rtsp://HOST:PORT/STREAM |\n"
+	"                  rtmp://HOST:PORT/APP/STREAM\n"
 	"  --clients N       healthy clients; the bytes of most are only counted (default 100)\n"
 	"  --scan K          parse all that K of them receive: latency, gaps (default 1)\n"
 	"  --decode K        decode what K of the scanned clients and of each kind of slow\n"
@@ -207,7 +208,7 @@ static bool take_framing(struct camload *load)
 
 	if (!load->framing)
 		return true;
-	return source->framing != WIRE_RTMP &&
+	return source->framing != WIRE_RTSP && source->framing != WIRE_RTMP &&
 	       crowd_framing_parse(&source->framing, load->framing) == 0 &&
 	       (source->http || source->framing < WIRE_WEBSOCKET);
 }
@@ -241,13 +242,13 @@ static void parse(struct camload *load, int argc, char **argv)
 	}
 	if (result < 0)
 		exit(cli_refuse(&cli,
-				"%s: use HOST:PORT, http://HOST:PORT/PATH or "
-				"rtmp://HOST:PORT/APP/STREAM",
+				"%s: use HOST:PORT, http://HOST:PORT/PATH, "
+				"rtsp://HOST:PORT/STREAM or rtmp://HOST:PORT/APP/STREAM",
 				argv[optind]));
 	if (!take_framing(load))
 		exit(cli_refuse(&cli,
 				"--framing %s: \"camload --help\" lists the framings; ws, hls and "
-				"hls-plain need an http:// URL, and RTMP has its own",
+				"hls-plain need an http:// URL; RTSP and RTMP have their own",
 				load->framing));
 }
 

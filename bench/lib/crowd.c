@@ -30,7 +30,7 @@ struct crowd_client {
 	unsigned group; /* of slow ones */
 	bool scanned;	/* judged to the end */
 	bool judging;	/* wire and judge are in use */
-	bool playing;	/* of these, the wire only: HLS needs it to the end */
+	bool playing;	/* of these, the wire only: HLS and RTSP need it to the end */
 	bool timed;	/* its first key unit is in the histogram */
 	struct wire wire;
 	struct judge judge;
@@ -80,15 +80,16 @@ static enum wire_framing framing_of_path(const char *path)
 int crowd_target_parse(struct crowd_target *target, const char *text)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	bool rtmp = strncmp(text, "rtmp://", 7) == 0, http = strncmp(text, "http://", 7) == 0;
-	const char *host = text + (rtmp || http ? 7 : 0), *slash = strchr(host, '/');
+	bool rtmp = strncmp(text, "rtmp://", 7) == 0, rtsp = strncmp(text, "rtsp://", 7) == 0;
+	bool http = strncmp(text, "http://", 7) == 0, url = rtmp || rtsp || http;
+	const char *host = text + (url ? 7 : 0), *slash = strchr(host, '/');
 	size_t len = slash ? (size_t)(slash - host) : strlen(host);
 	struct wire_source *source = &target->source;
 	struct net_address address;
 	char host_port[NET_HOST_MAX + 8], port[8];
 
 	memset(target, 0, sizeof(*target));
-	if ((slash != NULL) != (rtmp || http) || len >= sizeof(host_port) ||
+	if ((slash != NULL) != url || len >= sizeof(host_port) ||
 	    (slash && strlen(slash + 1) >= sizeof(source->path)))
 		return -EINVAL;
 	snprintf(host_port, sizeof(host_port), "%.*s", (int)len, host);
@@ -99,7 +100,7 @@ int crowd_target_parse(struct crowd_target *target, const char *text)
 	strcpy(source->host, host_port);
 	strcpy(source->path, slash ? slash + 1 : "");
 	source->http = http;
-	source->framing = rtmp ? WIRE_RTMP : framing_of_path(source->path);
+	source->framing = rtmp ? WIRE_RTMP : rtsp ? WIRE_RTSP : framing_of_path(source->path);
 	snprintf(port, sizeof(port), "%u", address.port);
 	if (getaddrinfo(address.host, port, &hints, &found) != 0)
 		return -EHOSTUNREACH;
@@ -215,7 +216,7 @@ fail:
 static void stop_judging(struct crowd_client *client)
 {
 	client->judging = false;
-	client->playing = client->wire.player != NULL;
+	client->playing = wire_keeps_asking(&client->wire);
 	if (client->playing)
 		wire_stop_passing(&client->wire);
 	else
@@ -231,6 +232,9 @@ static void close_client(struct crowd *crowd, struct crowd_client *client)
 	if (client->kind == KIND_STALLED &&
 	    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
 		crowd->reset_by_server++;
+	if (client->judging || client->playing)
+		wire_leave(&client->wire);
+	say(client);
 	close(client->fd);
 	client->fd = -1;
 	crowd->connected--;
@@ -369,8 +373,8 @@ static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64
 	say(client);
 	switch (client->kind) {
 	case KIND_STALLED:
-		/* RTMP needs a dialogue before there is a stream that can stall. */
-		if (client->wire.rtmp && !client->judge.begun)
+		/* RTMP and RTSP need a dialogue before there is a stream that can stall. */
+		if ((client->wire.rtmp && !client->judge.begun) || wire_is_asking(&client->wire))
 			read_judged(crowd, client, SIZE_MAX);
 		break;
 	case KIND_SLOW:
@@ -427,6 +431,7 @@ int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 	crowd->target = target;
 	crowd->source = target->source;
 	crowd->source.hls = &crowd->hls;
+	crowd->source.rtsp = &crowd->rtsp;
 	crowd->random = options->seed;
 	room = options->healthy + options->stalled + options->flapping + joining;
 	for (unsigned i = 0; i < options->n_slow; i++)
@@ -513,13 +518,18 @@ int64_t crowd_sweep(struct crowd *crowd)
 	return now_us;
 }
 
-/* Counts healthy clients without a byte, with or without those that lost their connection. */
+/* Counts healthy clients without a byte of a stream, with or without those that lost their
+ * connection. */
 static unsigned unserved(const struct crowd *crowd, bool lost_too)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < crowd->options.healthy; i++)
-		n += crowd->clients[i].bytes == 0 && (lost_too || crowd->clients[i].fd >= 0);
+	for (unsigned i = 0; i < crowd->options.healthy; i++) {
+		const struct crowd_client *client = &crowd->clients[i];
+
+		n += (client->bytes == 0 || wire_is_asking(&client->wire)) &&
+		     (lost_too || client->fd >= 0);
+	}
 	return n;
 }
 

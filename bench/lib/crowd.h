@@ -6,7 +6,8 @@
  * The crowd never waits with poll or epoll, so that no wake-up of a reader is charged to the server
  * that sends. It reads judged clients every millisecond. It reads the others less often, each by
  * one recv(MSG_TRUNC) that copies nothing. Each stream is judged until its first key unit is whole,
- * and scanned streams to the end. A player of HLS reads its playlists all the time.
+ * and scanned streams to the end. A player of HLS reads its playlists all the time, and one of RTSP
+ * keeps its session alive.
  *
  * The schedule does not wait for the server: a client connects when it is due. Times count from the
  * moment at which a client was due to connect or a picture was captured, however late it was read.
@@ -53,7 +54,7 @@ struct crowd_client;
 struct crowd {
 	struct crowd_options options;
 	const struct crowd_target *target; /* borrowed */
-	struct wire_source source;	   /* the target's, with `hls` */
+	struct wire_source source;	   /* the target's, with `hls` and `rtsp` */
 	struct crowd_client *clients;
 	unsigned n_clients;
 	unsigned discard_ticks; /* ticks between two reads of a client that is only counted */
@@ -62,6 +63,7 @@ struct crowd {
 	struct tally healthy, flapping, joining;
 	struct hist first_key;	/* all clients: due to connect until the first key unit is whole */
 	struct hls_tally hls;	/* players of HLS */
+	struct rtsp_tally rtsp; /* players of RTSP, as long as they are judged */
 	struct hist ticks;	/* from one sweep's start to the next one's */
 	uint64_t bytes;		/* received by healthy clients */
 	uint64_t scanned_bytes; /* of that, by the scanned ones */
@@ -90,9 +92,9 @@ struct crowd_yield {
 	uint64_t short_bytes;
 };
 
-/* HOST:PORT, http://HOST:PORT/PATH or rtmp://HOST:PORT/APP/STREAM. The framing is that of the end
- * of the path (.ts, .mp4, .mjpg, .ws, .m3u8), or Annex B; source.hls is not set. -EINVAL:
- * malformed; -EHOSTUNREACH: no such host. */
+/* HOST:PORT, http://HOST:PORT/PATH, rtsp://HOST:PORT/PATH or rtmp://HOST:PORT/APP/STREAM. Over HTTP
+ * the framing is that of the end of the path (.ts, .mp4, .mjpg, .ws, .m3u8), or Annex B.
+ * source.hls and source.rtsp are not set. -EINVAL: malformed; -EHOSTUNREACH: no such host. */
 int crowd_target_parse(struct crowd_target *target, const char *text);
 /* The framing that `--framing NAME` means: annexb, length, ts, mp4, mjpg, ws, hls or hls-plain.
  * -EINVAL: there is none. */

@@ -183,6 +183,20 @@ static void add_hls(cJSON *object, const struct hls_tally *tally)
 	cJSON_AddItemToObject(part, "shown_ms", hist_json(&tally->shown));
 }
 
+static void add_rtsp(cJSON *object, const struct rtsp_tally *tally)
+{
+	cJSON *part = cJSON_AddObjectToObject(object, "rtsp");
+
+	add(part, "packets", (double)tally->rtp.packets);
+	add(part, "reports", (double)tally->rtp.reports);
+	add(part, "gaps", (double)tally->rtp.gaps);
+	add(part, "lost_packets", (double)tally->rtp.lost);
+	add(part, "torn_units", (double)tally->rtp.torn);
+	add(part, "ssrc_changes", (double)tally->rtp.ssrc_changes);
+	add(part, "refused", (double)tally->refused);
+	add(part, "info_ahead", (double)tally->ahead);
+}
+
 void report_json(const struct report *report, FILE *out)
 {
 	const struct crowd *crowd = report->crowd;
@@ -210,6 +224,7 @@ void report_json(const struct report *report, FILE *out)
 	add(object, "short_units", each > 0 ? (double)report->yield.short_bytes / each : 0);
 	add_groups(object, crowd);
 	add_hls(object, &crowd->hls);
+	add_rtsp(object, &crowd->rtsp);
 	cJSON_AddItemToObject(object, "latency_last_ms", hist_json(&crowd->panel.latency_last));
 	cJSON_AddItemToObject(object, "first_key_ms", hist_json(&crowd->first_key));
 	part = cJSON_AddObjectToObject(object, "connections");
@@ -277,6 +292,24 @@ static void lines_of_hls(FILE *out, const struct hls_tally *tally)
 	line_of_times(out, "  capture to shown", &tally->shown);
 }
 
+static void lines_of_rtsp(FILE *out, const struct rtsp_tally *tally)
+{
+	const struct rtp_tally *rtp = &tally->rtp;
+
+	if (rtp->packets == 0 && tally->refused == 0)
+		return;
+	fprintf(out,
+		"%-22s %lu packets, %lu sender reports, %lu gaps of %lu packets, %lu requests "
+		"refused\n",
+		"RTSP players", rtp->packets, rtp->reports, rtp->gaps, rtp->lost, tally->refused);
+	if (rtp->torn || rtp->ssrc_changes || tally->ahead)
+		fprintf(out,
+			"%-22s WRONG: %lu units torn, %lu changes of SSRC, %lu times RTP-Info "
+			"ahead "
+			"of the stream\n",
+			"", rtp->torn, rtp->ssrc_changes, tally->ahead);
+}
+
 void report_table(const struct report *report, FILE *out)
 {
 	const struct crowd *crowd = report->crowd;
@@ -289,6 +322,7 @@ void report_table(const struct report *report, FILE *out)
 	lines_of_group(out, "healthy", &crowd->healthy);
 	line_of_times(out, "  to the last of them", &crowd->panel.latency_last);
 	lines_of_hls(out, &crowd->hls);
+	lines_of_rtsp(out, &crowd->rtsp);
 	if (report->yield.short_clients > 0)
 		fprintf(out, "%-22s %u clients received less than the others\n", "",
 			report->yield.short_clients);

@@ -8,8 +8,9 @@
 #include "bench/lib/websocket.h"
 #include "bench/peers/rtmp.h"
 
-#define HEADER_MAX 65536       /* of an HTTP answer */
-#define LENGTH_MAX (64u << 20) /* no unit is longer */
+#define HEADER_MAX 65536	/* of an HTTP answer */
+#define LENGTH_MAX (64u << 20)	/* no unit is longer */
+#define SKIP_AT_ONCE (1u << 24) /* bytes of a stream that has no end */
 
 /* Without Host, which HTTP/1.0 does not need: servers refuse names that are not theirs. */
 static const char http_tail[] = " HTTP/1.0\r\n\r\n";
@@ -29,6 +30,9 @@ void wire_init(struct wire *wire, const struct wire_source *source, unit_fn *uni
 	mp4_init(&wire->mp4, unit, ctx);
 	if (source->framing == WIRE_RTMP) {
 		wire->rtmp = rtmp_create(source->path, &wire->out, unit, ctx);
+	} else if (source->framing == WIRE_RTSP) {
+		wire->rtsp = rtsp_player_create(source->host, source->path, source->rtsp,
+						&wire->out, unit, ctx);
 	} else if (source->framing == WIRE_HLS || source->framing == WIRE_HLS_PLAIN) {
 		wire->player = hls_create(source->host, source->path, source->hls, &wire->out,
 					  source->framing == WIRE_HLS_PLAIN, unit, ctx);
@@ -141,6 +145,8 @@ static int take(struct wire *wire, size_t old_len, int64_t now_us)
 	case WIRE_HLS:
 	case WIRE_HLS_PLAIN:
 		return hls_received(wire->player, &wire->in, now_us);
+	case WIRE_RTSP:
+		return rtsp_player_received(wire->rtsp, &wire->in, now_us);
 	case WIRE_RTMP:
 		break;
 	}
@@ -168,27 +174,53 @@ void wire_tick(struct wire *wire, int64_t now_us)
 {
 	if (wire->player)
 		hls_tick(wire->player, now_us);
+	if (wire->rtsp)
+		rtsp_player_tick(wire->rtsp, now_us);
+}
+
+bool wire_is_asking(const struct wire *wire)
+{
+	return wire->rtsp && !rtsp_player_plays(wire->rtsp);
+}
+
+bool wire_keeps_asking(const struct wire *wire)
+{
+	return wire->player || wire->rtsp;
 }
 
 void wire_stop_passing(struct wire *wire)
 {
 	if (wire->player)
 		hls_stop_passing(wire->player);
+	if (wire->rtsp) {
+		wire->counting = true;
+		buffer_finish(&wire->in);
+	}
+}
+
+void wire_leave(struct wire *wire)
+{
+	if (wire->rtsp)
+		rtsp_player_leave(wire->rtsp);
 }
 
 size_t wire_skippable(const struct wire *wire)
 {
+	if (wire->counting)
+		return SKIP_AT_ONCE;
 	return wire->player && wire->in.len == 0 ? hls_skippable(wire->player) : 0;
 }
 
 void wire_skipped(struct wire *wire, size_t n, int64_t now_us)
 {
-	hls_skipped(wire->player, n, now_us);
+	if (wire->player)
+		hls_skipped(wire->player, n, now_us);
 }
 
 void wire_finish(struct wire *wire)
 {
 	rtmp_destroy(wire->rtmp);
+	rtsp_player_destroy(wire->rtsp);
 	hls_destroy(wire->player);
 	ts_finish(&wire->ts);
 	mp4_finish(&wire->mp4);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a client says to a server and what it receives, for every server: raw H.264, 32-bit lengths,
- * MPEG-TS and fragmented MP4, each over TCP or HTTP, multipart JPEGs, WebSocket, HLS and RTMP. The
- * bytes are cut into access units. A unit is passed on as Annex B, or as the picture that a length
- * announced. One thread.
+ * MPEG-TS and fragmented MP4, each over TCP or HTTP, multipart JPEGs, WebSocket, HLS, RTSP and
+ * RTMP. The bytes are cut into access units. A unit is passed on as Annex B, or as the picture that
+ * a length announced. One thread.
  *
  * In a byte stream, the end of a unit is known only when the next one begins. The time that is
  * passed on is the one at which the last byte of the unit came.
@@ -17,6 +17,7 @@
 
 #include "bench/lib/buffer.h"
 #include "bench/lib/mp4.h"
+#include "bench/lib/rtsp.h"
 #include "bench/lib/ts.h"
 #include "bench/lib/unit.h"
 #include "media/access_unit.h"
@@ -30,16 +31,19 @@ enum wire_framing {
 	WIRE_WEBSOCKET, /* of MP4 */
 	WIRE_HLS,	/* low latency where the playlist offers it */
 	WIRE_HLS_PLAIN, /* whole segments */
+	WIRE_RTSP,	/* with RTP over the same connection */
 	WIRE_RTMP,
 };
 
 /* What a client asks for. */
 struct wire_source {
 	enum wire_framing framing;
-	bool http;	       /* the first five over HTTP */
-	char host[80];	       /* "HOST:PORT" */
-	char path[256];	       /* by HTTP, without the first slash; "app/stream" for RTMP */
-	struct hls_tally *hls; /* of all players of HLS, borrowed */
+	bool http;	/* the first five over HTTP */
+	char host[80];	/* "HOST:PORT" */
+	char path[256]; /* of the URL, without the first slash; "app/stream" for RTMP */
+	/* Of all players of HLS, and of RTSP; borrowed. */
+	struct hls_tally *hls;
+	struct rtsp_tally *rtsp;
 };
 
 struct wire {
@@ -54,6 +58,8 @@ struct wire {
 	struct buffer payload; /* of WebSocket messages */
 	int64_t byte_us;
 	struct rtmp *rtmp;
+	struct rtsp_player *rtsp;
+	bool counting; /* RTSP: the bytes are only counted */
 	struct hls_player *player;
 	struct buffer out; /* to be sent to the server */
 	unit_fn *unit;
@@ -66,10 +72,16 @@ void wire_init(struct wire *wire, const struct wire_source *source, unit_fn *uni
 uint8_t *wire_room(struct wire *wire, size_t size);
 /* Takes n bytes that were read there at now_us. */
 void wire_received(struct wire *wire, size_t n, int64_t now_us);
-/* HLS: asks for what is due. Others do not need it. */
+/* HLS, RTSP: asks for what is due. Others do not need it. */
 void wire_tick(struct wire *wire, int64_t now_us);
-/* HLS: passes on no units from now on; only the requests and their times matter. */
+/* Whether there is a dialogue before the stream, which the server did not finish yet. */
+bool wire_is_asking(const struct wire *wire);
+/* Whether wire_tick() is needed as long as the connection lasts. */
+bool wire_keeps_asking(const struct wire *wire);
+/* For those that keep asking: passes on no units from now on; only the requests matter. */
 void wire_stop_passing(struct wire *wire);
+/* Says goodbye where the protocol has a word for it. */
+void wire_leave(struct wire *wire);
 /* The number of bytes that come next and whose content does not matter. */
 size_t wire_skippable(const struct wire *wire);
 /* Takes n of these, which came at now_us. */

@@ -21,6 +21,7 @@ import harness
 
 CAMLOAD = harness.BUILD / "bench/camload"
 WRONG = ("gap_ends_not_key", "begins_not_key", "malformed", "decode_errors")
+WRONG_RTSP = ("torn_units", "ssrc_changes", "refused", "info_ahead")
 
 
 def run(*options, status=0):
@@ -156,6 +157,73 @@ def test_http_is_asked_for_and_a_refusal_is_told(start_camcastd):
     assert result["connections"]["gave_up"] == 1 and result["healthy"]["units"] == 0
 
 
+SDP = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track\r\n"
+RTSP_HEADERS = (
+    b"",
+    b"Content-Length: %d\r\n" % len(SDP),
+    b"Session: 1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n",
+    b"",
+)
+
+
+def rtsp_answers():
+    for number, headers in enumerate(RTSP_HEADERS, 1):
+        yield b"RTSP/1.0 200 OK\r\nCSeq: %d\r\n%s\r\n" % (number, headers)
+        if number == 2:
+            yield SDP
+
+
+def rtp_packets(units, ssrc=7):
+    """(number of the unit, packet with its `$` head), a NAL unit each or fragments of 1,000 bytes."""
+    seq = 0
+    for number, unit in enumerate(units):
+        nals = [nal for nal in re.split(rb"\x00?\x00\x00\x01", unit.data) if nal]
+        parts = []
+        for nal in nals:
+            if len(nal) < 1000:
+                parts.append(nal)
+                continue
+            cut = [nal[at : at + 1000] for at in range(1, len(nal), 1000)]
+            for place, data in enumerate(cut):
+                flags = (place == 0) << 7 | (place == len(cut) - 1) << 6
+                parts.append(bytes([nal[0] & 0xE0 | 28, flags | nal[0] & 31]) + data)
+        for place, part in enumerate(parts):
+            kind = (place == len(parts) - 1) << 7 | 96
+            head = struct.pack(">BBHII", 0x80, kind, seq & 0xFFFF, number * 3000, ssrc)
+            yield number, struct.pack(">BBH", 36, 0, len(head + part)) + head + part
+            seq += 1
+
+
+def test_rtsp_is_asked_for_and_what_is_wrong_is_told(start_camcastd):
+    daemon = start_camcastd(harness.pattern_config())
+    with clients.Viewer(daemon.port()) as viewer:
+        viewer.wait_units(40)
+        units, _ = bytestream.split(viewer.close())
+    packets = list(rtp_packets(units))
+    largest = max(range(1, len(units)), key=lambda number: len(units[number].data))
+    torn = [place for place, (number, _) in enumerate(packets) if number == largest][-2]
+
+    def judged(chosen):
+        data = b"".join([*rtsp_answers(), *(packet for _, packet in chosen)])
+        with player_of(data, b"OPTIONS rtsp://127.0.0.1:") as port:
+            return camload(f"rtsp://127.0.0.1:{port}/s", *SHORT)
+
+    good = judged(packets)
+    assert good["healthy"]["units"] == len(units)
+    assert good["rtsp"]["packets"] == len(packets)
+    assert not any(good["healthy"][key] for key in WRONG), good["healthy"]
+    assert not any(good["rtsp"][key] for key in (*WRONG_RTSP, "gaps")), good["rtsp"]
+    lossy = judged(packets[:torn] + packets[torn + 1 :])
+    assert lossy["rtsp"]["torn_units"] == lossy["rtsp"]["lost_packets"] == 1
+    assert lossy["healthy"]["missed"] == 1
+    other = judged(packets + list(rtp_packets(units, ssrc=8)))
+    assert other["rtsp"]["ssrc_changes"] == 1
+    with player_of(b"RTSP/1.0 404 Not Found\r\nCSeq: 1\r\n\r\n", b"\r\n\r\n") as port:
+        result = camload(f"rtsp://127.0.0.1:{port}/s", *SHORT)
+    assert result["rtsp"]["refused"] == result["connections"]["gave_up"] == 1
+    assert result["healthy"]["units"] == 0
+
+
 @pytest.mark.parametrize("way", ["h264", "mp4", "ts", "ws"])
 def test_every_way_over_http_is_judged(camcastd, way):
     daemon = camcastd(harness.pattern_config())
@@ -216,6 +284,8 @@ def test_nobody_listens():
         (["127.0.0.1:80", "--duration", "0"], "--duration 0: this value is not allowed"),
         (["127.0.0.1"], "127.0.0.1: use HOST:PORT"),
         (["rtmp://127.0.0.1:80"], "rtmp://127.0.0.1:80: use HOST:PORT"),
+        (["rtsp://127.0.0.1:80"], "rtsp://127.0.0.1:80: use HOST:PORT"),
+        (["rtsp://127.0.0.1:80/s", "--framing", "ts"], "--framing ts: "),
     ],
 )
 def test_what_is_not_understood_is_named(words, said):
