@@ -19,6 +19,7 @@
 #define SLEPT_US 200	     /* a wait that took longer did not find anything ready */
 #define INPUT_PER_TURN 65536 /* bytes read of one connection */
 #define INPUT_AT_ONCE 4096
+#define WRITTEN_AS_ONE_SEND 4096 /* bytes of ops->write(), which is slower than the kernel */
 
 static_assert(sizeof(struct loop_conn) <= 64, "a loop_conn is one line");
 
@@ -178,7 +179,7 @@ void loop_conn_send(struct loop *loop, struct loop_conn *conn, const struct page
 
 bool loop_conn_by_reference(const struct loop *loop, const struct loop_conn *conn)
 {
-	return conn->pages->fd >= 0 && conn->len >= loop->send_threshold;
+	return conn->pages->fd >= 0 && conn->len >= loop->send_threshold && !conn->ops->write;
 }
 
 void loop_conn_sent(struct loop *loop, struct loop_conn *conn, int result)
@@ -229,6 +230,17 @@ static void send_directly(struct loop *loop, struct loop_conn *conn)
 	loop_conn_sent(loop, conn, n < 0 ? -errno : (int)n);
 }
 
+/* Returns the cost of the send, in sends. */
+static unsigned send_written(struct loop *loop, struct loop_conn *conn)
+{
+	ssize_t n = conn->ops->write(conn, conn->pages->map + conn->offset, conn->len);
+
+	if (n > 0)
+		loop->stats.sends++;
+	loop_conn_sent(loop, conn, (int)n);
+	return n > 0 ? 1 + (unsigned)(n / WRITTEN_AS_ONE_SEND) : 1;
+}
+
 /* A send that sent() begins goes to the end of the list, so that every connection gets one send
  * before any gets two. */
 static void run_sends(struct loop *loop)
@@ -239,8 +251,10 @@ static void run_sends(struct loop *loop)
 		struct loop_conn *conn = container_of(loop->sends.next, struct loop_conn, link);
 
 		list_remove(&conn->link);
-		if (loop_conn_by_reference(loop, conn) || !backend->queue_send ||
-		    !backend->queue_send(loop, conn))
+		if (conn->ops->write)
+			n += send_written(loop, conn) - 1;
+		else if (loop_conn_by_reference(loop, conn) || !backend->queue_send ||
+			 !backend->queue_send(loop, conn))
 			send_directly(loop, conn);
 	}
 	pagetee_let_go(&loop->tee);
@@ -315,24 +329,29 @@ static void end_input(struct loop_conn *conn)
 		conn->ops->input_ended(conn);
 }
 
-/* MSG_TRUNC makes TCP discard bytes without copying them (tcp(7)). */
+/* As recv(), or -errno. MSG_TRUNC makes TCP discard bytes without copying them (tcp(7)). */
 static ssize_t read_some(struct loop *loop, struct loop_conn *conn, size_t max)
 {
 	uint8_t buffer[INPUT_AT_ONCE];
 	ssize_t n;
 
-	if (!conn->ops->input) {
+	if (max > sizeof(buffer) && (conn->ops->input || conn->ops->read))
+		max = sizeof(buffer);
+	if (conn->ops->read)
+		n = conn->ops->read(conn, buffer, max);
+	else if (conn->ops->input)
+		n = recv(conn->fd, buffer, max, MSG_DONTWAIT);
+	else
 		n = recv(conn->fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
-		if (n > 0) {
-			loop->stats.bytes_discarded += (uint64_t)n;
-			if (conn->ops->discarded)
-				conn->ops->discarded(conn, (size_t)n);
-		}
-		return n;
-	}
-	n = recv(conn->fd, buffer, max < sizeof(buffer) ? max : sizeof(buffer), MSG_DONTWAIT);
-	if (n > 0)
+	if (n < 0)
+		return conn->ops->read ? n : -errno;
+	if (n > 0 && conn->ops->input) {
 		conn->ops->input(conn, buffer, (size_t)n);
+	} else if (n > 0) {
+		loop->stats.bytes_discarded += (uint64_t)n;
+		if (conn->ops->discarded)
+			conn->ops->discarded(conn, (size_t)n);
+	}
 	return n;
 }
 
@@ -350,10 +369,12 @@ static void read_input(struct loop *loop, struct loop_conn *conn)
 		} else if (n == 0) {
 			end_input(conn);
 			return;
-		} else if (errno == EAGAIN) {
+		} else if (n == -EAGAIN) {
 			return;
-		} else if (errno != EINTR) {
-			conn->ops->failed(conn, -errno);
+		} else if (n == -EINTR) {
+			left -= left < INPUT_AT_ONCE ? left : INPUT_AT_ONCE;
+		} else {
+			conn->ops->failed(conn, (int)n);
 			return;
 		}
 	}

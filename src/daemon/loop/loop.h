@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/list.h"
 #include "base/pages.h"
@@ -98,6 +99,14 @@ void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /*
 /* --- connections --- */
 
 struct loop_conn_ops {
+	/* How bytes get from and to the socket of a connection whose bytes are not the socket's own
+	 * (TLS). NULL: the kernel's send(), sendfile() and recv(); both or none are set. As send()
+	 * and recv() of a non-blocking socket, but errors are returned as -errno; -EAGAIN comes
+	 * from the socket itself, so that its edge follows. read(): -EINTR if input was read that
+	 * is not for the user, and more may follow. What write() took is the connection's to
+	 * deliver. */
+	ssize_t (*write)(struct loop_conn *conn, const void *data, size_t len);
+	ssize_t (*read)(struct loop_conn *conn, void *data, size_t max);
 	/* A send ended: result is the bytes taken by the kernel (1..len; fewer than asked means the
 	 * socket is full or nearly so), -EAGAIN (none taken; ask for writable), or -errno (the
 	 * connection is dead: close it). */
@@ -177,7 +186,7 @@ static inline bool loop_conn_closing(const struct loop_conn *conn)
 
 struct loop_stats {
 	uint64_t turns;		   /* returns from waiting */
-	uint64_t sends, sendfiles; /* that took bytes: copied, and by reference */
+	uint64_t sends, sendfiles; /* that took bytes: copied or encrypted, and by reference */
 	uint64_t send_again;	   /* calls that took none */
 	uint64_t accept_paused;
 	uint64_t bytes_discarded; /* input that was discarded */
