@@ -223,6 +223,33 @@ static void check_mqtt(struct config_file *file, const struct config *config)
 				    "home_assistant = yes needs a home_assistant_prefix");
 }
 
+/* --- TLS --- */
+
+static void check_tls_key(struct config_file *file, const struct section *s,
+			  enum config_tls_mode tls, bool has_certificate)
+{
+	if (tls != CONFIG_TLS_NO && !has_certificate && !section_is_bad(s, "tls"))
+		config_file_mistake(file, section_line(s, "tls"),
+				    "tls = %s needs a section [tls] with certificate = FILE; "
+				    "camcastd --make-certificate makes one",
+				    tls == CONFIG_TLS_YES ? "yes" : "auto");
+}
+
+static void check_tls(struct config_file *file, const struct config *config)
+{
+	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	const struct section_list *streams = &file->sections[OPTION_STREAM];
+	const struct section_list *tlses = &file->sections[OPTION_TLS];
+
+	if (config->tls.key && config->tls.key[0] && !config->tls.on)
+		config_file_mistake(file, section_line(tlses->items, "key"),
+				    "key needs certificate in section [tls]");
+	if (daemons->n > 0)
+		check_tls_key(file, daemons->items, config->daemon.tls, config->tls.on);
+	for (size_t i = 0; i < config->n_streams; i++)
+		check_tls_key(file, &streams->items[i], config->streams[i].tls, config->tls.on);
+}
+
 /* --- listeners --- */
 
 struct listener {
@@ -306,6 +333,7 @@ void config_check(struct config_file *file, struct config *config)
 	if (config->n_cameras == 0 && !file->bad_section)
 		config_file_mistake(file, file->line > 0 ? file->line : 1,
 				    "there is no camera; add a section [camera NAME]");
+	check_tls(file, config);
 	check_mqtt(file, config);
 	check_streams(file, config);
 	check_listeners(file, config);

@@ -68,6 +68,17 @@ static void build_controls(struct config_file *file, const struct section *s,
 	}
 }
 
+bool config_uses_tls(const struct config *config)
+{
+	if (config->daemon.n_http > 0 && config->daemon.tls != CONFIG_TLS_NO)
+		return true;
+	for (size_t i = 0; i < config->n_feeds; i++)
+		if (config->feeds[i].n_listen > 0 &&
+		    config->streams[config->feeds[i].stream].tls != CONFIG_TLS_NO)
+			return true;
+	return false;
+}
+
 /* Finds the camera that a stream names, or reports it. */
 static void resolve_camera(struct config_file *file, const struct config *config, struct section *s,
 			   unsigned *camera)
@@ -208,6 +219,7 @@ static void number(struct config *config)
 static void build(struct config_file *file, struct config *config)
 {
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	const struct section_list *tlses = &file->sections[OPTION_TLS];
 	const struct section_list *mqtts = &file->sections[OPTION_MQTT];
 	const struct section_list *cameras = &file->sections[OPTION_CAMERA];
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
@@ -223,6 +235,10 @@ static void build(struct config_file *file, struct config *config)
 	set_defaults(file, OPTION_DAEMON, &config->daemon);
 	if (daemons->n > 0)
 		set_entries(file, daemons->items, &config->daemon);
+	set_defaults(file, OPTION_TLS, &config->tls);
+	if (tlses->n > 0)
+		set_entries(file, tlses->items, &config->tls);
+	config->tls.on = config->tls.certificate && config->tls.certificate[0];
 	set_defaults(file, OPTION_MQTT, &config->mqtt);
 	if (mqtts->n > 0)
 		set_entries(file, mqtts->items, &config->mqtt);
@@ -347,6 +363,7 @@ void config_destroy(struct config *config)
 		free_texts(OPTION_CAMERA, camera);
 	}
 	free_texts(OPTION_MQTT, &config->mqtt);
+	free_texts(OPTION_TLS, &config->tls);
 	free_texts(OPTION_DAEMON, &config->daemon);
 	free(config->feeds);
 	free(config->streams);

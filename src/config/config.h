@@ -28,6 +28,8 @@
 
 enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_NO };
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
+/* What is spoken on the addresses of a listener. */
+enum config_tls_mode { CONFIG_TLS_NO, CONFIG_TLS_YES, CONFIG_TLS_AUTO };
 enum config_codec { CONFIG_CODEC_H264, CONFIG_CODEC_MJPEG };
 enum config_encoder {
 	CONFIG_ENCODER_AUTO,
@@ -63,6 +65,7 @@ struct config_daemon {
 	struct net_address http[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_http;				       /* 0: HTTP is off */
 	char *allow, *deny;	     /* for net_ranges_parse(); "" : no such list */
+	enum config_tls_mode tls;    /* of http */
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	bool control;		     /* settings may be changed over HTTP */
 	uint32_t max_clients;	     /* in all feeds */
@@ -73,6 +76,11 @@ struct config_daemon {
 	enum config_sandbox sandbox;
 	char *user;    /* for camcastd started by root, after its ports are open; "" : stays */
 	char *capture; /* path of camcast-capture; "" : beside camcastd, else in PATH */
+};
+
+struct config_tls {
+	bool on;		 /* there is a section with a certificate */
+	char *certificate, *key; /* paths; key "": in the file of the certificate */
 };
 
 enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
@@ -148,6 +156,8 @@ struct config_stream {
 	char *v4l2_device;  /* "" : search */
 	char *v4l2_format;  /* coded fourcc, "H264"; another one only for tests */
 
+	enum config_tls_mode tls; /* of annexb and length_prefixed */
+
 	/* policy, for each feed of the stream */
 	uint32_t max_clients; /* per feed */
 	uint32_t join_burst_ms, shed_lag_ms, max_lag_ms, stall_timeout_ms;
@@ -174,6 +184,7 @@ struct config_feed {
 
 struct config {
 	struct config_daemon daemon;
+	struct config_tls tls;
 	struct config_mqtt mqtt;
 	struct config_camera *cameras;
 	size_t n_cameras;
@@ -209,9 +220,9 @@ int config_excerpt(char **out, size_t *out_len, const char *text, size_t len, co
 /*
  * What is right in a configuration but cannot work on this machine, for this user: files that
  * cannot be played or read, addresses that cannot be listened on. Each is written to out as
- * "NAME:LINE: warning: ..." (without a line for the sections [daemon] and [mqtt]). Names of hosts
- * are not resolved, and a port that is in use is not reported. Returns the number of warnings. Any
- * thread.
+ * "NAME:LINE: warning: ..." (without a line for the sections [daemon], [tls] and [mqtt]). Names of
+ * hosts are not resolved, and a port that is in use is not reported. Returns the number of
+ * warnings. Any thread.
  */
 size_t config_probe(const struct config *config, const char *name, FILE *out);
 
@@ -228,6 +239,9 @@ void config_help(FILE *out);
 
 /* The options part of camcast.ini(5), in mdoc; used when the man page is built. */
 void config_man(FILE *out);
+
+/* Whether any listener speaks TLS. */
+bool config_uses_tls(const struct config *config);
 
 bool config_mqtt_spawns(const struct config_mqtt *mqtt);
 

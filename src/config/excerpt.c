@@ -15,8 +15,13 @@ struct place {
 static void place_section(struct place *places, const struct section *s)
 {
 	places[s->line].section = s;
-	for (size_t i = 0; i < s->n_entries; i++)
-		places[s->entries[i].line].entry = &s->entries[i];
+	for (size_t i = 0; i < s->n_entries; i++) {
+		const struct option *option = s->entries[i].option;
+
+		/* It would need the section [tls], which concerns no worker. */
+		if (!option || strcmp(option->key, "tls") != 0)
+			places[s->entries[i].line].entry = &s->entries[i];
+	}
 }
 
 /* A stream without addresses is valid only where HTTP is served. */

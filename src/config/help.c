@@ -13,6 +13,9 @@ static const struct section_text {
 	const char *help;
 } sections[OPTION_SECTIONS] = {
 	{"daemon", "daemon", "The server. At most one section."},
+	{"tls", "tls",
+	 "The certificate with which listeners speak TLS where their key tls says so. At most one "
+	 "section."},
 	{"mqtt", "mqtt",
 	 "Discovery: how clients find this server over an MQTT broker. At most one section; "
 	 "without it "

@@ -14,11 +14,13 @@
 		__VA_ARGS__, NULL                                                                  \
 	}
 
-const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "mqtt", "camera", "stream"};
+const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "tls", "mqtt", "camera",
+							   "stream"};
 
 /* In the order of their enums. */
 static const char *const backend_words[] = {"auto", "epoll", "io_uring", NULL};
 static const char *const sandbox_words[] = {"auto", "no", NULL};
+static const char *const tls_words[] = {"no", "yes", "auto", NULL};
 static const char *const codec_words[] = {"h264", "mjpeg", NULL};
 static const char *const encoder_words[] = {"auto",  "v4l2m2m", "openh264", "x264",
 					    "mjpeg", "copy",	NULL};
@@ -33,6 +35,9 @@ static const char *const framing_words[CONFIG_FRAMINGS] = {
 #define DAEMON(name, opt_type, member)                                                             \
 	.section = OPTION_DAEMON, .key = name, .type = opt_type,                                   \
 	.offset = offsetof(struct config_daemon, member)
+#define TLS(name, member)                                                                          \
+	.section = OPTION_TLS, .key = name, .type = OPTION_TEXT,                                   \
+	.offset = offsetof(struct config_tls, member)
 #define MQTT(name, opt_type, member)                                                               \
 	.section = OPTION_MQTT, .key = name, .type = opt_type,                                     \
 	.offset = offsetof(struct config_mqtt, member)
@@ -56,6 +61,9 @@ const struct option options[] = {
 	{DAEMON("http", OPTION_HTTP, http), .value = "", .example = "0.0.0.0:8080",
 	 .help = "Addresses of the HTTP server: the page with all cameras, every stream for "
 		 "browsers and players (docs/API.md), and the status. Empty or off: none."},
+	{DAEMON("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
+	 .help = "Whether the addresses of http speak TLS (https://). auto: TLS and plain HTTP, "
+		 "told apart by the first byte. This needs a section [tls]."},
 	{DAEMON("http_hosts", OPTION_TEXT, http_hosts), .value = "",
 	 .example = "cam.example.org, cam",
 	 .help = "Names of this machine that requests to the status server may use, besides "
@@ -103,6 +111,14 @@ const struct option options[] = {
 		 "auto refuses them all files, devices and system calls that they do not need, "
 		 "as far as this kernel can. no is for debuggers: it also makes the memory of "
 		 "camcastd readable for other processes of its user."},
+
+	{TLS("certificate", certificate), .value = "", .example = "/etc/camcast/certificate.pem",
+	 .help = "Certificate of this server and, behind it, those of the authorities between it "
+		 "and the one that clients trust, as PEM. camcastd --make-certificate makes one. A "
+		 "file that changes is read again, without a restart."},
+	{TLS("key", key), .value = "", .example = "/etc/camcast/key.pem",
+	 .help = "Private key of the certificate, as PEM, without a passphrase. Empty: it is in "
+		 "the file of the certificate."},
 
 	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
 	 .help = "Host of the MQTT broker through which clients find this server. spawn "
@@ -311,6 +327,10 @@ const struct option options[] = {
 	 .help = "A feed: each picture follows its length, four bytes, big-endian. "
 		 "Addresses are written as for annexb. A stream needs one of the two keys, unless "
 		 "[daemon] has http."},
+	{STREAM("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
+	 .help = "Whether annexb and length_prefixed speak TLS (tls://). auto: TLS and plain TCP, "
+		 "told apart by the first byte; a client that says nothing for a second gets plain "
+		 "TCP. This needs a section [tls]."},
 	{STREAM("max_clients", OPTION_NUMBER, max_clients), .value = "0",
 	 .min = 0, .max = 1000000,
 	 .help = "Limit of clients in each feed of this stream. 0: only the limit of "
@@ -366,7 +386,7 @@ const struct option *option_find(enum option_section section, const char *key)
 
 bool option_section_is_single(enum option_section section)
 {
-	return section == OPTION_DAEMON || section == OPTION_MQTT;
+	return section == OPTION_DAEMON || section == OPTION_TLS || section == OPTION_MQTT;
 }
 
 bool option_is_control(const struct option *option)

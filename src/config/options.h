@@ -11,7 +11,14 @@
 
 #include "config/config.h"
 
-enum option_section { OPTION_DAEMON, OPTION_MQTT, OPTION_CAMERA, OPTION_STREAM, OPTION_SECTIONS };
+enum option_section {
+	OPTION_DAEMON,
+	OPTION_TLS,
+	OPTION_MQTT,
+	OPTION_CAMERA,
+	OPTION_STREAM,
+	OPTION_SECTIONS
+};
 
 enum option_type {
 	OPTION_TEXT,	    /* char * */
@@ -60,7 +67,7 @@ struct option {
 extern const struct option options[];
 extern const size_t n_options;
 
-/* "daemon", "mqtt", "camera", "stream" */
+/* "daemon", "tls", "mqtt", "camera", "stream" */
 extern const char *const option_section_words[OPTION_SECTIONS];
 
 /* Whether the key that somebody wrote is `key`: in any case, and with '-' for '_'. */
@@ -74,9 +81,9 @@ bool option_section_is_single(enum option_section section);
 #define OPTION_DESCRIPTION_MAX 256 /* bytes of what is allowed, in words */
 #define OPTION_NAME_MAX 64	   /* bytes of an expanded OPTION_NAME */
 
-/* Checks value and stores it into `target` (struct config_daemon, config_mqtt, config_camera,
- * config_stream), freeing what the member held before. Returns 0, -ENOMEM, or -EINVAL with what is
- * wrong and what is allowed in why[OPTION_WHY_MAX]. */
+/* Checks value and stores it into `target` (struct config_daemon, config_tls, config_mqtt,
+ * config_camera, config_stream), freeing what the member held before. Returns 0, -ENOMEM, or
+ * -EINVAL with what is wrong and what is allowed in why[OPTION_WHY_MAX]. */
 int option_set(const struct option *option, void *target, const char *value, char *why);
 
 /* Frees what option_set() stored into `target`, if it is text. */

@@ -107,6 +107,8 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 	if (config->daemon.capture[0] && access(config->daemon.capture, X_OK) < 0)
 		warn(&probe, 0, "capture = %s cannot be started: %s", config->daemon.capture,
 		     strerror(errno));
+	probe_readable(&probe, 0, "certificate", config->tls.certificate);
+	probe_readable(&probe, 0, "key", config->tls.key);
 	probe_mqtt(&probe, &config->mqtt);
 	for (size_t i = 0; i < config->n_cameras; i++) {
 		const struct config_camera *camera = &config->cameras[i];

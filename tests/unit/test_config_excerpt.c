@@ -147,6 +147,32 @@ static void implied_streams_have_the_same_numbers(void **state)
 	config_destroy(config);
 }
 
+static void a_worker_knows_nothing_of_tls(void **state)
+{
+	static const char whole[] = "[daemon]\nhttp = 0\ntls = yes\n"
+				    "[tls]\ncertificate = /secret/certificate\n"
+				    "key = /secret/key\n"
+				    "[camera c]\nsource = pattern\n"
+				    "[stream s]\ncamera = c\ntls = auto\nannexb = 0\n";
+	struct config *config, *part;
+	size_t len;
+	char *out;
+
+	(void)state;
+	assert_int_equal(config_parse(&config, "whole", whole, sizeof whole - 1, stderr), 0);
+	assert_true(config_uses_tls(config));
+	assert_int_equal(config->daemon.tls, CONFIG_TLS_YES);
+	assert_int_equal(config->streams[0].tls, CONFIG_TLS_AUTO);
+	assert_int_equal(config_excerpt(&out, &len, whole, sizeof whole - 1, "c"), 0);
+	assert_null(strstr(out, "secret"));
+	assert_null(strstr(out, "tls"));
+	assert_int_equal(config_parse(&part, "part", out, len, stderr), 0);
+	assert_int_equal(part->n_feeds, config->n_feeds);
+	config_destroy(part);
+	config_destroy(config);
+	free(out);
+}
+
 static void there_must_be_such_a_camera(void **state)
 {
 	size_t len;
@@ -165,6 +191,7 @@ int main(void)
 		cmocka_unit_test(it_means_what_the_whole_means),
 		cmocka_unit_test(a_stream_without_addresses_brings_the_http_that_it_needs),
 		cmocka_unit_test(implied_streams_have_the_same_numbers),
+		cmocka_unit_test(a_worker_knows_nothing_of_tls),
 		cmocka_unit_test(there_must_be_such_a_camera),
 	};
 

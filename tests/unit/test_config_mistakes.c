@@ -114,17 +114,17 @@ static void bad_values_are_refused_with_what_is_allowed(void **state)
 static void unknown_names_are_reported_with_the_nearest(void **state)
 {
 	static const struct mistake_case cases[] = {
-		{"[deamon]\n" GOOD,
-		 "c.ini:1: unknown section [deamon]; the sections are [daemon], [mqtt], [camera "
-		 "NAME] and [stream NAME]; did you mean \"daemon\"?\n"},
-		{"[rtsp]\nport = 554\n" GOOD,
-		 "c.ini:1: unknown section [rtsp]; the sections are [daemon], [mqtt], [camera "
-		 "NAME] and [stream NAME]\n"},
+		{"[deamon]\n" GOOD, "c.ini:1: unknown section [deamon]; the sections are [daemon], "
+				    "[tls], [mqtt], [camera "
+				    "NAME] and [stream NAME]; did you mean \"daemon\"?\n"},
+		{"[rtsp]\nport = 554\n" GOOD, "c.ini:1: unknown section [rtsp]; the sections are "
+					      "[daemon], [tls], [mqtt], [camera "
+					      "NAME] and [stream NAME]\n"},
 		{"[daemon]\nbakend = auto\n" GOOD, "c.ini:2: unknown key \"bakend\" in section "
 						   "[daemon]; did you mean \"backend\"?" ALL_KEYS},
 		{"[daemon]\nzzz = auto\n" GOOD,
-		 "c.ini:2: unknown key \"zzz\" in section [daemon]; the nearest keys are name, "
-		 "http and deny" ALL_KEYS},
+		 "c.ini:2: unknown key \"zzz\" in section [daemon]; the nearest keys are tls, name "
+		 "and http" ALL_KEYS},
 		{"[daemon]\nbitrate = 1\n" GOOD,
 		 "c.ini:2: key \"bitrate\" belongs in section [stream NAME], not in [daemon]\n"},
 		{GOOD "http = 80\n",
