@@ -10,6 +10,7 @@
 #include "base/cli.h"
 #include "base/diag.h"
 #include "config/config.h"
+#include "daemon/certificate.h"
 #include "daemon/daemon.h"
 #include "net/resolve.h"
 #include "process/sandbox.h"
@@ -19,6 +20,7 @@
 
 struct arguments {
 	const char *config;
+	const char *certificate_folder; /* to make one there; NULL: not wanted */
 	bool check, list_cameras;
 	unsigned verbose; /* how often -v */
 };
@@ -32,6 +34,10 @@ static void print_usage(FILE *out)
 	      "  -c, --config FILE   the configuration; see camcast.ini(5)\n"
 	      "      --check         check the configuration and exit\n"
 	      "      --help-config   print every key with its default, unit and range\n"
+	      "      --make-certificate[=FOLDER]\n"
+	      "                      make a certificate and a key for TLS, and exit; without "
+	      "FOLDER\n"
+	      "                      in $STATE_DIRECTORY or /var/lib/camcast\n"
 	      "      --list-cameras  print the cameras of this machine and what they can do\n"
 	      "  -v, --verbose       also log details; -vv: details of the workers too\n"
 	      "      --version       print the version\n"
@@ -39,14 +45,23 @@ static void print_usage(FILE *out)
 	      out);
 }
 
+/* systemd.exec(5), StateDirectory=. */
+static const char *state_folder(void)
+{
+	const char *folder = getenv("STATE_DIRECTORY");
+
+	return folder && folder[0] == '/' ? folder : "/var/lib/camcast";
+}
+
 /* Returns -1 to go on, or the exit status. */
 static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 {
-	enum { CHECK = 256, HELP_CONFIG, LIST_CAMERAS, VERSION };
+	enum { CHECK = 256, HELP_CONFIG, MAKE_CERTIFICATE, LIST_CAMERAS, VERSION };
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check", no_argument, NULL, CHECK},
 		{"help-config", no_argument, NULL, HELP_CONFIG},
+		{"make-certificate", optional_argument, NULL, MAKE_CERTIFICATE},
 		{"list-cameras", no_argument, NULL, LIST_CAMERAS},
 		{"verbose", no_argument, NULL, 'v'},
 		{"version", no_argument, NULL, VERSION},
@@ -66,6 +81,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 			break;
 		case CHECK:
 			arguments->check = true;
+			break;
+		case MAKE_CERTIFICATE:
+			arguments->certificate_folder = optarg ? optarg : state_folder();
 			break;
 		case LIST_CAMERAS:
 			arguments->list_cameras = true;
@@ -88,7 +106,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 				  "unexpected argument \"%s\"; the configuration is given with "
 				  "-c FILE",
 				  argv[optind]);
-	if (!arguments->config && !arguments->list_cameras)
+	if (!arguments->config && !arguments->list_cameras && !arguments->certificate_folder)
 		return cli_refuse(&cli, "no configuration is given; use -c FILE "
 					"(\"camcastd --help\" lists the options)");
 	return -1;
@@ -212,6 +230,9 @@ int main(int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	diag_init("camcastd", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
+	if (arguments.certificate_folder)
+		return certificate_make(arguments.certificate_folder) < 0 ? EXIT_FAILURE
+									  : EXIT_SUCCESS;
 	find_program(CAPTURE, capture);
 	find_program(PUSH, push);
 	/* For workers: lttng-ust, which libcamera links, reads the heads of all libraries before
