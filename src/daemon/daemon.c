@@ -18,6 +18,7 @@
 #include "daemon/hints.h"
 #include "daemon/limits.h"
 #include "daemon/push/push.h"
+#include "daemon/serve/handshakes.h"
 #include "daemon/site/site.h"
 #include "daemon/user.h"
 
@@ -257,6 +258,7 @@ static int create_feeds(struct daemon *daemon)
 			return err;
 		output->tcp.user = output->feed;
 		output->tcp.gate = access_stream_gate(daemon->access, output->config->stream);
+		output->tcp.tls = stream->tls;
 		output->http.user = output->feed;
 	}
 	return 0;
@@ -372,6 +374,26 @@ static int create_pushes(struct daemon *daemon, const struct daemon_options *fro
 	return err;
 }
 
+static int create_tls(struct daemon *daemon)
+{
+	const struct config_tls *config = &daemon->config->tls;
+	struct tls_context *context;
+	char why[TLS_WHY_MAX];
+	int err;
+
+	if (!config_uses_tls(daemon->config))
+		return 0;
+	err = tls_context_create(&context, config->certificate, config->key, why);
+	if (err < 0) {
+		diag_error("tls: %s", why);
+		return err;
+	}
+	err = server_enable_tls(daemon->server, context);
+	if (err < 0)
+		tls_context_destroy(context);
+	return err;
+}
+
 static int create_outside(struct daemon *daemon, const struct daemon_options *options)
 {
 	const struct config_daemon *config = &daemon->config->daemon;
@@ -380,6 +402,9 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 	if (err < 0)
 		return err;
 	err = server_create(&daemon->server, daemon->loop, config, daemon->admission);
+	if (err < 0)
+		return err;
+	err = create_tls(daemon);
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
@@ -392,6 +417,7 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 		.cameras = daemon->cameras,
 		.admission = daemon->admission,
 		.reserve = daemon->reserve,
+		.handshakes = server_handshakes(daemon->server),
 		.started_us = loop_now_us(daemon->loop),
 	};
 	err = create_pushes(daemon, options);
@@ -405,6 +431,7 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 			.handler = site_handle, .user = daemon->site, .hosts = config->http_hosts};
 		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
 		daemon->http_endpoint.gate = access_gate(daemon->access);
+		daemon->http_endpoint.tls = config->tls;
 		err = listen_on(daemon, &daemon->http_endpoint, config->http, config->n_http,
 				"http in [daemon]");
 		if (err < 0)
@@ -429,7 +456,8 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	loop_timer_init(&daemon->drain, handle_drain_timeout);
 	loop_timer_init(&daemon->notify, handle_notify);
 	err = limits_apply(daemon->config,
-			   HTTP_CONNECTIONS_MAX + (daemon->config->mqtt.on ? DISCOVERY_FDS : 0));
+			   HTTP_CONNECTIONS_MAX + (daemon->config->mqtt.on ? DISCOVERY_FDS : 0) +
+				   (config_uses_tls(daemon->config) ? HANDSHAKES_FDS : 0));
 	if (err < 0)
 		goto fail;
 	err = create_inside(daemon, options);

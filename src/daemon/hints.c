@@ -26,28 +26,31 @@ static const struct output *find_raw(const struct stream *stream)
 static void print_raw(const struct output *output)
 {
 	const char *name = output->stream->config->name;
+	const char *scheme = output->tcp.tls == CONFIG_TLS_YES ? "tls" : "tcp";
 	char where[NET_HOST_PORT_MAX];
 
 	reach(where, &output->config->listen[0], output->tcp.port);
 	if (output->config->framing == CONFIG_FRAMING_ANNEXB)
-		diag_info("watch %s: ffplay -fflags nobuffer tcp://%s", name, where);
+		diag_info("watch %s: ffplay -fflags nobuffer %s://%s", name, scheme, where);
 	else
-		diag_info("watch %s: camcast recv tcp+length://%s | ffplay -", name, where);
+		diag_info("watch %s: camcast recv %s+length://%s | ffplay -", name, scheme, where);
 }
 
-static void print_http(const struct stream *stream, const char *where)
+static void print_http(const struct stream *stream, const char *scheme, const char *where)
 {
 	const char *name = stream->config->name;
 
 	if (stream->config->codec == CONFIG_CODEC_H264)
-		diag_info("watch %s: http://%s/%s.mp4 (or .ts, .h264, .jpg, .mjpg)", name, where,
-			  name);
+		diag_info("watch %s: %s://%s/%s.mp4 (or .ts, .h264, .jpg, .mjpg)", name, scheme,
+			  where, name);
 	else
-		diag_info("watch %s: http://%s/%s.mjpg (or .jpg)", name, where, name);
+		diag_info("watch %s: %s://%s/%s.mjpg (or .jpg)", name, scheme, where, name);
 }
 
 void hints_print(const struct cameras *cameras, uint16_t http_port)
 {
+	const struct config_daemon *daemon = &cameras->config->daemon;
+	const char *scheme = daemon->tls == CONFIG_TLS_YES ? "https" : "http";
 	char where[NET_HOST_PORT_MAX];
 
 	for (size_t i = 0; i < cameras->n_streams; i++) {
@@ -58,9 +61,9 @@ void hints_print(const struct cameras *cameras, uint16_t http_port)
 	}
 	if (http_port == 0)
 		return;
-	reach(where, &cameras->config->daemon.http[0], http_port);
+	reach(where, &daemon->http[0], http_port);
 	for (size_t i = 0; i < cameras->n_streams; i++)
 		if (!cameras->streams[i].config->implied)
-			print_http(&cameras->streams[i], where);
-	diag_info("watch all cameras in a browser: http://%s/", where);
+			print_http(&cameras->streams[i], scheme, where);
+	diag_info("watch all cameras in a browser: %s://%s/", scheme, where);
 }

@@ -86,8 +86,8 @@ function recipes({ urls, tcp }) {
 		['H.264', urls.h264],
 	].filter(([, path]) => path)
 		.map(([name, path, before = '', after = '']) => [name, before + location.origin + path + after])
-		.concat(tcp.map(({ framing, port }) =>
-			[`TCP ${framing}`, `tcp://${location.hostname}:${port}`]));
+		.concat(tcp.map(({ framing, port, scheme }) =>
+			[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]));
 }
 
 async function copy(text) {

@@ -57,7 +57,8 @@ def test_cameras_are_described_with_urls_and_the_clock(camcastd):
     assert (stream["name"], stream["codec"], stream["active"]) == ("s", "h264", True)
     assert stream["urls"]["ws"] == "/s.ws" and stream["urls"]["mjpeg"] == "/s.mjpg"
     assert stream["tcp"] == [
-        {"framing": "annexb", "address": "127.0.0.1", "port": daemon.port()}
+        {"framing": "annexb", "address": "127.0.0.1", "port": daemon.port(),
+         "scheme": "tcp"}
     ]
 
 

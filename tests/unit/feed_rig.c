@@ -510,7 +510,8 @@ size_t viewer_read(struct viewer *viewer, size_t max)
 
 	while (total < max) {
 		size_t want = max - total < sizeof(data) ? max - total : sizeof(data);
-		ssize_t n = recv(viewer->fd, data, want, MSG_DONTWAIT);
+		ssize_t n = viewer->receive ? viewer->receive(viewer, data, want)
+					    : recv(viewer->fd, data, want, MSG_DONTWAIT);
 
 		if (n <= 0) {
 			if (n == 0)

@@ -94,7 +94,10 @@ struct rig {
 
 struct viewer {
 	int fd, server_fd;
-	int error; /* errno of a read that failed */
+	/* As recv() on fd, for a viewer whose bytes are not the socket's own. NULL: they are. */
+	ssize_t (*receive)(struct viewer *viewer, void *data, size_t max);
+	void *receiver; /* receive()'s */
+	int error;	/* errno of a read that failed */
 	bool eof;
 	uint64_t bytes;
 	unsigned n; /* whole units read */

@@ -59,6 +59,13 @@ EXTRA_test_supervisor_stop := supervisor_rig
 EXTRA_test_encoders := encoder_rig
 EXTRA_test_mqtt_session := mqtt_broker
 
+# Tests of TLS, with a certificate and a client.
+EXTRA_test_tls := tls_rig
+EXTRA_test_handshakes := feed_rig tls_rig
+EXTRA_test_tls_feed := feed_rig tls_rig
+WRAPS_test_tls_feed := $(WRAPS_test_raw)
+WRAPS_test_handshakes := $(WRAPS_test_raw)
+
 WRAPS_test_closer := close
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_listen := bind poll

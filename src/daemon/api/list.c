@@ -88,6 +88,8 @@ static void add_tcp(cJSON *object, const struct stream *stream)
 					config_framing_name(output->config->framing));
 		cJSON_AddStringToObject(one, "address", output->config->listen[0].host);
 		cJSON_AddNumberToObject(one, "port", output->tcp.port);
+		cJSON_AddStringToObject(one, "scheme",
+					output->tcp.tls == CONFIG_TLS_YES ? "tls" : "tcp");
 		cJSON_AddItemToArray(list, one);
 	}
 }

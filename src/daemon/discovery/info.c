@@ -196,6 +196,7 @@ static void add_shape(const struct discovery_info *info, unsigned index, cJSON *
 
 static void add_feed(const struct discovery_info *info, unsigned index, cJSON *streams)
 {
+	static const char *const schemes[2][2] = {{"tcp+length", "tcp"}, {"tls+length", "tls"}};
 	const struct config_feed *feed = &info->config->feeds[index];
 	const struct config_stream *stream = &info->config->streams[feed->stream];
 	const struct config_camera *camera = &info->config->cameras[stream->camera];
@@ -217,7 +218,8 @@ static void add_feed(const struct discovery_info *info, unsigned index, cJSON *s
 	cJSON_AddNumberToObject(object, "bitrate", target_bps(info, feed->stream));
 	cJSON_AddStringToObject(object, "framing", config_framing_name(feed->framing));
 	cJSON_AddNumberToObject(object, "port", port);
-	write_url(url, annexb ? "tcp" : "tcp+length", feed_host(info, listen), port);
+	write_url(url, schemes[stream->tls == CONFIG_TLS_YES][annexb], feed_host(info, listen),
+		  port);
 	cJSON_AddStringToObject(object, "url", url);
 }
 
@@ -231,7 +233,8 @@ static bool http_url(const struct discovery_info *info, char url[URL_MAX])
 
 		if (net_host_is_loopback(listen->host) || listen->port == 0)
 			continue;
-		write_url(url, "http", feed_host(info, listen), listen->port);
+		write_url(url, daemon->tls == CONFIG_TLS_YES ? "https" : "http",
+			  feed_host(info, listen), listen->port);
 		return true;
 	}
 	return false;
@@ -256,6 +259,7 @@ static void add_http_stream(const struct config *config, const struct config_str
 		if (!way_feed(config, stream, ways[i].framing))
 			continue;
 		way_path(path, stream, &ways[i]);
+		/* "wss" as "https" */
 		snprintf(url, sizeof url, "%s%s%s",
 			 ways[i].framing == CONFIG_FRAMING_MP4_WS ? "ws" : "http",
 			 server + strlen("http"), path);

@@ -9,8 +9,17 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/serve/tls.h"
+
 #define CACHE_LINE 64
 #define KEEPALIVE_IDLE_S 60
+
+/* A connection with TLS. Its bytes are copied, by encryption; cursor, policy and loop are those of
+ * all. */
+struct secure {
+	struct connection connection;
+	struct tls tls;
+};
 
 /* What a session writes. */
 struct outgoing {
@@ -38,9 +47,25 @@ bool connection_watches(const struct connection *connection)
 	return connection->cursor.audience != NULL;
 }
 
+static size_t round_up(size_t size)
+{
+	return (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
 size_t connection_size(void)
 {
-	return (sizeof(struct connection) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	return round_up(sizeof(struct connection));
+}
+
+bool connection_secure(const struct connection *connection)
+{
+	return connection->conn.ops->write;
+}
+
+/* Only of a connection with TLS. */
+static struct tls *tls_of(struct connection *connection)
+{
+	return &container_of(connection, struct secure, connection)->tls;
 }
 
 /* --- the sink of its cursor --- */
@@ -107,7 +132,10 @@ static void sink_describe(const struct cursor *cursor, char text[SINK_TEXT_MAX])
 
 static const char *sink_scheme(const struct cursor *cursor)
 {
-	return of_const_cursor(cursor)->endpoint->protocol->scheme;
+	const struct connection *connection = of_const_cursor(cursor);
+	const struct protocol *protocol = connection->endpoint->protocol;
+
+	return connection_secure(connection) ? protocol->tls_scheme : protocol->scheme;
 }
 
 static const struct sink connection_sink = {
@@ -210,6 +238,8 @@ static void handle_written(struct connection *connection, int result)
 
 void connection_end_output(struct connection *connection)
 {
+	if (connection_secure(connection))
+		tls_end(tls_of(connection));
 	/* Fails only where the peer's reset was faster. */
 	(void)shutdown(connection->conn.fd, SHUT_WR);
 }
@@ -278,6 +308,8 @@ static void handle_closed(struct loop_conn *conn)
 	if (connection_watches(connection))
 		cursor_release(&connection->cursor);
 	free(connection->outgoing);
+	if (connection_secure(connection))
+		tls_close(tls_of(connection));
 	connection->endpoint->gone(connection);
 	free(connection);
 }
@@ -310,45 +342,86 @@ static int set_up_socket(int fd, uint32_t send_buffer, uint32_t notsent_lowat)
 	return ret;
 }
 
-/* A protocol that listens to its peers, and one that does not. */
-static const struct loop_conn_ops listening = {
-	.sent = handle_sent,
-	.writable = handle_writable,
-	.input = handle_input,
-	.input_ended = handle_input_ended,
-	.failed = handle_failed,
-	.closed = handle_closed,
+static ssize_t handle_write(struct loop_conn *conn, const void *data, size_t len)
+{
+	return tls_write(tls_of(of_conn(conn)), data, len);
+}
+
+static ssize_t handle_read(struct loop_conn *conn, void *data, size_t max)
+{
+	return tls_read(tls_of(of_conn(conn)), data, max);
+}
+
+/* For protocols that listen to their peers, and those that do not; without TLS, and with it. */
+static const struct loop_conn_ops listening[2] = {
+	{
+		.sent = handle_sent,
+		.writable = handle_writable,
+		.input = handle_input,
+		.input_ended = handle_input_ended,
+		.failed = handle_failed,
+		.closed = handle_closed,
+	},
+	{
+		.write = handle_write,
+		.read = handle_read,
+		.sent = handle_sent,
+		.writable = handle_writable,
+		.input = handle_input,
+		.input_ended = handle_input_ended,
+		.failed = handle_failed,
+		.closed = handle_closed,
+	},
 };
-static const struct loop_conn_ops deaf = {
-	.sent = handle_sent,
-	.writable = handle_writable,
-	.discarded = handle_discarded,
-	.input_ended = handle_input_ended,
-	.failed = handle_failed,
-	.closed = handle_closed,
+static const struct loop_conn_ops deaf[2] = {
+	{
+		.sent = handle_sent,
+		.writable = handle_writable,
+		.discarded = handle_discarded,
+		.input_ended = handle_input_ended,
+		.failed = handle_failed,
+		.closed = handle_closed,
+	},
+	{
+		.write = handle_write,
+		.read = handle_read,
+		.sent = handle_sent,
+		.writable = handle_writable,
+		.discarded = handle_discarded,
+		.input_ended = handle_input_ended,
+		.failed = handle_failed,
+		.closed = handle_closed,
+	},
 };
 
-int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
+static const struct loop_conn_ops *choose_ops(const struct endpoint *endpoint, bool secure)
+{
+	return endpoint->protocol->input ? &listening[secure] : &deaf[secure];
+}
+
+int connection_open(struct connection **out, struct endpoint *endpoint, int fd, struct tls *tls,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat)
 {
+	size_t size = tls ? round_up(sizeof(struct secure)) : connection_size();
 	struct connection *connection;
 	int ret = set_up_socket(fd, send_buffer, notsent_lowat);
 
 	if (ret < 0)
 		return ret;
-	connection = aligned_alloc(CACHE_LINE, connection_size());
+	connection = aligned_alloc(CACHE_LINE, size);
 	if (!connection)
 		return -ENOMEM;
-	memset(connection, 0, sizeof(*connection));
+	memset(connection, 0, size);
 	connection->endpoint = endpoint;
 	connection->peer = *peer;
 	list_init(&connection->link);
-	ret = loop_conn_open(endpoint->loop, &connection->conn, fd,
-			     endpoint->protocol->input ? &listening : &deaf);
+	ret = loop_conn_open(endpoint->loop, &connection->conn, fd, choose_ops(endpoint, tls));
 	if (ret < 0) {
 		free(connection);
 		return ret;
 	}
+	if (tls)
+		tls_move(tls_of(connection), tls);
 	*out = connection;
 	return 0;
 }
@@ -357,12 +430,12 @@ void connection_set_endpoint(struct connection *connection, struct endpoint *end
 {
 	connection->endpoint = endpoint;
 	connection->session = NULL;
-	connection->conn.ops = endpoint->protocol->input ? &listening : &deaf;
+	connection->conn.ops = choose_ops(endpoint, connection_secure(connection));
 }
 
 void connection_ignore_input(struct connection *connection)
 {
-	connection->conn.ops = &deaf;
+	connection->conn.ops = &deaf[connection_secure(connection)];
 }
 
 void connection_close(struct connection *connection, bool reset)
@@ -371,6 +444,8 @@ void connection_close(struct connection *connection, bool reset)
 		return;
 	if (connection_watches(connection))
 		cursor_end(&connection->cursor, CURSOR_END_PEER);
+	if (connection_secure(connection) && !reset)
+		tls_end(tls_of(connection));
 	loop_conn_close(connection_loop(connection), &connection->conn, reset);
 	if (connection->endpoint->protocol->finished)
 		connection->endpoint->protocol->finished(connection);

@@ -13,6 +13,8 @@
 #include "daemon/serve/endpoint.h"
 #include "net/address.h"
 
+struct tls;
+
 struct connection {
 	struct loop_conn conn;
 	struct cursor cursor;	   /* audience NULL: it watches nothing */
@@ -26,11 +28,12 @@ struct connection {
 	struct net_peer peer;
 };
 
-/* Takes fd (connected, non-blocking) on success. Units that wait for the peer wait in the log,
+/* Takes fd (connected, non-blocking) on success, and moves *tls, behind its handshake (NULL: the
+ * bytes are the socket's own). Units that wait for the peer wait in the log,
  * where they can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes,
  * 0: leave. *out is the caller's to put into a list; it frees itself after the close. 0 or
  * -errno. */
-int connection_open(struct connection **out, struct endpoint *endpoint, int fd,
+int connection_open(struct connection **out, struct endpoint *endpoint, int fd, struct tls *tls,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat);
 /* Closes at once, and with reset so that what is queued is let go; finished() is called from here.
  * A second call does nothing. */
@@ -65,6 +68,8 @@ void connection_set_endpoint(struct connection *connection, struct endpoint *end
 /* From the next call of input() on: there is none, and what the peer sends is thrown away. */
 void connection_ignore_input(struct connection *connection);
 
+/* Whether it speaks TLS. */
+bool connection_secure(const struct connection *connection);
 struct loop *connection_loop(const struct connection *connection);
 /* Fixed bytes of memory for a connection, its cursor included. */
 size_t connection_size(void);

@@ -12,11 +12,12 @@ struct server;
 
 struct endpoint {
 	const struct protocol *protocol;
-	void *user;		 /* the protocol's: what it serves here */
-	struct quota *quota;	 /* borrowed; endpoints may share one */
-	const struct gate *gate; /* by address; NULL: everybody comes in */
-	uint16_t port;		 /* of its first socket; 0: none yet */
-	bool foreign_told;	 /* the log says that a peer spoke another protocol */
+	void *user;		  /* the protocol's: what it serves here */
+	struct quota *quota;	  /* borrowed; endpoints may share one */
+	const struct gate *gate;  /* by address; NULL: everybody comes in */
+	enum config_tls_mode tls; /* on its addresses */
+	uint16_t port;		  /* of its first socket; 0: none yet */
+	bool foreign_told;	  /* the log says that a peer spoke another protocol */
 	struct diag_limit noise_log;
 	/* --- below: the server's --- */
 	struct server *server;

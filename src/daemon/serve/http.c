@@ -586,6 +586,10 @@ static void http_held(struct connection *connection)
 
 static const struct protocol http_protocol = {
 	.scheme = "http",
+	.tls_scheme = "https",
+	.needs_tls = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		     "Content-Length: 39\r\nConnection: close\r\n\r\n"
+		     "400 This port speaks TLS: use https://\n",
 	.refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
 		   "Connection: close\r\n\r\n",
 	.make_room = http_make_room,

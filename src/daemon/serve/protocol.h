@@ -16,7 +16,11 @@ struct endpoint;
 struct net_peer;
 
 struct protocol {
-	const char *scheme; /* of its URLs, "tcp" */
+	const char *scheme;	/* of its URLs, "tcp" */
+	const char *tls_scheme; /* over TLS, "tls"; NULL: it is not spoken over TLS */
+	bool silent_peers;	/* they need not speak first */
+	/* What is sent to a peer that speaks plain where TLS is needed; NULL: nothing. */
+	const char *needs_tls;
 	/* What is sent to a peer that is refused, before it is closed; NULL: nothing. */
 	const char *refusal;
 	/* A peer asks for a place: the protocol may close a connection that is of less use. False:

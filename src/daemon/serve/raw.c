@@ -126,12 +126,15 @@ static void raw_input(struct connection *connection, const uint8_t *data, size_t
 
 const struct protocol live_protocol = {
 	.scheme = "http",
+	.tls_scheme = "https",
 	.accepted = raw_accepted,
 	.ignored = raw_ignored,
 };
 
 const struct protocol raw_protocol = {
 	.scheme = "tcp",
+	.tls_scheme = "tls",
+	.silent_peers = true,
 	.accepted = raw_accepted,
 	.input = raw_input,
 	.ignored = raw_ignored,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "daemon/serve/handshakes.h"
 #include "net/listen.h"
 
 #define LOG_PERIOD_US 1000000
@@ -23,6 +24,7 @@ struct server {
 	struct loop *loop;
 	const struct config_daemon *config;
 	struct admission *admission;
+	struct handshakes *handshakes; /* NULL: no TLS */
 	struct list listeners;
 	struct list connections; /* those that are no viewers; admission lists the viewers */
 	size_t n_connections;	 /* all, and those that the kernel has still to close */
@@ -32,11 +34,16 @@ struct server {
 
 /* --- connections --- */
 
-static void refuse(const struct endpoint *endpoint, int fd)
+static void refuse(const struct endpoint *endpoint, int fd, struct tls *tls)
 {
 	const char *text = endpoint->protocol->refusal;
 
-	if (text)
+	if (tls) {
+		if (text)
+			(void)tls_write(tls, (const uint8_t *)text, strlen(text));
+		tls_end(tls);
+		tls_close(tls);
+	} else if (text)
 		(void)!send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 }
@@ -109,7 +116,24 @@ static bool let_in(struct server *server, struct endpoint *endpoint, const struc
 	return admission_enter(server->admission, endpoint->quota, peer, fellows);
 }
 
-void server_accept(struct server *server, struct endpoint *endpoint, int fd)
+/* Whether a peer may come to the endpoint by its address; else fd is closed. */
+static bool may_come(struct server *server, struct endpoint *endpoint, int fd,
+		     struct net_peer *peer)
+{
+	if (net_peer_from_fd(peer, fd) < 0) {
+		close(fd); /* already gone */
+		return false;
+	}
+	if (!gate_lets_in(endpoint->gate, peer)) { /* and it is not told why */
+		admission_refuse(server->admission, endpoint->quota, ADMISSION_NOT_ALLOWED, peer);
+		close(fd);
+		return false;
+	}
+	return true;
+}
+
+/* tls: behind its handshake; NULL: plain. Takes fd, and moves or closes *tls. */
+static void admit(struct server *server, struct endpoint *endpoint, int fd, struct tls *tls)
 {
 	const struct config_daemon *config = server->config;
 	struct connection *connection;
@@ -117,24 +141,20 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 	struct net_peer peer;
 
 	take_over(server, endpoint);
-	if (net_peer_from_fd(&peer, fd) < 0) {
-		close(fd); /* already gone */
-		return;
-	}
-	if (!gate_lets_in(endpoint->gate, &peer)) { /* and it is not told why */
-		admission_refuse(server->admission, endpoint->quota, ADMISSION_NOT_ALLOWED, &peer);
-		close(fd);
+	if (!may_come(server, endpoint, fd, &peer)) {
+		if (tls)
+			tls_close(tls);
 		return;
 	}
 	if (!let_in(server, endpoint, &peer, &fellows)) {
-		refuse(endpoint, fd);
+		refuse(endpoint, fd, tls);
 		return;
 	}
-	if (connection_open(&connection, endpoint, fd, &peer, config->send_buffer,
+	if (connection_open(&connection, endpoint, fd, tls, &peer, config->send_buffer,
 			    config->notsent_lowat) < 0) {
 		admission_refuse(server->admission, endpoint->quota, ADMISSION_NO_MEMORY, &peer);
 		admission_leave(server->admission, endpoint->quota, &peer);
-		refuse(endpoint, fd);
+		refuse(endpoint, fd, tls);
 		return;
 	}
 	list_append(fellows, &connection->link);
@@ -142,6 +162,11 @@ void server_accept(struct server *server, struct endpoint *endpoint, int fd)
 	diag_debug("%s: a client joined, %u now", endpoint->quota->name, endpoint->quota->used);
 	if (endpoint->protocol->accepted(connection) < 0)
 		connection_close(connection, true);
+}
+
+void server_accept(struct server *server, struct endpoint *endpoint, int fd)
+{
+	admit(server, endpoint, fd, NULL);
 }
 
 int server_move(struct connection *connection, struct endpoint *endpoint)
@@ -170,7 +195,29 @@ static void handle_accepted(struct loop_listener *loop_listener, int fd)
 {
 	struct listener *listener = container_of(loop_listener, struct listener, listener);
 
-	server_accept(listener->endpoint->server, listener->endpoint, fd);
+	struct endpoint *endpoint = listener->endpoint;
+	struct server *server = endpoint->server;
+	struct net_peer peer;
+
+	if (endpoint->tls == CONFIG_TLS_NO)
+		server_accept(server, endpoint, fd);
+	else if (may_come(server, endpoint, fd, &peer)) /* before anything is read */
+		handshakes_take(server->handshakes, endpoint, fd);
+}
+
+static void handle_shaken(void *user, struct endpoint *endpoint, int fd, struct tls *tls)
+{
+	admit(user, endpoint, fd, tls);
+}
+
+int server_enable_tls(struct server *server, struct tls_context *context)
+{
+	return handshakes_create(&server->handshakes, server->loop, context, handle_shaken, server);
+}
+
+const struct handshakes *server_handshakes(const struct server *server)
+{
+	return server->handshakes;
 }
 
 static int add_listener(struct server *server, struct endpoint *endpoint, int fd)
@@ -206,7 +253,7 @@ static void reach(int fd, char where[SERVER_WHERE_MAX])
 
 static void announce(struct endpoint *endpoint, int fd)
 {
-	const char *scheme = endpoint->protocol->scheme;
+	const struct protocol *protocol = endpoint->protocol;
 	char text[NET_PEER_TEXT_MAX], where[SERVER_WHERE_MAX];
 	struct net_peer local;
 
@@ -215,7 +262,10 @@ static void announce(struct endpoint *endpoint, int fd)
 	if (endpoint->port == 0)
 		endpoint->port = local.port;
 	reach(fd, where);
-	diag_info("%s: listening on %s (%s://%s)", endpoint->quota->name, text, scheme, where);
+	diag_info("%s: listening on %s (%s%s%s://%s)", endpoint->quota->name, text,
+		  endpoint->tls == CONFIG_TLS_AUTO ? protocol->scheme : "",
+		  endpoint->tls == CONFIG_TLS_AUTO ? ":// and " : "",
+		  endpoint->tls == CONFIG_TLS_NO ? protocol->scheme : protocol->tls_scheme, where);
 }
 
 int server_listen(struct server *server, struct endpoint *endpoint,
@@ -238,13 +288,22 @@ int server_listen(struct server *server, struct endpoint *endpoint,
 	return n < 0 ? n : 0;
 }
 
+static bool speaks(const struct endpoint *endpoint, const char *scheme)
+{
+	const struct protocol *protocol = endpoint->protocol;
+
+	return (endpoint->tls != CONFIG_TLS_YES && strcmp(protocol->scheme, scheme) == 0) ||
+	       (endpoint->tls != CONFIG_TLS_NO && protocol->tls_scheme &&
+		strcmp(protocol->tls_scheme, scheme) == 0);
+}
+
 bool server_where(const struct server *server, const char *scheme, char where[SERVER_WHERE_MAX])
 {
 	for (struct list *pos = server->listeners.next; pos != &server->listeners;
 	     pos = pos->next) {
 		const struct listener *one = container_of(pos, struct listener, link);
 
-		if (strcmp(one->endpoint->protocol->scheme, scheme) == 0) {
+		if (speaks(one->endpoint, scheme)) {
 			reach(one->listener.fd, where);
 			return true;
 		}
@@ -290,6 +349,7 @@ void server_destroy(struct server *server)
 	if (!server)
 		return;
 	server_stop(server);
+	handshakes_destroy(server->handshakes);
 	while (!list_empty(&server->connections))
 		connection_close(of_link(server->connections.next), true);
 	while ((viewer = admission_any_viewer(server->admission)))

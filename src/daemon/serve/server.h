@@ -11,6 +11,8 @@
 #include "daemon/serve/connection.h"
 
 struct server;
+struct tls_context;
+struct handshakes;
 
 /* config (send_buffer, notsent_lowat) and admission are borrowed. 0 or -errno. */
 int server_create(struct server **out, struct loop *loop, const struct config_daemon *config,
@@ -19,7 +21,14 @@ int server_create(struct server **out, struct loop *loop, const struct config_da
  * when the loop has closed them, loop_destroy() at the latest. endpoints must last as long. */
 void server_destroy(struct server *server);
 
+/* Lets endpoints speak TLS. Takes context on success. To be called before server_listen(). 0 or
+ * -errno. */
+int server_enable_tls(struct server *server, struct tls_context *context);
+/* NULL: it was not. */
+const struct handshakes *server_handshakes(const struct server *server);
+
 /* Listens on an address for the endpoint (borrowed until loop_destroy()), and says so in the log.
+ * With endpoint->tls, server_enable_tls() was called.
  * key names the configuration key in messages. 0, or -errno after a line that says what to do. */
 int server_listen(struct server *server, struct endpoint *endpoint,
 		  const struct net_address *address, const char *key);

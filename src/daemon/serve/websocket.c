@@ -229,6 +229,7 @@ static void websocket_finished(struct connection *connection)
 
 const struct protocol websocket_protocol = {
 	.scheme = "ws",
+	.tls_scheme = "wss",
 	.accepted = websocket_accepted,
 	.input = websocket_input,
 	.input_ended = websocket_input_ended,

@@ -21,9 +21,10 @@ struct status_view {
 	const struct cameras *cameras; /* with workers and feeds */
 	struct admission *admission;
 	struct fdreserve *reserve;
-	const struct pushes *pushes; /* NULL: there are none */
-	struct discovery *discovery; /* NULL: off */
-	int64_t started_us;	     /* on the loop's clock */
+	const struct handshakes *handshakes; /* NULL: no TLS */
+	const struct pushes *pushes;	     /* NULL: there are none */
+	struct discovery *discovery;	     /* NULL: off */
+	int64_t started_us;		     /* on the loop's clock */
 };
 
 /* The kinds of objects; each has one array of rows. */

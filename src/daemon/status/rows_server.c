@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include "daemon/serve/handshakes.h"
+
 #define IN_LOOP(field) FIELD(in_loop, struct loop_stats, field)
 #define IN_MQTT(field) FIELD(in_mqtt, struct discovery_status, field)
 
@@ -62,6 +64,33 @@ static double server_fds_short(const struct counted *c)
 {
 	return fdreserve_short(c->view->reserve);
 }
+static double tls_figure(const struct counted *c, size_t offset)
+{
+	const struct handshakes_stats *stats;
+
+	if (!c->view->handshakes)
+		return 0;
+	stats = handshakes_stats(c->view->handshakes);
+	return (double)atomic_load_explicit(
+		(const atomic_ullong *)(const void *)((const char *)stats + offset),
+		memory_order_relaxed);
+}
+#define TLS_FIGURE(field)                                                                          \
+	static double tls_##field(const struct counted *c)                                         \
+	{                                                                                          \
+		return tls_figure(c, offsetof(struct handshakes_stats, field));                    \
+	}
+TLS_FIGURE(done)
+TLS_FIGURE(failed)
+TLS_FIGURE(slow)
+TLS_FIGURE(displaced)
+TLS_FIGURE(plain)
+static double tls_certificate_s(const struct counted *c)
+{
+	return c->view->handshakes ? (double)(handshakes_certificate_expires(c->view->handshakes) -
+					      c->now_us / 1000000 - c->realtime_offset_s)
+				   : 0;
+}
 static double server_clients_omitted(const struct counted *c)
 {
 	return (double)c->clients_omitted;
@@ -108,6 +137,25 @@ static const struct counter server[] = {
 	 IN_LOOP(accept_paused)},
 	{"loop.bytes_discarded", "discarded_bytes_total", COUNTER, .unit = "bytes",
 	 .help = "Input from clients that was read and thrown away.", IN_LOOP(bytes_discarded)},
+	{"tls", GROUP, .help = "TLS; all zero without it."},
+	{"tls.certificate_expires_s", "tls_certificate_expires_seconds", GAUGE, .unit = "s",
+	 .help = "Time for which the certificate is still valid.", .number = tls_certificate_s},
+	{"tls.handshakes", "tls_handshakes_total", COUNTER, .help = "Handshakes that succeeded.",
+	 .number = tls_done},
+	{"tls.failed", "tls_failed_total", COUNTER,
+	 .help = "Handshakes that failed: the peer left, did not trust the certificate, or has no "
+		 "version or cipher in common.",
+	 .number = tls_failed},
+	{"tls.slow", "tls_slow_total", COUNTER,
+	 .help = "Peers that were disconnected because their handshake took ten seconds.",
+	 .number = tls_slow},
+	{"tls.displaced", "tls_displaced_total", COUNTER,
+	 .help = "Peers that were disconnected in or before their handshake because there were too "
+		 "many of their address.",
+	 .number = tls_displaced},
+	{"tls.plain", "tls_plain_total", COUNTER,
+	 .help = "Peers that were disconnected because they spoke without TLS where it is needed.",
+	 .number = tls_plain},
 	{"mqtt", .type = COUNTER_OBJECT, .kind = COUNTERS_MQTT, .help = "Discovery; see below."},
 	{"cameras", .type = COUNTER_LIST, .kind = COUNTERS_CAMERA,
 	 .help = "All cameras, in the order of the configuration."},

@@ -3,12 +3,14 @@
 // answer a line on standard output, {"value": ...} or {"error": "..."}. The browser ends with the
 // standard input.
 //
-//   driver.mjs chromium|firefox MODULES    (MODULES: the folder in which `npm ci` has run)
+//   driver.mjs chromium|firefox MODULES [TRUST]
+//
+// MODULES: the folder in which `npm ci` has run. TRUST: see Browser in ../lib/browser.py.
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-const [name, modules] = process.argv.slice(2);
+const [name, modules, trust] = process.argv.slice(2);
 const puppeteer = createRequire(`${modules}/`)('puppeteer-core');
 const pages = new Map(); // by the name that the test gives
 const messages = []; // what the console and the pages complained of
@@ -16,10 +18,10 @@ const messages = []; // what the console and the pages complained of
 function launch() {
 	if (name === 'chromium')
 		return puppeteer.launch({ browser: 'chrome', executablePath: '/usr/bin/chromium',
-			headless: true, args: ['--no-sandbox', '--mute-audio',
+			headless: true, env: { ...process.env, ...trust && { HOME: trust } }, args: ['--no-sandbox', '--mute-audio',
 				'--host-resolver-rules=MAP cam.test 127.0.0.1'] });
 	return puppeteer.launch({ browser: 'firefox', executablePath: '/usr/bin/firefox-esr',
-		headless: true, extraPrefsFirefox: { 'network.dns.localDomains': 'cam.test' } });
+		headless: true, ...trust && { userDataDir: `${trust}/firefox` }, extraPrefsFirefox: { 'network.dns.localDomains': 'cam.test' } });
 }
 
 const browser = await launch();

@@ -39,13 +39,14 @@ READ_NUMBER = """
 
 
 class Browser:
-    """One browser. Use as a context manager."""
+    """One browser. Use as a context manager. trust: a folder with the authorities that it trusts
+    besides its own: .pki/nssdb for Chromium, firefox, which becomes its profile, for Firefox."""
 
-    def __init__(self, name):
+    def __init__(self, name, trust=None):
         assert (MODULES / "node_modules").exists(), "`make browser` installs what drives browsers"
         self.name = name
         self.process = harness.start(
-            ["node", DRIVER, name, MODULES],
+            ["node", DRIVER, name, MODULES, *([trust] if trust else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -13,10 +13,12 @@ class Viewer:
     """Connects and reads on a thread of its own, all bytes kept.
 
     rate: bytes a second (None: as fast as they come; 0: not at all). receive_buffer: SO_RCVBUF in
-    bytes, set before connecting: what a slow viewer can hide from the server.
+    bytes, set before connecting: what a slow viewer can hide from the server. tls: an
+    ssl.SSLContext.
     """
 
-    def __init__(self, port, rate=None, receive_buffer=None, host="127.0.0.1", source=None):
+    def __init__(self, port, rate=None, receive_buffer=None, host="127.0.0.1", source=None,
+                 tls=None):
         self.rate = rate
         self.data = bytearray()
         self.closed = None  # None while open; "end", "reset" afterwards, if it was the server
@@ -30,6 +32,8 @@ class Viewer:
             self.socket.bind((source, 0))
         self.connected_us = time.monotonic_ns() // 1000
         self.socket.connect((host, port))
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.address = "%s:%d" % self.socket.getsockname()[:2]
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/serve/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+
+/* TLS 1.3 first (RFC 8446), then what of TLS 1.2 has forward secrecy and authenticates what it
+ * encrypts. OpenSSL takes the first that the client has too. */
+#define SUITES_AES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"
+#define SUITES_CHACHA "TLS_CHACHA20_POLY1305_SHA256"
+#define CIPHERS_AES "ECDHE+AESGCM+AES128:ECDHE+AESGCM+AES256"
+#define CIPHERS_CHACHA "ECDHE+CHACHA20"
+#define RECORDS_AT_ONCE 16 /* of a handshake */
+#define GROUPS "X25519:P-256:P-384"
+
+/* What tells one state of a file from another. */
+struct stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec changed;
+};
+
+struct stamps {
+	struct stamp certificate, key;
+};
+
+struct tls_context {
+	char *certificate, *key; /* paths */
+	SSL_CTX *ssl;
+	struct stamps loaded;
+	struct stamps refused; /* could not be used, which was logged */
+	struct stamps suspect; /* could not be used at the last look */
+	int64_t next_check_us;
+	atomic_llong expires; /* relaxed: a figure for the status */
+};
+
+/* --- bytes to and from the socket --- */
+
+static BIO_METHOD *socket_method;
+
+static int socket_read(BIO *bio, char *data, int len)
+{
+	struct tls *tls = BIO_get_data(bio);
+	ssize_t n;
+
+	BIO_clear_retry_flags(bio);
+	do
+		n = recv(tls->fd, data, (size_t)len, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		tls->drained = true;
+		BIO_set_retry_read(bio);
+	}
+	if (n == 0)
+		tls->ended = true;
+	return (int)n;
+}
+
+static int socket_write(BIO *bio, const char *data, int len)
+{
+	struct tls *tls = BIO_get_data(bio);
+	ssize_t n;
+
+	BIO_clear_retry_flags(bio);
+	do
+		n = send(tls->fd, data, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	tls->shortage = n < 0 && (errno == ENOBUFS || errno == ENOMEM);
+	if (n < 0 && (errno == EAGAIN || tls->shortage))
+		BIO_set_retry_write(bio);
+	return (int)n;
+}
+
+static long socket_control(BIO *bio, int command, long number, void *pointer)
+{
+	const struct tls *tls = BIO_get_data(bio);
+
+	(void)number, (void)pointer;
+	switch (command) {
+	case BIO_CTRL_FLUSH:
+		return 1;
+	case BIO_CTRL_EOF:
+		return tls && tls->ended;
+	default:
+		return 0;
+	}
+}
+
+static int socket_create(BIO *bio)
+{
+	BIO_set_init(bio, 1);
+	return 1;
+}
+
+static void make_method(void)
+{
+	socket_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "camcast");
+	if (!socket_method)
+		return;
+	BIO_meth_set_read(socket_method, socket_read);
+	BIO_meth_set_write(socket_method, socket_write);
+	BIO_meth_set_ctrl(socket_method, socket_control);
+	BIO_meth_set_create(socket_method, socket_create);
+}
+
+/* --- the certificate --- */
+
+bool tls_lacks_aes(const char *settings)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} processors[] = {
+		{"OPENSSL_ia32cap=", 57}, /* AESNI, OPENSSL_ia32cap(3) */
+		{"OPENSSL_armcap=", 2},	  /* ARMV8_AES */
+	};
+
+	for (size_t i = 0; settings && i < sizeof processors / sizeof *processors; i++) {
+		const char *at = strstr(settings, processors[i].name);
+
+		if (at)
+			return !(strtoull(at + strlen(processors[i].name), NULL, 16) >>
+					 processors[i].bit &
+				 1);
+	}
+	return false;
+}
+
+/* Nobody is asked on a terminal. */
+static int refuse_passphrase(char *text, int size, int writing, void *user)
+{
+	(void)text, (void)size, (void)writing, (void)user;
+	return -1;
+}
+
+/* What OpenSSL says about a file. */
+static int blame(const char *key, const char *path, char why[TLS_WHY_MAX])
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+	snprintf(why, TLS_WHY_MAX, "%s %s: %s", key, path,
+		 reason ? reason : "it does not hold what it should");
+	ERR_clear_error();
+	return -EINVAL;
+}
+
+static int look(const char *key, const char *path, struct stamp *stamp, char why[TLS_WHY_MAX])
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0) {
+		snprintf(why, TLS_WHY_MAX, "%s %s: %s", key, path, strerror(errno));
+		return -EINVAL;
+	}
+	*stamp = (struct stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+	return 0;
+}
+
+static const char *key_path(const struct tls_context *context)
+{
+	return context->key[0] ? context->key : context->certificate;
+}
+
+static int look_at_both(const struct tls_context *context, struct stamps *stamps,
+			char why[TLS_WHY_MAX])
+{
+	int err;
+
+	memset(stamps, 0, sizeof *stamps);
+	err = look("certificate", context->certificate, &stamps->certificate, why);
+	return err < 0 ? err : look("key", key_path(context), &stamps->key, why);
+}
+
+static void offer(SSL_CTX *ssl)
+{
+	bool chacha_first = tls_lacks_aes(OPENSSL_info(OPENSSL_INFO_CPU_SETTINGS));
+
+	SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
+	SSL_CTX_set_ciphersuites(ssl, chacha_first ? SUITES_CHACHA ":" SUITES_AES
+						   : SUITES_AES ":" SUITES_CHACHA);
+	SSL_CTX_set_cipher_list(ssl, chacha_first ? CIPHERS_CHACHA ":" CIPHERS_AES
+						  : CIPHERS_AES ":" CIPHERS_CHACHA);
+	SSL_CTX_set1_groups_list(ssl, GROUPS);
+	/* A client that has ChaCha20 first, a phone without AES, gets it. */
+	SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+					 SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					 SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_num_tickets(ssl, 0);
+	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* tls_read() returns after a record without data, so that a peer that sends nothing else
+	 * does not hold the caller up. */
+	SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+}
+
+static int load(const struct tls_context *context, SSL_CTX **out, char why[TLS_WHY_MAX])
+{
+	SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
+	int err = -EINVAL;
+
+	if (!ssl) {
+		snprintf(why, TLS_WHY_MAX, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	offer(ssl);
+	SSL_CTX_set_default_passwd_cb(ssl, refuse_passphrase);
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ssl, context->certificate) != 1)
+		err = blame("certificate", context->certificate, why);
+	else if (SSL_CTX_use_PrivateKey_file(ssl, key_path(context), SSL_FILETYPE_PEM) != 1 ||
+		 SSL_CTX_check_private_key(ssl) != 1)
+		err = blame("key", key_path(context), why);
+	else
+		err = 0;
+	if (err < 0)
+		SSL_CTX_free(ssl);
+	else
+		*out = ssl;
+	return err;
+}
+
+static void note_expiry(struct tls_context *context)
+{
+	const ASN1_TIME *end = X509_get0_notAfter(SSL_CTX_get0_certificate(context->ssl));
+	ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+	int days = 0, seconds = 0;
+
+	if (epoch && ASN1_TIME_diff(&days, &seconds, epoch, end) == 1)
+		atomic_store_explicit(&context->expires, (long long)days * 86400 + seconds,
+				      memory_order_relaxed);
+	ASN1_TIME_free(epoch);
+}
+
+/* systemd.exec(5), LoadCredential=. */
+static char *find_file(const char *name)
+{
+	const char *folder = strchr(name, '/') ? NULL : getenv("CREDENTIALS_DIRECTORY");
+	char *path;
+
+	if (!folder || name[0] == '\0')
+		return strdup(name);
+	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+int tls_context_create(struct tls_context **out, const char *certificate, const char *key,
+		       char why[TLS_WHY_MAX])
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct tls_context *context = calloc(1, sizeof *context);
+	int err = -ENOMEM;
+
+	snprintf(why, TLS_WHY_MAX, "%s", strerror(ENOMEM));
+	pthread_once(&once, make_method);
+	if (!context || !socket_method)
+		goto fail;
+	context->certificate = find_file(certificate);
+	context->key = find_file(key);
+	if (!context->certificate || !context->key)
+		goto fail;
+	err = look_at_both(context, &context->loaded, why);
+	if (err == 0)
+		err = load(context, &context->ssl, why);
+	if (err < 0)
+		goto fail;
+	note_expiry(context);
+	*out = context;
+	return 0;
+
+fail:
+	tls_context_destroy(context);
+	return err;
+}
+
+void tls_context_destroy(struct tls_context *context)
+{
+	if (!context)
+		return;
+	SSL_CTX_free(context->ssl);
+	free(context->certificate);
+	free(context->key);
+	free(context);
+}
+
+static bool is_same(const struct stamps *a, const struct stamps *b)
+{
+	return memcmp(a, b, sizeof *a) == 0;
+}
+
+bool tls_context_refresh(struct tls_context *context, int64_t now_us)
+{
+	struct stamps stamps;
+	char why[TLS_WHY_MAX];
+	SSL_CTX *ssl;
+
+	if (now_us < context->next_check_us)
+		return false;
+	context->next_check_us = now_us + TLS_CHECK_PERIOD_US;
+	if (look_at_both(context, &stamps, why) == 0) {
+		if (is_same(&stamps, &context->loaded) || is_same(&stamps, &context->refused))
+			return false;
+		if (load(context, &ssl, why) == 0) {
+			SSL_CTX_free(context->ssl);
+			context->ssl = ssl;
+			context->loaded = stamps;
+			note_expiry(context);
+			diag_info("tls: the certificate %s was read again", context->certificate);
+			return true;
+		}
+	} else if (is_same(&stamps, &context->refused)) {
+		return false;
+	}
+	if (!is_same(&stamps, &context->suspect)) {
+		context->suspect = stamps;
+		return false;
+	}
+	context->refused = stamps;
+	diag_warn("tls: %s; the certificate that was read before stays in force", why);
+	return false;
+}
+
+int64_t tls_context_expires(const struct tls_context *context)
+{
+	return atomic_load_explicit(&context->expires, memory_order_relaxed);
+}
+
+/* --- a connection --- */
+
+int tls_open(struct tls *tls, struct tls_context *context, int fd)
+{
+	BIO *bio = BIO_new(socket_method);
+
+	*tls = (struct tls){.fd = fd, .records_max = TLS_RECORDS_MAX, .per_record = 1};
+	tls->ssl = bio ? SSL_new(context->ssl) : NULL;
+	if (!tls->ssl) {
+		BIO_free(bio);
+		ERR_clear_error();
+		return -ENOMEM;
+	}
+	BIO_set_data(bio, tls);
+	SSL_set_bio(tls->ssl, bio, bio);
+	SSL_set_accept_state(tls->ssl);
+	return 0;
+}
+
+/* RFC 6066, 4: a client may ask for small records. */
+static uint32_t records_per_record(const SSL *ssl)
+{
+	unsigned code = SSL_SESSION_get_max_fragment_length(SSL_get0_session(ssl));
+
+	return code >= 1 && code <= 4 ? TLS_RECORD_MAX >> (8 + code) : 1;
+}
+
+int tls_shake(struct tls *tls, bool *wants_room)
+{
+	unsigned left = RECORDS_AT_ONCE;
+	int result, error;
+
+	*wants_room = false;
+	do {
+		tls->drained = false;
+		result = SSL_do_handshake(tls->ssl);
+		error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(tls->ssl, result);
+	} while (error == SSL_ERROR_WANT_READ && !tls->drained && !tls->ended && --left > 0);
+	switch (error) {
+	case SSL_ERROR_NONE:
+		tls->per_record = records_per_record(tls->ssl);
+		return 0;
+	case SSL_ERROR_WANT_WRITE:
+		*wants_room = true;
+		return -EAGAIN;
+	case SSL_ERROR_WANT_READ:
+		return tls->ended ? -EPROTO : -EAGAIN;
+	default:
+		ERR_clear_error();
+		return -EPROTO;
+	}
+}
+
+void tls_move(struct tls *to, struct tls *from)
+{
+	*to = *from;
+	BIO_set_data(SSL_get_rbio(to->ssl), to);
+	from->ssl = NULL;
+}
+
+void tls_close(struct tls *tls)
+{
+	SSL_free(tls->ssl);
+	tls->ssl = NULL;
+}
+
+/* 0: the socket has all of it; -EAGAIN, -EPROTO. */
+static int write_record(struct tls *tls, const uint8_t *data, size_t len)
+{
+	size_t written;
+
+	if (SSL_write_ex(tls->ssl, data, len, &written) == 1) {
+		tls->records += tls->per_record;
+		return 0;
+	}
+	if (SSL_get_error(tls->ssl, 0) == SSL_ERROR_WANT_WRITE)
+		return -EAGAIN;
+	ERR_clear_error();
+	return -EPROTO;
+}
+
+/* No key protects more records than it may. TLS 1.2 cannot change it: the viewer connects again,
+ * after about a week. */
+static int change_key(struct tls *tls)
+{
+	if (SSL_version(tls->ssl) < TLS1_3_VERSION ||
+	    SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1) {
+		ERR_clear_error();
+		return -EPROTO;
+	}
+	tls->records = 0;
+	return 0;
+}
+
+/* A last byte is not left for a record of its own. */
+static size_t record_len(size_t left)
+{
+	if (left <= TLS_RECORD_MAX)
+		return left;
+	return left == TLS_RECORD_MAX + 1 ? TLS_RECORD_MAX - 1 : TLS_RECORD_MAX;
+}
+
+ssize_t tls_write(struct tls *tls, const uint8_t *data, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t before = tls->pending ? tls->pending - 1 : 0; /* reported already */
+		size_t record = tls->pending ? tls->pending : record_len(len - done);
+		int err = 0;
+
+		if (!tls->pending && tls->records >= tls->records_max)
+			err = change_key(tls);
+		if (err == 0)
+			err = write_record(tls, data + done - before, record);
+		if (err == -EAGAIN) {
+			if (!tls->pending)
+				done += record - 1;
+			tls->pending = (uint32_t)record;
+			if (done > 0)
+				return (ssize_t)done;
+			return tls->shortage ? -ENOBUFS : -EAGAIN;
+		}
+		if (err < 0)
+			return err;
+		tls->pending = 0;
+		done += record - before;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t tls_read(struct tls *tls, void *buffer, size_t max)
+{
+	size_t n;
+
+	tls->drained = false;
+	if (SSL_read_ex(tls->ssl, buffer, max, &n) == 1)
+		return (ssize_t)n;
+	switch (SSL_get_error(tls->ssl, 0)) {
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	case SSL_ERROR_WANT_READ:
+		return tls->drained ? -EAGAIN : -EINTR;
+	default:
+		/* WANT_WRITE too: a peer that wants answers, and takes none. */
+		ERR_clear_error();
+		return -EPROTO;
+	}
+}
+
+void tls_end(struct tls *tls)
+{
+	if (tls->pending == 0 && SSL_shutdown(tls->ssl) < 0)
+		ERR_clear_error();
+}
+
+const char *tls_version(const struct tls *tls)
+{
+	return SSL_get_version(tls->ssl);
+}
+
+const char *tls_cipher(const struct tls *tls)
+{
+	return SSL_get_cipher_name(tls->ssl);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TLS 1.2 and 1.3 of the server, by OpenSSL in user space: the certificate, and what one connection
+ * needs. No ALPN, no resumption, no renegotiation, no certificates of clients.
+ *
+ * Functions on sockets never wait. A context belongs to one thread at a time, as does a connection;
+ * several connections of one context may be used by several threads.
+ */
+#ifndef DAEMON_SERVE_TLS_H
+#define DAEMON_SERVE_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define TLS_WHY_MAX 512		    /* bytes of a message, terminator included */
+#define TLS_FIRST_BYTE 0x16	    /* of a ClientHello's record (RFC 8446 clause 5.1) */
+#define TLS_RECORD_MAX 16384	    /* bytes of plain text (RFC 8446 clause 5.1) */
+#define TLS_RECORDS_MAX (1u << 24)  /* under one key: below the 2^24.5 of RFC 8446 clause 5.5 */
+#define TLS_CHECK_PERIOD_US 1000000 /* a changed certificate is noticed so often at most */
+
+struct ssl_st;
+
+/* --- the certificate --- */
+
+struct tls_context;
+
+/* Reads certificate and key (paths; key "": in the file of the certificate; a name without a slash
+ * is a credential of systemd if there are any). 0 and *out; or -ENOMEM, or -EINVAL with what is
+ * wrong with which file in why. */
+int tls_context_create(struct tls_context **out, const char *certificate, const char *key,
+		       char why[TLS_WHY_MAX]);
+/* Connections that are open stay usable. NULL is fine. */
+void tls_context_destroy(struct tls_context *context);
+/* Reads the files again if they have changed, at most once in TLS_CHECK_PERIOD_US; now_us is of any
+ * clock. What cannot be used leaves what was read before in force, and is logged once: files that
+ * are exchanged one after the other do not fit together for a moment, so the second look counts.
+ * Returns whether another certificate is in force. */
+bool tls_context_refresh(struct tls_context *context, int64_t now_us);
+/* When the certificate becomes invalid, seconds since 1970. */
+int64_t tls_context_expires(const struct tls_context *context);
+
+/* Whether ChaCha20 is faster than AES here: settings is OpenSSL's text about the processor
+ * (OPENSSL_INFO_CPU_SETTINGS), NULL or unknown: no. For tests. */
+bool tls_lacks_aes(const char *settings);
+
+/* --- a connection --- */
+
+/* Memory of the caller, who also owns the socket. */
+struct tls {
+	struct ssl_st *ssl; /* NULL: none */
+	int fd;
+	bool drained, ended; /* the socket has no more input now; its input has ended */
+	bool shortage;	     /* the kernel had no memory for the last bytes */
+	/* Bytes of a record that the socket has not taken completely; 0: none. All but the last of
+	 * them were reported as taken. */
+	uint32_t pending;
+	uint32_t records, records_max; /* sent under the key; where it is changed */
+	uint32_t per_record;	       /* records that one of ours may become */
+};
+
+/* Before the handshake. 0 or -ENOMEM. */
+int tls_open(struct tls *tls, struct tls_context *context, int fd);
+/* Goes on with the handshake. 0: it is done; -EAGAIN: call again when the socket has input, or
+ * (*wants_room) room; -EPROTO: it has failed. */
+int tls_shake(struct tls *tls, bool *wants_room);
+/* Moves a connection to other memory; *from is none then. */
+void tls_move(struct tls *to, struct tls *from);
+/* NULL memory inside is fine. The socket stays open. */
+void tls_close(struct tls *tls);
+
+/*
+ * Sends len bytes (at least 1) after a handshake. Returns the number of bytes taken (1..len; fewer
+ * than asked means that the socket is full), -EAGAIN (none taken), -ENOBUFS (none taken,
+ * and no event will follow), or -EPROTO: the connection is dead.
+ *
+ * At most one record waits in `tls` for room in the socket, and the last byte of it is not reported
+ * as taken: so what is partly sent is not finished for the caller, who goes on with that byte when
+ * the socket is writable. The bytes before it must still be where they were.
+ */
+ssize_t tls_write(struct tls *tls, const uint8_t *data, size_t len);
+/* As recv() of a non-blocking socket: bytes read (at most max), 0 (the input has ended), -EAGAIN,
+ * -EPROTO, or -EINTR: a record without data was read, and there may be more. */
+ssize_t tls_read(struct tls *tls, void *buffer, size_t max);
+/* Tells the peer that nothing more will come, if the socket has room for that. Only behind whole
+ * records. */
+void tls_end(struct tls *tls);
+/* "TLSv1.3", and the cipher's name. Static. */
+const char *tls_version(const struct tls *tls);
+const char *tls_cipher(const struct tls *tls);
+
+#endif

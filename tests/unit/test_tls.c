@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* TLS of one connection, and the certificate, without a loop and without a thread. */
+#include "tests/unit/tls_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+
+enum { BYTES = 600000 };
+
+static uint8_t bytes[BYTES];
+static struct tls_rig rig;
+
+struct talk {
+	struct tls server;
+	SSL *client;
+	int ends[2]; /* the server's, the client's */
+	int result;  /* of the server's handshake */
+};
+
+static int set_up(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < BYTES; i++)
+		bytes[i] = (uint8_t)(i * 13 + (i >> 8));
+	tls_rig_start(&rig);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	tls_rig_stop(&rig);
+	return 0;
+}
+
+static void open_talk(struct talk *talk, int version)
+{
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, talk->ends), 0);
+	assert_int_equal(tls_open(&talk->server, rig.context, talk->ends[0]), 0);
+	talk->client = tls_rig_client(talk->ends[1], version);
+}
+
+/* Both sides in turns, until the server has a result. */
+static void shake(struct talk *talk)
+{
+	bool wants_room, client_done = false;
+
+	talk->result = -EAGAIN;
+	for (unsigned i = 0; i < 10 && (talk->result == -EAGAIN || !client_done); i++) {
+		client_done = client_done || tls_rig_shake(talk->client);
+		if (talk->result == -EAGAIN)
+			talk->result = tls_shake(&talk->server, &wants_room);
+	}
+}
+
+static void start(struct talk *talk, int version)
+{
+	open_talk(talk, version);
+	shake(talk);
+	assert_int_equal(talk->result, 0);
+}
+
+static void stop(struct talk *talk)
+{
+	tls_close(&talk->server);
+	tls_rig_free(talk->client);
+	close(talk->ends[0]);
+	close(talk->ends[1]);
+}
+
+/* The client reads what there is, behind `at` bytes, and checks it. */
+static size_t drink(struct talk *talk, size_t at)
+{
+	uint8_t data[30000];
+	size_t n;
+
+	while (SSL_read_ex(talk->client, data, sizeof data, &n) == 1) {
+		assert_memory_equal(data, bytes + at, n);
+		at += n;
+	}
+	assert_int_equal(SSL_get_error(talk->client, 0), SSL_ERROR_WANT_READ);
+	ERR_clear_error();
+	return at;
+}
+
+static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+static void bytes_arrive_in_order_however_little_room_there_is(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t sent = 0, got = 0;
+		unsigned waits = 0;
+		struct talk talk;
+
+		start(&talk, versions[i]);
+		assert_int_equal(
+			setsockopt(talk.ends[0], SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int)),
+			0);
+		while (got < BYTES) {
+			ssize_t n = sent < BYTES
+					    ? tls_write(&talk.server, bytes + sent, BYTES - sent)
+					    : 0;
+
+			assert_true(n >= 0 || n == -EAGAIN);
+			assert_true(n <= (ssize_t)(BYTES - sent));
+			sent += n > 0 ? (size_t)n : 0;
+			waits += n == -EAGAIN;
+			got = drink(&talk, got);
+		}
+		assert_true(waits > 0);
+		assert_int_equal(got, BYTES);
+		stop(&talk);
+	}
+}
+
+/* So that its sender does not take a unit for finished, or for not begun, that is partly sent. */
+static void a_record_without_room_is_not_taken_whole(void **state)
+{
+	struct talk talk;
+	size_t sent = 0, got;
+	ssize_t n;
+
+	(void)state;
+	start(&talk, TLS1_3_VERSION);
+	do {
+		n = tls_write(&talk.server, bytes + sent, 5000);
+		sent += n > 0 ? (size_t)n : 0;
+	} while (n == 5000);
+	assert_int_equal(n, 4999);
+	assert_int_equal(talk.server.pending, 5000);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(tls_write(&talk.server, bytes + sent, 1), -EAGAIN);
+	got = drink(&talk, 0);
+	assert_true(got < sent);
+	/* What follows goes along, as far as there is room. */
+	assert_int_equal(tls_write(&talk.server, bytes + sent, 101), 101);
+	assert_int_equal(drink(&talk, got), sent + 101);
+	stop(&talk);
+}
+
+static void one_byte_waits_too(void **state)
+{
+	struct talk talk;
+	size_t sent = 0;
+
+	(void)state;
+	start(&talk, TLS1_3_VERSION);
+	while (tls_write(&talk.server, bytes + sent, 1) == 1)
+		sent++;
+	assert_int_equal(talk.server.pending, 1);
+	assert_true(drink(&talk, 0) <= sent);
+	assert_int_equal(tls_write(&talk.server, bytes + sent, 1), 1);
+	stop(&talk);
+}
+
+static void old_versions_are_refused(void **state)
+{
+	struct talk talk;
+
+	(void)state;
+	open_talk(&talk, TLS1_1_VERSION);
+	shake(&talk);
+	assert_int_equal(talk.result, -EPROTO);
+	stop(&talk);
+	for (unsigned i = 0; i < 2; i++) {
+		start(&talk, versions[i]);
+		assert_string_equal(tls_version(&talk.server), i ? "TLSv1.3" : "TLSv1.2");
+		stop(&talk);
+	}
+}
+
+static void no_protocol_is_negotiated(void **state)
+{
+	static const unsigned char offered[] = "\x02h2\x08http/1.1";
+	const unsigned char *chosen;
+	struct talk talk;
+	unsigned len;
+
+	(void)state;
+	open_talk(&talk, 0);
+	assert_int_equal(SSL_set_alpn_protos(talk.client, offered, sizeof offered - 1), 0);
+	shake(&talk);
+	assert_int_equal(talk.result, 0);
+	SSL_get0_alpn_selected(talk.client, &chosen, &len);
+	assert_int_equal(len, 0);
+	stop(&talk);
+}
+
+static void what_is_no_tls_fails(void **state)
+{
+	static const char *const texts[] = {"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xff----",
+					    "\x16\x03\x01\x00\x05hello"};
+	bool wants_room;
+	struct talk talk;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		open_talk(&talk, 0);
+		assert_true(send(talk.ends[1], texts[i], 9 + strlen(texts[i]) % 2, 0) > 0);
+		shutdown(talk.ends[1], SHUT_WR);
+		assert_int_equal(tls_shake(&talk.server, &wants_room), -EPROTO);
+		stop(&talk);
+	}
+}
+
+/* A phone without AES says so by its order. */
+static void a_client_with_chacha_first_gets_it(void **state)
+{
+	static const char *const orders[] = {
+		"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+		"TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"};
+	struct talk talk;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		open_talk(&talk, TLS1_3_VERSION);
+		assert_int_equal(SSL_set_ciphersuites(talk.client, orders[i]), 1);
+		shake(&talk);
+		assert_int_equal(talk.result, 0);
+		if (i == 1)
+			assert_string_equal(tls_cipher(&talk.server),
+					    "TLS_CHACHA20_POLY1305_SHA256");
+		else if (!tls_lacks_aes(OPENSSL_info(OPENSSL_INFO_CPU_SETTINGS)))
+			assert_string_equal(tls_cipher(&talk.server), "TLS_AES_128_GCM_SHA256");
+		stop(&talk);
+	}
+}
+
+static void the_processor_says_whether_it_has_aes(void **state)
+{
+	(void)state;
+	assert_false(tls_lacks_aes("OPENSSL_ia32cap=0xfffa3203578bffff:0x18418c219c27a9"));
+	assert_true(tls_lacks_aes("OPENSSL_ia32cap=0xfdd83201578bffff:0x0 env:~0x200000200000000"));
+	assert_false(tls_lacks_aes("OPENSSL_armcap=0x3d"));
+	assert_true(tls_lacks_aes("OPENSSL_armcap=0x1"));
+	assert_false(tls_lacks_aes("OPENSSL_riscvcap=rv64"));
+	assert_false(tls_lacks_aes(NULL));
+}
+
+static void a_key_is_changed_before_it_has_protected_too_much(void **state)
+{
+	struct talk talk;
+	size_t got = 0;
+
+	(void)state;
+	start(&talk, TLS1_3_VERSION);
+	talk.server.records_max = 3;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(tls_write(&talk.server, bytes + 1000 * i, 1000), 1000);
+		assert_true(talk.server.records <= 3);
+		got = drink(&talk, got);
+		assert_int_equal(got, 1000 * (i + 1));
+	}
+	stop(&talk);
+
+	/* TLS 1.2 has no such message: the connection ends. */
+	start(&talk, TLS1_2_VERSION);
+	talk.server.records_max = 3;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(tls_write(&talk.server, bytes, 1000), 1000);
+	assert_int_equal(tls_write(&talk.server, bytes, 1000), -EPROTO);
+	stop(&talk);
+}
+
+static void small_records_that_a_client_asks_for_are_counted(void **state)
+{
+	struct talk talk;
+
+	(void)state;
+	open_talk(&talk, TLS1_3_VERSION);
+	assert_int_equal(
+		SSL_set_tlsext_max_fragment_length(talk.client, TLSEXT_max_fragment_length_512), 1);
+	shake(&talk);
+	assert_int_equal(talk.result, 0);
+	assert_int_equal(tls_write(&talk.server, bytes, 16384), 16384);
+	assert_int_equal(talk.server.records, 32);
+	assert_int_equal(drink(&talk, 0), 16384);
+	stop(&talk);
+}
+
+static void input_is_told_from_its_end_and_from_nothing(void **state)
+{
+	uint8_t data[64];
+	struct talk talk;
+	size_t n;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		start(&talk, versions[i]);
+		assert_int_equal(tls_read(&talk.server, data, sizeof data), -EAGAIN);
+		assert_int_equal(SSL_write_ex(talk.client, "hello", 5, &n), 1);
+		assert_int_equal(tls_read(&talk.server, data, 3), 3);
+		assert_int_equal(tls_read(&talk.server, data + 3, sizeof data), 2);
+		assert_memory_equal(data, "hello", 5);
+		assert_int_equal(tls_read(&talk.server, data, sizeof data), -EAGAIN);
+		/* By a message of TLS, or of TCP alone; it is sent to still. */
+		if (i == 0)
+			assert_int_equal(SSL_shutdown(talk.client), 0);
+		else
+			shutdown(talk.ends[1], SHUT_WR);
+		assert_int_equal(tls_read(&talk.server, data, sizeof data), 0);
+		assert_int_equal(tls_write(&talk.server, bytes, 5000), 5000);
+		if (i == 1)
+			assert_int_equal(drink(&talk, 0), 5000);
+		stop(&talk);
+	}
+}
+
+/* Else a peer that sends nothing but these keeps the caller for ever. */
+static void a_record_without_data_returns_to_the_caller(void **state)
+{
+	uint8_t data[64];
+	struct talk talk;
+	size_t n;
+
+	(void)state;
+	start(&talk, TLS1_3_VERSION);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(SSL_key_update(talk.client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		assert_int_equal(SSL_do_handshake(talk.client), 1);
+	}
+	assert_int_equal(SSL_write_ex(talk.client, "x", 1, &n), 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(tls_read(&talk.server, data, sizeof data), -EINTR);
+	assert_int_equal(tls_read(&talk.server, data, sizeof data), 1);
+	stop(&talk);
+}
+
+static void a_connection_can_be_moved(void **state)
+{
+	struct talk talk;
+	struct tls other;
+
+	(void)state;
+	start(&talk, TLS1_3_VERSION);
+	tls_move(&other, &talk.server);
+	assert_null(talk.server.ssl);
+	memset(&talk.server, 0xa5, sizeof talk.server);
+	assert_int_equal(tls_write(&other, bytes, 1000), 1000);
+	assert_int_equal(drink(&talk, 0), 1000);
+	tls_end(&other);
+	assert_int_equal(SSL_read(talk.client, (char[4]){0}, 4), 0);
+	assert_int_equal(SSL_get_error(talk.client, 0), SSL_ERROR_ZERO_RETURN);
+	tls_move(&talk.server, &other);
+	stop(&talk);
+}
+
+/* --- the certificate --- */
+
+static void pair_that_cannot_be_used_is_named(void **state)
+{
+	struct tls_context *context;
+	char why[TLS_WHY_MAX], empty[TLS_RIG_PATH_MAX];
+
+	(void)state;
+	assert_int_equal(tls_context_create(&context, "/nonexistent", "", why), -EINVAL);
+	assert_string_equal(why, "certificate /nonexistent: No such file or directory");
+	/* The key is expected in the file of the certificate. */
+	assert_int_equal(tls_context_create(&context, rig.certificate, "", why), -EINVAL);
+	assert_non_null(strstr(why, "key "));
+	snprintf(empty, sizeof empty, "%s/empty", rig.folder);
+	tls_rig_write(empty, "");
+	assert_int_equal(tls_context_create(&context, empty, rig.key, why), -EINVAL);
+	assert_non_null(strstr(why, "certificate "));
+	unlink(empty);
+}
+
+static int64_t serial_of(void)
+{
+	struct talk talk;
+	X509 *certificate;
+	uint64_t serial = 0;
+	const ASN1_INTEGER *number;
+
+	start(&talk, 0);
+	certificate = SSL_get1_peer_certificate(talk.client);
+	number = X509_get0_serialNumber(certificate);
+	assert_true(number->length >= 8);
+	memcpy(&serial, number->data, sizeof serial);
+	X509_free(certificate);
+	stop(&talk);
+	return (int64_t)serial;
+}
+
+static void a_changed_pair_is_read_again_and_a_broken_one_is_not_used(void **state)
+{
+	int64_t now = 1, first = serial_of(), second;
+
+	(void)state;
+	assert_false(tls_context_refresh(rig.context, now));
+	tls_rig_renew(&rig);
+	assert_false(tls_context_refresh(rig.context, now + TLS_CHECK_PERIOD_US - 1));
+	assert_int_equal(serial_of(), first);
+	now += TLS_CHECK_PERIOD_US;
+	assert_true(tls_context_refresh(rig.context, now));
+	second = serial_of();
+	assert_int_not_equal(second, first);
+	assert_true(tls_context_expires(rig.context) > 1000000000);
+
+	tls_rig_write(rig.key, "no key\n");
+	for (unsigned i = 0; i < 5; i++) {
+		now += TLS_CHECK_PERIOD_US;
+		assert_false(tls_context_refresh(rig.context, now));
+		assert_int_equal(serial_of(), second);
+	}
+	unlink(rig.key);
+	now += TLS_CHECK_PERIOD_US;
+	assert_false(tls_context_refresh(rig.context, now));
+	tls_rig_renew(&rig);
+	now += TLS_CHECK_PERIOD_US;
+	assert_true(tls_context_refresh(rig.context, now));
+	assert_int_not_equal(serial_of(), second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_arrive_in_order_however_little_room_there_is),
+		cmocka_unit_test(a_record_without_room_is_not_taken_whole),
+		cmocka_unit_test(one_byte_waits_too),
+		cmocka_unit_test(old_versions_are_refused),
+		cmocka_unit_test(no_protocol_is_negotiated),
+		cmocka_unit_test(what_is_no_tls_fails),
+		cmocka_unit_test(a_client_with_chacha_first_gets_it),
+		cmocka_unit_test(the_processor_says_whether_it_has_aes),
+		cmocka_unit_test(a_key_is_changed_before_it_has_protected_too_much),
+		cmocka_unit_test(small_records_that_a_client_asks_for_are_counted),
+		cmocka_unit_test(input_is_told_from_its_end_and_from_nothing),
+		cmocka_unit_test(a_record_without_data_returns_to_the_caller),
+		cmocka_unit_test(a_connection_can_be_moved),
+		cmocka_unit_test(pair_that_cannot_be_used_is_named),
+		cmocka_unit_test(a_changed_pair_is_read_again_and_a_broken_one_is_not_used),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
