@@ -130,9 +130,9 @@ static void check_streams(struct config_file *file, struct config *config)
 		} else {
 			all_known = false;
 		}
-		if (config->daemon.n_http == 0 && !section_find(s, "annexb") &&
-		    !section_find(s, "length_prefixed") && !stream->push[0] &&
-		    !section_is_bad(s, "push"))
+		if (config->daemon.n_http == 0 && config->daemon.n_rtsp == 0 &&
+		    !section_find(s, "annexb") && !section_find(s, "length_prefixed") &&
+		    !stream->push[0] && !section_is_bad(s, "push"))
 			config_file_mistake(
 				file, s->line,
 				"stream \"%s\" has no address; add annexb = ADDRESS:PORT "
@@ -294,22 +294,30 @@ static void check_listeners(struct config_file *file, const struct config *confi
 {
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
-	struct listener *seen = calloc((1 + config->n_feeds) * CONFIG_LISTENERS_MAX, sizeof *seen);
+	const struct {
+		const char *key;
+		const struct net_address *addresses;
+		size_t n;
+	} servers[] = {{"http", config->daemon.http, config->daemon.n_http},
+		       {"rtsp", config->daemon.rtsp, config->daemon.n_rtsp}};
+	struct listener *seen = calloc((2 + config->n_feeds) * CONFIG_LISTENERS_MAX, sizeof *seen);
 	size_t n = 0;
 
 	if (!seen) {
 		file->no_memory = true;
 		return;
 	}
-	for (size_t i = 0; i < config->daemon.n_http; i++) {
-		struct listener listener = {
-			.address = &config->daemon.http[i],
-			.key = "http",
-			.line = section_line(daemons->items, "http"),
-		};
+	for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+		for (size_t j = 0; j < servers[i].n; j++) {
+			struct listener listener = {
+				.address = &servers[i].addresses[j],
+				.key = servers[i].key,
+				.line = section_line(daemons->items, servers[i].key),
+			};
 
-		if (!section_is_bad(daemons->items, "http"))
-			check_listener(file, seen, &n, &listener);
+			if (!section_is_bad(daemons->items, servers[i].key))
+				check_listener(file, seen, &n, &listener);
+		}
 	}
 	for (size_t i = 0; i < config->n_feeds; i++) {
 		const struct config_feed *feed = &config->feeds[i];

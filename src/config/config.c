@@ -70,7 +70,8 @@ static void build_controls(struct config_file *file, const struct section *s,
 
 bool config_uses_tls(const struct config *config)
 {
-	if (config->daemon.n_http > 0 && config->daemon.tls != CONFIG_TLS_NO)
+	if (config->daemon.n_http + config->daemon.n_rtsp > 0 &&
+	    config->daemon.tls != CONFIG_TLS_NO)
 		return true;
 	for (size_t i = 0; i < config->n_feeds; i++)
 		if (config->feeds[i].n_listen > 0 &&

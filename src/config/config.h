@@ -64,8 +64,10 @@ struct config_daemon {
 	enum config_backend backend;
 	struct net_address http[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_http;				       /* 0: HTTP is off */
+	struct net_address rtsp[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
+	size_t n_rtsp;				       /* 0: RTSP is off */
 	char *allow, *deny;	     /* for net_ranges_parse(); "" : no such list */
-	enum config_tls_mode tls;    /* of http */
+	enum config_tls_mode tls;    /* of http and rtsp */
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	bool control;		     /* settings may be changed over HTTP */
 	uint32_t max_clients;	     /* in all feeds */
@@ -210,10 +212,10 @@ int config_load(struct config **out, const char *path, FILE *errors, char **text
 /*
  * The part of a configuration that one camera's worker needs, as a text of its own: the sections of
  * the camera and of its streams, without comments, in the same lines as in `text`; all other lines
- * are empty, except that a key `http` stays, because a stream without addresses is valid only with
- * it. Other sections hold passwords. The numbers of streams and feeds within the camera are
- * the same as in the whole. config_parse() has accepted `text` (len bytes). 0, with *out (free it)
- * and *out_len; -ENOENT (no such camera) or -ENOMEM. Any thread.
+ * are empty, except that the keys `http` and `rtsp` stay, because a stream without addresses is
+ * valid only with one of them. Other sections hold passwords. The numbers of streams and feeds
+ * within the camera are the same as in the whole. config_parse() has accepted `text` (len bytes).
+ * 0, with *out (free it) and *out_len; -ENOENT (no such camera) or -ENOMEM. Any thread.
  */
 int config_excerpt(char **out, size_t *out_len, const char *text, size_t len, const char *camera);
 

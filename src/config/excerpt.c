@@ -24,16 +24,20 @@ static void place_section(struct place *places, const struct section *s)
 	}
 }
 
-/* A stream without addresses is valid only where HTTP is served. */
-static void place_http(struct place *places, const struct config_file *file)
+/* A stream without addresses is valid only where HTTP or RTSP is served. */
+static void place_servers(struct place *places, const struct config_file *file)
 {
+	static const char *const keys[] = {"http", "rtsp"};
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
-	const struct entry *http = daemons->n > 0 ? section_find(daemons->items, "http") : NULL;
 
-	if (!http)
-		return;
-	places[daemons->items->line].section = daemons->items;
-	places[http->line].entry = http;
+	for (size_t i = 0; daemons->n > 0 && i < sizeof keys / sizeof *keys; i++) {
+		const struct entry *entry = section_find(daemons->items, keys[i]);
+
+		if (!entry)
+			continue;
+		places[daemons->items->line].section = daemons->items;
+		places[entry->line].entry = entry;
+	}
 }
 
 /* The lines of the camera and of its streams. Returns whether there is such a camera. */
@@ -112,7 +116,7 @@ static int write_excerpt(char **out, size_t *out_len, const struct config_file *
 		err = -ENOENT;
 		goto free_places;
 	}
-	place_http(places, file);
+	place_servers(places, file);
 	stream = open_memstream(out, out_len);
 	if (!stream)
 		goto free_places;

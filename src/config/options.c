@@ -61,9 +61,12 @@ const struct option options[] = {
 	{DAEMON("http", OPTION_HTTP, http), .value = "", .example = "0.0.0.0:8080",
 	 .help = "Addresses of the HTTP server: the page with all cameras, every stream for "
 		 "browsers and players (docs/API.md), and the status. Empty or off: none."},
+	{DAEMON("rtsp", OPTION_RTSP, rtsp), .value = "", .example = "0.0.0.0:8554",
+	 .help = "Addresses of the RTSP server: every stream for recorders and players, at "
+		 "rtsp://HOST:PORT/STREAM, over TCP (docs/RTSP.md). Empty or off: none."},
 	{DAEMON("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
-	 .help = "Whether the addresses of http speak TLS (https://). auto: TLS and plain HTTP, "
-		 "told apart by the first byte. This needs a section [tls]."},
+	 .help = "Whether the addresses of http and rtsp speak TLS (https://, rtsps://). auto: "
+		 "TLS and plain, told apart by the first byte. This needs a section [tls]."},
 	{DAEMON("http_hosts", OPTION_TEXT, http_hosts), .value = "",
 	 .example = "cam.example.org, cam",
 	 .help = "Names of this machine that requests to the status server may use, besides "
@@ -326,7 +329,7 @@ const struct option options[] = {
 	{FEED("length_prefixed"), .example = "0.0.0.0:8000",
 	 .help = "A feed: each picture follows its length, four bytes, big-endian. "
 		 "Addresses are written as for annexb. A stream needs one of the two keys, unless "
-		 "[daemon] has http."},
+		 "[daemon] has http or rtsp."},
 	{STREAM("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
 	 .help = "Whether annexb and length_prefixed speak TLS (tls://). auto: TLS and plain TCP, "
 		 "told apart by the first byte; a client that says nothing for a second gets plain "
@@ -453,6 +456,7 @@ const char *option_describe(const struct option *o, char *buf)
 				       o->min, o->max);
 		break;
 	case OPTION_HTTP:
+	case OPTION_RTSP:
 		snprintf(buf, OPTION_DESCRIPTION_MAX,
 			 "1 to %d of ADDRESS:PORT, [IPV6]:PORT, HOST:PORT or PORT, separated by "
 			 "commas, or off",

@@ -33,6 +33,7 @@ enum option_type {
 	OPTION_SIZE,   /* struct config_size */
 	OPTION_RATE,   /* struct rate */
 	OPTION_HTTP,   /* the http and n_http of struct config_daemon; empty is off */
+	OPTION_RTSP,   /* rtsp and n_rtsp, likewise */
 	OPTION_HOST,   /* char *, a name or a literal address, or empty */
 	OPTION_ID,     /* char *, letters, digits, '-' and '_', or empty */
 	OPTION_TOPICS, /* char *, MQTT topics without wildcards, separated by commas */

@@ -104,6 +104,8 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 
 	for (size_t i = 0; i < config->daemon.n_http; i++)
 		probe_address(&probe, 0, "http", &config->daemon.http[i]);
+	for (size_t i = 0; i < config->daemon.n_rtsp; i++)
+		probe_address(&probe, 0, "rtsp", &config->daemon.rtsp[i]);
 	if (config->daemon.capture[0] && access(config->daemon.capture, X_OK) < 0)
 		warn(&probe, 0, "capture = %s cannot be started: %s", config->daemon.capture,
 		     strerror(errno));

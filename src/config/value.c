@@ -386,15 +386,16 @@ static bool parse_addresses(const char *text, const char *scheme, struct net_add
 	return true;
 }
 
-static bool parse_http(const char *text, struct config_daemon *daemon)
+/* Addresses of a server that may be off. */
+static bool parse_server(const char *text, const char *scheme, struct net_address *out, size_t *n)
 {
 	static const char *const off[] = {"", "off", "no", "false", "none"};
 
-	daemon->n_http = 0;
+	*n = 0;
 	for (size_t i = 0; i < sizeof off / sizeof *off; i++)
 		if (strcasecmp(text, off[i]) == 0)
 			return true;
-	return parse_addresses(text, "http://", daemon->http, &daemon->n_http);
+	return parse_addresses(text, scheme, out, n);
 }
 
 /* --- messages --- */
@@ -521,6 +522,7 @@ static void explain(const struct option *o, const char *value, char *why)
 static int set_member(const struct option *o, void *target, const char *value)
 {
 	void *member = (char *)target + o->offset;
+	struct config_daemon *daemon = target; /* for its servers only */
 	char name[OPTION_NAME_MAX + 1];
 	struct net_ranges ranges;
 	double numbers[4];
@@ -562,7 +564,10 @@ static int set_member(const struct option *o, void *target, const char *value)
 		ok = parse_rate(value, o->min, o->max, member);
 		break;
 	case OPTION_HTTP:
-		ok = parse_http(value, target);
+		ok = parse_server(value, "http://", daemon->http, &daemon->n_http);
+		break;
+	case OPTION_RTSP:
+		ok = parse_server(value, "rtsp://", daemon->rtsp, &daemon->n_rtsp);
 		break;
 	case OPTION_HOST:
 		ok = value[0] == '\0' || net_host_is_valid(value);
@@ -632,6 +637,7 @@ static bool is_stored_as_text(enum option_type type)
 	case OPTION_SIZE:
 	case OPTION_RATE:
 	case OPTION_HTTP:
+	case OPTION_RTSP:
 	case OPTION_REFERENCE:
 	case OPTION_LISTENERS:
 	case OPTION_CONTROL_DECIMAL:

@@ -26,7 +26,8 @@ struct output {
 	/* Viewers over raw TCP, and those whose request over HTTP was answered; the users are set
 	 * with the feed. */
 	struct endpoint tcp, http;
-	struct endpoint hls; /* players of its HLS; set with the site */
+	struct endpoint hls;  /* players of its HLS; set with the site */
+	struct endpoint rtsp; /* of a feed of RTP packets; set with RTSP */
 	/* Of a feed of RTP packets: what all of its workers must go on with (camcast/worker.h).
 	 * rtp_sequence is the number of the packet that follows those in the log. */
 	uint32_t rtp_ssrc, rtp_offset;

@@ -19,6 +19,7 @@
 #include "daemon/limits.h"
 #include "daemon/push/push.h"
 #include "daemon/serve/handshakes.h"
+#include "daemon/site/presentations.h"
 #include "daemon/site/site.h"
 #include "daemon/user.h"
 
@@ -39,6 +40,9 @@ struct daemon {
 	struct site *site;
 	struct http http;
 	struct endpoint http_endpoint;
+	struct rtsp rtsp;
+	struct endpoint rtsp_endpoint;
+	struct presentations presentations;
 	struct discovery *discovery; /* NULL: off */
 	struct status_view view;
 	int signal_fd;
@@ -394,6 +398,20 @@ static int create_tls(struct daemon *daemon)
 	return err;
 }
 
+static int listen_for_rtsp(struct daemon *daemon)
+{
+	const struct config_daemon *config = &daemon->config->daemon;
+
+	daemon->presentations =
+		(struct presentations){.cameras = daemon->cameras, .access = daemon->access};
+	rtsp_init_endpoint(&daemon->rtsp_endpoint, &daemon->rtsp);
+	daemon->rtsp_endpoint.gate = access_gate(daemon->access);
+	daemon->rtsp_endpoint.tls = config->tls;
+	presentations_init(&daemon->presentations, &daemon->rtsp);
+	return listen_on(daemon, &daemon->rtsp_endpoint, config->rtsp, config->n_rtsp,
+			 "rtsp in [daemon]");
+}
+
 static int create_outside(struct daemon *daemon, const struct daemon_options *options)
 {
 	const struct config_daemon *config = &daemon->config->daemon;
@@ -437,6 +455,11 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 		if (err < 0)
 			return err;
 	}
+	if (config->n_rtsp > 0) {
+		err = listen_for_rtsp(daemon);
+		if (err < 0)
+			return err;
+	}
 	/* All ports are open, and neither workers nor discovery run yet. */
 	err = user_become(config->user);
 	if (err < 0)
@@ -456,7 +479,9 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	loop_timer_init(&daemon->drain, handle_drain_timeout);
 	loop_timer_init(&daemon->notify, handle_notify);
 	err = limits_apply(daemon->config,
-			   HTTP_CONNECTIONS_MAX + (daemon->config->mqtt.on ? DISCOVERY_FDS : 0) +
+			   HTTP_CONNECTIONS_MAX +
+				   (daemon->config->daemon.n_rtsp ? RTSP_CONNECTIONS_MAX : 0) +
+				   (daemon->config->mqtt.on ? DISCOVERY_FDS : 0) +
 				   (config_uses_tls(daemon->config) ? HANDSHAKES_FDS : 0));
 	if (err < 0)
 		goto fail;
@@ -470,7 +495,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 		worker_start(daemon->cameras->cameras[i].worker);
 	pushes_start(daemon->pushes);
 	watch_devices(daemon);
-	hints_print(daemon->cameras, daemon->http_endpoint.port);
+	hints_print(daemon->cameras, daemon->http_endpoint.port, daemon->rtsp_endpoint.port);
 	start_notify(daemon);
 	*out = daemon;
 	return 0;

@@ -47,7 +47,18 @@ static void print_http(const struct stream *stream, const char *scheme, const ch
 		diag_info("watch %s: %s://%s/%s.mjpg (or .jpg)", name, scheme, where, name);
 }
 
-void hints_print(const struct cameras *cameras, uint16_t http_port)
+static void print_rtsp(const struct cameras *cameras, uint16_t port)
+{
+	char where[NET_HOST_PORT_MAX];
+
+	reach(where, &cameras->config->daemon.rtsp[0], port);
+	for (size_t i = 0; i < cameras->n_streams; i++)
+		if (!cameras->streams[i].config->implied)
+			diag_info("watch %s: rtsp://%s/%s", cameras->streams[i].config->name, where,
+				  cameras->streams[i].config->name);
+}
+
+void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rtsp_port)
 {
 	const struct config_daemon *daemon = &cameras->config->daemon;
 	const char *scheme = daemon->tls == CONFIG_TLS_YES ? "https" : "http";
@@ -59,6 +70,8 @@ void hints_print(const struct cameras *cameras, uint16_t http_port)
 		if (raw)
 			print_raw(raw);
 	}
+	if (rtsp_port != 0)
+		print_rtsp(cameras, rtsp_port);
 	if (http_port == 0)
 		return;
 	reach(where, &daemon->http[0], http_port);

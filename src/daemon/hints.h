@@ -6,8 +6,8 @@
 
 #include "daemon/cameras.h"
 
-/* Logs them. http_port: on which HTTP is served; 0: nowhere. The ports of the outputs are those on
- * which the kernel listens. Main thread. */
-void hints_print(const struct cameras *cameras, uint16_t http_port);
+/* Logs them. http_port, rtsp_port: on which HTTP and RTSP are served; 0: nowhere. The ports of the
+ * outputs are those on which the kernel listens. Main thread. */
+void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rtsp_port);
 
 #endif

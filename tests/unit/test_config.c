@@ -87,7 +87,8 @@ static void defaults_are_those_of_the_manual(void **state)
 static void every_kind_of_value_arrives(void **state)
 {
 	struct config *config = parse_good(
-		"[daemon]\nname = a %% b\nbackend = io_uring\nhttp = [::1]:0\n[stream "
+		"[daemon]\nname = a %% b\nbackend = io_uring\nhttp = [::1]:0\nrtsp = rtsp://:8554, "
+		"[::]:554\n[stream "
 		"s]\ncamera=c\nencoder = openh264\nprofile = baseline\nlevel = 4.1\nsei = "
 		"on\non_demand = 1\nannexb = 1.2.3.4:5\nhistory_max = 4294967295\n[camera "
 		"c]\nsource = file:a b/c;d.avi\nsize = 640x480\nframerate = 30000/1001\nallocator "
@@ -98,6 +99,10 @@ static void every_kind_of_value_arrives(void **state)
 	assert_int_equal(config->daemon.backend, CONFIG_BACKEND_URING);
 	assert_int_equal(config->daemon.n_http, 1);
 	assert_string_equal(config->daemon.http[0].host, "::1");
+	assert_int_equal(config->daemon.n_rtsp, 2);
+	assert_string_equal(config->daemon.rtsp[0].host, "");
+	assert_int_equal(config->daemon.rtsp[0].port, 8554);
+	assert_string_equal(config->daemon.rtsp[1].host, "::");
 	assert_int_equal(config->daemon.http[0].port, 0);
 	assert_int_equal(config->streams[0].encoder, CONFIG_ENCODER_OPENH264);
 	assert_int_equal(config->streams[0].profile, CONFIG_PROFILE_BASELINE);

@@ -82,15 +82,16 @@ static void it_means_what_the_whole_means(void **state)
 
 static void a_stream_without_addresses_brings_the_http_that_it_needs(void **state)
 {
-	static const char whole[] = "[daemon]\nname = secret\nhttp = 8080\n[camera front]\n"
-				    "[stream one]\ncamera = front\n";
+	static const char whole[] =
+		"[daemon]\nname = secret\nhttp = 8080\nrtsp = 8554\n[camera front]\n"
+		"[stream one]\ncamera = front\n";
 	struct config *config;
 	size_t len;
 	char *out;
 
 	(void)state;
 	assert_int_equal(config_excerpt(&out, &len, whole, sizeof whole - 1, "front"), 0);
-	assert_string_equal(out, "[daemon]\n\nhttp=8080\n[camera front]\n"
+	assert_string_equal(out, "[daemon]\n\nhttp=8080\nrtsp=8554\n[camera front]\n"
 				 "[stream one]\ncamera=front\n");
 	assert_int_equal(config_parse(&config, "excerpt", out, len, stderr), 0);
 	assert_int_equal(config->streams[0].number, 0);

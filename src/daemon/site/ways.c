@@ -61,7 +61,8 @@ const char *way_transport(const struct cursor *cursor, const struct config_feed 
 	enum config_framing framing = feed->framing;
 	const char *scheme = cursor->sink->scheme(cursor);
 
-	if (strcmp(scheme, "tcp") == 0 || strcmp(scheme, "tls") == 0)
+	if (strcmp(scheme, "tcp") == 0 || strcmp(scheme, "tls") == 0 ||
+	    strncmp(scheme, "rtsp", 4) == 0)
 		return scheme;
 	if (cursor->flags & CURSOR_FINITE)
 		return "hls";

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "camcast/rtp.h"
+#include "daemon/rtsp/sdp.h"
+#include "daemon/rtsp/session.h"
+#include "daemon/rtsp/transport.h"
+#include "media/rtp.h"
+
+#define DESCRIBE_US 3000000 /* VLC changes to another protocol when it waits longer */
+#define METHODS "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+
+static void refuse(struct rtsp_session *session, int status)
+{
+	rtsp_answer(session, status, status == 455 ? "Allow: " METHODS "\r\n" : "", NULL);
+}
+
+/* --- what a request is about --- */
+
+/* The part of a path that names a stream: without the slash before it, the track, and slashes
+ * behind. */
+static void cut_name(char *path, const char **name)
+{
+	const size_t track = strlen(RTSP_TRACK);
+	size_t len = strlen(path);
+
+	while (len > 0 && path[len - 1] == '/')
+		len--;
+	if (len > track && memcmp(path + len - track, RTSP_TRACK, track) == 0 &&
+	    path[len - track - 1] == '/')
+		len -= track;
+	while (len > 0 && path[len - 1] == '/')
+		len--;
+	path[len] = '\0';
+	*name = path + (path[0] == '/');
+}
+
+/* Where the peer finds the server: as it says itself, without a user and a password, else as the
+ * kernel does. */
+static void write_base(struct rtsp_session *session, const struct message *head, const char *name,
+		       char *base, size_t size)
+{
+	const char *host = head->authority, *at = host ? strrchr(host, '@') : NULL;
+	struct net_peer local;
+	char text[NET_PEER_TEXT_MAX];
+
+	if (at)
+		host = at + 1;
+	if (!host || !host[0] || strlen(host) + strlen(name) + 16 > size) {
+		net_peer_local_from_fd(&local, session->connection->conn.fd);
+		net_peer_format(&local, text);
+		host = text;
+	}
+	snprintf(base, size, "rtsp%s://%s/%s/", connection_secure(session->connection) ? "s" : "",
+		 host, name);
+}
+
+/* 0, or the status of the refusal. */
+static int find_stream(struct rtsp_session *session, const struct message *head,
+		       struct rtsp_stream *out, char base[sizeof session->base])
+{
+	const struct rtsp *rtsp = session->rtsp;
+	char path[RTSP_NAME_MAX + 32];
+	const char *name;
+	int err;
+
+	if (message_decode(head->path, path, sizeof path) < 0)
+		return 404;
+	cut_name(path, &name);
+	err = rtsp->find(rtsp->user, &session->connection->peer, name, out);
+	if (err < 0)
+		return err == -EACCES ? 403 : 404;
+	write_base(session, head, out->name, base, sizeof session->base);
+	return 0;
+}
+
+/* Whether the request names this session, or none where there is one: the connection is what
+ * matters. */
+static bool is_own(const struct rtsp_session *session, const struct message *head)
+{
+	const char *value = message_header(head, "Session", NULL);
+	char own[17];
+
+	if (session->id == 0)
+		return false;
+	snprintf(own, sizeof own, "%016" PRIx64, session->id);
+	return !value || (strncmp(value, own, 16) == 0 &&
+			  (value[16] == '\0' || value[16] == ';' || value[16] == ' '));
+}
+
+/* False: it was refused. */
+static bool check_session(struct rtsp_session *session, const struct message *head)
+{
+	if (is_own(session, head))
+		return true;
+	refuse(session, session->id == 0 && !message_header(head, "Session", NULL) ? 455 : 454);
+	return false;
+}
+
+/* --- the methods --- */
+
+static void handle_options(struct rtsp_session *session, const struct message *head)
+{
+	(void)head;
+	rtsp_answer(session, 200, "Public: " METHODS "\r\n", NULL);
+}
+
+bool rtsp_describe(struct rtsp_session *session, bool last)
+{
+	struct sdp_options options = {.stream = &session->stream, .id = session->stream.ssrc};
+	const struct log *log = session->wanted ? feed_log(session->wanted) : NULL;
+	char sdp[SDP_MAX], headers[sizeof session->base + 64];
+	struct net_peer local;
+
+	if (log && log->tail < log->head) {
+		uint16_t id = log_unit(log, log->head - 1)->preamble;
+		const struct segment *preamble = id ? log_preamble(log, id) : NULL;
+
+		options.preamble = preamble ? preamble->pages.map : NULL;
+		options.preamble_len = preamble ? preamble->size : 0;
+		options.local = &local;
+		net_peer_local_from_fd(&local, session->connection->conn.fd);
+		if (sdp_write(sdp, &options) == 0) {
+			snprintf(headers, sizeof headers,
+				 "Content-Base: %s\r\nContent-Type: application/sdp\r\n",
+				 session->base);
+			rtsp_answer(session, 200, headers, sdp);
+			return true;
+		}
+	}
+	if (last)
+		refuse(session, 503);
+	return last;
+}
+
+static void handle_describe(struct rtsp_session *session, const struct message *head)
+{
+	struct rtsp_stream stream;
+	char base[sizeof session->base];
+	int status = find_stream(session, head, &stream, base);
+
+	if (status == 0 && session->id != 0 && stream.feed != session->stream.feed)
+		status = 455; /* one stream at a time */
+	if (status > 0) {
+		refuse(session, status);
+		return;
+	}
+	session->stream = stream;
+	memcpy(session->base, base, sizeof base);
+	if (!rtsp_want(session, stream.feed)) {
+		refuse(session, 503);
+		return;
+	}
+	session->phase = RTSP_DESCRIBING;
+	if (!rtsp_describe(session, false))
+		rtsp_set_timeout(session, DESCRIBE_US);
+}
+
+static bool choose_id(struct rtsp_session *session)
+{
+	while (session->id == 0)
+		if (getrandom(&session->id, sizeof session->id, 0) != sizeof session->id)
+			return false;
+	return true;
+}
+
+static void handle_setup(struct rtsp_session *session, const struct message *head)
+{
+	const char *transport = message_header(head, "Transport", NULL);
+	struct rtsp_stream stream;
+	char base[sizeof session->base], headers[256];
+	int status = find_stream(session, head, &stream, base);
+
+	if (status == 0 && message_header(head, "Session", NULL) && !is_own(session, head))
+		status = 454;
+	else if (status == 0 && session->id != 0 && stream.feed != session->stream.feed)
+		status = 459; /* Aggregate Operation Not Allowed */
+	else if (status == 0 && !transport)
+		status = 400;
+	else if (status == 0 && !transport_allows_interleaved(transport))
+		status = 461;
+	else if (status == 0 && !choose_id(session))
+		status = 500;
+	if (status > 0) {
+		refuse(session, status);
+		return;
+	}
+	session->stream = stream;
+	memcpy(session->base, base, sizeof base);
+	if (session->state == RTSP_INIT)
+		session->state = RTSP_READY;
+	snprintf(headers, sizeof headers,
+		 "Transport: RTP/AVP/TCP;unicast;interleaved=%d-%d;ssrc=%08X;mode=\"PLAY\"\r\n"
+		 "Session: %016" PRIx64 ";timeout=%d\r\n",
+		 CAMCAST_RTP_CHANNEL, CAMCAST_RTCP_CHANNEL, stream.ssrc, session->id,
+		 RTSP_TIMEOUT_S);
+	rtsp_answer(session, 200, headers, NULL);
+}
+
+/* "RTP-Info: ...", with the packet with which the viewer begins; "" if that is not known yet.
+ * Clients wait for ever for one that does not come. */
+static void write_rtp_info(const struct rtsp_session *session, char *out, size_t size)
+{
+	uint64_t seq = feed_join_at(session->stream.feed);
+	const struct unit *unit = seq ? log_unit(feed_log(session->stream.feed), seq) : NULL;
+	struct rtp_head head;
+
+	out[0] = '\0';
+	if (unit && rtp_read_first(unit->segment->pages.map + unit->offset, unit->len, &head))
+		snprintf(out, size, "RTP-Info: url=%s" RTSP_TRACK ";seq=%u;rtptime=%u\r\n",
+			 session->base, head.sequence, head.time);
+}
+
+static void handle_play(struct rtsp_session *session, const struct message *head)
+{
+	char info[sizeof session->base + 128] = "", headers[sizeof info + 128];
+
+	if (!check_session(session, head))
+		return;
+	if (session->state == RTSP_READY) {
+		struct connection *connection = session->connection;
+		struct endpoint *viewers = session->stream.viewers;
+
+		if (connection->endpoint != viewers) {
+			if (server_move(connection, viewers) < 0) {
+				refuse(session, 503);
+				return;
+			}
+			connection->session = session;
+			rtsp_leave_place(session);
+		}
+		write_rtp_info(session, info, sizeof info);
+		session->then = RTSP_BEGIN;
+	}
+	snprintf(headers, sizeof headers,
+		 "Session: %016" PRIx64 ";timeout=%d\r\nRange: npt=now-\r\n%s", session->id,
+		 RTSP_TIMEOUT_S, info);
+	rtsp_answer(session, 200, headers, NULL);
+}
+
+static void answer_session(struct rtsp_session *session)
+{
+	char headers[64];
+
+	snprintf(headers, sizeof headers, "Session: %016" PRIx64 ";timeout=%d\r\n", session->id,
+		 RTSP_TIMEOUT_S);
+	rtsp_answer(session, 200, session->id ? headers : "", NULL);
+}
+
+static void handle_pause(struct rtsp_session *session, const struct message *head)
+{
+	if (!check_session(session, head))
+		return;
+	if (session->state == RTSP_PLAYING)
+		session->then = RTSP_PAUSE;
+	answer_session(session);
+}
+
+static void handle_teardown(struct rtsp_session *session, const struct message *head)
+{
+	if (!check_session(session, head))
+		return;
+	session->then = RTSP_CLOSE;
+	rtsp_answer(session, 200, "Connection: close\r\n", NULL);
+}
+
+/* Clients ask for parameters, mostly for none, to show that they live. */
+static void handle_get_parameter(struct rtsp_session *session, const struct message *head)
+{
+	if (message_header(head, "Session", NULL) && !is_own(session, head))
+		refuse(session, 454);
+	else
+		answer_session(session);
+}
+
+static void handle_set_parameter(struct rtsp_session *session, const struct message *head)
+{
+	if (message_header(head, "Session", NULL) && !is_own(session, head))
+		refuse(session, 454);
+	else if (head->content_length > 0)
+		refuse(session, 451); /* there is none that could be set */
+	else
+		answer_session(session);
+}
+
+static const struct {
+	enum message_method method;
+	void (*handle)(struct rtsp_session *session, const struct message *head);
+} methods[] = {
+	{MESSAGE_OPTIONS, handle_options},
+	{MESSAGE_DESCRIBE, handle_describe},
+	{MESSAGE_SETUP, handle_setup},
+	{MESSAGE_PLAY, handle_play},
+	{MESSAGE_PAUSE, handle_pause},
+	{MESSAGE_GET_PARAMETER, handle_get_parameter},
+	{MESSAGE_SET_PARAMETER, handle_set_parameter},
+	{MESSAGE_TEARDOWN, handle_teardown},
+};
+
+/* Clause 12.17: up to ten digits. */
+static bool take_cseq(struct rtsp_session *session, const struct message *head)
+{
+	const char *value = message_header(head, "CSeq", NULL);
+	size_t len = value ? strlen(value) : 0;
+
+	session->cseq[0] = '\0';
+	if (len == 0 || len >= sizeof session->cseq || strspn(value, "0123456789") != len)
+		return false;
+	memcpy(session->cseq, value, len + 1);
+	return true;
+}
+
+/* Clause 12.32: no extension is known. */
+static void refuse_extension(struct rtsp_session *session, const char *names)
+{
+	char headers[128];
+
+	snprintf(headers, sizeof headers, "Unsupported: %.90s\r\n", names);
+	rtsp_answer(session, 551, headers, NULL);
+}
+
+void rtsp_handle(struct rtsp_session *session, const struct message *head)
+{
+	const char *require = message_header(head, "Require", NULL);
+
+	session->then = RTSP_GO_ON;
+	if (!take_cseq(session, head)) {
+		refuse(session, 400);
+		return;
+	}
+	if (require) {
+		refuse_extension(session, require);
+		return;
+	}
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+		if (methods[i].method == head->method) {
+			methods[i].handle(session, head);
+			return;
+		}
+	}
+	if (head->method == MESSAGE_UNKNOWN)
+		refuse(session, 501);
+	else
+		rtsp_answer(session, 405, "Allow: " METHODS "\r\n", NULL);
+}

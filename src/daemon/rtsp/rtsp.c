@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/rtsp/rtsp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/rtsp/session.h"
+#include "daemon/serve/noise.h"
+
+#define HANDSHAKE_US 10000000 /* from the connection to the first PLAY */
+#define PAUSE_US ((int64_t)RTSP_TIMEOUT_S * 1000000)
+#define ANSWER_US 10000000
+#define LINGER_US 1000000
+#define HEAD_MAX 256 /* bytes of an answer without its body and the headers of its method */
+#define FRAME_HEAD 4 /* bytes of a `$`, a channel and a length (RFC 2326 clause 10.12) */
+
+static void rtsp_input(struct connection *connection, const uint8_t *data, size_t len);
+
+void rtsp_set_timeout(struct rtsp_session *session, int64_t us)
+{
+	struct loop *loop = connection_loop(session->connection);
+	int64_t at_us = loop_now_us(loop) + us;
+
+	if (session->until_us && at_us > session->until_us)
+		at_us = session->until_us;
+	loop_timer_set(loop, &session->timeout, at_us);
+}
+
+/* What the session may wait for its peer, between two answers. */
+static void set_patience(struct rtsp_session *session)
+{
+	if (session->state == RTSP_PLAYING)
+		loop_timer_cancel(connection_loop(session->connection), &session->timeout);
+	else
+		rtsp_set_timeout(session, PAUSE_US);
+}
+
+static void handle_timeout(struct loop_timer *timer)
+{
+	struct rtsp_session *session = container_of(timer, struct rtsp_session, timeout);
+
+	if (session->phase == RTSP_DESCRIBING) {
+		rtsp_describe(session, true);
+		return;
+	}
+	connection_close(session->connection, session->phase == RTSP_ANSWERING);
+}
+
+/* --- a feed that is wanted before it is watched --- */
+
+static void handle_units(struct feed_waiter *waiter)
+{
+	struct rtsp_session *session = container_of(waiter, struct rtsp_session, waiter);
+
+	if (session->phase == RTSP_DESCRIBING)
+		rtsp_describe(session, false);
+}
+
+static void handle_feed_gone(struct feed_waiter *waiter)
+{
+	struct rtsp_session *session = container_of(waiter, struct rtsp_session, waiter);
+
+	session->wanted = NULL;
+	if (session->phase == RTSP_DESCRIBING)
+		rtsp_describe(session, true);
+}
+
+bool rtsp_want(struct rtsp_session *session, struct feed *feed)
+{
+	if (session->wanted && session->wanted != feed) {
+		feed_unwait(session->wanted, &session->waiter);
+		session->wanted = NULL;
+	}
+	if (!feed || session->wanted)
+		return true;
+	if (feed_wait(feed, &session->waiter) < 0)
+		return false;
+	session->wanted = feed;
+	return true;
+}
+
+/* --- answers --- */
+
+static const char *status_text(int status)
+{
+	static const struct {
+		int status;
+		const char *text;
+	} texts[] = {
+		{200, "OK"},
+		{400, "Bad Request"},
+		{403, "Forbidden"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{411, "Length Required"},
+		{413, "Request Entity Too Large"},
+		{414, "Request-URI Too Large"},
+		{431, "Request Header Fields Too Large"},
+		{451, "Parameter Not Understood"},
+		{454, "Session Not Found"},
+		{455, "Method Not Valid in This State"},
+		{459, "Aggregate Operation Not Allowed"},
+		{461, "Unsupported Transport"},
+		{501, "Not Implemented"},
+		{503, "Service Unavailable"},
+		{505, "RTSP Version Not Supported"},
+		{551, "Option not supported"},
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i].status == status)
+			return texts[i].text;
+	return "Internal Server Error";
+}
+
+/* The cursor stands, or there is none. */
+static void write_answer(struct rtsp_session *session)
+{
+	struct connection *connection = session->connection;
+	struct iovec piece = {.iov_base = session->answer, .iov_len = session->answer_len};
+	int err = connection_write(connection, &piece, 1);
+
+	free(session->answer);
+	session->answer = NULL;
+	if (err == 0 && session->then == RTSP_BEGIN) {
+		session->state = RTSP_PLAYING;
+		session->until_us = 0;
+		err = connection_watch(connection, session->stream.feed);
+		rtsp_want(session, NULL);
+	}
+	if (err < 0)
+		connection_close(connection, true);
+	else
+		rtsp_set_timeout(session, ANSWER_US);
+}
+
+void rtsp_answer(struct rtsp_session *session, int status, const char *headers, const char *body)
+{
+	struct connection *connection = session->connection;
+	size_t body_len = body ? strlen(body) : 0, size = HEAD_MAX + strlen(headers) + body_len;
+	char cseq[RTSP_CSEQ_MAX + 8] = "", length[40] = "";
+
+	session->phase = RTSP_ANSWERING;
+	if (session->cseq[0])
+		snprintf(cseq, sizeof cseq, "CSeq: %s\r\n", session->cseq);
+	if (body)
+		snprintf(length, sizeof length, "Content-Length: %zu\r\n", body_len);
+	session->answer = malloc(size);
+	if (!session->answer) {
+		connection_close(connection, true);
+		return;
+	}
+	session->answer_len =
+		(size_t)snprintf(session->answer, size, "RTSP/1.0 %d %s\r\n%s%s%s\r\n%s", status,
+				 status_text(status), cseq, headers, length, body ? body : "");
+	if (!connection_watches(connection) || connection_hold(connection))
+		write_answer(session);
+}
+
+/* An answer to what could not be read; nobody knows where the next request begins. */
+static void fail(struct rtsp_session *session, int status)
+{
+	session->cseq[0] = '\0';
+	session->then = RTSP_CLOSE;
+	rtsp_answer(session, status, "Connection: close\r\n", NULL);
+}
+
+/* --- the peer's bytes --- */
+
+static bool begin_head(struct rtsp_session *session)
+{
+	if (!session->head) {
+		session->head = malloc(sizeof(*session->head));
+		if (!session->head) {
+			connection_close(session->connection, true);
+			return false;
+		}
+		message_init(session->head);
+	}
+	return true;
+}
+
+static void end_head(struct rtsp_session *session)
+{
+	struct message *head = session->head;
+
+	session->head = NULL; /* the session may end with its answer */
+	if (head->protocol != MESSAGE_RTSP || !head->method_name) {
+		fail(session, 400);
+	} else if (head->chunked) {
+		fail(session, 411);
+	} else if (head->content_length > RTSP_BODY_MAX) {
+		fail(session, 413);
+	} else {
+		session->skip = head->content_length > 0 ? (uint32_t)head->content_length : 0;
+		rtsp_handle(session, head);
+	}
+	free(head);
+}
+
+/* Takes bytes of the beginning of a frame, which may have any channel; what follows is skipped. */
+static size_t read_frame(struct rtsp_session *session, const uint8_t *data, size_t len)
+{
+	size_t n = FRAME_HEAD - session->frame_len;
+
+	if (n > len)
+		n = len;
+	memcpy(session->frame + session->frame_len, data, n);
+	session->frame_len += (uint8_t)n;
+	if (session->frame_len == FRAME_HEAD) {
+		session->skip = (uint32_t)session->frame[2] << 8 | session->frame[3];
+		session->frame_len = 0;
+	}
+	return n;
+}
+
+/* Takes a part of data that belongs together. Returns its length, at least 1, unless the session
+ * ends or answers. */
+static size_t read_part(struct rtsp_session *session, const uint8_t *data, size_t len)
+{
+	size_t taken;
+	int result;
+
+	if (session->skip > 0) {
+		taken = len < session->skip ? len : session->skip;
+		session->skip -= (uint32_t)taken;
+		return taken;
+	}
+	if (session->frame_len > 0 || (!session->head && data[0] == '$'))
+		return read_frame(session, data, len);
+	if (!begin_head(session))
+		return len;
+	result = message_push(session->head, (const char *)data, len, &taken);
+	if (result == MESSAGE_COMPLETE) {
+		end_head(session);
+	} else if (result != MESSAGE_MORE) {
+		free(session->head); /* before a frame there were empty lines only */
+		session->head = NULL;
+		if (result != MESSAGE_INTERLEAVED)
+			fail(session, message_error_status(result));
+	}
+	return taken;
+}
+
+/* Reads up to a request that has to wait for the answer to another one. Returns the bytes that were
+ * taken; all of them if the connection is closing. */
+static size_t read_input(struct connection *connection, const uint8_t *data, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len && !connection_closing(connection)) {
+		struct rtsp_session *session = connection->session;
+
+		if (session->phase == RTSP_LINGERING)
+			return len;
+		if (session->phase != RTSP_READING)
+			return at;
+		at += read_part(session, data + at, len - at);
+	}
+	return len;
+}
+
+/* Keeps what has to wait; noise_exceeded() bounds it. */
+static void keep_ahead(struct rtsp_session *session, const uint8_t *data, size_t len)
+{
+	uint8_t *grown = realloc(session->ahead, session->ahead_len + len);
+
+	if (!grown) {
+		connection_close(session->connection, true);
+		return;
+	}
+	memcpy(grown + session->ahead_len, data, len);
+	session->ahead = grown;
+	session->ahead_len += len;
+}
+
+static void take_ahead(struct connection *connection)
+{
+	struct rtsp_session *session = connection->session;
+	uint8_t *data = session->ahead;
+	size_t len = session->ahead_len, taken;
+
+	session->ahead = NULL;
+	session->ahead_len = 0;
+	taken = read_input(connection, data, len);
+	if (taken < len)
+		keep_ahead(connection->session, data + taken, len - taken);
+	free(data);
+}
+
+static void rtsp_input(struct connection *connection, const uint8_t *data, size_t len)
+{
+	struct rtsp_session *session = connection->session;
+	size_t taken;
+
+	if (noise_exceeded(connection, &session->noise, len))
+		return;
+	if (session->phase == RTSP_READING && session->state == RTSP_READY && !session->until_us)
+		set_patience(session); /* in a pause */
+	taken = session->ahead ? 0 : read_input(connection, data, len);
+	if (taken < len)
+		keep_ahead(connection->session, data + taken, len - taken);
+}
+
+static void rtsp_input_ended(struct connection *connection)
+{
+	struct rtsp_session *session = connection->session;
+
+	session->ended = true;
+	if (session->phase == RTSP_READING || session->phase == RTSP_LINGERING)
+		connection_close(connection, false);
+}
+
+/* --- after an answer --- */
+
+static void linger(struct rtsp_session *session)
+{
+	struct connection *connection = session->connection;
+
+	if (connection_watches(connection))
+		connection_unwatch(connection);
+	if (session->ended) {
+		connection_close(connection, false);
+		return;
+	}
+	connection_end_output(connection);
+	session->phase = RTSP_LINGERING;
+	session->state = RTSP_INIT;
+	rtsp_set_timeout(session, LINGER_US);
+}
+
+static void rtsp_written(struct connection *connection)
+{
+	struct rtsp_session *session = connection->session;
+
+	if (connection_closing(connection))
+		return; /* by the policy of its cursor, just now */
+	if (session->then == RTSP_CLOSE) {
+		linger(session);
+		return;
+	}
+	if (session->then == RTSP_PAUSE) {
+		connection_unwatch(connection);
+		session->state = RTSP_READY;
+	} else if (connection_watches(connection)) {
+		connection_go_on(connection);
+	}
+	if (connection_closing(connection))
+		return;
+	session->then = RTSP_GO_ON;
+	session->phase = RTSP_READING;
+	set_patience(session);
+	if (session->ahead)
+		take_ahead(connection);
+	if (connection_closing(connection))
+		return;
+	session = connection->session;
+	if (session->ended && session->phase == RTSP_READING)
+		connection_close(connection, false);
+}
+
+static void rtsp_held(struct connection *connection)
+{
+	write_answer(connection->session);
+}
+
+/* --- life --- */
+
+static int rtsp_accepted(struct connection *connection)
+{
+	struct rtsp_session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return -ENOMEM;
+	session->connection = connection;
+	session->rtsp = connection->endpoint->user;
+	session->waiter.units = handle_units;
+	session->waiter.gone = handle_feed_gone;
+	list_init(&session->link);
+	connection->session = session;
+	rtsp_take_place(session);
+	loop_timer_init(&session->timeout, handle_timeout);
+	session->until_us = loop_now_us(connection_loop(connection)) + HANDSHAKE_US;
+	rtsp_set_timeout(session, HANDSHAKE_US);
+	return 0;
+}
+
+static void rtsp_finished(struct connection *connection)
+{
+	struct rtsp_session *session = connection->session;
+
+	if (!session)
+		return;
+	loop_timer_cancel(connection_loop(connection), &session->timeout);
+	rtsp_want(session, NULL);
+	rtsp_leave_place(session);
+	free(session->head);
+	free(session->ahead);
+	free(session->answer);
+	free(session);
+	connection->session = NULL;
+}
+
+static const struct protocol rtsp_protocol = {
+	.scheme = "rtsp",
+	.tls_scheme = "rtsps",
+	.refusal = "RTSP/1.0 503 Service Unavailable\r\nConnection: close\r\n\r\n",
+	.make_room = rtsp_make_room,
+	.accepted = rtsp_accepted,
+	.input = rtsp_input,
+	.input_ended = rtsp_input_ended,
+	.held = rtsp_held,
+	.written = rtsp_written,
+	.finished = rtsp_finished,
+};
+
+void rtsp_init_endpoint(struct endpoint *endpoint, struct rtsp *rtsp)
+{
+	list_init(&rtsp->sessions);
+	rtsp->quota = (struct quota){.name = "rtsp", .max = RTSP_CONNECTIONS_MAX};
+	*endpoint = (struct endpoint){
+		.protocol = &rtsp_protocol,
+		.user = rtsp,
+		.quota = &rtsp->quota,
+	};
+}
+
+void rtsp_init_viewers(struct endpoint *endpoint, struct rtsp *rtsp, struct quota *quota)
+{
+	*endpoint = (struct endpoint){.protocol = &rtsp_protocol, .user = rtsp, .quota = quota};
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RTSP/1.0 (RFC 2326): OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER and
+ * TEARDOWN, with the packets of a feed interleaved in the TCP connection (clause 10.12). Other
+ * transports are answered with 461, behind which clients ask for this one. The connection is the
+ * session: it ends with it, and needs no sign of life while it plays. Loop thread only.
+ *
+ * Everything is bounded. A request head has at most MESSAGE_MAX bytes and a body RTSP_BODY_MAX,
+ * which is skipped. A peer that does not play within 10 s, or is silent for 60 s in a pause, is
+ * disconnected, as is one that sends more than NOISE_MAX within a minute, its requests and its own
+ * interleaved frames together. An answer is taken within 10 s.
+ *
+ * There are RTSP_CONNECTIONS_MAX places for peers that do not play yet, of which one address has at
+ * most RTSP_SHARE; this machine itself has no such limit. When all are taken, the address with most
+ * of them gives one. At its first PLAY a peer moves to a place of the feed's viewers.
+ */
+#ifndef DAEMON_RTSP_RTSP_H
+#define DAEMON_RTSP_RTSP_H
+
+#include "daemon/serve/server.h"
+
+#define RTSP_CONNECTIONS_MAX 128
+#define RTSP_SHARE 64
+#define RTSP_BODY_MAX 4096     /* bytes */
+#define RTSP_NAME_MAX 128      /* bytes of a stream's name, terminator included */
+#define RTSP_TRACK "trackID=0" /* of the one track of a stream, in URLs */
+
+/* A stream as RTSP serves it. */
+struct rtsp_stream {
+	const char *name;	  /* its path without the slash */
+	struct feed *feed;	  /* of RTP packets (camcast/rtp.h) */
+	struct endpoint *viewers; /* rtsp_init_viewers() */
+	bool jpeg;		  /* else H.264 */
+	uint32_t ssrc;		  /* of its packets */
+	uint32_t bitrate_bps;	  /* 0: not known */
+	uint32_t rate_milli;	  /* pictures a second, in thousandths; 0: not known */
+};
+
+/* Finds a stream for a peer. 0, -ENOENT, or -EACCES: the peer may not watch it. What *out names is
+ * borrowed as long as the server lasts. */
+typedef int rtsp_find(void *user, const struct net_peer *peer, const char *name,
+		      struct rtsp_stream *out);
+
+/* Of an endpoint: what it serves. The caller sets the first part. */
+struct rtsp {
+	rtsp_find *find;
+	void *user;
+	/* --- below: the protocol's --- */
+	struct quota quota;
+	struct list sessions; /* those that do not play yet, the oldest first */
+};
+
+/* An endpoint where peers come in; rtsp is borrowed. */
+void rtsp_init_endpoint(struct endpoint *endpoint, struct rtsp *rtsp);
+/* One of the viewers of a feed, whose places quota counts. */
+void rtsp_init_viewers(struct endpoint *endpoint, struct rtsp *rtsp, struct quota *quota);
+
+#endif

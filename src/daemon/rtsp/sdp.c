@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/rtsp/sdp.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "camcast/rtp.h"
+#include "camcast/worker.h"
+#include "media/nal.h"
+
+#define SETS_MAX (CAMCAST_PREAMBLE_MAX * 3 / 2)
+
+struct text {
+	char *out;
+	size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text->out + text->len, SDP_MAX - text->len, format, args);
+	va_end(args);
+	if (n > 0)
+		text->len += (size_t)n < SDP_MAX - text->len ? (size_t)n : SDP_MAX - 1 - text->len;
+}
+
+/* The parameter sets of a preamble. */
+struct sets {
+	char base64[SETS_MAX]; /* separated by commas (RFC 6184 clause 8.1) */
+	size_t len;
+	const uint8_t *sps; /* the first one; NULL: none, or a short one */
+	bool pps;
+};
+
+static int read_sets(struct sets *sets, const uint8_t *data, size_t len)
+{
+	sets->len = 0;
+	sets->sps = NULL;
+	sets->pps = false;
+	for (size_t at = 0; at < len;) {
+		size_t n;
+
+		if (len - at < 3)
+			return -EINVAL;
+		n = (size_t)data[at] << 8 | data[at + 1];
+		at += 2;
+		if (n == 0 || n > len - at || sets->len + n * 4 / 3 + 8 > sizeof sets->base64)
+			return -EINVAL;
+		if (sets->len > 0)
+			sets->base64[sets->len++] = ',';
+		sets->len += (size_t)EVP_EncodeBlock((unsigned char *)sets->base64 + sets->len,
+						     data + at, (int)n);
+		if (nal_type(data[at]) == NAL_SPS && n >= 4 && !sets->sps)
+			sets->sps = data + at;
+		sets->pps |= nal_type(data[at]) == NAL_PPS;
+		at += n;
+	}
+	return sets->sps && sets->pps ? 0 : -EINVAL;
+}
+
+static void add_media(struct text *text, const struct rtsp_stream *stream, const struct sets *sets)
+{
+	add(text, "m=video 0 RTP/AVP %d\r\n",
+	    stream->jpeg ? CAMCAST_RTP_TYPE_JPEG : CAMCAST_RTP_TYPE_H264);
+	if (stream->bitrate_bps >= 1000)
+		add(text, "b=AS:%u\r\n", stream->bitrate_bps / 1000);
+	if (stream->jpeg)
+		add(text, "a=rtpmap:%d JPEG/%d\r\n", CAMCAST_RTP_TYPE_JPEG, CAMCAST_RTP_CLOCK);
+	else
+		add(text,
+		    "a=rtpmap:%d H264/%d\r\n"
+		    "a=fmtp:%d packetization-mode=1;profile-level-id=%02X%02X%02X;"
+		    "sprop-parameter-sets=%.*s\r\n",
+		    CAMCAST_RTP_TYPE_H264, CAMCAST_RTP_CLOCK, CAMCAST_RTP_TYPE_H264, sets->sps[1],
+		    sets->sps[2], sets->sps[3], (int)sets->len, sets->base64);
+	if (stream->rate_milli > 0 && stream->rate_milli % 1000 == 0)
+		add(text, "a=framerate:%u\r\n", stream->rate_milli / 1000);
+	else if (stream->rate_milli > 0)
+		add(text, "a=framerate:%u.%03u\r\n", stream->rate_milli / 1000,
+		    stream->rate_milli % 1000);
+	add(text, "a=control:" RTSP_TRACK "\r\n");
+}
+
+int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
+{
+	struct text text = {.out = out};
+	const char *family = net_peer_is_ipv4(options->local) ? "IP4" : "IP6";
+	char host[NET_PEER_TEXT_MAX];
+	struct sets sets;
+
+	if (!options->stream->jpeg &&
+	    read_sets(&sets, options->preamble, options->preamble_len) < 0)
+		return -EINVAL;
+	net_peer_format_host(options->local, host);
+	host[strcspn(host, "%")] = '\0'; /* an interface means nothing elsewhere */
+	add(&text,
+	    "v=0\r\no=- %llu 1 IN %s %s\r\ns=%s\r\nc=IN %s %s\r\nt=0 0\r\na=control:*\r\n"
+	    "a=range:npt=now-\r\n",
+	    (unsigned long long)options->id, family, host, options->stream->name, family,
+	    net_peer_is_ipv4(options->local) ? "0.0.0.0" : "::");
+	add_media(&text, options->stream, &sets);
+	return 0;
+}

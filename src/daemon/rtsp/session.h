@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A session of RTSP. Internal to rtsp.c, which reads and writes, methods.c, which answers, and
+ * places.c, which decides who may have a place. Loop thread only. */
+#ifndef DAEMON_RTSP_SESSION_H
+#define DAEMON_RTSP_SESSION_H
+
+#include "daemon/rtsp/rtsp.h"
+#include "net/message.h"
+
+#define RTSP_TIMEOUT_S 60 /* of the Session header */
+#define RTSP_CSEQ_MAX 11  /* bytes, terminator included */
+
+enum rtsp_phase {
+	RTSP_READING,	 /* a request, or frames of the peer */
+	RTSP_DESCRIBING, /* a DESCRIBE waits for the stream's first unit */
+	RTSP_ANSWERING,	 /* the answer waits for its place between two units, or is being written */
+	RTSP_LINGERING,	 /* what the peer still sends is read, so that no reset overtakes the answer
+			  */
+};
+
+enum rtsp_state { RTSP_INIT, RTSP_READY, RTSP_PLAYING }; /* RFC 2326 appendix A.2 */
+
+/* What follows when an answer is written. */
+enum rtsp_then { RTSP_GO_ON, RTSP_BEGIN, RTSP_PAUSE, RTSP_CLOSE };
+
+struct rtsp_session {
+	struct connection *connection;
+	struct rtsp *rtsp;
+	/* rtsp.sessions, before it plays; then in no list. Of places.c: the peer's address. */
+	struct list link;
+	uint64_t host[2];
+	struct loop_timer timeout;
+	int64_t until_us; /* when it must play */
+	uint64_t noise;
+	struct message *head; /* of the request that is being read */
+	uint8_t frame[4];     /* the beginning of the peer's frame, frame_len bytes of it */
+	uint8_t frame_len;
+	uint8_t phase, state, then;
+	bool ended;	/* the peer sends nothing any more */
+	uint32_t skip;	/* bytes of a body or a frame that are still to come */
+	uint8_t *ahead; /* what came before its turn */
+	size_t ahead_len;
+	/* The answer that waits, and its request's number; "" : none was said. */
+	char *answer;
+	size_t answer_len;
+	char cseq[RTSP_CSEQ_MAX];
+	/* Valid when set up, or while a DESCRIBE waits. */
+	struct rtsp_stream stream;
+	uint64_t id;	/* of the Session header; 0: not set up */
+	char base[512]; /* of URLs, "rtsp://192.0.2.1:8554/front/" */
+	/* From DESCRIBE to PLAY the feed is wanted. */
+	struct feed *wanted; /* NULL: none */
+	struct feed_waiter waiter;
+};
+
+/* --- methods.c --- */
+
+/* Answers a request whose head is complete, at once or later. */
+void rtsp_handle(struct rtsp_session *session, const struct message *head);
+/* A DESCRIBE that waits: answers it if a unit is there; `last`: in any case. False: it waits on. */
+bool rtsp_describe(struct rtsp_session *session, bool last);
+
+/* --- rtsp.c --- */
+
+/* Answers with a status, further headers, each with its CRLF, and a body; NULL: none. `then` of the
+ * session is what follows. */
+void rtsp_answer(struct rtsp_session *session, int status, const char *headers, const char *body);
+/* Keeps a feed wanted; NULL: none any more. False: it drains. */
+bool rtsp_want(struct rtsp_session *session, struct feed *feed);
+/* The session waits no longer than this. */
+void rtsp_set_timeout(struct rtsp_session *session, int64_t us);
+
+/* --- places.c --- */
+
+/* Adds a new session to the list, and removes it if it is there. */
+void rtsp_take_place(struct rtsp_session *session);
+void rtsp_leave_place(struct rtsp_session *session);
+/* Finds a place for a peer, if need be by closing a connection. False: there is none. */
+bool rtsp_make_room(struct endpoint *endpoint, const struct net_peer *peer);
+
+#endif

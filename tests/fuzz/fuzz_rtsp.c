@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An RTSP client that sends any bytes, in pieces of any length, while pictures come, gets
+ * well-formed answers and whole frames, which do not mix, or is disconnected. Its connection is
+ * closed when it leaves. The first byte is the length of the pieces. A Transport header of the same
+ * bytes is read within them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "camcast/rtp.h"
+#include "daemon/rtsp/rtsp.h"
+#include "daemon/rtsp/transport.h"
+#include "media/rtp.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define UNIT_LEN (RTP_REPORT_LEN + RTP_FRAME_HEAD + RTP_HEAD + 20)
+
+static struct loop *loop;
+static struct server *server;
+static struct feed *feed;
+static struct endpoint endpoint, viewers;
+static struct quota places = {.name = "feed fuzz", .viewers = true};
+static uint32_t offset;
+static bool has_segment;
+
+static void require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static int find(void *user, const struct net_peer *peer, const char *name, struct rtsp_stream *out)
+{
+	(void)user;
+	(void)peer;
+	require(strlen(name) < RTSP_NAME_MAX + 32);
+	*out = (struct rtsp_stream){
+		.name = "front", .feed = feed, .viewers = &viewers, .jpeg = name[0] == 'j'};
+	return name[0] == 'f' || name[0] == 'j' ? 0 : -ENOENT;
+}
+
+static void ignore(struct feed_demand *demand)
+{
+	(void)demand;
+}
+
+static void ignore_unwatched(struct feed_demand *demand, bool viewed)
+{
+	(void)demand;
+	(void)viewed;
+}
+
+static void make_feed(void)
+{
+	static const struct config_stream policy = {
+		.history_ms = 1000, .stall_timeout_ms = 1000, .join_burst_ms = 500};
+	static const struct feed_options options = {
+		.name = "fuzz", .policy = &policy, .preamble_apart = true, .can_force_idr = true};
+	static struct feed_demand demand = {ignore, ignore, ignore_unwatched};
+	static const uint8_t preamble[] = {0, 4, 0x67, 0x64, 0x00, 0x1e, 0, 2, 0x68, 0xeb};
+
+	require(feed_create(&feed, loop, &options, &demand) == 0);
+	require(feed_set_preamble(feed, preamble, sizeof preamble) == 0);
+}
+
+/* Publishes a key unit: a segment of many of them is used again and again. */
+static void add_unit(void)
+{
+	static uint8_t unit[UNIT_LEN];
+	static uint32_t id;
+	const uint32_t size = UNIT_LEN * 1000;
+	const struct rtp_report report = {.ssrc = 1};
+	const struct rtp_head head = {.marker = true, .type = 96, .ssrc = 1};
+	uint8_t *at = rtp_put_report(unit, CAMCAST_RTCP_CHANNEL, &report);
+	struct feed_unit one = {.len = UNIT_LEN, .flags = CAMCAST_UNIT_KEY};
+
+	at = rtp_put_frame(at, CAMCAST_RTP_CHANNEL, RTP_HEAD + 20);
+	rtp_put_head(at, &head);
+	if (!has_segment || offset + UNIT_LEN > size) {
+		int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+		require(fd >= 0);
+		for (uint32_t i = 0; i < size; i += UNIT_LEN)
+			require(pwrite(fd, unit, UNIT_LEN, i) == UNIT_LEN);
+		require(feed_add_segment(feed, ++id, fd, size) == 0);
+		has_segment = true;
+		offset = 0;
+	}
+	one.offset = offset;
+	offset += UNIT_LEN;
+	require(feed_add_unit(feed, id, &one) == 0);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static const struct config_daemon config = {.max_clients = 1};
+	static struct rtsp rtsp = {.find = find};
+	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
+	struct admission *admission;
+	struct fdreserve *reserve;
+
+	(void)argc;
+	(void)argv;
+	require(loop_create(&loop, &options) == 0);
+	require(fdreserve_create(&reserve, loop, 1) == 0);
+	require(admission_create(&admission, loop, &config, reserve) == 0);
+	require(server_create(&server, loop, &config, admission) == 0);
+	make_feed();
+	rtsp_init_endpoint(&endpoint, &rtsp);
+	rtsp_init_viewers(&viewers, &rtsp, &places);
+	return 0;
+}
+
+static void turn(void)
+{
+	require(loop_turn(loop, 0) == 0);
+}
+
+/* Answers and frames, in any order. whole: no more was to be read. */
+static void check_output(const char *text, size_t len, bool whole)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		const char *head_end, *length;
+		size_t left = (size_t)(end - text);
+
+		if (text[0] == '$') {
+			size_t n = left < 4 ? left : 4 + ((uint8_t)text[2] << 8 | (uint8_t)text[3]);
+
+			require((left >= 4 && n <= left) || !whole);
+			text += n < left ? n : left;
+			continue;
+		}
+		head_end = memmem(text, left, "\r\n\r\n", 4);
+		if (!head_end && !whole)
+			return;
+		require(left > 13 && strncmp(text, "RTSP/1.0 ", 9) == 0 && head_end);
+		length = memmem(text, (size_t)(head_end - text), "Content-Length: ", 16);
+		text = head_end + 4;
+		if (length)
+			text += strtoul(length + 16, NULL, 10);
+		require(text <= end || !whole);
+	}
+}
+
+static void read_transport(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+
+	require(text != NULL);
+	memcpy(text, data, size);
+	text[size] = '\0';
+	transport_allows_interleaved(text);
+	free(text);
+}
+
+static size_t hear(int fd, char *text, size_t len, size_t size)
+{
+	ssize_t n;
+
+	while (len < size && (n = recv(fd, text + len, size - len, MSG_DONTWAIT)) > 0)
+		len += (size_t)n;
+	return len;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static char text[65536];
+	size_t piece, len = 0;
+	int pair[2];
+
+	if (size < 1)
+		return 0;
+	read_transport(data, size);
+	piece = data[0] ? data[0] * 16u : 1;
+	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+	server_accept(server, &endpoint, pair[1]);
+	require(endpoint.quota->used == 1);
+	for (size_t at = 1; at < size; at += piece) {
+		size_t left = size - at;
+
+		if (send(pair[0], data + at, left < piece ? left : piece, MSG_NOSIGNAL) < 0)
+			break; /* it has closed */
+		turn();
+		add_unit();
+		turn();
+		len = hear(pair[0], text, len, sizeof text - 1);
+	}
+	for (int i = 0; i < 4; i++)
+		turn();
+	len = hear(pair[0], text, len, sizeof text - 1);
+	text[len] = '\0';
+	check_output(text, len, len < sizeof text - 1);
+	close(pair[0]);
+	for (int i = 0; i < 100 && endpoint.quota->used + places.used > 0; i++) {
+		add_unit(); /* a viewer that is gone is noticed by what is sent to it */
+		turn();
+	}
+	require(endpoint.quota->used + places.used == 0);
+	return 0;
+}
