@@ -19,6 +19,7 @@ import bytestream
 import certificates
 import clients
 import harness
+import tool
 
 OPENCV = (
     "import cv2, sys\n"
@@ -351,6 +352,70 @@ def test_a_certificate_in_one_command(start_camcastd, tmp_path):
         assert result.returncode == 0, result.stderr
     refused = harness.run(["curl", "-sS", f"https://localhost:{daemon.http_port}/"])
     assert refused.returncode == 60, refused.stderr
+
+
+def recv(daemon, folder, *words, url=None):
+    """camcast recv until it has a second of the stream, or has said why it has not."""
+    output = folder / "received.h264"
+    output.unlink(missing_ok=True)
+    client = tool.Tool("recv", url or tls(daemon), "-o", output, *words)
+    with client:
+        daemon.wait_until(
+            lambda: (output.exists() and output.stat().st_size > 30000)
+            or client.stderr(),
+            "bytes, or a reason", 20,
+        )
+        client.stop()
+    return output.read_bytes() if output.exists() else b"", client.stderr()
+
+
+def test_camcast_recv_trusts_an_authority_or_one_certificate(
+    camcastd, authority, stranger, tmp_path
+):
+    text = config(authority)
+    daemon = camcastd(text)
+    pin = certificates.fingerprint(text["tls"]["certificate"])
+    for trust in (["--cafile", authority.certificate], ["--pin", pin]):
+        data, said = recv(daemon, tmp_path, *trust)
+        assert not said
+        units, gaps = bytestream.check_stream(data, tmp_path)
+        assert units and gaps == 0
+    data, said = recv(daemon, tmp_path, "--cafile", stranger.certificate)
+    assert not data and f"--pin {pin}" in said, said
+    data, said = recv(daemon, tmp_path, "--pin", "00" * 32)
+    assert not data and f"another certificate than --pin: {pin}" in said, said
+    for wrong, why in (("--pin", "use a SHA-256"), ("--cafile", "cannot be used")):
+        code, _, said = tool.run("recv", tls(daemon), "-o", tmp_path / "x", wrong, "/nonexistent")
+        assert code and why in said, said
+
+
+def test_camcast_view_shows_it(start_camcastd, authority, stranger):
+    daemon = start_camcastd(config(authority))
+    headless = {"SDL_VIDEODRIVER": "dummy"}
+    for one, seen in ((authority, '"state":"live"'), (stranger, "certificate.*--pin [0-9a-f]{64}")):
+        with tool.Tool(
+            "view", "--json", "--cafile", one.certificate, tls(daemon), env=headless
+        ) as view:
+            view.wait_line(seen)
+            assert view.stop() == 0
+
+
+def test_servers_with_tls_are_announced_found_and_recorded(camcastd, authority, broker, tmp_path):
+    """Over MQTT, and by a process that reads in a sandbox."""
+    text = config(authority, name="announced")
+    text["mqtt"] = {"broker": "127.0.0.1", "port": broker.port, "id": "secure"}
+    daemon = camcastd(text)
+    pin = certificates.fingerprint(text["tls"]["certificate"])
+    daemon.wait_log("mqtt: connected")
+    code, found, said = tool.run("discover", "--json", broker=broker)
+    assert code == 0 and tls(daemon) in found, found + said
+    folder = tmp_path / "recordings"
+    with tool.Tool(
+        "record", "test", "--dir", folder, "--segment", "1s", "--json", "--pin", pin, broker=broker
+    ) as recorder:
+        recorder.wait_line(r"\.mp4", timeout=40)
+        assert recorder.stop() == 0
+    assert list(folder.glob("*/*.mp4"))
 
 
 @pytest.mark.parametrize("wrong, said", [

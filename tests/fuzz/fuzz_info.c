@@ -47,15 +47,16 @@ static void check_server(const struct server *server)
 		char host[NET_HOST_MAX], url[SERVER_URL_MAX];
 		enum stream_codec codec;
 		uint16_t port;
+		bool tls;
 
 		require_printable(stream->name, sizeof stream->name);
 		require_printable(stream->camera, sizeof stream->camera);
 		require(stream->name[0] && stream->framerate >= 0 && stream->framerate <= 100000);
 		/* Each address that is passed on can be connected to. */
 		require(reader_parse_url(server_stream_url(stream, url), host, &port, &codec,
-					 &framing) == 0);
+					 &framing, &tls) == 0);
 		require(strcmp(host, stream->host) == 0 && port == stream->port &&
-			framing == stream->framing);
+			framing == stream->framing && tls == stream->tls);
 	}
 }
 

@@ -84,9 +84,10 @@ static void parse_url(const uint8_t *data, size_t size)
 	enum stream_codec codec;
 	char host[NET_HOST_MAX];
 	uint16_t port;
+	bool tls;
 
 	require(url != NULL);
-	if (reader_parse_url(url, host, &port, &codec, &framing) == 0)
+	if (reader_parse_url(url, host, &port, &codec, &framing, &tls) == 0)
 		require(host[0] && strlen(host) < sizeof host && port > 0);
 	free(url);
 }

@@ -110,7 +110,7 @@ static int teardown(void **state)
 
 static void create(struct fixture *f, enum stream_codec codec, enum stream_framing framing)
 {
-	assert_int_equal(reader_create(&f->reader, "127.0.0.1", f->port, codec, framing), 0);
+	assert_int_equal(reader_create(&f->reader, "127.0.0.1", f->port, codec, framing, false), 0);
 }
 
 /* Turns the reader until it has connected. */
@@ -413,7 +413,8 @@ static void names_with_several_addresses_are_tried_in_turn(void **state)
 
 	/* The listener has only the IPv4 one of them. */
 	assert_int_equal(
-		reader_create(&f->reader, "localhost", f->port, STREAM_H264, STREAM_ANNEXB), 0);
+		reader_create(&f->reader, "localhost", f->port, STREAM_H264, STREAM_ANNEXB, false),
+		0);
 	accept_reader(f);
 	SEND(f, KEY AUD);
 	EXPECT(f, KEY, true);
@@ -425,10 +426,12 @@ static void what_cannot_be_a_stream_is_refused(void **state)
 	struct fixture *f = *state;
 	struct reader *reader;
 
-	assert_int_equal(reader_create(&reader, "x", f->port, STREAM_MJPEG, STREAM_ANNEXB),
+	assert_int_equal(reader_create(&reader, "x", f->port, STREAM_MJPEG, STREAM_ANNEXB, false),
 			 -EINVAL);
-	assert_int_equal(reader_create(&reader, "x", 0, STREAM_H264, STREAM_ANNEXB), -EINVAL);
-	assert_int_equal(reader_create(&reader, long_name, 1, STREAM_H264, STREAM_ANNEXB), -EINVAL);
+	assert_int_equal(reader_create(&reader, "x", 0, STREAM_H264, STREAM_ANNEXB, false),
+			 -EINVAL);
+	assert_int_equal(reader_create(&reader, long_name, 1, STREAM_H264, STREAM_ANNEXB, false),
+			 -EINVAL);
 }
 
 static void urls_are_parsed(void **state)
@@ -443,6 +446,8 @@ static void urls_are_parsed(void **state)
 		{"tcp+length://[2001:db8::1]:8000", "2001:db8::1", 8000, STREAM_LENGTH_PREFIXED},
 		{"tcp://[fe80::1%eth0]:65535", "fe80::1%eth0", 65535, STREAM_ANNEXB},
 		{"tcp://" NAME_64 ":1", NAME_64, 1, STREAM_ANNEXB},
+		{"tls://camera:8888", "camera", 8888, STREAM_ANNEXB},
+		{"tls+length://camera:8000", "camera", 8000, STREAM_LENGTH_PREFIXED},
 	};
 	static const char *const bad[] = {
 		"",
@@ -470,17 +475,20 @@ static void urls_are_parsed(void **state)
 	enum stream_codec codec;
 	char host[NET_HOST_MAX];
 	uint16_t port;
+	bool tls;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-		assert_int_equal(reader_parse_url(good[i].url, host, &port, &codec, &framing), 0);
+		assert_int_equal(reader_parse_url(good[i].url, host, &port, &codec, &framing, &tls),
+				 0);
 		assert_string_equal(host, good[i].host);
 		assert_int_equal(port, good[i].port);
+		assert_int_equal(tls, strncmp(good[i].url, "tls", 3) == 0);
 		assert_int_equal(framing, good[i].framing);
 		assert_int_equal(codec, framing == STREAM_ANNEXB ? STREAM_H264 : STREAM_MJPEG);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		if (reader_parse_url(bad[i], host, &port, &codec, &framing) != -EINVAL)
+		if (reader_parse_url(bad[i], host, &port, &codec, &framing, &tls) != -EINVAL)
 			fail_msg("taken: %s", bad[i]);
 }
 
@@ -492,6 +500,7 @@ static void an_argument_is_a_url_an_address_or_a_name(void **state)
 	} cases[] = {
 		{"tcp://cam:8000", 0},
 		{"tcp+length://cam:8000", 0},
+		{"tls://cam:8000", 0},
 		{"cam:8000", 0},
 		{"192.0.2.1:8000", 0},
 		{"[fe80::1%eth0]:8000", 0},
@@ -506,11 +515,12 @@ static void an_argument_is_a_url_an_address_or_a_name(void **state)
 	enum stream_codec codec;
 	char host[NET_HOST_MAX];
 	uint16_t port;
+	bool tls;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		assert_int_equal(
-			reader_parse_argument(cases[i].text, host, &port, &codec, &framing),
+			reader_parse_argument(cases[i].text, host, &port, &codec, &framing, &tls),
 			cases[i].result);
 		assert_true(cases[i].result < 0 || port == 8000);
 	}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/stream/secure.h"
 #include "mqtt/session.h"
 
 /* The port that was not said is 0. */
@@ -38,6 +39,15 @@ void broker_init(struct broker *broker)
 	choose_port(broker, broker->port_said);
 }
 
+/* What the processes that read streams trust. */
+static int export_text(const char *name, const char *value)
+{
+	if (setenv(name, value, 1) == 0)
+		return 0;
+	fprintf(stderr, "camcast: %s\n", strerror(errno));
+	return -EINVAL;
+}
+
 int broker_option(struct broker *broker, int code, const char *value)
 {
 	struct servers_options *options = &broker->options;
@@ -60,7 +70,14 @@ int broker_option(struct broker *broker, int code, const char *value)
 	case BROKER_CAFILE:
 		options->cafile = value;
 		options->tls = true;
-		break;
+		return export_text(SECURE_CAFILE, value);
+	case BROKER_PIN:
+		if (!secure_is_pin(value)) {
+			fprintf(stderr, "camcast: --pin %s: use a SHA-256, 64 hexadecimal digits\n",
+				value);
+			return -EINVAL;
+		}
+		return export_text(SECURE_PIN, value);
 	case BROKER_CERT:
 		options->certfile = value;
 		options->tls = true;
@@ -110,7 +127,10 @@ void broker_print_usage(FILE *out)
 	      "      --username NAME       how to log in there,\n"
 	      "      --password-file FILE  with the first line of FILE\n"
 	      "      --tls                 use TLS, with the machine's certificates\n"
-	      "      --cafile FILE         use TLS, with these authorities\n"
+	      "      --cafile FILE         use TLS, with these authorities; for tls:// streams, "
+	      "too\n"
+	      "      --pin SHA256          accept this certificate of tls:// streams, and no "
+	      "other\n"
 	      "      --insecure            send the password to another machine without TLS\n"
 	      "      --cert FILE, --key FILE\n"
 	      "                            the client's own certificate\n"

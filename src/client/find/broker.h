@@ -38,6 +38,7 @@ enum broker_option_code {
 	BROKER_USERNAME,
 	BROKER_PASSWORD_FILE,
 	BROKER_CAFILE,
+	BROKER_PIN,
 	BROKER_CERT,
 	BROKER_KEY,
 	BROKER_TLS,
@@ -51,6 +52,7 @@ enum broker_option_code {
 		{"username", required_argument, NULL, BROKER_USERNAME},                            \
 		{"password-file", required_argument, NULL, BROKER_PASSWORD_FILE},                  \
 		{"cafile", required_argument, NULL, BROKER_CAFILE},                                \
+		{"pin", required_argument, NULL, BROKER_PIN},                                      \
 		{"cert", required_argument, NULL, BROKER_CERT},                                    \
 		{"key", required_argument, NULL, BROKER_KEY},                                      \
 		{"tls", no_argument, NULL, BROKER_TLS},                                            \

@@ -27,11 +27,12 @@ const char *stream_framing_name(enum stream_framing framing)
 
 const char *server_stream_url(const struct server_stream *stream, char *buf)
 {
-	const char *scheme = stream->framing == STREAM_ANNEXB ? "tcp://" : "tcp+length://";
+	static const char *const schemes[2][2] = {{"tcp+length://", "tcp://"},
+						  {"tls+length://", "tls://"}};
 	char where[NET_HOST_PORT_MAX];
 
 	net_format_host_port(where, stream->host, stream->port);
-	text_set(buf, SERVER_URL_MAX, scheme);
+	text_set(buf, SERVER_URL_MAX, schemes[stream->tls][stream->framing == STREAM_ANNEXB]);
 	text_append(buf, SERVER_URL_MAX, where);
 	return buf;
 }
@@ -107,7 +108,8 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	if (cJSON_HasObjectItem(json, "bitrate") &&
 	    !get_whole(json, "bitrate", 0, UINT32_MAX, &bitrate))
 		return -EINVAL;
-	if (!url || reader_parse_url(url, out->host, &url_port, &url_codec, &url_framing) < 0 ||
+	if (!url ||
+	    reader_parse_url(url, out->host, &url_port, &url_codec, &url_framing, &out->tls) < 0 ||
 	    url_port != port || (int)url_framing != framing)
 		return -EINVAL;
 	text_clean(out->name, sizeof out->name, name);
@@ -197,7 +199,7 @@ static bool stream_equal(const struct server_stream *a, const struct server_stre
 	       a->codec == b->codec && a->framing == b->framing && a->width == b->width &&
 	       a->height == b->height && a->framerate == b->framerate &&
 	       a->bitrate_bps == b->bitrate_bps && strcmp(a->host, b->host) == 0 &&
-	       a->port == b->port;
+	       a->port == b->port && a->tls == b->tls;
 }
 
 bool server_equal(const struct server *a, const struct server *b)

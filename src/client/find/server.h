@@ -29,6 +29,7 @@ struct server_stream {
 	uint32_t bitrate_bps;	 /* of the encoder, or a recording's mean; 0: none */
 	char host[NET_HOST_MAX]; /* a name or an address, IPv6 without brackets */
 	uint16_t port;
+	bool tls;
 };
 
 struct server {
@@ -70,7 +71,7 @@ const char *stream_codec_name(enum stream_codec codec);	      /* "h264", "mjpeg"
 const char *stream_framing_name(enum stream_framing framing); /* "annexb", "length_prefixed" */
 
 #define SERVER_URL_MAX (NET_HOST_PORT_MAX + 16)
-/* "tcp://HOST:PORT" or "tcp+length://HOST:PORT"; returns buf[SERVER_URL_MAX]. */
+/* "tcp://HOST:PORT", "tcp+length://HOST:PORT", or both with "tls"; returns buf[SERVER_URL_MAX]. */
 const char *server_stream_url(const struct server_stream *stream, char *buf);
 
 #endif

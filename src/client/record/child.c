@@ -524,6 +524,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	struct child_header *header;
 	char host[NET_HOST_MAX];
 	uint16_t port;
+	bool tls;
 	size_t size;
 	int err;
 
@@ -540,7 +541,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	recorder->wait_key = true;
 	recorder->flushed = true;
 	record_clock_init(&recorder->clock, strtod(argv[RECORD_ARG_FRAMERATE], NULL) / 1000);
-	err = reader_parse_url(argv[RECORD_ARG_URL], host, &port, &codec, &framing);
+	err = reader_parse_url(argv[RECORD_ARG_URL], host, &port, &codec, &framing, &tls);
 	if (err < 0 || recorder->segment_s == 0)
 		return -EINVAL;
 	if (strcmp(argv[RECORD_ARG_CODEC], stream_codec_name(STREAM_H264)) == 0)
@@ -551,12 +552,14 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	if (size < sizeof *recorder->shared)
 		return -EINVAL;
 	recorder->shared = (struct record_shared *)(void *)header;
+	/* Reads the authorities that it trusts. */
+	err = reader_create(&recorder->reader, host, port, codec, framing, tls);
+	if (err < 0)
+		return err;
 	child_confine(host, port, false);
 	err = mp4_format_create(&recorder->format);
 	if (err == 0)
 		err = record_sync_create(&recorder->sync);
-	if (err == 0)
-		err = reader_create(&recorder->reader, host, port, codec, framing);
 	return err;
 }
 

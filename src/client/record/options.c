@@ -25,8 +25,8 @@ static void print_usage(FILE *out)
 	      "\n"
 	      "Records servers into MP4 files, DIR/SERVER/YYYYMMDDTHHMMSSZ.mp4 (UTC), without\n"
 	      "encoding them again. NAME is a server's name or id, or NAME/STREAM. URL is\n"
-	      "tcp://HOST:PORT, HOST:PORT or tcp+length://HOST:PORT, and needs no broker. Without\n"
-	      "either, all servers are recorded.\n"
+	      "tcp://HOST:PORT, HOST:PORT or tcp+length://HOST:PORT, with tls for tcp where the\n"
+	      "server speaks TLS, and needs no broker. Without either, all servers are recorded.\n"
 	      "\n"
 	      "      --all                 all servers, also those that appear later\n"
 	      "  -d, --dir DIR             the folder of all recordings; it is made if necessary\n"
@@ -73,7 +73,7 @@ static int parse_names(struct record_options *options, const struct cli *cli)
 		struct server *given = &options->given[i];
 		struct server_stream *stream = &given->streams[0];
 		int err = reader_parse_argument(options->names[i], stream->host, &stream->port,
-						&stream->codec, &stream->framing);
+						&stream->codec, &stream->framing, &stream->tls);
 		char name[NET_HOST_PORT_MAX];
 
 		if (err == -EINVAL)

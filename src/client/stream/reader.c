@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "client/stream/cutter.h"
+#include "client/stream/secure.h"
 
 #define CONNECT_TIMEOUT_US 5000000
 #define BACKOFF_MIN_US 250000
@@ -29,6 +30,9 @@ struct reader {
 	uint16_t port;
 	struct cutter cutter;
 	struct reader_stats stats;
+	struct secure *secure; /* NULL: no TLS */
+	bool shaking;	       /* CONNECTING: it is connected, and shakes hands */
+	short events;	       /* CONNECTING: of poll(), until something happens */
 
 	struct addrinfo *addresses, *address; /* while connecting; address: the one being tried */
 	int fd;				      /* -1: none */
@@ -49,15 +53,18 @@ struct reader {
 };
 
 int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
-		     enum stream_codec *codec, enum stream_framing *framing)
+		     enum stream_codec *codec, enum stream_framing *framing, bool *tls)
 {
 	static const struct {
 		const char *scheme;
 		enum stream_codec codec;
 		enum stream_framing framing;
+		bool tls;
 	} kinds[] = {
-		{"tcp://", STREAM_H264, STREAM_ANNEXB},
-		{"tcp+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED},
+		{"tcp://", STREAM_H264, STREAM_ANNEXB, false},
+		{"tcp+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, false},
+		{"tls://", STREAM_H264, STREAM_ANNEXB, true},
+		{"tls+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, true},
 	};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -72,30 +79,33 @@ int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
 		*port = address.port;
 		*codec = kinds[i].codec;
 		*framing = kinds[i].framing;
+		*tls = kinds[i].tls;
 		return 0;
 	}
 	return -EINVAL;
 }
 
 int reader_parse_argument(const char *text, char host[NET_HOST_MAX], uint16_t *port,
-			  enum stream_codec *codec, enum stream_framing *framing)
+			  enum stream_codec *codec, enum stream_framing *framing, bool *tls)
 {
 	char url[sizeof "tcp://" + NET_HOST_PORT_MAX];
 	int len;
 
 	if (strstr(text, "://"))
-		return reader_parse_url(text, host, port, codec, framing);
+		return reader_parse_url(text, host, port, codec, framing, tls);
 	len = snprintf(url, sizeof url, "tcp://%s", text);
 	if (len < 0 || (size_t)len >= sizeof url ||
-	    reader_parse_url(url, host, port, codec, framing) < 0)
+	    reader_parse_url(url, host, port, codec, framing, tls) < 0)
 		return -ENOENT;
 	return 0;
 }
 
 int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
-		  enum stream_framing framing)
+		  enum stream_framing framing, bool tls)
 {
+	char why[SECURE_WHY_MAX];
 	struct reader *reader;
+	int err;
 
 	if (strlen(host) >= sizeof reader->host || port == 0 ||
 	    (codec == STREAM_MJPEG && framing == STREAM_ANNEXB))
@@ -103,6 +113,11 @@ int reader_create(struct reader **out, const char *host, uint16_t port, enum str
 	reader = calloc(1, sizeof *reader);
 	if (!reader)
 		return -ENOMEM;
+	err = tls ? secure_create(&reader->secure, host, why) : 0;
+	if (err < 0) {
+		free(reader);
+		return err;
+	}
 	strcpy(reader->host, host);
 	reader->port = port;
 	reader->fd = -1;
@@ -130,6 +145,7 @@ void reader_destroy(struct reader *reader)
 		return;
 	disconnect(reader);
 	cutter_finish(&reader->cutter);
+	secure_destroy(reader->secure);
 	free(reader);
 }
 
@@ -208,6 +224,39 @@ static void begin_stream(struct reader *reader)
 	cutter_reset(&reader->cutter);
 }
 
+/* TCP is connected: the stream begins, or the handshake before it. */
+static void handle_connected(struct reader *reader)
+{
+	if (!reader->secure) {
+		begin_stream(reader);
+		return;
+	}
+	reader->stats.state = READER_CONNECTING;
+	reader->shaking = true;
+	reader->deadline_us = clock_now_us() + CONNECT_TIMEOUT_US;
+	reader->events = POLLOUT;
+	if (secure_begin(reader->secure, reader->fd) < 0)
+		back_off(reader, strerror(ENOMEM));
+}
+
+/* A server without the right certificate is asked again after the longest backoff. */
+static void go_on_shaking(struct reader *reader)
+{
+	char why[SECURE_WHY_MAX];
+
+	switch (secure_shake(reader->secure, &reader->events, why)) {
+	case 0:
+		reader->shaking = false;
+		begin_stream(reader);
+		break;
+	case -EAGAIN:
+		break;
+	default:
+		reader_refuse(reader, why);
+		break;
+	}
+}
+
 /* Tries reader->address and the addresses after it, until one connect is under way. */
 static void connect_to_address(struct reader *reader, int err)
 {
@@ -223,11 +272,13 @@ static void connect_to_address(struct reader *reader, int err)
 		}
 		set_options(reader->fd);
 		if (connect(reader->fd, ai->ai_addr, ai->ai_addrlen) == 0) {
-			begin_stream(reader);
+			handle_connected(reader);
 			return;
 		}
 		if (errno == EINPROGRESS) {
 			reader->stats.state = READER_CONNECTING;
+			reader->shaking = false;
+			reader->events = POLLOUT;
 			reader->deadline_us = clock_now_us() + CONNECT_TIMEOUT_US;
 			return;
 		}
@@ -261,7 +312,7 @@ static void finish_connecting(struct reader *reader, int err)
 	if (!err && getsockopt(reader->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
 		err = errno;
 	if (!err) {
-		begin_stream(reader);
+		handle_connected(reader);
 		return;
 	}
 	reader->address = reader->address->ai_next;
@@ -270,27 +321,42 @@ static void finish_connecting(struct reader *reader, int err)
 
 /* --- receiving --- */
 
-static int receive(struct reader *reader)
+/* As recv(), with the errors as -errno. */
+static ssize_t read_some(struct reader *reader, void *data, size_t max)
 {
-	size_t len;
-	uint8_t *room = cutter_room(&reader->cutter, &len);
 	ssize_t n;
 
-	if (!room)
-		return -ENOMEM;
-	n = recv(reader->fd, room, len, 0);
-	if (n > 0) {
-		reader->received_us = clock_now_us();
-		if (cutter_is_empty(&reader->cutter))
-			reader->unit_us = reader->received_us;
-		cutter_add(&reader->cutter, (size_t)n);
-		reader->key_wait_bytes += (size_t)n;
-		reader->quiet_asked = false;
-	} else if (n == 0) {
-		back_off(reader, "the server closed the connection");
-	} else if (errno != EAGAIN && errno != EINTR) {
-		back_off(reader, strerror(errno));
-	}
+	if (reader->secure)
+		return secure_read(reader->secure, data, max);
+	n = recv(reader->fd, data, max, 0);
+	return n < 0 ? -errno : n;
+}
+
+/* Reads once, and with TLS all that has been decrypted, which poll() does not report. */
+static int receive(struct reader *reader)
+{
+	ssize_t n;
+
+	do {
+		size_t len;
+		uint8_t *room = cutter_room(&reader->cutter, &len);
+
+		if (!room)
+			return -ENOMEM;
+		n = read_some(reader, room, len);
+		if (n > 0) {
+			reader->received_us = clock_now_us();
+			if (cutter_is_empty(&reader->cutter))
+				reader->unit_us = reader->received_us;
+			cutter_add(&reader->cutter, (size_t)n);
+			reader->key_wait_bytes += (size_t)n;
+			reader->quiet_asked = false;
+		} else if (n == 0) {
+			back_off(reader, "the server closed the connection");
+		} else if (n != -EAGAIN && n != -EINTR) {
+			back_off(reader, strerror((int)-n));
+		}
+	} while (n > 0 && reader->secure && secure_pending(reader->secure));
 	return 0;
 }
 
@@ -411,11 +477,15 @@ static int turn(struct reader *reader, struct reader_unit *out, int64_t end_us)
 			start_connecting(reader);
 		return 0;
 	case READER_CONNECTING:
-		n = wait_until(reader, POLLOUT, earlier(end_us, reader->deadline_us));
+		n = wait_until(reader, reader->events, earlier(end_us, reader->deadline_us));
 		if (n < 0)
 			return n;
-		if (n > 0)
+		if (n > 0 && reader->shaking)
+			go_on_shaking(reader);
+		else if (n > 0)
 			finish_connecting(reader, 0);
+		else if (clock_now_us() >= reader->deadline_us && reader->shaking)
+			back_off(reader, "the server does not finish the handshake of TLS");
 		else if (clock_now_us() >= reader->deadline_us)
 			finish_connecting(reader, ETIMEDOUT);
 		return 0;

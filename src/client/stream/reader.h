@@ -40,11 +40,12 @@ struct reader_stats {
 	bool refused; /* the reader or its owner ended the last connection because of its bytes */
 };
 
-/* host may be a name, which is looked up at each connection, for as long as that takes, or an
- * address, IPv6 without brackets; copied. Nothing is connected yet. -EINVAL for a codec that has no
- * such framing. */
+/* With tls the bytes come over TLS; what is trusted is read now (client/stream/secure.h), and
+ * -EINVAL may be because of that: secure_create() says more. host may be a name, which is looked up
+ * at each connection, for as long as that takes, or an address, IPv6 without brackets; copied.
+ * Nothing is connected yet. -EINVAL for a codec that has no such framing. */
 int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
-		  enum stream_framing framing);
+		  enum stream_framing framing, bool tls);
 void reader_destroy(struct reader *reader);
 
 /* Ends the connection and opens another one at once. For use when the arrival times of the received
@@ -72,16 +73,18 @@ int reader_fd(const struct reader *reader);
 
 const struct reader_stats *reader_stats(const struct reader *reader);
 
-/* tcp://HOST:PORT (Annex B), tcp+length://HOST:PORT (behind a length); HOST is as net/address.h has
- * it, [fe80::1%eth0] too. 0 or -EINVAL. */
+/* tcp://HOST:PORT (Annex B), tcp+length://HOST:PORT (behind a length), and the same over TLS with
+ * tls:// and tls+length://; HOST is as net/address.h has it, [fe80::1%eth0] too. 0 or -EINVAL. */
 int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
-		     enum stream_codec *codec, enum stream_framing *framing);
+		     enum stream_codec *codec, enum stream_framing *framing, bool *tls);
 
 /* The same for a text that a user enters instead of a server's name; HOST:PORT is a byte stream,
  * too. -ENOENT: it has neither a scheme nor a port, so it is a name; -EINVAL: it is another URL. */
 int reader_parse_argument(const char *text, char host[NET_HOST_MAX], uint16_t *port,
-			  enum stream_codec *codec, enum stream_framing *framing);
+			  enum stream_codec *codec, enum stream_framing *framing, bool *tls);
 
-#define READER_ARGUMENT_HELP "a URL is tcp://HOST:PORT, HOST:PORT or tcp+length://HOST:PORT"
+#define READER_ARGUMENT_HELP                                                                       \
+	"a URL is tcp://HOST:PORT, HOST:PORT, tcp+length://HOST:PORT, tls://HOST:PORT or "         \
+	"tls+length://HOST:PORT"
 
 #endif

@@ -31,6 +31,7 @@ struct target {
 	uint16_t port;
 	enum stream_codec codec;
 	enum stream_framing framing;
+	bool tls;
 };
 
 /* The line on a terminal, written each second. */
@@ -67,7 +68,8 @@ static void print_usage(FILE *out)
 	      "\n"
 	      "Writes one stream to a file or a pipe: H.264 as a byte stream, or JPEGs one after\n"
 	      "another. NAME is a server's name or id, or NAME/STREAM. URL is tcp://HOST:PORT,\n"
-	      "HOST:PORT or tcp+length://HOST:PORT, and needs no broker.\n"
+	      "HOST:PORT or tcp+length://HOST:PORT, with tls for tcp where the server speaks TLS,\n"
+	      "and needs no broker.\n"
 	      "\n"
 	      "  -o, --output FILE         the file; - is the standard output, and the default\n"
 	      "  -h, --help                print this\n",
@@ -214,7 +216,7 @@ static int find_url(struct recv *recv)
 {
 	struct target *target = &recv->target;
 	int err = reader_parse_argument(recv->wanted, target->host, &target->port, &target->codec,
-					&target->framing);
+					&target->framing, &target->tls);
 
 	snprintf(target->name, sizeof target->name, "%s", recv->wanted);
 	if (err == -EINVAL)
@@ -231,6 +233,7 @@ static void set_target(struct target *target, const struct server *server,
 	target->port = stream->port;
 	target->codec = stream->codec;
 	target->framing = stream->framing;
+	target->tls = stream->tls;
 }
 
 static int look_for(struct recv *recv, char *why, size_t why_size, char *state, size_t state_size)
@@ -286,6 +289,19 @@ static int find_server(struct recv *recv)
 	}
 }
 
+static int open_reader(struct recv *recv)
+{
+	const struct target *target = &recv->target;
+	int r = reader_create(&recv->reader, target->host, target->port, target->codec,
+			      target->framing, target->tls);
+
+	if (r < 0)
+		tell(recv, "%s: %s", target->name,
+		     r == -EINVAL && target->tls ? "--cafile or --pin cannot be used"
+						 : strerror(-r));
+	return r;
+}
+
 /* The server may have come back elsewhere: its id is what stays. */
 static int follow_server(struct recv *recv)
 {
@@ -302,14 +318,14 @@ static int follow_server(struct recv *recv)
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	if (old.port == recv->target.port && strcmp(old.host, recv->target.host) == 0 &&
-	    old.framing == recv->target.framing && old.codec == recv->target.codec)
+	    old.framing == recv->target.framing && old.codec == recv->target.codec &&
+	    old.tls == recv->target.tls)
 		return 0;
 	tell(recv, "%s is now at %s port %u", recv->target.name, recv->target.host,
 	     recv->target.port);
 	reader_destroy(recv->reader);
 	recv->reader = NULL;
-	return reader_create(&recv->reader, recv->target.host, recv->target.port,
-			     recv->target.codec, recv->target.framing);
+	return open_reader(recv);
 }
 
 /* --- writing --- */
@@ -409,8 +425,7 @@ static int copy_units(struct recv *recv)
 
 static int copy(struct recv *recv)
 {
-	int r = reader_create(&recv->reader, recv->target.host, recv->target.port,
-			      recv->target.codec, recv->target.framing);
+	int r = open_reader(recv);
 
 	recv->progress.on = isatty(STDERR_FILENO);
 	recv->progress.drawn_us = clock_now_us();

@@ -192,7 +192,8 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 	enum stream_codec codec;
 	char host[NET_HOST_MAX];
 	uint16_t port;
-	int c;
+	bool tls;
+	int c, err;
 
 	child->hardware = "auto";
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -200,13 +201,18 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 			return -EINVAL;
 		child->hardware = optarg;
 	}
-	if (argc - optind != 1 || reader_parse_url(argv[optind], host, &port, &codec, &framing)) {
+	if (argc - optind != 1 ||
+	    reader_parse_url(argv[optind], host, &port, &codec, &framing, &tls)) {
 		diag_error("view-child is started by `camcast view`, not by hand");
 		return -EINVAL;
 	}
 	child->url = argv[optind];
+	/* Reads the authorities that it trusts. */
+	err = reader_create(&child->reader, host, port, codec, framing, tls);
+	if (err < 0)
+		return err;
 	child_confine(host, port, strcmp(child->hardware, "none") != 0);
-	return reader_create(&child->reader, host, port, codec, framing);
+	return 0;
 }
 
 int cmd_view_child(int argc, char **argv)

@@ -178,6 +178,7 @@ static int take_arguments(struct view_options *options, int n, char *const *argu
 	uint16_t port;
 	enum stream_codec codec;
 	enum stream_framing framing;
+	bool tls;
 
 	if (all && n) {
 		cli_refuse(&cli, "use either --all or names, such as \"%s\"", arguments[0]);
@@ -189,10 +190,11 @@ static int take_arguments(struct view_options *options, int n, char *const *argu
 		if (!strstr(arguments[i], "://"))
 			continue;
 		options->n_urls++;
-		if (reader_parse_url(arguments[i], host, &port, &codec, &framing)) {
+		if (reader_parse_url(arguments[i], host, &port, &codec, &framing, &tls)) {
 			cli_refuse(&cli,
 				   "%s: a URL is tcp://HOST:PORT, or tcp+length://HOST:PORT for "
-				   "length-prefixed pictures",
+				   "length-prefixed pictures; with tls for tcp where the server "
+				   "speaks TLS",
 				   arguments[i]);
 			return -EINVAL;
 		}
