@@ -410,11 +410,26 @@ static void handle_parcels(struct loop_watch *watch, uint32_t events)
 	}
 }
 
+/* The thread does not keep up: the peer that has waited longest for it makes room. False: there is
+ * none. */
+static bool make_room(struct handshakes *handshakes)
+{
+	struct parcel oldest;
+
+	if (read(handshakes->to_thread[0], &oldest, sizeof oldest) != sizeof oldest)
+		return false;
+	count(&handshakes->stats.displaced);
+	close_parcel(&oldest);
+	leave_flight(handshakes);
+	return true;
+}
+
 void handshakes_take(struct handshakes *handshakes, struct endpoint *endpoint, int fd)
 {
 	struct parcel parcel = {.fd = fd, .endpoint = endpoint};
 
-	if (atomic_load_explicit(&handshakes->in_flight, memory_order_relaxed) >= IN_FLIGHT_MAX) {
+	if (atomic_load_explicit(&handshakes->in_flight, memory_order_relaxed) >= IN_FLIGHT_MAX &&
+	    !make_room(handshakes)) {
 		count(&handshakes->stats.displaced);
 		close(fd);
 		return;
