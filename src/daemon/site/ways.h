@@ -36,8 +36,8 @@ const struct config_feed *way_feed(const struct config *config, const struct con
 void way_path(char path[WAY_PATH_MAX], const struct config_stream *stream, const struct way *way);
 
 /* What /status.json and /api/viewers call the transport of a viewer of the feed: "tcp", "tls",
- * "rtsp", "rtsps", the
- * ending of its path, or "hls" while an object of HLS is sent to it. Static. Loop thread. */
+ * "rtsp", "rtsps", the ending of its path, or "hls" while an object of HLS is sent to it. Static.
+ * Loop thread. */
 const char *way_transport(const struct cursor *cursor, const struct config_feed *feed);
 
 #endif

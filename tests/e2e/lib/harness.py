@@ -26,6 +26,7 @@ SAN = os.environ.get("SAN", "")
 PATIENCE = float(os.environ.get("CAMCAST_PATIENCE", "5" if SAN else "2"))
 
 FEED_LINE = re.compile(r"feed (\S+): listening on (\S+):(\d+)")
+RTSP_LINE = re.compile(r"rtsp: listening on (\S+):(\d+)")
 HTTP_LINE = re.compile(r"http: listening on (\S+):(\d+)")
 SANITIZER_LINE = re.compile(r"(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|: runtime error: )")
 FRAMINGS = ("annexb", "length_prefixed")
@@ -172,6 +173,7 @@ class Camcastd:
         self.expected_exit = 0
         self.ports = {}  # feed name: list of ports, in the order of its listeners
         self.http_port = None
+        self.rtsp_port = None
         self.lines = []
         self._changed = threading.Condition()
         self._ended = False
@@ -205,6 +207,8 @@ class Camcastd:
                     self.ports.setdefault(match[1], []).append(int(match[3]))
                 if match := HTTP_LINE.search(line):
                     self.http_port = int(match[2])
+                if match := RTSP_LINE.search(line):
+                    self.rtsp_port = int(match[2])
                 self._changed.notify_all()
         with self._changed:
             self._ended = True
@@ -216,9 +220,11 @@ class Camcastd:
             for value in re.findall(rf"(?m)^{framing}\s*=\s*([^;\n]*)", text):
                 listeners += len(value.replace(",", " ").split())
         http = bool(re.search(r"(?m)^http\s*=\s*\S", text))
+        rtsp = bool(re.search(r"(?m)^rtsp\s*=\s*\S", text))
         self.wait_until(
             lambda: sum(map(len, self.ports.values())) >= listeners
-            and (self.http_port or not http),
+            and (self.http_port or not http)
+            and (self.rtsp_port or not rtsp),
             f"{listeners} listening feeds",
         )
 

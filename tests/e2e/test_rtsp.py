@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Streams over RTSP: real players find them, decode them without an error, and show every picture."""
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+import harness
+import slowlink
+import strip
+
+WIDTH, HEIGHT = 320, 240  # motion and RTP's JPEG want multiples of eight
+# What ffmpeg says when it asked for UDP first, which is not served.
+REFUSED = re.compile(r"method SETUP failed: 461 Unsupported Transport")
+NEAR, FAR = "10.77.0.1", "10.77.0.2"
+
+
+def config(address="127.0.0.1:0", **stream):
+    """An H.264 and an MJPEG stream of a test pattern."""
+    result = harness.pattern_config(
+        daemon={"rtsp": address}, camera={"size": f"{WIDTH}x{HEIGHT}"}, stream=stream
+    )
+    result["stream j"] = {"camera": "cam", "codec": "mjpeg", "on_demand": "yes"}
+    return result
+
+
+def url(daemon, stream="s"):
+    return f"rtsp://127.0.0.1:{daemon.rtsp_port}/{stream}"
+
+
+def numbers_of(data):
+    """The numbers of pictures of luma, of which the last may be cut off."""
+    size = WIDTH * HEIGHT
+    whole = (data[i : i + size] for i in range(0, len(data) - size + 1, size))
+    return [strip.read_number(picture, WIDTH, HEIGHT) for picture in whole]
+
+
+def check_numbers(daemon, numbers, count):
+    """Every picture is legible, and those that are missing were never encoded."""
+    assert len(numbers) == count and None not in numbers, numbers
+    assert numbers == sorted(set(numbers)), numbers
+    missing = numbers[-1] - numbers[0] + 1 - count
+
+    def dropped():
+        return daemon.camera()["dropped"] + sum(
+            stream["dropped"] for stream in daemon.status()["streams"]
+        )
+
+    daemon.wait_until(lambda: missing <= dropped(), f"reason why {missing} of {numbers} are missing")
+
+
+# --- ffmpeg ---
+
+
+def ffmpeg_command(source, *options, pictures=60):
+    return (
+        ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", *options, "-i", source]
+        + ["-frames:v", str(pictures), "-fps_mode", "passthrough", "-vf", "extractplanes=y"]
+        + ["-f", "rawvideo", "-"]
+    )
+
+
+def complaints(stderr):
+    """What ffmpeg complains about, apart from the way to TCP."""
+    found = re.findall(r".*\[(?:panic|fatal|error|warning)\].*", stderr.decode())
+    return [line for line in found if not REFUSED.search(line) and "yuvj" not in line]
+
+
+def play_ffmpeg(source, *options, pictures=60):
+    done = subprocess.run(
+        ffmpeg_command(source, *options, pictures=pictures),
+        capture_output=True,
+        timeout=60 * harness.PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0 and not complaints(done.stderr), done.stderr
+    return numbers_of(done.stdout)
+
+
+@pytest.mark.parametrize("options", [[], ["-rtsp_transport", "tcp"]], ids=["default", "tcp"])
+def test_ffmpeg_plays(camcastd, options):
+    daemon = camcastd(config())
+    check_numbers(daemon, play_ffmpeg(url(daemon), *options), 60)
+
+
+def test_ffmpeg_plays_jpegs(camcastd):
+    daemon = camcastd(config())
+    check_numbers(daemon, play_ffmpeg(url(daemon, "j"), pictures=30), 30)
+
+
+def test_ffprobe_knows_the_stream_from_its_description(start_camcastd):
+    daemon = start_camcastd(config())
+    result = harness.run(
+        ["ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_streams", "-show_format"]
+        + ["-of", "json", url(daemon)]
+    )
+    shown = json.loads(result.stdout)
+    (stream,) = shown["streams"]
+    assert stream["codec_name"] == "h264" and stream["r_frame_rate"] == "30/1"
+    assert (stream["width"], stream["height"]) == (WIDTH, HEIGHT)
+    assert shown["format"]["tags"]["title"] == "s"
+    assert not result.stderr
+
+
+def test_two_that_join_at_different_times_see_the_same(camcastd):
+    """One SSRC and one sequence for both; nobody's beginning is seen by the other."""
+    daemon = camcastd(config())
+    options = ("-rtsp_transport", "tcp")
+    with harness.start(
+        ffmpeg_command(url(daemon), *options, pictures=120),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as first:
+        begun = first.stdout.read(20 * WIDTH * HEIGHT)
+        second = play_ffmpeg(url(daemon), *options)
+        rest, messages = first.communicate(timeout=60 * harness.PATIENCE)
+    assert first.returncode == 0 and not complaints(messages), messages
+    numbers = numbers_of(begun + rest)
+    check_numbers(daemon, numbers, 120)
+    check_numbers(daemon, second, 60)
+    assert second[0] > numbers[0] and second[0] in numbers
+
+
+# --- other players ---
+
+
+def gst_command(source, path, *options, pictures=60, decoder="rtph264depay ! avdec_h264"):
+    return (
+        ["gst-launch-1.0", "-q", "rtspsrc", f"location={source}", "latency=0", *options]
+        + f"! {decoder} ! videoconvert ! video/x-raw,format=GRAY8".split()
+        + f"! identity eos-after={pictures + 1} ! filesink location={path}".split()
+    )
+
+
+def play_gst(*arguments, **options):
+    result = harness.run(gst_command(*arguments, **options), timeout=60)
+    assert result.returncode == 0 and "ERROR" not in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["protocols=tcp"]], ids=["default", "tcp"])
+def test_gstreamer_plays(camcastd, tmp_path, options):
+    daemon = camcastd(config())
+    play_gst(url(daemon), tmp_path / "luma", *options)
+    check_numbers(daemon, numbers_of((tmp_path / "luma").read_bytes()), 60)
+
+
+def test_gstreamer_plays_jpegs(start_camcastd, tmp_path):
+    daemon = start_camcastd(config())
+    play_gst(
+        url(daemon, "j"), tmp_path / "luma", pictures=30, decoder="rtpjpegdepay ! jpegdec"
+    )
+    check_numbers(daemon, numbers_of((tmp_path / "luma").read_bytes()), 30)
+
+
+def test_mpv_plays(start_camcastd, tmp_path):
+    daemon = start_camcastd(config())
+    result = harness.run(
+        ["mpv", "--no-config", "--no-audio", "--msg-level=all=error", "--frames=15"]
+        + ["--vo=image", "--vo-image-format=png", f"--vo-image-outdir={tmp_path / 'shown'}"]
+        + [url(daemon)]
+    )
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    shown = sorted((tmp_path / "shown").iterdir())
+    luma = b"".join(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).tobytes() for path in shown)
+    check_numbers(daemon, numbers_of(luma), 15)
+
+
+OPENCV = """
+import sys, cv2
+capture = cv2.VideoCapture(sys.argv[1], cv2.CAP_FFMPEG)
+assert capture.isOpened()
+for i in range(60):
+    good, picture = capture.read()
+    assert good, i
+    sys.stdout.buffer.write(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).tobytes())
+"""
+
+
+def test_opencv_plays(camcastd):
+    daemon = camcastd(config())
+    done = subprocess.run(
+        [sys.executable, "-c", OPENCV, url(daemon)],
+        capture_output=True,
+        timeout=60 * harness.PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    check_numbers(daemon, numbers_of(done.stdout), 60)
+
+
+def test_motion_reads_pictures(start_camcastd, tmp_path):
+    """The surveillance program, as people set it up for a network camera."""
+    daemon = start_camcastd(config())
+    (tmp_path / "motion.conf").write_text(
+        f"netcam_url {url(daemon)}\nwidth {WIDTH}\nheight {HEIGHT}\nframerate 10\n"
+        f"target_dir {tmp_path}\nsnapshot_interval 1\nsnapshot_filename %q-%v\n"
+        "daemon off\nstream_port 0\nwebcontrol_port 0\nlog_level 6\n"
+        "picture_output off\nmovie_output off\n",
+        encoding="utf-8",
+    )
+
+    def legible():
+        for path in tmp_path.glob("*.jpg"):
+            picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if picture is not None and picture.shape == (HEIGHT, WIDTH):
+                number = strip.read_number(picture.tobytes(), WIDTH, HEIGHT)
+                if number is not None:
+                    return True
+        return False
+
+    with open(tmp_path / "motion.log", "wb") as log:
+        with harness.start(
+            ["motion", "-n", "-c", str(tmp_path / "motion.conf")], stdout=log, stderr=log
+        ) as motion:
+            try:
+                daemon.wait_until(legible, "a legible snapshot of motion", 40)
+            finally:
+                motion.terminate()
+
+
+# --- faults ---
+
+
+def kill_worker(daemon):
+    (worker,) = daemon.workers()
+    os.kill(worker, 9)
+    daemon.wait_until(lambda: daemon.workers() not in ([], [worker]), "a new worker")
+
+
+def test_gstreamer_outlives_the_worker(camcastd, tmp_path):
+    """SSRC, clock and sequence go on: at a new SSRC it ends."""
+    daemon = camcastd(config())
+    path = tmp_path / "luma"
+    with harness.start(
+        gst_command(url(daemon), path, "protocols=tcp", pictures=150), stderr=subprocess.PIPE
+    ) as player:
+        daemon.wait_flowing("s/rtp", units=40)
+        kill_worker(daemon)
+        _, messages = player.communicate(timeout=60 * harness.PATIENCE)
+    assert player.returncode == 0, messages
+    numbers = numbers_of(path.read_bytes())
+    assert len(numbers) == 150 and None not in numbers, numbers
+    breaks = sum(b != a + 1 for a, b in zip(numbers, numbers[1:]))
+    assert breaks == 1, numbers
+
+
+def test_ffmpeg_outlives_the_worker(start_camcastd):
+    daemon = start_camcastd(config())
+    with harness.start(
+        ffmpeg_command(url(daemon), "-rtsp_transport", "tcp", pictures=150),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as player:
+        begun = player.stdout.read(40 * WIDTH * HEIGHT)
+        kill_worker(daemon)
+        rest, messages = player.communicate(timeout=60 * harness.PATIENCE)
+    assert player.returncode == 0, messages
+    assert b"bad cseq" not in messages and b"missed" not in messages, messages
+    numbers = numbers_of(begun + rest)
+    assert len(numbers) == 150 and None not in numbers, numbers
+
+
+def test_a_slow_link_breaks_no_picture(lan, start_camcastd):
+    """Half of the bitrate: pictures are missing, in whole groups, and each one shown is whole."""
+    if why := slowlink.why_unavailable(lan.switch):
+        pytest.skip(why)
+    server, viewer = (lan.host(f"{address}/24") for address in (NEAR, FAR))
+    with server:
+        daemon = start_camcastd(config(f"{NEAR}:0", keyframe_interval=15))
+    link = slowlink.SlowLink(viewer, delay_ms=20, rate_kbit=500)
+    try:
+        player = viewer.popen(
+            ffmpeg_command(
+                f"rtsp://{NEAR}:{daemon.rtsp_port}/s", "-rtsp_transport", "tcp", pictures=120
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        luma, messages = player.communicate(timeout=120 * harness.PATIENCE)
+    finally:
+        link.close()
+    assert player.returncode == 0, messages
+    said = [line for line in complaints(messages) if "missed" not in line]
+    assert not said, said
+    numbers = numbers_of(luma)
+    assert len(numbers) == 120 and None not in numbers, numbers
+    assert numbers == sorted(numbers) and numbers[-1] - numbers[0] > 150, numbers
+    with server:
+        assert daemon.feed("s/rtp")["resyncs"] > 0
+
+
+# --- a client by hand ---
+
+
+class Client:
+    """Requests one after another, and what follows them."""
+
+    def __init__(self, daemon):
+        self.socket = socket.create_connection(("127.0.0.1", daemon.rtsp_port))
+        self.socket.settimeout(15 * harness.PATIENCE)
+        self.file = self.socket.makefile("rb")
+        self.number = 0
+
+    def ask(self, method, target, **headers):
+        """(status, headers, body)"""
+        self.number += 1
+        lines = [f"{method} {target} RTSP/1.0", f"CSeq: {self.number}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        status = int(self.file.readline().split()[1])
+        answer = {}
+        while (line := self.file.readline().decode().strip()) != "":
+            name, _, value = line.partition(": ")
+            answer[name] = value
+        assert answer["CSeq"] == str(self.number)
+        return status, answer, self.file.read(int(answer.get("Content-Length", 0)))
+
+    def frame(self):
+        """(channel, packet)"""
+        head = self.file.read(4)
+        assert head[:1] == b"$", head
+        return head[1], self.file.read(int.from_bytes(head[2:], "big"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+
+TCP = "RTP/AVP/TCP;unicast;interleaved=4-5"
+
+
+def test_a_viewer_is_in_the_status_and_its_first_packet_is_the_one_named(camcastd):
+    daemon = camcastd(config())
+    with Client(daemon) as client:
+        status, _, sdp = client.ask("DESCRIBE", url(daemon), Accept="application/sdp")
+        assert status == 200 and b"sprop-parameter-sets=" in sdp
+        status, answer, _ = client.ask("SETUP", url(daemon) + "/trackID=0", Transport=TCP)
+        assert status == 200 and "interleaved=0-1" in answer["Transport"]
+        ssrc = int(re.search(r"ssrc=([0-9A-F]{8})", answer["Transport"])[1], 16)
+        status, answer, _ = client.ask("PLAY", url(daemon))
+        assert status == 200
+        channel, report = client.frame()
+        assert channel == 1 and report[1] == 200
+        channel, packet = client.frame()
+        assert channel == 0 and packet[12:] == b"\x09\xf0", "the delimiter, alone"
+        assert int.from_bytes(packet[8:12], "big") == ssrc
+        if info := answer.get("RTP-Info"):
+            assert int(re.search(r"seq=(\d+)", info)[1]) == int.from_bytes(packet[2:4], "big")
+            assert int(re.search(r"rtptime=(\d+)", info)[1]) == int.from_bytes(packet[4:8], "big")
+        (viewer,) = daemon.status()["clients"]
+        assert viewer["transport"] == "rtsp"
+    daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
+
+
+def test_without_rtsp_nobody_listens(start_camcastd):
+    daemon = start_camcastd(harness.pattern_config())
+    assert not any("rtsp" in line for line in daemon.log())
