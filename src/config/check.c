@@ -250,6 +250,44 @@ static void check_tls(struct config_file *file, const struct config *config)
 		check_tls_key(file, &streams->items[i], config->streams[i].tls, config->tls.on);
 }
 
+/* --- users --- */
+
+static bool has_stream(const struct config *config, const char *name, size_t len)
+{
+	for (size_t i = 0; i < config->n_streams; i++)
+		if (strlen(config->streams[i].name) == len &&
+		    memcmp(config->streams[i].name, name, len) == 0)
+			return true;
+	return false;
+}
+
+static void check_user(struct config_file *file, const struct config *config,
+		       const struct section *s, const struct config_user *user)
+{
+	const char *list = user->streams, *name;
+	size_t len;
+
+	if (!user->password[0] && !user->password_file[0] && !user->token_file[0] &&
+	    !section_is_bad(s, "password"))
+		config_file_mistake(file, user->line,
+				    "user \"%s\" has no password, password_file or token_file; "
+				    "\"camcast passwd\" makes a password",
+				    user->name);
+	if (user->password[0] && user->password_file[0])
+		config_file_mistake(file, later_line(s, "password", "password_file"),
+				    "give either password or password_file, not both");
+	while ((name = config_next_word(&list, &len)))
+		if (!has_stream(config, name, len) && !file->bad_section)
+			config_file_mistake(file, section_line(s, "streams"),
+					    "there is no section [stream %.*s]", (int)len, name);
+}
+
+static void check_users(struct config_file *file, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_users; i++)
+		check_user(file, config, &file->sections[OPTION_USER].items[i], &config->users[i]);
+}
+
 /* --- listeners --- */
 
 struct listener {
@@ -343,6 +381,7 @@ void config_check(struct config_file *file, struct config *config)
 				    "there is no camera; add a section [camera NAME]");
 	check_tls(file, config);
 	check_mqtt(file, config);
+	check_users(file, config);
 	check_streams(file, config);
 	check_listeners(file, config);
 }

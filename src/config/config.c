@@ -222,14 +222,16 @@ static void build(struct config_file *file, struct config *config)
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
 	const struct section_list *tlses = &file->sections[OPTION_TLS];
 	const struct section_list *mqtts = &file->sections[OPTION_MQTT];
+	const struct section_list *users = &file->sections[OPTION_USER];
 	const struct section_list *cameras = &file->sections[OPTION_CAMERA];
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
 	const size_t most = streams->n + cameras->n; /* a camera may imply a stream */
 
+	config->users = calloc(users->n + 1, sizeof *config->users);
 	config->cameras = calloc(cameras->n + 1, sizeof *config->cameras);
 	config->streams = calloc(most + 1, sizeof *config->streams);
 	config->feeds = calloc(CONFIG_FRAMINGS * most + 1, sizeof *config->feeds);
-	if (!config->cameras || !config->streams || !config->feeds) {
+	if (!config->users || !config->cameras || !config->streams || !config->feeds) {
 		file->no_memory = true;
 		return;
 	}
@@ -244,6 +246,14 @@ static void build(struct config_file *file, struct config *config)
 	if (mqtts->n > 0)
 		set_entries(file, mqtts->items, &config->mqtt);
 	config->mqtt.on = mqtts->n > 0 && config->mqtt.broker && config->mqtt.broker[0];
+	for (size_t i = 0; i < users->n; i++) {
+		struct config_user *user = &config->users[config->n_users++];
+
+		strcpy(user->name, users->items[i].name);
+		user->line = users->items[i].line;
+		set_defaults(file, OPTION_USER, user);
+		set_entries(file, &users->items[i], user);
+	}
 	for (size_t i = 0; i < cameras->n; i++) {
 		struct config_camera *camera = &config->cameras[config->n_cameras++];
 
@@ -263,6 +273,16 @@ static void build(struct config_file *file, struct config *config)
 		resolve_camera(file, config, &streams->items[i], &stream->camera);
 		build_feeds(file, config, &streams->items[i], (unsigned)i);
 	}
+}
+
+unsigned config_anonymous(const struct config *config)
+{
+	if (!(config->daemon.anonymous & CONFIG_MAY_AUTO))
+		return config->daemon.anonymous;
+	if (config->n_users > 0)
+		return 0;
+	return CONFIG_MAY_VIEW | CONFIG_MAY_STATUS |
+	       (config->daemon.control ? CONFIG_MAY_CONTROL : 0);
 }
 
 int config_parse(struct config **out, const char *name, const char *text, size_t len, FILE *errors)
@@ -363,11 +383,14 @@ void config_destroy(struct config *config)
 		free(camera->controls);
 		free_texts(OPTION_CAMERA, camera);
 	}
+	for (size_t i = 0; i < config->n_users; i++)
+		free_texts(OPTION_USER, &config->users[i]);
 	free_texts(OPTION_MQTT, &config->mqtt);
 	free_texts(OPTION_TLS, &config->tls);
 	free_texts(OPTION_DAEMON, &config->daemon);
 	free(config->feeds);
 	free(config->streams);
 	free(config->cameras);
+	free(config->users);
 	free(config);
 }

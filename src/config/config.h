@@ -21,6 +21,7 @@
 #define CONFIG_STREAMS_MAX 256
 #define CONFIG_CONTROLS_MAX 64 /* control.NAME of a camera */
 #define CONFIG_PUSHES_MAX 8    /* of a stream */
+#define CONFIG_USERS_MAX 64
 #define CONFIG_TOPICS_MAX 16
 #define CONFIG_TOPIC_MAX 257	   /* bytes of an MQTT topic, terminator included */
 #define CONFIG_MQTT_ID_MAX 65	   /* bytes of an id, terminator included */
@@ -55,6 +56,14 @@ enum config_framing {
 };
 enum config_profile { CONFIG_PROFILE_BASELINE, CONFIG_PROFILE_MAIN, CONFIG_PROFILE_HIGH };
 
+/* What a user, or everybody, may do; one bit for each. */
+enum config_may {
+	CONFIG_MAY_VIEW = 1,	/* watch */
+	CONFIG_MAY_STATUS = 2,	/* read the status, and who watches */
+	CONFIG_MAY_CONTROL = 4, /* restart, bitrate, controls of cameras */
+	CONFIG_MAY_AUTO = 8,	/* `anonymous` says nothing: config_anonymous() */
+};
+
 struct config_size {
 	uint32_t width, height;
 };
@@ -69,7 +78,9 @@ struct config_daemon {
 	char *allow, *deny;	     /* for net_ranges_parse(); "" : no such list */
 	enum config_tls_mode tls;    /* of http and rtsp */
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
-	bool control;		     /* settings may be changed over HTTP */
+	bool control;		     /* without users: settings may be changed over HTTP */
+	unsigned anonymous;	     /* enum config_may of those who say no name */
+	char *cors;		     /* origins for config_next_word(), or "*" */
 	uint32_t max_clients;	     /* in all feeds */
 	uint32_t max_clients_per_ip; /* 0: a share of max_clients (serve/admission.h) */
 	uint32_t send_buffer;	     /* bytes for SO_SNDBUF */
@@ -107,6 +118,16 @@ struct config_mqtt {
 	bool home_assistant;
 	char *home_assistant_prefix;
 	char *spawn_address, *spawn_password_file;
+};
+
+struct config_user {
+	char name[CONFIG_NAME_MAX];
+	int line;
+	char *password;	     /* its hash, as crypt(5) has it; "" : none */
+	char *password_file; /* with the password itself; "" : none */
+	char *token_file;    /* "" : none */
+	unsigned may;	     /* enum config_may */
+	char *streams;	     /* names for config_next_word(); "" : all */
 };
 
 struct config_control {
@@ -188,6 +209,8 @@ struct config {
 	struct config_daemon daemon;
 	struct config_tls tls;
 	struct config_mqtt mqtt;
+	struct config_user *users;
+	size_t n_users;
 	struct config_camera *cameras;
 	size_t n_cameras;
 	struct config_stream *streams; /* in the order of the file; then those that are implied */
@@ -253,6 +276,18 @@ bool config_mqtt_takes_commands(const struct config_mqtt *mqtt);
 /* Copies the next topic of a list such as request_topic to out and moves *list behind it; false
  * after the last one. Topics that are too long are cut: option_set() lets none through. */
 bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX]);
+
+/* What those may do who say no name: what `anonymous` says; else view and status while there is no
+ * user, with `control` if that is on, and nothing if there is one. Any thread. */
+unsigned config_anonymous(const struct config *config);
+/* Rights as text, "view, status"; "nothing". Any thread. */
+#define CONFIG_MAY_TEXT_MAX 32
+void config_may_text(unsigned may, char text[CONFIG_MAY_TEXT_MAX]);
+/* The next word of a list, separated by commas or blanks, of *len bytes; *list moves behind it.
+ * NULL: there is none. Any thread. */
+const char *config_next_word(const char **list, size_t *len);
+/* Whether a word is in a list, in this case. Any thread. */
+bool config_has_word(const char *list, const char *word);
 
 /* "annexb", "length_prefixed", "jpeg", "mp4", "mp4_ws", "mpegts", "multipart", "multipart_early",
  * "rtp", "rtp_jpeg" */

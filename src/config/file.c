@@ -109,8 +109,14 @@ static char *trim(char *text)
 
 static void add_section(struct config_file *file, enum option_section kind, const char *name)
 {
-	static const size_t max[OPTION_SECTIONS] = {1, 1, 1, CONFIG_CAMERAS_MAX,
-						    CONFIG_STREAMS_MAX};
+	static const size_t max[OPTION_SECTIONS] = {
+		[OPTION_DAEMON] = 1,
+		[OPTION_TLS] = 1,
+		[OPTION_MQTT] = 1,
+		[OPTION_USER] = CONFIG_USERS_MAX,
+		[OPTION_CAMERA] = CONFIG_CAMERAS_MAX,
+		[OPTION_STREAM] = CONFIG_STREAMS_MAX,
+	};
 	struct section_list *list = &file->sections[kind];
 	struct section *grown;
 
@@ -145,7 +151,8 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 static void read_section(struct config_file *file, char *text)
 {
 	static const char allowed[] =
-		"the sections are [daemon], [tls], [mqtt], [camera NAME] and [stream NAME]";
+		"the sections are [daemon], [tls], [mqtt], [user NAME], [camera NAME] and [stream "
+		"NAME]";
 	char *end = strchr(text, ']'), *name, hint[NEAREST_HINT_MAX];
 	enum option_section kind;
 	struct nearest nearest;

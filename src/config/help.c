@@ -20,6 +20,10 @@ static const struct section_text {
 	 "Discovery: how clients find this server over an MQTT broker. At most one section; "
 	 "without it "
 	 "there is no discovery."},
+	{"user anna", "user NAME",
+	 "Somebody who may watch, with a password, a token or both (docs/SECURITY.md); one section "
+	 "for each. As soon as there is one, those who give no name may do nothing, unless "
+	 "anonymous in [daemon] lets them. NAME is as that of a camera."},
 	{"camera front", "camera NAME",
 	 "A camera and its controls; one section for each. NAME is 1 to 40 of a-z, A-Z, 0-9, '-', "
 	 "'_' or '.'."},
@@ -59,6 +63,10 @@ static void write_option(FILE *out, const struct option *o)
 		 : o->value[0] ? o->value
 			       : "empty");
 	write_comment(out, text);
+	if (o->section == OPTION_USER) { /* an example as a whole: a user is not the default */
+		fprintf(out, ";%s = %s\n", o->key, o->value[0] ? o->value : o->example);
+		return;
+	}
 	if (!o->value && o->type != OPTION_REFERENCE && o->type != OPTION_LISTENERS)
 		fputc(';', out); /* only an example */
 	else if (o->value && o->value[0] == '\0' && o->example)
@@ -75,7 +83,7 @@ void config_help(FILE *out)
 	for (size_t kind = 0; kind < OPTION_SECTIONS; kind++) {
 		fputc('\n', out);
 		write_comment(out, sections[kind].help);
-		fprintf(out, "[%s]\n", sections[kind].header);
+		fprintf(out, "%s[%s]\n", kind == OPTION_USER ? ";" : "", sections[kind].header);
 		for (size_t i = 0; i < n_options; i++) {
 			if (options[i].section != kind)
 				continue;

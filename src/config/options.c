@@ -14,8 +14,8 @@
 		__VA_ARGS__, NULL                                                                  \
 	}
 
-const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "tls", "mqtt", "camera",
-							   "stream"};
+const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "tls",    "mqtt",
+							   "user",   "camera", "stream"};
 
 /* In the order of their enums. */
 static const char *const backend_words[] = {"auto", "epoll", "io_uring", NULL};
@@ -41,6 +41,9 @@ static const char *const framing_words[CONFIG_FRAMINGS] = {
 #define MQTT(name, opt_type, member)                                                               \
 	.section = OPTION_MQTT, .key = name, .type = opt_type,                                     \
 	.offset = offsetof(struct config_mqtt, member)
+#define USER(name, opt_type, member)                                                               \
+	.section = OPTION_USER, .key = name, .type = opt_type,                                     \
+	.offset = offsetof(struct config_user, member)
 #define CAMERA(name, opt_type, member)                                                             \
 	.section = OPTION_CAMERA, .key = name, .type = opt_type,                                   \
 	.offset = offsetof(struct config_camera, member)
@@ -79,8 +82,16 @@ const struct option options[] = {
 	{DAEMON("deny", OPTION_RANGES, deny), .value = "", .example = "192.168.7.99",
 	 .help = "Addresses that may not connect, even if allow names them."},
 	{DAEMON("control", OPTION_BOOL, control), .value = "no",
-	 .help = "Let everybody who reaches the web page set the controls of cameras and the "
-		 "bitrates of streams, and restart cameras. Pages of other web sites may not."},
+	 .help = "While there is no section [user]: let everybody who reaches the web page set the "
+		 "controls of cameras and the bitrates of streams, and restart cameras. Pages of "
+		 "other web sites may not. With users, may = control does that."},
+	{DAEMON("anonymous", OPTION_MAY, anonymous), .value = "auto", .example = "view, status",
+	 .help = "What those may do who give no name: view (watch), status, control. auto is view "
+		 "and status while there is no section [user], else nothing."},
+	{DAEMON("cors", OPTION_WORDS, cors), .value = "", .example = "https://ha.example.org:8123",
+	 .help = "Web sites whose pages may read what is served here, with a password or token of "
+		 "their own: origins as browsers send them. They may change nothing. *: every "
+		 "site. Empty: none."},
 	{DAEMON("max_clients", OPTION_NUMBER, max_clients), .value = "0",
 	 .min = 0, .max = 1000000,
 	 .help = "Limit of clients in all feeds together; the server closes further ones "
@@ -195,6 +206,26 @@ const struct option options[] = {
 	 .help = "Needs broker = spawn: the users of the private mosquitto, a file made "
 		 "by mosquitto_passwd. username and password must then be set too. Empty: "
 		 "every client is accepted."},
+
+	{USER("password", OPTION_HASH, password), .value = "",
+	 .example = "$y$j9T$SALT$HASH-OF-THE-PASSWORD",
+	 .help = "Hash of the password; \"camcast passwd\" makes one. Empty: the user has no "
+		 "password here."},
+	{USER("password_file", OPTION_TEXT, password_file), .value = "",
+	 .example = "",
+	 .help = "File whose first line is the password itself, instead of password: for ways to "
+		 "log in that a hash does not allow. Nobody but its owner may read it (mode 0600). "
+		 "A name without a slash is a credential of systemd."},
+	{USER("token_file", OPTION_TEXT, token_file), .value = "",
+	 .example = "/etc/camcast/anna.token",
+	 .help = "File whose first line is a token, for programs that cannot log in: 20 to 128 "
+		 "letters, digits and -._~+/=, as \"openssl rand -hex 20\" makes them. Nobody but its "
+		 "owner may read it."},
+	{USER("may", OPTION_MAY, may), .value = "view",
+	 .help = "What the user may do: view (watch), status, control (restart, bitrate, controls "
+		 "of cameras)."},
+	{USER("streams", OPTION_WORDS, streams), .value = "", .example = "front-h264",
+	 .help = "The streams that the user may watch and control. Empty: all."},
 
 	{CAMERA("source", OPTION_SOURCE, source), .value = "auto",
 	 .words = WORDS("auto", "libcamera", "libcamera:ID", "pattern", "file:PATH"),
@@ -480,6 +511,14 @@ const char *option_describe(const struct option *o, char *buf)
 			 "at most %d URLs, separated by commas; a comma in a URL is %%2C",
 			 CONFIG_PUSHES_MAX);
 		return buf;
+	case OPTION_MAY:
+		snprintf(buf, OPTION_DESCRIPTION_MAX, "%snothing, or some of view, status, control",
+			 o->value && strcmp(o->value, "auto") == 0 ? "auto, " : "");
+		return buf;
+	case OPTION_HASH:
+		return strcpy(buf, "a hash of crypt(5), as \"camcast passwd\" prints it");
+	case OPTION_WORDS:
+		return strcpy(buf, "words without blanks, separated by commas, or nothing");
 	case OPTION_RANGES:
 		snprintf(buf, OPTION_DESCRIPTION_MAX,
 			 "at most %d of ADDRESS, ADDRESS/BITS or local, separated by commas",

@@ -15,6 +15,7 @@ enum option_section {
 	OPTION_DAEMON,
 	OPTION_TLS,
 	OPTION_MQTT,
+	OPTION_USER,
 	OPTION_CAMERA,
 	OPTION_STREAM,
 	OPTION_SECTIONS
@@ -40,6 +41,9 @@ enum option_type {
 	OPTION_TOPIC,  /* char *, the beginning of topics, or empty */
 	OPTION_PUSH,   /* char *, URLs for net/push_url.h, separated by commas, or empty; never in
 			  a message, as they hold secrets */
+	OPTION_MAY,    /* unsigned: enum config_may, "nothing", and "auto" if that is the default */
+	OPTION_HASH,   /* char *, a hash of crypt(5), or empty; never in a message */
+	OPTION_WORDS,  /* char *, words of letters and signs, separated by commas, or empty */
 	OPTION_RANGES, /* char *, for net/ranges.h, or empty */
 	/* Not stored by option_set(), for they need what else the file says: */
 	OPTION_REFERENCE, /* the name of a camera */
@@ -68,7 +72,7 @@ struct option {
 extern const struct option options[];
 extern const size_t n_options;
 
-/* "daemon", "tls", "mqtt", "camera", "stream" */
+/* "daemon", "tls", "mqtt", "user", "camera", "stream" */
 extern const char *const option_section_words[OPTION_SECTIONS];
 
 /* Whether the key that somebody wrote is `key`: in any case, and with '-' for '_'. */

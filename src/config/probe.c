@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "config/config.h"
 #include "net/listen.h"
 
@@ -98,6 +99,21 @@ static void probe_mqtt(struct probe *probe, const struct config_mqtt *mqtt)
 	probe_readable(probe, 0, "spawn_password_file", mqtt->spawn_password_file);
 }
 
+static void probe_user(struct probe *probe, const struct config_user *user)
+{
+	const char *const files[][2] = {{"password_file", user->password_file},
+					{"token_file", user->token_file}};
+
+	for (size_t i = 0; i < 2; i++) {
+		char text[256], why[SECRET_WHY_MAX];
+
+		if (files[i][1][0] && strchr(files[i][1], '/') &&
+		    secret_read(files[i][1], text, sizeof text, why) < 0)
+			warn(probe, user->line, "%s %s", files[i][0], why);
+		explicit_bzero(text, sizeof text);
+	}
+}
+
 size_t config_probe(const struct config *config, const char *name, FILE *out)
 {
 	struct probe probe = {.name = name, .out = out};
@@ -112,6 +128,8 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 	probe_readable(&probe, 0, "certificate", config->tls.certificate);
 	probe_readable(&probe, 0, "key", config->tls.key);
 	probe_mqtt(&probe, &config->mqtt);
+	for (size_t i = 0; i < config->n_users; i++)
+		probe_user(&probe, &config->users[i]);
 	for (size_t i = 0; i < config->n_cameras; i++) {
 		const struct config_camera *camera = &config->cameras[i];
 

@@ -219,6 +219,84 @@ static bool parse_topics(const char *list)
 	return true;
 }
 
+/* --- words and rights --- */
+
+const char *config_next_word(const char **list, size_t *len)
+{
+	static const char separators[] = ", \t";
+	const char *word = *list + strspn(*list, separators);
+
+	*len = strcspn(word, separators);
+	*list = word + *len;
+	return *len > 0 ? word : NULL;
+}
+
+static bool word_is(const char *word, size_t len, const char *text)
+{
+	return strlen(text) == len && strncasecmp(word, text, len) == 0;
+}
+
+bool config_has_word(const char *list, const char *word)
+{
+	const char *one;
+	size_t len;
+
+	while ((one = config_next_word(&list, &len)))
+		if (strlen(word) == len && memcmp(one, word, len) == 0)
+			return true;
+	return false;
+}
+
+static const struct {
+	const char *word;
+	unsigned may;
+} may_words[] = {
+	{"view", CONFIG_MAY_VIEW}, {"status", CONFIG_MAY_STATUS}, {"control", CONFIG_MAY_CONTROL}};
+
+#define N_MAY_WORDS (sizeof may_words / sizeof *may_words)
+
+void config_may_text(unsigned may, char text[CONFIG_MAY_TEXT_MAX])
+{
+	size_t len = 0;
+
+	strcpy(text, "nothing");
+	for (size_t i = 0; i < N_MAY_WORDS; i++)
+		if (may & may_words[i].may)
+			len += (size_t)snprintf(text + len, CONFIG_MAY_TEXT_MAX - len, "%s%s",
+						len ? ", " : "", may_words[i].word);
+}
+
+static bool parse_may(const struct option *o, const char *value, unsigned *out)
+{
+	unsigned may = 0;
+	const char *word;
+	size_t len, i;
+
+	if (strcasecmp(value, "auto") == 0) {
+		*out = CONFIG_MAY_AUTO;
+		return strcmp(o->value, "auto") == 0;
+	}
+	if (strcasecmp(value, "nothing") != 0) {
+		while ((word = config_next_word(&value, &len))) {
+			for (i = 0; i < N_MAY_WORDS; i++)
+				if (word_is(word, len, may_words[i].word))
+					break;
+			if (i == N_MAY_WORDS)
+				return false;
+			may |= may_words[i].may;
+		}
+	}
+	*out = may;
+	return true;
+}
+
+/* Whether it looks like one; libcrypt alone knows. A password in clear must not pass. */
+static bool is_hash(const char *value)
+{
+	return value[0] == '$' && strlen(value) >= 20 && strlen(value) < 384 &&
+	       strchr(value + 1, '$') && !strpbrk(value, ":;*!\\ \t");
+}
+
 bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX])
 {
 	const char *topic;
@@ -582,6 +660,13 @@ static int set_member(const struct option *o, void *target, const char *value)
 			       : -EINVAL;
 	case OPTION_PUSH:
 		return find_bad_push(value, &which) ? -EINVAL : replace_text(member, value);
+	case OPTION_MAY:
+		ok = parse_may(o, value, member);
+		break;
+	case OPTION_HASH:
+		return value[0] == '\0' || is_hash(value) ? replace_text(member, value) : -EINVAL;
+	case OPTION_WORDS:
+		return replace_text(member, value);
 	case OPTION_RANGES:
 		return net_ranges_parse(&ranges, value) ? -EINVAL : replace_text(member, value);
 	case OPTION_CONTROL_DECIMAL:
@@ -610,6 +695,10 @@ int option_set(const struct option *o, void *target, const char *value, char *wh
 
 	if (r == -EINVAL && o->type == OPTION_PUSH)
 		explain_push(o, value, why);
+	else if (r == -EINVAL && o->type == OPTION_HASH)
+		snprintf(why, OPTION_WHY_MAX,
+			 "%s must be a hash, not the password itself; \"camcast passwd\" makes one",
+			 o->key);
 	else if (r == -EINVAL)
 		explain(o, value, why);
 	return r;
@@ -629,10 +718,13 @@ static bool is_stored_as_text(enum option_type type)
 	case OPTION_TOPIC:
 	case OPTION_PUSH:
 	case OPTION_RANGES:
+	case OPTION_HASH:
+	case OPTION_WORDS:
 		return true;
 	case OPTION_WORD:
 	case OPTION_WORD_NUMBER:
 	case OPTION_BOOL:
+	case OPTION_MAY:
 	case OPTION_NUMBER:
 	case OPTION_SIZE:
 	case OPTION_RATE:

@@ -11,7 +11,6 @@
 #include "mqtt/connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <poll.h>
@@ -23,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "mqtt/tls.h"
 
 #define ANSWER_TIMEOUT_US 10000000 /* to CONNECT, from the beginning of the attempt */
@@ -201,27 +201,10 @@ static void handle_log(struct mosquitto *mosquitto, void *user, int level, const
 
 /* --- its beginning --- */
 
-/* A file, or a credential that the service manager hands over (systemd.exec(5), LoadCredential=):
- * a name without a slash. */
-static int open_password(const char *name)
-{
-	const char *folder = strchr(name, '/') ? NULL : getenv("CREDENTIALS_DIRECTORY");
-	int dir, fd;
-
-	if (!folder)
-		return open(name, O_RDONLY | O_CLOEXEC);
-	dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return -1;
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	close(dir);
-	return fd;
-}
-
 /* The first line of a file. */
 static int read_password(const char *path, char password[PASSWORD_MAX], char why[MQTT_REASON_MAX])
 {
-	int fd = open_password(path);
+	int fd = secret_open(path);
 	ssize_t n = fd < 0 ? -1 : read(fd, password, PASSWORD_MAX - 1);
 	int err = n < 0 ? -errno : 0;
 
