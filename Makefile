@@ -42,11 +42,11 @@ LDFLAGS_ALL := -pthread $(SAN_FLAGS) $(LDFLAGS)
 
 # Libraries by part. camcastd links no camera and no codec library.
 PC_mqtt := libmosquitto libssl libcrypto
-PC_daemon := liburing libcjson libsystemd $(PC_mqtt)
+PC_daemon := liburing libcjson libsystemd libcrypt $(PC_mqtt)
 PC_capture := libseccomp libavformat libavcodec libswscale libavutil openh264 libjpeg
 PC_push := libseccomp libavformat libavcodec libavutil
 PC_wrapper := libcamera
-PC_client := $(PC_mqtt) libseccomp libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig harfbuzz fribidi
+PC_client := $(PC_mqtt) libcrypt libseccomp libcjson libavformat libavcodec libswscale libavutil sdl2 SDL2_ttf fontconfig harfbuzz fribidi
 pc = $(shell $(PKG_CONFIG) $(1) $(2))$(if $(filter-out 0,$(.SHELLSTATUS)),$(error \
 	a library is missing: `make deps` installs what a build needs))
 pc_cflags = $(call pc,--cflags,$(1))

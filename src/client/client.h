@@ -10,6 +10,7 @@
 #include "base/cli.h"
 
 int cmd_discover(int argc, char **argv);
+int cmd_passwd(int argc, char **argv);
 int cmd_recv(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_view(int argc, char **argv);

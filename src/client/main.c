@@ -77,6 +77,7 @@ int main(int argc, char **argv)
 		{"discover", cmd_discover, "list the servers and their streams"},
 		{"recv", cmd_recv, "write one stream to a file or a pipe"},
 		{"record", cmd_record, "record one or all servers into MP4 files"},
+		{"passwd", cmd_passwd, "make the hash of a password for the configuration"},
 		{"view", cmd_view, "watch one or all servers in a window"},
 		{"record-child", cmd_record_child, NULL},
 		{"view-child", cmd_view_child, NULL},
