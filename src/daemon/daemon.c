@@ -434,6 +434,7 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 		.loop = daemon->loop,
 		.cameras = daemon->cameras,
 		.admission = daemon->admission,
+		.access = daemon->access,
 		.reserve = daemon->reserve,
 		.handshakes = server_handshakes(daemon->server),
 		.started_us = loop_now_us(daemon->loop),
@@ -446,7 +447,12 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 		if (err < 0)
 			return err;
 		daemon->http = (struct http){
-			.handler = site_handle, .user = daemon->site, .hosts = config->http_hosts};
+			.handler = site_handle,
+			.user = daemon->site,
+			.access = daemon->access,
+			.cors = config->cors,
+			.hosts = config->http_hosts,
+		};
 		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
 		daemon->http_endpoint.gate = access_gate(daemon->access);
 		daemon->http_endpoint.tls = config->tls;
@@ -496,6 +502,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	pushes_start(daemon->pushes);
 	watch_devices(daemon);
 	hints_print(daemon->cameras, daemon->http_endpoint.port, daemon->rtsp_endpoint.port);
+	access_log_open(daemon->access);
 	start_notify(daemon);
 	*out = daemon;
 	return 0;

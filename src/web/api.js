@@ -38,11 +38,12 @@ async function request(path, options) {
 	const url = location.origin + path;
 	const before = performance.now();
 	const response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(8000),
-		...options });
-	const body = await response.json();
+		...options, headers: { 'X-Requested-With': 'camcast', ...options.headers } });
+	const body = await response.json().catch(() => ({}));
 
 	if (!response.ok)
-		throw new Error(body.error || response.statusText);
+		throw Object.assign(new Error(body.error || response.statusText),
+			{ status: response.status });
 	if (body.clock) {
 		const [from, to] = requestTimes(url, before, performance.now());
 
@@ -55,7 +56,7 @@ export function getJson(path) {
 	return request(path, {});
 }
 
-export function postJson(path, body) {
+export function postJson(path, body, headers = {}) {
 	return request(path, { method: 'POST', body: JSON.stringify(body),
-		headers: { 'Content-Type': 'application/json' } });
+		headers: { 'Content-Type': 'application/json', ...headers } });
 }

@@ -1,6 +1,6 @@
 // The page: all cameras in a grid, or one alone, with details.
 
-import { getJson } from './api.js';
+import { getJson, postJson } from './api.js';
 import * as details from './details.js';
 import { el, icon, iconButton, setText } from './dom.js';
 import { count, language, t } from './text.js';
@@ -12,6 +12,7 @@ const TILE_MIN = 300; // CSS pixels of width, below which the grid scrolls
 const GAP = 8;
 const RATIO = 16 / 9;
 const NOTICE_MS = 4000;
+const OPEN = { local: 'open_local', listed: 'open_listed', all: 'open_all' };
 const KEYS = { Enter: 'key_open', Esc: 'back', '← →': 'key_move', '1 – 9': 'key_number', F: 'full',
 	S: 'snapshots', P: 'key_pause', I: 'key_info' };
 
@@ -22,6 +23,7 @@ const [main, bar, notice] = ['main', 'bar', 'notice'].map((id) => document.getEl
 const title = el('h1');
 const summary = el('span', { className: 'summary' });
 const back = iconButton('back', t('back'), () => open(null), { hidden: true });
+const door = el('a', { href: '/login', hidden: true });
 const grid = el('div', { className: 'grid' });
 const keys = el('dialog', { 'aria-label': t('keys') },
 	el('h2', {}, t('keys')),
@@ -50,7 +52,11 @@ async function poll() {
 	if (awake) {
 		try {
 			update(await getJson('/api/cameras'));
-		} catch {
+		} catch ({ status }) {
+			if (status === 401 && !embedded) {
+				location.replace(`/login${location.search}`);
+				return;
+			}
 			reachable = false;
 			clearTimeout(noticeTimer);
 			setText(notice, t('no_server'));
@@ -68,6 +74,7 @@ function update({ server, cameras }) {
 	setText(title, server.name);
 	setText(summary, `${count('cameras', cameras.length)} · ${
 		count('viewers', cameras.reduce((sum, camera) => sum + camera.viewers, 0))}`);
+	showDoor(server);
 	for (const camera of cameras) {
 		if (tiles.has(camera.name))
 			tiles.get(camera.name).update(camera);
@@ -83,6 +90,24 @@ function update({ server, cameras }) {
 		setText(notice, t('no_camera', { name: alone }));
 	arrange();
 	details.update();
+}
+
+// Who is logged in, and the way in or out; and a word where no password is needed.
+function showDoor({ user, users, open_to: openTo }) {
+	door.hidden = !users && !(openTo in OPEN) || embedded;
+	setText(door, user ? t('log_out', { name: user }) : users ? t('log_in') : t(OPEN[openTo]));
+	door.classList.toggle('open', !users);
+	if (users)
+		door.href = '/login';
+	else
+		door.removeAttribute('href');
+	door.onclick = user ? logOut : null;
+}
+
+async function logOut(event) {
+	event.preventDefault();
+	await postJson('/api/logout', {}).catch(() => {});
+	location.replace('/login');
 }
 
 function add(camera) {
@@ -244,7 +269,7 @@ function handleKey(event) {
 
 document.documentElement.lang = language;
 document.body.classList.toggle('embedded', embedded);
-bar.append(back, icon('camera'), title, summary, iconButton('help', t('keys'), () => keys.showModal()));
+bar.append(back, icon('camera'), title, summary, door, iconButton('help', t('keys'), () => keys.showModal()));
 details.begin(page);
 main.append(grid, details.panel);
 document.body.append(keys);

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Peers that want to hurt the viewers of a feed: by coming, leaving and talking in crowds."""
+import base64
 import contextlib
+import http.client
+import math
 import os
 import time
 
@@ -156,6 +159,34 @@ def test_a_viewer_that_sends_without_end_is_disconnected(camcastd):
 def test_a_loud_crowd_leaves_no_gap(fast):
     daemon = fast()
     check_no_gap(daemon, flood.talk, daemon.port(FEED), 200, 1.5)
+
+
+# --- passwords ---
+
+
+def test_ten_thousand_wrong_passwords_leave_no_gap(camcastd):
+    """100 addresses guess at once. Few of their passwords are hashed, and a user gets in."""
+    result = harness.run([harness.BUILD / "camcast", "passwd"], input="secret\n")
+    config = fake_config({"allow": "127.0.0.8"}, daemon={"anonymous": "status"})
+    config["user anna"] = {"password": result.stdout.strip()}
+    daemon = camcastd(config, env=words(fps=100, size=4000))
+    daemon.wait_flowing(FEED)
+    begun = time.monotonic()
+    check_no_gap(daemon, flood.guess, daemon.http_port, 100, 100)
+    took = time.monotonic() - begun
+    access = daemon.status()["access"]
+    assert access["wrong"] + access["slowed"] + access["busy"] >= 9000
+    # Five at once, then one after 1, 2, 4... seconds.
+    assert access["checks"] <= 3 * 100 * (6 + math.log2(1 + took))
+    log = [line for line in daemon.log() if "wrong password" in line]
+    assert len(log) <= 2 + took and not [line for line in log if "secret" in line]
+    word = base64.b64encode(b"anna:secret").decode()
+    one = http.client.HTTPConnection(
+        "127.0.0.1", daemon.http_port, 10 * harness.PATIENCE, ("127.0.0.8", 0)
+    )
+    with contextlib.closing(one):
+        one.request("GET", "/api/cameras", headers={"Authorization": f"Basic {word}"})
+        assert one.getresponse().status == 200
 
 
 # --- the log ---

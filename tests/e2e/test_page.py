@@ -130,6 +130,51 @@ def test_the_page_comes_back_after_every_loss(tab, start_camcastd):
     assert_moves(page, "one")
 
 
+def wait_address(page, address):
+    """Waits until another page has been loaded. What is evaluated just when it goes is an error."""
+    deadline = time.monotonic() + 15 * harness.PATIENCE
+    there = f"location.pathname + location.search === '{address}'"
+    while True:
+        try:
+            return page.wait(f"{there} && document.readyState === 'complete'", address)
+        except harness.Failure as error:
+            if "navigation" not in str(error) or time.monotonic() > deadline:
+                raise
+
+
+def test_the_login_lets_people_in_and_out(browser, tab, start_camcastd):
+    result = harness.run([harness.BUILD / "camcast", "passwd"], input="geheim ü\n")
+    people = {"password": result.stdout.strip(), "may": "view, status, control"}
+    daemon = start_camcastd({**config(), "user anna": people})
+    page = tab(url(daemon, "?camera=one"))
+    log_in = """(() => {
+        const [name, password] = document.querySelectorAll('#login input');
+        name.value = 'anna';
+        password.value = '%s';
+        document.querySelector('#login button').click();
+    })()"""
+    page.wait("document.querySelector('#login button') !== null", "login")
+    page.evaluate(log_in % "wrong")
+    page.wait("document.querySelector('[role=alert]').textContent !== ''", "a refusal")
+    page.screenshot(SHOTS / f"login-{browser.name}.png")
+    page.evaluate(log_in % "geheim ü")
+    wait_address(page, "/?camera=one")
+    for transport in ("mse", "mse_http", "mjpeg", "img"):
+        page.evaluate(f"localStorage.setItem('transport one', '{transport}')")
+        page.reload()
+        page.wait_live("one")
+        assert page.facts("one")["transport"] == transport
+        if transport != "img":
+            assert_moves(page, "one", 3)
+    page.evaluate("localStorage.clear()")
+    assert page.evaluate("document.cookie") == ""
+    page.evaluate("document.querySelector('#bar a').click()")
+    wait_address(page, "/login")
+    page.evaluate("setTimeout(() => location.assign('/?camera=one'))")
+    wait_address(page, "/login?camera=one")
+    assert not [text for text in browser.do("messages") if "Content-Security-Policy" in text]
+
+
 def test_a_minute_without_a_stall(tab, start_camcastd):
     daemon = start_camcastd(config())
     page = tab(url(daemon))

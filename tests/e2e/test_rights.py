@@ -1,12 +1,28 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who may watch: addresses and users, on every way of watching."""
+import base64
 import contextlib
 import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import statistics
+import sys
+import time
 
 import pytest
 
 import harness
 from clients import Viewer
+
+# Made by `camcast passwd`, of "pa:ss@1 ü".
+PASSWORD = "pa:ss@1 ü"
+IN_URL = "pa%3Ass%401%20%C3%BC"
+TOKEN = "0123456789abcdef0123-~"
+JSON = {"Content-Type": "application/json"}
+WATCHER = {"Authorization": f"Bearer {TOKEN}"}  # of a user who may read the status
 
 
 def config(stream=None, daemon=None, **sections):
@@ -59,7 +75,7 @@ def test_a_stream_has_its_own_addresses(camcastd):
     daemon = camcastd(config(stream={"allow": "127.0.0.1"}))
     daemon.wait_flowing()
     paths = [f"/s.{ending}" for ending in ("h264", "mp4", "ts", "m3u8", "ws", "mjpg", "jpg")]
-    for path in [*paths, "/s/init.mp4"]:
+    for path in [*paths, "/s/0/init-1.mp4"]:
         assert status_of(daemon, path, source="127.0.0.2") == 403, path
         assert status_of(daemon, path, source="127.0.0.1") != 403, path
     assert status_of(daemon, "/j.mjpg", source="127.0.0.2") == 200
@@ -95,3 +111,384 @@ def test_a_range_that_is_none_is_a_mistake(tmp_path, key):
     result = harness.run([harness.BUILD / "camcastd", "--check", "-c", path])
     assert result.returncode != 0
     assert f"{key} = 192.168.1.0/33 is not allowed; allowed: at most 32 of" in result.stderr
+
+
+# --- users ---
+
+
+@pytest.fixture(scope="session", name="hashed")
+def fixture_hashed():
+    return make_hash(PASSWORD)
+
+
+def make_hash(password):
+    result = harness.run([harness.BUILD / "camcast", "passwd"], input=f"{password}\n")
+    assert result.returncode == 0 and result.stdout.startswith("$"), result.stderr
+    return result.stdout.strip()
+
+
+@pytest.fixture(name="users")
+def fixture_users(hashed, tmp_path):
+    """users(): sections of a user who may all, one who may watch a stream, and a robot."""
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n")
+    token.chmod(0o600)
+    return {
+        "user anna": {"password": hashed, "may": "view, status, control"},
+        "user guest": {"password": hashed, "streams": "j"},
+        "user robot": {"token_file": token, "may": "view, status"},
+    }
+
+
+def basic(name, password=PASSWORD):
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def url_of(daemon, path, user="anna", password=IN_URL):
+    return f"http://{user}:{password}@127.0.0.1:{daemon.http_port}{path}"
+
+
+def routes():
+    """(path, right for GET, right for POST) of every route, from the table in site.c; a pattern of
+    streams stands for each way to watch one."""
+    text = (harness.ROOT / "src/daemon/site/site.c").read_text()
+    rows = re.findall(r'\{"(/[^"]*)", (\w+), (\w+), (handle_\w+)\}', text)
+    assert len(rows) >= 20
+    ways = (harness.ROOT / "src/daemon/site/ways.c").read_text()
+    endings = re.findall(r'\{"\w+", "(\w+)", CONFIG_FRAMING', ways)
+    assert {"h264", "mp4", "m3u8", "ws", "mjpg", "jpg"} <= set(endings)
+    for pattern, get, post, handler in rows:
+        if handler == "handle_stream":
+            yield from ((f"/{name}.{one}", get, post) for name in "sj" for one in endings)
+        elif handler == "handle_hls":
+            yield from ((f"/s/0/{name}", get, post) for name in ("init-1.mp4", "s-0.m4s", "x"))
+        else:
+            name = "s" if "streams" in pattern else "main.js" if "page" in pattern else "cam"
+            yield pattern.replace("*", name), get, post
+    yield from (("/?action=stream", "VIEW", "0"), ("/?action=snapshot", "VIEW", "0"))
+    yield from (("/nothing", "VIEW", "VIEW"), ("/api/nothing", "VIEW", "0"), ("//s.jpg", "VIEW", "VIEW"))
+
+
+RIGHTS = {"VIEW": "view", "STATUS": "status", "CONTROL": "control"}
+
+
+def test_every_path_needs_its_right(camcastd, users):
+    daemon = camcastd(config(daemon={"anonymous": "nothing"}, **users), headers=WATCHER)
+    for path, get, post in routes():
+        for method in ("GET", "HEAD"):
+            status = status_of(daemon, path, method=method)
+            assert (status == 401) == (get != "ANYBODY"), (method, path, status)
+        status = status_of(daemon, path, method="POST", body="{}", headers=JSON)
+        if post in RIGHTS:
+            assert status == 401, (path, status)
+        for method in ("PUT", "DELETE", "OPTIONS", "PATCH"):
+            assert status_of(daemon, path, method=method) == 405, (method, path)
+    assert daemon.process.poll() is None
+
+
+@pytest.mark.parametrize("right", ["view", "status", "control"])
+def test_a_right_opens_its_paths_and_no_others(start_camcastd, hashed, right):
+    one = {"user anna": {"password": hashed, "may": right}}
+    daemon = start_camcastd(config(**one))
+    daemon.wait_log("delivers pictures")
+    assert status_of(daemon, "/login", headers=basic("anna")) == 200
+    for path, get, post in routes():
+        wanted = RIGHTS.get(get) == right or get == "ANYBODY"
+        status = status_of(daemon, path, headers=basic("anna"))
+        assert (status not in (401, 403)) == wanted, (path, status)
+        if post in RIGHTS and RIGHTS[post] != right:
+            status = status_of(daemon, path, method="POST", body="{}", headers={**JSON, **basic("anna")})
+            assert status == 403, (path, status)
+
+
+def test_a_user_sees_no_streams_of_others(camcastd, users):
+    daemon = camcastd(config(**users), headers=WATCHER)
+    daemon.wait_log("delivers pictures")
+    assert status_of(daemon, "/j.jpg", headers=basic("guest")) == 200
+    for path in ("/s.mp4", "/s.m3u8", "/s/0/init-1.mp4", "/s.jpg", "/status.json"):
+        assert status_of(daemon, path, headers=basic("guest")) == 403, path
+    names = [
+        [stream["name"] for camera in body["cameras"] for stream in camera["streams"]]
+        for body in (get_json(daemon, "/api/cameras", user) for user in ("anna", "guest"))
+    ]
+    assert names == [["s", "j"], ["j"]]
+
+
+def get_json(daemon, path, user):
+    one = http.client.HTTPConnection("127.0.0.1", daemon.http_port, 10 * harness.PATIENCE)
+    with contextlib.closing(one):
+        one.request("GET", path, headers=basic(user))
+        return json.load(one.getresponse())
+
+
+def test_without_users_everybody_watches_as_ever(camcastd):
+    daemon = camcastd(config())
+    assert status_of(daemon, "/status.json") == 200
+    assert status_of(daemon, "/status.json", headers=basic("anybody")) == 200
+    assert status_of(daemon, "/?token=short") == 200
+    assert daemon.status()["access"]["open_to"] == "loopback"
+
+
+def test_it_is_said_that_no_password_is_needed(camcastd):
+    daemon = camcastd(config(daemon={"http": "0.0.0.0:0", "allow": "local"}))
+    daemon.wait_log("access: everybody on the local network may watch without a password")
+    access = daemon.status()["access"]
+    assert (access["open_to"], access["anonymous"]) == ("local", "view, status")
+
+
+def test_a_token_watches_in_three_ways(camcastd, users):
+    daemon = camcastd(config(**users), headers=WATCHER)
+    assert status_of(daemon, "/s.mp4", headers={"Authorization": f"Bearer {TOKEN}"}) == 200
+    status, headers = ask(daemon, f"/status.json?x=1&token={TOKEN}")
+    assert status == 200 and headers["Referrer-Policy"] == "no-referrer"
+    cookie = headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+    assert status_of(daemon, "/s.m3u8", headers={"Cookie": cookie.split(";")[0]}) == 200
+    status, headers = ask(daemon, f"/?camera=cam&token={TOKEN}")
+    assert (status, headers["Location"]) == (303, "/?camera=cam")
+    status, headers = ask(daemon, "/s.mp4?token=wrongwrongwrongwrongwrong")
+    assert status == 401 and "Set-Cookie" not in headers or TOKEN not in headers["Set-Cookie"]
+    assert not [line for line in daemon.log() if TOKEN in line]
+
+
+def test_the_login_is_a_cookie_that_ends(camcastd, users):
+    daemon = camcastd(config(**users), headers=WATCHER)
+    status, headers = ask(daemon, "/", headers={"Accept": "text/html,*/*"})
+    assert (status, headers["Location"]) == (303, "/login")
+    answer = ask(daemon, "/api/login", method="POST", body="{}", headers={**JSON, **basic("anna")})
+    assert answer[0] == 200
+    cookie = answer[1]["Set-Cookie"]
+    assert cookie.startswith(f"camcast-{daemon.http_port}=s-")
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+    mine = {"Cookie": f"other=1; {cookie.split(';')[0]}"}
+    for path in ("/", "/s.mp4", "/j.mjpg", "/api/cameras", "/status.json"):
+        assert status_of(daemon, path, headers=mine) == 200, path
+    foreign = {**mine, **JSON, "Origin": "http://evil.example"}
+    for path in ("/api/logout", "/api/cameras/cam/restart"):
+        assert status_of(daemon, path, method="POST", body="{}", headers=foreign) == 403, path
+    assert status_of(daemon, "/api/logout", method="POST", body="{}", headers={**mine, **JSON}) == 200
+    status, headers = ask(daemon, "/api/cameras", headers=mine)
+    # A browser that has the cookie is sent to the login, and shows no dialog of its own.
+    assert status == 401 and "WWW-Authenticate" not in headers
+    assert status_of(daemon, "/api/login", method="POST", body="{}", headers={**mine, **JSON}) == 401
+
+
+def test_a_login_over_tls_stays_encrypted(start_camcastd, users, tmp_path):
+    result = harness.run([harness.BUILD / "camcastd", f"--make-certificate={tmp_path / 'tls'}"])
+    assert result.returncode == 0, result.stderr
+    keys = {key: tmp_path / "tls" / f"{key}.pem" for key in ("certificate", "key")}
+    daemon = start_camcastd(config(daemon={"tls": "yes"}, tls=keys, **users))
+    trust = ssl.create_default_context(cafile=keys["certificate"])
+    one = http.client.HTTPSConnection(
+        "127.0.0.1", daemon.http_port, timeout=10 * harness.PATIENCE, context=trust
+    )
+    with contextlib.closing(one):
+        one.request("POST", "/api/login", "{}", {**JSON, **basic("anna")})
+        answer = one.getresponse()
+        assert answer.status == 200 and "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_pages_of_other_sites_read_only_what_cors_names(camcastd, users):
+    daemon = camcastd(config(daemon={"cors": "https://ha.example:8123"}, **users), headers=WATCHER)
+    own = {"Origin": "https://ha.example:8123", **basic("anna")}
+    status, headers = ask(daemon, "/api/cameras", headers=own)
+    assert status == 200 and headers["Access-Control-Allow-Origin"] == "https://ha.example:8123"
+    asked = {"Origin": "https://ha.example:8123", "Access-Control-Request-Method": "GET"}
+    status, headers = ask(daemon, "/s.mp4", method="OPTIONS", headers=asked)
+    assert status == 204 and headers["Access-Control-Allow-Methods"] == "GET, HEAD"
+    post = status_of(daemon, "/api/cameras/cam/restart", method="POST", body="{}", headers={**own, **JSON})
+    assert post == 403
+    other = {**own, "Origin": "https://ha.example"}
+    assert "Access-Control-Allow-Origin" not in ask(daemon, "/api/cameras", headers=other)[1]
+    assert status_of(daemon, "/s.mp4", method="OPTIONS", headers=other) == 405
+
+
+def test_a_cache_in_front_keeps_nothing_for_others(start_camcastd, users):
+    daemon = start_camcastd(config(stream={"keyframe_interval": 15}, **users))
+    daemon.wait_log("delivers pictures")
+    assert ask(daemon, "/s.m3u8", headers=basic("anna"))[1]["Cache-Control"] == "private, max-age=1"
+    daemon = start_camcastd(config(stream={"keyframe_interval": 15}))
+    daemon.wait_log("delivers pictures")
+    assert ask(daemon, "/s.m3u8")[1]["Cache-Control"] == "public, max-age=1"
+
+
+def test_raw_tcp_serves_those_whom_the_stream_names(camcastd, users):
+    daemon = camcastd(config(stream={"allow": "127.0.0.3"}, **users), headers=WATCHER)
+    daemon.wait_log("raw TCP can ask for no password")
+    with Viewer(daemon.port(), source="127.0.0.3") as viewer:
+        viewer.wait_units(5)
+    with Viewer(daemon.port(), source="127.0.0.1") as viewer:
+        viewer.wait_closed()
+        assert not viewer.data
+
+
+# --- programs ---
+
+
+def test_curl(camcastd, users):
+    daemon = camcastd(config(**users), headers=WATCHER)
+
+    def curl(*arguments):
+        command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", *arguments]
+        return harness.run(command).stdout
+
+    assert curl(url_of(daemon, "/s.jpg")) == "200"
+    assert curl("-u", f"anna:{PASSWORD}", url_of(daemon, "/s.jpg", "x", "y")) in ("200", "401")
+    assert curl(url_of(daemon, "/s.jpg", password="wrong")) == "401"
+    assert curl("-H", f"Authorization: Bearer {TOKEN}", f"http://127.0.0.1:{daemon.http_port}/s.jpg") == "200"
+
+
+PLAYERS = {
+    "ffmpeg": ["ffmpeg", "-v", "error", "-i", "URL", "-frames:v", "5", "-f", "null", "-"],
+    "mpv": ["mpv", "--no-config", "--no-audio", "--msg-level=all=error", "--frames=5", "--vo=null", "URL"],
+    "opencv": [sys.executable, "-c", "import sys, cv2; c = cv2.VideoCapture(sys.argv[1], cv2.CAP_FFMPEG);"
+               "sys.exit(not all(c.read()[0] for _ in range(5)))", "URL"],
+    "gstreamer": ["gst-launch-1.0", "-q", "souphttpsrc", "location=URL", "num-buffers=5", "!", "fakesink"],
+}
+PATHS = ["/s.mp4", "/s.ts", "/s.m3u8"]
+
+
+def play(player, url):
+    extra = []
+    if player == "gstreamer":  # it takes no user from the URL
+        if match := re.match(r"http://(\w+):([^@]*)@(.*)", url):
+            url = f"http://{match[3]}"
+            right = match[2] == IN_URL
+            extra = [f"user-id={match[1]}", f'user-pw="{PASSWORD if right else match[2]}"']
+    command = [url if word == "URL" else word.replace("URL", url) for word in PLAYERS[player]]
+    if extra:
+        command[4:4] = extra
+    return harness.run(command, timeout=60 * harness.PATIENCE)
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_players_with_a_password_in_the_url(start_camcastd, users, player):
+    daemon = start_camcastd(config(stream={"keyframe_interval": 15}, **users), headers=WATCHER)
+    daemon.wait_log("delivers pictures")
+    for path in PATHS:
+        result = play(player, url_of(daemon, path))
+        assert result.returncode == 0, (path, result.stderr)
+        result = play(player, f"http://127.0.0.1:{daemon.http_port}{path}?token={TOKEN}")
+        assert result.returncode == 0, (path, result.stderr)
+    result = play(player, url_of(daemon, "/s.mp4", password="wrong"))
+    assert result.returncode != 0
+
+
+# --- RTSP ---
+
+
+@pytest.fixture(name="rtsp")
+def fixture_rtsp(start_camcastd, users):
+    """A daemon with users, and the port of its RTSP."""
+    daemon = start_camcastd(config(daemon={"rtsp": "127.0.0.1:0"}, **users), headers=WATCHER)
+    daemon.wait_log("delivers pictures")
+    return daemon, int(daemon.wait_log(r"rtsp: listening on \S+:(\d+) ")[1])
+
+
+def ask_rtsp(port, method, path, headers=None, source="127.0.0.1"):
+    """The status of the answer to one request."""
+    lines = [f"{method} rtsp://127.0.0.1:{port}{path} RTSP/1.0", "CSeq: 1"]
+    lines += [f"{key}: {value}" for key, value in (headers or {}).items()]
+    with socket.create_connection(("127.0.0.1", port), 20, (source, 0)) as one:
+        one.sendall("\r\n".join([*lines, "", ""]).encode())
+        return int(one.makefile("rb").readline().split()[1])
+
+
+def test_rtsp_asks_for_a_user(rtsp):
+    _, port = rtsp
+    transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
+    assert ask_rtsp(port, "OPTIONS", "/s") == 200
+    for method in ("DESCRIBE", "SETUP"):
+        assert ask_rtsp(port, method, "/s", transport) == 401
+        assert ask_rtsp(port, method, "/s", {**transport, **basic("anna", "wrong")}) == 401
+        assert ask_rtsp(port, method, "/s", {**transport, **basic("guest")}) == 403
+        assert ask_rtsp(port, method, "/s", {**transport, **basic("anna")}) == 200
+        assert ask_rtsp(port, method, f"/s?token={TOKEN}", transport) == 200
+    for method in ("PLAY", "PAUSE", "TEARDOWN"):
+        assert ask_rtsp(port, method, "/s", basic("guest")) == 455
+
+
+RTSP_PLAYERS = {
+    "ffmpeg": ["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", "URL", "-frames:v", "5", "-f", "null", "-"],
+    "mpv": PLAYERS["mpv"],
+    "opencv": PLAYERS["opencv"],
+    "gstreamer": ["gst-launch-1.0", "-q", "rtspsrc", "location=URL", "protocols=tcp", "!", "rtph264depay", "!",
+                  "identity", "eos-after=5", "!", "fakesink"],
+}
+
+
+@pytest.mark.parametrize("player", RTSP_PLAYERS)
+def test_players_of_rtsp_with_a_password_in_the_url(rtsp, player):
+    _, port = rtsp
+    for word, good in ((IN_URL, True), ("wrong", False)):
+        url = f"rtsp://anna:{word}@127.0.0.1:{port}/s"
+        command = [url if one == "URL" else one.replace("URL", url) for one in RTSP_PLAYERS[player]]
+        result = harness.run(command, timeout=60 * harness.PATIENCE)
+        assert (result.returncode == 0) == good, (word, result.stdout, result.stderr)
+
+
+# --- guessing ---
+
+
+def test_a_wrong_password_takes_as_long_as_a_wrong_user(start_camcastd, hashed):
+    daemon = start_camcastd(config(**{"user anna": {"password": hashed}}))
+    took = {"anna": [], "nobody": []}
+    for number in range(20):
+        for name in took:
+            # Each from an address of its own, which need not wait.
+            begun = time.monotonic()
+            source = f"127.0.{10 + number}.{1 + len(name)}"
+            assert status_of(daemon, "/", source=source, headers=basic(name, "x")) == 401
+            took[name].append(time.monotonic() - begun)
+    anna, nobody = (statistics.median(times) for times in took.values())
+    assert anna >= 0.29 and nobody >= 0.29
+    assert abs(anna - nobody) < 0.05 * harness.PATIENCE, took
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_password_that_others_can_read_is_refused(tmp_path, mode):
+    secret, path = tmp_path / "password", tmp_path / "c.ini"
+    secret.write_text("secret\n")
+    secret.chmod(mode)
+    path.write_text(harness.config_text(config(**{"user anna": {"password_file": secret}})))
+    result = harness.run([harness.BUILD / "camcastd", "-c", path])
+    assert result.returncode != 0
+    assert f"user anna: password_file {secret} cannot be used: others may read it" in result.stderr
+    result = harness.run([harness.BUILD / "camcastd", "--check", "-c", path])
+    assert "others may read it" in result.stderr
+
+
+def test_a_password_in_clear_is_no_hash_and_is_not_shown(tmp_path):
+    path = tmp_path / "c.ini"
+    path.write_text(harness.config_text(config(**{"user anna": {"password": "hunter2hunter2hunter2"}})))
+    result = harness.run([harness.BUILD / "camcastd", "--check", "-c", path])
+    assert result.returncode != 0 and "must be a hash, not the password itself" in result.stderr
+    assert "hunter2" not in result.stderr + result.stdout
+
+
+def test_camcast_passwd(tmp_path):
+    program = harness.BUILD / "camcast"
+    first, second = make_hash("secret"), make_hash("secret")
+    assert first != second and first.startswith("$y$")
+    assert harness.run([program, "passwd"], input="\n").returncode != 0
+    assert harness.run([program, "passwd"], input="x" * 300).returncode != 0
+    result = harness.run([program, "passwd", "hunter2"], input="")
+    assert result.returncode != 0 and "hunter2" not in result.stderr
+    # At a terminal it asks twice and shows nothing.
+    read, write = os.openpty()
+    process = harness.start([program, "passwd"], stdin=write, stdout=-1, stderr=write, text=True)
+    os.close(write)
+    shown = wait_shown(read, "Password: ")
+    os.write(read, b"secret\n")
+    shown += wait_shown(read, "Again: ")
+    os.write(read, b"secret\n")
+    assert process.communicate(timeout=20 * harness.PATIENCE)[0].startswith("$y$")
+    os.close(read)
+    assert "secret" not in shown
+
+
+def wait_shown(terminal, text):
+    shown = ""
+    while text not in shown:
+        shown += os.read(terminal, 1000).decode()
+    return shown

@@ -35,10 +35,12 @@ static void require(bool holds)
 		abort();
 }
 
-static int find(void *user, const struct net_peer *peer, const char *name, struct rtsp_stream *out)
+static int find(void *user, const struct net_peer *peer, const struct access_who *who,
+		const char *name, struct rtsp_stream *out)
 {
 	(void)user;
 	(void)peer;
+	(void)who;
 	require(strlen(name) < RTSP_NAME_MAX + 32);
 	*out = (struct rtsp_stream){
 		.name = "front", .feed = feed, .viewers = &viewers, .jpeg = name[0] == 'j'};

@@ -15,11 +15,13 @@
 
 static const uint8_t preamble[] = {0, 5, 0x67, 0x64, 0x00, 0x1e, 0xac, 0, 2, 0x68, 0xeb};
 
-static int find(void *user, const struct net_peer *peer, const char *name, struct rtsp_stream *out)
+static int find(void *user, const struct net_peer *peer, const struct access_who *who,
+		const char *name, struct rtsp_stream *out)
 {
 	struct rtsp_rig *r = user;
 
 	(void)peer;
+	(void)who;
 	if (strcmp(name, "front") != 0)
 		return -ENOENT;
 	if (r->forbidden)

@@ -13,7 +13,7 @@
 #define API_WHY_MAX 1280 /* bytes of a text that says what is wrong, terminator included */
 
 /* GET /api/cameras */
-cJSON *api_cameras(const struct api *api);
+cJSON *api_cameras(const struct api *api, const struct http_request *request);
 
 #define API_VIEWERS_MAX 200 /* in one answer */
 /* GET /api/viewers. stream: of this stream only; NULL: of all. from: so many viewers are left out
@@ -21,7 +21,7 @@ cJSON *api_cameras(const struct api *api);
 cJSON *api_viewers(const struct api *api, const char *stream, size_t from);
 
 /* GET /api/cameras/NAME/controls */
-cJSON *api_controls(const struct api *api, const struct camera *camera);
+cJSON *api_controls(const struct http_request *request, const struct camera *camera);
 
 /* The setting functions take the body of the request. They return 0, or a status of HTTP, with a
  * sentence in why. */

@@ -25,7 +25,7 @@ static void reply(struct http_question *question, int status, cJSON *body)
 	cJSON_free(text);
 }
 
-static void reply_error(struct http_question *question, int status, const char *why)
+void api_refuse(struct http_question *question, int status, const char *why)
 {
 	cJSON *body = cJSON_CreateObject();
 
@@ -59,29 +59,23 @@ static bool is_json(const struct message *head)
 	       strchr("; \t", type[sizeof json - 1]);
 }
 
-/* The body of a request that may change something; NULL: the question was answered. */
-static cJSON *read_body(const struct api *api, const struct http_request *request,
-			struct http_question *question)
+/* The body of a request that changes something; NULL: the question was answered. */
+static cJSON *read_body(const struct http_request *request, struct http_question *question)
 {
 	cJSON *body;
 
-	if (!api->cameras->config->daemon.control) {
-		reply_error(question, 403,
-			    "Changes are off. Set control = yes in [daemon] to allow them.");
-		return NULL;
-	}
 	if (!http_same_origin(request->head)) {
-		reply_error(question, 403, "Pages of other sites may not change anything.");
+		api_refuse(question, 403, "Pages of other sites may not change anything.");
 		return NULL;
 	}
 	if (!is_json(request->head)) {
-		reply_error(question, 415, "The body must have the type application/json.");
+		api_refuse(question, 415, "The body must have the type application/json.");
 		return NULL;
 	}
 	body = cJSON_ParseWithLength(request->body, request->body_len);
 	if (!cJSON_IsObject(body)) {
 		cJSON_Delete(body);
-		reply_error(question, 400, "The body must be a JSON object.");
+		api_refuse(question, 400, "The body must be a JSON object.");
 		return NULL;
 	}
 	return body;
@@ -90,9 +84,83 @@ static cJSON *read_body(const struct api *api, const struct http_request *reques
 static void reply_set(struct http_question *question, int status, const char *why)
 {
 	if (status)
-		reply_error(question, status, why);
+		api_refuse(question, status, why);
 	else
 		reply(question, 200, cJSON_CreateObject());
+}
+
+static bool may(const struct api *api, const struct http_request *request, enum config_may right,
+		const struct stream *stream)
+{
+	return access_may(api->access, request->who, request->peer, right,
+			  (size_t)(stream - api->cameras->streams));
+}
+
+/* A camera is its streams: one of them is enough to see it, and a change concerns all. */
+static bool may_see(const struct api *api, const struct http_request *request,
+		    const struct camera *camera)
+{
+	for (size_t i = 0; i < camera->n_streams; i++)
+		if (may(api, request, CONFIG_MAY_VIEW, camera->streams[i]))
+			return true;
+	return false;
+}
+
+static bool may_change(const struct api *api, const struct http_request *request,
+		       const struct camera *camera)
+{
+	for (size_t i = 0; i < camera->n_streams; i++)
+		if (!may(api, request, CONFIG_MAY_CONTROL, camera->streams[i]))
+			return false;
+	return true;
+}
+
+/* --- logins of the page --- */
+
+static void reply_cookie(struct http_question *question, const char *login)
+{
+	char header[HTTP_COOKIE_MAX];
+	struct http_answer answer = {
+		.status = 200,
+		.type = "application/json",
+		.headers = header,
+		.body = "{}",
+		.len = 2,
+	};
+
+	http_cookie(question, login, header);
+	http_answer(question, &answer);
+}
+
+/* The name and the password came in the header Authorization, and were right. */
+static void post_login(const struct api *api, const struct http_request *request,
+		       struct http_question *question)
+{
+	cJSON *body = read_body(request, question);
+	char login[ACCESS_LOGIN_MAX];
+
+	if (!body)
+		return;
+	cJSON_Delete(body);
+	if (!request->who->user || request->credentials->kind == CREDENTIALS_LOGIN)
+		http_refuse_right(question, request);
+	else if (access_log_in(api->access, request->who->user, login) < 0)
+		reply(question, 500, NULL);
+	else
+		reply_cookie(question, login);
+}
+
+static void post_logout(const struct api *api, const struct http_request *request,
+			struct http_question *question)
+{
+	cJSON *body = read_body(request, question);
+
+	if (!body)
+		return;
+	cJSON_Delete(body);
+	if (request->credentials->kind == CREDENTIALS_LOGIN)
+		access_log_out(api->access, request->credentials->secret);
+	reply_cookie(question, NULL);
 }
 
 /* --- the paths --- */
@@ -142,23 +210,23 @@ static void get_viewers(const struct api *api, const struct http_request *reques
 	if (find_parameter(query, "from", from, sizeof from))
 		skip = strtoul(from, NULL, 10);
 	if (one && !find_stream(api, stream))
-		reply_error(question, 404, "There is no stream with this name.");
+		api_refuse(question, 404, "There is no stream with this name.");
 	else
 		reply_now(question, api_viewers(api, one ? stream : NULL, skip));
 }
 
-static void handle_controls(const struct api *api, const struct camera *camera,
-			    const struct http_request *request, struct http_question *question)
+static void handle_controls(const struct camera *camera, const struct http_request *request,
+			    struct http_question *question)
 {
 	char why[API_WHY_MAX];
 	cJSON *body;
 	int status;
 
 	if (request->head->method != MESSAGE_POST) {
-		reply_now(question, api_controls(api, camera));
+		reply_now(question, api_controls(request, camera));
 		return;
 	}
-	body = read_body(api, request, question);
+	body = read_body(request, question);
 	if (!body)
 		return;
 	status = api_set_controls(camera, body, why);
@@ -166,10 +234,10 @@ static void handle_controls(const struct api *api, const struct camera *camera,
 	reply_set(question, status, why);
 }
 
-static void post_restart(const struct api *api, const struct camera *camera,
-			 const struct http_request *request, struct http_question *question)
+static void post_restart(const struct camera *camera, const struct http_request *request,
+			 struct http_question *question)
 {
-	cJSON *body = read_body(api, request, question);
+	cJSON *body = read_body(request, question);
 	char why[API_WHY_MAX];
 
 	if (!body)
@@ -178,10 +246,10 @@ static void post_restart(const struct api *api, const struct camera *camera,
 	reply_set(question, api_restart(camera, why), why);
 }
 
-static void post_bitrate(const struct api *api, const struct stream *stream,
-			 const struct http_request *request, struct http_question *question)
+static void post_bitrate(const struct stream *stream, const struct http_request *request,
+			 struct http_question *question)
 {
-	cJSON *body = read_body(api, request, question);
+	cJSON *body = read_body(request, question);
 	char why[API_WHY_MAX];
 	int status;
 
@@ -192,7 +260,7 @@ static void post_bitrate(const struct api *api, const struct stream *stream,
 	reply_set(question, status, why);
 }
 
-enum path { CAMERAS, VIEWERS, CONTROLS, RESTART, BITRATE, NO_PATH };
+enum path { LOGIN, LOGOUT, CAMERAS, VIEWERS, CONTROLS, RESTART, BITRATE, NO_PATH };
 
 /* Which path it is, and the name in it. */
 static enum path read_path(const char *path, char name[HTTP_PATH_MAX])
@@ -200,8 +268,12 @@ static enum path read_path(const char *path, char name[HTTP_PATH_MAX])
 	static const struct {
 		const char *before, *behind;
 	} paths[] = {
-		[CAMERAS] = {"cameras", NULL},		[VIEWERS] = {"viewers", NULL},
-		[CONTROLS] = {"cameras/", "/controls"}, [RESTART] = {"cameras/", "/restart"},
+		[LOGIN] = {"login", NULL},
+		[LOGOUT] = {"logout", NULL},
+		[CAMERAS] = {"cameras", NULL},
+		[VIEWERS] = {"viewers", NULL},
+		[CONTROLS] = {"cameras/", "/controls"},
+		[RESTART] = {"cameras/", "/restart"},
 		[BITRATE] = {"streams/", "/bitrate"},
 	};
 
@@ -224,32 +296,46 @@ static enum path read_path(const char *path, char name[HTTP_PATH_MAX])
 static bool method_fits(enum path path, enum message_method method, const char **allowed)
 {
 	bool gets = path == CAMERAS || path == VIEWERS || path == CONTROLS;
-	bool posts = path == CONTROLS || path == RESTART || path == BITRATE;
+	bool posts = path != CAMERAS && path != VIEWERS;
 
 	*allowed = !posts ? "GET, HEAD" : !gets ? "POST" : "GET, HEAD, POST";
 	return method == MESSAGE_POST ? posts : gets;
 }
 
+static void answer_camera(const struct api *api, enum path path, const char *name,
+			  const struct http_request *request, struct http_question *question)
+{
+	const struct camera *camera = find_camera(api, name);
+
+	if (!camera || !may_see(api, request, camera))
+		api_refuse(question, 404, "There is no camera with this name.");
+	else if (request->head->method == MESSAGE_POST && !may_change(api, request, camera))
+		api_refuse(question, 403, "You may not change this camera.");
+	else if (path == CONTROLS)
+		handle_controls(camera, request, question);
+	else
+		post_restart(camera, request, question);
+}
+
 static void answer(const struct api *api, enum path path, const char *name,
 		   const struct http_request *request, struct http_question *question)
 {
-	const struct camera *camera = find_camera(api, name);
 	const struct stream *stream = find_stream(api, name);
 
-	if (path == CAMERAS)
-		reply_now(question, api_cameras(api));
+	if (path == LOGIN)
+		post_login(api, request, question);
+	else if (path == LOGOUT)
+		post_logout(api, request, question);
+	else if (path == CAMERAS)
+		reply_now(question, api_cameras(api, request));
 	else if (path == VIEWERS)
 		get_viewers(api, request, question);
-	else if (path == BITRATE && !stream)
-		reply_error(question, 404, "There is no stream with this name.");
-	else if (path == BITRATE)
-		post_bitrate(api, stream, request, question);
-	else if (!camera)
-		reply_error(question, 404, "There is no camera with this name.");
-	else if (path == CONTROLS)
-		handle_controls(api, camera, request, question);
+	else if (path != BITRATE)
+		answer_camera(api, path, name, request, question);
+	else if (!stream || !may(api, request, CONFIG_MAY_CONTROL, stream))
+		api_refuse(question, 404, "There is no stream with this name.");
 	else
-		post_restart(api, camera, request, question);
+		post_bitrate(stream, request, question);
 }
 
 bool api_handle(const struct api *api, const struct http_request *request,
@@ -263,8 +349,8 @@ bool api_handle(const struct api *api, const struct http_request *request,
 		return false;
 	path = read_path(request->path + strlen(PREFIX), name);
 	if (path == NO_PATH)
-		reply_error(question, 404, "The API has no such path; docs/API.md lists them.");
-	else if (!method_fits(path, request->head->method, &allowed))
+		return false;
+	if (!method_fits(path, request->head->method, &allowed))
 		http_refuse_method(question, allowed);
 	else
 		answer(api, path, name, request, question);

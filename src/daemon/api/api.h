@@ -7,6 +7,7 @@
 #ifndef DAEMON_API_API_H
 #define DAEMON_API_API_H
 
+#include "daemon/auth/access.h"
 #include "daemon/cameras.h"
 #include "daemon/serve/http.h"
 
@@ -14,10 +15,14 @@
 struct api {
 	struct loop *loop;
 	const struct cameras *cameras;
+	struct access *access;
 };
 
-/* Answers a request for a path under /api/. False: the path is another one. */
+/* Answers a request for a path of the API, of somebody who has the right that the path needs; what
+ * concerns a camera or a stream is asked for here. False: the path is another one. */
 bool api_handle(const struct api *api, const struct http_request *request,
 		struct http_question *question);
+/* Answers with a status and a sentence. */
+void api_refuse(struct http_question *question, int status, const char *why);
 
 #endif

@@ -126,7 +126,6 @@ static cJSON *describe_camera(const struct api *api, const struct camera *camera
 {
 	const struct worker_status *status = camera->status;
 	cJSON *object = cJSON_CreateObject();
-	cJSON *streams;
 	size_t viewers = 0;
 
 	cJSON_AddStringToObject(object, "name", camera->config->name);
@@ -145,13 +144,52 @@ static cJSON *describe_camera(const struct api *api, const struct camera *camera
 	for (size_t i = 0; i < camera->n_streams; i++)
 		viewers += count_viewers(camera->streams[i]);
 	cJSON_AddNumberToObject(object, "viewers", (double)viewers);
-	streams = cJSON_AddArrayToObject(object, "streams");
-	for (size_t i = 0; i < camera->n_streams; i++)
-		cJSON_AddItemToArray(streams, describe_stream(api, camera->streams[i]));
 	return object;
 }
 
-cJSON *api_cameras(const struct api *api)
+static bool may_view(const struct api *api, const struct http_request *request,
+		     const struct stream *stream)
+{
+	return access_may(api->access, request->who, request->peer, CONFIG_MAY_VIEW,
+			  (size_t)(stream - api->cameras->streams));
+}
+
+/* Adds the camera with those of its streams that may be watched, if there are any. */
+static void add_camera(cJSON *list, const struct api *api, const struct http_request *request,
+		       const struct camera *camera)
+{
+	cJSON *streams = cJSON_CreateArray(), *object;
+
+	for (size_t i = 0; i < camera->n_streams; i++)
+		if (may_view(api, request, camera->streams[i]))
+			cJSON_AddItemToArray(streams, describe_stream(api, camera->streams[i]));
+	if (cJSON_GetArraySize(streams) == 0) {
+		cJSON_Delete(streams);
+		return;
+	}
+	object = describe_camera(api, camera);
+	cJSON_AddItemToObject(object, "streams", streams);
+	cJSON_AddItemToArray(list, object);
+}
+
+/* What the page tells about who may watch. */
+static void add_rights(cJSON *server, const struct api *api, const struct access_who *who)
+{
+	cJSON *may = cJSON_AddArrayToObject(server, "may");
+
+	if (who->may & CONFIG_MAY_VIEW)
+		cJSON_AddItemToArray(may, cJSON_CreateString("view"));
+	if (who->may & CONFIG_MAY_STATUS)
+		cJSON_AddItemToArray(may, cJSON_CreateString("status"));
+	if (who->may & CONFIG_MAY_CONTROL)
+		cJSON_AddItemToArray(may, cJSON_CreateString("control"));
+	cJSON_AddStringToObject(server, "user", who->user ? who->user->name : "");
+	cJSON_AddBoolToObject(server, "users", access_has_users(api->access));
+	cJSON_AddStringToObject(server, "open_to", access_open_to(api->access));
+	cJSON_AddBoolToObject(server, "control", (who->may & CONFIG_MAY_CONTROL) != 0);
+}
+
+cJSON *api_cameras(const struct api *api, const struct http_request *request)
 {
 	const struct config_daemon *config = &api->cameras->config->daemon;
 	cJSON *body = cJSON_CreateObject();
@@ -160,9 +198,9 @@ cJSON *api_cameras(const struct api *api)
 
 	cJSON_AddStringToObject(server, "name", config->name);
 	cJSON_AddStringToObject(server, "version", CAMCAST_VERSION);
-	cJSON_AddBoolToObject(server, "control", config->control);
+	add_rights(server, api, request->who);
 	for (size_t i = 0; i < api->cameras->n_cameras; i++)
-		cJSON_AddItemToArray(list, describe_camera(api, &api->cameras->cameras[i]));
+		add_camera(list, api, request, &api->cameras->cameras[i]);
 	return body;
 }
 

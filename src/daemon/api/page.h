@@ -23,4 +23,8 @@ extern const size_t n_page_files;
 /* Answers a request for the page, GET or HEAD. False: it is for something else. */
 bool page_handle(const struct http_request *request, struct http_question *question);
 
+/* Sends a browser that wants the page, and whose user is not known, to the login. False: it is no
+ * such request, and nothing was answered. */
+bool page_send_to_login(const struct http_request *request, struct http_question *question);
+
 #endif

@@ -70,13 +70,13 @@ static void describe_control(cJSON *object, const struct config_control_info *in
 	cJSON_AddStringToObject(object, "help", info->help);
 }
 
-cJSON *api_controls(const struct api *api, const struct camera *camera)
+cJSON *api_controls(const struct http_request *request, const struct camera *camera)
 {
 	struct config_control_info info;
 	cJSON *body = cJSON_CreateObject();
 	cJSON *list = cJSON_AddArrayToObject(body, "controls");
 
-	cJSON_AddBoolToObject(body, "control", api->cameras->config->daemon.control);
+	cJSON_AddBoolToObject(body, "control", (request->who->may & CONFIG_MAY_CONTROL) != 0);
 	for (size_t i = 0; has_controls(camera) && config_control_info(i, &info); i++) {
 		cJSON *object = cJSON_CreateObject();
 

@@ -2,23 +2,74 @@
 #include "daemon/auth/access.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 
+#include "base/diag.h"
+#include "daemon/auth/checker.h"
 #include "daemon/auth/networks.h"
+#include "daemon/auth/slowdown.h"
+#include "daemon/auth/tickets.h"
+#include "daemon/auth/users.h"
 
-struct access {
-	const struct config *config;
-	struct networks *networks; /* NULL: no gate needs it */
-	struct gate gate, *streams;
+#define PASSWORD 'p'
+#define LOGIN 'l'
+#define PASSWORDS_MAX 256
+#define PASSWORDS_US 600000000
+#define LOGINS_MAX 256
+#define LOGINS_US (30 * 86400 * INT64_C(1000000))
+#define CHECKS_OF_ONE 4 /* of one address, that wait at the same time */
+#define WRONG_US 300000 /* from a wrong attempt to its answer */
+#define LOG_PERIOD_US 1000000
+
+/* A password that is being checked, for everybody who sent it meanwhile. */
+struct check {
+	struct digest digest;
+	struct net_peer peer; /* who sent it first */
+	int user;	      /* -1: there is none, and the result does not matter */
+	int64_t begun_us;
+	struct list asks;
 };
 
-static int create_gates(struct access *access, struct loop *loop)
+struct access {
+	struct loop *loop;
+	const struct config *config;
+	struct networks *networks; /* NULL: no gate needs it */
+	struct gate gate;
+	struct gate *streams; /* n_streams for HTTP, then as many for raw TCP */
+	struct digest_key key;
+	struct users users;
+	struct tickets passwords, logins;
+	struct slowdown *slowdown;
+	struct checker *checker; /* NULL: nobody has a password */
+	/* In the order of the checker's queue: checks[ended] is the first that is not done. */
+	struct check checks[CHECKER_JOBS];
+	unsigned begun, ended;
+	struct access_stats stats;
+	struct diag_limit wrong_log;
+};
+
+/* --- addresses --- */
+
+const struct gate *access_gate(const struct access *access)
+{
+	return &access->gate;
+}
+
+const struct gate *access_stream_gate(const struct access *access, size_t index)
+{
+	return &access->streams[access->config->n_streams + index];
+}
+
+static int create_gates(struct access *access)
 {
 	const struct config *config = access->config;
 	bool local;
 	int err = 0;
 
-	access->streams = calloc(config->n_streams + 1, sizeof *access->streams);
+	access->streams = calloc(2 * config->n_streams + 1, sizeof *access->streams);
 	if (!access->streams)
 		return -ENOMEM;
 	gate_init(&access->gate, config->daemon.allow, config->daemon.deny, NULL, NULL);
@@ -30,13 +81,384 @@ static int create_gates(struct access *access, struct loop *loop)
 		local = local || gate_needs_own(&access->streams[i]);
 	}
 	if (local)
-		err = networks_create(&access->networks, loop);
-	if (!access->networks)
+		err = networks_create(&access->networks, access->loop);
+	if (err < 0)
 		return err;
-	access->gate.own = networks_own(access->networks);
-	for (size_t i = 0; i < config->n_streams; i++)
+	if (access->networks)
+		access->gate.own = networks_own(access->networks);
+	for (size_t i = 0; i < config->n_streams; i++) {
+		struct gate *raw = &access->streams[config->n_streams + i];
+
 		access->streams[i].own = access->gate.own;
+		*raw = access->streams[i];
+		raw->named_only = !(config_anonymous(config) & CONFIG_MAY_VIEW);
+	}
 	return 0;
+}
+
+static bool lets_in(const struct access *access, const struct access_who *who,
+		    const struct net_peer *peer, size_t index)
+{
+	const struct config_stream *stream = &access->config->streams[index];
+
+	return gate_lets_in(&access->streams[index], peer) &&
+	       (!who->user || !who->user->streams[0] ||
+		config_has_word(who->user->streams, stream->name));
+}
+
+bool access_may(const struct access *access, const struct access_who *who,
+		const struct net_peer *peer, enum config_may may, size_t index)
+{
+	const struct config *config = access->config;
+	const struct config_stream *stream = &config->streams[index];
+
+	if (!(who->may & may))
+		return false;
+	if (!stream->implied)
+		return lets_in(access, who, peer, index);
+	for (size_t i = 0; i < config->n_streams; i++)
+		if (!config->streams[i].implied && config->streams[i].camera == stream->camera &&
+		    lets_in(access, who, peer, i))
+			return true;
+	return false;
+}
+
+/* --- who somebody is --- */
+
+static void become(const struct access *access, struct access_who *who, int user)
+{
+	who->user = user < 0 ? NULL : access->users.items[user].config;
+	who->may = user < 0 ? config_anonymous(access->config) : who->user->may;
+}
+
+static void note_wrong(struct access *access, const struct net_peer *peer, int user)
+{
+	char text[NET_PEER_TEXT_MAX];
+	int64_t now_us = loop_now_us(access->loop);
+	uint64_t suppressed;
+
+	access->stats.wrong++;
+	slowdown_failed(access->slowdown, peer, now_us);
+	if (!diag_allowed(&access->wrong_log, now_us, LOG_PERIOD_US, &suppressed))
+		return;
+	net_peer_format_host(peer, text);
+	diag_warn("access: wrong password or token from %s for %s%s (%llu others since the last "
+		  "such line)",
+		  text, user < 0 ? "no user that there is" : "user ",
+		  user < 0 ? "" : access->users.items[user].config->name,
+		  (unsigned long long)suppressed);
+}
+
+static void handle_answer(struct loop_timer *timer)
+{
+	struct access_ask *ask = container_of(timer, struct access_ask, answer);
+
+	ask->done(ask, ACCESS_WRONG, NULL);
+}
+
+/* The answer to a wrong attempt, at a time that says nothing about why it is wrong. */
+static void answer_later(struct access_ask *ask, int64_t begun_us)
+{
+	loop_timer_set(ask->access->loop, &ask->answer, begun_us + WRONG_US);
+}
+
+static void handle_checked(void *user, bool right)
+{
+	struct access *access = user;
+	struct check *check = &access->checks[access->ended++ % CHECKER_JOBS];
+	int number = check->user;
+	int64_t begun_us = check->begun_us;
+	struct access_who who;
+	struct list asks;
+
+	right = right && number >= 0;
+	if (right)
+		tickets_give(&access->passwords, &check->digest, number, loop_now_us(access->loop));
+	/* From here on, done() may begin a check in the same place. */
+	list_init(&asks);
+	list_splice(&asks, &check->asks);
+	while (!list_empty(&asks)) {
+		struct access_ask *ask = container_of(asks.next, struct access_ask, link);
+
+		list_remove(&ask->link);
+		if (right) {
+			become(access, &who, number);
+			ask->done(ask, ACCESS_KNOWN, &who);
+		} else {
+			note_wrong(access, &ask->peer, number);
+			answer_later(ask, begun_us);
+		}
+	}
+}
+
+static void begin_ask(struct access *access, struct access_ask *ask, const struct net_peer *peer)
+{
+	access_cancel(ask);
+	ask->access = access;
+	ask->peer = *peer;
+	list_init(&ask->link);
+	loop_timer_init(&ask->answer, handle_answer);
+}
+
+static struct check *find_check(struct access *access, const struct digest *digest)
+{
+	for (unsigned i = access->ended; i != access->begun; i++)
+		if (digest_equal(&access->checks[i % CHECKER_JOBS].digest, digest))
+			return &access->checks[i % CHECKER_JOBS];
+	return NULL;
+}
+
+/* Whether so many passwords from the address wait that the next one has to. */
+static bool has_its_share(const struct access *access, const struct net_peer *peer)
+{
+	uint64_t key[2], other[2];
+	unsigned n = 0;
+
+	net_peer_host_key(peer, key);
+	for (unsigned i = access->ended; i != access->begun; i++) {
+		net_peer_host_key(&access->checks[i % CHECKER_JOBS].peer, other);
+		n += memcmp(key, other, sizeof key) == 0;
+	}
+	return n >= CHECKS_OF_ONE;
+}
+
+static struct check *begin_check(struct access *access, const struct net_peer *peer,
+				 const struct digest *digest, const struct credentials *credentials)
+{
+	int user = users_find_name(&access->users, credentials->name);
+	const char *hash = user < 0 ? NULL : access->users.items[user].hash;
+	struct check *check = &access->checks[access->begun % CHECKER_JOBS];
+
+	if (!hash) { /* nobody's: it only takes its time */
+		user = -1;
+		hash = access->users.some_hash;
+	}
+	if (!checker_put(access->checker, credentials->secret, hash))
+		return NULL;
+	access->stats.checks++;
+	access->begun++;
+	*check = (struct check){
+		.digest = *digest,
+		.peer = *peer,
+		.user = user,
+		.begun_us = loop_now_us(access->loop),
+	};
+	list_init(&check->asks);
+	return check;
+}
+
+static enum access_verdict refuse_wrong(struct access *access, struct access_ask *ask,
+					const struct net_peer *peer)
+{
+	note_wrong(access, peer, -1);
+	begin_ask(access, ask, peer);
+	answer_later(ask, loop_now_us(access->loop));
+	return ACCESS_WAITS;
+}
+
+static enum access_verdict check_password(struct access *access, struct access_ask *ask,
+					  const struct net_peer *peer,
+					  const struct credentials *credentials,
+					  const struct digest *digest)
+{
+	struct check *check = find_check(access, digest);
+
+	if (!access->checker)
+		return refuse_wrong(access, ask, peer);
+	if (!check && has_its_share(access, peer)) {
+		access->stats.slowed++;
+		return ACCESS_SLOWED;
+	}
+	if (!check)
+		check = begin_check(access, peer, digest, credentials);
+	if (!check) {
+		access->stats.busy++;
+		return ACCESS_BUSY;
+	}
+	begin_ask(access, ask, peer);
+	list_append(&check->asks, &ask->link);
+	return ACCESS_WAITS;
+}
+
+/* The user, if nothing has to be checked; else -1. *digest: of the secret. */
+static int find_known(struct access *access, const struct credentials *credentials,
+		      struct digest *digest)
+{
+	int64_t now_us = loop_now_us(access->loop);
+
+	switch (credentials->kind) {
+	case CREDENTIALS_PASSWORD:
+		digest_make(digest, &access->key, PASSWORD, credentials->name, credentials->secret);
+		return tickets_find(&access->passwords, digest, now_us);
+	case CREDENTIALS_TOKEN:
+		digest_make(digest, &access->key, USERS_TOKEN, "", credentials->secret);
+		return users_find_token(&access->users, digest);
+	case CREDENTIALS_LOGIN:
+		digest_make(digest, &access->key, LOGIN, "", credentials->secret);
+		return tickets_find(&access->logins, digest, now_us);
+	default:
+		return -1;
+	}
+}
+
+enum access_verdict access_identify(struct access *access, struct access_ask *ask,
+				    const struct net_peer *peer,
+				    const struct credentials *credentials, struct access_who *who)
+{
+	enum credentials_kind kind = credentials->kind;
+	struct digest digest;
+	int user;
+
+	become(access, who, -1);
+	if (kind == CREDENTIALS_NONE || access->users.n == 0)
+		return ACCESS_KNOWN;
+	user = find_known(access, credentials, &digest);
+	become(access, who, user);
+	if (user >= 0 || kind == CREDENTIALS_LOGIN)
+		return ACCESS_KNOWN;
+	if (slowdown_wait_us(access->slowdown, peer, loop_now_us(access->loop)) > 0) {
+		access->stats.slowed++;
+		return ACCESS_SLOWED;
+	}
+	if (kind != CREDENTIALS_PASSWORD)
+		return refuse_wrong(access, ask, peer);
+	return check_password(access, ask, peer, credentials, &digest);
+}
+
+void access_cancel(struct access_ask *ask)
+{
+	if (!ask->link.next)
+		return;
+	list_remove(&ask->link);
+	loop_timer_cancel(ask->access->loop, &ask->answer);
+}
+
+unsigned access_retry_after_s(const struct access *access, const struct net_peer *peer)
+{
+	int64_t wait_us = slowdown_wait_us(access->slowdown, peer, loop_now_us(access->loop));
+
+	return (unsigned)(wait_us / 1000000) + 1;
+}
+
+bool access_has_users(const struct access *access)
+{
+	return access->users.n > 0;
+}
+
+bool access_is_public(const struct access *access)
+{
+	return config_anonymous(access->config) & CONFIG_MAY_VIEW;
+}
+
+/* --- logins of the page --- */
+
+int access_log_in(struct access *access, const struct config_user *user,
+		  char login[ACCESS_LOGIN_MAX])
+{
+	uint8_t bytes[(ACCESS_LOGIN_MAX - 1) / 2];
+	struct digest digest;
+
+	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+		return -EIO;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		snprintf(login + 2 * i, 3, "%02x", bytes[i]);
+	digest_make(&digest, &access->key, LOGIN, "", login);
+	tickets_give(&access->logins, &digest, (int)(user - access->config->users),
+		     loop_now_us(access->loop));
+	access->stats.logins++;
+	return 0;
+}
+
+void access_log_out(struct access *access, const char *login)
+{
+	struct digest digest;
+
+	digest_make(&digest, &access->key, LOGIN, "", login);
+	tickets_take_back(&access->logins, &digest);
+}
+
+/* --- what is told --- */
+
+static bool is_loopback_only(const struct config *config)
+{
+	for (size_t i = 0; i < config->daemon.n_http; i++)
+		if (!net_host_is_loopback(config->daemon.http[i].host))
+			return false;
+	for (size_t i = 0; i < config->n_feeds; i++)
+		for (size_t j = 0; j < config->feeds[i].n_listen; j++)
+			if (!net_host_is_loopback(config->feeds[i].listen[j].host))
+				return false;
+	return true;
+}
+
+const char *access_open_to(const struct access *access)
+{
+	const struct gate *gate = &access->gate;
+
+	if (!access_is_public(access))
+		return "no";
+	if (is_loopback_only(access->config))
+		return "loopback";
+	if (gate->allows_all)
+		return "all";
+	return gate->allow.local && gate->allow.n == 0 ? "local" : "listed";
+}
+
+static bool has_raw(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_feeds; i++)
+		if (config->feeds[i].n_listen > 0)
+			return true;
+	return false;
+}
+
+void access_log_open(const struct access *access)
+{
+	const char *open = access_open_to(access);
+
+	if (strcmp(open, "all") == 0)
+		diag_info(
+			"access: everybody who reaches this machine may watch without a password; "
+			"docs/SECURITY.md says how to set one");
+	else if (strcmp(open, "local") == 0)
+		diag_info("access: everybody on the local network may watch without a password; "
+			  "docs/SECURITY.md says how to set one");
+	else if (strcmp(open, "listed") == 0)
+		diag_info(
+			"access: the addresses in allow of [daemon] may watch without a password; "
+			"docs/SECURITY.md says how to set one");
+	else if (strcmp(open, "no") == 0 && has_raw(access->config))
+		diag_info("access: raw TCP can ask for no password, and serves only addresses that "
+			  "allow of the [stream] names");
+}
+
+const struct access_stats *access_stats(const struct access *access)
+{
+	return &access->stats;
+}
+
+void access_count_refused(struct access *access)
+{
+	access->stats.refused++;
+}
+
+/* --- life --- */
+
+static int create_users(struct access *access)
+{
+	int err = digest_key_init(&access->key);
+
+	if (err == 0)
+		err = users_init(&access->users, access->config, &access->key);
+	if (err == 0)
+		err = tickets_init(&access->passwords, PASSWORDS_MAX, PASSWORDS_US, false);
+	if (err == 0)
+		err = tickets_init(&access->logins, LOGINS_MAX, LOGINS_US, true);
+	if (err == 0)
+		err = slowdown_create(&access->slowdown);
+	if (err == 0 && access->users.some_hash)
+		err = checker_create(&access->checker, access->loop, handle_checked, access);
+	return err;
 }
 
 int access_create(struct access **out, struct loop *loop, const struct config *config)
@@ -46,8 +468,11 @@ int access_create(struct access **out, struct loop *loop, const struct config *c
 
 	if (!access)
 		return -ENOMEM;
+	access->loop = loop;
 	access->config = config;
-	err = create_gates(access, loop);
+	err = create_gates(access);
+	if (err == 0)
+		err = create_users(access);
 	if (err < 0) {
 		access_destroy(access);
 		return err;
@@ -60,31 +485,13 @@ void access_destroy(struct access *access)
 {
 	if (!access)
 		return;
+	checker_destroy(access->checker);
+	slowdown_destroy(access->slowdown);
+	tickets_finish(&access->logins);
+	tickets_finish(&access->passwords);
+	users_finish(&access->users);
 	networks_destroy(access->networks);
 	free(access->streams);
+	explicit_bzero(access, sizeof *access);
 	free(access);
-}
-
-const struct gate *access_gate(const struct access *access)
-{
-	return &access->gate;
-}
-
-const struct gate *access_stream_gate(const struct access *access, size_t index)
-{
-	return &access->streams[index];
-}
-
-bool access_lets_in(const struct access *access, const struct net_peer *peer, size_t index)
-{
-	const struct config *config = access->config;
-	const struct config_stream *stream = &config->streams[index];
-
-	if (!stream->implied)
-		return gate_lets_in(&access->streams[index], peer);
-	for (size_t i = 0; i < config->n_streams; i++)
-		if (!config->streams[i].implied && config->streams[i].camera == stream->camera &&
-		    gate_lets_in(&access->streams[i], peer))
-			return true;
-	return false;
 }

@@ -1,28 +1,109 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who may watch: the one place that every protocol asks. Loop thread only.
+ * Who may watch: the one place that every protocol asks. It knows the addresses that may come in
+ * (gates), and finds out who somebody is: everybody, or a user with a password or a token.
+ *
+ * A password is checked on a thread of its own (checker.h) and then remembered for ten minutes
+ * (tickets.h). A wrong one is answered after 0.3 s, whether the user exists or not, and an address
+ * that sends many has to wait (slowdown.h). Loop thread only.
  */
 #ifndef DAEMON_AUTH_ACCESS_H
 #define DAEMON_AUTH_ACCESS_H
 
 #include "config/config.h"
+#include "daemon/auth/credentials.h"
 #include "daemon/auth/gate.h"
 #include "daemon/loop/loop.h"
 
 struct access;
 
-/* config is borrowed. 0 or -errno. */
+/* config is borrowed. Reads the files of the users. 0, or -errno after a line in the log. */
 int access_create(struct access **out, struct loop *loop, const struct config *config);
-void access_destroy(struct access *access); /* NULL is allowed */
+/* Nobody waits any more. NULL is allowed. */
+void access_destroy(struct access *access);
+
+/* --- addresses --- */
 
 /* The gate of [daemon], for a protocol that can serve every stream. Borrowed. */
 const struct gate *access_gate(const struct access *access);
-/* That of a stream and of [daemon], for a protocol that serves this stream alone; index: in the
- * configuration. Borrowed. */
+/* That of a stream and of [daemon], for a protocol that serves this stream alone and can ask for no
+ * user: where everybody may not watch, only those come in whom `allow` of the stream names. index:
+ * in the configuration. Borrowed. */
 const struct gate *access_stream_gate(const struct access *access, size_t index);
 
-/* Whether a peer may watch a stream, by its address. The pictures of a stream that the file does
- * not have are those of its camera's other streams: one of them decides. */
-bool access_lets_in(const struct access *access, const struct net_peer *peer, size_t index);
+/* --- who somebody is --- */
+
+struct access_who {
+	const struct config_user *user; /* NULL: somebody */
+	unsigned may;			/* enum config_may */
+};
+
+enum access_verdict {
+	ACCESS_KNOWN,  /* *who is valid */
+	ACCESS_WAITS,  /* the verdict comes later */
+	ACCESS_WRONG,  /* user, password or token */
+	ACCESS_SLOWED, /* the address has to wait before its next attempt */
+	ACCESS_BUSY,   /* too many attempts wait */
+};
+
+/* Somebody who asks. Zeroed at first; the caller sets done(). */
+struct access_ask {
+	/* The verdict, after ACCESS_WAITS. who is valid during the call. */
+	void (*done)(struct access_ask *ask, enum access_verdict verdict,
+		     const struct access_who *who);
+	/* --- below: of access.c --- */
+	struct list link; /* of a check; next NULL: never used */
+	struct loop_timer answer;
+	struct access *access;
+	struct net_peer peer;
+};
+
+/* Without credentials, and with a login that has ended: everybody. After ACCESS_WAITS `ask` stays
+ * where it is until done() or access_cancel(). */
+enum access_verdict access_identify(struct access *access, struct access_ask *ask,
+				    const struct net_peer *peer,
+				    const struct credentials *credentials, struct access_who *who);
+/* done() is not called any more. */
+void access_cancel(struct access_ask *ask);
+/* Seconds, after ACCESS_SLOWED. */
+unsigned access_retry_after_s(const struct access *access, const struct net_peer *peer);
+
+/* Whether who may watch (or, with CONFIG_MAY_CONTROL, change) a stream from this address. The
+ * pictures of a stream that the file does not have are those of its camera's other streams: one of
+ * them decides. */
+bool access_may(const struct access *access, const struct access_who *who,
+		const struct net_peer *peer, enum config_may may, size_t index);
+
+/* Whether there are users. */
+bool access_has_users(const struct access *access);
+/* Whether everybody may watch, so that a cache may keep pictures for others. */
+bool access_is_public(const struct access *access);
+
+/* --- logins of the page --- */
+
+#define ACCESS_LOGIN_MAX 65 /* bytes of a login, terminator included */
+/* Makes a login for a user; it ends 30 days after its last use. 0 or -errno. */
+int access_log_in(struct access *access, const struct config_user *user,
+		  char login[ACCESS_LOGIN_MAX]);
+void access_log_out(struct access *access, const char *login);
+
+/* --- what is told --- */
+
+/* Who may watch without a password: "no" (nobody), "loopback", "local" (those on the networks of
+ * this machine), "listed" (other addresses that `allow` of [daemon] names), "all". Static. */
+const char *access_open_to(const struct access *access);
+/* Says in the log who may watch without a password, beyond this machine. */
+void access_log_open(const struct access *access);
+
+struct access_stats {
+	uint64_t checks;  /* of passwords, by the thread */
+	uint64_t wrong;	  /* users, passwords and tokens */
+	uint64_t slowed;  /* attempts that were not looked at, for an address that has to wait */
+	uint64_t busy;	  /* attempts that were not looked at, because too many waited */
+	uint64_t refused; /* requests that needed more rights: access_count_refused() */
+	uint64_t logins;  /* of the page */
+};
+const struct access_stats *access_stats(const struct access *access);
+void access_count_refused(struct access *access);
 
 #endif

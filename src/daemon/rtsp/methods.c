@@ -17,7 +17,23 @@
 
 static void refuse(struct rtsp_session *session, int status)
 {
-	rtsp_answer(session, status, status == 455 ? "Allow: " METHODS "\r\n" : "", NULL);
+	const char *headers = "";
+
+	if (status == 455)
+		headers = "Allow: " METHODS "\r\n";
+	else if (status == 401)
+		headers = "WWW-Authenticate: Basic realm=\"camcast\"\r\n";
+	rtsp_answer(session, status, headers, NULL);
+}
+
+/* Whether a user might do what somebody may not. */
+static bool may_log_in(const struct rtsp_session *session)
+{
+	const struct rtsp *rtsp = session->rtsp;
+
+	if (rtsp->access)
+		access_count_refused(rtsp->access);
+	return rtsp->access && !session->who.user && access_has_users(rtsp->access);
 }
 
 /* --- what a request is about --- */
@@ -72,9 +88,11 @@ static int find_stream(struct rtsp_session *session, const struct message *head,
 	if (message_decode(head->path, path, sizeof path) < 0)
 		return 404;
 	cut_name(path, &name);
-	err = rtsp->find(rtsp->user, &session->connection->peer, name, out);
+	err = rtsp->find(rtsp->user, &session->connection->peer, &session->who, name, out);
+	if (err == -EACCES)
+		return may_log_in(session) ? 401 : 403;
 	if (err < 0)
-		return err == -EACCES ? 403 : 404;
+		return 404;
 	write_base(session, head, out->name, base, sizeof session->base);
 	return 0;
 }
@@ -324,19 +342,10 @@ static void refuse_extension(struct rtsp_session *session, const char *names)
 	rtsp_answer(session, 551, headers, NULL);
 }
 
-void rtsp_handle(struct rtsp_session *session, const struct message *head)
-{
-	const char *require = message_header(head, "Require", NULL);
+/* --- who asks --- */
 
-	session->then = RTSP_GO_ON;
-	if (!take_cseq(session, head)) {
-		refuse(session, 400);
-		return;
-	}
-	if (require) {
-		refuse_extension(session, require);
-		return;
-	}
+static void dispatch(struct rtsp_session *session, const struct message *head)
+{
 	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
 		if (methods[i].method == head->method) {
 			methods[i].handle(session, head);
@@ -347,4 +356,73 @@ void rtsp_handle(struct rtsp_session *session, const struct message *head)
 		refuse(session, 501);
 	else
 		rtsp_answer(session, 405, "Allow: " METHODS "\r\n", NULL);
+}
+
+/* RTSP has no status for an address that has to wait. */
+static void answer_verdict(struct rtsp_session *session, const struct message *head,
+			   enum access_verdict verdict)
+{
+	if (verdict == ACCESS_KNOWN)
+		dispatch(session, head);
+	else
+		refuse(session, verdict == ACCESS_WRONG ? 401 : 503);
+}
+
+static void handle_identified(struct access_ask *ask, enum access_verdict verdict,
+			      const struct access_who *who)
+{
+	struct rtsp_session *session = container_of(ask, struct rtsp_session, ask);
+	struct message *head = session->asked;
+
+	session->asked = NULL;
+	if (who)
+		session->who = *who;
+	answer_verdict(session, head, verdict);
+	free(head);
+}
+
+/* Streams are found by DESCRIBE and SETUP; what follows belongs to one that was found. */
+static bool needs_who(const struct message *head)
+{
+	return head->method == MESSAGE_DESCRIBE || head->method == MESSAGE_SETUP;
+}
+
+static enum access_verdict identify(struct rtsp_session *session, const struct message *head)
+{
+	struct access *access = session->rtsp->access;
+	struct credentials credentials;
+	enum access_verdict verdict;
+
+	if (!access || !needs_who(head))
+		return ACCESS_KNOWN;
+	session->ask.done = handle_identified;
+	credentials_read(&credentials, head, "");
+	verdict = access_identify(access, &session->ask, &session->connection->peer, &credentials,
+				  &session->who);
+	explicit_bzero(&credentials, sizeof credentials);
+	return verdict;
+}
+
+struct message *rtsp_handle(struct rtsp_session *session, struct message *head)
+{
+	const char *require = message_header(head, "Require", NULL);
+	enum access_verdict verdict;
+
+	session->then = RTSP_GO_ON;
+	if (!take_cseq(session, head)) {
+		refuse(session, 400);
+		return head;
+	}
+	if (require) {
+		refuse_extension(session, require);
+		return head;
+	}
+	verdict = identify(session, head);
+	if (verdict != ACCESS_WAITS) {
+		answer_verdict(session, head, verdict);
+		return head;
+	}
+	session->phase = RTSP_ASKING;
+	session->asked = head;
+	return NULL;
 }

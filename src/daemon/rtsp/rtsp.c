@@ -91,6 +91,7 @@ static const char *status_text(int status)
 	} texts[] = {
 		{200, "OK"},
 		{400, "Bad Request"},
+		{401, "Unauthorized"},
 		{403, "Forbidden"},
 		{404, "Not Found"},
 		{405, "Method Not Allowed"},
@@ -195,7 +196,7 @@ static void end_head(struct rtsp_session *session)
 		fail(session, 413);
 	} else {
 		session->skip = head->content_length > 0 ? (uint32_t)head->content_length : 0;
-		rtsp_handle(session, head);
+		head = rtsp_handle(session, head);
 	}
 	free(head);
 }
@@ -396,6 +397,8 @@ static void rtsp_finished(struct connection *connection)
 	loop_timer_cancel(connection_loop(connection), &session->timeout);
 	rtsp_want(session, NULL);
 	rtsp_leave_place(session);
+	access_cancel(&session->ask);
+	free(session->asked);
 	free(session->head);
 	free(session->ahead);
 	free(session->answer);

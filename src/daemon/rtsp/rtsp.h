@@ -13,10 +13,13 @@
  * There are RTSP_CONNECTIONS_MAX places for peers that do not play yet, of which one address has at
  * most RTSP_SHARE; this machine itself has no such limit. When all are taken, the address with most
  * of them gives one. At its first PLAY a peer moves to a place of the feed's viewers.
+ *
+ * DESCRIBE and SETUP say who asks: by Basic, Bearer, or `?token=` in the URL. OPTIONS needs nobody.
  */
 #ifndef DAEMON_RTSP_RTSP_H
 #define DAEMON_RTSP_RTSP_H
 
+#include "daemon/auth/access.h"
 #include "daemon/serve/server.h"
 
 #define RTSP_CONNECTIONS_MAX 128
@@ -36,15 +39,16 @@ struct rtsp_stream {
 	uint32_t rate_milli;	  /* pictures a second, in thousandths; 0: not known */
 };
 
-/* Finds a stream for a peer. 0, -ENOENT, or -EACCES: the peer may not watch it. What *out names is
+/* Finds a stream for a peer. 0, -ENOENT, or -EACCES: who asks may not watch it. What *out names is
  * borrowed as long as the server lasts. */
-typedef int rtsp_find(void *user, const struct net_peer *peer, const char *name,
-		      struct rtsp_stream *out);
+typedef int rtsp_find(void *user, const struct net_peer *peer, const struct access_who *who,
+		      const char *name, struct rtsp_stream *out);
 
 /* Of an endpoint: what it serves. The caller sets the first part. */
 struct rtsp {
 	rtsp_find *find;
 	void *user;
+	struct access *access; /* NULL: everybody may watch */
 	/* --- below: the protocol's --- */
 	struct quota quota;
 	struct list sessions; /* those that do not play yet, the oldest first */

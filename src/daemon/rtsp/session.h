@@ -12,6 +12,7 @@
 
 enum rtsp_phase {
 	RTSP_READING,	 /* a request, or frames of the peer */
+	RTSP_ASKING,	 /* it is being found out who asks */
 	RTSP_DESCRIBING, /* a DESCRIBE waits for the stream's first unit */
 	RTSP_ANSWERING,	 /* the answer waits for its place between two units, or is being written */
 	RTSP_LINGERING,	 /* what the peer still sends is read, so that no reset overtakes the answer
@@ -44,6 +45,9 @@ struct rtsp_session {
 	char *answer;
 	size_t answer_len;
 	char cseq[RTSP_CSEQ_MAX];
+	struct access_ask ask;
+	struct message *asked; /* the request, in RTSP_ASKING */
+	struct access_who who; /* who sent the newest DESCRIBE or SETUP */
 	/* Valid when set up, or while a DESCRIBE waits. */
 	struct rtsp_stream stream;
 	uint64_t id;	/* of the Session header; 0: not set up */
@@ -55,8 +59,9 @@ struct rtsp_session {
 
 /* --- methods.c --- */
 
-/* Answers a request whose head is complete, at once or later. */
-void rtsp_handle(struct rtsp_session *session, const struct message *head);
+/* Answers a request whose head is complete, at once or later. Returns what the caller frees: the
+ * head, or NULL. */
+struct message *rtsp_handle(struct rtsp_session *session, struct message *head);
 /* A DESCRIBE that waits: answers it if a unit is there; `last`: in any case. False: it waits on. */
 bool rtsp_describe(struct rtsp_session *session, bool last);
 

@@ -16,7 +16,7 @@
 #define IDLE_US 15000000   /* between two requests */
 #define ANSWER_US 10000000
 #define LINGER_US 1000000
-#define HEAD_MAX (512 + HTTP_HEADERS_MAX) /* of an answer */
+#define HEAD_MAX (512 + HTTP_EXTRA_MAX + HTTP_HEADERS_MAX) /* of an answer */
 #define AHEAD_MAX (HTTP_BODY_MAX + 2 * MESSAGE_MAX)
 #define DISCARD_MAX (64 << 10)
 
@@ -51,6 +51,7 @@ static int http_accepted(struct connection *connection)
 	session->connection = connection;
 	connection->session = session;
 	list_init(&session->link);
+	session->local_port = connection->endpoint->port;
 	http_take_place(http_of_endpoint(connection->endpoint), session);
 	list_init(&session->question.link);
 	loop_timer_init(&session->timeout, handle_timeout);
@@ -63,8 +64,12 @@ static void free_session(struct http_session *session)
 	loop_timer_cancel(connection_loop(session->connection), &session->timeout);
 	http_leave_place(session);
 	list_remove(&session->question.link);
+	access_cancel(&session->ask);
 	free(session->head);
 	free(session->ahead);
+	free(session->asked);
+	free(session->asked_body);
+	free(session->extra);
 	free(session);
 }
 
@@ -89,8 +94,10 @@ static const char *status_text(int status)
 		{200, "OK"},
 		{204, "No Content"},
 		{302, "Found"},
+		{303, "See Other"},
 		{304, "Not Modified"},
 		{400, "Bad Request"},
+		{401, "Unauthorized"},
 		{403, "Forbidden"},
 		{404, "Not Found"},
 		{405, "Method Not Allowed"},
@@ -100,6 +107,7 @@ static const char *status_text(int status)
 		{415, "Unsupported Media Type"},
 		{421, "Misdirected Request"},
 		{426, "Upgrade Required"},
+		{429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"},
 		{501, "Not Implemented"},
 		{503, "Service Unavailable"},
@@ -127,21 +135,28 @@ static void format_date(char *text, size_t size)
 }
 
 /* len: of the body; -1: it ends with the connection. */
-static size_t format_head(const struct http_answer *answer, int64_t len, bool keep,
-			  char head[HEAD_MAX])
+static size_t format_head(const struct http_session *session, const struct http_answer *answer,
+			  int64_t len, bool keep, char head[HEAD_MAX])
 {
+	static const char public[] = "public";
+	const char *cache = answer->cache ? answer->cache : "no-store", *visible = "";
 	char date[64], length[48] = "";
 	int n;
 
+	if (session->is_private && strncmp(cache, public, sizeof public - 1) == 0) {
+		cache += sizeof public - 1;
+		visible = "private";
+	}
 	format_date(date, sizeof date);
 	if (len >= 0)
 		snprintf(length, sizeof length, "Content-Length: %lld\r\n", (long long)len);
 	n = snprintf(head, HEAD_MAX,
-		     "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n%sCache-Control: %s\r\n"
-		     "X-Content-Type-Options: nosniff\r\n%sConnection: %s\r\n\r\n",
+		     "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n%sCache-Control: %s%s\r\n"
+		     "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+		     "%s%sConnection: %s\r\n\r\n",
 		     answer->status, status_text(answer->status), date, answer->type, length,
-		     answer->cache ? answer->cache : "no-store",
-		     answer->headers ? answer->headers : "", keep ? "keep-alive" : "close");
+		     visible, cache, answer->headers ? answer->headers : "",
+		     session->extra ? session->extra : "", keep ? "keep-alive" : "close");
 	assert(n < HEAD_MAX);
 	return (size_t)n;
 }
@@ -158,7 +173,7 @@ static void write_answer(struct http_session *session, const struct http_answer 
 	bool body = answer->body && !session->head_only;
 
 	list_remove(&session->question.link);
-	pieces[0].iov_len = format_head(answer, body_len, session->keep, head);
+	pieces[0].iov_len = format_head(session, answer, body_len, session->keep, head);
 	if (connection_write(session->connection, pieces, body ? 2 : 1) < 0)
 		connection_close(session->connection, true);
 }
@@ -185,7 +200,7 @@ void http_reply(struct http_question *question, int status, const char *type, co
 	http_answer(question, &answer);
 }
 
-static void refuse(struct http_session *session, int status)
+void http_refuse(struct http_session *session, int status)
 {
 	struct http_answer answer = {
 		.status = status,
@@ -217,7 +232,7 @@ void http_answer_units(struct http_question *question, const struct http_answer 
 	int64_t len = (int64_t)answer->len;
 
 	if (from < log->tail || until > log->head || from >= until) {
-		refuse(session, 404);
+		http_refuse(session, 404);
 		return;
 	}
 	for (uint64_t seq = from; seq < until; seq++)
@@ -236,7 +251,7 @@ static bool leave_session(struct http_session *session, struct endpoint *endpoin
 	struct connection *connection = session->connection;
 
 	if (server_move(connection, endpoint) < 0) {
-		refuse(session, 503);
+		http_refuse(session, 503);
 		return false;
 	}
 	free_session(session); /* the connection has forgotten it */
@@ -266,7 +281,7 @@ void http_stream(struct http_question *question, const struct http_answer *answe
 		write_answer(session, answer, -1);
 		return;
 	}
-	pieces[0].iov_len = format_head(answer, -1, false, head);
+	pieces[0].iov_len = format_head(session, answer, -1, false, head);
 	if (leave_session(session, endpoint))
 		begin_live(connection, pieces, answer->body ? 2 : 1);
 }
@@ -293,7 +308,7 @@ bool http_become_viewer(struct http_question *question, struct endpoint *endpoin
 	if (connection->endpoint == endpoint)
 		return true;
 	if (server_move(connection, endpoint) < 0) {
-		refuse(session, 503);
+		http_refuse(session, 503);
 		return false;
 	}
 	connection->session = session;
@@ -344,7 +359,7 @@ static int check_request(const struct message *head)
 	if (head->protocol != MESSAGE_HTTP || !head->method_name)
 		return 400;
 	if (head->method != MESSAGE_GET && head->method != MESSAGE_HEAD &&
-	    head->method != MESSAGE_POST)
+	    head->method != MESSAGE_POST && head->method != MESSAGE_OPTIONS)
 		return head->method == MESSAGE_UNKNOWN ? 501 : 405;
 	if (head->chunked || (head->method == MESSAGE_POST && head->content_length < 0))
 		return 411;
@@ -353,27 +368,39 @@ static int check_request(const struct message *head)
 	return 0;
 }
 
-static void answer_request(struct http_session *session, const struct message *head,
-			   const uint8_t *body, size_t body_len)
+void http_answer_request(struct http_session *session, const struct message *head,
+			 const uint8_t *body, size_t body_len,
+			 const struct credentials *credentials, const struct access_who *who)
 {
 	const struct http *http = http_of_endpoint(session->connection->endpoint);
-	struct http_request request = {.peer = &session->connection->peer,
-				       .head = head,
-				       .body = (const char *)body,
-				       .body_len = body_len};
-	int err;
+	struct http_request request = {
+		.peer = &session->connection->peer,
+		.who = who,
+		.credentials = credentials,
+		.head = head,
+		.body = (const char *)body,
+		.body_len = body_len,
+	};
+	int err = message_decode(head->path, request.path, sizeof request.path);
 
-	session->head_only = head->method == MESSAGE_HEAD;
-	session->keep = wants_more(head);
-	if (!host_allowed(http, head)) {
-		refuse_host(session);
-		return;
-	}
-	err = message_decode(head->path, request.path, sizeof request.path);
 	if (err < 0)
-		refuse(session, message_error_status(err));
+		http_refuse(session, message_error_status(err));
 	else
 		http->handler(http->user, &request, &session->question);
+}
+
+/* Answers a request that is complete. Returns what is to be freed: the head, or NULL. */
+static struct message *begin_request(struct http_session *session, struct message *head,
+				     const uint8_t *body, size_t body_len)
+{
+	session->head_only = head->method == MESSAGE_HEAD;
+	session->keep = wants_more(head);
+	free(session->extra);
+	session->extra = NULL;
+	if (host_allowed(http_of_endpoint(session->connection->endpoint), head))
+		return http_begin_request(session, head, body, body_len);
+	refuse_host(session);
+	return head;
 }
 
 /* The request is read, or refused with status. */
@@ -389,9 +416,9 @@ static void end_request(struct http_session *session, int status, const uint8_t 
 	if (status == 405)
 		http_refuse_method(&session->question, "GET, HEAD, POST");
 	else if (status)
-		refuse(session, status);
+		http_refuse(session, status);
 	else
-		answer_request(session, head, body, body_len);
+		head = begin_request(session, head, body, body_len);
 	free(head);
 }
 

@@ -20,6 +20,8 @@
 #ifndef DAEMON_SERVE_HTTP_H
 #define DAEMON_SERVE_HTTP_H
 
+#include "daemon/auth/access.h"
+#include "daemon/auth/access.h"
 #include "daemon/serve/server.h"
 #include "net/message.h"
 
@@ -32,10 +34,12 @@
 
 /* Valid during the call of the handler only. */
 struct http_request {
-	const struct net_peer *peer; /* who asks */
-	const struct message *head;  /* method (GET, HEAD or POST), query, headers */
-	char path[HTTP_PATH_MAX];    /* decoded, UTF-8 is not checked; "/..." */
-	const char *body;	     /* of a POST; body_len bytes */
+	const struct net_peer *peer;
+	const struct access_who *who; /* who asks */
+	const struct credentials *credentials;
+	const struct message *head; /* method (GET, HEAD or POST), query, headers */
+	char path[HTTP_PATH_MAX];   /* decoded, UTF-8 is not checked; "/..." */
+	const char *body;	    /* of a POST; body_len bytes */
 	size_t body_len;
 };
 
@@ -71,6 +75,10 @@ void http_allow(struct http_question *question, int64_t us);
 /* Answers 405: the path takes only the methods in `allowed`, "GET, HEAD". */
 void http_refuse_method(struct http_question *question, const char *allowed);
 
+/* Answers a request of somebody who has not the right: 401 where a user might have it, and 403
+ * where this user has it not. */
+void http_refuse_right(struct http_question *question, const struct http_request *request);
+
 /* Answers 200 with the units from..until-1 of a feed's log, by reference. body and len of the
  * answer: bytes before them, copied (NULL: none). Units that are not there any more: 404. */
 void http_answer_units(struct http_question *question, const struct http_answer *answer,
@@ -90,16 +98,26 @@ void http_switch(struct http_question *question, const char *headers, struct end
  * requests. endpoint: http_init_viewers(). False: there is none, and 503 was answered. */
 bool http_become_viewer(struct http_question *question, struct endpoint *endpoint);
 
+#define HTTP_COOKIE_MAX 256 /* bytes of a header, terminator included */
+/* Writes a header Set-Cookie, with CRLF, that makes browsers send a login with each request, or,
+ * NULL, forget it. Scripts cannot read it, and pages of other sites cannot use it. */
+void http_cookie(const struct http_question *question, const char *login,
+		 char header[HTTP_COOKIE_MAX]);
+
 /* Whether a request comes from a page of this server, or from no page: its Origin (RFC 6454 clause
  * 7), if there is one, names the host and port of the request. Other pages must not be able to read
  * a WebSocket, or to change anything. */
 bool http_same_origin(const struct message *head);
+/* Whether a page of another site may read the answer: `cors` names its origin. */
+bool http_may_read(const struct http_question *question, const struct message *head);
 
 /* Of an endpoint: what it serves. The caller sets the first part. */
 struct http {
 	http_handler *handler;
 	void *user;
-	const char *hosts; /* names of this machine in requests, as hosts_allow() takes them */
+	struct access *access; /* NULL: everybody may do everything */
+	const char *cors;      /* origins whose pages may read; NULL: none */
+	const char *hosts;     /* names of this machine in requests, as hosts_allow() takes them */
 	/* --- below: the protocol's --- */
 	struct quota quota;
 	struct list sessions; /* those with places for questions, the oldest first */

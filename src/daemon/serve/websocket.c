@@ -289,7 +289,7 @@ void websocket_answer(struct http_question *question, const struct http_request 
 		http_answer(question, &answer);
 		return;
 	}
-	if (!http_same_origin(head)) {
+	if (!http_same_origin(head) && !http_may_read(question, head)) {
 		http_reply(question, 403, NULL, NULL, 0);
 		return;
 	}

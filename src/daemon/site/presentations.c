@@ -36,7 +36,8 @@ static void describe(struct rtsp_stream *out, struct output *output)
 		out->rate_milli = (uint32_t)((uint64_t)rate->num * 1000 / rate->den);
 }
 
-static int find(void *user, const struct net_peer *peer, const char *name, struct rtsp_stream *out)
+static int find(void *user, const struct net_peer *peer, const struct access_who *who,
+		const char *name, struct rtsp_stream *out)
 {
 	const struct presentations *presentations = user;
 	struct cameras *cameras = presentations->cameras;
@@ -49,7 +50,7 @@ static int find(void *user, const struct net_peer *peer, const char *name, struc
 		output = find_output(&cameras->streams[i]);
 		if (!output)
 			return -ENOENT;
-		if (!access_lets_in(presentations->access, peer, i)) {
+		if (!access_may(presentations->access, who, peer, CONFIG_MAY_VIEW, i)) {
 			output->quota.refused[ADMISSION_NOT_ALLOWED]++;
 			return -EACCES;
 		}
@@ -64,6 +65,7 @@ void presentations_init(struct presentations *presentations, struct rtsp *rtsp)
 	struct cameras *cameras = presentations->cameras;
 
 	rtsp->find = find;
+	rtsp->access = presentations->access;
 	rtsp->user = presentations;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
 		if (output_is_rtp(&cameras->outputs[i]))

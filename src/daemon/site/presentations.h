@@ -9,7 +9,7 @@
 
 struct presentations {
 	struct cameras *cameras; /* with their feeds */
-	const struct access *access;
+	struct access *access;
 };
 
 /* Sets rtsp up, and the endpoints of viewers. Everything is borrowed. */

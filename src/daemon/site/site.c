@@ -89,16 +89,16 @@ static int64_t max_age_us(const char *query)
 
 /* --- answers --- */
 
-/* False: 403 was answered, because the address may not watch the stream. */
+/* False: the question was answered, because who asks may not watch the stream from its address. */
 static bool let_in(const struct site *site, const struct http_request *request,
 		   struct http_question *question, const struct stream *stream)
 {
 	size_t index = (size_t)(stream - site->options.cameras->streams);
 
-	if (access_lets_in(site->options.access, request->peer, index))
+	if (access_may(site->options.access, request->who, request->peer, CONFIG_MAY_VIEW, index))
 		return true;
 	stream->outputs[0].quota.refused[ADMISSION_NOT_ALLOWED]++;
-	http_reply(question, 403, NULL, NULL, 0);
+	http_refuse_right(question, request);
 	return false;
 }
 
@@ -136,7 +136,8 @@ static void watch(struct site *site, const struct http_request *request,
 }
 
 /* Names the paths that there are. */
-static void answer_not_found(const struct site *site, struct http_question *question)
+static void answer_not_found(const struct site *site, const struct http_request *request,
+			     struct http_question *question)
 {
 	const struct cameras *cameras = site->options.cameras;
 	char text[LIST_MAX], path[WAY_PATH_MAX];
@@ -145,6 +146,9 @@ static void answer_not_found(const struct site *site, struct http_question *ques
 	for (size_t i = 0; i < cameras->n_streams; i++) {
 		const struct stream *stream = &cameras->streams[i];
 
+		if (!access_may(site->options.access, request->who, request->peer, CONFIG_MAY_VIEW,
+				i))
+			continue;
 		for (size_t j = 0; j < n_ways; j++) {
 			if (!choose_output(cameras, stream, ways[j].framing) ||
 			    len + sizeof path + 1 > sizeof text)
@@ -231,22 +235,154 @@ static bool handle_usual(struct site *site, const struct http_request *request,
 	return false;
 }
 
+static bool handle_page(struct site *site, const struct http_request *request,
+			struct http_question *question)
+{
+	(void)site;
+	return page_handle(request, question);
+}
+
+static bool handle_status(struct site *site, const struct http_request *request,
+			  struct http_question *question)
+{
+	return status_handle(site->options.status, request->path, question);
+}
+
+static bool handle_api(struct site *site, const struct http_request *request,
+		       struct http_question *question)
+{
+	const struct api api = {
+		.loop = site->options.loop,
+		.cameras = site->options.cameras,
+		.access = site->options.access,
+	};
+
+	return api_handle(&api, request, question);
+}
+
+/* --- the routes --- */
+
+#define ANYBODY 0x100u /* no right is needed */
+#define VIEW CONFIG_MAY_VIEW
+#define STATUS CONFIG_MAY_STATUS
+#define CONTROL CONFIG_MAY_CONTROL
+
+/* Every path that is served, with the right that it needs for GET and HEAD, and for POST (0: that
+ * is refused). A `*` stands for at least one character other than a slash, `...` for any rest. Of
+ * the rows that fit, the first whose handler takes the path answers. tests/e2e/test_rights.py reads
+ * this table. */
+static const struct route {
+	const char *pattern;
+	unsigned get, post;
+	bool (*handle)(struct site *site, const struct http_request *request,
+		       struct http_question *question);
+} routes[] = {
+	{"/page/*", ANYBODY, 0, handle_page},
+	{"/login", ANYBODY, 0, handle_page},
+	{"/api/login", ANYBODY, ANYBODY, handle_api},
+	{"/api/logout", ANYBODY, ANYBODY, handle_api},
+	{"/api/cameras", VIEW, VIEW, handle_api},
+	{"/api/viewers", STATUS, STATUS, handle_api},
+	{"/api/cameras/*/controls", VIEW, CONTROL, handle_api},
+	{"/api/cameras/*/restart", VIEW, CONTROL, handle_api},
+	{"/api/streams/*/bitrate", VIEW, CONTROL, handle_api},
+	{"/status.json", STATUS, 0, handle_status},
+	{"/metrics", STATUS, 0, handle_status},
+	{"/healthz", STATUS, 0, handle_status},
+	{"/", VIEW, 0, handle_usual},
+	{"/", VIEW, 0, handle_page},
+	{"/stream", VIEW, 0, handle_usual},
+	{"/video", VIEW, 0, handle_usual},
+	{"/snapshot", VIEW, 0, handle_usual},
+	{"/snapshot.jpg", VIEW, 0, handle_usual},
+	{"/*.*", VIEW, 0, handle_stream},
+	{"/*/...", VIEW, 0, handle_hls},
+};
+
+/* What is answered where no row fits. */
+static const struct route no_route = {.get = VIEW, .post = VIEW};
+
+static bool fits(const char *pattern, const char *path)
+{
+	for (; *pattern; pattern++) {
+		if (strcmp(pattern, "...") == 0)
+			return true;
+		if (*pattern != '*') {
+			if (*pattern != *path++)
+				return false;
+			continue;
+		}
+		do {
+			if (*path == '\0' || *path == '/')
+				return false;
+		} while (!fits(pattern + 1, ++path));
+		return true;
+	}
+	return *path == '\0';
+}
+
+static bool is_api(const char *path)
+{
+	return strncmp(path, "/api/", 5) == 0;
+}
+
+/* Answers who has not the right that a route needs. */
+static void refuse_right(const struct site *site, const struct http_request *request,
+			 struct http_question *question, unsigned right)
+{
+	bool users = access_has_users(site->options.access);
+
+	if (users && !request->who->user && page_send_to_login(request, question))
+		return;
+	if (!users && right == CONTROL)
+		api_refuse(question, 403,
+			   "Changes are off. Set control = yes in [daemon] to allow them.");
+	else if (is_api(request->path) && (!users || request->who->user))
+		api_refuse(question, 403, "You may not do this.");
+	else
+		http_refuse_right(question, request);
+}
+
+/* The right that a request needs; 0: its method is refused. */
+static unsigned right_of(const struct route *route, const struct http_request *request)
+{
+	return request->head->method == MESSAGE_POST ? route->post : route->get;
+}
+
+/* Whether the request may go on to the handler; else it was answered. */
+static bool check_right(const struct site *site, const struct route *route,
+			const struct http_request *request, struct http_question *question)
+{
+	unsigned right = right_of(route, request);
+
+	if (right == ANYBODY || request->who->may & right)
+		return true;
+	if (right == 0)
+		http_refuse_method(question, "GET, HEAD");
+	else
+		refuse_right(site, request, question, right);
+	return false;
+}
+
 void site_handle(void *user, const struct http_request *request, struct http_question *question)
 {
 	struct site *site = user;
-	const struct api api = {.loop = site->options.loop, .cameras = site->options.cameras};
 
-	if (api_handle(&api, request, question))
-		return;
-	if (request->head->method == MESSAGE_POST) {
-		http_refuse_method(question, "GET, HEAD");
-		return;
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		if (!fits(routes[i].pattern, request->path))
+			continue;
+		if (!check_right(site, &routes[i], request, question) ||
+		    routes[i].handle(site, request, question))
+			return;
 	}
-	if (handle_stream(site, request, question) || handle_hls(site, request, question) ||
-	    handle_usual(site, request, question) || page_handle(request, question))
+	if (!check_right(site, &no_route, request, question))
 		return;
-	if (!status_handle(site->options.status, request->path, question))
-		answer_not_found(site, question);
+	if (is_api(request->path))
+		api_refuse(question, 404, "The API has no such path; docs/API.md lists them.");
+	else if (request->head->method == MESSAGE_POST)
+		http_refuse_method(question, "GET, HEAD");
+	else
+		answer_not_found(site, request, question);
 }
 
 /* --- life --- */

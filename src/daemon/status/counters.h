@@ -7,6 +7,7 @@
 #ifndef DAEMON_STATUS_COUNTERS_H
 #define DAEMON_STATUS_COUNTERS_H
 
+#include "daemon/auth/access.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/push/push.h"
 #include "daemon/status/health.h"
@@ -20,6 +21,7 @@ struct status_view {
 	struct loop *loop;
 	const struct cameras *cameras; /* with workers and feeds */
 	struct admission *admission;
+	const struct access *access; /* NULL: nobody is asked who he is */
 	struct fdreserve *reserve;
 	const struct handshakes *handshakes; /* NULL: no TLS */
 	const struct pushes *pushes;	     /* NULL: there are none */

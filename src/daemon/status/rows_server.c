@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/status/rows.h"
 
+#include <assert.h>
 #include <unistd.h>
 
 #include "daemon/serve/handshakes.h"
 
 #define IN_LOOP(field) FIELD(in_loop, struct loop_stats, field)
+#define IN_ACCESS(field) FIELD(in_access, struct access_stats, field)
 #define IN_MQTT(field) FIELD(in_mqtt, struct discovery_status, field)
 
 /* --- the server --- */
@@ -13,6 +15,27 @@
 static const void *in_loop(const struct counted *c)
 {
 	return loop_stats(c->view->loop);
+}
+static const void *in_access(const struct counted *c)
+{
+	static const struct access_stats none;
+
+	return c->view->access ? access_stats(c->view->access) : &none;
+}
+static double access_users(const struct counted *c)
+{
+	return (double)c->view->cameras->config->n_users;
+}
+static const char *access_anonymous(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	static_assert(COUNTER_TEXT_MAX >= CONFIG_MAY_TEXT_MAX, "rights fit");
+	config_may_text(config_anonymous(c->view->cameras->config), buffer);
+	return buffer;
+}
+static const char *access_open(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->view->access ? access_open_to(c->view->access) : "all";
 }
 static const char *server_name(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
@@ -121,6 +144,34 @@ static const struct counter server[] = {
 	 .help = "Whether the table of file descriptors is full; no client is accepted until it "
 		 "has room.",
 	 .number = server_fds_short},
+	{"access", GROUP, .help = "Who may watch ([SECURITY.md](SECURITY.md))."},
+	{"access.users", "access_users", GAUGE, .help = "Users in the configuration.",
+	 .number = access_users},
+	{"access.anonymous", TEXT,
+	 .help = "What those may do who give no name: some of `view`, "
+		 "`status` and `control`, or `nothing`.",
+	 .text = access_anonymous},
+	{"access.open_to", TEXT,
+	 .help = "Who may watch without a password: `no` (nobody), `loopback` (this machine), "
+		 "`local` "
+		 "(its networks), `listed` (other addresses in `allow` of `[daemon]`), `all`.",
+	 .text = access_open},
+	{"access.checks", "access_checks_total", COUNTER, .help = "Passwords that were hashed.",
+	 IN_ACCESS(checks)},
+	{"access.wrong", "access_wrong_total", COUNTER, .help = "Wrong passwords and tokens.",
+	 IN_ACCESS(wrong)},
+	{"access.slowed", "access_slowed_total", COUNTER,
+	 .help = "Attempts that were not looked at (429), because the address had sent too many "
+		 "wrong ones.",
+	 IN_ACCESS(slowed)},
+	{"access.busy", "access_busy_total", COUNTER,
+	 .help = "Attempts that were not looked at (503), because too many waited.",
+	 IN_ACCESS(busy)},
+	{"access.refused", "access_refused_total", COUNTER,
+	 .help = "Requests over HTTP of those who have not the right for them.",
+	 IN_ACCESS(refused)},
+	{"access.logins", "access_logins_total", COUNTER, .help = "Logins on the web page.",
+	 IN_ACCESS(logins)},
 	{"loop", GROUP, .help = "The event loop."},
 	{"loop.turns", "loop_turns_total", COUNTER, .help = "Wake-ups of the event loop.",
 	 IN_LOOP(turns)},

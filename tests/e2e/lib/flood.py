@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Peers that mean harm, in a process of their own, so that they take no time from the viewers of
 the test that watch what happens meanwhile."""
+import base64
+import http.client
 import multiprocessing
 import os
 import signal
 import socket
 import struct
 import time
+from concurrent import futures
 
 import harness
 
@@ -50,6 +53,30 @@ def knock(port, seconds, say=b""):
             reset(one)
         except OSError:
             pass
+
+
+def guess(port, addresses, count):
+    """Each of so many addresses tries count wrong passwords, one after the other, over connections
+    that it keeps while it can."""
+
+    def try_all(address):
+        left, one = count, None
+        while left > 0:
+            try:
+                one = one or http.client.HTTPConnection(
+                    "127.0.0.1", port, 20 * harness.PATIENCE, (f"127.1.0.{address}", 0)
+                )
+                word = base64.b64encode(f"anna:{address}-{left}".encode()).decode()
+                one.request("GET", "/", headers={"Authorization": f"Basic {word}"})
+                answer = one.getresponse()
+                answer.read()
+                assert answer.status in (401, 429, 503), answer.status
+                left -= 1
+            except (OSError, http.client.HTTPException):
+                one = None  # its place went to another address
+
+    with futures.ThreadPoolExecutor(addresses) as pool:
+        list(pool.map(try_all, range(1, addresses + 1)))
 
 
 def talk(port, count, seconds):

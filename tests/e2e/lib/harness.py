@@ -161,7 +161,9 @@ def kill_with_descendants(process, marker):
 class Camcastd:
     """One running camcastd. Use as a context manager, or through the fixture `camcastd`."""
 
-    def __init__(self, config, folder, backend=None, args=(), env=None, wait=True):
+    def __init__(self, config, folder, backend=None, args=(), env=None, wait=True, headers=None):
+        """headers: of the requests that this class makes itself, for its right to see the status."""
+        self.headers = headers or {}
         folder = pathlib.Path(folder)
         text = config_text(config)
         if backend:
@@ -256,7 +258,8 @@ class Camcastd:
         """(HTTP status, body) of the status server."""
         url = f"http://127.0.0.1:{self.http_port}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=timeout * PATIENCE) as answer:
+            question = urllib.request.Request(url, headers=self.headers)
+            with urllib.request.urlopen(question, timeout=timeout * PATIENCE) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/auth/users.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/secret.h"
+#include "daemon/auth/checker.h"
+#include "daemon/auth/credentials.h"
+
+/* The hash of a password that is there in clear: so that its check takes as long as any other. */
+static int hash_password(struct user *user, const char *password)
+{
+	struct crypt_data *data = calloc(1, sizeof *data);
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	const char *made = NULL;
+
+	if (!data)
+		return -ENOMEM;
+	if (crypt_gensalt_rn(NULL, 0, NULL, 0, setting, sizeof setting))
+		made = crypt_r(password, setting, data);
+	user->hash = made && made[0] != '*' ? strdup(made) : NULL;
+	explicit_bzero(data, sizeof *data);
+	free(data);
+	return user->hash ? 0 : -ENOMEM;
+}
+
+static int refuse(const struct user *user, const char *key, const char *why)
+{
+	diag_error("user %s: %s %s", user->config->name, key, why);
+	return -EINVAL;
+}
+
+static int load_password(struct user *user)
+{
+	char password[CREDENTIALS_SECRET_MAX], why[SECRET_WHY_MAX];
+	int err;
+
+	if (user->config->password[0]) {
+		if (strlen(user->config->password) >= CHECKER_HASH_MAX ||
+		    crypt_checksalt(user->config->password) == CRYPT_SALT_INVALID)
+			return refuse(user, "password",
+				      "is no hash that this system knows; \"camcast passwd\" makes "
+				      "one");
+		user->hash = strdup(user->config->password);
+		return user->hash ? 0 : -ENOMEM;
+	}
+	if (!user->config->password_file[0])
+		return 0;
+	if (secret_read(user->config->password_file, password, sizeof password, why) < 0)
+		return refuse(user, "password_file", why);
+	err = hash_password(user, password);
+	explicit_bzero(password, sizeof password);
+	return err;
+}
+
+static int load_token(struct user *user, const struct digest_key *key)
+{
+	char token[CREDENTIALS_TOKEN_MAX + 1], why[SECRET_WHY_MAX];
+	int err = 0;
+
+	if (!user->config->token_file[0])
+		return 0;
+	if (secret_read(user->config->token_file, token, sizeof token, why) < 0)
+		return refuse(user, "token_file", why);
+	if (credentials_is_token(token)) {
+		digest_make(&user->token, key, USERS_TOKEN, "", token);
+		user->has_token = true;
+	} else {
+		err = refuse(user, "token_file",
+			     "has no token of 20 to 128 letters, digits and -._~+/=; \"openssl "
+			     "rand -hex 20\" makes one");
+	}
+	explicit_bzero(token, sizeof token);
+	return err;
+}
+
+int users_init(struct users *users, const struct config *config, const struct digest_key *key)
+{
+	*users = (struct users){.n = config->n_users};
+	users->items = calloc(config->n_users + 1, sizeof *users->items);
+	if (!users->items)
+		return -ENOMEM;
+	for (size_t i = 0; i < users->n; i++) {
+		struct user *user = &users->items[i];
+		int err;
+
+		user->config = &config->users[i];
+		err = load_password(user);
+		if (err == 0)
+			err = load_token(user, key);
+		if (err < 0)
+			return err;
+		if (!users->some_hash)
+			users->some_hash = user->hash;
+	}
+	return 0;
+}
+
+void users_finish(struct users *users)
+{
+	for (size_t i = 0; users->items && i < users->n; i++)
+		free(users->items[i].hash);
+	free(users->items);
+	users->items = NULL;
+}
+
+int users_find_name(const struct users *users, const char *name)
+{
+	for (size_t i = 0; i < users->n; i++)
+		if (strcmp(users->items[i].config->name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+int users_find_token(const struct users *users, const struct digest *token)
+{
+	int found = -1;
+
+	for (size_t i = 0; i < users->n; i++)
+		if (users->items[i].has_token && digest_equal(&users->items[i].token, token))
+			found = (int)i;
+	return found;
+}

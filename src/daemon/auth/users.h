@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The users of the configuration, with what their files say. Loop thread only. */
+#ifndef DAEMON_AUTH_USERS_H
+#define DAEMON_AUTH_USERS_H
+
+#include "config/config.h"
+#include "daemon/auth/tickets.h"
+
+struct user {
+	const struct config_user *config; /* borrowed */
+	char *hash;			  /* of crypt(5); NULL: no password */
+	struct digest token;		  /* as digest_make() makes it of a token */
+	bool has_token;
+};
+
+struct users {
+	struct user *items; /* in the order of the configuration */
+	size_t n;
+	const char *some_hash; /* that of the first user who has one; NULL: nobody has one */
+};
+
+#define USERS_TOKEN 't' /* kind of the digest of a token */
+
+/* Reads the files of the users. A file that cannot be used, or that others may read, is an error,
+ * after a line in the log. 0 or -errno. users_finish() is needed in both cases. */
+int users_init(struct users *users, const struct config *config, const struct digest_key *key);
+void users_finish(struct users *users);
+
+/* The number of the user; -1: there is none. */
+int users_find_name(const struct users *users, const char *name);
+int users_find_token(const struct users *users, const struct digest *token);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/auth/access.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+
+/* Cheap ones: of "secret", SHA-512 crypt with 1000 rounds. */
+#define HASH                                                                                       \
+	"$6$rounds=1000$saltsalt$"                                                                 \
+	"LAV5VE5Y7w1d73x1mFNspYWUpazfmwv2SoepNXNKJ/otop/Zok96Hr8Q13LEv0DRY/x8v0/crpIjl8NJSAqXV/"
+#define TOKEN "0123456789abcdef0123"
+#define STREAM "camera = c\nannexb = 127.0.0.1:0\n"
+#define CAMERA "[camera c]\nsource = pattern\n[stream s]\n" STREAM "[stream s2]\n" STREAM
+
+static struct loop *loop;
+static struct config *config;
+static struct access *access_;
+static const struct net_peer peer = {.address = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
+				     .port = 1};
+
+struct asked {
+	struct access_ask ask;
+	enum access_verdict verdict; /* ACCESS_WAITS: not yet */
+	struct access_who who;
+};
+
+static void handle_done(struct access_ask *ask, enum access_verdict verdict,
+			const struct access_who *who)
+{
+	struct asked *asked = (struct asked *)(void *)ask;
+
+	asked->verdict = verdict;
+	if (who)
+		asked->who = *who;
+	loop_stop(loop);
+}
+
+static void make(const char *text)
+{
+	const struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
+
+	assert_int_equal(config_parse(&config, "c.ini", text, strlen(text), stderr), 0);
+	assert_int_equal(loop_create(&loop, &options), 0);
+	assert_int_equal(access_create(&access_, loop, config), 0);
+}
+
+static void unmake(void)
+{
+	access_destroy(access_);
+	loop_destroy(loop);
+	config_destroy(config);
+}
+
+static struct credentials password(const char *name, const char *secret)
+{
+	struct credentials credentials = {.kind = CREDENTIALS_PASSWORD};
+
+	strcpy(credentials.name, name);
+	strcpy(credentials.secret, secret);
+	return credentials;
+}
+
+static void begin(struct asked *asked, const struct credentials *credentials)
+{
+	*asked = (struct asked){.ask.done = handle_done};
+	asked->verdict = access_identify(access_, &asked->ask, &peer, credentials, &asked->who);
+}
+
+/* Asks, and waits for the verdict. */
+static enum access_verdict ask(struct asked *asked, const struct credentials *credentials)
+{
+	begin(asked, credentials);
+	while (asked->verdict == ACCESS_WAITS)
+		assert_int_equal(loop_run(loop), 0);
+	return asked->verdict;
+}
+
+static char *write_file(const char *text, mode_t mode)
+{
+	char *path = strdup("/tmp/camcast-test-XXXXXX");
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+	return path;
+}
+
+static void without_users_everybody_may_watch(void **state)
+{
+	struct credentials none = {.kind = CREDENTIALS_NONE}, some = password("anna", "x");
+	struct asked asked;
+
+	(void)state;
+	make(CAMERA);
+	assert_int_equal(ask(&asked, &none), ACCESS_KNOWN);
+	assert_int_equal(asked.who.may, CONFIG_MAY_VIEW | CONFIG_MAY_STATUS);
+	assert_int_equal(ask(&asked, &some), ACCESS_KNOWN);
+	assert_null(asked.who.user);
+	assert_false(access_has_users(access_));
+	unmake();
+	make("[daemon]\ncontrol = yes\n" CAMERA);
+	assert_int_equal(ask(&asked, &none), ACCESS_KNOWN);
+	assert_int_equal(asked.who.may, CONFIG_MAY_VIEW | CONFIG_MAY_STATUS | CONFIG_MAY_CONTROL);
+	unmake();
+}
+
+static void with_a_user_everybody_may_nothing(void **state)
+{
+	struct credentials none = {.kind = CREDENTIALS_NONE}, bad = {.kind = CREDENTIALS_BAD};
+	struct asked asked;
+
+	(void)state;
+	make("[daemon]\ncontrol = yes\n[user anna]\npassword = " HASH "\n" CAMERA);
+	assert_int_equal(ask(&asked, &none), ACCESS_KNOWN);
+	assert_int_equal(asked.who.may, 0);
+	assert_false(access_may(access_, &asked.who, &peer, CONFIG_MAY_VIEW, 0));
+	assert_false(gate_lets_in(access_stream_gate(access_, 0), &peer));
+	assert_string_equal(access_open_to(access_), "no");
+	assert_int_equal(ask(&asked, &bad), ACCESS_WRONG);
+	unmake();
+	make("[daemon]\nanonymous = status\n[user anna]\npassword = " HASH "\n" CAMERA
+	     "allow = 127.0.0.1\n");
+	assert_int_equal(ask(&asked, &none), ACCESS_KNOWN);
+	assert_int_equal(asked.who.may, CONFIG_MAY_STATUS);
+	assert_false(gate_lets_in(access_stream_gate(access_, 0), &peer));
+	assert_true(gate_lets_in(access_stream_gate(access_, 1), &peer));
+	unmake();
+}
+
+static void a_right_password_is_hashed_once(void **state)
+{
+	struct credentials right = password("anna", "secret");
+	struct asked asked, second;
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\nmay = view, control\nstreams = s2\n" CAMERA);
+	begin(&asked, &right);
+	begin(&second, &right);
+	assert_int_equal(asked.verdict, ACCESS_WAITS);
+	while (asked.verdict == ACCESS_WAITS || second.verdict == ACCESS_WAITS)
+		assert_int_equal(loop_run(loop), 0);
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	assert_int_equal(second.verdict, ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "anna");
+	assert_int_equal(asked.who.may, CONFIG_MAY_VIEW | CONFIG_MAY_CONTROL);
+	assert_false(access_may(access_, &asked.who, &peer, CONFIG_MAY_VIEW, 0));
+	assert_true(access_may(access_, &asked.who, &peer, CONFIG_MAY_VIEW, 1));
+	begin(&asked, &right);
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	assert_int_equal(access_stats(access_)->checks, 1);
+	unmake();
+}
+
+/* Wrong passwords, names and tokens are all answered at the same time, however fast they were. */
+static void a_wrong_attempt_takes_its_time(void **state)
+{
+	const struct credentials wrong[] = {
+		password("anna", "x"),
+		password("nobody", "secret"),
+		password("token", "secret"),
+		{.kind = CREDENTIALS_TOKEN, .secret = TOKEN "x"},
+	};
+	struct asked asked;
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n" CAMERA);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		int64_t begun_us = clock_now_us();
+
+		assert_int_equal(ask(&asked, &wrong[i]), ACCESS_WRONG);
+		assert_true(clock_now_us() - begun_us >= 290000);
+	}
+	assert_int_equal(access_stats(access_)->wrong, 4);
+	unmake();
+}
+
+static void an_address_with_many_failures_has_to_wait(void **state)
+{
+	struct credentials wrong = {.kind = CREDENTIALS_TOKEN, .secret = TOKEN "x"};
+	struct credentials right = password("anna", "secret");
+	struct asked asked[6];
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n" CAMERA);
+	assert_int_equal(ask(&asked[0], &right), ACCESS_KNOWN);
+	for (int i = 0; i < 5; i++)
+		begin(&asked[i], &wrong);
+	begin(&asked[5], &wrong);
+	assert_int_equal(asked[5].verdict, ACCESS_SLOWED);
+	assert_in_range(access_retry_after_s(access_, &peer), 1, 2);
+	/* What is known already is let in. */
+	begin(&asked[5], &right);
+	assert_int_equal(asked[5].verdict, ACCESS_KNOWN);
+	for (int i = 0; i < 5; i++)
+		access_cancel(&asked[i].ask);
+	assert_int_equal(access_stats(access_)->slowed, 1);
+	unmake();
+}
+
+static void one_address_has_a_share_of_the_queue(void **state)
+{
+	struct asked asked[5];
+	char secret[2] = "a";
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n" CAMERA);
+	for (int i = 0; i < 5; i++, secret[0]++) {
+		struct credentials wrong = password("anna", secret);
+
+		begin(&asked[i], &wrong);
+	}
+	assert_int_equal(asked[3].verdict, ACCESS_WAITS);
+	assert_int_equal(asked[4].verdict, ACCESS_SLOWED);
+	for (int i = 0; i < 5; i++)
+		access_cancel(&asked[i].ask);
+	unmake();
+}
+
+static void files_hold_passwords_and_tokens(void **state)
+{
+	char *secret = write_file("secret\n", 0600), *token = write_file(TOKEN "\r\n", 0400);
+	struct credentials right = password("anna", "secret");
+	struct credentials bearer = {.kind = CREDENTIALS_TOKEN, .secret = TOKEN};
+	struct asked asked;
+	char text[512];
+
+	(void)state;
+	snprintf(text, sizeof text,
+		 "[user anna]\npassword_file = %s\n[user bot]\ntoken_file = %s\n" CAMERA, secret,
+		 token);
+	make(text);
+	assert_int_equal(ask(&asked, &right), ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "anna");
+	begin(&asked, &bearer);
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "bot");
+	unmake();
+	unlink(secret);
+	unlink(token);
+	free(secret);
+	free(token);
+}
+
+static void refuse_file(const char *key, const char *content, mode_t mode)
+{
+	const struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
+	char *path = write_file(content, mode), text[512];
+
+	snprintf(text, sizeof text, "[user anna]\n%s = %s\n" CAMERA, key, path);
+	assert_int_equal(config_parse(&config, "c.ini", text, strlen(text), stderr), 0);
+	assert_int_equal(loop_create(&loop, &options), 0);
+	assert_true(access_create(&access_, loop, config) < 0);
+	loop_destroy(loop);
+	config_destroy(config);
+	unlink(path);
+	free(path);
+}
+
+static void files_that_cannot_be_used_are_refused(void **state)
+{
+	char out[8], why[SECRET_WHY_MAX];
+
+	(void)state;
+	refuse_file("password_file", "secret\n", 0640);
+	refuse_file("password_file", "secret\n", 0604);
+	refuse_file("password_file", "\nsecret", 0600);
+	refuse_file("token_file", "tooshort\n", 0600);
+	refuse_file("token_file", "0123456789 abcdef0123\n", 0600);
+	refuse_file("token_file", TOKEN, 0644);
+	assert_true(secret_read("/nonexistent/file", out, sizeof out, why) < 0);
+	assert_non_null(strstr(why, "/nonexistent/file cannot be used"));
+}
+
+static void a_login_is_known_until_it_ends(void **state)
+{
+	struct credentials right = password("anna", "secret"), login = {.kind = CREDENTIALS_LOGIN};
+	struct asked asked;
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n" CAMERA);
+	assert_int_equal(ask(&asked, &right), ACCESS_KNOWN);
+	assert_int_equal(access_log_in(access_, asked.who.user, login.secret), 0);
+	assert_int_equal(strlen(login.secret), ACCESS_LOGIN_MAX - 1);
+	begin(&asked, &login);
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "anna");
+	access_log_out(access_, login.secret);
+	begin(&asked, &login);
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	assert_null(asked.who.user);
+	assert_int_equal(asked.who.may, 0);
+	unmake();
+}
+
+static void it_is_told_who_may_watch_without_a_password(void **state)
+{
+	(void)state;
+	make("[daemon]\nhttp = 127.0.0.1:0\n" CAMERA);
+	assert_string_equal(access_open_to(access_), "loopback");
+	unmake();
+	make("[daemon]\nhttp = 0\n" CAMERA);
+	assert_string_equal(access_open_to(access_), "all");
+	unmake();
+	make("[daemon]\nhttp = 0\nallow = local\n" CAMERA);
+	assert_string_equal(access_open_to(access_), "local");
+	unmake();
+	make("[daemon]\nhttp = 0\nallow = local, 10.0.0.0/8\n" CAMERA);
+	assert_string_equal(access_open_to(access_), "listed");
+	unmake();
+	make("[daemon]\nhttp = 0\nanonymous = nothing\n" CAMERA);
+	assert_string_equal(access_open_to(access_), "no");
+	unmake();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_users_everybody_may_watch),
+		cmocka_unit_test(with_a_user_everybody_may_nothing),
+		cmocka_unit_test(a_right_password_is_hashed_once),
+		cmocka_unit_test(a_wrong_attempt_takes_its_time),
+		cmocka_unit_test(an_address_with_many_failures_has_to_wait),
+		cmocka_unit_test(one_address_has_a_share_of_the_queue),
+		cmocka_unit_test(files_hold_passwords_and_tokens),
+		cmocka_unit_test(files_that_cannot_be_used_are_refused),
+		cmocka_unit_test(a_login_is_known_until_it_ends),
+		cmocka_unit_test(it_is_told_who_may_watch_without_a_password),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
