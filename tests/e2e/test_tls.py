@@ -42,7 +42,9 @@ def fixture_stranger(tmp_path_factory):
 
 def config(authority, http="auto", raw="yes", name="server", **stream):
     certificate, key = authority.sign(name)
-    text = harness.pattern_config(stream=dict(stream, tls=raw), daemon={"tls": http})
+    text = harness.pattern_config(stream=dict(stream, tls=raw), daemon={
+        "tls": http, "rtsp": "127.0.0.1:0",
+    })
     text["tls"] = {"certificate": certificate, "key": key}
     return text
 
@@ -53,6 +55,10 @@ def https(daemon, path):
 
 def tls(daemon):
     return f"tls://127.0.0.1:{daemon.port()}"
+
+
+def rtsps(daemon):
+    return f"rtsps://127.0.0.1:{daemon.rtsp_port}/s"
 
 
 def curl(daemon, authority):
@@ -84,6 +90,13 @@ def gstreamer(daemon, authority):
             "avdec_h264", "!", "fakesink", "sync=false", "num-buffers=20"], {}
 
 
+def gstreamer_rtsps(daemon, authority):
+    """1: only an authority that it does not know is no reason to refuse."""
+    return ["gst-launch-1.0", "-q", "rtspsrc", f"location={rtsps(daemon)}", "latency=0",
+            f"tls-validation-flags={126 if authority.trusted else 127}", "!", "rtph264depay", "!",
+            "avdec_h264", "!", "fakesink", "sync=false", "num-buffers=20"], {}
+
+
 def opencv(daemon, authority):
     options = f"ca_file;{authority.certificate}|tls_verify;1"
     return [sys.executable, "-c", OPENCV, https(daemon, "/s.mp4")], {
@@ -97,6 +110,7 @@ PROGRAMS = {
     "ffmpeg-tls": ffmpeg(tls, ["-f", "h264"]),
     "mpv": mpv,
     "gstreamer": gstreamer,
+    "gstreamer-rtsps": gstreamer_rtsps,
     "opencv": opencv,
 }
 
@@ -112,6 +126,14 @@ def test_programs_watch_with_a_certificate_that_they_trust(camcastd, authority, 
     command, options = PROGRAMS[program](daemon, stranger)
     result = harness.run(command, 60, **options)
     assert result.returncode != 0, "it was not refused"
+
+
+def test_ffmpeg_watches_over_rtsps(camcastd, authority):
+    """Its RTSP checks no certificate."""
+    daemon = camcastd(config(authority))
+    result = harness.run(["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-rtsp_transport", "tcp",
+                          "-i", rtsps(daemon), "-frames:v", 20, "-f", "null", "-"], 60)
+    assert result.returncode == 0, result.stderr
 
 
 def test_what_arrives_is_whole(camcastd, authority, tmp_path):

@@ -15,7 +15,7 @@
 #include "base/diag.h"
 #include "net/address.h"
 
-#define NICENESS 5
+#define NICENESS 5 /* more than the loop has */
 #define EVENTS 64
 #define TAKEN_PER_TURN 16 /* of either pipe */
 #define IN_FLIGHT_MAX (2u * HANDSHAKES_MAX)
@@ -364,7 +364,7 @@ static void *run(void *user)
 	struct epoll_event events[EVENTS];
 
 	/* Of this thread alone (setpriority(2), NOTES). */
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + NICENESS);
 	while (!handshakes->stopping) {
 		int n = epoll_wait(handshakes->epoll, events, EVENTS, time_left_ms(handshakes));
 
