@@ -45,6 +45,8 @@ static const char usage_text[] =
 	"  --framing annexb|length|ts|mp4|mjpg|ws|hls|hls-plain\n"
 	"                    the format of the stream (default: by the end of the path, .h264,\n"
 	"                    .ts, .mp4, .mjpg, .ws or .m3u8, or annexb); hls-plain takes no parts\n"
+	"  --acks delayed    acknowledge late, as the kernel does by itself where a client\n"
+	"                    answers the server; default: auto\n"
 	"  --duration TIME   measure for this time, such as 30s or 5m (default 5s)\n"
 	"  --warm-up TIME    begin this time after all clients are served (default 1s)\n"
 	"  --connect-rate R  connections a second at the start (default 2000)\n"
@@ -100,6 +102,7 @@ enum {
 	OPTION_FLAPPING,
 	OPTION_JOINING,
 	OPTION_FRAMING,
+	OPTION_ACKS,
 	OPTION_DURATION,
 	OPTION_WARM_UP,
 	OPTION_CONNECT_RATE,
@@ -121,6 +124,7 @@ static const struct option long_options[] = {
 	{"flapping", required_argument, NULL, OPTION_FLAPPING},
 	{"joining", required_argument, NULL, OPTION_JOINING},
 	{"framing", required_argument, NULL, OPTION_FRAMING},
+	{"acks", required_argument, NULL, OPTION_ACKS},
 	{"duration", required_argument, NULL, OPTION_DURATION},
 	{"warm-up", required_argument, NULL, OPTION_WARM_UP},
 	{"connect-rate", required_argument, NULL, OPTION_CONNECT_RATE},
@@ -175,6 +179,9 @@ static bool take_option(struct camload *load, int option, const char *text)
 	case OPTION_FRAMING:
 		load->framing = text;
 		return true;
+	case OPTION_ACKS:
+		options->delay_acks = strcmp(text, "delayed") == 0;
+		return options->delay_acks || strcmp(text, "auto") == 0;
 	case OPTION_DURATION:
 		return parse_seconds(text, &load->duration) && load->duration > 0;
 	case OPTION_WARM_UP:

@@ -6,6 +6,7 @@
 #include <linux/sock_diag.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,10 +244,21 @@ static void close_client(struct crowd *crowd, struct crowd_client *client)
 	client->judging = client->playing = false;
 }
 
+/* Not before the first bytes: the handshake would wait for the delay, too. Without effect, the
+ * kernel goes on to decide by itself. */
+static void delay_acks(const struct crowd_client *client)
+{
+	int quick = 0;
+
+	(void)setsockopt(client->fd, IPPROTO_TCP, TCP_QUICKACK, &quick, sizeof(quick));
+}
+
 /* false: the connection is over. */
 static bool take(struct crowd *crowd, struct crowd_client *client, ssize_t n)
 {
 	if (n > 0) {
+		if (client->bytes == 0 && crowd->options.delay_acks)
+			delay_acks(client);
 		client->bytes += (uint64_t)n;
 		if (client->kind == KIND_HEALTHY) {
 			crowd->bytes += (uint64_t)n;

@@ -47,6 +47,7 @@ struct crowd_options {
 	double joining;	       /* clients a second */
 	unsigned connect_rate; /* connections a second at the start */
 	uint32_t seed;
+	bool delay_acks; /* acknowledge as a client that answers the server does */
 };
 
 struct crowd_client;

@@ -75,6 +75,30 @@ def test_clients_of_all_kinds_pass(camcastd):
     assert result["environment"]["seed"] == 1 and result["environment"]["cores"] >= 1
 
 
+def test_viewers_of_rtsp_are_judged(camcastd):
+    policy = {"join_burst_ms": 300, "shed_lag_ms": 500, "max_lag_ms": 1000}
+    config = harness.pattern_config(stream=policy)
+    config["daemon"]["rtsp"] = "127.0.0.1:0"
+    daemon = camcastd(config)
+    result = camload(
+        f"rtsp://127.0.0.1:{daemon.rtsp_port}/s",
+        *("--clients", 40, "--scan", 10, "--decode", 2, "--slow", "2@50000", "--stalled", 2),
+        *("--flapping", 3, "--joining", 5, "--acks", "delayed", "--duration", 3),
+    )
+    healthy, players = result["healthy"], result["rtsp"]
+    for group in (healthy, *result["slow"], result["flapping"], result["joining"]):
+        assert not any(group[key] for key in WRONG), group
+    assert not any(players[key] for key in WRONG_RTSP), players
+    assert healthy["streams"] >= 40 and healthy["missed"] == 0
+    assert healthy["latency_ms"]["n"] >= 10 * 30 * 3 * 0.5
+    assert healthy["pictures"] >= 2 * 30 * 3 * 0.5
+    assert players["packets"] > healthy["units"] and players["reports"] >= 40
+    assert result["slow"][0]["resyncs"] > 0 and players["gaps"] > 0, "the slow ones lost nothing"
+    lost = result["connections"]
+    assert not any(lost[key] for key in ("never_served", "ended_by_server", "refused", "gave_up"))
+    assert lost["joins"] > 0 and lost["flaps"] > 0
+
+
 def test_lengths_are_understood(start_camcastd):
     stream = {"codec": "mjpeg", "quality": 50, "sei": False}
     config = harness.pattern_config(stream=stream, framing="length_prefixed")
@@ -284,6 +308,7 @@ def test_nobody_listens():
         (["127.0.0.1:80", "--duration", "0"], "--duration 0: this value is not allowed"),
         (["127.0.0.1"], "127.0.0.1: use HOST:PORT"),
         (["rtmp://127.0.0.1:80"], "rtmp://127.0.0.1:80: use HOST:PORT"),
+        (["127.0.0.1:80", "--acks", "late"], "--acks late: this value is not allowed"),
         (["rtsp://127.0.0.1:80"], "rtsp://127.0.0.1:80: use HOST:PORT"),
         (["rtsp://127.0.0.1:80/s", "--framing", "ts"], "--framing ts: "),
     ],
