@@ -14,9 +14,9 @@ import json
 import pathlib
 import re
 import statistics
-import subprocess
-import tempfile
 import textwrap
+
+import plots
 
 DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
 WIDTH = 100  # of a line of the page
@@ -160,8 +160,8 @@ def one_machine(found):
     if what["tcp_mem"]:
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
-    if any(row["suite"] in ("cost", "backends", "http", "http-peers", "hls", "mjpeg", "compare",
-                                "most") for row in found["rows"]):
+    if any(row["suite"] in ("cost", "backends", "http", "http-peers", "hls", "mjpeg", "rtsp",
+                            "rtsp-peers", "compare", "most") for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
@@ -199,9 +199,12 @@ def bytes_of(row):
     return row["result"]["bytes_per_unit"]
 
 
-def http_table(found):
+WAYS = {"": "raw TCP", "delayed": "raw TCP, delayed ACKs", "rtsp delayed": "rtsp, delayed ACKs"}
+
+
+def http_table(found, suite="http"):
     """The aim: CPU time / raw at most 1.05 times the ratio of the bytes."""
-    rows = Rows(found, "http")
+    rows = Rows(found, suite)
     text = ""
     for backend in OURS:
         lines = []
@@ -209,13 +212,14 @@ def http_table(found):
             for name in rows.values("server"):
                 if name != backend and not name.startswith(f"{backend} "):
                     continue
-                case = {"clients": clients}
-                size = statistics.median(rows.ratios(name, backend, bytes_of, **case) or [0])
-                cpu = rows.ratios(name, backend, **case)
+                case, way = {"clients": clients}, name.removeprefix(backend).strip()
+                raw = f"{backend} delayed" if way.endswith("delayed") else backend
+                size = statistics.median(rows.ratios(name, raw, bytes_of, **case) or [0])
+                cpu = rows.ratios(name, raw, **case)
                 lines.append(
                     [
                         clients,
-                        name.removeprefix(backend).strip() or "raw TCP",
+                        WAYS.get(way, way),
                         spread(rows.each(cost_of, server=name, **case))
                         + rows.mark(server=name, **case),
                         f"{size:.3f}",
@@ -297,6 +301,67 @@ def mjpeg_table(found):
         lines.append(line)
     ratios = [f"{name} / {other}" for name in ours for other in others]
     return table(["clients", *names, *ratios], lines) + DOUBT_NOTE
+
+
+def rtsp_viewers_table(rows):
+    ours = [name for name in rows.values("server") if name.startswith("camcastd")]
+    others = [name for name in rows.values("server") if name not in ours]
+    lines = []
+    for clients in in_order(row["clients"] for row in rows.find(part="viewers")):
+        for name in rows.values("server"):
+            case = {"part": "viewers", "clients": clients, "server": name}
+            found = [row["result"] for row in rows.find(**case)]
+            if not found:
+                continue
+            grown = (one["server"]["rss_kb"] - one["server"]["rss_idle_kb"] for one in found)
+            kernel = (one["tcp_memory"]["server_kb"] for one in found)
+            case.pop("server")
+            lines.append(
+                [
+                    clients,
+                    name,
+                    spread(rows.each(cost_of, server=name, **case))
+                    + rows.mark(server=name, **case),
+                    *(spread(rows.ratios(name, other, **case)) for other in others if name in ours),
+                    *([""] * len(others) if name in others else []),
+                    spread((one["healthy"]["latency_ms"]["p50"] for one in found), 1),
+                    spread((one["healthy"]["latency_ms"]["p99"] for one in found), 1),
+                    spread((kb / 1024 for kb in grown), 1),
+                    spread((kb / 1024 for kb in kernel), 1),
+                    max(one["connections"]["still_waiting"] for one in found),
+                ]
+            )
+    head = ["clients", "server", "us per client and unit", *(f"CPU / {name}" for name in others)]
+    head += ["capture to client, ms, p50", "p99", "memory beyond idle, MB", "kernel TCP, MB"]
+    return table([*head, "clients without a picture"], lines, keys=2)
+
+
+def rtsp_joins_table(rows):
+    lines = []
+    for name in rows.values("server"):
+        found = [row["result"] for row in rows.find(part="joins", server=name)]
+        times = [one["first_key_ms"] for one in found]
+        line = [name, min((part["n"] for part in times), default="not possible")]
+        line += [spread((part[key] for part in times), 1) for key in ("p50", "p99", "max")]
+        line.append(max((one["connections"]["still_waiting"] for one in found), default=""))
+        lines.append([*line, max((one["joining"]["begins_not_key"] for one in found), default="")])
+    head = ["server", "joins", "first picture, ms, p50", "p99", "max", "without one at the end"]
+    return table([*head, "begun at another picture"], lines)
+
+
+def rtsp_peers_tables(found):
+    rows = Rows(found, "rtsp-peers")
+    lines = [
+        company_line(rows, name, {"server": name}, key="part") for name in rows.values("server")
+    ]
+    parts = {
+        "viewers": rtsp_viewers_table(rows),
+        "newcomers": rtsp_joins_table(rows),
+        "20 fast viewers, alone and with 12 slow, stalled and flapping ones": table(
+            COMPANY_HEAD, lines
+        ),
+    }
+    return "\n".join(f"**{name}**\n\n{text}" for name, text in parts.items()) + DOUBT_NOTE
 
 
 def by_clients(rows, kind, cell):
@@ -445,30 +510,35 @@ def slow_line(quiet, bad):
     ]
 
 
+COMPANY_HEAD = ["server", "fast: missed", "p99 alone, ms", "p99 in company, ms"]
+COMPANY_HEAD += ["half rate: lag mean / max, s", "half rate: missed"]
+COMPANY_HEAD += [
+    f"{what}: fast / half / 2 KB/s" for what in ("wrong starts and gaps", "decode errors")
+]
+COMPANY_HEAD += ["disconnected", "memory, MB", "kernel TCP, MB"]
+
+
+def company_line(rows, name, case, key="company"):
+    """A server's line below COMPANY_HEAD."""
+    alone, bad = rows.find(**case, **{key: "alone"}), rows.find(**case, **{key: "bad"})
+    # Clients that never read are disconnected: that is expected, and has a column.
+    doubtful = sum(row["doubts"] not in ([], ["clients lost"]) for row in alone + bad)
+    mark = f" †{doubtful}" if doubtful else ""
+    quiet = spread((latency(row, "p99") for row in alone), 1)
+    if name.startswith("floor") and alone:
+        return [name + mark, "", quiet] + [""] * 8
+    if alone and bad:
+        return [name + mark, *slow_line(quiet, bad)]
+    return [name, "not possible"] + [""] * 9
+
+
 def slow_tables(found):
     rows = Rows(found, "slow")
     text = ""
     for network in rows.values("network"):
-        lines = []
-        for name in in_order(row["server"] for row in rows.all if row["network"] == network):
-            alone = rows.find(server=name, network=network, company="alone")
-            bad = rows.find(server=name, network=network, company="bad")
-            # Clients that never read are disconnected: that is expected, and has a column.
-            doubtful = sum(row["doubts"] not in ([], ["clients lost"]) for row in alone + bad)
-            mark = f" †{doubtful}" if doubtful else ""
-            quiet = spread((latency(row, "p99") for row in alone), 1)
-            if name.startswith("floor") and alone:
-                lines.append([name + mark, "", quiet] + [""] * 8)
-            elif alone and bad:
-                lines.append([name + mark, *slow_line(quiet, bad)])
-            else:
-                lines.append([name, "not possible"] + [""] * 9)
-        head = ["server", "fast: missed", "p99 alone, ms", "p99 in company, ms"]
-        head += ["half rate: lag mean / max, s", "half rate: missed"]
-        of_each = "fast / half / 2 KB/s"
-        head += [f"wrong starts and gaps: {of_each}", f"decode errors: {of_each}"]
-        head += ["disconnected", "memory, MB", "kernel TCP, MB"]
-        text += f"\n**{network}**\n\n{table(head, lines)}"
+        names = in_order(row["server"] for row in rows.all if row["network"] == network)
+        lines = [company_line(rows, name, {"server": name, "network": network}) for name in names]
+        text += f"\n**{network}**\n\n{table(COMPANY_HEAD, lines)}"
     return text.lstrip() + DOUBT_NOTE
 
 
@@ -523,6 +593,8 @@ PARTS = {
     "http-peers": http_peers_table,
     "hls": hls_table,
     "mjpeg": mjpeg_table,
+    "rtsp": lambda found: http_table(found, "rtsp"),
+    "rtsp-peers": rtsp_peers_tables,
     "compare": compare_tables,
     "most": most_table,
     "storm": storm_table,
@@ -535,40 +607,15 @@ PARTS = {
 
 # --- plots ---
 
-COLOURS = ["#777777", "#aaaaaa", "#cccccc", "#c00000", "#ff7f0e", "#1f77b4", "#2ca02c", "#9467bd"]
-COLOURS += ["#8c564b", "#17becf"]
-GNUPLOT = """set terminal svg size 760,440 font 'sans,12' background 'white' noenhanced
-set output '{output}'
-set title '{title}'
-set xlabel 'clients'
-set ylabel '{label}'
-set logscale xy
-set key outside right
-set grid
-plot {series}
-"""
 
-
-def plot(folder, output, title, label, rows, get, kind):
-    """One line for each server, with the range of the rounds."""
-    series = []
-    for number, name in enumerate(rows.values("server")):
-        points = []
-        for clients in in_order(row["clients"] for row in rows.all if row.get("footage") == kind):
-            values = rows.each(get, server=name, clients=clients, footage=kind)
-            if values and min(values) > 0:
-                points.append((clients, statistics.median(values), min(values), max(values)))
-        if not points:
-            continue
-        path = folder / f"{output.stem}-{number}"
-        path.write_text(
-            "".join(" ".join(map(str, point)) + "\n" for point in points), encoding="ascii"
-        )
-        style = f"lw {3 if name in OURS else 1.5} lc rgb '{COLOURS[number % len(COLOURS)]}'"
-        series.append(f"'{path}' with yerrorlines {style} pt 7 ps 0.4 title '{name}'")
-    if series:
-        script = GNUPLOT.format(output=output, title=title, label=label, series=", ".join(series))
-        subprocess.run(["gnuplot"], input=script, text=True, check=True)
+def points(rows, server, get, **case):
+    """The median and the range of the rounds for each number of clients."""
+    found = []
+    for clients in in_order(row["clients"] for row in rows.find(**case)):
+        values = rows.each(get, server=server, clients=clients, **case)
+        if values and min(values) > 0:
+            found.append((clients, statistics.median(values), min(values), max(values)))
+    return found
 
 
 def all_memory(row):
@@ -584,18 +631,36 @@ PLOTS = {
 }
 
 
-def plots(found, docs):
+def plot(rows, output, title, label, get, **case):
+    lines = [
+        (number, name, name.startswith("camcastd"), points(rows, name, get, **case))
+        for number, name in enumerate(rows.values("server"))
+    ]
+    plots.draw(output, title, label, lines)
+    return f"![{title}]({output.name})\n"
+
+
+def compare_plots(found, docs):
     """Makes the plots, and returns their lines for the page."""
     rows = Rows(found, "compare")
     text = ""
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        for kind in rows.values("footage"):
-            for what, (label, get) in PLOTS.items():
-                output = docs / f"bench-{what}-{kind}.svg"
-                plot(folder, output, f"{kind}: {label}", label, rows, get, kind)
-                text += f"![{kind}: {label}]({output.name})\n"
+    for kind in rows.values("footage"):
+        for what, (label, get) in PLOTS.items():
+            output = docs / f"bench-{what}-{kind}.svg"
+            text += plot(rows, output, f"{kind}: {label}", label, get, footage=kind)
     return text
+
+
+def rtsp_plots(found, docs):
+    rows = Rows(found, "rtsp-peers")
+    text = ""
+    for what, (label, get) in PLOTS.items():
+        output = docs / f"bench-rtsp-{what}.svg"
+        text += plot(rows, output, f"RTSP: {label}", label, get, part="viewers")
+    return text
+
+
+PLOTTED = {"compare": compare_plots, "rtsp-peers": rtsp_plots}
 
 
 def put(text, name, content):
@@ -624,8 +689,8 @@ def main():
         return
     page = options.folder / "BENCHMARKS.md"
     text = page.read_text(encoding="utf-8")
-    if "compare" in parts:
-        parts["compare"] = plots(found, options.folder) + "\n" + parts["compare"]
+    for name in PLOTTED.keys() & parts.keys():
+        parts[name] = PLOTTED[name](found, options.folder) + "\n" + parts[name]
     for name, content in parts.items():
         text = put(text, name, content)
     page.write_text(text, encoding="utf-8")

@@ -36,6 +36,9 @@ WAYS = ["", ".h264", ".mp4", ".ts", ".ws"]
 HTTP_SIZE, HTTP_CLIENTS = 8000, [100, 500, 1000, 2000]
 HTTP_PEER_CLIENTS = [100, 1000]
 HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
+RTSP_CLIENTS, RTSP_PEER_CLIENTS, RTSP_JOINS = [100, 1000, 2000], [10, 100, 500, 1000], 50
+# Newcomers get the newest key unit, which is up to a second old, instead of a fresh one.
+JOIN_POLICY = "join_burst_ms = 1100\nshed_lag_ms = 1500"
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
 SMALL_TCP_MEM = "10800 14400 21600"  # pages; the default of Linux on a machine of 1 GB
 PROGRAMS = ["camcastd", "camcast-capture", *(f"bench/{name}" for name in ("camload", "feeder"))]
@@ -340,6 +343,63 @@ def mjpeg(bench):
     )
 
 
+def rtsp(bench):
+    """RTSP over TCP against the raw feed, units of one exact size. Often the kernel delays the ACKs
+    of clients that answer the server, as those of RTSP do, and this costs the server more. Both are
+    therefore measured with delayed ACKs, too."""
+    numbers = bench.options.clients or ([100] if bench.options.quick else RTSP_CLIENTS)
+    bench.in_rounds(
+        "rtsp",
+        [{"size": HTTP_SIZE, "clients": n} for n in numbers],
+        lambda case: [
+            servers.Camcastd(backend, size=case["size"], way=way, words=words)
+            for backend in BACKENDS
+            for words in ((), ("--acks", "delayed"))
+            for way in ("", "rtsp")
+        ],
+        lambda case, server: (
+            *("--clients", case["clients"], "--scan", 5),
+            *("--duration", bench.seconds, "--warm-up", 1.2),
+        ),
+    )
+
+
+def rtsp_peers(bench):
+    """A recording by RTSP against gst-rtsp-server: viewers, newcomers, and slow ones in company."""
+    recording, rate = footage.get("720p"), footage.bytes_per_second("720p")
+    numbers = bench.options.clients or ([100] if bench.options.quick else RTSP_PEER_CLIENTS)
+    joins = RTSP_JOINS / 10 if bench.options.quick else RTSP_JOINS
+    bad = ("--slow", f"5@{rate / 2:.0f}", "--slow", "2@2048", *COMPANY, "--decode", 2)
+    each = {  # by the part of the measurement
+        "viewers": ("--scan", 10, "--duration", bench.seconds),
+        "joins": ("--scan", 20, "--joining", joins, "--duration", 10),
+        "alone": ("--scan", 20, "--duration", 2 * bench.seconds),
+        "bad": ("--scan", 20, "--duration", 4 * bench.seconds, *bad),
+    }
+    # A server that cannot serve all viewers of one number is still asked for the other parts.
+    for cases in ([("viewers", n) for n in numbers], [(part, 20) for part in list(each)[1:]]):
+        bench.in_rounds(
+            "rtsp-peers",
+            [{"part": part, "footage": "720p", "clients": n} for part, n in cases],
+            lambda case: [
+                *(
+                    servers.Camcastd(
+                        name,
+                        recording=recording,
+                        way="rtsp",
+                        policy=JOIN_POLICY if case["part"] == "joins" else "",
+                    )
+                    for name in BACKENDS
+                ),
+                *some(bench, peers.RTSP, recording=recording),
+            ],
+            lambda case, server: (
+                *("--clients", case["clients"], "--connect-rate", 500, "--warm-up", 2),
+                *each[case["part"]],
+            ),
+        )
+
+
 def most(bench):
     """The most clients that one core serves without a loss."""
     bench.in_rounds(
@@ -360,13 +420,12 @@ def storm(bench):
     """1,000 connections a second, without the floor, which begins when all clients are there."""
     clients = 200 if bench.options.quick else 2000
     recording = footage.get("720p")
-    policy = "join_burst_ms = 1100\nshed_lag_ms = 1500"
     bench.in_rounds(
         "storm",
         [{"footage": "720p", "clients": clients}],
         lambda case: [
-            *camcastds(recording=recording, policy=policy),
-            *camcastds(recording=recording, policy=policy, way=".mp4"),
+            *camcastds(recording=recording, policy=JOIN_POLICY),
+            *camcastds(recording=recording, policy=JOIN_POLICY, way=".mp4"),
             *others(bench, recording),
         ],
         lambda case, server: (
@@ -498,6 +557,8 @@ SUITES = {
     "http-peers": http_peers,
     "hls": hls,
     "mjpeg": mjpeg,
+    "rtsp": rtsp,
+    "rtsp-peers": rtsp_peers,
     "compare": compare,
     "most": most,
     "storm": storm,
@@ -521,7 +582,7 @@ def installed(package):
 
 
 def versions():
-    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG)
+    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG, *peers.RTSP)
     names = {name for peer in kinds for name in peer.packages}
     query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *sorted(names)]
     done = subprocess.run(query, capture_output=True, text=True, check=False)
@@ -556,8 +617,9 @@ def main():
     parser.add_argument(
         "--clients",
         type=lambda text: list(map(int, text.split(","))),
-        help="numbers of clients in http, mjpeg, compare and most; default: "
-        f"{HTTP_CLIENTS}, {JPEG_CLIENTS}, {CLIENTS} and {MOST_CLIENTS}",
+        help="numbers of clients in http, mjpeg, rtsp, rtsp-peers, compare and most; default: "
+        f"{HTTP_CLIENTS}, {JPEG_CLIENTS}, {RTSP_CLIENTS}, {RTSP_PEER_CLIENTS}, {CLIENTS} and "
+        f"{MOST_CLIENTS}",
     )
     parser.add_argument("--rounds", type=int, help="number of rounds; default: 3")
     parser.add_argument("--seconds", type=float, help="length of each measurement; default: 4")

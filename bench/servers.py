@@ -229,7 +229,7 @@ MJPEG_CONFIG = CONFIG.partition("codec")[0] + "codec = mjpeg\n{policy}\n"
 
 class Camcastd(Server):
     """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
-    [daemon] and of the stream. way: the end of the path by HTTP; "": raw TCP."""
+    [daemon] and of the stream. way: the end of the path by HTTP; "rtsp"; "": raw TCP."""
 
     def __init__(self, backend, daemon="", policy="", feeder=True, way="", words=(), **options):
         super().__init__(**options)
@@ -242,11 +242,12 @@ class Camcastd(Server):
         config = self.folder / "config.ini"
         capture = f"capture = {BUILD}/bench/feeder" if self.feeder else ""
         form = MJPEG_CONFIG if self.way == ".mjpg" else CONFIG
+        daemon = self.daemon + (f"\nrtsp = {HERE}:0" if self.way == "rtsp" else "")
         config.write_text(
             form.format(
                 backend=self.backend,
                 capture=capture,
-                daemon=self.daemon,
+                daemon=daemon,
                 policy=self.policy,
                 host=HERE,
             ),
@@ -263,7 +264,10 @@ class Camcastd(Server):
         core = SERVER_CORE if self.feeder else None
         self.run(BUILD / "camcastd", "-c", config, env=environ, core=core)
         self.http = self.wait_line(r"http: listening on \S+:(\d+)")
-        if self.way:
+        if self.way == "rtsp":
+            port = self.wait_line(r"rtsp: listening on \S+:(\d+)")
+            self.target = f"rtsp://{reached(port)}/s"
+        elif self.way:
             self.target = f"http://127.0.0.1:{self.http}/s{self.way}"
         else:
             self.target = reached(self.wait_line(r"feed \S+: listening on \S+:(\d+)"))

@@ -2,6 +2,7 @@
 """The other servers, from Debian's packages, each configured as its manual advises for live video
 to many clients. Each sends every unit at once. Where the server can do it, clients begin at a key
 unit, and slow clients are disconnected or return to a key unit."""
+from peers.gst_rtsp import GstRtsp
 from peers.gstreamer import GStreamer
 from peers.icecast import Icecast
 from peers.nginx import Nginx, NginxHls
@@ -10,4 +11,4 @@ from peers.ustreamer import UStreamer
 from peers.vlc import Vlc
 
 PEERS = {peer.name: peer for peer in (Nginx, Vlc, GStreamer, Icecast, PythonThreads)}
-HLS, MJPEG = (NginxHls,), (UStreamer,)
+HLS, MJPEG, RTSP = (NginxHls,), (UStreamer,), (GstRtsp,)
