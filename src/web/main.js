@@ -94,8 +94,10 @@ function update({ server, cameras }) {
 
 // Who is logged in, and the way in or out; and a word where no password is needed.
 function showDoor({ user, users, open_to: openTo }) {
-	door.hidden = !users && !(openTo in OPEN) || embedded;
-	setText(door, user ? t('log_out', { name: user }) : users ? t('log_in') : t(OPEN[openTo]));
+	const open = OPEN[openTo];
+
+	door.hidden = !users && !open || embedded;
+	setText(door, user ? t('log_out', { name: user }) : users ? t('log_in') : open ? t(open) : '');
 	door.classList.toggle('open', !users);
 	if (users)
 		door.href = '/login';
