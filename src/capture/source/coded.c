@@ -13,7 +13,8 @@
 struct coded {
 	struct assembler assembler;
 	AVRational base; /* of the stream's times */
-	bool parsed, keep_hidden;
+	bool parsed, keep_hidden, immediate;
+	const char *what;
 	/* pending: what came last, and is not known to be complete. ready: what is given next. */
 	struct unit units[3], *pending, *ready, *spare;
 	bool have_pending, have_ready;
@@ -71,9 +72,11 @@ static bool is_good(const struct coded *coded, const struct unit *unit, const st
 {
 	const bool h264 = coded->assembler.codec == CONFIG_CODEC_H264;
 
+	if (unit->corrupt && coded->immediate)
+		return h264 && unit->key && unit_is_whole(unit);
 	if (unit->corrupt)
 		return h264 && next && next->key && unit_is_whole(unit);
-	if (next)
+	if (next || (h264 && coded->immediate))
 		return true;
 	/* Some cameras never write the end of a JPEG. */
 	return h264 ? unit_is_whole(unit) : unit->ends || !coded->have_ends;
@@ -168,6 +171,8 @@ int coded_send(struct coded *coded, const AVPacket *packet)
 	coded->spare = coded->pending;
 	coded->pending = unit;
 	coded->have_pending = true;
+	if (coded->immediate && unit->fields == 0 && !coded->have_ready)
+		settle(coded, NULL);
 	return 0;
 }
 
@@ -209,17 +214,24 @@ bool coded_waits_for_key(const struct coded *coded)
 	return coded->wait_key;
 }
 
-const char *coded_trouble(const struct coded *coded)
+void coded_trouble(const struct coded *coded, char *why)
 {
+	const char *what = coded->what;
+
 	if (coded->assembler.codec == CONFIG_CODEC_MJPEG)
-		return "no packet of the recording is a JPEG";
-	if (coded->assembler.set_too_long)
-		return "a parameter set of the recording is longer than 4096 bytes; let it be "
-		       "encoded instead of `copy`";
-	if (coded->no_key)
-		return "the recording has no key picture (IDR) to begin with; let it be encoded "
-		       "instead of `copy`";
-	return "no picture of the recording is whole";
+		snprintf(why, 256, "no packet of the %s is a JPEG", what);
+	else if (coded->assembler.set_too_long)
+		snprintf(why, 256,
+			 "a parameter set of the %s is longer than 4096 bytes; let it be encoded "
+			 "instead of `copy`",
+			 what);
+	else if (coded->no_key)
+		snprintf(why, 256,
+			 "the %s has no key picture (IDR) to begin with; let it be encoded instead "
+			 "of `copy`",
+			 what);
+	else
+		snprintf(why, 256, "no picture of the %s is whole", what);
 }
 
 /* --- life --- */
@@ -233,6 +245,8 @@ int coded_create(struct coded **out, const struct coded_options *options, char *
 		assembler_init(&coded->assembler, options->codec);
 		coded->parsed = options->parsed;
 		coded->keep_hidden = options->keep_hidden;
+		coded->immediate = options->immediate;
+		coded->what = options->what ? options->what : "recording";
 		coded->pending = &coded->units[0];
 		coded->ready = &coded->units[1];
 		coded->spare = &coded->units[2];

@@ -15,6 +15,7 @@
 struct coded;
 
 struct coded_options {
+	const char *what;	/* "recording", for people; borrowed for ever; NULL: that */
 	const AVStream *stream; /* borrowed for the call; its codec is the one of `codec` */
 	enum config_codec codec;
 	/* The demuxer's parser cut the stream into packets: it marks the packet before the damaged
@@ -22,6 +23,10 @@ struct coded_options {
 	bool parsed;
 	/* Pass on also what an edit list hides: where no IDR picture is shown, it is needed. */
 	bool keep_hidden;
+	/* Give a picture as soon as its packet is there, without looking at the next one: a live
+	 * source delivers whole pictures, and waiting would show each of them one picture late.
+	 * Fields wait for each other nevertheless. */
+	bool immediate;
 };
 
 /* A picture, and its place in the recording. */
@@ -47,7 +52,7 @@ int coded_rewind(struct coded *coded, const AVStream *stream);
 
 /* Whether all pictures are left out up to the next key picture. */
 bool coded_waits_for_key(const struct coded *coded);
-/* Why no picture came so far, for people. */
-const char *coded_trouble(const struct coded *coded);
+/* Why no picture came so far, for people; why has 256 bytes. */
+void coded_trouble(const struct coded *coded, char *why);
 
 #endif

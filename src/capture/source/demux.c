@@ -2,13 +2,13 @@
 #include "capture/source/demux.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "capture/source/averror.h"
 
 #define WHY_SIZE DEMUX_WHY_SIZE
 
@@ -37,37 +37,11 @@ struct demux {
 
 /* --- errors --- */
 
-/* What libavformat last said about an error: often the only place that names the file, of those in
- * a list, that is missing. The log is one for the process, and a thread reads its own lines. */
-static _Thread_local char said[96];
-
-static void handle_log(void *context, int level, const char *format, va_list arguments)
-{
-	char line[256];
-
-	if (level <= av_log_get_level()) {
-		av_log_default_callback(context, level, format, arguments);
-	} else if (level <= AV_LOG_ERROR) {
-		vsnprintf(line, sizeof(line), format, arguments);
-		line[strcspn(line, "\n")] = '\0';
-		text_clean(said, sizeof(said), line);
-	}
-}
-
-static int errno_of(int averror)
-{
-	/* libav's own errors are tags, far below any errno. */
-	return averror > -4096 ? averror : -EINVAL;
-}
-
 static const char *text_of(int averror, char text[AV_ERROR_MAX_STRING_SIZE])
 {
 	if (averror == AVERROR_INVALIDDATA)
 		return "no recording that libavformat knows, or a damaged one";
-	if (averror > -4096)
-		return strerror(-averror);
-	av_strerror(averror, text, AV_ERROR_MAX_STRING_SIZE);
-	return text;
+	return averror_text(averror, text);
 }
 
 /* --- opening --- */
@@ -98,7 +72,10 @@ static const char *advice(const char *path, int error, mode_t mode)
 	if (S_ISDIR(mode))
 		return "a folder; give one file, or an ffconcat file that lists several";
 	if (S_ISCHR(mode))
-		return "a device; cameras are `source = libcamera`";
+		return "a device; cameras are `source = libcamera`, and `source = exec:` reads "
+		       "what a program writes";
+	if (S_ISFIFO(mode))
+		return "a named pipe; `source = pipe:` reads what programs write into it";
 	if (S_ISREG(mode))
 		return "the file is empty";
 	return "not a regular file, so that it cannot be played again from its beginning";
@@ -161,15 +138,15 @@ static int open_input(struct demux *demux, char *why)
 	av_dict_set(&options, "safe", "0", 0);
 	/* The name of a picture is no pattern of names. */
 	av_dict_set(&options, "pattern_type", "none", 0);
-	said[0] = '\0';
+	averror_forget();
 	r = avformat_open_input(&demux->input, demux->url, NULL, &options);
 	av_dict_free(&options);
 	if (r >= 0)
 		r = avformat_find_stream_info(demux->input, NULL);
 	if (r < 0) {
 		snprintf(why, WHY_SIZE, "%.120s: %s%s%s", demux->url, text_of(r, text),
-			 said[0] ? "; libav: " : "", said);
-		return errno_of(r);
+			 *averror_said() ? "; libav: " : "", averror_said());
+		return averror_errno(r);
 	}
 	r = av_find_best_stream(demux->input, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
 	if (r < 0 || demux->input->streams[r]->disposition & AV_DISPOSITION_ATTACHED_PIC) {
@@ -252,7 +229,7 @@ int demux_open(struct demux **out, const char *url, struct rate rate, const atom
 	demux->rate = rate;
 	demux->stop = stop;
 	begin_pass(demux);
-	av_log_set_callback(handle_log);
+	averror_listen();
 	r = open_path(demux, why);
 	if (!r && keep_kind(demux) < 0) {
 		snprintf(why, WHY_SIZE, "out of memory");
@@ -288,12 +265,12 @@ bool demux_clock_jumps(const struct demux *demux)
 	return demux->input->iformat->flags & AVFMT_TS_DISCONT;
 }
 
-struct rate demux_rate(const struct demux *demux, struct rate otherwise)
+struct rate demux_stated_rate(const AVStream *stream, struct rate otherwise)
 {
-	AVRational rate = demux_stream(demux)->avg_frame_rate;
+	AVRational rate = stream->avg_frame_rate;
 
 	if (rate.num <= 0 || rate.den <= 0)
-		rate = demux_stream(demux)->r_frame_rate;
+		rate = stream->r_frame_rate;
 	if (rate.num <= 0 || rate.den <= 0 || av_q2d(rate) > 1000 || av_q2d(rate) < 1e-4)
 		return otherwise;
 	/* the VUI's fields have 32 bits, one of them for twice the number */
@@ -301,7 +278,12 @@ struct rate demux_rate(const struct demux *demux, struct rate otherwise)
 	return (struct rate){(uint32_t)rate.num, (uint32_t)rate.den};
 }
 
-static AVRational reduce(AVRational shape)
+struct rate demux_rate(const struct demux *demux, struct rate otherwise)
+{
+	return demux_stated_rate(demux_stream(demux), otherwise);
+}
+
+AVRational demux_reduce_shape(AVRational shape)
 {
 	if (shape.num <= 0 || shape.den <= 0)
 		return (AVRational){0, 1};
@@ -313,12 +295,12 @@ AVRational demux_shape(const struct demux *demux)
 {
 	AVStream *stream = demux->input->streams[demux->stream];
 
-	return reduce(av_guess_sample_aspect_ratio(demux->input, stream, NULL));
+	return demux_reduce_shape(av_guess_sample_aspect_ratio(demux->input, stream, NULL));
 }
 
 AVRational demux_container_shape(const struct demux *demux)
 {
-	return reduce(demux_stream(demux)->sample_aspect_ratio);
+	return demux_reduce_shape(demux_stream(demux)->sample_aspect_ratio);
 }
 
 struct orientation demux_orientation(const struct demux *demux)
@@ -410,7 +392,7 @@ int demux_read(struct demux *demux, AVPacket *packet)
 	const AVIOContext *pb = demux->input->pb;
 	int r = 0;
 
-	said[0] = '\0';
+	averror_forget();
 	while (!is_stopped(demux) && (r = av_read_frame(demux->input, packet)) >= 0) {
 		if (packet->stream_index == demux->stream) {
 			complete_dts(demux, packet);
@@ -425,10 +407,11 @@ int demux_read(struct demux *demux, AVPacket *packet)
 	demux->trouble[0] = '\0';
 	if (is_stopped(demux))
 		return -ENODATA;
-	if (demux->failed && said[0])
-		text_set(demux->trouble, sizeof(demux->trouble), said);
+	if (demux->failed && *averror_said())
+		text_set(demux->trouble, sizeof(demux->trouble), averror_said());
 	else if (pb && pb->error < 0 && pb->error != AVERROR_EOF)
-		text_set(demux->trouble, sizeof(demux->trouble), strerror(-errno_of(pb->error)));
+		text_set(demux->trouble, sizeof(demux->trouble),
+			 strerror(-averror_errno(pb->error)));
 	else if (jumped_beyond_end(demux))
 		text_set(
 			demux->trouble, sizeof(demux->trouble),

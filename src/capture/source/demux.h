@@ -33,12 +33,16 @@ const AVStream *demux_stream(const struct demux *demux);
 bool demux_clock_jumps(const struct demux *demux);
 /* The rate that the recording states, or `otherwise`. */
 struct rate demux_rate(const struct demux *demux, struct rate otherwise);
+/* The same of any stream of libavformat. */
+struct rate demux_stated_rate(const AVStream *stream, struct rate otherwise);
 
 /* The shape of a coded pixel, in lowest terms, at most 65535 each, as players take it: what the
  * container states, else what the codec does. 0/1: not stated. */
 AVRational demux_shape(const struct demux *demux);
 /* The same, but only what the container states. */
 AVRational demux_container_shape(const struct demux *demux);
+/* Any shape in that form. */
+AVRational demux_reduce_shape(AVRational shape);
 /* How a player turns the decoded pictures. */
 struct orientation demux_orientation(const struct demux *demux);
 

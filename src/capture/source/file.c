@@ -13,10 +13,8 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/text.h"
-#include "capture/source/coded.h"
-#include "capture/source/decoder.h"
-#include "capture/source/decoding.h"
 #include "capture/source/demux.h"
+#include "capture/source/pictures.h"
 #include "capture/source/source.h"
 #include "capture/source/survey.h"
 #include "capture/source/timeline.h"
@@ -38,10 +36,7 @@ struct file_source {
 	uint64_t found;	  /* pictures that could be delivered, whether there was room or not */
 	bool told_gap;	  /* that pictures of a copy are left out */
 
-	/* one of them */
-	struct coded *coded;
-	struct decoder *decoder;
-	struct decoding *decoding; /* of what `coded` passes on */
+	struct pictures pictures;
 
 	pthread_t thread;
 	bool running;
@@ -99,7 +94,7 @@ static int deliver_packet(struct file_source *source, struct coded_picture *pict
 	packet->capture_us = source->start_us + media_us;
 	packet->pts_us = packet->capture_us + picture->reorder_us;
 	source->base.events.packet(source->base.events.user, packet);
-	decoding_take(source->decoding, packet);
+	decoding_take(source->pictures.decoding, packet);
 	return 0;
 }
 
@@ -128,16 +123,16 @@ static int pass_on(struct file_source *source, AVPacket *packet)
 {
 	const uint64_t before = source->found;
 	struct coded_picture picture;
-	int r = coded_send(source->coded, packet);
+	int r = coded_send(source->pictures.coded, packet);
 
 	while (!r) {
-		r = coded_receive(source->coded, &picture);
+		r = coded_receive(source->pictures.coded, &picture);
 		if (!r)
 			r = deliver_packet(source, &picture);
 	}
 	if (r != -EAGAIN)
 		return r;
-	if (packet && source->found == before && coded_waits_for_key(source->coded))
+	if (packet && source->found == before && coded_waits_for_key(source->pictures.coded))
 		return pass_over(source, packet);
 	return 0;
 }
@@ -150,7 +145,7 @@ static int deliver_pictures(struct file_source *source)
 	int64_t timestamp;
 	int r;
 
-	while ((r = decoder_receive(source->decoder, &frame, &timestamp)) != -EAGAIN &&
+	while ((r = decoder_receive(source->pictures.decoder, &frame, &timestamp)) != -EAGAIN &&
 	       r != -ENODATA) {
 		int64_t media_us;
 
@@ -177,7 +172,7 @@ static int decode_packet(struct file_source *source, const AVPacket *packet)
 	if (packet && packet->size == 0)
 		return 0;
 	/* A damaged packet costs its picture. Every picture was received, so there is room. */
-	decoder_send(source->decoder, packet);
+	decoder_send(source->pictures.decoder, packet);
 	return deliver_pictures(source);
 }
 
@@ -185,7 +180,7 @@ static int decode_packet(struct file_source *source, const AVPacket *packet)
 
 static int take_packet(struct file_source *source, AVPacket *packet)
 {
-	return source->decoder ? decode_packet(source, packet) : pass_on(source, packet);
+	return source->pictures.decoder ? decode_packet(source, packet) : pass_on(source, packet);
 }
 
 /* One pass through the recording. 0 at its end, else -errno. */
@@ -219,7 +214,7 @@ static void tell_trouble(struct file_source *source)
 /* When the pass is over. A picture of a copy was placed with its own duration. */
 static void end_pass(struct file_source *source)
 {
-	timeline_end(&source->timeline, demux_end(source->demux, source->coded));
+	timeline_end(&source->timeline, demux_end(source->demux, source->pictures.coded));
 }
 
 /* empty: no picture came of the pass that is over. */
@@ -232,9 +227,9 @@ static int play_again(struct file_source *source, bool empty, char *why)
 	if (r)
 		return r;
 	timeline_rewind(&source->timeline);
-	if (source->coded)
-		return coded_rewind(source->coded, demux_stream(source->demux));
-	decoder_flush(source->decoder);
+	if (source->pictures.coded)
+		return coded_rewind(source->pictures.coded, demux_stream(source->demux));
+	decoder_flush(source->pictures.decoder);
 	return 0;
 }
 
@@ -256,9 +251,11 @@ static void *run(void *arg)
 		/* A jump may lead nowhere: only a file that was just opened has no picture. */
 		if (!r && source->found == before && demux_began_with_opening(source->demux)) {
 			r = -EINVAL;
-			snprintf(why, sizeof(why), "%s",
-				 source->decoder ? "no picture in the recording can be decoded"
-						 : coded_trouble(source->coded));
+			if (source->pictures.decoder)
+				snprintf(why, sizeof(why),
+					 "no picture in the recording can be decoded");
+			else
+				coded_trouble(source->pictures.coded, why);
 		}
 		if (!r)
 			r = play_again(source, source->found == before, why);
@@ -281,179 +278,22 @@ static struct orientation stated_orientation(const struct file_source *source,
 	return orientation_is_upright(stated) ? survey->orientation : stated;
 }
 
-/* Copied pictures cannot be turned. H.264 can state how it is to be shown; JPEG cannot, in a way
- * that live viewers know. */
-static void orient_coded(struct file_source *source, const struct config_camera *config,
-			 const struct survey *survey)
-{
-	const struct orientation stated = stated_orientation(source, survey);
-	const struct orientation orientation = source_orientation(stated, config);
-	struct source_info *info = &source->base.info;
-
-	/* Upright on purpose overrides what the pictures state themselves. */
-	info->turned = !orientation_is_upright(stated) || !orientation_is_upright(orientation);
-	info->orientation = orientation;
-	if (orientation_is_upright(orientation))
-		return;
-	if (info->codec == CONFIG_CODEC_H264)
-		diag_warn("camera %s: the recording is to be shown %s; the copied stream states "
-			  "this in an SEI message, which `camcast` and ffmpeg obey and many "
-			  "players ignore; `encoder = x264` encodes it upright",
-			  source->camera_name, orientation_name(orientation));
-	else if (orientation_is_same(orientation, survey->orientation))
-		diag_warn("camera %s: the recording is to be shown %s, as its JPEGs state (Exif), "
-			  "which many players ignore; `encoder = mjpeg` encodes it upright",
-			  source->camera_name, orientation_name(orientation));
-	else
-		diag_warn("camera %s: the recording is to be shown %s, and a copied JPEG stream "
-			  "cannot state this; `encoder = mjpeg` encodes it upright",
-			  source->camera_name, orientation_name(orientation));
-}
-
-/* shape: what the container states, which the JPEGs need not state too. */
-static void tell_jpeg_shape(const struct file_source *source, AVRational shape)
-{
-	const AVRational own = demux_stream(source->demux)->codecpar->sample_aspect_ratio;
-	const AVRational square = {1, 1};
-
-	if (source->base.info.codec != CONFIG_CODEC_MJPEG || shape.num <= 0 ||
-	    !av_cmp_q(shape, own.num > 0 ? own : square))
-		return;
-	diag_warn("camera %s: the pixels of the recording have the shape %d:%d, which a copied "
-		  "JPEG stream cannot state; `encoder = mjpeg` states it",
-		  source->camera_name, shape.num, shape.den);
-}
-
-static struct decoder_options options_of(const struct file_source *source,
-					 const struct config_camera *config,
-					 const struct survey *survey)
-{
-	return (struct decoder_options){
-		.camera = config,
-		.rate = source->base.info.format.rate,
-		.orientation = source_orientation(stated_orientation(source, survey), config),
-		.shape = demux_shape(source->demux),
-	};
-}
-
-/* For the streams that encode what others copy. */
-static int open_decoding(struct file_source *source, const struct config_camera *config,
-			 const struct survey *survey, char *why)
-{
-	struct source_info *info = &source->base.info;
-	const struct decoder_options options = options_of(source, config, survey);
-	int r = decoding_create(&source->decoding, demux_stream(source->demux)->codecpar, &options,
-				&source->base.events);
-
-	if (r)
-		snprintf(why, DEMUX_WHY_SIZE, "out of memory");
-	else
-		info->decoded = decoding_format(source->decoding);
-	return r;
-}
-
-static int open_coded(struct file_source *source, const struct config_camera *config,
-		      enum config_codec codec, const struct survey *survey, char *why)
-{
-	const AVRational shape = demux_container_shape(source->demux);
-	const struct coded_options options = {
-		.stream = demux_stream(source->demux),
-		.codec = codec,
-		.parsed = demux_clock_jumps(source->demux),
-		.keep_hidden = survey->key_hidden,
-	};
-	struct source_info *info = &source->base.info;
-	int r = open_decoding(source, config, survey, why);
-
-	if (r)
-		return r;
-	info->coded = true;
-	info->codec = codec;
-	info->format.width = (uint32_t)options.stream->codecpar->width;
-	info->format.height = (uint32_t)options.stream->codecpar->height;
-	/* An SPS keeps its own word unless the container has one. */
-	if (shape.num > 0) {
-		info->format.sar_width = (uint32_t)shape.num;
-		info->format.sar_height = (uint32_t)shape.den;
-	}
-	info->bitrate_bps = survey->bitrate_bps;
-	orient_coded(source, config, survey);
-	tell_jpeg_shape(source, shape);
-	source_warn_ignored(config, "a recording", true);
-	snprintf(info->note, sizeof(info->note), "passed on as recorded%s",
-		 survey->key_hidden ? ", also what its edit list hides" : "");
-	return coded_create(&source->coded, &options, why);
-}
-
-/* Colours that not everybody can show. */
-static void tell_colours(const struct file_source *source)
-{
-	const enum frame_colour colour = source->base.info.format.colour;
-
-	if (colour == FRAME_COLOUR_BT2020_PQ || colour == FRAME_COLOUR_BT2020_HLG)
-		diag_warn("camera %s: the recording is HDR (BT.2020, %s); H.264 streams are marked "
-			  "as that, and look pale in players without HDR, as JPEGs do everywhere",
-			  source->camera_name, colour == FRAME_COLOUR_BT2020_PQ ? "PQ" : "HLG");
-	else if (colour == FRAME_COLOUR_BT2020)
-		diag_info("camera %s: the recording has the colours of BT.2020; H.264 streams are "
-			  "marked as that",
-			  source->camera_name);
-}
-
-static int open_decoded(struct file_source *source, const struct config_camera *config,
-			const struct survey *survey, char *why)
-{
-	struct source_info *info = &source->base.info;
-	const struct decoder_options options = options_of(source, config, survey);
-	int r = decoder_create(&source->decoder, demux_stream(source->demux)->codecpar, &options,
-			       why);
-
-	if (r)
-		return r;
-	info->format = *decoder_format(source->decoder);
-	snprintf(info->allocator, sizeof(info->allocator), "%s",
-		 decoder_allocator(source->decoder));
-	snprintf(info->note, sizeof(info->note), "%s", decoder_note(source->decoder));
-	tell_colours(source);
-	source_warn_ignored(config, "a recording", true);
-	return 0;
-}
-
 static void file_close(struct source *base)
 {
 	struct file_source *source = (struct file_source *)base;
 
-	decoder_destroy(source->decoder);
-	decoding_destroy(source->decoding);
-	coded_destroy(source->coded);
+	pictures_close(&source->pictures);
 	demux_close(source->demux);
 	pthread_cond_destroy(&source->wake);
 	pthread_mutex_destroy(&source->lock);
 	free(source);
 }
 
-/* Whether the recording's packets can be passed on; info->not_coded says why they cannot. */
-static bool can_copy(const struct config_camera *config, const AVStream *stream,
-		     const struct survey *survey, enum config_codec codec, struct source_info *info)
-{
-	const enum AVCodecID id = codec == CONFIG_CODEC_H264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_MJPEG;
-
-	if (stream->codecpar->codec_id != id)
-		snprintf(info->not_coded, sizeof(info->not_coded),
-			 "%.64s holds %s, which cannot be copied as %s", config->source,
-			 avcodec_get_name(stream->codecpar->codec_id), config_codec_name(codec));
-	else if (survey->field_jpegs)
-		snprintf(info->not_coded, sizeof(info->not_coded),
-			 "each JPEG of %.64s is one field of a picture, which cannot be copied",
-			 config->source);
-	return !*info->not_coded;
-}
-
 static int open_file(struct file_source *source, const struct config_camera *config,
 		     enum source_coding coding, enum config_codec coded_codec, char *why)
 {
 	struct source_info *info = &source->base.info;
-	const AVStream *stream;
+	struct pictures_input input;
 	struct survey survey;
 	int r;
 
@@ -464,18 +304,25 @@ static int open_file(struct file_source *source, const struct config_camera *con
 	r = survey_recording(&survey, config->source, config->framerate, &source->stop, why);
 	if (r)
 		return r;
-	stream = demux_stream(source->demux);
+	input = (struct pictures_input){
+		.what = "recording",
+		.stream = demux_stream(source->demux),
+		.shape = demux_shape(source->demux),
+		.container_shape = demux_container_shape(source->demux),
+		.stated = stated_orientation(source, &survey),
+		.exif = survey.orientation,
+		.parsed = demux_clock_jumps(source->demux),
+		.key_hidden = survey.key_hidden,
+		.field_jpegs = survey.field_jpegs,
+		.bitrate_bps = survey.bitrate_bps,
+	};
 	info->format.rate = survey.rate;
 	info->rate_varies = survey.rate_varies;
-	timeline_init(&source->timeline, stream->time_base.num, stream->time_base.den,
+	timeline_init(&source->timeline, input.stream->time_base.num, input.stream->time_base.den,
 		      (int64_t)1000000 * info->format.rate.den / info->format.rate.num,
-		      demux_clock_jumps(source->demux));
-	if (coding == SOURCE_COPY_UPRIGHT && !orientation_is_upright(source_orientation(
-						     stated_orientation(source, &survey), config)))
-		coding = SOURCE_DECODE;
-	if (coding != SOURCE_DECODE && can_copy(config, stream, &survey, coded_codec, info))
-		return open_coded(source, config, coded_codec, &survey, why);
-	return open_decoded(source, config, &survey, why);
+		      input.parsed);
+	return pictures_open(&source->pictures, &source->base, config, coding, coded_codec, &input,
+			     why);
 }
 
 static int file_open(struct source **out, const struct config_camera *config,
@@ -518,15 +365,15 @@ static int file_start(struct source *base)
 	int r;
 
 	atomic_store_explicit(&source->stop, false, memory_order_relaxed);
-	if (source->decoding) {
-		r = decoding_start(source->decoding);
+	if (source->pictures.decoding) {
+		r = decoding_start(source->pictures.decoding);
 		if (r)
 			return r;
 	}
 	r = pthread_create(&source->thread, NULL, run, source);
 	source->running = r == 0;
-	if (r && source->decoding)
-		decoding_stop(source->decoding);
+	if (r && source->pictures.decoding)
+		decoding_stop(source->pictures.decoding);
 	return -r;
 }
 
@@ -542,16 +389,16 @@ static void file_stop(struct source *base)
 	pthread_mutex_unlock(&source->lock);
 	pthread_join(source->thread, NULL);
 	source->running = false;
-	if (source->decoding)
-		decoding_stop(source->decoding);
+	if (source->pictures.decoding)
+		decoding_stop(source->pictures.decoding);
 }
 
 static void file_want_frames(struct source *base, bool wanted)
 {
 	struct file_source *source = (struct file_source *)base;
 
-	if (source->decoding)
-		decoding_want(source->decoding, wanted);
+	if (source->pictures.decoding)
+		decoding_want(source->pictures.decoding, wanted);
 }
 
 const struct source_ops source_file = {
