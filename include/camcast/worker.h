@@ -105,11 +105,11 @@ struct camcast_msg_heartbeat {
 	uint32_t rate_milli; /* pictures a second that the source means, in thousandths: the highest
 				where the rate varies; 0: not known */
 	uint32_t wait_ms;    /* until the next picture of a recording is due; 0: not known */
-	uint32_t reserved;
-	char source[64];    /* "pattern", "libcamera:imx708", "file:/x.avi" */
-	char allocator[64]; /* of the frame slots: "dma-heap:system", "udmabuf", "libcamera",
-			       "memfd"; "" if none */
-	char path[128];	    /* how pictures reach the encoders: format, mapped or imported */
+	uint32_t reconnects; /* connections to a live source that were lost */
+	char source[64];     /* "pattern", "libcamera:imx708", "file:/x.avi" */
+	char allocator[64];  /* of the frame slots: "dma-heap:system", "udmabuf", "libcamera",
+				"memfd"; "" if none */
+	char path[128];	     /* how pictures reach the encoders: format, mapped or imported */
 	char reason[184]; /* why the state is not RUNNING, or the last trouble; "" when all is well
 			   */
 };

@@ -122,7 +122,11 @@ write_line_of(const char *program, enum diag_level level, const char *format, ..
 
 void diag_relay(const char *program, enum diag_level level, const char *text)
 {
-	write_line_of(program, level, "%s", text);
+	/* The parent puts our name in front of a line, not that of another program. */
+	if (diag_form == TO_PARENT)
+		write_line_of(program, level, "%s: %s", program, text);
+	else
+		write_line_of(program, level, "%s", text);
 }
 
 bool diag_allowed(struct diag_limit *limit, int64_t now_us, int64_t period_us, uint64_t *suppressed)

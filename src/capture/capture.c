@@ -272,8 +272,9 @@ static void send_heartbeat(struct capture *capture)
 		text_set(message.source, sizeof(message.source), info->name);
 		text_set(message.allocator, sizeof(message.allocator), info->allocator);
 		describe_path(capture, message.path, sizeof(message.path));
+		message.reconnects = source_reconnects(capture->source);
 	} else {
-		text_set(message.source, sizeof(message.source), capture->camera->source);
+		config_source_show(capture->camera->source, message.source);
 	}
 	text_set(message.reason, sizeof(message.reason), capture->reason);
 	/* A full pair means that camcastd is behind; then units are lost, too. */
@@ -344,6 +345,12 @@ static void judge(struct capture *capture)
 {
 	const char *name = capture->camera->name;
 
+	/* The source itself has logged it. */
+	if (source_away(capture->source, capture->reason)) {
+		capture->state = CAMCAST_CAMERA_SILENT;
+		atomic_store_explicit(&capture->flowing, false, memory_order_relaxed);
+		return;
+	}
 	if (capture->quiet_ticks >= capture->silent_limit &&
 	    capture->state != CAMCAST_CAMERA_SILENT) {
 		capture->state = CAMCAST_CAMERA_SILENT;
@@ -410,7 +417,8 @@ static enum capture_exit loop(struct capture *capture)
 				diag_info("camera %s: %s", capture->camera->name, why);
 			return fail(capture, CAPTURE_LOST_CAMERA, why);
 		}
-		if (capture->quiet_ticks >= capture->lost_limit) {
+		if (capture->quiet_ticks >= capture->lost_limit &&
+		    !source_info(capture->source)->returns) {
 			snprintf(why, sizeof(why), "%s: no picture for %u s, starting again",
 				 source_info(capture->source)->name, capture->quiet_ticks);
 			diag_error("camera %s: %s", capture->camera->name, why);
@@ -515,12 +523,26 @@ static int say_hello(struct capture *capture, const char *sandbox)
 	return r;
 }
 
+/* While a live source is waited for: the same as in the loop, without a source. */
+static bool handle_waiting(void *user, const char *why)
+{
+	struct capture *capture = user;
+	struct pollfd stop = {.fd = capture->guard->stop_fd, .events = POLLIN};
+
+	capture->state = *why ? CAMCAST_CAMERA_SILENT : CAMCAST_CAMERA_STARTING;
+	text_set(capture->reason, sizeof(capture->reason), why);
+	send_heartbeat(capture);
+	return poll(&stop, 1, 0) == 0;
+}
+
 static enum capture_exit run_source(struct capture *capture, const struct capture_options *options)
 {
 	const struct source_events events = {
 		.frame = handle_frame,
 		.packet = handle_packet,
 		.gone = handle_gone,
+		.waiting = handle_waiting,
+		.program = options->program,
 		.user = capture,
 	};
 	enum config_codec codec = CONFIG_CODEC_H264;
@@ -532,8 +554,10 @@ static enum capture_exit run_source(struct capture *capture, const struct captur
 	r = source_open(&capture->source, capture->camera, coding, codec, &events, why);
 	if (r < 0) {
 		capture->source = NULL;
-		return fail(capture, CAPTURE_NO_CAMERA, why);
+		return r == -ECANCELED ? CAPTURE_STOPPED : fail(capture, CAPTURE_NO_CAMERA, why);
 	}
+	capture->state = CAMCAST_CAMERA_STARTING;
+	capture->reason[0] = '\0';
 	set_limits(capture);
 	r = create_streams(capture, options);
 	want_frames(capture);

@@ -21,6 +21,8 @@ enum capture_exit {
 	CAPTURE_OUTDATED = 5,	 /* an encoder came that the sandbox of this worker refuses */
 };
 
+struct program;
+
 struct capture_options {
 	const struct config *config; /* borrowed */
 	unsigned camera;	     /* index */
@@ -28,6 +30,7 @@ struct capture_options {
 	int pair;		     /* borrowed */
 	struct guard *guard;	     /* borrowed */
 	const char *sandbox;	     /* of HELLO; borrowed */
+	struct program *program;     /* of a camera with exec:, borrowed; else NULL */
 };
 
 /* Runs until it is asked to stop, or until the source fails. Returns the exit code. Main thread. */

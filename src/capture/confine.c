@@ -5,12 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/diag.h"
 #include "base/text.h"
 #include "capture/isolate.h"
+#include "net/push_url.h"
 
+/* Of a worker whose pictures strangers may send: an encoder and a decoder of the largest pictures,
+ * and what waits for them. */
+#define DATA_MAX (UINT64_C(2) << 30)
 #define LIST_HEAD "ffconcat version"
 
 /* An ffconcat file names other files, which lie in its folder: libavformat refuses others. */
@@ -102,7 +107,8 @@ static void allow_proxies(struct sandbox *sandbox)
 	sandbox_allow_matches(sandbox, "/lib/*/ld-*.so*", SANDBOX_EXECUTE);
 }
 
-static void allow_libcamera(struct sandbox *sandbox, const struct config_camera *camera)
+/* tuning_file may be NULL. */
+static void allow_libcamera(struct sandbox *sandbox, const char *tuning_file)
 {
 	static const char *const readable[] = {"/etc/libcamera", "/etc/udev", "/run/udev",
 					       "/proc/device-tree"};
@@ -111,18 +117,47 @@ static void allow_libcamera(struct sandbox *sandbox, const struct config_camera 
 		sandbox_allow(sandbox, readable[i], SANDBOX_READ);
 	sandbox_allow_matches(sandbox, "/dev/media[0-9]*", SANDBOX_DEVICE);
 	sandbox_allow_matches(sandbox, "/dev/v4l-subdev[0-9]*", SANDBOX_DEVICE);
-	if (camera->tuning_file && *camera->tuning_file)
-		sandbox_allow(sandbox, camera->tuning_file, SANDBOX_READ);
+	if (tuning_file && *tuning_file)
+		sandbox_allow(sandbox, tuning_file, SANDBOX_READ);
 	sandbox->uevents = true;
 	allow_proxies(sandbox);
 }
 
+/* What a library needs to allocate memory for pictures and to encode. */
+static void allow_devices(struct sandbox *sandbox)
+{
+	/* The log names the group of a device that may not be opened. */
+	sandbox_allow(sandbox, "/etc/group", SANDBOX_READ);
+	sandbox_allow(sandbox, "/etc/nsswitch.conf", SANDBOX_READ);
+	sandbox_allow(sandbox, "/dev", SANDBOX_LIST);
+	sandbox_allow(sandbox, "/dev/dma_heap", SANDBOX_DEVICE);
+	sandbox_allow(sandbox, "/dev/udmabuf", SANDBOX_DEVICE);
+	sandbox_allow_matches(sandbox, "/dev/video[0-9]*", SANDBOX_DEVICE);
+}
+
+/* The server of the URL, and the look-up of its name. */
+static void allow_url(struct sandbox *sandbox, const struct config_camera *camera, const char *text)
+{
+	struct push_url url;
+	bool datagrams;
+
+	if (source_url_parse(&url, text))
+		return; /* the source reports it */
+	datagrams = strcmp(url.scheme, "udp") == 0 || strcmp(url.scheme, "srt") == 0;
+	if (!datagrams)
+		sandbox->tcp_port = url.host.port;
+	sandbox->udp = datagrams || strstr(camera->url_options, "udp");
+	if (url.host.host[0] && net_host_family(url.host.host) == AF_UNSPEC)
+		sandbox_allow_names(sandbox);
+}
+
 void confine_worker(const struct config_camera *camera, bool off, char state[SANDBOX_STATE_MAX])
 {
-	static const char file[] = "file:", libcamera[] = "libcamera";
-	const char *source = camera->source;
 	struct sandbox sandbox = {0};
+	const char *rest;
 
+	if (config_source_is_live(camera->source))
+		sandbox_limit_memory(DATA_MAX);
 	if (off) {
 		text_set(state, SANDBOX_STATE_MAX, "off");
 		diag_warn("camera %s: the worker runs without a sandbox, because [daemon] has "
@@ -132,20 +167,86 @@ void confine_worker(const struct config_camera *camera, bool off, char state[SAN
 	}
 	sandbox_allow_base(&sandbox);
 	allow_environment(&sandbox);
-	/* The log names the group of a device that may not be opened. */
-	sandbox_allow(&sandbox, "/etc/group", SANDBOX_READ);
-	sandbox_allow(&sandbox, "/etc/nsswitch.conf", SANDBOX_READ);
-	/* Encoders, and allocators of frame slots. */
-	sandbox_allow(&sandbox, "/dev", SANDBOX_LIST);
-	sandbox_allow(&sandbox, "/dev/dma_heap", SANDBOX_DEVICE);
-	sandbox_allow(&sandbox, "/dev/udmabuf", SANDBOX_DEVICE);
-	sandbox_allow_matches(&sandbox, "/dev/video[0-9]*", SANDBOX_DEVICE);
-	if (strncmp(source, file, sizeof file - 1) == 0)
-		allow_recording(&sandbox, source + sizeof file - 1);
-	if (strcmp(source, "auto") == 0 || strncmp(source, libcamera, sizeof libcamera - 1) == 0)
-		allow_libcamera(&sandbox, camera);
+	allow_devices(&sandbox);
+	switch (config_source_kind(camera->source, &rest)) {
+	case CONFIG_SOURCE_FILE:
+		allow_recording(&sandbox, rest);
+		break;
+	case CONFIG_SOURCE_AUTO:
+	case CONFIG_SOURCE_LIBCAMERA:
+		allow_libcamera(&sandbox, camera->tuning_file);
+		break;
+	case CONFIG_SOURCE_URL:
+		allow_url(&sandbox, camera, rest);
+		break;
+	case CONFIG_SOURCE_PIPE:
+		sandbox_allow(&sandbox, rest, SANDBOX_READ);
+		break;
+	case CONFIG_SOURCE_EXEC: /* the launcher, which is outside, starts the program */
+	case CONFIG_SOURCE_PATTERN:
+	case CONFIG_SOURCE_UNKNOWN:
+		break;
+	}
 	isolate_in_sandbox();
 	if (!sandbox_enter(&sandbox, state))
 		diag_warn("camera %s: a part of the worker's sandbox is missing: %s", camera->name,
 			  state);
+}
+
+/* --- the program of exec: --- */
+
+static bool is_script(const char *path)
+{
+	char head[2];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool script;
+
+	if (fd < 0)
+		return false;
+	script = read(fd, head, sizeof head) == sizeof head && memcmp(head, "#!", 2) == 0;
+	close(fd);
+	return script;
+}
+
+static void allow_execution(struct sandbox *sandbox, const char *path)
+{
+	static const char *const programs[] = {"/usr", "/bin", "/sbin", "/lib", "/lib64"};
+
+	sandbox->programs = true;
+	sandbox_allow(sandbox, path, SANDBOX_EXECUTE);
+	sandbox_allow_matches(sandbox, "/lib*/ld-*.so*", SANDBOX_EXECUTE);
+	sandbox_allow_matches(sandbox, "/lib/*/ld-*.so*", SANDBOX_EXECUTE);
+	if (!is_script(path))
+		return;
+	/* Its interpreter, and what it is there to start. */
+	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+		sandbox_allow(sandbox, programs[i], SANDBOX_EXECUTE);
+}
+
+/* "/srv/a.mp4", "--tuning-file=/srv/a.json", "file:/srv/a.mp4": what stands in the configuration is
+ * meant to be read. Not the root: that would be every file. */
+static void allow_argument(struct sandbox *sandbox, const char *argument)
+{
+	const char *path = argument[0] == '/' ? argument : strpbrk(argument, "=:");
+
+	if (path && path != argument)
+		path++;
+	if (path && path[0] == '/' && path[strspn(path, "/.")] != '\0')
+		sandbox_allow(sandbox, path, SANDBOX_READ);
+}
+
+void confine_program(const char *path, char *const *argv)
+{
+	char state[SANDBOX_STATE_MAX];
+	struct sandbox sandbox = {0};
+
+	sandbox_allow_base(&sandbox);
+	allow_environment(&sandbox);
+	allow_devices(&sandbox);
+	allow_libcamera(&sandbox, NULL);
+	for (size_t i = 1; argv[i]; i++)
+		allow_argument(&sandbox, argv[i]);
+	allow_execution(&sandbox, path);
+	if (!sandbox_enter(&sandbox, state))
+		diag_warn("a part of the sandbox of %s is missing: %s", argv[0], state);
 }

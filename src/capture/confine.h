@@ -13,4 +13,10 @@
  * starts, and before the source is opened. */
 void confine_worker(const struct config_camera *camera, bool off, char state[SANDBOX_STATE_MAX]);
 
+/* Enters the sandbox for the program of a source `exec:`, which execv() follows: cameras and
+ * encoders, the files below /usr, and those that its arguments name by an absolute path may be
+ * read; no file may be written, there is no network, and it may execute only itself. A script may
+ * execute the programs below /usr. path: of the program; argv: its words. */
+void confine_program(const char *path, char *const *argv);
+
 #endif

@@ -18,6 +18,7 @@
 #include "camcast/worker.h"
 #include "capture/capture.h"
 #include "capture/confine.h"
+#include "capture/source/program.h"
 #include "capture/tap.h"
 #include "config/config.h"
 #include "wrapper/camera.h"
@@ -242,6 +243,16 @@ static int open_output(const char *path)
 	return fd;
 }
 
+/* Starts the process that starts the camera's program, if it has one. 0 or -errno. */
+static int launch(struct capture_options *options, bool confined, int close_fd)
+{
+	const struct config_camera *camera = &options->config->cameras[options->camera];
+
+	if (config_source_kind(camera->source, NULL) != CONFIG_SOURCE_EXEC)
+		return 0;
+	return program_launch(&options->program, camera, confined, close_fd);
+}
+
 static int run_by_hand(const struct config *config, const struct arguments *arguments, int camera)
 {
 	struct capture_options options = {.config = config, .camera = (unsigned)camera};
@@ -268,9 +279,12 @@ static int run_by_hand(const struct config *config, const struct arguments *argu
 	options.only_stream = stream;
 	options.guard = &guard;
 	options.sandbox = "";
-	r = guard_init(&guard, ends[1]);
+	r = launch(&options, false, ends[0]);
 	if (r < 0)
 		goto close_pair;
+	r = guard_init(&guard, ends[1]);
+	if (r < 0)
+		goto finish_program;
 	r = tap_start(&tap);
 	if (r < 0)
 		goto finish_guard;
@@ -282,6 +296,8 @@ static int run_by_hand(const struct config *config, const struct arguments *argu
 		code = CAPTURE_BROKEN;
 finish_guard:
 	guard_finish(&guard);
+finish_program:
+	program_finish(options.program);
 close_pair:
 	if (r < 0)
 		diag_error("starting a thread: %s", strerror(-r));
@@ -316,15 +332,22 @@ static int run_worker(const struct config *config, int camera, bool no_sandbox)
 	if (fcntl(options.pair, F_SETFD, FD_CLOEXEC) < 0)
 		return CAPTURE_BROKEN;
 	sandbox_raise_oom_score();
+	r = launch(&options, !no_sandbox, options.pair);
+	if (r < 0) {
+		diag_error("starting a process: %s", strerror(-r));
+		return CAPTURE_BROKEN;
+	}
 	confine_worker(&config->cameras[camera], no_sandbox, sandbox);
 	options.sandbox = sandbox;
 	r = guard_init(&guard, options.pair);
 	if (r < 0) {
 		diag_error("starting a thread: %s", strerror(-r));
+		program_finish(options.program);
 		return CAPTURE_BROKEN;
 	}
 	options.guard = &guard;
 	code = (int)capture_run(&options);
+	program_finish(options.program);
 	guard_finish(&guard);
 	return code;
 }
@@ -335,6 +358,12 @@ int main(int argc, char **argv)
 	struct config *config;
 	int code, camera;
 
+	/* The program of a camera with exec:, started by the launcher. */
+	if (argc > 3 && strcmp(argv[1], "--program") == 0) {
+		diag_init("camcast-capture", DIAG_INFO);
+		diag_set_relayed();
+		return program_main(argc - 2, argv + 2);
+	}
 	code = parse_arguments(&arguments, argc, argv);
 	if (code >= 0)
 		return code;

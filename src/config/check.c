@@ -79,22 +79,26 @@ static void check_copy(struct config_file *file, const struct config *config, si
 	const struct config_stream *stream = &config->streams[index];
 	const struct config_camera *camera = &config->cameras[stream->camera];
 	const struct section *cs = &file->sections[OPTION_CAMERA].items[stream->camera];
-	bool is_file, is_libcamera;
+	enum config_source_kind kind;
+	char shown[CONFIG_SOURCE_SHOWN_MAX];
+	bool coded;
 
 	if (stream->encoder != CONFIG_ENCODER_COPY || section_is_bad(s, "codec") ||
 	    section_is_bad(cs, "source"))
 		return;
-	is_file = strncmp(camera->source, "file:", 5) == 0;
-	is_libcamera = strncmp(camera->source, "libcamera", 9) == 0;
-	if (!is_file && !(is_libcamera && stream->codec == CONFIG_CODEC_MJPEG))
+	kind = config_source_kind(camera->source, NULL);
+	coded = kind == CONFIG_SOURCE_FILE || config_source_is_live(camera->source);
+	config_source_show(camera->source, shown);
+	if (!coded && !(kind == CONFIG_SOURCE_LIBCAMERA && stream->codec == CONFIG_CODEC_MJPEG))
 		config_file_mistake(file, section_line(s, "encoder"),
 				    "encoder = copy with codec = %s needs a camera with source = "
 				    "%s, but camera \"%s\" has source = %s",
 				    config_codec_name(stream->codec),
 				    stream->codec == CONFIG_CODEC_MJPEG
-					    ? "file:PATH or libcamera[:ID]"
-					    : "file:PATH",
-				    camera->name, camera->source);
+					    ? "file:PATH, url:URL, exec:PROGRAM, pipe:PATH or "
+					      "libcamera[:ID]"
+					    : "file:PATH, url:URL, exec:PROGRAM or pipe:PATH",
+				    camera->name, shown);
 	for (size_t i = 0; i < index; i++) {
 		const struct config_stream *other = &config->streams[i];
 		const struct section *os = &streams->items[i];
@@ -112,6 +116,21 @@ static void check_copy(struct config_file *file, const struct config *config, si
 			stream->name, codec_title(stream->codec), other->name,
 			codec_title(other->codec), camera->name);
 		return;
+	}
+}
+
+static void check_cameras(struct config_file *file, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_cameras; i++) {
+		const struct section *s = &file->sections[OPTION_CAMERA].items[i];
+		const struct config_camera *camera = &config->cameras[i];
+
+		if (camera->url_options[0] && !section_is_bad(s, "source") &&
+		    config_source_kind(camera->source, NULL) != CONFIG_SOURCE_URL)
+			config_file_mistake(file, section_line(s, "url_options"),
+					    "url_options needs source = url:URL in section [camera "
+					    "%s]",
+					    s->name);
 	}
 }
 
@@ -382,6 +401,7 @@ void config_check(struct config_file *file, struct config *config)
 	check_tls(file, config);
 	check_mqtt(file, config);
 	check_users(file, config);
+	check_cameras(file, config);
 	check_streams(file, config);
 	check_listeners(file, config);
 }

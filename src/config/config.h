@@ -27,6 +27,8 @@
 #define CONFIG_MQTT_ID_MAX 65	   /* bytes of an id, terminator included */
 #define CONFIG_FILE_MAX (1u << 20) /* bytes */
 
+#define CONFIG_SOURCE_SHOWN_MAX 64 /* bytes of a source as people see it, terminator included */
+
 enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_NO };
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
 /* What is spoken on the addresses of a listener. */
@@ -141,7 +143,11 @@ struct config_control {
 struct config_camera {
 	char name[CONFIG_NAME_MAX];
 	int line;
-	char *source; /* "auto", "libcamera", "libcamera:ID", "pattern", "file:PATH" */
+	/* "auto", "libcamera", "libcamera:ID", "pattern", "file:PATH", "url:URL",
+	 * "exec:PROGRAM ARGUMENTS", "pipe:PATH"; a URL and arguments may hold secrets, and are
+	 * shown by config_source_show() alone. */
+	char *source;
+	char *url_options; /* NAME=VALUE for libavformat, for words_split(); may hold secrets */
 	struct config_size size;
 	struct rate framerate;
 	uint32_t buffers; /* frame slots */
@@ -267,6 +273,24 @@ void config_man(FILE *out);
 
 /* Whether any listener speaks TLS. */
 bool config_uses_tls(const struct config *config);
+
+enum config_source_kind {
+	CONFIG_SOURCE_UNKNOWN,
+	CONFIG_SOURCE_AUTO,
+	CONFIG_SOURCE_LIBCAMERA,
+	CONFIG_SOURCE_PATTERN,
+	CONFIG_SOURCE_FILE,
+	CONFIG_SOURCE_URL,
+	CONFIG_SOURCE_EXEC,
+	CONFIG_SOURCE_PIPE,
+};
+/* *rest, if not NULL: what follows "file:" and the like, borrowed. Any thread. */
+enum config_source_kind config_source_kind(const char *source, const char **rest);
+/* Whether its pictures come when they come: url, exec, pipe. */
+bool config_source_is_live(const char *source);
+/* A source for logs and the status, without what may be a secret: "url:rtsp://HOST/...",
+ * "exec:PROGRAM"; others as they are, cut to what fits. Any thread. */
+void config_source_show(const char *source, char out[CONFIG_SOURCE_SHOWN_MAX]);
 
 bool config_mqtt_spawns(const struct config_mqtt *mqtt);
 

@@ -228,10 +228,16 @@ const struct option options[] = {
 	 .help = "The streams that the user may watch and control. Empty: all."},
 
 	{CAMERA("source", OPTION_SOURCE, source), .value = "auto",
-	 .words = WORDS("auto", "libcamera", "libcamera:ID", "pattern", "file:PATH"),
+	 .words = WORDS("auto", "libcamera", "libcamera:ID", "pattern", "file:PATH", "url:URL",
+			"exec:PROGRAM ARGUMENTS", "pipe:PATH"),
 	 .help = "Where the pictures come from. libcamera:ID is the camera whose id or "
-		 "model contains ID. file:PATH plays a recording in a loop. auto is the "
+		 "model contains ID. file:PATH plays a recording in a loop. url: takes pictures "
+		 "from the network (rtsp, http, tcp, srt, udp), exec: from the standard output of "
+		 "a program, and pipe: from a named pipe (docs/CAMERAS.md). auto is the "
 		 "first libcamera camera, or pattern until one appears."},
+	{CAMERA("url_options", OPTION_URL_OPTIONS, url_options), .value = "",
+	 .help = "Needs source = url:URL: options of libavformat for it, such as "
+		 "rtsp_transport=udp."},
 	{CAMERA("size", OPTION_SIZE, size), .value = "1280x720", .min = 16, .max = 8192,
 	 .help = "Width and height of the pictures."},
 	{CAMERA("framerate", OPTION_RATE, framerate), .value = "30", .min = 0.1, .max = 240,
@@ -524,6 +530,8 @@ const char *option_describe(const struct option *o, char *buf)
 			 "at most %d of ADDRESS, ADDRESS/BITS or local, separated by commas",
 			 NET_RANGES_MAX);
 		return buf;
+	case OPTION_URL_OPTIONS:
+		return strcpy(buf, "NAME=VALUE, several separated by blanks, or nothing");
 	case OPTION_REFERENCE:
 		return strcpy(buf, "the name of a camera");
 	case OPTION_LISTENERS:

@@ -45,6 +45,8 @@ enum option_type {
 	OPTION_HASH,   /* char *, a hash of crypt(5), or empty; never in a message */
 	OPTION_WORDS,  /* char *, words of letters and signs, separated by commas, or empty */
 	OPTION_RANGES, /* char *, for net/ranges.h, or empty */
+	OPTION_URL_OPTIONS, /* char *, NAME=VALUE of libavformat separated by blanks, or empty;
+			       never in a message */
 	/* Not stored by option_set(), for they need what else the file says: */
 	OPTION_REFERENCE, /* the name of a camera */
 	OPTION_LISTENERS, /* addresses, separated by commas */
@@ -105,6 +107,13 @@ const char *option_describe(const struct option *option, char *buf);
 /* For OPTION_LISTENERS: addresses into out[CONFIG_LISTENERS_MAX]; returns as option_set(). */
 int option_parse_listeners(const struct option *option, const char *value, struct net_address *out,
 			   size_t *n, char *why);
+
+/* The length of the word or prefix that begins a source, in any case; 0: none does. */
+size_t option_source_word_len(const char *source);
+/* What is wrong with a source that begins with one of them, or with a text of OPTION_URL_OPTIONS:
+ * without a part of it, borrowed for ever. NULL: nothing. */
+const char *option_source_wrong(const char *source);
+const char *option_url_options_wrong(const char *text);
 
 /* What a word of other programs is called here, for messages; NULL: not known.
  * Borrowed for ever. */

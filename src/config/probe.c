@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a configuration needs of this machine. Nothing is opened for longer than the check takes. */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "base/words.h"
 #include "config/config.h"
 #include "net/listen.h"
 
@@ -42,27 +45,72 @@ static void probe_readable(struct probe *probe, int line, const char *key, const
 		warn(probe, line, "%s = %s cannot be read: %s", key, path, strerror(errno));
 }
 
-static void probe_source(struct probe *probe, const struct config_camera *camera)
+static const char *find_file_fault(const char *path)
 {
-	const char *path = camera->source + strlen("file:");
-	const char *wrong = NULL;
 	struct stat st;
 
-	if (strncmp(camera->source, "file:", strlen("file:")) != 0)
-		return;
 	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
-		wrong = strerror(errno);
-	else if (S_ISDIR(st.st_mode))
-		wrong = "it is a folder";
-	else if (S_ISFIFO(st.st_mode))
-		wrong = "it is a pipe; only regular files can be played";
-	else if (!S_ISREG(st.st_mode))
-		wrong = "only regular files can be played";
-	else if (st.st_size == 0)
-		wrong = "it is empty";
-	if (wrong)
-		warn(probe, camera->line, "camera \"%s\": source = %s cannot be played: %s",
-		     camera->name, camera->source, wrong);
+		return strerror(errno);
+	if (S_ISDIR(st.st_mode))
+		return "it is a folder";
+	if (S_ISFIFO(st.st_mode))
+		return "it is a named pipe; pipe:PATH reads what a program writes into it";
+	if (S_ISCHR(st.st_mode))
+		return "it is a device; cameras are libcamera:ID, and exec:PROGRAM reads what a "
+		       "program writes";
+	if (!S_ISREG(st.st_mode))
+		return "only regular files can be played";
+	return st.st_size == 0 ? "it is empty" : NULL;
+}
+
+static const char *find_pipe_fault(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		return strerror(errno);
+	if (S_ISREG(st.st_mode))
+		return "it is a regular file; file:PATH plays it";
+	return S_ISFIFO(st.st_mode) ? NULL : "it is no named pipe; mkfifo(1) makes one";
+}
+
+static const char *find_program_fault(const char *command)
+{
+	const char *wrong, *fault = NULL;
+	char path[PATH_MAX], **words;
+
+	if (words_split(&words, command, &wrong) <= 0)
+		return NULL; /* refused before */
+	if (words_find_program(words[0], path) < 0)
+		fault = strerror(errno);
+	free(words);
+	return fault;
+}
+
+static void probe_source(struct probe *probe, const struct config_camera *camera)
+{
+	char shown[CONFIG_SOURCE_SHOWN_MAX];
+	const char *rest, *fault = NULL, *cannot = "played";
+
+	switch (config_source_kind(camera->source, &rest)) {
+	case CONFIG_SOURCE_FILE:
+		fault = find_file_fault(rest);
+		break;
+	case CONFIG_SOURCE_PIPE:
+		fault = find_pipe_fault(rest);
+		cannot = "read";
+		break;
+	case CONFIG_SOURCE_EXEC:
+		fault = find_program_fault(rest);
+		cannot = "started";
+		break;
+	default:
+		break;
+	}
+	config_source_show(camera->source, shown);
+	if (fault)
+		warn(probe, camera->line, "camera \"%s\": source = %s cannot be %s: %s",
+		     camera->name, cannot[0] == 'p' ? camera->source : shown, cannot, fault);
 }
 
 static void probe_address(struct probe *probe, int line, const char *key,
@@ -135,8 +183,8 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 
 		probe_source(&probe, camera);
 		/* Only libcamera reads it. */
-		if (strncmp(camera->source, "file:", 5) != 0 &&
-		    strcmp(camera->source, "pattern") != 0)
+		if (config_source_kind(camera->source, NULL) == CONFIG_SOURCE_AUTO ||
+		    config_source_kind(camera->source, NULL) == CONFIG_SOURCE_LIBCAMERA)
 			probe_readable(&probe, camera->line, "tuning_file", camera->tuning_file);
 	}
 	for (size_t i = 0; i < config->n_streams; i++)

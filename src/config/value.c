@@ -311,24 +311,6 @@ bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX])
 	return len > 0;
 }
 
-/* The length of the word, or of the prefix, that begins a source; 0: it is none. */
-static size_t source_word_len(const char *text)
-{
-	static const char *const words[] = {"auto", "libcamera", "pattern"};
-	static const char *const prefixes[] = {"libcamera:", "file:"};
-
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (strcasecmp(text, words[i]) == 0)
-			return strlen(words[i]);
-	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-		size_t len = strlen(prefixes[i]);
-
-		if (strncasecmp(text, prefixes[i], len) == 0 && text[len] != '\0')
-			return len;
-	}
-	return 0;
-}
-
 static bool parse_rectangle(const char *text)
 {
 	double r[4];
@@ -394,10 +376,10 @@ static int replace_text(char **member, const char *text)
 
 static int replace_source(char **member, const char *text)
 {
-	size_t len = source_word_len(text);
+	size_t len = option_source_word_len(text);
 	int err;
 
-	if (len == 0)
+	if (len == 0 || option_source_wrong(text))
 		return -EINVAL;
 	err = replace_text(member, text);
 	for (size_t i = 0; err == 0 && i < len; i++)
@@ -513,8 +495,6 @@ static void hint_source(const struct option *o, const char *value, char hint[NEA
 {
 	if (strncmp(value, "/dev/", 5) == 0)
 		strcpy(hint, "; \"camcastd --list-cameras\" lists the cameras for libcamera:ID");
-	else if (strstr(value, "://"))
-		strcpy(hint, "; pictures from the network are not supported");
 	else if (strchr(value, '/') && strncasecmp(value, "file:", 5) != 0)
 		snprintf(hint, NEAREST_HINT_MAX, "; did you mean \"file:%.*s\"?",
 			 (int)text_cut(value, VALUE_SHOWN_MAX), value);
@@ -577,6 +557,34 @@ static void explain_push(const struct option *o, const char *value, char *why)
 
 	snprintf(why, OPTION_WHY_MAX, "URL %u of %s is not allowed: %s; allowed: %s", which, o->key,
 		 wrong, option_describe(o, allowed));
+}
+
+/* What is wrong with a source of which no part may be shown: a URL holds passwords, and so may the
+ * arguments of a program. False: it is none of these. */
+static bool explain_source(const struct option *o, const char *value, char *why)
+{
+	const size_t len = option_source_word_len(value);
+	const char *wrong = len ? option_source_wrong(value) : NULL;
+	char shown[PUSH_URL_SHOWN_MAX];
+	struct push_url url;
+
+	if (wrong) {
+		snprintf(why, OPTION_WHY_MAX, "%s = %.*s... is not allowed: %s", o->key, (int)len,
+			 value, wrong);
+		return true;
+	}
+	if (!strstr(value, "://") || len)
+		return false;
+	push_url_redact(value, shown);
+	if (source_url_parse(&url, value) == NULL)
+		snprintf(why, OPTION_WHY_MAX, "%s = %s is not allowed; did you mean \"url:%s\"?",
+			 o->key, shown, shown);
+	else
+		snprintf(why, OPTION_WHY_MAX,
+			 "%s is a URL, for which camcast has url:rtsp://, url:http://, url:tcp://, "
+			 "url:srt:// and url:udp://; others may work with exec: and ffmpeg",
+			 o->key);
+	return true;
 }
 
 /* What is wrong with value, for a person. */
@@ -669,6 +677,8 @@ static int set_member(const struct option *o, void *target, const char *value)
 		return replace_text(member, value);
 	case OPTION_RANGES:
 		return net_ranges_parse(&ranges, value) ? -EINVAL : replace_text(member, value);
+	case OPTION_URL_OPTIONS:
+		return option_url_options_wrong(value) ? -EINVAL : replace_text(member, value);
 	case OPTION_CONTROL_DECIMAL:
 		ok = parse_decimal(value, o->min, o->max, numbers);
 		break;
@@ -699,7 +709,10 @@ int option_set(const struct option *o, void *target, const char *value, char *wh
 		snprintf(why, OPTION_WHY_MAX,
 			 "%s must be a hash, not the password itself; \"camcast passwd\" makes one",
 			 o->key);
-	else if (r == -EINVAL)
+	else if (r == -EINVAL && o->type == OPTION_URL_OPTIONS)
+		snprintf(why, OPTION_WHY_MAX, "%s is not allowed: %s", o->key,
+			 option_url_options_wrong(value));
+	else if (r == -EINVAL && (o->type != OPTION_SOURCE || !explain_source(o, value, why)))
 		explain(o, value, why);
 	return r;
 }
@@ -720,6 +733,7 @@ static bool is_stored_as_text(enum option_type type)
 	case OPTION_RANGES:
 	case OPTION_HASH:
 	case OPTION_WORDS:
+	case OPTION_URL_OPTIONS:
 		return true;
 	case OPTION_WORD:
 	case OPTION_WORD_NUMBER:

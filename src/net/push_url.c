@@ -10,11 +10,18 @@
 #define HIDDEN "***"
 #define PIECES_MAX (PUSH_URL_MAX / 2 + 4) /* of a URL: each has a separator */
 
+enum { TO = 1, FROM = 2 };
+
 static const struct scheme {
 	const char *name;
 	uint16_t port; /* 0: the URL must have one */
 	bool path;     /* the URL must have one */
-} schemes[] = {{"rtmp", 1935, true}, {"rtmps", 443, true}, {"rtsp", 554, false}, {"srt", 0, false}};
+	unsigned ways; /* TO: pushed to; FROM: pictures come from there */
+} schemes[] = {
+	{"rtmp", 1935, true, TO},     {"rtmps", 443, true, TO},	 {"rtsp", 554, false, TO | FROM},
+	{"srt", 0, false, TO | FROM}, {"http", 80, false, FROM}, {"tcp", 0, false, FROM},
+	{"udp", 0, false, FROM},
+};
 
 /* The parts of a URL; each ends where the next begins. */
 struct parts {
@@ -31,13 +38,20 @@ static const struct scheme *find_scheme(const char *url, size_t len)
 	return NULL;
 }
 
-static const char *split(struct parts *out, const char *url)
+static const char *unknown_scheme(unsigned ways)
+{
+	return ways == TO ? "it must begin with rtmp://, rtmps://, rtsp:// or srt://"
+			  : "it must begin with rtsp://, http://, tcp://, srt:// or udp://";
+}
+
+/* ways: TO, FROM, or both. */
+static const char *split(struct parts *out, const char *url, unsigned ways)
 {
 	const char *colon = strstr(url, "://"), *at;
 
 	out->scheme = colon ? find_scheme(url, (size_t)(colon - url)) : NULL;
-	if (!out->scheme)
-		return "it must begin with rtmp://, rtmps://, rtsp:// or srt://";
+	if (!out->scheme || !(out->scheme->ways & ways))
+		return unknown_scheme(ways);
 	out->user = NULL;
 	out->authority = colon + 3;
 	out->rest = out->authority + strcspn(out->authority, "/?#");
@@ -59,18 +73,20 @@ static bool is_written(const char *url)
 	return true;
 }
 
-static const char *parse_authority(struct push_url *out, const struct parts *parts)
+/* form: NET_LISTEN where this machine may be meant. */
+static const char *parse_authority(struct push_url *out, const struct parts *parts,
+				   enum net_address_form form)
 {
 	size_t len = (size_t)(parts->rest - parts->authority);
 	char text[NET_HOST_PORT_MAX];
 
-	if (len == 0 || parts->authority[0] == ':')
+	if (form != NET_LISTEN && (len == 0 || parts->authority[0] == ':'))
 		return "it has no host";
 	if (len >= sizeof text)
 		return "its host is too long";
 	memcpy(text, parts->authority, len);
 	text[len] = '\0';
-	if (net_address_parse(&out->host, text, NET_CONNECT_PORT_OPTIONAL) < 0)
+	if (net_address_parse(&out->host, text, form) < 0)
 		return "its host or port is not valid";
 	out->has_port = out->host.port != 0;
 	if (!out->has_port && parts->scheme->port == 0)
@@ -80,10 +96,11 @@ static const char *parse_authority(struct push_url *out, const struct parts *par
 	return NULL;
 }
 
-const char *push_url_parse(struct push_url *out, const char *url)
+/* What holds of every URL. */
+static const char *parse(struct push_url *out, struct parts *parts, const char *url, unsigned ways)
 {
-	struct parts parts;
-	const char *wrong = split(&parts, url);
+	const char *wrong = split(parts, url, ways);
+	enum net_address_form form = NET_CONNECT_PORT_OPTIONAL;
 
 	if (wrong)
 		return wrong;
@@ -91,8 +108,19 @@ const char *push_url_parse(struct push_url *out, const char *url)
 		return "it is too long";
 	if (!is_written(url))
 		return "it has a character that URLs do not have";
-	out->scheme = parts.scheme->name;
-	wrong = parse_authority(out, &parts);
+	out->scheme = parts->scheme->name;
+	if (ways == FROM &&
+	    (strcmp(out->scheme, "udp") == 0 ||
+	     (strcmp(out->scheme, "srt") == 0 && strstr(parts->rest, "mode=listener"))))
+		form = NET_LISTEN;
+	return parse_authority(out, parts, form);
+}
+
+const char *push_url_parse(struct push_url *out, const char *url)
+{
+	struct parts parts;
+	const char *wrong = parse(out, &parts, url, TO);
+
 	if (wrong)
 		return wrong;
 	if (parts.scheme->path && (parts.rest[0] != '/' || parts.rest[1] == '\0'))
@@ -100,6 +128,18 @@ const char *push_url_parse(struct push_url *out, const char *url)
 	if (strstr(parts.rest, "mode=listener") || strstr(parts.rest, "mode=rendezvous"))
 		return "camcast calls the other side, which listens: mode=listener is not "
 		       "supported";
+	return NULL;
+}
+
+const char *source_url_parse(struct push_url *out, const char *url)
+{
+	struct parts parts;
+	const char *wrong = parse(out, &parts, url, FROM);
+
+	if (wrong)
+		return wrong;
+	if (strcmp(out->scheme, "tcp") == 0 && strstr(parts.rest, "listen"))
+		return "camcast calls the other side, which listens: listen is not supported";
 	return NULL;
 }
 
@@ -123,7 +163,7 @@ void push_url_redact(const char *url, char out[PUSH_URL_SHOWN_MAX])
 	char where[NET_HOST_PORT_MAX];
 	struct push_url parsed;
 
-	if (push_url_parse(&parsed, url)) {
+	if (push_url_parse(&parsed, url) && source_url_parse(&parsed, url)) {
 		snprintf(out, PUSH_URL_SHOWN_MAX, "...");
 		return;
 	}
@@ -248,7 +288,7 @@ void push_url_hide(const char *url, char *text, size_t size)
 	struct pieces pieces = {.n = 0};
 	struct parts parts;
 
-	if (split(&parts, url)) {
+	if (split(&parts, url, TO | FROM)) {
 		hide_both(text, size, url, strlen(url));
 		return;
 	}

@@ -58,6 +58,19 @@ void sandbox_allow_base(struct sandbox *sandbox)
 		sandbox_allow(sandbox, devices[i], SANDBOX_DEVICE);
 }
 
+void sandbox_allow_names(struct sandbox *sandbox)
+{
+	/* Whole folders, as the files in them are replaced when the network changes. */
+	static const char *const readable[] = {
+		"/etc/resolv.conf",    "/etc/hosts",	"/etc/nsswitch.conf",	"/etc/gai.conf",
+		"/etc/host.conf",      "/etc/services", "/run/systemd/resolve", "/run/resolvconf",
+		"/run/NetworkManager", "/run/connman"};
+
+	sandbox->names = true;
+	for (size_t i = 0; i < sizeof readable / sizeof readable[0]; i++)
+		sandbox_allow(sandbox, readable[i], SANDBOX_READ);
+}
+
 /* Drops all capabilities except those that make files of others accessible, which Landlock
  * restricts: root may play a recording that only its owner can read. Other users have none. */
 static void drop_capabilities(void)

@@ -35,8 +35,8 @@ struct sandbox {
 	bool programs;	   /* fork and exec; without Landlock, of any program */
 	bool uevents;	   /* netlink sockets for the kernel's and udev's news of devices */
 	uint16_t tcp_port; /* it may connect to this port; 0: no connections */
-	bool names;	   /* with tcp_port: it may look up names, which needs further sockets */
-	bool udp;	   /* with tcp_port: it may send and receive UDP */
+	bool names;	   /* it may look up names, which needs further sockets */
+	bool udp;	   /* it may send and receive UDP */
 };
 
 /* Adds a rule for a path and, if it is a folder, for everything below it. A path that does not
@@ -47,6 +47,9 @@ void sandbox_allow(struct sandbox *sandbox, const char *path, unsigned rights);
 size_t sandbox_allow_matches(struct sandbox *sandbox, const char *pattern, unsigned rights);
 /* What every program needs: libraries, /sys, its own /proc, /dev/null, the time zone. */
 void sandbox_allow_base(struct sandbox *sandbox);
+
+/* Sets `names`, and allows the files that a look-up of a name reads. */
+void sandbox_allow_names(struct sandbox *sandbox);
 
 /* Enters the sandbox for good, and closes the fds of its paths. state: what is in force, and what
  * is missing and why, such as "seccomp, landlock 6" or "seccomp, no landlock: Function not

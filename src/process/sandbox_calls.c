@@ -311,14 +311,17 @@ static void allow_uevents(scmp_filter_ctx filter, int *err)
 	rule(filter, err, SCMP_ACT_ALLOW, "bind", 0, NULL);
 }
 
-static void allow_connections(scmp_filter_ctx filter, int *err, bool names, bool udp)
+static void allow_connections(scmp_filter_ctx filter, int *err, bool tcp, bool names, bool udp)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 
 	rule(filter, err, SCMP_ACT_ALLOW, "connect", 0, NULL);
 	for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
-		ALLOW_IF(filter, err, "socket", SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
-			 SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE, SOCK_STREAM));
+		/* A look-up goes on over TCP where the answer is long. */
+		if (tcp || names)
+			ALLOW_IF(filter, err, "socket",
+				 SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
+				 SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE, SOCK_STREAM));
 		if (names || udp)
 			ALLOW_IF(filter, err, "socket",
 				 SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)families[i]),
@@ -377,8 +380,9 @@ static int restrict_to_needs(const struct sandbox *sandbox, bool scoped)
 		allow_programs(filter, &err);
 	if (sandbox->uevents)
 		allow_uevents(filter, &err);
-	if (sandbox->tcp_port)
-		allow_connections(filter, &err, sandbox->names, sandbox->udp);
+	if (sandbox->tcp_port || sandbox->names || sandbox->udp)
+		allow_connections(filter, &err, sandbox->tcp_port != 0, sandbox->names,
+				  sandbox->udp);
 	return load(filter, err);
 }
 

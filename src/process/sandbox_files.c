@@ -122,7 +122,7 @@ static int add_rules(int ruleset, const struct sandbox *sandbox, const struct ru
 		err = add_path(ruleset, &sandbox->paths[i], attr->handled_access_fs);
 	if (err == 0 && attr->handled_access_net && sandbox->tcp_port)
 		err = add_port(ruleset, sandbox->tcp_port);
-	if (err == 0 && attr->handled_access_net && sandbox->tcp_port && sandbox->names)
+	if (err == 0 && attr->handled_access_net && sandbox->names)
 		err = add_port(ruleset, DNS_PORT);
 	return err;
 }

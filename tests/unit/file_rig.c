@@ -253,7 +253,10 @@ void open_player(struct player *player, const char *name, bool coded, enum confi
 		.buffers = 6,
 		.allocator = (char *)(uintptr_t) "auto",
 	};
-	struct source_events events = {handle_frame, handle_packet, handle_gone, player};
+	struct source_events events = {.frame = handle_frame,
+				       .packet = handle_packet,
+				       .gone = handle_gone,
+				       .user = player};
 
 	memset(player, 0, sizeof(*player));
 	pthread_mutex_init(&player->seen.lock, NULL);

@@ -302,7 +302,8 @@ int open_source(const char *allocator, bool want_coded, struct config_control *c
 		.controls = controls,
 		.n_controls = n_controls,
 	};
-	const struct source_events events = {handle_frame, handle_packet, handle_gone, NULL};
+	const struct source_events events = {
+		.frame = handle_frame, .packet = handle_packet, .gone = handle_gone};
 
 	return source_open(&source, &config, want_coded ? SOURCE_COPY : SOURCE_DECODE,
 			   CONFIG_CODEC_MJPEG, &events, why);

@@ -148,11 +148,13 @@ static int fake_set_control(struct source *base, const char *name, const char *v
 	return 0;
 }
 
-const struct source_ops source_pattern = {fake_open,  fake_start,	fake_stop,
-					  fake_close, fake_set_control, NULL};
-const struct source_ops source_file = {fake_open, fake_start, fake_stop, fake_close, NULL, NULL};
-const struct source_ops source_libcamera = {fake_open,	fake_start, fake_stop,
-					    fake_close, NULL,	    NULL};
+#define FAKE_OPS                                                                                   \
+	{                                                                                          \
+		.open = fake_open, .start = fake_start, .stop = fake_stop, .close = fake_close,    \
+		.set_control = fake_set_control                                                    \
+	}
+const struct source_ops source_pattern = FAKE_OPS, source_file = FAKE_OPS,
+			source_libcamera = FAKE_OPS, source_live = FAKE_OPS;
 
 static int fake_create(struct encoder **out, const struct encoder_config *config,
 		       const struct encoder_events *events, char *why)

@@ -137,7 +137,35 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 		 "you mean \"back\"?\n"},
 		{"[camera c]\nsource = libcam\n[stream s]\ncamera = c\nannexb = 1\n",
 		 "c.ini:2: source = libcam is not allowed; allowed: auto, libcamera, libcamera:ID, "
-		 "pattern, file:PATH; did you mean \"libcamera\" or \"libcamera:ID\"?\n"},
+		 "pattern, file:PATH, url:URL, exec:PROGRAM ARGUMENTS, pipe:PATH; did you mean "
+		 "\"libcamera\" or \"libcamera:ID\"?\n"},
+		{"[camera c]\nsource = rtsp://me:secret@h/x\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:2: source = rtsp://h/... is not allowed; did you mean "
+		 "\"url:rtsp://h/...\"?\n"},
+		{"[camera c]\nsource = url:rtmp://me:secret@h/x\n[stream s]\ncamera = c\nannexb = "
+		 "1\n",
+		 "c.ini:2: source = url:... is not allowed: it must begin with rtsp://, http://, "
+		 "tcp://, srt:// or udp://\n"},
+		{"[camera c]\nsource = exec:ffmpeg 'secret\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:2: source = exec:... is not allowed: a quote is not closed\n"},
+		{"[camera c]\nsource = exec:./a\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:2: source = exec:... is not allowed: the path of the program must begin "
+		 "with '/'\n"},
+		{"[camera c]\nsource = pipe:x\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:2: source = pipe:... is not allowed: the path of the pipe must begin with "
+		 "'/'\n"},
+		{"[camera c]\nsource = file:-\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:2: source = file:... is not allowed: the standard input cannot be played; "
+		 "exec:PROGRAM reads what a program writes, pipe:PATH reads a named pipe\n"},
+		{"[camera c]\nsource = file:rtsp://u:secret@h/\n[stream s]\ncamera = c\nannexb = "
+		 "1\n",
+		 "c.ini:2: source = file:... is not allowed: a URL is no file; url: takes it\n"},
+		{"[camera c]\nsource = url:tcp://h:1\nurl_options = passphrase\n[stream s]\ncamera "
+		 "= c\nannexb = 1\n",
+		 "c.ini:3: url_options is not allowed: each option is NAME=VALUE\n"},
+		{"[camera c]\nsource = pattern\nurl_options = a=secret\n[stream s]\ncamera "
+		 "= c\nannexb = 1\n",
+		 "c.ini:3: url_options needs source = url:URL in section [camera c]\n"},
 		{"[camera c]\nbrighness = 1\n[stream s]\ncamera = c\nannexb = 1\n",
 		 "c.ini:2: unknown key \"brighness\" in section [camera c]; did you mean "
 		 "\"brightness\"?" ALL_KEYS},
@@ -185,7 +213,7 @@ static void words_of_other_programs_are_translated(void **state)
 		{"camera c", "source = /srv/a.mp4", "; did you mean \"file:/srv/a.mp4\"?"},
 		{"camera c", "source = /dev/video0",
 		 "; \"camcastd --list-cameras\" lists the cameras for libcamera:ID"},
-		{"camera c", "source = rtsp://h/", "; pictures from the network are not supported"},
+		{"camera c", "source = rtsp://h/", "; did you mean \"url:rtsp://h/...\"?"},
 		{"camera c", "source = webcam", "; did you mean \"libcamera\"?"},
 		{"mqtt", "broker = h:1883", "; a port has a key of its own"},
 		{"daemon", "backend = uring", "; did you mean \"io_uring\"?"},
@@ -253,15 +281,18 @@ static void keys_that_contradict_each_other_are_refused(void **state)
 		 "auto\n"},
 		{GOOD "encoder = copy\n",
 		 "c.ini:6: encoder = copy with codec = h264 needs a camera with source = "
-		 "file:PATH, but camera \"front\" has source = pattern\n"},
+		 "file:PATH, url:URL, exec:PROGRAM or pipe:PATH, but camera \"front\" has source = "
+		 "pattern\n"},
 		{"[camera c]\nsource = libcamera\n[stream s]\ncamera = c\nencoder = copy\nannexb = "
 		 "1\n",
 		 "c.ini:5: encoder = copy with codec = h264 needs a camera with source = "
-		 "file:PATH, but camera \"c\" has source = libcamera\n"},
+		 "file:PATH, url:URL, exec:PROGRAM or pipe:PATH, but camera \"c\" has source = "
+		 "libcamera\n"},
 		{"[camera c]\n[stream s]\ncamera = c\ncodec = mjpeg\nencoder = "
 		 "copy\nlength_prefixed = 1\n",
 		 "c.ini:5: encoder = copy with codec = mjpeg needs a camera with source = "
-		 "file:PATH or libcamera[:ID], but camera \"c\" has source = auto\n"},
+		 "file:PATH, url:URL, exec:PROGRAM, pipe:PATH or libcamera[:ID], but camera \"c\" "
+		 "has source = auto\n"},
 		{"[camera c]\nsource = file:x\n[stream s]\ncamera = c\nencoder = copy\nannexb = "
 		 "1\n[stream t]\ncamera = c\ncodec = mjpeg\nencoder = copy\nlength_prefixed = 2\n",
 		 "c.ini:10: stream \"t\" cannot copy MJPEG: stream \"s\" copies H.264 from camera "

@@ -74,7 +74,7 @@ static void a_parent_gets_priorities_and_puts_the_name_in_front(void **state)
 {
 	(void)state;
 	capture(say_to_the_parent, false, DIAG_INFO);
-	assert_string_equal(captured, "<4>w\n<3>e\n");
+	assert_string_equal(captured, "<4>w\n<3>other: e\n");
 }
 
 static void say_of_another(void)

@@ -73,6 +73,57 @@ static void what_is_wrong_is_said_without_the_url(void **state)
 	}
 }
 
+static void urls_of_sources_are_read(void **state)
+{
+	static const struct {
+		const char *url, *scheme, *host, *shown;
+		uint16_t port;
+	} good[] = {
+		{"rtsp://me:se%40cret@192.0.2.7/cam", "rtsp", "192.0.2.7", "rtsp://192.0.2.7/...",
+		 554},
+		{"http://cam.local/s.ts?key=secret", "http", "cam.local", "http://cam.local/...",
+		 80},
+		{"tcp://[2001:db8::1]:8888", "tcp", "2001:db8::1", "tcp://[2001:db8::1]:8888/...",
+		 8888},
+		{"udp://@239.1.1.1:5000", "udp", "239.1.1.1", "udp://239.1.1.1:5000/...", 5000},
+		{"udp://:5000", "udp", "", "udp://:5000/...", 5000},
+		{"srt://:9000?mode=listener&passphrase=secret", "srt", "", "srt://:9000/...", 9000},
+		{"srt://h:9000?streamid=secret", "srt", "h", "srt://h:9000/...", 9000},
+	};
+	static const struct {
+		const char *url, *part;
+	} bad[] = {
+		{"rtmp://h/a/b", "must begin with rtsp://"},
+		{"file:///etc/passwd", "must begin with rtsp://"},
+		{"tcp://h", "no port"},
+		{"tcp://:80", "no host"},
+		{"rtsp://u:secret@/x", "no host"},
+		{"udp://239.1.1.1", "not valid"},
+		{"tcp://h:80?listen", "calls the other side"},
+		{"http://h/a b", "character"},
+	};
+	struct push_url url;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		char shown[PUSH_URL_SHOWN_MAX];
+
+		assert_null(source_url_parse(&url, good[i].url));
+		assert_string_equal(url.scheme, good[i].scheme);
+		assert_string_equal(url.host.host, good[i].host);
+		assert_int_equal(url.host.port, good[i].port);
+		push_url_redact(good[i].url, shown);
+		assert_string_equal(shown, good[i].shown);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		const char *wrong = source_url_parse(&url, bad[i].url);
+
+		assert_non_null(wrong);
+		assert_non_null(strstr(wrong, bad[i].part));
+		assert_null(strstr(wrong, "secret"));
+	}
+}
+
 static void a_url_of_more_than_a_kilobyte_is_refused(void **state)
 {
 	char text[PUSH_URL_MAX + 1] = "rtmp://host/";
@@ -172,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls_of_all_four_schemes_are_read),
 		cmocka_unit_test(what_is_wrong_is_said_without_the_url),
+		cmocka_unit_test(urls_of_sources_are_read),
 		cmocka_unit_test(a_url_of_more_than_a_kilobyte_is_refused),
 		cmocka_unit_test(a_list_is_split_at_commas),
 		cmocka_unit_test(only_scheme_host_and_port_are_shown),

@@ -30,19 +30,27 @@ static int open_auto(struct source **out, const struct config_camera *config,
 int source_open(struct source **out, const struct config_camera *config, enum source_coding coding,
 		enum config_codec coded_codec, const struct source_events *events, char *why)
 {
-	const char *source = config->source;
-	const struct source_ops *ops;
+	const struct source_ops *ops = NULL;
 
-	if (strcmp(source, "auto") == 0)
+	switch (config_source_kind(config->source, NULL)) {
+	case CONFIG_SOURCE_AUTO:
 		return open_auto(out, config, coding, coded_codec, events, why);
-	if (strcmp(source, "pattern") == 0) {
+	case CONFIG_SOURCE_PATTERN:
 		ops = &source_pattern;
-	} else if (strncmp(source, "file:", 5) == 0) {
+		break;
+	case CONFIG_SOURCE_FILE:
 		ops = &source_file;
-	} else if (strcmp(source, "libcamera") == 0 || strncmp(source, "libcamera:", 10) == 0) {
+		break;
+	case CONFIG_SOURCE_LIBCAMERA:
 		ops = &source_libcamera;
-	} else {
-		snprintf(why, 256, "unknown source %.64s", source);
+		break;
+	case CONFIG_SOURCE_URL:
+	case CONFIG_SOURCE_EXEC:
+	case CONFIG_SOURCE_PIPE:
+		ops = &source_live;
+		break;
+	case CONFIG_SOURCE_UNKNOWN:
+		snprintf(why, 256, "unknown source");
 		diag_error("camera %s: %s", config->name, why);
 		return -EINVAL;
 	}
@@ -101,6 +109,21 @@ void source_size(const struct source *source, uint32_t *width, uint32_t *height)
 int64_t source_due_us(const struct source *source)
 {
 	return atomic_load_explicit(&source->due_us, memory_order_relaxed);
+}
+
+bool source_away(struct source *source, char *why)
+{
+	return source->ops->away && source->ops->away(source, why);
+}
+
+uint32_t source_reconnects(const struct source *source)
+{
+	return atomic_load_explicit(&source->reconnects, memory_order_relaxed);
+}
+
+void source_count_reconnect(struct source *source)
+{
+	atomic_fetch_add_explicit(&source->reconnects, 1, memory_order_relaxed);
 }
 
 void source_set_size(struct source *source, uint32_t width, uint32_t height)

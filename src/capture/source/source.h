@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A source of pictures: libcamera, the test pattern, or a file. It delivers raw frames (in slots)
- * or coded access units (a file or a camera whose pictures are coded already).
+ * A source of pictures: libcamera, the test pattern, a file, or a live stream. It delivers raw
+ * frames (in slots) or coded access units (where the pictures are coded already).
  */
 #ifndef CAPTURE_SOURCE_SOURCE_H
 #define CAPTURE_SOURCE_SOURCE_H
@@ -12,6 +12,9 @@
 #include "media/orientation.h"
 
 struct source;
+struct program;
+
+#define SOURCE_AWAY_SIZE 184 /* bytes of why a live source is away, terminator included */
 
 /* A coded picture from a source that has them. Annex B for H.264 (parameter sets in band before
  * each IDR), a whole JPEG for MJPEG. */
@@ -37,6 +40,11 @@ struct source_events {
 	 * as another recording took its place), -ENODEV (unplugged)... `why` is for people. */
 	void (*gone)(void *user, int error, const char *why);
 	void *user;
+	/* While source_open() waits for a live source, on the thread that called it, every half
+	 * second; why: "", or why there is none yet, as source_away(). False: give up. May be NULL.
+	 */
+	bool (*waiting)(void *user, const char *why);
+	struct program *program; /* of exec: (program.h), borrowed; else NULL */
 };
 
 /* Whether coded pictures are passed on, where the source has any of the right codec. */
@@ -60,9 +68,10 @@ struct source_info {
 	bool turned;
 	struct orientation orientation; /* upright unless turned */
 	bool rate_varies;		/* format.rate is the highest one */
-	uint32_t bitrate_bps;		/* of coded pictures, on average; 0: not known */
-	char allocator[64];		/* of the frame slots */
-	char note[128];			/* "adjusted from 1280x720 to 1296x972"... */
+	bool returns; /* it connects again by itself: its silence is no reason to begin again */
+	uint32_t bitrate_bps; /* of coded pictures, on average; 0: not known */
+	char allocator[64];   /* of the frame slots */
+	char note[128];	      /* "adjusted from 1280x720 to 1296x972"... */
 	/* Why it does not deliver the coded pictures that were wanted: "file:/x.mp4 holds hevc,
 	 * which cannot be copied as h264". "": none were wanted, or it cannot have any. */
 	char not_coded[128];
@@ -82,6 +91,11 @@ void source_size(const struct source *source, uint32_t *width, uint32_t *height)
 /* CLOCK_MONOTONIC us up to which the source waits for the time of its next picture, and is silent
  * because of that; 0: it does not know. Any thread. */
 int64_t source_due_us(const struct source *source);
+/* Whether there is no connection to a live source, or nothing useful comes, and why: in
+ * why[SOURCE_AWAY_SIZE]. Any thread. */
+bool source_away(struct source *source, char *why);
+/* How many connections to a live source were lost. Any thread. */
+uint32_t source_reconnects(const struct source *source);
 /* Whether a source that delivers coded pictures is also to decode them. It begins at the next key
  * picture. Others ignore it. Main thread. */
 void source_want_frames(struct source *source, bool wanted);
@@ -118,6 +132,7 @@ struct source_ops {
 	int (*set_control)(struct source *source, const char *name,
 			   const char *value);			 /* NULL: none */
 	void (*want_frames)(struct source *source, bool wanted); /* NULL: it is not coded */
+	bool (*away)(struct source *source, char *why);		 /* NULL: it is not live */
 };
 
 /* First member of every implementation's structure. */
@@ -128,12 +143,15 @@ struct source {
 	/* Written by the source's thread, read by any; relaxed: only numbers. */
 	atomic_uint_fast64_t size; /* width << 32 | height; 0: as in info */
 	atomic_int_fast64_t due_us;
+	atomic_uint reconnects;
 };
 
 /* For implementations: what source_size() and source_due_us() say. width or height 0: not known. */
 void source_set_size(struct source *source, uint32_t width, uint32_t height);
 void source_set_due(struct source *source, int64_t due_us);
+/* A connection that had delivered pictures is over. */
+void source_count_reconnect(struct source *source);
 
-extern const struct source_ops source_pattern, source_file, source_libcamera;
+extern const struct source_ops source_pattern, source_file, source_libcamera, source_live;
 
 #endif

@@ -153,9 +153,11 @@ static void write_url(char url[URL_MAX], const char *scheme, const char *host, u
 
 /* --- camcast/ID/info --- */
 
+/* Whether the pictures have a rate and a size of their own. */
 static bool is_recording(const struct config_camera *camera)
 {
-	return strncmp(camera->source, "file:", 5) == 0;
+	return config_source_kind(camera->source, NULL) == CONFIG_SOURCE_FILE ||
+	       config_source_is_live(camera->source);
 }
 
 /* As the worker says. Before it does, an encoder has what is configured; a recording may be copied

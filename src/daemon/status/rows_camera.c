@@ -81,6 +81,9 @@ static const struct counter cameras[] = {
 	{"pid", GAUGE, .help = "The process id of the worker; 0: not running.", IN_WORKER(pid)},
 	{"restarts", "camera_restarts_total", COUNTER, .help = "Restarts of the worker.",
 	 IN_WORKER(restarts)},
+	{"reconnects", "camera_reconnects_total", COUNTER,
+	 .help = "Connections to a live source (a URL, a program, a pipe) that its worker lost.",
+	 IN_WORKER(heartbeat.reconnects)},
 	{"undead", "camera_undead_workers", GAUGE,
 	 .help = "Workers that were killed but have not exited, because a driver is stuck or a "
 		 "debugger holds them.",

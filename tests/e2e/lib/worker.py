@@ -29,7 +29,7 @@ UNIT = struct.Struct("=IIIIIIIIIIq")
 PREAMBLE = struct.Struct("=IIII4096s")
 RESEGMENT = struct.Struct("=IIII")
 HEARTBEAT_NAMES = (
-    "state frames dropped fps_milli width height rate_milli wait_ms reserved source "
+    "state frames dropped fps_milli width height rate_milli wait_ms reconnects source "
     "allocator path reason"
 )
 STREAM_NAMES = (

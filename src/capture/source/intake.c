@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/source/intake.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/words.h"
+#include "capture/source/averror.h"
+#include "capture/source/demux.h"
+#include "media/nal.h"
+#include "media/sps.h"
+#include "net/push_url.h"
+
+#define OPEN_MS 10000 /* for a connection */
+#define ANALYSE_MS                                                                                 \
+	20000	       /* for the first pictures; some cameras have a key picture in ten seconds */
+#define CLOSE_MS 500   /* for saying goodbye */
+#define POLL_MS 100    /* how soon `stop` is seen */
+#define AGAIN_MS 10    /* libavformat has nothing, and does not wait itself */
+#define HEAD_SIZE 4096 /* what is looked at to know the format */
+#define BUFFER_SIZE 32768 /* of libavformat's reads */
+#define ANALYSE_BYTES (16 << 20)
+#define ANALYSE_RATE 8 /* pictures, for a rate that they do not state */
+#define RATE_MIN 0.1   /* pictures a second */
+#define RATE_MAX 240
+/* So many bytes without a picture are none. */
+#define UNIT_BYTES_MAX (64 << 20)
+
+struct format {
+	const char *name; /* of libavformat */
+	bool clock;	  /* packets have times */
+	bool parsed;	  /* coded_options' */
+	/* Whether these are the first bytes of such a stream. */
+	bool (*begins)(const uint8_t *data, size_t len);
+};
+
+struct intake {
+	int fd;
+	const char *url;
+	const atomic_bool *stop;
+	uint32_t silence_ms;
+	int64_t until_us; /* what is under way fails then; INT64_MAX: never */
+	bool late;	  /* it did: libavformat may give what it has before it says so */
+	bool closing;	  /* a server is told, also when this process stops */
+	size_t unread;	  /* bytes since the last picture */
+
+	AVIOContext *inner; /* of a URL that is a stream of bytes */
+	AVIOContext *bytes; /* with what the format was seen from in front */
+	uint8_t head[HEAD_SIZE];
+	size_t head_len, head_pos;
+	const struct format *format; /* NULL: RTSP */
+	AVFormatContext *input;
+	int stream;
+};
+
+/* --- formats --- */
+
+static bool begins_mpegts(const uint8_t *data, size_t len)
+{
+	return len > 2 * 188 && data[0] == 0x47 && data[188] == 0x47 && data[2 * 188] == 0x47;
+}
+
+static bool begins_jpeg(const uint8_t *data, size_t len)
+{
+	return len >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
+}
+
+/* Where the first NAL unit begins behind a start code; 0: there is none. */
+static size_t start_code_len(const uint8_t *data, size_t len)
+{
+	static const uint8_t code[] = {0, 0, 0, 1};
+
+	if (len > 5 && memcmp(data, code, 4) == 0)
+		return 4;
+	return len > 4 && memcmp(data, code + 1, 3) == 0 ? 3 : 0;
+}
+
+/* A video parameter set, or a delimiter: H.264 has no NAL units with these two bytes. */
+static bool begins_hevc(const uint8_t *data, size_t len)
+{
+	const size_t at = start_code_len(data, len);
+
+	return at && (data[at] == 0x40 || data[at] == 0x46) && data[at + 1] == 1;
+}
+
+/* Delimiter, SEI, parameter sets and slices: types 1 to 9. */
+static bool begins_h264(const uint8_t *data, size_t len)
+{
+	const size_t at = start_code_len(data, len);
+
+	return at && !(data[at] & 0x80) && (data[at] & 31) >= 1 && (data[at] & 31) <= 9;
+}
+
+static bool begins_mp4(const uint8_t *data, size_t len)
+{
+	return len >= 8 && (memcmp(data + 4, "ftyp", 4) == 0 || memcmp(data + 4, "styp", 4) == 0);
+}
+
+static bool begins_matroska(const uint8_t *data, size_t len)
+{
+	return len >= 4 && memcmp(data, "\x1a\x45\xdf\xa3", 4) == 0;
+}
+
+static bool begins_flv(const uint8_t *data, size_t len)
+{
+	return len >= 4 && memcmp(data, "FLV\1", 4) == 0;
+}
+
+static bool begins_multipart(const uint8_t *data, size_t len)
+{
+	const size_t blank = len > 2 && memcmp(data, "\r\n", 2) == 0 ? 2 : 0;
+
+	return len >= blank + 3 && memcmp(data + blank, "--", 2) == 0;
+}
+
+/* In this order, at the same place. */
+static const struct format formats[] = {
+	{"mpegts", true, true, begins_mpegts}, {"mjpeg", false, false, begins_jpeg},
+	{"hevc", false, false, begins_hevc},   {"h264", false, false, begins_h264},
+	{"mp4", true, false, begins_mp4},      {"matroska", true, false, begins_matroska},
+	{"flv", true, false, begins_flv},      {"mpjpeg", false, false, begins_multipart},
+};
+
+static const struct format *format_at(const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+		if (formats[i].begins(data, len))
+			return &formats[i];
+	return NULL;
+}
+
+/* --- bytes --- */
+
+static int is_interrupted(void *user)
+{
+	struct intake *intake = user;
+
+	if (!intake->closing && atomic_load_explicit(intake->stop, memory_order_relaxed))
+		return 1;
+	intake->late |= clock_now_us() >= intake->until_us;
+	return intake->late;
+}
+
+static void allow_ms(struct intake *intake, uint32_t ms)
+{
+	intake->until_us = ms ? clock_now_us() + (int64_t)ms * 1000 : INT64_MAX;
+}
+
+static int read_fd(struct intake *intake, uint8_t *buffer, int size)
+{
+	struct pollfd pfd = {.fd = intake->fd, .events = POLLIN};
+
+	while (!is_interrupted(intake)) {
+		ssize_t n = read(intake->fd, buffer, (size_t)size);
+
+		if (n > 0)
+			return (int)n;
+		if (n == 0)
+			return AVERROR_EOF;
+		if (errno != EAGAIN && errno != EINTR)
+			return AVERROR(errno);
+		(void)poll(&pfd, 1, POLL_MS);
+	}
+	return AVERROR_EXIT;
+}
+
+/* What has arrived, at least a byte; or an error of libav. */
+static int read_more(struct intake *intake, uint8_t *buffer, int size)
+{
+	int n;
+
+	if (intake->unread > UNIT_BYTES_MAX)
+		return AVERROR(EMSGSIZE);
+	n = intake->inner ? avio_read_partial(intake->inner, buffer, size)
+			  : read_fd(intake, buffer, size);
+	if (n > 0)
+		intake->unread += (size_t)n;
+	return n == 0 ? AVERROR_EOF : n;
+}
+
+static int read_bytes(void *user, uint8_t *buffer, int size)
+{
+	struct intake *intake = user;
+	const size_t left = intake->head_len - intake->head_pos;
+	const size_t n = left < (size_t)size ? left : (size_t)size;
+
+	if (n == 0)
+		return read_more(intake, buffer, size);
+	memcpy(buffer, intake->head + intake->head_pos, n);
+	intake->head_pos += n;
+	return (int)n;
+}
+
+/* --- errors --- */
+
+static int fail(const struct intake *intake, int averror, char *why)
+{
+	char text[AV_ERROR_MAX_STRING_SIZE], said[INTAKE_WHY_SIZE] = "";
+
+	if (atomic_load_explicit(intake->stop, memory_order_relaxed)) {
+		snprintf(why, INTAKE_WHY_SIZE, "stopped");
+		return -ECANCELED;
+	}
+	if (intake->late) {
+		snprintf(why, INTAKE_WHY_SIZE, "%s",
+			 intake->input && intake->stream >= 0 ? "no picture comes any more"
+							      : "no answer, or no picture");
+		return -ETIMEDOUT;
+	}
+	if (averror == AVERROR_EOF) {
+		snprintf(why, INTAKE_WHY_SIZE, "the stream ended");
+		return -ENODATA;
+	}
+	if (averror == AVERROR(EMSGSIZE)) {
+		snprintf(why, INTAKE_WHY_SIZE, "64 MiB without a picture");
+		return -EMSGSIZE;
+	}
+	snprintf(said, sizeof(said), "%s", averror_said());
+	if (intake->url)
+		push_url_hide(intake->url, said, sizeof(said));
+	snprintf(why, INTAKE_WHY_SIZE, "%s%s%s", averror_text(averror, text),
+		 said[0] ? "; libav: " : "", said);
+	return averror_errno(averror);
+}
+
+static int refuse_format(const struct intake *intake, char *why)
+{
+	int len = snprintf(why, INTAKE_WHY_SIZE,
+			   "what comes is no H.264 (Annex B), MPEG-TS or MJPEG; it begins with");
+
+	for (size_t i = 0; i < 8 && i < intake->head_len; i++)
+		len += snprintf(why + len, INTAKE_WHY_SIZE - (size_t)len, " %02x", intake->head[i]);
+	return -EBADMSG;
+}
+
+/* --- opening --- */
+
+static int read_options(AVDictionary **out, const char *text)
+{
+	const char *wrong;
+	char **words;
+	int n = words_split(&words, text ? text : "", &wrong);
+
+	for (int i = 0; i < n; i++) {
+		char *equals = strchr(words[i], '=');
+
+		if (!equals)
+			continue;
+		*equals = '\0';
+		av_dict_set(out, words[i], equals + 1, 0);
+	}
+	if (n >= 0)
+		free(words);
+	return n < 0 ? n : 0;
+}
+
+/* An option that nobody took. */
+static int refuse_rest(AVDictionary *options, char *why)
+{
+	const AVDictionaryEntry *entry = av_dict_get(options, "", NULL, AV_DICT_IGNORE_SUFFIX);
+
+	if (!entry)
+		return 0;
+	snprintf(why, INTAKE_WHY_SIZE, "url_options: libavformat has no option %.64s for this URL",
+		 entry->key);
+	return -EINVAL;
+}
+
+/* A program writes as it likes, and a viewer of a pipe joins in the middle: what follows a few
+ * stray bytes counts, too. */
+static const struct format *find_format(const struct intake *intake)
+{
+	const struct format *format = format_at(intake->head, intake->head_len);
+
+	for (size_t i = 1; !format && intake->head_len == HEAD_SIZE && i < HEAD_SIZE; i++) {
+		format = format_at(intake->head + i, HEAD_SIZE - i);
+		/* Few bytes make these two; anything may have them in its middle. */
+		if (format && format->begins == begins_multipart)
+			format = NULL;
+	}
+	return format;
+}
+
+static int see_format(struct intake *intake, char *why)
+{
+	while (intake->head_len < HEAD_SIZE) {
+		int n = read_more(intake, intake->head + intake->head_len,
+				  (int)(HEAD_SIZE - intake->head_len));
+
+		if (n < 0 && (n != AVERROR_EOF || intake->head_len == 0))
+			return fail(intake, n, why);
+		if (n < 0)
+			break;
+		intake->head_len += (size_t)n;
+		intake->format = find_format(intake);
+		if (intake->format)
+			return 0;
+	}
+	return refuse_format(intake, why);
+}
+
+static int open_bytes(struct intake *intake, AVDictionary **options, char *why)
+{
+	const AVIOInterruptCB interrupt = {is_interrupted, intake};
+	uint8_t *buffer;
+	int r;
+
+	if (intake->url) {
+		r = avio_open2(&intake->inner, intake->url, AVIO_FLAG_READ, &interrupt, options);
+		if (r < 0)
+			return fail(intake, r, why);
+	}
+	allow_ms(intake, intake->silence_ms ? ANALYSE_MS : 0);
+	r = see_format(intake, why);
+	if (r)
+		return r;
+	buffer = av_malloc(BUFFER_SIZE);
+	intake->bytes =
+		buffer ? avio_alloc_context(buffer, BUFFER_SIZE, 0, intake, read_bytes, NULL, NULL)
+		       : NULL;
+	if (!intake->bytes) {
+		av_free(buffer);
+		return fail(intake, AVERROR(ENOMEM), why);
+	}
+	intake->bytes->seekable = 0;
+	return 0;
+}
+
+/* Everything counts that is there: libavformat would wait for streams that may come later. */
+static void expect_no_more_streams(struct intake *intake)
+{
+	for (unsigned i = 0; i < intake->input->nb_streams; i++)
+		if (intake->input->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO)
+			intake->input->ctx_flags &= ~AVFMTCTX_NOHEADER;
+}
+
+static int open_input(struct intake *intake, AVDictionary **options, char *why)
+{
+	const AVInputFormat *format = NULL;
+	int r;
+
+	intake->input = avformat_alloc_context();
+	if (!intake->input)
+		return fail(intake, AVERROR(ENOMEM), why);
+	intake->input->interrupt_callback = (AVIOInterruptCB){is_interrupted, intake};
+	intake->input->pb = intake->bytes;
+	intake->input->max_analyze_duration = (int64_t)ANALYSE_MS * 1000;
+	intake->input->probesize = ANALYSE_BYTES;
+	/* Without a clock there is no rate to be found, and libavformat would look for it until the
+	 * time is up. */
+	intake->input->fps_probe_size = !intake->format || intake->format->clock ? ANALYSE_RATE : 0;
+	if (intake->format)
+		format = av_find_input_format(intake->format->name);
+	r = avformat_open_input(&intake->input, intake->format ? NULL : intake->url, format,
+				options);
+	if (r < 0)
+		return fail(intake, r, why);
+	allow_ms(intake, intake->silence_ms ? ANALYSE_MS : 0);
+	expect_no_more_streams(intake);
+	r = avformat_find_stream_info(intake->input, NULL);
+	if (r >= 0)
+		r = av_find_best_stream(intake->input, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+	if (r == AVERROR_STREAM_NOT_FOUND && !is_interrupted(intake)) {
+		snprintf(why, INTAKE_WHY_SIZE, "there is no video in it");
+		return -EINVAL;
+	}
+	if (r < 0)
+		return fail(intake, r, why);
+	for (unsigned i = 0; i < intake->input->nb_streams; i++)
+		if ((int)i != r)
+			intake->input->streams[i]->discard = AVDISCARD_ALL;
+	if (intake->input->streams[r]->codecpar->width > 0 &&
+	    intake->input->streams[r]->codecpar->height > 0) {
+		intake->stream = r;
+		return 0;
+	}
+	/* The end, or the time, came before the size. */
+	if (is_interrupted(intake))
+		return fail(intake, AVERROR_EXIT, why);
+	snprintf(why, INTAKE_WHY_SIZE,
+		 "no size is known of its pictures (%s): parameter sets, or a "
+		 "key picture, did not come",
+		 avcodec_get_name(intake->input->streams[r]->codecpar->codec_id));
+	return -ENODATA;
+}
+
+static void set_defaults(AVDictionary **options, const char *url)
+{
+	static const struct {
+		const char *scheme, *protocols;
+	} allowed[] = {
+		{"rtsp:", "rtsp,rtp,udp,tcp,http"},
+		{"http:", "http,tcp"},
+		{"tcp:", "tcp"},
+		{"srt:", "srt"},
+		{"udp:", "udp"},
+	};
+
+	/* An answer may name other addresses, but no files. */
+	for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+		if (strncmp(url, allowed[i].scheme, strlen(allowed[i].scheme)) == 0)
+			av_dict_set(options, "protocol_whitelist", allowed[i].protocols, 0);
+	if (strncmp(url, "rtsp:", 5) != 0)
+		return;
+	/* UDP loses packets, which damages pictures, and does not pass a sandbox or NAT. */
+	av_dict_set(options, "rtsp_transport", "tcp", AV_DICT_DONT_OVERWRITE);
+	av_dict_set(options, "allowed_media_types", "video", 0);
+}
+
+int intake_open(struct intake **out, const struct intake_options *given, char *why)
+{
+	struct intake *intake = calloc(1, sizeof(*intake));
+	AVDictionary *options = NULL;
+	const bool rtsp = given->fd < 0 && strncmp(given->url, "rtsp:", 5) == 0;
+	int r;
+
+	if (!intake) {
+		snprintf(why, INTAKE_WHY_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	intake->fd = given->fd;
+	intake->url = given->fd < 0 ? given->url : NULL;
+	intake->stop = given->stop;
+	intake->silence_ms = given->silence_ms;
+	intake->stream = -1;
+	allow_ms(intake, OPEN_MS);
+	averror_listen();
+	averror_forget();
+	av_log_set_level(AV_LOG_PANIC);
+	r = intake->url ? read_options(&options, given->url_options) : 0;
+	if (r)
+		r = fail(intake, r, why);
+	if (!r && intake->url)
+		set_defaults(&options, intake->url);
+	if (!r && !rtsp)
+		r = open_bytes(intake, &options, why);
+	if (!r && !rtsp)
+		av_dict_set(&options, "protocol_whitelist", NULL, 0);
+	if (!r)
+		r = open_input(intake, &options, why);
+	if (!r)
+		r = refuse_rest(options, why);
+	av_dict_free(&options);
+	if (r) {
+		intake_close(intake);
+		return r;
+	}
+	*out = intake;
+	return 0;
+}
+
+void intake_close(struct intake *intake)
+{
+	if (!intake)
+		return;
+	allow_ms(intake, CLOSE_MS);
+	intake->late = false;
+	intake->closing = true;
+	avformat_close_input(&intake->input);
+	if (intake->bytes)
+		av_freep(&intake->bytes->buffer);
+	avio_context_free(&intake->bytes);
+	avio_closep(&intake->inner);
+	free(intake);
+}
+
+/* --- properties --- */
+
+const AVStream *intake_stream(const struct intake *intake)
+{
+	return intake->input->streams[intake->stream];
+}
+
+bool intake_has_clock(const struct intake *intake)
+{
+	return !intake->format || intake->format->clock;
+}
+
+bool intake_is_parsed(const struct intake *intake)
+{
+	return intake->format && intake->format->parsed;
+}
+
+AVRational intake_shape(const struct intake *intake, bool container)
+{
+	AVStream *stream = intake->input->streams[intake->stream];
+
+	return demux_reduce_shape(
+		container ? stream->sample_aspect_ratio
+			  : av_guess_sample_aspect_ratio(intake->input, stream, NULL));
+}
+
+/* What the newest parameter sets state of H.264. */
+static struct rate coded_rate(const AVCodecParameters *codec, struct rate otherwise)
+{
+	const size_t len = codec->extradata_size > 0 ? (size_t)codec->extradata_size : 0;
+	struct sps sps;
+	struct nal nal;
+	size_t pos = 0;
+
+	if (codec->codec_id != AV_CODEC_ID_H264)
+		return otherwise;
+	while (nal_next(codec->extradata, len, &pos, &nal))
+		if (nal.type == NAL_SPS && sps_read(nal.data, nal.len, &sps) == 0 &&
+		    sps.num_units_in_tick > 0 && sps.num_units_in_tick < UINT32_MAX / 2 &&
+		    sps.time_scale / (2.0 * sps.num_units_in_tick) >= RATE_MIN &&
+		    sps.time_scale / (2.0 * sps.num_units_in_tick) <= RATE_MAX)
+			return (struct rate){sps.time_scale, 2 * sps.num_units_in_tick};
+	return otherwise;
+}
+
+struct rate intake_rate(const struct intake *intake, struct rate otherwise)
+{
+	const AVStream *stream = intake_stream(intake);
+
+	return intake_has_clock(intake) ? demux_stated_rate(stream, otherwise)
+					: coded_rate(stream->codecpar, otherwise);
+}
+
+/* --- reading --- */
+
+int intake_read(struct intake *intake, AVPacket *packet, char *why)
+{
+	int r;
+
+	allow_ms(intake, intake->silence_ms);
+	averror_forget();
+	for (;;) {
+		r = av_read_frame(intake->input, packet);
+		if (r == AVERROR(EAGAIN) && !is_interrupted(intake)) {
+			(void)poll(NULL, 0, AGAIN_MS);
+			continue;
+		}
+		if (r < 0)
+			return fail(intake, r, why);
+		if (packet->stream_index == intake->stream)
+			break;
+		av_packet_unref(packet);
+	}
+	intake->unread = 0;
+	return 0;
+}

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A named pipe as a camera: programs that write into it come and go."""
+import os
+import subprocess
+
+import pytest
+
+import bytestream
+import clients
+import harness
+import live
+
+
+@pytest.fixture(name="fifo")
+def fixture_fifo(tmp_path):
+    path = tmp_path / "camera.fifo"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture(name="write")
+def fixture_write(fifo):
+    """write(words): a program that writes its output into the pipe, ended with the test."""
+    running = []
+
+    def start(words):
+        shell = ["sh", "-c", 'out=$1; shift; exec "$@" >"$out"', "sh", fifo, *map(str, words)]
+        running.append(harness.start(shell, stderr=subprocess.DEVNULL))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def pipe_config(fifo, *args, **options):
+    return live.config(f"pipe:{fifo}", *args, **options)
+
+
+@pytest.mark.parametrize("form", live.FORMATS)
+def test_what_a_program_writes_is_passed_on(form, camcastd, fifo, write, tmp_path):
+    codec = live.FORMATS[form]
+    write(live.pattern_command(tmp_path, form))
+    daemon = camcastd(pipe_config(fifo, codec))
+    with clients.Viewer(daemon.port(f"s/{live.FRAMING[codec]}")) as viewer:
+        live.wait_pictures(viewer, 40, codec)
+        seen = live.numbers(viewer, codec)
+    assert all(b > a for a, b in zip(seen, seen[1:]))
+
+
+def test_viewers_wait_for_the_first_writer_and_for_the_next(start_camcastd, fifo, write, tmp_path):
+    daemon = start_camcastd(pipe_config(fifo, sei=True))
+    with clients.Viewer(daemon.port()) as viewer:
+        daemon.wait_until(
+            lambda: daemon.camera()["camera_reason"] == "no program writes into the pipe", "reason"
+        )
+        assert daemon.camera()["camera_state"] == "silent"
+        first = write(live.pattern_command(tmp_path))
+        live.wait_pictures(viewer, 20)
+        first.kill()
+        daemon.wait_until(
+            lambda: daemon.camera()["camera_reason"] == "no program writes into the pipe", "reason"
+        )
+        write(live.pattern_command(tmp_path))
+        live.wait_pictures(viewer, 40)
+        units, _ = bytestream.check_stream(viewer.close(), tmp_path, restarts=True)
+    assert all(a.monotonic_us < b.monotonic_us for a, b in zip(units, units[1:]))
+    camera = daemon.camera()
+    assert camera["restarts"] == 0 and camera["reconnects"] == 1
+
+
+def test_a_writer_that_pauses_is_not_cut_off(start_camcastd, fifo, write, tmp_path):
+    path = live.pattern_file(tmp_path)
+    script = live.script(tmp_path, f'cat {path}; read line; cat {path}; exec sleep 1000')
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    write([live.script(tmp_path, f"exec {script} <{go}", "outer.sh")])
+    with open(os.open(go, os.O_RDWR), "wb", buffering=0) as gate:
+        daemon = start_camcastd(pipe_config(fifo))
+        with clients.Viewer(daemon.port()) as viewer:
+            live.wait_pictures(viewer, 30)
+            daemon.wait_log("no picture for 6 s|no picture for 2 s", timeout=30)
+            daemon.wait_until(lambda: daemon.camera()["camera_state"] == "silent", "silence")
+            gate.write(b"\n")
+            live.wait_pictures(viewer, 60)
+    camera = daemon.camera()
+    assert camera["restarts"] == camera["reconnects"] == 0
+
+
+def test_timestamps_that_jump_do_not_stop_it(start_camcastd, fifo, write, tmp_path):
+    """Three recordings, each with times of its own; the second is an hour ahead."""
+    made = live.pattern_file(tmp_path, "mpegts", seconds=2)
+    ahead = tmp_path / "ahead.ts"
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-v", "error", "-i", made, "-c", "copy", "-output_ts_offset", "3600"]
+        + [ahead],
+        check=True,
+    )
+    write([live.script(tmp_path, f"cat {made} {ahead} {made}; exec sleep 1000")])
+    daemon = start_camcastd(pipe_config(fifo, sei=True))
+    with clients.Viewer(daemon.port()) as viewer:
+        live.wait_pictures(viewer, 110)
+        units, _ = bytestream.check_stream(viewer.close(), tmp_path)
+    steps = [b.monotonic_us - a.monotonic_us for a, b in zip(units, units[1:])]
+    assert min(steps) > 0 and max(steps) < 20_000_000
+
+
+def test_a_pipe_that_is_replaced_is_opened_again(start_camcastd, fifo, write, tmp_path):
+    daemon = start_camcastd(pipe_config(fifo))
+    daemon.wait_until(lambda: "no program" in daemon.camera()["camera_reason"], "reason")
+    fifo.unlink()
+    os.mkfifo(fifo)
+    daemon.wait_until(lambda: daemon.camera()["restarts"] > 0, "a new worker")
+    write(live.pattern_command(tmp_path))
+    with clients.Viewer(daemon.port()) as viewer:
+        live.wait_pictures(viewer, 20)
+
+
+def test_what_is_no_pipe_is_said(start_camcastd, tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x")
+    daemon = start_camcastd(pipe_config(path))
+    daemon.wait_log("a: a regular file; `source = file:` plays it")
+
+
+def test_file_says_what_a_pipe_needs(start_camcastd, fifo, tmp_path):
+    made = live.config(f"file:{fifo}")
+    daemon = start_camcastd(made)
+    daemon.wait_log("camera.fifo: a named pipe; `source = pipe:` reads what programs write into it")
+    path = tmp_path / "c.ini"
+    path.write_text(harness.config_text(made))
+    done = harness.run([harness.BUILD / "camcastd", "--check", "-c", path])
+    assert "it is a named pipe; pipe:PATH reads" in done.stdout + done.stderr

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Cameras from the network: RTSP servers, another camcastd, MPEG-TS over SRT and UDP."""
+import json
+import subprocess
+
+import pytest
+
+import bytestream
+import clients
+import harness
+import hostile
+import live
+import rtspserver
+from broker import free_port
+
+SECRET = "Tr0ub4dor"
+
+
+@pytest.fixture(name="pattern")
+def fixture_pattern(start_camcastd):
+    """A camcastd with the test pattern: H.264 and MJPEG."""
+    made = harness.pattern_config({"keyframe_interval": 15, "encoder": "x264", "bitrate": 2000000})
+    made["camera cam"]["size"] = "320x240"
+    made["stream j"] = {"camera": "cam", "codec": "mjpeg", "length_prefixed": "127.0.0.1:0"}
+    daemon = start_camcastd(made)
+    daemon.wait_flowing()
+    return daemon
+
+
+@pytest.fixture(name="recording", scope="module")
+def fixture_recording(tmp_path_factory):
+    return live.pattern_file(tmp_path_factory.mktemp("recording"), seconds=3)
+
+
+def growing(seen):
+    return all(b > a for a, b in zip(seen, seen[1:]))
+
+
+@pytest.mark.parametrize("path", ["tcp", "s.h264", "s.ts", "s.mp4", "s.mjpg"])
+def test_one_camcastd_relays_another(path, camcastd, pattern):
+    codec = "mjpeg" if path.endswith("mjpg") else "h264"
+    where = f"tcp://127.0.0.1:{pattern.port()}"
+    if path != "tcp":
+        where = f"http://127.0.0.1:{pattern.http_port}/{path}"
+    daemon = camcastd(live.config(f"url:{where}", codec))
+    with clients.Viewer(daemon.port(f"s/{live.FRAMING[codec]}")) as viewer:
+        live.wait_pictures(viewer, 40, codec)
+        assert growing(live.numbers(viewer, codec))
+    camera = daemon.camera()
+    assert camera["restarts"] == camera["reconnects"] == 0
+    assert camera["sandbox"].startswith("seccomp")
+
+
+def test_a_relayed_stream_can_be_encoded_again(start_camcastd, pattern):
+    made = live.config(f"url:tcp://127.0.0.1:{pattern.port()}", "mjpeg", "mjpeg")
+    daemon = start_camcastd(made)
+    with clients.Viewer(daemon.port("s/length_prefixed")) as viewer:
+        live.wait_pictures(viewer, 30, "mjpeg")
+        assert growing(live.numbers(viewer, "mjpeg"))
+
+
+def test_viewers_of_a_relay_stay_when_the_first_server_goes(start_camcastd, tmp_path):
+    port = free_port("127.0.0.1")
+    made = harness.pattern_config({"annexb": f"127.0.0.1:{port}", "keyframe_interval": 15})
+    daemon = start_camcastd(live.config(f"url:tcp://localhost:{port}"))
+    with clients.Viewer(daemon.port()) as viewer:
+        daemon.wait_log(r"url:tcp://localhost:\d+/\.\.\.: Connection refused")
+        for reconnects in (1, 2):
+            with harness.Camcastd(made, tmp_path):
+                live.wait_pictures(viewer, 20)
+            daemon.wait_until(lambda: daemon.camera()["camera_state"] == "silent", "silence")
+            assert daemon.camera()["reconnects"] == reconnects
+        assert not viewer.closed
+    assert daemon.camera()["restarts"] == 0
+
+
+def test_an_rtsp_server_that_sends_parameter_sets_only_in_the_sdp(camcastd, recording, tmp_path):
+    with rtspserver.RtspServer(recording) as server:
+        daemon = camcastd(live.config(f"url:rtsp://127.0.0.1:{server.port}/camera", sei=True))
+        with clients.Viewer(daemon.port()) as viewer:
+            live.wait_pictures(viewer, 20)
+            server.drop()
+            daemon.wait_until(lambda: daemon.camera()["reconnects"] == 1, "a reconnect")
+            live.wait_pictures(viewer, 40)
+            data = viewer.close()
+        units, _ = bytestream.check_stream(data, tmp_path, restarts=True)
+        assert all(a.monotonic_us < b.monotonic_us for a, b in zip(units, units[1:]))
+        camera = daemon.camera()
+        assert camera["restarts"] == 0 and camera["camera_reason"] == ""
+        daemon.stop()
+        assert any(request.startswith("TEARDOWN") for request in server.requests)
+
+
+def test_a_server_that_hangs_is_noticed(start_camcastd, recording):
+    with rtspserver.RtspServer(recording) as server:
+        daemon = start_camcastd(live.config(f"url:rtsp://127.0.0.1:{server.port}/camera"))
+        with clients.Viewer(daemon.port()) as viewer:
+            live.wait_pictures(viewer, 20)
+            server.hang.set()
+            daemon.wait_log("camera cam: url:rtsp://.*: no picture comes any more", timeout=30)
+            server.hang.clear()
+            live.wait_pictures(viewer, 20)
+        camera = daemon.camera()
+        assert camera["restarts"] == 0 and camera["reconnects"] >= 1
+
+
+def test_a_peer_that_never_answers_is_said(start_camcastd):
+    with hostile.Server(hostile.silent) as server:
+        daemon = start_camcastd(live.config(f"url:rtsp://127.0.0.1:{server.port}/x"))
+        daemon.wait_log("url:rtsp://.*: no answer, or no picture", timeout=30)
+        assert daemon.camera()["restarts"] == 0
+
+
+def test_a_password_is_used_and_never_shown(start_camcastd, start_broker, recording):
+    with rtspserver.RtspServer(recording, SECRET) as server:
+        where = f"rtsp://me:{{}}@127.0.0.1:{server.port}/stream-{SECRET}?token={SECRET}x"
+        wrong = start_camcastd(live.config(f"url:{where.format('no')}"))
+        wrong.wait_log("url:rtsp://127.0.0.1:.*401 Unauthorized")
+        wrong.stop()
+        made = live.config(f"url:{where.format(SECRET)}")
+        broker = start_broker()
+        made["mqtt"] = {"broker": broker.address, "port": broker.port}
+        daemon = start_camcastd(made)
+        with clients.Viewer(daemon.port()) as viewer:
+            live.wait_pictures(viewer, 20)
+        pages = [daemon.get(path)[1] for path in ("/status.json", "/metrics", "/api/cameras")]
+        server.close()
+        daemon.wait_until(lambda: daemon.camera()["camera_state"] == "silent", "the loss")
+        pages += [json.dumps(daemon.status()), *daemon.log(), *wrong.log()]
+        for pid in harness.processes_with(daemon.marker):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                pages.append(file.read().decode())
+        assert not [page for page in pages if SECRET in page]
+
+
+def test_gst_rtsp_server(camcastd, pattern):
+    pipeline = (
+        f"( tcpclientsrc host=127.0.0.1 port={pattern.port()} ! h264parse ! "
+        "rtph264pay name=pay0 pt=96 )"
+    )
+    with rtspserver.GstRtspServer(pipeline) as server:
+        daemon = camcastd(live.config(f"url:rtsp://127.0.0.1:{server.port}/camera"))
+        with clients.Viewer(daemon.port()) as viewer:
+            live.wait_pictures(viewer, 40)
+            assert growing(live.numbers(viewer))
+
+
+def test_gst_rtsp_server_over_udp_and_with_jpeg(start_camcastd, pattern):
+    pipeline = (
+        f"( souphttpsrc location=http://127.0.0.1:{pattern.http_port}/j.mjpg is-live=true ! "
+        "multipartdemux ! jpegparse ! rtpjpegpay name=pay0 pt=26 )"
+    )
+    with rtspserver.GstRtspServer(pipeline) as server:
+        where = f"url:rtsp://127.0.0.1:{server.port}/camera"
+        made = live.config(where, "mjpeg", camera={"url_options": "rtsp_transport=udp"})
+        daemon = start_camcastd(made)
+        with clients.Viewer(daemon.port("s/length_prefixed")) as viewer:
+            live.wait_pictures(viewer, 30, "mjpeg")
+            assert growing(live.numbers(viewer, "mjpeg"))
+
+
+@pytest.fixture(name="send")
+def fixture_send():
+    """send(path, url): ffmpeg plays the recording in a loop as MPEG-TS to the URL."""
+    running = []
+
+    def start(path, url):
+        words = ["ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", "-1", "-i", path]
+        running.append(
+            harness.start([*words, "-c", "copy", "-f", "mpegts", url], stderr=subprocess.DEVNULL)
+        )
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    "receive, to",
+    [
+        ("udp://127.0.0.1:{}", "udp://127.0.0.1:{}?pkt_size=1316"),
+        ("srt://:{}?mode=listener&passphrase=0123456789", "srt://127.0.0.1:{}?passphrase=0123456789"),
+        ("srt://127.0.0.1:{}", "srt://127.0.0.1:{}?mode=listener"),
+    ],
+    ids=["udp", "srt-listener", "srt-caller"],
+)
+def test_mpegts_over_udp_and_srt(receive, to, start_camcastd, send, recording, tmp_path):
+    ts = tmp_path / "pattern.ts"
+    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-i", recording, "-c", "copy", ts)
+    port = free_port("127.0.0.1")
+    daemon = start_camcastd(live.config(f"url:{receive.format(port)}"))
+    daemon.wait_until(lambda: daemon.camera()["pid"], "the worker")
+    sender = send(ts, to.format(port))
+    with clients.Viewer(daemon.port()) as viewer:
+        def sending():
+            nonlocal sender
+            if sender.poll() is not None:  # nobody listened yet
+                sender = send(ts, to.format(port))
+            return live.count(viewer) >= 30
+
+        daemon.wait_until(sending, "pictures", 60)
+        seen = live.numbers(viewer)
+    assert sum(b <= a for a, b in zip(seen, seen[1:])) <= 2
+
+
+def test_an_option_that_nobody_knows_is_said(start_camcastd, pattern):
+    where = f"url:tcp://127.0.0.1:{pattern.port()}"
+    daemon = start_camcastd(live.config(where, camera={"url_options": "no_such_option=secret"}))
+    daemon.wait_log("url_options: libavformat has no option no_such_option for this URL")
+    assert not [line for line in daemon.log() if "secret" in line]
+
+
+def test_the_check_does_not_connect(tmp_path):
+    with hostile.Server(hostile.silent) as server:
+        path = tmp_path / "c.ini"
+        path.write_text(harness.config_text(live.config(f"url:rtsp://127.0.0.1:{server.port}/")))
+        done = harness.run([harness.BUILD / "camcastd", "--check", "-c", path])
+        assert done.returncode == 0 and "ok: 1 camera" in done.stdout
