@@ -122,6 +122,7 @@ struct camcast_msg_stream {
 	uint64_t keys;		/* of those, IDR (MJPEG: all) */
 	uint64_t dropped;	/* pictures the encoder had no room for */
 	uint64_t idr_requests;	/* IDRs encoded on request */
+	uint64_t unframed;	/* access units that a wanted feed's framing does not carry */
 	uint32_t fps_milli;	/* over the last second */
 	uint32_t bitrate_bps;	/* measured over the last second */
 	uint32_t target_bps;	/* of the encoder; `copy`: the recording's mean; 0: none (MJPEG) */

@@ -61,6 +61,7 @@ struct cameras {
 	size_t n_streams;
 	struct output *outputs; /* of all streams */
 	size_t n_outputs;
+	uint16_t rtsp_port; /* on which RTSP serves all streams; 0: nowhere */
 };
 
 /* Whether its units are RTP packets. */

@@ -401,6 +401,7 @@ static int create_tls(struct daemon *daemon)
 static int listen_for_rtsp(struct daemon *daemon)
 {
 	const struct config_daemon *config = &daemon->config->daemon;
+	int err;
 
 	daemon->presentations =
 		(struct presentations){.cameras = daemon->cameras, .access = daemon->access};
@@ -408,8 +409,10 @@ static int listen_for_rtsp(struct daemon *daemon)
 	daemon->rtsp_endpoint.gate = access_gate(daemon->access);
 	daemon->rtsp_endpoint.tls = config->tls;
 	presentations_init(&daemon->presentations, &daemon->rtsp);
-	return listen_on(daemon, &daemon->rtsp_endpoint, config->rtsp, config->n_rtsp,
-			 "rtsp in [daemon]");
+	err = listen_on(daemon, &daemon->rtsp_endpoint, config->rtsp, config->n_rtsp,
+			"rtsp in [daemon]");
+	daemon->cameras->rtsp_port = daemon->rtsp_endpoint.port;
+	return err;
 }
 
 static int create_outside(struct daemon *daemon, const struct daemon_options *options)

@@ -72,7 +72,7 @@ function hint(key) {
 
 // --- ways to use a stream in other programs ---
 
-function recipes({ urls, tcp }) {
+function recipes({ urls, tcp, rtsp }) {
 	return [
 		['VLC', urls.ts, 'vlc --network-caching=100 '],
 		['ffplay', urls.ts, 'ffplay -fflags nobuffer -flags low_delay '],
@@ -87,7 +87,8 @@ function recipes({ urls, tcp }) {
 	].filter(([, path]) => path)
 		.map(([name, path, before = '', after = '']) => [name, before + location.origin + path + after])
 		.concat(tcp.map(({ framing, port, scheme }) =>
-			[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]));
+			[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]))
+		.concat(rtsp ? [['RTSP', `${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`]] : []);
 }
 
 async function copy(text) {

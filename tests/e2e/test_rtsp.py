@@ -82,7 +82,11 @@ def play_ffmpeg(source, *options, pictures=60):
     return numbers_of(done.stdout)
 
 
-@pytest.mark.parametrize("options", [[], ["-rtsp_transport", "tcp"]], ids=["default", "tcp"])
+@pytest.mark.parametrize(
+    "options",
+    [[], ["-rtsp_transport", "tcp"], ["-rtsp_transport", "http"]],
+    ids=["default", "tcp", "http"],
+)
 def test_ffmpeg_plays(camcastd, options):
     daemon = camcastd(config())
     check_numbers(daemon, play_ffmpeg(url(daemon), *options), 60)
@@ -147,6 +151,13 @@ def test_gstreamer_plays(camcastd, tmp_path, options):
     daemon = camcastd(config())
     play_gst(url(daemon), tmp_path / "luma", *options)
     check_numbers(daemon, numbers_of((tmp_path / "luma").read_bytes()), 60)
+
+
+def test_gstreamer_plays_through_http(start_camcastd, tmp_path):
+    daemon = start_camcastd(config())
+    play_gst(url(daemon).replace("rtsp:", "rtsph:"), tmp_path / "luma")
+    check_numbers(daemon, numbers_of((tmp_path / "luma").read_bytes()), 60)
+    daemon.wait_until(lambda: not daemon.status()["clients"], "the end of both connections")
 
 
 def test_gstreamer_plays_jpegs(start_camcastd, tmp_path):
@@ -359,6 +370,26 @@ def test_a_viewer_is_in_the_status_and_its_first_packet_is_the_one_named(camcast
         (viewer,) = daemon.status()["clients"]
         assert viewer["transport"] == "rtsp"
     daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
+
+
+def test_a_jpeg_that_rtp_does_not_carry_is_counted(start_camcastd):
+    wide = config()
+    wide["camera cam"]["size"] = "2048x64"
+    daemon = start_camcastd(wide)
+    with Client(daemon) as client:
+        assert client.ask("DESCRIBE", url(daemon, "j"))[0] == 503
+        assert client.ask("DESCRIBE", url(daemon, "s"))[0] == 200
+    daemon.wait_until(lambda: daemon.stream("j")["unframed"] > 0, "pictures that are counted")
+    daemon.wait_log("stream j: .* their framing does not carry such pictures")
+
+
+def test_api_and_page_say_where_it_is(start_camcastd):
+    daemon = start_camcastd(config())
+    code, body = daemon.get("/api/cameras")
+    streams = {one["name"]: one for one in json.loads(body)["cameras"][0]["streams"]}
+    assert code == 200
+    assert streams["s"]["rtsp"] == {"scheme": "rtsp", "port": daemon.rtsp_port, "path": "/s"}
+    daemon.wait_log(rf"watch s: rtsp://127.0.0.1:{daemon.rtsp_port}/s")
 
 
 def test_without_rtsp_nobody_listens(start_camcastd):

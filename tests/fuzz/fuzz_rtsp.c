@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* An RTSP client that sends any bytes, in pieces of any length, while pictures come, gets
  * well-formed answers and whole frames, which do not mix, or is disconnected. Its connection is
- * closed when it leaves. The first byte is the length of the pieces. A Transport header of the same
- * bytes is read within them. */
+ * closed when it leaves. The first byte is the length of the pieces, or, if it is 1, what follows
+ * is the body of a POST whose GET hears the answers. A Transport header of the same bytes is read
+ * within them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -101,9 +102,9 @@ static void add_unit(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const struct config_daemon config = {.max_clients = 1};
+	static const struct config_daemon config = {.max_clients = 2};
 	static struct rtsp rtsp = {.find = find};
-	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
+	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 2};
 	struct admission *admission;
 	struct fdreserve *reserve;
 
@@ -172,35 +173,68 @@ static size_t hear(int fd, char *text, size_t len, size_t size)
 	return len;
 }
 
+/* A peer; the other end is the server's. */
+static int dial(void)
+{
+	int pair[2];
+
+	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+	server_accept(server, &endpoint, pair[1]);
+	return pair[0];
+}
+
+/* Opens a tunnel: *hears gets the answers, and the result is what speaks. */
+static int dial_tunnel(int *hears)
+{
+	static const char get[] = "GET / HTTP/1.0\r\nx-sessioncookie: a\r\n\r\n",
+			  post[] = "POST / HTTP/1.0\r\nx-sessioncookie: a\r\n\r\n";
+	char answer[512];
+	int speaks = dial();
+
+	*hears = dial();
+	require(send(*hears, get, sizeof get - 1, 0) == sizeof get - 1);
+	turn();
+	turn();
+	require(recv(*hears, answer, sizeof answer, MSG_DONTWAIT) > 0);
+	require(send(speaks, post, sizeof post - 1, 0) == sizeof post - 1);
+	turn();
+	return speaks;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static char text[65536];
 	size_t piece, len = 0;
-	int pair[2];
+	int speaks, hears;
+	bool tunnel;
 
 	if (size < 1)
 		return 0;
 	read_transport(data, size);
 	piece = data[0] ? data[0] * 16u : 1;
-	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-	server_accept(server, &endpoint, pair[1]);
-	require(endpoint.quota->used == 1);
+	tunnel = data[0] == 1;
+	speaks = tunnel ? dial_tunnel(&hears) : dial();
+	if (!tunnel)
+		hears = speaks;
+	require(endpoint.quota->used == (tunnel ? 2 : 1));
 	for (size_t at = 1; at < size; at += piece) {
 		size_t left = size - at;
 
-		if (send(pair[0], data + at, left < piece ? left : piece, MSG_NOSIGNAL) < 0)
+		if (send(speaks, data + at, left < piece ? left : piece, MSG_NOSIGNAL) < 0)
 			break; /* it has closed */
 		turn();
 		add_unit();
 		turn();
-		len = hear(pair[0], text, len, sizeof text - 1);
+		len = hear(hears, text, len, sizeof text - 1);
 	}
 	for (int i = 0; i < 4; i++)
 		turn();
-	len = hear(pair[0], text, len, sizeof text - 1);
+	len = hear(hears, text, len, sizeof text - 1);
 	text[len] = '\0';
 	check_output(text, len, len < sizeof text - 1);
-	close(pair[0]);
+	close(speaks);
+	if (tunnel)
+		close(hears);
 	for (int i = 0; i < 100 && endpoint.quota->used + places.used > 0; i++) {
 		add_unit(); /* a viewer that is gone is noticed by what is sent to it */
 		turn();

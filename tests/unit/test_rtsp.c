@@ -91,8 +91,8 @@ static void a_viewer_plays_from_the_unit_that_the_answer_names(void **state)
 
 	rtsp_unit(r, true, 5000, &len);
 	snprintf(info, sizeof info,
-		 "RTP-Info: url=rtsp://cam:8554/front/trackID=0;seq=%u;rtptime=%u\r\n", 65000,
-		 0xfffff000);
+		 "RTP-Info: url=rtsp://cam:8554/front/trackID=0;seq=%u;rtptime=%u\r\n", 65000u,
+		 0xfffff000u);
 	assert_int_equal(rtsp_ask(r, fd, "SETUP", RTSP_URL "/trackID=0", RTSP_TRANSPORT), 200);
 	assert_non_null(strstr(r->heard, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;"
 					 "ssrc=ABCDEF01;mode=\"PLAY\"\r\n"));

@@ -34,16 +34,17 @@ struct stream {
 	struct frame *queue[QUEUE_MAX];
 	int64_t arrived_us[QUEUE_MAX];
 	unsigned queued;
-	uint32_t wanted; /* feeds, as in output_set_wanted(); 0: nothing is encoded */
-	uint32_t begun;	 /* of them, those wanted since the thread last checked */
-	bool resumed;	 /* a first feed became wanted since then */
+	/* Feeds, as in output_set_wanted(); wanted 0: nothing is encoded. */
+	uint32_t wanted, begun;
+	bool resumed; /* a first feed became wanted since then */
 	bool stopping;
 	bool opened;	     /* an encoder is open: idle frames need not wake the thread */
 	bool closing;	     /* a failed encoder is being closed: no frame waits meanwhile */
 	unsigned idr_asked;  /* requests since the last forced IDR */
 	uint32_t target_bps; /* asked for */
 	struct {
-		uint64_t units, keys, dropped, idr_requests, bytes, no_space;
+		uint64_t units, keys, dropped, idr_requests, bytes;
+		struct output_losses lost;
 		uint64_t encode_us; /* sum over units */
 	} count;
 	char encoder_name[32], detail[160];
@@ -137,7 +138,7 @@ static bool deliver(struct stream *stream, const struct access_unit *unit, int64
 	stream->count.keys += result.key;
 	stream->count.bytes += result.len;
 	stream->count.encode_us += (uint64_t)(now_us - arrived_us);
-	stream->count.no_space = output_no_space(&stream->output);
+	output_losses(&stream->output, &stream->count.lost);
 	pthread_mutex_unlock(&stream->lock);
 	return result.key;
 }
@@ -581,8 +582,8 @@ void stream_sample(struct stream *stream, int64_t now_us)
 	stream->sample.units = stream->count.units;
 	stream->sample.bytes = stream->count.bytes;
 	stream->sample.encode_us = stream->count.encode_us;
-	stream->sample.no_space_now = stream->count.no_space != stream->sample.no_space;
-	stream->sample.no_space = stream->count.no_space;
+	stream->sample.no_space_now = stream->count.lost.no_space != stream->sample.no_space;
+	stream->sample.no_space = stream->count.lost.no_space;
 	pthread_mutex_unlock(&stream->lock);
 	stream->sample.at_us = now_us;
 	stream->sample.fps_milli = (uint32_t)(units * 1000000000u / (uint64_t)elapsed_us);
@@ -604,6 +605,7 @@ void stream_status(struct stream *stream, struct camcast_msg_stream *out)
 	out->keys = stream->count.keys;
 	out->dropped = stream->count.dropped;
 	out->idr_requests = stream->count.idr_requests;
+	out->unframed = stream->count.lost.unframed;
 	out->target_bps =
 		stream->mode == STREAM_COPIES ? stream->info->bitrate_bps : stream->applied_bps;
 	out->active = stream->wanted != 0;

@@ -118,10 +118,12 @@ static void append(struct output *output, struct output_feed *feed, struct mux_u
 	r = mux_frame(feed->mux, unit, &framed);
 	said.preamble = framed.preamble;
 	said.preamble_len = framed.preamble_len;
-	if (r < 0)
+	if (r < 0) {
 		logwriter_gap(feed->log);
-	else
+		feed->unframed += r == -EINVAL;
+	} else {
 		r = logwriter_append(feed->log, framed.iov, framed.iovcnt, &said);
+	}
 	if (r < 0)
 		tell_loss(output, feed, r);
 }
@@ -235,13 +237,13 @@ void output_gap(struct output *output)
 		logwriter_gap(output->feeds[i].log);
 }
 
-uint64_t output_no_space(const struct output *output)
+void output_losses(const struct output *output, struct output_losses *losses)
 {
-	uint64_t total = 0;
-
-	for (unsigned i = 0; i < output->n_feeds; i++)
-		total += logwriter_stats(output->feeds[i].log)->no_space;
-	return total;
+	*losses = (struct output_losses){0};
+	for (unsigned i = 0; i < output->n_feeds; i++) {
+		losses->no_space += logwriter_stats(output->feeds[i].log)->no_space;
+		losses->unframed += output->feeds[i].unframed;
+	}
 }
 
 void output_resend_segment(struct output *output, unsigned number, uint32_t segment)

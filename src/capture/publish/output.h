@@ -23,6 +23,7 @@ struct output_feed {
 	 * key unit was written. */
 	int64_t begins_until_us;
 	struct mux *mux;
+	uint64_t unframed;
 	struct mux_rtp rtp; /* unused by other framings */
 	bool rtp_set;	    /* output_set_rtp() was called */
 	struct logwriter *log;
@@ -34,6 +35,11 @@ struct output {
 	struct h264_writer *writer; /* NULL: MJPEG */
 	struct output_feed *feeds;
 	unsigned n_feeds;
+};
+
+struct output_losses {
+	uint64_t no_space; /* memory was short */
+	uint64_t unframed; /* a framing does not carry such a picture */
 };
 
 struct output_result {
@@ -75,8 +81,8 @@ int output_unit(struct output *output, const struct access_unit *unit, int64_t d
 bool output_needs_key(const struct output *output, int64_t now_us);
 /* Notes that units were skipped: every log continues at a key unit. */
 void output_gap(struct output *output);
-/* Units lost since the start because memory was short. */
-uint64_t output_no_space(const struct output *output);
+/* Units lost since the start. */
+void output_losses(const struct output *output, struct output_losses *losses);
 /* Any thread. */
 void output_resend_segment(struct output *output, unsigned number, uint32_t segment);
 

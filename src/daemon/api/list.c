@@ -94,6 +94,22 @@ static void add_tcp(cJSON *object, const struct stream *stream)
 	}
 }
 
+static void add_rtsp(cJSON *object, const struct api *api, const struct stream *stream)
+{
+	const struct cameras *cameras = api->cameras;
+	char path[WAY_PATH_MAX];
+	cJSON *rtsp;
+
+	if (cameras->rtsp_port == 0)
+		return;
+	rtsp = cJSON_AddObjectToObject(object, "rtsp");
+	snprintf(path, sizeof path, "/%s", stream->config->name);
+	cJSON_AddStringToObject(rtsp, "scheme",
+				cameras->config->daemon.tls == CONFIG_TLS_YES ? "rtsps" : "rtsp");
+	cJSON_AddNumberToObject(rtsp, "port", cameras->rtsp_port);
+	cJSON_AddStringToObject(rtsp, "path", path);
+}
+
 static cJSON *describe_stream(const struct api *api, const struct stream *stream)
 {
 	const struct worker_status *status = stream->camera->status;
@@ -119,6 +135,7 @@ static cJSON *describe_stream(const struct api *api, const struct stream *stream
 	cJSON_AddNumberToObject(object, "viewers", (double)count_viewers(stream));
 	add_urls(object, api, stream);
 	add_tcp(object, stream);
+	add_rtsp(object, api, stream);
 	return object;
 }
 

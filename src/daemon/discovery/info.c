@@ -225,6 +225,26 @@ static void add_feed(const struct discovery_info *info, unsigned index, cJSON *s
 	cJSON_AddStringToObject(object, "url", url);
 }
 
+/* Adds the URL of a stream over RTSP where others reach it. */
+static void add_rtsp(const struct discovery_info *info, const struct config_stream *stream,
+		     cJSON *urls)
+{
+	const struct config_daemon *daemon = &info->config->daemon;
+	char server[URL_MAX], url[URL_MAX + CONFIG_STREAM_NAME_MAX + 1];
+
+	for (size_t i = 0; i < daemon->n_rtsp; i++) {
+		const struct net_address *listen = &daemon->rtsp[i];
+
+		if (net_host_is_loopback(listen->host) || listen->port == 0)
+			continue;
+		write_url(server, daemon->tls == CONFIG_TLS_YES ? "rtsps" : "rtsp",
+			  feed_host(info, listen), listen->port);
+		snprintf(url, sizeof url, "%s/%s", server, stream->name);
+		cJSON_AddStringToObject(urls, "rtsp", url);
+		return;
+	}
+}
+
 /* Where others reach the web page and the status: not if HTTP is for this machine only. */
 static bool http_url(const struct discovery_info *info, char url[URL_MAX])
 {
@@ -243,9 +263,10 @@ static bool http_url(const struct discovery_info *info, char url[URL_MAX])
 }
 
 /* The URLs of a stream under that of the server. */
-static void add_http_stream(const struct config *config, const struct config_stream *stream,
+static void add_http_stream(const struct discovery_info *info, const struct config_stream *stream,
 			    const char *server, cJSON *streams)
 {
+	const struct config *config = info->config;
 	cJSON *object = cJSON_CreateObject(), *urls;
 	char url[URL_MAX + WAY_PATH_MAX], path[WAY_PATH_MAX];
 
@@ -267,6 +288,7 @@ static void add_http_stream(const struct config *config, const struct config_str
 			 server + strlen("http"), path);
 		cJSON_AddStringToObject(urls, ways[i].key, url);
 	}
+	add_rtsp(info, stream, urls);
 }
 
 static void add_http(const struct discovery_info *info, cJSON *root)
@@ -282,7 +304,7 @@ static void add_http(const struct discovery_info *info, cJSON *root)
 	streams = cJSON_AddArrayToObject(root, HTTP_KEY);
 	for (size_t i = 0; streams && i < info->config->n_streams; i++)
 		if (!info->config->streams[i].implied)
-			add_http_stream(info->config, &info->config->streams[i], server, streams);
+			add_http_stream(info, &info->config->streams[i], server, streams);
 }
 
 char *discovery_info_json(const struct discovery_info *info)

@@ -234,6 +234,20 @@ static void write_rtp_info(const struct rtsp_session *session, char *out, size_t
 			 session->base, head.sequence, head.time);
 }
 
+/* False: there is no place. */
+static bool become_viewer(struct rtsp_session *session, struct endpoint *viewers)
+{
+	struct connection *connection = session->connection;
+
+	if (connection->endpoint == viewers)
+		return true;
+	if (server_move(connection, viewers) < 0)
+		return false;
+	connection->session = session;
+	rtsp_leave_place(session);
+	return true;
+}
+
 static void handle_play(struct rtsp_session *session, const struct message *head)
 {
 	char info[sizeof session->base + 128] = "", headers[sizeof info + 128];
@@ -241,16 +255,12 @@ static void handle_play(struct rtsp_session *session, const struct message *head
 	if (!check_session(session, head))
 		return;
 	if (session->state == RTSP_READY) {
-		struct connection *connection = session->connection;
 		struct endpoint *viewers = session->stream.viewers;
 
-		if (connection->endpoint != viewers) {
-			if (server_move(connection, viewers) < 0) {
-				refuse(session, 503);
-				return;
-			}
-			connection->session = session;
-			rtsp_leave_place(session);
+		if (!become_viewer(session, viewers) ||
+		    (session->other && !become_viewer(session->other, viewers))) {
+			refuse(session, 503);
+			return;
 		}
 		write_rtp_info(session, info, sizeof info);
 		session->then = RTSP_BEGIN;

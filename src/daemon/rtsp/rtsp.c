@@ -7,14 +7,16 @@
 #include <string.h>
 
 #include "daemon/rtsp/session.h"
+#include "daemon/rtsp/tunnel.h"
 #include "daemon/serve/noise.h"
 
 #define HANDSHAKE_US 10000000 /* from the connection to the first PLAY */
 #define PAUSE_US ((int64_t)RTSP_TIMEOUT_S * 1000000)
 #define ANSWER_US 10000000
 #define LINGER_US 1000000
-#define HEAD_MAX 256 /* bytes of an answer without its body and the headers of its method */
-#define FRAME_HEAD 4 /* bytes of a `$`, a channel and a length (RFC 2326 clause 10.12) */
+#define DECODED_MAX 1024 /* bytes of base64 that are decoded at once */
+#define HEAD_MAX 256	 /* bytes of an answer without its body and the headers of its method */
+#define FRAME_HEAD 4	 /* bytes of a `$`, a channel and a length (RFC 2326 clause 10.12) */
 
 static void rtsp_input(struct connection *connection, const uint8_t *data, size_t len);
 
@@ -128,6 +130,8 @@ static void write_answer(struct rtsp_session *session)
 	if (err == 0 && session->then == RTSP_BEGIN) {
 		session->state = RTSP_PLAYING;
 		session->until_us = 0;
+		if (session->other) /* the tunnel lives as long as this half */
+			loop_timer_cancel(connection_loop(connection), &session->other->timeout);
 		err = connection_watch(connection, session->stream.feed);
 		rtsp_want(session, NULL);
 	}
@@ -137,27 +141,32 @@ static void write_answer(struct rtsp_session *session)
 		rtsp_set_timeout(session, ANSWER_US);
 }
 
+/* The answer is sent when the cursor stands. */
+static void send_answer(struct rtsp_session *session)
+{
+	session->phase = RTSP_ANSWERING;
+	if (!connection_watches(session->connection) || connection_hold(session->connection))
+		write_answer(session);
+}
+
 void rtsp_answer(struct rtsp_session *session, int status, const char *headers, const char *body)
 {
-	struct connection *connection = session->connection;
 	size_t body_len = body ? strlen(body) : 0, size = HEAD_MAX + strlen(headers) + body_len;
 	char cseq[RTSP_CSEQ_MAX + 8] = "", length[40] = "";
 
-	session->phase = RTSP_ANSWERING;
 	if (session->cseq[0])
 		snprintf(cseq, sizeof cseq, "CSeq: %s\r\n", session->cseq);
 	if (body)
 		snprintf(length, sizeof length, "Content-Length: %zu\r\n", body_len);
 	session->answer = malloc(size);
 	if (!session->answer) {
-		connection_close(connection, true);
+		connection_close(session->connection, true);
 		return;
 	}
 	session->answer_len =
 		(size_t)snprintf(session->answer, size, "RTSP/1.0 %d %s\r\n%s%s%s\r\n%s", status,
 				 status_text(status), cseq, headers, length, body ? body : "");
-	if (!connection_watches(connection) || connection_hold(connection))
-		write_answer(session);
+	send_answer(session);
 }
 
 /* An answer to what could not be read; nobody knows where the next request begins. */
@@ -183,12 +192,32 @@ static bool begin_head(struct rtsp_session *session)
 	return true;
 }
 
+/* A half of a tunnel. */
+static void end_http_head(struct rtsp_session *session, const struct message *head)
+{
+	int status = head->method_name ? tunnel_enter(session, head) : 400;
+
+	if (status == 0)
+		return;
+	session->then = RTSP_GO_ON;
+	session->answer = status == 200 ? strdup(tunnel_answer) : NULL;
+	session->answer_len = strlen(tunnel_answer);
+	if (session->answer)
+		send_answer(session);
+	else if (status == 200)
+		connection_close(session->connection, true);
+	else
+		fail(session, status);
+}
+
 static void end_head(struct rtsp_session *session)
 {
 	struct message *head = session->head;
 
 	session->head = NULL; /* the session may end with its answer */
-	if (head->protocol != MESSAGE_RTSP || !head->method_name) {
+	if (head->protocol == MESSAGE_HTTP) {
+		end_http_head(session, head);
+	} else if (!head->method_name) {
 		fail(session, 400);
 	} else if (head->chunked) {
 		fail(session, 411);
@@ -245,6 +274,25 @@ static size_t read_part(struct rtsp_session *session, const uint8_t *data, size_
 	return taken;
 }
 
+static void take_bytes(struct connection *connection, const uint8_t *data, size_t len);
+
+/* What a POST says is said to the session of its GET, with which both may end. */
+static void read_base64(struct connection *connection, const uint8_t *data, size_t len)
+{
+	uint8_t decoded[DECODED_MAX];
+
+	for (size_t at = 0; at < len && !connection_closing(connection); at += DECODED_MAX) {
+		struct rtsp_session *session = connection->session;
+		size_t piece = len - at < DECODED_MAX ? len - at : DECODED_MAX;
+		int n = tunnel_decode(&session->base64, data + at, piece, decoded);
+
+		if (n < 0 || !session->other)
+			connection_close(connection, true);
+		else
+			take_bytes(session->other->connection, decoded, (size_t)n);
+	}
+}
+
 /* Reads up to a request that has to wait for the answer to another one. Returns the bytes that were
  * taken; all of them if the connection is closing. */
 static size_t read_input(struct connection *connection, const uint8_t *data, size_t len)
@@ -254,6 +302,10 @@ static size_t read_input(struct connection *connection, const uint8_t *data, siz
 	while (at < len && !connection_closing(connection)) {
 		struct rtsp_session *session = connection->session;
 
+		if (session->posts) {
+			read_base64(connection, data + at, len - at);
+			return len;
+		}
 		if (session->phase == RTSP_LINGERING)
 			return len;
 		if (session->phase != RTSP_READING)
@@ -291,18 +343,28 @@ static void take_ahead(struct connection *connection)
 	free(data);
 }
 
-static void rtsp_input(struct connection *connection, const uint8_t *data, size_t len)
+/* Takes all of the bytes: those of the connection, or of the POST of its tunnel. */
+static void take_bytes(struct connection *connection, const uint8_t *data, size_t len)
 {
 	struct rtsp_session *session = connection->session;
 	size_t taken;
 
-	if (noise_exceeded(connection, &session->noise, len))
-		return;
 	if (session->phase == RTSP_READING && session->state == RTSP_READY && !session->until_us)
 		set_patience(session); /* in a pause */
 	taken = session->ahead ? 0 : read_input(connection, data, len);
 	if (taken < len)
 		keep_ahead(connection->session, data + taken, len - taken);
+}
+
+static void rtsp_input(struct connection *connection, const uint8_t *data, size_t len)
+{
+	struct rtsp_session *session = connection->session;
+
+	if (noise_exceeded(connection, &session->noise, len))
+		return;
+	/* After a GET nothing follows but through the POST. */
+	if (!session->cookie[0] || session->posts)
+		take_bytes(connection, data, len);
 }
 
 static void rtsp_input_ended(struct connection *connection)
@@ -380,6 +442,7 @@ static int rtsp_accepted(struct connection *connection)
 	session->waiter.units = handle_units;
 	session->waiter.gone = handle_feed_gone;
 	list_init(&session->link);
+	list_init(&session->tunnel);
 	connection->session = session;
 	rtsp_take_place(session);
 	loop_timer_init(&session->timeout, handle_timeout);
@@ -396,6 +459,7 @@ static void rtsp_finished(struct connection *connection)
 		return;
 	loop_timer_cancel(connection_loop(connection), &session->timeout);
 	rtsp_want(session, NULL);
+	tunnel_leave(session);
 	rtsp_leave_place(session);
 	access_cancel(&session->ask);
 	free(session->asked);
@@ -422,6 +486,7 @@ static const struct protocol rtsp_protocol = {
 void rtsp_init_endpoint(struct endpoint *endpoint, struct rtsp *rtsp)
 {
 	list_init(&rtsp->sessions);
+	list_init(&rtsp->tunnels);
 	rtsp->quota = (struct quota){.name = "rtsp", .max = RTSP_CONNECTIONS_MAX};
 	*endpoint = (struct endpoint){
 		.protocol = &rtsp_protocol,

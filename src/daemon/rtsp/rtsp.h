@@ -10,6 +10,9 @@
  * disconnected, as is one that sends more than NOISE_MAX within a minute, its requests and its own
  * interleaved frames together. An answer is taken within 10 s.
  *
+ * RTSP over HTTP (tunnel.h) is spoken on the same addresses. Both connections of a tunnel take a
+ * place, and each ends with the other.
+ *
  * There are RTSP_CONNECTIONS_MAX places for peers that do not play yet, of which one address has at
  * most RTSP_SHARE; this machine itself has no such limit. When all are taken, the address with most
  * of them gives one. At its first PLAY a peer moves to a place of the feed's viewers.
@@ -52,6 +55,7 @@ struct rtsp {
 	/* --- below: the protocol's --- */
 	struct quota quota;
 	struct list sessions; /* those that do not play yet, the oldest first */
+	struct list tunnels;  /* the GETs of all */
 };
 
 /* An endpoint where peers come in; rtsp is borrowed. */

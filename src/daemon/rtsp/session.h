@@ -21,6 +21,12 @@ enum rtsp_phase {
 
 enum rtsp_state { RTSP_INIT, RTSP_READY, RTSP_PLAYING }; /* RFC 2326 appendix A.2 */
 
+/* What is kept between two pieces of base64; zeroed at the beginning. */
+struct tunnel_base64 {
+	uint32_t bits;
+	uint8_t n; /* bits that are not decoded yet, below 8 */
+};
+
 /* What follows when an answer is written. */
 enum rtsp_then { RTSP_GO_ON, RTSP_BEGIN, RTSP_PAUSE, RTSP_CLOSE };
 
@@ -52,6 +58,13 @@ struct rtsp_session {
 	struct rtsp_stream stream;
 	uint64_t id;	/* of the Session header; 0: not set up */
 	char base[512]; /* of URLs, "rtsp://192.0.2.1:8554/front/" */
+	/* Of tunnel.c: of the GET of a tunnel rtsp.tunnels, of others no list; what both halves
+	 * have in common, "" without a tunnel; and the other half, NULL: there is none (yet). */
+	struct list tunnel;
+	char cookie[64];
+	struct rtsp_session *other;
+	bool posts; /* it is the POST */
+	struct tunnel_base64 base64;
 	/* From DESCRIBE to PLAY the feed is wanted. */
 	struct feed *wanted; /* NULL: none */
 	struct feed_waiter waiter;

@@ -206,6 +206,11 @@ static const struct counter streams[] = {
 	 IN_STREAM(keys)},
 	{"dropped", "stream_dropped_total", COUNTER,
 	 .help = "Pictures that the encoder had no room for.", IN_STREAM(dropped)},
+	{"unframed", "stream_unframed_total", COUNTER,
+	 .help = "Pictures that a framing which is watched does not carry: RTP carries no JPEG "
+		 "with "
+		 "Huffman tables of its own, or with a side of more than 2040 pixels.",
+	 IN_STREAM(unframed)},
 	{"idr_requests", "stream_idr_requests_total", COUNTER, .help = "IDRs encoded on request.",
 	 IN_STREAM(idr_requests)},
 };
