@@ -23,10 +23,11 @@
 #define FILL_MAX (1 << 20) /* bytes; more than any buffer takes */
 
 enum config_backend rig_epoll = CONFIG_BACKEND_EPOLL, rig_uring = CONFIG_BACKEND_URING;
-int64_t rig_clock_us = 1000000000;
+_Atomic int64_t rig_clock_us = 1000000000;
 int (*rig_on_send)(int fd, size_t *len);
 int64_t rig_window_closed_us;
-unsigned rig_allocations, rig_mmaps;
+_Atomic unsigned rig_allocations;
+unsigned rig_mmaps;
 bool rig_no_memory;
 
 /* --- in front of libc (--wrap) --- */
@@ -35,10 +36,13 @@ int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 {
+	int64_t now_us;
+
 	if (id != CLOCK_MONOTONIC)
 		return __real_clock_gettime(id, ts);
-	ts->tv_sec = rig_clock_us / 1000000;
-	ts->tv_nsec = rig_clock_us % 1000000 * 1000;
+	now_us = rig_clock_us;
+	ts->tv_sec = now_us / 1000000;
+	ts->tv_nsec = now_us % 1000000 * 1000;
 	return 0;
 }
 

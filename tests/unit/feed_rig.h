@@ -2,7 +2,7 @@
 /*
  * A loop and a feed with real TCP viewers over loopback, a clock that only moves when told, and a
  * hand on sendfile() and send(). Every unit names itself in its bytes, so that a viewer checks all
- * it reads. One thread.
+ * it reads. One thread; that of handshakes reads the clock, and allocates.
  */
 #ifndef TESTS_UNIT_FEED_RIG_H
 #define TESTS_UNIT_FEED_RIG_H
@@ -35,7 +35,7 @@ extern enum config_backend rig_epoll, rig_uring;
 
 /* --- the clock, the kernel, and memory, as the code under test sees them --- */
 
-extern int64_t rig_clock_us; /* CLOCK_MONOTONIC; stands still */
+extern _Atomic int64_t rig_clock_us; /* CLOCK_MONOTONIC; stands still */
 
 /* Called before each sendfile(), send() and splice() to a socket: may lower *len; returns 0, or
  * -errno to fail. */
@@ -44,7 +44,8 @@ extern int (*rig_on_send)(int fd, size_t *len);
  * clock is not that of the kernel. */
 extern int64_t rig_window_closed_us;
 /* How often malloc(), calloc(), realloc(), aligned_alloc() and mmap() were called. */
-extern unsigned rig_allocations, rig_mmaps;
+extern _Atomic unsigned rig_allocations;
+extern unsigned rig_mmaps;
 /* They find no memory; mmap() does. */
 extern bool rig_no_memory;
 

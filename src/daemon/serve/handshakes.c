@@ -97,17 +97,28 @@ static void drop(struct handshakes *handshakes, struct peer *peer, atomic_ullong
 	leave_flight(handshakes);
 }
 
-/* The pipe has room for all that are in flight. */
+static void close_parcel(const struct parcel *parcel)
+{
+	if (parcel->tls)
+		tls_close(parcel->tls);
+	free(parcel->tls);
+	if (parcel->fd >= 0)
+		close(parcel->fd);
+}
+
+/* The pipe has room for all that are in flight. Once the parcel is in it, the descriptor is the
+ * loop's. */
 static void give_back(struct handshakes *handshakes, struct peer *peer)
 {
 	struct parcel parcel = {peer->fd, peer->endpoint, peer->tls};
 
 	if (parcel.tls)
 		count(&handshakes->stats.done);
-	if (write(handshakes->to_loop[1], &parcel, sizeof parcel) != sizeof parcel)
-		drop(handshakes, peer, &handshakes->stats.failed);
-	else
-		forget(handshakes, peer);
+	forget(handshakes, peer);
+	if (write(handshakes->to_loop[1], &parcel, sizeof parcel) == sizeof parcel)
+		return;
+	close_parcel(&parcel);
+	leave_flight(handshakes);
 }
 
 static void watch_for(struct handshakes *handshakes, struct peer *peer, uint32_t events)
@@ -384,15 +395,6 @@ static void *run(void *user)
 }
 
 /* --- on the loop's side --- */
-
-static void close_parcel(const struct parcel *parcel)
-{
-	if (parcel->tls)
-		tls_close(parcel->tls);
-	free(parcel->tls);
-	if (parcel->fd >= 0)
-		close(parcel->fd);
-}
 
 static void handle_parcels(struct loop_watch *watch, uint32_t events)
 {
