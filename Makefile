@@ -192,7 +192,7 @@ fuzzers:
 .PHONY: benches
 benches: $(BENCHES)
 $(B)/libbench.a: $(call obj,$(sort $(wildcard bench/lib/*.c)) bench/peers/rtmp.c)
-PC_camload := libavcodec libavutil libcjson
+PC_camload := libavcodec libavutil libcjson libssl libcrypto
 $(B)/bench/camload: $(B)/bench/camload.o $(B)/libbench.a $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,$(PC_camload)) -lm
 	@echo "  LINK $@"

@@ -33,6 +33,7 @@ struct camload {
 
 static const char usage_text[] =
 	"camload [options] HOST:PORT | http://HOST:PORT/PATH | rtsp://HOST:PORT/STREAM |\n"
+	"                  tls://HOST:PORT | https://HOST:PORT/PATH | rtsps://HOST:PORT/STREAM |\n"
 	"                  rtmp://HOST:PORT/APP/STREAM\n"
 	"  --clients N       healthy clients; the bytes of most are only counted (default 100)\n"
 	"  --scan K          parse all that K of them receive: latency, gaps (default 1)\n"

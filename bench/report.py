@@ -232,6 +232,36 @@ def http_table(found, suite="http"):
     return text.rstrip() + "\n" + DOUBT_NOTE
 
 
+def tls_table(found):
+    """A ratio is of two figures of the same round."""
+    rows = Rows(found, "tls")
+    text = ""
+    for backend in OURS:
+        lines = []
+        for size in rows.values("size"):
+            for clients in rows.values("clients"):
+                case = {"size": size, "clients": clients}
+                ours = f"{backend} tls"
+                kinds = [backend, ours, f"{backend} tls without AES", "nginx TLS"]
+                lines.append(
+                    [
+                        size,
+                        clients,
+                        *(
+                            spread(rows.each(cost_of, server=name, **case))
+                            + rows.mark(server=name, **case)
+                            for name in kinds
+                        ),
+                        *(spread(rows.ratios(name, backend, **case)) for name in kinds[1:3]),
+                        spread(rows.ratios(ours, "nginx TLS", **case)),
+                    ]
+                )
+        head = ["bytes", "clients", "plain", "TLS", "TLS without AES", "nginx TLS"]
+        head += ["TLS / plain", "TLS without AES / plain", "TLS / nginx"]
+        text += f"**{backend}**\n\n{table(head, lines, keys=2)}\n"
+    return text.rstrip() + "\n" + DOUBT_NOTE
+
+
 def http_peers_table(found):
     rows = Rows(found, "http-peers")
     ours = [name for name in rows.values("server") if name.startswith("camcastd")]
@@ -590,6 +620,7 @@ PARTS = {
     "cost": cost_table,
     "backends": backends_table,
     "http": http_table,
+    "tls": tls_table,
     "http-peers": http_peers_table,
     "hls": hls_table,
     "mjpeg": mjpeg_table,

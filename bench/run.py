@@ -35,6 +35,7 @@ BACKEND_CASES += [(33000, 100), (33000, 1000), (100000, 200)]
 WAYS = ["", ".h264", ".mp4", ".ts", ".ws"]
 HTTP_SIZE, HTTP_CLIENTS = 8000, [100, 500, 1000, 2000]
 HTTP_PEER_CLIENTS = [100, 1000]
+TLS_CLIENTS = [10, 100, 500, 1000]
 HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
 RTSP_CLIENTS, RTSP_PEER_CLIENTS, RTSP_JOINS = [100, 1000, 2000], [10, 100, 500, 1000], 50
 # Newcomers get the newest key unit, which is up to a second old, instead of a fresh one.
@@ -276,6 +277,25 @@ def http(bench):
             *("--clients", case["clients"], "--scan", 5),
             *("--duration", bench.seconds, "--warm-up", 1.2),
         ),
+    )
+
+
+def tls(bench):
+    """TLS against raw TCP, with and without AES in the processor, and against nginx."""
+    numbers = bench.options.clients or ([100] if bench.options.quick else TLS_CLIENTS)
+    bench.in_rounds(
+        "tls",
+        [{"size": size, "clients": n} for size in (8000, 33000) for n in numbers],
+        lambda case: [
+            *(
+                servers.Camcastd(backend, size=case["size"], tls=kind)
+                for backend in BACKENDS
+                for kind in ("", "tls", "tls without AES")
+            ),
+            *some(bench, peers.TLS, size=case["size"]),
+        ],
+        # No more handshakes in a second than are allowed.
+        lambda case, server: (*unit_words(bench, case), "--connect-rate", 200),
     )
 
 
@@ -554,6 +574,7 @@ SUITES = {
     "cost": cost,
     "backends": backends,
     "http": http,
+    "tls": tls,
     "http-peers": http_peers,
     "hls": hls,
     "mjpeg": mjpeg,
@@ -582,7 +603,7 @@ def installed(package):
 
 
 def versions():
-    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG, *peers.RTSP)
+    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG, *peers.RTSP, *peers.TLS)
     names = {name for peer in kinds for name in peer.packages}
     query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *sorted(names)]
     done = subprocess.run(query, capture_output=True, text=True, check=False)

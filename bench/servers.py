@@ -227,15 +227,26 @@ annexb = {host}:0
 MJPEG_CONFIG = CONFIG.partition("codec")[0] + "codec = mjpeg\n{policy}\n"
 
 
+def make_certificate(folder):
+    """(certificate, key), in files."""
+    command = [BUILD / "camcastd", f"--make-certificate={folder}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return folder / "certificate.pem", folder / "key.pem"
+
+
 class Camcastd(Server):
     """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
-    [daemon] and of the stream. way: the end of the path by HTTP; "rtsp"; "": raw TCP."""
+    [daemon] and of the stream. way: the end of the path by HTTP; "rtsp"; "": raw TCP. tls: "tls",
+    or "tls without AES", whose instructions are then hidden from the server; raw TCP only."""
 
-    def __init__(self, backend, daemon="", policy="", feeder=True, way="", words=(), **options):
+    def __init__(
+        self, backend, daemon="", policy="", feeder=True, way="", words=(), tls="", **options
+    ):
         super().__init__(**options)
+        self.tls = tls
         self.backend, self.daemon, self.policy, self.feeder = backend, daemon, policy, feeder
         self.way, self.options = way, words
-        self.name = " ".join(filter(None, ("camcastd", backend, way, *words[1:])))
+        self.name = " ".join(filter(None, ("camcastd", backend, way, tls, *words[1:])))
         self.http = None
 
     def start(self):
@@ -253,6 +264,10 @@ class Camcastd(Server):
             ),
             encoding="utf-8",
         )
+        if self.tls:
+            certificate, key = make_certificate(self.folder / "tls")
+            with config.open("a", encoding="utf-8") as file:
+                file.write(f"tls = yes\n[tls]\ncertificate = {certificate}\nkey = {key}\n")
         environ = dict(
             os.environ,
             CAMCAST_FEEDER=f"size={self.size or 33000} rate={footage.RATE} keyint=30 "
@@ -260,6 +275,8 @@ class Camcastd(Server):
         )
         if self.recording:
             environ["CAMCAST_FOOTAGE"] = str(self.recording)
+        if self.tls == "tls without AES":
+            environ["OPENSSL_ia32cap"] = "~0x200000200000000:~0x60000000000"
         # camcastd is pinned only with the feeder: a real camera process needs a core, too.
         core = SERVER_CORE if self.feeder else None
         self.run(BUILD / "camcastd", "-c", config, env=environ, core=core)
@@ -271,6 +288,8 @@ class Camcastd(Server):
             self.target = f"http://127.0.0.1:{self.http}/s{self.way}"
         else:
             self.target = reached(self.wait_line(r"feed \S+: listening on \S+:(\d+)"))
+        if self.tls:
+            self.target = f"tls://{self.target}"
 
     def status(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/status.json") as answer:

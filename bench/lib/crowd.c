@@ -4,9 +4,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 
 #include "base/clock.h"
 #include "bench/lib/pace.h"
-#include "net/address.h"
 
 #define READ_SIZE 65536		     /* bytes a judged client reads at once */
 #define SLOW_BUFFER 16384	     /* bytes of SO_RCVBUF for slow and stalled clients */
@@ -33,83 +33,13 @@ struct crowd_client {
 	bool judging;	/* wire and judge are in use */
 	bool playing;	/* of these, the wire only: HLS and RTSP need it to the end */
 	bool timed;	/* its first key unit is in the histogram */
+	SSL *ssl;	/* NULL: plain, or its bytes are only counted */
 	struct wire wire;
 	struct judge judge;
 	int64_t due_us, leaves_us;
 	uint64_t bytes, mark_bytes; /* mark: when measuring began */
 	double budget;		    /* bytes a slow client may read now */
 };
-
-/* --- the target --- */
-
-static const struct {
-	const char *name, *suffix; /* of a path; NULL: none */
-	enum wire_framing framing;
-} framings[] = {
-	{"annexb", ".h264", WIRE_ANNEXB},
-	{"length", NULL, WIRE_LENGTH},
-	{"ts", ".ts", WIRE_TS},
-	{"mp4", ".mp4", WIRE_MP4},
-	{"mjpg", ".mjpg", WIRE_MULTIPART},
-	{"ws", ".ws", WIRE_WEBSOCKET},
-	{"hls", ".m3u8", WIRE_HLS},
-	{"hls-plain", NULL, WIRE_HLS_PLAIN},
-};
-
-int crowd_framing_parse(enum wire_framing *framing, const char *name)
-{
-	for (size_t i = 0; i < sizeof(framings) / sizeof(*framings); i++) {
-		if (strcmp(framings[i].name, name) == 0) {
-			*framing = framings[i].framing;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static enum wire_framing framing_of_path(const char *path)
-{
-	const char *suffix = strrchr(path, '.');
-
-	for (size_t i = 0; suffix && i < sizeof(framings) / sizeof(*framings); i++) {
-		if (framings[i].suffix && strcmp(framings[i].suffix, suffix) == 0)
-			return framings[i].framing;
-	}
-	return WIRE_ANNEXB;
-}
-
-int crowd_target_parse(struct crowd_target *target, const char *text)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	bool rtmp = strncmp(text, "rtmp://", 7) == 0, rtsp = strncmp(text, "rtsp://", 7) == 0;
-	bool http = strncmp(text, "http://", 7) == 0, url = rtmp || rtsp || http;
-	const char *host = text + (url ? 7 : 0), *slash = strchr(host, '/');
-	size_t len = slash ? (size_t)(slash - host) : strlen(host);
-	struct wire_source *source = &target->source;
-	struct net_address address;
-	char host_port[NET_HOST_MAX + 8], port[8];
-
-	memset(target, 0, sizeof(*target));
-	if ((slash != NULL) != url || len >= sizeof(host_port) ||
-	    (slash && strlen(slash + 1) >= sizeof(source->path)))
-		return -EINVAL;
-	snprintf(host_port, sizeof(host_port), "%.*s", (int)len, host);
-	if (net_address_parse(&address, host_port, NET_CONNECT) < 0)
-		return -EINVAL;
-	if (len >= sizeof(source->host))
-		return -EINVAL;
-	strcpy(source->host, host_port);
-	strcpy(source->path, slash ? slash + 1 : "");
-	source->http = http;
-	source->framing = rtmp ? WIRE_RTMP : rtsp ? WIRE_RTSP : framing_of_path(source->path);
-	snprintf(port, sizeof(port), "%u", address.port);
-	if (getaddrinfo(address.host, port, &hints, &found) != 0)
-		return -EHOSTUNREACH;
-	memcpy(&target->address, found->ai_addr, found->ai_addrlen);
-	target->address_len = found->ai_addrlen;
-	freeaddrinfo(found);
-	return 0;
-}
 
 /* --- one client --- */
 
@@ -167,13 +97,42 @@ static void begin_judging(struct crowd *crowd, struct crowd_client *client)
 	client->timed = false;
 }
 
+/* What SSL_get_error() says, as recv() would say it. */
+static ssize_t explain(struct crowd_client *client)
+{
+	int error = SSL_get_error(client->ssl, 0);
+
+	ERR_clear_error();
+	if (error == SSL_ERROR_ZERO_RETURN)
+		return 0;
+	errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+	return -1;
+}
+
+/* The handshake, as far as it gets; the end of a failed one is seen by who reads. */
+static bool is_secure(struct crowd_client *client)
+{
+	if (!SSL_is_init_finished(client->ssl) && SSL_do_handshake(client->ssl) != 1)
+		ERR_clear_error();
+	return SSL_is_init_finished(client->ssl);
+}
+
 static void say(struct crowd_client *client)
 {
 	struct buffer *out = &client->wire.out;
 	ssize_t n;
+	size_t written;
 
-	if (!(client->judging || client->playing) || out->len == 0)
+	if (!(client->judging || client->playing) || (client->ssl && !is_secure(client)) ||
+	    out->len == 0)
 		return;
+	if (client->ssl) {
+		if (SSL_write_ex(client->ssl, out->data, out->len, &written) == 1)
+			buffer_drop(out, written);
+		else
+			ERR_clear_error();
+		return;
+	}
 	n = send(client->fd, out->data, out->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0)
 		buffer_drop(out, (size_t)n);
@@ -198,6 +157,12 @@ static void connect_client(struct crowd *crowd, struct crowd_client *client, int
 		result = -errno;
 	if (result < 0 && result != -EINPROGRESS)
 		goto fail_close;
+	if (crowd->tls) {
+		client->ssl = SSL_new(crowd->tls);
+		if (!client->ssl || SSL_set_fd(client->ssl, client->fd) != 1)
+			goto fail_close;
+		SSL_set_connect_state(client->ssl);
+	}
 	client->due_us = due_us;
 	client->bytes = client->mark_bytes = 0;
 	client->budget = 0;
@@ -218,10 +183,13 @@ static void stop_judging(struct crowd_client *client)
 {
 	client->judging = false;
 	client->playing = wire_keeps_asking(&client->wire);
-	if (client->playing)
+	if (client->playing) {
 		wire_stop_passing(&client->wire);
-	else
-		wire_finish(&client->wire);
+		return;
+	}
+	wire_finish(&client->wire);
+	SSL_free(client->ssl);
+	client->ssl = NULL;
 }
 
 static void close_client(struct crowd *crowd, struct crowd_client *client)
@@ -236,6 +204,8 @@ static void close_client(struct crowd *crowd, struct crowd_client *client)
 	if (client->judging || client->playing)
 		wire_leave(&client->wire);
 	say(client);
+	SSL_free(client->ssl);
+	client->ssl = NULL;
 	close(client->fd);
 	client->fd = -1;
 	crowd->connected--;
@@ -290,9 +260,15 @@ static void note_first_key(struct crowd *crowd, struct crowd_client *client)
 static ssize_t read_wire(struct crowd_client *client, size_t size)
 {
 	struct wire *wire = &client->wire;
-	size_t skippable = wire_skippable(wire);
+	size_t skippable = client->ssl ? 0 : wire_skippable(wire), got;
 	ssize_t n;
 
+	if (client->ssl) {
+		if (SSL_read_ex(client->ssl, wire_room(wire, size), size, &got) != 1)
+			return explain(client);
+		wire_received(wire, got, clock_now_us());
+		return (ssize_t)got;
+	}
 	if (skippable > 0) {
 		n = recv(client->fd, NULL, skippable, MSG_DONTWAIT | MSG_TRUNC);
 		if (n > 0)
@@ -307,7 +283,8 @@ static ssize_t read_wire(struct crowd_client *client, size_t size)
 
 static void read_judged(struct crowd *crowd, struct crowd_client *client, size_t limit)
 {
-	for (int round = 0; round < 4 && limit > 0; round++) {
+	/* Over TLS, one round is a record. */
+	for (int round = 0; round < (client->ssl ? 16 : 4) && limit > 0; round++) {
 		size_t size = limit < READ_SIZE ? limit : READ_SIZE;
 		ssize_t n = read_wire(client, size);
 
@@ -323,7 +300,7 @@ static void read_judged(struct crowd *crowd, struct crowd_client *client, size_t
 		}
 		note_first_key(crowd, client);
 		limit -= (size_t)n;
-		if ((size_t)n < size)
+		if ((size_t)n < size && !client->ssl)
 			return;
 	}
 }
@@ -453,9 +430,19 @@ int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || room + OWN_FDS > files.rlim_cur)
 		return -EMFILE;
+	if (target->source.tls) {
+		crowd->tls = SSL_CTX_new(TLS_client_method());
+		if (!crowd->tls)
+			return -ENOMEM;
+		/* As most clients: the server chooses the cipher. */
+		SSL_CTX_set_mode(crowd->tls, SSL_MODE_RELEASE_BUFFERS);
+		SSL_CTX_set_options(crowd->tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
+	}
 	crowd->clients = calloc(room + 1, sizeof(*crowd->clients));
-	if (!crowd->clients)
+	if (!crowd->clients) {
+		SSL_CTX_free(crowd->tls);
 		return -ENOMEM;
+	}
 	if (crowd->options.scan > options->healthy)
 		crowd->options.scan = options->healthy;
 	crowd->panel.timed = crowd->options.scan;
@@ -684,4 +671,5 @@ void crowd_finish(struct crowd *crowd)
 {
 	free(crowd->clients);
 	crowd->clients = NULL;
+	SSL_CTX_free(crowd->tls);
 }

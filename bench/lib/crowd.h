@@ -5,9 +5,9 @@
  *
  * The crowd never waits with poll or epoll, so that no wake-up of a reader is charged to the server
  * that sends. It reads judged clients every millisecond. It reads the others less often, each by
- * one recv(MSG_TRUNC) that copies nothing. Each stream is judged until its first key unit is whole,
- * and scanned streams to the end. A player of HLS reads its playlists all the time, and one of RTSP
- * keeps its session alive.
+ * one recv(MSG_TRUNC) that copies nothing, and over TLS decrypts nothing. Each stream is judged
+ * until its first key unit is whole, and scanned streams to the end. A player of HLS reads its
+ * playlists all the time, and one of RTSP keeps its session alive.
  *
  * The schedule does not wait for the server: a client connects when it is due. Times count from the
  * moment at which a client was due to connect or a picture was captured, however late it was read.
@@ -56,6 +56,7 @@ struct crowd {
 	struct crowd_options options;
 	const struct crowd_target *target; /* borrowed */
 	struct wire_source source;	   /* the target's, with `hls` and `rtsp` */
+	struct ssl_ctx_st *tls;		   /* NULL: plain */
 	struct crowd_client *clients;
 	unsigned n_clients;
 	unsigned discard_ticks; /* ticks between two reads of a client that is only counted */
@@ -93,7 +94,8 @@ struct crowd_yield {
 	uint64_t short_bytes;
 };
 
-/* HOST:PORT, http://HOST:PORT/PATH, rtsp://HOST:PORT/PATH or rtmp://HOST:PORT/APP/STREAM. Over HTTP
+/* HOST:PORT, tls://HOST:PORT, http://HOST:PORT/PATH, https:// likewise, rtsp://HOST:PORT/PATH,
+ * rtsps:// likewise, or rtmp://HOST:PORT/APP/STREAM. Over HTTP
  * the framing is that of the end of the path (.ts, .mp4, .mjpg, .ws, .m3u8), or Annex B.
  * source.hls and source.rtsp are not set. -EINVAL: malformed; -EHOSTUNREACH: no such host. */
 int crowd_target_parse(struct crowd_target *target, const char *text);

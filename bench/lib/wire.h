@@ -39,6 +39,7 @@ enum wire_framing {
 struct wire_source {
 	enum wire_framing framing;
 	bool http;	/* the first five over HTTP */
+	bool tls;	/* over TLS, whose certificate is not checked */
 	char host[80];	/* "HOST:PORT" */
 	char path[256]; /* of the URL, without the first slash; "app/stream" for RTMP */
 	/* Of all players of HLS, and of RTSP; borrowed. */

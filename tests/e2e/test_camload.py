@@ -16,6 +16,7 @@ import threading
 import pytest
 
 import bytestream
+import certificates
 import clients
 import harness
 
@@ -38,6 +39,30 @@ def run(*options, status=0):
 
 def camload(target, *options):
     return json.loads(run(target, *options, "--json", "-").stdout)
+
+
+def test_clients_of_all_kinds_pass_over_tls(camcastd, tmp_path):
+    certificate, key = certificates.Authority(tmp_path).sign("server")
+    policy = {"join_burst_ms": 300, "shed_lag_ms": 500, "max_lag_ms": 1000, "tls": "yes"}
+    config = harness.pattern_config(stream=policy, daemon={"tls": "auto"})
+    config["tls"] = {"certificate": certificate, "key": key}
+    daemon = camcastd(config)
+    for target in (
+        f"tls://127.0.0.1:{daemon.port()}",
+        f"https://127.0.0.1:{daemon.http_port}/s.mp4",
+    ):
+        result = camload(
+            target,
+            *("--clients", 20, "--scan", 10, "--decode", 2, "--slow", "2@50000", "--stalled", 2),
+            *("--flapping", 2, "--joining", 3, "--duration", 3, "--connect-rate", 100),
+        )
+        healthy = result["healthy"]
+        for group in (healthy, *result["slow"], result["flapping"], result["joining"]):
+            assert not any(group[key] for key in WRONG), group
+        assert healthy["streams"] == 20 and result["joining"]["streams"] > 3
+        assert healthy["units"] > 10 * 3 * 30 * 0.5
+        connections = result["connections"]
+        assert not connections["reset_by_server"] and not connections["never_served"], connections
 
 
 def test_clients_of_all_kinds_pass(camcastd):
