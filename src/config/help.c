@@ -64,7 +64,7 @@ static void write_option(FILE *out, const struct option *o)
 			       : "empty");
 	write_comment(out, text);
 	if (o->section == OPTION_USER) { /* an example as a whole: a user is not the default */
-		fprintf(out, ";%s = %s\n", o->key, o->value[0] ? o->value : o->example);
+		fprintf(out, ";%s = %s\n", o->key, o->value && o->value[0] ? o->value : o->example);
 		return;
 	}
 	if (!o->value && o->type != OPTION_REFERENCE && o->type != OPTION_LISTENERS)

@@ -21,7 +21,6 @@
 #define DAEMON_SERVE_HTTP_H
 
 #include "daemon/auth/access.h"
-#include "daemon/auth/access.h"
 #include "daemon/serve/server.h"
 #include "net/message.h"
 
