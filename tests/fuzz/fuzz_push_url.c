@@ -24,7 +24,7 @@ static void check(const char *url, const char *said)
 	require(text);
 	push_url_redact(url, shown);
 	require(strlen(shown) < sizeof shown);
-	if (push_url_parse(&parsed, url) == NULL) {
+	if (push_url_parse(&parsed, url) == NULL || source_url_parse(&parsed, url) == NULL) {
 		require(strstr(shown, parsed.host.host) && parsed.host.port > 0);
 		require(strcmp(shown + strlen(shown) - 4, "/...") == 0);
 	} else {
