@@ -13,7 +13,7 @@ libraries=(
 	libc6-dev pkgconf libcamera-dev liburing-dev libcjson-dev libsystemd-dev
 	libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libopenh264-dev libjpeg62-turbo-dev
 	libmosquitto-dev libssl-dev libsdl2-dev libsdl2-ttf-dev libfontconfig-dev libcmocka-dev
-	libharfbuzz-dev libfribidi-dev
+	libharfbuzz-dev libfribidi-dev libseccomp-dev
 )
 # What runs while building.
 tools=(
