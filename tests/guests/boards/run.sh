@@ -7,10 +7,11 @@
 # Boards:
 #   amd64      Linux 6.1; what `make all unit-programs benches` built on this machine, a Debian 12 one:
 #              the unit tests nearest to the kernel, and the end-to-end tests of the loop, the limits,
-#              the worker and the frame slots, on both backends
+#              the worker and the frame slots, on both backends, and a USB camera with a V4L2 encoder
 #   amd64-all  the same with all end-to-end tests of the daemon and its worker, with players and brokers
-#   arm64      Cortex-A72, Linux 6.1, pages of 4 KiB: a Raspberry Pi 4's; the package: all unit tests, and
-#              the end-to-end tests nearest to the kernel
+#   arm64      Cortex-A72, Linux 6.1, pages of 4 KiB: a Raspberry Pi 4's; the package: all unit tests,
+#              the end-to-end tests nearest to the kernel, attacks on the sandboxes, and a USB camera
+#              with a V4L2 encoder
 #   arm64-16k  the same on a Cortex-A76, Linux 6.12, pages of 16 KiB: a Raspberry Pi 5's
 #
 # UNIT_TESTS and E2E choose other tests, as in tests/run.sh. Needs root, and what guest.sh and
@@ -24,7 +25,9 @@ near_kernel=$(echo tests/unit/test_{loop,loop_conn,logwriter,pagetee,slots,worke
 end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 	tests/e2e/test_capture.py::test_{a_file_written_by_hand_decodes,pictures_written_by_hand_decode} \
 	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \
-	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it)
+	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it \
+	tests/guests/boards/test_devices.py)
+captured=$(echo tests/attack/test_{worker_captured,children_confined}.py)
 # What a viewer makes the loop and the kernel do. A worker that floods its daemon, and IDR requests by
 # many viewers at once, take an emulated processor minutes, and are the same on every kernel.
 kernel=$(echo "$end_to_end" \
@@ -94,7 +97,7 @@ count() {
 
 run_board() {
 	local board=$1 arch=${1%%-*} share=$work/$1 flavour=-$1 machine words guest
-	local unit e2e=$end_to_end
+	local unit e2e="$end_to_end $captured"
 	unit=$(echo tests/unit/test_*.c)
 	case $board in
 	amd64) unit=$near_kernel e2e=$kernel ;;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Prints the path of a folder with a guest (vmlinuz, initrd.gz, root.img): the Debian 13 root of
 # tests/guests/distros with systemd, a 6.12 kernel, udmabuf, the system dma-heap, vivid, and vicodec patched
-# by vicodec-pi.py. Makes it first if it is not in the cache (a minute and a half). The folder is
+# by tests/guests/vicodec-pi.py. Makes it first if it is not in the cache (a minute and a half). The folder is
 # named after all that its contents depend on. Two runs at a time: the second waits.
 # Needs root, an amd64 host, and mmdebstrap e2fsprogs cpio kmod xz-utils.
 set -euo pipefail
@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/camcast-hw
 base=$("$here/../distros/root.sh")
-key=$(cat "$here/guest.sh" "$here/vicodec-pi.py" "$here/../initrd.sh" <(basename "$base") |
+key=$(cat "$here/guest.sh" "$here"/../{vicodec.sh,vicodec-pi.py,initrd.sh} <(basename "$base") |
 	sha256sum | cut -c1-12)
 guest=$cache/guest-$key
 root=$guest/root
@@ -40,25 +40,6 @@ install_packages() {
 	enter apt-get -qq -y --no-install-recommends install "${packages[@]}" >"$guest/apt.log" ||
 		die "apt-get failed, see $guest/apt.log"
 	enter apt-get -qq clean
-}
-
-# Debian builds no memory-to-memory test drivers: out of tree, from Debian's own kernel source.
-build_modules() {
-	local source=$root/usr/src/oot
-	mkdir -p "$source"
-	tar -C "$source" -xJf "$root/usr/src/linux-source-6.12.tar.xz" --strip-components=3 \
-		linux-source-6.12/drivers/media/test-drivers/vicodec \
-		linux-source-6.12/drivers/media/v4l2-core/v4l2-mem2mem.c
-	mv "$source/v4l2-core/v4l2-mem2mem.c" "$source/test-drivers/vicodec" "$source/"
-	python3 "$here/vicodec-pi.py" "$source/vicodec/vicodec-core.c"
-	echo 'obj-m += v4l2-mem2mem.o vicodec/' >"$source/Kbuild"
-	enter make -C "/lib/modules/$kernel/build" M=/usr/src/oot -j"$(nproc)" \
-		CONFIG_VIDEO_VICODEC=m modules >"$guest/modules.log" 2>&1 ||
-		die "building vicodec failed, see $guest/modules.log"
-	mkdir -p "$root/usr/lib/modules/$kernel/updates"
-	find "$source" -name '*.ko' -exec cp {} "$root/usr/lib/modules/$kernel/updates/" \;
-	enter depmod "$kernel"
-	rm -rf "$source" "$root"/usr/src/linux-source-*
 }
 
 # What is not worth the time that it takes an emulated processor, at the start and, generators, at
@@ -94,7 +75,9 @@ make_guest() {
 	cp -a --reflink=auto "$base" "$root"
 	install_packages
 	kernel=$(basename "$(ls -d "$root"/usr/lib/modules/*-amd64)")
-	build_modules
+	"$here/../vicodec.sh" "$root" "$kernel" >"$guest/modules.log" 2>&1 ||
+		die "building vicodec failed, see $guest/modules.log"
+	rm "$root"/usr/src/linux-source-*
 	: >"$root/etc/fstab"
 	spare_the_processor
 	: >"$root/etc/machine-id"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The parts of the guest: a camera, a codec, a client outside, and pictures compared outside."""
+"""The parts of the guest: a camera, a codec, a client outside, and pictures compared outside. The
+cases of tests/guests/boards use those of them that need no client outside and no package."""
 import contextlib
 import functools
 import itertools
@@ -20,8 +21,8 @@ EMULATION = 2  # how much slower than a Raspberry Pi an emulated processor may b
 ALLOCATORS = ["dma-heap:system", "udmabuf"]
 EVERY_ALLOCATOR = [*ALLOCATORS, "libcamera"]  # and the camera's own
 MNT = pathlib.Path("/mnt")  # what run.sh shares
-PACKAGE = next(MNT.glob("camcast_*.deb"))
-EXCHANGE = MNT / os.environ["GUEST"]  # with client.py, which is outside
+PACKAGE = next(MNT.glob("camcast_*.deb"), None)
+EXCHANGE = MNT / os.environ.get("GUEST", "")  # with client.py, which is outside
 FEED_PORT = 9001  # that run.sh forwards to
 
 VIRTUAL_YAML = pathlib.Path("/usr/share/libcamera/pipeline/virtual/virtual.yaml")

@@ -3,7 +3,7 @@
 """Patches the kernel's test codec, vicodec, so that to a client its encoder behaves more like a
 Raspberry Pi's bcm2835-codec, and so that a test can look into it and make it fail.
 
-vicodec-pi.py vicodec-core.c       (of Linux 6.12, changed in place)
+vicodec-pi.py vicodec-core.c       (of Linux 6.1 or 6.12, changed in place)
 
 - KEYFRAME and PFRAME flags on coded buffers; FORCE_KEY_FRAME, BITRATE, H264_I_PERIOD,
   REPEAT_SEQ_HEADER, H264_PROFILE, H264_LEVEL; S_PARM and G_PARM.
