@@ -16,7 +16,7 @@ import uuid
 import bytestream
 import harness
 
-NAME = re.compile(r"(\d{8}T\d{6})Z(-\d+)?\.mp4")
+NAME = re.compile(r"(\d{8}T\d{6})Z(?:-(\d+))?\.mp4")
 
 
 class Recorder:
@@ -142,7 +142,12 @@ def files(folder):
     """The recordings in a server's folder, the oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+
+    def age(path):  # by name, `Z-2.mp4` of the same second would come before `Z.mp4`
+        second, number = NAME.fullmatch(path.name).groups()
+        return second, int(number or 1)
+
+    return sorted((path for path in folder.iterdir() if NAME.fullmatch(path.name)), key=age)
 
 
 def named_utc(path):
