@@ -37,6 +37,7 @@ import ways
 UUID = b"camcast-\x41\x75\x8c\x5e\xb1\x0f\x4a\x01"  # include/camcast/sei.h
 SLICE = re.compile(rb"\x00\x00\x01([\x01\x05\x21\x25\x41\x45\x61\x65])")
 REORDER_US = 500_000  # more than capture times go back in a stream; fewer than a worker lives
+PICTURES_PER_S = 10  # of every camera
 WAIT_S = 0.3
 LATE_S = 0.2
 SERVED_S = 1.5  # a viewer without a unit for this time is not served
@@ -213,7 +214,10 @@ class Viewer:
                 after <= before or self.stream.needs_between(self.stamp, stamp)
             )
             what = "broken" if broken else "gap"
-            emit(what, viewer=self.name, at=now, before=before, after=after)
+            # A gap begins when the first picture that is missing was taken: late data of a link that
+            # was cut may come before it, and the viewer seems to be served again.
+            lost_s = max(0, after - before) / PICTURES_PER_S
+            emit(what, viewer=self.name, start=now - lost_s, at=now, before=before, after=after)
         self.stamp = stamp
         self.stream.learn(stamp, is_droppable(unit))
 

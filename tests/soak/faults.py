@@ -29,6 +29,7 @@ class Fault:
     name = ""
     weight = 4
     hold_s = 0.0
+    tail_s = 0.0  # after the end, in which the kernel may go on with what the fault began
     alone_with = ""  # two faults that name the same part of the world do not come together
 
     @staticmethod
@@ -420,6 +421,8 @@ class LinkCut(Fault):
     def __init__(self, world, random):
         super().__init__(world, random)
         self.hold_s = random.uniform(0.5, 5)
+        # TCP doubles its timeout with each retransmission that is lost (RFC 6298 clause 5.5).
+        self.tail_s = 2 * self.hold_s
 
     def text(self):
         return f"{self.name} for {self.hold_s:.1f} s"

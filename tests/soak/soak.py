@@ -126,14 +126,15 @@ class Soak:
             self.ledger.check(False, f"{what}: {error}")
 
     def finish(self, current, drawn):
-        deadline = time.monotonic() + RECOVERY_S
+        bound = RECOVERY_S + max(one.tail_s for one in drawn)
+        deadline = time.monotonic() + bound
         while left := [one.text() for one in drawn if not one.is_over()]:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.1)
-        self.ledger.check(not left, f"not over within {RECOVERY_S:g} s: {left}")
+        self.ledger.check(not left, f"not over within {bound:.0f} s: {left}")
         missing = self.wait_recovered(time.monotonic(), max(1, deadline - time.monotonic()))
-        self.ledger.check(not missing, f"no recovery within {RECOVERY_S:g} s: {missing}")
+        self.ledger.check(not missing, f"no recovery within {bound:.0f} s: {missing}")
         time.sleep(QUIET_S / 2)  # events of the recovery may still be on their way
         current.end = time.monotonic()
         time.sleep(QUIET_S / 2)
