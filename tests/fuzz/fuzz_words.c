@@ -17,14 +17,13 @@ static void require(bool holds)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1), **words;
+	char *text = calloc(1, size + 1), **words;
 	const char *why;
 	size_t len = 0;
 	int n;
 
 	require(text);
 	memcpy(text, data, size);
-	text[size] = '\0';
 	n = words_split(&words, text, &why);
 	require(n <= WORDS_MAX && (n >= 0) == (why == NULL));
 	for (int i = 0; i < n; i++)

@@ -81,10 +81,10 @@ static struct hls_segment *segment_at(struct hls_timeline *timeline, uint64_t ms
 	return &timeline->segments[msn % HLS_SEGMENTS_MAX];
 }
 
-/* After a restart of camcastd the discontinuity sequence begins with 0 again, against clause 6.2.2 of
- * RFC 8216. A number from the clock, as the first segment has one, was tried: at each reload hls.js
- * walks an array up to this number, and does not come to play. It adds what it has counted itself if
- * the number is lower than before, and other players were not seen to mind. */
+/* After a restart of camcastd the discontinuity sequence begins with 0 again, against clause 6.2.2
+ * of RFC 8216. A number from the clock, as the first segment has one, was tried: at each reload
+ * hls.js walks an array up to this number, and does not come to play. It adds what it has counted
+ * itself if the number is lower than before, and other players were not seen to mind. */
 static void unlist_oldest(struct hls_timeline *timeline)
 {
 	timeline->removed += hls_segment(timeline, timeline->listed)->discontinuity;
