@@ -57,6 +57,12 @@ def accepts(port):
         return probe.connect_ex((HERE, port)) == 0
 
 
+def listens(port):
+    """Whether somebody listens on a port of IPv4. Unlike accepts() this takes no connection."""
+    sockets = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii")
+    return re.search(rf"(?m)^ *\d+: \w+:{port:04X} \w+:0000 0A ", sockets) is not None
+
+
 def sends(url):
     """Whether the URL delivers a byte of the stream."""
     try:

@@ -22,5 +22,6 @@ class GstRtsp(servers.Server):
             *("flv", "-o", "flvflags=no_duration_filesize"),
             f"tcp://{servers.HERE}:{camera}?listen=1&tcp_nodelay=1",
         )
+        servers.wait_for("gst-rtsp-server's camera", lambda: servers.listens(camera))
         servers.wait_for("gst-rtsp-server", lambda: servers.accepts(port))
         self.target = f"rtsp://{servers.reached(port)}/test"
