@@ -93,6 +93,13 @@ bool option_section_is_single(enum option_section section);
  * -EINVAL with what is wrong and what is allowed in why[OPTION_WHY_MAX]. */
 int option_set(const struct option *option, void *target, const char *value, char *why);
 
+/* What is wrong with a value that is not allowed, for a person: into why[OPTION_WHY_MAX]. */
+void option_explain(const struct option *option, const char *value, char *why);
+
+/* What is wrong with a list of URLs for pushes, borrowed for ever and without a part of the list,
+ * as it holds stream keys and passwords. NULL: nothing. which: the number of the URL, from 1. */
+const char *option_push_wrong(const char *value, unsigned *which);
+
 /* Frees what option_set() stored into `target`, if it is text. */
 void option_free(const struct option *option, void *target);
 
