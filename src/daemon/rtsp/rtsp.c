@@ -398,8 +398,6 @@ static void rtsp_written(struct connection *connection)
 {
 	struct rtsp_session *session = connection->session;
 
-	if (connection_closing(connection))
-		return; /* by the policy of its cursor, just now */
 	if (session->then == RTSP_CLOSE) {
 		linger(session);
 		return;

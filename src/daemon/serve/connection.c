@@ -232,7 +232,7 @@ static void handle_written(struct connection *connection, int result)
 	free(outgoing);
 	if (connection_watches(connection) && connection->cursor.flags & CURSOR_BLOCKED)
 		cursor_writable(&connection->cursor); /* a held one only takes note */
-	if (connection->endpoint->protocol->written)
+	if (connection->endpoint->protocol->written && !connection_closing(connection))
 		connection->endpoint->protocol->written(connection);
 }
 
