@@ -77,7 +77,8 @@ static void its_fds_are_those_it_was_given_in_their_order(void **state)
 }
 
 /* Starts what cannot be executed. On a busy machine the child may say so only after spawn_start()
- * has stopped waiting for it; then it ends by itself, and another one is tried. */
+ * has stopped waiting for it; then it ends by itself, perhaps by SIGPIPE, and another one is tried.
+ */
 static int start_in_vain(const struct spawn *spawn)
 {
 	int pidfd, status;
@@ -86,7 +87,7 @@ static int start_in_vain(const struct spawn *spawn)
 	for (int tries = 0; pid > 0 && tries < 100; tries++) {
 		close(pidfd);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+		assert_int_not_equal(status, 0);
 		pid = spawn_start(spawn, &pidfd);
 	}
 	return pid;
