@@ -466,11 +466,11 @@ def test_two_streams_of_one_camera_show_the_same_frames(start_worker):
     config = {**pattern("x264"), "stream j": jpeg()["stream s"]}
     worker = start_worker(config)
     worker.receive_until(
-        lambda: all(len(worker.feeds.get(i).units if i in worker.feeds else []) > 40 for i in (0, 5)),
+        lambda: all(len(worker.feeds.get(i).units if i in worker.feeds else []) > 40 for i in (0, 6)),
         "units of both",
     )
     h264 = decoded_numbers(worker.feeds[0].data, "h264")
-    pictures = b"".join(split_prefixed(worker.feeds[5].data))
+    pictures = b"".join(split_prefixed(worker.feeds[6].data))
     mjpeg = decoded_numbers(pictures, "mjpeg")
     assert_paced(h264)
     assert_paced(mjpeg)

@@ -256,8 +256,8 @@ def test_gstreamer_outlives_the_worker(camcastd, tmp_path):
     assert player.returncode == 0, messages
     numbers = numbers_of(path.read_bytes())
     assert len(numbers) == 150 and None not in numbers, numbers
-    breaks = sum(b != a + 1 for a, b in zip(numbers, numbers[1:]))
-    assert breaks == 1, numbers
+    # A busy encoder may leave numbers out; they go back once, when the next worker begins.
+    assert sum(b <= a for a, b in zip(numbers, numbers[1:])) == 1, numbers
 
 
 def test_ffmpeg_outlives_the_worker(start_camcastd):

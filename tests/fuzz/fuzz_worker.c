@@ -20,7 +20,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum fd_kind { NONE, SEGMENT, SMALL_SEGMENT, EMPTY_SEGMENT, UNSEALED, DEVICE, TWO, LOST, ONE_LOST };
-enum { FOREIGN = 5, FEEDS }; /* the five of one camera, and one of another */
+enum { FOREIGN = 6, FEEDS }; /* the six of one camera, and one of another */
 
 static struct config *config;
 static struct loop *loop;
@@ -74,7 +74,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	require(config_parse(&config, "fuzz", text, sizeof text - 1, stderr) == 0);
-	require(cameras_create(&cameras, config) == 0 && cameras->n_outputs == 10);
+	require(cameras_create(&cameras, config) == 0 && cameras->n_outputs == 2 * FOREIGN);
 	require(loop_create(&loop, &options) == 0);
 	require(worker_messages_create(&messages, &cameras->cameras[0]) == 0);
 	return 0;

@@ -260,6 +260,15 @@ static bool handle_api(struct site *site, const struct http_request *request,
 	return api_handle(&api, request, question);
 }
 
+static bool refuse_api(struct site *site, const struct http_request *request,
+		       struct http_question *question)
+{
+	(void)site;
+	(void)request;
+	api_refuse(question, 404, "The API has no such path; docs/API.md lists them.");
+	return true;
+}
+
 /* --- the routes --- */
 
 #define ANYBODY 0x100u /* no right is needed */
@@ -286,6 +295,7 @@ static const struct route {
 	{"/api/cameras/*/controls", VIEW, CONTROL, handle_api},
 	{"/api/cameras/*/restart", VIEW, CONTROL, handle_api},
 	{"/api/streams/*/bitrate", VIEW, CONTROL, handle_api},
+	{"/api/...", VIEW, VIEW, refuse_api},
 	{"/status.json", STATUS, 0, handle_status},
 	{"/metrics", STATUS, 0, handle_status},
 	{"/healthz", STATUS, 0, handle_status},
@@ -377,9 +387,7 @@ void site_handle(void *user, const struct http_request *request, struct http_que
 	}
 	if (!check_right(site, &no_route, request, question))
 		return;
-	if (is_api(request->path))
-		api_refuse(question, 404, "The API has no such path; docs/API.md lists them.");
-	else if (request->head->method == MESSAGE_POST)
+	if (request->head->method == MESSAGE_POST)
 		http_refuse_method(question, "GET, HEAD");
 	else
 		answer_not_found(site, request, question);

@@ -16,6 +16,7 @@ import struct
 import time
 
 PAIR = 3
+VERSION = 5
 HELLO, HEARTBEAT, UNIT, IDR = 1, 2, 4, 65
 KEY, SEGMENT = 1, 4
 F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW = 1033, 2, 4
@@ -36,7 +37,7 @@ def main():
         print("rewriter: the bytes are changed", file=os.sys.stderr, flush=True)
 
     signal.signal(signal.SIGUSR1, rewrite)
-    pair.send(struct.pack("=4I128s", HELLO, 4, os.getpid(), 0, b"off"))
+    pair.send(struct.pack("=4I128s", HELLO, VERSION, os.getpid(), 0, b"off"))
     published = 0
     next_beat = 0
     while True:

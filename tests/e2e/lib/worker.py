@@ -18,13 +18,14 @@ CAPTURE = harness.BUILD / "camcast-capture"
 # Only for failing.
 TIMEOUT = 20 * harness.PATIENCE
 
+VERSION = 5
 KEY, DROPPABLE, SEGMENT = 1, 2, 4
 STARTING, RUNNING, SILENT, FAILED = range(4)
 F_GET_SEALS, SHRINK, GROW = 1034, 2, 4
 
 HELLO = struct.Struct("=IIII128s")
 HEARTBEAT = struct.Struct("=IIQQIIIIII64s64s128s184s")
-STREAM = struct.Struct("=IIQQQQIIIIII32s160s")
+STREAM = struct.Struct("=IIQQQQQIIIIII32s160s")
 UNIT = struct.Struct("=IIIIIIIIIIq")
 PREAMBLE = struct.Struct("=IIII4096s")
 RESEGMENT = struct.Struct("=IIII")
@@ -33,8 +34,8 @@ HEARTBEAT_NAMES = (
     "allocator path reason"
 )
 STREAM_NAMES = (
-    "stream units keys dropped idr_requests fps_milli bitrate_bps target_bps encode_us active "
-    "can_force_idr encoder detail"
+    "stream units keys dropped idr_requests unframed fps_milli bitrate_bps target_bps encode_us "
+    "active can_force_idr encoder detail"
 )
 UNIT_NAMES = "feed segment offset len flags track preamble duration_us reserved pts_us"
 TRACKS = 8
@@ -147,7 +148,7 @@ class Worker:
         message, _ = self._receive()
         check(len(message) == HELLO.size, "HELLO comes first")
         self.hello = HELLO.unpack(message)
-        check(self.hello[:3] == (1, 4, self.process.pid), f"HELLO {self.hello}")
+        check(self.hello[:3] == (1, VERSION, self.process.pid), f"HELLO {self.hello}")
 
     @property
     def log(self):
@@ -225,7 +226,7 @@ class Worker:
             time.sleep(0.02)  # between two looks
 
     def want(self, feed, wanted):
-        self.pair.send(struct.pack("=IIII", WANT, feed, wanted, 0))
+        self.pair.send(struct.pack("=6I", WANT, feed, wanted, 0, 0, 0))
 
     def request_idr(self, stream):
         self.pair.send(struct.pack("=II", IDR, stream))
