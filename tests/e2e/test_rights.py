@@ -247,8 +247,39 @@ def test_a_token_watches_in_three_ways(camcastd, users):
     status, headers = ask(daemon, f"/?camera=cam&token={TOKEN}")
     assert (status, headers["Location"]) == (303, "/?camera=cam")
     status, headers = ask(daemon, "/s.mp4?token=wrongwrongwrongwrongwrong")
-    assert status == 401 and "Set-Cookie" not in headers or TOKEN not in headers["Set-Cookie"]
+    assert status == 401 and "Set-Cookie" not in headers
     assert not [line for line in daemon.log() if TOKEN in line]
+
+
+def test_a_token_that_is_wrong_keeps_no_browser_out(camcastd, users):
+    """A link of another page may have set it, or it was right before."""
+    daemon = camcastd(config(**users), headers=WATCHER)
+    cookie = f"camcast-{daemon.http_port}=t-{'a' * 24}"
+    status, headers = ask(daemon, "/login", headers={"Cookie": cookie})
+    assert status == 401 and headers["Set-Cookie"].startswith(f"{cookie.split('=')[0]}=;")
+    assert "Max-Age=0" in headers["Set-Cookie"]
+    assert status_of(daemon, "/login") == 200
+
+
+def test_an_answer_has_the_cookie_of_its_own_request_alone(camcastd, users):
+    """Behind a proxy, the next request of a connection is somebody else's."""
+    daemon = camcastd(config(**users), headers=WATCHER)
+    one = http.client.HTTPConnection("127.0.0.1", daemon.http_port, 10 * harness.PATIENCE)
+    with contextlib.closing(one):
+        one.request("GET", f"/login?token={TOKEN}")
+        first = one.getresponse()
+        assert first.read() and TOKEN in first.headers["Set-Cookie"]
+        one.request("PUT", "/x")
+        second = one.getresponse()
+        assert second.status == 405 and "Set-Cookie" not in second.headers
+
+
+def test_what_a_user_asked_for_is_for_no_cache(camcastd, users):
+    daemon = camcastd(config(daemon={"anonymous": "view"}, **users), headers=WATCHER)
+    daemon.wait_flowing()
+    for headers, private in ((None, False), (basic("anna"), True)):
+        status, answer = ask(daemon, "/s.m3u8", headers=headers)
+        assert status == 200 and ("private" in answer["Cache-Control"]) == private, answer
 
 
 def test_the_login_is_a_cookie_that_ends(camcastd, users):
@@ -400,6 +431,7 @@ def test_rtsp_asks_for_a_user(rtsp):
     assert ask_rtsp(port, "OPTIONS", "/s") == 200
     for method in ("DESCRIBE", "SETUP"):
         assert ask_rtsp(port, method, "/s", transport) == 401
+        assert ask_rtsp(port, method, "/nope", transport) == 401
         assert ask_rtsp(port, method, "/s", {**transport, **basic("anna", "wrong")}) == 401
         assert ask_rtsp(port, method, "/s", {**transport, **basic("guest")}) == 403
         assert ask_rtsp(port, method, "/s", {**transport, **basic("anna")}) == 200

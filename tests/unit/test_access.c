@@ -27,8 +27,8 @@
 static struct loop *loop;
 static struct config *config;
 static struct access *access_;
-static const struct net_peer peer = {.address = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
-				     .port = 1};
+static struct net_peer peer = {.address = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
+			       .port = 1};
 
 struct asked {
 	struct access_ask ask;
@@ -211,6 +211,28 @@ static void an_address_with_many_failures_has_to_wait(void **state)
 	unmake();
 }
 
+static void what_one_address_knows_helps_no_other_to_guess(void **state)
+{
+	struct credentials wrong = {.kind = CREDENTIALS_TOKEN, .secret = TOKEN "x"};
+	struct credentials right = password("anna", "secret");
+	struct asked asked[6];
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n" CAMERA);
+	assert_int_equal(ask(&asked[0], &right), ACCESS_KNOWN);
+	peer.address[15] = 2;
+	for (int i = 0; i < 5; i++)
+		begin(&asked[i], &wrong);
+	begin(&asked[5], &right);
+	assert_int_equal(asked[5].verdict, ACCESS_SLOWED);
+	for (int i = 0; i < 5; i++)
+		access_cancel(&asked[i].ask);
+	peer.address[15] = 1;
+	begin(&asked[5], &right);
+	assert_int_equal(asked[5].verdict, ACCESS_KNOWN);
+	unmake();
+}
+
 static void one_address_has_a_share_of_the_queue(void **state)
 {
 	struct asked asked[5];
@@ -334,6 +356,7 @@ int main(void)
 		cmocka_unit_test(a_right_password_is_hashed_once),
 		cmocka_unit_test(a_wrong_attempt_takes_its_time),
 		cmocka_unit_test(an_address_with_many_failures_has_to_wait),
+		cmocka_unit_test(what_one_address_knows_helps_no_other_to_guess),
 		cmocka_unit_test(one_address_has_a_share_of_the_queue),
 		cmocka_unit_test(files_hold_passwords_and_tokens),
 		cmocka_unit_test(files_that_cannot_be_used_are_refused),

@@ -2,6 +2,7 @@
 #include "daemon/auth/access.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,15 +281,29 @@ static enum access_verdict check_password(struct access *access, struct access_a
 	return ACCESS_WAITS;
 }
 
+/* What is known of one address helps no other one to guess: it would be told at once, and as often
+ * as it asks, which password is the right one. */
+static void password_digest(const struct access *access, struct digest *digest,
+			    const struct net_peer *peer, const struct credentials *credentials)
+{
+	char name[CREDENTIALS_NAME_MAX + 34];
+	uint64_t host[2];
+
+	net_peer_host_key(peer, host);
+	snprintf(name, sizeof name, "%s@%016" PRIx64 "%016" PRIx64, credentials->name, host[0],
+		 host[1]);
+	digest_make(digest, &access->key, PASSWORD, name, credentials->secret);
+}
+
 /* The user, if nothing has to be checked; else -1. *digest: of the secret. */
-static int find_known(struct access *access, const struct credentials *credentials,
-		      struct digest *digest)
+static int find_known(struct access *access, const struct net_peer *peer,
+		      const struct credentials *credentials, struct digest *digest)
 {
 	int64_t now_us = loop_now_us(access->loop);
 
 	switch (credentials->kind) {
 	case CREDENTIALS_PASSWORD:
-		digest_make(digest, &access->key, PASSWORD, credentials->name, credentials->secret);
+		password_digest(access, digest, peer, credentials);
 		return tickets_find(&access->passwords, digest, now_us);
 	case CREDENTIALS_TOKEN:
 		digest_make(digest, &access->key, USERS_TOKEN, "", credentials->secret);
@@ -312,7 +327,7 @@ enum access_verdict access_identify(struct access *access, struct access_ask *as
 	become(access, who, -1);
 	if (kind == CREDENTIALS_NONE || access->users.n == 0)
 		return ACCESS_KNOWN;
-	user = find_known(access, credentials, &digest);
+	user = find_known(access, peer, credentials, &digest);
 	become(access, who, user);
 	if (user >= 0 || kind == CREDENTIALS_LOGIN)
 		return ACCESS_KNOWN;

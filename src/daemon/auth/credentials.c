@@ -212,6 +212,7 @@ static void read_cookie(struct credentials *out, const struct message *head, con
 			continue;
 		if (strncmp(value, CREDENTIALS_COOKIE_TOKEN, kind_len) == 0) {
 			take_token(out, value + kind_len);
+			out->in_cookie = out->kind == CREDENTIALS_TOKEN;
 		} else if (strncmp(value, CREDENTIALS_COOKIE_LOGIN, kind_len) == 0) {
 			strcpy(out->secret, value + kind_len);
 			out->kind = CREDENTIALS_LOGIN;

@@ -20,7 +20,7 @@ enum credentials_kind {
 
 struct credentials {
 	enum credentials_kind kind;
-	bool in_query;			     /* the token came with the URL */
+	bool in_query, in_cookie;	     /* the token came with the URL, or as a cookie */
 	char name[CREDENTIALS_NAME_MAX];     /* with a password */
 	char secret[CREDENTIALS_SECRET_MAX]; /* password, token, or login */
 };

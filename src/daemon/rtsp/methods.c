@@ -89,6 +89,8 @@ static int find_stream(struct rtsp_session *session, const struct message *head,
 		return 404;
 	cut_name(path, &name);
 	err = rtsp->find(rtsp->user, &session->connection->peer, &session->who, name, out);
+	if (err < 0 && rtsp->access && !(session->who.may & CONFIG_MAY_VIEW))
+		err = -EACCES; /* strangers are not told which streams there are */
 	if (err == -EACCES)
 		return may_log_in(session) ? 401 : 403;
 	if (err < 0)

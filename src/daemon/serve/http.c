@@ -395,8 +395,6 @@ static struct message *begin_request(struct http_session *session, struct messag
 {
 	session->head_only = head->method == MESSAGE_HEAD;
 	session->keep = wants_more(head);
-	free(session->extra);
-	session->extra = NULL;
 	if (host_allowed(http_of_endpoint(session->connection->endpoint), head))
 		return http_begin_request(session, head, body, body_len);
 	refuse_host(session);
@@ -412,6 +410,9 @@ static void end_request(struct http_session *session, int status, const uint8_t 
 	session->head = NULL; /* the session may end with its answer */
 	session->phase = HTTP_ANSWERING;
 	session->keep = false;
+	session->head_only = false;
+	free(session->extra); /* of another request; behind a proxy, of somebody else */
+	session->extra = NULL;
 	set_timeout(session, ANSWER_US);
 	if (status == 405)
 		http_refuse_method(&session->question, "GET, HEAD, POST");

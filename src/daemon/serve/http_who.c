@@ -120,13 +120,25 @@ void http_refuse_right(struct http_question *question, const struct http_request
 		http_refuse(session, 403);
 }
 
+/* A token that is not right any more would keep a browser out, from the login too. */
+static void forget_token(struct http_session *session)
+{
+	char cookie[CREDENTIALS_COOKIE_MAX];
+
+	credentials_cookie_name(cookie, session->local_port);
+	add_extra(session, "Set-Cookie: %s=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0%s\r\n",
+		  cookie, cookie_secure(session));
+}
+
 static void refuse_verdict(struct http_session *session, const struct message *head,
-			   enum access_verdict verdict)
+			   const struct credentials *credentials, enum access_verdict verdict)
 {
 	const struct http *http = http_of_endpoint(session->connection->endpoint);
 	char retry[48];
 	struct http_answer answer = {.status = 429, .headers = retry};
 
+	if (credentials->in_cookie)
+		forget_token(session);
 	if (verdict == ACCESS_WRONG) {
 		ask_for_user(session, head);
 	} else if (verdict == ACCESS_BUSY) {
@@ -152,7 +164,7 @@ static void handle_identified(struct access_ask *ask, enum access_verdict verdic
 	if (verdict == ACCESS_KNOWN)
 		http_answer_request(session, head, body, session->asked_len, &credentials, who);
 	else
-		refuse_verdict(session, head, verdict);
+		refuse_verdict(session, head, &credentials, verdict);
 	explicit_bzero(&credentials, sizeof credentials);
 	free(body);
 	free(head);
@@ -183,7 +195,8 @@ static enum access_verdict identify(struct http_session *session,
 						  CONFIG_MAY_CONTROL};
 		return ACCESS_KNOWN;
 	}
-	session->is_private = !access_is_public(http->access);
+	session->is_private =
+		!access_is_public(http->access) || credentials->kind != CREDENTIALS_NONE;
 	session->ask.done = handle_identified;
 	return access_identify(http->access, &session->ask, &session->connection->peer, credentials,
 			       who);
@@ -198,13 +211,13 @@ static struct message *identify_and_answer(struct http_session *session, struct 
 	struct access_who who;
 
 	read_credentials(session, head, &credentials);
-	if (credentials.in_query)
-		keep_token(session, credentials.secret);
 	verdict = identify(session, &credentials, &who);
 	if (verdict == ACCESS_KNOWN) {
+		if (credentials.in_query && who.user)
+			keep_token(session, credentials.secret);
 		http_answer_request(session, head, body, body_len, &credentials, &who);
 	} else if (verdict != ACCESS_WAITS) {
-		refuse_verdict(session, head, verdict);
+		refuse_verdict(session, head, &credentials, verdict);
 	} else if (keep_request(session, head, body, body_len) == 0) {
 		head = NULL;
 	} else {
