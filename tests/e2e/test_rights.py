@@ -452,11 +452,15 @@ RTSP_PLAYERS = {
 @pytest.mark.parametrize("player", RTSP_PLAYERS)
 def test_players_of_rtsp_with_a_password_in_the_url(rtsp, player):
     _, port = rtsp
-    for word, good in ((IN_URL, True), ("wrong", False)):
-        url = f"rtsp://anna:{word}@127.0.0.1:{port}/s"
+    host = f"127.0.0.1:{port}/s"
+    for url, good in (
+        (f"rtsp://anna:{IN_URL}@{host}", True),
+        (f"rtsp://{host}?token={TOKEN}", True),
+        (f"rtsp://anna:wrong@{host}", False),
+    ):
         command = [url if one == "URL" else one.replace("URL", url) for one in RTSP_PLAYERS[player]]
         result = harness.run(command, timeout=60 * harness.PATIENCE)
-        assert (result.returncode == 0) == good, (word, result.stdout, result.stderr)
+        assert (result.returncode == 0) == good, (url, result.stdout, result.stderr)
 
 
 # --- guessing ---

@@ -111,6 +111,39 @@ def test_ffprobe_knows_the_stream_from_its_description(start_camcastd):
     assert not result.stderr
 
 
+def ask(daemon, *requests):
+    """The answers to requests on one connection, as (status, headers and body)."""
+    found = []
+    with socket.create_connection(("127.0.0.1", daemon.rtsp_port), 40 * harness.PATIENCE) as one:
+        stream = one.makefile("rb")
+        for number, (method, path) in enumerate(requests):
+            one.sendall(
+                f"{method} rtsp://127.0.0.1{path} RTSP/1.0\r\nCSeq: {number}\r\n"
+                "Transport: RTP/AVP/TCP;unicast\r\n\r\n".encode()
+            )
+            status = int(stream.readline().split()[1])
+            head = b"".join(iter(stream.readline, b"\r\n")).decode()
+            length = re.search(r"Content-Length: (\d+)", head)
+            found.append((status, head + stream.read(int(length[1]) if length else 0).decode()))
+    return found
+
+
+def test_a_source_with_rare_key_pictures_is_described(camcastd, tmp_path):
+    """Nobody can ask it for one: the description waits, once for all that follow."""
+    recording = tmp_path / "rare.mp4"
+    harness.output_of(
+        *("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=10"),
+        *("-t", "8", "-c:v", "libx264", "-g", "80", "-bf", "0", "-pix_fmt", "yuv420p", recording),
+    )
+    rare = config(encoder="copy")
+    rare["camera cam"] = {"source": f"file:{recording}"}
+    del rare["stream j"]
+    daemon = camcastd(rare)
+    daemon.wait_flowing()
+    ((status, answer),) = ask(daemon, ("DESCRIBE", "/s"))
+    assert status == 200 and "sprop-parameter-sets" in answer, answer
+
+
 def test_two_that_join_at_different_times_see_the_same(camcastd):
     """One SSRC and one sequence for both; nobody's beginning is seen by the other."""
     daemon = camcastd(config())

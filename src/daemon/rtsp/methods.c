@@ -12,7 +12,8 @@
 #include "daemon/rtsp/transport.h"
 #include "media/rtp.h"
 
-#define DESCRIBE_US 3000000 /* VLC changes to another protocol when it waits longer */
+#define DESCRIBE_US 3000000	  /* VLC changes to another protocol when it waits longer */
+#define DESCRIBE_COPY_US 15000000 /* no key unit can be asked for */
 #define METHODS "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
 
 static void refuse(struct rtsp_session *session, int status)
@@ -177,8 +178,17 @@ static void handle_describe(struct rtsp_session *session, const struct message *
 		return;
 	}
 	session->phase = RTSP_DESCRIBING;
-	if (!rtsp_describe(session, false))
+	if (rtsp_describe(session, false))
+		return;
+	if (feed_can_force_idr(stream.feed)) {
 		rtsp_set_timeout(session, DESCRIBE_US);
+		return;
+	}
+	/* The delay is the source's, but a peer cannot have it more than once. */
+	if (session->until_us && !session->waited)
+		session->until_us += DESCRIBE_COPY_US;
+	session->waited = true;
+	rtsp_set_timeout(session, DESCRIBE_COPY_US);
 }
 
 static bool choose_id(struct rtsp_session *session)
@@ -259,7 +269,9 @@ static void handle_play(struct rtsp_session *session, const struct message *head
 	if (session->state == RTSP_READY) {
 		struct endpoint *viewers = session->stream.viewers;
 
-		if (!become_viewer(session, viewers) ||
+		/* Wanted first: a log that nobody wanted for a while is forgotten then, and is no
+		 * beginning. */
+		if (!rtsp_want(session, session->stream.feed) || !become_viewer(session, viewers) ||
 		    (session->other && !become_viewer(session->other, viewers))) {
 			refuse(session, 503);
 			return;
@@ -409,6 +421,13 @@ static enum access_verdict identify(struct rtsp_session *session, const struct m
 		return ACCESS_KNOWN;
 	session->ask.done = handle_identified;
 	credentials_read(&credentials, head, "");
+	/* The URL of a track is that of the description, without its token or with more behind it:
+	 * who this is was said with DESCRIBE. */
+	if (head->method == MESSAGE_SETUP && session->who.user &&
+	    (credentials.kind == CREDENTIALS_NONE || credentials.in_query)) {
+		explicit_bzero(&credentials, sizeof credentials);
+		return ACCESS_KNOWN;
+	}
 	verdict = access_identify(access, &session->ask, &session->connection->peer, &credentials,
 				  &session->who);
 	explicit_bzero(&credentials, sizeof credentials);

@@ -38,6 +38,7 @@ struct rtsp_session {
 	uint64_t host[2];
 	struct loop_timer timeout;
 	int64_t until_us; /* when it must play */
+	bool waited;	  /* for a key unit that cannot be asked for */
 	uint64_t noise;
 	struct message *head; /* of the request that is being read */
 	uint8_t frame[4];     /* the beginning of the peer's frame, frame_len bytes of it */
