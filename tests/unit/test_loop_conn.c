@@ -445,6 +445,40 @@ static void number_of_a_closed_fd_may_be_used_again(void **state)
 	close_pages();
 }
 
+static ssize_t read_byte(struct loop_conn *conn, void *data, size_t max)
+{
+	ssize_t n = recv(conn->fd, data, 1, MSG_DONTWAIT);
+
+	assert_true(max > 0);
+	return n < 0 ? -errno : n;
+}
+
+/* As TLS reads them: at most 16 in a turn, and what is left in the turns that follow. */
+static void short_records_cost_as_much_as_long_ones(void **state)
+{
+	struct loop *loop = rig_loop(backend_of(state), 8192);
+	struct loop_conn_ops ops = listening_ops;
+	int64_t deadline = rig_deadline();
+	uint8_t bytes[100];
+	struct peer peer;
+
+	ops.read = read_byte;
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	peer_open_with(&peer, loop, 0, &ops);
+	assert_int_equal(send(peer.fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	while (peer.got < sizeof(bytes)) {
+		size_t before = peer.got;
+
+		rig_wait(loop, deadline);
+		assert_true(peer.got - before <= 16);
+	}
+	peer_close(&peer, true);
+	rig_settle(loop);
+	close(peer.fd);
+	loop_destroy(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +497,7 @@ int main(void)
 		ON_BOTH(send_begun_and_not_made_dies_with_its_connection),
 		ON_BOTH(destroy_calls_closed_for_those_on_their_way_out),
 		ON_BOTH(number_of_a_closed_fd_may_be_used_again),
+		ON_BOTH(short_records_cost_as_much_as_long_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -335,6 +336,116 @@ static void a_record_without_data_returns_to_the_caller(void **state)
 	stop(&talk);
 }
 
+/* Sends data in records of a byte each. */
+static void send_crumbs(struct talk *talk, uint8_t type, const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		const uint8_t record[] = {type, 3, 1, 0, 1, data[i]};
+
+		assert_int_equal(send(talk->ends[1], record, sizeof record, 0), sizeof record);
+	}
+}
+
+static int input_left(const struct talk *talk)
+{
+	int left;
+
+	assert_int_equal(ioctl(talk->ends[0], FIONREAD, &left), 0);
+	return left;
+}
+
+/* The client's first message, taken out of its record. */
+static size_t first_message(struct talk *talk, uint8_t *message, size_t max)
+{
+	uint8_t head[5];
+
+	(void)tls_rig_shake(talk->client);
+	assert_int_equal(recv(talk->ends[0], head, sizeof head, 0), sizeof head);
+	assert_true((size_t)(head[3] << 8 | head[4]) <= max);
+	return (size_t)recv(talk->ends[0], message, (size_t)(head[3] << 8 | head[4]), 0);
+}
+
+static void a_handshake_in_crumbs_is_read_a_few_at_a_time(void **state)
+{
+	uint8_t message[2048];
+	unsigned calls = 0;
+	bool wants_room;
+	struct talk talk;
+	size_t len;
+	int left;
+
+	(void)state;
+	open_talk(&talk, 0);
+	/* A socket of this machine counts a few hundred bytes for each. */
+	assert_int_equal(
+		setsockopt(talk.ends[1], SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int)), 0);
+	assert_int_equal(SSL_set1_groups_list(talk.client, "X25519"), 1); /* a short message */
+	len = first_message(&talk, message, sizeof message);
+	assert_true(len > 150);
+	send_crumbs(&talk, TLS_FIRST_BYTE, message, len);
+	for (left = input_left(&talk); left > 0; left = input_left(&talk)) {
+		assert_int_equal(tls_shake(&talk.server, &wants_room), -EAGAIN);
+		assert_true(left - input_left(&talk) <= 32 * 6);
+		calls++;
+	}
+	assert_true(calls >= len / 32);
+	shake(&talk);
+	assert_int_equal(talk.result, 0);
+	assert_int_equal(tls_write(&talk.server, bytes, 1000), 1000);
+	assert_int_equal(drink(&talk, 0), 1000);
+	stop(&talk);
+}
+
+/* Of TLS 1.2, where it may be long: a renegotiation, which is refused. */
+static void a_message_in_crumbs_is_read_a_few_at_a_time(void **state)
+{
+	static uint8_t ticket[8192];
+	uint8_t data[64];
+	unsigned calls = 0;
+	struct talk talk;
+	int left;
+
+	(void)state;
+	start(&talk, TLS1_2_VERSION);
+	/* The least that OpenSSL cuts a message into is 512 bytes. */
+	assert_int_equal(SSL_set_max_send_fragment(talk.client, 512), 1);
+	SSL_clear_options(talk.client, SSL_OP_NO_RENEGOTIATION);
+	assert_int_equal(SSL_set_session_ticket_ext(talk.client, ticket, sizeof ticket), 1);
+	assert_int_equal(SSL_renegotiate(talk.client), 1);
+	(void)tls_rig_shake(talk.client);
+	left = input_left(&talk);
+	assert_true(left > 8 * 512);
+	while (tls_read(&talk.server, data, sizeof data) == -EINTR) {
+		assert_true(left - input_left(&talk) <= 2 * (5 + 512 + 24));
+		left = input_left(&talk);
+		calls++;
+	}
+	assert_true(calls >= 4);
+	stop(&talk);
+}
+
+static ssize_t read_key_update(struct talk *talk)
+{
+	assert_int_equal(SSL_key_update(talk->client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+	assert_int_equal(SSL_do_handshake(talk->client), 1);
+	return tls_read(&talk->server, (uint8_t[64]){0}, 64);
+}
+
+static void records_without_data_have_a_limit(void **state)
+{
+	struct talk talk;
+
+	(void)state;
+	start(&talk, TLS1_3_VERSION);
+	for (unsigned i = 0; i < TLS_EMPTY_MAX / 2; i++)
+		assert_int_equal(read_key_update(&talk), -EINTR);
+	talk.server.empty_us -= TLS_EMPTY_PERIOD_US; /* a minute later */
+	for (unsigned i = 0; i < TLS_EMPTY_MAX; i++)
+		assert_int_equal(read_key_update(&talk), -EINTR);
+	assert_int_equal(read_key_update(&talk), -EPROTO);
+	stop(&talk);
+}
+
 static void a_connection_can_be_moved(void **state)
 {
 	struct talk talk;
@@ -436,6 +547,9 @@ int main(void)
 		cmocka_unit_test(small_records_that_a_client_asks_for_are_counted),
 		cmocka_unit_test(input_is_told_from_its_end_and_from_nothing),
 		cmocka_unit_test(a_record_without_data_returns_to_the_caller),
+		cmocka_unit_test(a_handshake_in_crumbs_is_read_a_few_at_a_time),
+		cmocka_unit_test(a_message_in_crumbs_is_read_a_few_at_a_time),
+		cmocka_unit_test(records_without_data_have_a_limit),
 		cmocka_unit_test(a_connection_can_be_moved),
 		cmocka_unit_test(pair_that_cannot_be_used_is_named),
 		cmocka_unit_test(a_changed_pair_is_read_again_and_a_broken_one_is_not_used),

@@ -365,7 +365,8 @@ static void read_input(struct loop *loop, struct loop_conn *conn)
 		if (n > 0) {
 			if (loop_conn_closing(conn))
 				return;
-			left -= (size_t)n;
+			/* A record costs the same however short it is. */
+			left -= conn->ops->read && n < INPUT_AT_ONCE ? INPUT_AT_ONCE : (size_t)n;
 		} else if (n == 0) {
 			end_input(conn);
 			return;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 
 /* TLS 1.3 first (RFC 8446), then what of TLS 1.2 has forward secrecy and authenticates what it
@@ -21,7 +22,8 @@
 #define SUITES_CHACHA "TLS_CHACHA20_POLY1305_SHA256"
 #define CIPHERS_AES "ECDHE+AESGCM+AES128:ECDHE+AESGCM+AES256"
 #define CIPHERS_CHACHA "ECDHE+CHACHA20"
-#define RECORDS_AT_ONCE 16 /* of a handshake */
+#define CALLS_AT_ONCE 16 /* of SSL_do_handshake() */
+#define READS_AT_ONCE 4	 /* of the socket, in a call: two records, a head and a body each */
 #define GROUPS "X25519:P-256:P-384"
 
 /* What tells one state of a file from another. */
@@ -56,6 +58,12 @@ static int socket_read(BIO *bio, char *data, int len)
 	ssize_t n;
 
 	BIO_clear_retry_flags(bio);
+	/* OpenSSL puts a message together from as many records as the peer likes. */
+	if (tls->reads == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	tls->reads--;
 	do
 		n = recv(tls->fd, data, (size_t)len, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -364,12 +372,13 @@ static uint32_t records_per_record(const SSL *ssl)
 
 int tls_shake(struct tls *tls, bool *wants_room)
 {
-	unsigned left = RECORDS_AT_ONCE;
+	unsigned left = CALLS_AT_ONCE;
 	int result, error;
 
 	*wants_room = false;
 	do {
 		tls->drained = false;
+		tls->reads = READS_AT_ONCE;
 		result = SSL_do_handshake(tls->ssl);
 		error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(tls->ssl, result);
 	} while (error == SSL_ERROR_WANT_READ && !tls->drained && !tls->ended && --left > 0);
@@ -406,6 +415,8 @@ static int write_record(struct tls *tls, const uint8_t *data, size_t len)
 {
 	size_t written;
 
+	/* Within a message of the peer's, which began a handshake, this would go on with it. */
+	tls->reads = 0;
 	if (SSL_write_ex(tls->ssl, data, len, &written) == 1) {
 		tls->records += tls->per_record;
 		return 0;
@@ -466,18 +477,33 @@ ssize_t tls_write(struct tls *tls, const uint8_t *data, size_t len)
 	return (ssize_t)done;
 }
 
+/* Keys that are changed make a few in a week. */
+static bool is_flood(struct tls *tls)
+{
+	int64_t now_us = clock_now_us();
+
+	if (tls->empty == 0 || now_us - tls->empty_us >= TLS_EMPTY_PERIOD_US) {
+		tls->empty = 0;
+		tls->empty_us = now_us;
+	}
+	return ++tls->empty > TLS_EMPTY_MAX;
+}
+
 ssize_t tls_read(struct tls *tls, void *buffer, size_t max)
 {
 	size_t n;
 
 	tls->drained = false;
+	tls->reads = READS_AT_ONCE;
 	if (SSL_read_ex(tls->ssl, buffer, max, &n) == 1)
 		return (ssize_t)n;
 	switch (SSL_get_error(tls->ssl, 0)) {
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_WANT_READ:
-		return tls->drained ? -EAGAIN : -EINTR;
+		if (tls->drained)
+			return -EAGAIN;
+		return is_flood(tls) ? -EPROTO : -EINTR;
 	default:
 		/* WANT_WRITE too: a peer that wants answers, and takes none. */
 		ERR_clear_error();

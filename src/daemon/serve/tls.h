@@ -14,10 +14,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define TLS_WHY_MAX 512		    /* bytes of a message, terminator included */
-#define TLS_FIRST_BYTE 0x16	    /* of a ClientHello's record (RFC 8446 clause 5.1) */
-#define TLS_RECORD_MAX 16384	    /* bytes of plain text (RFC 8446 clause 5.1) */
-#define TLS_RECORDS_MAX (1u << 24)  /* under one key: below the 2^24.5 of RFC 8446 clause 5.5 */
+#define TLS_WHY_MAX 512		   /* bytes of a message, terminator included */
+#define TLS_FIRST_BYTE 0x16	   /* of a ClientHello's record (RFC 8446 clause 5.1) */
+#define TLS_RECORD_MAX 16384	   /* bytes of plain text (RFC 8446 clause 5.1) */
+#define TLS_RECORDS_MAX (1u << 24) /* under one key: below the 2^24.5 of RFC 8446 clause 5.5 */
+#define TLS_EMPTY_MAX 1024	   /* reads without data in TLS_EMPTY_PERIOD_US */
+#define TLS_EMPTY_PERIOD_US 60000000
 #define TLS_CHECK_PERIOD_US 1000000 /* a changed certificate is noticed so often at most */
 
 struct ssl_st;
@@ -53,6 +55,9 @@ struct tls {
 	int fd;
 	bool drained, ended; /* the socket has no more input now; its input has ended */
 	bool shortage;	     /* the kernel had no memory for the last bytes */
+	uint8_t reads;	     /* of the socket that the call under way may still make */
+	uint16_t empty;	     /* calls of tls_read() without data, in the minute from empty_us on */
+	int64_t empty_us;
 	/* Bytes of a record that the socket has not taken completely; 0: none. All but the last of
 	 * them were reported as taken. */
 	uint32_t pending;
@@ -81,7 +86,8 @@ void tls_close(struct tls *tls);
  */
 ssize_t tls_write(struct tls *tls, const uint8_t *data, size_t len);
 /* As recv() of a non-blocking socket: bytes read (at most max), 0 (the input has ended), -EAGAIN,
- * -EPROTO, or -EINTR: a record without data was read, and there may be more. */
+ * -EPROTO, or -EINTR: there may be more, but a record or two were read and held no data. A peer
+ * that makes that happen more than TLS_EMPTY_MAX times in a minute gets -EPROTO. */
 ssize_t tls_read(struct tls *tls, void *buffer, size_t max);
 /* Tells the peer that nothing more will come, if the socket has room for that. Only behind whole
  * records. */
