@@ -142,6 +142,57 @@ static void a_slow_viewer_loses_units_but_never_a_part_of_one(void **state)
 	stop(&f);
 }
 
+static int poor_fd;
+static unsigned sends_left; /* that find memory */
+
+static int find_memory(int fd, size_t *len)
+{
+	(void)len;
+	if (fd != poor_fd)
+		return 0;
+	if (sends_left == 0)
+		return -ENOBUFS;
+	sends_left--;
+	return 0;
+}
+
+/* A record could hold a whole unit and the first byte of the next one, which is then dropped. */
+static void a_record_has_bytes_of_one_unit_only(void **state)
+{
+	static uint8_t flags[RIG_SEEN_MAX];
+	struct viewer *viewer;
+	struct fixture f;
+	off_t next;
+
+	start(&f, state);
+	viewer = join(&f, 0);
+	play(&f, flags, 1);
+	viewer_drink(&f.rig, viewer);
+	poor_fd = viewer->server_fd;
+	sends_left = 0;
+	rig_on_send = find_memory;
+	rig_unit(&f.rig, 9000, 0); /* begins */
+	rig_unit(&f.rig, TLS_RECORD_MAX - 1, 0);
+	/* All units begin alike, but this one, which nobody must see. */
+	next = (off_t)f.rig.offset;
+	rig_unit(&f.rig, 9000, 0);
+	assert_int_equal(pwrite(f.rig.segment, "\xff", 1, next), 1);
+	play(&f, flags, 1);
+	sends_left = 1;
+	rig_pass(&f.rig, RIG_FRAME_US);
+	assert_int_equal(sends_left, 0);
+	play(&f, flags, 150);
+	rig_on_send = NULL;
+	play(&f, flags, 31);
+	viewer_drink(&f.rig, viewer);
+	viewer_check_gaps(viewer, flags);
+	assert_true(feed_stats(f.rig.feed)->audience.units_dropped > 100);
+	assert_int_equal(viewer->seen[2].number, 2);
+	assert_int_equal(viewer->seen[viewer->n - 1].number, f.rig.next - 1);
+	leave(viewer);
+	stop(&f);
+}
+
 static void a_viewer_that_stalls_is_disconnected(void **state)
 {
 	static uint8_t flags[RIG_SEEN_MAX];
@@ -240,6 +291,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_BOTH(a_viewer_gets_all_units_by_copies),
 		ON_BOTH(a_slow_viewer_loses_units_but_never_a_part_of_one),
+		ON_BOTH(a_record_has_bytes_of_one_unit_only),
 		ON_BOTH(a_viewer_that_stalls_is_disconnected),
 		ON_BOTH(a_viewer_that_ends_its_input_watches_on),
 		ON_BOTH(a_viewer_that_breaks_the_protocol_is_closed),

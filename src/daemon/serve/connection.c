@@ -83,7 +83,13 @@ static const struct connection *of_const_cursor(const struct cursor *cursor)
 static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t offset,
 		      uint32_t len)
 {
-	loop_conn_send(cursor->audience->loop, &of_cursor(cursor)->conn, pages, offset, len);
+	struct connection *connection = of_cursor(cursor);
+
+	/* A record that has begun must be finished, so it has bytes of one unit only. A unit of a
+	 * single byte, which no framing makes, would count as not begun while its record waits. */
+	if (connection_secure(connection))
+		len = cursor->unit_end - cursor->at;
+	loop_conn_send(cursor->audience->loop, &connection->conn, pages, offset, len);
 }
 
 static bool sink_ready(const struct cursor *cursor)
