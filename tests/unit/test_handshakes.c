@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -297,6 +299,76 @@ static void no_more_begin_in_a_second_than_allowed(void **state)
 	stop(&f);
 }
 
+/* --- a slow thread: what it sends, in its order --- */
+
+static pthread_t loop_thread;
+static sem_t at_gate, gate;
+static _Atomic unsigned n_begun, n_begun_before_plain;
+
+/* A flight of a handshake is one send; "use TLS" is shorter. The first one and the third one wait
+ * for the test. */
+static int note_send(int fd, size_t *len)
+{
+	(void)fd;
+	if (pthread_equal(pthread_self(), loop_thread))
+		return 0;
+	if (*len < 16) {
+		n_begun_before_plain = n_begun;
+	} else if (++n_begun == 1 || n_begun == 3) {
+		sem_post(&at_gate);
+		sem_wait(&gate);
+	}
+	return 0;
+}
+
+static int come_plain(struct fixture *f)
+{
+	int fd = come(f);
+
+	assert_int_equal(send(fd, "GET", 3, 0), 3);
+	return fd;
+}
+
+/* Else those that come are dropped by age alone, whatever their address. */
+static void newcomers_get_their_places_between_slow_handshakes(void **state)
+{
+	enum { PEERS = 40 };
+	SSL *clients[PEERS];
+	struct fixture f;
+	int fds[PEERS], plain;
+
+	start(&f, state, CONFIG_TLS_YES);
+	loop_thread = pthread_self();
+	n_begun = 0;
+	sem_init(&at_gate, 0, 0);
+	sem_init(&gate, 0, 0);
+	rig_on_send = note_send;
+	for (unsigned i = 0; i < PEERS; i++) {
+		fds[i] = come(&f);
+		clients[i] = tls_rig_client(fds[i], 0);
+		(void)tls_rig_shake(clients[i]);
+		if (i == 0)
+			sem_wait(&at_gate);
+	}
+	plain = come_plain(&f);
+	sem_post(&gate);
+	sem_wait(&at_gate);
+	assert_string_equal(wait_closed(plain), "use TLS\n");
+	assert_int_equal(n_begun_before_plain, 1);
+	plain = come_plain(&f);
+	sem_post(&gate);
+	assert_string_equal(wait_closed(plain), "use TLS\n");
+	assert_in_range(n_begun_before_plain, 3, 8);
+	for (unsigned i = 0; i < PEERS; i++) {
+		tls_rig_free(clients[i]);
+		close(fds[i]);
+	}
+	stop(&f);
+	rig_on_send = NULL;
+	sem_destroy(&at_gate);
+	sem_destroy(&gate);
+}
+
 static void what_is_under_way_at_the_end_is_closed(void **state)
 {
 	struct fixture f;
@@ -325,6 +397,7 @@ int main(void)
 		ON_BOTH(a_silent_peer_speaks_plain_after_a_second),
 		ON_BOTH(when_all_places_are_taken_the_oldest_makes_room),
 		ON_BOTH(no_more_begin_in_a_second_than_allowed),
+		ON_BOTH(newcomers_get_their_places_between_slow_handshakes),
 		ON_BOTH(what_is_under_way_at_the_end_is_closed),
 	};
 

@@ -17,7 +17,8 @@
 
 #define NICENESS 5 /* more than the loop has */
 #define EVENTS 64
-#define TAKEN_PER_TURN 16 /* of either pipe */
+#define BEGUN_PER_TURN 4
+#define READY_PER_TURN 16 /* of the pipe to the loop */
 #define IN_FLIGHT_MAX (2u * HANDSHAKES_MAX)
 #define LOG_PERIOD_US 60000000
 
@@ -180,7 +181,8 @@ static void begin(struct handshakes *handshakes, struct peer *peer)
 		shake(handshakes, peer);
 }
 
-/* The first byte is there, or the end. */
+/* The first byte is there, or the end; or nothing, where the event was of the peer that had the
+ * place before. */
 static void hear(struct handshakes *handshakes, struct peer *peer)
 {
 	uint8_t byte;
@@ -197,24 +199,6 @@ static void hear(struct handshakes *handshakes, struct peer *peer)
 		refuse_plain(handshakes, peer);
 	} else {
 		drop(handshakes, peer, &handshakes->stats.failed);
-	}
-}
-
-static void handle_event(struct handshakes *handshakes, struct peer *peer, uint32_t events)
-{
-	switch (peer->stage) {
-	case FREE: /* dropped by an earlier event */
-		break;
-	case SILENT:
-		hear(handshakes, peer);
-		break;
-	case WAITING:
-		if (events & (EPOLLHUP | EPOLLERR))
-			drop(handshakes, peer, &handshakes->stats.failed);
-		break;
-	case SHAKING:
-		shake(handshakes, peer);
-		break;
 	}
 }
 
@@ -281,11 +265,13 @@ static void take(struct handshakes *handshakes, const struct parcel *parcel)
 		drop(handshakes, peer, &handshakes->stats.failed);
 }
 
+/* Behind each step of a handshake, which may be slow: who waits in the pipe has no place yet, and
+ * make_room() knows nothing of addresses. */
 static void take_parcels(struct handshakes *handshakes)
 {
 	struct parcel parcel;
 
-	for (unsigned n = 0; n < TAKEN_PER_TURN; n++) {
+	for (unsigned n = 0; n < IN_FLIGHT_MAX; n++) {
 		if (read(handshakes->to_thread[0], &parcel, sizeof parcel) != sizeof parcel)
 			return;
 		if (parcel.fd < 0) {
@@ -293,6 +279,27 @@ static void take_parcels(struct handshakes *handshakes)
 			return;
 		}
 		take(handshakes, &parcel);
+	}
+}
+
+/* --- events; on the thread --- */
+
+static void handle_event(struct handshakes *handshakes, struct peer *peer, uint32_t events)
+{
+	switch (peer->stage) {
+	case FREE: /* dropped by an earlier event */
+		break;
+	case SILENT:
+		hear(handshakes, peer);
+		break;
+	case WAITING:
+		if (events & (EPOLLHUP | EPOLLERR))
+			drop(handshakes, peer, &handshakes->stats.failed);
+		break;
+	case SHAKING:
+		shake(handshakes, peer);
+		take_parcels(handshakes);
+		break;
 	}
 }
 
@@ -347,8 +354,13 @@ static void run_waiting(struct handshakes *handshakes, int64_t now_us)
 	handshakes->filled_us = now_us;
 	if (handshakes->may_begin > HANDSHAKES_BURST)
 		handshakes->may_begin = HANDSHAKES_BURST;
-	while (handshakes->may_begin >= 1 && (peer = first_waiting(handshakes)))
+	for (unsigned n = 0; n < BEGUN_PER_TURN && handshakes->may_begin >= 1; n++) {
+		peer = first_waiting(handshakes);
+		if (!peer)
+			break;
 		begin(handshakes, peer);
+		take_parcels(handshakes);
+	}
 }
 
 /* For epoll_wait(). */
@@ -362,7 +374,7 @@ static int time_left_ms(struct handshakes *handshakes)
 		if (peer->stage != FREE && limit_us(peer) - now_us < left_us)
 			left_us = limit_us(peer) - now_us;
 		if (peer->stage == WAITING)
-			return 1000 / HANDSHAKES_PER_S;
+			return handshakes->may_begin >= 1 ? 0 : 1000 / HANDSHAKES_PER_S;
 	}
 	if (left_us == INT64_MAX)
 		return -1;
@@ -383,7 +395,6 @@ static void *run(void *user)
 			if (events[i].data.ptr)
 				handle_event(handshakes, events[i].data.ptr, events[i].events);
 		}
-		/* Behind the events, so that each of them is of the peer that has the place. */
 		take_parcels(handshakes);
 		run_limits(handshakes, clock_now_us());
 		run_waiting(handshakes, clock_now_us());
@@ -402,7 +413,7 @@ static void handle_parcels(struct loop_watch *watch, uint32_t events)
 	struct parcel parcel;
 
 	(void)events;
-	for (unsigned n = 0; n < TAKEN_PER_TURN; n++) {
+	for (unsigned n = 0; n < READY_PER_TURN; n++) {
 		if (read(watch->fd, &parcel, sizeof parcel) != sizeof parcel)
 			return;
 		leave_flight(handshakes);
