@@ -106,6 +106,56 @@ def test_timestamps_that_jump_do_not_stop_it(start_camcastd, fifo, write, tmp_pa
     assert min(steps) > 0 and max(steps) < 20_000_000
 
 
+def damage_times(data, ticks):
+    """The transport stream, whose first four pictures with two times are shown so much later than
+    they are decoded."""
+    made, seen = bytearray(data), 0
+    for at in range(0, len(made) - 187, 188):
+        body = at + 4 + (1 + made[at + 4] if made[at + 3] & 0x20 else 0)
+        # the start of a packet of video with both times
+        if not made[at + 1] & 0x40 or made[body : body + 4] != b"\0\0\1\xe0":
+            continue
+        if made[body + 7] >> 6 != 3:
+            continue
+        seen += 1
+        if seen <= 4:
+            dts = made[body + 14 : body + 19]
+            time = (dts[0] >> 1 & 7) << 30 | dts[1] << 22 | dts[2] >> 1 << 15 | dts[3] << 7 | dts[4] >> 1
+            time = (time + ticks) % (1 << 33)
+            made[body + 9 : body + 14] = bytes(
+                [
+                    0x31 | time >> 30 << 1,
+                    time >> 22 & 255,
+                    time >> 14 & 255 | 1,
+                    time >> 7 & 255,
+                    time << 1 & 255 | 1,
+                ]
+            )
+    assert seen > 4
+    return bytes(made)
+
+
+@pytest.mark.parametrize("ticks", [600_000_000, 810_000], ids=["two hours", "nine seconds"])
+def test_times_that_are_damaged_do_not_stop_the_clock(ticks, start_camcastd, fifo, write, tmp_path):
+    """A few pictures claim to be shown long after they are decoded."""
+    made, bad = tmp_path / "b.ts", tmp_path / "bad.ts"
+    options = ["-c:v", "libx264", "-g", "15", "-bf", "2", "-f", "mpegts", made]
+    recording = live.pattern_file(tmp_path, seconds=3)
+    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-r", "30", "-i", recording, *options)
+    bad.write_bytes(damage_times(made.read_bytes(), ticks))
+    write([live.script(tmp_path, f"cat {bad}; sleep 2; cat {made}; sleep 2; cat {made}; exec sleep 1000")])
+    daemon = start_camcastd(pipe_config(fifo, encoder="x264", bitrate=2000000, sei=True))
+    with clients.Viewer(daemon.port()) as viewer:
+
+        def times():
+            return [unit.monotonic_us for unit in bytestream.split(bytes(viewer.data))[0]]
+
+        # the pauses of the writer are in the times
+        viewer.wait(lambda v: v.data and times()[-1] - times()[0] > 3_000_000, "three seconds", 40)
+        seen = times()
+    assert all(0 < b - a < 5_000_000 for a, b in zip(seen, seen[1:]))
+
+
 def test_a_pipe_that_is_replaced_is_opened_again(start_camcastd, fifo, write, tmp_path):
     daemon = start_camcastd(pipe_config(fifo))
     daemon.wait_until(lambda: "no program" in daemon.camera()["camera_reason"], "reason")

@@ -66,6 +66,21 @@ static void a_clock_that_jumps_begins_again(void **state)
 		assert_int_equal(arrival_place(&arrival, now_us, jumps[i]), now_us);
 }
 
+static void a_clock_at_the_end_of_its_range_goes_on(void **state)
+{
+	struct arrival arrival = {0};
+	int64_t now_us = NOW_US, last_us = 0;
+
+	(void)state;
+	/* The difference of the two clocks is as large as it can be, and grows. */
+	for (int i = 0; i < 3; i++, now_us += FRAME_US) {
+		const int64_t us = arrival_place(&arrival, now_us, NOW_US - INT64_MAX);
+
+		assert_true(us > last_us && us <= now_us);
+		last_us = us;
+	}
+}
+
 static void a_clock_that_stands_still_falls_behind_by_no_more_than_the_limit(void **state)
 {
 	struct arrival arrival = {0};
@@ -124,6 +139,7 @@ int main(void)
 		cmocka_unit_test(without_a_clock_the_time_is_that_of_arrival),
 		cmocka_unit_test(a_burst_is_not_put_into_the_future),
 		cmocka_unit_test(a_clock_that_jumps_begins_again),
+		cmocka_unit_test(a_clock_at_the_end_of_its_range_goes_on),
 		cmocka_unit_test(a_clock_that_stands_still_falls_behind_by_no_more_than_the_limit),
 		cmocka_unit_test(a_slow_clock_is_followed),
 		cmocka_unit_test(after_a_reconnection_time_goes_on),

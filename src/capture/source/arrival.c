@@ -20,7 +20,9 @@ int64_t arrival_place(struct arrival *arrival, int64_t now_us, int64_t timestamp
 		const int64_t here = (int64_t)((uint64_t)now_us - (uint64_t)timestamp_us);
 
 		if (arrival->anchored)
-			arrival->offset_us += (now_us - arrival->seen_us) / DRIFT;
+			arrival->offset_us =
+				(int64_t)((uint64_t)arrival->offset_us +
+					  (uint64_t)((now_us - arrival->seen_us) / DRIFT));
 		us = (int64_t)((uint64_t)timestamp_us + (uint64_t)arrival->offset_us);
 		/* Sooner than any before, or a jump. */
 		if (!arrival->anchored || us > now_us || us < now_us - ARRIVAL_BEHIND_MAX_US) {

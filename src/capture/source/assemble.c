@@ -63,6 +63,12 @@ static int put_sets(const struct assembler *assembler, int sps_id, struct bytes 
 	return r;
 }
 
+void unit_extend(struct unit *unit, int64_t ticks)
+{
+	if (ticks > 0 && unit->duration <= INT64_MAX - ticks)
+		unit->duration += ticks;
+}
+
 int unit_append(struct unit *unit, const struct unit *second)
 {
 	int r = put(&unit->coded, second->coded.data, second->coded.len);
@@ -73,7 +79,7 @@ int unit_append(struct unit *unit, const struct unit *second)
 	unit->referenced |= second->referenced;
 	unit->corrupt |= second->corrupt;
 	unit->discard |= second->discard;
-	unit->duration += second->duration;
+	unit_extend(unit, second->duration);
 	return 0;
 }
 

@@ -54,6 +54,8 @@ int assembler_take_header(struct assembler *assembler, const uint8_t *data, size
  * -ENOMEM. */
 int assembler_take(struct assembler *assembler, const AVPacket *packet, struct unit *unit);
 
+/* The picture lasts so many ticks longer. Nothing is added of what cannot be true. */
+void unit_extend(struct unit *unit, int64_t ticks);
 /* Adds a picture's second field. 0 or -ENOMEM. */
 int unit_append(struct unit *unit, const struct unit *second);
 /* Whether `second`, which follows unit, is its other field (clause 3.30, complementary pairs). */

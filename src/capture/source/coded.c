@@ -32,17 +32,18 @@ static int64_t to_us(const struct coded *coded, int64_t ticks)
 	return av_rescale_q(ticks, coded->base, AV_TIME_BASE_Q);
 }
 
-/* More than REORDER_MAX_US is damage. */
+/* More than the limit is damage: those who show pictures would wait as long. */
 static int64_t reorder_us(const struct coded *coded, const struct unit *unit)
 {
 	uint64_t ticks = (uint64_t)unit->pts - (uint64_t)unit->dts;
+	const int64_t max_us = coded->immediate ? CODED_REORDER_LIVE_US : REORDER_MAX_US;
 	int64_t us;
 
 	if (unit->pts == AV_NOPTS_VALUE || unit->dts == AV_NOPTS_VALUE || unit->pts <= unit->dts ||
 	    ticks > INT64_MAX)
 		return 0;
 	us = to_us(coded, (int64_t)ticks);
-	return us >= 0 && us <= REORDER_MAX_US ? us : 0;
+	return us >= 0 && us <= max_us ? us : 0;
 }
 
 static uint32_t limit_us(int64_t us)
@@ -157,8 +158,8 @@ int coded_send(struct coded *coded, const AVPacket *packet)
 		return r;
 	r = assembler_take(&coded->assembler, packet, unit);
 	if (r == -ENODATA) {
-		if (coded->have_pending && packet->duration > 0)
-			coded->pending->duration += packet->duration;
+		if (coded->have_pending)
+			unit_extend(coded->pending, packet->duration);
 		return 0;
 	}
 	if (r && r != -EBADMSG)

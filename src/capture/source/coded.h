@@ -12,6 +12,8 @@
 
 #include "capture/source/source.h"
 
+#define CODED_REORDER_LIVE_US 2000000 /* a live picture that is shown so much later is damaged */
+
 struct coded;
 
 struct coded_options {

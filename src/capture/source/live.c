@@ -316,7 +316,7 @@ static int pass_on(struct live_source *live, const AVPacket *packet)
 static void deliver_frames(struct live_source *live)
 {
 	struct frame *frame;
-	int64_t us;
+	int64_t us, now_us;
 	int r;
 
 	while ((r = decoder_receive(live->pictures.decoder, &frame, &us)) != -EAGAIN &&
@@ -327,7 +327,9 @@ static void deliver_frames(struct live_source *live)
 		if (r) /* the encoders are behind */
 			continue;
 		frame->sequence = live->found;
-		frame->capture_us = us == AV_NOPTS_VALUE ? clock_now_us() : us;
+		/* The streams' clocks never go back: a time ahead of ours would stop them. */
+		now_us = clock_now_us();
+		frame->capture_us = us == AV_NOPTS_VALUE || us > now_us ? now_us : us;
 		live->base.events.frame(live->base.events.user, frame);
 	}
 }
@@ -336,14 +338,16 @@ static void deliver_frames(struct live_source *live)
 static void decode(struct live_source *live, AVPacket *packet)
 {
 	const AVRational base = intake_stream(live->intake)->time_base;
-	int64_t shown_us = place(live, packet->dts);
+	int64_t shown_us = place(live, packet->dts), later_us = 0;
 
 	if (packet->size == 0)
 		return;
 	if (intake_has_clock(live->intake) && packet->pts != AV_NOPTS_VALUE &&
 	    packet->dts != AV_NOPTS_VALUE && packet->pts > packet->dts &&
 	    (uint64_t)packet->pts - (uint64_t)packet->dts < INT32_MAX)
-		shown_us += av_rescale_q(packet->pts - packet->dts, base, AV_TIME_BASE_Q);
+		later_us = av_rescale_q(packet->pts - packet->dts, base, AV_TIME_BASE_Q);
+	if (later_us > 0 && later_us <= CODED_REORDER_LIVE_US)
+		shown_us += later_us;
 	packet->pts = shown_us;
 	packet->dts = AV_NOPTS_VALUE;
 	/* A damaged packet costs its picture. Every picture was received, so there is room. */
