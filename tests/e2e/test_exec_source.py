@@ -86,6 +86,37 @@ def test_a_program_that_hangs_is_started_again(start_camcastd, tmp_path):
     assert camera["restarts"] == 0 and camera["reconnects"] >= 1
 
 
+def start_script_with_a_child(start_camcastd, tmp_path):
+    """A script without exec, and the program that it waits for."""
+    path = live.pattern_file(tmp_path)
+    words = [live.script(tmp_path, 'cat "$1"; sleep 777; exit 1'), path]
+    daemon = start_camcastd(live.config(live.exec_source(words)))
+    daemon.wait_until(lambda: live.processes(daemon, "sleep"), "the child of the script")
+    return daemon, live.processes(daemon, "sleep")[0]
+
+
+def test_what_a_script_started_ends_before_it_is_started_again(start_camcastd, tmp_path):
+    daemon, child = start_script_with_a_child(start_camcastd, tmp_path)
+    live.kill(live.processes(daemon, "camera.sh")[0])
+    daemon.wait_log("camera cam: camera.sh ended: killed by SIGKILL; camcast starts it")
+    daemon.wait_until(lambda: child not in live.processes(daemon, "sleep"), "the end of the child")
+    daemon.wait_until(lambda: live.processes(daemon, "sleep"), "the child of the next one")
+    assert len(live.processes(daemon, "sleep")) == 1
+
+
+def test_what_a_script_started_ends_with_a_worker_that_is_killed(start_camcastd, tmp_path):
+    daemon, child = start_script_with_a_child(start_camcastd, tmp_path)
+    live.kill(daemon.camera()["pid"])
+    daemon.wait_until(lambda: child not in live.processes(daemon, "sleep"), "the end of the child")
+    daemon.wait_until(lambda: live.processes(daemon, "sleep"), "the child of the next one")
+    assert len(live.processes(daemon, "launcher")) == len(live.processes(daemon, "sleep")) == 1
+
+
+def test_what_a_script_started_ends_with_camcastd(start_camcastd, tmp_path):
+    daemon, _ = start_script_with_a_child(start_camcastd, tmp_path)
+    daemon.stop()  # which fails if a process is left
+
+
 def test_a_program_that_ends_is_started_again_and_said_once(start_camcastd, tmp_path):
     path = live.pattern_file(tmp_path, seconds=1)
     daemon = start_camcastd(live.config(f"exec:cat {path}"))

@@ -55,6 +55,7 @@ struct launcher {
 	char **words;			 /* what argv has of them */
 	int socket;
 	struct supervisor supervisor;
+	pid_t group; /* of the newest program, which it begins with; 0: none */
 	struct diag_limit tell_limit;
 	bool stopping;
 };
@@ -101,6 +102,7 @@ static void start(struct launcher *launcher)
 	spawn.fds[0] = ends[1];
 	r = supervisor_start(&launcher->supervisor, &spawn, clock_now_us());
 	if (r == 0) {
+		launcher->group = launcher->supervisor.pid;
 		notify(launcher, true, "", ends[0]);
 	} else {
 		notify(launcher, false, strerror(-r), -1);
@@ -108,6 +110,15 @@ static void start(struct launcher *launcher)
 	}
 	close(ends[0]);
 	close(ends[1]);
+}
+
+/* What the program started and left behind: it may hold the camera, or the pipe. */
+static void end_group(struct launcher *launcher)
+{
+	if (launcher->group > 0 && kill(-launcher->group, SIGKILL) < 0 && errno != ESRCH)
+		diag_warn("camera %s: cannot end what %s started: %m", launcher->camera,
+			  launcher->name);
+	launcher->group = 0;
 }
 
 static void handle_end(struct launcher *launcher)
@@ -138,6 +149,7 @@ static void turn(struct launcher *launcher)
 			start(launcher);
 			break;
 		case SUPERVISOR_ENDED:
+			end_group(launcher);
 			handle_end(launcher);
 			break;
 		case SUPERVISOR_SILENT:
@@ -186,22 +198,24 @@ static void serve(struct launcher *launcher)
 		if (!fds[0].revents)
 			continue;
 		launcher->stopping = !take_request(launcher);
+		/* The worker has ended, and its successor will want the camera. */
+		if (launcher->stopping && fds[0].revents & POLLHUP)
+			supervisor_kill(&launcher->supervisor);
 	} while (!launcher->stopping);
 	supervisor_stop(&launcher->supervisor, clock_now_us());
 	(void)supervisor_finish(&launcher->supervisor, KILLED_MS);
+	end_group(launcher);
 }
 
-/* In the new process: nothing of the worker's but its standard error. */
-static void __attribute__((noreturn))
-run_launcher(struct launcher *launcher, pid_t parent, int close_fd)
+/* In the new process: nothing of the worker's but its standard error. It has no death signal: it
+ * sees the end of the worker as that of the socket, and ends what the program has started. */
+static void __attribute__((noreturn)) run_launcher(struct launcher *launcher, int close_fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(0);
 	prctl(PR_SET_NAME, "launcher");
 	/* Signals of a terminal go to the worker as well, whose end is what counts. */
+	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	if (null >= 0)
@@ -244,7 +258,6 @@ static int fill(struct launcher *launcher, const struct config_camera *camera, b
 
 static int fork_launcher(struct program *program, struct launcher *launcher, int close_fd)
 {
-	const pid_t parent = getpid();
 	int ends[2], r = 0;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -254,7 +267,7 @@ static int fork_launcher(struct program *program, struct launcher *launcher, int
 	program->pid = fork();
 	if (program->pid == 0) {
 		close(ends[0]);
-		run_launcher(launcher, parent, close_fd);
+		run_launcher(launcher, close_fd);
 	}
 	if (program->pid < 0) {
 		r = -errno;
@@ -356,6 +369,9 @@ int program_main(int argc, char **argv)
 
 	if (argc < 2)
 		return EXIT_NO_EXEC;
+	/* The launcher ends what the program leaves behind as a group. */
+	if (setpgid(0, 0) < 0)
+		goto fail;
 	if (words_find_program(argv[1], path) < 0)
 		goto fail;
 	if (dup2(OUTPUT_FD, STDOUT_FILENO) < 0)

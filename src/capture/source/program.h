@@ -4,8 +4,8 @@
  * program writes, may start no programs. A second process does, the launcher: it is forked before
  * the worker enters its sandbox, starts the program again whenever it has ended, passes on the
  * lines of its standard error to the log, and gives the worker the reading end of each new pipe.
- * All that the worker can ask of it is to kill the program. It ends with the worker, and the
- * program with it.
+ * All that the worker can ask of it is to kill the program. It ends with the worker. The
+ * program begins a process group: whatever it has started ends with it.
  *
  * The program has a sandbox of its own (confine_program()), which it enters before it is executed.
  */
