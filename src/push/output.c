@@ -57,14 +57,18 @@ static char complaint[OUTPUT_WHY_MAX]; /* the first error since it was cleared; 
 static void __attribute__((format(printf, 3, 0)))
 handle_log(void *object, int level, const char *format, va_list arguments)
 {
-	char text[512];
+	char text[4 * PUSH_URL_MAX];
+	int len;
 
 	(void)object;
 	if (level > AV_LOG_INFO)
 		return;
-	vsnprintf(text, sizeof text, format, arguments);
+	len = vsnprintf(text, sizeof text, format, arguments);
 	text[strcspn(text, "\r\n")] = '\0';
 	push_url_hide(secret_url, text, sizeof text);
+	/* The end of what was cut off may be a part of a secret, which was not found. */
+	if (len >= (int)sizeof text)
+		text[strlen(text) > PUSH_URL_MAX ? strlen(text) - PUSH_URL_MAX : 0] = '\0';
 	text_clean(text, sizeof text, text);
 	if (text[0] == '\0')
 		return;

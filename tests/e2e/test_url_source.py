@@ -133,6 +133,16 @@ def test_a_password_is_used_and_never_shown(start_camcastd, start_broker, record
         assert not [page for page in pages if SECRET in page]
 
 
+def test_no_part_of_a_secret_is_shown_of_a_line_that_is_cut(start_camcastd):
+    """libsrt has the whole URL in its line, of which the status has the beginning."""
+    secret = "".join(f"{n:04x}" for n in range(0xA000, 0xA028))
+    where = f"url:srt://127.0.0.1:{free_port('127.0.0.1')}?connect_timeout=300&streamid={secret}"
+    daemon = start_camcastd(live.config(where))
+    daemon.wait_log("url:srt://127.0.0.1:.*libav: ", timeout=30)
+    shown = [json.dumps(daemon.status()), *daemon.log()]
+    assert not [line for line in shown if secret[:8] in line]
+
+
 def test_gst_rtsp_server(camcastd, pattern):
     pipeline = (
         f"( tcpclientsrc host=127.0.0.1 port={pattern.port()} ! h264parse ! "

@@ -10,11 +10,11 @@
 
 #include "base/text.h"
 
-static _Thread_local char said[96];
+static _Thread_local char said[AVERROR_SAID_MAX];
 
 static void handle_log(void *context, int level, const char *format, va_list arguments)
 {
-	char line[256];
+	char line[AVERROR_SAID_MAX];
 
 	if (level <= av_log_get_level()) {
 		av_log_default_callback(context, level, format, arguments);

@@ -8,6 +8,10 @@
 
 #include <libavutil/error.h>
 
+/* Bytes of a line, terminator included. A line may hold a URL, more than once and encoded, and only
+ * a secret that is whole can be hidden: shorten it behind that. */
+#define AVERROR_SAID_MAX 4096
+
 /* From now on lines about errors are kept instead of printed. Call it before libavformat is used;
  * more than once does no harm. */
 void averror_listen(void);

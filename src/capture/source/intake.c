@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "base/words.h"
 #include "capture/source/averror.h"
 #include "capture/source/demux.h"
@@ -23,6 +24,7 @@
 #define POLL_MS 100    /* how soon `stop` is seen */
 #define AGAIN_MS 10    /* libavformat has nothing, and does not wait itself */
 #define HEAD_SIZE 4096 /* what is looked at to know the format */
+#define SAID_SHOWN_MAX 96 /* bytes of what libav said */
 #define BUFFER_SIZE 32768 /* of libavformat's reads */
 #define ANALYSE_BYTES (16 << 20)
 #define ANALYSE_RATE 8 /* pictures, for a rate that they do not state */
@@ -200,7 +202,7 @@ static int read_bytes(void *user, uint8_t *buffer, int size)
 
 static int fail(const struct intake *intake, int averror, char *why)
 {
-	char text[AV_ERROR_MAX_STRING_SIZE], said[INTAKE_WHY_SIZE] = "";
+	char text[AV_ERROR_MAX_STRING_SIZE], said[AVERROR_SAID_MAX], shown[SAID_SHOWN_MAX];
 
 	if (atomic_load_explicit(intake->stop, memory_order_relaxed)) {
 		snprintf(why, INTAKE_WHY_SIZE, "stopped");
@@ -220,11 +222,12 @@ static int fail(const struct intake *intake, int averror, char *why)
 		snprintf(why, INTAKE_WHY_SIZE, "64 MiB without a picture");
 		return -EMSGSIZE;
 	}
-	snprintf(said, sizeof(said), "%s", averror_said());
+	text_set(said, sizeof(said), averror_said());
 	if (intake->url)
 		push_url_hide(intake->url, said, sizeof(said));
+	text_set(shown, sizeof(shown), said);
 	snprintf(why, INTAKE_WHY_SIZE, "%s%s%s", averror_text(averror, text),
-		 said[0] ? "; libav: " : "", said);
+		 shown[0] ? "; libav: " : "", shown);
 	return averror_errno(averror);
 }
 
