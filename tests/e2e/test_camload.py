@@ -281,8 +281,8 @@ def test_every_way_over_http_is_judged(camcastd, way):
     result = camload(target, *crowd, "--duration", 1)
     healthy = result["healthy"]
     assert healthy["streams"] == 40 and not any(healthy[key] for key in WRONG)
-    assert healthy["missed"] == 0 and healthy["latency_ms"]["n"] >= 10 * 30 * 0.5
-    assert healthy["pictures"] >= 2 * 30 * 0.5
+    assert healthy["missed"] == 0 and healthy["latency_ms"]["n"] >= 10 * 5
+    assert healthy["pictures"] >= 2 * 5
     assert not any(result["connections"].values()), result["connections"]
 
 
@@ -291,8 +291,8 @@ def test_parts_of_mjpeg_are_judged(camcastd):
     target = f"http://127.0.0.1:{daemon.http_port}/s.mjpg"
     result = camload(target, "--clients", 10, "--scan", 3, "--decode", 1, "--duration", 1)
     healthy = result["healthy"]
-    assert healthy["streams"] == 10 and healthy["units"] >= 3 * 30 * 0.5
-    assert healthy["pictures"] >= 30 * 0.5 and not any(healthy[key] for key in WRONG)
+    assert healthy["streams"] == 10 and healthy["units"] >= 3 * 30 * 0.2
+    assert healthy["pictures"] >= 30 * 0.2 and not any(healthy[key] for key in WRONG)
 
 
 @pytest.mark.parametrize("framing", ["hls", "hls-plain"])
@@ -305,7 +305,7 @@ def test_players_of_hls_keep_time(camcastd, framing):
     )
     healthy, players = result["healthy"], result["hls"]
     assert not any(healthy[key] for key in WRONG) and healthy["missed"] == 0
-    assert healthy["pictures"] >= 3 * 30 * 0.5
+    assert healthy["pictures"] >= 3 * 30 * 0.2
     assert players["failed"] == players["lost"] == 0
     # Parts of 200 ms, or segments of a second.
     assert players["objects"] >= 20 * 3 * (5 if framing == "hls" else 1) * 0.5

@@ -287,7 +287,6 @@ def test_sixteen_cameras_play_in_one_page(tab, start_camcastd, browser):
     assert page.evaluate("fetch(location.origin + '/healthz').then((answer) => answer.status)") in (
         200, 503,
     )
-    SHOTS.mkdir(exist_ok=True)
     page.screenshot(SHOTS / f"{browser.name}-sixteen.png")
 
 
@@ -303,7 +302,6 @@ FITS = """
 
 def test_phones_and_languages(tab, start_camcastd, browser):
     daemon = start_camcastd(config(cameras=["porch", "garden", "drive"], control=True))
-    SHOTS.mkdir(exist_ok=True)
     for scheme, languages in (("dark", ["ko-KR"]), ("light", ["en-US"])):
         page = tab(
             url(daemon), width=390, height=844, phone=True, languages=languages, scheme=scheme

@@ -107,6 +107,7 @@ class Tab:
         self.browser.do("reload", page=self.name)
 
     def screenshot(self, path):
+        path.parent.mkdir(exist_ok=True)
         self.browser.do("screenshot", page=self.name, path=str(path))
 
     def show(self):
