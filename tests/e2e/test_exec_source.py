@@ -52,6 +52,19 @@ def test_ffmpeg_delivers_all_three_formats(form, muxer, start_camcastd, tmp_path
         assert live.breaks(seen) == again <= 2  # where the recording begins again
 
 
+def test_a_program_that_does_not_pace_itself_is_slowed_down(start_camcastd, tmp_path):
+    """As ffmpeg without -re: a worker that passed all of it on at once would break a rule."""
+    path = tmp_path / "pictures.ts"
+    harness.output_of(
+        *("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25"),
+        *("-t", "120", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0", path),
+    )
+    words = ["ffmpeg", "-nostdin", "-v", "error", "-stream_loop", -1, "-i", path]
+    daemon = start_camcastd(live.config(live.exec_source([*words, "-c", "copy", "-f", "mpegts", "-"])))
+    daemon.wait_flowing(units=3000)
+    assert daemon.camera()["restarts"] == 0
+
+
 def test_viewers_wait_for_a_program_that_was_killed(camcastd, tmp_path):
     source = live.exec_source(live.pattern_command(tmp_path))
     daemon = camcastd(live.config(source, sei=True))

@@ -24,6 +24,7 @@
 #include "capture/source/program.h"
 #include "capture/source/source.h"
 
+#define PICTURES_PER_S_MAX 400 /* more than any camera delivers */
 #define BACKOFF_MS 250
 #define BACKOFF_MAX_MS 10000
 #define HEALTHY_MS 10000
@@ -70,6 +71,8 @@ struct live_source {
 	struct arrival arrival;
 	struct backoff backoff;
 	uint64_t found;	    /* pictures that could be delivered, whether there was room or not */
+	int64_t second_us;  /* when the second under way began */
+	unsigned in_second; /* pictures in it */
 	int64_t begun_us;   /* the connection */
 	int64_t keyless_us; /* since when only pictures come that cannot be begun with; 0: not */
 	char told[SOURCE_AWAY_SIZE];
@@ -269,8 +272,22 @@ static int64_t place(struct live_source *live, int64_t timestamp)
 			     av_rescale_q(timestamp, base, AV_TIME_BASE_Q));
 }
 
+/* A source that has a store of pictures waits: camcastd takes CAMCAST_UNIT_RATE_MAX of a worker. */
+static void slow_down(struct live_source *live)
+{
+	const int64_t now_us = clock_now_us();
+
+	if (now_us - live->second_us >= 1000000) {
+		live->second_us = now_us;
+		live->in_second = 0;
+	}
+	if (++live->in_second > PICTURES_PER_S_MAX)
+		pause_ms(live, (uint32_t)((live->second_us + 1000000 - now_us) / 1000 + 1));
+}
+
 static void note_picture(struct live_source *live)
 {
+	slow_down(live);
 	live->found++;
 	if (live->keyless_us < 0)
 		return;
