@@ -392,7 +392,7 @@ void access_log_out(struct access *access, const char *login)
 	tickets_take_back(&access->logins, &digest);
 }
 
-/* --- what is told --- */
+/* --- log and status --- */
 
 static bool is_loopback_only(const struct config *config)
 {

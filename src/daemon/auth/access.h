@@ -87,7 +87,7 @@ int access_log_in(struct access *access, const struct config_user *user,
 		  char login[ACCESS_LOGIN_MAX]);
 void access_log_out(struct access *access, const char *login);
 
-/* --- what is told --- */
+/* --- log and status --- */
 
 /* Who may watch without a password: "no" (nobody), "loopback", "local" (those on the networks of
  * this machine), "listed" (other addresses that `allow` of [daemon] names), "all". Static. */
