@@ -5,34 +5,50 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
+#include "config/changes.h"
 #include "daemon/serve/raw.h"
 #include "daemon/serve/websocket.h"
 
 #define FEED_TITLE "feed "
 
-static int create_camera(struct camera *camera, const struct config_camera *config)
+void camera_free(struct camera *camera)
 {
+	if (!camera)
+		return;
+	free(camera->outputs);
+	free(camera->streams);
+	free(camera);
+}
+
+void stream_free(struct stream *stream)
+{
+	if (!stream)
+		return;
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		free(stream->outputs[i].title);
+	free(stream->outputs);
+	free(stream);
+}
+
+static struct camera *create_camera(const struct config_camera *config)
+{
+	struct camera *camera = calloc(1, sizeof *camera);
+
+	if (!camera)
+		return NULL;
 	camera->config = config;
 	/* One element more than needed, because calloc(0) may return NULL. */
 	camera->streams = calloc(config->n_streams + 1, sizeof *camera->streams);
 	camera->outputs = calloc(config->n_feeds + 1, sizeof *camera->outputs);
 	camera->n_streams = config->n_streams;
 	camera->n_outputs = config->n_feeds;
-	return camera->streams && camera->outputs ? 0 : -ENOMEM;
-}
-
-static void create_stream(struct cameras *cameras, struct stream *stream,
-			  const struct config_stream *config)
-{
-	struct camera *camera = &cameras->cameras[config->camera];
-
-	assert(camera->streams); /* every stream has a camera */
-	stream->camera = camera;
-	stream->config = config;
-	stream->number = config->number;
-	camera->streams[stream->number] = stream;
+	if (camera->streams && camera->outputs)
+		return camera;
+	camera_free(camera);
+	return NULL;
 }
 
 /* RFC 3550 clause 5.1: random, so that they tell nothing and are nobody else's. */
@@ -48,18 +64,11 @@ static int choose_rtp(struct output *output)
 	return 0;
 }
 
-static int create_output(struct cameras *cameras, struct output *output,
+static int create_output(struct stream *stream, struct output *output,
 			 const struct config_feed *config)
 {
-	struct stream *stream = &cameras->streams[config->stream];
-
 	output->stream = stream;
 	output->config = config;
-	output->number = config->number;
-	/* The configuration has the feeds of a stream one after another. */
-	if (stream->n_outputs++ == 0)
-		stream->outputs = output;
-	stream->camera->outputs[output->number] = output;
 	if (asprintf(&output->title, FEED_TITLE "%s/%s", stream->config->name,
 		     config_framing_name(config->framing)) < 0) {
 		output->title = NULL;
@@ -80,23 +89,70 @@ static int create_output(struct cameras *cameras, struct output *output,
 	return output_is_rtp(output) ? choose_rtp(output) : 0;
 }
 
-static int create_all(struct cameras *cameras, const struct config *config)
+/* The number of a stream's first feed; the others follow. */
+static size_t first_feed(const struct config *config, size_t stream)
 {
-	int err;
+	size_t first = 0;
 
-	for (size_t i = 0; i < config->n_cameras; i++) {
-		err = create_camera(&cameras->cameras[i], &config->cameras[i]);
-		if (err < 0)
-			return err;
+	while (config->feeds[first].stream != stream)
+		first++;
+	return first;
+}
+
+static int create_stream(struct stream **out, const struct config *config, size_t index)
+{
+	const struct config_feed *feeds = &config->feeds[first_feed(config, index)];
+	struct stream *stream = calloc(1, sizeof *stream);
+	size_t n = 0;
+	int err = 0;
+
+	if (!stream)
+		return -ENOMEM;
+	while (&feeds[n] < &config->feeds[config->n_feeds] && feeds[n].stream == index)
+		n++;
+	stream->config = &config->streams[index];
+	stream->outputs = calloc(n, sizeof *stream->outputs);
+	if (!stream->outputs)
+		err = -ENOMEM;
+	while (err == 0 && stream->n_outputs < n) {
+		err = create_output(stream, &stream->outputs[stream->n_outputs],
+				    &feeds[stream->n_outputs]);
+		stream->n_outputs++;
 	}
-	for (size_t i = 0; i < config->n_streams; i++)
-		create_stream(cameras, &cameras->streams[i], &config->streams[i]);
-	for (size_t i = 0; i < config->n_feeds; i++) {
-		err = create_output(cameras, &cameras->outputs[i], &config->feeds[i]);
-		if (err < 0)
-			return err;
+	if (err < 0)
+		stream_free(stream);
+	else
+		*out = stream;
+	return err;
+}
+
+/* Gives everything its place in the configuration. */
+static void place(struct cameras *cameras)
+{
+	const struct config *config = cameras->config;
+
+	for (size_t i = 0; i < cameras->n_cameras; i++) {
+		cameras->cameras[i]->config = &config->cameras[i];
+		cameras->cameras[i]->index = i;
 	}
-	return 0;
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		struct stream *stream = cameras->streams[i];
+
+		stream->config = &config->streams[i];
+		stream->index = i;
+		stream->number = stream->config->number;
+		stream->camera = cameras->cameras[stream->config->camera];
+		stream->camera->streams[stream->number] = stream;
+	}
+	for (size_t i = 0; i < cameras->n_outputs; i++) {
+		struct output *output = cameras->outputs[i];
+
+		output->config = &config->feeds[i];
+		output->index = i;
+		output->number = output->config->number;
+		output->quota.max = output->stream->config->max_clients;
+		output->stream->camera->outputs[output->number] = output;
+	}
 }
 
 bool output_is_rtp(const struct output *output)
@@ -105,7 +161,76 @@ bool output_is_rtp(const struct output *output)
 	       output->config->framing == CONFIG_FRAMING_RTP_JPEG;
 }
 
-int cameras_create(struct cameras **out, const struct config *config)
+bool cameras_have_camera(const struct cameras *cameras, const struct camera *camera)
+{
+	for (size_t i = 0; i < cameras->n_cameras; i++)
+		if (cameras->cameras[i] == camera)
+			return true;
+	return false;
+}
+
+bool cameras_have_stream(const struct cameras *cameras, const struct stream *stream)
+{
+	for (size_t i = 0; i < cameras->n_streams; i++)
+		if (cameras->streams[i] == stream)
+			return true;
+	return false;
+}
+
+void cameras_free_shell(struct cameras *cameras)
+{
+	free(cameras->outputs);
+	free(cameras->streams);
+	free(cameras->cameras);
+	free(cameras);
+}
+
+/* Frees what `kept`, which may be NULL, does not have. */
+static void destroy(struct cameras *cameras, const struct cameras *kept)
+{
+	for (size_t i = 0; cameras->streams && i < cameras->n_streams; i++)
+		if (!kept || !cameras_have_stream(kept, cameras->streams[i]))
+			stream_free(cameras->streams[i]);
+	for (size_t i = 0; cameras->cameras && i < cameras->n_cameras; i++)
+		if (!kept || !cameras_have_camera(kept, cameras->cameras[i]))
+			camera_free(cameras->cameras[i]);
+	cameras_free_shell(cameras);
+}
+
+static int fill(struct cameras *cameras, const struct cameras *now,
+		const struct config_changes *changes)
+{
+	const struct config *config = cameras->config;
+	size_t n = 0;
+	int err;
+
+	for (size_t i = 0; i < config->n_cameras; i++) {
+		int same = now ? changes->same_camera[i] : -1;
+
+		cameras->cameras[i] =
+			same >= 0 ? now->cameras[same] : create_camera(&config->cameras[i]);
+		if (!cameras->cameras[i])
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < config->n_streams; i++) {
+		int same = now ? changes->same_stream[i] : -1;
+
+		if (same >= 0) {
+			cameras->streams[i] = now->streams[same];
+		} else {
+			err = create_stream(&cameras->streams[i], config, i);
+			if (err < 0)
+				return err;
+		}
+		for (size_t j = 0; j < cameras->streams[i]->n_outputs; j++)
+			cameras->outputs[n++] = &cameras->streams[i]->outputs[j];
+	}
+	assert(n == config->n_feeds);
+	return 0;
+}
+
+static int create(struct cameras **out, const struct config *config, const struct cameras *now,
+		  const struct config_changes *changes)
 {
 	struct cameras *cameras = calloc(1, sizeof *cameras);
 	int err = -ENOMEM;
@@ -113,37 +238,49 @@ int cameras_create(struct cameras **out, const struct config *config)
 	if (!cameras)
 		return -ENOMEM;
 	cameras->config = config;
-	cameras->cameras = calloc(config->n_cameras + 1, sizeof *cameras->cameras);
-	cameras->streams = calloc(config->n_streams + 1, sizeof *cameras->streams);
-	cameras->outputs = calloc(config->n_feeds + 1, sizeof *cameras->outputs);
-	if (!cameras->cameras || !cameras->streams || !cameras->outputs)
-		goto destroy_cameras;
 	cameras->n_cameras = config->n_cameras;
 	cameras->n_streams = config->n_streams;
 	cameras->n_outputs = config->n_feeds;
-	err = create_all(cameras, config);
+	cameras->cameras = calloc(config->n_cameras + 1, sizeof(struct camera *));
+	cameras->streams = calloc(config->n_streams + 1, sizeof(struct stream *));
+	cameras->outputs = calloc(config->n_feeds + 1, sizeof(struct output *));
+	if (cameras->cameras && cameras->streams && cameras->outputs)
+		err = fill(cameras, now, changes);
 	if (err < 0)
-		goto destroy_cameras;
-	*out = cameras;
-	return 0;
-
-destroy_cameras:
-	cameras_destroy(cameras);
+		destroy(cameras, now);
+	else
+		*out = cameras;
 	return err;
+}
+
+int cameras_create(struct cameras **out, const struct config *config)
+{
+	int err = create(out, config, NULL, NULL);
+
+	if (err == 0)
+		place(*out);
+	return err;
+}
+
+int cameras_create_next(struct cameras **out, const struct cameras *now,
+			const struct config *config, const struct config_changes *changes)
+{
+	return create(out, config, now, changes);
+}
+
+void cameras_swap(struct cameras *now, struct cameras *next)
+{
+	struct cameras was = *now;
+	uint16_t rtsp_port = now->rtsp_port;
+
+	*now = *next;
+	*next = was;
+	now->rtsp_port = rtsp_port;
+	place(now);
 }
 
 void cameras_destroy(struct cameras *cameras)
 {
-	if (!cameras)
-		return;
-	for (size_t i = 0; i < cameras->n_outputs; i++)
-		free(cameras->outputs[i].title);
-	for (size_t i = 0; i < cameras->n_cameras; i++) {
-		free(cameras->cameras[i].outputs);
-		free(cameras->cameras[i].streams);
-	}
-	free(cameras->outputs);
-	free(cameras->streams);
-	free(cameras->cameras);
-	free(cameras);
+	if (cameras)
+		destroy(cameras, NULL);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The cameras that camcastd serves, their streams, and the streams' feeds. They are created once
- * from the configuration and never change in number. Workers, listeners, status and discovery all
- * use these structures. `streams` and `outputs` of struct cameras have the order of the
- * configuration file, which is the order that users see. Loop thread only.
+ * The cameras that camcastd serves, their streams, and the streams' feeds. Workers, listeners,
+ * status and discovery all use these structures. A camera, a stream and an output stay where they
+ * are as long as they exist, but their numbers change when a configuration is read again: then
+ * cameras_create_next() makes what is new, and cameras_swap() puts it in force. `streams` and
+ * `outputs` of struct cameras have the order of the configuration file, which is the order that
+ * users see. Loop thread only.
  */
 #ifndef DAEMON_CAMERAS_H
 #define DAEMON_CAMERAS_H
@@ -11,6 +13,9 @@
 #include "config/config.h"
 #include "daemon/serve/server.h"
 
+struct config_changes;
+struct hls;
+struct snapshot;
 struct worker;
 struct worker_status;
 
@@ -18,6 +23,7 @@ struct worker_status;
 struct output {
 	struct stream *stream;
 	const struct config_feed *config;
+	size_t index;	    /* in the configuration, as of streams and cameras */
 	unsigned number;    /* config->number */
 	char *title;	    /* "feed front-h264/annexb", for log lines */
 	const char *name;   /* the title without its first word */
@@ -28,6 +34,9 @@ struct output {
 	struct endpoint tcp, http;
 	struct endpoint hls;  /* players of its HLS; set with the site */
 	struct endpoint rtsp; /* of a feed of RTP packets; set with RTSP */
+	/* The site's: of a feed of MP4 fragments, and of one of JPEGs; else NULL. */
+	struct hls *playlist;
+	struct snapshot *snapshot;
 	/* Of a feed of RTP packets: what all of its workers must go on with (camcast/worker.h).
 	 * rtp_sequence is the number of the packet that follows those in the log. */
 	uint32_t rtp_ssrc, rtp_offset;
@@ -37,6 +46,7 @@ struct output {
 struct stream {
 	struct camera *camera;
 	const struct config_stream *config;
+	size_t index;
 	unsigned number;	/* config->number */
 	struct output *outputs; /* n_outputs, in the order of their framings */
 	size_t n_outputs;
@@ -44,6 +54,7 @@ struct stream {
 
 struct camera {
 	const struct config_camera *config;
+	size_t index;
 	struct worker *worker; /* NULL before it is made; owned by its creator */
 	/* The worker's last report, for the status and discovery; NULL while `worker` is NULL. */
 	const struct worker_status *status;
@@ -55,11 +66,11 @@ struct camera {
 
 struct cameras {
 	const struct config *config;
-	struct camera *cameras; /* by index of the configuration, as all here */
+	struct camera **cameras; /* by index of the configuration, as all here */
 	size_t n_cameras;
-	struct stream *streams; /* of all cameras */
+	struct stream **streams; /* of all cameras */
 	size_t n_streams;
-	struct output *outputs; /* of all streams */
+	struct output **outputs; /* of all streams */
 	size_t n_outputs;
 	uint16_t rtsp_port; /* on which RTSP serves all streams; 0: nowhere */
 };
@@ -72,5 +83,25 @@ bool output_is_rtp(const struct output *output);
 int cameras_create(struct cameras **out, const struct config *config);
 /* Does not destroy workers and feeds. NULL is allowed. */
 void cameras_destroy(struct cameras *cameras);
+
+/* --- another configuration --- */
+
+/*
+ * The cameras of another configuration (borrowed), which config_compare() has compared with that of
+ * `now`. Cameras that stay the same and streams that go on are those of `now`, everything else is
+ * new. `now` is not changed. 0 or -errno, as cameras_create().
+ */
+int cameras_create_next(struct cameras **out, const struct cameras *now,
+			const struct config *config, const struct config_changes *changes);
+/* Exchanges what `now` has with what `next` has: every camera, stream and output of `now` has its
+ * place in that configuration then. A second call takes it back. */
+void cameras_swap(struct cameras *now, struct cameras *next);
+bool cameras_have_camera(const struct cameras *cameras, const struct camera *camera);
+bool cameras_have_stream(const struct cameras *cameras, const struct stream *stream);
+/* Frees it, but not the cameras and streams in it. */
+void cameras_free_shell(struct cameras *cameras);
+/* Frees one that no struct cameras has any more. */
+void camera_free(struct camera *camera);
+void stream_free(struct stream *stream);
 
 #endif

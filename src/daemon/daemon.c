@@ -130,12 +130,12 @@ static void stop(struct daemon *daemon, const char *signal_name)
 	if (daemon->discovery)
 		discovery_stop(daemon->discovery);
 	for (size_t i = 0; i < cameras->n_cameras; i++)
-		worker_stop(cameras->cameras[i].worker);
+		worker_stop(cameras->cameras[i]->worker);
 	pushes_stop(daemon->pushes);
 	loop_timer_set(daemon->loop, &daemon->drain, loop_now_us(daemon->loop) + DRAIN_US);
 	daemon->draining = cameras->n_outputs;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
-		feed_drain(cameras->outputs[i].feed, handle_drained, daemon);
+		feed_drain(cameras->outputs[i]->feed, handle_drained, daemon);
 }
 
 static void handle_signal(struct loop_watch *watch, uint32_t events)
@@ -174,7 +174,7 @@ static void handle_device(void *user)
 	if (daemon->stopping)
 		return;
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++) {
-		const struct camera *camera = &daemon->cameras->cameras[i];
+		const struct camera *camera = daemon->cameras->cameras[i];
 
 		if (stands_in(camera))
 			worker_restart(camera->worker, "a device appeared, which may be the camera "
@@ -229,7 +229,7 @@ static int create_workers(struct daemon *daemon, const struct daemon_options *fr
 	int err;
 
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++) {
-		struct camera *camera = &daemon->cameras->cameras[i];
+		struct camera *camera = daemon->cameras->cameras[i];
 
 		options.camera = camera;
 		err = worker_create(&camera->worker, daemon->loop, &options);
@@ -245,7 +245,7 @@ static int create_feeds(struct daemon *daemon)
 	int err;
 
 	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
-		struct output *output = &daemon->cameras->outputs[i];
+		struct output *output = daemon->cameras->outputs[i];
 		const struct config_stream *stream = output->stream->config;
 		struct feed_options options = {
 			.name = output->name,
@@ -429,7 +429,7 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
-		err = listen_for(daemon, &daemon->cameras->outputs[i]);
+		err = listen_for(daemon, daemon->cameras->outputs[i]);
 		if (err < 0)
 			return err;
 	}
@@ -501,7 +501,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	if (err < 0)
 		goto fail;
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++)
-		worker_start(daemon->cameras->cameras[i].worker);
+		worker_start(daemon->cameras->cameras[i]->worker);
 	pushes_start(daemon->pushes);
 	watch_devices(daemon);
 	hints_print(daemon->cameras, daemon->http_endpoint.port, daemon->rtsp_endpoint.port);
@@ -538,15 +538,15 @@ void daemon_destroy(struct daemon *daemon)
 	pushes_stop(daemon->pushes);
 	/* Feeds go first, so that workers are not notified of the viewers that leave with them. */
 	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
-		if (cameras->outputs[i].feed)
-			feed_destroy(cameras->outputs[i].feed);
+		if (cameras->outputs[i]->feed)
+			feed_destroy(cameras->outputs[i]->feed);
 	/* All workers are stopped before the first is waited for, so that their times do not add
 	 * up. */
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
-		if (cameras->cameras[i].worker && !daemon->stopping)
-			worker_stop(cameras->cameras[i].worker);
+		if (cameras->cameras[i]->worker && !daemon->stopping)
+			worker_stop(cameras->cameras[i]->worker);
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
-		worker_destroy(cameras->cameras[i].worker);
+		worker_destroy(cameras->cameras[i]->worker);
 	pushes_finish(daemon->pushes);
 	server_destroy(daemon->server);
 	site_destroy(daemon->site);

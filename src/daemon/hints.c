@@ -53,9 +53,9 @@ static void print_rtsp(const struct cameras *cameras, uint16_t port)
 
 	reach(where, &cameras->config->daemon.rtsp[0], port);
 	for (size_t i = 0; i < cameras->n_streams; i++)
-		if (!cameras->streams[i].config->implied)
-			diag_info("watch %s: rtsp://%s/%s", cameras->streams[i].config->name, where,
-				  cameras->streams[i].config->name);
+		if (!cameras->streams[i]->config->implied)
+			diag_info("watch %s: rtsp://%s/%s", cameras->streams[i]->config->name,
+				  where, cameras->streams[i]->config->name);
 }
 
 void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rtsp_port)
@@ -65,7 +65,7 @@ void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rts
 	char where[NET_HOST_PORT_MAX];
 
 	for (size_t i = 0; i < cameras->n_streams; i++) {
-		const struct output *raw = find_raw(&cameras->streams[i]);
+		const struct output *raw = find_raw(cameras->streams[i]);
 
 		if (raw)
 			print_raw(raw);
@@ -76,7 +76,7 @@ void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rts
 		return;
 	reach(where, &daemon->http[0], http_port);
 	for (size_t i = 0; i < cameras->n_streams; i++)
-		if (!cameras->streams[i].config->implied)
-			print_http(&cameras->streams[i], scheme, where);
+		if (!cameras->streams[i]->config->implied)
+			print_http(cameras->streams[i], scheme, where);
 	diag_info("watch all cameras in a browser: %s://%s/", scheme, where);
 }

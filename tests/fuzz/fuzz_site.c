@@ -40,7 +40,7 @@ static void make_workers(struct fdreserve *reserve)
 	static struct worker_status says;
 
 	for (size_t i = 0; i < cameras->n_cameras; i++) {
-		struct camera *camera = &cameras->cameras[i];
+		struct camera *camera = cameras->cameras[i];
 		const struct worker_options options = {.camera = camera,
 						       .program = "/nonexistent",
 						       .config_text = text,
@@ -51,15 +51,15 @@ static void make_workers(struct fdreserve *reserve)
 		worker_stop(camera->worker); /* a restart starts no process */
 		camera->status = worker_status(camera->worker);
 	}
-	says = *cameras->cameras[0].status;
+	says = *cameras->cameras[0]->status;
 	snprintf(says.heartbeat.source, sizeof says.heartbeat.source, "libcamera:fuzz");
-	cameras->cameras[0].status = &says;
+	cameras->cameras[0]->status = &says;
 }
 
 static void make_feeds(void)
 {
 	for (size_t i = 0; i < cameras->n_outputs; i++) {
-		struct output *output = &cameras->outputs[i];
+		struct output *output = cameras->outputs[i];
 		const struct feed_options options = {.name = output->name,
 						     .policy = output->stream->config};
 
@@ -131,7 +131,7 @@ static unsigned connections(void)
 	unsigned n = endpoint.quota->used;
 
 	for (size_t i = 0; i < cameras->n_outputs; i++)
-		n += cameras->outputs[i].quota.used;
+		n += cameras->outputs[i]->quota.used;
 	return n;
 }
 

@@ -55,7 +55,7 @@ static void create_feeds(void)
 		.idr = ignore_idr, .watched = ignore_watched, .unwatched = ignore_unwatched};
 
 	for (unsigned i = 0; i < FEEDS; i++) {
-		struct output *output = &cameras->outputs[i];
+		struct output *output = cameras->outputs[i];
 		struct feed_options feed = {.name = output->name,
 					    .policy = output->stream->config,
 					    .can_force_idr = true};
@@ -76,7 +76,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	require(config_parse(&config, "fuzz", text, sizeof text - 1, stderr) == 0);
 	require(cameras_create(&cameras, config) == 0 && cameras->n_outputs == 2 * FOREIGN);
 	require(loop_create(&loop, &options) == 0);
-	require(worker_messages_create(&messages, &cameras->cameras[0]) == 0);
+	require(worker_messages_create(&messages, cameras->cameras[0]) == 0);
 	return 0;
 }
 
@@ -136,7 +136,7 @@ static int lowest_fd(void)
 
 static void check_news(const struct worker_news *news)
 {
-	const struct feed *foreign = cameras->outputs[FOREIGN].feed;
+	const struct feed *foreign = cameras->outputs[FOREIGN]->feed;
 	const struct camcast_msg_heartbeat *heartbeat = worker_messages_heartbeat(messages);
 	const struct camcast_msg_stream *stream = worker_messages_streams(messages);
 
@@ -197,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	worker_messages_reset(messages);
 	for (unsigned i = 0; i < FEEDS; i++)
-		feed_destroy(cameras->outputs[i].feed);
+		feed_destroy(cameras->outputs[i]->feed);
 	require(lowest_fd() == before);
 	now_us += 4000000;
 	return 0;

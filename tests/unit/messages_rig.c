@@ -49,7 +49,7 @@ int messages_setup(void **state)
 	memset(f, 0, sizeof *f);
 	rig_open(&f->rig, "");
 	rig_create_feeds(&f->rig, NULL);
-	assert_int_equal(worker_messages_create(&f->messages, &f->rig.cameras->cameras[FRONT]), 0);
+	assert_int_equal(worker_messages_create(&f->messages, f->rig.cameras->cameras[FRONT]), 0);
 	f->now_us = loop_now_us(f->rig.loop);
 	f->next_segment = 1;
 	f->fds = rig_open_fds();

@@ -59,7 +59,7 @@ static bool has_seen(void *user)
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
 		seen += feed_stats(rig_feed(&f->rig, i))->audience.joined;
 		for (unsigned j = 0; j < ADMISSION_REFUSALS; j++)
-			seen += f->rig.cameras->outputs[i].quota.refused[j];
+			seen += f->rig.cameras->outputs[i]->quota.refused[j];
 	}
 	return seen == f->goal;
 }
@@ -75,7 +75,7 @@ static bool has_clients(void *user)
 static int join(struct fixture *f, unsigned feed)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_port = htons(f->rig.cameras->outputs[feed].tcp.port),
+				      .sin_port = htons(f->rig.cameras->outputs[feed]->tcp.port),
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	unsigned seen = 0;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -110,7 +110,7 @@ static void assert_refused(struct fixture *f, int fd, unsigned feed, enum admiss
 	char byte;
 
 	assert_int_equal(recv(fd, &byte, 1, 0), 0);
-	assert_int_equal(f->rig.cameras->outputs[feed].quota.refused[why], times);
+	assert_int_equal(f->rig.cameras->outputs[feed]->quota.refused[why], times);
 	close(fd);
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/changes.h"
 #include "daemon/cameras.h"
 
 /* Two cameras whose streams take turns in the file. */
@@ -75,9 +76,9 @@ static void all_of_them_have_the_order_of_the_file(void **state)
 	assert_int_equal(cameras->n_streams, 4);
 	assert_int_equal(cameras->n_outputs, n);
 	for (size_t i = 0; i < 4; i++)
-		assert_string_equal(cameras->streams[i].config->name, streams[i]);
+		assert_string_equal(cameras->streams[i]->config->name, streams[i]);
 	for (size_t i = 0; i < n; i++)
-		assert_string_equal(cameras->outputs[i].name, outputs[i]);
+		assert_string_equal(cameras->outputs[i]->name, outputs[i]);
 }
 
 static void numbers_count_within_a_camera(void **state)
@@ -93,7 +94,7 @@ static void numbers_count_within_a_camera(void **state)
 	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
 
 	for (unsigned i = 0; i < 2; i++) {
-		const struct camera *camera = &cameras->cameras[i];
+		const struct camera *camera = cameras->cameras[i];
 
 		assert_int_equal(camera->n_streams, 2);
 		assert_int_equal(camera->n_outputs, n_outputs[i]);
@@ -116,12 +117,65 @@ static void a_stream_has_its_own_outputs(void **state)
 	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
 
 	for (size_t i = 0; i < 4; i++) {
-		const struct stream *stream = &cameras->streams[i];
+		const struct stream *stream = cameras->streams[i];
 
 		assert_int_equal(stream->n_outputs, expected[i]);
 		for (size_t j = 0; j < stream->n_outputs; j++)
 			assert_ptr_equal(stream->outputs[j].stream, stream);
 	}
+}
+
+static const char other[] = "[daemon]\nhttp = 8080\n"
+			    "[camera a]\nsource = pattern\n"
+			    "[camera c]\nsource = pattern\n"
+			    "[stream a0]\ncamera = a\nmax_clients = 7\n"
+			    "[stream a1]\ncamera = a\n"
+			    "[stream c0]\ncamera = c\n";
+
+static void later(void *user, const char *key)
+{
+	(void)user, (void)key;
+}
+
+static void what_stays_the_same_keeps_its_place_in_memory(void **state)
+{
+	struct cameras *cameras = ((struct fixture *)*state)->cameras, *next;
+	struct config_changes *changes;
+	struct config *config;
+	struct camera *a = cameras->streams[1]->camera, *b = cameras->streams[0]->camera;
+	struct stream *a0 = cameras->streams[1], *b0 = cameras->streams[0];
+
+	assert_int_equal(config_parse(&config, "test", other, sizeof other - 1, stderr), 0);
+	assert_int_equal(config_compare(&changes, cameras->config, config, later, NULL), 0);
+	assert_int_equal(cameras_create_next(&next, cameras, config, changes), 0);
+	cameras_swap(cameras, next);
+	assert_ptr_equal(cameras->config, config);
+	assert_ptr_equal(cameras->streams[0], a0);
+	assert_ptr_equal(a0->config, &config->streams[0]);
+	assert_int_equal(a0->index, 0);
+	assert_int_equal(a0->outputs[0].quota.max, 7);
+	assert_ptr_equal(a0->outputs[1].config, &config->feeds[1]);
+	assert_int_equal(a0->outputs[1].index, 1);
+	assert_string_equal(cameras->streams[2]->config->name, "c0");
+	assert_false(cameras_have_stream(cameras, b0));
+	assert_false(cameras_have_camera(cameras, b));
+	assert_true(cameras_have_stream(next, b0));
+
+	/* And back. */
+	cameras_swap(cameras, next);
+	assert_ptr_equal(cameras->streams[0], b0);
+	assert_int_equal(a0->index, 1);
+	assert_int_equal(a0->outputs[0].quota.max, a0->config->max_clients);
+	assert_ptr_equal(a0->camera, a);
+	for (size_t i = 0; i < next->n_streams; i++)
+		if (!cameras_have_stream(cameras, next->streams[i]))
+			stream_free(next->streams[i]);
+	for (size_t i = 0; i < next->n_cameras; i++)
+		if (!cameras_have_camera(cameras, next->cameras[i]))
+			camera_free(next->cameras[i]);
+	cameras_free_shell(next);
+	config_changes_free(changes);
+	config_destroy(config);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -132,6 +186,7 @@ int main(void)
 		TEST(all_of_them_have_the_order_of_the_file),
 		TEST(numbers_count_within_a_camera),
 		TEST(a_stream_has_its_own_outputs),
+		TEST(what_stays_the_same_keeps_its_place_in_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

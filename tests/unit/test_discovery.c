@@ -501,7 +501,7 @@ static void start(struct fixture *f, const char *host, unsigned port)
 	rig_create_feeds(&f->rig, NULL);
 	rig_listen(&f->rig);
 	for (int i = 0; i < RIG_CAMERAS; i++)
-		f->rig.cameras->cameras[i].status = &f->status;
+		f->rig.cameras->cameras[i]->status = &f->status;
 	options = (struct discovery_options){
 		.config_path = "/nonexistent/c.ini",
 		.loop = f->rig.loop,

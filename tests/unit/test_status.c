@@ -63,7 +63,7 @@ static int setup(void **state)
 		reports->status.frames_at_us = loop_now_us(f->rig.loop);
 		reports->status.streams = reports->streams;
 		reports->status.wanted_us = reports->wanted_us;
-		f->rig.cameras->cameras[i].status = &reports->status;
+		f->rig.cameras->cameras[i]->status = &reports->status;
 	}
 	f->front.wanted_us[STREAM_FH] = f->back.wanted_us[0] = loop_now_us(f->rig.loop);
 	f->view = (struct status_view){
@@ -307,7 +307,7 @@ static void label_values_are_escaped(void **state)
 	struct fixture *f = *state;
 	char *text;
 
-	f->rig.cameras->outputs[0].name = "a\\b\"c\nd";
+	f->rig.cameras->outputs[0]->name = "a\\b\"c\nd";
 	text = status_metrics(&f->view);
 	assert_non_null(strstr(text, "camcast_feed_units_total{feed=\"a\\\\b\\\"c\\nd\"} 0\n"));
 	free(text);

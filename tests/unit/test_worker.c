@@ -90,7 +90,7 @@ static void open_worker(struct fixture *f, const char *program, const char *word
 	else
 		find_program(f->program);
 	options = (struct worker_options){
-		.camera = &f->rig.cameras->cameras[FRONT],
+		.camera = f->rig.cameras->cameras[FRONT],
 		.program = f->program,
 		.config_text = config_text,
 		.config_len = sizeof config_text - 1,

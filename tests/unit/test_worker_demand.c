@@ -111,10 +111,10 @@ static int setup(void **state)
 	assert_int_equal(config_parse(&f->config, "test", text, sizeof text - 1, stderr), 0);
 	assert_int_equal(cameras_create(&f->cameras, f->config), 0);
 	assert_int_equal(loop_create(&f->loop, &options), 0);
-	demand.camera = &f->cameras->cameras[0];
+	demand.camera = f->cameras->cameras[0];
 	assert_int_equal(worker_demand_create(&f->demand, f->loop, &demand), 0);
 	for (size_t i = 0; i < f->cameras->n_outputs; i++) {
-		struct output *output = &f->cameras->outputs[i];
+		struct output *output = f->cameras->outputs[i];
 		struct feed_options feed = {.name = output->name, .policy = output->stream->config};
 
 		assert_int_equal(feed_create(&output->feed, f->loop, &feed,
@@ -131,7 +131,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < f->cameras->n_outputs; i++)
-		feed_destroy(f->cameras->outputs[i].feed);
+		feed_destroy(f->cameras->outputs[i]->feed);
 	worker_demand_destroy(f->demand);
 	loop_destroy(f->loop);
 	cameras_destroy(f->cameras);
@@ -369,7 +369,7 @@ static void a_feed_without_an_address_is_wanted_while_it_is_watched(void **state
 /* Adds a unit of n packets to the feed, which has no segment yet. */
 static void add_packets(struct fixture *f, unsigned number, uint16_t sequence, unsigned n)
 {
-	struct feed *feed = f->cameras->outputs[number].feed;
+	struct feed *feed = f->cameras->outputs[number]->feed;
 	struct feed_unit unit = {.flags = CAMCAST_UNIT_KEY};
 	int fd = memfd_create("test", MFD_CLOEXEC);
 	uint8_t data[4096], *at = data;
@@ -389,7 +389,7 @@ static void add_packets(struct fixture *f, unsigned number, uint16_t sequence, u
 static void packets_go_on_where_the_last_process_was(void **state)
 {
 	struct fixture *f = *state;
-	const struct output *output = &f->cameras->outputs[ALWAYS_RTP];
+	const struct output *output = f->cameras->outputs[ALWAYS_RTP];
 
 	assert_true(output_is_rtp(output));
 	watch(f, ALWAYS_RTP, true);

@@ -67,7 +67,7 @@ void rig_open(struct rig *rig, const char *daemon)
 void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands)
 {
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		struct output *output = &rig->cameras->outputs[i];
+		struct output *output = rig->cameras->outputs[i];
 		const struct config_stream *stream = output->stream->config;
 		struct feed_options options = {
 			.name = output->name,
@@ -86,7 +86,7 @@ void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands)
 void rig_listen(struct rig *rig)
 {
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		struct output *output = &rig->cameras->outputs[i];
+		struct output *output = rig->cameras->outputs[i];
 
 		if (output->config->n_listen > 0)
 			assert_int_equal(server_listen(rig->server, &output->tcp,
@@ -98,14 +98,14 @@ void rig_listen(struct rig *rig)
 void rig_destroy_feeds(struct rig *rig)
 {
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
-		feed_destroy(rig->cameras->outputs[i].feed);
-		rig->cameras->outputs[i].feed = NULL;
+		feed_destroy(rig->cameras->outputs[i]->feed);
+		rig->cameras->outputs[i]->feed = NULL;
 	}
 }
 
 struct feed *rig_feed(const struct rig *rig, unsigned output)
 {
-	return rig->cameras->outputs[output].feed;
+	return rig->cameras->outputs[output]->feed;
 }
 
 void rig_close(struct rig *rig)

@@ -92,8 +92,7 @@ static void reply_set(struct http_question *question, int status, const char *wh
 static bool may(const struct api *api, const struct http_request *request, enum config_may right,
 		const struct stream *stream)
 {
-	return access_may(api->access, request->who, request->peer, right,
-			  (size_t)(stream - api->cameras->streams));
+	return access_may(api->access, request->who, request->peer, right, stream->index);
 }
 
 /* A camera is its streams: one of them is enough to see it, and a change concerns all. */
@@ -168,16 +167,16 @@ static void post_logout(const struct api *api, const struct http_request *reques
 static const struct camera *find_camera(const struct api *api, const char *name)
 {
 	for (size_t i = 0; i < api->cameras->n_cameras; i++)
-		if (strcmp(api->cameras->cameras[i].config->name, name) == 0)
-			return &api->cameras->cameras[i];
+		if (strcmp(api->cameras->cameras[i]->config->name, name) == 0)
+			return api->cameras->cameras[i];
 	return NULL;
 }
 
 static const struct stream *find_stream(const struct api *api, const char *name)
 {
 	for (size_t i = 0; i < api->cameras->n_streams; i++)
-		if (strcmp(api->cameras->streams[i].config->name, name) == 0)
-			return &api->cameras->streams[i];
+		if (strcmp(api->cameras->streams[i]->config->name, name) == 0)
+			return api->cameras->streams[i];
 	return NULL;
 }
 

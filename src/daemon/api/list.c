@@ -167,8 +167,7 @@ static cJSON *describe_camera(const struct api *api, const struct camera *camera
 static bool may_view(const struct api *api, const struct http_request *request,
 		     const struct stream *stream)
 {
-	return access_may(api->access, request->who, request->peer, CONFIG_MAY_VIEW,
-			  (size_t)(stream - api->cameras->streams));
+	return access_may(api->access, request->who, request->peer, CONFIG_MAY_VIEW, stream->index);
 }
 
 /* Adds the camera with those of its streams that may be watched, if there are any. */
@@ -217,7 +216,7 @@ cJSON *api_cameras(const struct api *api, const struct http_request *request)
 	cJSON_AddStringToObject(server, "version", CAMCAST_VERSION);
 	add_rights(server, api, request->who);
 	for (size_t i = 0; i < api->cameras->n_cameras; i++)
-		add_camera(list, api, request, &api->cameras->cameras[i]);
+		add_camera(list, api, request, api->cameras->cameras[i]);
 	return body;
 }
 
@@ -282,7 +281,7 @@ cJSON *api_viewers(const struct api *api, const char *stream, size_t from)
 	};
 
 	for (size_t i = 0; i < api->cameras->n_outputs; i++) {
-		listing.output = &api->cameras->outputs[i];
+		listing.output = api->cameras->outputs[i];
 		if (!stream || strcmp(listing.output->stream->config->name, stream) == 0)
 			feed_for_each_cursor(listing.output->feed, add_viewer, &listing);
 	}

@@ -121,7 +121,7 @@ static void carry_out(struct discovery *discovery, const struct discovery_comman
 
 	switch (command->kind) {
 	case DISCOVERY_RESTART:
-		camera = &options->cameras->cameras[command->index];
+		camera = options->cameras->cameras[command->index];
 		if (worker_restart_asked(camera->worker, "requested over MQTT") == 0)
 			diag_info("camera %s: restart requested over MQTT", camera->config->name);
 		else
@@ -129,7 +129,7 @@ static void carry_out(struct discovery *discovery, const struct discovery_comman
 				   camera->config->name);
 		break;
 	case DISCOVERY_BITRATE:
-		stream = &options->cameras->streams[command->index];
+		stream = options->cameras->streams[command->index];
 		diag_info("stream %s: %u bit/s requested over MQTT", stream->config->name,
 			  command->bitrate_bps);
 		worker_set_bitrate(stream->camera->worker, stream->number, command->bitrate_bps);
@@ -209,7 +209,7 @@ static void prepare(struct discovery *discovery, const struct discovery_options 
 	else
 		derive_id(discovery->id, config->daemon.name, options->config_path);
 	for (size_t i = 0; i < options->cameras->n_outputs; i++)
-		discovery->ports[i] = options->cameras->outputs[i].tcp.port;
+		discovery->ports[i] = options->cameras->outputs[i]->tcp.port;
 	discovery->thread_options = (struct discovery_thread_options){
 		.config = config,
 		.id = discovery->id,

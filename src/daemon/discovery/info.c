@@ -35,7 +35,7 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 	if (!snapshot)
 		return NULL;
 	for (size_t i = 0; i < cameras->n_cameras; i++) {
-		const struct worker_status *status = cameras->cameras[i].status;
+		const struct worker_status *status = cameras->cameras[i]->status;
 		struct discovery_camera *camera = &snapshot->cameras[i];
 
 		camera->state = status->state == WORKER_RUNNING
@@ -47,7 +47,7 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 		camera->fps_milli = status->pid ? status->heartbeat.fps_milli : 0;
 	}
 	for (size_t i = 0; i < cameras->n_streams; i++) {
-		const struct stream *stream = &cameras->streams[i];
+		const struct stream *stream = cameras->streams[i];
 		const struct worker_status *worker = stream->camera->status;
 		const struct camcast_msg_stream *status = &worker->streams[stream->number];
 		bool alive = worker->pid != 0;

@@ -412,12 +412,12 @@ int pushes_create(struct pushes **out, const struct pushes_options *options)
 		return -ENOMEM;
 	pushes->options = *options;
 	for (size_t i = 0; i < cameras->n_streams; i++) {
-		const char *list = cameras->streams[i].config->push;
+		const char *list = cameras->streams[i]->config->push;
 		char url[PUSH_URL_MAX];
 		unsigned number = 0;
 
 		while (err == 0 && push_url_next(&list, url) > 0)
-			err = init(&pushes->items[pushes->n++], pushes, &cameras->streams[i], url,
+			err = init(&pushes->items[pushes->n++], pushes, cameras->streams[i], url,
 				   ++number);
 	}
 	*out = pushes;

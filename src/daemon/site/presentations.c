@@ -45,9 +45,9 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 	for (size_t i = 0; i < cameras->n_streams; i++) {
 		struct output *output;
 
-		if (strcmp(cameras->streams[i].config->name, name) != 0)
+		if (strcmp(cameras->streams[i]->config->name, name) != 0)
 			continue;
-		output = find_output(&cameras->streams[i]);
+		output = find_output(cameras->streams[i]);
 		if (!output)
 			return -ENOENT;
 		if (!access_may(presentations->access, who, peer, CONFIG_MAY_VIEW, i)) {
@@ -68,7 +68,7 @@ void presentations_init(struct presentations *presentations, struct rtsp *rtsp)
 	rtsp->access = presentations->access;
 	rtsp->user = presentations;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
-		if (output_is_rtp(&cameras->outputs[i]))
-			rtsp_init_viewers(&cameras->outputs[i].rtsp, rtsp,
-					  &cameras->outputs[i].quota);
+		if (output_is_rtp(cameras->outputs[i]))
+			rtsp_init_viewers(&cameras->outputs[i]->rtsp, rtsp,
+					  &cameras->outputs[i]->quota);
 }

@@ -22,8 +22,6 @@
 
 struct site {
 	struct site_options options;
-	struct snapshot **snapshots; /* by output; NULL: not a feed of JPEGs */
-	struct hls **hls;	     /* by output; NULL: not a feed of MP4 fragments */
 };
 
 /* --- what a viewer gets before its first unit --- */
@@ -46,7 +44,7 @@ static struct output *choose_output(const struct cameras *cameras, const struct 
 	const struct config *config = cameras->config;
 	const struct config_feed *feed = way_feed(config, stream->config, framing);
 
-	return feed ? &cameras->outputs[feed - config->feeds] : NULL;
+	return feed ? cameras->outputs[feed - config->feeds] : NULL;
 }
 
 /* --- queries --- */
@@ -93,9 +91,8 @@ static int64_t max_age_us(const char *query)
 static bool let_in(const struct site *site, const struct http_request *request,
 		   struct http_question *question, const struct stream *stream)
 {
-	size_t index = (size_t)(stream - site->options.cameras->streams);
-
-	if (access_may(site->options.access, request->who, request->peer, CONFIG_MAY_VIEW, index))
+	if (access_may(site->options.access, request->who, request->peer, CONFIG_MAY_VIEW,
+		       stream->index))
 		return true;
 	stream->outputs[0].quota.refused[ADMISSION_NOT_ALLOWED]++;
 	http_refuse_right(question, request);
@@ -120,11 +117,9 @@ static void watch(struct site *site, const struct http_request *request,
 	if (!output) {
 		http_reply(question, 404, NULL, NULL, 0);
 	} else if (framing == CONFIG_FRAMING_JPEG) {
-		snapshot_answer(site->snapshots[output - site->options.cameras->outputs], question,
-				max_age_us(query));
+		snapshot_answer(output->snapshot, question, max_age_us(query));
 	} else if (way_is_hls(way)) {
-		hls_answer_playlist(site->hls[output - site->options.cameras->outputs], query,
-				    question);
+		hls_answer_playlist(output->playlist, query, question);
 	} else if (framing == CONFIG_FRAMING_MP4_WS) {
 		websocket_answer(question, request, &output->http);
 	} else {
@@ -144,7 +139,7 @@ static void answer_not_found(const struct site *site, const struct http_request 
 	size_t len = (size_t)snprintf(text, sizeof text, "404 Not Found\nThere are:\n/\n");
 
 	for (size_t i = 0; i < cameras->n_streams; i++) {
-		const struct stream *stream = &cameras->streams[i];
+		const struct stream *stream = cameras->streams[i];
 
 		if (!access_may(site->options.access, request->who, request->peer, CONFIG_MAY_VIEW,
 				i))
@@ -165,10 +160,10 @@ static const struct stream *find_stream(const struct site *site, const char *nam
 	const struct cameras *cameras = site->options.cameras;
 
 	for (size_t i = 0; i < cameras->n_streams; i++) {
-		const char *own = cameras->streams[i].config->name;
+		const char *own = cameras->streams[i]->config->name;
 
 		if (strlen(own) == len && memcmp(own, name, len) == 0)
-			return &cameras->streams[i];
+			return cameras->streams[i];
 	}
 	return NULL;
 }
@@ -199,8 +194,7 @@ static bool handle_hls(struct site *site, const struct http_request *request,
 		stream ? choose_output(site->options.cameras, stream, CONFIG_FRAMING_MP4) : NULL;
 
 	if (output && let_in(site, request, question, stream))
-		hls_answer_object(site->hls[output - site->options.cameras->outputs], slash + 1,
-				  question);
+		hls_answer_object(output->playlist, slash + 1, question);
 	return output != NULL;
 }
 
@@ -226,9 +220,9 @@ static bool handle_usual(struct site *site, const struct http_request *request,
 		     !parameter_is(request->head->query, "action", paths[i].action)))
 			continue;
 		for (size_t j = 0; j < cameras->n_streams; j++) {
-			if (!choose_output(cameras, &cameras->streams[j], way->framing))
+			if (!choose_output(cameras, cameras->streams[j], way->framing))
 				continue;
-			watch(site, request, question, &cameras->streams[j], way);
+			watch(site, request, question, cameras->streams[j], way);
 			return true;
 		}
 	}
@@ -395,7 +389,7 @@ void site_handle(void *user, const struct http_request *request, struct http_que
 
 /* --- life --- */
 
-static int create_hls(struct site *site, size_t i, struct output *output)
+static int create_hls(struct site *site, struct output *output)
 {
 	struct hls_setup setup = {
 		.stream = output->stream->config,
@@ -405,47 +399,52 @@ static int create_hls(struct site *site, size_t i, struct output *output)
 	};
 
 	http_init_viewers(&output->hls, site->options.http, &output->quota);
-	return hls_create(&site->hls[i], site->options.loop, &setup);
+	return hls_create(&output->playlist, site->options.loop, &setup);
+}
+
+int site_serve(struct site *site, struct output *output)
+{
+	switch (output->config->framing) {
+	case CONFIG_FRAMING_MP4:
+		return create_hls(site, output);
+	case CONFIG_FRAMING_JPEG:
+		return snapshot_create(&output->snapshot, site->options.loop, output->feed);
+	default:
+		return 0;
+	}
+}
+
+void site_forget(struct output *output)
+{
+	hls_destroy(output->playlist);
+	snapshot_destroy(output->snapshot);
+	output->playlist = NULL;
+	output->snapshot = NULL;
 }
 
 int site_create(struct site **out, const struct site_options *options)
 {
 	const struct cameras *cameras = options->cameras;
 	struct site *site = calloc(1, sizeof *site);
+	int err = 0;
 
 	if (!site)
 		return -ENOMEM;
 	site->options = *options;
-	site->snapshots = calloc(cameras->n_outputs + 1, sizeof *site->snapshots);
-	site->hls = calloc(cameras->n_outputs + 1, sizeof *site->hls);
-	if (!site->snapshots || !site->hls)
-		goto fail;
-	for (size_t i = 0; i < cameras->n_outputs; i++) {
-		struct output *output = &cameras->outputs[i];
-
-		if (output->config->framing == CONFIG_FRAMING_MP4 &&
-		    create_hls(site, i, output) < 0)
-			goto fail;
-		if (output->config->framing == CONFIG_FRAMING_JPEG &&
-		    snapshot_create(&site->snapshots[i], options->loop, output->feed) < 0)
-			goto fail;
-	}
-	*out = site;
-	return 0;
-fail:
-	site_destroy(site);
-	return -ENOMEM;
+	for (size_t i = 0; err == 0 && i < cameras->n_outputs; i++)
+		err = site_serve(site, cameras->outputs[i]);
+	if (err < 0)
+		site_destroy(site);
+	else
+		*out = site;
+	return err;
 }
 
 void site_destroy(struct site *site)
 {
 	if (!site)
 		return;
-	for (size_t i = 0; site->snapshots && i < site->options.cameras->n_outputs; i++)
-		snapshot_destroy(site->snapshots[i]);
-	for (size_t i = 0; site->hls && i < site->options.cameras->n_outputs; i++)
-		hls_destroy(site->hls[i]);
-	free(site->hls);
-	free(site->snapshots);
+	for (size_t i = 0; i < site->options.cameras->n_outputs; i++)
+		site_forget(site->options.cameras->outputs[i]);
 	free(site);
 }

@@ -25,6 +25,11 @@ int site_create(struct site **out, const struct site_options *options);
 /* Requests that still wait must have ended: their connections are closed. */
 void site_destroy(struct site *site);
 
+/* Serves one more feed, as site_create() does with those that there are. 0 or -ENOMEM. */
+int site_serve(struct site *site, struct output *output);
+/* The feed is served no more; requests that wait for it are answered with 503. */
+void site_forget(struct output *output);
+
 /* An http_handler; user is a struct site. */
 void site_handle(void *user, const struct http_request *request, struct http_question *question);
 

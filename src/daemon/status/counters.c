@@ -30,10 +30,10 @@ bool counted_select(struct counted *counted, enum counter_kind kind, size_t i)
 
 	switch (kind) {
 	case COUNTERS_CAMERA:
-		counted->camera = i < all->n_cameras ? &all->cameras[i] : NULL;
+		counted->camera = i < all->n_cameras ? all->cameras[i] : NULL;
 		return counted->camera;
 	case COUNTERS_STREAM:
-		counted->stream = i < all->n_streams ? &all->streams[i] : NULL;
+		counted->stream = i < all->n_streams ? all->streams[i] : NULL;
 		return counted->stream;
 	case COUNTERS_PUSH:
 		counted->push = i < pushes_count(counted->view->pushes)
@@ -41,7 +41,7 @@ bool counted_select(struct counted *counted, enum counter_kind kind, size_t i)
 					: NULL;
 		return counted->push;
 	case COUNTERS_FEED:
-		counted->output = i < all->n_outputs ? &all->outputs[i] : NULL;
+		counted->output = i < all->n_outputs ? all->outputs[i] : NULL;
 		return counted->output;
 	default:
 		return i == 0;

@@ -80,7 +80,7 @@ bool health_check(const struct cameras *cameras, int64_t now_us, char why[HEALTH
 {
 	why[0] = '\0';
 	for (size_t i = 0; i < cameras->n_streams; i++) {
-		const struct stream *stream = &cameras->streams[i];
+		const struct stream *stream = cameras->streams[i];
 
 		/* The camera of an idle one has another stream, which says how it is. */
 		if (stream->config->implied && !stream->camera->status->wanted_us[stream->number])
