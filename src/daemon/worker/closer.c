@@ -128,11 +128,11 @@ void closer_destroy(struct closer *closer)
 	if (!closer)
 		return;
 	sem_post(&closer->wake);
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += PATIENCE_NS;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	if (pthread_timedjoin_np(closer->thread, NULL, &until) != 0)
+	if (pthread_clockjoin_np(closer->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
 		pthread_detach(closer->thread);
 	leave(closer);
 }
