@@ -4,8 +4,8 @@
 
     crowd.py PLAN.json >EVENTS
 
-The plan is {"seed", "samples": FOLDER, "viewers": [{"name", "host", "port", "way", "codec",
-"stream", "kind", ...}]}; ways.py has the ways. Each event is a line of JSON with the viewer's name
+The plan is {"seed", "samples": FOLDER, "authority": FILE, "viewers": [{"name", "host", "port",
+"way", "tls", "codec", "stream", "kind", ...}]}; ways.py has the ways. Each event is a line of JSON with the viewer's name
 and CLOCK_MONOTONIC seconds:
 
     gap        units are missing: a viewer that is served well sees none
@@ -28,6 +28,7 @@ import random
 import re
 import select
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -98,9 +99,10 @@ class Viewer:
         self.address = (plan["host"], plan["port"])
         self.way, self.h264 = (plan["way"], plan["codec"], plan["stream"]), plan["codec"] == "h264"
         self.rate = plan.get("rate", 0)
+        self.tls = crowd.tls if plan["tls"] else None
         self.stream = crowd.streams.setdefault((plan["server"], plan["stream"]), Stream())
         self.socket, self.again_at, self.leaves_at = None, 0.0, None
-        self.connected = False
+        self.connected = self.shaking = False
         self.units, self.last_at = 0, time.monotonic()
         self.sample, self.sample_until = None, 0.0
         self.reset()
@@ -128,11 +130,35 @@ class Viewer:
         if self.kind == "stalled":
             self.leaves_at = now + STALL_S
 
-    def established(self, now):
-        if error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+    def proceed(self, now):
+        """With TCP's handshake, then with that of TLS."""
+        if self.shaking:
+            self.shake(now)
+        elif error := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.lost(now, f"connect: {error}")
-            return
-        self.connected = True
+        elif self.tls:
+            self.socket = self.tls.wrap_socket(
+                self.socket, server_hostname=self.address[0], do_handshake_on_connect=False
+            )
+            self.shaking = True
+            self.shake(now)
+        else:
+            self.established(now)
+
+    def shake(self, now):
+        try:
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self.crowd.poll.modify(self.socket, select.POLLIN)
+        except ssl.SSLWantWriteError:
+            self.crowd.poll.modify(self.socket, select.POLLOUT)
+        except OSError as error:
+            self.lost(now, str(error))
+        else:
+            self.established(now)
+
+    def established(self, now):
+        self.connected, self.shaking = True, False
         self.last_at = now
         try:
             self.socket.sendall(self.reader.begin())
@@ -149,7 +175,8 @@ class Viewer:
             self.crowd.poll.unregister(self.socket)
             del self.crowd.by_fd[self.socket.fileno()]
         self.socket.close()
-        self.socket, self.leaves_at, self.connected = None, None, False
+        self.socket, self.leaves_at = None, None
+        self.connected = self.shaking = False
         self.again_at = now + after
         self.end_sample()
 
@@ -165,7 +192,9 @@ class Viewer:
     def read(self, now, limit=1 << 18):
         try:
             data = self.socket.recv(limit)
-        except BlockingIOError:
+            while self.tls and (more := min(self.socket.pending(), limit - len(data))) > 0:
+                data += self.socket.recv(more)
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError as error:
             self.lost(now, str(error))
@@ -241,6 +270,7 @@ class Crowd:
     def __init__(self, plan):
         self.random = random.Random(plan["seed"])
         self.folder = pathlib.Path(plan["samples"])
+        self.tls = ssl.create_default_context(cafile=plan["authority"])
         self.poll, self.by_fd, self.streams, self.samples = select.poll(), {}, {}, 0
         self.viewers = [Viewer(self, one) for one in plan["viewers"]]
         self.judged = [viewer for viewer in self.viewers if viewer.kind in JUDGED]
@@ -260,7 +290,7 @@ class Crowd:
                 if viewer is None:
                     continue
                 if not viewer.connected:
-                    viewer.established(now)
+                    viewer.proceed(now)
                 elif viewer.kind in ("slow", "stalled"):
                     viewer.lost(now, "ended")
                 else:

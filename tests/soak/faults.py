@@ -198,6 +198,30 @@ class DescriptorsShort(Fault):
             stranger.close()
 
 
+class ClockStepped(Fault):
+    """The wall clock of a server, or of the recorder, is wrong for a time. Nobody shall notice."""
+
+    name, weight = "clock stepped", 3
+
+    def __init__(self, world, random):
+        super().__init__(world, random)
+        self.hold_s = random.uniform(1, 5)
+        self.whose = random.choice((*world.backends, "record"))
+        self.ahead_s = random.choice((-86400, -3600, -2, 2, 3600, 86400))
+
+    def text(self):
+        return f"{self.name}: {self.whose} by {self.ahead_s} s for {self.hold_s:.1f} s"
+
+    def touches(self):
+        return []
+
+    def inject(self):
+        self.world.clocks[self.whose].step(self.ahead_s)
+
+    def heal(self):
+        self.world.clocks[self.whose].step(0)
+
+
 # --- clients of ours ---
 
 
@@ -470,7 +494,7 @@ class LinkSlow(LinkCut):
 
 ALL = [
     WorkerKilled, WorkerTerminated, WorkerPaused, WorkerHung, ServerPaused, ServerKilled,
-    DescriptorsShort, RecorderChild, RecorderChildPaused, RecorderKilled, RecorderTerminated,
+    DescriptorsShort, ClockStepped, RecorderChild, RecorderChildPaused, RecorderKilled, RecorderTerminated,
     RecorderPaused, DiskFull, ViewChild, ViewKilled, ViewTerminated, ViewPaused,
     BrokerGone, BrokerPaused, LinkCut, LinkSlow,
 ]  # fmt: skip

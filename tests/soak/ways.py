@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The ways in which a viewer of the crowd gets a stream: raw TCP, and all that HTTP has.
+"""The ways in which a viewer of the crowd gets a stream: raw TCP, RTSP, and all that HTTP has.
 
 A reader belongs to one connection. begin() is what it sends first; feed(data) takes the bytes that
 came, and returns the units in them and the bytes to send now. Units are JPEGs, or access units in
@@ -16,6 +16,9 @@ TS_LEN, TS_SYNC = 188, 0x47
 TS_START, TS_PADDING = 0x40, 0x20  # of the second and of the fourth byte
 VIDEO = b"\0\0\1\xe0"  # how the PES packets of the first video stream begin
 BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
+RTP, RTCP = 0, 1  # channels
+DELIMITER, FU_A = 9, 28  # types of NAL units, and of a payload
+KEEP_ALIVE_UNITS = 100
 
 
 class Refused(Exception):
@@ -47,6 +50,10 @@ class Annexb(Framing):
             yield self.take(end)
 
 
+def unit_of(nals):
+    return AUD + b"".join(b"\0\0\0\1" + nal for nal in nals if nal[0] & 0x1F != DELIMITER)
+
+
 class LengthPrefixed(Framing):
     def units(self):
         while len(self.data) >= 4:
@@ -70,8 +77,7 @@ class Mp4(Framing):
                 return
             box = self.take(size)[8:]
             if kind == b"mdat":
-                nals = LengthPrefixed().feed(box)
-                yield AUD + b"".join(b"\0\0\0\1" + nal for nal in nals)
+                yield unit_of(LengthPrefixed().feed(box))
 
 
 class WebSocket(Framing):
@@ -284,6 +290,117 @@ class Hls(Player):
             query = f"?_HLS_msn={coming[0]}&_HLS_part={coming[1]}"
 
 
+class Rtp(Framing):
+    """Interleaved frames (RFC 2326 clause 10.12) with H.264 (RFC 6184), between answers of RTSP."""
+
+    def __init__(self):
+        super().__init__()
+        self.sequence, self.nals, self.part = None, [], None
+
+    def units(self):
+        while len(self.data) >= 4:
+            if self.data.startswith(b"RTSP"):
+                if answer_of(self.data) is None:
+                    return
+                continue
+            mark, channel, size = struct.unpack_from(">cBH", self.data)
+            if mark != b"$" or channel not in (RTP, RTCP):
+                raise ValueError("no interleaved frame")
+            if len(self.data) < 4 + size:
+                return
+            packet = self.take(4 + size)[4:]
+            if channel == RTP and self.packet(packet):
+                nals, self.nals = self.nals, []
+                yield unit_of(nals)
+
+    def packet(self, packet):
+        """True: it ends a unit."""
+        sequence, payload = int.from_bytes(packet[2:4], "big"), packet[12:]
+        if packet[0] != 0x80 or not payload:
+            raise ValueError("no RTP packet")
+        follows = self.sequence is None or sequence == (self.sequence + 1) & 0xFFFF
+        if not follows and (self.nals or self.part is not None):
+            raise ValueError(f"packet {sequence} behind {self.sequence} within a unit")
+        self.sequence = sequence
+        kind = payload[0] & 0x1F
+        if kind != FU_A:
+            if self.part is not None or not 0 < kind < 24:
+                raise ValueError(f"a packet of the type {kind}")
+            self.nals.append(payload)
+        else:
+            if bool(payload[1] & 0x80) != (self.part is None):
+                raise ValueError("a fragment at the wrong place")
+            if self.part is None:
+                self.part = bytes([payload[0] & 0xE0 | payload[1] & 0x1F])
+            self.part += payload[2:]
+            if payload[1] & 0x40:
+                self.nals.append(self.part)
+                self.part = None
+        return packet[1] & 0x80 != 0
+
+
+def answer_of(data):
+    """Takes an answer of RTSP from data, as (status, head and body); None: it is not whole yet."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        if len(data) > HEAD_MAX:
+            raise ValueError("an answer without an end")
+        return None
+    length = re.search(rb"\r\nContent-Length: (\d+)", data[:end])
+    end += 4 + (int(length[1]) if length else 0)
+    if len(data) < end:
+        return None
+    answer = bytes(data[:end]).decode()
+    del data[:end]
+    return answer.split(" ")[1], answer
+
+
+class Rtsp:
+    """A client of RTSP that gets its packets on the same connection."""
+
+    def __init__(self, stream):
+        self.url = f"rtsp://127.0.0.1/{stream}"
+        self.framing, self.data, self.number, self.playing = Rtp(), bytearray(), 0, False
+        self.script = self.ask()
+        self.unheard = 0  # units since the last request
+
+    def ask(self):
+        """Yields methods, URLs and headers; is given the answers."""
+        description = yield "DESCRIBE", self.url, ""
+        base = re.search(r"\r\nContent-Base: ([^\r]+)", description)[1]
+        track = re.findall(r"a=control:([^\r]+)", description)[-1]
+        url = track if "://" in track else base + track
+        answer = yield "SETUP", url, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+        self.session = re.search(r"\r\nSession: ([^;\r]+)", answer)[0][2:] + "\r\n"
+        yield "PLAY", base, self.session
+
+    def request(self, method, url, headers):
+        self.number += 1
+        return f"{method} {url} RTSP/1.0\r\nCSeq: {self.number}\r\n{headers}\r\n".encode()
+
+    def begin(self):
+        return self.request(*next(self.script))
+
+    def feed(self, data):
+        if self.playing:
+            units = self.framing.feed(data)
+            self.unheard += len(units)
+            if self.unheard < KEEP_ALIVE_UNITS:
+                return units, b""
+            self.unheard = 0
+            return units, self.request("GET_PARAMETER", self.url, self.session)
+        self.data += data
+        if (answer := answer_of(self.data)) is None:
+            return [], b""
+        if answer[0] != "200":
+            raise Refused(answer[1].splitlines()[0])
+        try:
+            return [], self.request(*self.script.send(answer[1]))
+        except StopIteration:
+            self.playing = True
+            return self.feed(bytes(self.data))
+
+
 LIVE = {
     "h264": {"h264": Annexb, "mp4": Mp4, "ts": MpegTs, "ws": WebSocket},
     "mjpeg": {"mjpg": Multipart},
@@ -292,10 +409,29 @@ PLAYERS = {"h264": {"hls": Hls}, "mjpeg": {"jpg": Snapshots}}
 RAW = {"annexb": Annexb, "length_prefixed": LengthPrefixed}
 
 
+TLS = "+tls"  # behind the name of a way: the same on a connection with TLS
+HALF_CLOSED = set(RAW) | {"h264", "mp4", "ts", "mjpg"}  # these go on when a viewer says no more
+
+
+def of(codec, framings, kind):
+    """The ways for viewers of a kind of a stream with these framings."""
+    known = [*framings, *LIVE[codec]]
+    if kind in ("plain", "flapping"):
+        known += PLAYERS[codec]
+    if codec == "h264":
+        known.append("rtsp")
+    if kind == "half":
+        return [way for way in known if way in HALF_CLOSED]
+    return known + [way + TLS for way in known if way not in RAW]
+
+
 def reader(way, codec, stream):
-    """A reader for a new connection; `way` is a key of one of the tables."""
+    """A reader for a new connection; `way` is one of of()."""
+    way = way.removesuffix(TLS)
     if way in RAW:
         return Raw(RAW[way]())
+    if way == "rtsp":
+        return Rtsp(stream)
     if way in PLAYERS[codec]:
         return PLAYERS[codec][way](stream)
     return Live(f"/{stream}.{way}", LIVE[codec][way]())

@@ -2,15 +2,20 @@
 """The world of the soak: servers, a broker with users and rights, a recorder, a window, and crowds
 of viewers on two machines, each a network namespace. All of it lives in a mount namespace of this
 process, which holds a small disk for the recordings; so nothing is left when it is gone."""
+import collections
 import contextlib
 import ctypes
+import itertools
 import json
+import mmap
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 
 import broker as mosquitto
+import certificates
 import harness
 import netns
 import recordings
@@ -36,7 +41,8 @@ topic write command/#
 topic read camcast/#
 topic readwrite camera/response/#
 """
-# stream: (its camera, its framings and their ports behind the server's first one)
+RTSP = 10  # its port behind the server's first one, which speaks HTTP
+# stream: (its camera, its framings and their ports)
 STREAMS = {
     "front-h264": ("front", {"annexb": 1, "length_prefixed": 2}),
     "front-jpeg": ("front", {"length_prefixed": 3}),
@@ -49,7 +55,7 @@ KEYS = {
     "front-h264": {"encoder": "x264", "bitrate": 300000, "keyframe_interval": 10},
     "front-jpeg": {"codec": "mjpeg", "quality": 60},
     "side": {"temporal_layers": 2, "bitrate": 300000, "keyframe_interval": 10},
-    "tape": {"encoder": "copy"},
+    "tape": {"encoder": "copy", "tls": "yes"},
     "demand": {"on_demand": True, "linger_ms": 1000, "bitrate": 200000, "keyframe_interval": 10},
 }
 # kind: (viewers of each server, at home and far away; of how many streams)
@@ -83,16 +89,35 @@ class DummyScreen:
         return {**os.environ, "SDL_VIDEODRIVER": "dummy", "SDL_RENDER_DRIVER": "software"}
 
 
+class Clock:
+    """The wall clock of a program and its children, which tests/support/clockstep.c makes."""
+
+    def __init__(self, folder, name):
+        self.path = folder / f"clock-{name}"
+        self.path.write_bytes(bytes(8))
+        with open(self.path, "r+b") as file:
+            self._ahead = mmap.mmap(file.fileno(), 8)
+        self.environment = {
+            "LD_PRELOAD": str(folder / "clockstep.so"), "CAMCAST_CLOCK": str(self.path),
+        }  # fmt: skip
+
+    def step(self, ahead_s):
+        """From now on it is so far ahead of the machine's."""
+        self._ahead[:] = struct.pack("q", int(ahead_s * 1e9))
+
+
 class Crowd:
     """A process of crowd.py in a network namespace; .events is its standard output."""
 
-    def __init__(self, place, viewers, folder, seed):
+    def __init__(self, place, viewers, folder, seed, authority):
         self.place, self.viewers = place, {viewer["name"]: viewer for viewer in viewers}
         self.log = open(folder / f"crowd-{place}.log", "wb")
         plan = folder / f"crowd-{place}.json"
         samples = folder / "samples"
         samples.mkdir(exist_ok=True)
-        plan.write_text(json.dumps({"seed": seed, "samples": str(samples), "viewers": viewers}))
+        plan.write_text(json.dumps({
+            "seed": seed, "samples": str(samples), "authority": str(authority), "viewers": viewers,
+        }))  # fmt: skip
         self.process = harness.start(
             ["/usr/bin/python3", HERE / "crowd.py", plan],
             stdout=subprocess.PIPE,
@@ -117,6 +142,13 @@ class World:
 
     def start(self):
         self._make_tape()
+        harness.output_of(
+            *("gcc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", self.folder / "clockstep.so"),
+            HERE.parent / "support/clockstep.c",
+        )
+        self.clocks = {name: Clock(self.folder, name) for name in (*self.backends, "record")}
+        self.authority = certificates.Authority(self.folder / "authority")
+        self.authority.sign("server", names=f"IP:{HOME}")
         (self.folder / "rights").write_text(RIGHTS)
         for user in ("server", "client"):
             (self.folder / f"{user}-word").write_text(f"{user}'s\n")
@@ -134,7 +166,8 @@ class World:
         for place, host in (("home", self.home), ("far", self.far)):
             with host:
                 viewers = list(self._viewers(place))
-                self.crowds.append(Crowd(place, viewers, self.folder, self.seed))
+                trusted = self.authority.certificate
+                self.crowds.append(Crowd(place, viewers, self.folder, self.seed, trusted))
 
     def _make_tape(self):
         harness.output_of(
@@ -152,7 +185,16 @@ class World:
     def start_server(self, backend):
         """Also after it was killed: the configuration and the ports stay the same."""
         config = {
-            "daemon": {"name": backend, "http": f"0.0.0.0:{self.port(backend)}"},
+            "daemon": {
+                "name": backend,
+                "http": f"0.0.0.0:{self.port(backend)}",
+                "rtsp": f"0.0.0.0:{self.port(backend, RTSP)}",
+                "tls": "auto",
+            },
+            "tls": {
+                "certificate": self.authority.folder / "server.pem",
+                "key": self.authority.folder / "server.key",
+            },
             "mqtt": {
                 "broker": HOME,
                 "port": BROKER_PORT,
@@ -174,7 +216,9 @@ class World:
                 config[f"stream {stream}"][framing] = f"0.0.0.0:{self.port(backend, offset)}"
         if old := self.servers.get(backend):
             self.ended.append((backend, old.log()[-40:]))
-        self.servers[backend] = harness.Camcastd(config, self.folder, backend=backend)
+        self.servers[backend] = harness.Camcastd(
+            config, self.folder, backend=backend, env=self.clocks[backend].environment
+        )
 
     def worker(self, backend, camera):
         """The pid of a camera's worker; 0: there is none now."""
@@ -189,7 +233,7 @@ class World:
     def start_recorder(self):
         self.recorder = recordings.Recorder(
             self.broker, self.disk / "recordings", "--all", "--segment", "30s", "--json",
-            *self.client_words(),
+            *self.client_words(), env=self.clocks["record"].environment,
         )  # fmt: skip
 
     def start_view(self):
@@ -213,17 +257,15 @@ class World:
 
     def _viewers(self, place):
         for backend in self.backends:
+            turns = collections.defaultdict(itertools.count)  # so that no way is left out
             for kind, streams in CROWD.items():
                 for stream, numbers in streams.items():
                     camera, framings = STREAMS[stream]
                     codec = "mjpeg" if stream == "front-jpeg" else "h264"
-                    known = [*framings, *ways.LIVE[codec]]
-                    if kind in ("plain", "flapping"):
-                        known += ways.PLAYERS[codec]
-                    if kind == "half" and "ws" in known:
-                        known.remove("ws")  # its sending side belongs to it
+                    known = ways.of(codec, framings, kind)
                     for number in range(numbers[place == "far"]):
-                        way = known[number % len(known)]
+                        way = known[next(turns[kind, stream]) % len(known)]
+                        offset = RTSP if way.startswith("rtsp") else framings.get(way, 0)
                         yield {
                             "name": f"{backend}-{stream}-{way}-{kind}-{place}-{number}",
                             "server": backend,
@@ -233,8 +275,10 @@ class World:
                             "kind": kind,
                             "codec": codec,
                             "way": way,
+                            "tls": way.endswith(ways.TLS)
+                            or way in framings and "tls" in KEYS[stream],
                             "host": HOME,
-                            "port": self.port(backend, framings.get(way, 0)),
+                            "port": self.port(backend, offset),
                             "rate": SLOW_RATE,
                         }
 

@@ -22,7 +22,7 @@ NAME = re.compile(r"(\d{8}T\d{6})Z(?:-(\d+))?\.mp4")
 class Recorder:
     """`camcast record` with these arguments, which writes into dir. Also a context manager."""
 
-    def __init__(self, broker, folder, *arguments, prefix=()):
+    def __init__(self, broker, folder, *arguments, prefix=(), env=None):
         self.dir = pathlib.Path(folder)
         self.marker = f"CAMCAST_TEST={uuid.uuid4().hex}"
         key, value = self.marker.split("=")
@@ -43,7 +43,7 @@ class Recorder:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=dict(os.environ, **{key: value}),
+            env=dict(os.environ, **{key: value}, **(env or {})),
             start_new_session=True,
         )
         self._threads = [
