@@ -416,7 +416,7 @@ def test_a_second_signal_ends_it_at_once(start_camcastd):
         begun = time.monotonic()
         daemon.process.send_signal(signal.SIGINT)
         assert daemon.process.wait(10) == 128 + signal.SIGINT
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 1.9  # without it: 2
 
 
 def test_a_worker_that_does_not_stop_is_killed(start_camcastd):
