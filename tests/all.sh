@@ -112,7 +112,7 @@ guests=$!
 build_ahead &
 builds=$!
 step lint make lint # this one and `check` run beside what is built ahead
-step check env CAMCAST_PATIENCE=4 make check CHECK='unit e2e'
+step check env CAMCAST_PATIENCE=4 AGAIN=3 make check CHECK='unit e2e'
 step run tests/first_run.sh
 await build-address
 step address make unit SAN=address
@@ -125,10 +125,11 @@ wait "$builds" "$guests" # from here on nothing runs beside a step
 step distros make check-distros
 step hw make check-hw
 step kernel make check-kernel
-step alone env CAMCAST_PATIENCE=2 make alone
+step alone env CAMCAST_PATIENCE=2 AGAIN=3 make alone
 step soak env CAMCAST_PATIENCE=4 make soak MINUTES=3
 step bench make bench-quick # the ratios, for people to read
 
+grep -ah 'run again: ' "$work"/*.log | sort -u
 while read -r name _ bad _; do
 	[ "$bad" = 0 ] || show_failure "$name" | cut -c1-300 | sed "s/^/$name: /"
 done <"$work/steps"

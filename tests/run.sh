@@ -9,6 +9,7 @@
 #   alone  those that are, one after the other: they measure time, and need a quiet machine
 #   fuzz   each fuzzer runs its corpus, and then looks for more for FUZZ_SECONDS
 #
+# AGAIN=N: if at most N end-to-end tests fail, each has a second try, with nothing beside it.
 # SAN says which sanitizer the programs have; UNIT_TESTS and E2E which files of unit and end-to-end
 # tests are run; CAMCAST_PATIENCE (2), a whole number, lengthens all time limits on slow machines.
 set -uo pipefail
@@ -104,26 +105,43 @@ run_unit() {
 	done
 }
 
+# The last line of pytest's output $1 counts cases of kind $2: "1 failed, 3 passed, 2 skipped in 5.02s"
+summary() {
+	tail -n 1 "$1" | grep -oE "[0-9]+ $2" | awk '{ n += $1 } END { print n + 0 }'
+}
+
 # pytest_cases NAME MARKS JOBS: the end-to-end tests with these marks. Every wait in them has an end;
 # the time limit turns one that was forgotten into a failure with a traceback. With loadgroup each
 # process takes one case at a time, and those of an xdist_group stay in one process.
 pytest_cases() {
-	local name=$1 output=$build/tests/$1.out status files
+	local name=$1 output=$build/tests/$1.out status files ok bad
+	local pytest=("${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -rfEs
+		--timeout=$((450 * patience)))
 	mkdir -p "$build/tests"
 	# test_libcamera.py needs a Debian 13 root folder: `make check-distros` runs it.
 	files=${E2E:-$(find tests/e2e tests/attack -name 'test_*.py' ! -name test_libcamera.py | sort)}
 	# shellcheck disable=SC2086 # several files
-	"${run[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider -m "$2" -n "$3" -rfEs \
-		--dist loadgroup --timeout=$((450 * patience)) --durations=5 $files </dev/null 2>&1 | tee "$output"
+	"${pytest[@]}" -m "$2" -n "$3" --dist loadgroup --durations=5 $files </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
 	if [ "$status" = 5 ] && [ -n "${E2E:-}" ]; then # none of these files' cases has the marks
 		return
 	fi
-	summary() { # the last line: "1 failed, 3 passed, 2 skipped in 5.02s"
-		tail -n 1 "$output" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
-	}
-	skipped=$((skipped + $(summary skipped)))
-	account "$name" "$status" "$(summary passed)" "$(summary '(failed|error)')" /dev/null
+	ok=$(summary "$output" passed) bad=$(summary "$output" '(failed|error)')
+	skipped=$((skipped + $(summary "$output" skipped)))
+	if [ "$bad" -gt 0 ] && [ "$bad" -le "${AGAIN:-0}" ] && once_more "$output"; then
+		ok=$((ok + bad)) bad=0 status=0
+	fi
+	account "$name" "$status" "$ok" "$bad" /dev/null
+}
+
+# Runs the cases that failed in output $1 once more, with nothing beside them, and names them. False: one
+# failed again.
+once_more() {
+	local cases
+	mapfile -t cases < <(sed -nE 's/^(FAILED|ERROR) (tests[^ ]*::.*)$/\2/p' "$1" |
+		sed -E 's/ - .*//; s/@[a-z_]+$//' | sort -u)
+	printf 'run again: %s\n' "${cases[@]}"
+	[ "${#cases[@]}" -gt 0 ] && "${pytest[@]}" "${cases[@]}" </dev/null
 }
 
 run_e2e() {
