@@ -263,6 +263,9 @@ static void check_tls(struct config_file *file, const struct config *config)
 	if (config->tls.key && config->tls.key[0] && !config->tls.on)
 		config_file_mistake(file, section_line(tlses->items, "key"),
 				    "key needs certificate in section [tls]");
+	if (config->tls.client_ca && config->tls.client_ca[0] && !config->tls.on)
+		config_file_mistake(file, section_line(tlses->items, "client_ca"),
+				    "client_ca needs certificate in section [tls]");
 	if (daemons->n > 0)
 		check_tls_key(file, daemons->items, config->daemon.tls, config->tls.on);
 	for (size_t i = 0; i < config->n_streams; i++)
@@ -287,10 +290,10 @@ static void check_user(struct config_file *file, const struct config *config,
 	size_t len;
 
 	if (!user->password[0] && !user->password_file[0] && !user->token_file[0] &&
-	    !section_is_bad(s, "password"))
+	    !config_has_certificates(config) && !section_is_bad(s, "password"))
 		config_file_mistake(file, user->line,
-				    "user \"%s\" has no password, password_file or token_file; "
-				    "\"camcast passwd\" makes a password",
+				    "user \"%s\" has no password, password_file or token_file, and "
+				    "[tls] has no client_ca; \"camcast passwd\" makes a password",
 				    user->name);
 	if (user->password[0] && user->password_file[0])
 		config_file_mistake(file, later_line(s, "password", "password_file"),

@@ -68,6 +68,11 @@ static void build_controls(struct config_file *file, const struct section *s,
 	}
 }
 
+bool config_has_certificates(const struct config *config)
+{
+	return config->tls.client_ca && config->tls.client_ca[0];
+}
+
 bool config_uses_tls(const struct config *config)
 {
 	if (config->daemon.n_http + config->daemon.n_rtsp > 0 &&
@@ -279,7 +284,7 @@ unsigned config_anonymous(const struct config *config)
 {
 	if (!(config->daemon.anonymous & CONFIG_MAY_AUTO))
 		return config->daemon.anonymous;
-	if (config->n_users > 0)
+	if (config->n_users > 0 || config_has_certificates(config))
 		return 0;
 	return CONFIG_MAY_VIEW | CONFIG_MAY_STATUS |
 	       (config->daemon.control ? CONFIG_MAY_CONTROL : 0);

@@ -96,6 +96,7 @@ struct config_daemon {
 struct config_tls {
 	bool on;		 /* there is a section with a certificate */
 	char *certificate, *key; /* paths; key "": in the file of the certificate */
+	char *client_ca;	 /* path of the authorities of viewers' certificates; "": none */
 };
 
 enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
@@ -271,6 +272,8 @@ void config_help(FILE *out);
 /* The options part of camcast.ini(5), in mdoc; used when the man page is built. */
 void config_man(FILE *out);
 
+/* Whether viewers are known by certificates. */
+bool config_has_certificates(const struct config *config);
 /* Whether any listener speaks TLS. */
 bool config_uses_tls(const struct config *config);
 
@@ -301,8 +304,9 @@ bool config_mqtt_takes_commands(const struct config_mqtt *mqtt);
  * after the last one. Topics that are too long are cut: option_set() lets none through. */
 bool config_next_topic(const char **list, char out[CONFIG_TOPIC_MAX]);
 
-/* What those may do who say no name: what `anonymous` says; else view and status while there is no
- * user, with `control` if that is on, and nothing if there is one. Any thread. */
+/* What those may do who say no name: what `anonymous` says; else view and status while there is
+ * neither a user nor `client_ca`, with `control` if that is on, and nothing if there is one. Any
+ * thread. */
 unsigned config_anonymous(const struct config *config);
 /* Rights as text, "view, status"; "nothing". Any thread. */
 #define CONFIG_MAY_TEXT_MAX 32

@@ -87,7 +87,7 @@ const struct option options[] = {
 		 "other web sites may not. With users, may = control does that."},
 	{DAEMON("anonymous", OPTION_MAY, anonymous), .value = "auto", .example = "view, status",
 	 .help = "What those may do who give no name: view (watch), status, control. auto is view "
-		 "and status while there is no section [user], else nothing."},
+		 "and status while there is no section [user] and no client_ca, else nothing."},
 	{DAEMON("cors", OPTION_WORDS, cors), .value = "", .example = "https://ha.example.org:8123",
 	 .help = "Web sites whose pages may read what is served here, with a password or token of "
 		 "their own: origins as browsers send them. They may change nothing. *: every "
@@ -133,6 +133,11 @@ const struct option options[] = {
 	{TLS("key", key), .value = "", .example = "/etc/camcast/key.pem",
 	 .help = "Private key of the certificate, as PEM, without a passphrase. Empty: it is in "
 		 "the file of the certificate."},
+	{TLS("client_ca", client_ca), .value = "", .example = "/etc/camcast/viewers.pem",
+	 .help = "Authorities, as PEM, whose certificates let viewers in: over raw TCP, HTTP and "
+		 "RTSP with TLS. The common name (CN) of a certificate names its user; without "
+		 "users each of them may view. A file that changes is read again, without a "
+		 "restart."},
 
 	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
 	 .help = "Host of the MQTT broker through which clients find this server. spawn "

@@ -175,6 +175,7 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 		     strerror(errno));
 	probe_readable(&probe, 0, "certificate", config->tls.certificate);
 	probe_readable(&probe, 0, "key", config->tls.key);
+	probe_readable(&probe, 0, "client_ca", config->tls.client_ca);
 	probe_mqtt(&probe, &config->mqtt);
 	for (size_t i = 0; i < config->n_users; i++)
 		probe_user(&probe, &config->users[i]);

@@ -263,6 +263,9 @@ static int create_feeds(struct daemon *daemon)
 		output->tcp.user = output->feed;
 		output->tcp.gate = access_stream_gate(daemon->access, output->config->stream);
 		output->tcp.tls = stream->tls;
+		if (config_has_certificates(daemon->config))
+			output->tcp.access = daemon->access;
+		output->tcp.stream = output->config->stream;
 		output->http.user = output->feed;
 	}
 	return 0;
@@ -381,13 +384,14 @@ static int create_pushes(struct daemon *daemon, const struct daemon_options *fro
 static int create_tls(struct daemon *daemon)
 {
 	const struct config_tls *config = &daemon->config->tls;
+	const struct tls_files files = {config->certificate, config->key, config->client_ca};
 	struct tls_context *context;
 	char why[TLS_WHY_MAX];
 	int err;
 
 	if (!config_uses_tls(daemon->config))
 		return 0;
-	err = tls_context_create(&context, config->certificate, config->key, why);
+	err = tls_context_create(&context, &files, why);
 	if (err < 0) {
 		diag_error("tls: %s", why);
 		return err;

@@ -99,6 +99,64 @@ static char *write_file(const char *text, mode_t mode)
 	return path;
 }
 
+#define CERTIFICATES "[tls]\ncertificate = /c.pem\nclient_ca = /ca.pem\n"
+
+/* What somebody may whose connection has a certificate with this name. */
+static unsigned certified(const char *name)
+{
+	struct credentials credentials = {.kind = CREDENTIALS_NONE, .certified = true};
+	struct asked asked;
+
+	strcpy(credentials.certificate, name);
+	assert_int_equal(ask(&asked, &credentials), ACCESS_KNOWN);
+	return asked.who.may;
+}
+
+static void without_users_each_certificate_may_watch_and_nobody_else(void **state)
+{
+	struct credentials none = {.kind = CREDENTIALS_NONE};
+	struct asked asked;
+
+	(void)state;
+	make(CERTIFICATES CAMERA);
+	assert_int_equal(ask(&asked, &none), ACCESS_KNOWN);
+	assert_int_equal(asked.who.may, 0);
+	assert_int_equal(certified("anna"), CONFIG_MAY_VIEW | CONFIG_MAY_STATUS);
+	assert_int_equal(certified(""), CONFIG_MAY_VIEW | CONFIG_MAY_STATUS);
+	assert_true(access_certificate_may(access_, "anna", &peer, 0));
+	assert_false(gate_lets_in(access_stream_gate(access_, 0), &peer));
+	assert_true(gate_lets_in(access_address_gate(access_, 0), &peer));
+	unmake();
+}
+
+static void with_users_a_certificate_is_a_user_by_its_name(void **state)
+{
+	struct credentials wrong = password("anna", "x"), login = {.kind = CREDENTIALS_LOGIN};
+	struct asked asked;
+
+	(void)state;
+	make(CERTIFICATES CAMERA "[user anna]\nmay = view, control\nstreams = s\n"
+				 "[user bert]\npassword = " HASH "\n");
+	assert_int_equal(certified("anna"), CONFIG_MAY_VIEW | CONFIG_MAY_CONTROL);
+	assert_int_equal(certified("carl"), 0);
+	assert_int_equal(certified(""), 0);
+	assert_true(access_certificate_may(access_, "anna", &peer, 0));
+	assert_false(access_certificate_may(access_, "anna", &peer, 1));
+	assert_false(access_certificate_may(access_, "carl", &peer, 0));
+	/* A user without a password has none. */
+	assert_int_equal(ask(&asked, &wrong), ACCESS_WRONG);
+	/* What is said counts more; a login that has ended says nothing. */
+	wrong = password("bert", "secret");
+	wrong.certified = login.certified = true;
+	strcpy(wrong.certificate, "anna");
+	strcpy(login.certificate, "anna");
+	assert_int_equal(ask(&asked, &wrong), ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "bert");
+	assert_int_equal(ask(&asked, &login), ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "anna");
+	unmake();
+}
+
 static void without_users_everybody_may_watch(void **state)
 {
 	struct credentials none = {.kind = CREDENTIALS_NONE}, some = password("anna", "x");
@@ -351,6 +409,8 @@ static void it_is_told_who_may_watch_without_a_password(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_users_each_certificate_may_watch_and_nobody_else),
+		cmocka_unit_test(with_users_a_certificate_is_a_user_by_its_name),
 		cmocka_unit_test(without_users_everybody_may_watch),
 		cmocka_unit_test(with_a_user_everybody_may_nothing),
 		cmocka_unit_test(a_right_password_is_hashed_once),

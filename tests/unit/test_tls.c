@@ -467,21 +467,33 @@ static void a_connection_can_be_moved(void **state)
 
 /* --- the certificate --- */
 
+static int create(const char *certificate, const char *key, const char *client_ca,
+		  char why[TLS_WHY_MAX])
+{
+	const struct tls_files files = {certificate, key, client_ca};
+	struct tls_context *context;
+
+	return tls_context_create(&context, &files, why);
+}
+
 static void pair_that_cannot_be_used_is_named(void **state)
 {
-	struct tls_context *context;
 	char why[TLS_WHY_MAX], empty[TLS_RIG_PATH_MAX];
 
 	(void)state;
-	assert_int_equal(tls_context_create(&context, "/nonexistent", "", why), -EINVAL);
+	assert_int_equal(create("/nonexistent", "", "", why), -EINVAL);
 	assert_string_equal(why, "certificate /nonexistent: No such file or directory");
 	/* The key is expected in the file of the certificate. */
-	assert_int_equal(tls_context_create(&context, rig.certificate, "", why), -EINVAL);
+	assert_int_equal(create(rig.certificate, "", "", why), -EINVAL);
 	assert_non_null(strstr(why, "key "));
 	snprintf(empty, sizeof empty, "%s/empty", rig.folder);
 	tls_rig_write(empty, "");
-	assert_int_equal(tls_context_create(&context, empty, rig.key, why), -EINVAL);
+	assert_int_equal(create(empty, rig.key, "", why), -EINVAL);
 	assert_non_null(strstr(why, "certificate "));
+	assert_int_equal(create(rig.certificate, rig.key, empty, why), -EINVAL);
+	assert_non_null(strstr(why, "client_ca "));
+	assert_int_equal(create(rig.certificate, rig.key, "/nonexistent", why), -EINVAL);
+	assert_string_equal(why, "client_ca /nonexistent: No such file or directory");
 	unlink(empty);
 }
 

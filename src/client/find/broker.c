@@ -39,7 +39,7 @@ void broker_init(struct broker *broker)
 	choose_port(broker, broker->port_said);
 }
 
-/* What the processes that read streams trust. */
+/* What the processes that read streams trust, and present. */
 static int export_text(const char *name, const char *value)
 {
 	if (setenv(name, value, 1) == 0)
@@ -51,6 +51,7 @@ static int export_text(const char *name, const char *value)
 int broker_option(struct broker *broker, int code, const char *value)
 {
 	struct servers_options *options = &broker->options;
+	int err = 0;
 
 	switch (code) {
 	case BROKER_HOST:
@@ -70,7 +71,8 @@ int broker_option(struct broker *broker, int code, const char *value)
 	case BROKER_CAFILE:
 		options->cafile = value;
 		options->tls = true;
-		return export_text(SECURE_CAFILE, value);
+		err = export_text(SECURE_CAFILE, value);
+		break;
 	case BROKER_PIN:
 		if (!secure_is_pin(value)) {
 			fprintf(stderr, "camcast: --pin %s: use a SHA-256, 64 hexadecimal digits\n",
@@ -81,10 +83,12 @@ int broker_option(struct broker *broker, int code, const char *value)
 	case BROKER_CERT:
 		options->certfile = value;
 		options->tls = true;
+		err = export_text(SECURE_CERT, value);
 		break;
 	case BROKER_KEY:
 		options->keyfile = value;
 		options->tls = true;
+		err = export_text(SECURE_KEY, value);
 		break;
 	case BROKER_TLS:
 		options->tls = true;
@@ -102,7 +106,7 @@ int broker_option(struct broker *broker, int code, const char *value)
 		return -EINVAL;
 	}
 	choose_port(broker, broker->port_said);
-	return 0;
+	return err;
 }
 
 int broker_check(const struct broker *broker)
@@ -133,7 +137,7 @@ void broker_print_usage(FILE *out)
 	      "other\n"
 	      "      --insecure            send the password to another machine without TLS\n"
 	      "      --cert FILE, --key FILE\n"
-	      "                            the client's own certificate\n"
+	      "                            the client's own certificate; for tls:// streams, too\n"
 	      "      --request-topic TOPIC where servers listen (commend)\n",
 	      out);
 }

@@ -354,7 +354,8 @@ static int receive(struct reader *reader)
 		} else if (n == 0) {
 			back_off(reader, "the server closed the connection");
 		} else if (n != -EAGAIN && n != -EINTR) {
-			back_off(reader, strerror((int)-n));
+			back_off(reader, n == -EPROTO ? secure_fault(reader->secure)
+						      : strerror((int)-n));
 		}
 	} while (n > 0 && reader->secure && secure_pending(reader->secure));
 	return 0;

@@ -297,7 +297,7 @@ static int open_reader(struct recv *recv)
 
 	if (r < 0)
 		tell(recv, "%s: %s", target->name,
-		     r == -EINVAL && target->tls ? "--cafile or --pin cannot be used"
+		     r == -EINVAL && target->tls ? "--cafile, --pin, --cert or --key cannot be used"
 						 : strerror(-r));
 	return r;
 }

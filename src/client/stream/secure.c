@@ -23,6 +23,7 @@ struct secure {
 	char host[NET_HOST_MAX];
 	bool pinned;
 	uint8_t pin[PIN_BYTES];
+	const char *fault; /* static */
 };
 
 static int hex_value(char c)
@@ -90,6 +91,38 @@ static int trust(struct secure *secure, char why[SECURE_WHY_MAX])
 	return -EINVAL;
 }
 
+/* --- what is presented --- */
+
+/* Nobody is asked on a terminal. */
+static int refuse_passphrase(char *text, int size, int writing, void *user)
+{
+	(void)text, (void)size, (void)writing, (void)user;
+	return -1;
+}
+
+static int load_own(SSL_CTX *context, char why[SECURE_WHY_MAX])
+{
+	const char *certificate = get_text(SECURE_CERT), *key = get_text(SECURE_KEY);
+	const char *bad = NULL;
+
+	if (!certificate)
+		return 0;
+	if (!key)
+		key = certificate;
+	SSL_CTX_set_default_passwd_cb(context, refuse_passphrase);
+	if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
+		bad = certificate;
+	else if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+		 SSL_CTX_check_private_key(context) != 1)
+		bad = key;
+	ERR_clear_error();
+	if (!bad)
+		return 0;
+	snprintf(why, SECURE_WHY_MAX, "%.60s: no %s that can be used", bad,
+		 bad == certificate ? "certificate" : "key of the certificate");
+	return -EINVAL;
+}
+
 int secure_create(struct secure **out, const char *host, char why[SECURE_WHY_MAX])
 {
 	struct secure *secure = calloc(1, sizeof *secure);
@@ -108,6 +141,8 @@ int secure_create(struct secure **out, const char *host, char why[SECURE_WHY_MAX
 	SSL_CTX_set_options(secure->context,
 			    SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
 	err = trust(secure, why);
+	if (err == 0)
+		err = load_own(secure->context, why);
 	if (err < 0)
 		goto fail;
 	*out = secure;
@@ -229,9 +264,15 @@ ssize_t secure_read(struct secure *secure, void *data, size_t max)
 	case SSL_ERROR_WANT_WRITE:
 		return -EAGAIN;
 	default:
+		secure->fault = ERR_reason_error_string(ERR_peek_error());
 		ERR_clear_error();
 		return -EPROTO;
 	}
+}
+
+const char *secure_fault(const struct secure *secure)
+{
+	return secure->fault ? secure->fault : strerror(EPROTO);
 }
 
 bool secure_pending(const struct secure *secure)

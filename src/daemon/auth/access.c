@@ -64,6 +64,11 @@ const struct gate *access_stream_gate(const struct access *access, size_t index)
 	return &access->streams[access->config->n_streams + index];
 }
 
+const struct gate *access_address_gate(const struct access *access, size_t index)
+{
+	return &access->streams[index];
+}
+
 static int create_gates(struct access *access)
 {
 	const struct config *config = access->config;
@@ -130,6 +135,23 @@ static void become(const struct access *access, struct access_who *who, int user
 {
 	who->user = user < 0 ? NULL : access->users.items[user].config;
 	who->may = user < 0 ? config_anonymous(access->config) : who->user->may;
+}
+
+/* name: in the certificate of the connection; NULL: there is none. */
+static void become_nobody(const struct access *access, struct access_who *who, const char *name)
+{
+	become(access, who, name ? users_find_name(&access->users, name) : -1);
+	if (name && access->users.n == 0)
+		who->may |= CONFIG_MAY_VIEW | CONFIG_MAY_STATUS;
+}
+
+bool access_certificate_may(const struct access *access, const char *name,
+			    const struct net_peer *peer, size_t index)
+{
+	struct access_who who;
+
+	become_nobody(access, &who, name);
+	return access_may(access, &who, peer, CONFIG_MAY_VIEW, index);
 }
 
 static void note_wrong(struct access *access, const struct net_peer *peer, int user)
@@ -324,11 +346,12 @@ enum access_verdict access_identify(struct access *access, struct access_ask *as
 	struct digest digest;
 	int user;
 
-	become(access, who, -1);
+	become_nobody(access, who, credentials->certified ? credentials->certificate : NULL);
 	if (kind == CREDENTIALS_NONE || access->users.n == 0)
 		return ACCESS_KNOWN;
 	user = find_known(access, peer, credentials, &digest);
-	become(access, who, user);
+	if (user >= 0)
+		become(access, who, user);
 	if (user >= 0 || kind == CREDENTIALS_LOGIN)
 		return ACCESS_KNOWN;
 	if (slowdown_wait_us(access->slowdown, peer, loop_now_us(access->loop)) > 0) {
@@ -444,7 +467,10 @@ void access_log_open(const struct access *access)
 			"docs/SECURITY.md says how to set one");
 	else if (strcmp(open, "no") == 0 && has_raw(access->config))
 		diag_info("access: raw TCP can ask for no password, and serves only addresses that "
-			  "allow of the [stream] names");
+			  "allow of the [stream] names%s",
+			  config_has_certificates(access->config)
+				  ? ", and viewers with a certificate over TLS"
+				  : "");
 }
 
 const struct access_stats *access_stats(const struct access *access)

@@ -31,6 +31,9 @@ const struct gate *access_gate(const struct access *access);
  * in the configuration. Borrowed. */
 const struct gate *access_stream_gate(const struct access *access, size_t index);
 
+/* The addresses alone of that stream: for a peer that may still present a certificate. Borrowed. */
+const struct gate *access_address_gate(const struct access *access, size_t index);
+
 /* --- who somebody is --- */
 
 struct access_who {
@@ -58,7 +61,9 @@ struct access_ask {
 	struct net_peer peer;
 };
 
-/* Without credentials, and with a login that has ended: everybody. After ACCESS_WAITS `ask` stays
+/* Without credentials, and with a login that has ended: the user whose name the certificate of the
+ * connection has, else everybody. Without users, who has a certificate may view and see the status.
+ * After ACCESS_WAITS `ask` stays
  * where it is until done() or access_cancel(). */
 enum access_verdict access_identify(struct access *access, struct access_ask *ask,
 				    const struct net_peer *peer,
@@ -73,6 +78,10 @@ unsigned access_retry_after_s(const struct access *access, const struct net_peer
  * them decides. */
 bool access_may(const struct access *access, const struct access_who *who,
 		const struct net_peer *peer, enum config_may may, size_t index);
+
+/* Whether the holder of a certificate, which is valid, may watch a stream. name: in it. */
+bool access_certificate_may(const struct access *access, const char *name,
+			    const struct net_peer *peer, size_t index);
 
 /* Whether there are users. */
 bool access_has_users(const struct access *access);

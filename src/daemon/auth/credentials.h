@@ -8,6 +8,7 @@
 
 #define CREDENTIALS_NAME_MAX 64	   /* bytes, terminator included */
 #define CREDENTIALS_SECRET_MAX 256 /* the same */
+#define CREDENTIALS_CERTIFICATE_MAX 65
 #define CREDENTIALS_COOKIE_MAX 24  /* bytes of a cookie's name, terminator included */
 
 enum credentials_kind {
@@ -23,13 +24,17 @@ struct credentials {
 	bool in_query, in_cookie;	     /* the token came with the URL, or as a cookie */
 	char name[CREDENTIALS_NAME_MAX];     /* with a password */
 	char secret[CREDENTIALS_SECRET_MAX]; /* password, token, or login */
+	/* The certificate of the connection is valid, and the name in it; this counts where nothing
+	 * else is said. */
+	bool certified;
+	char certificate[CREDENTIALS_CERTIFICATE_MAX];
 };
 
 /* The name of the cookie of a server on this port: browsers do not tell ports apart. */
 void credentials_cookie_name(char name[CREDENTIALS_COOKIE_MAX], uint16_t port);
 
 /* In this order: the header Authorization (of another scheme: as if it were not there), the query,
- * the cookie of this name. */
+ * the cookie of this name. The certificate is the caller's to add. */
 void credentials_read(struct credentials *out, const struct message *head, const char *cookie);
 
 /* What a cookie has as its value: a token or a login. */

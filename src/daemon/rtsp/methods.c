@@ -421,6 +421,8 @@ static enum access_verdict identify(struct rtsp_session *session, const struct m
 		return ACCESS_KNOWN;
 	session->ask.done = handle_identified;
 	credentials_read(&credentials, head, "");
+	credentials.certified =
+		connection_certificate(session->connection, credentials.certificate);
 	/* The URL of a track is that of the description, without its token or with more behind it:
 	 * who this is was said with DESCRIBE. */
 	if (head->method == MESSAGE_SETUP && session->who.user &&

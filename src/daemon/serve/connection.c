@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/serve/tls.h"
 
 #define CACHE_LINE 64
 #define KEEPALIVE_IDLE_S 60
@@ -28,6 +27,7 @@ struct outgoing {
 	uint8_t data[];
 };
 
+static_assert(TLS_NAME_MAX == CREDENTIALS_CERTIFICATE_MAX, "one is read into the other");
 static_assert(sizeof(struct connection) <= 256, "memory per viewer is bounded");
 static_assert(offsetof(struct connection, cursor) == CACHE_LINE,
 	      "the hot parts of connection and cursor are two cache lines");
@@ -66,6 +66,11 @@ bool connection_secure(const struct connection *connection)
 static struct tls *tls_of(struct connection *connection)
 {
 	return &container_of(connection, struct secure, connection)->tls;
+}
+
+bool connection_certificate(struct connection *connection, char name[TLS_NAME_MAX])
+{
+	return connection_secure(connection) && tls_client_name(tls_of(connection), name);
 }
 
 /* --- the sink of its cursor --- */

@@ -11,9 +11,8 @@
 
 #include "daemon/log/feed.h"
 #include "daemon/serve/endpoint.h"
+#include "daemon/serve/tls.h"
 #include "net/address.h"
-
-struct tls;
 
 struct connection {
 	struct loop_conn conn;
@@ -70,6 +69,9 @@ void connection_ignore_input(struct connection *connection);
 
 /* Whether it speaks TLS. */
 bool connection_secure(const struct connection *connection);
+/* Whether the peer has presented a certificate, which is valid then, and its name: as
+ * tls_client_name(). */
+bool connection_certificate(struct connection *connection, char name[TLS_NAME_MAX]);
 struct loop *connection_loop(const struct connection *connection);
 /* Fixed bytes of memory for a connection, its cursor included. */
 size_t connection_size(void);

@@ -4,7 +4,7 @@
 #define DAEMON_SERVE_ENDPOINT_H
 
 #include "base/diag.h"
-#include "daemon/auth/gate.h"
+#include "daemon/auth/access.h"
 #include "daemon/serve/admission.h"
 #include "daemon/serve/protocol.h"
 
@@ -15,6 +15,10 @@ struct endpoint {
 	void *user;		  /* the protocol's: what it serves here */
 	struct quota *quota;	  /* borrowed; endpoints may share one */
 	const struct gate *gate;  /* by address; NULL: everybody comes in */
+	/* For a protocol that can ask for no user: who may watch `stream` by a certificate, whom
+	 * the gate does not let in; NULL: nobody. */
+	const struct access *access;
+	size_t stream; /* index in the configuration */
 	enum config_tls_mode tls; /* on its addresses */
 	uint16_t port;		  /* of its first socket; 0: none yet */
 	bool foreign_told;	  /* the log says that a peer spoke another protocol */

@@ -64,7 +64,7 @@ struct handshakes {
 	double may_begin; /* handshakes */
 	int64_t filled_us;
 	bool stopping;
-	struct diag_limit plain_log;
+	struct diag_limit plain_log, fault_log;
 };
 
 static void count(atomic_ullong *counter)
@@ -152,6 +152,24 @@ static void refuse_plain(struct handshakes *handshakes, struct peer *peer)
 	drop(handshakes, peer, &handshakes->stats.plain);
 }
 
+/* A person who set up a viewer wants to know why its certificate is refused. */
+static void log_fault(struct handshakes *handshakes, const struct peer *peer)
+{
+	const char *fault = tls_client_fault(peer->tls);
+	char address[NET_PEER_TEXT_MAX];
+	struct net_peer from;
+	uint64_t suppressed;
+
+	if (!fault || !diag_allowed(&handshakes->fault_log, clock_now_us(), LOG_PERIOD_US,
+				    &suppressed))
+		return;
+	(void)net_peer_from_fd(&from, peer->fd);
+	net_peer_format(&from, address);
+	diag_info("%s: the certificate of client %s is refused: %s (%llu others since the last "
+		  "such line)",
+		  peer->endpoint->quota->name, address, fault, (unsigned long long)suppressed);
+}
+
 static void shake(struct handshakes *handshakes, struct peer *peer)
 {
 	bool wants_room;
@@ -164,6 +182,7 @@ static void shake(struct handshakes *handshakes, struct peer *peer)
 		watch_for(handshakes, peer, wants_room ? EPOLLOUT : EPOLLIN);
 		break;
 	default:
+		log_fault(handshakes, peer);
 		drop(handshakes, peer, &handshakes->stats.failed);
 		break;
 	}

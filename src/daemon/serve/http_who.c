@@ -50,6 +50,8 @@ static void read_credentials(const struct http_session *session, const struct me
 
 	credentials_cookie_name(cookie, session->local_port);
 	credentials_read(credentials, head, cookie);
+	credentials->certified =
+		connection_certificate(session->connection, credentials->certificate);
 }
 
 /* A cookie that came encrypted stays so. */
@@ -196,7 +198,8 @@ static enum access_verdict identify(struct http_session *session,
 		return ACCESS_KNOWN;
 	}
 	session->is_private =
-		!access_is_public(http->access) || credentials->kind != CREDENTIALS_NONE;
+		!access_is_public(http->access) || credentials->kind != CREDENTIALS_NONE ||
+		credentials->certified;
 	session->ask.done = handle_identified;
 	return access_identify(http->access, &session->ask, &session->connection->peer, credentials,
 			       who);

@@ -116,15 +116,36 @@ static bool let_in(struct server *server, struct endpoint *endpoint, const struc
 	return admission_enter(server->admission, endpoint->quota, peer, fellows);
 }
 
-/* Whether a peer may come to the endpoint by its address; else fd is closed. */
+/* Whether a peer may watch by its certificate. */
+static bool is_certified(const struct endpoint *endpoint, const struct tls *tls,
+			 const struct net_peer *peer)
+{
+	char name[TLS_NAME_MAX];
+
+	return endpoint->access && tls && tls_client_name(tls, name) &&
+	       access_certificate_may(endpoint->access, name, peer, endpoint->stream);
+}
+
+/* Whether a peer may have a handshake. */
+static bool may_shake(const struct endpoint *endpoint, const struct net_peer *peer)
+{
+	return gate_lets_in(endpoint->access
+				    ? access_address_gate(endpoint->access, endpoint->stream)
+				    : endpoint->gate,
+			    peer);
+}
+
+/* Whether a peer may come to the endpoint; else fd is closed. shaken: what TLS may be on this
+ * address has been agreed upon. */
 static bool may_come(struct server *server, struct endpoint *endpoint, int fd,
-		     struct net_peer *peer)
+		     const struct tls *tls, bool shaken, struct net_peer *peer)
 {
 	if (net_peer_from_fd(peer, fd) < 0) {
 		close(fd); /* already gone */
 		return false;
 	}
-	if (!gate_lets_in(endpoint->gate, peer)) { /* and it is not told why */
+	if (shaken ? !gate_lets_in(endpoint->gate, peer) && !is_certified(endpoint, tls, peer)
+		   : !may_shake(endpoint, peer)) { /* and it is not told why */
 		admission_refuse(server->admission, endpoint->quota, ADMISSION_NOT_ALLOWED, peer);
 		close(fd);
 		return false;
@@ -141,7 +162,7 @@ static void admit(struct server *server, struct endpoint *endpoint, int fd, stru
 	struct net_peer peer;
 
 	take_over(server, endpoint);
-	if (!may_come(server, endpoint, fd, &peer)) {
+	if (!may_come(server, endpoint, fd, tls, true, &peer)) {
 		if (tls)
 			tls_close(tls);
 		return;
@@ -201,7 +222,7 @@ static void handle_accepted(struct loop_listener *loop_listener, int fd)
 
 	if (endpoint->tls == CONFIG_TLS_NO)
 		server_accept(server, endpoint, fd);
-	else if (may_come(server, endpoint, fd, &peer)) /* before anything is read */
+	else if (may_come(server, endpoint, fd, NULL, false, &peer)) /* before anything is read */
 		handshakes_take(server->handshakes, endpoint, fd);
 }
 

@@ -25,6 +25,8 @@
 #define CALLS_AT_ONCE 16 /* of SSL_do_handshake() */
 #define READS_AT_ONCE 4	 /* of the socket, in a call: two records, a head and a body each */
 #define GROUPS "X25519:P-256:P-384"
+#define CLIENT_CHAIN_MAX 16384 /* bytes of a client's certificate and those behind it */
+#define CLIENT_DEPTH_MAX 4     /* authorities between it and one in client_ca */
 
 /* What tells one state of a file from another. */
 struct stamp {
@@ -35,11 +37,11 @@ struct stamp {
 };
 
 struct stamps {
-	struct stamp certificate, key;
+	struct stamp certificate, key, client_ca;
 };
 
 struct tls_context {
-	char *certificate, *key; /* paths */
+	char *certificate, *key, *client_ca; /* paths */
 	SSL_CTX *ssl;
 	struct stamps loaded;
 	struct stamps refused; /* could not be used, which was logged */
@@ -188,7 +190,11 @@ static int look_at_both(const struct tls_context *context, struct stamps *stamps
 
 	memset(stamps, 0, sizeof *stamps);
 	err = look("certificate", context->certificate, &stamps->certificate, why);
-	return err < 0 ? err : look("key", key_path(context), &stamps->key, why);
+	if (err == 0)
+		err = look("key", key_path(context), &stamps->key, why);
+	if (err == 0 && context->client_ca[0])
+		err = look("client_ca", context->client_ca, &stamps->client_ca, why);
+	return err;
 }
 
 static void offer(SSL_CTX *ssl)
@@ -213,6 +219,24 @@ static void offer(SSL_CTX *ssl)
 	SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
 }
 
+/* Asks clients for a certificate; those who have none go on without. */
+static bool ask_clients(SSL_CTX *ssl, const char *path)
+{
+	STACK_OF(X509_NAME) * names;
+
+	if (SSL_CTX_load_verify_file(ssl, path) != 1)
+		return false;
+	/* A client sees by these names whether it has one. */
+	names = SSL_load_client_CA_file(path);
+	if (!names)
+		return false;
+	SSL_CTX_set_client_CA_list(ssl, names); /* takes them */
+	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_verify_depth(ssl, CLIENT_DEPTH_MAX);
+	SSL_CTX_set_max_cert_list(ssl, CLIENT_CHAIN_MAX);
+	return true;
+}
+
 static int load(const struct tls_context *context, SSL_CTX **out, char why[TLS_WHY_MAX])
 {
 	SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
@@ -230,6 +254,8 @@ static int load(const struct tls_context *context, SSL_CTX **out, char why[TLS_W
 	else if (SSL_CTX_use_PrivateKey_file(ssl, key_path(context), SSL_FILETYPE_PEM) != 1 ||
 		 SSL_CTX_check_private_key(ssl) != 1)
 		err = blame("key", key_path(context), why);
+	else if (context->client_ca[0] && !ask_clients(ssl, context->client_ca))
+		err = blame("client_ca", context->client_ca, why);
 	else
 		err = 0;
 	if (err < 0)
@@ -262,7 +288,7 @@ static char *find_file(const char *name)
 	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
-int tls_context_create(struct tls_context **out, const char *certificate, const char *key,
+int tls_context_create(struct tls_context **out, const struct tls_files *files,
 		       char why[TLS_WHY_MAX])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -273,9 +299,10 @@ int tls_context_create(struct tls_context **out, const char *certificate, const 
 	pthread_once(&once, make_method);
 	if (!context || !socket_method)
 		goto fail;
-	context->certificate = find_file(certificate);
-	context->key = find_file(key);
-	if (!context->certificate || !context->key)
+	context->certificate = find_file(files->certificate);
+	context->key = find_file(files->key);
+	context->client_ca = find_file(files->client_ca);
+	if (!context->certificate || !context->key || !context->client_ca)
 		goto fail;
 	err = look_at_both(context, &context->loaded, why);
 	if (err == 0)
@@ -298,6 +325,7 @@ void tls_context_destroy(struct tls_context *context)
 	SSL_CTX_free(context->ssl);
 	free(context->certificate);
 	free(context->key);
+	free(context->client_ca);
 	free(context);
 }
 
@@ -395,6 +423,47 @@ int tls_shake(struct tls *tls, bool *wants_room)
 		ERR_clear_error();
 		return -EPROTO;
 	}
+}
+
+/* The one common name of a subject. */
+static bool copy_name(X509_NAME *subject, char name[TLS_NAME_MAX])
+{
+	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	unsigned char *text = NULL;
+	int len;
+	bool fine;
+
+	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+		return false;
+	len = ASN1_STRING_to_UTF8(&text,
+				  X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	fine = len > 0 && len < TLS_NAME_MAX;
+	for (int i = 0; fine && i < len; i++)
+		fine = text[i] > ' ' && text[i] < 0x7f;
+	if (fine)
+		snprintf(name, TLS_NAME_MAX, "%.*s", len, (const char *)text);
+	OPENSSL_free(text);
+	ERR_clear_error();
+	return fine;
+}
+
+bool tls_client_name(const struct tls *tls, char name[TLS_NAME_MAX])
+{
+	X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+
+	name[0] = '\0';
+	if (!certificate || SSL_get_verify_result(tls->ssl) != X509_V_OK)
+		return false;
+	if (!copy_name(X509_get_subject_name(certificate), name))
+		name[0] = '\0';
+	return true;
+}
+
+const char *tls_client_fault(const struct tls *tls)
+{
+	long result = SSL_get_verify_result(tls->ssl);
+
+	return result == X509_V_OK ? NULL : X509_verify_cert_error_string(result);
 }
 
 void tls_move(struct tls *to, struct tls *from)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * TLS 1.2 and 1.3 of the server, by OpenSSL in user space: the certificate, and what one connection
- * needs. No ALPN, no resumption, no renegotiation, no certificates of clients.
+ * needs. No ALPN, no resumption, no renegotiation. A client may present a certificate of its own,
+ * where there are authorities for that; one that is not valid ends the handshake.
  *
  * Functions on sockets never wait. A context belongs to one thread at a time, as does a connection;
  * several connections of one context may be used by several threads.
@@ -21,6 +22,7 @@
 #define TLS_EMPTY_MAX 1024	   /* reads without data in TLS_EMPTY_PERIOD_US */
 #define TLS_EMPTY_PERIOD_US 60000000
 #define TLS_CHECK_PERIOD_US 1000000 /* a changed certificate is noticed so often at most */
+#define TLS_NAME_MAX 65		    /* bytes of a common name, terminator included (RFC 5280, A.1) */
 
 struct ssl_st;
 
@@ -28,10 +30,16 @@ struct ssl_st;
 
 struct tls_context;
 
-/* Reads certificate and key (paths; key "": in the file of the certificate; a name without a slash
- * is a credential of systemd if there are any). 0 and *out; or -ENOMEM, or -EINVAL with what is
- * wrong with which file in why. */
-int tls_context_create(struct tls_context **out, const char *certificate, const char *key,
+/* Paths; a name without a slash is a credential of systemd if there are any. */
+struct tls_files {
+	const char *certificate;
+	const char *key;       /* "": in the file of the certificate */
+	const char *client_ca; /* authorities of clients' certificates; "": none are asked for */
+};
+
+/* Reads the files, whose names are copied. 0 and *out; or -ENOMEM, or -EINVAL with what is wrong
+ * with which file in why. */
+int tls_context_create(struct tls_context **out, const struct tls_files *files,
 		       char why[TLS_WHY_MAX]);
 /* Connections that are open stay usable. NULL is fine. */
 void tls_context_destroy(struct tls_context *context);
@@ -70,6 +78,11 @@ int tls_open(struct tls *tls, struct tls_context *context, int fd);
 /* Goes on with the handshake. 0: it is done; -EAGAIN: call again when the socket has input, or
  * (*wants_room) room; -EPROTO: it has failed. */
 int tls_shake(struct tls *tls, bool *wants_room);
+/* Behind a handshake: whether the client has presented a certificate, which is valid then, and its
+ * common name; "" if it has none, several, or one with other than printable ASCII. */
+bool tls_client_name(const struct tls *tls, char name[TLS_NAME_MAX]);
+/* Why the certificate of the client made the handshake fail; NULL: it did not. Static. */
+const char *tls_client_fault(const struct tls *tls);
 /* Moves a connection to other memory; *from is none then. */
 void tls_move(struct tls *to, struct tls *from);
 /* NULL memory inside is fine. The socket stays open. */

@@ -26,7 +26,8 @@ class Authority:
             "-days", 2, "-subj", f"/CN={name}", "-out", self.certificate, "-keyout", self.key,
         )
 
-    def sign(self, name, names="DNS:localhost,IP:127.0.0.1", rsa=False):
+    def sign(self, name, names="DNS:localhost,IP:127.0.0.1", rsa=False, usage="serverAuth",
+             days=1):
         """(certificate, key) in files of this name; others take their place at once."""
         paths = [self.folder / f"{name}.{end}" for end in ("pem", "key", "csr", "ext")]
         certificate, key, request, extensions = paths
@@ -34,17 +35,24 @@ class Authority:
         new = key.with_suffix(".newkey")
         openssl("req", "-newkey", *kind, "-nodes", "-subj", f"/CN={name}",
                 "-keyout", new, "-out", request)
-        extensions.write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth\n")
+        extensions.write_text(f"subjectAltName={names}\nextendedKeyUsage={usage}\n")
         signed = certificate.with_suffix(".newpem")
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
-                "-CAcreateserial", "-days", 1, "-extfile", extensions, "-out", signed)
+                "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", signed)
         signed.rename(certificate)
         new.rename(key)
         return certificate, key
 
-    def context(self):
-        """For a client that trusts this authority alone."""
-        return ssl.create_default_context(cafile=str(self.certificate))
+    def sign_viewer(self, name, **options):
+        """(certificate, key) of a client."""
+        return self.sign(name, usage="clientAuth", **options)
+
+    def context(self, own=None):
+        """For a client that trusts this authority alone; own: its (certificate, key)."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        if own:
+            context.load_cert_chain(*own)
+        return context
 
 
 def fingerprint(certificate):
