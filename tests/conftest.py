@@ -67,6 +67,22 @@ def camcastd(start_camcastd, backend):
     return start
 
 
+@pytest.fixture(scope="session")
+def hashed():
+    """The hash of the password in users.py."""
+    import users as people  # here, as it is for few tests
+
+    return people.make_hash(people.PASSWORD)
+
+
+@pytest.fixture
+def users(hashed, tmp_path):
+    """Sections of users.sections()."""
+    import users as people
+
+    return people.sections(hashed, tmp_path)
+
+
 @pytest.fixture
 def start_broker(tmp_path):
     """start_broker(**options of broker.Broker): a running mosquitto, ended with the test."""

@@ -16,7 +16,8 @@ import sys
 WIDTH = 100
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 # Examples, and names of other projects that only the text needs.
-FOREIGN = {"handle_x", "icsk_probes_tstamp", "module_verb_object", "mosquitto_rr", "x_create"}
+FOREIGN = {"handle_x", "icsk_probes_tstamp", "module_verb_object", "mosquitto_rr",
+           "netcam_userpass", "x_create"}
 # Words that stand for any name, as in tests/unit/test_MODULE.c.
 PLACEHOLDER = re.compile(r"\b[A-Z]+\b|(?<=_)[A-Z]+")
 FOLDERS = "src|tests|docs|bench|include|wrapper|examples|\\.ci"

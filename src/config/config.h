@@ -33,6 +33,8 @@ enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_NO };
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
 /* What is spoken on the addresses of a listener. */
 enum config_tls_mode { CONFIG_TLS_NO, CONFIG_TLS_YES, CONFIG_TLS_AUTO };
+/* Digest authentication of RTSP. */
+enum config_digest { CONFIG_DIGEST_NO, CONFIG_DIGEST_MD5, CONFIG_DIGEST_SHA256 };
 enum config_codec { CONFIG_CODEC_H264, CONFIG_CODEC_MJPEG };
 enum config_encoder {
 	CONFIG_ENCODER_AUTO,
@@ -77,8 +79,9 @@ struct config_daemon {
 	size_t n_http;				       /* 0: HTTP is off */
 	struct net_address rtsp[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_rtsp;				       /* 0: RTSP is off */
-	char *allow, *deny;	     /* for net_ranges_parse(); "" : no such list */
-	enum config_tls_mode tls;    /* of http and rtsp */
+	char *allow, *deny;	  /* for net_ranges_parse(); "" : no such list */
+	enum config_tls_mode tls; /* of http and rtsp */
+	enum config_digest rtsp_digest;
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	bool control;		     /* without users: settings may be changed over HTTP */
 	unsigned anonymous;	     /* enum config_may of those who say no name */

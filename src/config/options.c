@@ -21,6 +21,7 @@ const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "tls",    "
 static const char *const backend_words[] = {"auto", "epoll", "io_uring", NULL};
 static const char *const sandbox_words[] = {"auto", "no", NULL};
 static const char *const tls_words[] = {"no", "yes", "auto", NULL};
+static const char *const digest_words[] = {"no", "md5", "sha256", NULL};
 static const char *const codec_words[] = {"h264", "mjpeg", NULL};
 static const char *const encoder_words[] = {"auto",  "v4l2m2m", "openh264", "x264",
 					    "mjpeg", "copy",	NULL};
@@ -88,6 +89,10 @@ const struct option options[] = {
 	{DAEMON("anonymous", OPTION_MAY, anonymous), .value = "auto", .example = "view, status",
 	 .help = "What those may do who give no name: view (watch), status, control. auto is view "
 		 "and status while there is no section [user] and no client_ca, else nothing."},
+	{DAEMON("rtsp_digest", OPTION_WORD, rtsp_digest), .value = "md5", .words = digest_words,
+	 .help = "How RTSP asks for a user: by Digest with this hash, for users with a password_file, "
+		 "and by Basic over TLS alone. Few players know sha256. no: by Basic, which without "
+		 "TLS sends passwords in clear text."},
 	{DAEMON("cors", OPTION_WORDS, cors), .value = "", .example = "https://ha.example.org:8123",
 	 .help = "Web sites whose pages may read what is served here, with a password or token of "
 		 "their own: origins as browsers send them. They may change nothing. *: every "

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who may watch: addresses and users, on every way of watching."""
-import base64
 import contextlib
 import http.client
 import json
 import os
 import re
-import socket
 import ssl
 import statistics
 import sys
@@ -16,21 +14,9 @@ import pytest
 
 import harness
 from clients import Viewer
+from users import IN_URL, PASSWORD, TOKEN, WATCHER, basic, config, make_hash
 
-# Made by `camcast passwd`, of "pa:ss@1 ü".
-PASSWORD = "pa:ss@1 ü"
-IN_URL = "pa%3Ass%401%20%C3%BC"
-TOKEN = "0123456789abcdef0123-~"
 JSON = {"Content-Type": "application/json"}
-WATCHER = {"Authorization": f"Bearer {TOKEN}"}  # of a user who may read the status
-
-
-def config(stream=None, daemon=None, **sections):
-    """An H.264 and an MJPEG stream of a test pattern."""
-    text = harness.pattern_config(stream=stream, daemon=daemon)
-    text["stream j"] = {"camera": "cam", "codec": "mjpeg", "on_demand": "yes"}
-    text.update(sections)
-    return text
 
 
 def ask(daemon, path, source=None, host="127.0.0.1", method="GET", headers=None, body=None):
@@ -114,34 +100,6 @@ def test_a_range_that_is_none_is_a_mistake(tmp_path, key):
 
 
 # --- users ---
-
-
-@pytest.fixture(scope="session", name="hashed")
-def fixture_hashed():
-    return make_hash(PASSWORD)
-
-
-def make_hash(password):
-    result = harness.run([harness.BUILD / "camcast", "passwd"], input=f"{password}\n")
-    assert result.returncode == 0 and result.stdout.startswith("$"), result.stderr
-    return result.stdout.strip()
-
-
-@pytest.fixture(name="users")
-def fixture_users(hashed, tmp_path):
-    """users(): sections of a user who may all, one who may watch a stream, and a robot."""
-    token = tmp_path / "token"
-    token.write_text(f"{TOKEN}\n")
-    token.chmod(0o600)
-    return {
-        "user anna": {"password": hashed, "may": "view, status, control"},
-        "user guest": {"password": hashed, "streams": "j"},
-        "user robot": {"token_file": token, "may": "view, status"},
-    }
-
-
-def basic(name, password=PASSWORD):
-    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
 def url_of(daemon, path, user="anna", password=IN_URL):
@@ -403,64 +361,6 @@ def test_players_with_a_password_in_the_url(start_camcastd, users, player):
         assert result.returncode == 0, (path, result.stderr)
     result = play(player, url_of(daemon, "/s.mp4", password="wrong"))
     assert result.returncode != 0
-
-
-# --- RTSP ---
-
-
-@pytest.fixture(name="rtsp")
-def fixture_rtsp(start_camcastd, users):
-    """A daemon with users, and the port of its RTSP."""
-    daemon = start_camcastd(config(daemon={"rtsp": "127.0.0.1:0"}, **users), headers=WATCHER)
-    daemon.wait_log("delivers pictures")
-    return daemon, int(daemon.wait_log(r"rtsp: listening on \S+:(\d+) ")[1])
-
-
-def ask_rtsp(port, method, path, headers=None, source="127.0.0.1"):
-    """The status of the answer to one request."""
-    lines = [f"{method} rtsp://127.0.0.1:{port}{path} RTSP/1.0", "CSeq: 1"]
-    lines += [f"{key}: {value}" for key, value in (headers or {}).items()]
-    with socket.create_connection(("127.0.0.1", port), 20, (source, 0)) as one:
-        one.sendall("\r\n".join([*lines, "", ""]).encode())
-        return int(one.makefile("rb").readline().split()[1])
-
-
-def test_rtsp_asks_for_a_user(rtsp):
-    _, port = rtsp
-    transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
-    assert ask_rtsp(port, "OPTIONS", "/s") == 200
-    for method in ("DESCRIBE", "SETUP"):
-        assert ask_rtsp(port, method, "/s", transport) == 401
-        assert ask_rtsp(port, method, "/nope", transport) == 401
-        assert ask_rtsp(port, method, "/s", {**transport, **basic("anna", "wrong")}) == 401
-        assert ask_rtsp(port, method, "/s", {**transport, **basic("guest")}) == 403
-        assert ask_rtsp(port, method, "/s", {**transport, **basic("anna")}) == 200
-        assert ask_rtsp(port, method, f"/s?token={TOKEN}", transport) == 200
-    for method in ("PLAY", "PAUSE", "TEARDOWN"):
-        assert ask_rtsp(port, method, "/s", basic("guest")) == 455
-
-
-RTSP_PLAYERS = {
-    "ffmpeg": ["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", "URL", "-frames:v", "5", "-f", "null", "-"],
-    "mpv": PLAYERS["mpv"],
-    "opencv": PLAYERS["opencv"],
-    "gstreamer": ["gst-launch-1.0", "-q", "rtspsrc", "location=URL", "protocols=tcp", "!", "rtph264depay", "!",
-                  "identity", "eos-after=5", "!", "fakesink"],
-}
-
-
-@pytest.mark.parametrize("player", RTSP_PLAYERS)
-def test_players_of_rtsp_with_a_password_in_the_url(rtsp, player):
-    _, port = rtsp
-    host = f"127.0.0.1:{port}/s"
-    for url, good in (
-        (f"rtsp://anna:{IN_URL}@{host}", True),
-        (f"rtsp://{host}?token={TOKEN}", True),
-        (f"rtsp://anna:wrong@{host}", False),
-    ):
-        command = [url if one == "URL" else one.replace("URL", url) for one in RTSP_PLAYERS[player]]
-        result = harness.run(command, timeout=60 * harness.PATIENCE)
-        assert (result.returncode == 0) == good, (url, result.stdout, result.stderr)
 
 
 # --- guessing ---

@@ -21,10 +21,9 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 	struct rtsp_rig *r = user;
 
 	(void)peer;
-	(void)who;
 	if (strcmp(name, "front") != 0)
 		return -ENOENT;
-	if (r->forbidden)
+	if (r->forbidden || (r->users_only && !who->user))
 		return -EACCES;
 	*out = (struct rtsp_stream){
 		.name = "front",

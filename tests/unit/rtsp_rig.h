@@ -17,7 +17,7 @@ struct rtsp_rig {
 	struct rtsp rtsp;
 	struct endpoint door, viewers;
 	struct quota places;
-	bool jpeg, forbidden;
+	bool jpeg, forbidden, users_only;
 	uint16_t sequence; /* of the next packet */
 	uint32_t time;	   /* of the next unit */
 	char heard[RTSP_HEARD_MAX + 1];

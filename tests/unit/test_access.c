@@ -291,6 +291,99 @@ static void what_one_address_knows_helps_no_other_to_guess(void **state)
 	unmake();
 }
 
+static bool is_secret(const struct access_proof *proof, const char *password)
+{
+	(void)proof;
+	return strcmp(password, "secret") == 0;
+}
+
+static bool is_anything(const struct access_proof *proof, const char *password)
+{
+	(void)proof;
+	(void)password;
+	return true;
+}
+
+static bool is_nothing(const struct access_proof *proof, const char *password)
+{
+	(void)proof;
+	(void)password;
+	return false;
+}
+
+static enum access_verdict prove(struct asked *asked, const char *name, bool fresh,
+				 bool (*fits)(const struct access_proof *proof,
+					      const char *password))
+{
+	const struct access_proof proof = {.name = name, .fits = fits, .fresh = fresh};
+
+	*asked = (struct asked){.ask.done = handle_done};
+	asked->verdict = access_identify_proof(access_, &asked->ask, &peer, &proof, &asked->who);
+	return asked->verdict;
+}
+
+/* Anna's password is in a file; of Bob there is a hash, and the robot has none. */
+static void a_proof_needs_a_password_in_clear_text(void **state)
+{
+	char *secret = write_file("secret\n", 0600), *token = write_file(TOKEN, 0600);
+	struct asked asked;
+	char text[512];
+
+	(void)state;
+	snprintf(text, sizeof text,
+		 "[user anna]\npassword_file = %s\n[user bob]\npassword = " HASH
+		 "\n[user robot]\ntoken_file = %s\n" CAMERA,
+		 secret, token);
+	make(text);
+	assert_true(access_has_hashes(access_));
+	assert_int_equal(prove(&asked, "anna", true, is_secret), ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "anna");
+	assert_int_equal(prove(&asked, "anna", false, is_secret), ACCESS_STALE);
+	assert_int_equal(asked.who.may, 0);
+	for (int i = 0; i < 3; i++) {
+		const char *const names[] = {"bob", "robot", "nobody"};
+
+		assert_int_equal(prove(&asked, names[i], true, is_anything), ACCESS_WAITS);
+		while (asked.verdict == ACCESS_WAITS)
+			assert_int_equal(loop_run(loop), 0);
+		assert_int_equal(asked.verdict, ACCESS_WRONG);
+	}
+	unmake();
+	unlink(secret);
+	unlink(token);
+	free(secret);
+	free(token);
+}
+
+static void who_has_proved_a_password_does_not_wait_for_others(void **state)
+{
+	char *secret = write_file("secret\n", 0600), text[512];
+	struct asked asked[6], other;
+
+	(void)state;
+	snprintf(text, sizeof text, "[user anna]\npassword_file = %s\n" CAMERA, secret);
+	make(text);
+	assert_int_equal(prove(&other, "anna", false, is_secret), ACCESS_STALE);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(prove(&asked[i], "nobody", true, is_nothing), ACCESS_WAITS);
+	/* What was replayed proves nothing. */
+	assert_int_equal(prove(&other, "anna", true, is_secret), ACCESS_SLOWED);
+	peer.address[15] = 2;
+	assert_int_equal(prove(&other, "anna", true, is_secret), ACCESS_KNOWN);
+	for (int i = 0; i < 5; i++)
+		access_cancel(&asked[i].ask);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(prove(&asked[i], "nobody", true, is_nothing), ACCESS_WAITS);
+	assert_int_equal(prove(&other, "nobody", true, is_nothing), ACCESS_SLOWED);
+	assert_int_equal(prove(&other, "anna", true, is_secret), ACCESS_KNOWN);
+	for (int i = 0; i < 5; i++)
+		access_cancel(&asked[i].ask);
+	peer.address[15] = 1;
+	unmake();
+	unlink(secret);
+	free(secret);
+}
+
 static void one_address_has_a_share_of_the_queue(void **state)
 {
 	struct asked asked[5];
@@ -417,6 +510,8 @@ int main(void)
 		cmocka_unit_test(a_wrong_attempt_takes_its_time),
 		cmocka_unit_test(an_address_with_many_failures_has_to_wait),
 		cmocka_unit_test(what_one_address_knows_helps_no_other_to_guess),
+		cmocka_unit_test(a_proof_needs_a_password_in_clear_text),
+		cmocka_unit_test(who_has_proved_a_password_does_not_wait_for_others),
 		cmocka_unit_test(one_address_has_a_share_of_the_queue),
 		cmocka_unit_test(files_hold_passwords_and_tokens),
 		cmocka_unit_test(files_that_cannot_be_used_are_refused),

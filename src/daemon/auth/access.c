@@ -17,6 +17,7 @@
 
 #define PASSWORD 'p'
 #define LOGIN 'l'
+#define PROOF 'd' /* kind of the digest of a user who has proved to know a password */
 #define PASSWORDS_MAX 256
 #define PASSWORDS_US 600000000
 #define LOGINS_MAX 256
@@ -49,7 +50,7 @@ struct access {
 	struct check checks[CHECKER_JOBS];
 	unsigned begun, ended;
 	struct access_stats stats;
-	struct diag_limit wrong_log;
+	struct diag_limit wrong_log, hash_log;
 };
 
 /* --- addresses --- */
@@ -270,10 +271,11 @@ static struct check *begin_check(struct access *access, const struct net_peer *p
 	return check;
 }
 
+/* user: -1: it is none, or not known. */
 static enum access_verdict refuse_wrong(struct access *access, struct access_ask *ask,
-					const struct net_peer *peer)
+					const struct net_peer *peer, int user)
 {
-	note_wrong(access, peer, -1);
+	note_wrong(access, peer, user);
 	begin_ask(access, ask, peer);
 	answer_later(ask, loop_now_us(access->loop));
 	return ACCESS_WAITS;
@@ -287,7 +289,7 @@ static enum access_verdict check_password(struct access *access, struct access_a
 	struct check *check = find_check(access, digest);
 
 	if (!access->checker)
-		return refuse_wrong(access, ask, peer);
+		return refuse_wrong(access, ask, peer, -1);
 	if (!check && has_its_share(access, peer)) {
 		access->stats.slowed++;
 		return ACCESS_SLOWED;
@@ -305,16 +307,15 @@ static enum access_verdict check_password(struct access *access, struct access_a
 
 /* What is known of one address helps no other one to guess: it would be told at once, and as often
  * as it asks, which password is the right one. */
-static void password_digest(const struct access *access, struct digest *digest,
-			    const struct net_peer *peer, const struct credentials *credentials)
+static void secret_digest(const struct access *access, struct digest *digest, char kind,
+			  const struct net_peer *peer, const char *user, const char *secret)
 {
 	char name[CREDENTIALS_NAME_MAX + 34];
 	uint64_t host[2];
 
 	net_peer_host_key(peer, host);
-	snprintf(name, sizeof name, "%s@%016" PRIx64 "%016" PRIx64, credentials->name, host[0],
-		 host[1]);
-	digest_make(digest, &access->key, PASSWORD, name, credentials->secret);
+	snprintf(name, sizeof name, "%s@%016" PRIx64 "%016" PRIx64, user, host[0], host[1]);
+	digest_make(digest, &access->key, kind, name, secret);
 }
 
 /* The user, if nothing has to be checked; else -1. *digest: of the secret. */
@@ -325,7 +326,8 @@ static int find_known(struct access *access, const struct net_peer *peer,
 
 	switch (credentials->kind) {
 	case CREDENTIALS_PASSWORD:
-		password_digest(access, digest, peer, credentials);
+		secret_digest(access, digest, PASSWORD, peer, credentials->name,
+			      credentials->secret);
 		return tickets_find(&access->passwords, digest, now_us);
 	case CREDENTIALS_TOKEN:
 		digest_make(digest, &access->key, USERS_TOKEN, "", credentials->secret);
@@ -359,8 +361,108 @@ enum access_verdict access_identify(struct access *access, struct access_ask *as
 		return ACCESS_SLOWED;
 	}
 	if (kind != CREDENTIALS_PASSWORD)
-		return refuse_wrong(access, ask, peer);
+		return refuse_wrong(access, ask, peer, -1);
 	return check_password(access, ask, peer, credentials, &digest);
+}
+
+/* --- proofs --- */
+
+static void warn_of_hash(struct access *access, int user)
+{
+	uint64_t suppressed;
+
+	if (diag_allowed(&access->hash_log, loop_now_us(access->loop), LOG_PERIOD_US, &suppressed))
+		diag_warn("access: user %s cannot watch over RTSP by Digest, or use ONVIF, with "
+			  "the hash of a password: it needs password_file, a token, or rtsps",
+			  access->users.items[user].config->name);
+}
+
+/* Whether the proof is one of this user, who may be none (-1). */
+static bool check_proof(const struct access *access, const struct access_proof *proof, int user)
+{
+	const char *clear = user < 0 ? NULL : access->users.items[user].clear;
+
+	return proof->fits(proof, clear ? clear : "") && clear;
+}
+
+enum access_verdict access_identify_proof(struct access *access, struct access_ask *ask,
+					  const struct net_peer *peer,
+					  const struct access_proof *proof, struct access_who *who)
+{
+	int64_t now_us = loop_now_us(access->loop);
+	struct digest digest;
+	int user;
+
+	become(access, who, -1);
+	if (access->users.n == 0)
+		return ACCESS_KNOWN;
+	/* As with passwords: who has watched from an address goes on while others guess there. */
+	secret_digest(access, &digest, PROOF, peer, proof->name, "");
+	if (tickets_find(&access->passwords, &digest, now_us) < 0 &&
+	    slowdown_wait_us(access->slowdown, peer, now_us) > 0) {
+		access->stats.slowed++;
+		return ACCESS_SLOWED;
+	}
+	user = users_find_name(&access->users, proof->name);
+	if (!check_proof(access, proof, user)) {
+		if (user >= 0 && access->users.items[user].hash && !access->users.items[user].clear)
+			warn_of_hash(access, user);
+		return refuse_wrong(access, ask, peer, user);
+	}
+	if (!proof->fresh)
+		return ACCESS_STALE;
+	tickets_give(&access->passwords, &digest, user, now_us);
+	become(access, who, user);
+	return ACCESS_KNOWN;
+}
+
+struct digest_proof {
+	struct access_proof proof;
+	const struct challenge_answer *answer;
+	const char *method;
+};
+
+static bool fits_digest(const struct access_proof *proof, const char *password)
+{
+	const struct digest_proof *digest = (const void *)proof;
+
+	return challenge_fits(digest->answer, digest->method, password);
+}
+
+enum access_verdict access_identify_digest(struct access *access, struct access_ask *ask,
+					   const struct net_peer *peer,
+					   const struct challenge_answer *answer,
+					   const char *method, struct access_who *who)
+{
+	const struct digest_proof digest = {
+		.proof = {.name = answer->name,
+			  .fits = fits_digest,
+			  .fresh = challenge_is_fresh(answer, &access->key, peer,
+						      loop_now_us(access->loop))},
+		.answer = answer,
+		.method = method,
+	};
+
+	return access_identify_proof(access, ask, peer, &digest.proof, who);
+}
+
+void access_challenge(const struct access *access, const struct net_peer *peer,
+		      enum config_digest digest, bool stale, char header[CHALLENGE_MAX])
+{
+	challenge_write(header, &access->key, peer, loop_now_us(access->loop), digest, stale);
+}
+
+enum config_digest access_rtsp_digest(const struct access *access)
+{
+	return access->config->daemon.rtsp_digest;
+}
+
+bool access_has_hashes(const struct access *access)
+{
+	for (size_t i = 0; i < access->users.n; i++)
+		if (access->users.items[i].hash && !access->users.items[i].clear)
+			return true;
+	return false;
 }
 
 void access_cancel(struct access_ask *ask)

@@ -11,6 +11,7 @@
 #define DAEMON_AUTH_ACCESS_H
 
 #include "config/config.h"
+#include "daemon/auth/challenge.h"
 #include "daemon/auth/credentials.h"
 #include "daemon/auth/gate.h"
 #include "daemon/loop/loop.h"
@@ -47,6 +48,7 @@ enum access_verdict {
 	ACCESS_WRONG,  /* user, password or token */
 	ACCESS_SLOWED, /* the address has to wait before its next attempt */
 	ACCESS_BUSY,   /* too many attempts wait */
+	ACCESS_STALE,  /* right, but as an answer to a challenge that is no more */
 };
 
 /* Somebody who asks. Zeroed at first; the caller sets done(). */
@@ -68,6 +70,32 @@ struct access_ask {
 enum access_verdict access_identify(struct access *access, struct access_ask *ask,
 				    const struct net_peer *peer,
 				    const struct credentials *credentials, struct access_who *who);
+/* What a peer sends in place of a password, to prove that it knows it: an answer to Digest, a
+ * UsernameToken of ONVIF. */
+struct access_proof {
+	const char *name; /* of the user */
+	/* Whether the proof was made with this password, in clear text, which is valid during the
+	 * call alone. It is asked for users without one too, and for none, so that it takes its
+	 * time: the result does not count then. */
+	bool (*fits)(const struct access_proof *proof, const char *password);
+	bool fresh; /* it has not been used before; else the result is ACCESS_STALE at best */
+};
+
+/* As access_identify(). Only a user with a password_file can prove anything; a line of the log says
+ * so for others. */
+enum access_verdict access_identify_proof(struct access *access, struct access_ask *ask,
+					  const struct net_peer *peer,
+					  const struct access_proof *proof, struct access_who *who);
+/* The same with an answer to a challenge of access_challenge(), in a request of this method. The
+ * caller has checked what the uri of the answer names. */
+enum access_verdict access_identify_digest(struct access *access, struct access_ask *ask,
+					   const struct net_peer *peer,
+					   const struct challenge_answer *answer,
+					   const char *method, struct access_who *who);
+/* A challenge for this peer. Where clients open a connection for each request, the caller sets the
+ * port of the peer to 0, here and above. digest: not CONFIG_DIGEST_NO. */
+void access_challenge(const struct access *access, const struct net_peer *peer,
+		      enum config_digest digest, bool stale, char header[CHALLENGE_MAX]);
 /* done() is not called any more. */
 void access_cancel(struct access_ask *ask);
 /* Seconds, after ACCESS_SLOWED. */
@@ -83,6 +111,10 @@ bool access_may(const struct access *access, const struct access_who *who,
 bool access_certificate_may(const struct access *access, const char *name,
 			    const struct net_peer *peer, size_t index);
 
+/* rtsp_digest of the configuration. */
+enum config_digest access_rtsp_digest(const struct access *access);
+/* Whether a user has a hash of a password alone, and thus can prove nothing. */
+bool access_has_hashes(const struct access *access);
 /* Whether there are users. */
 bool access_has_users(const struct access *access);
 /* Whether everybody may watch, so that a cache may keep pictures for others. */

@@ -123,8 +123,7 @@ static void take_basic(struct credentials *out, const char *value)
 	explicit_bzero(text, sizeof text);
 }
 
-/* The rest of value behind a scheme and blanks; NULL: it is another scheme. */
-static const char *after_scheme(const char *value, const char *scheme)
+const char *credentials_after_scheme(const char *value, const char *scheme)
 {
 	size_t len = strlen(scheme);
 
@@ -139,13 +138,13 @@ static bool read_header(struct credentials *out, const struct message *head)
 
 	if (!value)
 		return false;
-	rest = after_scheme(value, "Basic");
+	rest = credentials_after_scheme(value, "Basic");
 	if (rest) {
 		out->kind = CREDENTIALS_BAD;
 		take_basic(out, rest);
 		return true;
 	}
-	rest = after_scheme(value, "Bearer");
+	rest = credentials_after_scheme(value, "Bearer");
 	if (rest) {
 		out->kind = CREDENTIALS_BAD;
 		take_token(out, rest);

@@ -9,7 +9,7 @@
 #define CREDENTIALS_NAME_MAX 64	   /* bytes, terminator included */
 #define CREDENTIALS_SECRET_MAX 256 /* the same */
 #define CREDENTIALS_CERTIFICATE_MAX 65
-#define CREDENTIALS_COOKIE_MAX 24  /* bytes of a cookie's name, terminator included */
+#define CREDENTIALS_COOKIE_MAX 24 /* bytes of a cookie's name, terminator included */
 
 enum credentials_kind {
 	CREDENTIALS_NONE,
@@ -36,6 +36,10 @@ void credentials_cookie_name(char name[CREDENTIALS_COOKIE_MAX], uint16_t port);
 /* In this order: the header Authorization (of another scheme: as if it were not there), the query,
  * the cookie of this name. The certificate is the caller's to add. */
 void credentials_read(struct credentials *out, const struct message *head, const char *cookie);
+
+/* The rest of a header Authorization behind its scheme, in any case, and blanks; NULL: it is of
+ * another scheme. */
+const char *credentials_after_scheme(const char *value, const char *scheme);
 
 /* What a cookie has as its value: a token or a login. */
 #define CREDENTIALS_COOKIE_TOKEN "t-"

@@ -53,6 +53,8 @@ static int load_password(struct user *user)
 	if (secret_read(user->config->password_file, password, sizeof password, why) < 0)
 		return refuse(user, "password_file", why);
 	err = hash_password(user, password);
+	if (err == 0 && !(user->clear = strdup(password)))
+		err = -ENOMEM;
 	explicit_bzero(password, sizeof password);
 	return err;
 }
@@ -102,8 +104,14 @@ int users_init(struct users *users, const struct config *config, const struct di
 
 void users_finish(struct users *users)
 {
-	for (size_t i = 0; users->items && i < users->n; i++)
-		free(users->items[i].hash);
+	for (size_t i = 0; users->items && i < users->n; i++) {
+		struct user *user = &users->items[i];
+
+		free(user->hash);
+		if (user->clear)
+			explicit_bzero(user->clear, strlen(user->clear));
+		free(user->clear);
+	}
 	free(users->items);
 	users->items = NULL;
 }

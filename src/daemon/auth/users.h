@@ -9,7 +9,8 @@
 struct user {
 	const struct config_user *config; /* borrowed */
 	char *hash;			  /* of crypt(5); NULL: no password */
-	struct digest token;		  /* as digest_make() makes it of a token */
+	char *clear;	     /* the password itself, of password_file; NULL: it is not known */
+	struct digest token; /* as digest_make() makes it of a token */
 	bool has_token;
 };
 

@@ -18,13 +18,14 @@
 
 static void refuse(struct rtsp_session *session, int status)
 {
-	const char *headers = "";
+	char challenges[RTSP_CHALLENGES_MAX];
 
-	if (status == 455)
-		headers = "Allow: " METHODS "\r\n";
-	else if (status == 401)
-		headers = "WWW-Authenticate: Basic realm=\"camcast\"\r\n";
-	rtsp_answer(session, status, headers, NULL);
+	if (status == 401) {
+		rtsp_write_challenges(session, false, challenges);
+		rtsp_answer(session, status, challenges, NULL);
+	} else {
+		rtsp_answer(session, status, status == 455 ? "Allow: " METHODS "\r\n" : "", NULL);
+	}
 }
 
 /* Whether a user might do what somebody may not. */
@@ -39,9 +40,7 @@ static bool may_log_in(const struct rtsp_session *session)
 
 /* --- what a request is about --- */
 
-/* The part of a path that names a stream: without the slash before it, the track, and slashes
- * behind. */
-static void cut_name(char *path, const char **name)
+void rtsp_cut_name(char *path, const char **name)
 {
 	const size_t track = strlen(RTSP_TRACK);
 	size_t len = strlen(path);
@@ -82,13 +81,13 @@ static int find_stream(struct rtsp_session *session, const struct message *head,
 		       struct rtsp_stream *out, char base[sizeof session->base])
 {
 	const struct rtsp *rtsp = session->rtsp;
-	char path[RTSP_NAME_MAX + 32];
+	char path[RTSP_PATH_MAX];
 	const char *name;
 	int err;
 
 	if (message_decode(head->path, path, sizeof path) < 0)
 		return 404;
-	cut_name(path, &name);
+	rtsp_cut_name(path, &name);
 	err = rtsp->find(rtsp->user, &session->connection->peer, &session->who, name, out);
 	if (err < 0 && rtsp->access && !(session->who.may & CONFIG_MAY_VIEW))
 		err = -EACCES; /* strangers are not told which streams there are */
@@ -386,10 +385,16 @@ static void dispatch(struct rtsp_session *session, const struct message *head)
 static void answer_verdict(struct rtsp_session *session, const struct message *head,
 			   enum access_verdict verdict)
 {
-	if (verdict == ACCESS_KNOWN)
+	char challenges[RTSP_CHALLENGES_MAX];
+
+	if (verdict == ACCESS_KNOWN) {
 		dispatch(session, head);
-	else
+	} else if (verdict == ACCESS_STALE) {
+		rtsp_write_challenges(session, true, challenges);
+		rtsp_answer(session, 401, challenges, NULL);
+	} else {
 		refuse(session, verdict == ACCESS_WRONG ? 401 : 503);
+	}
 }
 
 static void handle_identified(struct access_ask *ask, enum access_verdict verdict,
@@ -413,27 +418,10 @@ static bool needs_who(const struct message *head)
 
 static enum access_verdict identify(struct rtsp_session *session, const struct message *head)
 {
-	struct access *access = session->rtsp->access;
-	struct credentials credentials;
-	enum access_verdict verdict;
-
-	if (!access || !needs_who(head))
+	if (!session->rtsp->access || !needs_who(head))
 		return ACCESS_KNOWN;
 	session->ask.done = handle_identified;
-	credentials_read(&credentials, head, "");
-	credentials.certified =
-		connection_certificate(session->connection, credentials.certificate);
-	/* The URL of a track is that of the description, without its token or with more behind it:
-	 * who this is was said with DESCRIBE. */
-	if (head->method == MESSAGE_SETUP && session->who.user &&
-	    (credentials.kind == CREDENTIALS_NONE || credentials.in_query)) {
-		explicit_bzero(&credentials, sizeof credentials);
-		return ACCESS_KNOWN;
-	}
-	verdict = access_identify(access, &session->ask, &session->connection->peer, &credentials,
-				  &session->who);
-	explicit_bzero(&credentials, sizeof credentials);
-	return verdict;
+	return rtsp_identify(session, head);
 }
 
 struct message *rtsp_handle(struct rtsp_session *session, struct message *head)

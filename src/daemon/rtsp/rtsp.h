@@ -17,11 +17,13 @@
  * most RTSP_SHARE; this machine itself has no such limit. When all are taken, the address with most
  * of them gives one. At its first PLAY a peer moves to a place of the feed's viewers.
  *
- * DESCRIBE and SETUP say who asks: by Basic, Bearer, or `?token=` in the URL. OPTIONS needs nobody.
+ * DESCRIBE and SETUP say who asks: by Digest, over TLS by Basic, by Bearer, or by `?token=` in the
+ * URL. OPTIONS needs nobody.
  */
 #ifndef DAEMON_RTSP_RTSP_H
 #define DAEMON_RTSP_RTSP_H
 
+#include "base/diag.h"
 #include "daemon/auth/access.h"
 #include "daemon/serve/server.h"
 
@@ -53,6 +55,7 @@ struct rtsp {
 	void *user;
 	struct access *access; /* NULL: everybody may watch */
 	/* --- below: the protocol's --- */
+	struct diag_limit basic_log;
 	struct quota quota;
 	struct list sessions; /* those that do not play yet, the oldest first */
 	struct list tunnels;  /* the GETs of all */

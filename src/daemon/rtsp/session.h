@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A session of RTSP. Internal to rtsp.c, which reads and writes, methods.c, which answers, and
- * places.c, which decides who may have a place. Loop thread only. */
+/* A session of RTSP. Internal to rtsp.c, which reads and writes, methods.c, which answers,
+ * who.c, which finds out who asks, and places.c, which decides who may have a place. Loop thread
+ * only. */
 #ifndef DAEMON_RTSP_SESSION_H
 #define DAEMON_RTSP_SESSION_H
 
@@ -9,6 +10,8 @@
 
 #define RTSP_TIMEOUT_S 60 /* of the Session header */
 #define RTSP_CSEQ_MAX 11  /* bytes, terminator included */
+#define RTSP_PATH_MAX (RTSP_NAME_MAX + 32)
+#define RTSP_CHALLENGES_MAX (CHALLENGE_MAX + 64)
 
 enum rtsp_phase {
 	RTSP_READING,	 /* a request, or frames of the peer */
@@ -76,8 +79,20 @@ struct rtsp_session {
 /* Answers a request whose head is complete, at once or later. Returns what the caller frees: the
  * head, or NULL. */
 struct message *rtsp_handle(struct rtsp_session *session, struct message *head);
+/* The part of a path that names a stream: without the slash before it, the track, and slashes
+ * behind. Cuts the path. */
+void rtsp_cut_name(char *path, const char **name);
 /* A DESCRIBE that waits: answers it if a unit is there; `last`: in any case. False: it waits on. */
 bool rtsp_describe(struct rtsp_session *session, bool last);
+
+/* --- who.c --- */
+
+/* Who sends a request, into `who` of the session, unless it has to be asked for: `ask` of the
+ * session is called later then. There is `access`. */
+enum access_verdict rtsp_identify(struct rtsp_session *session, const struct message *head);
+/* The headers of an answer 401. stale: as of challenge_write(). */
+void rtsp_write_challenges(const struct rtsp_session *session, bool stale,
+			   char headers[RTSP_CHALLENGES_MAX]);
 
 /* --- rtsp.c --- */
 
