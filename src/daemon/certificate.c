@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "daemon/state_folder.h"
 #include "net/address.h"
 #include "net/interfaces.h"
 
@@ -185,13 +185,11 @@ static void report(X509 *certificate, const char *path, const char *key_path)
 
 static int make_folder(const char *folder)
 {
-	if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
-		int err = -errno;
+	int err = state_folder_make(folder);
 
+	if (err < 0)
 		diag_error("cannot make %s: %s", folder, strerror(-err));
-		return err;
-	}
-	return 0;
+	return err;
 }
 
 int certificate_make(const char *folder)

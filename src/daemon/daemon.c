@@ -21,6 +21,7 @@
 #include "daemon/serve/handshakes.h"
 #include "daemon/site/presentations.h"
 #include "daemon/site/site.h"
+#include "daemon/state_folder.h"
 #include "daemon/user.h"
 
 #define DRAIN_US 2000000
@@ -336,8 +337,10 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 
 static int create_discovery(struct daemon *daemon, const char *config_path)
 {
+	char folder[PATH_MAX];
 	struct discovery_options options = {
 		.config_path = config_path,
+		.state_folder = state_folder(folder),
 		.loop = daemon->loop,
 		.cameras = daemon->cameras,
 		.reserve = daemon->reserve,

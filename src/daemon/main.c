@@ -9,9 +9,11 @@
 
 #include "base/cli.h"
 #include "base/diag.h"
+#include "base/text.h"
 #include "config/config.h"
 #include "daemon/certificate.h"
 #include "daemon/daemon.h"
+#include "daemon/state_folder.h"
 #include "net/resolve.h"
 #include "process/sandbox.h"
 
@@ -20,7 +22,8 @@
 
 struct arguments {
 	const char *config;
-	const char *certificate_folder; /* to make one there; NULL: not wanted */
+	bool make_certificate;
+	char certificate_folder[PATH_MAX];
 	bool check, list_cameras;
 	unsigned verbose; /* how often -v */
 };
@@ -37,20 +40,13 @@ static void print_usage(FILE *out)
 	      "      --make-certificate[=FOLDER]\n"
 	      "                      make a certificate and a key for TLS, and exit; without "
 	      "FOLDER\n"
-	      "                      in $STATE_DIRECTORY or /var/lib/camcast\n"
+	      "                      where camcastd keeps its state: $STATE_DIRECTORY, or\n"
+	      "                      /var/lib/camcast for root, else ~/.local/state/camcast\n"
 	      "      --list-cameras  print the cameras of this machine and what they can do\n"
 	      "  -v, --verbose       also log details; -vv: details of the workers too\n"
 	      "      --version       print the version\n"
 	      "  -h, --help          print this text\n",
 	      out);
-}
-
-/* systemd.exec(5), StateDirectory=. */
-static const char *state_folder(void)
-{
-	const char *folder = getenv("STATE_DIRECTORY");
-
-	return folder && folder[0] == '/' ? folder : "/var/lib/camcast";
 }
 
 /* Returns -1 to go on, or the exit status. */
@@ -83,7 +79,11 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 			arguments->check = true;
 			break;
 		case MAKE_CERTIFICATE:
-			arguments->certificate_folder = optarg ? optarg : state_folder();
+			arguments->make_certificate = true;
+			if (optarg)
+				text_set(arguments->certificate_folder, PATH_MAX, optarg);
+			else
+				state_folder(arguments->certificate_folder);
 			break;
 		case LIST_CAMERAS:
 			arguments->list_cameras = true;
@@ -106,7 +106,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 				  "unexpected argument \"%s\"; the configuration is given with "
 				  "-c FILE",
 				  argv[optind]);
-	if (!arguments->config && !arguments->list_cameras && !arguments->certificate_folder)
+	if (!arguments->config && !arguments->list_cameras && !arguments->make_certificate)
 		return cli_refuse(&cli, "no configuration is given; use -c FILE "
 					"(\"camcastd --help\" lists the options)");
 	return -1;
@@ -230,7 +230,7 @@ int main(int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	diag_init("camcastd", arguments.verbose ? DIAG_DEBUG : DIAG_INFO);
-	if (arguments.certificate_folder)
+	if (arguments.make_certificate)
 		return certificate_make(arguments.certificate_folder) < 0 ? EXIT_FAILURE
 									  : EXIT_SUCCESS;
 	find_program(CAPTURE, capture);

@@ -155,7 +155,7 @@ def test_the_table_is_straight_in_any_script(broker):
         code, out, err = discover(broker=broker, env={"LC_ALL": locale})
         assert (code, err) == (0, "")
         lines = out.splitlines()
-        assert lines[0].split() == "SERVER ID STREAM CODEC SIZE FPS BITRATE URL".split()
+        assert lines[0].split() == "SERVER ID KEY STREAM CODEC SIZE FPS BITRATE URL".split()
         assert len(lines) == 4
         urls = {columns(line[: line.index("tcp")]) for line in lines[1:]}
         assert urls == {columns(lines[0][: lines[0].index("URL")])}, out
@@ -513,7 +513,7 @@ def test_watching_on_a_terminal_redraws_the_table(broker):
         with mqtt.Client(broker) as client:
             announce(client, "porch")
         watch.wait_line(r"\x1b\[H\x1b\[2Jconnected to 127\.0\.0\.1:\d+; 1 server\r\n.*SERVER .*\r\n"
-                        r"porch +porch +s +h264")
+                        r"porch +porch +- +s +h264")
         assert watch.stop() == 0
 
 

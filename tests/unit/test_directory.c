@@ -459,6 +459,56 @@ static void numbers_in_names_are_in_the_order_of_numbers(void **state)
 	directory_finish(&directory);
 }
 
+/* --- trusted servers --- */
+
+/* Whoever is called "true". */
+static bool is_true(void *user, const struct server *info)
+{
+	unsigned *asked = user;
+
+	++*asked;
+	return strcmp(info->name, "true") == 0;
+}
+
+static void server_that_is_not_trusted_changes_nothing(void **state)
+{
+	unsigned asked = 0;
+	struct directory directory = {.trusted = is_true, .user = &asked};
+
+	(void)state;
+	assert_false(set_info(&directory, "a", "false", 1));
+	assert_false(answer(&directory, make_info("a", "false", 1), 1));
+	set_status(&directory, "a", "online");
+	expect(&directory, "");
+	assert_true(set_info(&directory, "a", "true", 1));
+	expect(&directory, "true+");
+	assert_false(set_info(&directory, "a", "false", 2));
+	assert_false(answer(&directory, make_info("a", "false", 2), 1));
+	expect(&directory, "true+");
+	expect_place(&directory, "true", "tcp://192.0.2.7:1");
+	assert_int_equal(asked, 5);
+	directory_finish(&directory);
+}
+
+static void nobody_else_takes_a_trusted_server_off(void **state)
+{
+	unsigned asked = 0;
+	struct directory directory = {.trusted = is_true, .user = &asked};
+
+	(void)state;
+	answer(&directory, make_info("a", "true", 1), 10);
+	set_status(&directory, "a", "offline");
+	expect(&directory, "true+");
+	assert_false(announce(&directory, "camcast/a/info", ""));
+	expect(&directory, "true+");
+	/* Unless it answers no more. */
+	assert_true(directory_expire(&directory, 11));
+	expect(&directory, "true-");
+	answer(&directory, make_info("a", "true", 1), 12);
+	expect(&directory, "true+");
+	directory_finish(&directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -476,6 +526,8 @@ int main(void)
 		cmocka_unit_test(server_moves_when_its_address_has_been_silent),
 		cmocka_unit_test(silent_server_that_still_names_its_address_does_not_move),
 		cmocka_unit_test(flood_does_not_evict_a_server_that_answers),
+		cmocka_unit_test(server_that_is_not_trusted_changes_nothing),
+		cmocka_unit_test(nobody_else_takes_a_trusted_server_off),
 		cmocka_unit_test(info_for_another_id_is_ignored),
 		cmocka_unit_test(other_topics_and_payloads_are_ignored),
 		cmocka_unit_test(flood_of_ids_displaces_nobody_who_is_there),

@@ -365,12 +365,12 @@ static void table_has_a_line_for_each_stream(void **state)
 	fclose(out);
 	assert_string_equal(
 		buf,
-		"SERVER    ID    STREAM  CODEC  SIZE      FPS    BITRATE   URL\n"
-		"\xed\x98\x84\xea\xb4\x80      id-0  front   h264   1280x720  29.97  2 Mbit/s  "
+		"SERVER    ID    KEY  STREAM  CODEC  SIZE      FPS    BITRATE   URL\n"
+		"\xed\x98\x84\xea\xb4\x80      id-0  -    front   h264   1280x720  29.97  2 Mbit/s  "
 		"tcp://192.0.2.7:8888\n"
-		"                jpeg    mjpeg                             "
+		"                     jpeg    mjpeg                             "
 		"tcp+length://[2001:db8::1]:8000\n"
-		"server-1  id-1  -                                         \n");
+		"server-1  id-1  -    -                                         \n");
 	free(list);
 }
 

@@ -102,6 +102,12 @@ int broker_option(struct broker *broker, int code, const char *value)
 	case BROKER_REC_TOPIC:
 		options->rec_topics = value;
 		break;
+	case BROKER_TRUST:
+		options->trust_file = value;
+		break;
+	case BROKER_NO_NEW:
+		options->no_new = true;
+		break;
 	default:
 		return -EINVAL;
 	}
@@ -113,6 +119,10 @@ int broker_check(const struct broker *broker)
 {
 	const struct servers_options *options = &broker->options;
 
+	if (options->no_new && !options->trust_file) {
+		fputs("camcast: --no-new goes with --trust FILE\n", stderr);
+		return -EINVAL;
+	}
 	if (!options->username || !options->password_file || options->tls || broker->insecure ||
 	    net_host_is_loopback(options->host))
 		return 0;
@@ -138,6 +148,10 @@ void broker_print_usage(FILE *out)
 	      "      --insecure            send the password to another machine without TLS\n"
 	      "      --cert FILE, --key FILE\n"
 	      "                            the client's own certificate; for tls:// streams, too\n"
-	      "      --request-topic TOPIC where servers listen (commend)\n",
+	      "      --request-topic TOPIC where servers listen (commend)\n"
+	      "      --trust FILE          only servers that sign what they announce: FILE keeps\n"
+	      "                            each at first sight, and refuses another key from then "
+	      "on\n"
+	      "      --no-new              with --trust: only servers that FILE has already\n",
 	      out);
 }

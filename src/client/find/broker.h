@@ -45,6 +45,8 @@ enum broker_option_code {
 	BROKER_INSECURE,
 	BROKER_REQUEST_TOPIC,
 	BROKER_REC_TOPIC,
+	BROKER_TRUST,
+	BROKER_NO_NEW,
 };
 
 #define BROKER_OPTIONS                                                                             \
@@ -58,6 +60,8 @@ enum broker_option_code {
 		{"tls", no_argument, NULL, BROKER_TLS},                                            \
 		{"insecure", no_argument, NULL, BROKER_INSECURE},                                  \
 		{"request-topic", required_argument, NULL, BROKER_REQUEST_TOPIC},                  \
+		{"trust", required_argument, NULL, BROKER_TRUST},                                  \
+		{"no-new", no_argument, NULL, BROKER_NO_NEW},                                      \
 	{                                                                                          \
 		"rec-topic", required_argument, NULL, BROKER_REC_TOPIC                             \
 	}

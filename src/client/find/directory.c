@@ -99,8 +99,7 @@ static struct directory_entry *find_or_add(struct directory *directory, const ch
 /* Returns whether that has changed. */
 static bool update_online(struct directory_entry *entry)
 {
-	bool online = entry->has_info && (entry->status == STATUS_ONLINE ||
-					  (entry->status == STATUS_UNKNOWN && entry->answered_us));
+	bool online = entry->has_info && (entry->status == STATUS_ONLINE || entry->answered_us);
 	bool changed = online != entry->server.online;
 
 	entry->server.online = online;
@@ -180,13 +179,18 @@ static bool take_info(struct directory *directory, struct directory_entry *entry
 	return false;
 }
 
+static bool is_trusted(const struct directory *directory, const struct server *info)
+{
+	return !directory->trusted || directory->trusted(directory->user, info);
+}
+
 bool directory_answer(struct directory *directory, const char *payload, size_t len, int64_t now_us)
 {
 	struct directory_entry *entry;
 	struct server info;
 	bool changed;
 
-	if (server_parse_info(&info, payload, len) < 0)
+	if (server_parse_info(&info, payload, len) < 0 || !is_trusted(directory, &info))
 		return false;
 	entry = find_or_add(directory, info.id);
 	if (!entry)
@@ -207,13 +211,14 @@ static bool handle_info(struct directory *directory, const char *id, const char 
 
 	if (len == 0) { /* taken back */
 		entry = find(directory, id);
-		if (!entry || !entry->has_info)
+		if (!entry || !entry->has_info || directory->trusted)
 			return false;
 		entry->has_info = false;
 		update_online(entry);
 		return true;
 	}
-	if (server_parse_info(&info, payload, len) < 0 || strcmp(info.id, id) != 0)
+	if (server_parse_info(&info, payload, len) < 0 || strcmp(info.id, id) != 0 ||
+	    !is_trusted(directory, &info))
 		return false;
 	entry = find_or_add(directory, id);
 	if (!entry)
@@ -235,7 +240,9 @@ static bool handle_status(struct directory *directory, const char *id, const cha
 		return false;
 	entry->status = online ? STATUS_ONLINE : len ? STATUS_OFFLINE : STATUS_UNKNOWN;
 	entry->status_confirmed = true;
-	entry->answered_us = 0;
+	/* Anybody can send that a server is offline, but only a server answers. */
+	if (!directory->trusted)
+		entry->answered_us = 0;
 	entry->server.seen_us = now_us;
 	return update_online(entry);
 }

@@ -10,6 +10,10 @@
  * addresses (directory_confirm()), an info that names other addresses does not change the list.
  * The newest such info is kept, and is accepted once the address has been silent for a time
  * (directory_let_move()), unless the server itself has been heard since.
+ *
+ * With `trusted`, an info must be one of a server that is trusted (client/find/trust.h). Status
+ * messages have no signature, and an empty info has none: then an empty info takes nothing back,
+ * and "offline" does not count against an answer.
  */
 #ifndef CLIENT_FIND_DIRECTORY_H
 #define CLIENT_FIND_DIRECTORY_H
@@ -22,6 +26,8 @@ struct directory {
 	/* Called with each info that is not accepted because the listed server answers elsewhere;
 	 * NULL: nobody is interested. Both are borrowed for the call. */
 	void (*refused)(void *user, const struct server *listed, const struct server *claim);
+	/* Whether an info may change the list; NULL: each may. Borrowed for the call. */
+	bool (*trusted)(void *user, const struct server *info);
 	void *user;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* camcast discover: the list of servers, once or continuously. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
@@ -259,6 +260,25 @@ static int listen_once(struct discover *discover, int64_t end_us)
 	return r;
 }
 
+/* Says what the list does not have. */
+static void print_refused(const struct discover *discover)
+{
+	uint64_t refused[TRUST_VERDICTS], n = 0;
+
+	servers_refused(discover->servers, refused);
+	for (size_t i = 0; i < TRUST_VERDICTS; i++)
+		n += refused[i];
+	if (n > 0)
+		fprintf(stderr,
+			"camcast: %" PRIu64 " announcement%s refused: %" PRIu64
+			" not signed, %" PRIu64 " with a wrong signature, %" PRIu64
+			" with another key, %" PRIu64 " sent again, %" PRIu64
+			" of servers that are not trusted\n",
+			n, n == 1 ? " was" : "s were", refused[TRUST_UNSIGNED],
+			refused[TRUST_WRONG], refused[TRUST_CHANGED], refused[TRUST_REPLAYED],
+			refused[TRUST_UNKNOWN] + refused[TRUST_FULL]);
+}
+
 static int print_list(const struct discover *discover)
 {
 	cJSON *json;
@@ -297,6 +317,7 @@ static int run(struct discover *discover)
 	}
 	if (r >= 0)
 		r = print_list(discover);
+	print_refused(discover);
 	if (r == 0 && discover->n == 0) {
 		fprintf(stderr, "camcast: no server was found (%s)\n", discover->state);
 		return -ENOENT;

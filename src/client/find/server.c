@@ -179,6 +179,8 @@ int server_parse_info(struct server *out, const char *json, size_t len)
 	cJSON_Delete(tree);
 	if (r < 0)
 		memset(out, 0, sizeof *out);
+	else
+		signed_check(&out->by, json, len);
 	return r;
 }
 
@@ -206,7 +208,8 @@ bool server_equal(const struct server *a, const struct server *b)
 {
 	if (strcmp(a->id, b->id) != 0 || strcmp(a->name, b->name) != 0 ||
 	    strcmp(a->version, b->version) != 0 || strcmp(a->address, b->address) != 0 ||
-	    a->online != b->online || a->n_streams != b->n_streams)
+	    a->online != b->online || a->n_streams != b->n_streams || a->by.state != b->by.state ||
+	    memcmp(a->by.key, b->by.key, sizeof a->by.key) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_streams; i++)
 		if (!stream_equal(&a->streams[i], &b->streams[i]))

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mqtt/signed.h"
 #include "net/address.h"
 
 enum stream_codec { STREAM_H264, STREAM_MJPEG };
@@ -36,12 +37,14 @@ struct server {
 	char id[72], name[256], version[32];
 	char address[NET_HOST_MAX]; /* the best one */
 	bool online;
-	int64_t seen_us; /* monotonic, when it was last heard of */
+	struct signed_by by; /* who signed what it says of itself */
+	int64_t seen_us;     /* monotonic, when it was last heard of */
 	struct server_stream streams[SERVER_STREAMS_MAX];
 	size_t n_streams;
 };
 
-/* Parses one info payload (hostile: bounds, UTF-8, ranges). 0, -EINVAL or -ENOMEM. */
+/* Parses one info payload (hostile: bounds, UTF-8, ranges), and checks its signature: one that is
+ * wrong shows in `by`. 0, -EINVAL or -ENOMEM. */
 int server_parse_info(struct server *out, const char *json, size_t len);
 
 /* Whether a text can be a server's id: 1 to 64 letters, digits, "-" and "_". Any thread. */
@@ -54,7 +57,8 @@ int servers_parse_recording(const char *payload, size_t len);
  * "cam 2" comes before "cam 10". 0 only for equal names. */
 int server_compare_names(const char *a, const char *b);
 
-/* Whether both say the same, apart from when it was heard. */
+/* Whether both say the same with the same key, apart from when it was heard and how it is numbered.
+ */
 bool server_equal(const struct server *a, const struct server *b);
 
 /*

@@ -30,9 +30,10 @@
 #define TICK_MS 500		   /* of what is due by the clock */
 
 struct facts {
-	bool settled;	   /* see servers_settled() */
-	unsigned failures; /* see servers_failures() */
-	int recording;	   /* the last command: 1 start, -1 stop */
+	bool settled;			  /* see servers_settled() */
+	unsigned failures;		  /* see servers_failures() */
+	int recording;			  /* the last command: 1 start, -1 stop */
+	uint64_t refused[TRUST_VERDICTS]; /* see servers_refused() */
 };
 
 struct servers {
@@ -49,10 +50,11 @@ struct servers {
 	struct directory directory;
 	char state[NET_HOST_PORT_MAX + 64];
 	struct facts facts;
-	struct diag_limit refused_limit;
+	struct diag_limit refused_limit, untrusted_limits[TRUST_VERDICTS];
 
 	/* The thread's own */
 	struct mqtt_session *session;
+	struct trust *trust;			/* NULL: all are */
 	bool connected, denied;			/* in this connection */
 	int64_t request_us, settle_us, drop_us; /* when each is due */
 };
@@ -60,6 +62,7 @@ struct servers {
 static void free_servers(struct servers *servers)
 {
 	mqtt_session_destroy(servers->session);
+	trust_close(servers->trust);
 	for (size_t i = 0; i < servers->n_rec_topics; i++)
 		free(servers->rec_topics[i]);
 	directory_finish(&servers->directory);
@@ -178,6 +181,52 @@ static void handle_refused(void *user, const struct server *listed, const struct
 		  listed->name, listed->id, url);
 }
 
+static void log_changed(const struct servers *servers, const struct server *server, uint64_t n)
+{
+	const uint8_t *own = trust_key(servers->trust, server->id);
+	char theirs[SIGNED_FINGERPRINT_MAX], key[SIGNED_FINGERPRINT_MAX] = "";
+
+	if (own)
+		signed_fingerprint(key, own);
+	diag_error("server %s (%s) announces itself with ANOTHER KEY, %s instead of %s: it is "
+		   "refused (%llu times so far). If it has a new key, delete its line in the file "
+		   "of --trust",
+		   server->name, server->id, signed_fingerprint(theirs, server->by.key), key,
+		   (unsigned long long)n);
+}
+
+/* Called with the mutex held, as the one above. */
+static bool handle_info(void *user, const struct server *server)
+{
+	static const char *const reasons[TRUST_VERDICTS] = {
+		[TRUST_UNSIGNED] = "is not signed",
+		[TRUST_WRONG] = "has a wrong signature",
+		[TRUST_REPLAYED] = "is an earlier one, which was sent again",
+		[TRUST_UNKNOWN] = "is none of a trusted server",
+		[TRUST_FULL] = "is none of a trusted server, and the file of --trust is full",
+	};
+	struct servers *servers = user;
+	const enum trust_verdict verdict = trust_check(servers->trust, server);
+	char key[SIGNED_FINGERPRINT_MAX];
+	uint64_t n, suppressed;
+
+	if (verdict == TRUST_NEW)
+		diag_info("server %s (%s) is trusted from now on, with the key %s", server->name,
+			  server->id, signed_fingerprint(key, server->by.key));
+	if (verdict == TRUST_KNOWN || verdict == TRUST_NEW)
+		return true;
+	n = ++servers->facts.refused[verdict];
+	if (!diag_allowed(&servers->untrusted_limits[verdict], clock_now_us(), LOG_PERIOD_US,
+			  &suppressed))
+		return false;
+	if (verdict == TRUST_CHANGED)
+		log_changed(servers, server, n);
+	else
+		diag_warn("server %s (%s) is refused: its announcement %s (%llu such so far)",
+			  server->name, server->id, reasons[verdict], (unsigned long long)n);
+	return false;
+}
+
 static bool is_recording_topic(const struct servers *servers, const char *topic)
 {
 	for (size_t i = 0; i < servers->n_rec_topics; i++)
@@ -284,6 +333,8 @@ static void *run(void *user)
 			break;
 		now = clock_now_us();
 		mqtt_session_turn(session, fds[1].revents, now);
+		if (servers->trust)
+			trust_turn(servers->trust, now);
 		if (mqtt_session_state(session) == MQTT_CONNECTED)
 			do_timed(servers, now);
 	}
@@ -364,6 +415,22 @@ static int take_options(struct servers *servers, const struct servers_options *o
 	return err ? err : mqtt_session_create(&servers->session, &mqtt);
 }
 
+static int open_trust(struct servers *servers, const struct servers_options *options)
+{
+	char why[TRUST_WHY_MAX];
+	int err;
+
+	if (!options->trust_file)
+		return 0;
+	err = trust_open(&servers->trust, options->trust_file, options->no_new, why);
+	if (err < 0) {
+		diag_error("--trust: %s", why);
+		return -EBADMSG;
+	}
+	servers->directory.trusted = handle_info;
+	return 0;
+}
+
 int servers_create(struct servers **out, const struct servers_options *options)
 {
 	struct servers *servers = calloc(1, sizeof *servers);
@@ -379,6 +446,7 @@ int servers_create(struct servers **out, const struct servers_options *options)
 	servers->directory.refused = handle_refused;
 	servers->directory.user = servers;
 	err = err ? err : take_options(servers, options);
+	err = err ? err : open_trust(servers, options);
 	if (err < 0)
 		goto fail;
 	snprintf(servers->state, sizeof servers->state, "%s: connecting, no answer yet",
@@ -449,6 +517,13 @@ static struct facts read_facts(struct servers *servers, bool take_command)
 bool servers_settled(struct servers *servers)
 {
 	return read_facts(servers, false).settled;
+}
+
+void servers_refused(struct servers *servers, uint64_t refused[TRUST_VERDICTS])
+{
+	const struct facts facts = read_facts(servers, false);
+
+	memcpy(refused, facts.refused, sizeof facts.refused);
 }
 
 unsigned servers_failures(struct servers *servers)

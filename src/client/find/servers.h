@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/find/server.h"
+#include "client/find/trust.h"
 #include "mqtt/session.h"
 
 struct servers_options {
@@ -20,6 +20,8 @@ struct servers_options {
 	const char *username, *password_file, *cafile, *certfile, *keyfile; /* NULL: none */
 	bool tls; /* without a cafile: the system's certificates */
 	const char *request_topic;
+	const char *trust_file; /* only those that it has or takes are listed; NULL: all are */
+	bool no_new;		/* it takes none */
 	const char *rec_topics; /* comma separated; NULL: recording commands are not followed */
 };
 
@@ -37,7 +39,8 @@ void servers_request(struct mqtt_session *session, const char *request_topic,
 struct servers;
 
 /* Starts the listener thread; what options points to is borrowed until servers_destroy(). -EINVAL:
- * a topic that cannot be one; -ENOMEM, or -errno of the thread's start. A broker that is not there
+ * a topic that cannot be one; -EBADMSG, after a log line: the trust file cannot be used; -ENOMEM,
+ * or -errno of the thread's start. A broker that is not there
  * is no error: the listener tries again, with backoff, for ever. */
 int servers_create(struct servers **out, const struct servers_options *options);
 void servers_destroy(struct servers *servers);
@@ -66,6 +69,10 @@ bool servers_settled(struct servers *servers);
  */
 void servers_confirm(struct servers *servers, const char *url);
 #define SERVERS_MOVE_AFTER_MS 10000
+
+/* How many messages of servers were refused because these are not trusted, by verdict. Any thread.
+ */
+void servers_refused(struct servers *servers, uint64_t refused[TRUST_VERDICTS]);
 
 /* How often connecting to the broker has failed since it was last connected to. Any thread. */
 unsigned servers_failures(struct servers *servers);

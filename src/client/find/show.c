@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "client/find/show.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "client/find/columns.h"
 
-enum column { SERVER, ID, STREAM, CODEC, SIZE, FPS, BITRATE, URL, COLUMNS };
+enum column { SERVER, ID, KEY, STREAM, CODEC, SIZE, FPS, BITRATE, URL, COLUMNS };
 
-static const char *const headings[COLUMNS] = {"SERVER", "ID",  "STREAM",  "CODEC",
+static const char *const headings[COLUMNS] = {"SERVER", "ID",  "KEY",	  "STREAM", "CODEC",
 					      "SIZE",	"FPS", "BITRATE", "URL"};
-static const unsigned widest[COLUMNS] = {32, 36, 40, 8, 12, 8, 16, SERVER_URL_MAX};
+static const unsigned widest[COLUMNS] = {32, 36, 32, 40, 8, 12, 8, 16, SERVER_URL_MAX};
 
 struct row {
 	char text[COLUMNS][SERVER_URL_MAX];
@@ -38,6 +39,20 @@ static void print_stream(struct row *row, const struct server_stream *stream)
 	server_stream_url(stream, row->text[URL]);
 }
 
+static void print_key(char out[SERVER_URL_MAX], const struct server *server)
+{
+	static const char *const words[] = {
+		[SIGNED_NOT] = "-",
+		[SIGNED_WRONG] = "wrong signature",
+	};
+
+	static_assert(SERVER_URL_MAX >= SIGNED_FINGERPRINT_MAX, "a fingerprint fits");
+	if (server->by.state == SIGNED_RIGHT)
+		signed_fingerprint(out, server->by.key);
+	else
+		strcpy(out, words[server->by.state]);
+}
+
 /* Line `i` of a server: its i-th stream; the server's own words stand in the first. */
 static void make_row(struct row *row, const struct server *server, size_t i)
 {
@@ -45,6 +60,7 @@ static void make_row(struct row *row, const struct server *server, size_t i)
 	if (i == 0) {
 		snprintf(row->text[SERVER], sizeof row->text[0], "%s", server->name);
 		snprintf(row->text[ID], sizeof row->text[0], "%s", server->id);
+		print_key(row->text[KEY], server);
 	}
 	if (i < server->n_streams)
 		print_stream(row, &server->streams[i]);
@@ -142,6 +158,12 @@ static cJSON *stream_json(const struct server_stream *stream)
 
 cJSON *show_json(const struct server *server)
 {
+	static const char *const signatures[] = {
+		[SIGNED_NOT] = "none",
+		[SIGNED_WRONG] = "wrong",
+		[SIGNED_RIGHT] = "right",
+	};
+	char key[SIGNED_HEX_MAX], fingerprint[SIGNED_FINGERPRINT_MAX];
 	cJSON *json = cJSON_CreateObject(), *streams;
 
 	cJSON_AddStringToObject(json, "id", server->id);
@@ -149,6 +171,12 @@ cJSON *show_json(const struct server *server)
 	cJSON_AddStringToObject(json, "version", server->version);
 	cJSON_AddStringToObject(json, "address", server->address);
 	cJSON_AddBoolToObject(json, "online", server->online);
+	if (server->by.state == SIGNED_RIGHT) {
+		cJSON_AddStringToObject(json, "key", signed_key_text(key, server->by.key));
+		cJSON_AddStringToObject(json, "fingerprint",
+					signed_fingerprint(fingerprint, server->by.key));
+	}
+	cJSON_AddStringToObject(json, "signature", signatures[server->by.state]);
 	streams = cJSON_AddArrayToObject(json, "streams");
 	for (size_t i = 0; i < server->n_streams; i++)
 		cJSON_AddItemToArray(streams, stream_json(&server->streams[i]));

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "daemon/discovery/identity.h"
 #include "daemon/discovery/thread.h"
 #include "daemon/worker/worker.h"
 
@@ -36,6 +37,8 @@ struct discovery {
 	bool stopped;
 	struct discovery_status *status; /* the newest that was taken out */
 	char id[CONFIG_MQTT_ID_MAX];
+	struct identity identity;
+	char fingerprint[SIGNED_FINGERPRINT_MAX];
 	uint16_t ports[]; /* by feed */
 };
 
@@ -168,7 +171,25 @@ const char *discovery_id(const struct discovery *discovery)
 	return discovery->id;
 }
 
+const char *discovery_fingerprint(const struct discovery *discovery)
+{
+	return discovery->fingerprint;
+}
+
 /* --- its life --- */
+
+/* Without a key, discovery works as ever for all clients that do not ask for signatures. */
+static void open_identity(struct discovery *discovery, const char *folder)
+{
+	char why[IDENTITY_WHY_MAX];
+
+	if (!folder)
+		return;
+	if (identity_open(&discovery->identity, folder, why) < 0)
+		diag_warn("mqtt: announcements are not signed: %s", why);
+	else
+		signed_fingerprint(discovery->fingerprint, signer_key(discovery->identity.signer));
+}
 
 static void close_crossing(struct discovery_crossing *crossing)
 {
@@ -214,6 +235,7 @@ static void prepare(struct discovery *discovery, const struct discovery_options 
 		.config = config,
 		.id = discovery->id,
 		.ports = discovery->ports,
+		.identity = &discovery->identity,
 		.crossing = &discovery->crossing,
 	};
 	loop_timer_init(&discovery->timer, handle_timer);
@@ -236,6 +258,7 @@ int discovery_create(struct discovery **out, const struct discovery_options *opt
 	err = open_crossing(&discovery->crossing);
 	if (err < 0)
 		goto free_discovery;
+	open_identity(discovery, options->state_folder);
 	prepare(discovery, options);
 	send_snapshot(discovery);
 	err = loop_watch_add(options->loop, &discovery->commands);
@@ -248,13 +271,16 @@ int discovery_create(struct discovery **out, const struct discovery_options *opt
 		goto remove_watch;
 	loop_timer_set(options->loop, &discovery->timer,
 		       loop_now_us(options->loop) + SNAPSHOT_PERIOD_US);
-	diag_info("mqtt: id %s, broker %s", discovery->id, options->cameras->config->mqtt.broker);
+	diag_info("mqtt: id %s, broker %s%s%s", discovery->id,
+		  options->cameras->config->mqtt.broker, discovery->fingerprint[0] ? ", key " : "",
+		  discovery->fingerprint);
 	*out = discovery;
 	return 0;
 
 remove_watch:
 	loop_watch_remove(options->loop, &discovery->commands);
 close_crossing:
+	identity_close(&discovery->identity);
 	close_crossing(&discovery->crossing);
 free_discovery:
 	free(discovery->status);
@@ -281,6 +307,7 @@ void discovery_destroy(struct discovery *discovery)
 		return;
 	discovery_stop(discovery);
 	pthread_join(discovery->thread, NULL);
+	identity_close(&discovery->identity);
 	close_crossing(&discovery->crossing);
 	free(discovery->status);
 	free(discovery);

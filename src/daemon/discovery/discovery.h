@@ -28,7 +28,8 @@
 struct discovery;
 
 struct discovery_options {
-	const char *config_path; /* for the id */
+	const char *config_path;  /* for the id */
+	const char *state_folder; /* of the key; NULL: announcements are not signed */
 	struct loop *loop;
 	const struct cameras *cameras; /* with workers and feeds, and listened for */
 	struct fdreserve *reserve;
@@ -45,5 +46,7 @@ void discovery_destroy(struct discovery *discovery);
 /* The newest one; borrowed until the next call. */
 const struct discovery_status *discovery_status(struct discovery *discovery);
 const char *discovery_id(const struct discovery *discovery);
+/* Of the key that signs the announcements; "": they are not signed. */
+const char *discovery_fingerprint(const struct discovery *discovery);
 
 #endif

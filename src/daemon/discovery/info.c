@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/site/ways.h"
+#include "mqtt/signed.h"
 #include "daemon/worker/worker.h"
 
 #define URL_MAX (NET_HOST_PORT_MAX + 16)
@@ -326,7 +327,7 @@ char *discovery_info_json(const struct discovery_info *info)
 		if (config->feeds[i].n_listen > 0)
 			add_feed(info, i, array);
 	text = cJSON_PrintUnformatted(root);
-	if (text && strlen(text) > INFO_MAX) {
+	if (text && strlen(text) > INFO_MAX - SIGNED_EXTRA_MAX) {
 		free(text);
 		cJSON_DeleteItemFromObject(root, HTTP_KEY);
 		text = cJSON_PrintUnformatted(root);

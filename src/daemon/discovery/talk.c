@@ -32,7 +32,9 @@ struct discovery_talk {
 	struct discovery_snapshot *snapshot; /* NULL: none yet */
 	struct net_host_list told;
 	int64_t addresses_us; /* when they are looked for again */
+	char *described;      /* the info before it was signed; NULL: not yet */
 	char *info;	      /* as announced last; NULL: not yet */
+	uint64_t n_signed;    /* since the start */
 	struct discovery_snapshot *announced_state;
 	int64_t state_us; /* when it is announced again, changed or not */
 	bool news;	  /* something that the info is made of may have changed */
@@ -239,19 +241,41 @@ static void refresh_addresses(struct discovery_talk *talk, int fd, int64_t now_u
 	diag_info("mqtt: clients get the address %s", talk->options.status->address);
 }
 
+static void forget_info(struct discovery_talk *talk)
+{
+	free(talk->described);
+	free(talk->info);
+	talk->described = talk->info = NULL;
+}
+
+/* The same text with our signature, if we have one. NULL: no memory. */
+static char *sign(struct discovery_talk *talk, const char *described)
+{
+	const struct identity *identity = talk->options.identity;
+	const struct signed_number number = {identity->start, talk->n_signed + 1};
+
+	if (!identity->signer)
+		return strdup(described);
+	talk->n_signed++;
+	return signer_sign(identity->signer, described, &number);
+}
+
 static void announce_info(struct discovery_talk *talk, struct mqtt_session *session)
 {
 	struct discovery_info info = describe(talk);
 	char *text = discovery_info_json(&info);
 
 	talk->news = false;
-	if (!text || (talk->info && strcmp(talk->info, text) == 0)) {
+	if (!text || (talk->info && strcmp(talk->described, text) == 0)) {
 		free(text);
 		return;
 	}
-	free(talk->info);
-	talk->info = text;
-	if (mqtt_session_announce(session, talk->info_topic, text) == 0)
+	forget_info(talk);
+	talk->described = text;
+	talk->info = sign(talk, text);
+	if (!talk->info)
+		return;
+	if (mqtt_session_announce(session, talk->info_topic, talk->info) == 0)
 		talk->options.status->announcements++;
 	talk->changed = true;
 }
@@ -397,8 +421,7 @@ void discovery_talk_begin(struct discovery_talk *talk, struct mqtt_session *sess
 
 	talk->told.n = 0;
 	refresh_addresses(talk, mqtt_session_fd(session), now_us);
-	free(talk->info);
-	talk->info = NULL;
+	forget_info(talk);
 	/* In this order: a client that sees a server come online can send it a request, and read
 	 * its info. */
 	while (config_next_topic(&list, topic))
@@ -479,6 +502,6 @@ void discovery_talk_destroy(struct discovery_talk *talk)
 	remove_stale(talk, NULL);
 	free(talk->announced_state);
 	free(talk->snapshot);
-	free(talk->info);
+	forget_info(talk);
 	free(talk);
 }

@@ -6,6 +6,7 @@
 #ifndef DAEMON_DISCOVERY_TALK_H
 #define DAEMON_DISCOVERY_TALK_H
 
+#include "daemon/discovery/identity.h"
 #include "daemon/discovery/info.h"
 #include "daemon/discovery/state.h"
 #include "mqtt/session.h"
@@ -16,6 +17,7 @@ struct discovery_talk_options {
 	const struct config *config;
 	const char *id;
 	const uint16_t *ports;		 /* by feed */
+	const struct identity *identity; /* zeroed: announcements are not signed */
 	int command_fd;			 /* takes struct discovery_command */
 	struct discovery_status *status; /* its counters and address are kept here */
 };					 /* all borrowed */

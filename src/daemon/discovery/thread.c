@@ -297,6 +297,7 @@ static int set_up(struct agent *agent, const struct discovery_thread_options *op
 		.config = options->config,
 		.id = options->id,
 		.ports = options->ports,
+		.identity = options->identity,
 		.command_fd = options->crossing->command_in,
 		.status = &agent->status,
 	};

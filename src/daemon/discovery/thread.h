@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "daemon/discovery/identity.h"
 #include "daemon/discovery/info.h"
 #include "daemon/discovery/state.h"
 
@@ -34,6 +35,7 @@ struct discovery_thread_options {
 	const struct config *config;
 	const char *id;
 	const uint16_t *ports; /* by feed */
+	const struct identity *identity;
 	struct discovery_crossing *crossing;
 }; /* all borrowed, and alive as long as the thread */
 

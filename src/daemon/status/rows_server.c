@@ -270,6 +270,15 @@ static const char *mqtt_id(const struct counted *c, char buffer[COUNTER_TEXT_MAX
 	(void)buffer;
 	return discovery_id(c->view->discovery);
 }
+static const char *mqtt_key(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return discovery_fingerprint(c->view->discovery);
+}
+static bool mqtt_signs(const struct counted *c)
+{
+	return discovery_fingerprint(c->view->discovery)[0];
+}
 
 static const struct counter mqtt[] = {
 	{"state", TEXT,
@@ -289,6 +298,10 @@ static const struct counter mqtt[] = {
 	 .help = "The version of MQTT: `5` or `3.1.1`; empty before the first connection.",
 	 .text = mqtt_version},
 	{"id", TEXT, .help = "The id of this server in its topics.", .text = mqtt_id},
+	{"key", TEXT,
+	 .help = "Fingerprint of the key that signs announcements; left out if they are not "
+		 "signed.",
+	 .text = mqtt_key, .present = mqtt_signs},
 	{"address", TEXT,
 	 .help = "The address in answers to plain-text requests; empty before the first "
 		 "connection.",

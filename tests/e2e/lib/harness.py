@@ -182,6 +182,7 @@ class Camcastd:
         key, value = self.marker.split("=")
         environ = dict(os.environ, **{key: value}, **(env or {}))
         environ.setdefault("ASAN_OPTIONS", "detect_leaks=1")
+        environ.setdefault("STATE_DIRECTORY", str(folder / "state"))
         self.process = start(
             [BUILD / "camcastd", "-c", self.config_path, *args],
             stdin=subprocess.DEVNULL,
