@@ -67,7 +67,10 @@ const struct option options[] = {
 		 "browsers and players (docs/API.md), and the status. Empty or off: none."},
 	{DAEMON("rtsp", OPTION_RTSP, rtsp), .value = "", .example = "0.0.0.0:8554",
 	 .help = "Addresses of the RTSP server: every stream for recorders and players, at "
-		 "rtsp://HOST:PORT/STREAM, over TCP (docs/RTSP.md). Empty or off: none."},
+		 "rtsp://HOST:PORT/STREAM (docs/RTSP.md). Empty or off: none."},
+	{DAEMON("rtsp_udp", OPTION_BOOL, rtsp_udp), .value = "yes",
+	 .help = "Whether viewers over RTSP may ask for UDP, as many players do first. What is lost "
+		 "then is missing in their picture. no: they get TCP."},
 	{DAEMON("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
 	 .help = "Whether the addresses of http and rtsp speak TLS (https://, rtsps://). auto: "
 		 "TLS and plain, told apart by the first byte. This needs a section [tls]."},

@@ -415,6 +415,7 @@ static int listen_for_rtsp(struct daemon *daemon)
 	rtsp_init_endpoint(&daemon->rtsp_endpoint, &daemon->rtsp);
 	daemon->rtsp_endpoint.gate = access_gate(daemon->access);
 	daemon->rtsp_endpoint.tls = config->tls;
+	daemon->rtsp.udp = config->rtsp_udp;
 	presentations_init(&daemon->presentations, &daemon->rtsp);
 	err = listen_on(daemon, &daemon->rtsp_endpoint, config->rtsp, config->n_rtsp,
 			"rtsp in [daemon]");

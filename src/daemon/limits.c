@@ -9,6 +9,7 @@
 
 #include "base/diag.h"
 #include "daemon/push/push.h"
+#include "daemon/rtsp/udp.h"
 #include "net/listen.h"
 
 /* Standard streams, the loop, timers, signals, the configuration, notification, and descriptors
@@ -68,16 +69,25 @@ unsigned limits_fds_reserved(const struct config *config, unsigned others)
 			     2 * (unsigned)feed->n_listen;
 	}
 	n += FDS_PER_PUSH * (unsigned)pushes_configured(config);
+	if (config->daemon.n_rtsp > 0 && config->daemon.rtsp_udp)
+		n += 2 * UDP_PORTS_MAX;
 	if (config->daemon.n_http > 0)
 		n += SEGMENTS_HTTP * (unsigned)config->n_streams;
 	return n;
+}
+
+/* A viewer over UDP has a socket for that besides its connection. */
+static unsigned fds_per_client(const struct config *config)
+{
+	return config->daemon.n_rtsp > 0 && config->daemon.rtsp_udp ? 2 : 1;
 }
 
 /* Lowers max_clients to the number that the descriptors allow. `chosen`: the configuration did not
  * set it. */
 static int fit_fds(struct config *config, unsigned others, bool chosen)
 {
-	unsigned reserved = limits_fds_reserved(config, others);
+	unsigned reserved = limits_fds_reserved(config, others), each = fds_per_client(config);
+	unsigned clients;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -90,21 +100,22 @@ static int fit_fds(struct config *config, unsigned others, bool chosen)
 			limit.rlim_cur = soft;
 	}
 	if (limit.rlim_cur == RLIM_INFINITY ||
-	    limit.rlim_cur >= (rlim_t)reserved + config->daemon.max_clients)
+	    limit.rlim_cur >= (rlim_t)reserved + (rlim_t)each * config->daemon.max_clients)
 		return 0;
-	if (limit.rlim_cur <= reserved) {
+	if (limit.rlim_cur < reserved + each) {
 		diag_error("%llu file descriptors are too few: cameras and feeds alone need %u; "
 			   "raise LimitNOFILE= of the service (or ulimit -n)",
 			   (unsigned long long)limit.rlim_cur, reserved);
 		return -EMFILE;
 	}
+	clients = (unsigned)((limit.rlim_cur - reserved) / each);
 	if (!chosen)
 		diag_warn("max_clients lowered from %u to %u: %llu file descriptors less %u for "
-			  "cameras and feeds; raise LimitNOFILE= of the service (or ulimit -n), or "
-			  "set max_clients",
-			  config->daemon.max_clients, (unsigned)(limit.rlim_cur - reserved),
-			  (unsigned long long)limit.rlim_cur, reserved);
-	config->daemon.max_clients = (uint32_t)(limit.rlim_cur - reserved);
+			  "cameras and feeds%s; raise LimitNOFILE= of the service (or ulimit -n), "
+			  "or set max_clients",
+			  config->daemon.max_clients, clients, (unsigned long long)limit.rlim_cur,
+			  reserved, each > 1 ? ", two for each client (rtsp_udp)" : "");
+	config->daemon.max_clients = clients;
 	return 0;
 }
 

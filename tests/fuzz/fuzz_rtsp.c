@@ -156,11 +156,16 @@ static void check_output(const char *text, size_t len, bool whole)
 static void read_transport(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
+	struct transport one;
 
 	require(text != NULL);
 	memcpy(text, data, size);
 	text[size] = '\0';
-	transport_allows_interleaved(text);
+	if (transport_choose(text, TRANSPORT_UDP, &one))
+		require(one.kind == TRANSPORT_UDP && one.rtp_port >= TRANSPORT_PORT_MIN &&
+			one.rtcp_port >= TRANSPORT_PORT_MIN);
+	if (transport_choose(text, TRANSPORT_INTERLEAVED, &one))
+		require(one.kind == TRANSPORT_INTERLEAVED);
 	free(text);
 }
 

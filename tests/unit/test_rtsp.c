@@ -368,22 +368,29 @@ static void urls_come_in_many_forms(void **state)
 	hang_up(r, fd);
 }
 
+static bool allows_interleaved(const char *value)
+{
+	struct transport transport;
+
+	return transport_choose(value, TRANSPORT_INTERLEAVED, &transport);
+}
+
 static void transports_are_found_in_any_order(void **state)
 {
 	(void)state;
-	assert_true(transport_allows_interleaved("RTP/AVP/TCP"));
-	assert_true(transport_allows_interleaved("rtp/avp/tcp;unicast"));
-	assert_true(transport_allows_interleaved("RTP/AVP/TCP;unicast;interleaved=200-201"));
-	assert_true(transport_allows_interleaved(" RTP/AVP/TCP ; interleaved=5"));
-	assert_true(transport_allows_interleaved(
+	assert_true(allows_interleaved("RTP/AVP/TCP"));
+	assert_true(allows_interleaved("rtp/avp/tcp;unicast"));
+	assert_true(allows_interleaved("RTP/AVP/TCP;unicast;interleaved=200-201"));
+	assert_true(allows_interleaved(" RTP/AVP/TCP ; interleaved=5"));
+	assert_true(allows_interleaved(
 		"RTP/AVP/UDP;client_port=1-2;x=\"a,b\",RTP/AVP/TCP;mode=\"PLAY\""));
-	assert_false(transport_allows_interleaved(""));
-	assert_false(transport_allows_interleaved(",;,;"));
-	assert_false(transport_allows_interleaved("RTP/AVP"));
-	assert_false(transport_allows_interleaved("RTP/AVP/TCPX"));
-	assert_false(transport_allows_interleaved("RTP/AVP/TCP;multicast"));
-	assert_false(transport_allows_interleaved("RTP/AVP/TCP;mode=record"));
-	assert_false(transport_allows_interleaved("x=\"RTP/AVP/TCP,RTP/AVP/TCP"));
+	assert_false(allows_interleaved(""));
+	assert_false(allows_interleaved(",;,;"));
+	assert_false(allows_interleaved("RTP/AVP"));
+	assert_false(allows_interleaved("RTP/AVP/TCPX"));
+	assert_false(allows_interleaved("RTP/AVP/TCP;multicast"));
+	assert_false(allows_interleaved("RTP/AVP/TCP;mode=record"));
+	assert_false(allows_interleaved("x=\"RTP/AVP/TCP,RTP/AVP/TCP"));
 }
 
 static void a_session_of_others_is_not_found(void **state)

@@ -32,6 +32,13 @@ enum cursor_end {			/* why a cursor went */
 
 #define SINK_TEXT_MAX 80 /* bytes of a sink's name, terminator included */
 
+/* What a viewer says about its reception (RFC 3550 clause 6.4.1). */
+struct sink_report {
+	uint32_t lost;	    /* packets since it joined */
+	uint32_t permille;  /* of those between its last two reports that were lost */
+	uint32_t jitter_us; /* of their arrival */
+};
+
 /* Sends a cursor's bytes. No call is answered before it returns. */
 struct sink {
 	/* Begins a send of len bytes at offset; cursor_sent() answers. */
@@ -45,7 +52,8 @@ struct sink {
 	void (*want_writable)(struct cursor *cursor);
 	/* The total time, in microseconds, for which the viewer itself took no bytes. */
 	int64_t (*paused_us)(const struct cursor *cursor);
-	/* Answers cursor_hold(): the cursor stands between two units, or at its end. */
+	/* Answers cursor_hold(): the cursor stands between two units, or at its end. NULL: the sink
+	 * holds no cursor. */
 	void (*held)(struct cursor *cursor);
 	/* The policy disconnects this viewer: the callee calls cursor_end(cursor, why). at_once:
 	 * bytes that the viewer has not taken yet are useless to it. */
@@ -54,6 +62,11 @@ struct sink {
 	void (*describe)(const struct cursor *cursor, char text[SINK_TEXT_MAX]);
 	/* Of the URL at which its viewer came, "tcp". Static. */
 	const char *(*scheme)(const struct cursor *cursor);
+	/* False, or NULL: the viewer reports nothing. */
+	bool (*report)(const struct cursor *cursor, struct sink_report *out);
+	/* What is sent at once may be lost: a viewer begins with the next key unit, and gets no
+	 * burst of those that came before. */
+	bool no_burst;
 };
 
 enum {

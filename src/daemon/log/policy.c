@@ -255,7 +255,9 @@ uint64_t policy_join_at(const struct audience *audience)
 bool policy_join(struct cursor *cursor)
 {
 	struct audience *audience = cursor->audience;
-	uint64_t key = policy_join_at(audience);
+	/* A single unit is no burst. */
+	bool wait = cursor->sink->no_burst && !audience->policy.key_only;
+	uint64_t key = wait ? 0 : policy_join_at(audience);
 
 	if (key) {
 		cursor->seq = key;

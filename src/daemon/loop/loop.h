@@ -107,6 +107,9 @@ struct loop_conn_ops {
 	 * deliver. */
 	ssize_t (*write)(struct loop_conn *conn, const void *data, size_t len);
 	ssize_t (*read)(struct loop_conn *conn, void *data, size_t max);
+	/* Its socket sends datagrams: the kernel says that there is room behind each of them, which
+	 * is to be heard only where it is waited for. */
+	bool datagrams;
 	/* A send ended: result is the bytes taken by the kernel (1..len; fewer than asked means the
 	 * socket is full or nearly so), -EAGAIN (none taken; ask for writable), or -errno (the
 	 * connection is dead: close it). */

@@ -198,11 +198,63 @@ static bool choose_id(struct rtsp_session *session)
 	return true;
 }
 
+/* The transports that a peer may have. What is said in TLS is not sent without it, and a tunnel is
+ * there because nothing else comes through. */
+static unsigned kinds_for(const struct rtsp_session *session)
+{
+	bool udp = session->rtsp->udp && !session->cookie[0] &&
+		   !connection_secure(session->connection);
+
+	return TRANSPORT_INTERLEAVED | (udp ? TRANSPORT_UDP : 0);
+}
+
+static bool is_same(const struct transport *a, const struct transport *b)
+{
+	return a->kind == b->kind && a->rtp_port == b->rtp_port && a->rtcp_port == b->rtcp_port;
+}
+
+/* 0, or the status of the refusal. */
+static int choose_transport(struct rtsp_session *session, const char *value)
+{
+	struct transport chosen;
+
+	if (!transport_choose(value, kinds_for(session), &chosen))
+		return 461;
+	if (session->state == RTSP_PLAYING && !is_same(&chosen, &session->transport))
+		return 455;
+	/* Where there are no ports, it is to ask for another transport. */
+	if (chosen.kind == TRANSPORT_UDP && !session->port &&
+	    udp_port_take(&session->port, &session->rtsp->ports,
+			  connection_loop(session->connection), session->connection->conn.fd) < 0)
+		return 461;
+	session->transport = chosen;
+	return 0;
+}
+
+static void write_transport(const struct rtsp_session *session, char *out, size_t size)
+{
+	const struct transport *transport = &session->transport;
+	char ends[64];
+
+	if (transport->kind == TRANSPORT_UDP)
+		snprintf(ends, sizeof ends, "client_port=%u-%u;server_port=%u-%u",
+			 transport->rtp_port, transport->rtcp_port, udp_port_number(session->port),
+			 udp_port_number(session->port) + 1u);
+	else
+		snprintf(ends, sizeof ends, "interleaved=%d-%d", CAMCAST_RTP_CHANNEL,
+			 CAMCAST_RTCP_CHANNEL);
+	snprintf(out, size, "Transport: RTP/AVP%s;unicast;%s;ssrc=%08X;mode=\"PLAY\"\r\n",
+		 transport->kind == TRANSPORT_INTERLEAVED ? "/TCP"
+		 : transport->lower			  ? "/UDP"
+							  : "",
+		 ends, session->stream.ssrc);
+}
+
 static void handle_setup(struct rtsp_session *session, const struct message *head)
 {
 	const char *transport = message_header(head, "Transport", NULL);
 	struct rtsp_stream stream;
-	char base[sizeof session->base], headers[256];
+	char base[sizeof session->base], line[192], headers[256];
 	int status = find_stream(session, head, &stream, base);
 
 	if (status == 0 && message_header(head, "Session", NULL) && !is_own(session, head))
@@ -211,9 +263,9 @@ static void handle_setup(struct rtsp_session *session, const struct message *hea
 		status = 459; /* Aggregate Operation Not Allowed */
 	else if (status == 0 && !transport)
 		status = 400;
-	else if (status == 0 && !transport_allows_interleaved(transport))
-		status = 461;
-	else if (status == 0 && !choose_id(session))
+	else if (status == 0)
+		status = choose_transport(session, transport);
+	if (status == 0 && !choose_id(session))
 		status = 500;
 	if (status > 0) {
 		refuse(session, status);
@@ -223,11 +275,9 @@ static void handle_setup(struct rtsp_session *session, const struct message *hea
 	memcpy(session->base, base, sizeof base);
 	if (session->state == RTSP_INIT)
 		session->state = RTSP_READY;
-	snprintf(headers, sizeof headers,
-		 "Transport: RTP/AVP/TCP;unicast;interleaved=%d-%d;ssrc=%08X;mode=\"PLAY\"\r\n"
-		 "Session: %016" PRIx64 ";timeout=%d\r\n",
-		 CAMCAST_RTP_CHANNEL, CAMCAST_RTCP_CHANNEL, stream.ssrc, session->id,
-		 RTSP_TIMEOUT_S);
+	write_transport(session, line, sizeof line);
+	snprintf(headers, sizeof headers, "%sSession: %016" PRIx64 ";timeout=%d\r\n", line,
+		 session->id, RTSP_TIMEOUT_S);
 	rtsp_answer(session, 200, headers, NULL);
 }
 
@@ -240,7 +290,8 @@ static void write_rtp_info(const struct rtsp_session *session, char *out, size_t
 	struct rtp_head head;
 
 	out[0] = '\0';
-	if (unit && rtp_read_first(unit->segment->pages.map + unit->offset, unit->len, &head))
+	if (unit && !session->udp &&
+	    rtp_read_first(unit->segment->pages.map + unit->offset, unit->len, &head))
 		snprintf(out, size, "RTP-Info: url=%s" RTSP_TRACK ";seq=%u;rtptime=%u\r\n",
 			 session->base, head.sequence, head.time);
 }
@@ -271,7 +322,8 @@ static void handle_play(struct rtsp_session *session, const struct message *head
 		/* Wanted first: a log that nobody wanted for a while is forgotten then, and is no
 		 * beginning. */
 		if (!rtsp_want(session, session->stream.feed) || !become_viewer(session, viewers) ||
-		    (session->other && !become_viewer(session->other, viewers))) {
+		    (session->other && !become_viewer(session->other, viewers)) ||
+		    (session->transport.kind == TRANSPORT_UDP && rtsp_open_udp(session) < 0)) {
 			refuse(session, 503);
 			return;
 		}

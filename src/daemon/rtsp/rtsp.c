@@ -33,7 +33,7 @@ void rtsp_set_timeout(struct rtsp_session *session, int64_t us)
 /* What the session may wait for its peer, between two answers. */
 static void set_patience(struct rtsp_session *session)
 {
-	if (session->state == RTSP_PLAYING)
+	if (session->state == RTSP_PLAYING && !session->udp)
 		loop_timer_cancel(connection_loop(session->connection), &session->timeout);
 	else
 		rtsp_set_timeout(session, PAUSE_US);
@@ -81,6 +81,44 @@ bool rtsp_want(struct rtsp_session *session, struct feed *feed)
 		return false;
 	session->wanted = feed;
 	return true;
+}
+
+/* --- over UDP --- */
+
+static void handle_alive(void *user)
+{
+	struct rtsp_session *session = user;
+
+	if (session->phase == RTSP_READING)
+		set_patience(session);
+}
+
+static void handle_udp_ended(void *user, bool at_once)
+{
+	struct rtsp_session *session = user;
+
+	connection_close(session->connection, at_once);
+}
+
+int rtsp_open_udp(struct rtsp_session *session)
+{
+	const struct udp_options options = {
+		.connection = session->connection->conn.fd,
+		.rtp_port = session->transport.rtp_port,
+		.rtcp_port = session->transport.rtcp_port,
+		.ssrc = session->stream.ssrc,
+		.alive = handle_alive,
+		.ended = handle_udp_ended,
+		.user = session,
+	};
+
+	return udp_open(&session->udp, session->port, &options);
+}
+
+static void close_udp(struct rtsp_session *session)
+{
+	udp_close(session->udp);
+	session->udp = NULL;
 }
 
 /* --- answers --- */
@@ -132,7 +170,8 @@ static void write_answer(struct rtsp_session *session)
 		session->until_us = 0;
 		if (session->other) /* the tunnel lives as long as this half */
 			loop_timer_cancel(connection_loop(connection), &session->other->timeout);
-		err = connection_watch(connection, session->stream.feed);
+		err = session->udp ? udp_watch(session->udp, session->stream.feed)
+				   : connection_watch(connection, session->stream.feed);
 		rtsp_want(session, NULL);
 	}
 	if (err < 0)
@@ -384,6 +423,7 @@ static void linger(struct rtsp_session *session)
 
 	if (connection_watches(connection))
 		connection_unwatch(connection);
+	close_udp(session);
 	if (session->ended) {
 		connection_close(connection, false);
 		return;
@@ -403,7 +443,10 @@ static void rtsp_written(struct connection *connection)
 		return;
 	}
 	if (session->then == RTSP_PAUSE) {
-		connection_unwatch(connection);
+		if (session->udp)
+			close_udp(session);
+		else
+			connection_unwatch(connection);
 		session->state = RTSP_READY;
 	} else if (connection_watches(connection)) {
 		connection_go_on(connection);
@@ -458,6 +501,8 @@ static void rtsp_finished(struct connection *connection)
 	loop_timer_cancel(connection_loop(connection), &session->timeout);
 	rtsp_want(session, NULL);
 	tunnel_leave(session);
+	close_udp(session);
+	udp_port_release(session->port);
 	rtsp_leave_place(session);
 	access_cancel(&session->ask);
 	free(session->asked);

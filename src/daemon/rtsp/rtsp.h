@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * RTSP/1.0 (RFC 2326): OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER and
- * TEARDOWN, with the packets of a feed interleaved in the TCP connection (clause 10.12). Other
- * transports are answered with 461, behind which clients ask for this one. The connection is the
- * session: it ends with it, and needs no sign of life while it plays. Loop thread only.
+ * TEARDOWN, with the packets of a feed interleaved in the TCP connection (clause 10.12), or in UDP
+ * (udp.h) to the address of the peer. Other transports are answered with 461, behind which clients
+ * ask for another one; so is UDP through TLS or a tunnel, which would be left without a word. The
+ * connection is the session, which ends with it. A viewer in the connection needs no sign of life;
+ * one over UDP ends when neither a request nor a receiver report comes for 60 s. Loop thread only.
  *
  * Everything is bounded. A request head has at most MESSAGE_MAX bytes and a body RTSP_BODY_MAX,
  * which is skipped. A peer that does not play within 10 s, or is silent for 60 s in a pause, is
@@ -25,6 +27,7 @@
 
 #include "base/diag.h"
 #include "daemon/auth/access.h"
+#include "daemon/rtsp/udp.h"
 #include "daemon/serve/server.h"
 
 #define RTSP_CONNECTIONS_MAX 128
@@ -54,11 +57,13 @@ struct rtsp {
 	rtsp_find *find;
 	void *user;
 	struct access *access; /* NULL: everybody may watch */
+	bool udp;	       /* peers may ask for it */
 	/* --- below: the protocol's --- */
 	struct diag_limit basic_log;
 	struct quota quota;
 	struct list sessions; /* those that do not play yet, the oldest first */
 	struct list tunnels;  /* the GETs of all */
+	struct udp_ports ports;
 };
 
 /* An endpoint where peers come in; rtsp is borrowed. */

@@ -6,6 +6,7 @@
 #define DAEMON_RTSP_SESSION_H
 
 #include "daemon/rtsp/rtsp.h"
+#include "daemon/rtsp/transport.h"
 #include "net/message.h"
 
 #define RTSP_TIMEOUT_S 60 /* of the Session header */
@@ -60,8 +61,11 @@ struct rtsp_session {
 	struct access_who who; /* who sent the newest DESCRIBE or SETUP */
 	/* Valid when set up, or while a DESCRIBE waits. */
 	struct rtsp_stream stream;
-	uint64_t id;	/* of the Session header; 0: not set up */
-	char base[512]; /* of URLs, "rtsp://192.0.2.1:8554/front/" */
+	uint64_t id;		    /* of the Session header; 0: not set up */
+	struct transport transport; /* valid when set up */
+	struct udp_port *port;	    /* the server's, of UDP; NULL: none was asked for */
+	struct udp_viewer *udp;	    /* who plays; NULL: nobody does over UDP */
+	char base[512];		    /* of URLs, "rtsp://192.0.2.1:8554/front/" */
 	/* Of tunnel.c: of the GET of a tunnel rtsp.tunnels, of others no list; what both halves
 	 * have in common, "" without a tunnel; and the other half, NULL: there is none (yet). */
 	struct list tunnel;
@@ -96,6 +100,8 @@ void rtsp_write_challenges(const struct rtsp_session *session, bool stale,
 
 /* --- rtsp.c --- */
 
+/* Opens a viewer over UDP. 0 or -errno. */
+int rtsp_open_udp(struct rtsp_session *session);
 /* Answers with a status, further headers, each with its CRLF, and a body; NULL: none. `then` of the
  * session is what follows. */
 void rtsp_answer(struct rtsp_session *session, int status, const char *headers, const char *body);

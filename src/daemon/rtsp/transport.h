@@ -4,9 +4,27 @@
 #define DAEMON_RTSP_TRANSPORT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* Whether one of the transports in the value, which are separated by commas, is RTP over the TCP
- * connection, for playing. Its channels are not read: the server answers with its own. */
-bool transport_allows_interleaved(const char *value);
+/* How packets reach a viewer; bits. */
+enum transport_kind {
+	TRANSPORT_INTERLEAVED = 1, /* in the RTSP connection */
+	TRANSPORT_UDP = 2,	   /* to two ports of the peer */
+};
+
+/* Lower ports are those of services, to which nobody asks for a picture. */
+#define TRANSPORT_PORT_MIN 1024
+
+struct transport {
+	enum transport_kind kind;
+	bool lower;		      /* UDP: it was called RTP/AVP/UDP, not RTP/AVP */
+	uint16_t rtp_port, rtcp_port; /* UDP: of the peer, TRANSPORT_PORT_MIN..65535 */
+};
+
+/* Chooses the first of the transports in the value, which are separated by commas, that is of one
+ * of the kinds, and for playing. The channels that the peer names are not read, as the server
+ * answers with its own; neither is a destination, as packets go to the RTSP peer only. False: there
+ * is none, and *out is unchanged. */
+bool transport_choose(const char *value, unsigned kinds, struct transport *out);
 
 #endif

@@ -48,6 +48,8 @@ struct counted_client {
 	const struct output *output;
 	const char *transport;
 	char address[SINK_TEXT_MAX];
+	bool reported;
+	struct sink_report report; /* valid if `reported` */
 };
 
 /* One object of a kind, with the objects that contain it; all borrowed. */

@@ -111,6 +111,7 @@ static void copy_client(const struct cursor *cursor, void *user)
 	client->output = json->counted.output;
 	client->transport = way_transport(cursor, client->output->config);
 	cursor->sink->describe(cursor, client->address);
+	client->reported = cursor->sink->report && cursor->sink->report(cursor, &client->report);
 }
 
 static size_t find_clients(void)

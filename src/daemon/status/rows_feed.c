@@ -4,6 +4,7 @@
 #define IN_FEED(field) FIELD(in_feed, struct feed_stats, field)
 #define IN_QUOTA(field) FIELD(in_quota, struct quota, field)
 #define IN_CURSOR(field) FIELD(in_cursor, struct cursor, field)
+#define IN_REPORT(field) FIELD(in_report, struct sink_report, field), .present = client_reported
 
 /* --- a feed --- */
 
@@ -136,6 +137,18 @@ static const void *in_cursor(const struct counted *c)
 {
 	return &c->client->cursor;
 }
+static const void *in_report(const struct counted *c)
+{
+	return &c->client->report;
+}
+static bool client_reported(const struct counted *c)
+{
+	return c->client->reported;
+}
+static double client_jitter(const struct counted *c)
+{
+	return c->client->report.jitter_us / 1000.0;
+}
 static const char *client_feed(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
 	(void)buffer;
@@ -178,7 +191,8 @@ static const char *client_since(const struct counted *c, char buffer[COUNTER_TEX
 static const struct counter clients[] = {
 	{"feed", TEXT, .help = "Its feed.", .text = client_feed},
 	{"transport", TEXT,
-	 .help = "`tcp`, or over HTTP the ending of its path: `h264`, `mp4`, `ts`, `ws`, `mjpg`; "
+	 .help = "`tcp`; `rtsp`, or `rtsp+udp` where the packets are not in the connection; over "
+		 "HTTP the ending of its path: `h264`, `mp4`, `ts`, `ws`, `mjpg`; "
 		 "`hls` while a part or segment is sent to it.",
 	 .text = client_transport},
 	{"address", TEXT, .help = "Its address and port.", .text = client_address},
@@ -199,6 +213,16 @@ static const struct counter clients[] = {
 	{"shed", COUNTER, .help = "Droppable units skipped because of its lag.",
 	 IN_CURSOR(units_shed)},
 	{"resyncs", COUNTER, .help = "Jumps to a key unit.", IN_CURSOR(resyncs)},
+	{"lost_packets", COUNTER,
+	 .help = "RTP packets that it did not receive, as it reports; absent without a report.",
+	 IN_REPORT(lost)},
+	{"loss_permille", GAUGE,
+	 .help = "Of a thousand packets between its last two reports, those that it did not "
+		 "receive.",
+	 IN_REPORT(permille)},
+	{"jitter_ms", GAUGE, .unit = "ms",
+	 .help = "How much the times between arriving packets vary (RFC 3550), as it reports.",
+	 .number = client_jitter, .present = client_reported},
 	{"since", TEXT, .help = "When it connected, in UTC.", .text = client_since},
 };
 

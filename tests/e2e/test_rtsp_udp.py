@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""RTSP with the packets in UDP: real players show every picture, and nobody else is sent one."""
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+import harness
+import slowlink
+from test_rtsp import (
+    FAR,
+    HEIGHT,
+    NEAR,
+    OPENCV,
+    TCP,
+    WIDTH,
+    Client,
+    check_numbers,
+    complaints,
+    config,
+    ffmpeg_command,
+    gst_command,
+    kill_worker,
+    numbers_of,
+    play_ffmpeg,
+    play_gst,
+    play_on,
+    url,
+)
+
+UDP = ("-rtsp_transport", "udp")
+
+
+# --- players ---
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"], ids=["ipv4", "ipv6"])
+def test_ffmpeg_plays(camcastd, address):
+    daemon = camcastd(config(f"{address}:0"))
+    numbers = play_ffmpeg(url(daemon).replace("127.0.0.1", address), *UDP)
+    check_numbers(daemon, numbers, 60)
+    daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
+
+
+def test_ffmpeg_plays_jpegs(start_camcastd):
+    daemon = start_camcastd(config())
+    check_numbers(daemon, play_ffmpeg(url(daemon, "j"), *UDP, pictures=30), 30)
+
+
+def test_gstreamer_plays(camcastd, tmp_path):
+    daemon = camcastd(config())
+    play_gst(url(daemon), tmp_path / "luma", "protocols=udp")
+    check_numbers(daemon, numbers_of((tmp_path / "luma").read_bytes()), 60)
+
+
+def test_opencv_plays(start_camcastd):
+    daemon = start_camcastd(config())
+    done = subprocess.run(
+        [sys.executable, "-c", OPENCV, url(daemon)],
+        env={**os.environ, "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;udp"},
+        capture_output=True,
+        timeout=60 * harness.PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    check_numbers(daemon, numbers_of(done.stdout), 60)
+
+
+def test_mpv_plays(start_camcastd, tmp_path):
+    daemon = start_camcastd(config())
+    result = harness.run(
+        ["mpv", "--no-config", "--no-audio", "--msg-level=all=error", "--frames=15"]
+        + ["--rtsp-transport=udp", "--vo=image", "--vo-image-format=png"]
+        + [f"--vo-image-outdir={tmp_path / 'shown'}", url(daemon)]
+    )
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    shown = sorted((tmp_path / "shown").iterdir())
+    luma = b"".join(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).tobytes() for path in shown)
+    check_numbers(daemon, numbers_of(luma), 15)
+
+
+def test_one_over_tcp_and_one_over_udp_see_the_same(camcastd):
+    daemon = camcastd(config())
+    with harness.start(
+        ffmpeg_command(url(daemon), "-rtsp_transport", "tcp", pictures=120),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as first:
+        begun = first.stdout.read(20 * WIDTH * HEIGHT)
+        second = play_ffmpeg(url(daemon), *UDP)
+        numbers, messages = play_on(first, begun)
+    assert not complaints(messages), messages
+    check_numbers(daemon, numbers, 120)
+    check_numbers(daemon, second, 60)
+    assert second[0] > numbers[0] and second[0] in numbers
+
+
+@pytest.mark.alone
+def test_a_minute_loses_nothing(camcastd, tmp_path):
+    """Pictures that are larger than a receiver's buffer, for both players at once."""
+    daemon = camcastd(config(bitrate=8000000))
+    with harness.start(
+        gst_command(url(daemon), tmp_path / "luma", "protocols=udp", pictures=1800),
+        stderr=subprocess.PIPE,
+    ) as player:
+        numbers = play_ffmpeg(url(daemon), *UDP, pictures=1800)
+        _, messages = player.communicate(timeout=90 * harness.PATIENCE)
+    assert player.returncode == 0, messages
+    check_numbers(daemon, numbers, 1800)
+    check_numbers(daemon, numbers_of((tmp_path / "luma").read_bytes()), 1800)
+
+
+# --- faults ---
+
+
+def test_gstreamer_outlives_the_worker(camcastd, tmp_path):
+    daemon = camcastd(config())
+    path = tmp_path / "luma"
+    with harness.start(
+        gst_command(url(daemon), path, "protocols=udp", pictures=150), stderr=subprocess.PIPE
+    ) as player:
+        daemon.wait_flowing("s/rtp", units=40)
+        kill_worker(daemon)
+        _, messages = player.communicate(timeout=60 * harness.PATIENCE)
+    assert player.returncode == 0, messages
+    numbers = numbers_of(path.read_bytes())
+    assert len(numbers) == 150 and None not in numbers, numbers
+    assert sum(b <= a for a, b in zip(numbers, numbers[1:])) == 1, numbers
+
+
+def the_viewer(daemon):
+    """What the status says about the only one; {} while there is none."""
+    clients = daemon.status()["clients"]
+    return clients[0] if clients else {}
+
+
+def test_a_link_that_loses_packets_is_in_the_status(lan, start_camcastd):
+    """What is shown is shown again whole at the next key picture."""
+    if why := slowlink.why_unavailable(lan.switch):
+        pytest.skip(why)
+    server, viewer = (lan.host(f"{address}/24") for address in (NEAR, FAR))
+    with server:
+        daemon = start_camcastd(config(f"{NEAR}:0", keyframe_interval=10))
+    link = slowlink.SlowLink(viewer, delay_ms=5, loss=2, seed=7)
+    try:
+        player = viewer.popen(
+            ffmpeg_command(f"rtsp://{NEAR}:{daemon.rtsp_port}/s", *UDP, pictures=600),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        luma = player.stdout.read(300 * WIDTH * HEIGHT)
+        with server:
+            daemon.wait_until(
+                lambda: the_viewer(daemon).get("lost_packets", 0) > 0, "a report of losses", 40
+            )
+            assert the_viewer(daemon)["transport"] == "rtsp+udp"
+        player.kill()
+        player.communicate()
+    finally:
+        link.close()
+    numbers = numbers_of(luma)
+    shown = [number for number in numbers if number is not None]
+    assert len(numbers) == 300 and len(shown) > 150, numbers
+    assert shown == sorted(shown), shown
+
+
+def udp_ports():
+    """A pair of sockets whose ports follow each other."""
+    while True:
+        one, two = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        one.bind(("127.0.0.1", 0))
+        try:
+            two.bind(("127.0.0.1", one.getsockname()[1] + 1))
+            return one, two
+        except OSError:
+            one.close()
+            two.close()
+
+
+def transport(ports, more=""):
+    first = ports[0].getsockname()[1]
+    return f"RTP/AVP;unicast;client_port={first}-{first + 1}{more}"
+
+
+def test_packets_go_to_the_peer_and_to_nobody_else(start_camcastd):
+    daemon = start_camcastd(config())
+    mine, others = udp_ports(), udp_ports()
+    other = f";destination=127.0.0.2;source=127.0.0.2;port={others[0].getsockname()[1]}"
+    with Client(daemon) as client:
+        status, answer, _ = client.ask("SETUP", url(daemon), Transport=transport(mine, other))
+        assert status == 200
+        first, second = re.search(r"server_port=(\d+)-(\d+)", answer["Transport"]).groups()
+        assert client.ask("PLAY", url(daemon))[0] == 200
+        for one, port in zip(mine, (first, second)):
+            one.settimeout(15 * harness.PATIENCE)
+            _, source = one.recvfrom(65536)
+            assert source == ("127.0.0.1", int(port))
+        # A viewer cannot change where it gets them, but it may ask for the same again.
+        assert client.ask("SETUP", url(daemon), Transport=TCP)[0] == 455
+        assert client.ask("SETUP", url(daemon), Transport=transport(others))[0] == 455
+        assert client.ask("SETUP", url(daemon), Transport=transport(mine))[0] == 200
+        with Client(daemon) as stranger:
+            session = answer["Session"].partition(";")[0]
+            assert stranger.ask("TEARDOWN", url(daemon), Session=session)[0] == 454
+        assert client.ask("PAUSE", url(daemon))[0] == 200
+        daemon.wait_until(lambda: not daemon.status()["clients"], "the pause")
+        assert client.ask("PLAY", url(daemon))[0] == 200
+        daemon.wait_until(lambda: daemon.status()["clients"], "the viewer")
+    daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
+    for one in others:
+        one.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            one.recv(1)
+    for one in mine + others:
+        one.close()
+
+
+def test_where_nobody_listens_the_session_ends(camcastd):
+    daemon = camcastd(config())
+    ports = udp_ports()
+    with Client(daemon) as client:
+        assert client.ask("SETUP", url(daemon), Transport=transport(ports))[0] == 200
+        assert client.ask("PLAY", url(daemon))[0] == 200
+        ports[0].settimeout(15 * harness.PATIENCE)
+        ports[0].recv(1)
+        for one in ports:
+            one.close()
+        with pytest.raises((ConnectionError, IndexError)):
+            while True:
+                client.frame()
+
+
+def test_ten_thousand_setups_are_bounded(start_camcastd):
+    daemon = start_camcastd(config())
+    ports = udp_ports()
+    request = (
+        f"SETUP {url(daemon)} RTSP/1.0\r\nCSeq: 1\r\nTransport: {transport(ports)}\r\n\r\n".encode()
+    )
+
+    before = daemon.open_fds()
+    for _ in range(25):
+        with socket.create_connection(("127.0.0.1", daemon.rtsp_port)) as one:
+            one.settimeout(15 * harness.PATIENCE)
+            one.sendall(request * 400)
+            heard = one.makefile("rb").read(1000)
+            assert heard.startswith(b"RTSP/1.0 200 "), heard
+            assert daemon.open_fds() <= before + 3
+    daemon.wait_until(lambda: daemon.open_fds() <= before, "the end of all sessions")
+    for one in ports:
+        one.close()
+
+
+def test_without_udp_players_get_tcp(start_camcastd):
+    without = config()
+    without["daemon"]["rtsp_udp"] = "no"
+    daemon = start_camcastd(without)
+    check_numbers(daemon, play_ffmpeg(url(daemon)), 60)
+    with Client(daemon) as client:
+        ports = udp_ports()
+        assert client.ask("SETUP", url(daemon), Transport=transport(ports))[0] == 461
+        for one in ports:
+            one.close()
