@@ -43,20 +43,16 @@ static void check_server(const struct server *server)
 	require(server->n_streams <= SERVER_STREAMS_MAX);
 	for (size_t i = 0; i < server->n_streams; i++) {
 		const struct server_stream *stream = &server->streams[i];
-		enum stream_framing framing;
-		char host[NET_HOST_MAX], url[SERVER_URL_MAX];
-		enum stream_codec codec;
-		uint16_t port;
-		bool tls;
+		char url[SERVER_URL_MAX];
+		struct server_stream at;
 
 		require_printable(stream->name, sizeof stream->name);
 		require_printable(stream->camera, sizeof stream->camera);
 		require(stream->name[0] && stream->framerate >= 0 && stream->framerate <= 100000);
 		/* Each address that is passed on can be connected to. */
-		require(reader_parse_url(server_stream_url(stream, url), host, &port, &codec,
-					 &framing, &tls) == 0);
-		require(strcmp(host, stream->host) == 0 && port == stream->port &&
-			framing == stream->framing && tls == stream->tls);
+		require(reader_parse_url(server_stream_url(stream, url), &at) == 0);
+		require(strcmp(at.host, stream->host) == 0 && at.port == stream->port &&
+			at.framing == stream->framing && at.tls == stream->tls);
 	}
 }
 

@@ -79,16 +79,15 @@ static uint64_t cut(const uint8_t *data, size_t size, enum stream_framing framin
 
 static void parse_url(const uint8_t *data, size_t size)
 {
-	char *url = strndup((const char *)data, size);
-	enum stream_framing framing;
-	enum stream_codec codec;
-	char host[NET_HOST_MAX];
-	uint16_t port;
-	bool tls;
+	char *url = strndup((const char *)data, size), again[SERVER_URL_MAX];
+	struct server_stream at, same;
 
 	require(url != NULL);
-	if (reader_parse_url(url, host, &port, &codec, &framing, &tls) == 0)
-		require(host[0] && strlen(host) < sizeof host && port > 0);
+	if (reader_parse_url(url, &at) == 0) {
+		require(at.host[0] && at.port > 0);
+		require(reader_parse_url(server_stream_url(&at, again), &same) == 0);
+		require(memcmp(&at, &same, sizeof at) == 0);
+	}
 	free(url);
 }
 

@@ -363,14 +363,14 @@ static void table_has_a_line_for_each_stream(void **state)
 	list[1].n_streams = 0;
 	show_table(out, list, 2, 0);
 	fclose(out);
-	assert_string_equal(
-		buf,
-		"SERVER    ID    KEY  STREAM  CODEC  SIZE      FPS    BITRATE   URL\n"
-		"\xed\x98\x84\xea\xb4\x80      id-0  -    front   h264   1280x720  29.97  2 Mbit/s  "
-		"tcp://192.0.2.7:8888\n"
-		"                     jpeg    mjpeg                             "
-		"tcp+length://[2001:db8::1]:8000\n"
-		"server-1  id-1  -    -                                         \n");
+	assert_string_equal(buf,
+			    "SERVER    ID    KEY  STREAM  CODEC  SIZE      FPS    BITRATE   URL\n"
+			    "\xed\x98\x84\xea\xb4\x80      id-0  -    front   h264   1280x720  "
+			    "29.97  2 Mbit/s  "
+			    "tcp://192.0.2.7:8888\n"
+			    "                     jpeg    mjpeg                             "
+			    "tcp+length://[2001:db8::1]:8000\n"
+			    "server-1  id-1  -    -                                         \n");
 	free(list);
 }
 

@@ -110,7 +110,10 @@ static int teardown(void **state)
 
 static void create(struct fixture *f, enum stream_codec codec, enum stream_framing framing)
 {
-	assert_int_equal(reader_create(&f->reader, "127.0.0.1", f->port, codec, framing, false), 0);
+	const struct server_stream at = {
+		.host = "127.0.0.1", .port = f->port, .codec = codec, .framing = framing};
+
+	assert_int_equal(reader_create(&f->reader, &at), 0);
 }
 
 /* Turns the reader until it has connected. */
@@ -410,11 +413,10 @@ static void units_larger_than_the_sockets_buffers_arrive(void **state)
 static void names_with_several_addresses_are_tried_in_turn(void **state)
 {
 	struct fixture *f = *state;
+	const struct server_stream at = {.host = "localhost", .port = f->port};
 
 	/* The listener has only the IPv4 one of them. */
-	assert_int_equal(
-		reader_create(&f->reader, "localhost", f->port, STREAM_H264, STREAM_ANNEXB, false),
-		0);
+	assert_int_equal(reader_create(&f->reader, &at), 0);
 	accept_reader(f);
 	SEND(f, KEY AUD);
 	EXPECT(f, KEY, true);
@@ -422,16 +424,16 @@ static void names_with_several_addresses_are_tried_in_turn(void **state)
 
 static void what_cannot_be_a_stream_is_refused(void **state)
 {
-	static const char long_name[] = NAME_64 NAME_64 NAME_64 NAME_64;
-	struct fixture *f = *state;
+	static const struct server_stream bad[] = {
+		{.host = "x", .port = 1, .codec = STREAM_MJPEG, .framing = STREAM_ANNEXB},
+		{.host = "x"},
+		{.port = 1},
+	};
 	struct reader *reader;
 
-	assert_int_equal(reader_create(&reader, "x", f->port, STREAM_MJPEG, STREAM_ANNEXB, false),
-			 -EINVAL);
-	assert_int_equal(reader_create(&reader, "x", 0, STREAM_H264, STREAM_ANNEXB, false),
-			 -EINVAL);
-	assert_int_equal(reader_create(&reader, long_name, 1, STREAM_H264, STREAM_ANNEXB, false),
-			 -EINVAL);
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(reader_create(&reader, &bad[i]), -EINVAL);
 }
 
 static void urls_are_parsed(void **state)
@@ -448,6 +450,9 @@ static void urls_are_parsed(void **state)
 		{"tcp://" NAME_64 ":1", NAME_64, 1, STREAM_ANNEXB},
 		{"tls://camera:8888", "camera", 8888, STREAM_ANNEXB},
 		{"tls+length://camera:8000", "camera", 8000, STREAM_LENGTH_PREFIXED},
+		{"rtsp://camera", "camera", 554, STREAM_RTSP},
+		{"rtsps://camera/live?channel=1&x=2#7", "camera", 322, STREAM_RTSP},
+		{"rtsp://[2001:db8::1]:8554/a", "2001:db8::1", 8554, STREAM_RTSP},
 	};
 	static const char *const bad[] = {
 		"",
@@ -469,26 +474,33 @@ static void urls_are_parsed(void **state)
 		"tcp://a b:8888",
 		"tcp://a\n:8888",
 		"tcp://[::1]x:8888",
+		"rtsp://",
+		"rtsp://camera:0/a",
+		"rtsp://camera?a",
+		"rtsp://camera/a b",
+		"rtsp://camera/a#",
+		"rtsp://camera/a#0",
+		"rtsp://camera/a#1x",
+		"rtsp://camera/a#1000",
+		"rtsp://me:secret@camera/a",
+		"rtsp://camera/" NAME_64 NAME_64 NAME_64 NAME_64,
 		"tcp://" NAME_64 NAME_64 NAME_64 NAME_64 ":1",
 	};
-	enum stream_framing framing;
-	enum stream_codec codec;
-	char host[NET_HOST_MAX];
-	uint16_t port;
-	bool tls;
+	struct server_stream at;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-		assert_int_equal(reader_parse_url(good[i].url, host, &port, &codec, &framing, &tls),
-				 0);
-		assert_string_equal(host, good[i].host);
-		assert_int_equal(port, good[i].port);
-		assert_int_equal(tls, strncmp(good[i].url, "tls", 3) == 0);
-		assert_int_equal(framing, good[i].framing);
-		assert_int_equal(codec, framing == STREAM_ANNEXB ? STREAM_H264 : STREAM_MJPEG);
+		assert_int_equal(reader_parse_url(good[i].url, &at), 0);
+		assert_string_equal(at.host, good[i].host);
+		assert_int_equal(at.port, good[i].port);
+		assert_int_equal(at.tls, strncmp(good[i].url, "tls", 3) == 0 ||
+						 strncmp(good[i].url, "rtsps", 5) == 0);
+		assert_int_equal(at.framing, good[i].framing);
+		assert_int_equal(at.codec,
+				 at.framing == STREAM_LENGTH_PREFIXED ? STREAM_MJPEG : STREAM_H264);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		if (reader_parse_url(bad[i], host, &port, &codec, &framing, &tls) != -EINVAL)
+		if (reader_parse_url(bad[i], &at) != -EINVAL)
 			fail_msg("taken: %s", bad[i]);
 }
 
@@ -508,21 +520,30 @@ static void an_argument_is_a_url_an_address_or_a_name(void **state)
 		{"cam/stream", -ENOENT},
 		{"cam:", -ENOENT},
 		{"front door: left", -ENOENT},
-		{"rtsp://cam:8554/s", -EINVAL},
+		{"rtsp://cam:8000/s", 0},
+		{"rtsp://me:secr@t@cam:8000/s", 0},
+		{"rtsps://me@cam:8000", 0},
+		{"rtsp://me%@cam:8000", -EINVAL},
+		{"http://me:secret@cam:8000", -EINVAL},
 		{"tcp://cam", -EINVAL},
 	};
-	enum stream_framing framing;
-	enum stream_codec codec;
-	char host[NET_HOST_MAX];
-	uint16_t port;
-	bool tls;
+	struct server_stream at;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		assert_int_equal(
-			reader_parse_argument(cases[i].text, host, &port, &codec, &framing, &tls),
-			cases[i].result);
-		assert_true(cases[i].result < 0 || port == 8000);
+		char *text = strdup(cases[i].text), *taken = text;
+
+		assert_non_null(text);
+		assert_int_equal(reader_take_argument(&taken, &at), cases[i].result);
+		assert_true(cases[i].result < 0 || at.port == 8000);
+		/* The login is gone, also from the memory of the arguments. */
+		if (strstr(cases[i].text, "@cam") && cases[i].result == 0) {
+			assert_null(strchr(taken, '@'));
+			assert_null(strstr(text, "secr"));
+			assert_true(at.login > 0 && strchr(taken, '#'));
+			free(taken);
+		}
+		free(text);
 	}
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
+#include "client/stream/login.h"
 #include "client/stream/secure.h"
 #include "mqtt/session.h"
 
@@ -46,6 +48,16 @@ static int export_text(const char *name, const char *value)
 		return 0;
 	fprintf(stderr, "camcast: %s\n", strerror(errno));
 	return -EINVAL;
+}
+
+static int keep_login(const char *path)
+{
+	char why[SECRET_WHY_MAX];
+	int err = login_keep_file(path, why);
+
+	if (err < 0)
+		fprintf(stderr, "camcast: --login-file: %s\n", why);
+	return err < 0 ? -EINVAL : 0;
 }
 
 int broker_option(struct broker *broker, int code, const char *value)
@@ -108,6 +120,8 @@ int broker_option(struct broker *broker, int code, const char *value)
 	case BROKER_NO_NEW:
 		options->no_new = true;
 		break;
+	case BROKER_LOGIN_FILE:
+		return keep_login(value);
 	default:
 		return -EINVAL;
 	}
@@ -152,6 +166,11 @@ void broker_print_usage(FILE *out)
 	      "      --trust FILE          only servers that sign what they announce: FILE keeps\n"
 	      "                            each at first sight, and refuses another key from then "
 	      "on\n"
-	      "      --no-new              with --trust: only servers that FILE has already\n",
+	      "      --no-new              with --trust: only servers that FILE has already\n"
+	      "\n"
+	      "Cameras that speak RTSP:\n"
+	      "      --login-file FILE     the first line of FILE, USER:PASSWORD, for rtsp:// "
+	      "URLs\n"
+	      "                            without a user\n",
 	      out);
 }

@@ -47,6 +47,7 @@ enum broker_option_code {
 	BROKER_REC_TOPIC,
 	BROKER_TRUST,
 	BROKER_NO_NEW,
+	BROKER_LOGIN_FILE,
 };
 
 #define BROKER_OPTIONS                                                                             \
@@ -62,6 +63,7 @@ enum broker_option_code {
 		{"request-topic", required_argument, NULL, BROKER_REQUEST_TOPIC},                  \
 		{"trust", required_argument, NULL, BROKER_TRUST},                                  \
 		{"no-new", no_argument, NULL, BROKER_NO_NEW},                                      \
+		{"login-file", required_argument, NULL, BROKER_LOGIN_FILE},                        \
 	{                                                                                          \
 		"rec-topic", required_argument, NULL, BROKER_REC_TOPIC                             \
 	}

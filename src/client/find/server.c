@@ -13,7 +13,7 @@
 #include "client/stream/reader.h"
 
 static const char *const codec_names[] = {"h264", "mjpeg"};
-static const char *const framing_names[] = {"annexb", "length_prefixed"};
+static const char *const framing_names[] = {"annexb", "length_prefixed", "rtsp"};
 
 const char *stream_codec_name(enum stream_codec codec)
 {
@@ -27,13 +27,18 @@ const char *stream_framing_name(enum stream_framing framing)
 
 const char *server_stream_url(const struct server_stream *stream, char *buf)
 {
-	static const char *const schemes[2][2] = {{"tcp+length://", "tcp://"},
-						  {"tls+length://", "tls://"}};
-	char where[NET_HOST_PORT_MAX];
+	static const char *const schemes[2][3] = {{"tcp://", "tcp+length://", "rtsp://"},
+						  {"tls://", "tls+length://", "rtsps://"}};
+	char where[NET_HOST_PORT_MAX], login[16];
 
 	net_format_host_port(where, stream->host, stream->port);
-	text_set(buf, SERVER_URL_MAX, schemes[stream->tls][stream->framing == STREAM_ANNEXB]);
+	text_set(buf, SERVER_URL_MAX, schemes[stream->tls][stream->framing]);
 	text_append(buf, SERVER_URL_MAX, where);
+	text_append(buf, SERVER_URL_MAX, stream->path);
+	if (stream->login) {
+		snprintf(login, sizeof login, "#%u", stream->login);
+		text_append(buf, SERVER_URL_MAX, login);
+	}
 	return buf;
 }
 
@@ -88,11 +93,9 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	int framing = find_word(framing_names, 2, get_text(json, "framing"));
 	const char *name = get_text(json, "name"), *camera = get_text(json, "camera");
 	const char *url = get_text(json, "url");
+	struct server_stream at;
 	const cJSON *framerate = cJSON_GetObjectItemCaseSensitive(json, "framerate");
 	double width, height, bitrate = 0, port;
-	enum stream_framing url_framing;
-	enum stream_codec url_codec;
-	uint16_t url_port;
 
 	if (!cJSON_IsObject(json) || !get_text(json, "codec") || !get_text(json, "framing"))
 		return -EINVAL;
@@ -108,10 +111,10 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	if (cJSON_HasObjectItem(json, "bitrate") &&
 	    !get_whole(json, "bitrate", 0, UINT32_MAX, &bitrate))
 		return -EINVAL;
-	if (!url ||
-	    reader_parse_url(url, out->host, &url_port, &url_codec, &url_framing, &out->tls) < 0 ||
-	    url_port != port || (int)url_framing != framing)
+	if (!url || reader_parse_url(url, &at) < 0 || at.port != port || (int)at.framing != framing)
 		return -EINVAL;
+	strcpy(out->host, at.host);
+	out->tls = at.tls;
 	text_clean(out->name, sizeof out->name, name);
 	text_clean(out->camera, sizeof out->camera, camera);
 	out->codec = (enum stream_codec)codec;
@@ -120,7 +123,7 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	out->height = (unsigned)height;
 	out->framerate = framerate->valuedouble;
 	out->bitrate_bps = (uint32_t)bitrate;
-	out->port = url_port;
+	out->port = at.port;
 	return 1;
 }
 

@@ -519,12 +519,8 @@ static void beat(void *user)
 
 static int open_recorder(struct recorder *recorder, char **argv)
 {
-	enum stream_framing framing;
-	enum stream_codec codec;
 	struct child_header *header;
-	char host[NET_HOST_MAX];
-	uint16_t port;
-	bool tls;
+	struct server_stream at;
 	size_t size;
 	int err;
 
@@ -541,11 +537,11 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	recorder->wait_key = true;
 	recorder->flushed = true;
 	record_clock_init(&recorder->clock, strtod(argv[RECORD_ARG_FRAMERATE], NULL) / 1000);
-	err = reader_parse_url(argv[RECORD_ARG_URL], host, &port, &codec, &framing, &tls);
+	err = reader_parse_url(argv[RECORD_ARG_URL], &at);
 	if (err < 0 || recorder->segment_s == 0)
 		return -EINVAL;
 	if (strcmp(argv[RECORD_ARG_CODEC], stream_codec_name(STREAM_H264)) == 0)
-		codec = STREAM_H264;
+		at.codec = STREAM_H264;
 	err = child_attach(&header, &size);
 	if (err < 0)
 		return err;
@@ -553,10 +549,10 @@ static int open_recorder(struct recorder *recorder, char **argv)
 		return -EINVAL;
 	recorder->shared = (struct record_shared *)(void *)header;
 	/* Reads the authorities that it trusts. */
-	err = reader_create(&recorder->reader, host, port, codec, framing, tls);
+	err = reader_create(&recorder->reader, &at);
 	if (err < 0)
 		return err;
-	child_confine(host, port, false);
+	child_confine(at.host, at.port, false);
 	err = mp4_format_create(&recorder->format);
 	if (err == 0)
 		err = record_sync_create(&recorder->sync);

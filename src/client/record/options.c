@@ -17,6 +17,7 @@
 #define REC_TOPICS "commend/rec, command/rec"
 #define SECOND_US 1000000
 #define SEGMENT_S 60
+#define HASH_LEN 18 /* "-", 16 digits and the terminator */
 #define SEGMENT_MAX_S 86400
 
 static void print_usage(FILE *out)
@@ -26,7 +27,9 @@ static void print_usage(FILE *out)
 	      "Records servers into MP4 files, DIR/SERVER/YYYYMMDDTHHMMSSZ.mp4 (UTC), without\n"
 	      "encoding them again. NAME is a server's name or id, or NAME/STREAM. URL is\n"
 	      "tcp://HOST:PORT, HOST:PORT or tcp+length://HOST:PORT, with tls for tcp where the\n"
-	      "server speaks TLS, and needs no broker. Without either, all servers are recorded.\n"
+	      "server speaks TLS, or rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH of any camera\n"
+	      "(rtsps:// over TLS), and needs no broker. Without either, all servers are "
+	      "recorded.\n"
 	      "\n"
 	      "      --all                 all servers, also those that appear later\n"
 	      "  -d, --dir DIR             the folder of all recordings; it is made if necessary\n"
@@ -58,6 +61,23 @@ static int parse_seconds(const char *text, int64_t max, int64_t *out)
 	return 0;
 }
 
+/* Names that differ have ids that differ, though an id is shorter. */
+static void name_id(struct server *given)
+{
+	const size_t len = strlen(given->name), room = sizeof given->id - HASH_LEN;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+	char end[HASH_LEN];
+
+	text_set(given->id, sizeof given->id, given->name);
+	if (len < sizeof given->id)
+		return;
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)given->name[i]) * UINT64_C(0x100000001b3);
+	snprintf(end, sizeof end, "-%016llx", (unsigned long long)hash);
+	given->id[text_cut(given->id, room)] = '\0';
+	text_append(given->id, sizeof given->id, end);
+}
+
 /* Those of the names that are URLs. Returns -1 to go on, or the exit status. */
 static int parse_names(struct record_options *options, const struct cli *cli)
 {
@@ -72,18 +92,15 @@ static int parse_names(struct record_options *options, const struct cli *cli)
 	for (size_t i = 0; i < n; i++) {
 		struct server *given = &options->given[i];
 		struct server_stream *stream = &given->streams[0];
-		int err = reader_parse_argument(options->names[i], stream->host, &stream->port,
-						&stream->codec, &stream->framing, &stream->tls);
-		char name[NET_HOST_PORT_MAX];
+		int err = reader_take_argument(&options->names[i], stream);
 
-		if (err == -EINVAL)
+		if (err < 0 && err != -ENOENT)
 			return cli_refuse(cli, "%s: " READER_ARGUMENT_HELP, options->names[i]);
 		if (err < 0)
 			continue;
 		given->n_streams = 1;
-		net_format_host_port(name, stream->host, stream->port);
-		text_set(given->name, sizeof given->name, name);
-		text_set(given->id, sizeof given->id, name);
+		reader_name(given->name, sizeof given->name, stream);
+		name_id(given);
 	}
 	return -1;
 }

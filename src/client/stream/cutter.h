@@ -42,6 +42,7 @@ enum cutter_result {
 	CUTTER_SPLIT =
 		2, /* the end given by cutter_end_unit() was within a unit; its rest is gone */
 	CUTTER_JUNK = 3, /* a unit that is no picture; it was discarded */
+	CUTTER_GAP = 4,	 /* units are missing (client/stream/unpack.h) */
 };
 
 void cutter_init(struct cutter *cutter, enum stream_framing framing);

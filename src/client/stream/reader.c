@@ -12,9 +12,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "client/stream/cutter.h"
+#include "client/stream/login.h"
+#include "client/stream/rtsp.h"
 #include "client/stream/secure.h"
 
+#define RTSP_PORT 554
+#define RTSPS_PORT 322 /* RFC 7826 */
 #define CONNECT_TIMEOUT_US 5000000
 #define BACKOFF_MIN_US 250000
 #define BACKOFF_MAX_US 5000000
@@ -31,6 +36,7 @@ struct reader {
 	struct cutter cutter;
 	struct reader_stats stats;
 	struct secure *secure; /* NULL: no TLS */
+	struct rtsp *rtsp;     /* NULL: the bytes are the stream itself */
 	bool shaking;	       /* CONNECTING: it is connected, and shakes hands */
 	short events;	       /* CONNECTING: of poll(), until something happens */
 
@@ -52,8 +58,38 @@ struct reader {
 	uint64_t key_wait_bytes; /* WAITING_KEY: received since then */
 };
 
-int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
-		     enum stream_codec *codec, enum stream_framing *framing, bool *tls)
+/* HOST[:PORT][/PATH][#LOGIN], where an IPv6 address has brackets. */
+static int parse_rtsp(const char *text, struct server_stream *out)
+{
+	const size_t where_len = strcspn(text, "/?#");
+	const char *path = text + where_len, *fragment = strchr(path, '#');
+	const size_t path_len = fragment ? (size_t)(fragment - path) : strlen(path);
+	char where[NET_HOST_PORT_MAX], *end;
+	struct net_address address;
+	unsigned long login = 0;
+
+	if (where_len >= sizeof where || path_len >= sizeof out->path || *path == '?')
+		return -EINVAL;
+	for (size_t i = 0; i < path_len; i++)
+		if ((unsigned char)path[i] <= ' ' || (unsigned char)path[i] > '~')
+			return -EINVAL;
+	memcpy(where, text, where_len);
+	where[where_len] = '\0';
+	if (fragment) {
+		login = strtoul(fragment + 1, &end, 10);
+		if (end == fragment + 1 || *end || login == 0 || login > LOGIN_MAX)
+			return -EINVAL;
+	}
+	if (net_address_parse(&address, where, NET_CONNECT_PORT_OPTIONAL) < 0)
+		return -EINVAL;
+	strcpy(out->host, address.host);
+	out->port = (uint16_t)(address.port ? address.port : out->tls ? RTSPS_PORT : RTSP_PORT);
+	memcpy(out->path, path, path_len);
+	out->login = (unsigned)login;
+	return 0;
+}
+
+int reader_parse_url(const char *url, struct server_stream *out)
 {
 	static const struct {
 		const char *scheme;
@@ -65,66 +101,119 @@ int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
 		{"tcp+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, false},
 		{"tls://", STREAM_H264, STREAM_ANNEXB, true},
 		{"tls+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, true},
+		{"rtsp://", STREAM_H264, STREAM_RTSP, false},
+		{"rtsps://", STREAM_H264, STREAM_RTSP, true},
 	};
 
+	memset(out, 0, sizeof *out);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		size_t len = strlen(kinds[i].scheme);
 		struct net_address address;
 
 		if (strncmp(url, kinds[i].scheme, len) != 0)
 			continue;
+		out->codec = kinds[i].codec;
+		out->framing = kinds[i].framing;
+		out->tls = kinds[i].tls;
+		if (out->framing == STREAM_RTSP)
+			return parse_rtsp(url + len, out);
 		if (net_address_parse(&address, url + len, NET_CONNECT) < 0)
 			return -EINVAL;
-		strcpy(host, address.host);
-		*port = address.port;
-		*codec = kinds[i].codec;
-		*framing = kinds[i].framing;
-		*tls = kinds[i].tls;
+		strcpy(out->host, address.host);
+		out->port = address.port;
 		return 0;
 	}
 	return -EINVAL;
 }
 
-int reader_parse_argument(const char *text, char host[NET_HOST_MAX], uint16_t *port,
-			  enum stream_codec *codec, enum stream_framing *framing, bool *tls)
+/* Takes USER:PASSWORD@ out of a URL, in *text and in the memory of the process's arguments. 0:
+ * there is none, or it is no URL of RTSP; or the login's number; or -errno. */
+static int take_login(char **text)
+{
+	const bool rtsp = strncmp(*text, "rtsp://", 7) == 0 || strncmp(*text, "rtsps://", 8) == 0;
+	char *begin = strstr(*text, "://"), *at = NULL, *copy;
+	int login;
+
+	begin = begin ? begin + 3 : *text + strlen(*text);
+	/* A password may have an '@', too. */
+	for (char *c = begin; *c && !strchr("/?#", *c); c++)
+		at = *c == '@' ? c : at;
+	if (!at)
+		return 0;
+	login = rtsp ? login_keep(begin, (size_t)(at - begin)) : 0;
+	memset(begin, '*', (size_t)(at - begin)); /* an error may show it */
+	if (login <= 0)
+		return login;
+	if (asprintf(&copy, "%.*s%s#%d", (int)(begin - *text), *text, at + 1, login) < 0)
+		return -ENOMEM;
+	*text = copy;
+	return login;
+}
+
+int reader_take_argument(char **text, struct server_stream *out)
 {
 	char url[sizeof "tcp://" + NET_HOST_PORT_MAX];
-	int len;
+	int len = take_login(text);
 
-	if (strstr(text, "://"))
-		return reader_parse_url(text, host, port, codec, framing, tls);
-	len = snprintf(url, sizeof url, "tcp://%s", text);
-	if (len < 0 || (size_t)len >= sizeof url ||
-	    reader_parse_url(url, host, port, codec, framing, tls) < 0)
+	if (len < 0)
+		return len;
+	if (strstr(*text, "://"))
+		return reader_parse_url(*text, out);
+	len = snprintf(url, sizeof url, "tcp://%s", *text);
+	if (len < 0 || (size_t)len >= sizeof url || reader_parse_url(url, out) < 0)
 		return -ENOENT;
 	return 0;
 }
 
-int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
-		  enum stream_framing framing, bool tls)
+void reader_name(char *out, size_t size, const struct server_stream *at)
+{
+	char where[NET_HOST_PORT_MAX];
+
+	net_format_host_port(where, at->host, at->port);
+	text_set(out, size, where);
+	text_append(out, size, at->path);
+}
+
+static int create_rtsp(struct reader *reader, const struct server_stream *at)
+{
+	const struct rtsp_target target = {
+		.host = at->host,
+		.port = at->port,
+		.path = at->path,
+		.login = at->login,
+		.tls = at->tls,
+	};
+
+	return rtsp_create(&reader->rtsp, &target);
+}
+
+int reader_create(struct reader **out, const struct server_stream *at)
 {
 	char why[SECURE_WHY_MAX];
 	struct reader *reader;
 	int err;
 
-	if (strlen(host) >= sizeof reader->host || port == 0 ||
-	    (codec == STREAM_MJPEG && framing == STREAM_ANNEXB))
+	if (!at->host[0] || at->port == 0 ||
+	    (at->codec == STREAM_MJPEG && at->framing == STREAM_ANNEXB))
 		return -EINVAL;
 	reader = calloc(1, sizeof *reader);
 	if (!reader)
 		return -ENOMEM;
-	err = tls ? secure_create(&reader->secure, host, why) : 0;
+	err = at->tls ? secure_create(&reader->secure, at->host, why) : 0;
+	if (err == 0 && at->framing == STREAM_RTSP)
+		err = create_rtsp(reader, at);
 	if (err < 0) {
+		secure_destroy(reader->secure);
 		free(reader);
 		return err;
 	}
-	strcpy(reader->host, host);
-	reader->port = port;
+	strcpy(reader->host, at->host);
+	reader->port = at->port;
 	reader->fd = -1;
 	reader->backoff_us = BACKOFF_MIN_US;
 	reader->quiet_us = QUIET_MIN_US;
 	reader->stats.state = READER_BACKOFF; /* which is over at once */
-	cutter_init(&reader->cutter, framing);
+	cutter_init(&reader->cutter, at->framing);
 	*out = reader;
 	return 0;
 }
@@ -146,6 +235,7 @@ void reader_destroy(struct reader *reader)
 	disconnect(reader);
 	cutter_finish(&reader->cutter);
 	secure_destroy(reader->secure);
+	rtsp_destroy(reader->rtsp);
 	free(reader);
 }
 
@@ -210,6 +300,29 @@ static void wait_for_key(struct reader *reader)
 	reader->key_wait_bytes = 0;
 }
 
+/* Sends what the conversation has to say; a socket without room is waited for. */
+static void send_requests(struct reader *reader)
+{
+	while (reader->rtsp && reader->fd >= 0) {
+		size_t len;
+		const char *text = rtsp_output(reader->rtsp, &len);
+		ssize_t n;
+
+		if (len == 0)
+			return;
+		n = reader->secure ? secure_write(reader->secure, text, len)
+				   : send(reader->fd, text, len, MSG_NOSIGNAL);
+		if (n < 0 && !reader->secure)
+			n = -errno;
+		if (n == -EAGAIN || n == -EINTR)
+			return;
+		if (n < 0)
+			back_off(reader, strerror((int)-n));
+		else
+			rtsp_sent(reader->rtsp, (size_t)n);
+	}
+}
+
 static void begin_stream(struct reader *reader)
 {
 	int fd = reader->fd;
@@ -218,10 +331,14 @@ static void begin_stream(struct reader *reader)
 	disconnect(reader);
 	reader->fd = fd;
 	wait_for_key(reader);
-	reader->received_us = clock_now_us();
+	reader->received_us = reader->unit_us = clock_now_us();
 	reader->stats.reconnects += reader->connected_before;
 	reader->connected_before = true;
 	cutter_reset(&reader->cutter);
+	if (reader->rtsp && rtsp_begin(reader->rtsp, reader->received_us) < 0)
+		back_off(reader, rtsp_why(reader->rtsp));
+	else
+		send_requests(reader);
 }
 
 /* TCP is connected: the stream begins, or the handshake before it. */
@@ -319,6 +436,37 @@ static void finish_connecting(struct reader *reader, int err)
 	connect_to_address(reader, err);
 }
 
+/* --- talking --- */
+
+/* The conversation ends the connection. A login that was refused is not tried often: cameras lock
+ * users out. */
+static void end_conversation(struct reader *reader, int err)
+{
+	if (err == -EACCES)
+		reader_refuse(reader, rtsp_why(reader->rtsp));
+	else
+		back_off(reader, rtsp_why(reader->rtsp));
+}
+
+static void turn_conversation(struct reader *reader)
+{
+	int err = reader->rtsp ? rtsp_turn(reader->rtsp, clock_now_us()) : 0;
+
+	if (err < 0)
+		end_conversation(reader, err);
+	else
+		send_requests(reader);
+}
+
+static short awaited_events(const struct reader *reader)
+{
+	size_t len = 0;
+
+	if (reader->rtsp)
+		rtsp_output(reader->rtsp, &len);
+	return (short)(len > 0 ? POLLIN | POLLOUT : POLLIN);
+}
+
 /* --- receiving --- */
 
 /* As recv(), with the errors as -errno. */
@@ -332,6 +480,16 @@ static ssize_t read_some(struct reader *reader, void *data, size_t max)
 	return n < 0 ? -errno : n;
 }
 
+static void add_bytes(struct reader *reader, size_t n)
+{
+	if (reader->rtsp ? rtsp_is_empty(reader->rtsp) : cutter_is_empty(&reader->cutter))
+		reader->unit_us = reader->received_us;
+	if (reader->rtsp)
+		rtsp_add(reader->rtsp, n);
+	else
+		cutter_add(&reader->cutter, n);
+}
+
 /* Reads once, and with TLS all that has been decrypted, which poll() does not report. */
 static int receive(struct reader *reader)
 {
@@ -339,23 +497,24 @@ static int receive(struct reader *reader)
 
 	do {
 		size_t len;
-		uint8_t *room = cutter_room(&reader->cutter, &len);
+		uint8_t *room = reader->rtsp ? rtsp_room(reader->rtsp, &len)
+					     : cutter_room(&reader->cutter, &len);
 
 		if (!room)
 			return -ENOMEM;
+		if (len == 0)
+			break; /* what has come is looked at first */
 		n = read_some(reader, room, len);
 		if (n > 0) {
 			reader->received_us = clock_now_us();
-			if (cutter_is_empty(&reader->cutter))
-				reader->unit_us = reader->received_us;
-			cutter_add(&reader->cutter, (size_t)n);
+			add_bytes(reader, (size_t)n);
 			reader->key_wait_bytes += (size_t)n;
 			reader->quiet_asked = false;
 		} else if (n == 0) {
 			back_off(reader, "the server closed the connection");
 		} else if (n != -EAGAIN && n != -EINTR) {
-			back_off(reader, n == -EPROTO ? secure_fault(reader->secure)
-						      : strerror((int)-n));
+			back_off(reader,
+				 n == -EPROTO ? secure_fault(reader->secure) : strerror((int)-n));
 		}
 	} while (n > 0 && reader->secure && secure_pending(reader->secure));
 	return 0;
@@ -385,6 +544,12 @@ static int take(struct reader *reader, int result, const struct cutter_unit *uni
 {
 	if (result == CUTTER_MORE)
 		return 0;
+	if (result == -ENOMEM)
+		return result;
+	if (result < 0 && reader->rtsp) {
+		end_conversation(reader, result);
+		return 0;
+	}
 	if (result == -EBADMSG) {
 		back_off(reader, reader->cutter.framing == STREAM_ANNEXB
 					 ? "the server did not send an H.264 byte stream"
@@ -392,7 +557,9 @@ static int take(struct reader *reader, int result, const struct cutter_unit *uni
 		return 0;
 	}
 	reader->unit_us = reader->received_us; /* bytes behind it came with its last one */
-	if (result == CUTTER_SPLIT) {
+	if (result == CUTTER_GAP || (result == CUTTER_JUNK && reader->rtsp)) {
+		wait_for_key(reader);
+	} else if (result == CUTTER_SPLIT) {
 		/* The returned unit was cut short, so units that refer to it cannot be decoded. */
 		reader->quiet_us *= 2;
 		if (reader->quiet_us > QUIET_MAX_US)
@@ -426,8 +593,12 @@ static int next_unit(struct reader *reader, struct reader_unit *out)
 	int r;
 
 	do
-		r = take(reader, cutter_next(&reader->cutter, &unit), &unit, out);
+		r = take(reader,
+			 reader->rtsp ? rtsp_next(reader->rtsp, &unit, clock_now_us())
+				      : cutter_next(&reader->cutter, &unit),
+			 &unit, out);
 	while (r == -EAGAIN);
+	send_requests(reader);
 	return r;
 }
 
@@ -496,9 +667,14 @@ static int turn(struct reader *reader, struct reader_unit *out, int64_t end_us)
 	}
 	if (reader->low_latency && cutter_has_picture(&reader->cutter) && !reader->quiet_asked)
 		quiet_us = reader->received_us + reader->quiet_us;
-	n = wait_until(reader, POLLIN, earlier(end_us, quiet_us));
+	if (reader->rtsp)
+		end_us = earlier(end_us, rtsp_due_us(reader->rtsp));
+	n = wait_until(reader, awaited_events(reader), earlier(end_us, quiet_us));
 	if (n < 0)
 		return n;
+	turn_conversation(reader);
+	if (reader->fd < 0)
+		return 0;
 	if (n > 0) {
 		n = receive(reader);
 		if (n < 0 || reader->fd < 0)

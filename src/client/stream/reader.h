@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One stream over TCP: connects, reconnects with backoff, cuts the bytes into access units, and
- * begins at a key unit after every (re)connection. One thread.
+ * begins at a key unit after every (re)connection. A camera that speaks RTSP is asked for its
+ * stream first (client/stream/rtsp.h). One thread.
  *
  * After a length prefix the end of a unit is known. In a byte stream (H.264 annex B) it is known
  * when the next unit begins, one picture later. A viewer that cannot wait asks for low latency:
@@ -40,12 +41,12 @@ struct reader_stats {
 	bool refused; /* the reader or its owner ended the last connection because of its bytes */
 };
 
-/* With tls the bytes come over TLS; what is trusted is read now (client/stream/secure.h), and
+/* Reads one stream: host, port, tls, codec, framing, path and login of *at count. With tls the
+ * bytes come over TLS; what is trusted is read now (client/stream/secure.h), and
  * -EINVAL may be because of that: secure_create() says more. host may be a name, which is looked up
  * at each connection, for as long as that takes, or an address, IPv6 without brackets; copied.
  * Nothing is connected yet. -EINVAL for a codec that has no such framing. */
-int reader_create(struct reader **out, const char *host, uint16_t port, enum stream_codec codec,
-		  enum stream_framing framing, bool tls);
+int reader_create(struct reader **out, const struct server_stream *at);
 void reader_destroy(struct reader *reader);
 
 /* Ends the connection and opens another one at once. For use when the arrival times of the received
@@ -73,18 +74,28 @@ int reader_fd(const struct reader *reader);
 
 const struct reader_stats *reader_stats(const struct reader *reader);
 
-/* tcp://HOST:PORT (Annex B), tcp+length://HOST:PORT (behind a length), and the same over TLS with
- * tls:// and tls+length://; HOST is as net/address.h has it, [fe80::1%eth0] too. 0 or -EINVAL. */
-int reader_parse_url(const char *url, char host[NET_HOST_MAX], uint16_t *port,
-		     enum stream_codec *codec, enum stream_framing *framing, bool *tls);
+/*
+ * tcp://HOST:PORT (Annex B), tcp+length://HOST:PORT (behind a length), and the same over TLS with
+ * tls:// and tls+length://; HOST is as net/address.h has it, [fe80::1%eth0] too. Or
+ * rtsp://HOST[:PORT][/PATH][#LOGIN] and rtsps://, as server_stream_url() writes them. 0 or -EINVAL.
+ * Of *out, the names and the properties of the pictures are left empty.
+ */
+int reader_parse_url(const char *url, struct server_stream *out);
 
-/* The same for a text that a user enters instead of a server's name; HOST:PORT is a byte stream,
- * too. -ENOENT: it has neither a scheme nor a port, so it is a name; -EINVAL: it is another URL. */
-int reader_parse_argument(const char *text, char host[NET_HOST_MAX], uint16_t *port,
-			  enum stream_codec *codec, enum stream_framing *framing, bool *tls);
+/*
+ * The same for a text that a user enters instead of a server's name; HOST:PORT is a byte stream,
+ * too, and a URL of RTSP may have a user and a password. These are kept (client/stream/login.h),
+ * and *text is replaced by a text without them, which stays for ever; those who list processes see
+ * it no more. -ENOENT: it has neither a scheme nor a port, so it is a name; -EINVAL: it is another
+ * URL; -ENOSPC, -ENOMEM.
+ */
+int reader_take_argument(char **text, struct server_stream *out);
+
+/* A name for logs and folders of what a user entered as a URL: without the scheme and the login. */
+void reader_name(char *out, size_t size, const struct server_stream *at);
 
 #define READER_ARGUMENT_HELP                                                                       \
-	"a URL is tcp://HOST:PORT, HOST:PORT, tcp+length://HOST:PORT, tls://HOST:PORT or "         \
-	"tls+length://HOST:PORT"
+	"a URL is tcp://HOST:PORT, HOST:PORT, tcp+length://HOST:PORT, tls://HOST:PORT, "           \
+	"tls+length://HOST:PORT, rtsp://HOST/PATH or rtsps://HOST/PATH"
 
 #endif

@@ -27,11 +27,7 @@
 struct target {
 	char id[72]; /* "": a URL was given */
 	char name[140];
-	char host[NET_HOST_MAX];
-	uint16_t port;
-	enum stream_codec codec;
-	enum stream_framing framing;
-	bool tls;
+	struct server_stream at;
 };
 
 /* The line on a terminal, written each second. */
@@ -46,7 +42,8 @@ struct progress {
 
 struct recv {
 	struct broker broker;
-	const char *wanted, *output;
+	char *wanted;
+	const char *output;
 
 	struct servers *servers; /* NULL: a URL was given */
 	struct target target;
@@ -69,7 +66,8 @@ static void print_usage(FILE *out)
 	      "Writes one stream to a file or a pipe: H.264 as a byte stream, or JPEGs one after\n"
 	      "another. NAME is a server's name or id, or NAME/STREAM. URL is tcp://HOST:PORT,\n"
 	      "HOST:PORT or tcp+length://HOST:PORT, with tls for tcp where the server speaks TLS,\n"
-	      "and needs no broker.\n"
+	      "or rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH of any camera (rtsps:// over TLS), and\n"
+	      "needs no broker.\n"
 	      "\n"
 	      "  -o, --output FILE         the file; - is the standard output, and the default\n"
 	      "  -h, --help                print this\n",
@@ -215,11 +213,14 @@ static void tell_state(struct recv *recv)
 static int find_url(struct recv *recv)
 {
 	struct target *target = &recv->target;
-	int err = reader_parse_argument(recv->wanted, target->host, &target->port, &target->codec,
-					&target->framing, &target->tls);
+	int err = reader_take_argument(&recv->wanted, &target->at);
 
-	snprintf(target->name, sizeof target->name, "%s", recv->wanted);
-	if (err == -EINVAL)
+	if (err == -ENOENT)
+		return err;
+	if (err == 0)
+		snprintf(target->name, sizeof target->name, "%.*s", (int)strcspn(recv->wanted, "#"),
+			 recv->wanted);
+	else
 		tell(recv, "%s: " READER_ARGUMENT_HELP, recv->wanted);
 	return err;
 }
@@ -229,11 +230,7 @@ static void set_target(struct target *target, const struct server *server,
 {
 	snprintf(target->id, sizeof target->id, "%s", server->id);
 	snprintf(target->name, sizeof target->name, "%.64s/%s", server->name, stream->name);
-	snprintf(target->host, sizeof target->host, "%s", stream->host);
-	target->port = stream->port;
-	target->codec = stream->codec;
-	target->framing = stream->framing;
-	target->tls = stream->tls;
+	target->at = *stream;
 }
 
 static int look_for(struct recv *recv, char *why, size_t why_size, char *state, size_t state_size)
@@ -292,23 +289,23 @@ static int find_server(struct recv *recv)
 static int open_reader(struct recv *recv)
 {
 	const struct target *target = &recv->target;
-	int r = reader_create(&recv->reader, target->host, target->port, target->codec,
-			      target->framing, target->tls);
+	int r = reader_create(&recv->reader, &target->at);
 
 	if (r < 0)
 		tell(recv, "%s: %s", target->name,
-		     r == -EINVAL && target->tls ? "--cafile, --pin, --cert or --key cannot be used"
-						 : strerror(-r));
+		     r == -EINVAL && target->at.tls
+			     ? "--cafile, --pin, --cert or --key cannot be used"
+			     : strerror(-r));
 	return r;
 }
 
 /* The server may have come back elsewhere: its id is what stays. */
 static int follow_server(struct recv *recv)
 {
-	char wanted[160], why[64], state[8];
+	char wanted[160], why[64], state[8], url[SERVER_URL_MAX], now[SERVER_URL_MAX];
 	const char *slash = strrchr(recv->target.name, '/');
 	struct target old = recv->target;
-	const char *asked = recv->wanted;
+	char *asked = recv->wanted;
 	int r;
 
 	snprintf(wanted, sizeof wanted, "%s%s", old.id, slash);
@@ -317,12 +314,12 @@ static int follow_server(struct recv *recv)
 	recv->wanted = asked;
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	if (old.port == recv->target.port && strcmp(old.host, recv->target.host) == 0 &&
-	    old.framing == recv->target.framing && old.codec == recv->target.codec &&
-	    old.tls == recv->target.tls)
+	if (strcmp(server_stream_url(&old.at, url), server_stream_url(&recv->target.at, now)) ==
+		    0 &&
+	    old.at.codec == recv->target.at.codec)
 		return 0;
-	tell(recv, "%s is now at %s port %u", recv->target.name, recv->target.host,
-	     recv->target.port);
+	tell(recv, "%s is now at %s port %u", recv->target.name, recv->target.at.host,
+	     recv->target.at.port);
 	reader_destroy(recv->reader);
 	recv->reader = NULL;
 	return open_reader(recv);

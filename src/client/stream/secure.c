@@ -270,6 +270,22 @@ ssize_t secure_read(struct secure *secure, void *data, size_t max)
 	}
 }
 
+ssize_t secure_write(struct secure *secure, const void *data, size_t len)
+{
+	size_t n;
+
+	if (SSL_write_ex(secure->ssl, data, len, &n) == 1)
+		return (ssize_t)n;
+	switch (SSL_get_error(secure->ssl, 0)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -EAGAIN;
+	default:
+		ERR_clear_error();
+		return -EPROTO;
+	}
+}
+
 const char *secure_fault(const struct secure *secure)
 {
 	return secure->fault ? secure->fault : strerror(EPROTO);

@@ -26,8 +26,8 @@ struct secure;
 /* Whether a text is a SHA-256: 64 hexadecimal digits, perhaps with colons. Any thread. */
 bool secure_is_pin(const char *text);
 
-/* Reads what is trusted and presented; later, in a sandbox, it could not. host: a name or an address, copied. 0;
- * -ENOMEM, or -EINVAL with the reason in why. */
+/* Reads what is trusted and presented; later, in a sandbox, it could not. host: a name or an
+ * address, copied. 0; -ENOMEM, or -EINVAL with the reason in why. */
 int secure_create(struct secure **out, const char *host, char why[SECURE_WHY_MAX]);
 /* NULL is fine. */
 void secure_destroy(struct secure *secure);
@@ -40,6 +40,8 @@ int secure_begin(struct secure *secure, int fd);
 int secure_shake(struct secure *secure, short *events, char why[SECURE_WHY_MAX]);
 /* As recv(): bytes, 0 (the end), -EAGAIN, or -EPROTO. */
 ssize_t secure_read(struct secure *secure, void *data, size_t max);
+/* As send(): bytes, -EAGAIN, or -EPROTO. */
+ssize_t secure_write(struct secure *secure, const void *data, size_t len);
 /* Why secure_read() failed: with TLS 1.3 a server refuses our certificate behind the handshake.
  * Static. */
 const char *secure_fault(const struct secure *secure);

@@ -188,11 +188,7 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 		{"hardware", required_argument, NULL, 'd'},
 		{0},
 	};
-	enum stream_framing framing;
-	enum stream_codec codec;
-	char host[NET_HOST_MAX];
-	uint16_t port;
-	bool tls;
+	struct server_stream at;
 	int c, err;
 
 	child->hardware = "auto";
@@ -201,17 +197,16 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 			return -EINVAL;
 		child->hardware = optarg;
 	}
-	if (argc - optind != 1 ||
-	    reader_parse_url(argv[optind], host, &port, &codec, &framing, &tls)) {
+	if (argc - optind != 1 || reader_parse_url(argv[optind], &at)) {
 		diag_error("view-child is started by `camcast view`, not by hand");
 		return -EINVAL;
 	}
 	child->url = argv[optind];
 	/* Reads the authorities that it trusts. */
-	err = reader_create(&child->reader, host, port, codec, framing, tls);
+	err = reader_create(&child->reader, &at);
 	if (err < 0)
 		return err;
-	child_confine(host, port, strcmp(child->hardware, "none") != 0);
+	child_confine(at.host, at.port, strcmp(child->hardware, "none") != 0);
 	return 0;
 }
 

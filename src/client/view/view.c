@@ -172,13 +172,9 @@ static int take_option(struct view_options *options, int c, const char *value)
 	}
 }
 
-static int take_arguments(struct view_options *options, int n, char *const *arguments, bool all)
+static int take_arguments(struct view_options *options, int n, char **arguments, bool all)
 {
-	char host[NET_HOST_MAX];
-	uint16_t port;
-	enum stream_codec codec;
-	enum stream_framing framing;
-	bool tls;
+	struct server_stream at;
 
 	if (all && n) {
 		cli_refuse(&cli, "use either --all or names, such as \"%s\"", arguments[0]);
@@ -190,12 +186,8 @@ static int take_arguments(struct view_options *options, int n, char *const *argu
 		if (!strstr(arguments[i], "://"))
 			continue;
 		options->n_urls++;
-		if (reader_parse_url(arguments[i], host, &port, &codec, &framing, &tls)) {
-			cli_refuse(&cli,
-				   "%s: a URL is tcp://HOST:PORT, or tcp+length://HOST:PORT for "
-				   "length-prefixed pictures; with tls for tcp where the server "
-				   "speaks TLS",
-				   arguments[i]);
+		if (reader_take_argument(&arguments[i], &at) < 0) {
+			cli_refuse(&cli, "%s: " READER_ARGUMENT_HELP, arguments[i]);
 			return -EINVAL;
 		}
 	}

@@ -58,7 +58,7 @@ static int make_room(struct view_wall *wall)
 
 /* The tile that a server is to have: its key, and where its stream comes from. */
 struct place {
-	char key[160], name[336], url[SERVER_URL_MAX];
+	char key[SERVER_URL_MAX], name[336], url[SERVER_URL_MAX];
 	size_t order;
 };
 
@@ -299,6 +299,8 @@ static int add_urls(struct view_wall *wall)
 			continue;
 		text_set(place.key, sizeof(place.key), url);
 		text_set(place.name, sizeof(place.name), url);
+		/* The number of its login is nothing for people. */
+		place.name[strcspn(place.name, "#")] = '\0';
 		text_set(place.url, sizeof(place.url), url);
 		r = add_tile(wall, &place);
 		if (r)
