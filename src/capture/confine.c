@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "capture/isolate.h"
 #include "net/push_url.h"
 
@@ -135,6 +136,23 @@ static void allow_devices(struct sandbox *sandbox)
 	sandbox_allow_matches(sandbox, "/dev/video[0-9]*", SANDBOX_DEVICE);
 }
 
+/* Those of the system, and a file that the options name. */
+static void allow_authorities(struct sandbox *sandbox, const char *options)
+{
+	static const char name[] = "ca_file=";
+	const char *wrong;
+	char **words;
+	int n = words_split(&words, options, &wrong);
+
+	/* The usual file has links to /usr in its folder. */
+	sandbox_allow(sandbox, "/etc/ssl/certs", SANDBOX_READ);
+	for (int i = 0; i < n; i++)
+		if (strncmp(words[i], name, sizeof name - 1) == 0)
+			sandbox_allow(sandbox, words[i] + sizeof name - 1, SANDBOX_READ);
+	if (n >= 0)
+		free(words);
+}
+
 /* The server of the URL, and the look-up of its name. */
 static void allow_url(struct sandbox *sandbox, const struct config_camera *camera, const char *text)
 {
@@ -147,6 +165,8 @@ static void allow_url(struct sandbox *sandbox, const struct config_camera *camer
 	if (!datagrams)
 		sandbox->tcp_port = url.host.port;
 	sandbox->udp = datagrams || strstr(camera->url_options, "udp");
+	if (strcmp(url.scheme, "https") == 0)
+		allow_authorities(sandbox, camera->url_options);
 	if (url.host.host[0] && net_host_family(url.host.host) == AF_UNSPEC)
 		sandbox_allow_names(sandbox);
 }

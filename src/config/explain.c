@@ -131,8 +131,9 @@ static bool explain_source(const struct option *o, const char *value, char *why)
 			 o->key, shown, shown);
 	else
 		snprintf(why, OPTION_WHY_MAX,
-			 "%s is a URL, for which camcast has url:rtsp://, url:http://, url:tcp://, "
-			 "url:srt:// and url:udp://; others may work with exec: and ffmpeg",
+			 "%s is a URL, for which camcast has url:rtsp://, url:http://, "
+			 "url:https://, url:tcp://, url:srt:// and url:udp://; others may work "
+			 "with exec: and ffmpeg",
 			 o->key);
 	return true;
 }

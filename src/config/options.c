@@ -245,7 +245,7 @@ const struct option options[] = {
 			"exec:PROGRAM ARGUMENTS", "pipe:PATH"),
 	 .help = "Where the pictures come from. libcamera:ID is the camera whose id or "
 		 "model contains ID. file:PATH plays a recording in a loop. url: takes pictures "
-		 "from the network (rtsp, http, tcp, srt, udp), exec: from the standard output of "
+		 "from the network (rtsp, http, https, tcp, srt, udp), exec: from the output of "
 		 "a program, and pipe: from a named pipe (docs/CAMERAS.md). auto is the "
 		 "first libcamera camera, or pattern until one appears."},
 	{CAMERA("url_options", OPTION_URL_OPTIONS, url_options), .value = "",

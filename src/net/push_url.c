@@ -18,9 +18,9 @@ static const struct scheme {
 	bool path;     /* the URL must have one */
 	unsigned ways; /* TO: pushed to; FROM: pictures come from there */
 } schemes[] = {
-	{"rtmp", 1935, true, TO},     {"rtmps", 443, true, TO},	 {"rtsp", 554, false, TO | FROM},
-	{"srt", 0, false, TO | FROM}, {"http", 80, false, FROM}, {"tcp", 0, false, FROM},
-	{"udp", 0, false, FROM},
+	{"rtmp", 1935, true, TO},     {"rtmps", 443, true, TO},	   {"rtsp", 554, false, TO | FROM},
+	{"srt", 0, false, TO | FROM}, {"http", 80, false, FROM},   {"tcp", 0, false, FROM},
+	{"udp", 0, false, FROM},      {"https", 443, false, FROM},
 };
 
 /* The parts of a URL; each ends where the next begins. */
@@ -40,8 +40,9 @@ static const struct scheme *find_scheme(const char *url, size_t len)
 
 static const char *unknown_scheme(unsigned ways)
 {
-	return ways == TO ? "it must begin with rtmp://, rtmps://, rtsp:// or srt://"
-			  : "it must begin with rtsp://, http://, tcp://, srt:// or udp://";
+	return ways == TO
+		       ? "it must begin with rtmp://, rtmps://, rtsp:// or srt://"
+		       : "it must begin with rtsp://, http://, https://, tcp://, srt:// or udp://";
 }
 
 /* ways: TO, FROM, or both. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * URLs to which streams are pushed, as RFC 3986 has them (rtmp, rtmps, rtsp and srt), and URLs from
- * which a camera's pictures come (rtsp, http, tcp, srt and udp). A stream key, a password or a
+ * which a camera's pictures come (rtsp, http, https, tcp, srt and udp). A stream key, a password or a
  * passphrase may stand anywhere behind the scheme except in host and port: people see a URL only in
  * the form of push_url_redact(), and texts of others only behind push_url_hide(). Any thread.
  */
@@ -14,6 +14,8 @@
 
 #include "net/address.h"
 
+/* Authorities that are trusted where options do not name a file of others. */
+#define SOURCE_URL_CAFILE "/etc/ssl/certs/ca-certificates.crt"
 #define PUSH_URL_MAX 1024 /* bytes of a URL, terminator included */
 /* Bytes of a redacted one, terminator included: "rtmps://HOST:PORT/...". */
 #define PUSH_URL_SHOWN_MAX (NET_HOST_PORT_MAX + 16)

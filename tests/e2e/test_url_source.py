@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 import bytestream
+import certificates
 import clients
 import harness
 import hostile
@@ -49,6 +50,33 @@ def test_one_camcastd_relays_another(path, camcastd, pattern):
     camera = daemon.camera()
     assert camera["restarts"] == camera["reconnects"] == 0
     assert camera["sandbox"].startswith("seccomp")
+
+
+def test_over_https_only_with_a_certificate_that_is_trusted(camcastd, start_camcastd, tmp_path):
+    authority = certificates.Authority(tmp_path / "authority")
+    stranger = certificates.Authority(tmp_path / "stranger", trusted=False)
+    certificate, key = authority.sign("server")
+    made = harness.pattern_config(daemon={"tls": "yes"})
+    made["tls"] = {"certificate": certificate, "key": key}
+    password = tmp_path / "password"
+    password.write_text(SECRET + "\n")
+    password.chmod(0o600)
+    made["user anna"] = {"password_file": password, "may": "view"}
+    server = start_camcastd(made)
+    where = f"url:https://anna:{SECRET}@127.0.0.1:{server.http_port}/s.ts"
+    options = {"url_options": f"ca_file={authority.certificate}"}
+    daemon = camcastd(live.config(where, camera=options))
+    with clients.Viewer(daemon.port()) as viewer:
+        live.wait_pictures(viewer, 40)
+    assert daemon.camera()["sandbox"].startswith("seccomp")
+    wrong = start_camcastd(
+        live.config(where, camera={"url_options": f"ca_file={stranger.certificate}"})
+    )
+    wrong.wait_log("url:https://127.0.0.1:.*failed verification", timeout=30)
+    unknown = start_camcastd(live.config(where))
+    unknown.wait_log("url:https://127.0.0.1:.*failed verification", timeout=30)
+    for one in (daemon, wrong, unknown):
+        assert not [line for line in one.log() if SECRET in line]
 
 
 def test_a_relayed_stream_can_be_encoded_again(start_camcastd, pattern):

@@ -145,7 +145,7 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 		{"[camera c]\nsource = url:rtmp://me:secret@h/x\n[stream s]\ncamera = c\nannexb = "
 		 "1\n",
 		 "c.ini:2: source = url:... is not allowed: it must begin with rtsp://, http://, "
-		 "tcp://, srt:// or udp://\n"},
+		 "https://, tcp://, srt:// or udp://\n"},
 		{"[camera c]\nsource = exec:ffmpeg 'secret\n[stream s]\ncamera = c\nannexb = 1\n",
 		 "c.ini:2: source = exec:... is not allowed: a quote is not closed\n"},
 		{"[camera c]\nsource = exec:./a\n[stream s]\ncamera = c\nannexb = 1\n",

@@ -83,6 +83,7 @@ static void urls_of_sources_are_read(void **state)
 		 554},
 		{"http://cam.local/s.ts?key=secret", "http", "cam.local", "http://cam.local/...",
 		 80},
+		{"https://me:secret@cam/s", "https", "cam", "https://cam/...", 443},
 		{"tcp://[2001:db8::1]:8888", "tcp", "2001:db8::1", "tcp://[2001:db8::1]:8888/...",
 		 8888},
 		{"udp://@239.1.1.1:5000", "udp", "239.1.1.1", "udp://239.1.1.1:5000/...", 5000},
@@ -94,6 +95,7 @@ static void urls_of_sources_are_read(void **state)
 		const char *url, *part;
 	} bad[] = {
 		{"rtmp://h/a/b", "must begin with rtsp://"},
+		{"rtsps://h/a", "must begin with rtsp://"},
 		{"file:///etc/passwd", "must begin with rtsp://"},
 		{"tcp://h", "no port"},
 		{"tcp://:80", "no host"},

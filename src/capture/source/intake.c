@@ -399,6 +399,7 @@ static void set_defaults(AVDictionary **options, const char *url)
 	} allowed[] = {
 		{"rtsp:", "rtsp,rtp,udp,tcp,http"},
 		{"http:", "http,tcp"},
+		{"https:", "https,tls,tcp"}, /* and no way back to http */
 		{"tcp:", "tcp"},
 		{"srt:", "srt"},
 		{"udp:", "udp"},
@@ -408,6 +409,10 @@ static void set_defaults(AVDictionary **options, const char *url)
 	for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
 		if (strncmp(url, allowed[i].scheme, strlen(allowed[i].scheme)) == 0)
 			av_dict_set(options, "protocol_whitelist", allowed[i].protocols, 0);
+	if (strncmp(url, "https:", 6) == 0) {
+		av_dict_set(options, "tls_verify", "1", AV_DICT_DONT_OVERWRITE);
+		av_dict_set(options, "ca_file", SOURCE_URL_CAFILE, AV_DICT_DONT_OVERWRITE);
+	}
 	if (strncmp(url, "rtsp:", 5) != 0)
 		return;
 	/* UDP loses packets, which damages pictures, and does not pass a sandbox or NAT. */
