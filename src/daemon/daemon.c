@@ -8,57 +8,25 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "daemon/auth/access.h"
-#include "daemon/cameras.h"
 #include "daemon/devices.h"
-#include "daemon/discovery/discovery.h"
 #include "daemon/hints.h"
 #include "daemon/limits.h"
-#include "daemon/push/push.h"
-#include "daemon/serve/handshakes.h"
-#include "daemon/site/presentations.h"
-#include "daemon/site/site.h"
+#include "daemon/parts.h"
 #include "daemon/state_folder.h"
 #include "daemon/user.h"
 
 #define DRAIN_US 2000000
 #define NOTIFY_PERIOD_US 5000000
 
-struct daemon {
-	struct config *config;
-	struct loop *loop;
-	struct fdreserve *reserve;
-	struct cameras *cameras;
-	struct access *access;
-	struct admission *admission;
-	struct server *server;
-	struct pushes *pushes;
-	struct devices *devices; /* NULL: not watched */
-	struct status *status;	 /* NULL: no HTTP, as site */
-	struct site *site;
-	struct http http;
-	struct endpoint http_endpoint;
-	struct rtsp rtsp;
-	struct endpoint rtsp_endpoint;
-	struct presentations presentations;
-	struct discovery *discovery; /* NULL: off */
-	struct status_view view;
-	int signal_fd;
-	struct loop_watch signals;
-	struct loop_timer drain, notify;
-	int64_t notify_period_us;
-	bool stopping;
-	size_t draining; /* feeds with clients in the middle of a unit */
-};
-
 /* --- the service manager --- */
 
 /* A notification needs a socket. Without a spare fd the watchdog would kill camcastd whenever the
  * fd table is full. */
-static void notify(struct daemon *daemon, const char *state)
+void daemon_notify(struct daemon *daemon, const char *state)
 {
 	int err = sd_notify(0, state);
 
@@ -75,7 +43,7 @@ static void notify_status(struct daemon *daemon)
 
 	snprintf(state, sizeof state, "WATCHDOG=1\nSTATUS=%u clients; %s",
 		 admission_viewers(daemon->admission), healthy ? "pictures flow" : why);
-	notify(daemon, state);
+	daemon_notify(daemon, state);
 }
 
 static void handle_notify(struct loop_timer *timer)
@@ -96,7 +64,7 @@ static void start_notify(struct daemon *daemon)
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0 &&
 	    (int64_t)(watchdog_us / 2) < daemon->notify_period_us)
 		daemon->notify_period_us = (int64_t)(watchdog_us / 2);
-	notify(daemon, "READY=1");
+	daemon_notify(daemon, "READY=1");
 	handle_notify(&daemon->notify);
 }
 
@@ -125,9 +93,10 @@ static void stop(struct daemon *daemon, const char *signal_name)
 
 	diag_info("SIG%s: stopping", signal_name);
 	daemon->stopping = true;
-	notify(daemon, "STOPPING=1");
+	daemon_notify(daemon, "STOPPING=1");
 	loop_timer_cancel(daemon->loop, &daemon->notify);
 	server_stop(daemon->server);
+	reload_cancel(daemon);
 	if (daemon->discovery)
 		discovery_stop(daemon->discovery);
 	for (size_t i = 0; i < cameras->n_cameras; i++)
@@ -148,8 +117,8 @@ static void handle_signal(struct loop_watch *watch, uint32_t events)
 	if (read(watch->fd, &info, sizeof info) != sizeof info)
 		return;
 	if (info.ssi_signo == SIGHUP) {
-		diag_info("SIGHUP: camcastd reads its configuration only at the start; restart it "
-			  "to apply changes");
+		if (!daemon->stopping)
+			reload_begin(daemon);
 		return;
 	}
 	/* Closing our end of a pair tells the worker to stop. */
@@ -216,22 +185,24 @@ static int watch_signals(struct daemon *daemon)
 	return err;
 }
 
-static int create_workers(struct daemon *daemon, const struct daemon_options *from)
+int daemon_create_workers(struct daemon *daemon, const char *text, size_t len)
 {
 	struct worker_options options = {
-		.program = from->capture,
-		.verbose = from->verbose_workers,
+		.program = daemon->options.capture,
+		.verbose = daemon->options.verbose_workers,
 		.no_sandbox = daemon->config->daemon.sandbox == CONFIG_SANDBOX_NO,
 		/* The same bytes that camcastd has read, even if the file changes. */
-		.config_text = from->text,
-		.config_len = from->len,
+		.config_text = text,
+		.config_len = len,
 		.reserve = daemon->reserve,
 	};
-	int err;
 
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++) {
 		struct camera *camera = daemon->cameras->cameras[i];
+		int err;
 
+		if (camera->worker)
+			continue;
 		options.camera = camera;
 		err = worker_create(&camera->worker, daemon->loop, &options);
 		if (err < 0)
@@ -241,57 +212,92 @@ static int create_workers(struct daemon *daemon, const struct daemon_options *fr
 	return 0;
 }
 
-static int create_feeds(struct daemon *daemon)
+static int create_feed(struct daemon *daemon, struct output *output)
 {
-	int err;
+	const struct config_stream *stream = output->stream->config;
+	struct feed_options options = {
+		.name = output->name,
+		.policy = stream,
+		.key_only = stream->codec == CONFIG_CODEC_MJPEG,
+		.can_force_idr = stream->encoder != CONFIG_ENCODER_COPY,
+		.preamble_apart = output_is_rtp(output),
+	};
+	int err = feed_create(&output->feed, daemon->loop, &options,
+			      worker_feed_demand(output->stream->camera->worker, output->number));
+
+	if (err < 0)
+		return err;
+	output->tcp.user = output->http.user = output->feed;
+	presentations_serve(&daemon->rtsp, output);
+	return daemon->site ? site_serve(daemon->site, output) : 0;
+}
+
+int daemon_create_feeds(struct daemon *daemon)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < daemon->cameras->n_outputs; i++)
+		if (!daemon->cameras->outputs[i]->feed)
+			err = create_feed(daemon, daemon->cameras->outputs[i]);
+	return err;
+}
+
+void daemon_set_endpoints(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
 
 	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
 		struct output *output = daemon->cameras->outputs[i];
-		const struct config_stream *stream = output->stream->config;
-		struct feed_options options = {
-			.name = output->name,
-			.policy = stream,
-			.key_only = stream->codec == CONFIG_CODEC_MJPEG,
-			.can_force_idr = stream->encoder != CONFIG_ENCODER_COPY,
-			.preamble_apart = output_is_rtp(output),
-		};
 
-		err = feed_create(
-			&output->feed, daemon->loop, &options,
-			worker_feed_demand(output->stream->camera->worker, output->number));
-		if (err < 0)
-			return err;
-		output->tcp.user = output->feed;
-		output->tcp.gate = access_stream_gate(daemon->access, output->config->stream);
-		output->tcp.tls = stream->tls;
-		if (config_has_certificates(daemon->config))
-			output->tcp.access = daemon->access;
-		output->tcp.stream = output->config->stream;
-		output->http.user = output->feed;
+		output->tcp.gate = access_stream_gate(daemon->access, output->stream->index);
+		output->tcp.tls = output->stream->config->tls;
+		output->tcp.access = config_has_certificates(config) ? daemon->access : NULL;
+		output->tcp.stream = output->stream->index;
 	}
-	return 0;
+	daemon->http.cors = config->daemon.cors;
+	daemon->rtsp.udp = config->daemon.rtsp_udp;
+	daemon->http.hosts = config->daemon.http_hosts;
+	daemon->http_endpoint.tls = daemon->rtsp_endpoint.tls = config->daemon.tls;
+	daemon->cameras->rtsp_port = daemon->rtsp_endpoint.port;
 }
 
-static int listen_on(struct daemon *daemon, struct endpoint *endpoint,
-		     const struct net_address *addresses, size_t n, const char *key)
+static size_t add_places(struct server_place *places, struct endpoint *endpoint,
+			 const struct net_address *addresses, size_t n, const char *key)
 {
 	for (size_t i = 0; i < n; i++) {
-		int err = server_listen(daemon->server, endpoint, &addresses[i], key);
-
-		if (err < 0)
-			return err;
+		places[i] = (struct server_place){.endpoint = endpoint, .address = &addresses[i]};
+		snprintf(places[i].key, sizeof places[i].key, "%s", key);
 	}
-	return 0;
+	return n;
 }
 
-static int listen_for(struct daemon *daemon, struct output *output)
+int daemon_listen(struct daemon *daemon, bool patient)
 {
-	const struct config_feed *config = output->config;
+	const struct config *config = daemon->config;
+	struct server_place *places =
+		calloc((config->n_feeds + 2) * CONFIG_LISTENERS_MAX, sizeof *places);
 	char key[CONFIG_NAME_MAX + 64];
+	size_t n = 0;
+	int err;
 
-	snprintf(key, sizeof key, "%s in [stream %s]", config_framing_name(config->framing),
-		 output->stream->config->name);
-	return listen_on(daemon, &output->tcp, config->listen, config->n_listen, key);
+	if (!places)
+		return -ENOMEM;
+	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
+		struct output *output = daemon->cameras->outputs[i];
+
+		snprintf(key, sizeof key, "%s in [stream %s]",
+			 config_framing_name(output->config->framing),
+			 output->stream->config->name);
+		n += add_places(places + n, &output->tcp, output->config->listen,
+				output->config->n_listen, key);
+	}
+	n += add_places(places + n, &daemon->http_endpoint, config->daemon.http,
+			config->daemon.n_http, "http in [daemon]");
+	n += add_places(places + n, &daemon->rtsp_endpoint, config->daemon.rtsp,
+			config->daemon.n_rtsp, "rtsp in [daemon]");
+	err = server_relisten(daemon->server, places, n, patient);
+	free(places);
+	return err;
 }
 
 static int create_loop(struct daemon *daemon)
@@ -320,6 +326,7 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 	err = create_loop(daemon);
 	if (err < 0)
 		return err;
+	leaving_init(&daemon->leaving, daemon->loop);
 	err = access_create(&daemon->access, daemon->loop, daemon->config);
 	if (err < 0)
 		return err;
@@ -329,17 +336,22 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 	err = watch_signals(daemon);
 	if (err < 0)
 		return err;
-	err = create_workers(daemon, options);
+	daemon->presentations =
+		(struct presentations){.cameras = daemon->cameras, .access = daemon->access};
+	rtsp_init_endpoint(&daemon->rtsp_endpoint, &daemon->rtsp);
+	daemon->rtsp_endpoint.gate = access_gate(daemon->access);
+	presentations_init(&daemon->presentations, &daemon->rtsp);
+	err = daemon_create_workers(daemon, options->text, options->len);
 	if (err < 0)
 		return err;
-	return create_feeds(daemon);
+	return daemon_create_feeds(daemon);
 }
 
-static int create_discovery(struct daemon *daemon, const char *config_path)
+int daemon_create_discovery(struct daemon *daemon)
 {
 	char folder[PATH_MAX];
 	struct discovery_options options = {
-		.config_path = config_path,
+		.config_path = daemon->options.config_path,
 		.state_folder = state_folder(folder),
 		.loop = daemon->loop,
 		.cameras = daemon->cameras,
@@ -348,10 +360,11 @@ static int create_discovery(struct daemon *daemon, const char *config_path)
 	int err = daemon->config->mqtt.on ? discovery_create(&daemon->discovery, &options) : 0;
 
 	daemon->view.discovery = daemon->discovery;
+	daemon->discovery_config = daemon->discovery ? daemon->config : NULL;
 	return err;
 }
 
-static int create_site(struct daemon *daemon)
+int daemon_create_site(struct daemon *daemon)
 {
 	struct site_options options = {
 		.loop = daemon->loop,
@@ -359,23 +372,36 @@ static int create_site(struct daemon *daemon)
 		.access = daemon->access,
 		.http = &daemon->http,
 	};
-	int err = status_create(&daemon->status, &daemon->view);
+	int err;
 
+	if (daemon->site || daemon->config->daemon.n_http == 0)
+		return 0;
+	if (!daemon->status) {
+		err = status_create(&daemon->status, &daemon->view);
+		if (err < 0)
+			return err;
+	}
+	options.status = daemon->status;
+	err = site_create(&daemon->site, &options);
 	if (err < 0)
 		return err;
-	options.status = daemon->status;
-	return site_create(&daemon->site, &options);
+	daemon->http.handler = site_handle;
+	daemon->http.user = daemon->site;
+	daemon->http.access = daemon->access;
+	http_init_endpoint(&daemon->http_endpoint, &daemon->http);
+	daemon->http_endpoint.gate = access_gate(daemon->access);
+	return 0;
 }
 
-static int create_pushes(struct daemon *daemon, const struct daemon_options *from)
+static int create_pushes(struct daemon *daemon)
 {
 	const struct pushes_options options = {
 		.loop = daemon->loop,
 		.cameras = daemon->cameras,
 		.server = daemon->server,
 		.reserve = daemon->reserve,
-		.program = from->push,
-		.verbose = from->verbose_workers,
+		.program = daemon->options.push,
+		.verbose = daemon->options.verbose_workers,
 		.no_sandbox = daemon->config->daemon.sandbox == CONFIG_SANDBOX_NO,
 	};
 	int err = pushes_create(&daemon->pushes, &options);
@@ -405,25 +431,7 @@ static int create_tls(struct daemon *daemon)
 	return err;
 }
 
-static int listen_for_rtsp(struct daemon *daemon)
-{
-	const struct config_daemon *config = &daemon->config->daemon;
-	int err;
-
-	daemon->presentations =
-		(struct presentations){.cameras = daemon->cameras, .access = daemon->access};
-	rtsp_init_endpoint(&daemon->rtsp_endpoint, &daemon->rtsp);
-	daemon->rtsp_endpoint.gate = access_gate(daemon->access);
-	daemon->rtsp_endpoint.tls = config->tls;
-	daemon->rtsp.udp = config->rtsp_udp;
-	presentations_init(&daemon->presentations, &daemon->rtsp);
-	err = listen_on(daemon, &daemon->rtsp_endpoint, config->rtsp, config->n_rtsp,
-			"rtsp in [daemon]");
-	daemon->cameras->rtsp_port = daemon->rtsp_endpoint.port;
-	return err;
-}
-
-static int create_outside(struct daemon *daemon, const struct daemon_options *options)
+static int create_outside(struct daemon *daemon)
 {
 	const struct config_daemon *config = &daemon->config->daemon;
 	int err = admission_create(&daemon->admission, daemon->loop, config, daemon->reserve);
@@ -436,11 +444,6 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 	err = create_tls(daemon);
 	if (err < 0)
 		return err;
-	for (size_t i = 0; i < daemon->cameras->n_outputs; i++) {
-		err = listen_for(daemon, daemon->cameras->outputs[i]);
-		if (err < 0)
-			return err;
-	}
 	daemon->view = (struct status_view){
 		.loop = daemon->loop,
 		.cameras = daemon->cameras,
@@ -448,40 +451,33 @@ static int create_outside(struct daemon *daemon, const struct daemon_options *op
 		.access = daemon->access,
 		.reserve = daemon->reserve,
 		.handshakes = server_handshakes(daemon->server),
+		.reload = &daemon->reload_status,
 		.started_us = loop_now_us(daemon->loop),
 	};
-	err = create_pushes(daemon, options);
+	daemon->reload_status.loaded_s = time(NULL);
+	err = create_pushes(daemon);
 	if (err < 0)
 		return err;
-	if (config->n_http > 0) {
-		err = create_site(daemon);
-		if (err < 0)
-			return err;
-		daemon->http = (struct http){
-			.handler = site_handle,
-			.user = daemon->site,
-			.access = daemon->access,
-			.cors = config->cors,
-			.hosts = config->http_hosts,
-		};
-		http_init_endpoint(&daemon->http_endpoint, &daemon->http);
-		daemon->http_endpoint.gate = access_gate(daemon->access);
-		daemon->http_endpoint.tls = config->tls;
-		err = listen_on(daemon, &daemon->http_endpoint, config->http, config->n_http,
-				"http in [daemon]");
-		if (err < 0)
-			return err;
-	}
-	if (config->n_rtsp > 0) {
-		err = listen_for_rtsp(daemon);
-		if (err < 0)
-			return err;
-	}
+	err = daemon_create_site(daemon);
+	if (err < 0)
+		return err;
+	daemon_set_endpoints(daemon);
+	err = daemon_listen(daemon, true);
+	if (err < 0)
+		return err;
+	daemon->cameras->rtsp_port = daemon->rtsp_endpoint.port;
 	/* All ports are open, and neither workers nor discovery run yet. */
 	err = user_become(config->user);
 	if (err < 0)
 		return err;
-	return create_discovery(daemon, options->config_path);
+	return daemon_create_discovery(daemon);
+}
+
+unsigned daemon_other_fds(const struct config *config)
+{
+	return HTTP_CONNECTIONS_MAX + (config->daemon.n_rtsp ? RTSP_CONNECTIONS_MAX : 0) +
+	       (config->mqtt.on ? DISCOVERY_FDS : 0) +
+	       (config_uses_tls(config) ? HANDSHAKES_FDS : 0);
 }
 
 int daemon_create(struct daemon **out, const struct daemon_options *options)
@@ -491,21 +487,20 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 
 	if (!daemon)
 		return -ENOMEM;
+	daemon->options = *options;
+	daemon->options.config = NULL;
+	daemon->options.text = NULL;
 	daemon->config = options->config;
 	daemon->signal_fd = -1;
 	loop_timer_init(&daemon->drain, handle_drain_timeout);
 	loop_timer_init(&daemon->notify, handle_notify);
-	err = limits_apply(daemon->config,
-			   HTTP_CONNECTIONS_MAX +
-				   (daemon->config->daemon.n_rtsp ? RTSP_CONNECTIONS_MAX : 0) +
-				   (daemon->config->mqtt.on ? DISCOVERY_FDS : 0) +
-				   (config_uses_tls(daemon->config) ? HANDSHAKES_FDS : 0));
+	err = limits_apply(daemon->config, daemon_other_fds(daemon->config));
 	if (err < 0)
 		goto fail;
 	err = create_inside(daemon, options);
 	if (err < 0)
 		goto fail;
-	err = create_outside(daemon, options);
+	err = create_outside(daemon);
 	if (err < 0)
 		goto fail;
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++)
@@ -519,6 +514,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	return 0;
 
 fail:
+	daemon->config = NULL; /* it stays the caller's */
 	daemon_destroy(daemon);
 	return err;
 }
@@ -535,9 +531,12 @@ void daemon_destroy(struct daemon *daemon)
 	if (!daemon)
 		return;
 	cameras = daemon->cameras;
+	reload_cancel(daemon);
 	devices_unwatch(daemon->devices);
 	discovery_destroy(daemon->discovery);
+	discovery_destroy(daemon->discovery_leaving);
 	if (daemon->loop) {
+		loop_timer_cancel(daemon->loop, &daemon->discovery_sweep);
 		loop_timer_cancel(daemon->loop, &daemon->drain);
 		loop_timer_cancel(daemon->loop, &daemon->notify);
 	}
@@ -555,6 +554,7 @@ void daemon_destroy(struct daemon *daemon)
 			worker_stop(cameras->cameras[i]->worker);
 	for (size_t i = 0; cameras && i < cameras->n_cameras; i++)
 		worker_destroy(cameras->cameras[i]->worker);
+	leaving_finish(&daemon->leaving);
 	pushes_finish(daemon->pushes);
 	server_destroy(daemon->server);
 	site_destroy(daemon->site);
@@ -570,6 +570,13 @@ void daemon_destroy(struct daemon *daemon)
 	/* The last connections were closed with the loop. */
 	admission_destroy(daemon->admission);
 	pushes_destroy(daemon->pushes);
+	leaving_free(&daemon->leaving);
 	cameras_destroy(cameras);
+	if (daemon->discovery_leaving_config != daemon->discovery_config &&
+	    daemon->discovery_leaving_config != daemon->config)
+		config_destroy(daemon->discovery_leaving_config);
+	if (daemon->discovery_config != daemon->config)
+		config_destroy(daemon->discovery_config);
+	config_destroy(daemon->config);
 	free(daemon);
 }

@@ -11,10 +11,11 @@
 struct daemon;
 
 struct daemon_options {
-	struct config *config; /* borrowed; limits may be lowered to what the machine allows */
+	struct config *config; /* taken on success; limits may be lowered to what the machine
+				  allows */
 	const char *text;      /* its len bytes of text, for the workers; borrowed during create */
 	size_t len;
-	const char *config_path; /* where text was read; borrowed */
+	const char *config_path; /* where text was read, and is at SIGHUP; borrowed */
 	const char *capture;	 /* path of camcast-capture; borrowed */
 	const char *push;	 /* path of camcast-push; borrowed */
 	bool verbose_workers;	 /* they get -v */
@@ -25,8 +26,9 @@ struct daemon_options {
  * -errno after a log line that says what to do; then nothing keeps running.
  */
 int daemon_create(struct daemon **out, const struct daemon_options *options);
-/* Runs until SIGTERM or SIGINT. Then it accepts no new clients, finishes the units under way (2 s
- * at most), and returns 0. A second signal ends the process at once. */
+/* Runs until SIGTERM or SIGINT, and reads the configuration again at SIGHUP. At the end it accepts
+ * no new clients, finishes the units under way (2 s at most), and returns 0. A second signal ends
+ * the process at once. */
 int daemon_run(struct daemon *daemon);
 void daemon_destroy(struct daemon *daemon);
 

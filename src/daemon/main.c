@@ -184,6 +184,7 @@ static int block_signals(void)
 	return -pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+/* Takes config. */
 static int run(struct config *config, const char *path, const char *text, size_t len,
 	       const char *capture, const char *push, bool verbose_workers)
 {
@@ -192,7 +193,7 @@ static int run(struct config *config, const char *path, const char *text, size_t
 		.text = text,
 		.config_path = path,
 		.len = len,
-		.capture = config->daemon.capture[0] ? config->daemon.capture : capture,
+		.capture = capture,
 		.push = push,
 		.verbose_workers = verbose_workers,
 	};
@@ -206,6 +207,7 @@ static int run(struct config *config, const char *path, const char *text, size_t
 		err = daemon_create(&daemon, &options);
 	if (err < 0) {
 		diag_error("not started: %s", strerror(-err));
+		config_destroy(config);
 		return EXIT_FAILURE;
 	}
 	err = daemon_run(daemon);
@@ -244,12 +246,14 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (arguments.check) {
 		ret = check(config, arguments.config);
+		config_destroy(config);
 	} else {
+		if (config->daemon.capture[0])
+			snprintf(capture, sizeof capture, "%s", config->daemon.capture);
 		ret = run(config, arguments.config, text, len, capture, push,
 			  arguments.verbose > 1);
 	}
 	free(text);
-	config_destroy(config);
 	if (resolve_is_running()) {
 		fflush(NULL);
 		_exit(ret);

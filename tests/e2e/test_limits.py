@@ -335,13 +335,6 @@ def test_a_wrong_configuration_starts_nothing(write_config):
         assert "listening" not in result.stderr
 
 
-def test_sighup_says_that_a_restart_is_needed(start_camcastd):
-    daemon = start_camcastd(fake_config(), env=words())
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_log("SIGHUP: .*restart it to apply changes")
-    daemon.wait_flowing(FEED)
-
-
 # --- the service manager ---
 
 

@@ -499,6 +499,115 @@ static void it_is_told_who_may_watch_without_a_password(void **state)
 	unmake();
 }
 
+/* Takes another configuration. The old one is the caller's to destroy. */
+static struct config *renew(const char *text)
+{
+	struct config *old = config;
+	struct access_next *next;
+	char why[USERS_WHY_MAX];
+
+	assert_int_equal(config_parse(&config, "c.ini", text, strlen(text), stderr), 0);
+	assert_int_equal(access_next_create(&next, access_, config, why), 0);
+	assert_int_equal(access_prepare(access_, next), 0);
+	access_renew(access_, next);
+	return old;
+}
+
+static void users_who_stay_the_same_stay_logged_in(void **state)
+{
+	struct credentials login = {.kind = CREDENTIALS_LOGIN};
+	struct credentials anna = password("anna", "secret");
+	struct asked asked;
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n[user bob]\npassword = " HASH "\n" CAMERA);
+	assert_int_equal(ask(&asked, &anna), ACCESS_KNOWN);
+	assert_int_equal(access_number(access_, &asked.who), 1);
+	assert_int_equal(access_log_in(access_, asked.who.user, login.secret), 0);
+
+	/* Another order, other rights. */
+	config_destroy(renew("[user bob]\npassword = " HASH "\n"
+			     "[user anna]\npassword = " HASH "\nmay = status\n" CAMERA));
+	assert_int_equal(access_renumber(access_, 1), 2);
+	assert_int_equal(access_renumber(access_, 2), 1);
+	assert_int_equal(access_renumber(access_, ACCESS_SOMEBODY), ACCESS_SOMEBODY);
+	assert_int_equal(ask(&asked, &login), ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "anna");
+	assert_int_equal(asked.who.may, CONFIG_MAY_STATUS);
+	begin(&asked, &anna); /* it is remembered */
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	access_become(access_, 2, NULL, &asked.who);
+	assert_string_equal(asked.who.user->name, "anna");
+	unmake();
+}
+
+static void a_user_with_another_password_is_somebody_else(void **state)
+{
+	char *first = write_file("one", 0600), *second = write_file("two", 0600);
+	struct credentials login = {.kind = CREDENTIALS_LOGIN}, anna = password("anna", "one");
+	struct asked asked;
+	char text[512];
+
+	(void)state;
+	snprintf(text, sizeof text, "[user anna]\npassword_file = %s\n" CAMERA, first);
+	make(text);
+	assert_int_equal(ask(&asked, &anna), ACCESS_KNOWN);
+	assert_int_equal(access_log_in(access_, asked.who.user, login.secret), 0);
+	config_destroy(renew(text)); /* the same password, though its hash has another salt */
+	assert_int_equal(access_renumber(access_, 1), 1);
+	assert_int_equal(ask(&asked, &login), ACCESS_KNOWN);
+	assert_non_null(asked.who.user);
+
+	snprintf(text, sizeof text, "[user anna]\npassword_file = %s\n" CAMERA, second);
+	config_destroy(renew(text));
+	assert_int_equal(access_renumber(access_, 1), -1);
+	assert_int_equal(ask(&asked, &login), ACCESS_KNOWN);
+	assert_null(asked.who.user);
+	assert_int_equal(ask(&asked, &anna), ACCESS_WRONG);
+	/* No user at all: everybody may watch. */
+	config_destroy(renew(CAMERA));
+	assert_int_equal(access_renumber(access_, 1), -1);
+	assert_int_equal(ask(&asked, &anna), ACCESS_KNOWN);
+	assert_true(asked.who.may & CONFIG_MAY_VIEW);
+	unmake();
+	unlink(first);
+	unlink(second);
+	free(first);
+	free(second);
+}
+
+static void gates_are_those_of_the_other_configuration(void **state)
+{
+	(void)state;
+	make(CAMERA);
+	assert_true(gate_lets_in(access_gate(access_), &peer));
+	assert_true(gate_lets_in(access_stream_gate(access_, 1), &peer));
+	config_destroy(renew("[daemon]\nallow = local\n" CAMERA "deny = 127.0.0.1\n"));
+	assert_true(gate_lets_in(access_gate(access_), &peer));
+	assert_true(gate_lets_in(access_stream_gate(access_, 0), &peer));
+	assert_false(gate_lets_in(access_stream_gate(access_, 1), &peer));
+	config_destroy(renew("[daemon]\ndeny = 127.0.0.1\n" CAMERA));
+	assert_false(gate_lets_in(access_gate(access_), &peer));
+	assert_false(gate_lets_in(access_stream_gate(access_, 0), &peer));
+	unmake();
+}
+
+static void a_file_that_cannot_be_used_says_why(void **state)
+{
+	struct access_next *next;
+	struct config *other;
+	char why[USERS_WHY_MAX];
+	static const char text[] = "[user anna]\ntoken_file = /nonexistent/token\n" CAMERA;
+
+	(void)state;
+	make(CAMERA);
+	assert_int_equal(config_parse(&other, "c.ini", text, sizeof text - 1, stderr), 0);
+	assert_true(access_next_create(&next, access_, other, why) < 0);
+	assert_non_null(strstr(why, "user anna: token_file "));
+	config_destroy(other);
+	unmake();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +626,10 @@ int main(void)
 		cmocka_unit_test(files_that_cannot_be_used_are_refused),
 		cmocka_unit_test(a_login_is_known_until_it_ends),
 		cmocka_unit_test(it_is_told_who_may_watch_without_a_password),
+		cmocka_unit_test(users_who_stay_the_same_stay_logged_in),
+		cmocka_unit_test(a_user_with_another_password_is_somebody_else),
+		cmocka_unit_test(gates_are_those_of_the_other_configuration),
+		cmocka_unit_test(a_file_that_cannot_be_used_says_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -414,6 +414,32 @@ static void packets_go_on_where_the_last_process_was(void **state)
 	assert_int_equal(f->want[ALWAYS_RTP].rtp_sequence, 4);
 }
 
+static void a_feed_that_is_kept_from_now_on_is_wanted(void **state)
+{
+	struct fixture *f = *state;
+	struct config_feed *mp4 = &f->config->feeds[ALWAYS_MP4];
+	struct config_feed *annexb = &f->config->feeds[ALWAYS_ANNEXB];
+
+	mp4->kept = true;
+	worker_demand_renew(f->demand);
+	assert_int_equal(f->wanted[ALWAYS_MP4], 1);
+	annexb->kept = false;
+	worker_demand_renew(f->demand);
+	let_pass(f, 1);
+	assert_int_equal(f->wanted[ALWAYS_ANNEXB], 0);
+	assert_int_equal(f->wanted[ALWAYS_MP4], 1);
+
+	/* One that is watched stays wanted up to the end of that. */
+	watch(f, ALWAYS_MP4, true);
+	mp4->kept = false;
+	worker_demand_renew(f->demand);
+	let_pass(f, 6000);
+	assert_int_equal(f->wanted[ALWAYS_MP4], 1);
+	watch(f, ALWAYS_MP4, false);
+	let_pass(f, 6000);
+	assert_int_equal(f->wanted[ALWAYS_MP4], 0);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -433,6 +459,7 @@ int main(void)
 		TEST(another_feed_s_key_unit_is_no_answer),
 		TEST(streams_have_their_own_idrs),
 		TEST(packets_go_on_where_the_last_process_was),
+		TEST(a_feed_that_is_kept_from_now_on_is_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

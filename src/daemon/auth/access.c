@@ -51,6 +51,15 @@ struct access {
 	unsigned begun, ended;
 	struct access_stats stats;
 	struct diag_limit wrong_log, hash_log;
+	int renumbered[CONFIG_USERS_MAX]; /* access_renumber() */
+	size_t n_renumbered;
+};
+
+struct access_next {
+	const struct config *config;
+	struct gate gate;
+	struct gate *streams;
+	struct users users;
 };
 
 /* --- addresses --- */
@@ -70,37 +79,47 @@ const struct gate *access_address_gate(const struct access *access, size_t index
 	return &access->streams[index];
 }
 
-static int create_gates(struct access *access)
+static int create_gates(struct access_next *next)
 {
-	const struct config *config = access->config;
-	bool local;
-	int err = 0;
+	const struct config *config = next->config;
 
-	access->streams = calloc(2 * config->n_streams + 1, sizeof *access->streams);
-	if (!access->streams)
+	next->streams = calloc(2 * config->n_streams + 1, sizeof *next->streams);
+	if (!next->streams)
 		return -ENOMEM;
-	gate_init(&access->gate, config->daemon.allow, config->daemon.deny, NULL, NULL);
-	local = gate_needs_own(&access->gate);
-	for (size_t i = 0; i < config->n_streams; i++) {
-		const struct config_stream *stream = &config->streams[i];
+	gate_init(&next->gate, config->daemon.allow, config->daemon.deny, NULL, NULL);
+	for (size_t i = 0; i < config->n_streams; i++)
+		gate_init(&next->streams[i], config->streams[i].allow, config->streams[i].deny,
+			  NULL, NULL);
+	return 0;
+}
 
-		gate_init(&access->streams[i], stream->allow, stream->deny, NULL, &access->gate);
-		local = local || gate_needs_own(&access->streams[i]);
-	}
-	if (local)
-		err = networks_create(&access->networks, access->loop);
-	if (err < 0)
-		return err;
+static bool needs_own(const struct access_next *next)
+{
+	bool needs = gate_needs_own(&next->gate);
+
+	for (size_t i = 0; i < next->config->n_streams; i++)
+		needs = needs || gate_needs_own(&next->streams[i]);
+	return needs;
+}
+
+static void take_gates(struct access *access, struct access_next *next)
+{
+	const struct config *config = next->config;
+
+	free(access->streams);
+	access->gate = next->gate;
+	access->streams = next->streams;
+	next->streams = NULL;
 	if (access->networks)
 		access->gate.own = networks_own(access->networks);
 	for (size_t i = 0; i < config->n_streams; i++) {
 		struct gate *raw = &access->streams[config->n_streams + i];
 
 		access->streams[i].own = access->gate.own;
+		access->streams[i].outer = &access->gate;
 		*raw = access->streams[i];
 		raw->named_only = !(config_anonymous(config) & CONFIG_MAY_VIEW);
 	}
-	return 0;
 }
 
 static bool lets_in(const struct access *access, const struct access_who *who,
@@ -288,7 +307,7 @@ static enum access_verdict check_password(struct access *access, struct access_a
 {
 	struct check *check = find_check(access, digest);
 
-	if (!access->checker)
+	if (!access->checker || !access->users.some_hash)
 		return refuse_wrong(access, ask, peer, -1);
 	if (!check && has_its_share(access, peer)) {
 		access->stats.slowed++;
@@ -585,43 +604,140 @@ void access_count_refused(struct access *access)
 	access->stats.refused++;
 }
 
-/* --- life --- */
+/* --- another configuration --- */
 
-static int create_users(struct access *access)
+unsigned access_number(const struct access *access, const struct access_who *who)
 {
-	int err = digest_key_init(&access->key);
+	return who->user ? (unsigned)(who->user - access->config->users) + 1 : ACCESS_SOMEBODY;
+}
 
+void access_become(const struct access *access, unsigned number, const char *certificate,
+		   struct access_who *who)
+{
+	if (number == ACCESS_SOMEBODY)
+		become_nobody(access, who, certificate);
+	else
+		become(access, who, (int)number - 1);
+}
+
+int access_renumber(const struct access *access, unsigned number)
+{
+	if (number == ACCESS_SOMEBODY)
+		return ACCESS_SOMEBODY;
+	if (number > access->n_renumbered || access->renumbered[number - 1] < 0)
+		return -1;
+	return access->renumbered[number - 1] + 1;
+}
+
+int access_next_create(struct access_next **out, const struct access *access,
+		       const struct config *config, char why[USERS_WHY_MAX])
+{
+	struct access_next *next = calloc(1, sizeof *next);
+	int err;
+
+	if (!next)
+		return -ENOMEM;
+	next->config = config;
+	err = create_gates(next);
 	if (err == 0)
-		err = users_init(&access->users, access->config, &access->key);
-	if (err == 0)
-		err = tickets_init(&access->passwords, PASSWORDS_MAX, PASSWORDS_US, false);
-	if (err == 0)
-		err = tickets_init(&access->logins, LOGINS_MAX, LOGINS_US, true);
-	if (err == 0)
-		err = slowdown_create(&access->slowdown);
-	if (err == 0 && access->users.some_hash)
+		err = users_init(&next->users, config, &access->key);
+	snprintf(why, USERS_WHY_MAX, "%s", next->users.why[0] ? next->users.why : "out of memory");
+	if (err < 0)
+		access_next_destroy(next);
+	else
+		*out = next;
+	return err;
+}
+
+void access_next_destroy(struct access_next *next)
+{
+	if (!next)
+		return;
+	users_finish(&next->users);
+	free(next->streams);
+	explicit_bzero(next, sizeof *next);
+	free(next);
+}
+
+int access_prepare(struct access *access, struct access_next *next)
+{
+	int err = 0;
+
+	if (needs_own(next) && !access->networks)
+		err = networks_create(&access->networks, access->loop);
+	if (err == 0 && next->users.some_hash && !access->checker)
 		err = checker_create(&access->checker, access->loop, handle_checked, access);
 	return err;
 }
 
+static void renumber(struct access *access, const struct users *users)
+{
+	access->n_renumbered = access->users.n;
+	for (size_t i = 0; i < access->users.n; i++) {
+		const struct user *user = &access->users.items[i];
+		int number = users_find_name(users, user->config->name);
+
+		if (number >= 0 && !users_are_same(user, &users->items[number]))
+			number = -1;
+		access->renumbered[i] = number;
+	}
+	tickets_renumber(&access->passwords, access->renumbered, access->n_renumbered);
+	tickets_renumber(&access->logins, access->renumbered, access->n_renumbered);
+	/* What is being checked now is right for a user who has not changed only. */
+	for (unsigned i = access->ended; i != access->begun; i++) {
+		int *user = &access->checks[i % CHECKER_JOBS].user;
+
+		*user = *user >= 0 ? access->renumbered[*user] : -1;
+	}
+}
+
+void access_renew(struct access *access, struct access_next *next)
+{
+	renumber(access, &next->users);
+	take_gates(access, next);
+	users_finish(&access->users);
+	access->users = next->users;
+	next->users.items = NULL;
+	access->config = next->config;
+	access_next_destroy(next);
+}
+
+/* --- life --- */
+
 int access_create(struct access **out, struct loop *loop, const struct config *config)
 {
 	struct access *access = calloc(1, sizeof *access);
+	char why[USERS_WHY_MAX];
+	struct access_next *next;
 	int err;
 
 	if (!access)
 		return -ENOMEM;
 	access->loop = loop;
 	access->config = config;
-	err = create_gates(access);
+	err = digest_key_init(&access->key);
 	if (err == 0)
-		err = create_users(access);
-	if (err < 0) {
-		access_destroy(access);
-		return err;
-	}
+		err = tickets_init(&access->passwords, PASSWORDS_MAX, PASSWORDS_US, false);
+	if (err == 0)
+		err = tickets_init(&access->logins, LOGINS_MAX, LOGINS_US, true);
+	if (err == 0)
+		err = slowdown_create(&access->slowdown);
+	if (err == 0)
+		err = access_next_create(&next, access, config, why);
+	if (err < 0)
+		goto destroy_access;
+	err = access_prepare(access, next);
+	if (err < 0)
+		goto destroy_next;
+	access_renew(access, next);
 	*out = access;
 	return 0;
+
+destroy_next:
+	access_next_destroy(next);
+destroy_access:
+	access_destroy(access);
+	return err;
 }
 
 void access_destroy(struct access *access)

@@ -14,6 +14,7 @@
 #include "daemon/auth/challenge.h"
 #include "daemon/auth/credentials.h"
 #include "daemon/auth/gate.h"
+#include "daemon/auth/users.h"
 #include "daemon/loop/loop.h"
 
 struct access;
@@ -119,6 +120,33 @@ bool access_has_hashes(const struct access *access);
 bool access_has_users(const struct access *access);
 /* Whether everybody may watch, so that a cache may keep pictures for others. */
 bool access_is_public(const struct access *access);
+
+/* A user as a number for connections, which outlives the configuration: 0 is somebody. */
+#define ACCESS_SOMEBODY 0
+unsigned access_number(const struct access *access, const struct access_who *who);
+/* certificate: the name in that of the connection, which counts for somebody; NULL: none. */
+void access_become(const struct access *access, unsigned number, const char *certificate,
+		   struct access_who *who);
+
+/* --- another configuration --- */
+
+/* Its users and gates. */
+struct access_next;
+
+/* Reads the files of its users (config is borrowed). 0; or -errno after a line in the log, with
+ * the reason in why. Any thread. */
+int access_next_create(struct access_next **out, const struct access *access,
+		       const struct config *config, char why[USERS_WHY_MAX]);
+/* NULL is allowed. */
+void access_next_destroy(struct access_next *next);
+/* Makes what `next` needs. 0 or -errno: then nothing has changed. */
+int access_prepare(struct access *access, struct access_next *next);
+/* From now on the other configuration is asked; takes next. access_stream_gate() returns others.
+ * Who has the same name, password and token stays logged in. After access_prepare(). */
+void access_renew(struct access *access, struct access_next *next);
+/* The number of somebody who had this one before access_renew(); -1: the user is gone, or has
+ * another password or token. */
+int access_renumber(const struct access *access, unsigned number);
 
 /* --- logins of the page --- */
 

@@ -108,3 +108,16 @@ void tickets_take_back(struct tickets *tickets, const struct digest *digest)
 	if (ticket)
 		ticket->used_us = 0;
 }
+
+void tickets_renumber(struct tickets *tickets, const int *now, size_t n)
+{
+	for (size_t i = 0; i < tickets->max; i++) {
+		struct ticket *ticket = &tickets->items[i];
+
+		if (ticket->used_us == 0)
+			continue;
+		ticket->user = (size_t)ticket->user < n ? now[ticket->user] : -1;
+		if (ticket->user < 0)
+			ticket->used_us = 0;
+	}
+}

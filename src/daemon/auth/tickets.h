@@ -47,6 +47,9 @@ int tickets_find(struct tickets *tickets, const struct digest *digest, int64_t n
 /* Remembers a secret of a user (0 or greater). Of more than max, the one that was used longest ago
  * is forgotten. */
 void tickets_give(struct tickets *tickets, const struct digest *digest, int user, int64_t now_us);
+/* Users have other numbers now: that of user i is now[i], for i below n; -1: what was remembered of
+ * him is forgotten. */
+void tickets_renumber(struct tickets *tickets, const int *now, size_t n);
 void tickets_take_back(struct tickets *tickets, const struct digest *digest);
 
 #endif

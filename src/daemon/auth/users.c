@@ -3,6 +3,7 @@
 
 #include <crypt.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,10 @@
 #include "base/secret.h"
 #include "daemon/auth/checker.h"
 #include "daemon/auth/credentials.h"
+
+/* Kinds of digests, besides those of tickets. */
+#define HASH 'h'
+#define PASSWORD 'f'
 
 /* The hash of a password that is there in clear: so that its check takes as long as any other. */
 static int hash_password(struct user *user, const char *password)
@@ -28,13 +33,14 @@ static int hash_password(struct user *user, const char *password)
 	return user->hash ? 0 : -ENOMEM;
 }
 
-static int refuse(const struct user *user, const char *key, const char *why)
+static int refuse(struct users *users, const struct user *user, const char *key, const char *why)
 {
-	diag_error("user %s: %s %s", user->config->name, key, why);
+	snprintf(users->why, sizeof users->why, "user %s: %s %s", user->config->name, key, why);
+	diag_error("%s", users->why);
 	return -EINVAL;
 }
 
-static int load_password(struct user *user)
+static int load_password(struct users *users, struct user *user, const struct digest_key *key)
 {
 	char password[CREDENTIALS_SECRET_MAX], why[SECRET_WHY_MAX];
 	int err;
@@ -42,16 +48,18 @@ static int load_password(struct user *user)
 	if (user->config->password[0]) {
 		if (strlen(user->config->password) >= CHECKER_HASH_MAX ||
 		    crypt_checksalt(user->config->password) == CRYPT_SALT_INVALID)
-			return refuse(user, "password",
+			return refuse(users, user, "password",
 				      "is no hash that this system knows; \"camcast passwd\" makes "
 				      "one");
+		digest_make(&user->secret, key, HASH, "", user->config->password);
 		user->hash = strdup(user->config->password);
 		return user->hash ? 0 : -ENOMEM;
 	}
 	if (!user->config->password_file[0])
 		return 0;
 	if (secret_read(user->config->password_file, password, sizeof password, why) < 0)
-		return refuse(user, "password_file", why);
+		return refuse(users, user, "password_file", why);
+	digest_make(&user->secret, key, PASSWORD, "", password);
 	err = hash_password(user, password);
 	if (err == 0 && !(user->clear = strdup(password)))
 		err = -ENOMEM;
@@ -59,7 +67,7 @@ static int load_password(struct user *user)
 	return err;
 }
 
-static int load_token(struct user *user, const struct digest_key *key)
+static int load_token(struct users *users, struct user *user, const struct digest_key *key)
 {
 	char token[CREDENTIALS_TOKEN_MAX + 1], why[SECRET_WHY_MAX];
 	int err = 0;
@@ -67,12 +75,12 @@ static int load_token(struct user *user, const struct digest_key *key)
 	if (!user->config->token_file[0])
 		return 0;
 	if (secret_read(user->config->token_file, token, sizeof token, why) < 0)
-		return refuse(user, "token_file", why);
+		return refuse(users, user, "token_file", why);
 	if (credentials_is_token(token)) {
 		digest_make(&user->token, key, USERS_TOKEN, "", token);
 		user->has_token = true;
 	} else {
-		err = refuse(user, "token_file",
+		err = refuse(users, user, "token_file",
 			     "has no token of 20 to 128 letters, digits and -._~+/=; \"openssl "
 			     "rand -hex 20\" makes one");
 	}
@@ -91,9 +99,9 @@ int users_init(struct users *users, const struct config *config, const struct di
 		int err;
 
 		user->config = &config->users[i];
-		err = load_password(user);
+		err = load_password(users, user, key);
 		if (err == 0)
-			err = load_token(user, key);
+			err = load_token(users, user, key);
 		if (err < 0)
 			return err;
 		if (!users->some_hash)
@@ -132,4 +140,11 @@ int users_find_token(const struct users *users, const struct digest *token)
 		if (users->items[i].has_token && digest_equal(&users->items[i].token, token))
 			found = (int)i;
 	return found;
+}
+
+bool users_are_same(const struct user *a, const struct user *b)
+{
+	return strcmp(a->config->name, b->config->name) == 0 && !a->hash == !b->hash &&
+	       digest_equal(&a->secret, &b->secret) && a->has_token == b->has_token &&
+	       digest_equal(&a->token, &b->token);
 }

@@ -12,23 +12,30 @@ struct user {
 	char *clear;	     /* the password itself, of password_file; NULL: it is not known */
 	struct digest token; /* as digest_make() makes it of a token */
 	bool has_token;
+	struct digest secret; /* of the password, or of its hash; zeroed: there is none */
 };
+
+#define USERS_WHY_MAX 640 /* bytes of a text, terminator included */
 
 struct users {
 	struct user *items; /* in the order of the configuration */
 	size_t n;
-	const char *some_hash; /* that of the first user who has one; NULL: nobody has one */
+	const char *some_hash;	 /* that of the first user who has one; NULL: nobody has one */
+	char why[USERS_WHY_MAX]; /* what is wrong with a file */
 };
 
 #define USERS_TOKEN 't' /* kind of the digest of a token */
 
 /* Reads the files of the users. A file that cannot be used, or that others may read, is an error,
- * after a line in the log. 0 or -errno. users_finish() is needed in both cases. */
+ * after a line in the log. 0 or -errno. users_finish() is needed in both cases. Any thread. */
 int users_init(struct users *users, const struct config *config, const struct digest_key *key);
 void users_finish(struct users *users);
 
 /* The number of the user; -1: there is none. */
 int users_find_name(const struct users *users, const char *name);
 int users_find_token(const struct users *users, const struct digest *token);
+
+/* Whether two users have the same name, password and token; their digests have one key. */
+bool users_are_same(const struct user *a, const struct user *b);
 
 #endif

@@ -301,6 +301,11 @@ void discovery_stop(struct discovery *discovery)
 	(void)!write(discovery->crossing.wake, &one, sizeof one);
 }
 
+bool discovery_has_ended(const struct discovery *discovery)
+{
+	return atomic_load_explicit(&discovery->crossing.ended, memory_order_acquire);
+}
+
 void discovery_destroy(struct discovery *discovery)
 {
 	if (!discovery)

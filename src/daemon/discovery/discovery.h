@@ -39,6 +39,8 @@ struct discovery_options {
 int discovery_create(struct discovery **out, const struct discovery_options *options);
 /* Begins the end: the thread tells the broker that we are offline, and ends. Does not wait. */
 void discovery_stop(struct discovery *discovery);
+/* After discovery_stop(): whether discovery_destroy() does not wait any more. */
+bool discovery_has_ended(const struct discovery *discovery);
 /* Waits for that: half a second at most for the broker to take our word, and as long as a broker of
  * our own takes to end. NULL is fine. */
 void discovery_destroy(struct discovery *discovery);

@@ -346,5 +346,6 @@ void *discovery_thread_run(void *user)
 	if (agent)
 		tear_down(agent);
 	free(agent);
+	atomic_store_explicit(&options->crossing->ended, true, memory_order_release);
 	return NULL;
 }

@@ -27,6 +27,7 @@ struct discovery_crossing {
 	_Atomic(struct discovery_snapshot *) snapshot; /* put in by the loop; release, acquire */
 	_Atomic(struct discovery_status *) status;     /* put in by the thread; the same */
 	atomic_bool stop;	     /* set by the loop, before it writes to `wake` */
+	atomic_bool ended;	     /* set by the thread, release: it needs nothing any more */
 	int wake;		     /* eventfd: the loop writes, the thread polls */
 	int command_in, command_out; /* the pipe: the thread writes _in, the loop reads _out */
 };

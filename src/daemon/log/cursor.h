@@ -26,7 +26,8 @@ enum cursor_end {			/* why a cursor went */
 		  CURSOR_END_DISPLACED, /* another viewer needed its place more */
 		  CURSOR_END_STALL, /* a unit not finished, or nothing taken, in stall_timeout; or a
 				       range that has left the log */
-		  CURSOR_END_SHUTDOWN, /* of the feed */
+		  CURSOR_END_SHUTDOWN,	  /* of the feed */
+		  CURSOR_END_NOT_ALLOWED, /* its viewer may not watch any more */
 		  CURSOR_ENDS
 };
 

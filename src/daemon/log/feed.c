@@ -26,6 +26,7 @@ struct feed {
 	struct loop_timer drain_done;
 	struct list waiters;
 	size_t n_waiters;
+	int64_t kept_us;	  /* feed_keep_history() */
 	struct loop_timer notify; /* calls them */
 };
 
@@ -41,6 +42,14 @@ static uint64_t history_bytes(const struct config_stream *policy, int64_t histor
 		return HISTORY_BYTES_UNKNOWN;
 	bytes = (uint64_t)policy->bitrate / 8 * (uint64_t)(history_us / 1000) / 1000 * 4;
 	return bytes > HISTORY_BYTES_MIN ? bytes : HISTORY_BYTES_MIN;
+}
+
+static void set_limits(struct audience_policy *policy, const struct config_stream *config)
+{
+	policy->join_burst_us = (int64_t)config->join_burst_ms * 1000;
+	policy->shed_lag_us = (int64_t)config->shed_lag_ms * 1000;
+	policy->max_lag_us = (int64_t)config->max_lag_ms * 1000;
+	policy->stall_timeout_us = (int64_t)config->stall_timeout_ms * 1000;
 }
 
 static void handle_drain_done(struct loop_timer *timer)
@@ -135,10 +144,6 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 		.keep_gop = !options->can_force_idr,
 	};
 	struct audience_policy policy = {
-		.join_burst_us = (int64_t)config->join_burst_ms * 1000,
-		.shed_lag_us = (int64_t)config->shed_lag_ms * 1000,
-		.max_lag_us = (int64_t)config->max_lag_ms * 1000,
-		.stall_timeout_us = (int64_t)config->stall_timeout_ms * 1000,
 		.key_only = options->key_only,
 		.can_force_idr = options->can_force_idr,
 		.preamble_apart = options->preamble_apart,
@@ -148,6 +153,7 @@ int feed_create(struct feed **out, struct loop *loop, const struct feed_options 
 
 	if (!feed)
 		return -ENOMEM;
+	set_limits(&policy, config);
 	feed->loop = loop;
 	feed->demand = demand;
 	feed->options = *options;
@@ -185,6 +191,29 @@ void feed_set_can_force_idr(struct feed *feed, bool can)
 {
 	feed->audience.policy.can_force_idr = can;
 	feed->log.limits.keep_gop = !can;
+}
+
+void feed_set_policy(struct feed *feed, const struct config_stream *policy)
+{
+	feed->options.policy = policy;
+	set_limits(&feed->audience.policy, policy);
+	if (feed->options.key_only)
+		feed->log.limits.bytes_max =
+			history_bytes(policy, (int64_t)policy->history_ms * 1000);
+	else
+		feed_keep_history(feed, feed->kept_us);
+}
+
+void feed_set_demand(struct feed *feed, struct feed_demand *demand)
+{
+	feed->demand = demand;
+	if (feed->stats.audience.cursors > 0 || feed->n_waiters > 0)
+		demand->watched(demand);
+}
+
+bool feed_drains(const struct feed *feed)
+{
+	return feed->audience.draining;
 }
 
 /* --- from the worker's side --- */
@@ -337,6 +366,7 @@ void feed_keep_history(struct feed *feed, int64_t history_us)
 	const struct config_stream *policy = feed->options.policy;
 	int64_t configured_us = (int64_t)policy->history_ms * 1000;
 
+	feed->kept_us = history_us;
 	if (history_us < configured_us)
 		history_us = configured_us;
 	feed->log.limits.history_us = history_us;

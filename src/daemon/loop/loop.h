@@ -150,9 +150,10 @@ enum loop_conn_flags {
 struct loop_conn {
 	const struct loop_conn_ops *ops;
 	int fd;
+	uint8_t tag; /* the owner's, for whatever it likes */
 	/* --- below: the loop's; all of it is one cache line --- */
+	uint8_t pending; /* kernel operations outstanding (io_uring): a few */
 	uint16_t flags;
-	uint16_t pending;	   /* kernel operations outstanding (io_uring) */
 	struct list link;	   /* in one of the loop's work lists */
 	const struct pages *pages; /* of the send under way */
 	uint32_t offset, len;

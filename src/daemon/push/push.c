@@ -23,15 +23,17 @@
 #define HEALTHY_MS 60000
 /* A name server may take long, and libavformat waits for it without a sign of life. */
 #define PATIENCE_MS 40000
-#define STOP_TIMEOUT_MS 3000 /* from pushes_stop() to the kill; the goodbye takes a second */
-#define KILLED_MS 100	     /* how long pushes_finish() waits after the kill */
-#define START_FDS 12	     /* as a worker's */
+#define STOP_TIMEOUT_MS 3000   /* from pushes_stop() to the kill; the goodbye takes a second */
+#define KILLED_MS 100	       /* how long pushes_finish() waits after the kill */
+#define START_FDS 12	       /* as a worker's */
+#define SWEEP_PERIOD_US 100000 /* from one look for the end of a process to the next */
 /* From one start for new parameters to the next: what a process says may cost no more than that. */
 #define RENEW_PERIOD_US 2000000
 #define LOG_PERIOD_US 600000000 /* from one failure in the log to the next one in a row */
 
 struct push {
 	struct loop *loop;
+	struct list link; /* of those that leave */
 	const struct pushes_options *options;
 	struct push_status status;
 	struct output *output; /* the feed that it watches */
@@ -60,7 +62,10 @@ struct push {
 struct pushes {
 	struct pushes_options options;
 	size_t n;
-	struct push items[];
+	struct push **items;
+	struct list leaving; /* their processes or connections have not ended yet */
+	struct loop_timer sweep;
+	bool started;
 };
 
 const char *push_state_name(enum push_state state)
@@ -354,6 +359,14 @@ static struct output *find_output(const struct stream *stream)
 	return NULL; /* the configuration allows `push` with H.264 only */
 }
 
+static void set_name(struct push *push, unsigned number)
+{
+	const char *stream = push->status.stream->config->name;
+
+	snprintf(push->status.name, sizeof push->status.name, "%s/%u", stream, number);
+	snprintf(push->owner, sizeof push->owner, "push %s/%u", stream, number);
+}
+
 static int init(struct push *push, const struct pushes *pushes, const struct stream *stream,
 		const char *url, unsigned number)
 {
@@ -371,9 +384,8 @@ static int init(struct push *push, const struct pushes *pushes, const struct str
 	push->options = &pushes->options;
 	push->output = find_output(stream);
 	push->status.stream = stream;
-	snprintf(push->status.name, sizeof push->status.name, "%s/%u", stream->config->name,
-		 number);
-	snprintf(push->owner, sizeof push->owner, "push %s/%u", stream->config->name, number);
+	set_name(push, number);
+	list_init(&push->link);
 	memcpy(push->url, url, strlen(url));
 	push_url_redact(url, push->status.url);
 	push->status.since_us = loop_now_us(push->loop);
@@ -401,67 +413,193 @@ size_t pushes_configured(const struct config *config)
 	return n;
 }
 
-int pushes_create(struct pushes **out, const struct pushes_options *options)
+static void start(struct push *push)
 {
-	const struct cameras *cameras = options->cameras;
-	size_t n = pushes_configured(cameras->config);
-	struct pushes *pushes = calloc(1, sizeof *pushes + n * sizeof *pushes->items);
+	(void)feed_wait(push->output->feed, &push->wants);
+	worker_process_turn(&push->process);
+}
+
+static void stop(struct push *push)
+{
+	if (feed_waits(&push->wants))
+		feed_unwait(push->output->feed, &push->wants);
+	supervisor_stop(&push->process.supervisor, clock_now_us());
+	worker_process_turn(&push->process);
+}
+
+static void finish(struct push *push)
+{
+	if (worker_process_finish(&push->process, KILLED_MS) != 0)
+		diag_warn("%s: the process did not end by itself and was killed", push->owner);
+	if (push->url_fd >= 0)
+		close(push->url_fd);
+	push->url_fd = -1;
+}
+
+/* --- which there are --- */
+
+static struct push *create_push(const struct pushes *pushes, const struct stream *stream,
+				const char *url, unsigned number)
+{
+	struct push *push = calloc(1, sizeof *push);
+
+	if (!push)
+		return NULL;
+	if (init(push, pushes, stream, url, number) == 0)
+		return push;
+	finish(push);
+	free(push);
+	return NULL;
+}
+
+/* One of the items that pushes this stream there; it is taken out. */
+static struct push *take(struct push **items, size_t n, const struct stream *stream,
+			 const char *url)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct push *push = items[i];
+
+		if (push && push->status.stream == stream && strcmp(push->url, url) == 0) {
+			items[i] = NULL;
+			return push;
+		}
+	}
+	return NULL;
+}
+
+static int add(struct pushes *pushes, struct push **old, size_t n_old, const struct stream *stream,
+	       const char *url, unsigned number)
+{
+	struct push *push = take(old, n_old, stream, url);
+
+	if (push) {
+		set_name(push, number);
+	} else {
+		push = create_push(pushes, stream, url, number);
+		if (push && pushes->started)
+			start(push);
+	}
+	if (!push)
+		return -ENOMEM;
+	pushes->items[pushes->n++] = push;
+	return 0;
+}
+
+/* Makes what the configuration names, with those of the old ones that it still names; what is left
+ * of those stays in `old`. */
+static int fill(struct pushes *pushes, struct push **old, size_t n_old)
+{
+	const struct cameras *cameras = pushes->options.cameras;
 	int err = 0;
 
-	if (!pushes)
+	pushes->n = 0;
+	pushes->items = calloc(pushes_configured(cameras->config) + 1, sizeof(struct push *));
+	if (!pushes->items)
 		return -ENOMEM;
-	pushes->options = *options;
 	for (size_t i = 0; i < cameras->n_streams; i++) {
 		const char *list = cameras->streams[i]->config->push;
 		char url[PUSH_URL_MAX];
 		unsigned number = 0;
 
 		while (err == 0 && push_url_next(&list, url) > 0)
-			err = init(&pushes->items[pushes->n++], pushes, cameras->streams[i], url,
-				   ++number);
+			err = add(pushes, old, n_old, cameras->streams[i], url, ++number);
 	}
-	*out = pushes;
 	return err;
+}
+
+static bool has_ended(const struct push *push)
+{
+	return push->process.supervisor.pid == 0 && endpoint_is_idle(&push->endpoint);
+}
+
+static void handle_sweep(struct loop_timer *timer)
+{
+	struct pushes *pushes = container_of(timer, struct pushes, sweep);
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &pushes->leaving) {
+		struct push *push = container_of(pos, struct push, link);
+
+		if (!has_ended(push))
+			continue;
+		list_remove(&push->link);
+		finish(push);
+		free(push);
+	}
+	if (!list_empty(&pushes->leaving))
+		loop_timer_set(pushes->options.loop, timer,
+			       loop_now_us(pushes->options.loop) + SWEEP_PERIOD_US);
+}
+
+int pushes_create(struct pushes **out, const struct pushes_options *options)
+{
+	struct pushes *pushes = calloc(1, sizeof *pushes);
+
+	if (!pushes)
+		return -ENOMEM;
+	pushes->options = *options;
+	list_init(&pushes->leaving);
+	loop_timer_init(&pushes->sweep, handle_sweep);
+	*out = pushes;
+	return fill(pushes, NULL, 0);
 }
 
 void pushes_start(struct pushes *pushes)
 {
-	for (size_t i = 0; i < pushes->n; i++) {
-		struct push *push = &pushes->items[i];
+	pushes->started = true;
+	for (size_t i = 0; i < pushes->n; i++)
+		start(pushes->items[i]);
+}
 
-		(void)feed_wait(push->output->feed, &push->wants);
-		worker_process_turn(&push->process);
+void pushes_renew(struct pushes *pushes)
+{
+	struct push **old = pushes->items;
+	size_t n_old = pushes->n;
+
+	if (fill(pushes, old, n_old) < 0)
+		diag_error("no memory: not everything is pushed that the configuration names");
+	for (size_t i = 0; i < n_old; i++) {
+		if (!old[i])
+			continue;
+		diag_info("%s: ends, as the configuration does not name it any more",
+			  old[i]->owner);
+		stop(old[i]);
+		if (old[i]->connection)
+			connection_close(old[i]->connection, false);
+		list_append(&pushes->leaving, &old[i]->link);
 	}
+	free(old);
+	loop_timer_set(pushes->options.loop, &pushes->sweep, loop_now_us(pushes->options.loop));
 }
 
 void pushes_stop(struct pushes *pushes)
 {
-	for (size_t i = 0; pushes && i < pushes->n; i++) {
-		struct push *push = &pushes->items[i];
-
-		if (feed_waits(&push->wants))
-			feed_unwait(push->output->feed, &push->wants);
-		supervisor_stop(&push->process.supervisor, clock_now_us());
-		worker_process_turn(&push->process);
-	}
+	for (size_t i = 0; pushes && i < pushes->n; i++)
+		stop(pushes->items[i]);
 }
 
 void pushes_finish(struct pushes *pushes)
 {
-	for (size_t i = 0; pushes && i < pushes->n; i++) {
-		struct push *push = &pushes->items[i];
-
-		if (worker_process_finish(&push->process, KILLED_MS) != 0)
-			diag_warn("%s: the process did not end by itself and was killed",
-				  push->owner);
-		if (push->url_fd >= 0)
-			close(push->url_fd);
-		push->url_fd = -1;
-	}
+	if (!pushes)
+		return;
+	loop_timer_cancel(pushes->options.loop, &pushes->sweep);
+	for (size_t i = 0; i < pushes->n; i++)
+		finish(pushes->items[i]);
+	for (struct list *pos = pushes->leaving.next; pos != &pushes->leaving; pos = pos->next)
+		finish(container_of(pos, struct push, link));
 }
 
 void pushes_destroy(struct pushes *pushes)
 {
+	struct list *pos, *tmp;
+
+	if (!pushes)
+		return;
+	list_for_each_safe (pos, tmp, &pushes->leaving)
+		free(container_of(pos, struct push, link));
+	for (size_t i = 0; i < pushes->n; i++)
+		free(pushes->items[i]);
+	free(pushes->items);
 	free(pushes);
 }
 
@@ -472,5 +610,5 @@ size_t pushes_count(const struct pushes *pushes)
 
 const struct push_status *pushes_status(const struct pushes *pushes, size_t i)
 {
-	return &pushes->items[i].status;
+	return &pushes->items[i]->status;
 }

@@ -53,6 +53,8 @@ struct push_status {
 int pushes_create(struct pushes **out, const struct pushes_options *options);
 /* From now on the streams are wanted, and their processes run. */
 void pushes_start(struct pushes *pushes);
+/* The cameras have another configuration: starts what is new in it, and stops what is gone. */
+void pushes_renew(struct pushes *pushes);
 /* Starts none any more; a process ends when its connection does. Before feeds are destroyed. NULL
  * is allowed, as below. */
 void pushes_stop(struct pushes *pushes);

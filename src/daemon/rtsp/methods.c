@@ -433,6 +433,38 @@ static void dispatch(struct rtsp_session *session, const struct message *head)
 		rtsp_answer(session, 405, "Allow: " METHODS "\r\n", NULL);
 }
 
+/* For the next review of the connection. */
+static void note_user(struct rtsp_session *session)
+{
+	connection_set_user(session->connection,
+			    access_number(session->rtsp->access, &session->who));
+}
+
+/* A stream that was found must be there still, and who found it may still watch it. */
+bool rtsp_review(struct connection *connection)
+{
+	struct rtsp_session *session = connection->session;
+	const struct rtsp *rtsp = session->rtsp;
+	struct rtsp_stream stream;
+	char name[RTSP_NAME_MAX], certificate[TLS_NAME_MAX];
+	bool certified = connection_certificate(connection, certificate);
+
+	if (session->posts || !rtsp->access) /* it lives as long as the GET of its tunnel */
+		return true;
+	access_become(rtsp->access, connection_user(connection), certified ? certificate : NULL,
+		      &session->who);
+	if (!session->stream.name)
+		return true;
+	snprintf(name, sizeof name, "%s", session->stream.name);
+	if (rtsp->find(rtsp->user, &connection->peer, &session->who, name, &stream) < 0 ||
+	    stream.feed != session->stream.feed) {
+		session->stream = (struct rtsp_stream){0};
+		return session->id == 0 && session->phase == RTSP_READING && !session->wanted;
+	}
+	session->stream = stream;
+	return true;
+}
+
 /* RTSP has no status for an address that has to wait. */
 static void answer_verdict(struct rtsp_session *session, const struct message *head,
 			   enum access_verdict verdict)
@@ -458,6 +490,7 @@ static void handle_identified(struct access_ask *ask, enum access_verdict verdic
 	session->asked = NULL;
 	if (who)
 		session->who = *who;
+	note_user(session);
 	answer_verdict(session, head, verdict);
 	free(head);
 }
@@ -470,10 +503,15 @@ static bool needs_who(const struct message *head)
 
 static enum access_verdict identify(struct rtsp_session *session, const struct message *head)
 {
+	enum access_verdict verdict;
+
 	if (!session->rtsp->access || !needs_who(head))
 		return ACCESS_KNOWN;
 	session->ask.done = handle_identified;
-	return rtsp_identify(session, head);
+	verdict = rtsp_identify(session, head);
+	if (verdict == ACCESS_KNOWN)
+		note_user(session);
+	return verdict;
 }
 
 struct message *rtsp_handle(struct rtsp_session *session, struct message *head)

@@ -523,6 +523,7 @@ static const struct protocol rtsp_protocol = {
 	.input_ended = rtsp_input_ended,
 	.held = rtsp_held,
 	.written = rtsp_written,
+	.review = rtsp_review,
 	.finished = rtsp_finished,
 };
 

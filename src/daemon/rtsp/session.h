@@ -88,6 +88,8 @@ struct message *rtsp_handle(struct rtsp_session *session, struct message *head);
 void rtsp_cut_name(char *path, const char **name);
 /* A DESCRIBE that waits: answers it if a unit is there; `last`: in any case. False: it waits on. */
 bool rtsp_describe(struct rtsp_session *session, bool last);
+/* A struct protocol's review(). */
+bool rtsp_review(struct connection *connection);
 
 /* --- who.c --- */
 

@@ -34,7 +34,8 @@ struct admission {
 	struct list *buckets;
 	/* All addresses: a binary heap, so that the one with most viewers is the first. */
 	struct address **heap;
-	unsigned n_addresses; /* at most max_clients */
+	unsigned n_addresses; /* at most n_heap */
+	unsigned n_heap;      /* places; at least max_clients */
 };
 
 static const char *const refusal_names[ADMISSION_REFUSALS] = {
@@ -187,6 +188,17 @@ static unsigned address_max(const struct admission *admission, const struct net_
 	return share > SHARE_MIN ? share : SHARE_MIN;
 }
 
+void admission_for_each_viewer(struct admission *admission,
+			       void (*each)(struct list *link, void *user), void *user)
+{
+	for (unsigned i = 0; i < admission->n_addresses; i++) {
+		struct list *viewers = &admission->heap[i]->viewers;
+
+		for (struct list *pos = viewers->next; pos != viewers; pos = pos->next)
+			each(pos, user);
+	}
+}
+
 struct list *admission_any_viewer(const struct admission *admission)
 {
 	return admission->n_addresses > 0 ? admission->heap[0]->viewers.prev : NULL;
@@ -283,7 +295,8 @@ static int create_tables(struct admission *admission)
 	while (admission->n_buckets < admission->config->max_clients)
 		admission->n_buckets *= 2;
 	admission->buckets = calloc(admission->n_buckets, sizeof(*admission->buckets));
-	admission->heap = calloc(admission->config->max_clients, sizeof(struct address *));
+	admission->n_heap = admission->config->max_clients;
+	admission->heap = calloc(admission->n_heap, sizeof(struct address *));
 	if (!admission->buckets || !admission->heap)
 		return -ENOMEM;
 	for (size_t i = 0; i < admission->n_buckets; i++)
@@ -309,6 +322,25 @@ int admission_create(struct admission **out, struct loop *loop, const struct con
 	}
 	*out = admission;
 	return 0;
+}
+
+int admission_prepare(struct admission *admission, const struct config_daemon *config)
+{
+	struct address **heap;
+
+	if (config->max_clients <= admission->n_heap)
+		return 0;
+	heap = realloc(admission->heap, config->max_clients * sizeof(struct address *));
+	if (!heap)
+		return -ENOMEM;
+	admission->heap = heap;
+	admission->n_heap = config->max_clients;
+	return 0;
+}
+
+void admission_renew(struct admission *admission, const struct config_daemon *config)
+{
+	admission->config = config;
 }
 
 void admission_destroy(struct admission *admission)

@@ -44,6 +44,12 @@ int admission_create(struct admission **out, struct loop *loop, const struct con
 		     struct fdreserve *reserve);
 void admission_destroy(struct admission *admission);
 
+/* Makes room for the limits of another configuration. 0 or -ENOMEM. */
+int admission_prepare(struct admission *admission, const struct config_daemon *config);
+/* Other limits, from now on; viewers that are in stay. config is borrowed. After
+ * admission_prepare(). */
+void admission_renew(struct admission *admission, const struct config_daemon *config);
+
 /* True: peer has a place until admission_leave(); false: refused, and counted. A viewer: *fellows
  * is set to a list of the viewers of its address, to whose end the caller adds a link of its own;
  * the link leaves the list before admission_leave(). */
@@ -59,6 +65,9 @@ void admission_refuse(struct admission *admission, struct quota *quota, enum adm
  * address has fewer viewers even after that. NULL: there is none. */
 struct list *admission_find_displaced(struct admission *admission, const struct quota *quota,
 				      const struct net_peer *peer);
+/* Calls each with the link of every viewer that is in. each() changes nothing here. */
+void admission_for_each_viewer(struct admission *admission,
+			       void (*each)(struct list *link, void *user), void *user);
 /* The link of any viewer that is in; NULL: there is none. */
 struct list *admission_any_viewer(const struct admission *admission);
 /* Viewers that are in. */

@@ -27,6 +27,16 @@ struct connection {
 	struct net_peer peer;
 };
 
+/* As whom the peer came, as access_number() says it; the protocol sets it. 0 at first. */
+static inline unsigned connection_user(const struct connection *connection)
+{
+	return connection->conn.tag;
+}
+static inline void connection_set_user(struct connection *connection, unsigned user)
+{
+	connection->conn.tag = (uint8_t)user;
+}
+
 /* Takes fd (connected, non-blocking) on success, and moves *tls, behind its handshake (NULL: the
  * bytes are the socket's own). Units that wait for the peer wait in the log,
  * where they can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes,

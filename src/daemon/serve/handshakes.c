@@ -27,6 +27,7 @@ struct parcel {
 	int fd; /* -1: stop */
 	struct endpoint *endpoint;
 	struct tls *tls;
+	enum config_tls_mode mode; /* of the endpoint when the peer came */
 };
 
 enum stage {
@@ -41,6 +42,7 @@ struct peer {
 	int fd;
 	struct endpoint *endpoint;
 	struct tls *tls;
+	enum config_tls_mode mode;
 	uint64_t host[2]; /* net_peer_host_key() */
 	uint64_t order;	  /* of its coming */
 	int64_t since_us;
@@ -55,9 +57,13 @@ struct handshakes {
 	struct loop_watch watch;
 	atomic_uint in_flight; /* relaxed: parcels and peers; the pipes hold more */
 	struct handshakes_stats stats;
+	/* The context that takes over; NULL: none. Put in by the loop, release; taken out by the
+	 * thread, acquire. */
+	_Atomic(struct tls_context *) next;
+	atomic_llong expires; /* relaxed: a figure for the status */
 
 	/* --- the thread's --- */
-	struct tls_context *context; /* created elsewhere; its expiry is atomic */
+	struct tls_context *context; /* created elsewhere */
 	int epoll;
 	struct peer peers[HANDSHAKES_MAX];
 	uint64_t n_came;
@@ -72,8 +78,9 @@ static void count(atomic_ullong *counter)
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static void leave_flight(struct handshakes *handshakes)
+static void leave_flight(struct handshakes *handshakes, struct endpoint *endpoint)
 {
+	atomic_fetch_sub_explicit(&endpoint->shaking, 1, memory_order_release);
 	atomic_fetch_sub_explicit(&handshakes->in_flight, 1, memory_order_relaxed);
 }
 
@@ -95,7 +102,7 @@ static void drop(struct handshakes *handshakes, struct peer *peer, atomic_ullong
 	free(peer->tls);
 	forget(handshakes, peer);
 	close(peer->fd);
-	leave_flight(handshakes);
+	leave_flight(handshakes, peer->endpoint);
 }
 
 static void close_parcel(const struct parcel *parcel)
@@ -111,7 +118,7 @@ static void close_parcel(const struct parcel *parcel)
  * loop's. */
 static void give_back(struct handshakes *handshakes, struct peer *peer)
 {
-	struct parcel parcel = {peer->fd, peer->endpoint, peer->tls};
+	struct parcel parcel = {.fd = peer->fd, .endpoint = peer->endpoint, .tls = peer->tls};
 
 	if (parcel.tls)
 		count(&handshakes->stats.done);
@@ -119,7 +126,7 @@ static void give_back(struct handshakes *handshakes, struct peer *peer)
 	if (write(handshakes->to_loop[1], &parcel, sizeof parcel) == sizeof parcel)
 		return;
 	close_parcel(&parcel);
-	leave_flight(handshakes);
+	leave_flight(handshakes, parcel.endpoint);
 }
 
 static void watch_for(struct handshakes *handshakes, struct peer *peer, uint32_t events)
@@ -160,8 +167,8 @@ static void log_fault(struct handshakes *handshakes, const struct peer *peer)
 	struct net_peer from;
 	uint64_t suppressed;
 
-	if (!fault || !diag_allowed(&handshakes->fault_log, clock_now_us(), LOG_PERIOD_US,
-				    &suppressed))
+	if (!fault ||
+	    !diag_allowed(&handshakes->fault_log, clock_now_us(), LOG_PERIOD_US, &suppressed))
 		return;
 	(void)net_peer_from_fd(&from, peer->fd);
 	net_peer_format(&from, address);
@@ -188,10 +195,26 @@ static void shake(struct handshakes *handshakes, struct peer *peer)
 	}
 }
 
+static void renew_context(struct handshakes *handshakes)
+{
+	struct tls_context *next =
+		atomic_exchange_explicit(&handshakes->next, NULL, memory_order_acq_rel);
+
+	if (next) {
+		tls_context_destroy(atomic_load(&handshakes->next));
+		tls_context_destroy(handshakes->context);
+		handshakes->context = next;
+	}
+	if (tls_context_refresh(handshakes->context, clock_now_us()))
+		atomic_store_explicit(&handshakes->expires,
+				      tls_context_expires(handshakes->context),
+				      memory_order_relaxed);
+}
+
 static void begin(struct handshakes *handshakes, struct peer *peer)
 {
 	handshakes->may_begin--;
-	tls_context_refresh(handshakes->context, clock_now_us());
+	renew_context(handshakes);
 	peer->stage = SHAKING;
 	peer->tls = malloc(sizeof *peer->tls);
 	if (!peer->tls || tls_open(peer->tls, handshakes->context, peer->fd) < 0)
@@ -212,7 +235,7 @@ static void hear(struct handshakes *handshakes, struct peer *peer)
 	if (n == 1 && byte == TLS_FIRST_BYTE) {
 		peer->stage = WAITING; /* run_waiting() follows */
 		watch_for(handshakes, peer, 0);
-	} else if (n >= 0 && peer->endpoint->tls == CONFIG_TLS_AUTO) {
+	} else if (n >= 0 && peer->mode == CONFIG_TLS_AUTO) {
 		give_back(handshakes, peer);
 	} else if (n > 0) {
 		refuse_plain(handshakes, peer);
@@ -267,7 +290,7 @@ static void take(struct handshakes *handshakes, const struct parcel *parcel)
 
 	if (net_peer_from_fd(&address, parcel->fd) < 0) {
 		close(parcel->fd); /* already gone */
-		leave_flight(handshakes);
+		leave_flight(handshakes, parcel->endpoint);
 		return;
 	}
 	peer = find_place(handshakes);
@@ -275,6 +298,7 @@ static void take(struct handshakes *handshakes, const struct parcel *parcel)
 		.stage = SILENT,
 		.fd = parcel->fd,
 		.endpoint = parcel->endpoint,
+		.mode = parcel->mode,
 		.order = handshakes->n_came++,
 		.since_us = clock_now_us(),
 	};
@@ -327,7 +351,7 @@ static void handle_event(struct handshakes *handshakes, struct peer *peer, uint3
 /* Until when a peer may stay as it is. */
 static int64_t limit_us(const struct peer *peer)
 {
-	bool plain = peer->stage == SILENT && peer->endpoint->tls == CONFIG_TLS_AUTO &&
+	bool plain = peer->stage == SILENT && peer->mode == CONFIG_TLS_AUTO &&
 		     peer->endpoint->protocol->silent_peers;
 
 	return peer->since_us + (plain ? HANDSHAKE_SILENCE_US : HANDSHAKE_US);
@@ -435,7 +459,7 @@ static void handle_parcels(struct loop_watch *watch, uint32_t events)
 	for (unsigned n = 0; n < READY_PER_TURN; n++) {
 		if (read(watch->fd, &parcel, sizeof parcel) != sizeof parcel)
 			return;
-		leave_flight(handshakes);
+		leave_flight(handshakes, parcel.endpoint);
 		handshakes->ready(handshakes->user, parcel.endpoint, parcel.fd, parcel.tls);
 		parcel.fd = -1;
 		close_parcel(&parcel);
@@ -452,13 +476,13 @@ static bool make_room(struct handshakes *handshakes)
 		return false;
 	count(&handshakes->stats.displaced);
 	close_parcel(&oldest);
-	leave_flight(handshakes);
+	leave_flight(handshakes, oldest.endpoint);
 	return true;
 }
 
 void handshakes_take(struct handshakes *handshakes, struct endpoint *endpoint, int fd)
 {
-	struct parcel parcel = {.fd = fd, .endpoint = endpoint};
+	struct parcel parcel = {.fd = fd, .endpoint = endpoint, .mode = endpoint->tls};
 
 	if (atomic_load_explicit(&handshakes->in_flight, memory_order_relaxed) >= IN_FLIGHT_MAX &&
 	    !make_room(handshakes)) {
@@ -467,8 +491,9 @@ void handshakes_take(struct handshakes *handshakes, struct endpoint *endpoint, i
 		return;
 	}
 	atomic_fetch_add_explicit(&handshakes->in_flight, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&endpoint->shaking, 1, memory_order_relaxed);
 	if (write(handshakes->to_thread[1], &parcel, sizeof parcel) != sizeof parcel) {
-		leave_flight(handshakes);
+		leave_flight(handshakes, endpoint);
 		close(fd);
 	}
 }
@@ -480,7 +505,15 @@ const struct handshakes_stats *handshakes_stats(const struct handshakes *handsha
 
 int64_t handshakes_certificate_expires(const struct handshakes *handshakes)
 {
-	return tls_context_expires(handshakes->context);
+	return atomic_load_explicit(&handshakes->expires, memory_order_relaxed);
+}
+
+void handshakes_exchange(struct handshakes *handshakes, struct tls_context *context)
+{
+	atomic_store_explicit(&handshakes->expires, tls_context_expires(context),
+			      memory_order_relaxed);
+	tls_context_destroy(
+		atomic_exchange_explicit(&handshakes->next, context, memory_order_acq_rel));
 }
 
 /* --- life --- */
@@ -527,6 +560,7 @@ int handshakes_create(struct handshakes **out, struct loop *loop, struct tls_con
 		return -ENOMEM;
 	handshakes->loop = loop;
 	handshakes->context = context;
+	atomic_init(&handshakes->expires, tls_context_expires(context));
 	handshakes->ready = ready;
 	handshakes->user = user;
 	handshakes->may_begin = HANDSHAKES_BURST;
@@ -568,6 +602,7 @@ void handshakes_destroy(struct handshakes *handshakes)
 	pthread_join(handshakes->thread, NULL);
 	loop_watch_remove(handshakes->loop, &handshakes->watch);
 	close_descriptors(handshakes);
+	tls_context_destroy(atomic_load(&handshakes->next));
 	tls_context_destroy(handshakes->context);
 	free(handshakes);
 }

@@ -50,6 +50,9 @@ void handshakes_destroy(struct handshakes *handshakes);
  * Takes fd (connected, non-blocking). */
 void handshakes_take(struct handshakes *handshakes, struct endpoint *endpoint, int fd);
 
+/* Further handshakes use this context, which is taken. */
+void handshakes_exchange(struct handshakes *handshakes, struct tls_context *context);
+
 const struct handshakes_stats *handshakes_stats(const struct handshakes *handshakes);
 /* As tls_context_expires(). */
 int64_t handshakes_certificate_expires(const struct handshakes *handshakes);

@@ -427,3 +427,10 @@ void hls_destroy(struct hls *hls)
 	hls_timeline_destroy(hls->timeline);
 	free(hls);
 }
+
+void hls_renew(struct hls *hls, const struct config_stream *stream,
+	       const struct config_camera *camera)
+{
+	hls->setup.stream = stream;
+	hls->setup.camera = camera;
+}

@@ -35,6 +35,10 @@ int hls_create(struct hls **out, struct loop *loop, const struct hls_setup *setu
 /* Requests that wait are answered with 503. NULL is allowed. */
 void hls_destroy(struct hls *hls);
 
+/* Other settings of the stream and the camera; borrowed. */
+void hls_renew(struct hls *hls, const struct config_stream *stream,
+	       const struct config_camera *camera);
+
 /* Answers a GET or HEAD of the playlist, at once or later. query: not decoded; NULL: none. */
 void hls_answer_playlist(struct hls *hls, const char *query, struct http_question *question);
 /* The same for /STREAM/name. */

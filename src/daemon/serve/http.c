@@ -383,6 +383,8 @@ void http_answer_request(struct http_session *session, const struct message *hea
 	};
 	int err = message_decode(head->path, request.path, sizeof request.path);
 
+	if (http->access)
+		connection_set_user(session->connection, access_number(http->access, who));
 	if (err < 0)
 		http_refuse(session, message_error_status(err));
 	else
@@ -612,6 +614,14 @@ static void http_held(struct connection *connection)
 	end_answer(connection->session);
 }
 
+/* Units that the answer was to go on with may be of a feed that ends. */
+static bool http_review(struct connection *connection)
+{
+	const struct http_session *session = connection->session;
+
+	return !session->feed || !feed_drains(session->feed);
+}
+
 static const struct protocol http_protocol = {
 	.scheme = "http",
 	.tls_scheme = "https",
@@ -626,6 +636,7 @@ static const struct protocol http_protocol = {
 	.input_ended = http_input_ended,
 	.held = http_held,
 	.written = http_written,
+	.review = http_review,
 	.finished = http_finished,
 };
 

@@ -41,6 +41,9 @@ struct protocol {
 	/* All that connection_write() took has gone to the kernel; how long that may take is the
 	 * protocol's to say. NULL: it does not write. */
 	void (*written)(struct connection *connection);
+	/* The configuration is another one, and connection_user() the number that the user
+	 * has in it. False: the peer may not go on. NULL: it may. */
+	bool (*review)(struct connection *connection);
 	/* The connection is over: connection->session, if there is one, is to be freed. NULL:
 	 * nothing is to be done. */
 	void (*finished)(struct connection *connection);

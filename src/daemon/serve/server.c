@@ -17,7 +17,9 @@
 struct listener {
 	struct loop_listener listener;
 	struct endpoint *endpoint;
+	struct net_address address; /* as configured */
 	struct list link;
+	struct endpoint *next; /* during server_relisten(); NULL: it goes */
 };
 
 struct server {
@@ -62,6 +64,7 @@ static void handle_gone(struct connection *connection)
 {
 	struct server *server = connection->endpoint->server;
 
+	connection->endpoint->connections--;
 	server->n_connections--;
 	if (server->destroyed && server->n_connections == 0)
 		free(server);
@@ -126,6 +129,15 @@ static bool is_certified(const struct endpoint *endpoint, const struct tls *tls,
 	       access_certificate_may(endpoint->access, name, peer, endpoint->stream);
 }
 
+bool server_certified(struct connection *connection)
+{
+	const struct endpoint *endpoint = connection->endpoint;
+	char name[TLS_NAME_MAX];
+
+	return endpoint->access && connection_certificate(connection, name) &&
+	       access_certificate_may(endpoint->access, name, &connection->peer, endpoint->stream);
+}
+
 /* Whether a peer may have a handshake. */
 static bool may_shake(const struct endpoint *endpoint, const struct net_peer *peer)
 {
@@ -142,6 +154,10 @@ static bool may_come(struct server *server, struct endpoint *endpoint, int fd,
 {
 	if (net_peer_from_fd(peer, fd) < 0) {
 		close(fd); /* already gone */
+		return false;
+	}
+	if (endpoint->closed) {
+		close(fd);
 		return false;
 	}
 	if (shaken ? !gate_lets_in(endpoint->gate, peer) && !is_certified(endpoint, tls, peer)
@@ -179,6 +195,7 @@ static void admit(struct server *server, struct endpoint *endpoint, int fd, stru
 		return;
 	}
 	list_append(fellows, &connection->link);
+	endpoint->connections++;
 	server->n_connections++;
 	diag_debug("%s: a client joined, %u now", endpoint->quota->name, endpoint->quota->used);
 	if (endpoint->protocol->accepted(connection) < 0)
@@ -206,6 +223,8 @@ int server_move(struct connection *connection, struct endpoint *endpoint)
 	list_remove(&connection->link);
 	list_append(fellows, &connection->link);
 	admission_leave(server->admission, left, &connection->peer);
+	connection->endpoint->connections--;
+	endpoint->connections++;
 	connection_set_endpoint(connection, endpoint);
 	return 0;
 }
@@ -241,14 +260,17 @@ const struct handshakes *server_handshakes(const struct server *server)
 	return server->handshakes;
 }
 
-static int add_listener(struct server *server, struct endpoint *endpoint, int fd)
+/* Takes fd on success. */
+static int add_listener(struct server *server, struct list *list, struct endpoint *endpoint,
+			const struct net_address *address, int fd)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	int err;
 
 	if (!listener)
 		return -ENOMEM;
-	listener->endpoint = endpoint;
+	listener->endpoint = listener->next = endpoint;
+	listener->address = *address;
 	listener->listener.fd = fd;
 	listener->listener.accepted = handle_accepted;
 	err = loop_listener_add(server->loop, &listener->listener);
@@ -256,7 +278,7 @@ static int add_listener(struct server *server, struct endpoint *endpoint, int fd
 		free(listener);
 		return err;
 	}
-	list_append(&server->listeners, &listener->link);
+	list_append(list, &listener->link);
 	return 0;
 }
 
@@ -289,15 +311,16 @@ static void announce(struct endpoint *endpoint, int fd)
 		  endpoint->tls == CONFIG_TLS_NO ? protocol->scheme : protocol->tls_scheme, where);
 }
 
-int server_listen(struct server *server, struct endpoint *endpoint,
-		  const struct net_address *address, const char *key)
+/* Opens the sockets of an address, and adds their listeners to the list. */
+static int open_listeners(struct server *server, struct list *list, struct endpoint *endpoint,
+			  const struct net_address *address, const char *key)
 {
 	int fds[LISTEN_MAX];
 	int n = listen_open(address, key, fds);
 
 	take_over(server, endpoint);
 	for (int i = 0; i < n; i++) {
-		int err = add_listener(server, endpoint, fds[i]);
+		int err = add_listener(server, list, endpoint, address, fds[i]);
 
 		if (err < 0) {
 			for (; i < n; i++)
@@ -307,6 +330,185 @@ int server_listen(struct server *server, struct endpoint *endpoint,
 		announce(endpoint, fds[i]);
 	}
 	return n < 0 ? n : 0;
+}
+
+int server_listen(struct server *server, struct endpoint *endpoint,
+		  const struct net_address *address, const char *key)
+{
+	return open_listeners(server, &server->listeners, endpoint, address, key);
+}
+
+static void remove_listener(struct server *server, struct listener *listener)
+{
+	loop_listener_remove(server->loop, &listener->listener);
+	list_remove(&listener->link);
+	free(listener);
+}
+
+static void remove_listeners(struct server *server, struct list *list)
+{
+	while (!list_empty(list))
+		remove_listener(server, container_of(list->next, struct listener, link));
+}
+
+/* --- another configuration --- */
+
+static bool is_address(const struct listener *listener, const struct net_address *address)
+{
+	return listener->address.port == address->port &&
+	       strcmp(listener->address.host, address->host) == 0;
+}
+
+/* Gives the place the listeners that have its address: those of its own endpoint, or those that no
+ * other place has taken. False: there are none. */
+static bool keep_listeners(struct server *server, const struct server_place *place, bool own)
+{
+	bool found = false;
+
+	for (struct list *pos = server->listeners.next; pos != &server->listeners;
+	     pos = pos->next) {
+		struct listener *listener = container_of(pos, struct listener, link);
+
+		if (!is_address(listener, place->address) ||
+		    (own ? listener->endpoint != place->endpoint
+			 : listener->next || place->address->port == 0))
+			continue;
+		listener->next = place->endpoint;
+		found = true;
+	}
+	return found;
+}
+
+/* Does not wait for a port that is taken, as listen_open() does. */
+static int check_address(const struct server_place *place)
+{
+	int err = listen_check(place->address);
+
+	if (err < 0)
+		diag_error("%s: cannot listen on %s%sport %u: %s", place->key, place->address->host,
+			   place->address->host[0] ? " " : "", place->address->port,
+			   strerror(-err));
+	return err;
+}
+
+static int open_missing(struct server *server, struct server_place *places, size_t n, bool patient,
+			struct list *opened)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct server_place *place = &places[i];
+		int err;
+
+		if (keep_listeners(server, place, true) || keep_listeners(server, place, false))
+			continue;
+		err = patient ? 0 : check_address(place);
+		if (err == 0)
+			err = open_listeners(server, opened, place->endpoint, place->address,
+					     place->key);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* The ports of endpoints are those of their first sockets. */
+static void set_ports(struct server *server)
+{
+	struct net_peer local;
+
+	for (struct list *pos = server->listeners.next; pos != &server->listeners;
+	     pos = pos->next) {
+		const struct listener *listener = container_of(pos, struct listener, link);
+
+		net_peer_local_from_fd(&local, listener->listener.fd);
+		if (listener->endpoint->port == 0)
+			listener->endpoint->port = local.port;
+	}
+}
+
+static void give_listeners(struct server *server)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &server->listeners)
+		container_of(pos, struct listener, link)->endpoint->port = 0;
+	list_for_each_safe (pos, tmp, &server->listeners) {
+		struct listener *listener = container_of(pos, struct listener, link);
+
+		if (listener->next) {
+			listener->endpoint = listener->next;
+			take_over(server, listener->endpoint);
+		} else {
+			remove_listener(server, listener);
+		}
+	}
+}
+
+int server_relisten(struct server *server, struct server_place *places, size_t n, bool patient)
+{
+	struct list opened;
+	int err;
+
+	list_init(&opened);
+	for (struct list *pos = server->listeners.next; pos != &server->listeners; pos = pos->next)
+		container_of(pos, struct listener, link)->next = NULL;
+	err = open_missing(server, places, n, patient, &opened);
+	if (err < 0) {
+		remove_listeners(server, &opened);
+		return err;
+	}
+	give_listeners(server);
+	list_splice(&server->listeners, &opened);
+	set_ports(server);
+	return 0;
+}
+
+void server_renew(struct server *server, const struct config_daemon *config)
+{
+	server->config = config;
+}
+
+void server_exchange_tls(struct server *server, struct tls_context *context)
+{
+	handshakes_exchange(server->handshakes, context);
+}
+
+#define CLOSED_AT_ONCE 64
+
+struct review {
+	bool (*stays)(struct connection *connection, void *user);
+	void *user;
+	struct connection *leaving[CLOSED_AT_ONCE];
+	size_t n;
+};
+
+static void review_one(struct list *link, void *user)
+{
+	struct connection *connection = of_link(link);
+	struct review *review = user;
+
+	if (review->n < CLOSED_AT_ONCE && !review->stays(connection, review->user))
+		review->leaving[review->n++] = connection;
+}
+
+void server_review(struct server *server, bool (*stays)(struct connection *connection, void *user),
+		   void *user)
+{
+	struct review review = {.stays = stays, .user = user};
+
+	do {
+		review.n = 0;
+		for (struct list *pos = server->connections.next; pos != &server->connections;
+		     pos = pos->next)
+			review_one(pos, &review);
+		admission_for_each_viewer(server->admission, review_one, &review);
+		/* One that goes may take another one with it, whose memory lasts to the end of the
+		 * turn. */
+		for (size_t i = 0; i < review.n; i++) {
+			if (connection_watches(review.leaving[i]))
+				cursor_end(&review.leaving[i]->cursor, CURSOR_END_NOT_ALLOWED);
+			connection_close(review.leaving[i], true);
+		}
+	} while (review.n == CLOSED_AT_ONCE);
 }
 
 static bool speaks(const struct endpoint *endpoint, const char *scheme)
@@ -334,15 +536,7 @@ bool server_where(const struct server *server, const char *scheme, char where[SE
 
 void server_stop(struct server *server)
 {
-	struct list *pos, *tmp;
-
-	list_for_each_safe (pos, tmp, &server->listeners) {
-		struct listener *listener = container_of(pos, struct listener, link);
-
-		loop_listener_remove(server->loop, &listener->listener);
-		list_remove(&listener->link);
-		free(listener);
-	}
+	remove_listeners(server, &server->listeners);
 }
 
 /* --- life --- */

@@ -33,6 +33,31 @@ const struct handshakes *server_handshakes(const struct server *server);
 int server_listen(struct server *server, struct endpoint *endpoint,
 		  const struct net_address *address, const char *key);
 
+/* --- another configuration --- */
+
+/* An address on which an endpoint is to be reached; everything is borrowed. */
+struct server_place {
+	struct endpoint *endpoint;
+	const struct net_address *address;
+	char key[CONFIG_NAME_MAX + 64]; /* names the configuration key in messages */
+};
+/*
+ * Listens on exactly these addresses from now on. Sockets of addresses that stay are kept, also
+ * where they come to another endpoint. `port` of every endpoint that was listened for, and that is
+ * now, is set again. patient: waits up to a second for a port that is taken. 0, or -errno after a
+ * line in the log: then nothing has changed.
+ */
+int server_relisten(struct server *server, struct server_place *places, size_t n, bool patient);
+/* Other send_buffer and notsent_lowat for connections to come; config is borrowed. */
+void server_renew(struct server *server, const struct config_daemon *config);
+/* Another certificate for handshakes to come: takes context. After server_enable_tls(). */
+void server_exchange_tls(struct server *server, struct tls_context *context);
+/* Whether a viewer of an endpoint for one stream may watch by its certificate. */
+bool server_certified(struct connection *connection);
+/* Asks for every connection whether it stays, and closes those that do not. stays() closes none. */
+void server_review(struct server *server, bool (*stays)(struct connection *connection, void *user),
+		   void *user);
+
 #define SERVER_WHERE_MAX NET_PEER_TEXT_MAX /* bytes, terminator included */
 /* Writes the host and port at which peers find a protocol of this scheme, "192.0.2.1:8080" or
  * "HOST:8080" for all addresses. False, where it is not listened for: nothing is written. */

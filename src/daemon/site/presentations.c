@@ -60,6 +60,12 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 	return -ENOENT;
 }
 
+void presentations_serve(struct rtsp *rtsp, struct output *output)
+{
+	if (output_is_rtp(output))
+		rtsp_init_viewers(&output->rtsp, rtsp, &output->quota);
+}
+
 void presentations_init(struct presentations *presentations, struct rtsp *rtsp)
 {
 	struct cameras *cameras = presentations->cameras;
@@ -68,7 +74,5 @@ void presentations_init(struct presentations *presentations, struct rtsp *rtsp)
 	rtsp->access = presentations->access;
 	rtsp->user = presentations;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
-		if (output_is_rtp(cameras->outputs[i]))
-			rtsp_init_viewers(&cameras->outputs[i]->rtsp, rtsp,
-					  &cameras->outputs[i]->quota);
+		presentations_serve(rtsp, cameras->outputs[i]);
 }

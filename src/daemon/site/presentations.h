@@ -12,6 +12,8 @@ struct presentations {
 	struct access *access;
 };
 
+/* Serves one more feed. */
+void presentations_serve(struct rtsp *rtsp, struct output *output);
 /* Sets rtsp up, and the endpoints of viewers. Everything is borrowed. */
 void presentations_init(struct presentations *presentations, struct rtsp *rtsp);
 

@@ -126,6 +126,7 @@ void snapshot_destroy(struct snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
+	refuse_all(snapshot);
 	stop_waiting(snapshot);
 	free(snapshot);
 }

@@ -8,6 +8,7 @@
 
 #define IN_LOOP(field) FIELD(in_loop, struct loop_stats, field)
 #define IN_ACCESS(field) FIELD(in_access, struct access_stats, field)
+#define IN_RELOAD(field) FIELD(in_reload, struct reload_status, field)
 #define IN_MQTT(field) FIELD(in_mqtt, struct discovery_status, field)
 
 /* --- the server --- */
@@ -78,6 +79,22 @@ static double server_max_clients(const struct counted *c)
 {
 	return c->view->cameras->config->daemon.max_clients;
 }
+static const void *in_reload(const struct counted *c)
+{
+	static const struct reload_status none;
+
+	return c->view->reload ? c->view->reload : &none;
+}
+static const char *config_loaded_at(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	return c->view->reload
+		       ? counted_time(c, c->view->reload->loaded_s - c->realtime_offset_s, buffer)
+		       : "";
+}
+static double config_is_wrong(const struct counted *c)
+{
+	return c->view->reload && c->view->reload->error[0];
+}
 static double server_client_bytes(const struct counted *c)
 {
 	(void)c;
@@ -144,6 +161,21 @@ static const struct counter server[] = {
 	 .help = "Whether the table of file descriptors is full; no client is accepted until it "
 		 "has room.",
 	 .number = server_fds_short},
+	{NULL, "config_error", BOOL,
+	 .help = "Whether the configuration that was read last is not in force.",
+	 .number = config_is_wrong},
+	{"config", GROUP,
+	 .help = "The configuration, which is read again at SIGHUP (`systemctl reload`)."},
+	{"config.loaded_at", TEXT, .help = "When the one in force was read.",
+	 .text = config_loaded_at},
+	{"config.error", TEXT,
+	 .help = "Why the one that was read last is not in force: the first mistake, with file and "
+		 "line; empty if it is.",
+	 IN_RELOAD(error)},
+	{"config.reloads", "config_reloads_total", COUNTER,
+	 .help = "Configurations that came in force since the start.", IN_RELOAD(loaded)},
+	{"config.refused", "config_refused_total", COUNTER,
+	 .help = "Configurations that were refused because of a mistake.", IN_RELOAD(refused)},
 	{"access", GROUP, .help = "Who may watch ([SECURITY.md](SECURITY.md))."},
 	{"access.users", "access_users", GAUGE, .help = "Users in the configuration.",
 	 .number = access_users},

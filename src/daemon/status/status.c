@@ -70,11 +70,11 @@ static void handle_begin_metrics(struct loop_timer *timer)
 
 /* --- /status.json --- */
 
-static void step_json(struct status *status)
+static void step_json(struct status *status, unsigned max)
 {
 	struct loop *loop = status->view->loop;
 	int64_t begun_us = clock_now_us();
-	bool complete = json_step(status->writing, CLIENTS_PER_TURN), long_text;
+	bool complete = json_step(status->writing, max), long_text;
 	char *text;
 
 	status->cost_us += clock_now_us() - begun_us;
@@ -92,7 +92,7 @@ static void step_json(struct status *status)
 
 static void handle_step(struct loop_timer *timer)
 {
-	step_json(container_of(timer, struct status, step));
+	step_json(container_of(timer, struct status, step), CLIENTS_PER_TURN);
 }
 
 static void begin_json(struct status *status)
@@ -104,7 +104,7 @@ static void begin_json(struct status *status)
 	status->writing = json_begin(status->view);
 	status->cost_us = clock_now_us() - begun_us;
 	if (status->writing)
-		step_json(status);
+		step_json(status, CLIENTS_PER_TURN);
 	else
 		reply_all(&status->asked, NULL, NULL);
 }
@@ -192,6 +192,14 @@ int status_create(struct status **out, const struct status_view *view)
 	loop_timer_init(&status->step, handle_step);
 	*out = status;
 	return 0;
+}
+
+void status_settle(struct status *status)
+{
+	if (!status || !status->writing)
+		return;
+	loop_timer_cancel(status->view->loop, &status->step);
+	step_json(status, JSON_CLIENTS_MAX);
 }
 
 void status_destroy(struct status *status)

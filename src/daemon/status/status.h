@@ -18,6 +18,8 @@ struct status;
 
 /* view is borrowed. 0 or -ENOMEM. */
 int status_create(struct status **out, const struct status_view *view);
+/* Completes a text that is being written: what it tells of may go then. NULL is allowed. */
+void status_settle(struct status *status);
 /* Requests that still wait must have ended: their connections are closed. */
 void status_destroy(struct status *status);
 

@@ -15,6 +15,7 @@ struct output_demand {
 	struct stream_demand *stream;
 	unsigned number;
 	bool kept; /* always wanted */
+	bool watched;
 	bool wanted, unsaid;
 	bool awaits_key; /* an IDR was asked for since its last key unit */
 	struct loop_timer linger;
@@ -221,7 +222,9 @@ static void set_wanted(struct output_demand *output, bool wanted)
 	if (wanted) {
 		if (output_is_rtp(output_of(output)))
 			note_sequence(output_of(output));
-		feed_forget(output_of(output)->feed);
+		/* One that is watched already has another worker now. */
+		if (feed_stats(output_of(output)->feed)->audience.cursors == 0)
+			feed_forget(output_of(output)->feed);
 	}
 	say_wanted(output);
 	if (!wanted) {
@@ -245,6 +248,7 @@ static void handle_watched(struct feed_demand *demand)
 {
 	struct output_demand *output = container_of(demand, struct output_demand, demand);
 
+	output->watched = true;
 	if (output->kept)
 		return;
 	loop_timer_cancel(output->stream->all->loop, &output->linger);
@@ -260,12 +264,34 @@ static void handle_unwatched(struct feed_demand *demand, bool viewed)
 	int64_t now_us = loop_now_us(loop);
 	int64_t linger_us = (int64_t)config_of(output->stream)->linger_ms * 1000;
 
+	output->watched = false;
 	if (output->kept)
 		return;
 	if (viewed)
 		output->lingers_until_us = now_us + linger_us;
 	loop_timer_set(loop, &output->linger,
 		       output->lingers_until_us > now_us ? output->lingers_until_us : now_us);
+}
+
+static void renew(struct output_demand *output)
+{
+	bool kept = output_of(output)->config->kept;
+
+	if (kept == output->kept)
+		return;
+	output->kept = kept;
+	if (kept) {
+		loop_timer_cancel(output->stream->all->loop, &output->linger);
+		set_wanted(output, true);
+	} else if (!output->watched) {
+		handle_unwatched(&output->demand, false);
+	}
+}
+
+void worker_demand_renew(struct worker_demand *all)
+{
+	for (size_t i = 0; i < all->options.camera->n_outputs; i++)
+		renew(&all->outputs[i]);
 }
 
 const int64_t *worker_demand_wanted_us(const struct worker_demand *all)
@@ -335,14 +361,19 @@ int worker_demand_create(struct worker_demand **out, struct loop *loop,
 	return 0;
 }
 
-void worker_demand_destroy(struct worker_demand *all)
+void worker_demand_stop(struct worker_demand *all)
 {
-	if (!all)
-		return;
 	for (size_t i = 0; i < all->options.camera->n_streams; i++)
 		loop_timer_cancel(all->loop, &all->streams[i].idr);
 	for (size_t i = 0; i < all->options.camera->n_outputs; i++)
 		loop_timer_cancel(all->loop, &all->outputs[i].linger);
+}
+
+void worker_demand_destroy(struct worker_demand *all)
+{
+	if (!all)
+		return;
+	worker_demand_stop(all);
 	free(all->wanted_us);
 	free(all->outputs);
 	free(all->streams);

@@ -26,6 +26,11 @@ void worker_demand_destroy(struct worker_demand *demand);
 /* For feed_create(). */
 struct feed_demand *worker_demand_of_feed(struct worker_demand *demand, unsigned feed);
 
+/* No feed tells it anything any more, and no timer of it runs. */
+void worker_demand_stop(struct worker_demand *demand);
+/* Reads from the configuration again which feeds are written all the time. */
+void worker_demand_renew(struct worker_demand *demand);
+
 /* Sends all demands to a new process. */
 void worker_demand_say_all(struct worker_demand *demand);
 /* Sends the demands that could not be sent before. */

@@ -32,8 +32,8 @@
 struct worker {
 	struct loop *loop;
 	struct worker_options options;
-	int config_fd;	  /* memfd with the camera's part of the configuration */
-	const char *name; /* the camera's */
+	int config_fd;		    /* memfd with the camera's part of the configuration */
+	char name[CONFIG_NAME_MAX]; /* the camera's */
 	char owner[sizeof "camera " + CONFIG_NAME_MAX]; /* of its log lines */
 	struct worker_status status;
 	struct worker_messages *messages;
@@ -581,7 +581,7 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 		return -ENOMEM;
 	worker->loop = loop;
 	worker->options = *options;
-	worker->name = camera->config->name;
+	snprintf(worker->name, sizeof worker->name, "%s", camera->config->name);
 	worker->status.state = WORKER_STOPPED;
 	worker->pair = -1;
 	snprintf(worker->owner, sizeof worker->owner, "camera %s", worker->name);
@@ -624,9 +624,20 @@ free_worker:
 void worker_stop(struct worker *worker)
 {
 	close_pair(worker);
+	worker_demand_stop(worker->demand);
 	worker->status.state = WORKER_STOPPED;
 	supervisor_stop(&worker->process.supervisor, clock_now_us());
 	worker_process_turn(&worker->process);
+}
+
+bool worker_has_ended(struct worker *worker)
+{
+	return worker->process.supervisor.pid == 0 && closer_pending(worker->closer) == 0;
+}
+
+void worker_renew(struct worker *worker)
+{
+	worker_demand_renew(worker->demand);
 }
 
 void worker_destroy(struct worker *worker)

@@ -61,6 +61,11 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 void worker_start(struct worker *worker);
 /* Asks the process to stop, by closing the pair. It is not started again. */
 void worker_stop(struct worker *worker);
+/* After worker_stop(): whether the process has ended, so that worker_destroy() does not wait. */
+bool worker_has_ended(struct worker *worker);
+/* The configuration of its camera is another one, though not for the process: other feeds may be
+ * written all the time. */
+void worker_renew(struct worker *worker);
 /* Stops the process, and waits at most until it is killed, one second after worker_stop(). */
 void worker_destroy(struct worker *worker);
 

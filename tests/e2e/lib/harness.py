@@ -165,10 +165,8 @@ class Camcastd:
         """headers: of the requests that this class makes itself, for its right to see the status."""
         self.headers = headers or {}
         folder = pathlib.Path(folder)
-        text = config_text(config)
-        if backend:
-            text = re.sub(r"(?m)^\[daemon\]$", f"[daemon]\nbackend = {backend}", text, count=1)
-            assert f"backend = {backend}" in text, "the configuration has no [daemon] section"
+        self.backend = backend
+        text = self._text(config)
         self.config_path = folder / f"config-{uuid.uuid4().hex[:8]}.ini"
         self.config_path.write_text(text)
         self.marker = f"CAMCAST_TEST={uuid.uuid4().hex}"
@@ -198,6 +196,31 @@ class Camcastd:
             except BaseException:
                 self.kill()
                 raise
+
+    # --- configuration ---
+
+    def _text(self, config):
+        text = config_text(config)
+        if self.backend:
+            chosen = f"[daemon]\nbackend = {self.backend}"
+            text = re.sub(r"(?m)^\[daemon\]$", chosen, text, count=1)
+            assert chosen in text, "the configuration has no [daemon] section"
+        return text
+
+    def reload(self, config, refused=False):
+        """Another configuration, and SIGHUP; waits until it is in force, or refused. Returns the
+        lines of the log."""
+        after = self.log_position()
+        self.config_path.write_text(self._text(config))
+        self.process.send_signal(signal.SIGHUP)
+        end = "the configuration is not changed: " if refused else "the configuration .* is in force"
+        self.wait_log(end, after=after)
+        lines = self.log()[after:]
+        ports = {}
+        for match in filter(None, map(FEED_LINE.search, lines)):
+            ports.setdefault(match[1], []).append(int(match[3]))
+        self.ports.update(ports)
+        return lines
 
     # --- log ---
 

@@ -57,6 +57,26 @@ def test_a_hardened_unit_serves_the_camera(service, vicodec, allocator):
     assert not any(alive(pid) for pid in processes)
 
 
+def test_a_reload_is_checked_and_keeps_the_process(service, vicodec):
+    config = guest.config(vicodec, "auto")
+    service.configure(config)
+    service.start()
+    service.wait_flowing()
+    pid, worker = service.pid(), service.worker()
+    config["daemon"]["max_clients"] = "banana"
+    service.configure(config)
+    with pytest.raises(AssertionError):
+        systemctl("reload", "camcastd")
+    assert "max_clients = banana" in service.log()
+    config["daemon"]["max_clients"] = 9
+    service.configure(config)
+    systemctl("reload", "camcastd")
+    guest.wait_for("the other limit", lambda: service.status()["max_clients"] == 9)
+    guest.wait_for("readiness", lambda: service.show("ActiveState") == "active")
+    assert service.pid() == pid and service.worker() == worker
+    assert service.show("NRestarts") == "0"
+
+
 def test_a_stopped_process_is_found_by_the_watchdog(service, vicodec):
     service.configure(guest.config(vicodec, "auto"))
     assert "\nWatchdogSec=10\n" in systemctl("cat", "camcastd")
