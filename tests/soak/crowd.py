@@ -38,10 +38,10 @@ import ways
 UUID = b"camcast-\x41\x75\x8c\x5e\xb1\x0f\x4a\x01"  # include/camcast/sei.h
 SLICE = re.compile(rb"\x00\x00\x01([\x01\x05\x21\x25\x41\x45\x61\x65])")
 REORDER_US = 500_000  # more than capture times go back in a stream; fewer than a worker lives
-PICTURES_PER_S = 10  # of every camera
 WAIT_S = 0.3
 LATE_S = 0.2
 SERVED_S = 1.5  # a viewer without a unit for this time is not served
+FRESH_S = 4  # nor is one whose units are older: they are what a bad link had held back
 TICK_S = 0.05
 AGAIN_S = 0.25  # until the next attempt to connect
 STALL_S = 15  # a stalled viewer leaves after this time, if the server did not end it
@@ -54,7 +54,7 @@ def emit(event, **more):
 
 
 def stamp_of(unit):
-    """(sequence number, capture time in us) of an H.264 unit; None: it has none."""
+    """(sequence number, CLOCK_MONOTONIC of the capture in us) of an H.264 unit; None: it has none."""
     at = unit.find(UUID)
     if at < 0:
         return None
@@ -243,12 +243,22 @@ class Viewer:
                 after <= before or self.stream.needs_between(self.stamp, stamp)
             )
             what = "broken" if broken else "gap"
-            # A gap begins when the first picture that is missing was taken: late data of a link that
-            # was cut may come before it, and the viewer seems to be served again.
-            lost_s = max(0, after - before) / PICTURES_PER_S
-            emit(what, viewer=self.name, start=now - lost_s, at=now, before=before, after=after)
+            # A gap begins when the last picture before it was taken. It may have come long after
+            # that, from the buffers of a link that was cut.
+            start = min(now, self.stamp[1] / 1e6)
+            emit(what, viewer=self.name, start=start, at=now, before=before, after=after)
         self.stamp = stamp
         self.stream.learn(stamp, is_droppable(unit))
+
+    def trouble(self, now):
+        """What keeps it from being served; None: nothing."""
+        if not self.connected:
+            return "connecting"
+        if now - self.last_at > SERVED_S or not self.begun:
+            return round(now - self.last_at, 1)
+        if self.h264 and self.kind != "slow" and now - self.stamp[1] / 1e6 > FRESH_S:
+            return f"its pictures are {now - self.stamp[1] / 1e6:.1f} s old"
+        return None
 
     # --- samples ---
 
@@ -317,11 +327,7 @@ class Crowd:
                 viewer.begin_sample(now)
         if now - self.last_state >= 1:
             self.last_state = now
-            idle = {
-                v.name: "connecting" if not v.connected else round(now - v.last_at, 1)
-                for v in self.judged
-                if now - v.last_at > SERVED_S or not v.begun
-            }
+            idle = {v.name: why for v in self.judged if (why := v.trouble(now))}
             emit("state", at=now, served=len(self.judged) - len(idle), idle=idle,
                  units=sum(viewer.units for viewer in self.viewers))  # fmt: skip
             sys.stdout.flush()
