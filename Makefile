@@ -317,7 +317,7 @@ run:
 # --- checks: tests/run.sh counts ---
 export CAMCAST_BUILD = $(abspath $(B))
 # End-to-end tests wait most of their time: more run at once than there are processors.
-export E2E_JOBS ?= $(shell expr 4 \* $$(nproc))
+export E2E_JOBS ?= $(shell expr 6 \* $$(nproc))
 export FUZZ_SECONDS SAN UNIT_TESTS E2E
 CHECK ?= unit e2e $(if $(SAN),,fuzz)
 

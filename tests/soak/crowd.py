@@ -5,8 +5,8 @@
     crowd.py PLAN.json >EVENTS
 
 The plan is {"seed", "samples": FOLDER, "authority": FILE, "viewers": [{"name", "host", "port",
-"way", "tls", "codec", "stream", "kind", ...}]}; ways.py has the ways. Each event is a line of JSON with the viewer's name
-and CLOCK_MONOTONIC seconds:
+"way", "tls", "codec", "stream", "kind", ...}]}; ways.py has the ways. Each event is a line of JSON
+with the viewer's name and CLOCK_MONOTONIC seconds:
 
     gap        units are missing: a viewer that is served well sees none
     broken     units are missing that what follows refers to: nobody may ever see that
@@ -54,7 +54,7 @@ def emit(event, **more):
 
 
 def stamp_of(unit):
-    """(sequence number, CLOCK_MONOTONIC of the capture in us) of an H.264 unit; None: it has none."""
+    """(sequence number, CLOCK_MONOTONIC at its capture in us) of a unit of H.264; None: none."""
     at = unit.find(UUID)
     if at < 0:
         return None
