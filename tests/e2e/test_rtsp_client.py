@@ -198,6 +198,25 @@ def test_record_loses_nothing_and_shows_no_password(start_camcastd, recording, t
             assert not bytestream.gaps(units)
 
 
+def test_a_recording_has_the_rhythm_of_the_camera(recording, tmp_path):
+    """Whose pictures come six at once, five times a second."""
+    with rtspserver.RtspServer(recording, together=6) as camera:
+        where = f"127.0.0.1:{camera.port}/live"
+        with Recorder(NO_BROKER, tmp_path / "rec", f"rtsp://{where}") as recorder:
+            recorder.wait_log(f"{where}: recording to")
+            (place,) = [path for path in (tmp_path / "rec").iterdir() if path.is_dir()]
+            recorder.wait_until(
+                lambda: sum(path.stat().st_size for path in recordings.files(place)) > 1500000,
+                "a recording", 40,
+            )
+            recorder.stop()
+    units = recordings.check_folder(place)[60:]
+    steps = [b.pts - a.pts for a, b in zip(units, units[1:])]
+    assert len(steps) > 60
+    uneven = sum(not 0.02 < step < 0.05 for step in steps)
+    assert uneven < len(steps) / 20, (uneven, steps)
+
+
 def test_view_shows_it_and_says_what_is_wrong(start_camcastd, tmp_path):
     daemon = start_camcastd(served())
     where = f"rtsp://me:{SECRET}@127.0.0.1:{daemon.rtsp_port}"

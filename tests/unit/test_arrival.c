@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/backoff.h"
-#include "capture/source/arrival.h"
+#include "base/arrival.h"
 
 #define FRAME_US 40000
 #define NOW_US INT64_C(1000000000)

@@ -73,8 +73,9 @@ static int give(struct fixture *f, const uint8_t *packet, size_t len)
 static int again(struct fixture *f, bool marker, uint32_t time, const void *payload, size_t len)
 {
 	uint8_t packet[2048];
+	const size_t n = make(packet, f, marker, time, payload, len);
 
-	return give(f, packet, make(packet, f, marker, time, payload, len));
+	return give(f, packet, n);
 }
 
 static int add(struct fixture *f, bool marker, uint32_t time, const void *payload, size_t len)

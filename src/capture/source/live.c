@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/text.h"
-#include "capture/source/arrival.h"
+#include "base/arrival.h"
 #include "capture/source/fifo.h"
 #include "capture/source/intake.h"
 #include "capture/source/pictures.h"

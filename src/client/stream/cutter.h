@@ -34,6 +34,8 @@ struct cutter_unit {
 	size_t len;
 	enum stream_codec codec;
 	bool key;
+	bool timed;    /* time is valid: of RTP only */
+	uint32_t time; /* when it is shown, 90 kHz; it wraps */
 };
 
 enum cutter_result {

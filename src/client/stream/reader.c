@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/arrival.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "client/stream/cutter.h"
@@ -52,6 +53,13 @@ struct reader {
 	int64_t quiet_us;
 	int64_t received_us; /* when the last bytes arrived */
 	bool quiet_asked;    /* the cutter was asked since then whether a unit has ended */
+
+	/* The clock of a server of RTP. */
+	struct arrival arrival;
+	bool timed;	   /* a unit had a time in this connection, and its time was */
+	uint32_t time;	   /* this, which is */
+	int64_t time_us;   /* this since some moment */
+	bool out_of_order; /* units are not shown in the order in which they come */
 
 	int64_t unit_us;	 /* when the first byte of the unit under way arrived */
 	int64_t key_wait_us;	 /* WAITING_KEY: since when */
@@ -332,6 +340,8 @@ static void begin_stream(struct reader *reader)
 	reader->fd = fd;
 	wait_for_key(reader);
 	reader->received_us = reader->unit_us = clock_now_us();
+	reader->timed = reader->out_of_order = false;
+	arrival_restart(&reader->arrival);
 	reader->stats.reconnects += reader->connected_before;
 	reader->connected_before = true;
 	cutter_reset(&reader->cutter);
@@ -537,6 +547,23 @@ static void check_progress(struct reader *reader)
 		reader_refuse(reader, why);
 }
 
+/* When a unit came, in the rhythm of the server's clock if that tells: a network delivers unevenly.
+ * The times of B pictures do not grow, and say nothing of when they came. */
+static int64_t arrival_of(struct reader *reader, const struct cutter_unit *unit)
+{
+	const int32_t step = (int32_t)(unit->time - reader->time);
+
+	if (!unit->timed || reader->out_of_order)
+		return reader->received_us;
+	reader->out_of_order = reader->timed && step < 0;
+	if (reader->timed)
+		reader->time_us += (int64_t)step * 100 / 9;
+	reader->timed = true;
+	reader->time = unit->time;
+	return arrival_place(&reader->arrival, reader->received_us,
+			     reader->out_of_order ? ARRIVAL_NONE : reader->time_us);
+}
+
 /* Handles the cutter's result. 1: *out is a unit; 0: there is none yet; -EAGAIN: call the cutter
  * again. */
 static int take(struct reader *reader, int result, const struct cutter_unit *unit,
@@ -580,7 +607,7 @@ static int take(struct reader *reader, int result, const struct cutter_unit *uni
 		.codec = unit->codec,
 		.key = unit->key,
 		.discontinuity = reader->gap,
-		.received_us = reader->received_us,
+		.received_us = arrival_of(reader, unit),
 	};
 	reader->gap = false;
 	return 1;

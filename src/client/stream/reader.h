@@ -27,7 +27,7 @@ struct reader_unit {
 	enum stream_codec codec; /* the real codec, which may differ from the announced one */
 	bool key;
 	bool discontinuity;  /* the first one after a (re)connection, or after units were skipped */
-	int64_t received_us; /* monotonic, of its last byte */
+	int64_t received_us; /* monotonic, of its last byte; by RTSP in the rhythm of its PTS */
 };
 
 enum reader_state { READER_CONNECTING, READER_WAITING_KEY, READER_PLAYING, READER_BACKOFF };

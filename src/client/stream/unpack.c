@@ -286,6 +286,8 @@ static int end_unit(struct unpack *unpack, struct cutter_unit *unit)
 		.data = unpack->data,
 		.len = unpack->len,
 		.codec = unpack->codec,
+		.timed = true,
+		.time = unpack->time,
 		.key = unpack->codec == STREAM_MJPEG || (unpack->idr && unpack->sps && unpack->pps),
 	};
 	return CUTTER_UNIT;

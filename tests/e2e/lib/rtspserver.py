@@ -44,9 +44,10 @@ def packets(nals, timestamp, sequence):
 
 class RtspServer:
     """A context manager. password: asked for (Basic) where it is given. hang: nothing is sent
-    any more while it is set."""
+    any more while it is set. together: how many pictures come at once."""
 
-    def __init__(self, path, password=None, port=0):
+    def __init__(self, path, password=None, port=0, together=1):
+        self.together = together
         units, _ = bytestream.split(path.read_bytes() + bytestream.AUD)
         self.sets = {}
         self.pictures = []
@@ -134,7 +135,8 @@ class RtspServer:
                 data, n = packets(picture, int(number * CLOCK * PERIOD), sequence)
                 connection.sendall(data)
                 number, sequence = number + 1, sequence + n
-                time.sleep(max(0, begun + number * PERIOD - time.monotonic()))
+                if number % self.together == 0:
+                    time.sleep(max(0, begun + number * PERIOD - time.monotonic()))
         except OSError:
             pass
 

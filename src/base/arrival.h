@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The times of pictures that arrive from a live source. A picture goes on when it arrives, whatever
- * its timestamp says; but viewers are told the rhythm of the source's own clock where it has one,
- * because arrival on a network or a pipe is uneven. That clock may begin anywhere, jump, stand
- * still, or run a little faster or slower than ours. One thread at a time.
+ * The times of pictures that arrive from a live source, or from a camera over RTSP. A picture goes
+ * on when it arrives, whatever its timestamp says; but viewers are told the rhythm of the source's
+ * own clock where it has one, because arrival on a network or a pipe is uneven. That clock may
+ * begin anywhere, jump, stand still, or run a little faster or slower than ours. One thread at a
+ * time.
  */
-#ifndef CAPTURE_SOURCE_ARRIVAL_H
-#define CAPTURE_SOURCE_ARRIVAL_H
+#ifndef BASE_ARRIVAL_H
+#define BASE_ARRIVAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

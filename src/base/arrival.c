@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "capture/source/arrival.h"
+#include "base/arrival.h"
 
 /* A picture that comes later than the soonest one was held up on the way, or the clock of the
  * source is slow. The offset follows such a clock by this part of the time that passes: quartz
