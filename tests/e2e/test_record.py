@@ -539,7 +539,7 @@ def test_a_terminal_shows_progress(broker, start_server, tmp_path):
         (["--dir", "x", "--segment", "0"], "--segment 0: use a time from 1s to 24h"),
         (["--dir", "x", "--max-bytes", "many"], "--max-bytes many: use a number of bytes"),
         (["--dir", "x", "--max-age", "1y"], "--max-age 1y: use a time"),
-        (["--dir", "x", "rtsp://cam/1"], "rtsp://cam/1: a URL is tcp://HOST:PORT, HOST:PORT, "),
+        (["--dir", "x", "http://cam/1"], "http://cam/1: a URL is tcp://HOST:PORT, HOST:PORT, "),
     ],
 )
 def test_wrong_arguments_are_told(arguments, said):

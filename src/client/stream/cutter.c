@@ -70,10 +70,12 @@ bool cutter_is_empty(const struct cutter *cutter)
 static void give(struct cutter *cutter, struct cutter_unit *unit, size_t len,
 		 enum stream_codec codec, bool key)
 {
-	unit->data = cutter->data + cutter->begin;
-	unit->len = len;
-	unit->codec = codec;
-	unit->key = key;
+	*unit = (struct cutter_unit){
+		.data = cutter->data + cutter->begin,
+		.len = len,
+		.codec = codec,
+		.key = key,
+	};
 	cutter->begin += len;
 }
 
