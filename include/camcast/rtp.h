@@ -20,10 +20,12 @@
 
 #define CAMCAST_RTP_CHANNEL 0
 #define CAMCAST_RTCP_CHANNEL 1
-#define CAMCAST_RTP_CLOCK 90000	      /* ticks a second */
-#define CAMCAST_RTP_TYPE_H264 96      /* payload types */
-#define CAMCAST_RTP_TYPE_JPEG 26      /* RFC 3551 */
-#define CAMCAST_RTP_PACKET_LEN 1400   /* bytes of an RTP packet, at most */
+#define CAMCAST_RTP_CLOCK 90000	    /* ticks a second */
+#define CAMCAST_RTP_TYPE_H264 96    /* payload types */
+#define CAMCAST_RTP_TYPE_JPEG 26    /* RFC 3551 */
+#define CAMCAST_RTP_PACKET_LEN 1400 /* bytes of an RTP packet, at most, and */
+#define CAMCAST_RTP_PACKET_MIN 576  /* the bounds of `packet_size`, which sets that */
+#define CAMCAST_RTP_PACKET_MAX 1440
 #define CAMCAST_RTP_REPORT_US 5000000 /* at most this between two sender reports */
 
 #endif

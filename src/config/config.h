@@ -198,6 +198,7 @@ struct config_stream {
 	uint32_t history_ms;
 	uint32_t history_max;  /* bytes a feed's index may refer to; 0: derived from bitrate */
 	uint32_t segment_size; /* bytes */
+	uint32_t packet_size;  /* bytes of an RTP packet, at most */
 };
 
 /* One framing of one stream. Every stream has a feed for each framing of its codec, whether it has

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "camcast/rtp.h"
 #include "camcast/worker.h"
 #include "net/ranges.h"
 
@@ -418,6 +419,10 @@ const struct option options[] = {
 	{STREAM("segment_size", OPTION_NUMBER, segment_size), .value = "1048576", .unit = "bytes",
 	 .min = 65536, .max = CAMCAST_SEGMENT_MAX,
 	 .help = "Size of the memory files that hold coded video."},
+	{STREAM("packet_size", OPTION_NUMBER, packet_size), .value = "1400", .unit = "bytes",
+	 .min = CAMCAST_RTP_PACKET_MIN, .max = CAMCAST_RTP_PACKET_MAX,
+	 .help = "Longest RTP packet of the stream over RTSP. A network with tunnels may need less, "
+		 "so that UDP is not cut up."},
 	/* clang-format on */
 };
 const size_t n_options = sizeof options / sizeof *options;

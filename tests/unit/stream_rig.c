@@ -212,6 +212,7 @@ int stream_setup(void **state)
 	s->stream_config.bitrate = 1000000;
 	s->stream_config.temporal_layers = 1;
 	s->stream_config.segment_size = 1 << 20;
+	s->stream_config.packet_size = 1400;
 	snprintf(s->info.name, sizeof(s->info.name), "test");
 	s->info.format = (struct frame_format){
 		.fourcc = FRAME_I420, .width = 64, .height = 64, .rate = {30, 1}};

@@ -211,7 +211,8 @@ static int run_worker(int pair)
 	struct config_stream stream = {.name = "s",
 				       .codec = CONFIG_CODEC_MJPEG,
 				       .temporal_layers = 1,
-				       .segment_size = 4096};
+				       .segment_size = 4096,
+				       .packet_size = 1400};
 	struct config_feed feed = {.framing = CONFIG_FRAMING_LENGTH_PREFIXED, .kept = true};
 	struct config config = {.cameras = &camera,
 				.n_cameras = 1,

@@ -74,6 +74,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(s->history_ms, 8000);
 	assert_int_equal(s->history_max, 0);
 	assert_int_equal(s->segment_size, 1 << 20);
+	assert_int_equal(s->packet_size, 1400);
 
 	assert_int_equal(config->n_feeds, 6);
 	assert_int_equal(config->feeds[0].stream, 0);

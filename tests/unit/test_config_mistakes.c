@@ -102,6 +102,7 @@ static void bad_values_are_refused_with_what_is_allowed(void **state)
 		{"stall_timeout_ms", {"99"}, {"100"}},
 		{"history_ms", {"0", "600001"}, {"2001"}},
 		{"history_max", {"-1", "4294967296"}, {"0", "4294967295"}},
+		{"packet_size", {"575", "1441"}, {"576", "1440"}},
 		{"segment_size", {"65535", "67108865"}, {"65536", "67108864"}},
 	};
 

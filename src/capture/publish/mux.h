@@ -54,7 +54,7 @@ struct mux;
 struct mux_options {
 	enum config_framing framing;
 	struct orientation orientation; /* how a player turns the pictures */
-	size_t packet_len; /* bytes of an RTP packet, at most: 576..CAMCAST_RTP_PACKET_LEN; for RTP
+	size_t packet_len; /* bytes of an RTP packet, at most: CAMCAST_RTP_PACKET_MIN..MAX; for RTP
 			      only */
 };
 

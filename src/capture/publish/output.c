@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "camcast/rtp.h"
 
 #define BEGINS_US 1500000     /* camcastd asks for an IDR within a second */
 #define LOST_LINE_US 10000000 /* at most one line in this time about lost units */
@@ -18,7 +17,7 @@ static int feed_init(struct output_feed *feed, const struct output_options *opti
 	const struct mux_options mux = {
 		.framing = config->framing,
 		.orientation = options->orientation,
-		.packet_len = CAMCAST_RTP_PACKET_LEN,
+		.packet_len = stream->packet_size,
 	};
 	int r = mux_create(&feed->mux, &mux);
 
