@@ -215,7 +215,7 @@ bench bench-quick:
 bench-page:
 	$(call deps_for,bench-page)
 	+@$(MAKE) --no-print-directory $(PARALLEL) all browser
-	/usr/bin/python3 -B bench/page.py
+	/usr/bin/python3 -B bench/page.py $(if $(MINUTES),growth --minutes $(MINUTES) --size 640x360 --framerate 15)
 
 # --- manual: the keys of camcast.ini(5) come from the parser's own table ---
 MAN := $(addprefix $(B)/docs/man/,camcast.1 camload.1 camcast-doctor.1 camcastd.8 camcast-capture.8 camcast-push.8 camcast.ini.5)
@@ -471,7 +471,8 @@ help:
 	@echo 'make check-distros     build, unit tests, libcamera and "make run" on Debian 13'
 	@echo 'make check-hw          the hardware paths, in guests with real drivers'
 	@echo 'make check-kernel      the tests nearest to the kernel, in a guest with Linux 6.1'
-	@echo 'make bench-page        the web page in Chromium and Firefox: how old a picture is'
+	@echo 'make bench-page        the web page in Chromium and Firefox: how old a picture is;'
+	@echo '                       with MINUTES=20, whether anything grows in that time'
 	@echo 'make bench-quick       ratios to bare send loops; make bench: everything, on a quiet machine'
 	@echo 'make soak       faults at random while the promises are checked (MINUTES=3 SEED=N BACKEND=both)'
 	@echo 'make check-kernel-all  all tests of the daemon with Linux 6.1'

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The web page in Debian's Chromium and Firefox: how old a picture is when it is shown, how often
-playback stops or jumps, and whether memory grows. Prints the tables of "The web page" in
-docs/BENCHMARKS.md.
+playback stops or jumps, how soon there is a picture after a gap, and whether anything grows. Prints
+the tables of "The web page" in docs/BENCHMARKS.md.
 
     make bench-page
-    /usr/bin/python3 bench/page.py [lag] [growth] [--browsers chromium,firefox]
+    make bench-page MINUTES=20         growth alone
+    /usr/bin/python3 bench/page.py [lag] [gap] [growth] [--browsers chromium,firefox]
         [--transports mse,webcodecs] [--seconds 30] [--rounds 3] [--minutes 20]
 
 The time of a picture is from its capture to the moment at which the browser presents it
-(requestVideoFrameCallback), or has drawn it (WebCodecs, MJPEG): the screen's own delay is not in
+(requestVideoFrameCallback), or has drawn it (WebCodecs): the screen's own delay is not in
 it. The server, the browser and its drawing without a graphics card share the machine, which should
 be quiet otherwise.
 """
@@ -16,6 +17,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import signal
 import statistics
 import sys
 import tempfile
@@ -26,6 +28,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e/lib"))
 # pylint: disable=wrong-import-position
 import browser as browsers
 import harness
+import page_memory as memory
 
 SETTLE_S = 5
 BEGIN = """
@@ -40,6 +43,15 @@ END = """
 (() => {
   const {lags, dropped, transport, reconnects} = document.querySelector('.tile').facts();
   return {...counts, lags, dropped, transport, reconnects};
+})()
+"""
+# The rest of the player's queues, and what the browser keeps.
+BUFFERED = """
+(() => {
+  const {buffered} = document.querySelector('video');
+  let seconds = 0;
+  for (let i = 0; i < buffered.length; i++) seconds += buffered.end(i) - buffered.start(i);
+  return seconds;
 })()
 """
 
@@ -94,7 +106,7 @@ def measure_lag(options):
                     assert facts["transport"] == transport, facts["transport"]
                     facts["dropped"] -= before
                     rounds.append(facts)
-            if not rounds:
+            if not any(one["lags"] for one in rounds):  # no times in this transport
                 continue
             lags = [lag for one in rounds for lag in one["lags"]]
             total = lambda key: sum(one[key] for one in rounds)  # noqa: E731
@@ -106,42 +118,67 @@ def measure_lag(options):
                   f"| {os.getloadavg()[0]:.1f} |", flush=True)
 
 
-def tree_rss(pid):
-    """Resident bytes of a process and its descendants; pages that they share count once (PSS)."""
-    total = 0
-    with contextlib.suppress(OSError):
-        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += 1024 * int(line.split()[1])
-        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                total += tree_rss(int(child))
-    return total
+def measure_gap(options):
+    """The worker is killed: the stream has a gap, and goes on with a key picture."""
+    print("\nAfter a gap: from the arrival of the key picture at the page to the first picture that "
+          "is shown, ms, and which one that is (0: the key picture)\n")
+    print("| browser | rounds | median | worst | pictures | load |\n|---|--:|--:|--:|---|--:|")
+    for name in options.browsers:
+        with playing(options, name, "mse") as (daemon, _, tab):
+            gaps = []
+            for _ in range(4 * options.rounds):
+                tab.evaluate(browsers.WATCH_GAP)
+                os.kill(daemon.workers()[0], signal.SIGKILL)
+                gaps.append(tab.wait("window.gap?.after ? window.gap : null", "picture", 30))
+                time.sleep(SETTLE_S)
+            after = [one["after"] for one in gaps]
+            print(f"| {name} | {len(gaps)} | {statistics.median(after):.0f} | {max(after):.0f} "
+                  f"| {', '.join(str(one['picture']) for one in gaps)} "
+                  f"| {os.getloadavg()[0]:.1f} |", flush=True)
+
+
+def print_growth(minute, name, daemon, browser, tab, clean=False):
+    pids = memory.tree(browser.process.pid)
+    page = memory.page_process(name, pids)
+    if name == "firefox":
+        javascript = memory.firefox_javascript(pids, page, clean)
+    else:
+        javascript = tab.evaluate("performance.memory.usedJSHeapSize")
+    facts = tab.facts("one")
+    said = "" if javascript is None else f"{javascript / 1e6:.1f}"
+    print(f"| {name} | {minute}{', cleaned' if clean else ''} "
+          f"| {sum(map(memory.pss, pids)) / 1e6:.0f} | {memory.pss(page) / 1e6:.0f} | {said} "
+          f"| {tab.evaluate(BUFFERED):.1f} | {memory.descriptors(pids)} "
+          f"| {memory.descriptors([daemon.process.pid])} | {memory.queued(daemon.http_port) / 1e3:.1f} "
+          f"| {facts['waiting']} | {facts['reconnects']} |", flush=True)
 
 
 def measure_growth(options):
-    print(f"\nMemory of the browser's processes in {options.minutes} minutes, MB (PSS), and of the "
-          "page's JavaScript (Chromium)\n")
-    print("| browser | minute | processes | JavaScript | reconnects |\n|---|--:|--:|--:|--:|")
+    print(f"\nWhat grows in {options.minutes} minutes, {options.size} at {options.framerate} fps. "
+          "Memory in MB (PSS) of all processes of the browser, of the page's alone, and of its "
+          "JavaScript; the buffer of MSE in s; descriptors of the browser and of camcastd; bytes "
+          "that wait in sockets, KB; messages that wait in the page\n")
+    print("| browser | minute | processes | page | JavaScript | buffer | descriptors | camcastd's "
+          "| queued | waiting | reconnects |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     with contextlib.ExitStack() as stack:
         played = [(name, *stack.enter_context(playing(options, name, "mse")))
                   for name in options.browsers]
         began = time.monotonic()
-        minutes = [2, 5, 10, 15, options.minutes]
-        for minute in sorted({one for one in minutes if one <= options.minutes}):
+        minutes = {one for one in (1, 2, 5, 10, 15, 20, options.minutes) if one <= options.minutes}
+        for minute in sorted(minutes):
             time.sleep(max(0, began + 60 * minute - time.monotonic()))
-            for name, _, browser, tab in played:
-                heap = tab.evaluate("performance.memory?.usedJSHeapSize ?? null")
-                print(f"| {name} | {minute} | {tree_rss(browser.process.pid) / 1e6:.0f} "
-                      f"| {'' if heap is None else f'{heap / 1e6:.1f}'} "
-                      f"| {tab.facts('one')['reconnects']} |", flush=True)
+            for one in played:
+                print_growth(minute, *one)
+        for one in played:
+            if one[0] == "firefox":
+                print_growth(options.minutes, *one, clean=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["lag"])
+    parser.add_argument("parts", nargs="*", metavar="lag|gap|growth", default=["lag", "gap"])
     parser.add_argument("--browsers", default="chromium,firefox", type=lambda one: one.split(","))
-    parser.add_argument("--transports", default="mse,mse_http,webcodecs,mjpeg",
+    parser.add_argument("--transports", default="mse,mse_http,webcodecs",
                         type=lambda one: one.split(","))
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
@@ -150,8 +187,9 @@ def main():
     parser.add_argument("--framerate", type=int, default=30)
     parser.add_argument("--bitrate", type=int, default=2000000)
     options = parser.parse_args()
+    parts = {"lag": measure_lag, "gap": measure_gap, "growth": measure_growth}
     for part in options.parts:
-        {"lag": measure_lag, "growth": measure_growth}[part](options)
+        parts[part](options)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,11 @@ export class Mse {
 		this.#watch();
 	}
 
+	// Pieces that have come, and are not appended yet.
+	get waiting() {
+		return this.#queue.length;
+	}
+
 	stop() {
 		this.#stopped = true;
 		this.#close?.();

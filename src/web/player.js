@@ -238,8 +238,9 @@ export class Player {
 
 	facts() {
 		const { state, transport, reason, stats: { fps, lag, lags, dropped, reconnects } } = this;
+		const waiting = this.#running?.player?.waiting ?? 0;
 
-		return { state, transport, reason, fps, lag, lags, dropped, reconnects };
+		return { state, transport, reason, fps, lag, lags, dropped, reconnects, waiting };
 	}
 
 	#setState(state) {

@@ -37,6 +37,46 @@ READ_NUMBER = """
 }
 """
 
+# Waits for the next gap in the stream of a page with one camera over MSE: window.gap becomes
+# {after: ms from the arrival of the key picture behind it to the first picture that is shown,
+# picture: 0 if that is the key picture, 1 if it is the next one...}. Times are read from the
+# fragments (tfdt, docs/API.md).
+WATCH_GAP = """
+(() => {
+  const video = document.querySelector('video');
+  const append = window.plainAppend ??= SourceBuffer.prototype.appendBuffer;
+  const key = {};
+  let last = null, step = Infinity;
+  window.gap = null;
+  const note = (buffer, bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at + 8 <= view.byteLength; at += view.getUint32(at) || Infinity) {
+      if (view.getUint32(at + 4) !== 0x6d6f6f66) continue; // moof
+      let box = at + 8;
+      while (view.getUint32(box) !== 0x74666474) box++; // tfdt, of 64 bits
+      const time = Number(view.getBigUint64(box + 8)) / 90000;
+      if (last !== null && time - last > 2.5 * step && key.at === undefined)
+        Object.assign(key, {at: performance.now(), time: time + buffer.timestampOffset});
+      step = Math.min(step, last === null || time <= last ? Infinity : time - last);
+      last = time;
+    }
+  };
+  SourceBuffer.prototype.appendBuffer = function (bytes) {
+    append.call(this, bytes);
+    if (!window.gap) note(this, bytes);
+  };
+  const shown = (now, {mediaTime, expectedDisplayTime}) => {
+    if (key.at === undefined || mediaTime < key.time - step / 2) {
+      video.requestVideoFrameCallback(shown);
+      return;
+    }
+    window.gap = {after: expectedDisplayTime - key.at,
+      picture: Math.round((mediaTime - key.time) / step)};
+  };
+  video.requestVideoFrameCallback(shown);
+})()
+"""
+
 
 class Browser:
     """One browser. Use as a context manager. trust: a folder with the authorities that it trusts
