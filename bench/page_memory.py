@@ -13,7 +13,7 @@ import time
 # Of nsMemoryInfoDumper in Firefox: a report of all its processes is written; before the second, all
 # memory that can be given back is given back.
 REPORT, REPORT_AFTER_CLEANING = signal.SIGRTMIN, signal.SIGRTMIN + 1
-KINDS = {"chromium": b"--type=renderer", "firefox": b"tab"}  # of processes that run pages
+KINDS = {"chromium": b"--type=renderer", "firefox": b" tab"}  # of processes that run pages
 JAVASCRIPT = ("js-main-runtime/", "js-main-runtime-gc-buffers/")
 
 
@@ -48,10 +48,11 @@ def page_process(name, pids):
     """The process of the page: the largest one that runs pages."""
     def runs_pages(pid):
         try:
-            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").strip()
         except OSError:
             return False
-        return KINDS[name] in (words if name == "chromium" else words[-1:])
+        return KINDS[name] in words if name == "chromium" else words.endswith(KINDS[name])
+
     return max(filter(runs_pages, pids), key=pss)
 
 
@@ -59,7 +60,7 @@ def firefox_javascript(pids, page, clean):
     """Bytes of JavaScript in the process of the page, as Firefox itself says."""
     main = next(pid for pid in pids if os.readlink(f"/proc/{pid}/exe").endswith("/firefox-esr"))
     folder = pathlib.Path(tempfile.gettempdir())
-    pattern = f"**/unified-memory-report-*{main}*.json.gz"
+    pattern = f"unified-memory-report-*-{main}.json.gz"
     before = set(folder.glob(pattern))
     os.kill(main, REPORT_AFTER_CLEANING if clean else REPORT)
     deadline = time.monotonic() + 60

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "config/changes.h"
+#include "daemon/serve/hls.h"
 #include "daemon/serve/raw.h"
 #include "daemon/serve/websocket.h"
 
@@ -159,6 +160,19 @@ bool output_is_rtp(const struct output *output)
 {
 	return output->config->framing == CONFIG_FRAMING_RTP ||
 	       output->config->framing == CONFIG_FRAMING_RTP_JPEG;
+}
+
+size_t stream_viewers(const struct stream *stream)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < stream->n_outputs; i++) {
+		const struct output *output = &stream->outputs[i];
+		const struct audience_stats *audience = &feed_stats(output->feed)->audience;
+
+		n += audience->cursors - audience->ranges + hls_players_of(output->playlist)->n;
+	}
+	return n;
 }
 
 bool cameras_have_camera(const struct cameras *cameras, const struct camera *camera)

@@ -78,6 +78,10 @@ struct cameras {
 /* Whether its units are RTP packets. */
 bool output_is_rtp(const struct output *output);
 
+/* Everybody who watches a stream. Players of HLS count while they send requests, and whoever gets
+ * one picture, such as a snapshot, does not. */
+size_t stream_viewers(const struct stream *stream);
+
 /* Creates everything except the workers and the feeds. config is borrowed. 0, -ENOMEM, or -EIO (the
  * kernel gives no random numbers). */
 int cameras_create(struct cameras **out, const struct config *config);

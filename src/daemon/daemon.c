@@ -355,6 +355,7 @@ int daemon_create_discovery(struct daemon *daemon)
 		.state_folder = state_folder(folder),
 		.loop = daemon->loop,
 		.cameras = daemon->cameras,
+		.pushes = daemon->pushes,
 		.reserve = daemon->reserve,
 	};
 	int err = daemon->config->mqtt.on ? discovery_create(&daemon->discovery, &options) : 0;
@@ -371,6 +372,7 @@ int daemon_create_site(struct daemon *daemon)
 		.cameras = daemon->cameras,
 		.access = daemon->access,
 		.http = &daemon->http,
+		.pushes = daemon->pushes,
 	};
 	int err;
 

@@ -114,10 +114,12 @@ function recipe([name, text]) {
 
 export const panel = el('aside', { 'aria-label': t('camera') });
 const advice = el('p', { className: 'advice', role: 'status' });
-const streamList = el('div'), viewerList = el('div'), controlList = el('div');
+const streamList = el('div'), viewerList = el('div'), pushList = el('div');
+const controlList = el('div');
 let page; // notify(text), showDetails(name), server as /api/cameras says
 let tile = null; // whose camera is shown; null: none
 let playback, state; // Facts
+let pushes; // the section
 let timer = 0;
 
 export function begin(thePage) {
@@ -138,6 +140,8 @@ export function show(next) {
 	playback = new Facts();
 	state = new Facts();
 	viewerList.replaceChildren();
+	pushes = section(t('pushes'), pushList);
+	pushes.hidden = true;
 	panel.append(
 		el('div', { className: 'head' }, el('h1', {}, name),
 			iconButton('close', t('close'), () => page.showDetails(null))),
@@ -146,6 +150,7 @@ export function show(next) {
 			{ type: 'button', onclick: () => post(`${path()}/restart`, {}) }, t('restart'))),
 		section(t('streams'), streamList),
 		section(t('viewers_title'), viewerList),
+		pushes,
 		section(t('controls'), controlList),
 		section(t('elsewhere'), streams.map((stream) =>
 			[streams.length > 1 && el('h3', {}, stream.name), recipes(stream).map(recipe)]),
@@ -153,8 +158,8 @@ export function show(next) {
 			encodeURIComponent(name)}&embed=1" width="640" height="360"></iframe>`])));
 	update();
 	loadControls();
-	loadViewers();
-	timer = setInterval(loadViewers, 2000);
+	load();
+	timer = setInterval(load, 2000);
 }
 
 function choices() {
@@ -252,21 +257,47 @@ function bitrate({ name, target_bitrate: now }) {
 			post(`/api/streams/${encodeURIComponent(name)}/bitrate`, { bitrate: value * 1000 }));
 }
 
-async function loadViewers() {
-	const names = tile.camera.streams.map((stream) => stream.name);
-	const body = await getJson('/api/viewers').catch(() => null);
+function time(text) {
+	return new Date(text).toLocaleTimeString(language);
+}
 
-	if (!body) // the page says that the server does not answer
+async function load() {
+	const of = tile;
+	const [viewers, sent] = await Promise.all(['viewers', 'pushes'].map((what) =>
+		getJson(`/api/${what}`).catch(() => null)));
+	const own = ({ stream }) => of.camera.streams.some(({ name }) => name === stream);
+
+	if (tile !== of || !viewers || !sent) // the page says that the server does not answer
 		return;
-	const viewers = body.viewers.filter((viewer) => names.includes(viewer.stream));
-	const more = viewers.length - VIEWERS_MAX + body.omitted;
+	// A push is in the list of its own.
+	showViewers(viewers.viewers.filter((one) => own(one) && one.transport !== 'push'),
+		viewers.omitted);
+	const list = sent.pushes.filter(own);
+
+	pushes.hidden = list.length === 0;
+	pushList.replaceChildren(...list.map(describePush));
+}
+
+function describePush({ stream, url, state: doing, since, units, dropped, error }) {
+	const facts = new Facts();
+
+	facts.set({
+		state: t(doing === 'waiting' ? 'push_waiting' : doing), since: time(since),
+		sent: t('pictures', { n: units.toLocaleString(language) }), dropped,
+		...error && { last_error: error },
+	});
+	return el('div', {}, el('h3', {}, `${stream} → ${url}`), facts.element);
+}
+
+function showViewers(viewers, omitted) {
+	const more = viewers.length - VIEWERS_MAX + omitted;
 
 	viewerList.replaceChildren(viewers.length === 0 ? t('nobody') :
 		table(['address', 'transport', 'latency', 'dropped', 'since'],
 			viewers.slice(0, VIEWERS_MAX).map((viewer) => [viewer.address,
 				`${viewer.stream}, ${viewer.transport}`, t('lag', { n: viewer.lag_ms }),
 				viewer.dropped + viewer.shed,
-				new Date(viewer.since).toLocaleTimeString(language)])),
+				time(viewer.since)])),
 	more > 0 ? el('p', {}, t('more', { n: more })) : '');
 }
 

@@ -2,6 +2,7 @@
 """HLS and low-latency HLS: the playlist keeps the rules over time, what it names is there, and real
 players play it."""
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -183,6 +184,65 @@ def test_a_stream_that_nobody_plays_costs_nothing(camcastd):
     daemon.wait_until(lambda: not daemon.stream()["active"], "the end of encoding", 30)
     assert daemon.feed("s/mp4")["units"] >= feed["units"]
     Player(daemon).fetch()  # and it begins again
+
+
+def ask(daemon, path, program, source="127.0.0.1"):
+    one = http.client.HTTPConnection(
+        "127.0.0.1", daemon.http_port, 20 * harness.PATIENCE, (source, 0)
+    )
+    with contextlib.closing(one):
+        one.request("GET", path, headers={"User-Agent": program})
+        answer = one.getresponse()
+        assert answer.status == 200
+        return answer.read()
+
+
+def test_players_are_viewers_until_they_ask_no_more(camcastd):
+    daemon = camcastd(config())
+
+    def api(path):
+        return json.loads(daemon.get(path)[1])
+
+    def players():
+        return [one for one in api("/api/viewers")["viewers"] if one["transport"] == "hls"]
+
+    def play():
+        ask(daemon, "/s.m3u8", "one")
+        ask(daemon, "/s.m3u8", "two")
+        return ask(daemon, "/s.m3u8", "one", "127.0.0.2").decode()
+
+    def seen():
+        """Three players, everywhere: on a busy machine one may be forgotten in between."""
+        name = re.findall(r"^(s/.*\.m4s)$", play(), re.M)[-1]
+        segment = ask(daemon, f"/{name}", "one")
+        listed, status = players(), daemon.status()
+        return (
+            len(listed) == 3
+            and len(segment) in [one["sent"] for one in listed]
+            and [one["sent"] for one in listed].count(0) == 2
+            and {one["address"].rpartition(":")[0] for one in listed} == {"127.0.0.1", "127.0.0.2"}
+            and {(one["state"], one["framing"]) for one in listed} == {("live", "mp4")}
+            and [one["transport"] for one in status["clients"]] == ["hls"] * 3
+            and api("/api/cameras")["cameras"][0]["streams"][0]["viewers"] == 3
+            and daemon.feed("s/mp4")["hls_players"] == 3
+            and 'camcast_feed_hls_players{feed="s/mp4"} 3' in daemon.get("/metrics")[1]
+        )
+
+    def forgotten():
+        return (
+            players() == []
+            and api("/api/cameras")["cameras"][0]["streams"][0]["viewers"] == 0
+            and daemon.feed("s/mp4")["hls_players"] == 0
+        )
+
+    assert players() == []
+    for _ in range(5):
+        if seen():
+            break
+        daemon.wait_until(forgotten, "the end of all players", 40)
+    else:
+        raise AssertionError(players())
+    daemon.wait_until(forgotten, "the end of all players", 40)
 
 
 # --- players ---

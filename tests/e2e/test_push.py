@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Streams that are pushed (docs/PUSH.md) to real servers: nginx with its RTMP module, and ffmpeg that
 listens for SRT and RTSP. What arrives is decoded, and the pictures' numbers are read."""
+import json
 import os
 import pathlib
 import re
@@ -162,7 +163,7 @@ def gaps_of(numbers):
 def check_no_secret(camcastd, secret=KEY):
     """It is in the file of the configuration alone, and in memory."""
     assert secret not in "\n".join(camcastd.log())
-    for path in ("/status.json", "/metrics", "/api/cameras"):
+    for path in ("/status.json", "/metrics", "/api/cameras", "/api/viewers", "/api/pushes"):
         assert secret not in camcastd.get(path)[1]
     for pid in [camcastd.process.pid, *camcastd.workers()]:
         for name in ("cmdline", "environ"):
@@ -185,6 +186,26 @@ def test_rtmp_to_nginx(camcastd, nginx):
     assert status["stream"] == "s" and status["restarts"] == 0 and status["error"] == ""
     assert status["units"] >= 60 and status["bytes"] > status["units"]
     assert 'camcast_push_live{push="s/1"} 1' in daemon.get("/metrics")[1]
+    check_no_secret(daemon)
+
+
+def test_the_api_lists_pushes_and_why_they_wait(start_camcastd, nginx):
+    """Beside it, the process of a push is a viewer with a transport of its own."""
+    daemon = start_camcastd(config(nginx.url))
+
+    def push():
+        return json.loads(daemon.get("/api/pushes")[1])["pushes"][0]
+
+    waiting = daemon.wait_until(lambda: (one := push())["error"] and one, "a failure", 30)
+    assert (waiting["name"], waiting["stream"]) == ("s/1", "s")
+    assert waiting["url"] == f"rtmp://127.0.0.1:{nginx.port}/..."
+    assert KEY not in json.dumps(waiting)
+    nginx.start()
+    daemon.wait_until(lambda: (one := push())["state"] == "live" and one["units"] > 5, "success", 60)
+    live = push()
+    assert live["sent"] > 0 and live["restarts"] > 0 and "retry_in_ms" not in live
+    viewers = json.loads(daemon.get("/api/viewers")[1])["viewers"]
+    assert [(one["stream"], one["transport"]) for one in viewers] == [("s", "push")]
     check_no_secret(daemon)
 
 

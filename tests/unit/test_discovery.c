@@ -260,6 +260,43 @@ static void what_runs_goes_before_what_is_configured(void **state)
 	config_destroy(config);
 }
 
+static void pushes_are_told_without_their_secrets(void **state)
+{
+	struct config *config =
+		parse("[mqtt]\n" CAMERA "annexb = 1\npush = rtmp://live.example/app/s3cret, "
+		      "srt://192.0.2.7:9000?passphrase=s3cret\n");
+	struct discovery_snapshot *snapshot = discovery_snapshot_create(config);
+	struct discovery_snapshot *before = discovery_snapshot_create(config);
+	struct net_host_list told = {.n = 1, .text = {"192.0.2.5"}};
+	struct discovery_info info = {config, "id", ports, NULL, &told};
+	char *text;
+
+	(void)state;
+	text = discovery_info_json(&info);
+	assert_non_null(strstr(text, "{\"name\":\"a/1\",\"stream\":\"a\","
+				     "\"url\":\"rtmp://live.example/...\",\"live\":false}"));
+	free(text);
+	snapshot->cameras[0].state = before->cameras[0].state = "running";
+	assert_false(discovery_state_differs(config, snapshot, before));
+	snapshot->pushes[1].state = PUSH_LIVE;
+	assert_true(discovery_state_differs(config, snapshot, before));
+	discovery_snapshot_copy(before, snapshot, config);
+	assert_false(discovery_state_differs(config, snapshot, before));
+	info.snapshot = snapshot;
+	text = discovery_info_json(&info);
+	assert_non_null(strstr(text, "\"url\":\"srt://192.0.2.7:9000/...\",\"live\":true}"));
+	assert_null(strstr(text, "s3cret"));
+	free(text);
+	text = discovery_state_json(&info);
+	assert_non_null(strstr(text, "\"pushes\":{\"a/1\":{\"state\":\"waiting\"},"
+				     "\"a/2\":{\"state\":\"live\"}}"));
+	assert_null(strstr(text, "s3cret"));
+	free(text);
+	free(snapshot);
+	free(before);
+	config_destroy(config);
+}
+
 struct entities {
 	unsigned n, numbers, dots;
 };
@@ -612,6 +649,7 @@ int main(void)
 		cmocka_unit_test(old_clients_are_told_ipv4_if_there_is_any),
 		cmocka_unit_test(the_status_is_named_only_where_others_reach_it),
 		cmocka_unit_test(what_runs_goes_before_what_is_configured),
+		cmocka_unit_test(pushes_are_told_without_their_secrets),
 		cmocka_unit_test(streams_are_announced_with_their_urls_over_http),
 		cmocka_unit_test(an_info_that_is_too_long_for_clients_names_no_streams_over_http),
 		cmocka_unit_test(a_recording_has_the_size_and_rate_that_its_worker_finds),

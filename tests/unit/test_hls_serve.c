@@ -36,9 +36,9 @@ static void answer(void *user, const struct http_request *request, struct http_q
 	struct fixture *f = user;
 
 	if (strcmp(request->path, "/s.m3u8") == 0)
-		hls_answer_playlist(f->hls, request->head->query, question);
+		hls_answer_playlist(f->hls, request, question);
 	else if (strncmp(request->path, "/s/", 3) == 0)
-		hls_answer_object(f->hls, request->path + 3, question);
+		hls_answer_object(f->hls, request->path + 3, request, question);
 	else
 		http_reply(question, 405, NULL, NULL, 0);
 }

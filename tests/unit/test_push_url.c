@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -207,6 +208,48 @@ static void secrets_in_texts_of_servers_are_hidden(void **state)
 	}
 }
 
+/* "rtmp://h/app/" and pieces of the path up to the greatest length: each is hidden, in every place.
+ */
+static void each_part_of_the_longest_url_is_hidden(void **state)
+{
+	char url[PUSH_URL_MAX], text[4 * PUSH_URL_MAX];
+	size_t len = (size_t)snprintf(url, sizeof url, "rtmp://h/app");
+	unsigned parts = 0;
+	struct push_url parsed;
+
+	(void)state;
+	for (; len + 9 < sizeof url; parts++)
+		len += (size_t)snprintf(url + len, sizeof url - len, "/key%04u", parts);
+	assert_null(push_url_parse(&parsed, url));
+	len = (size_t)snprintf(text, sizeof text, "no such thing as %s; ", url);
+	for (unsigned i = 0; i < parts; i++)
+		len += (size_t)snprintf(text + len, sizeof text - len, "key%04u,", i);
+	push_url_hide(url, text, sizeof text);
+	assert_null(strstr(text, "key"));
+	assert_null(strstr(text, "app"));
+	assert_non_null(strstr(text, "no such thing as rtmp://h"));
+}
+
+/* A secret that is cut by the end of the text, or that stands in a longer URL than is allowed. */
+static void a_secret_at_the_end_of_a_text_is_hidden(void **state)
+{
+	char url[2 * PUSH_URL_MAX], text[256];
+	size_t head;
+
+	(void)state;
+	memset(url, 0, sizeof url);
+	head = (size_t)snprintf(url, sizeof url, "srt://h:1?passphrase=");
+	memset(url + head, 'k', 80);
+	snprintf(text, sizeof text, "refused: %s", url + head);
+	push_url_hide(url, text, sizeof text);
+	assert_string_equal(text, "refused: ***");
+	/* The parser refuses such a URL before; what is shown of it must be safe all the same. */
+	memset(url + head, 'k', sizeof url - head - 1);
+	snprintf(text, sizeof text, "%.200s", "refused");
+	push_url_hide(url, text, sizeof text);
+	assert_string_equal(text, "refused");
+}
+
 static void hiding_never_writes_beyond_the_text(void **state)
 {
 	struct {
@@ -230,6 +273,8 @@ int main(void)
 		cmocka_unit_test(a_list_is_split_at_commas),
 		cmocka_unit_test(only_scheme_host_and_port_are_shown),
 		cmocka_unit_test(secrets_in_texts_of_servers_are_hidden),
+		cmocka_unit_test(each_part_of_the_longest_url_is_hidden),
+		cmocka_unit_test(a_secret_at_the_end_of_a_text_is_hidden),
 		cmocka_unit_test(hiding_never_writes_beyond_the_text),
 	};
 

@@ -20,6 +20,9 @@ cJSON *api_cameras(const struct api *api, const struct http_request *request);
  * at the beginning. */
 cJSON *api_viewers(const struct api *api, const char *stream, size_t from);
 
+/* GET /api/pushes */
+cJSON *api_pushes(const struct api *api);
+
 /* GET /api/cameras/NAME/controls */
 cJSON *api_controls(const struct http_request *request, const struct camera *camera);
 

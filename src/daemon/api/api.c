@@ -259,7 +259,7 @@ static void post_bitrate(const struct stream *stream, const struct http_request 
 	reply_set(question, status, why);
 }
 
-enum path { LOGIN, LOGOUT, CAMERAS, VIEWERS, CONTROLS, RESTART, BITRATE, NO_PATH };
+enum path { LOGIN, LOGOUT, CAMERAS, VIEWERS, PUSHES, CONTROLS, RESTART, BITRATE, NO_PATH };
 
 /* Which path it is, and the name in it. */
 static enum path read_path(const char *path, char name[HTTP_PATH_MAX])
@@ -271,6 +271,7 @@ static enum path read_path(const char *path, char name[HTTP_PATH_MAX])
 		[LOGOUT] = {"logout", NULL},
 		[CAMERAS] = {"cameras", NULL},
 		[VIEWERS] = {"viewers", NULL},
+		[PUSHES] = {"pushes", NULL},
 		[CONTROLS] = {"cameras/", "/controls"},
 		[RESTART] = {"cameras/", "/restart"},
 		[BITRATE] = {"streams/", "/bitrate"},
@@ -294,8 +295,9 @@ static enum path read_path(const char *path, char name[HTTP_PATH_MAX])
 
 static bool method_fits(enum path path, enum message_method method, const char **allowed)
 {
-	bool gets = path == CAMERAS || path == VIEWERS || path == CONTROLS;
-	bool posts = path != CAMERAS && path != VIEWERS;
+	bool reads = path == CAMERAS || path == VIEWERS || path == PUSHES;
+	bool gets = reads || path == CONTROLS;
+	bool posts = !reads;
 
 	*allowed = !posts ? "GET, HEAD" : !gets ? "POST" : "GET, HEAD, POST";
 	return method == MESSAGE_POST ? posts : gets;
@@ -329,6 +331,8 @@ static void answer(const struct api *api, enum path path, const char *name,
 		reply_now(question, api_cameras(api, request));
 	else if (path == VIEWERS)
 		get_viewers(api, request, question);
+	else if (path == PUSHES)
+		reply_now(question, api_pushes(api));
 	else if (path != BITRATE)
 		answer_camera(api, path, name, request, question);
 	else if (!stream || !may(api, request, CONFIG_MAY_CONTROL, stream))

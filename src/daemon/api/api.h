@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * JSON over HTTP, for the page and for programs (docs/API.md): the cameras with their streams and
- * URLs, their viewers, and, with `control = yes` in [daemon], controls of cameras, bitrates and
- * restarts. Loop thread only.
+ * URLs, their viewers and pushes, and, with `control = yes` in [daemon], controls of cameras,
+ * bitrates and restarts. Loop thread only.
  */
 #ifndef DAEMON_API_API_H
 #define DAEMON_API_API_H
 
 #include "daemon/auth/access.h"
 #include "daemon/cameras.h"
+#include "daemon/push/push.h"
 #include "daemon/serve/http.h"
 
 /* All borrowed; the cameras have their workers and feeds. */
@@ -16,6 +17,7 @@ struct api {
 	struct loop *loop;
 	const struct cameras *cameras;
 	struct access *access;
+	const struct pushes *pushes; /* NULL: there are none */
 };
 
 /* Answers a request for a path of the API, of somebody who has the right that the path needs; what

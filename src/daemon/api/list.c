@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What there is: cameras, their streams and URLs, and viewers. */
+/* What there is: cameras, their streams and URLs, viewers, and pushes. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "daemon/api/answers.h"
+#include "daemon/serve/hls.h"
 #include "daemon/site/ways.h"
 #include "daemon/worker/worker.h"
 
@@ -24,15 +25,6 @@ static const char *problem_of(const struct worker_status *status)
 	if (status->heartbeat.reason[0])
 		return status->heartbeat.reason;
 	return status->state == WORKER_RUNNING ? "" : status->reason;
-}
-
-static size_t count_viewers(const struct stream *stream)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < stream->n_outputs; i++)
-		n += feed_stats(stream->outputs[i].feed)->audience.cursors;
-	return n;
 }
 
 static const struct output *find_output(const struct stream *stream, enum config_framing framing)
@@ -132,7 +124,7 @@ static cJSON *describe_stream(const struct api *api, const struct stream *stream
 	cJSON_AddNumberToObject(object, "target_bitrate", said->target_bps);
 	cJSON_AddBoolToObject(object, "can_set_bitrate", api_has_bitrate(stream));
 	cJSON_AddNumberToObject(object, "encode_us", alive ? said->encode_us : 0);
-	cJSON_AddNumberToObject(object, "viewers", (double)count_viewers(stream));
+	cJSON_AddNumberToObject(object, "viewers", (double)stream_viewers(stream));
 	add_urls(object, api, stream);
 	add_tcp(object, stream);
 	add_rtsp(object, api, stream);
@@ -159,7 +151,7 @@ static cJSON *describe_camera(const struct api *api, const struct camera *camera
 	cJSON_AddNumberToObject(object, "fps", status->pid ? status->heartbeat.fps_milli / 1e3 : 0);
 	cJSON_AddNumberToObject(object, "restarts", (double)status->restarts);
 	for (size_t i = 0; i < camera->n_streams; i++)
-		viewers += count_viewers(camera->streams[i]);
+		viewers += stream_viewers(camera->streams[i]);
 	cJSON_AddNumberToObject(object, "viewers", (double)viewers);
 	return object;
 }
@@ -222,53 +214,89 @@ cJSON *api_cameras(const struct api *api, const struct http_request *request)
 
 /* --- viewers --- */
 
+/* at_s: on CLOCK_MONOTONIC. */
+static void add_since(cJSON *object, int64_t at_s)
+{
+	time_t at = (time_t)(at_s + (clock_wall_us() - clock_now_us()) / 1000000);
+	char text[32];
+	struct tm tm;
+
+	gmtime_r(&at, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	cJSON_AddStringToObject(object, "since", text);
+}
+
 struct listing {
 	cJSON *list;
 	const struct output *output;
-	int64_t realtime_offset_s; /* from CLOCK_MONOTONIC to CLOCK_REALTIME */
+	int64_t now_us;
 	size_t skip, n, omitted;
 };
 
-static void add_viewer(const struct cursor *cursor, void *user)
+/* Whether the next viewer has a place in the list. */
+static bool is_listed(struct listing *listing)
+{
+	if (listing->skip > 0) {
+		listing->skip--;
+		return false;
+	}
+	if (listing->n == API_VIEWERS_MAX) {
+		listing->omitted++;
+		return false;
+	}
+	listing->n++;
+	return true;
+}
+
+/* cursor: its numbers. */
+static void add_viewer(const struct listing *listing, const struct cursor *cursor,
+		       const char *transport, const char *address, int64_t lag_us)
 {
 	static const char *const states[] = {
 		[CURSOR_WAIT_KEY] = "wait_key",
 		[CURSOR_LIVE] = "live",
 		[CURSOR_SHED] = "shed",
 	};
-	struct listing *listing = user;
-	char address[SINK_TEXT_MAX], since[32];
-	time_t at = (time_t)(cursor->since_s + listing->realtime_offset_s);
-	struct tm tm;
-	cJSON *object;
+	cJSON *object = cJSON_CreateObject();
 
-	if (listing->skip > 0) {
-		listing->skip--;
-		return;
-	}
-	if (listing->n == API_VIEWERS_MAX) {
-		listing->omitted++;
-		return;
-	}
-	listing->n++;
-	cursor->sink->describe(cursor, address);
-	gmtime_r(&at, &tm);
-	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	object = cJSON_CreateObject();
 	cJSON_AddStringToObject(object, "stream", listing->output->stream->config->name);
-	cJSON_AddStringToObject(object, "transport",
-				way_transport(cursor, listing->output->config));
+	cJSON_AddStringToObject(object, "transport", transport);
 	cJSON_AddStringToObject(object, "framing",
 				config_framing_name(listing->output->config->framing));
 	cJSON_AddStringToObject(object, "address", address);
 	cJSON_AddStringToObject(object, "state", states[cursor->state]);
-	cJSON_AddNumberToObject(object, "lag_ms", (double)(cursor_lag_us(cursor) / 1000));
+	cJSON_AddNumberToObject(object, "lag_ms", (double)(lag_us / 1000));
 	cJSON_AddNumberToObject(object, "dropped", (double)cursor->units_dropped);
 	cJSON_AddNumberToObject(object, "shed", (double)cursor->units_shed);
 	cJSON_AddNumberToObject(object, "resyncs", cursor->resyncs);
 	cJSON_AddNumberToObject(object, "sent", (double)cursor->sent_bytes);
-	cJSON_AddStringToObject(object, "since", since);
+	add_since(object, cursor->since_s);
 	cJSON_AddItemToArray(listing->list, object);
+}
+
+static void list_cursor(const struct cursor *cursor, void *user)
+{
+	struct listing *listing = user;
+	char address[SINK_TEXT_MAX];
+
+	if (!cursor_is_viewer(cursor) || !is_listed(listing))
+		return;
+	cursor->sink->describe(cursor, address);
+	add_viewer(listing, cursor, way_transport(cursor, listing->output->config), address,
+		   cursor_lag_us(cursor));
+}
+
+static void list_player(const struct hls_player *player, void *user)
+{
+	struct listing *listing = user;
+	struct cursor numbers;
+	char address[NET_PEER_TEXT_MAX];
+
+	if (!is_listed(listing))
+		return;
+	way_player(&numbers, player);
+	net_peer_format(&player->peer, address);
+	add_viewer(listing, &numbers, WAY_HLS, address, way_player_lag_us(player, listing->now_us));
 }
 
 cJSON *api_viewers(const struct api *api, const char *stream, size_t from)
@@ -276,15 +304,50 @@ cJSON *api_viewers(const struct api *api, const char *stream, size_t from)
 	cJSON *body = cJSON_CreateObject();
 	struct listing listing = {
 		.list = cJSON_AddArrayToObject(body, "viewers"),
-		.realtime_offset_s = (clock_wall_us() - clock_now_us()) / 1000000,
+		.now_us = loop_now_us(api->loop),
 		.skip = from,
 	};
 
 	for (size_t i = 0; i < api->cameras->n_outputs; i++) {
 		listing.output = api->cameras->outputs[i];
-		if (!stream || strcmp(listing.output->stream->config->name, stream) == 0)
-			feed_for_each_cursor(listing.output->feed, add_viewer, &listing);
+		if (stream && strcmp(listing.output->stream->config->name, stream) != 0)
+			continue;
+		feed_for_each_cursor(listing.output->feed, list_cursor, &listing);
+		hls_players_for_each(hls_players_of(listing.output->playlist), list_player,
+				     &listing);
 	}
 	cJSON_AddNumberToObject(body, "omitted", (double)listing.omitted);
+	return body;
+}
+
+/* --- pushes --- */
+
+cJSON *api_pushes(const struct api *api)
+{
+	cJSON *body = cJSON_CreateObject();
+	cJSON *list = cJSON_AddArrayToObject(body, "pushes");
+
+	for (size_t i = 0; i < pushes_count(api->pushes); i++) {
+		const struct push_status *push = pushes_status(api->pushes, i);
+		cJSON *object = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(object, "name", push->name);
+		cJSON_AddStringToObject(object, "stream", push->stream->config->name);
+		cJSON_AddStringToObject(object, "url", push->url);
+		cJSON_AddStringToObject(object, "state", push_state_name(push->state));
+		add_since(object, push->since_us / 1000000);
+		if (push->state == PUSH_WAITING) {
+			int64_t us = push->retry_at_us - loop_now_us(api->loop);
+
+			cJSON_AddNumberToObject(object, "retry_in_ms",
+						us > 0 ? (double)(us / 1000) : 0);
+		}
+		cJSON_AddNumberToObject(object, "units", (double)push->units);
+		cJSON_AddNumberToObject(object, "sent", (double)push->bytes);
+		cJSON_AddNumberToObject(object, "dropped", (double)push_dropped(push));
+		cJSON_AddNumberToObject(object, "restarts", (double)push->restarts);
+		cJSON_AddStringToObject(object, "error", push->error);
+		cJSON_AddItemToArray(list, object);
+	}
 	return body;
 }

@@ -97,7 +97,8 @@ static void derive_id(char id[CONFIG_MQTT_ID_MAX], const char *name, const char 
 static void send_snapshot(struct discovery *discovery)
 {
 	const struct discovery_options *options = &discovery->options;
-	struct discovery_snapshot *snapshot = discovery_snapshot_take(options->cameras);
+	struct discovery_snapshot *snapshot =
+		discovery_snapshot_take(options->cameras, options->pushes);
 	uint64_t one = 1;
 
 	if (!snapshot)

@@ -32,6 +32,7 @@ struct discovery_options {
 	const char *state_folder; /* of the key; NULL: announcements are not signed */
 	struct loop *loop;
 	const struct cameras *cameras; /* with workers and feeds, and listened for */
+	const struct pushes *pushes;   /* NULL: there are none */
 	struct fdreserve *reserve;
 }; /* all borrowed */
 

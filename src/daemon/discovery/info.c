@@ -19,17 +19,28 @@ struct discovery_snapshot *discovery_snapshot_create(const struct config *config
 {
 	struct discovery_snapshot *snapshot =
 		calloc(1, sizeof *snapshot + config->n_cameras * sizeof *snapshot->cameras +
-				  config->n_streams * sizeof *snapshot->streams);
+				  config->n_streams * sizeof *snapshot->streams +
+				  pushes_configured(config) * sizeof *snapshot->pushes);
 
 	if (!snapshot)
 		return NULL;
 	snapshot->cameras = (struct discovery_camera *)(void *)(snapshot + 1);
 	snapshot->streams =
 		(struct discovery_stream *)(void *)(snapshot->cameras + config->n_cameras);
+	snapshot->pushes = (struct discovery_push *)(void *)(snapshot->streams + config->n_streams);
 	return snapshot;
 }
 
-struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras)
+void discovery_snapshot_copy(struct discovery_snapshot *to, const struct discovery_snapshot *from,
+			     const struct config *config)
+{
+	memcpy(to->cameras, from->cameras, config->n_cameras * sizeof *to->cameras);
+	memcpy(to->streams, from->streams, config->n_streams * sizeof *to->streams);
+	memcpy(to->pushes, from->pushes, pushes_configured(config) * sizeof *to->pushes);
+}
+
+struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras,
+						   const struct pushes *pushes)
 {
 	struct discovery_snapshot *snapshot = discovery_snapshot_create(cameras->config);
 
@@ -57,10 +68,10 @@ struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras
 		shot->target_bps = status->target_bps;
 		shot->fps_milli = alive ? status->fps_milli : 0;
 		shot->bitrate_bps = alive ? status->bitrate_bps : 0;
-		for (size_t j = 0; j < stream->n_outputs; j++)
-			shot->viewers +=
-				(uint32_t)feed_stats(stream->outputs[j].feed)->audience.cursors;
+		shot->viewers = (uint32_t)stream_viewers(stream);
 	}
+	for (size_t i = 0; i < pushes_count(pushes) && i < pushes_configured(cameras->config); i++)
+		snapshot->pushes[i].state = pushes_status(pushes, i)->state;
 	return snapshot;
 }
 
@@ -308,6 +319,71 @@ static void add_http(const struct discovery_info *info, cJSON *root)
 			add_http_stream(info, &info->config->streams[i], server, streams);
 }
 
+/* Calls each for every push, in the order of pushes_status(). */
+static void for_each_push(const struct config *config,
+			  void (*each)(void *user, const struct config_stream *stream,
+				       const char *name, const char *url),
+			  void *user)
+{
+	for (size_t i = 0; i < config->n_streams; i++) {
+		const char *list = config->streams[i].push;
+		char url[PUSH_URL_MAX], name[PUSH_NAME_MAX];
+
+		for (unsigned number = 1; push_url_next(&list, url) > 0; number++) {
+			push_name(name, &config->streams[i], number);
+			each(user, &config->streams[i], name, url);
+		}
+	}
+}
+
+struct push_list {
+	cJSON *list;			   /* or an object */
+	const struct discovery_push *next; /* NULL: not known yet */
+};
+
+static void add_push(void *user, const struct config_stream *stream, const char *name,
+		     const char *url)
+{
+	struct push_list *pushes = user;
+	cJSON *object = cJSON_CreateObject();
+	char shown[PUSH_URL_SHOWN_MAX];
+
+	if (!object || !cJSON_AddItemToArray(pushes->list, object)) {
+		cJSON_Delete(object);
+		return;
+	}
+	push_url_redact(url, shown);
+	cJSON_AddStringToObject(object, "name", name);
+	cJSON_AddStringToObject(object, "stream", stream->name);
+	cJSON_AddStringToObject(object, "url", shown);
+	cJSON_AddBoolToObject(object, "live", pushes->next && pushes->next->state == PUSH_LIVE);
+	if (pushes->next)
+		pushes->next++;
+}
+
+static void add_push_state(void *user, const struct config_stream *stream, const char *name,
+			   const char *url)
+{
+	struct push_list *pushes = user;
+	cJSON *object = cJSON_AddObjectToObject(pushes->list, name);
+
+	(void)stream;
+	(void)url;
+	cJSON_AddStringToObject(object, "state", push_state_name(pushes->next++->state));
+}
+
+/* Adds the pushes to root as an array or, by name, as an object; if there are none, nothing. */
+static void add_pushes(const struct discovery_info *info, cJSON *root, bool states)
+{
+	struct push_list pushes = {.next = info->snapshot ? info->snapshot->pushes : NULL};
+
+	if (pushes_configured(info->config) == 0)
+		return;
+	pushes.list = states ? cJSON_AddObjectToObject(root, "pushes")
+			     : cJSON_AddArrayToObject(root, "pushes");
+	for_each_push(info->config, states ? add_push_state : add_push, &pushes);
+}
+
 char *discovery_info_json(const struct discovery_info *info)
 {
 	const struct config *config = info->config;
@@ -326,6 +402,7 @@ char *discovery_info_json(const struct discovery_info *info)
 	for (unsigned i = 0; array && i < config->n_feeds; i++)
 		if (config->feeds[i].n_listen > 0)
 			add_feed(info, i, array);
+	add_pushes(info, root, false);
 	text = cJSON_PrintUnformatted(root);
 	if (text && strlen(text) > INFO_MAX - SIGNED_EXTRA_MAX) {
 		free(text);
@@ -364,6 +441,7 @@ char *discovery_state_json(const struct discovery_info *info)
 		cJSON_AddNumberToObject(object, "bitrate", stream->bitrate_bps);
 		cJSON_AddNumberToObject(object, "target_bitrate", target_bps(info, i));
 	}
+	add_pushes(info, root, true);
 	text = cJSON_PrintUnformatted(root);
 	cJSON_Delete(root);
 	return text;
@@ -378,6 +456,9 @@ bool discovery_state_differs(const struct config *config, const struct discovery
 	for (unsigned i = 0; i < config->n_streams; i++)
 		if (a->streams[i].viewers != b->streams[i].viewers ||
 		    a->streams[i].target_bps != b->streams[i].target_bps)
+			return true;
+	for (size_t i = 0; i < pushes_configured(config); i++)
+		if (a->pushes[i].state != b->pushes[i].state)
 			return true;
 	return false;
 }

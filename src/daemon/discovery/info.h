@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "daemon/cameras.h"
+#include "daemon/push/push.h"
 #include "net/interfaces.h"
 
 /* What changes while the server runs. */
@@ -24,15 +25,24 @@ struct discovery_stream {
 	uint32_t viewers; /* of all its feeds */
 };
 
+struct discovery_push {
+	enum push_state state;
+};
+
 struct discovery_snapshot {
 	struct discovery_camera *cameras; /* by index; all one allocation with this */
 	struct discovery_stream *streams;
+	struct discovery_push *pushes; /* as pushes_status() counts them */
 };
 
 /* Zeroed. NULL: no memory. free() it. */
 struct discovery_snapshot *discovery_snapshot_create(const struct config *config);
-/* Loop thread. The same. */
-struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras);
+/* Loop thread. The same. pushes: NULL is allowed if none is configured. */
+struct discovery_snapshot *discovery_snapshot_take(const struct cameras *cameras,
+						   const struct pushes *pushes);
+/* Both are of this configuration. */
+void discovery_snapshot_copy(struct discovery_snapshot *to, const struct discovery_snapshot *from,
+			     const struct config *config);
 
 struct discovery_info {
 	const struct config *config;

@@ -283,8 +283,6 @@ static void announce_info(struct discovery_talk *talk, struct mqtt_session *sess
 static void announce_state(struct discovery_talk *talk, struct mqtt_session *session,
 			   int64_t now_us)
 {
-	size_t cameras = talk->options.config->n_cameras * sizeof *talk->snapshot->cameras;
-	size_t streams = talk->options.config->n_streams * sizeof *talk->snapshot->streams;
 	struct discovery_info info = describe(talk);
 	char *text;
 
@@ -300,10 +298,9 @@ static void announce_state(struct discovery_talk *talk, struct mqtt_session *ses
 	talk->state_us = now_us + STATE_PERIOD_US;
 	if (!talk->announced_state)
 		talk->announced_state = discovery_snapshot_create(talk->options.config);
-	if (!talk->announced_state)
-		return;
-	memcpy(talk->announced_state->cameras, talk->snapshot->cameras, cameras);
-	memcpy(talk->announced_state->streams, talk->snapshot->streams, streams);
+	if (talk->announced_state)
+		discovery_snapshot_copy(talk->announced_state, talk->snapshot,
+					talk->options.config);
 }
 
 struct speaker {

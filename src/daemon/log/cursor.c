@@ -228,6 +228,7 @@ void cursor_join_range(struct cursor *cursor, struct audience *audience, const s
 		       uint64_t from, uint64_t until)
 {
 	join(cursor, audience, sink);
+	audience->stats->ranges++;
 	cursor->flags |= CURSOR_FINITE;
 	cursor->until = until;
 	cursor->seq = from;
@@ -255,6 +256,8 @@ void cursor_release(struct cursor *cursor)
 		release_segment(cursor);
 	list_remove(&cursor->link);
 	audience->stats->cursors--;
+	if (cursor->flags & CURSOR_FINITE)
+		audience->stats->ranges--;
 	cursor->audience = NULL;
 	audience->left(audience, viewed);
 }

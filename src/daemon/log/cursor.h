@@ -128,6 +128,12 @@ struct cursor {
 	uint16_t preamble; /* the last one sent; 0: none */
 };
 
+/* Whether it goes on without end. One that ends is a request for one object. */
+static inline bool cursor_is_viewer(const struct cursor *cursor)
+{
+	return !(cursor->flags & CURSOR_FINITE);
+}
+
 struct audience_policy {
 	int64_t join_burst_us, shed_lag_us, max_lag_us, stall_timeout_us;
 	bool key_only;	    /* every unit is a key unit: each begin takes the newest */
@@ -138,6 +144,7 @@ struct audience_policy {
 
 struct audience_stats {
 	size_t cursors;
+	size_t ranges; /* those of them that cursor_join_range() made */
 	uint64_t joined;
 	uint64_t left[CURSOR_ENDS];
 	uint64_t sent_bytes;	/* to all cursors, including those that have left */

@@ -45,6 +45,7 @@ struct push {
 	struct quota quota;
 	struct endpoint endpoint;
 	struct connection *connection; /* NULL: none */
+	uint64_t dropped;	       /* on earlier ones */
 
 	/* Of the process that runs, or the last one: */
 	struct camcast_push_report report; /* being received */
@@ -180,6 +181,11 @@ static void handle_input_ended(struct connection *connection)
 	connection_close(connection, true);
 }
 
+static uint64_t dropped_on(const struct connection *connection)
+{
+	return connection->cursor.units_dropped + connection->cursor.units_shed;
+}
+
 /* The last report may still be in the socket, which the loop closes later. */
 static void handle_finished(struct connection *connection)
 {
@@ -187,6 +193,7 @@ static void handle_finished(struct connection *connection)
 	uint8_t rest[2 * sizeof push->report];
 	ssize_t n = recv(connection->conn.fd, rest, sizeof rest, MSG_DONTWAIT);
 
+	push->dropped += dropped_on(connection);
 	push->connection = NULL;
 	if (n > 0)
 		take_bytes(push, rest, (size_t)n);
@@ -361,10 +368,8 @@ static struct output *find_output(const struct stream *stream)
 
 static void set_name(struct push *push, unsigned number)
 {
-	const char *stream = push->status.stream->config->name;
-
-	snprintf(push->status.name, sizeof push->status.name, "%s/%u", stream, number);
-	snprintf(push->owner, sizeof push->owner, "push %s/%u", stream, number);
+	push_name(push->status.name, push->status.stream->config, number);
+	snprintf(push->owner, sizeof push->owner, "push %s", push->status.name);
 }
 
 static int init(struct push *push, const struct pushes *pushes, const struct stream *stream,
@@ -397,6 +402,11 @@ static int init(struct push *push, const struct pushes *pushes, const struct str
 	worker_process_init(&push->process, push->loop, &process, handle_event);
 	push->url_fd = memfd_create_text("camcast-push", url, strlen(url));
 	return push->url_fd < 0 ? push->url_fd : push->output ? 0 : -EINVAL;
+}
+
+void push_name(char name[PUSH_NAME_MAX], const struct config_stream *stream, unsigned number)
+{
+	snprintf(name, PUSH_NAME_MAX, "%s/%u", stream->name, number);
 }
 
 size_t pushes_configured(const struct config *config)
@@ -611,4 +621,12 @@ size_t pushes_count(const struct pushes *pushes)
 const struct push_status *pushes_status(const struct pushes *pushes, size_t i)
 {
 	return &pushes->items[i]->status;
+}
+
+uint64_t push_dropped(const struct push_status *status)
+{
+	const struct push *push =
+		(const void *)((const char *)status - offsetof(struct push, status));
+
+	return push->dropped + (push->connection ? dropped_on(push->connection) : 0);
 }

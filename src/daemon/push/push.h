@@ -68,7 +68,11 @@ size_t pushes_count(const struct pushes *pushes);
 /* Of the i-th in the order of the configuration; kept up to date. */
 const struct push_status *pushes_status(const struct pushes *pushes, size_t i);
 const char *push_state_name(enum push_state state); /* "waiting"... */
+/* Of pushes_status(): units that were left out because the server took them too slowly. */
+uint64_t push_dropped(const struct push_status *status);
 
+/* "STREAM/1" for the first URL of a stream. Any thread, as the next one. */
+void push_name(char name[PUSH_NAME_MAX], const struct config_stream *stream, unsigned number);
 /* URLs of the whole configuration. */
 size_t pushes_configured(const struct config *config);
 

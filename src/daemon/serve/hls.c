@@ -45,6 +45,7 @@ struct hls {
 	uint64_t asked_msn;	       /* for this segment's end an IDR was asked for */
 	int64_t asked_us;	       /* when the newest request came */
 	struct list waits;
+	struct hls_players players;
 	struct loop_timer tick;
 	size_t prefix_len; /* of the stream's name and the slash in it */
 	char prefix[HLS_PREFIX_MAX];
@@ -86,6 +87,21 @@ static void answer_playlist(struct hls *hls, const struct hls_reload *reload,
 	http_answer(question, &answer);
 }
 
+/* The units are in the log. */
+static void note_sent(struct hls *hls, const struct hls_object *object,
+		      const struct http_question *question)
+{
+	const struct log *log = feed_log(hls->setup.feed);
+	uint64_t bytes = 0;
+
+	if (object->from < log->tail || object->until > log->head || object->from >= object->until)
+		return;
+	for (uint64_t seq = object->from; seq < object->until; seq++)
+		bytes += log_unit(log, seq)->len;
+	hls_players_sent(&hls->players, question->tag, bytes,
+			 log_unit(log, object->until - 1)->received_us);
+}
+
 static void answer_object(struct hls *hls, const struct hls_name *name,
 			  const struct hls_object *object, struct http_question *question)
 {
@@ -93,6 +109,7 @@ static void answer_object(struct hls *hls, const struct hls_name *name,
 	const struct segment *init;
 
 	if (name->kind != HLS_INIT) {
+		note_sent(hls, object, question);
 		http_answer_units(question, &answer, hls->setup.feed, object->from, object->until);
 		return;
 	}
@@ -316,6 +333,7 @@ static int wake(struct hls *hls)
 
 static void sleep_again(struct hls *hls)
 {
+	hls_players_finish(&hls->players);
 	feed_keep_history(hls->setup.feed, 0);
 	feed_unwait(hls->setup.feed, &hls->waiter);
 }
@@ -328,6 +346,7 @@ static void handle_tick(struct loop_timer *timer)
 	answer_waits(hls);
 	if (!hls->setup.feed)
 		return;
+	hls_players_forget(&hls->players, now_us(hls) - idle_us);
 	if (list_empty(&hls->waits) && now_us(hls) - hls->asked_us > idle_us)
 		sleep_again(hls);
 	else
@@ -345,12 +364,19 @@ static void handle_gone(struct feed_waiter *waiter)
 /* --- requests --- */
 
 /* Somebody plays, and has a place. False: there is none, and the question is answered. */
-static bool let_play(struct hls *hls, struct http_question *question)
+static bool let_play(struct hls *hls, const struct http_request *request,
+		     struct http_question *question)
 {
 	if (!http_become_viewer(question, hls->setup.viewers))
 		return false;
-	if (wake(hls) == 0)
+	if (wake(hls) == 0) {
+		question->tag = 0;
+		if (request->head->method == MESSAGE_GET)
+			question->tag = hls_players_note(
+				&hls->players, request->peer,
+				message_header(request->head, "User-Agent", NULL), now_us(hls));
 		return true;
+	}
 	answer_error(question, 503, NULL);
 	return false;
 }
@@ -360,21 +386,23 @@ static int64_t hold_us(const struct hls *hls)
 	return hls->timeline ? 3 * SECOND_US * hls->timeline->target_s : START_US;
 }
 
-void hls_answer_playlist(struct hls *hls, const char *query, struct http_question *question)
+void hls_answer_playlist(struct hls *hls, const struct http_request *request,
+			 struct http_question *question)
 {
 	struct wait wanted = {0};
 
-	if (hls_reload_parse(&wanted.reload, query) < 0) {
+	if (hls_reload_parse(&wanted.reload, request->head->query) < 0) {
 		answer_error(question, 400, CACHE_SHORT);
 		return;
 	}
-	if (!let_play(hls, question))
+	if (!let_play(hls, request, question))
 		return;
 	wanted.until_us = now_us(hls) + (wanted.reload.has_msn ? hold_us(hls) : START_US);
 	answer_or_hold(hls, &wanted, question);
 }
 
-void hls_answer_object(struct hls *hls, const char *name, struct http_question *question)
+void hls_answer_object(struct hls *hls, const char *name, const struct http_request *request,
+		       struct http_question *question)
 {
 	const char *epoch = hls->prefix + hls->prefix_len;
 	struct wait wanted = {.for_part = true};
@@ -387,10 +415,17 @@ void hls_answer_object(struct hls *hls, const char *name, struct http_question *
 		answer_error(question, 404, CACHE_SHORT);
 		return;
 	}
-	if (!let_play(hls, question))
+	if (!let_play(hls, request, question))
 		return;
 	wanted.until_us = now_us(hls) + hold_us(hls);
 	answer_or_hold(hls, &wanted, question);
+}
+
+const struct hls_players *hls_players_of(const struct hls *hls)
+{
+	static const struct hls_players nobody;
+
+	return hls ? &hls->players : &nobody;
 }
 
 /* --- create, destroy --- */
@@ -425,6 +460,7 @@ void hls_destroy(struct hls *hls)
 	hls->setup.feed = NULL;
 	answer_waits(hls);
 	hls_timeline_destroy(hls->timeline);
+	hls_players_finish(&hls->players);
 	free(hls);
 }
 

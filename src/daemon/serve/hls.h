@@ -18,6 +18,7 @@
 #ifndef DAEMON_SERVE_HLS_H
 #define DAEMON_SERVE_HLS_H
 
+#include "daemon/serve/hls_players.h"
 #include "daemon/serve/http.h"
 
 struct hls;
@@ -39,9 +40,15 @@ void hls_destroy(struct hls *hls);
 void hls_renew(struct hls *hls, const struct config_stream *stream,
 	       const struct config_camera *camera);
 
-/* Answers a GET or HEAD of the playlist, at once or later. query: not decoded; NULL: none. */
-void hls_answer_playlist(struct hls *hls, const char *query, struct http_question *question);
+/* Answers a GET or HEAD of the playlist, at once or later. */
+void hls_answer_playlist(struct hls *hls, const struct http_request *request,
+			 struct http_question *question);
 /* The same for /STREAM/name. */
-void hls_answer_object(struct hls *hls, const char *name, struct http_question *question);
+void hls_answer_object(struct hls *hls, const char *name, const struct http_request *request,
+		       struct http_question *question);
+
+/* Who plays: until ten seconds and a segment after the player's last request. Borrowed as long as
+ * hls. Of NULL: nobody. */
+const struct hls_players *hls_players_of(const struct hls *hls);
 
 #endif

@@ -45,6 +45,7 @@ struct http_request {
 /* A request that waits for its answer. */
 struct http_question {
 	struct list link; /* the handler's, in whose list it may be; in none at first */
+	uint64_t tag;	  /* the handler's */
 };
 
 /* Answers a request, at once or later. A question whose peer has left before leaves the handler's

@@ -119,7 +119,7 @@ static void watch(struct site *site, const struct http_request *request,
 	} else if (framing == CONFIG_FRAMING_JPEG) {
 		snapshot_answer(output->snapshot, question, max_age_us(query));
 	} else if (way_is_hls(way)) {
-		hls_answer_playlist(output->playlist, query, question);
+		hls_answer_playlist(output->playlist, request, question);
 	} else if (framing == CONFIG_FRAMING_MP4_WS) {
 		websocket_answer(question, request, &output->http);
 	} else {
@@ -194,7 +194,7 @@ static bool handle_hls(struct site *site, const struct http_request *request,
 		stream ? choose_output(site->options.cameras, stream, CONFIG_FRAMING_MP4) : NULL;
 
 	if (output && let_in(site, request, question, stream))
-		hls_answer_object(output->playlist, slash + 1, question);
+		hls_answer_object(output->playlist, slash + 1, request, question);
 	return output != NULL;
 }
 
@@ -249,6 +249,7 @@ static bool handle_api(struct site *site, const struct http_request *request,
 		.loop = site->options.loop,
 		.cameras = site->options.cameras,
 		.access = site->options.access,
+		.pushes = site->options.pushes,
 	};
 
 	return api_handle(&api, request, question);
@@ -286,6 +287,7 @@ static const struct route {
 	{"/api/logout", ANYBODY, ANYBODY, handle_api},
 	{"/api/cameras", VIEW, VIEW, handle_api},
 	{"/api/viewers", STATUS, STATUS, handle_api},
+	{"/api/pushes", STATUS, STATUS, handle_api},
 	{"/api/cameras/*/controls", VIEW, CONTROL, handle_api},
 	{"/api/cameras/*/restart", VIEW, CONTROL, handle_api},
 	{"/api/streams/*/bitrate", VIEW, CONTROL, handle_api},

@@ -17,7 +17,8 @@ struct site_options {
 	struct cameras *cameras; /* with their feeds */
 	struct access *access;
 	struct status *status;
-	struct http *http; /* to which the site belongs */
+	const struct pushes *pushes; /* NULL: there are none */
+	struct http *http;	     /* to which the site belongs */
 };
 
 /* options and what it names are borrowed. 0 or -ENOMEM. */

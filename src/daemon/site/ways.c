@@ -62,14 +62,26 @@ const char *way_transport(const struct cursor *cursor, const struct config_feed 
 	const char *scheme = cursor->sink->scheme(cursor);
 
 	if (strcmp(scheme, "tcp") == 0 || strcmp(scheme, "tls") == 0 ||
-	    strncmp(scheme, "rtsp", 4) == 0)
+	    strcmp(scheme, "push") == 0 || strncmp(scheme, "rtsp", 4) == 0)
 		return scheme;
-	if (cursor->flags & CURSOR_FINITE)
-		return "hls";
 	if (framing == CONFIG_FRAMING_MULTIPART_EARLY)
 		framing = CONFIG_FRAMING_MULTIPART;
 	for (size_t i = 0; i < n_ways; i++)
 		if (ways[i].framing == framing)
 			return ways[i].extension;
 	return scheme;
+}
+
+void way_player(struct cursor *numbers, const struct hls_player *player)
+{
+	*numbers = (struct cursor){
+		.state = CURSOR_LIVE,
+		.sent_bytes = player->sent_bytes,
+		.since_s = (uint32_t)(player->since_us / 1000000),
+	};
+}
+
+int64_t way_player_lag_us(const struct hls_player *player, int64_t now_us)
+{
+	return player->newest_us ? now_us - player->newest_us : 0;
 }

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "daemon/log/cursor.h"
+#include "daemon/serve/hls_players.h"
 
 #define WAY_PATH_MAX (CONFIG_STREAM_NAME_MAX + 8) /* bytes of a path, terminator included */
 
@@ -36,8 +37,13 @@ const struct config_feed *way_feed(const struct config *config, const struct con
 void way_path(char path[WAY_PATH_MAX], const struct config_stream *stream, const struct way *way);
 
 /* What /status.json and /api/viewers call the transport of a viewer of the feed: "tcp", "tls",
- * "rtsp", "rtsps", the ending of its path, or "hls" while an object of HLS is sent to it. Static.
- * Loop thread. */
+ * "rtsp", "rtsps", "push", or the ending of its path. Static. Loop thread. */
 const char *way_transport(const struct cursor *cursor, const struct config_feed *feed);
+
+#define WAY_HLS "hls" /* the same of a player of HLS */
+/* A player in the form of the other viewers: the numbers of a cursor. Its lag is the age of the
+ * newest picture that was sent to it; 0: none was. */
+void way_player(struct cursor *numbers, const struct hls_player *player);
+int64_t way_player_lag_us(const struct hls_player *player, int64_t now_us);
 
 #endif

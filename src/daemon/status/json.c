@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/serve/hls.h"
 #include "daemon/site/ways.h"
 
 struct json {
@@ -95,23 +96,53 @@ static void add_rows(cJSON *object, enum counter_kind kind, size_t from, size_t 
 
 /* --- the clients --- */
 
-static void copy_client(const struct cursor *cursor, void *user)
+/* The next place in the list; NULL: it is full. */
+static struct counted_client *next_client(struct json *json)
 {
-	struct json *json = user;
 	struct counted_client *client = &json->client[json->clients];
 
 	if (json->clients == JSON_CLIENTS_MAX) {
 		json->counted.clients_omitted++;
-		return;
+		return NULL;
 	}
 	json->clients++;
+	client->output = json->counted.output;
+	return client;
+}
+
+static void copy_client(const struct cursor *cursor, void *user)
+{
+	struct json *json = user;
+	struct counted_client *client = cursor_is_viewer(cursor) ? next_client(json) : NULL;
+
+	if (!client)
+		return;
 	client->cursor = *cursor;
 	client->lag_us = cursor_lag_us(cursor);
 	client->delay_us = cursor_delay_us(cursor);
-	client->output = json->counted.output;
 	client->transport = way_transport(cursor, client->output->config);
 	cursor->sink->describe(cursor, client->address);
 	client->reported = cursor->sink->report && cursor->sink->report(cursor, &client->report);
+}
+
+static void copy_player(const struct hls_player *player, void *user)
+{
+	struct json *json = user;
+	struct counted_client *client = next_client(json);
+
+	if (!client)
+		return;
+	way_player(&client->cursor, player);
+	client->lag_us = way_player_lag_us(player, json->counted.now_us);
+	client->delay_us = 0;
+	client->transport = WAY_HLS;
+	net_peer_format(&player->peer, client->address);
+}
+
+static void copy_clients(struct json *json, const struct output *output)
+{
+	feed_for_each_cursor(output->feed, copy_client, json);
+	hls_players_for_each(hls_players_of(output->playlist), copy_player, json);
 }
 
 static size_t find_clients(void)
@@ -157,7 +188,7 @@ struct json *json_begin(const struct status_view *view)
 	json->clients = json->next = 0;
 	json->rest = clients + 1;
 	for (size_t i = 0; counted_select(&json->counted, COUNTERS_FEED, i); i++)
-		feed_for_each_cursor(json->counted.output->feed, copy_client, json);
+		copy_clients(json, json->counted.output);
 	putc_unlocked('{', json->out);
 	write_rows(json, COUNTERS_SERVER, 0, clients);
 	fprintf(json->out, ",\"%s\":[", counter_tables[COUNTERS_SERVER]->rows[clients].path);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/serve/hls.h"
 #include "daemon/status/rows.h"
 
 #define IN_FEED(field) FIELD(in_feed, struct feed_stats, field)
@@ -44,6 +45,11 @@ static double feed_last_unit(const struct counted *c)
 	return (double)((c->now_us - feed_stats(c->output->feed)->last_unit_us) / 1000);
 }
 
+static double feed_hls_players(const struct counted *c)
+{
+	return (double)hls_players_of(c->output->playlist)->n;
+}
+
 static const struct counter feeds[] = {
 	{"name", TEXT, .help = "`STREAM/FRAMING`.", .text = feed_label},
 	{"stream", TEXT, .help = "The stream that it carries.", .text = feed_stream},
@@ -67,6 +73,10 @@ static const struct counter feeds[] = {
 	 IN_FEED(log.segments)},
 	{"clients", "feed_clients", GAUGE, .rank = 4, .help = "Connected clients.",
 	 IN_FEED(audience.cursors)},
+	{"hls_players", "feed_hls_players", GAUGE, .rank = 4,
+	 .help = "Players of HLS: pairs of an address and a User-Agent that sent a request within "
+		 "the last ten seconds and a segment. 1,024 at most.",
+	 .number = feed_hls_players},
 	{"accepted", "feed_accepted_total", COUNTER, .rank = 3, .help = "Clients accepted.",
 	 IN_FEED(audience.joined)},
 	{"refused", "feed_refused_total", "reason", GROUP, .rank = 9,
@@ -194,18 +204,22 @@ static const char *client_since(const struct counted *c, char buffer[COUNTER_TEX
 static const struct counter clients[] = {
 	{"feed", TEXT, .help = "Its feed.", .text = client_feed},
 	{"transport", TEXT,
-	 .help = "`tcp`; `rtsp`, or `rtsp+udp` where the packets are not in the connection; over "
-		 "HTTP the ending of its path: `h264`, `mp4`, `ts`, `ws`, `mjpg`; "
-		 "`hls` while a part or segment is sent to it.",
+	 .help = "`tcp`, `tls`, `rtsp`, `rtsps`, `rtsp+udp` where the packets are not in the "
+		 "connection, `push`, or over HTTP the ending of its path: "
+		 "`h264`, `mp4`, `ts`, `ws`, `mjpg`; `hls` for a player of HLS, which is listed "
+		 "until ten seconds and a segment after its last request.",
 	 .text = client_transport},
-	{"address", TEXT, .help = "Its address and port.", .text = client_address},
+	{"address", TEXT,
+	 .help = "Its address and port; for a player of HLS, of its newest request.",
+	 .text = client_address},
 	{"state", TEXT,
 	 .help = "`wait_key` (it waits for a key unit), `live`, `shed` (droppable units are "
 		 "skipped).",
 	 .text = client_state},
 	{"lag_ms", GAUGE, .unit = "ms",
 	 .help = "Age of the oldest unit that it has not received: the next one to be sent, unless "
-		 "it waits for a key unit.",
+		 "it waits for a key unit. Of a player of HLS: age of the newest unit that was "
+		 "sent to it.",
 	 .number = client_lag},
 	{"delay_ms", GAUGE, .unit = "ms",
 	 .help = "The part of the lag that the viewer caused by pausing; `max_lag_ms` limits the "

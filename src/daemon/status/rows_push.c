@@ -25,6 +25,10 @@ static const char *push_since(const struct counted *c, char buffer[COUNTER_TEXT_
 {
 	return counted_time(c, c->push->since_us / 1000000, buffer);
 }
+static double push_left_out(const struct counted *c)
+{
+	return (double)push_dropped(c->push);
+}
 static bool push_waits(const struct counted *c)
 {
 	return c->push->state == PUSH_WAITING;
@@ -49,6 +53,9 @@ static const struct counter pushes[] = {
 	{"units", "push_units_total", COUNTER, .help = "Pictures sent.", IN_PUSH(units)},
 	{"bytes", "push_bytes_total", COUNTER, .unit = "bytes", .help = "Pictures sent, in bytes.",
 	 IN_PUSH(bytes)},
+	{"dropped", "push_units_dropped_total", COUNTER,
+	 .help = "Pictures left out because the server took them too slowly.",
+	 .number = push_left_out},
 	{"pid", GAUGE, .help = "The process id of its camcast-push; 0: not running.", IN_PUSH(pid)},
 	{"restarts", "push_restarts_total", COUNTER, .help = "Attempts after the first one.",
 	 IN_PUSH(restarts)},
