@@ -258,7 +258,7 @@ function bitrate({ name, target_bitrate: now }) {
 }
 
 function time(text) {
-	return new Date(text).toLocaleTimeString(language);
+	return new Date(text).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
 }
 
 async function load() {

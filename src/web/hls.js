@@ -4,10 +4,12 @@ import { addVideo, playVideo, removeVideo } from './dom.js';
 
 export class NativeHls {
 	constructor(box, path, on) {
+		let fits = false; // Chromium says "not supported" of what it has just played, too
 		const video = addVideo(box, {
 			src: location.origin + path,
+			onloadedmetadata: () => { fits = true; },
 			onerror: () => on.fail(video.error?.message || 'video',
-				video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED),
+				!fits && video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED),
 			onended: () => on.fail('closed'),
 			onprogress: () => on.bytes(0),
 			ontimeupdate: () => {
