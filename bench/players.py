@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""How old a picture is when a player has it, for OpenCV and ffmpeg on a stream of the test pattern.
+"""How old a picture is when a player has it: ffplay, ffmpeg, mpv, VLC, GStreamer and OpenCV, over raw
+TCP, RTSP and HTTP, with the command lines of docs/PLAYERS.md.
 
-The strip of the pattern tells which picture a player shows, and the SEI of the stream tells when
-that picture was captured. A second connection receives the stream to map one to the other.
+The strip of the test pattern tells which picture a player shows, and the SEI of the stream tells
+when that picture was captured. A second connection receives the stream to map one to the other. A
+player with a window has it on an X server that nobody sees (Xvfb), whose memory is read; the others
+write their pictures to a pipe.
 
-    bench/players.py --build build --rate 30 --seconds 10
+    bench/players.py --build build --rate 30 --seconds 8 [--players mpv,VLC] [--ways tcp,rtsp,http]
 """
 import argparse
+import contextlib
+import os
 import pathlib
 import socket
 import statistics
@@ -26,7 +31,21 @@ import bytestream  # noqa: E402
 import screen  # noqa: E402
 
 WIDTH, HEIGHT = 640, 360
+START_S = 20  # for the first picture
+URLS = {"tcp": "tcp://127.0.0.1:{tcp}", "rtsp": "rtsp://127.0.0.1:{rtsp}/s",
+        "http": "http://127.0.0.1:{http}/s.ts"}
+GRAY = "! videoconvert ! video/x-raw,format=GRAY8 ! fdsink sync=false"
+SOURCES = {"tcp": "tcpclientsrc host=127.0.0.1 port={tcp}",
+           "rtsp": "rtspsrc location={url} latency=0 protocols=tcp ! rtph264depay",
+           "http": "souphttpsrc location={url} is-live=true ! tsdemux"}
+RTSP_TCP = ["-rtsp_transport", "tcp"]
+RAW = ["-f", "h264"]
 LOW_DELAY = "-fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0".split()
+
+
+def input_of(way, url, low=()):
+    """The options of ffmpeg and ffplay for an input."""
+    return [*low, *(RAW if way == "tcp" else RTSP_TCP if way == "rtsp" else []), "-i", url]
 
 
 def free_port():
@@ -34,11 +53,12 @@ def free_port():
         return server.getsockname()[1]
 
 
-def write_config(folder, port, rate):
+def write_config(folder, ports, rate):
     path = pathlib.Path(folder) / "bench.ini"
     path.write_text(
         f"""[daemon]
-http =
+http = 127.0.0.1:{ports["http"]}
+rtsp = 127.0.0.1:{ports["rtsp"]}
 [camera c]
 source = pattern
 size = {WIDTH}x{HEIGHT}
@@ -48,7 +68,7 @@ camera = c
 codec = h264
 encoder = x264
 sei = true
-annexb = 127.0.0.1:{port}
+annexb = 127.0.0.1:{ports["tcp"]}
 """
     )
     return path
@@ -64,11 +84,29 @@ def receive(port, stop, data):
                 pass
 
 
-def show_with_opencv(port, seconds):
+@contextlib.contextmanager
+def running(command, **options):
+    with subprocess.Popen(
+        [str(word) for word in command], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+    ) as player:
+        try:
+            yield player
+        finally:
+            player.kill()
+
+
+def is_over(seen, began, seconds):
+    if seen:
+        return time.monotonic() > seen[0][0] + seconds
+    return time.monotonic() > began + START_S
+
+
+def show_with_opencv(way, url, ports, seconds):
     """[(time, number)] of what cv2.VideoCapture returns."""
-    seen = []
-    capture = cv2.VideoCapture(f"tcp://127.0.0.1:{port}", cv2.CAP_FFMPEG)
-    while not seen or seen[-1][0] < seen[0][0] + seconds:
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
+    seen, began = [], time.monotonic()
+    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG)
+    while not is_over(seen, began, seconds):
         good, picture = capture.read()
         if good:
             seen.append((time.monotonic(), screen.number_in(picture)))
@@ -76,21 +114,75 @@ def show_with_opencv(port, seconds):
     return seen
 
 
-def show_with_ffmpeg(port, seconds, options=()):
-    """The same of the pictures that ffmpeg writes."""
-    seen = []
-    command = ["ffmpeg", "-nostdin", "-v", "error", *options, "-f", "h264"]
-    command += ["-i", f"tcp://127.0.0.1:{port}", "-fps_mode", "passthrough"]
-    command += ["-pix_fmt", "gray", "-f", "rawvideo", "-flush_packets", "1", "-"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as player:
-        while not seen or seen[-1][0] < seen[0][0] + seconds:
+def show_on_pipe(command, seconds):
+    """The same of the grey pictures that a program writes."""
+    seen, began = [], time.monotonic()
+    with running(command, stdout=subprocess.PIPE, bufsize=0) as player:
+        watch = threading.Timer(START_S + seconds, player.kill)
+        watch.start()
+        while not is_over(seen, began, seconds):
             data = b""
-            while len(data) < WIDTH * HEIGHT:
-                data += player.stdout.read(WIDTH * HEIGHT - len(data))
+            while len(data) < WIDTH * HEIGHT and (more := player.stdout.read(WIDTH * HEIGHT - len(data))):
+                data += more
+            if len(data) < WIDTH * HEIGHT:
+                break
             picture = numpy.frombuffer(data, numpy.uint8).reshape(HEIGHT, WIDTH)
             seen.append((time.monotonic(), screen.number_in(picture)))
-        player.kill()
+        watch.cancel()
     return seen
+
+
+def show_with_ffmpeg(way, url, ports, seconds):
+    command = ["ffmpeg", "-nostdin", "-v", "error", *input_of(way, url, LOW_DELAY)]
+    command += ["-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo"]
+    return show_on_pipe([*command, "-flush_packets", "1", "-"], seconds)
+
+
+def show_with_gstreamer(way, url, ports, seconds):
+    source = SOURCES[way].format(url=url, **ports)
+    line = f"gst-launch-1.0 -q {source} ! h264parse ! avdec_h264 {GRAY}"
+    return show_on_pipe(line.split(), seconds)
+
+
+def show_on_screen(command, seconds, prefix=()):
+    """The same of what a window at the upper left corner shows."""
+    seen, began = [], time.monotonic()
+    display = screen.Screen()
+    try:
+        with running([*prefix, *command], env=display.environment(), stdout=subprocess.DEVNULL):
+            while not is_over(seen, began, seconds):
+                number = screen.number_in(display.shot()[:HEIGHT, :WIDTH])
+                if number is not None and (not seen or seen[-1][1] != number):
+                    seen.append((time.monotonic(), number))
+                time.sleep(0.002)
+    finally:
+        display.close()
+    return seen
+
+
+def show_with_ffplay(way, url, ports, seconds):
+    command = ["ffplay", "-v", "error", "-noborder", "-left", "0", "-top", "0"]
+    return show_on_screen(command + input_of(way, url, LOW_DELAY[:4]), seconds)
+
+
+def show_with_mpv(way, url, ports, seconds):
+    command = ["mpv", "--no-config", "--profile=low-latency", "--untimed", "--vo=x11", "--no-border"]
+    return show_on_screen([*command, "--geometry=+0+0", "--no-osc", url], seconds)
+
+
+def show_with_vlc(way, url, ports, seconds):
+    command = ["vlc", "-I", "dummy", "--no-audio", "--network-caching=100", "--vout", "xcb_x11"]
+    command += ["--no-video-title-show", "--no-embedded-video", "--no-qt-privacy-ask"]
+    # VLC refuses to run as root.
+    prefix = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    words = ["--rtsp-tcp"] if way == "rtsp" else ["--demux=h264"] if way == "tcp" else []
+    return show_on_screen([*command, *words, url], seconds, prefix)
+
+
+PLAYERS = {
+    "ffplay": show_with_ffplay, "ffmpeg": show_with_ffmpeg, "mpv": show_with_mpv,
+    "VLC": show_with_vlc, "GStreamer": show_with_gstreamer, "OpenCV": show_with_opencv,
+}
 
 
 def capture_times(data, folder):
@@ -110,22 +202,22 @@ def capture_times(data, folder):
     }
 
 
-def measure(arguments, show, **options):
+def measure(arguments, show, way):
     """Ages in milliseconds of the pictures of one player, without those of its first second."""
     with tempfile.TemporaryDirectory() as folder:
-        port, data, stop = free_port(), bytearray(), threading.Event()
-        config = write_config(folder, port, arguments.rate)
-        with subprocess.Popen(
-            [arguments.build / "camcastd", "-c", config], stderr=subprocess.DEVNULL
-        ) as daemon:
+        ports, data, stop = {one: free_port() for one in URLS}, bytearray(), threading.Event()
+        config = write_config(folder, ports, arguments.rate)
+        with running([arguments.build / "camcastd", "-c", config]) as daemon:
             time.sleep(2)
-            receiver = threading.Thread(target=receive, args=(port, stop, data))
+            receiver = threading.Thread(target=receive, args=(ports["tcp"], stop, data))
             receiver.start()
-            seen = show(port, arguments.seconds, **options)
+            seen = show(way, URLS[way].format(**ports), ports, arguments.seconds)
             stop.set()
             receiver.join()
             daemon.terminate()
         captured = capture_times(bytes(data), folder)
+    if not seen:
+        return []
     begin = seen[0][0] + 1 + 3 / arguments.rate
     return [(at - captured[n]) * 1000 for at, n in seen if at > begin and n in captured]
 
@@ -134,16 +226,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"))
     parser.add_argument("--rate", type=float, default=30)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--players", default=",".join(PLAYERS))
+    parser.add_argument("--ways", default=",".join(URLS))
     arguments = parser.parse_args()
     built.need(arguments.build, "camcastd", "camcast-capture")
-    for name, show, options in (
-        ("OpenCV", show_with_opencv, {}),
-        ("ffmpeg", show_with_ffmpeg, {}),
-        ("ffmpeg, low delay", show_with_ffmpeg, {"options": LOW_DELAY}),
-    ):
-        ages = measure(arguments, show, **options)
-        print(f"{name}: median {statistics.median(ages):.0f} ms of {len(ages)} pictures")
+    ways = arguments.ways.split(",")
+    print(f"| player | {' | '.join(ways)} | load |\n|---|{'--:|' * (len(ways) + 1)}")
+    for name in arguments.players.split(","):
+        cells = []
+        for way in ways:
+            ages = sorted(measure(arguments, PLAYERS[name], way))
+            cells.append(
+                f"{statistics.median(ages):.0f} ({ages[int(0.95 * len(ages))]:.0f})" if ages else "–"
+            )
+        print(f"| {name} | {' | '.join(cells)} | {os.getloadavg()[0]:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
