@@ -88,7 +88,8 @@ function recipes({ urls, tcp, rtsp }) {
 		.map(([name, path, before = '', after = '']) => [name, before + location.origin + path + after])
 		.concat(tcp.map(({ framing, port, scheme }) =>
 			[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]))
-		.concat(rtsp ? [['RTSP', `${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`]] : []);
+		.concat((rtsp ? ['', 'mpv --profile=low-latency --untimed '] : []).map((program) => ['RTSP',
+			`${program}${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`]));
 }
 
 async function copy(text) {
@@ -278,13 +279,12 @@ async function load() {
 	pushList.replaceChildren(...list.map(describePush));
 }
 
-function describePush({ stream, url, state: doing, since, units, dropped, error }) {
+function describePush({ stream, url, state: doing, since, dropped, error }) {
 	const facts = new Facts();
 
 	facts.set({
-		state: t(doing === 'waiting' ? 'push_waiting' : doing), since: time(since),
-		sent: t('pictures', { n: units.toLocaleString(language) }), dropped,
-		...error && { last_error: error },
+		state: t(doing === 'waiting' ? 'camera_backoff' : doing), since: time(since),
+		dropped, ...error && { last_error: error },
 	});
 	return el('div', {}, el('h3', {}, `${stream} → ${url}`), facts.element);
 }
