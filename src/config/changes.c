@@ -49,7 +49,7 @@ static const struct {
 	{OPTION_STREAM, LIVE, "linger_ms"},
 	{OPTION_STREAM, LIVE, "allow"},
 	{OPTION_STREAM, LIVE, "deny"},
-	{OPTION_STREAM, LIVE, "push"},
+	{OPTION_STREAM, ANNOUNCED, "push"},
 	{OPTION_STREAM, LIVE, "max_clients"},
 	{OPTION_STREAM, LIVE, "join_burst_ms"},
 	{OPTION_STREAM, LIVE, "shed_lag_ms"},
