@@ -130,6 +130,20 @@ def test_the_page_comes_back_after_every_loss(tab, start_camcastd):
     assert_moves(page, "one")
 
 
+def test_after_a_gap_the_first_picture_is_the_key_picture_or_the_next(tab, start_camcastd):
+    daemon = start_camcastd(config())
+    page = tab(url(daemon))
+    page.wait_live("one")
+    page.evaluate(browsers.WATCH_GAP)
+    assert_moves(page, "one", 10)  # the usual time between two pictures is known
+    os.kill(daemon.workers()[0], signal.SIGKILL)
+    gap = page.wait("window.gap", "a picture behind the gap", 30)
+    # A busy machine may skip pictures that it has no time to draw.
+    assert gap["picture"] <= 1 * harness.PATIENCE, gap
+    assert gap["after"] < 500 * harness.PATIENCE, gap
+    assert page.facts("one")["reconnects"] == 0
+
+
 def wait_address(page, address):
     """Waits until another page has been loaded. What is evaluated just when it goes is an error."""
     deadline = time.monotonic() + 15 * harness.PATIENCE
