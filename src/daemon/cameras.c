@@ -112,7 +112,7 @@ static int create_stream(struct stream **out, const struct config *config, size_
 	while (&feeds[n] < &config->feeds[config->n_feeds] && feeds[n].stream == index)
 		n++;
 	stream->config = &config->streams[index];
-	stream->outputs = calloc(n, sizeof *stream->outputs);
+	stream->outputs = calloc(n + 1, sizeof *stream->outputs);
 	if (!stream->outputs)
 		err = -ENOMEM;
 	while (err == 0 && stream->n_outputs < n) {

@@ -214,6 +214,10 @@ void leaving_finish(struct leaving *leaving)
 
 void leaving_free(struct leaving *leaving)
 {
-	while (leaving->loop && !list_empty(&leaving->streams))
-		free_stream(container_of(leaving->streams.next, struct gone_stream, link));
+	struct list *pos, *tmp;
+
+	if (!leaving->loop)
+		return;
+	list_for_each_safe (pos, tmp, &leaving->streams)
+		free_stream(container_of(pos, struct gone_stream, link));
 }

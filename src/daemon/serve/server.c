@@ -347,8 +347,10 @@ static void remove_listener(struct server *server, struct listener *listener)
 
 static void remove_listeners(struct server *server, struct list *list)
 {
-	while (!list_empty(list))
-		remove_listener(server, container_of(list->next, struct listener, link));
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, list)
+		remove_listener(server, container_of(pos, struct listener, link));
 }
 
 /* --- another configuration --- */
@@ -425,7 +427,8 @@ static void set_ports(struct server *server)
 	}
 }
 
-static void give_listeners(struct server *server)
+/* Listeners that no place needs come into the list `gone`. */
+static void give_listeners(struct server *server, struct list *gone)
 {
 	struct list *pos, *tmp;
 
@@ -438,17 +441,19 @@ static void give_listeners(struct server *server)
 			listener->endpoint = listener->next;
 			take_over(server, listener->endpoint);
 		} else {
-			remove_listener(server, listener);
+			list_remove(pos);
+			list_append(gone, pos);
 		}
 	}
 }
 
 int server_relisten(struct server *server, struct server_place *places, size_t n, bool patient)
 {
-	struct list opened;
+	struct list opened, gone;
 	int err;
 
 	list_init(&opened);
+	list_init(&gone);
 	for (struct list *pos = server->listeners.next; pos != &server->listeners; pos = pos->next)
 		container_of(pos, struct listener, link)->next = NULL;
 	err = open_missing(server, places, n, patient, &opened);
@@ -456,9 +461,10 @@ int server_relisten(struct server *server, struct server_place *places, size_t n
 		remove_listeners(server, &opened);
 		return err;
 	}
-	give_listeners(server);
+	give_listeners(server, &gone);
 	list_splice(&server->listeners, &opened);
 	set_ports(server);
+	remove_listeners(server, &gone);
 	return 0;
 }
 
