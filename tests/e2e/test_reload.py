@@ -600,7 +600,8 @@ def test_fifty_reloads_leave_nothing_behind(camcastd, user):
     # The first ones warm up what is kept: the thread for passwords, and caches.
     assert seen[-1][0] <= seen[2][0], seen
     assert seen[-1][1] <= seen[2][1] + 2, seen
-    assert seen[-1][2] <= seen[2][2] + (4 << 20), seen
+    if not harness.SAN:  # which keeps what was freed
+        assert seen[-1][2] <= seen[2][2] + (4 << 20), seen
 
 
 def test_many_signals_are_few_reloads(camcastd):
