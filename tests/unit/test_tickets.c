@@ -91,6 +91,42 @@ static void the_ticket_that_was_not_used_for_longest_goes(void **state)
 	tickets_finish(&tickets);
 }
 
+static void a_user_with_many_tickets_takes_none_of_others(void **state)
+{
+	struct digest a = digest_of("", "a"), last = digest_of("0", "b");
+	struct tickets tickets;
+	char name[2] = "0";
+
+	(void)state;
+	assert_int_equal(tickets_init(&tickets, 4, 100 * S, true), 0);
+	tickets_give(&tickets, &a, 1, 1 * S);
+	for (int i = 0; i < 10; i++, name[0]++) {
+		last = digest_of(name, "b");
+		tickets_give(&tickets, &last, 2, (2 + i) * S);
+	}
+	assert_int_equal(tickets_find(&tickets, &a, 20 * S), 1);
+	assert_int_equal(tickets_find(&tickets, &last, 20 * S), 2);
+	last = digest_of("6", "b");
+	assert_int_equal(tickets_find(&tickets, &last, 20 * S), -1);
+	tickets_finish(&tickets);
+}
+
+static void a_ticket_that_has_ended_gives_its_place_first(void **state)
+{
+	struct digest a = digest_of("", "a"), b = digest_of("", "b"), c = digest_of("", "c");
+	struct tickets tickets;
+
+	(void)state;
+	assert_int_equal(tickets_init(&tickets, 2, 10 * S, false), 0);
+	tickets_give(&tickets, &a, 1, 1 * S);
+	tickets_give(&tickets, &b, 2, 9 * S);
+	assert_int_equal(tickets_find(&tickets, &a, 10 * S), 1);
+	tickets_give(&tickets, &c, 2, 12 * S);
+	assert_int_equal(tickets_find(&tickets, &b, 12 * S), 2);
+	assert_int_equal(tickets_find(&tickets, &c, 12 * S), 2);
+	tickets_finish(&tickets);
+}
+
 /* --- failures --- */
 
 static struct net_peer peer_number(uint32_t n)
@@ -165,6 +201,8 @@ int main(void)
 		cmocka_unit_test(a_ticket_ends_at_its_time),
 		cmocka_unit_test(use_prolongs_a_login),
 		cmocka_unit_test(the_ticket_that_was_not_used_for_longest_goes),
+		cmocka_unit_test(a_user_with_many_tickets_takes_none_of_others),
+		cmocka_unit_test(a_ticket_that_has_ended_gives_its_place_first),
 		cmocka_unit_test(an_address_waits_longer_after_each_failure),
 		cmocka_unit_test(so_many_addresses_are_remembered),
 	};

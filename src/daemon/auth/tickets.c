@@ -87,16 +87,41 @@ int tickets_find(struct tickets *tickets, const struct digest *digest, int64_t n
 	return ticket->user;
 }
 
+static size_t count(const struct tickets *tickets, int user)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < tickets->max; i++)
+		n += tickets->items[i].used_us > 0 && tickets->items[i].user == user;
+	return n;
+}
+
+/* A place that is free, or has ended, or that of the user who has most places. */
+static struct ticket *find_place(const struct tickets *tickets, int64_t now_us)
+{
+	struct ticket *found = &tickets->items[0];
+	size_t most = 0;
+
+	for (size_t i = 0; i < tickets->max; i++) {
+		struct ticket *ticket = &tickets->items[i];
+		size_t n = count(tickets, ticket->user);
+
+		if (!is_valid(tickets, ticket, now_us))
+			return ticket;
+		if (n > most || (n == most && ticket->used_us < found->used_us)) {
+			found = ticket;
+			most = n;
+		}
+	}
+	return found;
+}
+
 void tickets_give(struct tickets *tickets, const struct digest *digest, int user, int64_t now_us)
 {
 	struct ticket *ticket = find(tickets, digest);
 
-	if (!ticket) {
-		ticket = &tickets->items[0];
-		for (size_t i = 1; i < tickets->max; i++)
-			if (tickets->items[i].used_us < ticket->used_us)
-				ticket = &tickets->items[i];
-	}
+	if (!ticket)
+		ticket = find_place(tickets, now_us);
 	*ticket = (struct ticket){
 		.digest = *digest, .given_us = now_us, .used_us = now_us, .user = user};
 }

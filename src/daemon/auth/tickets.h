@@ -44,8 +44,8 @@ void tickets_finish(struct tickets *tickets);
 
 /* The user, as tickets_give() got it; -1: there is none. */
 int tickets_find(struct tickets *tickets, const struct digest *digest, int64_t now_us);
-/* Remembers a secret of a user (0 or greater). Of more than max, the one that was used longest ago
- * is forgotten. */
+/* Remembers a secret of a user (0 or greater). Of more than max, one of the user who has most of
+ * them is forgotten, that which was used longest ago. */
 void tickets_give(struct tickets *tickets, const struct digest *digest, int user, int64_t now_us);
 /* Users have other numbers now: that of user i is now[i], for i below n; -1: what was remembered of
  * him is forgotten. */
