@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "daemon/auth/users.h"
 
 /* Cheap ones: of "secret", SHA-512 crypt with 1000 rounds. */
 #define HASH                                                                                       \
@@ -458,6 +459,32 @@ static void files_that_cannot_be_used_are_refused(void **state)
 	assert_non_null(strstr(why, "/nonexistent/file cannot be used"));
 }
 
+/* A hash that takes long is that of names without a user, too. */
+static void a_name_without_a_user_has_the_hash_of_one(void **state)
+{
+	struct digest_key key = {{1}};
+	unsigned seen[2] = {0};
+	struct users users;
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n[user bert]\npassword = "
+	     "$6$rounds=999999$saltsalt$x\n" CAMERA);
+	assert_int_equal(users_init(&users, config, &key), 0);
+	for (int i = 0; i < 100; i++) {
+		char name[8];
+		const char *hash;
+
+		snprintf(name, sizeof name, "name%d", i);
+		hash = users_stand_in(&users, &key, name);
+		assert_ptr_equal(users_stand_in(&users, &key, name), hash);
+		seen[strcmp(hash, HASH) != 0]++;
+	}
+	assert_in_range(seen[0], 25, 75);
+	assert_in_range(seen[1], 25, 75);
+	users_finish(&users);
+	unmake();
+}
+
 static void a_login_is_known_until_it_ends(void **state)
 {
 	struct credentials right = password("anna", "secret"), login = {.kind = CREDENTIALS_LOGIN};
@@ -624,6 +651,7 @@ int main(void)
 		cmocka_unit_test(one_address_has_a_share_of_the_queue),
 		cmocka_unit_test(files_hold_passwords_and_tokens),
 		cmocka_unit_test(files_that_cannot_be_used_are_refused),
+		cmocka_unit_test(a_name_without_a_user_has_the_hash_of_one),
 		cmocka_unit_test(a_login_is_known_until_it_ends),
 		cmocka_unit_test(it_is_told_who_may_watch_without_a_password),
 		cmocka_unit_test(users_who_stay_the_same_stay_logged_in),

@@ -274,7 +274,7 @@ static struct check *begin_check(struct access *access, const struct net_peer *p
 
 	if (!hash) { /* nobody's: it only takes its time */
 		user = -1;
-		hash = access->users.some_hash;
+		hash = users_stand_in(&access->users, &access->key, credentials->name);
 	}
 	if (!checker_put(access->checker, credentials->secret, hash))
 		return NULL;
@@ -307,7 +307,7 @@ static enum access_verdict check_password(struct access *access, struct access_a
 {
 	struct check *check = find_check(access, digest);
 
-	if (!access->checker || !access->users.some_hash)
+	if (!access->checker || access->users.n_hashes == 0)
 		return refuse_wrong(access, ask, peer, -1);
 	if (!check && has_its_share(access, peer)) {
 		access->stats.slowed++;
@@ -665,7 +665,7 @@ int access_prepare(struct access *access, struct access_next *next)
 
 	if (needs_own(next) && !access->networks)
 		err = networks_create(&access->networks, access->loop);
-	if (err == 0 && next->users.some_hash && !access->checker)
+	if (err == 0 && next->users.n_hashes > 0 && !access->checker)
 		err = checker_create(&access->checker, access->loop, handle_checked, access);
 	return err;
 }

@@ -20,7 +20,7 @@ struct user {
 struct users {
 	struct user *items; /* in the order of the configuration */
 	size_t n;
-	const char *some_hash;	 /* that of the first user who has one; NULL: nobody has one */
+	size_t n_hashes;
 	char why[USERS_WHY_MAX]; /* what is wrong with a file */
 };
 
@@ -33,6 +33,10 @@ void users_finish(struct users *users);
 
 /* The number of the user; -1: there is none. */
 int users_find_name(const struct users *users, const char *name);
+/* The hash of a user, for a name that nobody has: for the same name always the same one, so that
+ * the time that it takes says nothing. NULL: nobody has one. Borrowed. */
+const char *users_stand_in(const struct users *users, const struct digest_key *key,
+			   const char *name);
 int users_find_token(const struct users *users, const struct digest *token);
 
 /* Whether two users have the same name, password and token; their digests have one key. */
