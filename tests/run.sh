@@ -7,7 +7,8 @@
 #   e2e    the end-to-end tests, E2E_JOBS (one for each processor) at a time, except those that are
 #          marked `alone`; those that are marked `long` first
 #   alone  those that are, one after the other: they measure time, and need a quiet machine
-#   fuzz   each fuzzer runs its corpus, and then looks for more for FUZZ_SECONDS
+#   fuzz   each fuzzer runs its corpus, and then looks for more for FUZZ_SECONDS, some for longer;
+#          two for each processor at a time
 #
 # AGAIN=N: if at most N end-to-end tests fail, each has a second try, with nothing beside it.
 # SAN says which sanitizer the programs have; UNIT_TESTS and E2E which files of unit and end-to-end
@@ -152,13 +153,17 @@ run_alone() {
 	pytest_cases alone alone 0
 }
 
+# Fuzzers of what strangers send before it is known who they are have six times FUZZ_SECONDS.
+long_fuzzers='challenge|credentials|first_bytes|http|onvif|ranges|rtcp|rtsp|satip'
+
 run_one_fuzzer() {
-	local name=$1 time=-runs=0 # the corpus alone
+	local name=$1 seconds=$FUZZ_SECONDS time=-runs=0 # the corpus alone
 	local folders=("$build/fuzz/corpus/$name") # what it finds goes into the first one
 	mkdir -p "${folders[0]}"
 	[ ! -d "tests/fuzz/corpus/$name" ] || folders+=("tests/fuzz/corpus/$name")
-	[ "$FUZZ_SECONDS" = 0 ] || time=-max_total_time=$FUZZ_SECONDS
-	timeout -k 10 $((FUZZ_SECONDS + 120)) "$build/fuzz/tests/fuzz/fuzz_$name" \
+	[[ ! $name =~ ^($long_fuzzers)$ ]] || seconds=$((6 * seconds))
+	[ "$seconds" = 0 ] || time=-max_total_time=$seconds
+	timeout -k 10 $((seconds + 120)) "$build/fuzz/tests/fuzz/fuzz_$name" \
 		"$time" -timeout=10 -rss_limit_mb=2048 \
 		-print_final_stats=1 -artifact_prefix="$build/fuzz/found-$name-" \
 		"${folders[@]}" >"$build/fuzz/$name.out" 2>&1 </dev/null
@@ -169,7 +174,10 @@ run_one_fuzzer() {
 run_fuzz() {
 	local name output status ok names
 	mapfile -t names < <(basename -a -s .c tests/fuzz/fuzz_*.c | sed 's/^fuzz_//')
-	pool "$(nproc)" run_one_fuzzer "${names[@]}"
+	# shellcheck disable=SC2046 # several names
+	pool $((2 * $(nproc))) run_one_fuzzer \
+		$(printf '%s\n' "${names[@]}" | grep -xE "$long_fuzzers") \
+		$(printf '%s\n' "${names[@]}" | grep -vxE "$long_fuzzers")
 	for name in "${names[@]}"; do
 		output=$build/fuzz/$name.out
 		status=$(cat "$build/fuzz/$name.status")
