@@ -6,7 +6,7 @@ import json
 import os
 import re
 import ssl
-import statistics
+import subprocess
 import sys
 import time
 
@@ -363,6 +363,33 @@ def test_players_with_a_password_in_the_url(start_camcastd, users, player):
     assert result.returncode != 0
 
 
+@contextlib.contextmanager
+def vlc(url, folder):
+    """VLC, which writes what it plays to a file; it refuses to run as root, and does not end by
+    itself: with a wrong password it waits for another one."""
+    user = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
+    words = ["vlc", "-I", "dummy", "--no-audio", "--no-media-library", "--sout"]
+    played = folder / "played.ts"
+    with open(played, "wb") as out, harness.start(
+        [*user, *words, "#std{access=file,mux=ts,dst=-}", url],
+        stdout=out, stderr=subprocess.DEVNULL, env=dict(os.environ, HOME="/nonexistent"),
+    ) as player:
+        try:
+            yield played
+        finally:
+            player.kill()
+
+
+def test_vlc_with_a_password_in_the_url(start_camcastd, users, tmp_path):
+    daemon = start_camcastd(config(stream={"keyframe_interval": 15}, **users), headers=WATCHER)
+    daemon.wait_log("delivers pictures")
+    with vlc(url_of(daemon, "/s.ts"), tmp_path) as played:
+        daemon.wait_until(lambda: played.stat().st_size > 100000, "what VLC plays", 30)
+    with vlc(url_of(daemon, "/s.ts", password="wrong"), tmp_path) as played:
+        daemon.wait_until(lambda: daemon.status()["access"]["wrong"], "a wrong password", 30)
+        assert played.stat().st_size == 0
+
+
 # --- guessing ---
 
 
@@ -376,7 +403,7 @@ def test_a_wrong_password_takes_as_long_as_a_wrong_user(start_camcastd, hashed):
             source = f"127.0.{10 + number}.{1 + len(name)}"
             assert status_of(daemon, "/", source=source, headers=basic(name, "x")) == 401
             took[name].append(time.monotonic() - begun)
-    anna, nobody = (statistics.median(times) for times in took.values())
+    anna, nobody = (min(times) for times in took.values())  # a loaded machine adds to the others
     assert anna >= 0.29 and nobody >= 0.29
     assert abs(anna - nobody) < 0.05 * harness.PATIENCE, took
 
