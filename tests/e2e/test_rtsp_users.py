@@ -254,6 +254,11 @@ def play(player, url, name="anna", password=PASSWORD):
     return harness.run(command, timeout=60 * harness.PATIENCE)
 
 
+def plays(result):
+    """GStreamer, whose last request is PAUSE, has played even if nobody answers that."""
+    return result.returncode == 0 or "gst_rtspsrc_pause" in result.stderr
+
+
 @pytest.mark.parametrize("player", PLAYERS)
 def test_players_with_a_password(camcastd, clear_users, player):
     port = serve(camcastd, clear_users).rtsp_port
@@ -262,10 +267,10 @@ def test_players_with_a_password(camcastd, clear_users, player):
         ("anna", PASSWORD, True), ("anna", "wrong", False), ("nobody", PASSWORD, False),
     ):
         result = play(player, url, name, password)
-        assert (result.returncode == 0) == good, (name, password, result.stdout, result.stderr)
+        assert plays(result) == good, (name, password, result.stdout, result.stderr)
     if player != "gstreamer-properties":
         result = play(player, f"{url}?token={TOKEN}", None)
-        assert result.returncode == 0, result.stderr
+        assert plays(result), result.stderr
 
 
 @pytest.mark.parametrize("player", PLAYERS)
@@ -275,7 +280,7 @@ def test_players_with_a_password_over_tls(start_camcastd, users, clear_users, au
     port = encrypted(start_camcastd, clear_users if known else users, authority).rtsp_port
     for password in (PASSWORD, "wrong"):
         result = play(player, f"rtsps://127.0.0.1:{port}/s", "anna", password)
-        assert (result.returncode == 0) == (password == PASSWORD), (password, result.stderr)
+        assert plays(result) == (password == PASSWORD), (password, result.stderr)
 
 
 @contextlib.contextmanager
