@@ -161,7 +161,7 @@ def one_machine(found):
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
     if any(row["suite"] in ("cost", "backends", "http", "http-peers", "hls", "mjpeg", "rtsp",
-                            "rtsp-peers", "compare", "most") for row in found["rows"]):
+                            "rights", "rtsp-peers", "compare", "most") for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
@@ -230,6 +230,24 @@ def http_table(found, suite="http"):
         head = ["clients", "way", "us", "bytes / raw", "CPU / raw", "CPU / raw / bytes"]
         text += f"**{backend}**\n\n{table(head, lines, keys=2)}\n"
     return text.rstrip() + "\n" + DOUBT_NOTE
+
+
+def rights_table(found):
+    rows = Rows(found, "rights")
+    lines = []
+    for name in rows.values("server"):
+        if not name.endswith(" users"):
+            continue
+        without = name.removesuffix(" users")
+        for clients in rows.values("clients"):
+            case = {"clients": clients}
+            both = (
+                spread(rows.each(cost_of, server=one, **case)) + rows.mark(server=one, **case)
+                for one in (without, name)
+            )
+            lines.append([without.removeprefix("camcastd "), clients, *both, spread(rows.ratios(name, without, **case))])
+    head = ["backend, way", "clients", "no users, us", "users, us", "users / no users"]
+    return table(head, lines, keys=2) + DOUBT_NOTE
 
 
 def tls_table(found):
@@ -626,6 +644,7 @@ PARTS = {
     "mjpeg": mjpeg_table,
     "rtsp": lambda found: http_table(found, "rtsp"),
     "rtsp-peers": rtsp_peers_tables,
+    "rights": rights_table,
     "compare": compare_tables,
     "most": most_table,
     "storm": storm_table,

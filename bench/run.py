@@ -38,6 +38,7 @@ HTTP_PEER_CLIENTS = [100, 1000]
 TLS_CLIENTS = [10, 100, 500, 1000]
 HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
 RTSP_CLIENTS, RTSP_PEER_CLIENTS, RTSP_JOINS = [100, 1000, 2000], [10, 100, 500, 1000], 50
+RIGHTS_CLIENTS = [100, 1000]
 # Newcomers get the newest key unit, which is up to a second old, instead of a fresh one.
 JOIN_POLICY = "join_burst_ms = 1100\nshed_lag_ms = 1500"
 MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
@@ -384,6 +385,22 @@ def rtsp(bench):
     )
 
 
+def rights(bench):
+    """Viewers who had to say who they are, against viewers of a server without users."""
+    bench.in_rounds(
+        "rights",
+        [{"size": HTTP_SIZE, "clients": n} for n in bench.options.clients or RIGHTS_CLIENTS],
+        lambda case: [
+            servers.Camcastd(backend, size=case["size"], way=way, users=users)
+            for backend in BACKENDS
+            for way in ("", ".mp4", "rtsp")
+            for users in (False, True)
+        ],
+        lambda case, server: ("--clients", case["clients"], "--scan", 5)
+        + ("--duration", bench.seconds, "--warm-up", 1.2),
+    )
+
+
 def rtsp_peers(bench):
     """A recording by RTSP against gst-rtsp-server: viewers, newcomers, and slow ones in company."""
     recording, rate = footage.get("720p"), footage.bytes_per_second("720p")
@@ -580,6 +597,7 @@ SUITES = {
     "mjpeg": mjpeg,
     "rtsp": rtsp,
     "rtsp-peers": rtsp_peers,
+    "rights": rights,
     "compare": compare,
     "most": most,
     "storm": storm,

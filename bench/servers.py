@@ -233,6 +233,9 @@ annexb = {host}:0
 MJPEG_CONFIG = CONFIG.partition("codec")[0] + "codec = mjpeg\n{policy}\n"
 
 
+TOKEN = "0123456789abcdef0123"
+
+
 def make_certificate(folder):
     """(certificate, key), in files."""
     command = [BUILD / "camcastd", f"--make-certificate={folder}"]
@@ -243,16 +246,18 @@ def make_certificate(folder):
 class Camcastd(Server):
     """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
     [daemon] and of the stream. way: the end of the path by HTTP; "rtsp"; "": raw TCP. tls: "tls",
-    or "tls without AES", whose instructions are then hidden from the server; raw TCP only."""
+    or "tls without AES", whose instructions are then hidden from the server; raw TCP only. users:
+    only who has a token, or, over raw TCP, an address that the stream names, may watch."""
 
     def __init__(
-        self, backend, daemon="", policy="", feeder=True, way="", words=(), tls="", **options
+        self, backend, daemon="", policy="", feeder=True, way="", words=(), tls="",
+        users=False, **options
     ):
         super().__init__(**options)
-        self.tls = tls
+        self.tls, self.users = tls, users
         self.backend, self.daemon, self.policy, self.feeder = backend, daemon, policy, feeder
         self.way, self.options = way, words
-        self.name = " ".join(filter(None, ("camcastd", backend, way, tls, *words[1:])))
+        self.name = " ".join(filter(None, ("camcastd", backend, way, tls, "users" * users, *words[1:])))
         self.http = None
 
     def start(self):
@@ -260,6 +265,7 @@ class Camcastd(Server):
         capture = f"capture = {BUILD}/bench/feeder" if self.feeder else ""
         form = MJPEG_CONFIG if self.way == ".mjpg" else CONFIG
         daemon = self.daemon + (f"\nrtsp = {HERE}:0" if self.way == "rtsp" else "")
+        daemon += "\nanonymous = status" * self.users
         config.write_text(
             form.format(
                 backend=self.backend,
@@ -274,6 +280,12 @@ class Camcastd(Server):
             certificate, key = make_certificate(self.folder / "tls")
             with config.open("a", encoding="utf-8") as file:
                 file.write(f"tls = yes\n[tls]\ncertificate = {certificate}\nkey = {key}\n")
+        if self.users:
+            token = self.folder / "token"
+            token.touch(0o600)
+            token.write_text(TOKEN, encoding="ascii")
+            with config.open("a", encoding="utf-8") as file:
+                file.write(f"allow = 127.0.0.0/8\n[user bench]\ntoken_file = {token}\n")
         environ = dict(
             os.environ,
             CAMCAST_FEEDER=f"size={self.size or 33000} rate={footage.RATE} keyint=30 "
@@ -296,6 +308,10 @@ class Camcastd(Server):
             self.target = reached(self.wait_line(r"feed \S+: listening on \S+:(\d+)"))
         if self.tls:
             self.target = f"tls://{self.target}"
+        if self.users and self.way:
+            self.target += f"?token={TOKEN}"
+        if self.users and self.way.startswith("."):  # camload sees no ending of the path
+            self.options = (*self.options, "--framing", self.way[1:])
 
     def status(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/status.json") as answer:
