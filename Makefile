@@ -271,7 +271,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	gstreamer1.0-plugins-bad gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi \
 	procps mosquitto-clients ncat openssl xvfb xdotool \
 	fonts-nanum weston libimage-exiftool-perl varnish nginx libnginx-mod-rtmp vlc-bin vlc-plugin-base \
-	motion mpv locales sslscan libnss3-tools \
+	motion mpv locales sslscan libnss3-tools onvif-tools \
 	glib-networking $(PKG_browser)
 # A nodejs of nodesource.com brings npm along, and refuses Debian's.
 PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)

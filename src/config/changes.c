@@ -17,8 +17,9 @@ enum effect {
 };
 
 static const enum effect defaults[OPTION_SECTIONS] = {
-	[OPTION_DAEMON] = LATER, [OPTION_TLS] = LIVE,	   [OPTION_MQTT] = ANNOUNCED,
-	[OPTION_USER] = LIVE,	 [OPTION_CAMERA] = WORKER, [OPTION_STREAM] = WORKER,
+	[OPTION_DAEMON] = LATER,  [OPTION_TLS] = LIVE,	[OPTION_MQTT] = ANNOUNCED,
+	[OPTION_ONVIF] = LIVE,	  [OPTION_USER] = LIVE, [OPTION_CAMERA] = WORKER,
+	[OPTION_STREAM] = WORKER,
 };
 
 static const struct {
@@ -42,6 +43,7 @@ static const struct {
 	{OPTION_DAEMON, LIVE, "max_clients_per_ip"},
 	{OPTION_DAEMON, LIVE, "send_buffer"},
 	{OPTION_DAEMON, LIVE, "notsent_lowat"},
+	{OPTION_ONVIF, LATER, "discovery"},
 	{OPTION_STREAM, ANNOUNCED, "annexb"},
 	{OPTION_STREAM, ANNOUNCED, "length_prefixed"},
 	{OPTION_STREAM, ANNOUNCED, "tls"},
@@ -292,22 +294,35 @@ static bool is_announced_as_before(const struct config_changes *changes, const s
 
 /* --- the whole --- */
 
-static int keep_for_later(const struct config *old, struct config *next,
-			  void (*later)(void *user, const char *key), void *user)
+/* Of one section, whose structures are old and next. */
+static int keep_section(enum option_section section, const void *old, void *next,
+			void (*later)(void *user, const char *key), void *user)
 {
 	for (size_t i = 0; i < n_options; i++) {
 		const struct option *option = &options[i];
 		char key[64];
 
-		if (option->section != OPTION_DAEMON || effect_of(option) != LATER ||
-		    is_equal(option, &old->daemon, &next->daemon))
+		if (option->section != section || effect_of(option) != LATER ||
+		    is_equal(option, old, next))
 			continue;
-		snprintf(key, sizeof key, "%s in [daemon]", option->key);
+		snprintf(key, sizeof key, "%s in [%s]", option->key, option_section_words[section]);
 		later(user, key);
-		if (keep(option, &next->daemon, &old->daemon) < 0)
+		if (keep(option, next, old) < 0)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+static int keep_for_later(const struct config *old, struct config *next,
+			  void (*later)(void *user, const char *key), void *user)
+{
+	if (old->onvif.on != next->onvif.on) {
+		later(user, "section [onvif]");
+		next->onvif.on = old->onvif.on;
+	}
+	if (keep_section(OPTION_DAEMON, &old->daemon, &next->daemon, later, user) < 0)
+		return -ENOMEM;
+	return keep_section(OPTION_ONVIF, &old->onvif, &next->onvif, later, user);
 }
 
 int config_compare(struct config_changes **out, const struct config *old, struct config *next,

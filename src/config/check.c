@@ -242,6 +242,20 @@ static void check_mqtt(struct config_file *file, const struct config *config)
 				    "home_assistant = yes needs a home_assistant_prefix");
 }
 
+/* --- ONVIF --- */
+
+static void check_onvif(struct config_file *file, const struct config *config)
+{
+	const struct section_list *onvifs = &file->sections[OPTION_ONVIF];
+	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	bool bad = daemons->n > 0 && (section_is_bad(daemons->items, "http") ||
+				      section_is_bad(daemons->items, "rtsp"));
+
+	if (onvifs->n > 0 && !bad && (config->daemon.n_http == 0 || config->daemon.n_rtsp == 0))
+		config_file_mistake(file, onvifs->items->line,
+				    "section [onvif] needs http and rtsp in section [daemon]");
+}
+
 /* --- TLS --- */
 
 static void check_tls_key(struct config_file *file, const struct section *s,
@@ -401,6 +415,7 @@ void config_check(struct config_file *file, struct config *config)
 	if (config->n_cameras == 0 && !file->bad_section)
 		config_file_mistake(file, file->line > 0 ? file->line : 1,
 				    "there is no camera; add a section [camera NAME]");
+	check_onvif(file, config);
 	check_tls(file, config);
 	check_mqtt(file, config);
 	check_users(file, config);

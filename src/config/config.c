@@ -227,6 +227,7 @@ static void build(struct config_file *file, struct config *config)
 	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
 	const struct section_list *tlses = &file->sections[OPTION_TLS];
 	const struct section_list *mqtts = &file->sections[OPTION_MQTT];
+	const struct section_list *onvifs = &file->sections[OPTION_ONVIF];
 	const struct section_list *users = &file->sections[OPTION_USER];
 	const struct section_list *cameras = &file->sections[OPTION_CAMERA];
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
@@ -251,6 +252,10 @@ static void build(struct config_file *file, struct config *config)
 	if (mqtts->n > 0)
 		set_entries(file, mqtts->items, &config->mqtt);
 	config->mqtt.on = mqtts->n > 0 && config->mqtt.broker && config->mqtt.broker[0];
+	set_defaults(file, OPTION_ONVIF, &config->onvif);
+	if (onvifs->n > 0)
+		set_entries(file, onvifs->items, &config->onvif);
+	config->onvif.on = onvifs->n > 0;
 	for (size_t i = 0; i < users->n; i++) {
 		struct config_user *user = &config->users[config->n_users++];
 
@@ -390,6 +395,7 @@ void config_destroy(struct config *config)
 	}
 	for (size_t i = 0; i < config->n_users; i++)
 		free_texts(OPTION_USER, &config->users[i]);
+	free_texts(OPTION_ONVIF, &config->onvif);
 	free_texts(OPTION_MQTT, &config->mqtt);
 	free_texts(OPTION_TLS, &config->tls);
 	free_texts(OPTION_DAEMON, &config->daemon);

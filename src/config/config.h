@@ -103,6 +103,14 @@ struct config_tls {
 	char *client_ca;	 /* path of the authorities of viewers' certificates; "": none */
 };
 
+/* ONVIF. */
+struct config_onvif {
+	bool on;	/* there is a section */
+	bool discovery; /* by WS-Discovery */
+	char *name;	/* "" : that of the server */
+	char *location; /* "" : none */
+};
+
 enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
 enum config_mqtt_commands { CONFIG_COMMANDS_AUTO, CONFIG_COMMANDS_YES, CONFIG_COMMANDS_NO };
 
@@ -221,6 +229,7 @@ struct config {
 	struct config_daemon daemon;
 	struct config_tls tls;
 	struct config_mqtt mqtt;
+	struct config_onvif onvif;
 	struct config_user *users;
 	size_t n_users;
 	struct config_camera *cameras;
@@ -257,7 +266,7 @@ int config_excerpt(char **out, size_t *out_len, const char *text, size_t len, co
 /*
  * What is right in a configuration but cannot work on this machine, for this user: files that
  * cannot be played or read, addresses that cannot be listened on. Each is written to out as
- * "NAME:LINE: warning: ..." (without a line for the sections [daemon], [tls] and [mqtt]). Names of
+ * "NAME:LINE: warning: ..." (without a line for the sections that have no name). Names of
  * hosts are not resolved, and a port that is in use is not reported. Returns the number of
  * warnings. Any thread.
  */

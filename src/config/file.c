@@ -113,6 +113,7 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 		[OPTION_DAEMON] = 1,
 		[OPTION_TLS] = 1,
 		[OPTION_MQTT] = 1,
+		[OPTION_ONVIF] = 1,
 		[OPTION_USER] = CONFIG_USERS_MAX,
 		[OPTION_CAMERA] = CONFIG_CAMERAS_MAX,
 		[OPTION_STREAM] = CONFIG_STREAMS_MAX,
@@ -151,8 +152,8 @@ static void add_section(struct config_file *file, enum option_section kind, cons
 static void read_section(struct config_file *file, char *text)
 {
 	static const char allowed[] =
-		"the sections are [daemon], [tls], [mqtt], [user NAME], [camera NAME] and [stream "
-		"NAME]";
+		"the sections are [daemon], [tls], [mqtt], [onvif], [user NAME], [camera NAME] and "
+		"[stream NAME]";
 	char *end = strchr(text, ']'), *name, hint[NEAREST_HINT_MAX];
 	enum option_section kind;
 	struct nearest nearest;

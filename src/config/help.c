@@ -20,6 +20,11 @@ static const struct section_text {
 	 "Discovery: how clients find this server over an MQTT broker. At most one section; "
 	 "without it "
 	 "there is no discovery."},
+	{"onvif", "onvif",
+	 "ONVIF, for recorders: they find this server and its streams, and watch over RTSP "
+	 "(docs/ONVIF.md). At most one section; without it there is none. It needs http and rtsp "
+	 "in "
+	 "[daemon]. Users need a password_file."},
 	{"user anna", "user NAME",
 	 "Somebody who may watch, with a password, a token or both (docs/SECURITY.md); one section "
 	 "for each. As soon as there is one, those who give no name may do nothing, unless "
@@ -53,6 +58,12 @@ static void write_comment(FILE *out, const char *text)
 	fputc('\n', out);
 }
 
+/* Sections that are an example as a whole: that they are there is not the default. */
+static bool is_example(enum option_section section)
+{
+	return section == OPTION_USER || section == OPTION_ONVIF;
+}
+
 static void write_option(FILE *out, const struct option *o)
 {
 	char allowed[OPTION_DESCRIPTION_MAX], text[HELP_MAX];
@@ -63,7 +74,7 @@ static void write_option(FILE *out, const struct option *o)
 		 : o->value[0] ? o->value
 			       : "empty");
 	write_comment(out, text);
-	if (o->section == OPTION_USER) { /* an example as a whole: a user is not the default */
+	if (is_example(o->section)) {
 		fprintf(out, ";%s = %s\n", o->key, o->value && o->value[0] ? o->value : o->example);
 		return;
 	}
@@ -83,7 +94,7 @@ void config_help(FILE *out)
 	for (size_t kind = 0; kind < OPTION_SECTIONS; kind++) {
 		fputc('\n', out);
 		write_comment(out, sections[kind].help);
-		fprintf(out, "%s[%s]\n", kind == OPTION_USER ? ";" : "", sections[kind].header);
+		fprintf(out, "%s[%s]\n", is_example(kind) ? ";" : "", sections[kind].header);
 		for (size_t i = 0; i < n_options; i++) {
 			if (options[i].section != kind)
 				continue;

@@ -15,7 +15,7 @@
 		__VA_ARGS__, NULL                                                                  \
 	}
 
-const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "tls",    "mqtt",
+const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "tls",    "mqtt",	"onvif",
 							   "user",   "camera", "stream"};
 
 /* In the order of their enums. */
@@ -43,6 +43,9 @@ static const char *const framing_words[CONFIG_FRAMINGS] = {
 #define MQTT(name, opt_type, member)                                                               \
 	.section = OPTION_MQTT, .key = name, .type = opt_type,                                     \
 	.offset = offsetof(struct config_mqtt, member)
+#define ONVIF(name, opt_type, member)                                                              \
+	.section = OPTION_ONVIF, .key = name, .type = opt_type,                                    \
+	.offset = offsetof(struct config_onvif, member)
 #define USER(name, opt_type, member)                                                               \
 	.section = OPTION_USER, .key = name, .type = opt_type,                                     \
 	.offset = offsetof(struct config_user, member)
@@ -220,6 +223,14 @@ const struct option options[] = {
 	 .help = "Needs broker = spawn: the users of the private mosquitto, a file made "
 		 "by mosquitto_passwd. username and password must then be set too. Empty: "
 		 "every client is accepted."},
+
+	{ONVIF("discovery", OPTION_BOOL, discovery), .value = "yes",
+	 .help = "Answer WS-Discovery, so that recorders on the networks of this machine find the "
+		 "server (UDP port 3702)."},
+	{ONVIF("name", OPTION_TEXT, name), .value = "", .example = "Front door",
+	 .help = "What recorders call this server. Empty: the name of [daemon]."},
+	{ONVIF("location", OPTION_TEXT, location), .value = "", .example = "garden",
+	 .help = "Where it is, for recorders that show this. Empty: nothing."},
 
 	{USER("password", OPTION_HASH, password), .value = "",
 	 .example = "$y$j9T$SALT$HASH-OF-THE-PASSWORD",
@@ -444,7 +455,8 @@ const struct option *option_find(enum option_section section, const char *key)
 
 bool option_section_is_single(enum option_section section)
 {
-	return section == OPTION_DAEMON || section == OPTION_TLS || section == OPTION_MQTT;
+	return section == OPTION_DAEMON || section == OPTION_TLS || section == OPTION_MQTT ||
+	       section == OPTION_ONVIF;
 }
 
 bool option_is_control(const struct option *option)

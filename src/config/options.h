@@ -15,6 +15,7 @@ enum option_section {
 	OPTION_DAEMON,
 	OPTION_TLS,
 	OPTION_MQTT,
+	OPTION_ONVIF,
 	OPTION_USER,
 	OPTION_CAMERA,
 	OPTION_STREAM,
@@ -74,7 +75,7 @@ struct option {
 extern const struct option options[];
 extern const size_t n_options;
 
-/* "daemon", "tls", "mqtt", "user", "camera", "stream" */
+/* "daemon", "tls", "mqtt", "onvif", "user", "camera", "stream" */
 extern const char *const option_section_words[OPTION_SECTIONS];
 
 /* Whether the key that somebody wrote is `key`: in any case, and with '-' for '_'. */
@@ -89,8 +90,8 @@ bool option_section_is_single(enum option_section section);
 #define OPTION_NAME_MAX 64	   /* bytes of an expanded OPTION_NAME */
 
 /* Checks value and stores it into `target` (struct config_daemon, config_tls, config_mqtt,
- * config_camera, config_stream), freeing what the member held before. Returns 0, -ENOMEM, or
- * -EINVAL with what is wrong and what is allowed in why[OPTION_WHY_MAX]. */
+ * config_onvif, config_camera, config_stream), freeing what the member held before. Returns 0,
+ * -ENOMEM, or -EINVAL with what is wrong and what is allowed in why[OPTION_WHY_MAX]. */
 int option_set(const struct option *option, void *target, const char *value, char *why);
 
 /* What is wrong with a value that is not allowed, for a person: into why[OPTION_WHY_MAX]. */

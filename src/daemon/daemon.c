@@ -97,6 +97,8 @@ static void stop(struct daemon *daemon, const char *signal_name)
 	loop_timer_cancel(daemon->loop, &daemon->notify);
 	server_stop(daemon->server);
 	reload_cancel(daemon);
+	if (daemon->onvif)
+		onvif_leave(daemon->onvif);
 	if (daemon->discovery)
 		discovery_stop(daemon->discovery);
 	for (size_t i = 0; i < cameras->n_cameras; i++)
@@ -365,6 +367,17 @@ int daemon_create_discovery(struct daemon *daemon)
 	return err;
 }
 
+static int create_onvif(struct daemon *daemon)
+{
+	const struct onvif_options options = {
+		.loop = daemon->loop,
+		.cameras = daemon->cameras,
+		.access = daemon->access,
+	};
+
+	return onvif_create(&daemon->onvif, &options);
+}
+
 int daemon_create_site(struct daemon *daemon)
 {
 	struct site_options options = {
@@ -383,7 +396,13 @@ int daemon_create_site(struct daemon *daemon)
 		if (err < 0)
 			return err;
 	}
+	if (daemon->config->onvif.on && !daemon->onvif) {
+		err = create_onvif(daemon);
+		if (err < 0)
+			return err;
+	}
 	options.status = daemon->status;
+	options.onvif = daemon->onvif;
 	err = site_create(&daemon->site, &options);
 	if (err < 0)
 		return err;
@@ -509,6 +528,8 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 		worker_start(daemon->cameras->cameras[i]->worker);
 	pushes_start(daemon->pushes);
 	watch_devices(daemon);
+	if (daemon->onvif) /* without WS-Discovery it can still be asked */
+		onvif_discover(daemon->onvif, daemon->http_endpoint.port);
 	hints_print(daemon->cameras, daemon->http_endpoint.port, daemon->rtsp_endpoint.port);
 	access_log_open(daemon->access);
 	start_notify(daemon);
@@ -560,6 +581,7 @@ void daemon_destroy(struct daemon *daemon)
 	pushes_finish(daemon->pushes);
 	server_destroy(daemon->server);
 	site_destroy(daemon->site);
+	onvif_destroy(daemon->onvif);
 	status_destroy(daemon->status);
 	if (daemon->signal_fd >= 0) {
 		loop_watch_remove(daemon->loop, &daemon->signals);

@@ -27,6 +27,7 @@ struct daemon {
 	struct devices *devices; /* NULL: not watched */
 	struct status *status;	 /* NULL: there was no HTTP yet, as site */
 	struct site *site;
+	struct onvif *onvif; /* NULL: off */
 	struct http http;
 	struct endpoint http_endpoint;
 	struct rtsp rtsp;

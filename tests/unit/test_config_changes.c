@@ -213,6 +213,30 @@ static void what_waits_for_the_next_start_keeps_its_value(void **state)
 	forget(&pair);
 }
 
+static void onvif_begins_and_ends_with_the_next_start(void **state)
+{
+	static const char *const texts[] = {
+		DAEMON "rtsp = 81\n[onvif]\nname = a\n" FRONT FRONT_H264,
+		DAEMON "rtsp = 81\n[onvif]\nname = b\ndiscovery = no\n" FRONT FRONT_H264,
+		DAEMON "rtsp = 81\n" FRONT FRONT_H264,
+	};
+	struct pair pair;
+
+	(void)state;
+	compare(&pair, texts[0], texts[1]);
+	assert_string_equal(pair.next->onvif.name, "b");
+	assert_true(pair.next->onvif.discovery);
+	assert_string_equal(pair.later, "discovery in [onvif]\n");
+	forget(&pair);
+	compare(&pair, texts[0], texts[2]);
+	assert_true(pair.next->onvif.on);
+	assert_string_equal(pair.later, "section [onvif]\n");
+	forget(&pair);
+	compare(&pair, texts[2], texts[1]);
+	assert_false(pair.next->onvif.on);
+	forget(&pair);
+}
+
 static void what_clients_are_told_is_announced(void **state)
 {
 	static const char *const texts[] = {
@@ -257,6 +281,7 @@ int main(void)
 		cmocka_unit_test(streams_and_cameras_come_and_go),
 		cmocka_unit_test(a_stream_with_another_codec_is_another_stream),
 		cmocka_unit_test(what_waits_for_the_next_start_keeps_its_value),
+		cmocka_unit_test(onvif_begins_and_ends_with_the_next_start),
 		cmocka_unit_test(what_clients_are_told_is_announced),
 		cmocka_unit_test(users_are_nothing_to_announce),
 	};

@@ -109,10 +109,12 @@ static void lines_that_are_none_are_reported(void **state)
 		 "= VALUE\n"},
 		{GOOD "[stream x\n",
 		 "c.ini:6: a section is a name in brackets, alone on its line; the sections are "
-		 "[daemon], [tls], [mqtt], [user NAME], [camera NAME] and [stream NAME]\n"},
+		 "[daemon], [tls], [mqtt], [onvif], [user NAME], [camera NAME] and [stream "
+		 "NAME]\n"},
 		{GOOD "[stream x] camera = y\n",
 		 "c.ini:6: a section is a name in brackets, alone on its line; the sections are "
-		 "[daemon], [tls], [mqtt], [user NAME], [camera NAME] and [stream NAME]\n"},
+		 "[daemon], [tls], [mqtt], [onvif], [user NAME], [camera NAME] and [stream "
+		 "NAME]\n"},
 		{GOOD "[daemon x]\n", "c.ini:6: section [daemon] takes no name\n"},
 		{GOOD "[mqtt x]\n", "c.ini:6: section [mqtt] takes no name\n"},
 		{GOOD "[camera]\n", "c.ini:6: section [camera NAME] needs a name: 1 to 40 of a-z, "

@@ -116,11 +116,12 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 {
 	static const struct mistake_case cases[] = {
 		{"[deamon]\n" GOOD, "c.ini:1: unknown section [deamon]; the sections are [daemon], "
-				    "[tls], [mqtt], [user NAME], [camera "
+				    "[tls], [mqtt], [onvif], [user NAME], [camera "
 				    "NAME] and [stream NAME]; did you mean \"daemon\"?\n"},
-		{"[rtsp]\nport = 554\n" GOOD, "c.ini:1: unknown section [rtsp]; the sections are "
-					      "[daemon], [tls], [mqtt], [user NAME], [camera "
-					      "NAME] and [stream NAME]\n"},
+		{"[rtsp]\nport = 554\n" GOOD,
+		 "c.ini:1: unknown section [rtsp]; the sections are "
+		 "[daemon], [tls], [mqtt], [onvif], [user NAME], [camera "
+		 "NAME] and [stream NAME]\n"},
 		{"[daemon]\nbakend = auto\n" GOOD, "c.ini:2: unknown key \"bakend\" in section "
 						   "[daemon]; did you mean \"backend\"?" ALL_KEYS},
 		{"[daemon]\nzzz = auto\n" GOOD,

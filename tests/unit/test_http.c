@@ -485,7 +485,7 @@ static void what_is_no_request_is_refused_with_a_word(void **state)
 	static const char *const cases[][2] = {
 		{"POST / HTTP/1.0\r\n\r\n", "411"},
 		{"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411"},
-		{"POST / HTTP/1.0\r\nContent-Length: 4097\r\n\r\n", "413"},
+		{"POST / HTTP/1.0\r\nContent-Length: 16385\r\n\r\n", "413"},
 		{"PUT / HTTP/1.0\r\n\r\n", "405"},
 		{"BREW / HTTP/1.0\r\n\r\n", "501"},
 		{"GET /%zz HTTP/1.0\r\n\r\n", "400"},

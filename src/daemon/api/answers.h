@@ -20,6 +20,12 @@ cJSON *api_cameras(const struct api *api, const struct http_request *request);
  * at the beginning. */
 cJSON *api_viewers(const struct api *api, const char *stream, size_t from);
 
+/* Cameras other than those of libcamera have no controls. */
+bool api_has_controls(const struct camera *camera);
+/* What was set over HTTP, else in the configuration; NULL: nothing was. Borrowed, until the control
+ * is set. */
+const char *api_control_value(const struct camera *camera, const char *name);
+
 /* GET /api/pushes */
 cJSON *api_pushes(const struct api *api);
 

@@ -13,8 +13,7 @@
 
 #define VALUE_MAX 128 /* bytes of a control's value, terminator included */
 
-/* Cameras other than those of libcamera have no controls. */
-static bool has_controls(const struct camera *camera)
+bool api_has_controls(const struct camera *camera)
 {
 	return strncmp(camera->status->heartbeat.source, "libcamera", 9) == 0;
 }
@@ -33,8 +32,7 @@ static const char *kind_name(enum config_control_kind kind)
 	return names[kind];
 }
 
-/* What was set over the API, else in the configuration; NULL: nothing was. */
-static const char *current_value(const struct camera *camera, const char *name)
+const char *api_control_value(const struct camera *camera, const char *name)
 {
 	const char *value = worker_control(camera->worker, name);
 
@@ -77,10 +75,10 @@ cJSON *api_controls(const struct http_request *request, const struct camera *cam
 	cJSON *list = cJSON_AddArrayToObject(body, "controls");
 
 	cJSON_AddBoolToObject(body, "control", (request->who->may & CONFIG_MAY_CONTROL) != 0);
-	for (size_t i = 0; has_controls(camera) && config_control_info(i, &info); i++) {
+	for (size_t i = 0; api_has_controls(camera) && config_control_info(i, &info); i++) {
 		cJSON *object = cJSON_CreateObject();
 
-		describe_control(object, &info, current_value(camera, info.name));
+		describe_control(object, &info, api_control_value(camera, info.name));
 		cJSON_AddItemToArray(list, object);
 	}
 	return body;
@@ -135,7 +133,7 @@ int api_set_controls(const struct camera *camera, const cJSON *body, char why[AP
 	const cJSON *item;
 	int status = 0;
 
-	if (!has_controls(camera)) {
+	if (!api_has_controls(camera)) {
 		snprintf(why, API_WHY_MAX, "This camera has no controls.");
 		return 409;
 	}

@@ -28,8 +28,8 @@
  * of the loop, before the requests of those before them are read. */
 #define HTTP_CONNECTIONS_MAX 128
 #define HTTP_SHARE 64
-#define HTTP_PATH_MAX 256  /* bytes, terminator included */
-#define HTTP_BODY_MAX 4096 /* bytes */
+#define HTTP_PATH_MAX 256   /* bytes, terminator included */
+#define HTTP_BODY_MAX 16384 /* bytes */
 
 /* Valid during the call of the handler only. */
 struct http_request {

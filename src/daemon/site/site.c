@@ -264,6 +264,14 @@ static bool refuse_api(struct site *site, const struct http_request *request,
 	return true;
 }
 
+static bool handle_onvif(struct site *site, const struct http_request *request,
+			 struct http_question *question)
+{
+	if (site->options.onvif)
+		onvif_handle(site->options.onvif, request, question);
+	return site->options.onvif != NULL;
+}
+
 /* --- the routes --- */
 
 #define ANYBODY 0x100u /* no right is needed */
@@ -292,6 +300,10 @@ static const struct route {
 	{"/api/cameras/*/restart", VIEW, CONTROL, handle_api},
 	{"/api/streams/*/bitrate", VIEW, CONTROL, handle_api},
 	{"/api/...", VIEW, VIEW, refuse_api},
+	/* A request says within its body who sends it, so that rights are checked there. */
+	{"/onvif/device_service", VIEW, ANYBODY, handle_onvif},
+	{"/onvif/media_service", VIEW, ANYBODY, handle_onvif},
+	{"/onvif/imaging_service", VIEW, ANYBODY, handle_onvif},
 	{"/status.json", STATUS, 0, handle_status},
 	{"/metrics", STATUS, 0, handle_status},
 	{"/healthz", STATUS, 0, handle_status},

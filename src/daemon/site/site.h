@@ -8,6 +8,7 @@
 
 #include "daemon/auth/access.h"
 #include "daemon/cameras.h"
+#include "daemon/onvif/onvif.h"
 #include "daemon/status/status.h"
 
 struct site;
@@ -17,6 +18,7 @@ struct site_options {
 	struct cameras *cameras; /* with their feeds */
 	struct access *access;
 	struct status *status;
+	struct onvif *onvif;	     /* NULL: none */
 	const struct pushes *pushes; /* NULL: there are none */
 	struct http *http;	     /* to which the site belongs */
 };

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/onvif/token.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SECURITY "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+#define UTILITY "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
+#define DIGEST_TYPE "#PasswordDigest" /* how the URI ends */
+
+static int value_of(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *found = c ? strchr(digits, c) : NULL;
+
+	return found ? (int)(found - digits) : -1;
+}
+
+/* Base 64 (RFC 4648 clause 4), with or without padding. The bytes, of which there must be 1 to max;
+ * -1: it is malformed. */
+static int decode(const char *text, uint8_t *out, size_t max)
+{
+	uint32_t bits = 0;
+	unsigned n_bits = 0;
+	size_t len = 0;
+
+	for (; *text && *text != '='; text++) {
+		int value = value_of(*text);
+
+		if (value < 0)
+			return -1;
+		bits = bits << 6 | (uint32_t)value;
+		n_bits += 6;
+		if (n_bits < 8)
+			continue;
+		n_bits -= 8;
+		if (len == max)
+			return -1;
+		out[len++] = (uint8_t)(bits >> n_bits);
+	}
+	return len > 0 && text[strspn(text, "=")] == '\0' ? (int)len : -1;
+}
+
+/* "2026-01-31T12:34:56.789Z" (XML Schema part 2, clause 3.2.7). */
+static bool read_time(const char *text, int64_t *out_s)
+{
+	struct tm tm = {0};
+	int len = 0;
+
+	if (strlen(text) >= TOKEN_TIME_MAX ||
+	    sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+		   &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &len) != 6)
+		return false;
+	text += len;
+	if (*text == '.')
+		text += 1 + strspn(text + 1, "0123456789");
+	if (strcmp(text, "Z") != 0 && strcmp(text, "+00:00") != 0 && text[0] != '\0')
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	*out_s = timegm(&tm);
+	return true;
+}
+
+/* A text that is there, and fits. */
+static bool copy(char *out, size_t size, const char *text)
+{
+	if (!text || !text[0] || strlen(text) >= size)
+		return false;
+	memcpy(out, text, strlen(text) + 1);
+	return true;
+}
+
+int token_read(struct token *out, const struct xml *xml, const struct xml_node *header)
+{
+	const struct xml_node *security = xml_child(xml, header, SECURITY, "Security");
+	const struct xml_node *token = xml_child(xml, security, SECURITY, "UsernameToken");
+	const struct xml_node *password = xml_child(xml, token, SECURITY, "Password");
+	const char *type = xml_attribute(xml, password, "Type");
+	const char *nonce = xml_child_text(xml, token, SECURITY, "Nonce");
+	size_t type_len = type ? strlen(type) : 0;
+	int len;
+
+	*out = (struct token){0};
+	if (!token)
+		return -ENOENT;
+	if (!password || !nonce || type_len < sizeof DIGEST_TYPE - 1 ||
+	    strcmp(type + type_len - (sizeof DIGEST_TYPE - 1), DIGEST_TYPE) != 0)
+		return -EBADMSG;
+	if (!copy(out->name, sizeof out->name, xml_child_text(xml, token, SECURITY, "Username")) ||
+	    !copy(out->created, sizeof out->created,
+		  xml_child_text(xml, token, UTILITY, "Created")) ||
+	    !read_time(out->created, &out->created_s) ||
+	    decode(password->text, out->digest, sizeof out->digest) != TOKEN_SHA1_SIZE)
+		return -EBADMSG;
+	len = decode(nonce, out->nonce, sizeof out->nonce);
+	if (len < 0)
+		return -EBADMSG;
+	out->nonce_len = (size_t)len;
+	return 0;
+}
+
+bool token_fits(const struct token *token, const char *password)
+{
+	uint8_t made[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *sha1 = EVP_MD_CTX_new();
+	bool ok = sha1 && EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) == 1 &&
+		  EVP_DigestUpdate(sha1, token->nonce, token->nonce_len) == 1 &&
+		  EVP_DigestUpdate(sha1, token->created, strlen(token->created)) == 1 &&
+		  EVP_DigestUpdate(sha1, password, strlen(password)) == 1 &&
+		  EVP_DigestFinal_ex(sha1, made, NULL) == 1;
+
+	EVP_MD_CTX_free(sha1);
+	return ok && CRYPTO_memcmp(made, token->digest, TOKEN_SHA1_SIZE) == 0;
+}
+
+/* Of a digest that is right, which nobody can choose. */
+static uint64_t key_of(const struct token *token)
+{
+	uint64_t key;
+
+	memcpy(&key, token->digest, sizeof key);
+	return key ? key : 1;
+}
+
+/* The place of a token that is remembered; -1: it is not. */
+static int find(const struct token_memory *memory, const struct token *token, int64_t now_s)
+{
+	uint64_t key = key_of(token);
+
+	for (int i = 0; i < TOKEN_NONCES; i++)
+		if (memory->items[i].key == key && memory->items[i].until_s >= now_s)
+			return i;
+	return -1;
+}
+
+bool token_is_fresh(const struct token_memory *memory, const struct token *token,
+		    const struct net_peer *peer, bool changes, int64_t now_s)
+{
+	int place = find(memory, token, now_s);
+	uint64_t host[2];
+
+	if (token->created_s < now_s - TOKEN_SKEW_S || token->created_s > now_s + TOKEN_SKEW_S ||
+	    token->created_s <= memory->floor_s)
+		return false;
+	if (place < 0)
+		return true;
+	net_peer_host_key(peer, host);
+	return !changes && memcmp(host, memory->items[place].host, sizeof host) == 0 &&
+	       now_s <= memory->items[place].since_s + TOKEN_AGAIN_S;
+}
+
+void token_remember(struct token_memory *memory, const struct token *token,
+		    const struct net_peer *peer, int64_t now_s)
+{
+	size_t place = 0;
+
+	if (find(memory, token, now_s) >= 0)
+		return;
+	for (size_t i = 0; i < TOKEN_NONCES; i++)
+		if (memory->items[i].until_s < memory->items[place].until_s)
+			place = i;
+	if (memory->items[place].until_s >= now_s &&
+	    memory->floor_s < memory->items[place].until_s - TOKEN_SKEW_S)
+		memory->floor_s = memory->items[place].until_s - TOKEN_SKEW_S;
+	memory->items[place].key = key_of(token);
+	net_peer_host_key(peer, memory->items[place].host);
+	memory->items[place].since_s = now_s;
+	memory->items[place].until_s = token->created_s + TOKEN_SKEW_S;
+}
