@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The lines of docs/INTEGRATIONS.md, run by the programs themselves or by what they run inside."""
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import harness
+
+PAGE = (harness.ROOT / "docs/INTEGRATIONS.md").read_text(encoding="utf-8")
+WIDTH, HEIGHT = 1280, 720  # what the page says
+
+# What Frigate's documents say of its presets (ffmpeg_presets).
+PRESETS = {
+    "preset-rtsp-generic": "-avoid_negative_ts make_zero -fflags +genpts+discardcorrupt"
+    " -rtsp_transport tcp -timeout 10000000 -use_wallclock_as_timestamps 1",
+    "preset-record-generic": "-f segment -segment_time 10 -segment_format mp4"
+    " -reset_timestamps 1 -strftime 1 -c copy -an",
+}
+
+
+def block(heading, containing):
+    """The block of code of a chapter that contains a text."""
+    chapter = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)[1]
+    (found,) = [one for one in re.findall(r"^```\w*\n(.*?)^```", chapter, re.M | re.S) if containing in one]
+    return found
+
+
+def value(text, key):
+    """Of a line `key: value`, perhaps of a list."""
+    return re.search(rf"^[ -]*{key}: (.*)$", text, re.M)[1]
+
+
+@pytest.fixture(name="server")
+def fixture_server(start_camcastd):
+    """A server with the streams of config.ini; its method `here` puts its own addresses into a line
+    of the page."""
+    daemon = start_camcastd(
+        {
+            "daemon": {"name": "test", "http": "127.0.0.1:0", "rtsp": "127.0.0.1:0"},
+            "camera front": {"source": "pattern", "size": f"{WIDTH}x{HEIGHT}", "framerate": 15},
+            "stream front-h264": {"camera": "front", "keyframe_interval": 15},
+            "stream front-jpeg": {"camera": "front", "codec": "mjpeg", "on_demand": "yes"},
+        }
+    )
+    daemon.wait_log("delivers pictures")
+    daemon.here = lambda text: text.replace("HOST:8554", f"127.0.0.1:{daemon.rtsp_port}").replace(
+        "HOST:8080", f"127.0.0.1:{daemon.http_port}"
+    )
+    return daemon
+
+
+def ended_well(command, timeout=60, **options):
+    done = harness.run(command, timeout, **options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def pictures_of(path):
+    """How many pictures of the expected size a file has, all decodable."""
+    shown = ended_well(
+        ["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v", "-show_entries",
+         "stream=width,height,nb_read_frames", "-of", "csv=p=0", path]
+    )
+    assert not shown.stderr, shown.stderr
+    width, height, count = map(int, shown.stdout.strip().strip(",").split(","))
+    assert (width, height) == (WIDTH, HEIGHT)
+    return count
+
+
+def test_the_addresses_of_the_table(server, tmp_path):
+    rows = dict(re.findall(r"^\| ([^|]*?) \| `(\w+://[^`]*)` \|$", PAGE, re.M))
+    assert len(rows) == 4
+    for i, url in enumerate(rows.values()):
+        path = tmp_path / f"{i}.mkv"
+        count = 1 if url.endswith(".jpg") else 5
+        ended_well(["ffmpeg", "-v", "error", "-i", server.here(url), "-frames:v", str(count), path])
+        assert pictures_of(path) == count, url
+
+
+def test_vlc(server, tmp_path):
+    """VLC writes what it plays to its standard output."""
+    program, url = server.here(block("VLC", "vlc http")).split()
+    assert program == "vlc"
+    # VLC refuses to run as root.
+    user = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
+    player = harness.start(
+        [*user, "vlc", "-I", "dummy", "--no-audio", "--no-media-library", "--sout"]
+        + ["#std{access=file,mux=ts,dst=-}", url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, HOME="/nonexistent"),
+    )
+    with player:
+        guard = threading.Timer(60 * harness.PATIENCE, player.kill)
+        guard.start()
+        played = player.stdout.read(600000)
+        guard.cancel()
+        player.kill()
+    path = tmp_path / "vlc.ts"
+    path.write_bytes(played)
+    shown = ended_well(["ffmpeg", "-v", "quiet", "-i", path, "-frames:v", "5", "-f", "null",
+                        "-progress", "-", "-"])
+    assert int(re.findall(r"frame=(\d+)", shown.stdout)[-1]) == 5
+
+
+def test_home_assistant_ffmpeg(server, tmp_path):
+    """A still picture and a stream as haffmpeg asks for them."""
+    given = shlex.split(server.here(value(block("Home Assistant", "platform: ffmpeg"), "input")))
+    still = tmp_path / "still.jpg"
+    ended_well(["ffmpeg", "-v", "error", *given, "-an", "-frames:v", "1", "-c:v", "mjpeg",
+                "-f", "image2pipe", still])
+    assert pictures_of(still) == 1
+    stream = tmp_path / "stream.mjpeg"
+    ended_well(["ffmpeg", "-v", "error", *given, "-an", "-c:v", "mjpeg", "-frames:v", "10",
+                "-f", "mpjpeg", "-y", stream])
+    assert stream.read_bytes().count(b"Content-type: image/jpeg") == 10
+
+
+def test_go2rtc_address(server, tmp_path):
+    url = server.here(value(block("Home Assistant", "streams:"), "front"))
+    path = tmp_path / "a.mkv"
+    ended_well(["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", url, "-frames:v", "5",
+                "-c", "copy", path])
+    assert pictures_of(path) >= 5
+
+
+def test_frigate(server, tmp_path):
+    """One process for both roles, as Frigate starts it."""
+    text = server.here(block("Frigate", "cameras:"))
+    size = (int(value(text, "width")), int(value(text, "height")))
+    command = ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-t", "3"]
+    command += shlex.split(PRESETS[value(text, "input_args")]) + ["-i", value(text, "path")]
+    record = re.search(r"output_args:\n +record: (.*)", text)[1]
+    command += shlex.split(PRESETS[record]) + [tmp_path / "%Y%m%d%H%M%S.mp4"]
+    luma = tmp_path / "detect.yuv"
+    command += ["-r", value(text, "fps"), "-vf", f"fps={value(text, 'fps')},scale={size[0]}:{size[1]}",
+                "-threads", "2", "-f", "rawvideo", "-pix_fmt", "yuv420p", luma]
+    ended_well(command)
+    (path,) = tmp_path.glob("*.mp4")
+    assert pictures_of(path) >= 15
+    assert luma.stat().st_size // (size[0] * size[1] * 3 // 2) >= 8
+
+
+def test_motion(server, tmp_path):
+    (tmp_path / "motion.conf").write_text(
+        server.here(block("motion", "netcam_url"))
+        + f"target_dir {tmp_path}\nsnapshot_interval 1\nsnapshot_filename %q-%v\ndaemon off\n"
+        "stream_port 0\nwebcontrol_port 0\nlog_level 6\npicture_output off\nmovie_output off\n",
+        encoding="utf-8",
+    )
+
+    def whole():
+        for path in tmp_path.glob("*.jpg"):
+            if path.read_bytes().endswith(b"\xff\xd9"):
+                return pictures_of(path) == 1
+        return False
+
+    with open(tmp_path / "motion.log", "wb") as log:
+        command = ["motion", "-n", "-c", str(tmp_path / "motion.conf")]
+        with harness.start(command, stdout=log, stderr=log) as motion:
+            try:
+                server.wait_until(whole, "a snapshot of motion", 60)
+            finally:
+                motion.terminate()
+
+
+def test_qgroundcontrol(server):
+    command = shlex.split(server.here(block("QGroundControl", "gst-launch")))
+    assert command[-1] == "autovideosink"
+    ended_well([*command[:-1], "fakesink", "num-buffers=20"])
+
+
+def test_opencv(server):
+    script = server.here(block("OpenCV", "import cv2"))
+    done = ended_well([sys.executable, "-c", script + "print(good, picture.shape)"])
+    assert done.stdout.split("\n")[-2] == f"True ({HEIGHT}, {WIDTH}, 3)"
