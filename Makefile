@@ -14,6 +14,7 @@ mandir ?= $(prefix)/share/man
 docdir ?= $(prefix)/share/doc/camcast
 unitdir ?= $(prefix)/lib/systemd/system
 udevdir ?= $(prefix)/lib/udev/rules.d
+modulesdir ?= $(prefix)/lib/modules-load.d
 sysconfdir ?= /etc
 CONFIG ?= config.ini
 FUZZ_SECONDS ?=
@@ -423,6 +424,7 @@ install: all
 		sed 's|@bindir@|$(bindir)|; s|@sysconfdir@|$(sysconfdir)|' src/system/$$unit.service \
 			>$(DESTDIR)$(unitdir)/$$unit.service || exit 1; done
 	install -D -m 644 -t $(DESTDIR)$(udevdir) src/system/60-camcast.rules
+	install -D -m 644 -t $(DESTDIR)$(modulesdir) src/system/modules-load.d/camcast.conf
 	install -D -m 644 -t $(DESTDIR)$(docdir)/examples $(wildcard examples/*.ini) examples/README.md
 	install -D -t $(DESTDIR)$(docdir)/examples examples/record-on-command.sh
 	test -e $(DESTDIR)$(sysconfdir)/camcast/config.ini || \
@@ -436,7 +438,8 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS)) camcast-doctor) \
 		$(DESTDIR)$(mandir)/man1/camcast.1 $(DESTDIR)$(mandir)/man1/camload.1 $(DESTDIR)$(mandir)/man1/camcast-doctor.1 \
 		$(DESTDIR)$(mandir)/man8/camcastd.8 $(DESTDIR)$(mandir)/man8/camcast-capture.8 $(DESTDIR)$(mandir)/man8/camcast-push.8 \
-		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(addprefix $(DESTDIR)$(unitdir)/,camcastd.service camcast-record@.service) $(DESTDIR)$(udevdir)/60-camcast.rules
+		$(DESTDIR)$(mandir)/man5/camcast.ini.5 $(addprefix $(DESTDIR)$(unitdir)/,camcastd.service camcast-record@.service) $(DESTDIR)$(udevdir)/60-camcast.rules \
+		$(DESTDIR)$(modulesdir)/camcast.conf
 # A Debian package in $(B)/, checked by lintian: for this machine, or ARCH=arm64.
 ARCH ?= $(shell dpkg --print-architecture)
 .PHONY: deb

@@ -32,6 +32,7 @@
 enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_NO };
 enum config_backend { CONFIG_BACKEND_AUTO, CONFIG_BACKEND_EPOLL, CONFIG_BACKEND_URING };
 /* What is spoken on the addresses of a listener. */
+enum config_tls_kernel { CONFIG_TLS_KERNEL_AUTO, CONFIG_TLS_KERNEL_NO };
 enum config_tls_mode { CONFIG_TLS_NO, CONFIG_TLS_YES, CONFIG_TLS_AUTO };
 /* Digest authentication of RTSP. */
 enum config_digest { CONFIG_DIGEST_NO, CONFIG_DIGEST_MD5, CONFIG_DIGEST_SHA256 };
@@ -101,6 +102,7 @@ struct config_tls {
 	bool on;		 /* there is a section with a certificate */
 	char *certificate, *key; /* paths; key "": in the file of the certificate */
 	char *client_ca;	 /* path of the authorities of viewers' certificates; "": none */
+	enum config_tls_kernel kernel; /* whether the kernel encrypts where it can */
 };
 
 /* ONVIF. */

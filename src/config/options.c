@@ -21,6 +21,7 @@ const char *const option_section_words[OPTION_SECTIONS] = {"daemon", "tls",    "
 /* In the order of their enums. */
 static const char *const backend_words[] = {"auto", "epoll", "io_uring", NULL};
 static const char *const sandbox_words[] = {"auto", "no", NULL};
+static const char *const tls_kernel_words[] = {"auto", "no", NULL};
 static const char *const tls_words[] = {"no", "yes", "auto", NULL};
 static const char *const digest_words[] = {"no", "md5", "sha256", NULL};
 static const char *const codec_words[] = {"h264", "mjpeg", NULL};
@@ -37,8 +38,8 @@ static const char *const framing_words[CONFIG_FRAMINGS] = {
 #define DAEMON(name, opt_type, member)                                                             \
 	.section = OPTION_DAEMON, .key = name, .type = opt_type,                                   \
 	.offset = offsetof(struct config_daemon, member)
-#define TLS(name, member)                                                                          \
-	.section = OPTION_TLS, .key = name, .type = OPTION_TEXT,                                   \
+#define TLS(name, as, member)                                                                      \
+	.section = OPTION_TLS, .key = name, .type = as,                                            \
 	.offset = offsetof(struct config_tls, member)
 #define MQTT(name, opt_type, member)                                                               \
 	.section = OPTION_MQTT, .key = name, .type = opt_type,                                     \
@@ -138,18 +139,21 @@ const struct option options[] = {
 		 "as far as this kernel can. no is for debuggers: it also makes the memory of "
 		 "camcastd readable for other processes of its user."},
 
-	{TLS("certificate", certificate), .value = "", .example = "/etc/camcast/certificate.pem",
+	{TLS("certificate", OPTION_TEXT, certificate), .value = "", .example = "/etc/camcast/certificate.pem",
 	 .help = "Certificate of this server and, behind it, those of the authorities between it "
 		 "and the one that clients trust, as PEM. camcastd --make-certificate makes one. A "
 		 "file that changes is read again, without a restart."},
-	{TLS("key", key), .value = "", .example = "/etc/camcast/key.pem",
+	{TLS("key", OPTION_TEXT, key), .value = "", .example = "/etc/camcast/key.pem",
 	 .help = "Private key of the certificate, as PEM, without a passphrase. Empty: it is in "
 		 "the file of the certificate."},
-	{TLS("client_ca", client_ca), .value = "", .example = "/etc/camcast/viewers.pem",
+	{TLS("client_ca", OPTION_TEXT, client_ca), .value = "", .example = "/etc/camcast/viewers.pem",
 	 .help = "Authorities, as PEM, whose certificates let viewers in: over raw TCP, HTTP and "
 		 "RTSP with TLS. The common name (CN) of a certificate names its user; without "
 		 "users each of them may view. A file that changes is read again, without a "
 		 "restart."},
+	{TLS("kernel", OPTION_WORD, kernel), .value = "auto", .words = tls_kernel_words,
+	 .help = "auto: the kernel encrypts what is sent, where it has its module tls, so that the "
+		 "bytes of pictures need not be copied before. no: camcastd encrypts."},
 
 	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
 	 .help = "Host of the MQTT broker through which clients find this server. spawn "

@@ -433,15 +433,14 @@ static int create_pushes(struct daemon *daemon)
 
 static int create_tls(struct daemon *daemon)
 {
-	const struct config_tls *config = &daemon->config->tls;
-	const struct tls_files files = {config->certificate, config->key, config->client_ca};
+	const struct tls_options options = tls_options_from(&daemon->config->tls);
 	struct tls_context *context;
 	char why[TLS_WHY_MAX];
 	int err;
 
 	if (!config_uses_tls(daemon->config))
 		return 0;
-	err = tls_context_create(&context, &files, why);
+	err = tls_context_create(&context, &options, why);
 	if (err < 0) {
 		diag_error("tls: %s", why);
 		return err;

@@ -91,14 +91,13 @@ static int read_users(struct preparation *preparation)
 static int read_certificate(struct preparation *preparation)
 {
 	struct prepared *prepared = &preparation->prepared;
-	const struct config_tls *config = &prepared->config->tls;
-	const struct tls_files files = {config->certificate, config->key, config->client_ca};
+	const struct tls_options options = tls_options_from(&prepared->config->tls);
 	char why[TLS_WHY_MAX], text[TLS_WHY_MAX + 8];
 	int err;
 
 	if (!config_uses_tls(prepared->config))
 		return 0;
-	err = tls_context_create(&prepared->tls, &files, why);
+	err = tls_context_create(&prepared->tls, &options, why);
 	if (err < 0) {
 		snprintf(text, sizeof text, "tls: %s", err == -ENOMEM ? "out of memory" : why);
 		diag_error("%s", text);

@@ -119,7 +119,8 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     keys["mqtt"].add("retry_in_ms")
     keys["cameras"].add("retry_in_ms")
     keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
-                       "resyncs", "since", "transport", "lost_packets", "loss_permille", "jitter_ms"}
+                       "resyncs", "since", "transport", "encryption", "lost_packets",
+                       "loss_permille", "jitter_ms"}
     keys["pushes"].add("retry_in_ms")
     real = {f"{path}.{key}".lstrip(".") for path, names in keys.items() for key in names}
     documented = set(re.findall(r"(?m)^\| `([a-z0-9_.]+)` \|", text))

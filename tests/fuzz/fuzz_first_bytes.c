@@ -32,15 +32,15 @@ static void require(bool holds)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	char folder[] = "/tmp/camcast-fuzz-XXXXXX", certificate[64], key[64], why[TLS_WHY_MAX];
-	struct tls_files files;
+	struct tls_options options;
 
 	(void)argc, (void)argv;
 	require(mkdtemp(folder));
 	require(certificate_make(folder) == 0);
 	snprintf(certificate, sizeof certificate, "%s/" CERTIFICATE_FILE, folder);
 	snprintf(key, sizeof key, "%s/" CERTIFICATE_KEY_FILE, folder);
-	files = (struct tls_files){certificate, key, certificate};
-	require(tls_context_create(&context, &files, why) == 0);
+	options = (struct tls_options){certificate, key, certificate, false};
+	require(tls_context_create(&context, &options, why) == 0);
 	unlink(certificate);
 	unlink(key);
 	rmdir(folder);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,6 +94,113 @@ static size_t drink(struct talk *talk, size_t at)
 }
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+/* --- in the kernel, which may not be able to --- */
+
+static void open_tcp(int ends[2])
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof address;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(listener >= 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+	ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(ends[1], (struct sockaddr *)&address, len), 0);
+	ends[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(ends[0] >= 0);
+	assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	close(listener);
+}
+
+/* Over TCP, of which the loopback device delivers a little later. False: the kernel encrypts
+ * nothing here. */
+static bool start_in_kernel(struct talk *talk, int version)
+{
+	bool wants_room, client_done = false;
+
+	open_tcp(talk->ends);
+	assert_int_equal(tls_open(&talk->server, rig.context, talk->ends[0]), 0);
+	talk->client = tls_rig_client(talk->ends[1], version);
+	talk->result = -EAGAIN;
+	while (talk->result == -EAGAIN || !client_done) {
+		client_done = client_done || tls_rig_shake(talk->client);
+		if (talk->result == -EAGAIN)
+			talk->result = tls_shake(&talk->server, &wants_room);
+	}
+	assert_int_equal(talk->result, 0);
+	if (!tls_in_kernel(&talk->server))
+		stop(talk);
+	return tls_in_kernel(&talk->server);
+}
+
+static void the_kernel_encrypts_what_is_sent_to_the_socket(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t sent = 0, got = 0;
+		struct talk talk;
+
+		if (!start_in_kernel(&talk, versions[i]))
+			skip();
+		while (got < BYTES) {
+			ssize_t n = sent == BYTES ? 0
+						  : send(talk.ends[0], bytes + sent, BYTES - sent,
+							 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+			assert_true(n >= 0 || errno == EAGAIN);
+			sent += n > 0 ? (size_t)n : 0;
+			got = drink(&talk, got);
+		}
+		tls_end(&talk.server);
+		while (SSL_read(talk.client, (char[4]){0}, 4) < 0)
+			assert_int_equal(SSL_get_error(talk.client, -1), SSL_ERROR_WANT_READ);
+		assert_int_equal(SSL_get_error(talk.client, 0), SSL_ERROR_ZERO_RETURN);
+		stop(&talk);
+	}
+}
+
+static void a_peer_that_wants_another_key_of_the_kernel_is_disconnected(void **state)
+{
+	struct tls other;
+	struct talk talk;
+	char data[8];
+	ssize_t n;
+
+	(void)state;
+	if (!start_in_kernel(&talk, TLS1_3_VERSION))
+		skip();
+	/* Its own key it may change. */
+	assert_int_equal(SSL_key_update(talk.client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+	assert_int_equal(SSL_write(talk.client, "hello", 5), 5);
+	do
+		n = tls_read(&talk.server, data, sizeof data);
+	while (n == -EAGAIN || n == -EINTR);
+	assert_int_equal(n, 5);
+	tls_move(&other, &talk.server);
+	assert_int_equal(SSL_key_update(talk.client, SSL_KEY_UPDATE_REQUESTED), 1);
+	assert_int_equal(SSL_write(talk.client, "hello", 5), 5);
+	do
+		n = tls_read(&other, data, sizeof data);
+	while (n == -EAGAIN || n == -EINTR);
+	assert_int_equal(n, -EPROTO);
+	tls_move(&talk.server, &other);
+	stop(&talk);
+}
+
+static void records_of_the_kernel_are_counted(void **state)
+{
+	struct tls tls = {.records_max = 5};
+
+	(void)state;
+	assert_true(tls_count(&tls, 1));		      /* 1 */
+	assert_true(tls_count(&tls, 2 * TLS_RECORD_MAX - 1)); /* 3 */
+	assert_true(tls_count(&tls, TLS_RECORD_MAX - 1));     /* 4 */
+	assert_false(tls_count(&tls, 1));
+}
 
 static void bytes_arrive_in_order_however_little_room_there_is(void **state)
 {
@@ -470,10 +578,10 @@ static void a_connection_can_be_moved(void **state)
 static int create(const char *certificate, const char *key, const char *client_ca,
 		  char why[TLS_WHY_MAX])
 {
-	const struct tls_files files = {certificate, key, client_ca};
+	const struct tls_options options = {certificate, key, client_ca, true};
 	struct tls_context *context;
 
-	return tls_context_create(&context, &files, why);
+	return tls_context_create(&context, &options, why);
 }
 
 static void pair_that_cannot_be_used_is_named(void **state)
@@ -549,6 +657,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_arrive_in_order_however_little_room_there_is),
 		cmocka_unit_test(a_record_without_room_is_not_taken_whole),
+		cmocka_unit_test(the_kernel_encrypts_what_is_sent_to_the_socket),
+		cmocka_unit_test(a_peer_that_wants_another_key_of_the_kernel_is_disconnected),
+		cmocka_unit_test(records_of_the_kernel_are_counted),
 		cmocka_unit_test(one_byte_waits_too),
 		cmocka_unit_test(old_versions_are_refused),
 		cmocka_unit_test(no_protocol_is_negotiated),

@@ -27,7 +27,7 @@ static void make(const char *folder)
 
 void tls_rig_start(struct tls_rig *rig)
 {
-	struct tls_files files;
+	struct tls_options options;
 	char why[TLS_WHY_MAX];
 
 	strcpy(rig->folder, "/tmp/camcast-tls-XXXXXX");
@@ -35,8 +35,8 @@ void tls_rig_start(struct tls_rig *rig)
 	snprintf(rig->certificate, sizeof rig->certificate, "%s/" CERTIFICATE_FILE, rig->folder);
 	snprintf(rig->key, sizeof rig->key, "%s/" CERTIFICATE_KEY_FILE, rig->folder);
 	make(rig->folder);
-	files = (struct tls_files){rig->certificate, rig->key, ""};
-	assert_int_equal(tls_context_create(&rig->context, &files, why), 0);
+	options = (struct tls_options){rig->certificate, rig->key, "", true};
+	assert_int_equal(tls_context_create(&rig->context, &options, why), 0);
 }
 
 void tls_rig_stop(struct tls_rig *rig)

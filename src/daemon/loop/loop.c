@@ -19,7 +19,7 @@
 #define SLEPT_US 200	     /* a wait that took longer did not find anything ready */
 #define INPUT_PER_TURN 65536 /* bytes read of one connection */
 #define INPUT_AT_ONCE 4096
-#define WRITTEN_AS_ONE_SEND 4096 /* bytes of ops->write(), which is slower than the kernel */
+#define ENCRYPTED_AS_ONE_SEND 4096 /* bytes */
 
 static_assert(sizeof(struct loop_conn) <= 64, "a loop_conn is one line");
 
@@ -208,9 +208,11 @@ static bool sent_again(const struct loop *loop, const struct loop_conn *conn)
 	       next->offset == conn->offset && next->len == conn->len;
 }
 
-static void send_directly(struct loop *loop, struct loop_conn *conn)
+/* Returns the cost of the send, in sends. */
+static unsigned send_directly(struct loop *loop, struct loop_conn *conn)
 {
 	bool by_reference = loop_conn_by_reference(loop, conn);
+	bool encrypted = conn->ops->read;
 	ssize_t n;
 
 	do {
@@ -228,9 +230,9 @@ static void send_directly(struct loop *loop, struct loop_conn *conn)
 			loop->stats.sends++;
 	}
 	loop_conn_sent(loop, conn, n < 0 ? -errno : (int)n);
+	return encrypted && n > 0 ? 1 + (unsigned)(n / ENCRYPTED_AS_ONE_SEND) : 1;
 }
 
-/* Returns the cost of the send, in sends. */
 static unsigned send_written(struct loop *loop, struct loop_conn *conn)
 {
 	ssize_t n = conn->ops->write(conn, conn->pages->map + conn->offset, conn->len);
@@ -238,7 +240,7 @@ static unsigned send_written(struct loop *loop, struct loop_conn *conn)
 	if (n > 0)
 		loop->stats.sends++;
 	loop_conn_sent(loop, conn, (int)n);
-	return n > 0 ? 1 + (unsigned)(n / WRITTEN_AS_ONE_SEND) : 1;
+	return n > 0 ? 1 + (unsigned)(n / ENCRYPTED_AS_ONE_SEND) : 1;
 }
 
 /* A send that sent() begins goes to the end of the list, so that every connection gets one send
@@ -255,7 +257,7 @@ static void run_sends(struct loop *loop)
 			n += send_written(loop, conn) - 1;
 		else if (loop_conn_by_reference(loop, conn) || !backend->queue_send ||
 			 !backend->queue_send(loop, conn))
-			send_directly(loop, conn);
+			n += send_directly(loop, conn) - 1;
 	}
 	pagetee_let_go(&loop->tee);
 	if (backend->flush_sends)

@@ -100,11 +100,11 @@ void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /*
 
 struct loop_conn_ops {
 	/* How bytes get from and to the socket of a connection whose bytes are not the socket's own
-	 * (TLS). NULL: the kernel's send(), sendfile() and recv(); both or none are set. As send()
-	 * and recv() of a non-blocking socket, but errors are returned as -errno; -EAGAIN comes
-	 * from the socket itself, so that its edge follows. read(): -EINTR if input was read that
-	 * is not for the user, and more may follow. What write() took is the connection's to
-	 * deliver. */
+	 * (TLS). NULL: the kernel's send(), sendfile() and recv(). With read() alone the kernel
+	 * encrypts what is sent. As send() and recv() of a non-blocking socket, but errors are
+	 * returned as -errno; -EAGAIN comes from the socket itself, so that its edge follows.
+	 * read(): -EINTR if input was read that is not for the user, and more may follow. What
+	 * write() took is the connection's to deliver. */
 	ssize_t (*write)(struct loop_conn *conn, const void *data, size_t len);
 	ssize_t (*read)(struct loop_conn *conn, void *data, size_t max);
 	/* Its socket sends datagrams: the kernel says that there is room behind each of them, which

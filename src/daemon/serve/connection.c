@@ -9,12 +9,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-
 #define CACHE_LINE 64
 #define KEEPALIVE_IDLE_S 60
 
-/* A connection with TLS. Its bytes are copied, by encryption; cursor, policy and loop are those of
- * all. */
+/* A connection with TLS. Where the kernel encrypts, its bytes go to the socket as those of others;
+ * else they are copied, by encryption. Cursor, policy and loop are those of all. */
 struct secure {
 	struct connection connection;
 	struct tls tls;
@@ -59,6 +58,12 @@ size_t connection_size(void)
 
 bool connection_secure(const struct connection *connection)
 {
+	return connection->conn.ops->read;
+}
+
+/* Whether its bytes are encrypted here, and not in the kernel. */
+static bool writes_records(const struct connection *connection)
+{
 	return connection->conn.ops->write;
 }
 
@@ -92,7 +97,7 @@ static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t
 
 	/* A record that has begun must be finished, so it has bytes of one unit only. A unit of a
 	 * single byte, which no framing makes, would count as not begun while its record waits. */
-	if (connection_secure(connection))
+	if (writes_records(connection))
 		len = cursor->unit_end - cursor->at;
 	loop_conn_send(cursor->audience->loop, &connection->conn, pages, offset, len);
 }
@@ -149,6 +154,15 @@ static const char *sink_scheme(const struct cursor *cursor)
 	return connection_secure(connection) ? protocol->tls_scheme : protocol->scheme;
 }
 
+static const char *sink_encryption(const struct cursor *cursor)
+{
+	const struct connection *connection = of_const_cursor(cursor);
+
+	if (!connection_secure(connection))
+		return "no";
+	return writes_records(connection) ? "user" : "kernel";
+}
+
 static const struct sink connection_sink = {
 	.send = sink_send,
 	.ready = sink_ready,
@@ -158,6 +172,7 @@ static const struct sink connection_sink = {
 	.close = sink_close,
 	.describe = sink_describe,
 	.scheme = sink_scheme,
+	.encryption = sink_encryption,
 };
 
 int connection_watch(struct connection *connection, struct feed *feed)
@@ -273,6 +288,15 @@ static void handle_sent(struct loop_conn *conn, int result)
 			    loop_conn_by_reference(connection->cursor.audience->loop, conn));
 }
 
+/* Where the kernel encrypts. It finishes each record that it has begun, and a record that waits for
+ * the rest of a unit goes with that rest. */
+static void handle_sent_encrypted(struct loop_conn *conn, int result)
+{
+	if (result > 0 && !tls_count(tls_of(of_conn(conn)), (size_t)result))
+		result = -EPROTO;
+	handle_sent(conn, result);
+}
+
 static void handle_writable(struct loop_conn *conn)
 {
 	struct connection *connection = of_conn(conn);
@@ -363,8 +387,11 @@ static ssize_t handle_read(struct loop_conn *conn, void *data, size_t max)
 	return tls_read(tls_of(of_conn(conn)), data, max);
 }
 
-/* For protocols that listen to their peers, and those that do not; without TLS, and with it. */
-static const struct loop_conn_ops listening[2] = {
+/* Who encrypts. */
+enum wire { WIRE_PLAIN, WIRE_USER, WIRE_KERNEL, WIRES };
+
+/* For protocols that listen to their peers, and those that do not. */
+static const struct loop_conn_ops listening[WIRES] = {
 	{
 		.sent = handle_sent,
 		.writable = handle_writable,
@@ -383,8 +410,17 @@ static const struct loop_conn_ops listening[2] = {
 		.failed = handle_failed,
 		.closed = handle_closed,
 	},
+	{
+		.read = handle_read,
+		.sent = handle_sent_encrypted,
+		.writable = handle_writable,
+		.input = handle_input,
+		.input_ended = handle_input_ended,
+		.failed = handle_failed,
+		.closed = handle_closed,
+	},
 };
-static const struct loop_conn_ops deaf[2] = {
+static const struct loop_conn_ops deaf[WIRES] = {
 	{
 		.sent = handle_sent,
 		.writable = handle_writable,
@@ -397,6 +433,15 @@ static const struct loop_conn_ops deaf[2] = {
 		.write = handle_write,
 		.read = handle_read,
 		.sent = handle_sent,
+		.writable = handle_writable,
+		.discarded = handle_discarded,
+		.input_ended = handle_input_ended,
+		.failed = handle_failed,
+		.closed = handle_closed,
+	},
+	{
+		.read = handle_read,
+		.sent = handle_sent_encrypted,
 		.writable = handle_writable,
 		.discarded = handle_discarded,
 		.input_ended = handle_input_ended,
@@ -405,9 +450,23 @@ static const struct loop_conn_ops deaf[2] = {
 	},
 };
 
-static const struct loop_conn_ops *choose_ops(const struct endpoint *endpoint, bool secure)
+static const struct loop_conn_ops *choose_ops(const struct endpoint *endpoint, enum wire wire)
 {
-	return endpoint->protocol->input ? &listening[secure] : &deaf[secure];
+	return endpoint->protocol->input ? &listening[wire] : &deaf[wire];
+}
+
+static enum wire wire_of(const struct connection *connection)
+{
+	if (!connection_secure(connection))
+		return WIRE_PLAIN;
+	return writes_records(connection) ? WIRE_USER : WIRE_KERNEL;
+}
+
+static enum wire wire_for(const struct tls *tls)
+{
+	if (!tls)
+		return WIRE_PLAIN;
+	return tls_in_kernel(tls) ? WIRE_KERNEL : WIRE_USER;
 }
 
 int connection_open(struct connection **out, struct endpoint *endpoint, int fd, struct tls *tls,
@@ -426,7 +485,8 @@ int connection_open(struct connection **out, struct endpoint *endpoint, int fd, 
 	connection->endpoint = endpoint;
 	connection->peer = *peer;
 	list_init(&connection->link);
-	ret = loop_conn_open(endpoint->loop, &connection->conn, fd, choose_ops(endpoint, tls));
+	ret = loop_conn_open(endpoint->loop, &connection->conn, fd,
+			     choose_ops(endpoint, wire_for(tls)));
 	if (ret < 0) {
 		free(connection);
 		return ret;
@@ -441,12 +501,12 @@ void connection_set_endpoint(struct connection *connection, struct endpoint *end
 {
 	connection->endpoint = endpoint;
 	connection->session = NULL;
-	connection->conn.ops = choose_ops(endpoint, connection_secure(connection));
+	connection->conn.ops = choose_ops(endpoint, wire_of(connection));
 }
 
 void connection_ignore_input(struct connection *connection)
 {
-	connection->conn.ops = &deaf[connection_secure(connection)];
+	connection->conn.ops = &deaf[wire_of(connection)];
 }
 
 void connection_close(struct connection *connection, bool reset)

@@ -122,6 +122,8 @@ static void give_back(struct handshakes *handshakes, struct peer *peer)
 
 	if (parcel.tls)
 		count(&handshakes->stats.done);
+	if (parcel.tls && tls_in_kernel(parcel.tls))
+		count(&handshakes->stats.kernel);
 	forget(handshakes, peer);
 	if (write(handshakes->to_loop[1], &parcel, sizeof parcel) == sizeof parcel)
 		return;

@@ -31,6 +31,7 @@ struct handshakes;
 
 struct handshakes_stats { /* relaxed: figures for the status */
 	atomic_ullong done;
+	atomic_ullong kernel;	 /* of those done: the kernel encrypts */
 	atomic_ullong failed;	 /* no common version or cipher, a broken message, a reset */
 	atomic_ullong slow;	 /* not done within HANDSHAKE_US */
 	atomic_ullong displaced; /* for a newcomer */

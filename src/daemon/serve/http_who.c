@@ -197,9 +197,8 @@ static enum access_verdict identify(struct http_session *session,
 						  CONFIG_MAY_CONTROL};
 		return ACCESS_KNOWN;
 	}
-	session->is_private =
-		!access_is_public(http->access) || credentials->kind != CREDENTIALS_NONE ||
-		credentials->certified;
+	session->is_private = !access_is_public(http->access) ||
+			      credentials->kind != CREDENTIALS_NONE || credentials->certified;
 	session->ask.done = handle_identified;
 	return access_identify(http->access, &session->ask, &session->connection->peer, credentials,
 			       who);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "config/config.h"
 
 /* TLS 1.3 first (RFC 8446), then what of TLS 1.2 has forward secrecy and authenticates what it
  * encrypts. OpenSSL takes the first that the client has too. */
@@ -24,6 +25,12 @@
 #define CIPHERS_CHACHA "ECDHE+CHACHA20"
 #define CALLS_AT_ONCE 16 /* of SSL_do_handshake() */
 #define READS_AT_ONCE 4	 /* of the socket, in a call: two records, a head and a body each */
+/* Of BIO_ctrl(), from OpenSSL's internal/bio.h: the keys of a direction are handed to the kernel.
+ */
+#define SET_KERNEL_KEYS 72
+#define SET_RECORD_TYPE 74
+#define CLEAR_RECORD_TYPE 75
+#define KEY_UPDATE_BYTES 5 /* a handshake message (RFC 8446 clause 4.6.3) */
 #define GROUPS "X25519:P-256:P-384"
 #define CLIENT_CHAIN_MAX 16384 /* bytes of a client's certificate and those behind it */
 #define CLIENT_DEPTH_MAX 4     /* authorities between it and one in client_ca */
@@ -43,6 +50,7 @@ struct stamps {
 struct tls_context {
 	char *certificate, *key, *client_ca; /* paths */
 	SSL_CTX *ssl;
+	bool kernel;
 	struct stamps loaded;
 	struct stamps refused; /* could not be used, which was logged */
 	struct stamps suspect; /* could not be used at the last look */
@@ -78,6 +86,13 @@ static int socket_read(BIO *bio, char *data, int len)
 	return (int)n;
 }
 
+/* The BIO behind ours is OpenSSL's own for sockets. It knows how keys, and messages that are no
+ * data, are handed to the kernel; where the kernel may not encrypt, there is none. */
+static bool kernel_encrypts(BIO *bio)
+{
+	return BIO_next(bio) && BIO_get_ktls_send(BIO_next(bio));
+}
+
 static int socket_write(BIO *bio, const char *data, int len)
 {
 	struct tls *tls = BIO_get_data(bio);
@@ -85,7 +100,9 @@ static int socket_write(BIO *bio, const char *data, int len)
 
 	BIO_clear_retry_flags(bio);
 	do
-		n = send(tls->fd, data, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = kernel_encrypts(bio)
+			    ? BIO_write(BIO_next(bio), data, len)
+			    : send(tls->fd, data, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	tls->shortage = n < 0 && (errno == ENOBUFS || errno == ENOMEM);
 	if (n < 0 && (errno == EAGAIN || tls->shortage))
@@ -97,8 +114,15 @@ static long socket_control(BIO *bio, int command, long number, void *pointer)
 {
 	const struct tls *tls = BIO_get_data(bio);
 
-	(void)number, (void)pointer;
 	switch (command) {
+	case SET_KERNEL_KEYS:
+		if (number == 0) /* those for reading */
+			return 0;
+		/* fallthrough */
+	case SET_RECORD_TYPE:
+	case CLEAR_RECORD_TYPE:
+	case BIO_CTRL_GET_KTLS_SEND:
+		return BIO_next(bio) ? BIO_ctrl(BIO_next(bio), command, number, pointer) : 0;
 	case BIO_CTRL_FLUSH:
 		return 1;
 	case BIO_CTRL_EOF:
@@ -197,7 +221,7 @@ static int look_at_both(const struct tls_context *context, struct stamps *stamps
 	return err;
 }
 
-static void offer(SSL_CTX *ssl)
+static void offer(SSL_CTX *ssl, bool kernel)
 {
 	bool chacha_first = tls_lacks_aes(OPENSSL_info(OPENSSL_INFO_CPU_SETTINGS));
 
@@ -217,6 +241,8 @@ static void offer(SSL_CTX *ssl)
 	/* tls_read() returns after a record without data, so that a peer that sends nothing else
 	 * does not hold the caller up. */
 	SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+	if (kernel)
+		SSL_CTX_set_options(ssl, SSL_OP_ENABLE_KTLS);
 }
 
 /* Asks clients for a certificate; those who have none go on without. */
@@ -246,7 +272,7 @@ static int load(const struct tls_context *context, SSL_CTX **out, char why[TLS_W
 		snprintf(why, TLS_WHY_MAX, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	offer(ssl);
+	offer(ssl, context->kernel);
 	SSL_CTX_set_default_passwd_cb(ssl, refuse_passphrase);
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ssl, context->certificate) != 1)
@@ -288,7 +314,17 @@ static char *find_file(const char *name)
 	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
-int tls_context_create(struct tls_context **out, const struct tls_files *files,
+struct tls_options tls_options_from(const struct config_tls *config)
+{
+	return (struct tls_options){
+		.certificate = config->certificate,
+		.key = config->key,
+		.client_ca = config->client_ca,
+		.kernel = config->kernel == CONFIG_TLS_KERNEL_AUTO,
+	};
+}
+
+int tls_context_create(struct tls_context **out, const struct tls_options *options,
 		       char why[TLS_WHY_MAX])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -299,9 +335,10 @@ int tls_context_create(struct tls_context **out, const struct tls_files *files,
 	pthread_once(&once, make_method);
 	if (!context || !socket_method)
 		goto fail;
-	context->certificate = find_file(files->certificate);
-	context->key = find_file(files->key);
-	context->client_ca = find_file(files->client_ca);
+	context->kernel = options->kernel;
+	context->certificate = find_file(options->certificate);
+	context->key = find_file(options->key);
+	context->client_ca = find_file(options->client_ca);
 	if (!context->certificate || !context->key || !context->client_ca)
 		goto fail;
 	err = look_at_both(context, &context->loaded, why);
@@ -376,14 +413,18 @@ int64_t tls_context_expires(const struct tls_context *context)
 int tls_open(struct tls *tls, struct tls_context *context, int fd)
 {
 	BIO *bio = BIO_new(socket_method);
+	BIO *next = context->kernel ? BIO_new_socket(fd, BIO_NOCLOSE) : NULL;
 
 	*tls = (struct tls){.fd = fd, .records_max = TLS_RECORDS_MAX, .per_record = 1};
-	tls->ssl = bio ? SSL_new(context->ssl) : NULL;
+	tls->ssl = bio && (next || !context->kernel) ? SSL_new(context->ssl) : NULL;
 	if (!tls->ssl) {
 		BIO_free(bio);
+		BIO_free(next);
 		ERR_clear_error();
 		return -ENOMEM;
 	}
+	if (next)
+		BIO_push(bio, next);
 	BIO_set_data(bio, tls);
 	SSL_set_bio(tls->ssl, bio, bio);
 	SSL_set_accept_state(tls->ssl);
@@ -396,6 +437,26 @@ static uint32_t records_per_record(const SSL *ssl)
 	unsigned code = SSL_SESSION_get_max_fragment_length(SSL_get0_session(ssl));
 
 	return code >= 1 && code <= 4 ? TLS_RECORD_MAX >> (8 + code) : 1;
+}
+
+/* OpenSSL answers a peer that asks for another key, but the kernel would go on with the old one:
+ * the peer has to connect again. */
+static void handle_message(int sent, int version, int type, const void *message, size_t len,
+			   SSL *ssl, void *user)
+{
+	const uint8_t *bytes = message;
+	struct tls *tls = user;
+
+	(void)version, (void)ssl;
+	if (!sent && type == SSL3_RT_HANDSHAKE && len == KEY_UPDATE_BYTES &&
+	    bytes[0] == SSL3_MT_KEY_UPDATE && bytes[4] == SSL_KEY_UPDATE_REQUESTED)
+		tls->rekeyed = true;
+}
+
+static void watch_messages(struct tls *tls)
+{
+	SSL_set_msg_callback(tls->ssl, handle_message);
+	SSL_set_msg_callback_arg(tls->ssl, tls);
 }
 
 int tls_shake(struct tls *tls, bool *wants_room)
@@ -413,6 +474,9 @@ int tls_shake(struct tls *tls, bool *wants_room)
 	switch (error) {
 	case SSL_ERROR_NONE:
 		tls->per_record = records_per_record(tls->ssl);
+		tls->kernel = BIO_get_ktls_send(SSL_get_wbio(tls->ssl));
+		if (tls->kernel)
+			watch_messages(tls);
 		return 0;
 	case SSL_ERROR_WANT_WRITE:
 		*wants_room = true;
@@ -470,6 +534,8 @@ void tls_move(struct tls *to, struct tls *from)
 {
 	*to = *from;
 	BIO_set_data(SSL_get_rbio(to->ssl), to);
+	if (to->kernel)
+		watch_messages(to);
 	from->ssl = NULL;
 }
 
@@ -494,6 +560,12 @@ static int write_record(struct tls *tls, const uint8_t *data, size_t len)
 		return -EAGAIN;
 	ERR_clear_error();
 	return -EPROTO;
+}
+
+bool tls_count(struct tls *tls, size_t len)
+{
+	tls->records += (uint32_t)(len / TLS_RECORD_MAX) + 1;
+	return tls->records < tls->records_max;
 }
 
 /* No key protects more records than it may. TLS 1.2 cannot change it: the viewer connects again,
@@ -564,8 +636,12 @@ ssize_t tls_read(struct tls *tls, void *buffer, size_t max)
 
 	tls->drained = false;
 	tls->reads = READS_AT_ONCE;
-	if (SSL_read_ex(tls->ssl, buffer, max, &n) == 1)
+	if (SSL_read_ex(tls->ssl, buffer, max, &n) == 1 && !tls->rekeyed)
 		return (ssize_t)n;
+	if (tls->rekeyed) {
+		ERR_clear_error();
+		return -EPROTO;
+	}
 	switch (SSL_get_error(tls->ssl, 0)) {
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;

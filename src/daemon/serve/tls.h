@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * TLS 1.2 and 1.3 of the server, by OpenSSL in user space: the certificate, and what one connection
- * needs. No ALPN, no resumption, no renegotiation. A client may present a certificate of its own,
- * where there are authorities for that; one that is not valid ends the handshake.
+ * TLS 1.2 and 1.3 of the server, by OpenSSL: the certificate, and what one connection needs. Where
+ * the kernel can, it encrypts behind the handshake (kernel document "Kernel TLS"): then bytes are
+ * sent to the socket itself, as if there were no TLS. What a peer sends is decrypted here. No ALPN,
+ * no resumption, no renegotiation. A client may present a certificate of its own, where there are
+ * authorities for that; one that is not valid ends the handshake.
  *
  * Functions on sockets never wait. A context belongs to one thread at a time, as does a connection;
  * several connections of one context may be used by several threads.
@@ -22,8 +24,9 @@
 #define TLS_EMPTY_MAX 1024	   /* reads without data in TLS_EMPTY_PERIOD_US */
 #define TLS_EMPTY_PERIOD_US 60000000
 #define TLS_CHECK_PERIOD_US 1000000 /* a changed certificate is noticed so often at most */
-#define TLS_NAME_MAX 65		    /* bytes of a common name, terminator included (RFC 5280, A.1) */
+#define TLS_NAME_MAX 65 /* bytes of a common name, terminator included (RFC 5280, A.1) */
 
+struct config_tls;
 struct ssl_st;
 
 /* --- the certificate --- */
@@ -31,15 +34,18 @@ struct ssl_st;
 struct tls_context;
 
 /* Paths; a name without a slash is a credential of systemd if there are any. */
-struct tls_files {
+struct tls_options {
 	const char *certificate;
 	const char *key;       /* "": in the file of the certificate */
 	const char *client_ca; /* authorities of clients' certificates; "": none are asked for */
+	bool kernel;	       /* it may encrypt */
 };
 
+/* What the configuration says; its texts are borrowed. */
+struct tls_options tls_options_from(const struct config_tls *config);
 /* Reads the files, whose names are copied. 0 and *out; or -ENOMEM, or -EINVAL with what is wrong
  * with which file in why. */
-int tls_context_create(struct tls_context **out, const struct tls_files *files,
+int tls_context_create(struct tls_context **out, const struct tls_options *options,
 		       char why[TLS_WHY_MAX]);
 /* Connections that are open stay usable. NULL is fine. */
 void tls_context_destroy(struct tls_context *context);
@@ -63,6 +69,8 @@ struct tls {
 	int fd;
 	bool drained, ended; /* the socket has no more input now; its input has ended */
 	bool shortage;	     /* the kernel had no memory for the last bytes */
+	bool kernel;	     /* it encrypts */
+	bool rekeyed;	     /* the peer asked for another key, which the kernel does not change */
 	uint8_t reads;	     /* of the socket that the call under way may still make */
 	uint16_t empty;	     /* calls of tls_read() without data, in the minute from empty_us on */
 	int64_t empty_us;
@@ -87,6 +95,16 @@ const char *tls_client_fault(const struct tls *tls);
 void tls_move(struct tls *to, struct tls *from);
 /* NULL memory inside is fine. The socket stays open. */
 void tls_close(struct tls *tls);
+
+/* Whether the kernel encrypts: then bytes go to the socket by send(), sendfile() or splice(), and
+ * not through tls_write(). Behind a handshake. */
+static inline bool tls_in_kernel(const struct tls *tls)
+{
+	return tls->kernel;
+}
+/* Counts a send of len bytes for which the kernel has made records. False: the key has protected
+ * as much as it may, and cannot be changed: the connection must end. */
+bool tls_count(struct tls *tls, size_t len);
 
 /*
  * Sends len bytes (at least 1) after a handshake. Returns the number of bytes taken (1..len; fewer

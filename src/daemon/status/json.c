@@ -121,6 +121,7 @@ static void copy_client(const struct cursor *cursor, void *user)
 	client->lag_us = cursor_lag_us(cursor);
 	client->delay_us = cursor_delay_us(cursor);
 	client->transport = way_transport(cursor, client->output->config);
+	client->encryption = cursor->sink->encryption ? cursor->sink->encryption(cursor) : "no";
 	cursor->sink->describe(cursor, client->address);
 	client->reported = cursor->sink->report && cursor->sink->report(cursor, &client->report);
 }

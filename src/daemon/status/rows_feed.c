@@ -172,6 +172,11 @@ static const char *client_transport(const struct counted *c, char buffer[COUNTER
 	(void)buffer;
 	return c->client->transport;
 }
+static const char *client_encryption(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return c->client->encryption;
+}
 static const char *client_address(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
 	(void)buffer;
@@ -209,6 +214,10 @@ static const struct counter clients[] = {
 		 "`h264`, `mp4`, `ts`, `ws`, `mjpg`; `hls` for a player of HLS, which is listed "
 		 "until ten seconds and a segment after its last request.",
 	 .text = client_transport},
+	{"encryption", TEXT,
+	 .help = "Who encrypts what is sent to it: `no` (nobody), `user` (camcastd), `kernel` (the "
+		 "kernel, so that pictures are sent by reference).",
+	 .text = client_encryption},
 	{"address", TEXT,
 	 .help = "Its address and port; for a player of HLS, of its newest request.",
 	 .text = client_address},

@@ -121,6 +121,7 @@ static double tls_figure(const struct counted *c, size_t offset)
 		return tls_figure(c, offsetof(struct handshakes_stats, field));                    \
 	}
 TLS_FIGURE(done)
+TLS_FIGURE(kernel)
 TLS_FIGURE(failed)
 TLS_FIGURE(slow)
 TLS_FIGURE(displaced)
@@ -225,6 +226,9 @@ static const struct counter server[] = {
 	 .help = "Time for which the certificate is still valid.", .number = tls_certificate_s},
 	{"tls.handshakes", "tls_handshakes_total", COUNTER, .help = "Handshakes that succeeded.",
 	 .number = tls_done},
+	{"tls.kernel", "tls_kernel_total", COUNTER,
+	 .help = "Handshakes behind which the kernel encrypts (`kernel` of `[tls]`).",
+	 .number = tls_kernel},
 	{"tls.failed", "tls_failed_total", COUNTER,
 	 .help = "Handshakes that failed: the peer left, did not trust the certificate, or has no "
 		 "version or cipher in common.",

@@ -13,6 +13,7 @@ ln -s /proc/self/fd /dev/fd
 ulimit -Hn 524288 # as systemd has it
 ip link set lo up
 modprobe tun # for bench/peers/link
+modprobe tls # as modules-load.d has it
 
 run_tests() {
 	local package
