@@ -167,8 +167,29 @@ def test_only_current_versions_and_ciphers(camcastd, authority, rsa):
         )
         assert (result.returncode == 0) == bool(works), result.stdout + result.stderr
         assert not works or "No ALPN negotiated" in result.stdout
+
+
+LISTENERS = {
+    "annexb": lambda daemon: daemon.port(),
+    "length_prefixed": lambda daemon: daemon.port("j/length_prefixed"),
+    "http": lambda daemon: daemon.http_port,
+    "rtsp": lambda daemon: daemon.rtsp_port,
+}
+
+
+@pytest.mark.parametrize("listener", LISTENERS)
+@pytest.mark.parametrize("rsa", [False, True], ids=["ecdsa", "rsa"])
+def test_sslscan_finds_nothing_weak(start_camcastd, authority, rsa, listener):
+    text = config(authority)
+    text["stream j"] = {
+        "camera": "cam", "codec": "mjpeg", "length_prefixed": "127.0.0.1:0", "tls": "auto"
+    }
+    if rsa:
+        text["tls"]["certificate"], text["tls"]["key"] = authority.sign("rsa", rsa=True)
+    daemon = start_camcastd(text)
     found = harness.output_of(
-        "sslscan", "--no-colour", f"127.0.0.1:{daemon.port()}", timeout=60 * harness.PATIENCE
+        "sslscan", "--no-colour", f"127.0.0.1:{LISTENERS[listener](daemon)}",
+        timeout=60 * harness.PATIENCE,
     )
     for version in ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"):
         assert re.search(rf"{version}\s+disabled", found), found
@@ -179,6 +200,8 @@ def test_only_current_versions_and_ciphers(camcastd, authority, rsa):
     for _, cipher in ciphers:
         assert re.search("GCM|CHACHA20|POLY1305", cipher), found
         assert cipher.startswith(("TLS_", "ECDHE-")), found
+    groups = re.findall(r"bits\s+(\S+)", found.partition("Key Exchange Group(s):")[2])
+    assert groups and set(groups) <= {"x25519", "secp256r1", "secp384r1"}, found
     assert "Session renegotiation not supported" in found or "Secure session" in found, found
     assert re.search("Compression disabled|does not support compression", found), found
     assert "vulnerable to heartbleed" not in found.replace("not vulnerable to heartbleed", "")
