@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * URLs to which streams are pushed, as RFC 3986 has them (rtmp, rtmps, rtsp and srt), and URLs from
- * which a camera's pictures come (rtsp, http, https, tcp, srt and udp). A stream key, a password or a
- * passphrase may stand anywhere behind the scheme except in host and port: people see a URL only in
- * the form of push_url_redact(), and texts of others only behind push_url_hide(). Any thread.
+ * which a camera's pictures come (rtsp, http, https, tcp, srt and udp). A stream key, a password or
+ * a passphrase may stand anywhere behind the scheme except in host and port: people see a URL only
+ * in the form of push_url_redact(), and texts of others only behind push_url_hide(). Any thread.
  */
 #ifndef NET_PUSH_URL_H
 #define NET_PUSH_URL_H
