@@ -172,11 +172,13 @@ def show_with_mpv(way, url, ports, seconds):
 
 def show_with_vlc(way, url, ports, seconds):
     command = ["vlc", "-I", "dummy", "--no-audio", "--network-caching=100", "--vout", "xcb_x11"]
-    command += ["--no-video-title-show", "--no-embedded-video", "--no-qt-privacy-ask"]
+    command += ["--no-video-title-show", "--no-embedded-video"]
     # VLC refuses to run as root.
     prefix = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     words = ["--rtsp-tcp"] if way == "rtsp" else ["--demux=h264"] if way == "tcp" else []
-    return show_on_screen([*command, *words, url], seconds, prefix)
+    with tempfile.TemporaryDirectory() as home:  # where it writes its settings
+        os.chmod(home, 0o777)
+        return show_on_screen(["env", f"HOME={home}", *command, *words, url], seconds, prefix)
 
 
 PLAYERS = {
