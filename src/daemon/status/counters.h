@@ -49,7 +49,7 @@ struct counted_client {
 	int64_t lag_us, delay_us;
 	const struct output *output;
 	const char *transport;
-	const char *encryption; /* static */
+	const char *encryption; /* static; NULL: it has several connections */
 	char address[SINK_TEXT_MAX];
 	bool reported;
 	struct sink_report report; /* valid if `reported` */

@@ -137,6 +137,7 @@ static void copy_player(const struct hls_player *player, void *user)
 	client->lag_us = way_player_lag_us(player, json->counted.now_us);
 	client->delay_us = 0;
 	client->transport = WAY_HLS;
+	client->encryption = NULL;
 	net_peer_format(&player->peer, client->address);
 }
 

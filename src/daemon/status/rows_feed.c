@@ -172,6 +172,10 @@ static const char *client_transport(const struct counted *c, char buffer[COUNTER
 	(void)buffer;
 	return c->client->transport;
 }
+static bool client_has_encryption(const struct counted *c)
+{
+	return c->client->encryption;
+}
 static const char *client_encryption(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
 	(void)buffer;
@@ -216,8 +220,8 @@ static const struct counter clients[] = {
 	 .text = client_transport},
 	{"encryption", TEXT,
 	 .help = "Who encrypts what is sent to it: `no` (nobody), `user` (camcastd), `kernel` (the "
-		 "kernel, so that pictures are sent by reference).",
-	 .text = client_encryption},
+		 "kernel, so that pictures are sent by reference); absent for a player of HLS.",
+	 .text = client_encryption, .present = client_has_encryption},
 	{"address", TEXT,
 	 .help = "Its address and port; for a player of HLS, of its newest request.",
 	 .text = client_address},
