@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import ssl
+import statistics
 import struct
 
 import pytest
@@ -14,7 +15,7 @@ import certificates
 import clients
 import harness
 
-APPLICATION_DATA, RECORD_MAX, PROTECTION_MAX = 23, 16384, 256
+APPLICATION_DATA, RECORD_MAX, PROTECTION_MAX, PAGE = 23, 16384, 256, 4096
 TLS_1_3, TLS_1_2 = ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2
 
 
@@ -115,12 +116,11 @@ def test_records_are_as_long_as_they_may_be(camcastd, authority):
                 incoming.write(received[fed:])
                 fed = len(received)
         one.sendall(outgoing.read())
-        while len(received) < 1500000:
+        while len(received) < 400000:
             received += one.recv(1 << 18)
     lengths = record_lengths(received)
-    assert max(lengths) > RECORD_MAX
     assert max(lengths) <= RECORD_MAX + PROTECTION_MAX
-    assert sum(lengths) / len(lengths) > RECORD_MAX / 3, lengths
+    assert statistics.median(lengths) > PAGE + PROTECTION_MAX, lengths
 
 
 def test_a_slow_viewer_sees_no_broken_picture(camcastd, authority, tmp_path):
@@ -150,7 +150,7 @@ def test_a_viewer_outlives_the_worker(camcastd, authority, tmp_path):
         daemon.wait_until(lambda: daemon.camera()["pid"] not in (None, pid), "another worker", 40)
         viewer.wait_units(10, 40)
         assert encryption(daemon, viewer) == "kernel"
-        units, _ = bytestream.check_stream(viewer.close(), tmp_path)
+        units, _ = bytestream.check_stream(viewer.close(), tmp_path, restarts=True)
     assert len(units) >= 15
 
 
