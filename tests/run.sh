@@ -154,7 +154,7 @@ run_alone() {
 }
 
 # Fuzzers of what strangers send before it is known who they are have six times FUZZ_SECONDS.
-long_fuzzers='challenge|credentials|first_bytes|http|onvif|ranges|rtcp|rtsp|satip'
+long_fuzzers='challenge|credentials|first_bytes|http|onvif.*|ranges|rtcp|rtsp|satip.*'
 
 run_one_fuzzer() {
 	local name=$1 seconds=$FUZZ_SECONDS time=-runs=0 # the corpus alone
