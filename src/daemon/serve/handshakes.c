@@ -203,7 +203,6 @@ static void renew_context(struct handshakes *handshakes)
 		atomic_exchange_explicit(&handshakes->next, NULL, memory_order_acq_rel);
 
 	if (next) {
-		tls_context_destroy(atomic_load(&handshakes->next));
 		tls_context_destroy(handshakes->context);
 		handshakes->context = next;
 	}
