@@ -475,6 +475,9 @@ class LinkSlow(LinkCut):
             "seed": random.getrandbits(32),
         }
         self.link = None
+        # Frames queue up for as long as it lasts. A connection that begins meanwhile takes that for
+        # the time of a round trip, and three of them for its timeout (RFC 6298 clause 2.2).
+        self.tail_s = 9 * self.hold_s
 
     @staticmethod
     def why_unavailable(world):
