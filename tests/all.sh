@@ -117,7 +117,8 @@ step run tests/first_run.sh
 await build-address
 step address make unit SAN=address
 step address-e2e make e2e SAN=address \
-	E2E='tests/e2e/test_worker_faults.py tests/e2e/test_limits.py tests/e2e/test_status.py'
+	E2E='tests/e2e/test_worker_faults.py tests/e2e/test_limits.py tests/e2e/test_status.py
+	tests/e2e/test_push.py'
 await build-thread
 step thread make unit SAN=thread
 step thread-e2e make e2e SAN=thread E2E=tests/e2e/test_capture.py

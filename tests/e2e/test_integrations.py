@@ -14,7 +14,7 @@ import harness
 PAGE = (harness.ROOT / "docs/INTEGRATIONS.md").read_text(encoding="utf-8")
 WIDTH, HEIGHT = 1280, 720  # what the page says
 
-# What Frigate's documents say of its presets (ffmpeg_presets).
+# The arguments of Frigate's presets, as its configuration examples have them.
 PRESETS = {
     "preset-rtsp-generic": "-avoid_negative_ts make_zero -fflags +genpts+discardcorrupt"
     " -rtsp_transport tcp -timeout 10000000 -use_wallclock_as_timestamps 1",
