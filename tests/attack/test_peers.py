@@ -164,6 +164,7 @@ def test_a_loud_crowd_leaves_no_gap(fast):
 # --- passwords ---
 
 
+@pytest.mark.alone
 def test_ten_thousand_wrong_passwords_leave_no_gap(camcastd):
     """100 addresses guess at once. Few of their passwords are hashed, and a user gets in."""
     result = harness.run([harness.BUILD / "camcast", "passwd"], input="secret\n")
