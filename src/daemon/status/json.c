@@ -106,7 +106,8 @@ static struct counted_client *next_client(struct json *json)
 		return NULL;
 	}
 	json->clients++;
-	client->output = json->counted.output;
+	/* What its kind does not say is left out. */
+	*client = (struct counted_client){.output = json->counted.output};
 	return client;
 }
 
@@ -135,9 +136,7 @@ static void copy_player(const struct hls_player *player, void *user)
 		return;
 	way_player(&client->cursor, player);
 	client->lag_us = way_player_lag_us(player, json->counted.now_us);
-	client->delay_us = 0;
 	client->transport = WAY_HLS;
-	client->encryption = NULL;
 	net_peer_format(&player->peer, client->address);
 }
 
