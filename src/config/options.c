@@ -151,9 +151,12 @@ const struct option options[] = {
 		 "RTSP with TLS. The common name (CN) of a certificate names its user; without "
 		 "users each of them may view. A file that changes is read again, without a "
 		 "restart."},
-	{TLS("kernel", OPTION_WORD, kernel), .value = "auto", .words = tls_kernel_words,
-	 .help = "auto: the kernel encrypts what is sent, where it has its module tls, so that the "
-		 "bytes of pictures need not be copied before. no: camcastd encrypts."},
+	{TLS("kernel", OPTION_WORD, kernel), .value = "no", .example = "auto",
+	 .words = tls_kernel_words,
+	 .help = "no: camcastd encrypts what is sent. auto: the kernel does, where it has its "
+		 "module tls, so that the bytes of pictures need not be copied before. This is "
+		 "experimental: with Linux 6.1 a viewer that read was sometimes taken for one that "
+		 "does not, and disconnected."},
 
 	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
 	 .help = "Host of the MQTT broker through which clients find this server. spawn "

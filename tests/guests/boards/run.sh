@@ -26,8 +26,7 @@ end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 	tests/e2e/test_capture.py::test_{a_file_written_by_hand_decodes,pictures_written_by_hand_decode} \
 	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \
 	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it \
-	tests/e2e/test_tls.py::test_{what_arrives_is_whole,a_certificate_is_exchanged_under_load} \
-	tests/guests/boards/test_{devices,kernel_tls}.py)
+	tests/guests/boards/test_devices.py)
 captured=$(echo tests/attack/test_{worker_captured,children_confined}.py)
 # What a viewer makes the loop and the kernel do. A worker that floods its daemon, and IDR requests by
 # many viewers at once, take an emulated processor minutes, and are the same on every kernel.
