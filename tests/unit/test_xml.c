@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/onvif/markup.h"
 #include "daemon/onvif/xml.h"
@@ -55,6 +56,75 @@ static void names_are_compared_by_their_namespace(void **state)
 	assert_string_equal(xml_space(xml, xml_next(xml, k), "a"), "urn:3");
 	assert_null(xml_space(xml, k, "b"));
 	xml_destroy(xml);
+}
+
+/* A binding ends with its element, for what follows and for who asks later. */
+static void a_prefix_is_that_of_the_innermost_element(void **state)
+{
+	struct xml *xml = read_well("<p:r xmlns:p='1'><p:a xmlns:p='2'><p:b xmlns:p='3'/><p:c "
+				    "p:x='0'><p:d/></p:c></p:a><p:e/></p:r>");
+	const struct xml_node *a = xml_first(xml, xml_root(xml)), *b = xml_first(xml, a);
+	const struct xml_node *c = xml_next(xml, b), *e = xml_next(xml, a);
+
+	(void)state;
+	assert_true(xml_is(xml_root(xml), "1", "r"));
+	assert_true(xml_is(a, "2", "a"));
+	assert_true(xml_is(b, "3", "b"));
+	assert_true(xml_is(c, "2", "c"));
+	assert_true(xml_is(xml_first(xml, c), "2", "d"));
+	assert_true(xml_is(e, "1", "e"));
+	assert_string_equal(xml_space(xml, xml_first(xml, c), "p"), "2");
+	assert_string_equal(xml_space(xml, b, "p"), "3");
+	assert_string_equal(xml_space(xml, e, "p"), "1");
+	xml_destroy(xml);
+	assert_refused("<r><a xmlns:p='1'/><p:b/></r>", -EBADMSG);
+	assert_refused("<r><a xmlns:p='1'></a><b p:x=''/></r>", -EBADMSG);
+}
+
+/* The least time of this thread that it takes to read a document with all prefixes and many
+ * attributes, within so many elements. */
+static int64_t time_of(unsigned depth)
+{
+	static char text[XML_MAX + 1];
+	int64_t least_ns = INT64_MAX;
+	size_t len = (size_t)sprintf(text, "<r");
+
+	for (int i = 0; i < XML_PREFIXES_MAX; i++)
+		len += (size_t)sprintf(text + len, " xmlns:p%d='u'", i);
+	len += (size_t)sprintf(text + len, ">");
+	for (unsigned i = 0; i < depth; i++)
+		len += (size_t)sprintf(text + len, "<a>");
+	for (int i = 0; i < 9; i++) {
+		len += (size_t)sprintf(text + len, "<b");
+		for (int j = 0; j < 20; j++)
+			len += (size_t)sprintf(text + len, " p0:a%d=''", j);
+		len += (size_t)sprintf(text + len, "/>");
+	}
+	for (unsigned i = 0; i < depth; i++)
+		len += (size_t)sprintf(text + len, "</a>");
+	sprintf(text + len, "</r>");
+	for (int i = 0; i < 50; i++) {
+		struct timespec from, to;
+		int64_t ns;
+
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+		xml_destroy(read_well(text));
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+		ns = (to.tv_sec - from.tv_sec) * INT64_C(1000000000) + to.tv_nsec - from.tv_nsec;
+		if (ns < least_ns)
+			least_ns = ns;
+	}
+	return least_ns;
+}
+
+static void prefixes_are_as_fast_deep_within_as_at_the_top(void **state)
+{
+	int64_t flat_ns = time_of(0), deep_ns = time_of(XML_DEPTH_MAX - 2);
+
+	(void)state;
+	if (deep_ns > 3 * flat_ns)
+		fail_msg("%lld ns at the top, %lld ns within", (long long)flat_ns,
+			 (long long)deep_ns);
 }
 
 static void text_is_decoded_and_trimmed(void **state)
@@ -206,6 +276,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_compared_by_their_namespace),
+		cmocka_unit_test(a_prefix_is_that_of_the_innermost_element),
+		cmocka_unit_test(prefixes_are_as_fast_deep_within_as_at_the_top),
 		cmocka_unit_test(text_is_decoded_and_trimmed),
 		cmocka_unit_test(what_is_not_well_formed_is_refused),
 		cmocka_unit_test(everything_has_a_bound),

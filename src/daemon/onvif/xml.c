@@ -10,6 +10,7 @@
 /* A text is never longer than its source, and each has a terminator; a node has at most a name and
  * a text, and each binding a prefix and a URI, all of which need more than that in the source. */
 #define POOL_MAX (2 * XML_MAX + 2 * XML_NODES_MAX + 2 * XML_PREFIXES_MAX)
+#define OPEN UINT16_MAX /* the end tag has not been read yet */
 #define XML_SPACE "http://www.w3.org/XML/1998/namespace"
 
 struct binding {
@@ -20,6 +21,7 @@ struct binding {
 
 struct xml {
 	struct xml_node nodes[XML_NODES_MAX];
+	uint16_t ends[XML_NODES_MAX]; /* the node behind all that are within one; OPEN */
 	size_t n_nodes;
 	struct binding bindings[XML_PREFIXES_MAX];
 	size_t n_bindings;
@@ -235,12 +237,10 @@ static bool read_name(struct reader *r, const char **prefix, const char **name)
 	return *name != NULL;
 }
 
-static const char *find_binding(const struct xml *xml, uint16_t node, const char *prefix)
+/* Whether a node is an element, or within it. */
+static bool is_within(const struct xml *xml, uint16_t node, uint16_t element)
 {
-	for (size_t i = 0; i < xml->n_bindings; i++)
-		if (xml->bindings[i].node == node && strcmp(xml->bindings[i].prefix, prefix) == 0)
-			return xml->bindings[i].uri;
-	return NULL;
+	return node >= element && node < xml->ends[element];
 }
 
 const char *xml_space(const struct xml *xml, const struct xml_node *node, const char *prefix)
@@ -249,15 +249,20 @@ const char *xml_space(const struct xml *xml, const struct xml_node *node, const 
 
 	if (strcmp(prefix, "xml") == 0)
 		return XML_SPACE;
-	for (;;) {
-		const char *uri = find_binding(xml, number, prefix);
+	/* Of the elements around a node, the innermost one was read last. */
+	for (size_t i = xml->n_bindings; i-- > 0;)
+		if (is_within(xml, number, xml->bindings[i].node) &&
+		    strcmp(xml->bindings[i].prefix, prefix) == 0)
+			return xml->bindings[i].uri;
+	return prefix[0] ? NULL : "";
+}
 
-		if (uri)
-			return uri;
-		if (number == 0)
-			return prefix[0] ? NULL : "";
-		number = xml->nodes[number].parent;
-	}
+static bool is_bound_twice(const struct xml *xml, uint16_t node, const char *prefix)
+{
+	for (size_t i = xml->n_bindings; i-- > 0 && xml->bindings[i].node == node;)
+		if (strcmp(xml->bindings[i].prefix, prefix) == 0)
+			return true;
+	return false;
 }
 
 /* Of the element whose start tag is being read, which is the next node. */
@@ -268,7 +273,7 @@ static bool bind_prefix(struct reader *r, const char *prefix, const char *uri)
 
 	/* A prefix cannot be unbound (Namespaces in XML 1.0, clause 5). */
 	if ((prefix[0] && !uri[0]) || strcmp(prefix, "xml") == 0 || strcmp(prefix, "xmlns") == 0 ||
-	    find_binding(xml, node, prefix))
+	    is_bound_twice(xml, node, prefix))
 		return fail(r, -EBADMSG);
 	if (xml->n_bindings == XML_PREFIXES_MAX)
 		return fail(r, -EMSGSIZE);
@@ -291,6 +296,7 @@ static struct xml_node *add_node(struct reader *r, bool attribute)
 	}
 	xml->n_nodes++;
 	*node = (struct xml_node){.space = "", .name = "", .text = "", .attribute = attribute};
+	xml->ends[number] = attribute ? number + 1 : OPEN;
 	if (r->depth > 0) {
 		struct xml_node *parent = &xml->nodes[r->open[r->depth - 1].node];
 
@@ -355,6 +361,13 @@ static bool read_attribute(struct reader *r, struct attribute *kept, size_t *n)
 	return true;
 }
 
+/* The innermost element that is open ends. */
+static void close_element(struct reader *r)
+{
+	r->depth--;
+	r->xml->ends[r->open[r->depth].node] = (uint16_t)r->xml->n_nodes;
+}
+
 static bool add_attributes(struct reader *r, const struct xml_node *element,
 			   const struct attribute *kept, size_t n)
 {
@@ -407,7 +420,8 @@ static bool read_start(struct reader *r)
 	r->depth++;
 	if (!add_attributes(r, node, kept, n))
 		return false;
-	r->depth -= empty;
+	if (empty)
+		close_element(r);
 	return true;
 }
 
@@ -426,7 +440,7 @@ static bool read_end(struct reader *r)
 	if (!take(r, ">"))
 		return fail(r, -EBADMSG);
 	r->xml->pooled = pooled;
-	r->depth--;
+	close_element(r);
 	return true;
 }
 

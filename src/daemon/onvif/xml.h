@@ -3,7 +3,8 @@
  * Reads a small XML document (XML 1.0 with Namespaces in XML 1.0, UTF-8), as SOAP has it: elements,
  * attributes and text. SOAP allows no document type (SOAP 1.2 part 1, clause 5), so there are no
  * entities but the five of XML and numbers; processing instructions are refused too. Everything is
- * bounded by the numbers below, and reading takes time in proportion to the length. Any thread.
+ * bounded by the numbers below. Reading takes time in proportion to the length, and for each node
+ * that of a look at the bindings before it, however deep it is. Any thread.
  *
  * Names are compared with their namespace, never with a prefix. Text is that of an element without
  * children; elsewhere it is left out. White space at its ends is removed.
