@@ -467,6 +467,14 @@ def heard(finder, action, source):
             return found
 
 
+def hello_url(finder):
+    """Of the next hello, whoever says it."""
+    while True:
+        found = finder.receive()[0].find("s:Body/d:Hello/d:XAddrs", SPACES)
+        if found is not None:
+            return found.text
+
+
 def start_in(start_camcastd, host, config, **options):
     with host:
         daemon = start_camcastd(config, **options)
@@ -541,6 +549,17 @@ def test_it_is_found_at_a_new_address(lan, start_camcastd):
         server.move("10.9.0.7/24")
         hello = heard(listener, "Hello", "10.9.0.7")
         assert "//10.9.0.7:" in hello.find("d:XAddrs", SPACES).text
+
+
+def test_an_interface_with_two_addresses_says_hello_once(lan, start_camcastd):
+    server, recorder = lan.host("10.9.0.1/24", "10.8.0.1/24"), lan.host("10.9.0.2/24")
+    with Finder(recorder, listens=True) as listener:
+        start_in(start_camcastd, server, lan_config())
+        urls = [hello_url(listener)]
+        server.move("10.9.0.7/24")
+        while "//10.9.0.7:" not in urls[-1]:
+            urls.append(hello_url(listener))
+        assert len(urls) == 2, urls
 
 
 def test_other_networks_and_floods_are_not_answered(lan, start_camcastd):

@@ -197,21 +197,18 @@ static int set_member(struct discover *discover, int index, bool member)
 			  sizeof request);
 }
 
+/* The first of an interface's addresses is said to all; look() has dropped one that is gone. */
 static void look_at(struct discover *discover, const struct ifaddrs *at)
 {
 	const struct sockaddr_in *in = (const void *)at->ifa_addr;
 	int index = (int)if_nametoindex(at->ifa_name);
-	struct joined *joined = index ? find_joined(discover, index) : NULL;
+	struct joined *joined;
 
-	if (index == 0)
+	if (index == 0 || find_joined(discover, index))
 		return;
-	if (joined && joined->address.s_addr == in->sin_addr.s_addr)
+	joined = find_joined(discover, 0);
+	if (!joined || (set_member(discover, index, true) < 0 && errno != EADDRINUSE))
 		return;
-	if (!joined) {
-		joined = find_joined(discover, 0);
-		if (!joined || (set_member(discover, index, true) < 0 && errno != EADDRINUSE))
-			return;
-	}
 	*joined = (struct joined){.index = index, .address = in->sin_addr};
 	say_to_all(discover, WSD_HELLO, joined);
 }
