@@ -115,20 +115,33 @@ static void a_message_has_a_limit_of_packets_and_bytes(void **state)
 	assert_int_equal(datagrams.n, 2);
 }
 
-static void a_report_within_a_unit_comes_before_what_follows_it(void **state)
+static void a_report_that_is_not_the_first_frame_ends_the_unit(void **state)
+{
+	static const unsigned channels[] = {CAMCAST_RTCP_CHANNEL, 2, 255};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+		unit_len = 0;
+		add(CAMCAST_RTP_CHANNEL, 100);
+		add(channels[i], 1);
+		add(CAMCAST_RTP_CHANNEL, 100);
+		make(DATAGRAMS_MAX);
+		assert_int_equal(datagrams.packets, 1);
+		assert_int_equal(datagrams.taken, unit_len);
+		assert_int_equal(datagrams.report.iov_len, 0);
+	}
+}
+
+static void a_unit_of_reports_is_taken_at_once(void **state)
 {
 	(void)state;
 	unit_len = 0;
-	add(CAMCAST_RTP_CHANNEL, 100);
-	add(CAMCAST_RTCP_CHANNEL, 56);
-	add(CAMCAST_RTP_CHANNEL, 100);
+	for (int i = 0; i < 1000; i++)
+		add(CAMCAST_RTCP_CHANNEL, 1);
 	make(DATAGRAMS_MAX);
-	assert_int_equal(datagrams.taken, RTP_FRAME_HEAD + 100);
-	assert_int_equal(datagrams.report.iov_len, 0);
-	make_of(unit + datagrams.taken, unit_len - datagrams.taken, DATAGRAMS_MAX, true);
-	assert_int_equal(datagrams.report.iov_len, 56);
-	assert_int_equal(datagrams.packets, 1);
-	assert_int_equal(datagrams.taken, 2 * RTP_FRAME_HEAD + 156);
+	assert_int_equal(datagrams.n, 0);
+	assert_int_equal(datagrams.report.iov_len, 1);
+	assert_int_equal(datagrams.taken, unit_len);
 }
 
 static void what_is_no_frame_is_left_out(void **state)
@@ -171,7 +184,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_key_unit_is_a_report_and_a_few_messages),
 		cmocka_unit_test(a_message_has_a_limit_of_packets_and_bytes),
-		cmocka_unit_test(a_report_within_a_unit_comes_before_what_follows_it),
+		cmocka_unit_test(a_report_that_is_not_the_first_frame_ends_the_unit),
+		cmocka_unit_test(a_unit_of_reports_is_taken_at_once),
 		cmocka_unit_test(what_is_no_frame_is_left_out),
 		cmocka_unit_test(the_same_bytes_in_one_turn_are_walked_once),
 	};

@@ -66,11 +66,12 @@ static void make(struct datagrams *d)
 		len = (size_t)frame[2] << 8 | frame[3];
 		if (len == 0 || len > d->len - at - RTP_FRAME_HEAD || len > DATAGRAMS_MESSAGE_MAX)
 			break;
-		/* A report goes to another port, before what follows it. */
-		if (frame[1] != CAMCAST_RTP_CHANNEL && at > 0)
-			goto out;
+		/* A report goes to another port, and first. More of them would cost each viewer a
+		 * system call for a few bytes. */
+		if (frame[1] != CAMCAST_RTP_CHANNEL && (frame[1] != CAMCAST_RTCP_CHANNEL || at > 0))
+			break;
 		at += RTP_FRAME_HEAD + len;
-		if (frame[1] != CAMCAST_RTP_CHANNEL) {
+		if (frame[1] == CAMCAST_RTCP_CHANNEL) {
 			d->report.iov_base = (void *)(uintptr_t)(frame + RTP_FRAME_HEAD);
 			d->report.iov_len = len;
 			continue;
@@ -89,7 +90,6 @@ static void make(struct datagrams *d)
 	}
 	if (at < d->len && d->packets < d->max)
 		at = d->len; /* the rest is none of ours */
-out:
 	end_message(d);
 	d->taken = (uint32_t)at;
 	if (d->n > 0)

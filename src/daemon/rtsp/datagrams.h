@@ -52,8 +52,8 @@ struct datagrams_options {
 	uint64_t turn;
 };
 
-/* Makes them; all of it is valid as long as the bytes at data. What is no frame ends the unit:
- * taken is len then. */
+/* Makes them; all of it is valid as long as the bytes at data. What is no frame, and a report that
+ * is not the first of them, ends the unit: taken is len then. */
 void datagrams_make(struct datagrams *datagrams, const struct datagrams_options *options);
 
 #endif
