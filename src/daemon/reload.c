@@ -291,6 +291,7 @@ static bool viewer_stays(const struct daemon *daemon, struct connection *connect
 	return config->n_http > 0 && may_watch(daemon, connection, output->stream);
 }
 
+/* Gives who stays the new number of its user, and is therefore asked once for each connection. */
 static bool stays(struct connection *connection, void *user)
 {
 	struct daemon *daemon = user;

@@ -202,6 +202,47 @@ def test_users_come_change_and_go(camcastd, user):
     assert daemon.part("feeds", "s/annexb")["left"]["not_allowed"] == 3
 
 
+def test_many_who_leave_make_nobody_another_user(camcastd, user):
+    """Of three users the first one goes, with more viewers than are closed at once: each of the
+    others moves by one number, and by no more."""
+    limits = {"max_clients": 200, "max_clients_per_ip": 200}
+    users = {"user anna": user("anna"),
+             "user boss": user("boss", "boss-0123456789abcdef", may="view, status"),
+             "user bob": user("bob", streams="s")}
+    boss = {"Authorization": "Bearer boss-0123456789abcdef"}
+    daemon = camcastd(config(daemon=limits, **users), headers=boss)
+    daemon.wait_flowing()
+
+    def watch(token):
+        return HttpViewer(daemon, "/s.h264", token)
+
+    def not_allowed():
+        return daemon.part("feeds", "s/annexb")["left"]["not_allowed"]
+
+    with contextlib.ExitStack() as stack:
+        bob = stack.enter_context(watch(TOKENS["bob"]))
+        bob.wait_units(1)
+        request = f"GET /s.h264 HTTP/1.0\r\nAuthorization: Bearer {TOKENS['anna']}\r\n\r\n"
+        for _ in range(70):
+            leaver = stack.enter_context(socket.create_connection(
+                ("127.0.0.1", daemon.http_port), timeout=20 * harness.PATIENCE))
+            leaver.sendall(request.encode())
+            assert leaver.recv(12) == b"HTTP/1.1 200"
+        other = stack.enter_context(watch("boss-0123456789abcdef"))
+        other.wait_units(1)
+        del users["user anna"]
+        daemon.reload(config(daemon=limits, **users))
+        assert not_allowed() == 70
+        bob.wait_units(3)
+        other.wait_units(3)
+        # Who each of them is says the next one: only the boss may still watch.
+        users["user bob"] = dict(users["user bob"], streams="other")
+        daemon.reload(with_camera(config(daemon=limits, **users), "other"))
+        bob.wait_closed()
+        other.wait_units(3)
+        assert not other.closed and not_allowed() == 71
+
+
 def test_the_first_user_closes_the_server(camcastd, user):
     daemon = camcastd(config())
     daemon.wait_flowing()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/serve/server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -479,6 +480,9 @@ void server_exchange_tls(struct server *server, struct tls_context *context)
 }
 
 #define CLOSED_AT_ONCE 64
+#define LEAVES UINT8_MAX /* as connection_user(): who may not stay, and is nobody any more */
+
+static_assert(CONFIG_USERS_MAX < LEAVES, "it is the number of no user");
 
 struct review {
 	bool (*stays)(struct connection *connection, void *user);
@@ -487,12 +491,30 @@ struct review {
 	size_t n;
 };
 
+static void for_each_connection(struct server *server, void (*visit)(struct list *link, void *user),
+				void *user)
+{
+	for (struct list *pos = server->connections.next; pos != &server->connections;
+	     pos = pos->next)
+		visit(pos, user);
+	admission_for_each_viewer(server->admission, visit, user);
+}
+
 static void review_one(struct list *link, void *user)
+{
+	struct connection *connection = of_link(link);
+	const struct review *review = user;
+
+	if (!review->stays(connection, review->user))
+		connection_set_user(connection, LEAVES);
+}
+
+static void collect_leaving(struct list *link, void *user)
 {
 	struct connection *connection = of_link(link);
 	struct review *review = user;
 
-	if (review->n < CLOSED_AT_ONCE && !review->stays(connection, review->user))
+	if (review->n < CLOSED_AT_ONCE && connection_user(connection) == LEAVES)
 		review->leaving[review->n++] = connection;
 }
 
@@ -501,12 +523,10 @@ void server_review(struct server *server, bool (*stays)(struct connection *conne
 {
 	struct review review = {.stays = stays, .user = user};
 
+	for_each_connection(server, review_one, &review);
 	do {
 		review.n = 0;
-		for (struct list *pos = server->connections.next; pos != &server->connections;
-		     pos = pos->next)
-			review_one(pos, &review);
-		admission_for_each_viewer(server->admission, review_one, &review);
+		for_each_connection(server, collect_leaving, &review);
 		/* One that goes may take another one with it, whose memory lasts to the end of the
 		 * turn. */
 		for (size_t i = 0; i < review.n; i++) {

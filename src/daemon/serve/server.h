@@ -54,7 +54,8 @@ void server_renew(struct server *server, const struct config_daemon *config);
 void server_exchange_tls(struct server *server, struct tls_context *context);
 /* Whether a viewer of an endpoint for one stream may watch by its certificate. */
 bool server_certified(struct connection *connection);
-/* Asks for every connection whether it stays, and closes those that do not. stays() closes none. */
+/* Asks once for every connection whether it stays, so that stays() may give it the number that its
+ * user has from now on; then closes those that do not. stays() closes none. */
 void server_review(struct server *server, bool (*stays)(struct connection *connection, void *user),
 		   void *user);
 
