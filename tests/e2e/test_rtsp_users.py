@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import re
 import socket
+import struct
 import sys
 import time
 
@@ -19,10 +20,10 @@ TRANSPORT = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
 class Talk:
     """One connection, on which requests are made."""
 
-    def __init__(self, port, context=None, source="127.0.0.1"):
+    def __init__(self, port, context=None, source="127.0.0.1", source_port=0):
         self.port = port
         self.socket = socket.create_connection(
-            ("127.0.0.1", port), 20 * harness.PATIENCE, (source, 0)
+            ("127.0.0.1", port), 20 * harness.PATIENCE, (source, source_port)
         )
         if context:
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
@@ -149,6 +150,21 @@ def test_an_answer_is_no_use_to_another_connection(start_camcastd, clear_users):
         assert talk.ask("DESCRIBE", "/s") == 401
         answer = talk.digest("DESCRIBE", "/s")
         assert talk.ask("DESCRIBE", "/s", answer) == 200
+        assert thief.ask("DESCRIBE", "/s", answer) == 401
+        assert thief.challenges[0].endswith(", stale=true")
+
+
+def test_an_answer_is_no_use_to_a_later_connection_from_the_same_port(start_camcastd, clear_users):
+    port = serve(start_camcastd, clear_users).rtsp_port
+    with Talk(port) as talk:
+        assert talk.ask("DESCRIBE", "/s") == 401
+        answer = talk.digest("DESCRIBE", "/s")
+        assert talk.ask("DESCRIBE", "/s", answer) == 200
+        source_port = talk.socket.getsockname()[1]
+        # With a reset the port is free at once.
+        talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        talk.answers.close()
+    with Talk(port, source_port=source_port) as thief:
         assert thief.ask("DESCRIBE", "/s", answer) == 401
         assert thief.challenges[0].endswith(", stale=true")
 

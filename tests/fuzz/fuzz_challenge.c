@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	require(strlen(answer.response) == (answer.digest == CONFIG_DIGEST_MD5 ? 32 : 64));
 	require(!strchr(answer.name, ':'));
-	require(!challenge_is_fresh(&answer, &key, &peer, 1000000));
+	require(!challenge_is_fresh(&answer, &key, &peer, 1, 1000000));
 	require(!challenge_fits(&answer, "DESCRIBE", "a password that nobody has"));
 	return 0;
 }

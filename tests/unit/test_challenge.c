@@ -16,6 +16,7 @@
 #define URI "rtsp://cam:8554/front"
 #define MD5 "124507b1e3b2f4442eb3e995e1ca084f"
 #define SHA256 "65c538b4c4a3a61acb805e9a0c29d95017b473dec55e7e2c47b2c1c4b3e6d6af"
+#define CONNECTION 7 /* of the peer */
 #define PARTS_WITHOUT(response)                                                                    \
 	"username=\"anna\", realm=\"camcast\", nonce=\"" NONCE "\", uri=\"" URI "\"" response
 #define PARTS(response) PARTS_WITHOUT(", response=\"" response "\"")
@@ -114,7 +115,7 @@ static void an_answer_fits_one_password_and_method(void **state)
 /* The nonce of a challenge, into the answer. */
 static void challenge(int64_t now_us, enum config_digest digest, bool stale, char *header)
 {
-	challenge_write(header, &key, &peer, now_us, digest, stale);
+	challenge_write(header, &key, &peer, CONNECTION, now_us, digest, stale);
 	assert_int_equal(sscanf(header,
 				"WWW-Authenticate: Digest realm=\"camcast\", nonce=\"%40[0-9a-f]",
 				answer.nonce),
@@ -143,21 +144,24 @@ static void a_nonce_is_for_one_peer_and_a_while(void **state)
 
 	(void)state;
 	challenge(begun_us, CONFIG_DIGEST_MD5, false, header);
-	assert_true(challenge_is_fresh(&answer, &key, &peer, begun_us));
-	assert_true(challenge_is_fresh(&answer, &key, &peer, begun_us + CHALLENGE_LIFETIME_US - 1));
-	assert_false(challenge_is_fresh(&answer, &key, &peer, begun_us + CHALLENGE_LIFETIME_US));
-	assert_false(
-		challenge_is_fresh(&answer, &key, &peer, begun_us - 1000000)); /* of the future */
-	assert_false(challenge_is_fresh(&answer, &other_key, &peer, begun_us));
+	assert_true(challenge_is_fresh(&answer, &key, &peer, CONNECTION, begun_us));
+	assert_true(challenge_is_fresh(&answer, &key, &peer, CONNECTION,
+				       begun_us + CHALLENGE_LIFETIME_US - 1));
+	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION,
+					begun_us + CHALLENGE_LIFETIME_US));
+	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION,
+					begun_us - 1000000)); /* of the future */
+	assert_false(challenge_is_fresh(&answer, &other_key, &peer, CONNECTION, begun_us));
 	other.port++;
-	assert_false(challenge_is_fresh(&answer, &key, &other, begun_us));
+	assert_false(challenge_is_fresh(&answer, &key, &other, CONNECTION, begun_us));
 	other = peer;
 	other.address[15]++;
-	assert_false(challenge_is_fresh(&answer, &key, &other, begun_us));
+	assert_false(challenge_is_fresh(&answer, &key, &other, CONNECTION, begun_us));
+	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION + 1, begun_us));
 	answer.nonce[7]++; /* another time */
-	assert_false(challenge_is_fresh(&answer, &key, &peer, begun_us));
+	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION, begun_us));
 	answer.nonce[8] = '\0';
-	assert_false(challenge_is_fresh(&answer, &key, &peer, begun_us));
+	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION, begun_us));
 }
 
 int main(void)

@@ -449,14 +449,14 @@ static bool fits_digest(const struct access_proof *proof, const char *password)
 }
 
 enum access_verdict access_identify_digest(struct access *access, struct access_ask *ask,
-					   const struct net_peer *peer,
+					   const struct net_peer *peer, uint64_t connection,
 					   const struct challenge_answer *answer,
 					   const char *method, struct access_who *who)
 {
 	const struct digest_proof digest = {
 		.proof = {.name = answer->name,
 			  .fits = fits_digest,
-			  .fresh = challenge_is_fresh(answer, &access->key, peer,
+			  .fresh = challenge_is_fresh(answer, &access->key, peer, connection,
 						      loop_now_us(access->loop))},
 		.answer = answer,
 		.method = method,
@@ -465,10 +465,11 @@ enum access_verdict access_identify_digest(struct access *access, struct access_
 	return access_identify_proof(access, ask, peer, &digest.proof, who);
 }
 
-void access_challenge(const struct access *access, const struct net_peer *peer,
+void access_challenge(const struct access *access, const struct net_peer *peer, uint64_t connection,
 		      enum config_digest digest, bool stale, char header[CHALLENGE_MAX])
 {
-	challenge_write(header, &access->key, peer, loop_now_us(access->loop), digest, stale);
+	challenge_write(header, &access->key, peer, connection, loop_now_us(access->loop), digest,
+			stale);
 }
 
 enum config_digest access_rtsp_digest(const struct access *access)

@@ -90,12 +90,13 @@ enum access_verdict access_identify_proof(struct access *access, struct access_a
 /* The same with an answer to a challenge of access_challenge(), in a request of this method. The
  * caller has checked what the uri of the answer names. */
 enum access_verdict access_identify_digest(struct access *access, struct access_ask *ask,
-					   const struct net_peer *peer,
+					   const struct net_peer *peer, uint64_t connection,
 					   const struct challenge_answer *answer,
 					   const char *method, struct access_who *who);
-/* A challenge for this peer. Where clients open a connection for each request, the caller sets the
- * port of the peer to 0, here and above. digest: not CONFIG_DIGEST_NO. */
-void access_challenge(const struct access *access, const struct net_peer *peer,
+/* A challenge for this peer and connection, as challenge_write() has them. Where clients open a
+ * connection for each request, the caller sets the port of the peer and the connection to 0, here
+ * and above. digest: not CONFIG_DIGEST_NO. */
+void access_challenge(const struct access *access, const struct net_peer *peer, uint64_t connection,
 		      enum config_digest digest, bool stale, char header[CHALLENGE_MAX]);
 /* done() is not called any more. */
 void access_cancel(struct access_ask *ask);

@@ -26,26 +26,26 @@ static void write_hex(char *out, const uint8_t *bytes, size_t len)
 /* --- nonces --- */
 
 static void make_nonce(char nonce[CHALLENGE_NONCE_MAX], const struct digest_key *key,
-		       const struct net_peer *peer, uint32_t time_s)
+		       const struct net_peer *peer, uint64_t connection, uint32_t time_s)
 {
-	char place[2 * sizeof peer->address + 24];
+	char place[2 * sizeof peer->address + 48];
 	struct digest hash;
 
 	write_hex(place, peer->address, sizeof peer->address);
 	snprintf(place + 2 * sizeof peer->address, sizeof place - 2 * sizeof peer->address,
-		 "%%%" PRIu32 ":%u", peer->scope, peer->port);
+		 "%%%" PRIu32 ":%u#%" PRIu64, peer->scope, peer->port, connection);
 	snprintf(nonce, CHALLENGE_NONCE_MAX, "%08" PRIx32, time_s);
 	digest_make(&hash, key, NONCE, place, nonce);
 	write_hex(nonce + TIME_LEN, hash.bytes, NONCE_HASH_LEN);
 }
 
 void challenge_write(char header[CHALLENGE_MAX], const struct digest_key *key,
-		     const struct net_peer *peer, int64_t now_us, enum config_digest digest,
-		     bool stale)
+		     const struct net_peer *peer, uint64_t connection, int64_t now_us,
+		     enum config_digest digest, bool stale)
 {
 	char nonce[CHALLENGE_NONCE_MAX];
 
-	make_nonce(nonce, key, peer, (uint32_t)(now_us / 1000000));
+	make_nonce(nonce, key, peer, connection, (uint32_t)(now_us / 1000000));
 	/* Clients of RTSP know MD5, and some only if it is not named. */
 	snprintf(header, CHALLENGE_MAX,
 		 "WWW-Authenticate: Digest realm=\"" CHALLENGE_REALM "\", nonce=\"%s\"%s%s\r\n",
@@ -54,7 +54,7 @@ void challenge_write(char header[CHALLENGE_MAX], const struct digest_key *key,
 }
 
 bool challenge_is_fresh(const struct challenge_answer *answer, const struct digest_key *key,
-			const struct net_peer *peer, int64_t now_us)
+			const struct net_peer *peer, uint64_t connection, int64_t now_us)
 {
 	char text[TIME_LEN + 1] = "", nonce[CHALLENGE_NONCE_MAX];
 	uint32_t time_s, age_s;
@@ -64,7 +64,7 @@ bool challenge_is_fresh(const struct challenge_answer *answer, const struct dige
 	memcpy(text, answer->nonce, TIME_LEN);
 	time_s = (uint32_t)strtoul(text, NULL, 16);
 	age_s = (uint32_t)(now_us / 1000000) - time_s;
-	make_nonce(nonce, key, peer, time_s);
+	make_nonce(nonce, key, peer, connection, time_s);
 	return CRYPTO_memcmp(nonce, answer->nonce, sizeof nonce - 1) == 0 &&
 	       age_s < CHALLENGE_LIFETIME_US / 1000000;
 }

@@ -2,7 +2,7 @@
 /*
  * Digest authentication (RFC 7616) without quality of protection, as RFC 2069 and RTSP's clients
  * have it: the challenge of a server, and what a client answers. A nonce is its time and a keyed
- * hash of that and of its peer, so that none has to be kept. Any thread.
+ * hash of that, of its peer and of its connection, so that none has to be kept. Any thread.
  */
 #ifndef DAEMON_AUTH_CHALLENGE_H
 #define DAEMON_AUTH_CHALLENGE_H
@@ -17,12 +17,13 @@
 #define CHALLENGE_NONCE_MAX 41		/* bytes, terminator included */
 #define CHALLENGE_MAX 160		/* bytes of a header, terminator included */
 
-/* Writes a header WWW-Authenticate with its CRLF. The nonce is for this peer alone, with its port.
- * now_us: of a clock that the process shares. digest: not CONFIG_DIGEST_NO. stale: the client knows
- * the password, and asks nobody for it again. */
+/* Writes a header WWW-Authenticate with its CRLF. The nonce is for this peer alone, with its port,
+ * and for this connection: a number that no other one has had; 0: for all of the peer. now_us: of a
+ * clock that the process shares. digest: not CONFIG_DIGEST_NO. stale: the client knows the
+ * password, and asks nobody for it again. */
 void challenge_write(char header[CHALLENGE_MAX], const struct digest_key *key,
-		     const struct net_peer *peer, int64_t now_us, enum config_digest digest,
-		     bool stale);
+		     const struct net_peer *peer, uint64_t connection, int64_t now_us,
+		     enum config_digest digest, bool stale);
 
 /* What a client answers. */
 struct challenge_answer {
@@ -38,9 +39,9 @@ struct challenge_answer {
  * malformed, of another realm, has a parameter twice, or something that was not offered. */
 int challenge_read(struct challenge_answer *out, const struct message *head);
 
-/* Whether the nonce was given to this peer, and is not too old. */
+/* Whether the nonce was given to this peer on this connection, and is not too old. */
 bool challenge_is_fresh(const struct challenge_answer *answer, const struct digest_key *key,
-			const struct net_peer *peer, int64_t now_us);
+			const struct net_peer *peer, uint64_t connection, int64_t now_us);
 
 /* Whether the answer was made with this password for a request with this method. Takes the same
  * time in both cases. */

@@ -133,7 +133,7 @@ static void ask_for_digest(const struct onvif *onvif, struct http_question *ques
 	char header[CHALLENGE_MAX];
 	struct markup out = {0};
 
-	access_challenge(onvif->options.access, &host, CONFIG_DIGEST_MD5, stale, header);
+	access_challenge(onvif->options.access, &host, 0, CONFIG_DIGEST_MD5, stale, header);
 	write_fault(&out, CALL_UNAUTHORIZED, "");
 	send_envelope(question, 401, header, &out);
 }
@@ -277,7 +277,7 @@ static enum access_verdict check_proof(struct onvif *onvif, struct proof *proof,
 	const struct net_peer host = without_port(peer);
 
 	if (proof->is_digest)
-		return access_identify_digest(onvif->options.access, ask, &host, &proof->digest,
+		return access_identify_digest(onvif->options.access, ask, &host, 0, &proof->digest,
 					      "POST", who);
 	proof->token_proof = (struct access_proof){
 		.name = proof->token.name,

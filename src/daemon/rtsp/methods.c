@@ -433,9 +433,13 @@ static void dispatch(struct rtsp_session *session, const struct message *head)
 		rtsp_answer(session, 405, "Allow: " METHODS "\r\n", NULL);
 }
 
-/* For the next review of the connection. */
-static void note_user(struct rtsp_session *session)
+/* Whoever is known asks, and the next review of the connection is about the same. A request without
+ * a user takes nothing from a session that a user has set up. */
+static void become(struct rtsp_session *session, const struct access_who *who)
 {
+	if (session->id != 0 && !who->user)
+		return;
+	session->who = *who;
 	connection_set_user(session->connection,
 			    access_number(session->rtsp->access, &session->who));
 }
@@ -488,9 +492,8 @@ static void handle_identified(struct access_ask *ask, enum access_verdict verdic
 	struct message *head = session->asked;
 
 	session->asked = NULL;
-	if (who)
-		session->who = *who;
-	note_user(session);
+	if (verdict == ACCESS_KNOWN && who)
+		become(session, who);
 	answer_verdict(session, head, verdict);
 	free(head);
 }
@@ -504,13 +507,14 @@ static bool needs_who(const struct message *head)
 static enum access_verdict identify(struct rtsp_session *session, const struct message *head)
 {
 	enum access_verdict verdict;
+	struct access_who who;
 
 	if (!session->rtsp->access || !needs_who(head))
 		return ACCESS_KNOWN;
 	session->ask.done = handle_identified;
-	verdict = rtsp_identify(session, head);
+	verdict = rtsp_identify(session, head, &who);
 	if (verdict == ACCESS_KNOWN)
-		note_user(session);
+		become(session, &who);
 	return verdict;
 }
 

@@ -480,6 +480,7 @@ static int rtsp_accepted(struct connection *connection)
 		return -ENOMEM;
 	session->connection = connection;
 	session->rtsp = connection->endpoint->user;
+	session->number = ++session->rtsp->accepted;
 	session->waiter.units = handle_units;
 	session->waiter.gone = handle_feed_gone;
 	list_init(&session->link);

@@ -60,6 +60,7 @@ struct rtsp {
 	bool udp;	       /* peers may ask for it */
 	/* --- below: the protocol's --- */
 	struct diag_limit basic_log;
+	uint64_t accepted; /* connections, so far */
 	struct quota quota;
 	struct list sessions; /* those that do not play yet, the oldest first */
 	struct list tunnels;  /* the GETs of all */

@@ -37,6 +37,7 @@ enum rtsp_then { RTSP_GO_ON, RTSP_BEGIN, RTSP_PAUSE, RTSP_CLOSE };
 struct rtsp_session {
 	struct connection *connection;
 	struct rtsp *rtsp;
+	uint64_t number; /* of its connection; no other one has had it */
 	/* rtsp.sessions, before it plays; then in no list. Of places.c: the peer's address. */
 	struct list link;
 	uint64_t host[2];
@@ -58,7 +59,9 @@ struct rtsp_session {
 	char cseq[RTSP_CSEQ_MAX];
 	struct access_ask ask;
 	struct message *asked; /* the request, in RTSP_ASKING */
-	struct access_who who; /* who sent the newest DESCRIBE or SETUP */
+	/* Who sent the newest DESCRIBE or SETUP that was let in; in a session that is set up, the
+	 * newest one of a user. */
+	struct access_who who;
 	/* Valid when set up, or while a DESCRIBE waits. */
 	struct rtsp_stream stream;
 	uint64_t id;		    /* of the Session header; 0: not set up */
@@ -93,9 +96,10 @@ bool rtsp_review(struct connection *connection);
 
 /* --- who.c --- */
 
-/* Who sends a request, into `who` of the session, unless it has to be asked for: `ask` of the
- * session is called later then. There is `access`. */
-enum access_verdict rtsp_identify(struct rtsp_session *session, const struct message *head);
+/* Who sends a request, into *who where the result is ACCESS_KNOWN. ACCESS_WAITS: `ask` of the
+ * session is called later. There is `access`. */
+enum access_verdict rtsp_identify(struct rtsp_session *session, const struct message *head,
+				  struct access_who *who);
 /* The headers of an answer 401. stale: as of challenge_write(). */
 void rtsp_write_challenges(const struct rtsp_session *session, bool stale,
 			   char headers[RTSP_CHALLENGES_MAX]);

@@ -29,7 +29,8 @@ void rtsp_write_challenges(const struct rtsp_session *session, bool stale,
 
 	headers[0] = '\0';
 	if (digest != CONFIG_DIGEST_NO && !(secure && access_has_hashes(access)))
-		access_challenge(access, &session->connection->peer, digest, stale, headers);
+		access_challenge(access, &session->connection->peer, session->number, digest, stale,
+				 headers);
 	if (secure || digest == CONFIG_DIGEST_NO)
 		strcat(headers, BASIC);
 }
@@ -60,23 +61,24 @@ static bool names_target(const struct message *head, const char *uri)
 }
 
 static enum access_verdict identify(struct rtsp_session *session,
-				    const struct credentials *credentials)
+				    const struct credentials *credentials, struct access_who *who)
 {
 	return access_identify(session->rtsp->access, &session->ask, &session->connection->peer,
-			       credentials, &session->who);
+			       credentials, who);
 }
 
 static enum access_verdict identify_digest(struct rtsp_session *session, const struct message *head,
-					   const struct challenge_answer *answer)
+					   const struct challenge_answer *answer,
+					   struct access_who *who)
 {
 	const struct credentials bad = {.kind = CREDENTIALS_BAD};
 
 	if (answer->digest != access_rtsp_digest(session->rtsp->access) ||
 	    !names_target(head, answer->uri))
-		return identify(session, &bad);
+		return identify(session, &bad, who);
 	return access_identify_digest(session->rtsp->access, &session->ask,
-				      &session->connection->peer, answer, head->method_name,
-				      &session->who);
+				      &session->connection->peer, session->number, answer,
+				      head->method_name, who);
 }
 
 /* A password in clear text is not looked at, so that its sender notices. */
@@ -97,7 +99,8 @@ static void refuse_basic(struct rtsp_session *session, struct credentials *crede
 		  text);
 }
 
-enum access_verdict rtsp_identify(struct rtsp_session *session, const struct message *head)
+enum access_verdict rtsp_identify(struct rtsp_session *session, const struct message *head,
+				  struct access_who *who)
 {
 	struct access *access = session->rtsp->access;
 	bool digests = access_rtsp_digest(access) != CONFIG_DIGEST_NO;
@@ -107,7 +110,7 @@ enum access_verdict rtsp_identify(struct rtsp_session *session, const struct mes
 	int err = digests ? challenge_read(&answer, head) : -ENOENT;
 
 	if (err == 0)
-		return identify_digest(session, head, &answer);
+		return identify_digest(session, head, &answer, who);
 	credentials_read(&credentials, head, "");
 	if (err == -EBADMSG)
 		credentials.kind = CREDENTIALS_BAD;
@@ -119,10 +122,12 @@ enum access_verdict rtsp_identify(struct rtsp_session *session, const struct mes
 	/* The URL of a track is that of the description, without its token or with more behind it:
 	 * who this is was said with DESCRIBE. */
 	if (head->method == MESSAGE_SETUP && session->who.user &&
-	    (credentials.kind == CREDENTIALS_NONE || credentials.in_query))
+	    (credentials.kind == CREDENTIALS_NONE || credentials.in_query)) {
+		*who = session->who;
 		verdict = ACCESS_KNOWN;
-	else
-		verdict = identify(session, &credentials);
+	} else {
+		verdict = identify(session, &credentials, who);
+	}
 	explicit_bzero(&credentials, sizeof credentials);
 	return verdict;
 }
