@@ -291,6 +291,17 @@ static bool viewer_stays(const struct daemon *daemon, struct connection *connect
 	return config->n_http > 0 && may_watch(daemon, connection, output->stream);
 }
 
+/* Whether who waits for a picture may still see it. */
+static bool asker_stays(const struct daemon *daemon, struct connection *connection)
+{
+	struct quota *quota = http_waits_for(connection);
+	const struct output *output = quota ? container_of(quota, struct output, quota) : NULL;
+
+	return !output ||
+	       !cameras_have_stream(daemon->cameras, output->stream) || /* that ends it */
+	       may_watch(daemon, connection, output->stream);
+}
+
 /* Gives who stays the new number of its user, and is therefore asked once for each connection. */
 static bool stays(struct connection *connection, void *user)
 {
@@ -304,6 +315,8 @@ static bool stays(struct connection *connection, void *user)
 		return false;
 	connection_set_user(connection, (unsigned)number);
 	if (endpoint->quota->viewers && !viewer_stays(daemon, connection))
+		return false;
+	if (endpoint == &daemon->http_endpoint && !asker_stays(daemon, connection))
 		return false;
 	return !endpoint->protocol->review || endpoint->protocol->review(connection);
 }

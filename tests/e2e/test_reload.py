@@ -136,6 +136,30 @@ def test_a_port_that_is_taken_changes_nothing(camcastd):
         viewer.wait_units(3)
 
 
+def test_a_port_of_a_refused_configuration_is_forgotten(camcastd):
+    text = config()
+    del text["stream s"]["annexb"]
+    daemon = camcastd(text)
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        ports = [one.getsockname()[1] for one in sockets]
+        taken, refused, good = ports
+        sockets[0].listen()
+        for one in sockets[1:]:
+            one.close()
+        wrong = config({"annexb": f"127.0.0.1:{refused}"}, {"rtsp": f"127.0.0.1:{taken}"})
+        after = daemon.log_position()
+        daemon.reload(wrong, refused=True)
+        # It had been opened before the other one was refused.
+        daemon.wait_log(f"s/annexb: listening on 127.0.0.1:{refused}", after=after)
+        daemon.reload(config({"annexb": f"127.0.0.1:{good}"}))
+    assert daemon.part("feeds", "s/annexb")["port"] == good
+    with Viewer(good) as viewer:
+        viewer.wait_units(3)
+
+
 def test_what_waits_for_the_next_start_is_said_by_name(start_camcastd):
     daemon = start_camcastd(config(daemon={"backend": "epoll"}))
     daemon.wait_flowing()
@@ -305,6 +329,59 @@ def test_addresses_that_are_denied_leave(camcastd):
         with Viewer(daemon.port(), source="127.0.0.2") as viewer:
             viewer.wait_closed()
             assert not viewer.data
+
+
+def test_who_waits_for_a_picture_and_may_not_see_it_any_more_gets_none(camcastd, tmp_path):
+    """The camera of the stream delivers its first picture when all is over."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = with_camera(config(), "other", {"source": f"pipe:{pipe}"}, codec="mjpeg",
+                       encoder="copy")
+    del text["stream other"]["annexb"], text["stream other"]["sei"]
+    daemon = camcastd(text)
+    daemon.wait_flowing()
+
+    def ask(source):
+        return HttpViewer(daemon, "/other.jpg", source=source)
+
+    with ask("127.0.0.1") as friend, ask("127.0.0.2") as stranger:
+        daemon.wait_until(lambda: daemon.get("/api/viewers")[0] == 200, "the two requests")
+        assert not friend.closed and not stranger.closed
+        text["stream other"]["deny"] = "127.0.0.2"
+        daemon.reload(text)
+        stranger.wait_closed()
+        assert not stranger.data
+        assert not friend.closed or b"200 OK" in friend.data or b"503" in friend.data
+
+
+def test_a_request_that_is_refused_costs_a_viewer_over_rtsp_nothing(camcastd, user):
+    rtsp = {"rtsp": "127.0.0.1:0"}
+    users = {"user anna": user("anna", may="view, status")}
+    daemon = camcastd(config(daemon=rtsp, **users),
+                      headers={"Authorization": f"Bearer {TOKENS['anna']}"})
+    daemon.wait_flowing()
+    with Viewer(daemon.rtsp_port) as viewer:
+        def ask(method, number, token, more=""):
+            bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+            position = len(viewer.data)
+            viewer.socket.sendall(f"{method} rtsp://127.0.0.1:{daemon.rtsp_port}/s RTSP/1.0\r\n"
+                                  f"CSeq: {number}\r\n{bearer}{more}\r\n".encode())
+            answer = f"\r\nCSeq: {number}\r\n".encode()
+            viewer.wait(lambda v: answer in v.data[max(0, position - 64):], f"answer to {method}")
+            return int(viewer.data.rpartition(b"RTSP/1.0 ")[2][:3])
+
+        transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+        assert ask("DESCRIBE", 101, TOKENS["anna"]) == 200
+        assert ask("SETUP", 102, TOKENS["anna"], transport) == 200
+        assert ask("PLAY", 103, None) == 200
+        assert ask("DESCRIBE", 104, "wrong-0123456789abcdef") == 401
+        ask("DESCRIBE", 105, None)
+        daemon.reload(with_camera(config(daemon=rtsp, **users), "other"))
+        viewer.wait_bytes(len(viewer.data) + 50000)
+        assert not viewer.closed
+        # It still is that user's.
+        daemon.reload(config(daemon=rtsp, **{"user bob": user("bob", may="view, status")}))
+        viewer.wait_closed()
 
 
 def test_a_viewer_over_rtsp_stays_or_leaves(camcastd):

@@ -173,6 +173,7 @@ static void write_answer(struct http_session *session, const struct http_answer 
 	bool body = answer->body && !session->head_only;
 
 	list_remove(&session->question.link);
+	session->question.pictures = NULL;
 	pieces[0].iov_len = format_head(session, answer, body_len, session->keep, head);
 	if (connection_write(session->connection, pieces, body ? 2 : 1) < 0)
 		connection_close(session->connection, true);
@@ -208,6 +209,13 @@ void http_refuse(struct http_session *session, int status)
 	};
 
 	http_answer(&session->question, &answer);
+}
+
+struct quota *http_waits_for(const struct connection *connection)
+{
+	const struct http_session *session = connection->session;
+
+	return session->question.pictures;
 }
 
 void http_allow(struct http_question *question, int64_t us)

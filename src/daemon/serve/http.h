@@ -46,6 +46,9 @@ struct http_request {
 struct http_question {
 	struct list link; /* the handler's, in whose list it may be; in none at first */
 	uint64_t tag;	  /* the handler's */
+	/* While it waits for pictures: who watches them is counted here. NULL: it does not. The
+	 * handler sets it. */
+	struct quota *pictures;
 };
 
 /* Answers a request, at once or later. A question whose peer has left before leaves the handler's
@@ -68,6 +71,9 @@ void http_answer(struct http_question *question, const struct http_answer *answe
 /* The same for an answer that must not be cached. */
 void http_reply(struct http_question *question, int status, const char *type, const char *body,
 		size_t len);
+
+/* `pictures` of the question of a connection of http_init_endpoint(). */
+struct quota *http_waits_for(const struct connection *connection);
 
 /* Gives a question this time for its answer and the sending of it, from now on, instead of 10 s. */
 void http_allow(struct http_question *question, int64_t us);

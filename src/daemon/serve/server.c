@@ -428,6 +428,15 @@ static void set_ports(struct server *server)
 	}
 }
 
+/* Closes what was opened for nothing, and whose ports were announced already. */
+static void drop_opened(struct server *server, struct list *opened)
+{
+	for (struct list *pos = opened->next; pos != opened; pos = pos->next)
+		container_of(pos, struct listener, link)->endpoint->port = 0;
+	remove_listeners(server, opened);
+	set_ports(server);
+}
+
 /* Listeners that no place needs come into the list `gone`. */
 static void give_listeners(struct server *server, struct list *gone)
 {
@@ -459,7 +468,7 @@ int server_relisten(struct server *server, struct server_place *places, size_t n
 		container_of(pos, struct listener, link)->next = NULL;
 	err = open_missing(server, places, n, patient, &opened);
 	if (err < 0) {
-		remove_listeners(server, &opened);
+		drop_opened(server, &opened);
 		return err;
 	}
 	give_listeners(server, &gone);

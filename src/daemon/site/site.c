@@ -117,6 +117,7 @@ static void watch(struct site *site, const struct http_request *request,
 	if (!output) {
 		http_reply(question, 404, NULL, NULL, 0);
 	} else if (framing == CONFIG_FRAMING_JPEG) {
+		question->pictures = &output->quota;
 		snapshot_answer(output->snapshot, question, max_age_us(query));
 	} else if (way_is_hls(way)) {
 		hls_answer_playlist(output->playlist, request, question);
