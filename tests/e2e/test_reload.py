@@ -3,6 +3,7 @@
 and no viewer who is not concerned loses a picture."""
 import base64
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -651,6 +652,29 @@ def test_clients_are_told_of_the_new_streams(camcastd, broker):
         wait_connected(daemon)
         daemon.reload(with_camera(config(), "other"))
         daemon.wait_until(lambda: daemon.status()["mqtt"]["state"] == "off", "the end of discovery")
+
+
+def test_a_lock_that_another_holds_stops_no_viewer(camcastd):
+    """What signs announcements is opened on the discovery thread, which does not wait for ever."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen: there is no broker
+
+        def text(name):
+            return config(daemon={"name": name},
+                          mqtt={"broker": "127.0.0.1", "port": nobody.getsockname()[1]})
+
+        daemon = camcastd(text("first"))
+        daemon.wait_log("mqtt: id first.*, key ")
+        daemon.wait_flowing()
+        start = daemon.config_path.parent / "state" / "announcements.start"
+        with undisturbed(daemon):
+            with open(start, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                daemon.reload(text("second"))
+                daemon.wait_log("mqtt: announcements are not signed: .*announcements.start: ")
+                assert "key" not in daemon.status()["mqtt"]
+            daemon.reload(text("third"))
+            daemon.wait_log("mqtt: id third.*, key ")
 
 
 def test_pushes_come_and_go(camcastd):

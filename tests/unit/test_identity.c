@@ -7,15 +7,35 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/discovery/identity.h"
+
+/* Waiting takes no time here; and whoever holds the lock closes it when this long was waited. */
+static int waited_ms, closes_at_ms, held = -1;
+
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	(void)fds;
+	assert_int_equal(n, 0);
+	waited_ms += timeout_ms;
+	if (held >= 0 && waited_ms >= closes_at_ms) {
+		close(held);
+		held = -1;
+	}
+	return 0;
+}
 
 static char dir[64], folder[96], key[160], start[160];
 
@@ -118,6 +138,36 @@ static void a_start_is_later_than_all_before(void **state)
 	identity_close(&identity);
 }
 
+static void hold_start(int until_ms)
+{
+	waited_ms = 0;
+	closes_at_ms = until_ms;
+	held = open(start, O_RDWR | O_CLOEXEC);
+	assert_true(held >= 0);
+	assert_int_equal(flock(held, LOCK_EX), 0);
+}
+
+static void another_process_is_waited_for_but_not_for_ever(void **state)
+{
+	struct identity first = open_identity(), second;
+	char why[IDENTITY_WHY_MAX];
+
+	(void)state;
+	hold_start(100);
+	second = open_identity();
+	assert_int_equal(held, -1);
+	assert_true(second.start > first.start);
+	identity_close(&second);
+	hold_start(INT_MAX);
+	assert_int_equal(identity_open(&second, folder, why), -EWOULDBLOCK);
+	assert_int_equal(waited_ms, 2000);
+	assert_non_null(strstr(why, start));
+	assert_null(second.signer);
+	close(held);
+	held = -1;
+	identity_close(&first);
+}
+
 static void a_damaged_key_is_not_replaced(void **state)
 {
 	static const char *const texts[] = {
@@ -171,6 +221,7 @@ int main(void)
 		TEST(the_key_is_made_once_and_for_its_owner_alone),
 		TEST(a_lost_key_is_another_one),
 		TEST(a_start_is_later_than_all_before),
+		TEST(another_process_is_waited_for_but_not_for_ever),
 		TEST(a_damaged_key_is_not_replaced),
 		TEST(a_key_that_others_may_read_is_not_used),
 		TEST(a_folder_that_cannot_be_made_is_told),

@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
-#include "daemon/discovery/identity.h"
 #include "daemon/discovery/thread.h"
 #include "daemon/worker/worker.h"
 
@@ -37,8 +36,7 @@ struct discovery {
 	bool stopped;
 	struct discovery_status *status; /* the newest that was taken out */
 	char id[CONFIG_MQTT_ID_MAX];
-	struct identity identity;
-	char fingerprint[SIGNED_FINGERPRINT_MAX];
+	char state_folder[PATH_MAX]; /* "": none */
 	uint16_t ports[]; /* by feed */
 };
 
@@ -174,23 +172,13 @@ const char *discovery_id(const struct discovery *discovery)
 
 const char *discovery_fingerprint(const struct discovery *discovery)
 {
-	return discovery->fingerprint;
+	const struct discovery_crossing *crossing = &discovery->crossing;
+	bool is_signed = atomic_load_explicit(&crossing->is_signed, memory_order_acquire);
+
+	return is_signed ? crossing->fingerprint : "";
 }
 
 /* --- its life --- */
-
-/* Without a key, discovery works as ever for all clients that do not ask for signatures. */
-static void open_identity(struct discovery *discovery, const char *folder)
-{
-	char why[IDENTITY_WHY_MAX];
-
-	if (!folder)
-		return;
-	if (identity_open(&discovery->identity, folder, why) < 0)
-		diag_warn("mqtt: announcements are not signed: %s", why);
-	else
-		signed_fingerprint(discovery->fingerprint, signer_key(discovery->identity.signer));
-}
 
 static void close_crossing(struct discovery_crossing *crossing)
 {
@@ -226,6 +214,8 @@ static void prepare(struct discovery *discovery, const struct discovery_options 
 	const struct config *config = options->cameras->config;
 
 	discovery->options = *options;
+	snprintf(discovery->state_folder, sizeof discovery->state_folder, "%s",
+		 options->state_folder ? options->state_folder : "");
 	if (config->mqtt.id[0])
 		snprintf(discovery->id, sizeof discovery->id, "%s", config->mqtt.id);
 	else
@@ -236,7 +226,7 @@ static void prepare(struct discovery *discovery, const struct discovery_options 
 		.config = config,
 		.id = discovery->id,
 		.ports = discovery->ports,
-		.identity = &discovery->identity,
+		.state_folder = discovery->state_folder,
 		.crossing = &discovery->crossing,
 	};
 	loop_timer_init(&discovery->timer, handle_timer);
@@ -259,7 +249,6 @@ int discovery_create(struct discovery **out, const struct discovery_options *opt
 	err = open_crossing(&discovery->crossing);
 	if (err < 0)
 		goto free_discovery;
-	open_identity(discovery, options->state_folder);
 	prepare(discovery, options);
 	send_snapshot(discovery);
 	err = loop_watch_add(options->loop, &discovery->commands);
@@ -272,16 +261,12 @@ int discovery_create(struct discovery **out, const struct discovery_options *opt
 		goto remove_watch;
 	loop_timer_set(options->loop, &discovery->timer,
 		       loop_now_us(options->loop) + SNAPSHOT_PERIOD_US);
-	diag_info("mqtt: id %s, broker %s%s%s", discovery->id,
-		  options->cameras->config->mqtt.broker, discovery->fingerprint[0] ? ", key " : "",
-		  discovery->fingerprint);
 	*out = discovery;
 	return 0;
 
 remove_watch:
 	loop_watch_remove(options->loop, &discovery->commands);
 close_crossing:
-	identity_close(&discovery->identity);
 	close_crossing(&discovery->crossing);
 free_discovery:
 	free(discovery->status);
@@ -313,7 +298,6 @@ void discovery_destroy(struct discovery *discovery)
 		return;
 	discovery_stop(discovery);
 	pthread_join(discovery->thread, NULL);
-	identity_close(&discovery->identity);
 	close_crossing(&discovery->crossing);
 	free(discovery->status);
 	free(discovery);

@@ -8,6 +8,7 @@
  *   thread to loop    a status                                      one slot, atomic exchange
  *   thread to loop    commands: restart, bitrate, want of fds       a pipe, non-blocking
  *   loop to thread    "there is a snapshot", "stop"                 eventfd, atomic flag
+ *   thread to loop    the key's fingerprint, once                   memory, atomic flag
  *
  * A slot holds the newest of its kind: its writer frees one that was not taken out, and
  * neither side waits. The configuration is shared: nobody changes it once the thread runs.
@@ -42,14 +43,15 @@ int discovery_create(struct discovery **out, const struct discovery_options *opt
 void discovery_stop(struct discovery *discovery);
 /* After discovery_stop(): whether discovery_destroy() does not wait any more. */
 bool discovery_has_ended(const struct discovery *discovery);
-/* Waits for that: half a second at most for the broker to take our word, and as long as a broker of
- * our own takes to end. NULL is fine. */
+/* Waits for that: half a second at most for the broker to take our word, as long as a broker of our
+ * own takes to end, and identity_open() if it has just begun. NULL is fine. */
 void discovery_destroy(struct discovery *discovery);
 
 /* The newest one; borrowed until the next call. */
 const struct discovery_status *discovery_status(struct discovery *discovery);
 const char *discovery_id(const struct discovery *discovery);
-/* Of the key that signs the announcements; "": they are not signed. */
+/* Of the key that signs the announcements; "": they are not signed, or the thread is still reading
+ * the key. */
 const char *discovery_fingerprint(const struct discovery *discovery);
 
 #endif

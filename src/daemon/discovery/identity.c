@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "daemon/state_folder.h"
 
 #define START_DIGITS 20 /* of a number in IDENTITY_START_FILE, which has one length for ever */
+#define LOCK_TRIES 100
+#define LOCK_PAUSE_MS 20
 
 static int explain(char why[IDENTITY_WHY_MAX], const char *path, int err)
 {
@@ -86,15 +89,29 @@ static int read_key(struct identity *identity, const char *path, char why[IDENTI
 	return err;
 }
 
+/* Another camcastd holds it for as long as the disk takes to write a line. */
+static int lock(int fd)
+{
+	for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+			return -errno;
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	return 0;
+}
+
 /* Greater than all before, as far as the file or the clock knows. */
 static int count_start(uint64_t *start, int fd)
 {
 	const int64_t clock_s = (int64_t)time(NULL);
 	char text[START_DIGITS + 2] = "";
 	struct stat stat;
+	int err = lock(fd);
 	uint64_t last;
 
-	if (flock(fd, LOCK_EX) < 0 || fstat(fd, &stat) < 0)
+	if (err < 0)
+		return err;
+	if (fstat(fd, &stat) < 0)
 		return -errno;
 	if (!S_ISREG(stat.st_mode))
 		return -EINVAL;

@@ -20,9 +20,10 @@ struct identity {
 	uint64_t start;	       /* of this start */
 };
 
-/* Reads or makes the key, and takes a start; makes the folder if necessary. Waits for the disk.
- * 0, or -errno with a phrase in why: the folder cannot be written, or a file in it is none of
- * ours. Then *out is zeroed. */
+/* Reads or makes the key, and takes a start; makes the folder if necessary. Waits for the disk, and
+ * up to two seconds for another process that takes one: nothing for the loop thread. 0, or -errno
+ * with a phrase in why: the folder cannot be written, a file in it is none of ours, or another
+ * process does not release one (-EWOULDBLOCK). Then *out is zeroed. */
 int identity_open(struct identity *out, const char *folder, char why[IDENTITY_WHY_MAX]);
 /* A zeroed one is fine. */
 void identity_close(struct identity *identity);

@@ -31,6 +31,7 @@
 struct agent {
 	const struct config *config;
 	struct discovery_crossing *crossing;
+	struct identity identity;
 	char client_id[CONFIG_MQTT_ID_MAX + 16];
 
 	struct mqtt_session *session;
@@ -257,6 +258,23 @@ static void run(struct agent *agent)
 	}
 }
 
+/* Without a key, discovery works as ever for all clients that do not ask for signatures. On this
+ * thread, as it waits for the disk and for other camcastd. */
+static void open_identity(struct agent *agent, const char *folder)
+{
+	struct discovery_crossing *crossing = agent->crossing;
+	char why[IDENTITY_WHY_MAX];
+
+	if (!folder[0])
+		return;
+	if (identity_open(&agent->identity, folder, why) < 0) {
+		diag_warn("mqtt: announcements are not signed: %s", why);
+		return;
+	}
+	signed_fingerprint(crossing->fingerprint, signer_key(agent->identity.signer));
+	atomic_store_explicit(&crossing->is_signed, true, memory_order_release);
+}
+
 static int create_session(struct agent *agent)
 {
 	static const enum mqtt_version versions[] = {
@@ -297,7 +315,7 @@ static int set_up(struct agent *agent, const struct discovery_thread_options *op
 		.config = options->config,
 		.id = options->id,
 		.ports = options->ports,
-		.identity = options->identity,
+		.identity = &agent->identity,
 		.command_fd = options->crossing->command_in,
 		.status = &agent->status,
 	};
@@ -305,6 +323,9 @@ static int set_up(struct agent *agent, const struct discovery_thread_options *op
 
 	agent->config = options->config;
 	agent->crossing = options->crossing;
+	open_identity(agent, options->state_folder);
+	diag_info("mqtt: id %s, broker %s%s%s", options->id, config->broker,
+		  agent->identity.signer ? ", key " : "", agent->crossing->fingerprint);
 	agent->port = (uint16_t)(config->port  ? config->port
 				 : config->tls ? MQTT_PORT_TLS
 					       : MQTT_PORT);
@@ -330,6 +351,7 @@ static void tear_down(struct agent *agent)
 	mqtt_session_destroy(agent->session);
 	broker_spawn_destroy(agent->broker);
 	discovery_talk_destroy(agent->talk);
+	identity_close(&agent->identity);
 }
 
 void *discovery_thread_run(void *user)
