@@ -273,7 +273,7 @@ static size_t add_places(struct server_place *places, struct endpoint *endpoint,
 	return n;
 }
 
-int daemon_listen(struct daemon *daemon, bool patient)
+int daemon_listen(struct daemon *daemon, const struct listen_hosts *hosts)
 {
 	const struct config *config = daemon->config;
 	struct server_place *places =
@@ -297,7 +297,7 @@ int daemon_listen(struct daemon *daemon, bool patient)
 			config->daemon.n_http, "http in [daemon]");
 	n += add_places(places + n, &daemon->rtsp_endpoint, config->daemon.rtsp,
 			config->daemon.n_rtsp, "rtsp in [daemon]");
-	err = server_relisten(daemon->server, places, n, patient);
+	err = server_relisten(daemon->server, places, n, hosts);
 	free(places);
 	return err;
 }
@@ -482,7 +482,7 @@ static int create_outside(struct daemon *daemon)
 	if (err < 0)
 		return err;
 	daemon_set_endpoints(daemon);
-	err = daemon_listen(daemon, true);
+	err = daemon_listen(daemon, NULL);
 	if (err < 0)
 		return err;
 	daemon->cameras->rtsp_port = daemon->rtsp_endpoint.port;
@@ -553,7 +553,7 @@ void daemon_destroy(struct daemon *daemon)
 	if (!daemon)
 		return;
 	cameras = daemon->cameras;
-	reload_cancel(daemon);
+	reload_finish(daemon);
 	devices_unwatch(daemon->devices);
 	discovery_destroy(daemon->discovery);
 	discovery_destroy(daemon->discovery_leaving);

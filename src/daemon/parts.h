@@ -66,7 +66,7 @@ int daemon_create_feeds(struct daemon *daemon);
 /* HTTP, if it is configured and is not there yet. 0 or -errno. */
 int daemon_create_site(struct daemon *daemon);
 /* Listens on all addresses of the configuration, and no others; server_relisten(). */
-int daemon_listen(struct daemon *daemon, bool patient);
+int daemon_listen(struct daemon *daemon, const struct listen_hosts *hosts);
 /* What endpoints have of the configuration. */
 void daemon_set_endpoints(struct daemon *daemon);
 /* If it is configured. 0 or -errno. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "base/diag.h"
 #include "daemon/serve/tls.h"
+#include "net/listen.h"
 
 #define NICE 10 /* below the video */
 
@@ -23,6 +25,7 @@ struct preparation {
 	void (*done)(void *user, struct prepared *prepared);
 	void *user;
 	pthread_t thread;
+	atomic_bool cancelled;	 /* set by the loop; the thread looks at it between two users */
 	struct loop_watch watch; /* of an eventfd: the thread has done */
 	struct prepared prepared;
 };
@@ -36,10 +39,12 @@ static void give_up(struct prepared *prepared)
 {
 	access_next_destroy(prepared->access);
 	tls_context_destroy(prepared->tls);
+	listen_hosts_destroy(prepared->hosts);
 	config_destroy(prepared->config);
 	free(prepared->text);
 	prepared->access = NULL;
 	prepared->tls = NULL;
+	prepared->hosts = NULL;
 	prepared->config = NULL;
 	prepared->text = NULL;
 }
@@ -81,10 +86,41 @@ static int read_users(struct preparation *preparation)
 {
 	struct prepared *prepared = &preparation->prepared;
 	char why[USERS_WHY_MAX];
-	int err = access_next_create(&prepared->access, preparation->access, prepared->config, why);
+	int err = access_next_create(&prepared->access, preparation->access, prepared->config,
+				     &preparation->cancelled, why);
 
 	if (err < 0)
 		set_why(prepared, why);
+	return err;
+}
+
+static int look_up_hosts(struct preparation *preparation, const struct net_address *addresses,
+			 size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = atomic_load_explicit(&preparation->cancelled, memory_order_relaxed)
+			      ? -ECANCELED
+			      : listen_hosts_add(preparation->prepared.hosts, &addresses[i]);
+	return err;
+}
+
+static int look_up_all_hosts(struct preparation *preparation)
+{
+	const struct config *config = preparation->prepared.config;
+	const struct config_daemon *common = &config->daemon;
+	int err;
+
+	preparation->prepared.hosts = listen_hosts_create();
+	if (!preparation->prepared.hosts)
+		return -ENOMEM;
+	err = look_up_hosts(preparation, common->http, common->n_http);
+	if (err == 0)
+		err = look_up_hosts(preparation, common->rtsp, common->n_rtsp);
+	for (size_t i = 0; i < config->n_feeds && err == 0; i++)
+		err = look_up_hosts(preparation, config->feeds[i].listen,
+				    config->feeds[i].n_listen);
 	return err;
 }
 
@@ -119,6 +155,8 @@ static void *run(void *user)
 		err = read_users(preparation);
 	if (err == 0)
 		err = read_certificate(preparation);
+	if (err == 0)
+		err = look_up_all_hosts(preparation);
 	if (err < 0)
 		give_up(&preparation->prepared);
 	(void)!write(preparation->watch.fd, &one, sizeof one);
@@ -131,7 +169,8 @@ static void handle_done(struct loop_watch *watch, uint32_t events)
 	uint64_t count;
 
 	(void)events;
-	if (read(watch->fd, &count, sizeof count) == sizeof count)
+	if (read(watch->fd, &count, sizeof count) == sizeof count &&
+	    !atomic_load_explicit(&preparation->cancelled, memory_order_relaxed))
 		preparation->done(preparation->user, &preparation->prepared);
 }
 
@@ -173,6 +212,11 @@ close_fd:
 free_preparation:
 	free(preparation);
 	return err;
+}
+
+void preparation_cancel(struct preparation *preparation)
+{
+	atomic_store_explicit(&preparation->cancelled, true, memory_order_relaxed);
 }
 
 void preparation_end(struct preparation *preparation)

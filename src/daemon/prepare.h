@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading a configuration again, with the files that it names, on a thread of its own: files may be
- * slow, and a password that is there in clear is hashed. Loop thread only.
+ * Reading a configuration again, with the files that it names, on a thread of its own: files and
+ * names may be slow, and a password that is there in clear is hashed. Loop thread only.
  */
 #ifndef DAEMON_PREPARE_H
 #define DAEMON_PREPARE_H
@@ -11,6 +11,7 @@
 
 #define PREPARE_WHY_MAX 640 /* bytes of a text, terminator included */
 
+struct listen_hosts;
 struct tls_context;
 struct preparation;
 
@@ -20,7 +21,8 @@ struct prepared {
 	char *text;	       /* its len bytes of text */
 	size_t len;
 	struct access_next *access;
-	struct tls_context *tls; /* NULL: nothing in it speaks TLS */
+	struct tls_context *tls;    /* NULL: nothing in it speaks TLS */
+	struct listen_hosts *hosts; /* of all addresses to listen on */
 	char why[PREPARE_WHY_MAX];
 };
 
@@ -30,6 +32,8 @@ struct prepared {
 int preparation_begin(struct preparation **out, struct loop *loop, const char *path,
 		      const struct access *access,
 		      void (*done)(void *user, struct prepared *prepared), void *user);
+/* done() is not called any more, and the thread ends as soon as it can. Does not wait for it. */
+void preparation_cancel(struct preparation *preparation);
 /* Waits for the thread; done() is not called any more. Frees what was not taken. NULL is allowed.
  */
 void preparation_end(struct preparation *preparation);

@@ -134,7 +134,7 @@ static int make(struct step *step)
 	if (err < 0)
 		return refuse(step, strerror(-err));
 	/* Nothing may fail behind this. */
-	if (daemon_listen(daemon, false) < 0)
+	if (daemon_listen(daemon, step->prepared->hosts) < 0)
 		return refuse(step, "it cannot listen on an address; the log says which");
 	return 0;
 }
@@ -438,7 +438,14 @@ void reload_begin(struct daemon *daemon)
 
 void reload_cancel(struct daemon *daemon)
 {
+	daemon->again = false;
+	if (daemon->preparation)
+		preparation_cancel(daemon->preparation);
+}
+
+void reload_finish(struct daemon *daemon)
+{
+	reload_cancel(daemon);
 	preparation_end(daemon->preparation);
 	daemon->preparation = NULL;
-	daemon->again = false;
 }

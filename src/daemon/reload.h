@@ -23,7 +23,9 @@ struct reload_status {
 
 /* Begins; while it is being read, once more behind that. */
 void reload_begin(struct daemon *daemon);
-/* Waits for a thread that reads; nothing changes any more. */
+/* Nothing changes any more. Does not wait for a thread that reads. */
 void reload_cancel(struct daemon *daemon);
+/* Waits for it: at most for the user, or the host, that it is at. */
+void reload_finish(struct daemon *daemon);
 
 #endif

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -143,38 +144,117 @@ static void explain(int err, const struct sockaddr_storage *address, const char 
 	}
 }
 
-int listen_open(const struct net_address *address, const char *key, int fds[LISTEN_MAX])
+/* Of one host, for all of its ports. */
+struct host {
+	char name[NET_HOST_MAX];
+	int fault; /* of getaddrinfo(); 0 */
+	struct addrinfo *list;
+};
+
+struct listen_hosts {
+	struct host *items;
+	size_t n;
+};
+
+static int look_up(struct host *host, const char *name)
 {
 	const struct addrinfo hints = {
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 		.ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
 	};
-	bool any = address->host[0] == '\0';
-	struct sockaddr_storage failed = {0};
-	char port[8];
-	struct addrinfo *list;
-	int ret;
 
-	snprintf(port, sizeof port, "%u", address->port);
-	ret = getaddrinfo(any ? NULL : address->host, port, &hints, &list);
-	if (ret != 0) {
-		diag_error("cannot listen on %s: %s: change %s", address->host, gai_strerror(ret),
-			   key);
+	snprintf(host->name, sizeof host->name, "%s", name);
+	host->list = NULL;
+	host->fault = getaddrinfo(name[0] ? name : NULL, "0", &hints, &host->list);
+	return host->fault == EAI_MEMORY ? -ENOMEM : 0;
+}
+
+static void forget(struct host *host)
+{
+	if (host->list)
+		freeaddrinfo(host->list);
+}
+
+static const struct host *find_host(const struct listen_hosts *hosts, const char *name)
+{
+	for (size_t i = 0; i < hosts->n; i++)
+		if (strcmp(hosts->items[i].name, name) == 0)
+			return &hosts->items[i];
+	return NULL;
+}
+
+static int open_host(const struct host *host, uint16_t port, const char *key, bool patient,
+		     int fds[LISTEN_MAX])
+{
+	const int tries = port == 0 ? SAME_PORT_TRIES : patient ? TAKEN_TRIES : 1;
+	struct sockaddr_storage failed = {0};
+	int ret = -EADDRINUSE;
+
+	if (host->fault != 0) {
+		diag_error("cannot listen on %s: %s: change %s", host->name,
+			   gai_strerror(host->fault), key);
 		return -EADDRNOTAVAIL;
 	}
-	for (int i = 0; i < (address->port ? TAKEN_TRIES : SAME_PORT_TRIES); i++) {
-		ret = open_all(list, address->port, any, fds, &failed);
-		if (ret != -EADDRINUSE)
-			break;
-		if (address->port)
+	for (int i = 0; i < tries && ret == -EADDRINUSE; i++) {
+		ret = open_all(host->list, port, host->name[0] == '\0', fds, &failed);
+		if (ret == -EADDRINUSE && port && patient)
 			poll(NULL, 0, TAKEN_PAUSE_MS);
 	}
-	freeaddrinfo(list);
-	if (ret < 0) {
+	if (ret < 0)
 		explain(ret, &failed, key);
-	}
 	return ret;
+}
+
+int listen_open(const struct net_address *address, const char *key, int fds[LISTEN_MAX])
+{
+	struct host host;
+	int ret;
+
+	look_up(&host, address->host);
+	ret = open_host(&host, address->port, key, true, fds);
+	forget(&host);
+	return ret;
+}
+
+int listen_open_known(const struct net_address *address, const struct listen_hosts *hosts,
+		      const char *key, int fds[LISTEN_MAX])
+{
+	const struct host *host = find_host(hosts, address->host);
+
+	return host ? open_host(host, address->port, key, false, fds) : -EADDRNOTAVAIL;
+}
+
+struct listen_hosts *listen_hosts_create(void)
+{
+	return calloc(1, sizeof(struct listen_hosts));
+}
+
+void listen_hosts_destroy(struct listen_hosts *hosts)
+{
+	if (!hosts)
+		return;
+	for (size_t i = 0; i < hosts->n; i++)
+		forget(&hosts->items[i]);
+	free(hosts->items);
+	free(hosts);
+}
+
+int listen_hosts_add(struct listen_hosts *hosts, const struct net_address *address)
+{
+	struct host *items;
+	int err;
+
+	if (find_host(hosts, address->host))
+		return 0;
+	items = reallocarray(hosts->items, hosts->n + 1, sizeof *items);
+	if (!items)
+		return -ENOMEM;
+	hosts->items = items;
+	err = look_up(&items[hosts->n], address->host);
+	if (err == 0)
+		hosts->n++;
+	return err;
 }
 
 int listen_check(const struct net_address *address)

@@ -16,6 +16,21 @@
  */
 int listen_open(const struct net_address *address, const char *key, int fds[LISTEN_MAX]);
 
+/* What the hosts of addresses stand for, looked up before a thread needs it that may not wait. */
+struct listen_hosts;
+
+/* No hosts yet; NULL: no memory. */
+struct listen_hosts *listen_hosts_create(void);
+void listen_hosts_destroy(struct listen_hosts *hosts);
+/* Looks the host up, which may take as long as the resolver lets it; one that stands for nothing is
+ * no error before listen_open_known(). 0 or -ENOMEM. Any thread, one at a time. */
+int listen_hosts_add(struct listen_hosts *hosts, const struct net_address *address);
+
+/* listen_open() for a thread that may not wait: the host was added to `hosts`, and a port that is
+ * taken is tried once. */
+int listen_open_known(const struct net_address *address, const struct listen_hosts *hosts,
+		      const char *key, int fds[LISTEN_MAX]);
+
 /* Whether listen_open() would be let: binds the address for a moment, without listening. The host
  * is not resolved; for a name the result is 0. 0 or -errno (-EACCES: a port below 1024 without the
  * right, -EADDRNOTAVAIL: no interface has the address, -EADDRINUSE). Any thread. */

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -469,7 +470,7 @@ static void a_name_without_a_user_has_the_hash_of_one(void **state)
 	(void)state;
 	make("[user anna]\npassword = " HASH "\n[user bert]\npassword = "
 	     "$6$rounds=999999$saltsalt$x\n" CAMERA);
-	assert_int_equal(users_init(&users, config, &key), 0);
+	assert_int_equal(users_init(&users, config, &key, NULL), 0);
 	for (int i = 0; i < 100; i++) {
 		char name[8];
 		const char *hash;
@@ -534,7 +535,7 @@ static struct config *renew(const char *text)
 	char why[USERS_WHY_MAX];
 
 	assert_int_equal(config_parse(&config, "c.ini", text, strlen(text), stderr), 0);
-	assert_int_equal(access_next_create(&next, access_, config, why), 0);
+	assert_int_equal(access_next_create(&next, access_, config, NULL, why), 0);
 	assert_int_equal(access_prepare(access_, next), 0);
 	access_renew(access_, next);
 	return old;
@@ -629,8 +630,24 @@ static void a_file_that_cannot_be_used_says_why(void **state)
 	(void)state;
 	make(CAMERA);
 	assert_int_equal(config_parse(&other, "c.ini", text, sizeof text - 1, stderr), 0);
-	assert_true(access_next_create(&next, access_, other, why) < 0);
+	assert_true(access_next_create(&next, access_, other, NULL, why) < 0);
 	assert_non_null(strstr(why, "user anna: token_file "));
+	config_destroy(other);
+	unmake();
+}
+
+static void who_gives_up_reads_no_further_user(void **state)
+{
+	const atomic_bool cancelled = true;
+	struct access_next *next;
+	struct config *other;
+	char why[USERS_WHY_MAX];
+	static const char text[] = "[user anna]\ntoken_file = /nonexistent/token\n" CAMERA;
+
+	(void)state;
+	make(CAMERA);
+	assert_int_equal(config_parse(&other, "c.ini", text, sizeof text - 1, stderr), 0);
+	assert_int_equal(access_next_create(&next, access_, other, &cancelled, why), -ECANCELED);
 	config_destroy(other);
 	unmake();
 }
@@ -658,6 +675,7 @@ int main(void)
 		cmocka_unit_test(a_user_with_another_password_is_somebody_else),
 		cmocka_unit_test(gates_are_those_of_the_other_configuration),
 		cmocka_unit_test(a_file_that_cannot_be_used_says_why),
+		cmocka_unit_test(who_gives_up_reads_no_further_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

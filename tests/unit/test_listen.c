@@ -127,6 +127,37 @@ static void a_port_that_is_taken_for_a_moment_is_waited_for(void **state)
 	taken = 0;
 }
 
+static void what_was_looked_up_is_opened_without_waiting(void **state)
+{
+	struct net_address address = {.host = "localhost"};
+	const struct net_address nobody = {.host = "no.such.host.invalid"};
+	struct listen_hosts *hosts = listen_hosts_create();
+	int fds[LISTEN_MAX], n, free_fd;
+
+	(void)state;
+	assert_non_null(hosts);
+	assert_int_equal(listen_open_known(&address, hosts, "a test", fds), -EADDRNOTAVAIL);
+	assert_int_equal(listen_hosts_add(hosts, &address), 0);
+	assert_int_equal(listen_hosts_add(hosts, &address), 0);
+	assert_int_equal(listen_hosts_add(hosts, &nobody), 0);
+	free_fd = lowest_free_fd();
+	n = listen_open_known(&address, hosts, "a test", fds);
+	assert_in_range(n, 1, LISTEN_MAX);
+	address.port = port_of(fds[0]);
+	assert_int_equal(port_of(fds[n - 1]), address.port);
+	while (n > 0)
+		close(fds[--n]);
+	waited_ms = 0;
+	taken = UINT_MAX;
+	assert_int_equal(listen_open_known(&address, hosts, "a test", fds), -EADDRINUSE);
+	assert_int_equal(taken, UINT_MAX - 1); /* tried once */
+	taken = 0;
+	assert_int_equal(listen_open_known(&nobody, hosts, "a test", fds), -EADDRNOTAVAIL);
+	assert_int_equal(waited_ms, 0);
+	assert_int_equal(lowest_free_fd(), free_fd);
+	listen_hosts_destroy(hosts);
+}
+
 static void an_address_can_be_checked_without_listening(void **state)
 {
 	struct net_address address = {.host = "127.0.0.1"};
@@ -176,6 +207,7 @@ int main(void)
 		cmocka_unit_test(every_address_has_the_same_port_in_both_families),
 		cmocka_unit_test(a_port_that_is_taken_opens_nothing),
 		cmocka_unit_test(a_port_that_is_taken_for_a_moment_is_waited_for),
+		cmocka_unit_test(what_was_looked_up_is_opened_without_waiting),
 		cmocka_unit_test(an_address_can_be_checked_without_listening),
 		cmocka_unit_test(what_is_not_here_is_refused),
 	};

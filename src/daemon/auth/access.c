@@ -631,7 +631,8 @@ int access_renumber(const struct access *access, unsigned number)
 }
 
 int access_next_create(struct access_next **out, const struct access *access,
-		       const struct config *config, char why[USERS_WHY_MAX])
+		       const struct config *config, const atomic_bool *cancelled,
+		       char why[USERS_WHY_MAX])
 {
 	struct access_next *next = calloc(1, sizeof *next);
 	int err;
@@ -641,7 +642,7 @@ int access_next_create(struct access_next **out, const struct access *access,
 	next->config = config;
 	err = create_gates(next);
 	if (err == 0)
-		err = users_init(&next->users, config, &access->key);
+		err = users_init(&next->users, config, &access->key, cancelled);
 	snprintf(why, USERS_WHY_MAX, "%s", next->users.why[0] ? next->users.why : "out of memory");
 	if (err < 0)
 		access_next_destroy(next);
@@ -724,7 +725,7 @@ int access_create(struct access **out, struct loop *loop, const struct config *c
 	if (err == 0)
 		err = slowdown_create(&access->slowdown);
 	if (err == 0)
-		err = access_next_create(&next, access, config, why);
+		err = access_next_create(&next, access, config, NULL, why);
 	if (err < 0)
 		goto destroy_access;
 	err = access_prepare(access, next);

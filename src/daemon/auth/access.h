@@ -134,10 +134,11 @@ void access_become(const struct access *access, unsigned number, const char *cer
 /* Its users and gates. */
 struct access_next;
 
-/* Reads the files of its users (config is borrowed). 0; or -errno after a line in the log, with
- * the reason in why. Any thread. */
+/* Reads the files of its users (config is borrowed; cancelled as in users_init()). 0; or -errno
+ * after a line in the log, with the reason in why. Any thread. */
 int access_next_create(struct access_next **out, const struct access *access,
-		       const struct config *config, char why[USERS_WHY_MAX]);
+		       const struct config *config, const atomic_bool *cancelled,
+		       char why[USERS_WHY_MAX]);
 /* NULL is allowed. */
 void access_next_destroy(struct access_next *next);
 /* Makes what `next` needs. 0 or -errno: then nothing has changed. */

@@ -89,7 +89,8 @@ static int load_token(struct users *users, struct user *user, const struct diges
 	return err;
 }
 
-int users_init(struct users *users, const struct config *config, const struct digest_key *key)
+int users_init(struct users *users, const struct config *config, const struct digest_key *key,
+	       const atomic_bool *cancelled)
 {
 	*users = (struct users){.n = config->n_users};
 	users->items = calloc(config->n_users + 1, sizeof *users->items);
@@ -99,6 +100,8 @@ int users_init(struct users *users, const struct config *config, const struct di
 		struct user *user = &users->items[i];
 		int err;
 
+		if (cancelled && atomic_load_explicit(cancelled, memory_order_relaxed))
+			return -ECANCELED;
 		user->config = &config->users[i];
 		err = load_password(users, user, key);
 		if (err == 0)

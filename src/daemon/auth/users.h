@@ -3,6 +3,8 @@
 #ifndef DAEMON_AUTH_USERS_H
 #define DAEMON_AUTH_USERS_H
 
+#include <stdatomic.h>
+
 #include "config/config.h"
 #include "daemon/auth/tickets.h"
 
@@ -27,8 +29,11 @@ struct users {
 #define USERS_TOKEN 't' /* kind of the digest of a token */
 
 /* Reads the files of the users. A file that cannot be used, or that others may read, is an error,
- * after a line in the log. 0 or -errno. users_finish() is needed in both cases. Any thread. */
-int users_init(struct users *users, const struct config *config, const struct digest_key *key);
+ * after a line in the log. cancelled: another thread may set it, and then -ECANCELED is returned
+ * before the next user is read; NULL: nobody does. 0 or -errno. users_finish() is needed in both
+ * cases. Any thread. */
+int users_init(struct users *users, const struct config *config, const struct digest_key *key,
+	       const atomic_bool *cancelled);
 void users_finish(struct users *users);
 
 /* The number of the user; -1: there is none. */

@@ -37,7 +37,7 @@ struct discovery {
 	struct discovery_status *status; /* the newest that was taken out */
 	char id[CONFIG_MQTT_ID_MAX];
 	char state_folder[PATH_MAX]; /* "": none */
-	uint16_t ports[]; /* by feed */
+	uint16_t ports[];	     /* by feed */
 };
 
 const char *const discovery_state_names[DISCOVERY_STATES] = {

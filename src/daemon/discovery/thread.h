@@ -27,17 +27,17 @@ struct discovery_crossing {
 	_Atomic(struct discovery_snapshot *) snapshot; /* put in by the loop; release, acquire */
 	_Atomic(struct discovery_status *) status;     /* put in by the thread; the same */
 	char fingerprint[SIGNED_FINGERPRINT_MAX]; /* written by the thread before `is_signed` */
-	atomic_bool is_signed;	     /* set by the thread, release: announcements have a signature */
-	atomic_bool stop;	     /* set by the loop, before it writes to `wake` */
-	atomic_bool ended;	     /* set by the thread, release: it needs nothing any more */
-	int wake;		     /* eventfd: the loop writes, the thread polls */
+	atomic_bool is_signed; /* set by the thread, release: announcements have a signature */
+	atomic_bool stop;      /* set by the loop, before it writes to `wake` */
+	atomic_bool ended;     /* set by the thread, release: it needs nothing any more */
+	int wake;	       /* eventfd: the loop writes, the thread polls */
 	int command_in, command_out; /* the pipe: the thread writes _in, the loop reads _out */
 };
 
 struct discovery_thread_options {
 	const struct config *config;
 	const char *id;
-	const uint16_t *ports; /* by feed */
+	const uint16_t *ports;	  /* by feed */
 	const char *state_folder; /* of the key; "": announcements are not signed */
 	struct discovery_crossing *crossing;
 }; /* all borrowed, and alive as long as the thread */

@@ -314,10 +314,12 @@ static void announce(struct endpoint *endpoint, int fd)
 
 /* Opens the sockets of an address, and adds their listeners to the list. */
 static int open_listeners(struct server *server, struct list *list, struct endpoint *endpoint,
-			  const struct net_address *address, const char *key)
+			  const struct net_address *address, const struct listen_hosts *hosts,
+			  const char *key)
 {
 	int fds[LISTEN_MAX];
-	int n = listen_open(address, key, fds);
+	int n = hosts ? listen_open_known(address, hosts, key, fds)
+		      : listen_open(address, key, fds);
 
 	take_over(server, endpoint);
 	for (int i = 0; i < n; i++) {
@@ -336,7 +338,7 @@ static int open_listeners(struct server *server, struct list *list, struct endpo
 int server_listen(struct server *server, struct endpoint *endpoint,
 		  const struct net_address *address, const char *key)
 {
-	return open_listeners(server, &server->listeners, endpoint, address, key);
+	return open_listeners(server, &server->listeners, endpoint, address, NULL, key);
 }
 
 static void remove_listener(struct server *server, struct listener *listener)
@@ -382,20 +384,8 @@ static bool keep_listeners(struct server *server, const struct server_place *pla
 	return found;
 }
 
-/* Does not wait for a port that is taken, as listen_open() does. */
-static int check_address(const struct server_place *place)
-{
-	int err = listen_check(place->address);
-
-	if (err < 0)
-		diag_error("%s: cannot listen on %s%sport %u: %s", place->key, place->address->host,
-			   place->address->host[0] ? " " : "", place->address->port,
-			   strerror(-err));
-	return err;
-}
-
-static int open_missing(struct server *server, struct server_place *places, size_t n, bool patient,
-			struct list *opened)
+static int open_missing(struct server *server, struct server_place *places, size_t n,
+			const struct listen_hosts *hosts, struct list *opened)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct server_place *place = &places[i];
@@ -403,10 +393,8 @@ static int open_missing(struct server *server, struct server_place *places, size
 
 		if (keep_listeners(server, place, true) || keep_listeners(server, place, false))
 			continue;
-		err = patient ? 0 : check_address(place);
-		if (err == 0)
-			err = open_listeners(server, opened, place->endpoint, place->address,
-					     place->key);
+		err = open_listeners(server, opened, place->endpoint, place->address, hosts,
+				     place->key);
 		if (err < 0)
 			return err;
 	}
@@ -457,7 +445,8 @@ static void give_listeners(struct server *server, struct list *gone)
 	}
 }
 
-int server_relisten(struct server *server, struct server_place *places, size_t n, bool patient)
+int server_relisten(struct server *server, struct server_place *places, size_t n,
+		    const struct listen_hosts *hosts)
 {
 	struct list opened, gone;
 	int err;
@@ -466,7 +455,7 @@ int server_relisten(struct server *server, struct server_place *places, size_t n
 	list_init(&gone);
 	for (struct list *pos = server->listeners.next; pos != &server->listeners; pos = pos->next)
 		container_of(pos, struct listener, link)->next = NULL;
-	err = open_missing(server, places, n, patient, &opened);
+	err = open_missing(server, places, n, hosts, &opened);
 	if (err < 0) {
 		drop_opened(server, &opened);
 		return err;

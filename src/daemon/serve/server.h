@@ -35,6 +35,8 @@ int server_listen(struct server *server, struct endpoint *endpoint,
 
 /* --- another configuration --- */
 
+struct listen_hosts;
+
 /* An address on which an endpoint is to be reached; everything is borrowed. */
 struct server_place {
 	struct endpoint *endpoint;
@@ -44,10 +46,12 @@ struct server_place {
 /*
  * Listens on exactly these addresses from now on. Sockets of addresses that stay are kept, also
  * where they come to another endpoint. `port` of every endpoint that was listened for, and that is
- * now, is set again. patient: waits up to a second for a port that is taken. 0, or -errno after a
- * line in the log: then nothing has changed.
+ * now, is set again. hosts: of all addresses, so that nothing is waited for (listen_open_known());
+ * NULL: looks them up, and waits up to a second for a port that is taken. 0, or -errno after a line
+ * in the log: then nothing has changed.
  */
-int server_relisten(struct server *server, struct server_place *places, size_t n, bool patient);
+int server_relisten(struct server *server, struct server_place *places, size_t n,
+		    const struct listen_hosts *hosts);
 /* Other send_buffer and notsent_lowat for connections to come; config is borrowed. */
 void server_renew(struct server *server, const struct config_daemon *config);
 /* Another certificate for handshakes to come: takes context. After server_enable_tls(). */
