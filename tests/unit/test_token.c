@@ -167,6 +167,47 @@ static void a_token_that_was_forgotten_is_not_taken_again(void **state)
 	free(memory);
 }
 
+/* Whoever fills the memory forgets what is theirs. */
+static void a_user_with_many_tokens_locks_nobody_else_out(void **state)
+{
+	struct token_memory *memory = calloc(1, sizeof *memory);
+	struct token token = example(), many = token;
+
+	(void)state;
+	token_remember(memory, &token, &peer, CREATED_S);
+	strcpy(many.name, "many");
+	many.created_s = CREATED_S + TOKEN_SKEW_S - 2;
+	for (uint32_t i = 0; i < TOKEN_NONCES + 10; i++) {
+		memcpy(many.digest, &i, sizeof i);
+		token_remember(memory, &many, &other, CREATED_S);
+	}
+	many.digest[7] ^= 1;
+	assert_false(token_is_fresh(memory, &many, &other, true, CREATED_S));
+	assert_false(token_is_fresh(memory, &token, &peer, true, CREATED_S));
+	token.digest[7] ^= 1;
+	assert_true(token_is_fresh(memory, &token, &peer, true, CREATED_S));
+	token_remember(memory, &token, &peer, CREATED_S);
+	assert_false(token_is_fresh(memory, &token, &peer, true, CREATED_S));
+	free(memory);
+}
+
+static void more_users_than_there_are_places_share_the_last(void **state)
+{
+	struct token_memory *memory = calloc(1, sizeof *memory);
+	struct token token = example();
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 * CONFIG_USERS_MAX; i++) {
+		snprintf(token.name, sizeof token.name, "user%u", (unsigned)i);
+		memcpy(token.digest, &i, sizeof i);
+		assert_true(token_is_fresh(memory, &token, &peer, true, CREATED_S));
+		token_remember(memory, &token, &peer, CREATED_S);
+		assert_false(token_is_fresh(memory, &token, &peer, true, CREATED_S));
+	}
+	assert_int_equal(memory->n_users, CONFIG_USERS_MAX);
+	free(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +217,8 @@ int main(void)
 		cmocka_unit_test(a_token_is_good_once_and_in_its_time),
 		cmocka_unit_test(a_token_may_come_again_to_read),
 		cmocka_unit_test(a_token_that_was_forgotten_is_not_taken_again),
+		cmocka_unit_test(a_user_with_many_tokens_locks_nobody_else_out),
+		cmocka_unit_test(more_users_than_there_are_places_share_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

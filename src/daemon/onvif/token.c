@@ -139,14 +139,25 @@ static int find(const struct token_memory *memory, const struct token *token, in
 	return -1;
 }
 
+/* The place of a user; n_users: there is none yet. */
+static size_t find_user(const struct token_memory *memory, const char *name)
+{
+	size_t i = 0;
+
+	while (i < memory->n_users && strcmp(memory->users[i].name, name) != 0)
+		i++;
+	return i < CONFIG_USERS_MAX ? i : CONFIG_USERS_MAX - 1;
+}
+
 bool token_is_fresh(const struct token_memory *memory, const struct token *token,
 		    const struct net_peer *peer, bool changes, int64_t now_s)
 {
 	int place = find(memory, token, now_s);
+	size_t user = find_user(memory, token->name);
 	uint64_t host[2];
 
 	if (token->created_s < now_s - TOKEN_SKEW_S || token->created_s > now_s + TOKEN_SKEW_S ||
-	    token->created_s <= memory->floor_s)
+	    (user < memory->n_users && token->created_s <= memory->users[user].floor_s))
 		return false;
 	if (place < 0)
 		return true;
@@ -155,19 +166,51 @@ bool token_is_fresh(const struct token_memory *memory, const struct token *token
 	       now_s <= memory->items[place].since_s + TOKEN_AGAIN_S;
 }
 
+/* A place that is free, or has ended, or the oldest of the user who has most places. */
+static size_t find_place(const struct token_memory *memory, int64_t now_s)
+{
+	size_t counts[CONFIG_USERS_MAX] = {0}, place = 0;
+
+	for (size_t i = 0; i < TOKEN_NONCES; i++) {
+		if (memory->items[i].until_s < now_s)
+			return i;
+		counts[memory->items[i].user]++;
+	}
+	for (size_t i = 1; i < TOKEN_NONCES; i++) {
+		size_t n = counts[memory->items[i].user];
+		size_t most = counts[memory->items[place].user];
+
+		if (n > most ||
+		    (n == most && memory->items[i].until_s < memory->items[place].until_s))
+			place = i;
+	}
+	return place;
+}
+
+/* Forgets a token, if there is one at this place that would still be taken. */
+static void forget(struct token_memory *memory, size_t place, int64_t now_s)
+{
+	int64_t created_s = memory->items[place].until_s - TOKEN_SKEW_S;
+	int64_t *floor_s = &memory->users[memory->items[place].user].floor_s;
+
+	if (memory->items[place].until_s >= now_s && *floor_s < created_s)
+		*floor_s = created_s;
+}
+
 void token_remember(struct token_memory *memory, const struct token *token,
 		    const struct net_peer *peer, int64_t now_s)
 {
-	size_t place = 0;
+	size_t user = find_user(memory, token->name), place;
 
 	if (find(memory, token, now_s) >= 0)
 		return;
-	for (size_t i = 0; i < TOKEN_NONCES; i++)
-		if (memory->items[i].until_s < memory->items[place].until_s)
-			place = i;
-	if (memory->items[place].until_s >= now_s &&
-	    memory->floor_s < memory->items[place].until_s - TOKEN_SKEW_S)
-		memory->floor_s = memory->items[place].until_s - TOKEN_SKEW_S;
+	if (user == memory->n_users) {
+		memcpy(memory->users[user].name, token->name, sizeof token->name);
+		memory->n_users++;
+	}
+	place = find_place(memory, now_s);
+	forget(memory, place, now_s);
+	memory->items[place].user = user;
 	memory->items[place].key = key_of(token);
 	net_peer_host_key(peer, memory->items[place].host);
 	memory->items[place].since_s = now_s;

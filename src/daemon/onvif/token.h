@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/config.h"
 #include "daemon/onvif/xml.h"
 #include "net/address.h"
 
@@ -38,18 +39,25 @@ int token_read(struct token *out, const struct xml *xml, const struct xml_node *
 bool token_fits(const struct token *token, const char *password);
 
 /*
- * The tokens that were taken. One is good once; but some clients make the same one for all requests
- * of a second, so that it may come again from its address, for TOKEN_AGAIN_S, with a request that
- * changes nothing.
+ * The tokens that were taken, of each user: where there is no room, one of the user with most of
+ * them is forgotten, and that user's tokens up to its time are not taken any more. One is good
+ * once; but some clients make the same one for all requests of a second, so that it may come again
+ * from its address, for TOKEN_AGAIN_S, with a request that changes nothing.
  */
 struct token_memory {
 	struct {
 		uint64_t key; /* of its digest; 0: the place is free */
 		uint64_t host[2];
 		int64_t since_s, until_s;
+		size_t user; /* in users */
 	} items[TOKEN_NONCES];
-	/* Tokens up to this time are not taken: one that was forgotten may be of it. */
-	int64_t floor_s;
+	/* Those who have proved to be somebody. More of them, of configurations that followed each
+	 * other, share the last place. */
+	struct {
+		char name[TOKEN_NAME_MAX];
+		int64_t floor_s; /* one that was forgotten may be of this time; 0: none was */
+	} users[CONFIG_USERS_MAX];
+	size_t n_users;
 };
 
 /* Whether a token of this peer is of this time, and not used. changes: the request changes
