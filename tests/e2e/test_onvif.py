@@ -281,6 +281,33 @@ def test_http_digest_and_basic_are_taken_too(camcastd, users):
     assert client.post(text, "media_service", {"Authorization": basic})[0] == 200
 
 
+def test_an_answer_to_digest_changes_something_only_as_the_first_to_its_challenge(camcastd, users):
+    daemon = camcastd(onvif_config(daemon={"control": "yes"}, **users), headers=WATCHER)
+    daemon.wait_log("delivers pictures")
+    client = Client(daemon)
+    reads = onvif.envelope("<trt:GetProfiles/>")
+    name = "trt:SetVideoEncoderConfiguration"
+    changes = onvif.envelope(f"<{name}>{encoder(500)}</{name}>")
+
+    def answer_to(headers):
+        nonce = re.search('nonce="(.*?)"', headers["WWW-Authenticate"])[1]
+        first, second = (hashlib.md5(one.encode()).hexdigest()
+                         for one in (f"anna:camcast:{PASSWORD}", "POST:/onvif/media_service"))
+        response = hashlib.md5(f"{first}:{nonce}:{second}".encode()).hexdigest()
+        return {"Authorization": f'Digest username="anna", realm="camcast", nonce="{nonce}", '
+                                 f'uri="/onvif/media_service", response="{response}"'}
+
+    def post(text, headers):
+        return client.post(text, "media_service", headers)[:2]
+
+    answer = answer_to(post(reads, {})[1])
+    assert [post(reads, answer)[0] for _ in range(2)] == [200, 200]
+    status, again = post(changes, answer)
+    assert status == 401 and "stale=true" in again["WWW-Authenticate"]
+    answer = answer_to(again)  # as a client does that knows the password
+    assert [post(text, answer)[0] for text in (changes, reads, changes)] == [200, 200, 401]
+
+
 def test_without_users_every_token_is_taken(camcastd):
     Client(camcastd(onvif_config()), ("admin", "anything")).ask("trt:GetProfiles")
 

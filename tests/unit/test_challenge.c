@@ -135,6 +135,26 @@ static void a_challenge_says_what_clients_have_to_know(void **state)
 	assert_non_null(strstr(header, "\", algorithm=SHA-256, stale=true\r\n"));
 }
 
+/* Who has to answer another challenge at once gets another one. */
+static void no_two_challenges_are_alike(void **state)
+{
+	const int64_t begun_us = 5000000000;
+	char header[CHALLENGE_MAX];
+	int64_t made_us;
+	uint64_t first, second;
+
+	(void)state;
+	challenge(begun_us, CONFIG_DIGEST_MD5, false, header);
+	assert_true(challenge_nonce(&answer, &made_us, &first));
+	assert_int_equal(made_us, begun_us);
+	challenge(begun_us + 1, CONFIG_DIGEST_MD5, true, header);
+	assert_true(challenge_nonce(&answer, &made_us, &second));
+	assert_int_equal(made_us, begun_us + 1);
+	assert_true(first != second);
+	answer.nonce[39] = '\0';
+	assert_false(challenge_nonce(&answer, &made_us, &first));
+}
+
 static void a_nonce_is_for_one_peer_and_a_while(void **state)
 {
 	const int64_t begun_us = 5000000000;
@@ -158,9 +178,9 @@ static void a_nonce_is_for_one_peer_and_a_while(void **state)
 	other.address[15]++;
 	assert_false(challenge_is_fresh(&answer, &key, &other, CONNECTION, begun_us));
 	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION + 1, begun_us));
-	answer.nonce[7]++; /* another time */
+	answer.nonce[11]++; /* another time */
 	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION, begun_us));
-	answer.nonce[8] = '\0';
+	answer.nonce[12] = '\0';
 	assert_false(challenge_is_fresh(&answer, &key, &peer, CONNECTION, begun_us));
 }
 
@@ -172,6 +192,7 @@ int main(void)
 		cmocka_unit_test(an_answer_that_is_malformed_is_none),
 		cmocka_unit_test(an_answer_fits_one_password_and_method),
 		cmocka_unit_test(a_challenge_says_what_clients_have_to_know),
+		cmocka_unit_test(no_two_challenges_are_alike),
 		cmocka_unit_test(a_nonce_is_for_one_peer_and_a_while),
 	};
 

@@ -12,9 +12,11 @@
 #include <strings.h>
 
 #define NONCE 'n'	  /* kind of the keyed hash of a nonce */
-#define TIME_LEN 8	  /* hexadecimal digits of a nonce that say when it was made, in seconds */
-#define NONCE_HASH_LEN 16 /* bytes of its keyed hash */
-#define KEY_MAX 16	  /* bytes of a parameter's name, terminator included */
+#define TIME_LEN 12	  /* hexadecimal digits of a nonce that say when it was made, in us */
+#define NONCE_HASH_LEN 14 /* bytes of its keyed hash */
+#define NUMBER_LEN 16	  /* digits of that which challenge_nonce() returns */
+#define TIME_MASK ((UINT64_C(1) << 4 * TIME_LEN) - 1)
+#define KEY_MAX 16			   /* bytes of a parameter's name, terminator included */
 #define TEXT_MAX (MESSAGE_TARGET_MAX + 64) /* bytes that are hashed at once */
 
 static void write_hex(char *out, const uint8_t *bytes, size_t len)
@@ -26,7 +28,7 @@ static void write_hex(char *out, const uint8_t *bytes, size_t len)
 /* --- nonces --- */
 
 static void make_nonce(char nonce[CHALLENGE_NONCE_MAX], const struct digest_key *key,
-		       const struct net_peer *peer, uint64_t connection, uint32_t time_s)
+		       const struct net_peer *peer, uint64_t connection, uint64_t time_us)
 {
 	char place[2 * sizeof peer->address + 48];
 	struct digest hash;
@@ -34,7 +36,7 @@ static void make_nonce(char nonce[CHALLENGE_NONCE_MAX], const struct digest_key 
 	write_hex(place, peer->address, sizeof peer->address);
 	snprintf(place + 2 * sizeof peer->address, sizeof place - 2 * sizeof peer->address,
 		 "%%%" PRIu32 ":%u#%" PRIu64, peer->scope, peer->port, connection);
-	snprintf(nonce, CHALLENGE_NONCE_MAX, "%08" PRIx32, time_s);
+	snprintf(nonce, CHALLENGE_NONCE_MAX, "%012" PRIx64, time_us);
 	digest_make(&hash, key, NONCE, place, nonce);
 	write_hex(nonce + TIME_LEN, hash.bytes, NONCE_HASH_LEN);
 }
@@ -45,7 +47,7 @@ void challenge_write(char header[CHALLENGE_MAX], const struct digest_key *key,
 {
 	char nonce[CHALLENGE_NONCE_MAX];
 
-	make_nonce(nonce, key, peer, connection, (uint32_t)(now_us / 1000000));
+	make_nonce(nonce, key, peer, connection, (uint64_t)now_us & TIME_MASK);
 	/* Clients of RTSP know MD5, and some only if it is not named. */
 	snprintf(header, CHALLENGE_MAX,
 		 "WWW-Authenticate: Digest realm=\"" CHALLENGE_REALM "\", nonce=\"%s\"%s%s\r\n",
@@ -53,20 +55,31 @@ void challenge_write(char header[CHALLENGE_MAX], const struct digest_key *key,
 		 stale ? ", stale=true" : "");
 }
 
-bool challenge_is_fresh(const struct challenge_answer *answer, const struct digest_key *key,
-			const struct net_peer *peer, uint64_t connection, int64_t now_us)
+bool challenge_nonce(const struct challenge_answer *answer, int64_t *made_us, uint64_t *number)
 {
-	char text[TIME_LEN + 1] = "", nonce[CHALLENGE_NONCE_MAX];
-	uint32_t time_s, age_s;
+	char text[TIME_LEN + 1] = "";
 
 	if (strlen(answer->nonce) != CHALLENGE_NONCE_MAX - 1)
 		return false;
 	memcpy(text, answer->nonce, TIME_LEN);
-	time_s = (uint32_t)strtoul(text, NULL, 16);
-	age_s = (uint32_t)(now_us / 1000000) - time_s;
-	make_nonce(nonce, key, peer, connection, time_s);
+	*made_us = (int64_t)(strtoull(text, NULL, 16) & TIME_MASK);
+	*number = strtoull(answer->nonce + CHALLENGE_NONCE_MAX - 1 - NUMBER_LEN, NULL, 16);
+	return true;
+}
+
+bool challenge_is_fresh(const struct challenge_answer *answer, const struct digest_key *key,
+			const struct net_peer *peer, uint64_t connection, int64_t now_us)
+{
+	char nonce[CHALLENGE_NONCE_MAX];
+	uint64_t number, age_us;
+	int64_t made_us;
+
+	if (!challenge_nonce(answer, &made_us, &number))
+		return false;
+	age_us = ((uint64_t)now_us - (uint64_t)made_us) & TIME_MASK;
+	make_nonce(nonce, key, peer, connection, (uint64_t)made_us);
 	return CRYPTO_memcmp(nonce, answer->nonce, sizeof nonce - 1) == 0 &&
-	       age_s < CHALLENGE_LIFETIME_US / 1000000;
+	       age_us < CHALLENGE_LIFETIME_US;
 }
 
 /* --- the header --- */

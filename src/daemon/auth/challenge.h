@@ -39,6 +39,10 @@ struct challenge_answer {
  * malformed, of another realm, has a parameter twice, or something that was not offered. */
 int challenge_read(struct challenge_answer *out, const struct message *head);
 
+/* When the nonce was made (of now_us above), and a number of its own, both of which the client may
+ * have made up where challenge_is_fresh() is false. False: it is none of this form. */
+bool challenge_nonce(const struct challenge_answer *answer, int64_t *made_us, uint64_t *number);
+
 /* Whether the nonce was given to this peer on this connection, and is not too old. */
 bool challenge_is_fresh(const struct challenge_answer *answer, const struct digest_key *key,
 			const struct net_peer *peer, uint64_t connection, int64_t now_us);

@@ -2,6 +2,7 @@
 /* A request: from the envelope to the answer, and who sends it. */
 #include "daemon/onvif/onvif.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct onvif {
 	struct discover *discover; /* NULL: it answers nobody */
 	struct list waiting;	   /* struct refusal */
 	struct token_memory tokens;
+	struct token_memory answers; /* to challenges of Digest, by the clock of the loop */
 };
 
 /* A request with a wrong password, which is answered later. */
@@ -270,6 +272,40 @@ static bool fits_token(const struct access_proof *proof, const char *password)
 	return token_fits(&((const struct proof *)(const void *)proof)->token, password);
 }
 
+/* An answer to Digest as a token: of the time of its challenge, and the same for all answers to it.
+ * False: it is to none of ours. */
+static bool read_answer(struct token *out, const struct challenge_answer *answer)
+{
+	int64_t made_us;
+	uint64_t number;
+
+	static_assert(TOKEN_NAME_MAX == CREDENTIALS_NAME_MAX, "a name fits");
+	if (!challenge_nonce(answer, &made_us, &number))
+		return false;
+	*out = (struct token){.created_s = made_us / 1000000};
+	memcpy(out->name, answer->name, sizeof out->name);
+	memcpy(out->digest, &number, sizeof number);
+	return true;
+}
+
+/* Whether a proof may be used for this. It is answered, if not. Neither says anything of the
+ * password: a client with a wrong clock is not slowed. An answer to Digest says nothing of what is
+ * to be changed, so that it is good for a change only while it is the first to its challenge. */
+static bool is_fresh(const struct onvif *onvif, const struct proof *proof, bool changes,
+		     const struct net_peer *peer, int64_t now_s, struct http_question *question)
+{
+	const struct token_memory *memory = proof->is_digest ? &onvif->answers : &onvif->tokens;
+
+	if ((proof->is_digest && !changes) ||
+	    token_is_fresh(memory, &proof->token, peer, changes, now_s))
+		return true;
+	if (proof->is_digest)
+		ask_for_digest(onvif, question, peer, true);
+	else
+		answer_fault(question, CALL_UNAUTHORIZED, "");
+	return false;
+}
+
 static enum access_verdict check_proof(struct onvif *onvif, struct proof *proof,
 				       struct access_ask *ask, const struct net_peer *peer,
 				       struct access_who *who)
@@ -293,16 +329,13 @@ static bool identify(struct onvif *onvif, struct proof *proof, bool changes,
 		     const struct http_request *request, struct http_question *question,
 		     struct access_who *who)
 {
-	int64_t now_s = clock_wall_us() / 1000000;
+	int64_t now_us = proof->is_digest ? loop_now_us(onvif->options.loop) : clock_wall_us();
+	int64_t now_s = now_us / 1000000;
 	enum access_verdict verdict;
 	struct refusal *refusal;
 
-	/* This says nothing of the password: a client with a wrong clock is not slowed. */
-	if (!proof->is_digest &&
-	    !token_is_fresh(&onvif->tokens, &proof->token, request->peer, changes, now_s)) {
-		answer_fault(question, CALL_UNAUTHORIZED, "");
+	if (!is_fresh(onvif, proof, changes, request->peer, now_s, question))
 		return false;
-	}
 	refusal = calloc(1, sizeof *refusal);
 	if (!refusal) {
 		answer_fault(question, CALL_BUSY, "");
@@ -323,8 +356,9 @@ static bool identify(struct onvif *onvif, struct proof *proof, bool changes,
 		ask_for_digest(onvif, question, request->peer, true);
 	else if (verdict != ACCESS_KNOWN)
 		answer_fault(question, CALL_SLOWED, "");
-	else if (!proof->is_digest)
-		token_remember(&onvif->tokens, &proof->token, request->peer, now_s);
+	else
+		token_remember(proof->is_digest ? &onvif->answers : &onvif->tokens, &proof->token,
+			       request->peer, now_s);
 	return verdict == ACCESS_KNOWN;
 }
 
@@ -339,6 +373,8 @@ static int read_proof(struct proof *proof, const struct xml *xml, const struct x
 		return err;
 	err = challenge_read(&proof->digest, request->head);
 	if (err == 0 && strcmp(proof->digest.uri, request->head->target) != 0)
+		err = -EBADMSG;
+	if (err == 0 && !read_answer(&proof->token, &proof->digest))
 		err = -EBADMSG;
 	return err;
 }
