@@ -46,11 +46,23 @@ static unsigned drop(struct fdreserve *reserve, unsigned n)
 	return dropped;
 }
 
+/* Whether one more can be opened: with a table that is full to the last one nobody could ask for
+ * the status. */
+static bool has_room(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 static void handle_refill(struct loop_timer *timer)
 {
 	struct fdreserve *reserve = container_of(timer, struct fdreserve, refill);
 
-	if (hold(reserve) < 0) {
+	if (hold(reserve) < 0 || !has_room()) {
 		drop(reserve, SLACK);
 		loop_timer_set(reserve->loop, &reserve->refill,
 			       loop_now_us(reserve->loop) + REFILL_PERIOD_US);

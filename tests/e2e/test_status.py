@@ -116,7 +116,7 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     walk("", daemon.status())
     # Present only at times.
     keys["feeds"].add("last_unit_ms")
-    keys["mqtt"].add("retry_in_ms")
+    keys["mqtt"] |= {"retry_in_ms", "key"}
     keys["cameras"].add("retry_in_ms")
     keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
                        "resyncs", "since", "transport", "encryption", "lost_packets",

@@ -107,6 +107,11 @@ static bool accept_failed(struct loop *loop, struct loop_listener *listener, int
 	case -ENONET:
 	case -EPERM:
 		return false;
+	case -EMFILE:
+	case -ENFILE:
+		if (listener->no_fds)
+			listener->no_fds(listener);
+		/* fall through */
 	default:
 		loop->stats.accept_paused++;
 		loop_timer_set(loop, &listener->resume, loop->now_us + ACCEPT_PAUSE_US);

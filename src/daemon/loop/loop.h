@@ -85,6 +85,8 @@ struct loop_listener {
 	int fd; /* listening, non-blocking; owned by the loop from add to remove */
 	/* takes fd (non-blocking, CLOEXEC); peer may be asked with getpeername */
 	void (*accepted)(struct loop_listener *listener, int fd);
+	/* the table of descriptors is full; may be NULL */
+	void (*no_fds)(struct loop_listener *listener);
 	/* --- below: the loop's --- */
 	struct loop *loop;
 	struct loop_timer resume; /* set while accepting pauses */

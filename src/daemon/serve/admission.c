@@ -304,6 +304,12 @@ static int create_tables(struct admission *admission)
 	return 0;
 }
 
+void admission_no_fds(struct admission *admission, const struct quota *quota)
+{
+	if (!quota->viewers && !fdreserve_short(admission->reserve))
+		fdreserve_give(admission->reserve, 1);
+}
+
 int admission_create(struct admission **out, struct loop *loop, const struct config_daemon *config,
 		     struct fdreserve *reserve)
 {

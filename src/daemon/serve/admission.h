@@ -60,6 +60,10 @@ void admission_leave(struct admission *admission, struct quota *quota, const str
 void admission_refuse(struct admission *admission, struct quota *quota, enum admission_refusal why,
 		      const struct net_peer *peer);
 
+/* No descriptor is left for a peer that asks for a place of this quota: one is held back for a
+ * request, and none for a viewer. From then on the reserve itself sees to it that some are free. */
+void admission_no_fds(struct admission *admission, const struct quota *quota);
+
 /* The link of the viewer that is to leave before this peer can enter: the newest of the address
  * with most viewers, while all places are taken, nothing else stands against the peer, and its
  * address has fewer viewers even after that. NULL: there is none. */

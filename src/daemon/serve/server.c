@@ -246,6 +246,13 @@ static void handle_accepted(struct loop_listener *loop_listener, int fd)
 		handshakes_take(server->handshakes, endpoint, fd);
 }
 
+static void handle_no_fds(struct loop_listener *loop_listener)
+{
+	struct listener *listener = container_of(loop_listener, struct listener, listener);
+
+	admission_no_fds(listener->endpoint->server->admission, listener->endpoint->quota);
+}
+
 static void handle_shaken(void *user, struct endpoint *endpoint, int fd, struct tls *tls)
 {
 	admit(user, endpoint, fd, tls);
@@ -274,6 +281,7 @@ static int add_listener(struct server *server, struct list *list, struct endpoin
 	listener->address = *address;
 	listener->listener.fd = fd;
 	listener->listener.accepted = handle_accepted;
+	listener->listener.no_fds = handle_no_fds;
 	err = loop_listener_add(server->loop, &listener->listener);
 	if (err < 0) {
 		free(listener);
