@@ -161,6 +161,9 @@ export class Mse {
 			(video.seeking && performance.now() - this.#jumped < JUMP_MAX_MS))
 			return;
 		const start = ranges.start(ranges.length - 1);
+
+		if (this.#newest >= ranges.end(ranges.length - 1))
+			return; // it is not appended yet: a jump would lead in front of it, where nothing is
 		const lead = this.#newest - video.currentTime;
 
 		if (!this.#started) {
