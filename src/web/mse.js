@@ -10,7 +10,7 @@ import { isInit, join, readInit, readFragment } from './mp4.js';
 
 const KEEP_S = 8; // of played pictures
 const JUMP_S = 0.5;
-const JUMP_MAX_MS = 2000; // until a jump is thought to have failed
+const JUMP_MS = 2000; // until a jump is thought to have failed
 const TARGET_MIN_S = 0.01, TARGET_MAX_S = 0.1;
 const LEADS = 30;
 const STALL_MS = 10; // a shorter one is not seen
@@ -153,28 +153,27 @@ export class Mse {
 	// Corrects the playhead after an append.
 	#follow(ranges) {
 		const video = this.element;
+		const last = ranges.length - 1;
 
 		/* On a busy machine a jump takes long: another one before its end would begin the decoding
 		 * at the key picture again, so that nothing was ever shown. One that does not end at all
-		 * leads to where there is no picture any more. */
-		if (ranges.length === 0 || this.#newest === 0 ||
-			(video.seeking && performance.now() - this.#jumped < JUMP_MAX_MS))
+		 * leads to where there is no picture any more. While the newest picture is not appended, a
+		 * jump would lead in front of it, where nothing is. */
+		if (last < 0 || !this.#newest || this.#newest >= ranges.end(last) ||
+			(video.seeking && performance.now() - this.#jumped < JUMP_MS))
 			return;
-		const start = ranges.start(ranges.length - 1);
-
-		if (this.#newest >= ranges.end(ranges.length - 1))
-			return; // it is not appended yet: a jump would lead in front of it, where nothing is
+		const start = ranges.start(last);
 		const lead = this.#newest - video.currentTime;
 
 		if (!this.#started) {
 			this.#started = this.#calm = performance.now();
 			playVideo(video, this.#on.gesture);
 		}
-		const young = performance.now() - this.#started < 1000;
+		const max = performance.now() - this.#started < 1000 ? .15 : JUMP_S;
 
-		if (video.currentTime < start || lead > this.#target + (young ? 0.15 : JUMP_S)) {
+		if (video.currentTime < start || lead > this.#target + max) {
 			/* A browser rounds times, and would wait for ever before the first picture. */
-			video.currentTime = Math.max(start + 0.001, this.#newest - this.#target);
+			video.currentTime = Math.max(start + 1e-3, this.#newest - this.#target);
 			video.playbackRate = 1;
 			this.#jumped = performance.now();
 			this.#leads = [];

@@ -264,7 +264,7 @@ def test_ten_thousand_setups_are_bounded(start_camcastd):
             one.sendall(request * 400)
             heard = one.makefile("rb").read(1000)
             assert heard.startswith(b"RTSP/1.0 200 "), heard
-            assert daemon.open_fds() <= before + 3
+            assert daemon.open_fds() <= before + 10  # of 400 sessions
     daemon.wait_until(lambda: daemon.open_fds() <= before, "the end of all sessions")
     for one in ports:
         one.close()
