@@ -85,25 +85,12 @@ static bool equal_addresses(const struct net_address *a, size_t n_a, const struc
 
 enum storage { STORED_NOT, STORED_TEXT, STORED_BYTES, STORED_HTTP, STORED_RTSP };
 
-/* How the value of a type stands in its structure; *size: of STORED_BYTES. */
-static enum storage storage_of(enum option_type type, size_t *size)
+/* How the value of an option stands in its structure; *size: of STORED_BYTES. */
+static enum storage storage_of(const struct option *option, size_t *size)
 {
-	switch (type) {
-	case OPTION_TEXT:
-	case OPTION_NAME:
-	case OPTION_SOURCE:
-	case OPTION_FOURCC:
-	case OPTION_WORD_TEXT:
-	case OPTION_HOST:
-	case OPTION_ID:
-	case OPTION_TOPICS:
-	case OPTION_TOPIC:
-	case OPTION_PUSH:
-	case OPTION_HASH:
-	case OPTION_WORDS:
-	case OPTION_RANGES:
-	case OPTION_URL_OPTIONS:
+	if (option_is_text(option))
 		return STORED_TEXT;
+	switch (option->type) {
 	case OPTION_WORD:
 		*size = sizeof(enum config_encoder);
 		return STORED_BYTES;
@@ -127,16 +114,9 @@ static enum storage storage_of(enum option_type type, size_t *size)
 		return STORED_HTTP;
 	case OPTION_RTSP:
 		return STORED_RTSP;
-	/* Compared with what else a camera and a stream have. */
-	case OPTION_REFERENCE:
-	case OPTION_LISTENERS:
-	case OPTION_CONTROL_DECIMAL:
-	case OPTION_CONTROL_WORD:
-	case OPTION_CONTROL_DECIMALS:
-	case OPTION_CONTROL_RECTANGLE:
+	default: /* compared with what else a camera and a stream have */
 		return STORED_NOT;
 	}
-	return STORED_NOT;
 }
 
 static bool is_text(const char *a, const char *b)
@@ -152,7 +132,7 @@ static bool is_equal(const struct option *option, const void *a, const void *b)
 	const struct config_daemon *daemon_a = a, *daemon_b = b;
 	size_t size = 0;
 
-	switch (storage_of(option->type, &size)) {
+	switch (storage_of(option, &size)) {
 	case STORED_TEXT:
 		return is_text(*(char *const *)(const void *)at_a,
 			       *(char *const *)(const void *)at_b);
@@ -177,7 +157,7 @@ static int keep(const struct option *option, void *to, const void *from)
 	size_t size = 0;
 	char *text;
 
-	if (storage_of(option->type, &size) == STORED_BYTES) {
+	if (storage_of(option, &size) == STORED_BYTES) {
 		memcpy(at, source, size);
 		return 0;
 	}

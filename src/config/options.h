@@ -101,6 +101,8 @@ void option_explain(const struct option *option, const char *value, char *why);
  * as it holds stream keys and passwords. NULL: nothing. which: the number of the URL, from 1. */
 const char *option_push_wrong(const char *value, unsigned *which);
 
+/* Whether option_set() stores a text: a char * of its own. */
+bool option_is_text(const struct option *option);
 /* Frees what option_set() stored into `target`, if it is text. */
 void option_free(const struct option *option, void *target);
 

@@ -562,9 +562,9 @@ int option_set(const struct option *o, void *target, const char *value, char *wh
 	return r;
 }
 
-static bool is_stored_as_text(enum option_type type)
+bool option_is_text(const struct option *o)
 {
-	switch (type) {
+	switch (o->type) {
 	case OPTION_TEXT:
 	case OPTION_NAME:
 	case OPTION_SOURCE:
@@ -602,7 +602,7 @@ static bool is_stored_as_text(enum option_type type)
 
 void option_free(const struct option *o, void *target)
 {
-	if (is_stored_as_text(o->type))
+	if (option_is_text(o))
 		free(*(char **)((char *)target + o->offset));
 }
 
