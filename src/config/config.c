@@ -73,6 +73,33 @@ bool config_has_certificates(const struct config *config)
 	return config->tls.client_ca && config->tls.client_ca[0];
 }
 
+static bool are_loopback(const struct net_address *addresses, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!net_host_is_loopback(addresses[i].host))
+			return false;
+	return true;
+}
+
+bool config_is_loopback_only(const struct config *config)
+{
+	const struct config_daemon *daemon = &config->daemon;
+	bool only = are_loopback(daemon->http, daemon->n_http) &&
+		    are_loopback(daemon->rtsp, daemon->n_rtsp);
+
+	for (size_t i = 0; i < config->n_feeds; i++)
+		only = only && are_loopback(config->feeds[i].listen, config->feeds[i].n_listen);
+	return only;
+}
+
+bool config_has_raw(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_feeds; i++)
+		if (config->feeds[i].n_listen > 0)
+			return true;
+	return false;
+}
+
 bool config_uses_tls(const struct config *config)
 {
 	if (config->daemon.n_http + config->daemon.n_rtsp > 0 &&

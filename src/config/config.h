@@ -290,6 +290,10 @@ void config_man(FILE *out);
 
 /* Whether viewers are known by certificates. */
 bool config_has_certificates(const struct config *config);
+/* Whether all addresses to listen on are those of this machine alone. */
+bool config_is_loopback_only(const struct config *config);
+/* Whether any feed has an address of its own. */
+bool config_has_raw(const struct config *config);
 /* Whether any listener speaks TLS. */
 bool config_uses_tls(const struct config *config);
 

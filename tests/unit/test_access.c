@@ -513,6 +513,9 @@ static void it_is_told_who_may_watch_without_a_password(void **state)
 	make("[daemon]\nhttp = 127.0.0.1:0\n" CAMERA);
 	assert_string_equal(access_open_to(access_), "loopback");
 	unmake();
+	make("[daemon]\nhttp = 127.0.0.1:0\nrtsp = 0.0.0.0:0\n" CAMERA);
+	assert_string_equal(access_open_to(access_), "all");
+	unmake();
 	make("[daemon]\nhttp = 0\n" CAMERA);
 	assert_string_equal(access_open_to(access_), "all");
 	unmake();

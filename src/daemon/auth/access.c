@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "daemon/auth/checker.h"
+#include "daemon/auth/gates.h"
 #include "daemon/auth/networks.h"
 #include "daemon/auth/slowdown.h"
 #include "daemon/auth/tickets.h"
@@ -39,8 +40,7 @@ struct access {
 	struct loop *loop;
 	const struct config *config;
 	struct networks *networks; /* NULL: no gate needs it */
-	struct gate gate;
-	struct gate *streams; /* n_streams for HTTP, then as many for raw TCP */
+	struct gates gates;
 	struct digest_key key;
 	struct users users;
 	struct tickets passwords, logins;
@@ -57,8 +57,7 @@ struct access {
 
 struct access_next {
 	const struct config *config;
-	struct gate gate;
-	struct gate *streams;
+	struct gates gates;
 	struct users users;
 };
 
@@ -66,60 +65,17 @@ struct access_next {
 
 const struct gate *access_gate(const struct access *access)
 {
-	return &access->gate;
+	return &access->gates.all;
 }
 
 const struct gate *access_stream_gate(const struct access *access, size_t index)
 {
-	return &access->streams[access->config->n_streams + index];
+	return &access->gates.raw[index];
 }
 
 const struct gate *access_address_gate(const struct access *access, size_t index)
 {
-	return &access->streams[index];
-}
-
-static int create_gates(struct access_next *next)
-{
-	const struct config *config = next->config;
-
-	next->streams = calloc(2 * config->n_streams + 1, sizeof *next->streams);
-	if (!next->streams)
-		return -ENOMEM;
-	gate_init(&next->gate, config->daemon.allow, config->daemon.deny, NULL, NULL);
-	for (size_t i = 0; i < config->n_streams; i++)
-		gate_init(&next->streams[i], config->streams[i].allow, config->streams[i].deny,
-			  NULL, NULL);
-	return 0;
-}
-
-static bool needs_own(const struct access_next *next)
-{
-	bool needs = gate_needs_own(&next->gate);
-
-	for (size_t i = 0; i < next->config->n_streams; i++)
-		needs = needs || gate_needs_own(&next->streams[i]);
-	return needs;
-}
-
-static void take_gates(struct access *access, struct access_next *next)
-{
-	const struct config *config = next->config;
-
-	free(access->streams);
-	access->gate = next->gate;
-	access->streams = next->streams;
-	next->streams = NULL;
-	if (access->networks)
-		access->gate.own = networks_own(access->networks);
-	for (size_t i = 0; i < config->n_streams; i++) {
-		struct gate *raw = &access->streams[config->n_streams + i];
-
-		access->streams[i].own = access->gate.own;
-		access->streams[i].outer = &access->gate;
-		*raw = access->streams[i];
-		raw->named_only = !(config_anonymous(config) & CONFIG_MAY_VIEW);
-	}
+	return &access->gates.streams[index];
 }
 
 static bool lets_in(const struct access *access, const struct access_who *who,
@@ -127,7 +83,7 @@ static bool lets_in(const struct access *access, const struct access_who *who,
 {
 	const struct config_stream *stream = &access->config->streams[index];
 
-	return gate_lets_in(&access->streams[index], peer) &&
+	return gate_lets_in(&access->gates.streams[index], peer) &&
 	       (!who->user || !who->user->streams[0] ||
 		config_has_word(who->user->streams, stream->name));
 }
@@ -539,37 +495,17 @@ void access_log_out(struct access *access, const char *login)
 
 /* --- log and status --- */
 
-static bool is_loopback_only(const struct config *config)
-{
-	for (size_t i = 0; i < config->daemon.n_http; i++)
-		if (!net_host_is_loopback(config->daemon.http[i].host))
-			return false;
-	for (size_t i = 0; i < config->n_feeds; i++)
-		for (size_t j = 0; j < config->feeds[i].n_listen; j++)
-			if (!net_host_is_loopback(config->feeds[i].listen[j].host))
-				return false;
-	return true;
-}
-
 const char *access_open_to(const struct access *access)
 {
-	const struct gate *gate = &access->gate;
+	const struct gate *gate = &access->gates.all;
 
 	if (!access_is_public(access))
 		return "no";
-	if (is_loopback_only(access->config))
+	if (config_is_loopback_only(access->config))
 		return "loopback";
 	if (gate->allows_all)
 		return "all";
 	return gate->allow.local && gate->allow.n == 0 ? "local" : "listed";
-}
-
-static bool has_raw(const struct config *config)
-{
-	for (size_t i = 0; i < config->n_feeds; i++)
-		if (config->feeds[i].n_listen > 0)
-			return true;
-	return false;
 }
 
 void access_log_open(const struct access *access)
@@ -587,7 +523,7 @@ void access_log_open(const struct access *access)
 		diag_info(
 			"access: the addresses in allow of [daemon] may watch without a password; "
 			"docs/SECURITY.md says how to set one");
-	else if (strcmp(open, "no") == 0 && has_raw(access->config))
+	else if (strcmp(open, "no") == 0 && config_has_raw(access->config))
 		diag_info("access: raw TCP can ask for no password, and serves only addresses that "
 			  "allow of the [stream] names%s",
 			  config_has_certificates(access->config)
@@ -640,7 +576,7 @@ int access_next_create(struct access_next **out, const struct access *access,
 	if (!next)
 		return -ENOMEM;
 	next->config = config;
-	err = create_gates(next);
+	err = gates_init(&next->gates, config);
 	if (err == 0)
 		err = users_init(&next->users, config, &access->key, cancelled);
 	snprintf(why, USERS_WHY_MAX, "%s", next->users.why[0] ? next->users.why : "out of memory");
@@ -656,7 +592,7 @@ void access_next_destroy(struct access_next *next)
 	if (!next)
 		return;
 	users_finish(&next->users);
-	free(next->streams);
+	gates_finish(&next->gates);
 	explicit_bzero(next, sizeof *next);
 	free(next);
 }
@@ -665,7 +601,7 @@ int access_prepare(struct access *access, struct access_next *next)
 {
 	int err = 0;
 
-	if (needs_own(next) && !access->networks)
+	if (gates_need_own(&next->gates) && !access->networks)
 		err = networks_create(&access->networks, access->loop);
 	if (err == 0 && next->users.n_hashes > 0 && !access->checker)
 		err = checker_create(&access->checker, access->loop, handle_checked, access);
@@ -696,7 +632,8 @@ static void renumber(struct access *access, const struct users *users)
 void access_renew(struct access *access, struct access_next *next)
 {
 	renumber(access, &next->users);
-	take_gates(access, next);
+	gates_replace(&access->gates, &next->gates, next->config,
+		      access->networks ? networks_own(access->networks) : NULL);
 	users_finish(&access->users);
 	access->users = next->users;
 	next->users.items = NULL;
@@ -752,7 +689,7 @@ void access_destroy(struct access *access)
 	tickets_finish(&access->passwords);
 	users_finish(&access->users);
 	networks_destroy(access->networks);
-	free(access->streams);
+	gates_finish(&access->gates);
 	explicit_bzero(access, sizeof *access);
 	free(access);
 }

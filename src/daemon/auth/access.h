@@ -144,7 +144,7 @@ void access_next_destroy(struct access_next *next);
 /* Makes what `next` needs. 0 or -errno: then nothing has changed. */
 int access_prepare(struct access *access, struct access_next *next);
 /* From now on the other configuration is asked; takes next. access_stream_gate() returns others.
- * Who has the same name, password and token stays logged in. After access_prepare(). */
+ * A user with the same name, password and token stays logged in. After access_prepare(). */
 void access_renew(struct access *access, struct access_next *next);
 /* The number of somebody who had this one before access_renew(); -1: the user is gone, or has
  * another password or token. */
