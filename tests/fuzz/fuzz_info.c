@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "client/find/directory.h"
 #include "client/find/show.h"
-#include "client/stream/reader.h"
+#include "client/stream/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,7 +50,7 @@ static void check_server(const struct server *server)
 		require_printable(stream->camera, sizeof stream->camera);
 		require(stream->name[0] && stream->framerate >= 0 && stream->framerate <= 100000);
 		/* Each address that is passed on can be connected to. */
-		require(reader_parse_url(server_stream_url(stream, url), &at) == 0);
+		require(target_parse_url(server_stream_url(stream, url), &at) == 0);
 		require(strcmp(at.host, stream->host) == 0 && at.port == stream->port &&
 			at.framing == stream->framing && at.tls == stream->tls);
 	}

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "client/stream/cutter.h"
-#include "client/stream/reader.h"
+#include "client/stream/target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -83,9 +83,9 @@ static void parse_url(const uint8_t *data, size_t size)
 	struct server_stream at, same;
 
 	require(url != NULL);
-	if (reader_parse_url(url, &at) == 0) {
+	if (target_parse_url(url, &at) == 0) {
 		require(at.host[0] && at.port > 0);
-		require(reader_parse_url(server_stream_url(&at, again), &same) == 0);
+		require(target_parse_url(server_stream_url(&at, again), &same) == 0);
 		require(strcmp(at.host, same.host) == 0 && strcmp(at.path, same.path) == 0);
 		require(at.port == same.port && at.login == same.login && at.tls == same.tls &&
 			at.framing == same.framing && at.codec == same.codec);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "client/stream/reader.h"
+#include "client/stream/target.h"
 
 #define KEY "\0\0\0\1\x09\xf0\0\0\0\1\x67\x42\xc0\x1f\0\0\0\1\x68\xce\x3c\0\0\0\1\x65\x88\x84\x21"
 #define DELTA "\0\0\0\1\x09\xf0\0\0\0\1\x41\x9a\x02\x33"
@@ -490,7 +491,7 @@ static void urls_are_parsed(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-		assert_int_equal(reader_parse_url(good[i].url, &at), 0);
+		assert_int_equal(target_parse_url(good[i].url, &at), 0);
 		assert_string_equal(at.host, good[i].host);
 		assert_int_equal(at.port, good[i].port);
 		assert_int_equal(at.tls, strncmp(good[i].url, "tls", 3) == 0 ||
@@ -500,7 +501,7 @@ static void urls_are_parsed(void **state)
 				 at.framing == STREAM_LENGTH_PREFIXED ? STREAM_MJPEG : STREAM_H264);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		if (reader_parse_url(bad[i], &at) != -EINVAL)
+		if (target_parse_url(bad[i], &at) != -EINVAL)
 			fail_msg("taken: %s", bad[i]);
 }
 
@@ -534,7 +535,7 @@ static void an_argument_is_a_url_an_address_or_a_name(void **state)
 		char *text = strdup(cases[i].text), *taken = text;
 
 		assert_non_null(text);
-		assert_int_equal(reader_take_argument(&taken, &at), cases[i].result);
+		assert_int_equal(target_take_argument(&taken, &at), cases[i].result);
 		assert_true(cases[i].result < 0 || at.port == 8000);
 		/* The login is gone, also from the memory of the arguments. */
 		if (strstr(cases[i].text, "@cam") && cases[i].result == 0) {

@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 #include "client/find/server.h"
-#include "client/stream/reader.h"
+#include "client/stream/target.h"
 
 static const char *const codec_names[] = {"h264", "mjpeg"};
 static const char *const framing_names[] = {"annexb", "length_prefixed", "rtsp"};
@@ -111,7 +111,7 @@ static int parse_stream(struct server_stream *out, const cJSON *json)
 	if (cJSON_HasObjectItem(json, "bitrate") &&
 	    !get_whole(json, "bitrate", 0, UINT32_MAX, &bitrate))
 		return -EINVAL;
-	if (!url || reader_parse_url(url, &at) < 0 || at.port != port || (int)at.framing != framing)
+	if (!url || target_parse_url(url, &at) < 0 || at.port != port || (int)at.framing != framing)
 		return -EINVAL;
 	strcpy(out->host, at.host);
 	out->tls = at.tls;

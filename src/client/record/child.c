@@ -24,6 +24,7 @@
 #include "client/record/record.h"
 #include "client/record/time.h"
 #include "client/stream/reader.h"
+#include "client/stream/target.h"
 
 #define TURN_MS 200
 #define QUIET_US 1000000 /* without a unit: everything that has come is written to the file */
@@ -537,7 +538,7 @@ static int open_recorder(struct recorder *recorder, char **argv)
 	recorder->wait_key = true;
 	recorder->flushed = true;
 	record_clock_init(&recorder->clock, strtod(argv[RECORD_ARG_FRAMERATE], NULL) / 1000);
-	err = reader_parse_url(argv[RECORD_ARG_URL], &at);
+	err = target_parse_url(argv[RECORD_ARG_URL], &at);
 	if (err < 0 || recorder->segment_s == 0)
 		return -EINVAL;
 	if (strcmp(argv[RECORD_ARG_CODEC], stream_codec_name(STREAM_H264)) == 0)

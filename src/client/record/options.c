@@ -13,6 +13,7 @@
 #include "client/record/time.h"
 #include "client/seats.h"
 #include "client/stream/reader.h"
+#include "client/stream/target.h"
 
 #define REC_TOPICS "commend/rec, command/rec"
 #define SECOND_US 1000000
@@ -92,14 +93,14 @@ static int parse_names(struct record_options *options, const struct cli *cli)
 	for (size_t i = 0; i < n; i++) {
 		struct server *given = &options->given[i];
 		struct server_stream *stream = &given->streams[0];
-		int err = reader_take_argument(&options->names[i], stream);
+		int err = target_take_argument(&options->names[i], stream);
 
 		if (err < 0 && err != -ENOENT)
-			return cli_refuse(cli, "%s: " READER_ARGUMENT_HELP, options->names[i]);
+			return cli_refuse(cli, "%s: " TARGET_HELP, options->names[i]);
 		if (err < 0)
 			continue;
 		given->n_streams = 1;
-		reader_name(given->name, sizeof given->name, stream);
+		target_name(given->name, sizeof given->name, stream);
 		name_id(given);
 	}
 	return -1;

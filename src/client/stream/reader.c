@@ -15,12 +15,9 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "client/stream/cutter.h"
-#include "client/stream/login.h"
 #include "client/stream/rtsp.h"
 #include "client/stream/secure.h"
 
-#define RTSP_PORT 554
-#define RTSPS_PORT 322 /* RFC 7826 */
 #define CONNECT_TIMEOUT_US 5000000
 #define BACKOFF_MIN_US 250000
 #define BACKOFF_MAX_US 5000000
@@ -65,122 +62,6 @@ struct reader {
 	int64_t key_wait_us;	 /* WAITING_KEY: since when */
 	uint64_t key_wait_bytes; /* WAITING_KEY: received since then */
 };
-
-/* HOST[:PORT][/PATH][#LOGIN], where an IPv6 address has brackets. */
-static int parse_rtsp(const char *text, struct server_stream *out)
-{
-	const size_t where_len = strcspn(text, "/?#");
-	const char *path = text + where_len, *fragment = strchr(path, '#');
-	const size_t path_len = fragment ? (size_t)(fragment - path) : strlen(path);
-	char where[NET_HOST_PORT_MAX], *end;
-	struct net_address address;
-	unsigned long login = 0;
-
-	if (where_len >= sizeof where || path_len >= sizeof out->path || *path == '?')
-		return -EINVAL;
-	for (size_t i = 0; i < path_len; i++)
-		if ((unsigned char)path[i] <= ' ' || (unsigned char)path[i] > '~')
-			return -EINVAL;
-	memcpy(where, text, where_len);
-	where[where_len] = '\0';
-	if (fragment) {
-		login = strtoul(fragment + 1, &end, 10);
-		if (end == fragment + 1 || *end || login == 0 || login > LOGIN_MAX)
-			return -EINVAL;
-	}
-	if (net_address_parse(&address, where, NET_CONNECT_PORT_OPTIONAL) < 0)
-		return -EINVAL;
-	strcpy(out->host, address.host);
-	out->port = (uint16_t)(address.port ? address.port : out->tls ? RTSPS_PORT : RTSP_PORT);
-	memcpy(out->path, path, path_len);
-	out->login = (unsigned)login;
-	return 0;
-}
-
-int reader_parse_url(const char *url, struct server_stream *out)
-{
-	static const struct {
-		const char *scheme;
-		enum stream_codec codec;
-		enum stream_framing framing;
-		bool tls;
-	} kinds[] = {
-		{"tcp://", STREAM_H264, STREAM_ANNEXB, false},
-		{"tcp+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, false},
-		{"tls://", STREAM_H264, STREAM_ANNEXB, true},
-		{"tls+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, true},
-		{"rtsp://", STREAM_H264, STREAM_RTSP, false},
-		{"rtsps://", STREAM_H264, STREAM_RTSP, true},
-	};
-
-	memset(out, 0, sizeof *out);
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		size_t len = strlen(kinds[i].scheme);
-		struct net_address address;
-
-		if (strncmp(url, kinds[i].scheme, len) != 0)
-			continue;
-		out->codec = kinds[i].codec;
-		out->framing = kinds[i].framing;
-		out->tls = kinds[i].tls;
-		if (out->framing == STREAM_RTSP)
-			return parse_rtsp(url + len, out);
-		if (net_address_parse(&address, url + len, NET_CONNECT) < 0)
-			return -EINVAL;
-		strcpy(out->host, address.host);
-		out->port = address.port;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/* Takes USER:PASSWORD@ out of a URL, in *text and in the memory of the process's arguments. 0:
- * there is none, or it is no URL of RTSP; or the login's number; or -errno. */
-static int take_login(char **text)
-{
-	const bool rtsp = strncmp(*text, "rtsp://", 7) == 0 || strncmp(*text, "rtsps://", 8) == 0;
-	char *begin = strstr(*text, "://"), *at = NULL, *copy;
-	int login;
-
-	begin = begin ? begin + 3 : *text + strlen(*text);
-	/* A password may have an '@', too. */
-	for (char *c = begin; *c && !strchr("/?#", *c); c++)
-		at = *c == '@' ? c : at;
-	if (!at)
-		return 0;
-	login = rtsp ? login_keep(begin, (size_t)(at - begin)) : 0;
-	memset(begin, '*', (size_t)(at - begin)); /* an error may show it */
-	if (login <= 0)
-		return login;
-	if (asprintf(&copy, "%.*s%s#%d", (int)(begin - *text), *text, at + 1, login) < 0)
-		return -ENOMEM;
-	*text = copy;
-	return login;
-}
-
-int reader_take_argument(char **text, struct server_stream *out)
-{
-	char url[sizeof "tcp://" + NET_HOST_PORT_MAX];
-	int len = take_login(text);
-
-	if (len < 0)
-		return len;
-	if (strstr(*text, "://"))
-		return reader_parse_url(*text, out);
-	len = snprintf(url, sizeof url, "tcp://%s", *text);
-	if (len < 0 || (size_t)len >= sizeof url || reader_parse_url(url, out) < 0)
-		return -ENOENT;
-	return 0;
-}
-
-void reader_name(char *out, size_t size, const struct server_stream *at)
-{
-	char where[NET_HOST_PORT_MAX];
-
-	net_format_host_port(where, at->host, at->port);
-	text_set(out, size, where);
-	text_append(out, size, at->path);
-}
 
 static int create_rtsp(struct reader *reader, const struct server_stream *at)
 {

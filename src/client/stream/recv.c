@@ -16,6 +16,7 @@
 #include "client/find/broker.h"
 #include "client/interrupt.h"
 #include "client/stream/reader.h"
+#include "client/stream/target.h"
 #include "media/sei.h"
 
 #define BROKER_PATIENCE_US 5000000
@@ -213,7 +214,7 @@ static void tell_state(struct recv *recv)
 static int find_url(struct recv *recv)
 {
 	struct target *target = &recv->target;
-	int err = reader_take_argument(&recv->wanted, &target->at);
+	int err = target_take_argument(&recv->wanted, &target->at);
 
 	if (err == -ENOENT)
 		return err;
@@ -221,7 +222,7 @@ static int find_url(struct recv *recv)
 		snprintf(target->name, sizeof target->name, "%.*s", (int)strcspn(recv->wanted, "#"),
 			 recv->wanted);
 	else
-		tell(recv, "%s: " READER_ARGUMENT_HELP, recv->wanted);
+		tell(recv, "%s: " TARGET_HELP, recv->wanted);
 	return err;
 }
 

@@ -15,6 +15,7 @@
 #include "client/children.h"
 #include "client/client.h"
 #include "client/stream/reader.h"
+#include "client/stream/target.h"
 #include "client/view/decoder.h"
 #include "client/view/lag.h"
 #include "client/view/ring.h"
@@ -197,7 +198,7 @@ static int parse_options(int argc, char **argv, struct view_child *child)
 			return -EINVAL;
 		child->hardware = optarg;
 	}
-	if (argc - optind != 1 || reader_parse_url(argv[optind], &at)) {
+	if (argc - optind != 1 || target_parse_url(argv[optind], &at)) {
 		diag_error("view-child is started by `camcast view`, not by hand");
 		return -EINVAL;
 	}

@@ -22,6 +22,7 @@
 #include "client/find/servers.h"
 #include "client/seats.h"
 #include "client/stream/reader.h"
+#include "client/stream/target.h"
 #include "client/view/decoder.h"
 #include "client/view/overlay.h"
 #include "client/view/snapshot.h"
@@ -186,8 +187,8 @@ static int take_arguments(struct view_options *options, int n, char **arguments,
 		if (!strstr(arguments[i], "://"))
 			continue;
 		options->n_urls++;
-		if (reader_take_argument(&arguments[i], &at) < 0) {
-			cli_refuse(&cli, "%s: " READER_ARGUMENT_HELP, arguments[i]);
+		if (target_take_argument(&arguments[i], &at) < 0) {
+			cli_refuse(&cli, "%s: " TARGET_HELP, arguments[i]);
 			return -EINVAL;
 		}
 	}
