@@ -734,8 +734,10 @@ def test_fifty_reloads_leave_nothing_behind(camcastd, user):
             with Viewer(daemon.port(FEED)) as another:
                 wait_workers(another, 1)
             daemon.wait_until(
-                lambda: len(daemon.workers()) == 1 and threads(daemon) <= (seen or [(99,)])[0][0],
-                "the end of the other worker",
+                lambda: len(daemon.workers()) == 1
+                and daemon.status()["clients_total"] == 1  # a unit resets who has gone
+                and threads(daemon) <= (seen or [(99,)])[0][0],
+                "the end of the other worker and viewer",
             )
             seen.append((threads(daemon), descriptors(daemon), daemon.memory()))
         assert not viewer.closed

@@ -12,6 +12,7 @@ import pytest
 import harness
 import slowlink
 from test_rtsp import (
+    CALM,
     FAR,
     HEIGHT,
     NEAR,
@@ -24,7 +25,6 @@ from test_rtsp import (
     config,
     ffmpeg_command,
     gst_command,
-    kill_worker,
     numbers_of,
     play_ffmpeg,
     play_gst,
@@ -33,7 +33,6 @@ from test_rtsp import (
 )
 
 UDP = ("-rtsp_transport", "udp")
-CALM = 500000  # bit/s: a player that gets no time for a second still loses nothing
 
 
 # --- players ---
@@ -119,21 +118,6 @@ def test_a_minute_loses_nothing(camcastd, tmp_path):
 # --- faults ---
 
 
-def test_gstreamer_outlives_the_worker(camcastd, tmp_path):
-    daemon = camcastd(config(bitrate=CALM))
-    path = tmp_path / "luma"
-    with harness.start(
-        gst_command(url(daemon), path, "protocols=udp", pictures=150), stderr=subprocess.PIPE
-    ) as player:
-        daemon.wait_flowing("s/rtp", units=40)
-        kill_worker(daemon)
-        _, messages = player.communicate(timeout=60 * harness.PATIENCE)
-    assert player.returncode == 0, messages
-    numbers = numbers_of(path.read_bytes())
-    assert len(numbers) == 150 and None not in numbers, numbers
-    assert sum(b <= a for a, b in zip(numbers, numbers[1:])) == 1, numbers
-
-
 def the_viewer(daemon):
     """What the status says about the only one; {} while there is none."""
     clients = daemon.status()["clients"]
@@ -168,7 +152,9 @@ def test_a_link_that_loses_packets_is_in_the_status(lan, start_camcastd):
     numbers = numbers_of(luma)
     shown = [number for number in numbers if number is not None]
     assert len(numbers) == 300 and len(shown) > 150, numbers
-    assert shown == sorted(shown), shown
+    # What a decoder shows in the place of a damaged picture may be older than the one before.
+    backwards = sum(b <= a for a, b in zip(shown, shown[1:]))
+    assert backwards < 30 and shown[-1] - shown[0] > 200, shown
 
 
 def udp_ports():
