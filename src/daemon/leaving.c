@@ -52,7 +52,7 @@ static void end_camera(struct gone_camera *gone)
 	free(gone);
 }
 
-/* Another camera takes the place of one that waits for its start. True: there is such a one. */
+/* Puts another camera in the place of one that waits for its start. False: none waits. */
 static bool succeed(struct leaving *leaving, const struct camera *camera, struct camera *successor)
 {
 	for (struct list *pos = leaving->cameras.next; pos != &leaving->cameras; pos = pos->next) {

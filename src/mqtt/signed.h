@@ -61,7 +61,7 @@ struct signed_by {
 	struct signed_number number;
 };
 
-/* Who signed these bytes. Hostile input: reads no byte beyond len. Without memory it is
+/* Finds the signer of these bytes. Hostile input: reads no byte beyond len. Without memory it is
  * SIGNED_WRONG. */
 void signed_check(struct signed_by *out, const char *text, size_t len);
 

@@ -63,7 +63,8 @@ struct sink {
 	void (*describe)(const struct cursor *cursor, char text[SINK_TEXT_MAX]);
 	/* Of the URL at which its viewer came, "tcp". Static. */
 	const char *(*scheme)(const struct cursor *cursor);
-	/* Who encrypts the viewer's bytes: "no", "user", "kernel". Static. NULL: nobody. */
+	/* What encrypts the viewer's bytes: "no" (nothing), "user" (camcastd), "kernel". Static.
+	 * NULL: nothing. */
 	const char *(*encryption)(const struct cursor *cursor);
 	/* False, or NULL: the viewer reports nothing. */
 	bool (*report)(const struct cursor *cursor, struct sink_report *out);

@@ -61,7 +61,7 @@ void feed_destroy(struct feed *feed);
 void feed_set_can_force_idr(struct feed *feed, bool can);
 /* Another policy, from now on (borrowed). */
 void feed_set_policy(struct feed *feed, const struct config_stream *policy);
-/* From now on another demand is told; if the feed is wanted, at once. */
+/* Reports to another demand from now on; if the feed is wanted, at once. */
 void feed_set_demand(struct feed *feed, struct feed_demand *demand);
 /* feed_drain() was called. */
 bool feed_drains(const struct feed *feed);

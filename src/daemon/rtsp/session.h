@@ -59,8 +59,8 @@ struct rtsp_session {
 	char cseq[RTSP_CSEQ_MAX];
 	struct access_ask ask;
 	struct message *asked; /* the request, in RTSP_ASKING */
-	/* Who sent the newest DESCRIBE or SETUP that was let in; in a session that is set up, the
-	 * newest one of a user. */
+	/* The sender of the newest DESCRIBE or SETUP that was let in; in a session that is set up,
+	 * the newest one of a user. */
 	struct access_who who;
 	/* Valid when set up, or while a DESCRIBE waits. */
 	struct rtsp_stream stream;
@@ -96,8 +96,8 @@ bool rtsp_review(struct connection *connection);
 
 /* --- who.c --- */
 
-/* Who sends a request, into *who where the result is ACCESS_KNOWN. ACCESS_WAITS: `ask` of the
- * session is called later. There is `access`. */
+/* Finds the sender of a request, for *who where the result is ACCESS_KNOWN. ACCESS_WAITS: `ask` of
+ * the session is called later. There is `access`. */
 enum access_verdict rtsp_identify(struct rtsp_session *session, const struct message *head,
 				  struct access_who *who);
 /* The headers of an answer 401. stale: as of challenge_write(). */

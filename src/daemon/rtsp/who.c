@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who sends a request, and how that is asked for: Digest, whose password is not sent, and Basic
- * where the connection is encrypted. */
+/* The sender of a request, and how a client is asked for a user: by Digest, whose password is not
+ * sent, and by Basic where the connection is encrypted. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -387,7 +387,7 @@ static ssize_t handle_read(struct loop_conn *conn, void *data, size_t max)
 	return tls_read(tls_of(of_conn(conn)), data, max);
 }
 
-/* Who encrypts. */
+/* What encrypts its bytes. */
 enum wire { WIRE_PLAIN, WIRE_USER, WIRE_KERNEL, WIRES };
 
 /* For protocols that listen to their peers, and those that do not. */

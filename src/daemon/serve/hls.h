@@ -47,8 +47,8 @@ void hls_answer_playlist(struct hls *hls, const struct http_request *request,
 void hls_answer_object(struct hls *hls, const char *name, const struct http_request *request,
 		       struct http_question *question);
 
-/* Who plays: until ten seconds and a segment after the player's last request. Borrowed as long as
- * hls. Of NULL: nobody. */
+/* The players, each until ten seconds and a segment after its last request. Borrowed as long as
+ * hls. Of NULL: none. */
 const struct hls_players *hls_players_of(const struct hls *hls);
 
 #endif

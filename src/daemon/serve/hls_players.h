@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who plays a stream over HLS. A player has no connection of its own: it is known by its requests.
- * Requests from one address with one User-Agent are those of one player, and it is here until it
- * has been silent for some time. So several players of the same kind behind one address, and all of
- * those behind a cache, count once.
+ * The players of a stream over HLS. A player has no connection of its own: it is known by its
+ * requests. Requests from one address with one User-Agent are those of one player, and it is here
+ * until it has been silent for some time. So several players of the same kind behind one address,
+ * and all of those behind a cache, count once.
  *
  * Bounded: HLS_PLAYERS_MAX in all and HLS_PROGRAMS_MAX of one address; there a new one takes the
  * place of the one that was silent longest. Loop thread only.

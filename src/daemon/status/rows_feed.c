@@ -219,7 +219,8 @@ static const struct counter clients[] = {
 		 "until ten seconds and a segment after its last request.",
 	 .text = client_transport},
 	{"encryption", TEXT,
-	 .help = "Who encrypts what is sent to it: `no` (nobody), `user` (camcastd), `kernel` (the "
+	 .help = "What encrypts the data sent to it: `no` (nothing), `user` (camcastd), `kernel` "
+		 "(the "
 		 "kernel, so that pictures are sent by reference); absent for a player of HLS.",
 	 .text = client_encryption, .present = client_has_encryption},
 	{"address", TEXT,
