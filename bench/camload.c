@@ -24,6 +24,7 @@
 struct camload {
 	struct crowd_options options;
 	struct crowd_target target;
+	enum rtsp_transport transport;
 	const char *framing, *json;
 	double duration, warm_up;
 	int cpu; /* -1: any */
@@ -46,6 +47,11 @@ static const char usage_text[] =
 	"  --framing annexb|length|ts|mp4|mjpg|ws|hls|hls-plain\n"
 	"                    the format of the stream (default: by the end of the path, .h264,\n"
 	"                    .ts, .mp4, .mjpg, .ws or .m3u8, or annexb); hls-plain takes no parts\n"
+	"  --transport tcp|udp|multicast\n"
+	"                    how RTP is to come over RTSP (default tcp)\n"
+	"  --discard         over UDP: the kernel drops what clients that are only counted would\n"
+	"                    receive; what the scanned ones receive counts for all. Datagrams are\n"
+	"                    not cut up on the way (UDP_GRO), as if the server's device did that\n"
 	"  --acks delayed    acknowledge late, as the kernel does by itself where a client\n"
 	"                    answers the server; default: auto\n"
 	"  --duration TIME   measure for this time, such as 30s or 5m (default 5s)\n"
@@ -94,6 +100,19 @@ static bool parse_slow(struct crowd_options *options, const char *text)
 	return true;
 }
 
+static bool parse_transport(enum rtsp_transport *out, const char *text)
+{
+	static const char *const names[] = {"tcp", "udp", "multicast"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum rtsp_transport)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 enum {
 	OPTION_CLIENTS = 256,
 	OPTION_SCAN,
@@ -103,6 +122,8 @@ enum {
 	OPTION_FLAPPING,
 	OPTION_JOINING,
 	OPTION_FRAMING,
+	OPTION_TRANSPORT,
+	OPTION_DISCARD,
 	OPTION_ACKS,
 	OPTION_DURATION,
 	OPTION_WARM_UP,
@@ -125,6 +146,8 @@ static const struct option long_options[] = {
 	{"flapping", required_argument, NULL, OPTION_FLAPPING},
 	{"joining", required_argument, NULL, OPTION_JOINING},
 	{"framing", required_argument, NULL, OPTION_FRAMING},
+	{"transport", required_argument, NULL, OPTION_TRANSPORT},
+	{"discard", no_argument, NULL, OPTION_DISCARD},
 	{"acks", required_argument, NULL, OPTION_ACKS},
 	{"duration", required_argument, NULL, OPTION_DURATION},
 	{"warm-up", required_argument, NULL, OPTION_WARM_UP},
@@ -180,6 +203,11 @@ static bool take_option(struct camload *load, int option, const char *text)
 	case OPTION_FRAMING:
 		load->framing = text;
 		return true;
+	case OPTION_TRANSPORT:
+		return parse_transport(&load->transport, text);
+	case OPTION_DISCARD:
+		options->discard = true;
+		return true;
 	case OPTION_ACKS:
 		options->delay_acks = strcmp(text, "delayed") == 0;
 		return options->delay_acks || strcmp(text, "auto") == 0;
@@ -221,8 +249,28 @@ static bool take_framing(struct camload *load)
 	       (source->http || source->framing < WIRE_WEBSOCKET);
 }
 
+/* Returns NULL, or what is wrong with --transport and --discard. */
+static const char *take_transport(struct camload *load)
+{
+	const struct crowd_options *options = &load->options;
+	struct wire_source *source = &load->target.source;
+
+	source->transport = load->transport;
+	if (load->transport == RTSP_INTERLEAVED)
+		return options->discard ? "--discard needs --transport udp or multicast" : NULL;
+	if (source->framing != WIRE_RTSP || source->tls)
+		return "--transport udp and multicast need an rtsp:// URL";
+	if (options->n_slow > 0 || options->stalled > 0)
+		return "no --slow and --stalled without --transport tcp: over UDP who does not "
+		       "read loses datagrams, and the server does not notice";
+	if (options->discard && options->scan == 0)
+		return "--discard needs scanned clients (--scan)";
+	return NULL;
+}
+
 static void parse(struct camload *load, int argc, char **argv)
 {
+	const char *wrong;
 	int option, result = 0;
 
 	while ((option = cli_next(&cli, argc, argv)) != -1) {
@@ -258,6 +306,9 @@ static void parse(struct camload *load, int argc, char **argv)
 				"--framing %s: \"camload --help\" lists the framings; ws, hls and "
 				"hls-plain need an http:// URL; RTSP and RTMP have their own",
 				load->framing));
+	wrong = take_transport(load);
+	if (wrong)
+		exit(cli_refuse(&cli, "%s", wrong));
 }
 
 static void prepare(struct camload *load)

@@ -14,6 +14,8 @@
 
 #define READ_SIZE 65536	       /* bytes a judged client reads at once */
 #define SLOW_BUFFER 16384      /* bytes of SO_RCVBUF for slow and stalled clients */
+#define SCANNED_BUFFER 4194304 /* of clients whose datagrams must not be lost here */
+#define SELDOM 16	       /* of so many reads of datagrams, one is also of the connection */
 
 /* On loopback each connection comes from the next of 62,500 addresses, 127.1.x.y, so that ports of
  * closed connections (TIME_WAIT) are no limit. */
@@ -67,6 +69,28 @@ static void begin_judging(struct crowd *crowd, struct crowd_client *client)
 	client->judging = true;
 	client->playing = false;
 	client->timed = false;
+}
+
+/* Of multicast the group is known only later. A receiver that is not to hear it stands for one
+ * elsewhere in the network, where the server's machine does not bring the packets. */
+static int open_pair(struct crowd *crowd, struct crowd_client *client)
+{
+	int result;
+
+	client->pair.rtp = client->pair.rtcp = -1;
+	client->mark_dropped = 0;
+	client->deaf = crowd->source.transport == RTSP_MULTICAST && crowd->options.discard &&
+		       !client->scanned;
+	if (crowd->source.transport != RTSP_UDP)
+		return 0;
+	result = udp_pair_open(&client->pair, client->fd, crowd->connections,
+			       crowd->options.discard);
+	if (result < 0)
+		return result;
+	if (client->kind == KIND_HEALTHY && client->scanned)
+		udp_pair_enlarge(&client->pair, SCANNED_BUFFER);
+	wire_use_port(&client->wire, client->pair.port);
+	return 0;
 }
 
 /* What SSL_get_error() says, as recv() would say it. */
@@ -139,10 +163,17 @@ void client_connect(struct crowd *crowd, struct crowd_client *client, int64_t du
 	client->budget = 0;
 	begin_judging(crowd, client);
 	client->judge.keep = keep;
+	if (open_pair(crowd, client) < 0)
+		goto finish_wire;
 	crowd->connected++;
 	client_say(client); /* on loopback it is connected already */
 	return;
 
+finish_wire:
+	wire_finish(&client->wire);
+	client->judging = false;
+	SSL_free(client->ssl);
+	client->ssl = NULL;
 fail_close:
 	close(client->fd);
 	client->fd = -1;
@@ -150,9 +181,12 @@ fail:
 	crowd->not_connected++;
 }
 
-void client_stop_judging(struct crowd_client *client)
+void client_stop_judging(struct crowd *crowd, struct crowd_client *client)
 {
 	client->judging = false;
+	if (client->pair.rtp >= 0)
+		client->deaf = udp_pair_go_deaf(&client->pair, crowd->options.discard) == 0 &&
+			       crowd->options.discard;
 	client->playing = wire_keeps_asking(&client->wire);
 	if (client->playing) {
 		wire_stop_passing(&client->wire);
@@ -179,6 +213,9 @@ void client_close(struct crowd *crowd, struct crowd_client *client)
 	client->ssl = NULL;
 	close(client->fd);
 	client->fd = -1;
+	if (client->pair.rtp >= 0 && !client->deaf && !is_slow(client))
+		crowd->unread += udp_pair_dropped(&client->pair);
+	udp_pair_close(&client->pair);
 	crowd->connected--;
 	if (client->judging || client->playing)
 		wire_finish(&client->wire);
@@ -194,17 +231,23 @@ static void delay_acks(const struct crowd_client *client)
 	(void)setsockopt(client->fd, IPPROTO_TCP, TCP_QUICKACK, &quick, sizeof(quick));
 }
 
-/* false: the connection is over. */
+static void count_bytes(struct crowd *crowd, struct crowd_client *client, size_t n)
+{
+	client->bytes += n;
+	if (client->kind != KIND_HEALTHY)
+		return;
+	crowd->bytes += n;
+	crowd->scanned_bytes += client->scanned ? n : 0;
+}
+
+/* Takes the result of a read of the connection. false: that is over. */
 static bool take(struct crowd *crowd, struct crowd_client *client, ssize_t n)
 {
 	if (n > 0) {
 		if (client->bytes == 0 && crowd->options.delay_acks)
 			delay_acks(client);
-		client->bytes += (uint64_t)n;
-		if (client->kind == KIND_HEALTHY) {
-			crowd->bytes += (uint64_t)n;
-			crowd->scanned_bytes += client->scanned ? (uint64_t)n : 0;
-		}
+		if (!client_has_datagrams(crowd))
+			count_bytes(crowd, client, (size_t)n);
 		return true;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -252,28 +295,80 @@ static ssize_t read_wire(struct crowd_client *client, size_t size)
 	return n;
 }
 
-void client_read(struct crowd *crowd, struct crowd_client *client, size_t limit)
+/* What follows a read of any kind. false: the connection is over. */
+static bool check(struct crowd *crowd, struct crowd_client *client)
+{
+	if (client->wire.out.len > 0)
+		client_say(client);
+	if (!client->wire.broken) {
+		note_first_key(crowd, client);
+		return true;
+	}
+	client->judge.tally->malformed++;
+	crowd->gave_up++;
+	client_close(crowd, client);
+	return false;
+}
+
+static void read_connection(struct crowd *crowd, struct crowd_client *client, size_t limit)
 {
 	/* Over TLS, one round is a record. */
 	for (int round = 0; round < (client->ssl ? 16 : 4) && limit > 0; round++) {
 		size_t size = limit < READ_SIZE ? limit : READ_SIZE;
 		ssize_t n = read_wire(client, size);
 
-		if (!take(crowd, client, n) || n < 0)
+		if (!take(crowd, client, n) || n < 0 || !check(crowd, client))
 			return;
-		if (client->wire.out.len > 0)
-			client_say(client);
-		if (client->wire.broken) {
-			client->judge.tally->malformed++;
-			crowd->gave_up++;
-			client_close(crowd, client);
-			return;
-		}
-		note_first_key(crowd, client);
 		limit -= (size_t)n;
 		if ((size_t)n < size && !client->ssl)
 			return;
 	}
+}
+
+static void take_datagram(void *ctx, bool control, const uint8_t *data, size_t len)
+{
+	struct crowd_client *client = ctx;
+
+	wire_datagram(&client->wire, control, data, len, clock_now_us());
+}
+
+/* A group that cannot be joined costs the client. */
+static void join_group(struct crowd *crowd, struct crowd_client *client)
+{
+	const struct udp_group *group = wire_group(&client->wire);
+
+	if (!group || client->deaf || client->pair.rtp >= 0)
+		return;
+	if (udp_pair_join(&client->pair, client->fd, group, crowd->options.discard) < 0) {
+		crowd->not_connected++;
+		client_close(crowd, client);
+		return;
+	}
+	if (client->kind == KIND_HEALTHY && client->scanned)
+		udp_pair_enlarge(&client->pair, SCANNED_BUFFER);
+}
+
+static void read_datagrams(struct crowd *crowd, struct crowd_client *client)
+{
+	join_group(crowd, client);
+	if (client->pair.rtp < 0 || client->deaf)
+		return;
+	if (!client->judging) {
+		count_bytes(crowd, client, udp_pair_count(&client->pair));
+		return;
+	}
+	count_bytes(crowd, client, udp_pair_read(&client->pair, take_datagram, client));
+	check(crowd, client);
+}
+
+void client_read(struct crowd *crowd, struct crowd_client *client, size_t limit)
+{
+	bool seldom = client_has_datagrams(crowd) && !client->judging;
+
+	if (!seldom || crowd->tick / crowd->discard_ticks % SELDOM == 0)
+		read_connection(crowd, client, limit);
+	if (client->fd >= 0 && client_has_datagrams(crowd))
+		read_datagrams(crowd, client);
 }
 
 void client_count(struct crowd *crowd, struct crowd_client *client)

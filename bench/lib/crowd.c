@@ -56,8 +56,10 @@ static void read_healthy(struct crowd *crowd, struct crowd_client *client)
 		return;
 	}
 	client_read(crowd, client, SIZE_MAX);
-	if (client->fd >= 0 && client->judging && !client->scanned && client->judge.first_key_us)
-		client_stop_judging(client);
+	if (client->fd < 0 || !client->judging || client->scanned)
+		return;
+	if (client->judge.first_key_us || (client->deaf && !wire_is_asking(&client->wire)))
+		client_stop_judging(crowd, client);
 }
 
 static void sweep_client(struct crowd *crowd, struct crowd_client *client, int64_t now_us,
@@ -124,7 +126,7 @@ static struct crowd_client *add_clients(struct crowd *crowd, enum client_kind ki
 int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 	       const struct crowd_target *target)
 {
-	unsigned joining = (unsigned)(options->joining * JOIN_PATIENCE_S), room;
+	unsigned joining = (unsigned)(options->joining * JOIN_PATIENCE_S), room, fds;
 	struct rlimit files;
 
 	memset(crowd, 0, sizeof(*crowd));
@@ -137,10 +139,11 @@ int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 	room = options->healthy + options->stalled + options->flapping + joining;
 	for (unsigned i = 0; i < options->n_slow; i++)
 		room += options->slow[i].clients;
+	fds = (client_has_datagrams(crowd) ? 3 : 1) * room + OWN_FDS;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return -errno;
 	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || room + OWN_FDS > files.rlim_cur)
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || fds > files.rlim_cur)
 		return -EMFILE;
 	if (target->source.tls) {
 		crowd->tls = SSL_CTX_new(TLS_client_method());
@@ -238,7 +241,7 @@ static unsigned unserved(const struct crowd *crowd, bool lost_too)
 	for (unsigned i = 0; i < crowd->options.healthy; i++) {
 		const struct crowd_client *client = &crowd->clients[i];
 
-		n += (client->bytes == 0 || wire_is_asking(&client->wire)) &&
+		n += ((client->bytes == 0 && !client->deaf) || wire_is_asking(&client->wire)) &&
 		     (lost_too || client->fd >= 0);
 	}
 	return n;
@@ -298,6 +301,13 @@ static uint64_t scanned_units(const struct crowd *crowd)
 	return units;
 }
 
+static void mark(struct crowd_client *client)
+{
+	client->mark_bytes = client->bytes;
+	if (client->pair.rtp >= 0)
+		client->mark_dropped = udp_pair_dropped(&client->pair);
+}
+
 void crowd_start_measuring(struct crowd *crowd)
 {
 	sweep_clients(crowd, crowd->last_us, 0, true);
@@ -308,7 +318,7 @@ void crowd_start_measuring(struct crowd *crowd)
 	crowd->mark_scanned_bytes = crowd->scanned_bytes;
 	crowd->mark_scanned_units = scanned_units(crowd);
 	for (unsigned i = 0; i < crowd->options.healthy; i++)
-		crowd->clients[i].mark_bytes = crowd->clients[i].bytes;
+		mark(&crowd->clients[i]);
 }
 
 struct crowd_yield crowd_yield(struct crowd *crowd)
@@ -318,6 +328,10 @@ struct crowd_yield crowd_yield(struct crowd *crowd)
 
 	sweep_clients(crowd, crowd->last_us, 0, true);
 	yield.bytes = crowd->bytes - crowd->mark_bytes;
+	/* Those of the scanned clients stand for those that nobody counts. */
+	if (crowd->options.discard && crowd->options.scan > 0)
+		yield.bytes = (crowd->scanned_bytes - crowd->mark_scanned_bytes) *
+			      crowd->options.healthy / crowd->options.scan;
 	yield.scanned_units = scanned_units(crowd) - crowd->mark_scanned_units;
 	if (yield.scanned_units > 0)
 		yield.bytes_per_unit = (double)(crowd->scanned_bytes - crowd->mark_scanned_bytes) /
@@ -333,8 +347,13 @@ struct crowd_yield crowd_yield(struct crowd *crowd)
 	if (crowd->hls.objects > 0)
 		tolerance += most;
 	for (unsigned i = 0; i < crowd->options.healthy; i++) {
-		uint64_t bytes = crowd->clients[i].bytes - crowd->clients[i].mark_bytes;
+		const struct crowd_client *client = &crowd->clients[i];
+		uint64_t bytes = client->bytes - client->mark_bytes;
 
+		if (client->deaf)
+			continue;
+		if (client->pair.rtp >= 0)
+			yield.unread += udp_pair_dropped(&client->pair) - client->mark_dropped;
 		if (bytes + tolerance < most) {
 			yield.short_clients++;
 			yield.short_bytes += most - bytes;

@@ -9,6 +9,9 @@
  * until its first key unit is whole, and scanned streams to the end. A player of HLS reads its
  * playlists all the time, and one of RTSP keeps its session alive.
  *
+ * Datagrams that nobody reads in time are dropped by the kernel; it says how many, so that they are
+ * not taken for losses of the server or the network.
+ *
  * The schedule does not wait for the server: a client connects when it is due. Times count from the
  * moment at which a client was due to connect or a picture was captured, however late it was read.
  * Units that never came are counted, not left out.
@@ -48,6 +51,10 @@ struct crowd_options {
 	unsigned connect_rate; /* connections a second at the start */
 	uint32_t seed;
 	bool delay_acks; /* acknowledge as a client that answers the server does */
+	/* Datagrams: the kernel drops those of clients that are only counted, before it keeps them,
+	 * and cuts up none, as if a device did that (`whole` in udp_pair.h). What the scanned
+	 * clients receive then stands for all. */
+	bool discard;
 };
 
 struct crowd_client;
@@ -73,6 +80,9 @@ struct crowd {
 	 * fds ran out; that camload ended because their bytes were malformed; that flapping clients
 	 * and newcomers made. */
 	uint64_t ended_by_server, reset_by_server, refused, not_connected, gave_up, flaps, joins;
+	/* Datagrams that the kernel dropped because a client did not read them in time; not those
+	 * of slow and stalled clients. */
+	uint64_t unread;
 	uint64_t never_served;	/* healthy clients without a byte when all should have one */
 	uint64_t still_waiting; /* healthy clients without a key unit at the end */
 	unsigned connected;	/* now */
@@ -92,6 +102,7 @@ struct crowd_yield {
 	/* Clients that received clearly less than the best one, and the bytes that they lack. */
 	unsigned short_clients;
 	uint64_t short_bytes;
+	uint64_t unread; /* as in struct crowd */
 };
 
 /* HOST:PORT, tls://HOST:PORT, http://HOST:PORT/PATH, https:// likewise, rtsp://HOST:PORT/PATH,

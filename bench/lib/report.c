@@ -59,6 +59,8 @@ const char *report_bottleneck(const struct report *report)
 		return "1 % of the generator's rounds took more than 16 ms";
 	if (crowd->not_connected > 0)
 		return "the generator ran out of ports or file descriptors";
+	if (report->yield.unread > 0)
+		return "the generator read too late, and the kernel dropped datagrams";
 	return NULL;
 }
 
@@ -183,7 +185,7 @@ static void add_hls(cJSON *object, const struct hls_tally *tally)
 	cJSON_AddItemToObject(part, "shown_ms", hist_json(&tally->shown));
 }
 
-static void add_rtsp(cJSON *object, const struct rtsp_tally *tally)
+static void add_rtsp(cJSON *object, const struct rtsp_tally *tally, uint64_t unread)
 {
 	cJSON *part = cJSON_AddObjectToObject(object, "rtsp");
 
@@ -195,6 +197,7 @@ static void add_rtsp(cJSON *object, const struct rtsp_tally *tally)
 	add(part, "ssrc_changes", (double)tally->rtp.ssrc_changes);
 	add(part, "refused", (double)tally->refused);
 	add(part, "info_ahead", (double)tally->ahead);
+	add(part, "unread_datagrams", (double)unread);
 }
 
 void report_json(const struct report *report, FILE *out)
@@ -224,7 +227,7 @@ void report_json(const struct report *report, FILE *out)
 	add(object, "short_units", each > 0 ? (double)report->yield.short_bytes / each : 0);
 	add_groups(object, crowd);
 	add_hls(object, &crowd->hls);
-	add_rtsp(object, &crowd->rtsp);
+	add_rtsp(object, &crowd->rtsp, crowd->unread);
 	cJSON_AddItemToObject(object, "latency_last_ms", hist_json(&crowd->panel.latency_last));
 	cJSON_AddItemToObject(object, "first_key_ms", hist_json(&crowd->first_key));
 	part = cJSON_AddObjectToObject(object, "connections");
@@ -292,7 +295,7 @@ static void lines_of_hls(FILE *out, const struct hls_tally *tally)
 	line_of_times(out, "  capture to shown", &tally->shown);
 }
 
-static void lines_of_rtsp(FILE *out, const struct rtsp_tally *tally)
+static void lines_of_rtsp(FILE *out, const struct rtsp_tally *tally, uint64_t unread)
 {
 	const struct rtp_tally *rtp = &tally->rtp;
 
@@ -302,6 +305,8 @@ static void lines_of_rtsp(FILE *out, const struct rtsp_tally *tally)
 		"%-22s %lu packets, %lu sender reports, %lu gaps of %lu packets, %lu requests "
 		"refused\n",
 		"RTSP players", rtp->packets, rtp->reports, rtp->gaps, rtp->lost, tally->refused);
+	if (unread > 0)
+		fprintf(out, "%-22s %lu datagrams were not read in time\n", "", unread);
 	if (rtp->torn || rtp->ssrc_changes || tally->ahead)
 		fprintf(out,
 			"%-22s WRONG: %lu units torn, %lu changes of SSRC, %lu times RTP-Info "
@@ -322,7 +327,7 @@ void report_table(const struct report *report, FILE *out)
 	lines_of_group(out, "healthy", &crowd->healthy);
 	line_of_times(out, "  to the last of them", &crowd->panel.latency_last);
 	lines_of_hls(out, &crowd->hls);
-	lines_of_rtsp(out, &crowd->rtsp);
+	lines_of_rtsp(out, &crowd->rtsp, crowd->unread);
 	if (report->yield.short_clients > 0)
 		fprintf(out, "%-22s %u clients received less than the others\n", "",
 			report->yield.short_clients);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bench/lib/rtsp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +29,11 @@ struct rtsp_player {
 	char session[SESSION_MAX];
 	const char *keep_alive;	     /* a method */
 	int64_t interval_us, due_us; /* between two of these; of the next one */
-	unsigned video, control;     /* channels */
-	bool named;		     /* RTP-Info named `first`; no packet came since */
+	enum rtsp_transport transport;
+	unsigned video, control; /* RTSP_INTERLEAVED: channels */
+	uint16_t port;		 /* RTSP_UDP: of RTP */
+	struct udp_group group;	 /* RTSP_MULTICAST; ports 0: not known yet */
+	bool named;		 /* RTP-Info named `first`; no packet came since */
 	uint16_t first;
 	struct sdp sdp;
 	struct rtp_reader rtp;
@@ -82,6 +86,25 @@ void rtsp_player_leave(struct rtsp_player *rtsp)
 
 /* --- answers --- */
 
+static void ask_setup(struct rtsp_player *rtsp, const char *video)
+{
+	char text[96];
+
+	switch (rtsp->transport) {
+	case RTSP_INTERLEAVED:
+		ask(rtsp, "SETUP", video, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n");
+		return;
+	case RTSP_UDP:
+		snprintf(text, sizeof(text), "Transport: RTP/AVP;unicast;client_port=%u-%u\r\n",
+			 rtsp->port, rtsp->port + 1u);
+		ask(rtsp, "SETUP", video, text);
+		return;
+	case RTSP_MULTICAST:
+		ask(rtsp, "SETUP", video, "Transport: RTP/AVP;multicast\r\n");
+		return;
+	}
+}
+
 static int take_description(struct rtsp_player *rtsp, const struct message *message,
 			    const char *body, size_t len)
 {
@@ -108,7 +131,7 @@ static int take_description(struct rtsp_player *rtsp, const struct message *mess
 	rtsp->rtp.payload_type = rtsp->sdp.payload_type;
 	rtsp->rtp.parameter_sets = &rtsp->sdp.parameter_sets;
 	rtsp->state = ASKS_SETUP;
-	ask(rtsp, "SETUP", video, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n");
+	ask_setup(rtsp, video);
 	return 0;
 }
 
@@ -129,12 +152,61 @@ static int take_session(struct rtsp_player *rtsp, const char *text)
 	return 0;
 }
 
+/* RFC 2326 clause 12.39: "a=x;b=y". Returns what follows `name=` in it, or NULL. */
+static const char *parameter(const char *transport, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (transport && strncasecmp(transport, name, len) != 0) {
+		transport = strchr(transport, ';');
+		transport += transport != NULL;
+	}
+	return transport ? transport + len : NULL;
+}
+
+static int take_group(struct rtsp_player *rtsp, const char *transport)
+{
+	const char *destination = parameter(transport, "destination=");
+	const char *ports = parameter(transport, "port=");
+	unsigned rtp, rtcp;
+	char text[INET_ADDRSTRLEN];
+
+	if (!destination || !ports || sscanf(destination, "%15[0-9.]", text) != 1 ||
+	    inet_pton(AF_INET, text, &rtsp->group.address) != 1 ||
+	    !IN_MULTICAST(ntohl(rtsp->group.address.s_addr)))
+		return -EBADMSG;
+	if (sscanf(ports, "%5u-%5u", &rtp, &rtcp) != 2 || rtp == 0 || rtp > UINT16_MAX ||
+	    rtcp == 0 || rtcp > UINT16_MAX)
+		return -EBADMSG;
+	rtsp->group.rtp = (uint16_t)rtp;
+	rtsp->group.rtcp = (uint16_t)rtcp;
+	return 0;
+}
+
+/* What the server chose: that which was asked for. */
+static int take_transport(struct rtsp_player *rtsp, const char *transport)
+{
+	const char *value;
+	unsigned rtp;
+
+	switch (rtsp->transport) {
+	case RTSP_INTERLEAVED:
+		value = parameter(transport, "interleaved=");
+		return value && sscanf(value, "%3u-%3u", &rtsp->video, &rtsp->control) == 2
+			       ? 0
+			       : -EBADMSG;
+	case RTSP_UDP:
+		value = parameter(transport, "client_port=");
+		return value && sscanf(value, "%5u", &rtp) == 1 && rtp == rtsp->port ? 0 : -EBADMSG;
+	case RTSP_MULTICAST:
+		break;
+	}
+	return take_group(rtsp, transport);
+}
+
 static int take_setup(struct rtsp_player *rtsp, const struct message *message)
 {
-	const char *transport = message_header(message, "Transport", NULL);
-	const char *channels = transport ? strstr(transport, "interleaved=") : NULL;
-
-	if (!channels || sscanf(channels, "interleaved=%3u-%3u", &rtsp->video, &rtsp->control) != 2)
+	if (take_transport(rtsp, message_header(message, "Transport", NULL)) < 0)
 		return -EBADMSG;
 	if (take_session(rtsp, message_header(message, "Session", NULL)) < 0)
 		return -EBADMSG;
@@ -217,17 +289,13 @@ static ssize_t take_message(struct rtsp_player *rtsp, const uint8_t *data, size_
 
 /* --- packets --- */
 
-static int take_packet(struct rtsp_player *rtsp, unsigned channel, const uint8_t *packet,
-		       size_t len, int64_t now_us)
+static int take_packet(struct rtsp_player *rtsp, bool control, const uint8_t *packet, size_t len,
+		       int64_t now_us)
 {
 	int result;
 
-	if (rtsp->state < ASKS_PLAY)
-		return -EBADMSG;
-	if (channel == rtsp->control)
+	if (control)
 		return rtp_reader_read_control(&rtsp->rtp, packet, len);
-	if (channel != rtsp->video)
-		return 0;
 	result = rtp_reader_read(&rtsp->rtp, packet, len, now_us);
 	if (rtsp->named && result == 0 && rtsp->rtp.begun) {
 		uint16_t later = (uint16_t)(rtsp->first - (uint16_t)(rtsp->rtp.next - 1));
@@ -238,15 +306,26 @@ static int take_packet(struct rtsp_player *rtsp, unsigned channel, const uint8_t
 	return result;
 }
 
+int rtsp_player_datagram(struct rtsp_player *rtsp, bool control, const uint8_t *packet, size_t len,
+			 int64_t now_us)
+{
+	/* Those of an earlier session at the same port are no mistake of the server. */
+	return rtsp->state < ASKS_PLAY ? 0 : take_packet(rtsp, control, packet, len, now_us);
+}
+
 /* As take_message(). */
 static ssize_t take_frame(struct rtsp_player *rtsp, const uint8_t *data, size_t len, int64_t now_us)
 {
 	size_t size = len >= FRAME_HEAD ? (size_t)data[2] << 8 | data[3] : SIZE_MAX - FRAME_HEAD;
-	int result;
+	int result = 0;
 
 	if (len < FRAME_HEAD + size)
 		return 0;
-	result = take_packet(rtsp, data[1], data + FRAME_HEAD, size, now_us);
+	if (rtsp->state < ASKS_PLAY || rtsp->transport != RTSP_INTERLEAVED)
+		return -EBADMSG;
+	if (data[1] == rtsp->video || data[1] == rtsp->control)
+		result = take_packet(rtsp, data[1] == rtsp->control, data + FRAME_HEAD, size,
+				     now_us);
 	return result < 0 ? result : (ssize_t)(FRAME_HEAD + size);
 }
 
@@ -287,6 +366,17 @@ struct rtsp_player *rtsp_player_create(const char *host, const char *path, struc
 	rtp_reader_init(&rtsp->rtp, &tally->rtp, unit, ctx);
 	ask(rtsp, "OPTIONS", rtsp->url, "");
 	return rtsp;
+}
+
+void rtsp_player_use(struct rtsp_player *rtsp, enum rtsp_transport transport, uint16_t port)
+{
+	rtsp->transport = transport;
+	rtsp->port = port;
+}
+
+const struct udp_group *rtsp_player_group(const struct rtsp_player *rtsp)
+{
+	return rtsp->group.rtp ? &rtsp->group : NULL;
 }
 
 bool rtsp_player_plays(const struct rtsp_player *rtsp)

@@ -33,6 +33,7 @@ void wire_init(struct wire *wire, const struct wire_source *source, unit_fn *uni
 	} else if (source->framing == WIRE_RTSP) {
 		wire->rtsp = rtsp_player_create(source->host, source->path, source->rtsp,
 						&wire->out, unit, ctx);
+		rtsp_player_use(wire->rtsp, source->transport, 0);
 	} else if (source->framing == WIRE_HLS || source->framing == WIRE_HLS_PLAIN) {
 		wire->player = hls_create(source->host, source->path, source->hls, &wire->out,
 					  source->framing == WIRE_HLS_PLAIN, unit, ctx);
@@ -45,6 +46,22 @@ void wire_init(struct wire *wire, const struct wire_source *source, unit_fn *uni
 		put_text(&wire->out, source->path);
 		put_text(&wire->out, http_tail);
 	}
+}
+
+void wire_use_port(struct wire *wire, uint16_t port)
+{
+	rtsp_player_use(wire->rtsp, wire->source->transport, port);
+}
+
+void wire_datagram(struct wire *wire, bool control, const uint8_t *data, size_t len, int64_t now_us)
+{
+	if (!wire->broken)
+		wire->broken = rtsp_player_datagram(wire->rtsp, control, data, len, now_us) < 0;
+}
+
+const struct udp_group *wire_group(const struct wire *wire)
+{
+	return wire->rtsp ? rtsp_player_group(wire->rtsp) : NULL;
 }
 
 uint8_t *wire_room(struct wire *wire, size_t size)

@@ -31,16 +31,17 @@ enum wire_framing {
 	WIRE_WEBSOCKET, /* of MP4 */
 	WIRE_HLS,	/* low latency where the playlist offers it */
 	WIRE_HLS_PLAIN, /* whole segments */
-	WIRE_RTSP,	/* with RTP over the same connection */
+	WIRE_RTSP,
 	WIRE_RTMP,
 };
 
 /* What a client asks for. */
 struct wire_source {
 	enum wire_framing framing;
-	bool http;	/* the first five over HTTP */
-	bool tls;	/* over TLS, whose certificate is not checked */
-	char host[80];	/* "HOST:PORT" */
+	bool http;		       /* the first five over HTTP */
+	bool tls;		       /* over TLS, whose certificate is not checked */
+	enum rtsp_transport transport; /* of RTSP */
+	char host[80];		       /* "HOST:PORT" */
 	char path[256]; /* of the URL, without the first slash; "app/stream" for RTMP */
 	/* Of all players of HLS, and of RTSP; borrowed. */
 	struct hls_tally *hls;
@@ -69,6 +70,13 @@ struct wire {
 
 /* source is borrowed. */
 void wire_init(struct wire *wire, const struct wire_source *source, unit_fn *unit, void *ctx);
+/* RTSP over UDP: the port of RTP at which the client listens. */
+void wire_use_port(struct wire *wire, uint16_t port);
+/* RTSP: takes a datagram, of RTCP if `control`. */
+void wire_datagram(struct wire *wire, bool control, const uint8_t *data, size_t len,
+		   int64_t now_us);
+/* RTSP by multicast: the group, once it is known; NULL before. */
+const struct udp_group *wire_group(const struct wire *wire);
 /* Returns a place for the next bytes, with at least size bytes of room. */
 uint8_t *wire_room(struct wire *wire, size_t size);
 /* Takes n bytes that were read there at now_us. */

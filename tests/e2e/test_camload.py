@@ -124,6 +124,50 @@ def test_viewers_of_rtsp_are_judged(camcastd):
     assert lost["joins"] > 0 and lost["flaps"] > 0
 
 
+def test_viewers_over_udp_are_judged(camcastd):
+    config = harness.pattern_config()
+    config["daemon"]["rtsp"] = "127.0.0.1:0"
+    daemon = camcastd(config)
+    result = camload(
+        f"rtsp://127.0.0.1:{daemon.rtsp_port}/s",
+        *("--transport", "udp", "--clients", 40, "--scan", 10, "--decode", 2),
+        *("--flapping", 3, "--joining", 5, "--duration", 3),
+    )
+    healthy, players, lost = result["healthy"], result["rtsp"], result["connections"]
+    assert healthy["streams"] >= 40 and result["joining"]["streams"] > 0
+    assert healthy["latency_ms"]["n"] >= 10 * 30 * 3 * 0.5
+    assert healthy["pictures"] >= 2 * 30 * 3 * 0.5
+    assert players["packets"] > healthy["units"] and players["reports"] >= 10
+    assert not any(lost[key] for key in ("never_served", "ended_by_server", "refused", "gave_up"))
+    assert lost["joins"] > 0 and lost["flaps"] > 0
+    assert not any(players[key] for key in ("ssrc_changes", "refused", "info_ahead")), players
+    # Each datagram that was not read in time is one that the kernel counts, at least.
+    if players["unread_datagrams"] == 0:
+        assert players["lost_packets"] == players["torn_units"] == healthy["missed"] == 0, players
+        for group in (healthy, result["flapping"], result["joining"]):
+            assert not any(group[key] for key in WRONG), group
+    # On the wire RTP has heads, but no frames: 2,000,000 bit/s at most.
+    assert 0 < result["bytes_per_unit"] < 2 * 2_000_000 / 8 / 30
+
+
+def test_datagrams_that_nobody_needs_are_discarded(camcastd):
+    config = harness.pattern_config()
+    config["daemon"]["rtsp"] = "127.0.0.1:0"
+    daemon = camcastd(config)
+    result = camload(
+        f"rtsp://127.0.0.1:{daemon.rtsp_port}/s",
+        *("--transport", "udp", "--discard", "--clients", 20, "--scan", 2, "--duration", 2),
+    )
+    healthy, players = result["healthy"], result["rtsp"]
+    assert healthy["streams"] == 20 and result["short_clients"] == 0
+    # The units of two stand for those of all.
+    assert result["deliveries"] == pytest.approx(20 * 2 * result["units_per_second"], rel=0.2)
+    assert result["units_per_second"] > 10 and players["ssrc_changes"] == 0
+    assert not any(
+        result["connections"][key] for key in ("never_served", "ended_by_server", "gave_up")
+    )
+
+
 def test_lengths_are_understood(start_camcastd):
     stream = {"codec": "mjpeg", "quality": 50, "sei": False}
     config = harness.pattern_config(stream=stream, framing="length_prefixed")
@@ -336,6 +380,14 @@ def test_nobody_listens():
         (["127.0.0.1:80", "--acks", "late"], "--acks late: this value is not allowed"),
         (["rtsp://127.0.0.1:80"], "rtsp://127.0.0.1:80: use HOST:PORT"),
         (["rtsp://127.0.0.1:80/s", "--framing", "ts"], "--framing ts: "),
+        (["rtsp://127.0.0.1:80/s", "--transport", "sctp"], "--transport sctp: this value"),
+        (["127.0.0.1:80", "--transport", "udp"], "need an rtsp:// URL"),
+        (["rtsps://127.0.0.1:80/s", "--transport", "udp"], "need an rtsp:// URL"),
+        (["rtsp://127.0.0.1:80/s", "--discard"], "--discard needs --transport"),
+        (
+            ["rtsp://127.0.0.1:80/s", "--transport", "udp", "--stalled", "1"],
+            "no --slow and --stalled",
+        ),
     ],
 )
 def test_what_is_not_understood_is_named(words, said):

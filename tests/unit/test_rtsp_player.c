@@ -167,6 +167,9 @@ static void put_key_unit(void)
 	put_fragments(IDR, 7);
 }
 
+/* Of the server's SETUP. */
+static const char *transport = "RTP/AVP/TCP;unicast;interleaved=4-5;ssrc=12";
+
 static void put_answers(const char *info)
 {
 	char text[600];
@@ -178,8 +181,10 @@ static void put_answers(const char *info)
 		 strlen(description));
 	put_text(text);
 	put_text(description);
-	put_text("RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: abc;timeout=10\r\n"
-		 "Transport: RTP/AVP/TCP;unicast;interleaved=4-5;ssrc=12\r\n\r\n");
+	snprintf(text, sizeof(text),
+		 "RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: abc;timeout=10\r\nTransport: %s\r\n\r\n",
+		 transport);
+	put_text(text);
 	snprintf(text, sizeof(text), "RTSP/1.0 200 OK\r\nCSeq: 4\r\nSession: abc\r\n%s\r\n", info);
 	put_text(text);
 }
@@ -225,6 +230,7 @@ static int begin(void **state)
 {
 	(void)state;
 	memset(&stream, 0, sizeof(stream));
+	transport = "RTP/AVP/TCP;unicast;interleaved=4-5;ssrc=12";
 	stream.seq = 65534; /* wraps soon */
 	stream.ssrc = 12;
 	start();
@@ -513,6 +519,100 @@ static void packets_before_setup_break_the_stream(void **state)
 	assert_int_equal(feed(1000000), -EBADMSG);
 }
 
+/* --- with datagrams --- */
+
+/* Passes the frames of the stream on as datagrams. */
+static int feed_datagrams(void)
+{
+	int result = 0;
+
+	for (size_t at = 0; at < stream.len && result == 0;) {
+		const uint8_t *frame = stream.data + at;
+		size_t len = (size_t)frame[2] << 8 | frame[3];
+
+		result = rtsp_player_datagram(player.rtsp, frame[1] == 5, frame + 4, len, 9);
+		at += 4 + len;
+	}
+	return result;
+}
+
+static void packets_come_as_datagrams_if_the_server_agrees(void **state)
+{
+	(void)state;
+	transport = "RTP/AVP;unicast;client_port=10020-10021;server_port=8554-8555;ssrc=c";
+	rtsp_player_use(player.rtsp, RTSP_UDP, 10020);
+	put_key_unit();
+	assert_int_equal(feed_datagrams(), 0); /* of an earlier session: not read */
+	assert_int_equal(player.n + player.tally.rtp.packets, 0);
+	stream.len = 0;
+	put_answers("");
+	assert_int_equal(feed(7), 0);
+	assert_true(asked("Transport: RTP/AVP;unicast;client_port=10020-10021\r\n"));
+	assert_true(rtsp_player_plays(player.rtsp));
+	assert_null(rtsp_player_group(player.rtsp));
+	stream.len = 0;
+	put_key_unit();
+	put_fragments(SLICE, 7);
+	assert_int_equal(feed_datagrams(), 0);
+	assert_int_equal(player.n, 2);
+	assert_int_equal(player.lens[0], KEY);
+	assert_int_equal(player.times[1], 9);
+	assert_int_equal(player.tally.rtp.reports, 1);
+	assert_int_equal(rtsp_player_datagram(player.rtsp, false, (const uint8_t *)"?", 1, 9),
+			 -EBADMSG);
+	/* What was agreed is not there. */
+	stream.len = 0;
+	put_key_unit();
+	assert_int_equal(feed(1000000), -EBADMSG);
+}
+
+static void the_group_is_that_of_the_answer(void **state)
+{
+	const struct udp_group *group;
+
+	(void)state;
+	transport = "RTP/AVP;multicast;destination=239.1.2.3;port=6000-6001;ttl=1";
+	rtsp_player_use(player.rtsp, RTSP_MULTICAST, 0);
+	put_answers("");
+	assert_null(rtsp_player_group(player.rtsp));
+	assert_int_equal(feed(1000000), 0);
+	assert_true(asked("Transport: RTP/AVP;multicast\r\n"));
+	group = rtsp_player_group(player.rtsp);
+	assert_non_null(group);
+	assert_memory_equal(&group->address, "\xef\1\2\3", 4);
+	assert_int_equal(group->rtp, 6000);
+	assert_int_equal(group->rtcp, 6001);
+}
+
+static void another_transport_than_the_one_asked_for_ends_the_dialogue(void **state)
+{
+	static const struct {
+		enum rtsp_transport asked;
+		const char *answer;
+	} cases[] = {
+		{RTSP_UDP, "RTP/AVP/TCP;unicast;interleaved=0-1"},
+		{RTSP_UDP, "RTP/AVP;unicast;client_port=10022-10023"},
+		{RTSP_UDP, "RTP/AVP;unicast;client_port="},
+		{RTSP_INTERLEAVED, "RTP/AVP;unicast;client_port=10020-10021"},
+		{RTSP_MULTICAST, "RTP/AVP;unicast;client_port=10020-10021"},
+		{RTSP_MULTICAST, "RTP/AVP;multicast;destination=10.1.2.3;port=6000-6001"},
+		{RTSP_MULTICAST, "RTP/AVP;multicast;destination=239.1.2.3"},
+		{RTSP_MULTICAST, "RTP/AVP;multicast;destination=239.1.2.3;port=6000-70000"},
+		{RTSP_MULTICAST, "RTP/AVP;multicast;destination=x;port=6000-6001"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		finish();
+		start();
+		stream.len = 0;
+		transport = cases[i].answer;
+		rtsp_player_use(player.rtsp, cases[i].asked, 10020);
+		put_answers("");
+		assert_int_equal(feed(1000000), -EBADMSG);
+	}
+}
+
 /* --- as one of the wires --- */
 
 static void a_wire_that_only_counts_goes_on_asking(void **state)
@@ -565,6 +665,9 @@ int main(void)
 		TEST(what_is_malformed_breaks_the_stream),
 		TEST(a_refusal_ends_the_dialogue),
 		TEST(packets_before_setup_break_the_stream),
+		TEST(packets_come_as_datagrams_if_the_server_agrees),
+		TEST(the_group_is_that_of_the_answer),
+		TEST(another_transport_than_the_one_asked_for_ends_the_dialogue),
 		TEST(a_wire_that_only_counts_goes_on_asking),
 	};
 
