@@ -49,7 +49,7 @@ static void take_ready(void *user, struct endpoint *endpoint, int fd, struct tls
 static void start(struct fixture *f, void **state, enum config_tls_mode mode)
 {
 	memset(f, 0, sizeof *f);
-	tls_rig_start(&f->tls);
+	tls_rig_start(&f->tls, true);
 	f->loop = rig_loop(*(enum config_backend *)*state, 0);
 	f->protocol = (struct protocol){.scheme = "plain", .needs_tls = "use TLS\n"};
 	f->quota.name = "test";

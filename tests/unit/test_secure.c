@@ -17,7 +17,7 @@ static struct tls_rig rig;
 static int set_up(void **state)
 {
 	(void)state;
-	tls_rig_start(&rig);
+	tls_rig_start(&rig, true);
 	return 0;
 }
 

@@ -31,7 +31,7 @@ static int set_up(void **state)
 	(void)state;
 	for (unsigned i = 0; i < BYTES; i++)
 		bytes[i] = (uint8_t)(i * 13 + (i >> 8));
-	tls_rig_start(&rig);
+	tls_rig_start(&rig, true);
 	return 0;
 }
 

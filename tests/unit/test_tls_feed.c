@@ -4,6 +4,8 @@
 #include "tests/unit/tls_rig.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -17,12 +19,12 @@ struct fixture {
 	struct endpoint endpoint;
 };
 
-static void start(struct fixture *f, void **state)
+static void start_with(struct fixture *f, void **state, bool kernel)
 {
 	struct net_address address = {.host = "127.0.0.1"};
 
 	memset(f, 0, sizeof *f);
-	tls_rig_start(&f->tls);
+	tls_rig_start(&f->tls, kernel);
 	rig_init(&f->rig, *(enum config_backend *)*state);
 	rig_start(&f->rig);
 	assert_int_equal(server_enable_tls(f->rig.server, f->tls.context), 0);
@@ -30,6 +32,11 @@ static void start(struct fixture *f, void **state)
 	f->endpoint = f->rig.endpoint;
 	f->endpoint.tls = CONFIG_TLS_YES;
 	assert_int_equal(server_listen(f->rig.server, &f->endpoint, &address, "test"), 0);
+}
+
+static void start(struct fixture *f, void **state)
+{
+	start_with(f, state, false);
 }
 
 static void stop(struct fixture *f)
@@ -120,24 +127,30 @@ static void a_viewer_gets_all_units_by_copies(void **state)
 	stop(&f);
 }
 
-static void a_slow_viewer_loses_units_but_never_a_part_of_one(void **state)
+static void watch_slowly(struct fixture *f, struct viewer *viewer)
 {
 	static uint8_t flags[RIG_SEEN_MAX];
+
+	for (int i = 0; i < 900; i++) {
+		play(f, flags, 1);
+		viewer_read(viewer, 4500); /* half of what comes */
+	}
+	viewer_check_gaps(viewer, flags);
+	assert_in_range(viewer->n, 100, 800);
+	assert_true(feed_stats(f->rig.feed)->audience.units_dropped > 100);
+	assert_true(feed_stats(f->rig.feed)->audience.resyncs > 5);
+	assert_int_equal(feed_stats(f->rig.feed)->audience.left[CURSOR_END_STALL], 0);
+	assert_true(feed_stats(f->rig.feed)->log.segments <= 4);
+}
+
+static void a_slow_viewer_loses_units_but_never_a_part_of_one(void **state)
+{
 	struct viewer *viewer;
 	struct fixture f;
 
 	start(&f, state);
 	viewer = join(&f, 32768);
-	for (int i = 0; i < 900; i++) {
-		play(&f, flags, 1);
-		viewer_read(viewer, 4500); /* half of what comes */
-	}
-	viewer_check_gaps(viewer, flags);
-	assert_in_range(viewer->n, 100, 800);
-	assert_true(feed_stats(f.rig.feed)->audience.units_dropped > 100);
-	assert_true(feed_stats(f.rig.feed)->audience.resyncs > 5);
-	assert_int_equal(feed_stats(f.rig.feed)->audience.left[CURSOR_END_STALL], 0);
-	assert_true(feed_stats(f.rig.feed)->log.segments <= 4);
+	watch_slowly(&f, viewer);
 	leave(viewer);
 	stop(&f);
 }
@@ -286,6 +299,84 @@ static void a_viewer_that_sends_without_end_is_disconnected(void **state)
 	stop(&f);
 }
 
+/* --- in the kernel, which may not be able to --- */
+
+/* NULL: the kernel encrypts nothing here, and there is no fixture any more. */
+static struct viewer *join_in_kernel(struct fixture *f, void **state, int rcvbuf)
+{
+	struct viewer *viewer;
+	char ulp[16] = "";
+	socklen_t len = sizeof ulp;
+
+	start_with(f, state, true);
+	viewer = join(f, rcvbuf);
+	(void)getsockopt(viewer->server_fd, IPPROTO_TCP, TCP_ULP, ulp, &len);
+	if (strcmp(ulp, "tls") == 0)
+		return viewer;
+	leave(viewer);
+	stop(f);
+	return NULL;
+}
+
+static void the_kernel_gets_units_by_reference(void **state)
+{
+	static uint8_t flags[RIG_SEEN_MAX];
+	struct fixture f;
+	struct viewer *viewer = join_in_kernel(&f, state, 0);
+
+	if (!viewer)
+		skip();
+	for (int i = 0; i < 200; i++) {
+		play(&f, flags, 1);
+		viewer_drink(&f.rig, viewer);
+	}
+	assert_int_equal(viewer->n, 200);
+	assert_true(feed_stats(f.rig.feed)->audience.sendfiles >= 200);
+	leave(viewer);
+	stop(&f);
+}
+
+static void a_slow_viewer_of_the_kernel_sees_no_part_of_a_unit(void **state)
+{
+	struct fixture f;
+	struct viewer *viewer = join_in_kernel(&f, state, 32768);
+
+	if (!viewer)
+		skip();
+	watch_slowly(&f, viewer);
+	leave(viewer);
+	stop(&f);
+}
+
+/* Nothing is in flight when the unit begins, and the socket is full before its end. One viewer gets
+ * the unit by sendfile, two get it from a pipe. */
+static void a_unit_that_fills_an_idle_socket_of_the_kernel_goes_on(void **state)
+{
+	struct viewer *viewers[2];
+	struct fixture f;
+
+	viewers[0] = join_in_kernel(&f, state, 0);
+	if (!viewers[0])
+		skip();
+	for (unsigned n = 1; n <= 2; n++) {
+		if (n == 2)
+			viewers[1] = join(&f, 0);
+		for (int i = 0; i < 100; i++) {
+			for (unsigned v = 0; v < n; v++)
+				viewer_drink(&f.rig, viewers[v]);
+			rig_unit(&f.rig, 40000, KEY);
+			rig_pass(&f.rig, RIG_FRAME_US);
+		}
+		for (unsigned v = 0; v < n; v++)
+			viewer_drink(&f.rig, viewers[v]);
+	}
+	assert_int_equal(viewers[0]->n, 200);
+	assert_in_range(viewers[1]->n, 100, 101);
+	leave(viewers[0]);
+	leave(viewers[1]);
+	stop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +387,9 @@ int main(void)
 		ON_BOTH(a_viewer_that_ends_its_input_watches_on),
 		ON_BOTH(a_viewer_that_breaks_the_protocol_is_closed),
 		ON_BOTH(a_viewer_that_sends_without_end_is_disconnected),
+		ON_BOTH(the_kernel_gets_units_by_reference),
+		ON_BOTH(a_slow_viewer_of_the_kernel_sees_no_part_of_a_unit),
+		ON_BOTH(a_unit_that_fills_an_idle_socket_of_the_kernel_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

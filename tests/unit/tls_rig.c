@@ -25,7 +25,7 @@ static void make(const char *folder)
 	close(null);
 }
 
-void tls_rig_start(struct tls_rig *rig)
+void tls_rig_start(struct tls_rig *rig, bool kernel)
 {
 	struct tls_options options;
 	char why[TLS_WHY_MAX];
@@ -35,7 +35,7 @@ void tls_rig_start(struct tls_rig *rig)
 	snprintf(rig->certificate, sizeof rig->certificate, "%s/" CERTIFICATE_FILE, rig->folder);
 	snprintf(rig->key, sizeof rig->key, "%s/" CERTIFICATE_KEY_FILE, rig->folder);
 	make(rig->folder);
-	options = (struct tls_options){rig->certificate, rig->key, "", true};
+	options = (struct tls_options){rig->certificate, rig->key, "", kernel};
 	assert_int_equal(tls_context_create(&rig->context, &options, why), 0);
 }
 

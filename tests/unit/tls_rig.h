@@ -21,7 +21,8 @@ struct tls_rig {
 	struct tls_context *context; /* NULL: given away */
 };
 
-void tls_rig_start(struct tls_rig *rig);
+/* kernel: it encrypts where it can. */
+void tls_rig_start(struct tls_rig *rig, bool kernel);
 void tls_rig_stop(struct tls_rig *rig);
 /* Another certificate takes the place of the one in the folder. */
 void tls_rig_renew(struct tls_rig *rig);

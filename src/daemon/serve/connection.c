@@ -292,7 +292,11 @@ static void handle_sent(struct loop_conn *conn, int result)
  * the rest of a unit goes with that rest. */
 static void handle_sent_encrypted(struct loop_conn *conn, int result)
 {
-	if (result > 0 && !tls_count(tls_of(of_conn(conn)), (size_t)result))
+	struct tls *tls = tls_of(of_conn(conn));
+
+	if (result == -EAGAIN)
+		tls_push(tls);
+	else if (result > 0 && !tls_count(tls, (size_t)result))
 		result = -EPROTO;
 	handle_sent(conn, result);
 }

@@ -2,6 +2,8 @@
 #include "daemon/serve/tls.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -566,6 +568,12 @@ bool tls_count(struct tls *tls, size_t len)
 {
 	tls->records += (uint32_t)(len / TLS_RECORD_MAX) + 1;
 	return tls->records < tls->records_max;
+}
+
+/* tcp(7): to set TCP_NODELAY forces out what is pending. */
+void tls_push(const struct tls *tls)
+{
+	(void)setsockopt(tls->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 }
 
 /* No key protects more records than it may. TLS 1.2 cannot change it: the viewer connects again,

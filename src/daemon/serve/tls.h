@@ -105,6 +105,12 @@ static inline bool tls_in_kernel(const struct tls *tls)
 /* Counts a send of len bytes for which the kernel has made records. False: the key has protected
  * as much as it may, and cannot be changed: the connection must end. */
 bool tls_count(struct tls *tls, size_t len);
+/* A send for which the kernel makes records gave -EAGAIN. Within one sendfile() or splice(), Linux
+ * hands whole records to TCP with the remark that more follows, and TCP waits for that. Where the
+ * socket is full before the end of the call, the kernel's TLS does not take the remark back, as TCP
+ * does itself: if nothing is in flight whose acknowledgement would wake TCP, nothing is sent, and
+ * no event follows. This makes TCP send, so that events follow as for any socket that is full. */
+void tls_push(const struct tls *tls);
 
 /*
  * Sends len bytes (at least 1) after a handshake. Returns the number of bytes taken (1..len; fewer

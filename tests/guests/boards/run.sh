@@ -21,7 +21,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 # shellcheck source=tests/guests/lib.sh
 . tests/guests/lib.sh
 
-near_kernel=$(echo tests/unit/test_{loop,loop_conn,logwriter,pagetee,slots,tls,worker}.c)
+near_kernel=$(echo tests/unit/test_{loop,loop_conn,logwriter,pagetee,slots,tls,tls_feed,worker}.c)
 end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 	tests/e2e/test_capture.py::test_{a_file_written_by_hand_decodes,pictures_written_by_hand_decode} \
 	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """TLS in the kernel, which the machine that runs the other tests may not have: bytes go by
-reference and arrive whole, on both backends. By hand, because a viewer is sometimes taken for a
-stalled one: E2E=tests/guests/boards/test_kernel_tls.py tests/guests/boards/run.sh amd64."""
+reference and arrive whole."""
 import os
 import signal
 import socket
