@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/serve/noise.h"
+
 struct fixture {
 	struct rig rig;
 	struct tls_rig tls;
@@ -299,6 +301,33 @@ static void a_viewer_that_sends_without_end_is_disconnected(void **state)
 	stop(&f);
 }
 
+/* A record costs as much as 64 bytes (noise.h). */
+static void a_viewer_that_sends_tiny_records_is_disconnected_early(void **state)
+{
+	struct viewer *viewer;
+	struct fixture f;
+	int64_t deadline;
+	unsigned sent = 0;
+
+	start(&f, state);
+	viewer = join(&f, 0);
+	while (sent < NOISE_MAX / NOISE_READ_MIN) {
+		size_t n;
+
+		sent += (unsigned)SSL_write_ex(viewer->receiver, "x", 1, &n);
+		ERR_clear_error();
+		rig_settle(f.rig.loop);
+	}
+	assert_int_equal(rig_gone(&f.rig), 0);
+	assert_int_equal(SSL_write(viewer->receiver, "x", 1), 1);
+	deadline = rig_deadline();
+	while (rig_gone(&f.rig) == 0)
+		rig_wait(f.rig.loop, deadline);
+	assert_int_equal(feed_stats(f.rig.feed)->audience.left[CURSOR_END_NOISE], 1);
+	leave(viewer);
+	stop(&f);
+}
+
 /* --- in the kernel, which may not be able to --- */
 
 /* NULL: the kernel encrypts nothing here, and there is no fixture any more. */
@@ -387,6 +416,7 @@ int main(void)
 		ON_BOTH(a_viewer_that_ends_its_input_watches_on),
 		ON_BOTH(a_viewer_that_breaks_the_protocol_is_closed),
 		ON_BOTH(a_viewer_that_sends_without_end_is_disconnected),
+		ON_BOTH(a_viewer_that_sends_tiny_records_is_disconnected_early),
 		ON_BOTH(the_kernel_gets_units_by_reference),
 		ON_BOTH(a_slow_viewer_of_the_kernel_sees_no_part_of_a_unit),
 		ON_BOTH(a_unit_that_fills_an_idle_socket_of_the_kernel_goes_on),

@@ -14,6 +14,8 @@ static uint32_t add(uint64_t *count, uint32_t now_s, size_t len)
 		since_s = now_s;
 		bytes = 0;
 	}
+	if (len < NOISE_READ_MIN)
+		len = NOISE_READ_MIN;
 	bytes += len < NOISE_MAX ? (uint32_t)len : NOISE_MAX;
 	*count = (uint64_t)since_s << 40 | (uint64_t)bytes << 16 | (*count & 0xffff);
 	return bytes;
@@ -29,9 +31,10 @@ static void log_noise(const struct connection *connection)
 			  &suppressed))
 		return;
 	net_peer_format(&connection->peer, peer);
-	diag_info("%s: client %s sent more than %d KiB within a minute and is disconnected (%llu "
-		  "others since the last such line)",
-		  endpoint->quota->name, peer, NOISE_MAX >> 10, (unsigned long long)suppressed);
+	diag_info("%s: client %s sent more than %d KiB within a minute, where a piece counts as %d "
+		  "bytes at least, and is disconnected (%llu others since the last such line)",
+		  endpoint->quota->name, peer, NOISE_MAX >> 10, NOISE_READ_MIN,
+		  (unsigned long long)suppressed);
 }
 
 bool noise_exceeded(struct connection *connection, uint64_t *count, size_t len)
