@@ -259,8 +259,8 @@ def tls_table(found):
         for size in rows.values("size"):
             for clients in rows.values("clients"):
                 case = {"size": size, "clients": clients}
-                ours = f"{backend} tls"
-                kinds = [backend, ours, f"{backend} tls without AES", "nginx TLS"]
+                ours, proxy = f"{backend} tls", "nginx proxy TLS"
+                kinds = [backend, ours, f"{backend} tls without AES", "nginx TLS", proxy]
                 lines.append(
                     [
                         size,
@@ -271,11 +271,14 @@ def tls_table(found):
                             for name in kinds
                         ),
                         *(spread(rows.ratios(name, backend, **case)) for name in kinds[1:3]),
-                        spread(rows.ratios(ours, "nginx TLS", **case)),
+                        *(spread(rows.ratios(ours, name, **case)) for name in kinds[3:]),
+                        spread(rows.differences(ours, backend, cost_of, **case)),
+                        spread(rows.differences(proxy, "nginx proxy", cost_of, **case)),
                     ]
                 )
-        head = ["bytes", "clients", "plain", "TLS", "TLS without AES", "nginx TLS"]
-        head += ["TLS / plain", "TLS without AES / plain", "TLS / nginx"]
+        head = ["bytes", "clients", "plain", "TLS", "TLS without AES", "nginx", "nginx proxy"]
+        head += ["TLS / plain", "TLS without AES / plain", "TLS / nginx", "TLS / nginx proxy"]
+        head += ["TLS adds", "TLS adds to the proxy"]
         text += f"**{backend}**\n\n{table(head, lines, keys=2)}\n"
     return text.rstrip() + "\n" + DOUBT_NOTE
 

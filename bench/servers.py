@@ -247,14 +247,15 @@ class Camcastd(Server):
     """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
     [daemon] and of the stream. way: the end of the path by HTTP; "rtsp"; "": raw TCP. tls: "tls",
     or "tls without AES", whose instructions are then hidden from the server; raw TCP only. users:
-    only who has a token, or, over raw TCP, an address that the stream names, may watch."""
+    only who has a token, or, over raw TCP, an address that the stream names, may watch. core: that
+    of the load generator, where another server is measured that gets its units from this one."""
 
     def __init__(
         self, backend, daemon="", policy="", feeder=True, way="", words=(), tls="",
-        users=False, **options
+        users=False, core=SERVER_CORE, **options
     ):
         super().__init__(**options)
-        self.tls, self.users = tls, users
+        self.tls, self.users, self.core = tls, users, core
         self.backend, self.daemon, self.policy, self.feeder = backend, daemon, policy, feeder
         self.way, self.options = way, words
         self.name = " ".join(filter(None, ("camcastd", backend, way, tls, "users" * users, *words[1:])))
@@ -296,7 +297,7 @@ class Camcastd(Server):
         if self.tls == "tls without AES":
             environ["OPENSSL_ia32cap"] = "~0x200000200000000:~0x60000000000"
         # camcastd is pinned only with the feeder: a real camera process needs a core, too.
-        core = SERVER_CORE if self.feeder else None
+        core = self.core if self.feeder else None
         self.run(BUILD / "camcastd", "-c", config, env=environ, core=core)
         self.http = self.wait_line(r"http: listening on \S+:(\d+)")
         if self.way == "rtsp":

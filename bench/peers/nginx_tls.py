@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""nginx that sends the units of camcastd as a file, over TLS, at their rate: the price of TLS in a
-server that is made for it. It sends what is due once a second, not each unit when it comes."""
+"""nginx that sends the units of camcastd over TLS: the price of TLS in a server that is made for it.
+As a file it sends what is due once a second, at their rate. As a proxy, without a buffer, it sends
+each unit when it comes; it then receives them, too, so what TLS adds is the difference to the same
+proxy without TLS."""
 import subprocess
 
 import footage
@@ -19,21 +21,27 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
-    listen {host}:{port} ssl backlog=4096;
-    ssl_certificate {certificate};
-    ssl_certificate_key {key};
-    ssl_protocols TLSv1.3;
-    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
-    root {folder};
-    limit_rate {rate};
+    listen {host}:{port} {listen} backlog=4096;
+    {content}
   }}
 }}
 """
+SECURE = """ssl_certificate {certificate};
+    ssl_certificate_key {key};
+    ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;"""
+FILE = "root {folder}; limit_rate {rate};"
+# The buffer takes a unit at once.
+PROXY = """location / {{
+      proxy_pass http://{upstream}; proxy_http_version 1.1;
+      proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 8 64k;
+    }}"""
 
 
 class NginxTls(servers.Server):
     name = "nginx TLS"
     packages = ("nginx-common",)  # of any flavour
+    source = None  # where a proxy gets its units
 
     def record(self):
         """A file of units of the exact size; it begins at a key unit, as it is cut at one."""
@@ -48,16 +56,43 @@ class NginxTls(servers.Server):
             for _ in range(REPEATS):
                 file.write(data)
 
-    def start(self):
-        self.record()
-        certificate, key = servers.make_certificate(self.folder / "tls")
+    def serve(self, content, secure=True):
         port = servers.free_port()
+        if secure:
+            certificate, key = servers.make_certificate(self.folder / "tls")
+            content = SECURE.format(certificate=certificate, key=key) + "\n    " + content
         config = self.folder / "nginx.conf"
         text = CONFIG.format(
-            folder=self.folder, host=servers.HERE, port=port, certificate=certificate, key=key,
-            rate=self.size * footage.RATE,
+            folder=self.folder, host=servers.HERE, port=port, listen="ssl" if secure else "",
+            content=content,
         )
         config.write_text(text, encoding="utf-8")
         self.run("nginx", "-p", self.folder, "-e", "stderr", "-c", config)
         servers.wait_for("nginx", lambda: servers.accepts(port))
-        self.target = f"https://{servers.reached(port)}/s.h264"
+        scheme = "https" if secure else "http"
+        self.target = f"{scheme}://{servers.reached(port)}/s.h264"
+
+    def start(self):
+        self.record()
+        self.serve(FILE.format(folder=self.folder, rate=self.size * footage.RATE))
+
+
+class NginxProxyTls(NginxTls):
+    name = "nginx proxy TLS"
+    secure = True
+
+    def start(self):
+        self.source = servers.Camcastd("epoll", size=self.size, core=servers.LOAD_CORE)
+        self.source.__enter__()
+        self.serve(PROXY.format(upstream=f"{servers.HERE}:{self.source.http}"), self.secure)
+
+    def __exit__(self, *words):
+        super().__exit__(*words)
+        if self.source:
+            self.source.__exit__(*words)
+            self.source = None
+
+
+class NginxProxy(NginxProxyTls):
+    name = "nginx proxy"
+    secure = False
