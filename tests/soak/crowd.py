@@ -100,25 +100,26 @@ class Viewer:
         self.way, self.h264 = (plan["way"], plan["codec"], plan["stream"]), plan["codec"] == "h264"
         self.rate = plan.get("rate", 0)
         self.tls = crowd.tls if plan["tls"] else None
+        self.udp = plan["way"] == ways.OVER_UDP
         self.stream = crowd.streams.setdefault((plan["server"], plan["stream"]), Stream())
         self.socket, self.again_at, self.leaves_at = None, 0.0, None
         self.connected = self.shaking = False
         self.units, self.last_at = 0, time.monotonic()
         self.sample, self.sample_until = None, 0.0
-        self.reset()
-
-    def reset(self):
-        self.reader, self.stamp, self.begun = ways.reader(*self.way), None, False
+        self.reader, self.stamp, self.begun = None, None, False
 
     # --- the connection ---
 
     def open(self, now):
-        self.reset()
+        self.reader, self.stamp, self.begun = ways.reader(*self.way), None, False
         self.last_at = now
         self.socket = socket.socket()
         self.socket.setblocking(False)
         if self.kind in ("slow", "stalled"):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        if self.udp:
+            self.crowd.poll.register(self.reader.media, select.POLLIN)
+            self.crowd.by_media[self.reader.media.fileno()] = self
         error = self.socket.connect_ex(self.address)
         if error not in (0, 115):  # EINPROGRESS
             self.lost(now, f"connect: {error}")
@@ -174,6 +175,10 @@ class Viewer:
         if self.socket.fileno() in self.crowd.by_fd:
             self.crowd.poll.unregister(self.socket)
             del self.crowd.by_fd[self.socket.fileno()]
+        if self.udp:
+            self.crowd.poll.unregister(self.reader.media)
+            del self.crowd.by_media[self.reader.media.fileno()]
+            self.reader.close()
         self.socket.close()
         self.socket, self.leaves_at = None, None
         self.connected = self.shaking = False
@@ -202,8 +207,15 @@ class Viewer:
         if not data:
             self.lost(now, "end")
             return
+        self.proceed_with(lambda: self.reader.feed(data), data, now)
+
+    def read_datagram(self, now):
+        self.proceed_with(self.reader.read_datagram, b"", now)
+
+    def proceed_with(self, read, data, now):
+        """read() returns units, and what to send; it reads data."""
         try:
-            units, reply = self.reader.feed(data)
+            units, reply = read()
             for unit in units:
                 self.take(unit, now)
             if reply:
@@ -242,7 +254,10 @@ class Viewer:
             broken = not key and (
                 after <= before or self.stream.needs_between(self.stamp, stamp)
             )
-            what = "broken" if broken else "gap"
+            # What a bad link lost of UDP leaves pictures broken. On others a gap is a failure, too.
+            what = "broken" if broken and not self.udp else "gap"
+            if self.udp and self.sample:
+                self.sample = []  # which begins with the next key unit
             # A gap begins when the last picture before it was taken. It may have come long after
             # that, from the buffers of a link that was cut.
             start = min(now, self.stamp[1] / 1e6)
@@ -281,7 +296,8 @@ class Crowd:
         self.random = random.Random(plan["seed"])
         self.folder = pathlib.Path(plan["samples"])
         self.tls = ssl.create_default_context(cafile=plan["authority"])
-        self.poll, self.by_fd, self.streams, self.samples = select.poll(), {}, {}, 0
+        self.poll, self.streams, self.samples = select.poll(), {}, 0
+        self.by_fd, self.by_media = {}, {}
         self.viewers = [Viewer(self, one) for one in plan["viewers"]]
         self.judged = [viewer for viewer in self.viewers if viewer.kind in JUDGED]
         for position, viewer in enumerate(self.viewers):
@@ -296,6 +312,9 @@ class Crowd:
             if now - before > TICK_S + LATE_S:
                 emit("late", start=before, at=now)
             for fd, what in ready:
+                if fd in self.by_media:
+                    self.by_media[fd].read_datagram(now)
+                    continue
                 viewer = self.by_fd.get(fd)
                 if viewer is None:
                     continue

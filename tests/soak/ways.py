@@ -4,8 +4,10 @@
 A reader belongs to one connection. begin() is what it sends first; feed(data) takes the bytes that
 came, and returns the units in them and the bytes to send now. Units are JPEGs, or access units in
 Annex B, with a delimiter in front. ValueError: the bytes are no stream of this kind. Refused: the
-server said so."""
+server said so. A reader of OVER_UDP also has a socket, `media`: read_datagram() takes one from it,
+and returns the same as feed()."""
 import re
+import socket
 import struct
 
 AUD = b"\0\0\0\1\x09\xf0"
@@ -19,6 +21,7 @@ BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
 RTP, RTCP = 0, 1  # channels
 DELIMITER, FU_A = 9, 28  # types of NAL units, and of a payload
 KEEP_ALIVE_UNITS = 100
+SO_RCVBUFFORCE = 33
 
 
 class Refused(Exception):
@@ -370,9 +373,20 @@ class Rtsp:
         base = re.search(r"\r\nContent-Base: ([^\r]+)", description)[1]
         track = re.findall(r"a=control:([^\r]+)", description)[-1]
         url = track if "://" in track else base + track
-        answer = yield "SETUP", url, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+        answer = yield "SETUP", url, f"Transport: {self.transport()}\r\n"
         self.session = re.search(r"\r\nSession: ([^;\r]+)", answer)[0][2:] + "\r\n"
         yield "PLAY", base, self.session
+
+    def transport(self):
+        return "RTP/AVP/TCP;unicast;interleaved=0-1"
+
+    def keep_alive(self, units):
+        """The request, if it is time for one."""
+        self.unheard += units
+        if self.unheard < KEEP_ALIVE_UNITS:
+            return b""
+        self.unheard = 0
+        return self.request("GET_PARAMETER", self.url, self.session)
 
     def request(self, method, url, headers):
         self.number += 1
@@ -384,11 +398,7 @@ class Rtsp:
     def feed(self, data):
         if self.playing:
             units = self.framing.feed(data)
-            self.unheard += len(units)
-            if self.unheard < KEEP_ALIVE_UNITS:
-                return units, b""
-            self.unheard = 0
-            return units, self.request("GET_PARAMETER", self.url, self.session)
+            return units, self.keep_alive(len(units))
         self.data += data
         if (answer := answer_of(self.data)) is None:
             return [], b""
@@ -401,6 +411,66 @@ class Rtsp:
             return self.feed(bytes(self.data))
 
 
+class Datagrams(Rtp):
+    """The same packets in datagrams. A unit is left out if one of its packets is missing: a link
+    that is cut or slow loses some."""
+
+    def __init__(self):
+        super().__init__()
+        self.time, self.whole = None, True
+
+    def units_of(self, packet):
+        sequence, time = struct.unpack_from(">2xHI", packet)
+        missing = self.sequence is not None and sequence != (self.sequence + 1) & 0xFFFF
+        if time != self.time:
+            self.time, self.nals, self.part = time, [], None
+            self.whole = packet[12] & 0x1F != FU_A or packet[13] & 0x80 != 0
+        elif missing:
+            self.whole = False
+        if not self.whole:
+            self.sequence, self.nals, self.part = sequence, [], None
+            return []
+        if not self.packet(packet):
+            return []
+        nals, self.nals = self.nals, []
+        return [unit_of(nals)]
+
+
+class RtspUdp(Rtsp):
+    """A client of RTSP that gets its packets by UDP."""
+
+    def __init__(self, stream):
+        super().__init__(stream)
+        self.framing = Datagrams()
+        self.media = socket.socket(type=socket.SOCK_DGRAM)
+        self.reports = socket.socket(type=socket.SOCK_DGRAM)  # never read; its port has to be open
+        for one in (self.media, self.reports):
+            one.setblocking(False)
+            one.bind(("", 0))
+        # What observes loses nothing by itself.
+        self.media.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, UNIT_MAX)
+
+    def transport(self):
+        ports = "-".join(str(one.getsockname()[1]) for one in (self.media, self.reports))
+        return f"RTP/AVP;unicast;client_port={ports}"
+
+    def feed(self, data):
+        if not self.playing:
+            return super().feed(data)
+        self.data += data
+        while answer_of(self.data):
+            pass
+        return [], b""
+
+    def read_datagram(self):
+        units = self.framing.units_of(self.media.recv(2048))
+        return units, self.keep_alive(len(units))
+
+    def close(self):
+        self.media.close()
+        self.reports.close()
+
+
 LIVE = {
     "h264": {"h264": Annexb, "mp4": Mp4, "ts": MpegTs, "ws": WebSocket},
     "mjpeg": {"mjpg": Multipart},
@@ -409,6 +479,7 @@ PLAYERS = {"h264": {"hls": Hls}, "mjpeg": {"jpg": Snapshots}}
 RAW = {"annexb": Annexb, "length_prefixed": LengthPrefixed}
 
 
+OVER_UDP = "rtsp-udp"
 TLS = "+tls"  # behind the name of a way: the same on a connection with TLS
 HALF_CLOSED = set(RAW) | {"h264", "mp4", "ts", "mjpg"}  # these go on when a viewer says no more
 
@@ -422,7 +493,10 @@ def of(codec, framings, kind):
         known.append("rtsp")
     if kind == "half":
         return [way for way in known if way in HALF_CLOSED]
-    return known + [way + TLS for way in known if way not in RAW]
+    known += [way + TLS for way in known if way not in RAW]
+    if codec == "h264" and kind in ("plain", "flapping"):
+        known.append(OVER_UDP)
+    return known
 
 
 def reader(way, codec, stream):
@@ -432,6 +506,8 @@ def reader(way, codec, stream):
         return Raw(RAW[way]())
     if way == "rtsp":
         return Rtsp(stream)
+    if way == OVER_UDP:
+        return RtspUdp(stream)
     if way in PLAYERS[codec]:
         return PLAYERS[codec][way](stream)
     return Live(f"/{stream}.{way}", LIVE[codec][way]())
