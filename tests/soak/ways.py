@@ -493,10 +493,10 @@ def of(codec, framings, kind):
         known.append("rtsp")
     if kind == "half":
         return [way for way in known if way in HALF_CLOSED]
-    known += [way + TLS for way in known if way not in RAW]
+    protected = [way + TLS for way in known if way not in RAW]
     if codec == "h264" and kind in ("plain", "flapping"):
         known.append(OVER_UDP)
-    return known
+    return known + protected
 
 
 def reader(way, codec, stream):

@@ -263,6 +263,8 @@ class World:
                     camera, framings = STREAMS[stream]
                     codec = "mjpeg" if stream == "front-jpeg" else "h264"
                     known = ways.of(codec, framings, kind)
+                    if place == "far":  # where there are fewer viewers than ways
+                        known.reverse()
                     for number in range(numbers[place == "far"]):
                         way = known[next(turns[kind, stream]) % len(known)]
                         offset = RTSP if way.startswith("rtsp") else framings.get(way, 0)
