@@ -57,6 +57,7 @@ enum config_framing {
 	CONFIG_FRAMING_MULTIPART_EARLY, /* the same, the head of the next part after each picture */
 	CONFIG_FRAMING_RTP,		/* H.264: RTP packets, interleaved for RTSP */
 	CONFIG_FRAMING_RTP_JPEG,	/* JPEG: the same */
+	CONFIG_FRAMING_RTP_TS,		/* H.264: an MPEG transport stream in RTP packets */
 	CONFIG_FRAMINGS
 };
 enum config_profile { CONFIG_PROFILE_BASELINE, CONFIG_PROFILE_MAIN, CONFIG_PROFILE_HIGH };
@@ -338,7 +339,7 @@ const char *config_next_word(const char **list, size_t *len);
 bool config_has_word(const char *list, const char *word);
 
 /* "annexb", "length_prefixed", "jpeg", "mp4", "mp4_ws", "mpegts", "multipart", "multipart_early",
- * "rtp", "rtp_jpeg" */
+ * "rtp", "rtp_jpeg", "rtp_ts" */
 const char *config_framing_name(enum config_framing framing);
 const char *config_codec_name(enum config_codec codec);
 const char *config_encoder_name(enum config_encoder encoder);

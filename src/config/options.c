@@ -32,7 +32,7 @@ static const char *const mqtt_commands_words[] = {"auto", "yes", "no", NULL};
 static const char *const mqtt_version_words[] = {"auto", "5", "3.1.1", NULL};
 static const char *const framing_words[CONFIG_FRAMINGS] = {
 	"annexb",    "length_prefixed", "jpeg", "mp4",	    "mp4_ws", "mpegts",
-	"multipart", "multipart_early", "rtp",	"rtp_jpeg",
+	"multipart", "multipart_early", "rtp",	"rtp_jpeg", "rtp_ts",
 };
 
 #define DAEMON(name, opt_type, member)                                                             \

@@ -159,7 +159,8 @@ static void place(struct cameras *cameras)
 bool output_is_rtp(const struct output *output)
 {
 	return output->config->framing == CONFIG_FRAMING_RTP ||
-	       output->config->framing == CONFIG_FRAMING_RTP_JPEG;
+	       output->config->framing == CONFIG_FRAMING_RTP_JPEG ||
+	       output->config->framing == CONFIG_FRAMING_RTP_TS;
 }
 
 size_t stream_viewers(const struct stream *stream)

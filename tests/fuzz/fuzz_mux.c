@@ -21,9 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const enum config_framing framings[] = {CONFIG_FRAMING_ANNEXB, CONFIG_FRAMING_MP4,
 					       CONFIG_FRAMING_MP4_WS, CONFIG_FRAMING_MPEGTS,
-					       CONFIG_FRAMING_RTP};
-
-#define N_FRAMINGS (sizeof framings / sizeof *framings)
+					       CONFIG_FRAMING_RTP, CONFIG_FRAMING_RTP_TS};
 
 static uint32_t number(const uint8_t *at)
 {
@@ -47,15 +45,25 @@ static void check_boxes(const uint8_t *data, size_t len)
 	}
 }
 
-static void check_packets(const uint8_t *data, size_t len)
+/* Whole packets of a transport stream in each packet of RTP. */
+static void check_ts(const uint8_t *data, size_t len)
+{
+	assert(len > 0 && len <= CAMCAST_TS_PACKETS * CAMCAST_TS_LEN);
+	for (size_t at = 0; at < len; at += CAMCAST_TS_LEN)
+		assert(len - at >= CAMCAST_TS_LEN && data[at] == 0x47);
+}
+
+static void check_packets(const uint8_t *data, size_t len, bool ts)
 {
 	struct rtp_head head;
 
-	assert(rtp_read_last(data, len, &head) && head.marker);
+	assert(rtp_read_last(data, len, &head) && head.marker == !ts);
 	for (size_t at = 0; at < len;) {
 		size_t n = (size_t)data[at + 2] << 8 | data[at + 3];
 
 		assert(n <= CAMCAST_RTP_PACKET_LEN);
+		if (ts && data[at + 1] == CAMCAST_RTP_CHANNEL)
+			check_ts(data + at + RTP_FRAME_HEAD + RTP_HEAD, n - RTP_HEAD);
 		at += RTP_FRAME_HEAD + n;
 		assert(at <= len);
 	}
@@ -69,8 +77,8 @@ static void check(enum config_framing framing, const uint8_t *data, size_t len)
 		check_boxes(data, len);
 	if (framing == CONFIG_FRAMING_MP4_WS)
 		check_boxes(data + head, len - head);
-	if (framing == CONFIG_FRAMING_RTP)
-		check_packets(data, len);
+	if (framing == CONFIG_FRAMING_RTP || framing == CONFIG_FRAMING_RTP_TS)
+		check_packets(data, len, framing == CONFIG_FRAMING_RTP_TS);
 	for (size_t at = 0; framing == CONFIG_FRAMING_MPEGTS && at < len; at += 188)
 		assert(len - at >= 188 && data[at] == 0x47);
 }
@@ -136,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	options.framing = framings[(data[0] & 64 ? 4 : data[0] & 3) % N_FRAMINGS];
+	options.framing = framings[data[0] & 128 ? 5 : data[0] & 64 ? 4 : data[0] & 3];
 	options.packet_len = CAMCAST_RTP_PACKET_LEN;
 	options.orientation = (struct orientation){data[0] & 4, data[0] & 8, data[0] & 16};
 	assert(h264_writer_create(&writer, &edit, data[0] & 32) == 0);

@@ -76,7 +76,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(s->segment_size, 1 << 20);
 	assert_int_equal(s->packet_size, 1400);
 
-	assert_int_equal(config->n_feeds, 6);
+	assert_int_equal(config->n_feeds, 7);
 	assert_int_equal(config->feeds[0].stream, 0);
 	assert_int_equal(config->feeds[0].framing, CONFIG_FRAMING_ANNEXB);
 	assert_int_equal(config->feeds[0].n_listen, 1);
@@ -185,6 +185,7 @@ static void feeds_are_in_the_order_of_streams_annexb_first(void **state)
 		    {0, CONFIG_FRAMING_MP4_WS, 0},
 		    {0, CONFIG_FRAMING_MPEGTS, 0},
 		    {0, CONFIG_FRAMING_RTP, 0},
+		    {0, CONFIG_FRAMING_RTP_TS, 0},
 		    {1, CONFIG_FRAMING_LENGTH_PREFIXED, 3},
 		    {1, CONFIG_FRAMING_JPEG, 0},
 		    {1, CONFIG_FRAMING_MULTIPART, 0},
@@ -216,7 +217,7 @@ static void with_http_a_stream_needs_no_address(void **state)
 	(void)state;
 	/* The first feeds of the streams "h" and "j", and the one with an address. */
 	for (size_t i = 0; i < config->n_feeds; i++)
-		assert_int_equal(config->feeds[i].kept, i == 0 || i == 6 || i == 18);
+		assert_int_equal(config->feeds[i].kept, i == 0 || i == 7 || i == 20);
 	config_destroy(config);
 }
 

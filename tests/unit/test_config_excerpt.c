@@ -73,9 +73,9 @@ static void it_means_what_the_whole_means(void **state)
 	assert_int_equal(config->cameras[0].controls[0].line, 20);
 	assert_int_equal(config->n_streams, 2);
 	assert_int_equal(config->streams[1].number, 1);
-	assert_int_equal(config->n_feeds, 6 + 5);
-	assert_int_equal(config->feeds[6].number, 6);
-	assert_int_equal(config->feeds[6].framing, CONFIG_FRAMING_LENGTH_PREFIXED);
+	assert_int_equal(config->n_feeds, 7 + 5);
+	assert_int_equal(config->feeds[7].number, 7);
+	assert_int_equal(config->feeds[7].framing, CONFIG_FRAMING_LENGTH_PREFIXED);
 	config_destroy(config);
 	free(out);
 }

@@ -27,7 +27,7 @@ struct state {
 	struct mux_framed framed;
 	/* Of the video packets of the last unit: */
 	unsigned packets;
-	int counter; /* continuity_counter of the newest one; -1: there was none */
+	int counter; /* continuity_counter of the newest one */
 	bool random_access, has_pcr;
 	uint8_t *payload; /* PES packet */
 	size_t len;
@@ -39,7 +39,7 @@ static int setup(void **state)
 	const struct mux_options options = {.framing = CONFIG_FRAMING_MPEGTS};
 
 	memset(&s, 0, sizeof(s));
-	s.counter = -1;
+	s.counter = 15; /* the first one is 0 */
 	s.payload = malloc(CAMCAST_UNIT_MAX + 4096);
 	assert_non_null(s.payload);
 	assert_int_equal(mux_create(&s.mux, &options), 0);
@@ -72,7 +72,7 @@ static void read_video(struct state *s, const uint8_t *packet)
 		head += 1u + packet[4];
 	}
 	assert_true(head <= PACKET);
-	assert_true(s->counter < 0 || (packet[3] & 15) == (s->counter + 1) % 16);
+	assert_int_equal(packet[3] & 15, (s->counter + 1) % 16);
 	s->counter = packet[3] & 15;
 	assert_int_equal(!!(packet[1] & 0x40), s->packets == 0); /* a PES packet begins */
 	s->packets++;
@@ -115,6 +115,8 @@ static void frame_unit(struct state *s, const struct iovec *iov, int n, int64_t 
 		if (pid_of(at) == PID_VIDEO)
 			read_video(s, at);
 	}
+	/* So that no two of them begin and end with the same counter. */
+	assert_int_equal(s->packets % 2, 0);
 }
 
 static uint64_t read_stamp(const uint8_t *at)
@@ -164,6 +166,14 @@ static void a_key_picture_follows_the_tables_and_a_clock(void **state)
 	frame_picture(s, 8, 1133333, 1133333, false);
 	frame_picture(s, 2000, 1166666, 1166666, true);
 	assert_true(s->random_access && s->has_pcr);
+}
+
+static void a_picture_of_any_length_has_an_even_number_of_packets(void **state)
+{
+	struct state *s = *state;
+
+	for (size_t len = 4; len < 800; len++)
+		frame_picture(s, len, (int64_t)len * STEP_US, (int64_t)len * STEP_US, len % 100 == 4);
 }
 
 static void times_may_jump_and_pictures_be_reordered(void **state)
@@ -236,6 +246,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_key_picture_follows_the_tables_and_a_clock),
+		TEST(a_picture_of_any_length_has_an_even_number_of_packets),
 		TEST(times_may_jump_and_pictures_be_reordered),
 		TEST(decoding_times_that_stand_still_are_moved),
 		TEST(a_unit_has_at_most_16_mb),

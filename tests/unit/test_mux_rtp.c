@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* RTP packets of H.264 and of JPEGs, byte by byte. */
+/* RTP packets of H.264, of JPEGs and of transport streams, byte by byte. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -337,6 +337,89 @@ static void the_first_and_the_last_packet_of_a_unit_are_found(void **state)
 	end(&s);
 }
 
+/* --- transport streams --- */
+
+static int frame_ts(struct state *s, bool key, size_t len, int64_t us)
+{
+	uint8_t aud[] = {0, 0, 0, 1, 9, 0xf0};
+	struct iovec iov[] = {{aud, sizeof(aud)}, {slice, len}};
+	struct mux_unit unit = {.iov = iov,
+				.iovcnt = 2,
+				.len = sizeof(aud) + len,
+				.nals = iov + 1,
+				.n_nals = 1,
+				.key = key,
+				.dts_us = us,
+				.pts_us = us,
+				.rtp = &rtp};
+	int r;
+
+	memset(slice, 0x55, len);
+	memcpy(slice, key ? "\0\0\1\x65" : "\0\0\1\x41", 4);
+	r = mux_frame(s->mux, &unit, &s->framed);
+	if (r == 0)
+		cut(s);
+	return r;
+}
+
+/* The PID of the first packet of the transport stream in packet i of RTP. */
+static unsigned pid_in(const struct state *s, unsigned i)
+{
+	assert_int_equal(s->packets[i].data[RTP_HEAD], 0x47);
+	return get(s->packets[i].data + RTP_HEAD + 1, 2) & 0x1fff;
+}
+
+static void a_transport_stream_has_seven_packets_in_each_of_rtp(void **state)
+{
+	const size_t sizes[] = {576, 1327, 1328, CAMCAST_RTP_PACKET_LEN, CAMCAST_RTP_PACKET_MAX};
+	const size_t fit[] = {3, 6, 7, 7, 7};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		const size_t room = fit[i] * CAMCAST_TS_LEN;
+		unsigned sent = 0;
+		struct state s;
+
+		begin(&s, CONFIG_FRAMING_RTP_TS, sizes[i]);
+		for (int j = 0; j < 20; j++) {
+			const bool key = j % 10 == 0;
+			const unsigned first = key ? 1 : 0;
+			const int64_t us = US + j * 40000;
+
+			assert_int_equal(frame_ts(&s, key, 20000, us), 0);
+			assert_int_equal(s.packets[0].channel,
+					 key ? CAMCAST_RTCP_CHANNEL : CAMCAST_RTP_CHANNEL);
+			for (unsigned k = first; k < s.n; k++) {
+				payload(&s, k, false, sent++, rtp_time(us, OFFSET));
+				assert_int_equal(s.packets[k].data[1], CAMCAST_RTP_TYPE_TS);
+				assert_int_equal((s.packets[k].len - RTP_HEAD) % CAMCAST_TS_LEN, 0);
+				if (k < s.n - 1 && k >= 2 * first)
+					assert_int_equal(s.packets[k].len - RTP_HEAD, room);
+			}
+			if (!key)
+				continue;
+			/* What may be lost is the service description; the tables follow. */
+			assert_int_equal(s.packets[1].len, RTP_HEAD + CAMCAST_TS_LEN);
+			assert_int_equal(pid_in(&s, 1), 0x11);
+			assert_int_equal(pid_in(&s, 2), 0);
+			assert_int_equal(s.framed.preamble_len, 0);
+		}
+		end(&s);
+	}
+}
+
+static void a_transport_stream_of_no_h264_is_refused(void **state)
+{
+	struct iovec jpeg = {slice, 4};
+	struct mux_unit unit = {.iov = &jpeg, .iovcnt = 1, .len = 4, .key = true, .rtp = &rtp};
+	struct state s;
+
+	(void)state;
+	begin(&s, CONFIG_FRAMING_RTP_TS, CAMCAST_RTP_PACKET_LEN);
+	assert_int_equal(mux_frame(s.mux, &unit, &s.framed), -EINVAL);
+	end(&s);
+}
+
 static void the_clock_runs_evenly_also_before_zero(void **state)
 {
 	(void)state;
@@ -522,6 +605,8 @@ int main(void)
 		cmocka_unit_test(a_nal_unit_that_does_not_fit_is_sent_in_fragments),
 		cmocka_unit_test(the_sequence_has_no_gap_over_units),
 		cmocka_unit_test(the_first_and_the_last_packet_of_a_unit_are_found),
+		cmocka_unit_test(a_transport_stream_has_seven_packets_in_each_of_rtp),
+		cmocka_unit_test(a_transport_stream_of_no_h264_is_refused),
 		cmocka_unit_test(the_clock_runs_evenly_also_before_zero),
 		cmocka_unit_test(what_is_no_h264_or_too_large_is_refused),
 		cmocka_unit_test(a_jpeg_goes_without_its_headers),

@@ -28,9 +28,9 @@ enum {
 	ALWAYS_PREFIXED,
 	ALWAYS_MP4,
 	ALWAYS_RTP = 5,
-	ASKED_ANNEXB = 6,
+	ASKED_ANNEXB = 7,
 	ASKED_PREFIXED,
-	FEEDS = 12
+	FEEDS = 14
 };
 
 static int64_t clock_ahead_us;

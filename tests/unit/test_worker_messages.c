@@ -277,7 +277,7 @@ static void unit_fields_are_checked(void **state)
 	unit.flags = 0;
 	unit.feed = BACK_H264;
 	messages_assert_refused(f, messages_take(f, &unit, sizeof unit, -1),
-				"feed 11, which is not of this camera");
+				"feed 12, which is not of this camera");
 	unit.feed = UINT32_MAX;
 	messages_assert_refused(f, messages_take(f, &unit, sizeof unit, -1), "not of this camera");
 	unit.feed = FRONT_H264;

@@ -254,7 +254,7 @@ static void preambles_have_a_length_and_a_feed(void **state)
 	messages_assert_refused(f, messages_take_preamble(f, FRONT_H264, 1, UINT32_MAX),
 				"PREAMBLE of 4294967295 bytes");
 	messages_assert_refused(f, messages_take_preamble(f, BACK_H264, 1, 10),
-				"feed 11, which is not of this camera");
+				"feed 12, which is not of this camera");
 	assert_int_equal(messages_take_preamble(f, FRONT_H264, 1, 1), 0);
 }
 

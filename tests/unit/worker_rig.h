@@ -13,7 +13,7 @@
 enum { STREAM_FH, STREAM_FJ, RIG_STREAMS = 3 };
 /* Indices in struct cameras of the feeds that have addresses; the first two are also their numbers
  * in the camera "front". */
-enum { FRONT_H264 = 0, FRONT_JPEG = 6, BACK_H264 = 11, RIG_FEEDS = 17 };
+enum { FRONT_H264 = 0, FRONT_JPEG = 7, BACK_H264 = 12, RIG_FEEDS = 19 };
 enum { FRONT, BACK, RIG_CAMERAS };
 
 struct rig {

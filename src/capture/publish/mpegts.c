@@ -3,6 +3,11 @@
  * An MPEG transport stream (ISO/IEC 13818-1) of one H.264 stream, by libavformat. Each picture is
  * one PES packet, which comes out at once; SDT, PAT, PMT and PCR stand in front of each key
  * picture.
+ *
+ * Each picture has an even number of packets. Their continuity counters then begin with an even
+ * number and end with an odd one, so that where pictures are left out, the first packet behind the
+ * gap does not look like a repetition of the last one before it (clause 2.4.3.3), which players
+ * drop.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,12 +16,17 @@
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
 
+#include "camcast/rtp.h"
 #include "camcast/worker.h"
 #include "capture/publish/mux.h"
 
 #define IO_LEN 65536	/* bytes of libavformat's buffer */
 #define TIMESCALE 90000 /* ticks a second */
 #define NEVER "86400"	/* seconds: tables come at key pictures only */
+
+/* Clause 2.4.3.2. */
+enum { TS_HEAD = 4, TS_BEGINS = 0x40, TS_ADAPTATION = 0x20, TS_PAYLOAD = 0x10 };
+enum { PID_VIDEO = 0x100 }; /* that of libavformat's first stream */
 
 struct buffer {
 	uint8_t *data;
@@ -31,6 +41,7 @@ struct mpegts {
 	struct iovec iov;
 	bool begun; /* the header is written */
 	int64_t last_dts;
+	uint8_t counter; /* continuity_counter of the next packet of a picture */
 };
 
 static int reserve(struct buffer *buffer, size_t len)
@@ -188,6 +199,81 @@ static int write_unit(struct mpegts *mpegts, const struct mux_unit *unit)
 	return system_error(r);
 }
 
+/* --- an even number of packets --- */
+
+static bool is_of_picture(const uint8_t *packet)
+{
+	return ((packet[1] & 0x1f) << 8 | packet[2]) == PID_VIDEO && packet[3] & TS_PAYLOAD;
+}
+
+/* Where the payload begins. */
+static size_t head_len(const uint8_t *packet)
+{
+	size_t len = TS_HEAD + (packet[3] & TS_ADAPTATION ? 1u + packet[4] : 0u);
+
+	return len < CAMCAST_TS_LEN ? len : CAMCAST_TS_LEN;
+}
+
+/* Gives a packet another payload, shorter than CAMCAST_TS_LEN - head. Before it stand the `head`
+ * bytes that the packet begins with, and stuffing in its adaptation field (clause 2.4.3.5). */
+static void put_payload(uint8_t *packet, size_t head, const uint8_t *payload, size_t len)
+{
+	const size_t begin = CAMCAST_TS_LEN - len;
+
+	memcpy(packet + begin, payload, len);
+	packet[3] |= TS_ADAPTATION;
+	packet[TS_HEAD] = (uint8_t)(begin - TS_HEAD - 1);
+	if (head <= TS_HEAD + 1) {
+		head = TS_HEAD + 1;
+		if (begin > head)
+			packet[head++] = 0; /* no flags */
+	}
+	memset(packet + head, 0xff, begin - head);
+}
+
+/* Makes two packets of one with at least two bytes of payload. There is room behind it. */
+static void split(uint8_t *packet)
+{
+	const size_t head = head_len(packet), len = CAMCAST_TS_LEN - head;
+	uint8_t payload[CAMCAST_TS_LEN], *second = packet + CAMCAST_TS_LEN;
+
+	memcpy(payload, packet + head, len);
+	memcpy(second, packet, TS_HEAD);
+	second[1] &= (uint8_t)~TS_BEGINS;
+	put_payload(packet, head, payload, len - len / 2);
+	put_payload(second, TS_HEAD, payload + len - len / 2, len / 2);
+}
+
+/* libavformat's counters are replaced, because it does not know of packets that are added. */
+static int even_out(struct mpegts *mpegts)
+{
+	struct buffer *out = &mpegts->out;
+	size_t n = 0, last = 0; /* the last packet that can be split */
+
+	for (size_t at = 0; at < out->len; at += CAMCAST_TS_LEN) {
+		if (!is_of_picture(out->data + at))
+			continue;
+		n++;
+		if (head_len(out->data + at) + 2 <= CAMCAST_TS_LEN)
+			last = at;
+	}
+	if (n % 2 != 0) {
+		int r = reserve(out, out->len + CAMCAST_TS_LEN);
+
+		if (r < 0)
+			return r;
+		memmove(out->data + last + 2 * CAMCAST_TS_LEN, out->data + last + CAMCAST_TS_LEN,
+			out->len - last - CAMCAST_TS_LEN);
+		out->len += CAMCAST_TS_LEN;
+		split(out->data + last);
+	}
+	for (size_t at = 0; at < out->len; at += CAMCAST_TS_LEN)
+		if (is_of_picture(out->data + at))
+			out->data[at + 3] = (uint8_t)((out->data[at + 3] & 0xf0) |
+						      (mpegts->counter++ & 15));
+	return 0;
+}
+
 static int frame(struct mux *mux, const struct mux_unit *unit, struct mux_framed *out)
 {
 	struct mpegts *mpegts = (struct mpegts *)mux;
@@ -205,6 +291,8 @@ static int frame(struct mux *mux, const struct mux_unit *unit, struct mux_framed
 		return r;
 	mpegts->out.len = 0;
 	r = write_unit(mpegts, unit);
+	if (r == 0)
+		r = even_out(mpegts);
 	if (r < 0) {
 		close_format(mpegts);
 		return r;

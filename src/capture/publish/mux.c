@@ -145,6 +145,7 @@ static const struct mux_ops *const framings[CONFIG_FRAMINGS] = {
 	[CONFIG_FRAMING_MULTIPART_EARLY] = &mux_multipart_early,
 	[CONFIG_FRAMING_RTP] = &mux_rtp,
 	[CONFIG_FRAMING_RTP_JPEG] = &mux_rtp_jpeg,
+	[CONFIG_FRAMING_RTP_TS] = &mux_rtp_ts,
 };
 
 int mux_create(struct mux **out, const struct mux_options *options)

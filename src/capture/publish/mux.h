@@ -97,5 +97,6 @@ extern const struct mux_ops mux_mpegts;				/* mpegts.c */
 extern const struct mux_ops mux_multipart, mux_multipart_early; /* multipart.c */
 extern const struct mux_ops mux_rtp;				/* rtp.c */
 extern const struct mux_ops mux_rtp_jpeg;			/* rtp_jpeg.c */
+extern const struct mux_ops mux_rtp_ts;				/* rtp_ts.c */
 
 #endif

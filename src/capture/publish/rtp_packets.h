@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The RTP packets of a unit, in interleaved frames (camcast/rtp.h): what the framings `rtp` and
- * `rtp_jpeg` share. Payloads are borrowed from the unit. One thread at a time.
+ * The RTP packets of a unit, in interleaved frames (camcast/rtp.h): what the framings `rtp`,
+ * `rtp_jpeg` and `rtp_ts` share. Payloads are borrowed from the unit. One thread at a time.
  */
 #ifndef CAPTURE_PUBLISH_RTP_PACKETS_H
 #define CAPTURE_PUBLISH_RTP_PACKETS_H

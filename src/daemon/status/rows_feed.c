@@ -56,7 +56,7 @@ static const struct counter feeds[] = {
 	{"framing", TEXT,
 	 .help = "How its units follow each other: `annexb`, `length_prefixed`, `jpeg`, `mp4`, "
 		 "`mp4_ws`, "
-		 "`mpegts`, `multipart`, `multipart_early`, `rtp` or `rtp_jpeg`.",
+		 "`mpegts`, `multipart`, `multipart_early`, `rtp`, `rtp_jpeg` or `rtp_ts`.",
 	 .text = feed_framing},
 	{"port", GAUGE, .help = "The port of its first listener; 0: it has none.",
 	 .number = feed_port},
