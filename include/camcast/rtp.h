@@ -28,8 +28,8 @@
 #define CAMCAST_RTP_PACKET_LEN 1400 /* bytes of an RTP packet, at most, and */
 #define CAMCAST_RTP_PACKET_MIN 576  /* the bounds of `packet_size`, which sets that */
 #define CAMCAST_RTP_PACKET_MAX 1440
-#define CAMCAST_TS_LEN 188	     /* bytes of a packet of a transport stream, and */
-#define CAMCAST_TS_PACKETS 7	     /* how many an RTP packet has at most */
+#define CAMCAST_TS_LEN 188	      /* bytes of a packet of a transport stream, and */
+#define CAMCAST_TS_PACKETS 7	      /* how many an RTP packet has at most */
 #define CAMCAST_RTP_REPORT_US 5000000 /* at most this between two sender reports */
 
 #endif

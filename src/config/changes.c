@@ -39,6 +39,7 @@ static const struct {
 	{OPTION_DAEMON, LIVE, "cors"},
 	{OPTION_DAEMON, LIVE, "rtsp_digest"},
 	{OPTION_DAEMON, LIVE, "rtsp_udp"},
+	{OPTION_DAEMON, LIVE, "satip"},
 	{OPTION_DAEMON, LIVE, "max_clients"},
 	{OPTION_DAEMON, LIVE, "max_clients_per_ip"},
 	{OPTION_DAEMON, LIVE, "send_buffer"},

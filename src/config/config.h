@@ -82,6 +82,7 @@ struct config_daemon {
 	struct net_address rtsp[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
 	size_t n_rtsp;				       /* 0: RTSP is off */
 	bool rtsp_udp;				       /* viewers may have it */
+	bool satip;				       /* as may those of SAT>IP */
 	char *allow, *deny;	  /* for net_ranges_parse(); "" : no such list */
 	enum config_tls_mode tls; /* of http and rtsp */
 	enum config_digest rtsp_digest;

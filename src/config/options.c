@@ -76,6 +76,10 @@ const struct option options[] = {
 	{DAEMON("rtsp_udp", OPTION_BOOL, rtsp_udp), .value = "yes",
 	 .help = "Whether viewers over RTSP may ask for UDP, as many players do first. What is lost "
 		 "then is missing in their picture. no: they get TCP."},
+	{DAEMON("satip", OPTION_BOOL, satip), .value = "yes",
+	 .help = "Whether RTSP speaks SAT>IP with clients that ask for a stream without asking what "
+		 "it is, as the VLC of Debian and Ubuntu does: they get H.264 in an MPEG transport "
+		 "stream. no: they get what all others get, which that VLC cannot show."},
 	{DAEMON("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
 	 .help = "Whether the addresses of http and rtsp speak TLS (https://, rtsps://). auto: "
 		 "TLS and plain, told apart by the first byte. This needs a section [tls]."},

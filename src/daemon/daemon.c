@@ -258,6 +258,7 @@ void daemon_set_endpoints(struct daemon *daemon)
 	}
 	daemon->http.cors = config->daemon.cors;
 	daemon->rtsp.udp = config->daemon.rtsp_udp;
+	daemon->rtsp.satip = config->daemon.satip;
 	daemon->http.hosts = config->daemon.http_hosts;
 	daemon->http_endpoint.tls = daemon->rtsp_endpoint.tls = config->daemon.tls;
 	daemon->cameras->rtsp_port = daemon->rtsp_endpoint.port;

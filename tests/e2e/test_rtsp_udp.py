@@ -170,6 +170,11 @@ def udp_ports():
             two.close()
 
 
+def track(daemon):
+    """What a client that knows the description sets up."""
+    return f"{url(daemon)}/trackID=0"
+
+
 def transport(ports, more=""):
     first = ports[0].getsockname()[1]
     return f"RTP/AVP;unicast;client_port={first}-{first + 1}{more}"
@@ -180,7 +185,7 @@ def test_packets_go_to_the_peer_and_to_nobody_else(start_camcastd):
     mine, others = udp_ports(), udp_ports()
     other = f";destination=127.0.0.2;source=127.0.0.2;port={others[0].getsockname()[1]}"
     with Client(daemon) as client:
-        status, answer, _ = client.ask("SETUP", url(daemon), Transport=transport(mine, other))
+        status, answer, _ = client.ask("SETUP", track(daemon), Transport=transport(mine, other))
         assert status == 200
         first, second = re.search(r"server_port=(\d+)-(\d+)", answer["Transport"]).groups()
         assert client.ask("PLAY", url(daemon))[0] == 200
@@ -189,9 +194,9 @@ def test_packets_go_to_the_peer_and_to_nobody_else(start_camcastd):
             _, source = one.recvfrom(65536)
             assert source == ("127.0.0.1", int(port))
         # A viewer cannot change where it gets them, but it may ask for the same again.
-        assert client.ask("SETUP", url(daemon), Transport=TCP)[0] == 455
-        assert client.ask("SETUP", url(daemon), Transport=transport(others))[0] == 455
-        assert client.ask("SETUP", url(daemon), Transport=transport(mine))[0] == 200
+        assert client.ask("SETUP", track(daemon), Transport=TCP)[0] == 455
+        assert client.ask("SETUP", track(daemon), Transport=transport(others))[0] == 455
+        assert client.ask("SETUP", track(daemon), Transport=transport(mine))[0] == 200
         with Client(daemon) as stranger:
             session = answer["Session"].partition(";")[0]
             assert stranger.ask("TEARDOWN", url(daemon), Session=session)[0] == 454
@@ -212,7 +217,7 @@ def test_packets_are_as_small_as_the_configuration_says(start_camcastd):
     daemon = start_camcastd(config(packet_size=600))
     ports = udp_ports()
     with Client(daemon) as client:
-        assert client.ask("SETUP", url(daemon), Transport=transport(ports))[0] == 200
+        assert client.ask("SETUP", track(daemon), Transport=transport(ports))[0] == 200
         assert client.ask("PLAY", url(daemon))[0] == 200
         ports[0].settimeout(15 * harness.PATIENCE)
         lengths = [len(ports[0].recv(65536)) for _ in range(40)]
@@ -225,7 +230,7 @@ def test_where_nobody_listens_the_session_ends(camcastd):
     daemon = camcastd(config(bitrate=CALM))
     ports = udp_ports()
     with Client(daemon) as client:
-        assert client.ask("SETUP", url(daemon), Transport=transport(ports))[0] == 200
+        assert client.ask("SETUP", track(daemon), Transport=transport(ports))[0] == 200
         assert client.ask("PLAY", url(daemon))[0] == 200
         ports[0].settimeout(15 * harness.PATIENCE)
         ports[0].recv(1)
@@ -240,7 +245,7 @@ def test_ten_thousand_setups_are_bounded(start_camcastd):
     daemon = start_camcastd(config(bitrate=CALM))
     ports = udp_ports()
     request = (
-        f"SETUP {url(daemon)} RTSP/1.0\r\nCSeq: 1\r\nTransport: {transport(ports)}\r\n\r\n".encode()
+        f"SETUP {track(daemon)} RTSP/1.0\r\nCSeq: 1\r\nTransport: {transport(ports)}\r\n\r\n".encode()
     )
 
     allowed = daemon.open_fds() + 10  # the logs may still get segments
@@ -263,6 +268,6 @@ def test_without_udp_players_get_tcp(start_camcastd):
     check_numbers(daemon, play_ffmpeg(url(daemon)), 60)
     with Client(daemon) as client:
         ports = udp_ports()
-        assert client.ask("SETUP", url(daemon), Transport=transport(ports))[0] == 461
+        assert client.ask("SETUP", track(daemon), Transport=transport(ports))[0] == 461
         for one in ports:
             one.close()

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const enum config_framing framings[] = {CONFIG_FRAMING_ANNEXB, CONFIG_FRAMING_MP4,
 					       CONFIG_FRAMING_MP4_WS, CONFIG_FRAMING_MPEGTS,
-					       CONFIG_FRAMING_RTP, CONFIG_FRAMING_RTP_TS};
+					       CONFIG_FRAMING_RTP,    CONFIG_FRAMING_RTP_TS};
 
 static uint32_t number(const uint8_t *at)
 {

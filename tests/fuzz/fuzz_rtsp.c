@@ -3,7 +3,7 @@
  * well-formed answers and whole frames, which do not mix, or is disconnected. Its connection is
  * closed when it leaves. The first byte is the length of the pieces, or, if it is 1, what follows
  * is the body of a POST whose GET hears the answers. A Transport header of the same bytes is read
- * within them. */
+ * within them. Who asks for a stream without a description of it speaks SAT>IP. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -45,6 +45,10 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 	require(strlen(name) < RTSP_NAME_MAX + 32);
 	*out = (struct rtsp_stream){
 		.name = "front", .feed = feed, .viewers = &viewers, .jpeg = name[0] == 'j'};
+	if (name[0] == 'f') {
+		out->ts_feed = feed;
+		out->ts_viewers = &viewers;
+	}
 	return name[0] == 'f' || name[0] == 'j' ? 0 : -ENOENT;
 }
 
@@ -103,7 +107,7 @@ static void add_unit(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static const struct config_daemon config = {.max_clients = 2};
-	static struct rtsp rtsp = {.find = find};
+	static struct rtsp rtsp = {.find = find, .satip = true};
 	struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 2};
 	struct admission *admission;
 	struct fdreserve *reserve;

@@ -34,6 +34,11 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 		.bitrate_bps = 2000000,
 		.rate_milli = 29970,
 	};
+	if (r->ts) {
+		out->ts_feed = r->rig.feed;
+		out->ts_viewers = &r->viewers;
+		out->ts_ssrc = RTSP_TS_SSRC;
+	}
 	return 0;
 }
 
@@ -116,6 +121,37 @@ void rtsp_play(struct rtsp_rig *r, int fd)
 {
 	assert_int_equal(rtsp_ask(r, fd, "SETUP", RTSP_URL "/trackID=0", RTSP_TRANSPORT), 200);
 	assert_int_equal(rtsp_ask(r, fd, "PLAY", RTSP_URL "/", ""), 200);
+}
+
+int rtsp_bind_port(uint16_t port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_port = htons(port),
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+uint16_t rtsp_bind_pair(int *rtp, int *rtcp)
+{
+	struct sockaddr_in address;
+	socklen_t len = sizeof address;
+	uint16_t port;
+
+	for (;;) {
+		*rtp = rtsp_bind_port(0);
+		assert_int_equal(getsockname(*rtp, (struct sockaddr *)&address, &len), 0);
+		port = ntohs(address.sin_port);
+		*rtcp = port % 2 == 0 ? rtsp_bind_port(port + 1) : -1;
+		if (*rtcp >= 0)
+			return port;
+		close(*rtp);
+	}
 }
 
 const uint8_t *rtsp_unit(struct rtsp_rig *r, bool key, size_t len, size_t *unit_len)

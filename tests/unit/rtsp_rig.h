@@ -9,6 +9,7 @@
 
 #define RTSP_HEARD_MAX (1 << 20)
 #define RTSP_SSRC 0xabcdef01u
+#define RTSP_TS_SSRC 0xabcdef02u
 #define RTSP_URL "rtsp://user:pa%40ss@cam:8554/front"
 #define RTSP_TRANSPORT "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
 
@@ -18,6 +19,7 @@ struct rtsp_rig {
 	struct endpoint door, viewers;
 	struct quota places;
 	bool jpeg, forbidden, users_only;
+	bool ts;	   /* the packets are also those of a transport stream, with RTSP_TS_SSRC */
 	uint16_t sequence; /* of the next packet */
 	uint32_t time;	   /* of the next unit */
 	char heard[RTSP_HEARD_MAX + 1];
@@ -39,6 +41,11 @@ const char *rtsp_hear(struct rtsp_rig *r, int fd);
 int rtsp_ask(struct rtsp_rig *r, int fd, const char *method, const char *url, const char *headers);
 /* DESCRIBE is left out: SETUP, and PLAY. */
 void rtsp_play(struct rtsp_rig *r, int fd);
+
+/* Opens a UDP socket of a peer, 127.0.0.1; port 0: the kernel chooses one. -1: it is taken. */
+int rtsp_bind_port(uint16_t port);
+/* Opens two at an even port, which is returned, and at the next one. */
+uint16_t rtsp_bind_pair(int *rtp, int *rtcp);
 
 /* Adds a unit of len bytes of payload in packets, with a report before those of a key unit. Returns
  * its bytes, valid up to the next call. */

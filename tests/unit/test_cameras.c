@@ -46,32 +46,16 @@ static int teardown(void **state)
 static void all_of_them_have_the_order_of_the_file(void **state)
 {
 	static const char *const streams[] = {"b0", "a0", "b1", "a1"};
-	static const char *const outputs[] = {"b0/annexb",
-					      "b0/length_prefixed",
-					      "b0/mp4",
-					      "b0/mp4_ws",
-					      "b0/mpegts",
-					      "b0/rtp",
-					      "b0/rtp_ts",
-					      "a0/annexb",
-					      "a0/length_prefixed",
-					      "a0/mp4",
-					      "a0/mp4_ws",
-					      "a0/mpegts",
-					      "a0/rtp",
-					      "a0/rtp_ts",
-					      "b1/length_prefixed",
-					      "b1/jpeg",
-					      "b1/multipart",
-					      "b1/multipart_early",
-					      "b1/rtp_jpeg",
-					      "a1/annexb",
-					      "a1/length_prefixed",
-					      "a1/mp4",
-					      "a1/mp4_ws",
-					      "a1/mpegts",
-					      "a1/rtp",
-					      "a1/rtp_ts"};
+	static const char *const outputs[] = {
+		"b0/annexb",   "b0/length_prefixed", "b0/mp4",
+		"b0/mp4_ws",   "b0/mpegts",	     "b0/rtp",
+		"b0/rtp_ts",   "a0/annexb",	     "a0/length_prefixed",
+		"a0/mp4",      "a0/mp4_ws",	     "a0/mpegts",
+		"a0/rtp",      "a0/rtp_ts",	     "b1/length_prefixed",
+		"b1/jpeg",     "b1/multipart",	     "b1/multipart_early",
+		"b1/rtp_jpeg", "a1/annexb",	     "a1/length_prefixed",
+		"a1/mp4",      "a1/mp4_ws",	     "a1/mpegts",
+		"a1/rtp",      "a1/rtp_ts"};
 	const size_t n = sizeof outputs / sizeof *outputs;
 	const struct cameras *cameras = ((struct fixture *)*state)->cameras;
 
@@ -87,10 +71,11 @@ static void all_of_them_have_the_order_of_the_file(void **state)
 static void numbers_count_within_a_camera(void **state)
 {
 	static const char *const outputs[2][14] = {
-		{"a0/annexb", "a0/length_prefixed", "a0/mp4", "a0/mp4_ws", "a0/mpegts", "a0/rtp", "a0/rtp_ts",
-		 "a1/annexb", "a1/length_prefixed", "a1/mp4", "a1/mp4_ws", "a1/mpegts", "a1/rtp", "a1/rtp_ts"},
-		{"b0/annexb", "b0/length_prefixed", "b0/mp4", "b0/mp4_ws", "b0/mpegts", "b0/rtp", "b0/rtp_ts",
-		 "b1/length_prefixed", "b1/jpeg", "b1/multipart", "b1/multipart_early",
+		{"a0/annexb", "a0/length_prefixed", "a0/mp4", "a0/mp4_ws", "a0/mpegts", "a0/rtp",
+		 "a0/rtp_ts", "a1/annexb", "a1/length_prefixed", "a1/mp4", "a1/mp4_ws", "a1/mpegts",
+		 "a1/rtp", "a1/rtp_ts"},
+		{"b0/annexb", "b0/length_prefixed", "b0/mp4", "b0/mp4_ws", "b0/mpegts", "b0/rtp",
+		 "b0/rtp_ts", "b1/length_prefixed", "b1/jpeg", "b1/multipart", "b1/multipart_early",
 		 "b1/rtp_jpeg"}};
 	static const unsigned n_outputs[] = {14, 12};
 	static const char *const streams[2][2] = {{"a0", "a1"}, {"b0", "b1"}};

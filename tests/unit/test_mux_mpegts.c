@@ -173,7 +173,8 @@ static void a_picture_of_any_length_has_an_even_number_of_packets(void **state)
 	struct state *s = *state;
 
 	for (size_t len = 4; len < 800; len++)
-		frame_picture(s, len, (int64_t)len * STEP_US, (int64_t)len * STEP_US, len % 100 == 4);
+		frame_picture(s, len, (int64_t)len * STEP_US, (int64_t)len * STEP_US,
+			      len % 100 == 4);
 }
 
 static void times_may_jump_and_pictures_be_reordered(void **state)

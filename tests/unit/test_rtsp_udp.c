@@ -52,34 +52,9 @@ struct peer {
 	uint16_t from;
 };
 
-static int bind_port(uint16_t port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_port = htons(port),
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 static void open_ports(struct peer *p)
 {
-	struct sockaddr_in address;
-	socklen_t len = sizeof address;
-
-	for (;;) {
-		p->rtp = bind_port(0);
-		assert_int_equal(getsockname(p->rtp, (struct sockaddr *)&address, &len), 0);
-		p->port = ntohs(address.sin_port);
-		p->rtcp = p->port % 2 == 0 ? bind_port(p->port + 1) : -1;
-		if (p->rtcp >= 0)
-			return;
-		close(p->rtp);
-	}
+	p->port = rtsp_bind_pair(&p->rtp, &p->rtcp);
 }
 
 static struct peer *begin(void **state)
@@ -443,7 +418,7 @@ static void what_is_no_report_is_no_sign_of_life(void **state)
 	struct sockaddr_in address = {.sin_family = AF_INET,
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	uint8_t huge[4000] = {0x80, 201, 0x03, 0xe7};
-	int stranger = bind_port(0);
+	int stranger = rtsp_bind_port(0);
 
 	play(p);
 	rig_pass(&p->r->rig, 55000000);
@@ -486,7 +461,7 @@ static void a_peer_where_nobody_listens_is_given_some_time(void **state)
 		rig_pass(&p->r->rig, 500000);
 	}
 	assert_true(has_ended(p));
-	p->rtp = bind_port(0);
+	p->rtp = rtsp_bind_port(0);
 	end(p);
 }
 

@@ -269,8 +269,8 @@ static int even_out(struct mpegts *mpegts)
 	}
 	for (size_t at = 0; at < out->len; at += CAMCAST_TS_LEN)
 		if (is_of_picture(out->data + at))
-			out->data[at + 3] = (uint8_t)((out->data[at + 3] & 0xf0) |
-						      (mpegts->counter++ & 15));
+			out->data[at + 3] =
+				(uint8_t)((out->data[at + 3] & 0xf0) | (mpegts->counter++ & 15));
 	return 0;
 }
 

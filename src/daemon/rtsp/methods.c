@@ -40,20 +40,23 @@ static bool may_log_in(const struct rtsp_session *session)
 
 /* --- what a request is about --- */
 
-void rtsp_cut_name(char *path, const char **name)
+bool rtsp_cut_name(char *path, const char **name)
 {
 	const size_t track = strlen(RTSP_TRACK);
 	size_t len = strlen(path);
+	bool found;
 
 	while (len > 0 && path[len - 1] == '/')
 		len--;
-	if (len > track && memcmp(path + len - track, RTSP_TRACK, track) == 0 &&
-	    path[len - track - 1] == '/')
+	found = len > track && memcmp(path + len - track, RTSP_TRACK, track) == 0 &&
+		path[len - track - 1] == '/';
+	if (found)
 		len -= track;
 	while (len > 0 && path[len - 1] == '/')
 		len--;
 	path[len] = '\0';
 	*name = path + (path[0] == '/');
+	return found;
 }
 
 /* Where the peer finds the server: as it says itself, without a user and a password, else as the
@@ -130,14 +133,22 @@ static void handle_options(struct rtsp_session *session, const struct message *h
 	rtsp_answer(session, 200, "Public: " METHODS "\r\n", NULL);
 }
 
-bool rtsp_describe(struct rtsp_session *session, bool last)
+/* The log of the feed that is wanted, if it has a unit, else NULL. */
+static const struct log *wanted_log(const struct rtsp_session *session)
+{
+	const struct log *log = session->wanted ? feed_log(session->wanted) : NULL;
+
+	return log && log->tail < log->head ? log : NULL;
+}
+
+static bool describe(struct rtsp_session *session, bool last)
 {
 	struct sdp_options options = {.stream = &session->stream, .id = session->stream.ssrc};
-	const struct log *log = session->wanted ? feed_log(session->wanted) : NULL;
+	const struct log *log = wanted_log(session);
 	char sdp[SDP_MAX], headers[sizeof session->base + 64];
 	struct net_peer local;
 
-	if (log && log->tail < log->head) {
+	if (log) {
 		uint16_t id = log_unit(log, log->head - 1)->preamble;
 		const struct segment *preamble = id ? log_preamble(log, id) : NULL;
 
@@ -149,6 +160,7 @@ bool rtsp_describe(struct rtsp_session *session, bool last)
 			snprintf(headers, sizeof headers,
 				 "Content-Base: %s\r\nContent-Type: application/sdp\r\n",
 				 session->base);
+			session->described = true;
 			rtsp_answer(session, 200, headers, sdp);
 			return true;
 		}
@@ -156,6 +168,29 @@ bool rtsp_describe(struct rtsp_session *session, bool last)
 	if (last)
 		refuse(session, 503);
 	return last;
+}
+
+/* Answers when the stream, which is wanted from now on, has a unit. */
+static void wait_for_unit(struct rtsp_session *session)
+{
+	struct feed *feed = session->stream.feed;
+
+	if (!rtsp_want(session, feed)) {
+		refuse(session, 503);
+		return;
+	}
+	session->phase = RTSP_DESCRIBING;
+	if (rtsp_describe(session, false))
+		return;
+	if (feed_can_force_idr(feed)) {
+		rtsp_set_timeout(session, DESCRIBE_US);
+		return;
+	}
+	/* The delay is the source's, but a peer cannot have it more than once. */
+	if (session->until_us && !session->waited)
+		session->until_us += DESCRIBE_COPY_US;
+	session->waited = true;
+	rtsp_set_timeout(session, DESCRIBE_COPY_US);
 }
 
 static void handle_describe(struct rtsp_session *session, const struct message *head)
@@ -171,23 +206,9 @@ static void handle_describe(struct rtsp_session *session, const struct message *
 		return;
 	}
 	session->stream = stream;
+	session->satip = false;
 	memcpy(session->base, base, sizeof base);
-	if (!rtsp_want(session, stream.feed)) {
-		refuse(session, 503);
-		return;
-	}
-	session->phase = RTSP_DESCRIBING;
-	if (rtsp_describe(session, false))
-		return;
-	if (feed_can_force_idr(stream.feed)) {
-		rtsp_set_timeout(session, DESCRIBE_US);
-		return;
-	}
-	/* The delay is the source's, but a peer cannot have it more than once. */
-	if (session->until_us && !session->waited)
-		session->until_us += DESCRIBE_COPY_US;
-	session->waited = true;
-	rtsp_set_timeout(session, DESCRIBE_COPY_US);
+	wait_for_unit(session);
 }
 
 static bool choose_id(struct rtsp_session *session)
@@ -250,13 +271,66 @@ static void write_transport(const struct rtsp_session *session, char *out, size_
 		 ends, session->stream.ssrc);
 }
 
+/* Whether a SETUP is one of SAT>IP (rtsp.h). */
+static bool is_satip(const struct rtsp_session *session, const struct message *head)
+{
+	char path[RTSP_PATH_MAX];
+	const char *name;
+
+	if (session->id != 0)
+		return session->satip;
+	return session->rtsp->satip && !session->described &&
+	       message_decode(head->path, path, sizeof path) >= 0 && !rtsp_cut_name(path, &name);
+}
+
+/* Takes the transport stream in the place of the stream. False: there is none. */
+static bool take_transport_stream(struct rtsp_stream *stream)
+{
+	stream->feed = stream->ts_feed;
+	stream->viewers = stream->ts_viewers;
+	stream->ssrc = stream->ts_ssrc;
+	return stream->feed != NULL;
+}
+
+static void answer_setup(struct rtsp_session *session)
+{
+	char line[192], headers[320];
+
+	if (!choose_id(session)) {
+		refuse(session, 500);
+		return;
+	}
+	if (session->state == RTSP_INIT)
+		session->state = RTSP_READY;
+	write_transport(session, line, sizeof line);
+	snprintf(headers, sizeof headers, "%sSession: %016" PRIx64 ";timeout=%d\r\n%s", line,
+		 session->id, RTSP_TIMEOUT_S, session->satip ? "com.ses.streamID: 1\r\n" : "");
+	rtsp_answer(session, 200, headers, NULL);
+}
+
+bool rtsp_describe(struct rtsp_session *session, bool last)
+{
+	if (!session->satip)
+		return describe(session, last);
+	if (wanted_log(session))
+		answer_setup(session);
+	else if (last)
+		refuse(session, 503);
+	else
+		return false;
+	return true;
+}
+
 static void handle_setup(struct rtsp_session *session, const struct message *head)
 {
 	const char *transport = message_header(head, "Transport", NULL);
 	struct rtsp_stream stream;
-	char base[sizeof session->base], line[192], headers[256];
+	char base[sizeof session->base];
 	int status = find_stream(session, head, &stream, base);
+	bool satip = status == 0 && is_satip(session, head);
 
+	if (satip && !take_transport_stream(&stream))
+		status = 415; /* Unsupported Media Type: it carries no JPEGs */
 	if (status == 0 && message_header(head, "Session", NULL) && !is_own(session, head))
 		status = 454;
 	else if (status == 0 && session->id != 0 && stream.feed != session->stream.feed)
@@ -265,20 +339,17 @@ static void handle_setup(struct rtsp_session *session, const struct message *hea
 		status = 400;
 	else if (status == 0)
 		status = choose_transport(session, transport);
-	if (status == 0 && !choose_id(session))
-		status = 500;
 	if (status > 0) {
 		refuse(session, status);
 		return;
 	}
 	session->stream = stream;
+	session->satip = satip;
 	memcpy(session->base, base, sizeof base);
-	if (session->state == RTSP_INIT)
-		session->state = RTSP_READY;
-	write_transport(session, line, sizeof line);
-	snprintf(headers, sizeof headers, "%sSession: %016" PRIx64 ";timeout=%d\r\n", line,
-		 session->id, RTSP_TIMEOUT_S);
-	rtsp_answer(session, 200, headers, NULL);
+	if (satip && session->id == 0)
+		wait_for_unit(session);
+	else
+		answer_setup(session);
 }
 
 /* "RTP-Info: ...", with the packet with which the viewer begins; "" if that is not known yet.
@@ -461,6 +532,7 @@ bool rtsp_review(struct connection *connection)
 		return true;
 	snprintf(name, sizeof name, "%s", session->stream.name);
 	if (rtsp->find(rtsp->user, &connection->peer, &session->who, name, &stream) < 0 ||
+	    (session->satip && !take_transport_stream(&stream)) ||
 	    stream.feed != session->stream.feed) {
 		session->stream = (struct rtsp_stream){0};
 		return session->id == 0 && session->phase == RTSP_READING && !session->wanted;

@@ -21,6 +21,12 @@
  *
  * DESCRIBE and SETUP say who asks: by Digest, over TLS by Basic, by Bearer, or by `?token=` in the
  * URL. OPTIONS needs nobody.
+ *
+ * SAT>IP (EN 50585) is RTSP for receivers of television. Its clients know that they get an MPEG
+ * transport stream, and so a peer speaks it whose SETUP names a stream, none of its tracks, and
+ * comes without a DESCRIBE before it. It is answered when the stream has a unit, as a DESCRIBE is.
+ * The client finds its pictures by the number in `com.ses.streamID`, which is the same for all, as
+ * the connection is the session.
  */
 #ifndef DAEMON_RTSP_RTSP_H
 #define DAEMON_RTSP_RTSP_H
@@ -45,6 +51,10 @@ struct rtsp_stream {
 	uint32_t ssrc;		  /* of its packets */
 	uint32_t bitrate_bps;	  /* 0: not known */
 	uint32_t rate_milli;	  /* pictures a second, in thousandths; 0: not known */
+	/* The same of packets of a transport stream, for SAT>IP; feed NULL: there is none. */
+	struct feed *ts_feed;
+	struct endpoint *ts_viewers;
+	uint32_t ts_ssrc;
 };
 
 /* Finds a stream for a peer. 0, -ENOENT, or -EACCES: who asks may not watch it. What *out names is
@@ -58,6 +68,7 @@ struct rtsp {
 	void *user;
 	struct access *access; /* NULL: everybody may watch */
 	bool udp;	       /* peers may ask for it */
+	bool satip;	       /* the same */
 	/* --- below: the protocol's --- */
 	struct diag_limit basic_log;
 	uint64_t accepted; /* connections, so far */

@@ -17,7 +17,7 @@
 enum rtsp_phase {
 	RTSP_READING,	 /* a request, or frames of the peer */
 	RTSP_ASKING,	 /* it is being found out who asks */
-	RTSP_DESCRIBING, /* a DESCRIBE waits for the stream's first unit */
+	RTSP_DESCRIBING, /* a DESCRIBE, or a SETUP of SAT>IP, waits for the stream's first unit */
 	RTSP_ANSWERING,	 /* the answer waits for its place between two units, or is being written */
 	RTSP_LINGERING,	 /* what the peer still sends is read, so that no reset overtakes the answer
 			  */
@@ -49,6 +49,8 @@ struct rtsp_session {
 	uint8_t frame[4];     /* the beginning of the peer's frame, frame_len bytes of it */
 	uint8_t frame_len;
 	uint8_t phase, state, then;
+	bool described; /* a DESCRIBE was answered: it knows tracks and payloads */
+	bool satip;	/* what is set up, or waits for it, is a transport stream */
 	bool ended;	/* the peer sends nothing any more */
 	uint32_t skip;	/* bytes of a body or a frame that are still to come */
 	uint8_t *ahead; /* what came before its turn */
@@ -62,7 +64,7 @@ struct rtsp_session {
 	/* The sender of the newest DESCRIBE or SETUP that was let in; in a session that is set up,
 	 * the newest one of a user. */
 	struct access_who who;
-	/* Valid when set up, or while a DESCRIBE waits. */
+	/* Valid when set up, or while a request waits. */
 	struct rtsp_stream stream;
 	uint64_t id;		    /* of the Session header; 0: not set up */
 	struct transport transport; /* valid when set up */
@@ -87,9 +89,9 @@ struct rtsp_session {
  * head, or NULL. */
 struct message *rtsp_handle(struct rtsp_session *session, struct message *head);
 /* The part of a path that names a stream: without the slash before it, the track, and slashes
- * behind. Cuts the path. */
-void rtsp_cut_name(char *path, const char **name);
-/* A DESCRIBE that waits: answers it if a unit is there; `last`: in any case. False: it waits on. */
+ * behind. Cuts the path. Whether it named the track. */
+bool rtsp_cut_name(char *path, const char **name);
+/* A request that waits: answers it if a unit is there; `last`: in any case. False: it waits on. */
 bool rtsp_describe(struct rtsp_session *session, bool last);
 /* A struct protocol's review(). */
 bool rtsp_review(struct connection *connection);

@@ -12,6 +12,7 @@
 
 #include "camcast/rtp.h"
 #include "daemon/rtsp/datagrams.h"
+#include "daemon/rtsp/filler.h"
 #include "media/rtcp.h"
 
 #define BUCKETS 64
@@ -25,6 +26,7 @@
 /* A receiver may open its ports after PLAY, and be restarted. */
 #define REFUSED_US 5000000
 #define REFUSED_GAP_US 2000000 /* without a refusal it listens again */
+#define SILENCE_US 500000      /* without a packet, then it is filled */
 
 union address {
 	struct sockaddr any;
@@ -62,6 +64,8 @@ struct udp_viewer {
 	struct loop_timer pace;
 	int64_t next_us;		/* when the next packets may go */
 	int64_t refused_us, refusal_us; /* the first of a row of refusals, and the last; 0: none */
+	struct loop_timer silence;	/* runs if the options say `fills` */
+	uint16_t sequence;		/* `fills`: of the newest unit's first packet */
 	bool reported;
 	struct rtcp_report report; /* valid if `reported` */
 };
@@ -456,6 +460,45 @@ static void send_report(struct udp_viewer *viewer, const struct iovec *report)
 		     MSG_DONTWAIT | MSG_NOSIGNAL, &viewer->rtcp.any, viewer->rtcp_len);
 }
 
+/* --- where silence is filled --- */
+
+/* 0 or -errno. */
+static int send_filler(struct udp_viewer *viewer, uint16_t sequence)
+{
+	uint8_t filler[FILLER_LEN];
+
+	filler_make(filler, viewer->options.ssrc, sequence);
+	return send(viewer->conn.fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+		       ? -errno
+		       : 0;
+}
+
+static void handle_silence(struct loop_timer *timer)
+{
+	struct udp_viewer *viewer = container_of(timer, struct udp_viewer, silence);
+	int64_t now_us = loop_now_us(viewer->port->loop), at_us = viewer->next_us + SILENCE_US;
+
+	if (at_us <= now_us) {
+		if (send_filler(viewer, viewer->sequence) == -ECONNREFUSED)
+			note_refusal(viewer);
+		at_us = now_us + SILENCE_US;
+	}
+	if (!loop_conn_closing(&viewer->conn))
+		loop_timer_set(viewer->port->loop, timer, at_us);
+}
+
+/* Before a unit: its receiver may have missed that the numbers have wrapped (udp.h). */
+static void bridge_wrap(struct udp_viewer *viewer, const struct datagrams *datagrams)
+{
+	const struct iovec *packet = datagrams->messages[0].msg_hdr.msg_iov;
+	uint16_t sequence = filler_sequence(packet->iov_base, packet->iov_len);
+
+	if (sequence >= viewer->sequence || send_filler(viewer, UINT16_MAX) == 0)
+		viewer->sequence = sequence;
+}
+
+/* --- what a unit becomes --- */
+
 /* Returns the bytes of frames that were sent, or are given up because they cannot be; 0: it is to
  * be tried again; or -errno of send() for which the cursor has to wait. */
 static ssize_t try_send(struct udp_viewer *viewer, const void *data, size_t len)
@@ -466,6 +509,8 @@ static ssize_t try_send(struct udp_viewer *viewer, const void *data, size_t len)
 
 	if (datagrams->n == 0)
 		return datagrams->taken;
+	if (viewer->options.fills && !(viewer->cursor.flags & CURSOR_MID_UNIT))
+		bridge_wrap(viewer, datagrams);
 	n = sendmmsg(viewer->conn.fd, (struct mmsghdr *)(uintptr_t)datagrams->messages,
 		     datagrams->n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0) {
@@ -611,6 +656,7 @@ int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_op
 	viewer->port = port;
 	viewer->options = *options;
 	loop_timer_init(&viewer->pace, handle_pace);
+	loop_timer_init(&viewer->silence, handle_silence);
 	err = open_viewer(viewer);
 	if (err < 0) {
 		free(viewer);
@@ -624,6 +670,10 @@ int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_op
 
 int udp_watch(struct udp_viewer *viewer, struct feed *feed)
 {
+	struct loop *loop = viewer->port->loop;
+
+	if (viewer->options.fills)
+		loop_timer_set(loop, &viewer->silence, loop_now_us(loop) + SILENCE_US);
 	return feed_join(feed, &viewer->cursor, &udp_sink);
 }
 
@@ -633,6 +683,7 @@ void udp_close(struct udp_viewer *viewer)
 		return;
 	list_remove(&viewer->link);
 	loop_timer_cancel(viewer->port->loop, &viewer->pace);
+	loop_timer_cancel(viewer->port->loop, &viewer->silence);
 	if (viewer->cursor.audience)
 		cursor_end(&viewer->cursor, CURSOR_END_PEER);
 	loop_conn_close(viewer->port->loop, &viewer->conn, false);

@@ -11,6 +11,13 @@
  *
  * Receivers lose what comes at once and is more than their buffer holds. A viewer begins with the
  * next key unit, and pictures of more than DATAGRAMS_MAX packets are sent in pieces, 2 ms apart.
+ *
+ * VLC's receiver of SAT>IP ends when nothing comes for two seconds, and takes a sequence number
+ * that is lower than the one before it as that of a late packet, unless it is the lowest behind the
+ * highest one: behind a gap across the end it would show nothing for the next 65,000 packets. A
+ * viewer whose silence is filled therefore gets an empty packet (filler.h), when nothing was sent
+ * for half a second with a number that it has had, and when the numbers have wrapped with the
+ * highest one.
  */
 #ifndef DAEMON_RTSP_UDP_H
 #define DAEMON_RTSP_UDP_H
@@ -46,6 +53,7 @@ struct udp_options {
 	int connection;		      /* RTSP's: packets go to its other end only */
 	uint16_t rtp_port, rtcp_port; /* of the peer */
 	uint32_t ssrc;		      /* of the packets, which reports are about */
+	bool fills;		      /* packets are of a transport stream: silence is filled */
 	/* The viewer reports that it lives; not from inside a call. */
 	void (*alive)(void *user);
 	/* The viewer is to be closed, by udp_close(): nobody listens, or the policy wants it. */

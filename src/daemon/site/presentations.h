@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The streams that are served over RTSP: rtsp://HOST/STREAM. Loop thread only. */
+/* The streams that are served over RTSP: rtsp://HOST/STREAM, in capital or small letters. Loop
+ * thread only. */
 #ifndef DAEMON_SITE_PRESENTATIONS_H
 #define DAEMON_SITE_PRESENTATIONS_H
 

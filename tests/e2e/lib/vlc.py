@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""VLC, whose pictures are read from the module that would draw them (yuv)."""
+import os
+import select
+import subprocess
+import tempfile
+import time
+
+import harness
+import strip
+
+WORDS = ["vlc", "-I", "dummy", "--no-audio", "--no-media-library", "--ignore-config"]
+# What it shows: all of it, also when the machine is too slow.
+SHOWN = ["--vout=yuv", "--yuv-yuv4mpeg2", "--no-drop-late-frames", "--no-skip-frames", "--no-spu"]
+
+
+class Vlc:
+    """A player of a URL; `start` starts its program, elsewhere in another network namespace."""
+
+    def __init__(self, url, *options, start=subprocess.Popen):
+        # As an ordinary user: VLC refuses to run as root.
+        user = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
+        self._folder = tempfile.TemporaryDirectory(prefix="camcast-vlc-")
+        path = os.path.join(self._folder.name, "pictures")
+        os.chmod(self._folder.name, 0o777)
+        os.mkfifo(path)
+        os.chmod(path, 0o666)
+        # For writing, too: it begins its output again when the format changes.
+        self._pictures = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._data = bytearray()
+        self._newest = None
+        self._log = open(os.path.join(self._folder.name, "log"), "wb")
+        self.process = start(
+            [*user, "env", f"HOME={self._folder.name}", *WORDS, "-vv", *SHOWN]
+            + [f"--yuv-file={path}", *options, url],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+        )
+
+    def _fill(self, count, until):
+        """Reads until there are so many bytes."""
+        while len(self._data) < count:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self._pictures], [], [], min(left, 1))[0]:
+                if left <= 0 or self.process.poll() is not None:
+                    raise harness.Failure(f"VLC shows nothing more:\n{self.messages()[-3000:]}")
+                continue
+            self._data += os.read(self._pictures, 1 << 20)
+
+    def _line(self, until):
+        while (end := self._data.find(b"\n")) < 0:
+            self._fill(len(self._data) + 1, until)
+        line = bytes(self._data[:end])
+        del self._data[: end + 1]
+        return line
+
+    def numbers(self, count, seconds=60, size=(strip.WIDTH, strip.HEIGHT)):
+        """Those of the next pictures of this size. One that is drawn again, while there is no other,
+        counts once."""
+        until = time.monotonic() + seconds * harness.PATIENCE
+        width, height = size
+        length = width * height * 3 // 2
+        numbers = []
+        while len(numbers) < count:
+            line = self._line(until)
+            if line.startswith(b"YUV4MPEG2"):
+                assert line.split()[1:3] == [b"W%d" % width, b"H%d" % height], line
+                continue
+            assert line == b"FRAME", line[:100]
+            self._fill(length, until)
+            number = strip.read_number(self._data[:length], width, height)
+            del self._data[:length]
+            if number is None or number != self._newest:
+                numbers.append(number)
+            self._newest = number
+        return numbers
+
+    def messages(self):
+        with open(self._log.name, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self._pictures)
+        self._log.close()
+        self._folder.cleanup()
