@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """How old a picture is when a player has it: ffplay, ffmpeg, mpv, VLC, GStreamer and OpenCV, over raw
-TCP, RTSP and HTTP, with the command lines of docs/PLAYERS.md.
+TCP, RTSP and HTTP, with the command lines of docs/PLAYERS.md. VLC's RTSP is that of Debian, SAT>IP.
 
 The strip of the test pattern tells which picture a player shows, and the SEI of the stream tells
 when that picture was captured. A second connection receives the stream to map one to the other. A
@@ -28,7 +28,9 @@ import numpy
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "e2e" / "lib"))
 import built  # noqa: E402
 import bytestream  # noqa: E402
+import harness  # noqa: E402
 import screen  # noqa: E402
+import vlc  # noqa: E402
 
 WIDTH, HEIGHT = 640, 360
 START_S = 20  # for the first picture
@@ -144,12 +146,12 @@ def show_with_gstreamer(way, url, ports, seconds):
     return show_on_pipe(line.split(), seconds)
 
 
-def show_on_screen(command, seconds, prefix=()):
+def show_on_screen(command, seconds):
     """The same of what a window at the upper left corner shows."""
     seen, began = [], time.monotonic()
     display = screen.Screen()
     try:
-        with running([*prefix, *command], env=display.environment(), stdout=subprocess.DEVNULL):
+        with running(command, env=display.environment(), stdout=subprocess.DEVNULL):
             while not is_over(seen, began, seconds):
                 number = screen.number_in(display.shot()[:HEIGHT, :WIDTH])
                 if number is not None and (not seen or seen[-1][1] != number):
@@ -171,14 +173,18 @@ def show_with_mpv(way, url, ports, seconds):
 
 
 def show_with_vlc(way, url, ports, seconds):
-    command = ["vlc", "-I", "dummy", "--no-audio", "--network-caching=100", "--vout", "xcb_x11"]
-    command += ["--no-video-title-show", "--no-embedded-video"]
-    # VLC refuses to run as root.
-    prefix = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-    words = ["--rtsp-tcp"] if way == "rtsp" else ["--demux=h264"] if way == "tcp" else []
-    with tempfile.TemporaryDirectory() as home:  # where it writes its settings
-        os.chmod(home, 0o777)
-        return show_on_screen(["env", f"HOME={home}", *command, *words, url], seconds, prefix)
+    """The same of what would be drawn."""
+    seen, began = [], time.monotonic()
+    words = ["--live-caching=100"] if way == "rtsp" else ["--network-caching=100"]
+    words += ["--demux=h264"] if way == "tcp" else []
+    with vlc.Vlc(url, *words) as player:
+        try:
+            while not is_over(seen, began, seconds):
+                number = player.number(time.monotonic() + START_S, (WIDTH, HEIGHT))
+                seen.append((time.monotonic(), number))
+        except harness.Failure:
+            pass  # it shows nothing
+    return seen
 
 
 PLAYERS = {

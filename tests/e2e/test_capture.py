@@ -237,7 +237,7 @@ def test_an_unwanted_stream_sends_nothing_until_it_is_wanted(start_worker):
     config = {**pattern("x264"), "stream d": jpeg(on_demand=True)["stream s"]}
     worker = start_worker(config)
     worker.receive_units(30)
-    jpegs = 5  # behind the feeds of H.264
+    jpegs = 7  # behind the feeds of H.264
     assert worker.streams[1]["active"] == 0 and worker.streams[1]["units"] == 0
     assert jpegs not in worker.feeds
     worker.want(jpegs, 1)

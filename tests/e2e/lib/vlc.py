@@ -55,14 +55,12 @@ class Vlc:
         del self._data[: end + 1]
         return line
 
-    def numbers(self, count, seconds=60, size=(strip.WIDTH, strip.HEIGHT)):
-        """Those of the next pictures of this size. One that is drawn again, while there is no other,
-        counts once."""
-        until = time.monotonic() + seconds * harness.PATIENCE
+    def number(self, until, size=(strip.WIDTH, strip.HEIGHT)):
+        """That of the next picture of this size, by a time of time.monotonic(); None: it is not
+        legible. A picture that is drawn again, while there is no other, is left out."""
         width, height = size
         length = width * height * 3 // 2
-        numbers = []
-        while len(numbers) < count:
+        while True:
             line = self._line(until)
             if line.startswith(b"YUV4MPEG2"):
                 assert line.split()[1:3] == [b"W%d" % width, b"H%d" % height], line
@@ -71,10 +69,15 @@ class Vlc:
             self._fill(length, until)
             number = strip.read_number(self._data[:length], width, height)
             del self._data[:length]
-            if number is None or number != self._newest:
-                numbers.append(number)
+            again = number is not None and number == self._newest
             self._newest = number
-        return numbers
+            if not again:
+                return number
+
+    def numbers(self, count, seconds=60, size=(strip.WIDTH, strip.HEIGHT)):
+        """Those of the next pictures."""
+        until = time.monotonic() + seconds * harness.PATIENCE
+        return [self.number(until, size) for _ in range(count)]
 
     def messages(self):
         with open(self._log.name, encoding="utf-8", errors="replace") as log:
