@@ -40,6 +40,12 @@ struct sink_report {
 	uint32_t jitter_us; /* of their arrival */
 };
 
+/* Of a sink that many receive at once. */
+struct sink_group {
+	uint32_t receivers; /* that have asked for it */
+	uint64_t packets;   /* sent */
+};
+
 /* Sends a cursor's bytes. No call is answered before it returns. */
 struct sink {
 	/* Begins a send of len bytes at offset; cursor_sent() answers. */
@@ -68,6 +74,8 @@ struct sink {
 	const char *(*encryption)(const struct cursor *cursor);
 	/* False, or NULL: the viewer reports nothing. */
 	bool (*report)(const struct cursor *cursor, struct sink_report *out);
+	/* False, or NULL: it is one viewer. */
+	bool (*group)(const struct cursor *cursor, struct sink_group *out);
 	/* What is sent at once may be lost: a viewer begins with the next key unit, and gets no
 	 * burst of those that came before. */
 	bool no_burst;

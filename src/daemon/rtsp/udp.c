@@ -4,24 +4,20 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "camcast/rtp.h"
-#include "daemon/rtsp/datagrams.h"
 #include "daemon/rtsp/filler.h"
+#include "daemon/rtsp/sender.h"
 #include "media/rtcp.h"
 
 #define BUCKETS 64
 #define PORT_TRIES 16
-#define PACED_MAX 46	    /* packets of a large picture at once, */
-#define PACED_US 2000	    /* which take this long */
-#define TRIES 4		    /* of a send, behind errors of earlier ones */
-#define IGNORED_BUFFER 4096 /* bytes of what peers send to the port of RTP */
-#define RTCP_MAX 1500	    /* bytes of a datagram that is read */
+#define RTCP_MAX 1500 /* bytes of a datagram that is read */
 #define RTCP_PER_TURN 64
 /* A receiver may open its ports after PLAY, and be restarted. */
 #define REFUSED_US 5000000
@@ -49,20 +45,12 @@ struct udp_port {
 };
 
 struct udp_viewer {
-	struct loop_conn conn;
-	struct cursor cursor; /* audience NULL: it watches nothing yet */
+	struct sender sender;
 	struct udp_port *port;
 	struct udp_options options;
 	union address rtcp;
-	socklen_t rtcp_len;
 	struct net_peer rtp_end, rtcp_end;
 	struct list link;
-	bool whole; /* packets are not to be cut by the kernel */
-	/* Valid while `pace` is set: the send that waits. */
-	const struct pages *pages;
-	uint32_t offset, len;
-	struct loop_timer pace;
-	int64_t next_us;		/* when the next packets may go */
 	int64_t refused_us, refusal_us; /* the first of a row of refusals, and the last; 0: none */
 	struct loop_timer silence;	/* runs if the options say `fills` */
 	uint16_t sequence;		/* `fills`: of the newest unit's first packet */
@@ -101,14 +89,6 @@ static int open_socket(const union address *local, socklen_t len, bool shared)
 	return err;
 }
 
-static void ignore_input(int fd)
-{
-	const int bytes = IGNORED_BUFFER;
-
-	/* Where it fails the kernel keeps more, up to its own limit. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-}
-
 /* Opens both sockets with a number for RTP; 0: one that the kernel chooses. */
 static int open_pair(struct udp_port *port, uint16_t number)
 {
@@ -137,7 +117,7 @@ static int open_pair(struct udp_port *port, uint16_t number)
 		close(port->rtcp.fd);
 		return err;
 	}
-	ignore_input(port->rtp);
+	sender_ignore_input(port->rtp);
 	port->local = address;
 	return 0;
 }
@@ -312,117 +292,22 @@ uint16_t udp_port_number(const struct udp_port *port)
 							  : port->local.ip6.sin6_port);
 }
 
-/* --- the sink of a viewer's cursor --- */
+/* --- what a viewer's sender says --- */
 
-static struct udp_viewer *of_cursor(struct cursor *cursor)
+static struct udp_viewer *of_sender(struct sender *sender)
 {
-	return container_of(cursor, struct udp_viewer, cursor);
+	return container_of(sender, struct udp_viewer, sender);
 }
 
-static const struct udp_viewer *of_const_cursor(const struct cursor *cursor)
+static const struct udp_viewer *of_const_sender(const struct sender *sender)
 {
-	return (const void *)((const char *)cursor - offsetof(struct udp_viewer, cursor));
+	return (const void *)((const char *)sender - offsetof(struct udp_viewer, sender));
 }
 
-static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t offset,
-		      uint32_t len)
+static void handle_refused(struct sender *sender)
 {
-	struct udp_viewer *viewer = of_cursor(cursor);
-	struct loop *loop = cursor->audience->loop;
-
-	(void)len;
-	len = cursor->unit_end - cursor->at; /* of one unit, so that it is known how large it is */
-	if (viewer->next_us <= loop_now_us(loop)) {
-		loop_conn_send(loop, &viewer->conn, pages, offset, len);
-		return;
-	}
-	viewer->pages = pages;
-	viewer->offset = offset;
-	viewer->len = len;
-	loop_timer_set(loop, &viewer->pace, viewer->next_us);
-}
-
-static void handle_pace(struct loop_timer *timer)
-{
-	struct udp_viewer *viewer = container_of(timer, struct udp_viewer, pace);
-
-	loop_conn_send(viewer->port->loop, &viewer->conn, viewer->pages, viewer->offset,
-		       viewer->len);
-}
-
-static bool sink_ready(const struct cursor *cursor)
-{
-	return !loop_conn_waits(&of_const_cursor(cursor)->conn);
-}
-
-static void sink_want_writable(struct cursor *cursor)
-{
-	loop_conn_want_writable(cursor->audience->loop, &of_cursor(cursor)->conn);
-}
-
-/* A receiver of UDP takes all that comes. */
-static int64_t sink_paused_us(const struct cursor *cursor)
-{
-	(void)cursor;
-	return 0;
-}
-
-static void sink_close(struct cursor *cursor, enum cursor_end why, bool at_once)
-{
-	struct udp_viewer *viewer = of_cursor(cursor);
-
-	cursor_end(cursor, why);
-	viewer->options.ended(viewer->options.user, at_once);
-}
-
-static void sink_describe(const struct cursor *cursor, char text[SINK_TEXT_MAX])
-{
-	static_assert(SINK_TEXT_MAX >= NET_PEER_TEXT_MAX, "an address fits");
-	net_peer_format(&of_const_cursor(cursor)->rtp_end, text);
-}
-
-static const char *sink_scheme(const struct cursor *cursor)
-{
-	(void)cursor;
-	return "rtsp+udp";
-}
-
-static bool sink_report(const struct cursor *cursor, struct sink_report *out)
-{
-	const struct udp_viewer *viewer = of_const_cursor(cursor);
-	const struct rtcp_report *report = &viewer->report;
-
-	if (!viewer->reported)
-		return false;
-	out->lost = report->lost > 0 ? (uint32_t)report->lost : 0;
-	out->permille = report->fraction * 1000u / 256;
-	out->jitter_us = (uint32_t)((uint64_t)report->jitter * 1000000 / CAMCAST_RTP_CLOCK);
-	return true;
-}
-
-static const struct sink udp_sink = {
-	.send = sink_send,
-	.ready = sink_ready,
-	.want_writable = sink_want_writable,
-	.paused_us = sink_paused_us,
-	.close = sink_close,
-	.describe = sink_describe,
-	.scheme = sink_scheme,
-	.report = sink_report,
-	.no_burst = true,
-};
-
-/* --- its socket --- */
-
-static struct udp_viewer *of_conn(struct loop_conn *conn)
-{
-	return container_of(conn, struct udp_viewer, conn);
-}
-
-/* A peer refused a datagram, or there is no way to it. That is no reason to end it at once. */
-static void note_refusal(struct udp_viewer *viewer)
-{
-	int64_t now_us = loop_now_us(viewer->port->loop);
+	struct udp_viewer *viewer = of_sender(sender);
+	int64_t now_us = loop_now_us(sender->loop);
 
 	if (viewer->refused_us == 0 || now_us - viewer->refusal_us > REFUSED_GAP_US)
 		viewer->refused_us = now_us;
@@ -431,33 +316,26 @@ static void note_refusal(struct udp_viewer *viewer)
 		viewer->options.ended(viewer->options.user, true);
 }
 
-/* What is made of a send: all that may go now. */
-static const struct datagrams *make_datagrams(struct udp_viewer *viewer, const void *data,
-					      size_t len)
+static void handle_ended(struct sender *sender, bool at_once)
 {
-	struct datagrams *datagrams = &viewer->port->datagrams;
-	bool begun = viewer->cursor.flags & CURSOR_MID_UNIT;
-	struct datagrams_options options = {
-		.data = data,
-		.len = len,
-		.max = begun ? PACED_MAX : DATAGRAMS_MAX,
-		.segmented = !viewer->whole,
-		.turn = loop_stats(viewer->port->loop)->turns,
-	};
+	struct udp_viewer *viewer = of_sender(sender);
 
-	datagrams_make(datagrams, &options);
-	if (!begun && datagrams->taken < len && datagrams->packets > PACED_MAX) {
-		options.max = PACED_MAX;
-		datagrams_make(datagrams, &options);
-	}
-	return datagrams;
+	viewer->options.ended(viewer->options.user, at_once);
 }
 
-/* One that is lost is replaced by the next. */
-static void send_report(struct udp_viewer *viewer, const struct iovec *report)
+static void describe(const struct sender *sender, char text[SINK_TEXT_MAX])
 {
-	(void)sendto(viewer->port->rtcp.fd, report->iov_base, report->iov_len,
-		     MSG_DONTWAIT | MSG_NOSIGNAL, &viewer->rtcp.any, viewer->rtcp_len);
+	static_assert(SINK_TEXT_MAX >= NET_PEER_TEXT_MAX, "an address fits");
+	net_peer_format(&of_const_sender(sender)->rtp_end, text);
+}
+
+static bool say_report(const struct sender *sender, struct sink_report *out)
+{
+	const struct udp_viewer *viewer = of_const_sender(sender);
+
+	if (viewer->reported)
+		*out = sender_report(&viewer->report);
+	return viewer->reported;
 }
 
 /* --- where silence is filled --- */
@@ -468,7 +346,7 @@ static int send_filler(struct udp_viewer *viewer, uint16_t sequence)
 	uint8_t filler[FILLER_LEN];
 
 	filler_make(filler, viewer->options.ssrc, sequence);
-	return send(viewer->conn.fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+	return send(viewer->sender.conn.fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) < 0
 		       ? -errno
 		       : 0;
 }
@@ -476,132 +354,44 @@ static int send_filler(struct udp_viewer *viewer, uint16_t sequence)
 static void handle_silence(struct loop_timer *timer)
 {
 	struct udp_viewer *viewer = container_of(timer, struct udp_viewer, silence);
-	int64_t now_us = loop_now_us(viewer->port->loop), at_us = viewer->next_us + SILENCE_US;
+	int64_t now_us = loop_now_us(viewer->port->loop);
+	int64_t at_us = viewer->sender.next_us + SILENCE_US;
 
 	if (at_us <= now_us) {
 		if (send_filler(viewer, viewer->sequence) == -ECONNREFUSED)
-			note_refusal(viewer);
+			handle_refused(&viewer->sender);
 		at_us = now_us + SILENCE_US;
 	}
-	if (!loop_conn_closing(&viewer->conn))
+	if (!loop_conn_closing(&viewer->sender.conn))
 		loop_timer_set(viewer->port->loop, timer, at_us);
 }
 
 /* Before a unit: its receiver may have missed that the numbers have wrapped (udp.h). */
-static void bridge_wrap(struct udp_viewer *viewer, const struct datagrams *datagrams)
+static void bridge_wrap(struct sender *sender, const struct datagrams *datagrams)
 {
+	struct udp_viewer *viewer = of_sender(sender);
 	const struct iovec *packet = datagrams->messages[0].msg_hdr.msg_iov;
-	uint16_t sequence = filler_sequence(packet->iov_base, packet->iov_len);
+	uint16_t sequence;
 
+	if (!viewer->options.fills)
+		return;
+	sequence = filler_sequence(packet->iov_base, packet->iov_len);
 	if (sequence >= viewer->sequence || send_filler(viewer, UINT16_MAX) == 0)
 		viewer->sequence = sequence;
 }
 
-/* --- what a unit becomes --- */
-
-/* Returns the bytes of frames that were sent, or are given up because they cannot be; 0: it is to
- * be tried again; or -errno of send() for which the cursor has to wait. */
-static ssize_t try_send(struct udp_viewer *viewer, const void *data, size_t len)
+static void handle_closed(struct sender *sender)
 {
-	const struct datagrams *datagrams = make_datagrams(viewer, data, len);
-	uint32_t first = datagrams->ends[0]; /* a refusal may be the end of the port */
-	int n;
-
-	if (datagrams->n == 0)
-		return datagrams->taken;
-	if (viewer->options.fills && !(viewer->cursor.flags & CURSOR_MID_UNIT))
-		bridge_wrap(viewer, datagrams);
-	n = sendmmsg(viewer->conn.fd, (struct mmsghdr *)(uintptr_t)datagrams->messages,
-		     datagrams->n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n > 0) {
-		viewer->next_us = loop_now_us(viewer->port->loop) +
-				  (int64_t)PACED_US * datagrams->packets / PACED_MAX;
-		return datagrams->ends[n - 1];
-	}
-	switch (n < 0 ? errno : EINTR) {
-	case EAGAIN:
-	case ENOBUFS:
-	case ENOMEM:
-		return -errno;
-	case EINTR:
-		return 0;
-	case EINVAL: /* a kernel older than 4.18, or a way with a smaller MTU */
-	case EMSGSIZE:
-	case EIO: /* a device that makes no checksums */
-		if (!viewer->whole) {
-			viewer->whole = true;
-			return 0;
-		}
-		return first;
-	case ECONNREFUSED: /* an answer to an earlier one; nothing was sent */
-		note_refusal(viewer);
-		return 0;
-	default:
-		note_refusal(viewer);
-		return first;
-	}
+	free(of_sender(sender));
 }
 
-static ssize_t handle_write(struct loop_conn *conn, const void *data, size_t len)
-{
-	struct udp_viewer *viewer = of_conn(conn);
-	const struct datagrams *datagrams = make_datagrams(viewer, data, len);
-	ssize_t n = 0;
-
-	if (datagrams->report.iov_len > 0)
-		send_report(viewer, &datagrams->report);
-	for (int i = 0; i < TRIES && n == 0 && !loop_conn_closing(conn); i++)
-		n = try_send(viewer, data, len);
-	return n == 0 ? -ENOBUFS : n;
-}
-
-/* What a peer sends to the port of RTP means nothing. Its refusals do. */
-static ssize_t handle_read(struct loop_conn *conn, void *data, size_t max)
-{
-	ssize_t n = loop_conn_closing(conn) ? -EAGAIN : recv(conn->fd, data, max, MSG_DONTWAIT);
-
-	if (loop_conn_closing(conn) || (n < 0 && errno == EAGAIN))
-		return -EAGAIN;
-	if (n < 0 && errno != EINTR)
-		note_refusal(of_conn(conn));
-	return -EINTR;
-}
-
-static void handle_sent(struct loop_conn *conn, int result)
-{
-	if (!loop_conn_closing(conn))
-		cursor_sent(&of_conn(conn)->cursor, result, false);
-}
-
-static void handle_writable(struct loop_conn *conn)
-{
-	cursor_writable(&of_conn(conn)->cursor);
-}
-
-static void handle_failed(struct loop_conn *conn, int error)
-{
-	struct udp_viewer *viewer = of_conn(conn);
-
-	(void)error;
-	viewer->options.ended(viewer->options.user, true);
-}
-
-static void handle_closed(struct loop_conn *conn)
-{
-	struct udp_viewer *viewer = of_conn(conn);
-
-	if (viewer->cursor.audience)
-		cursor_release(&viewer->cursor);
-	free(viewer);
-}
-
-static const struct loop_conn_ops udp_ops = {
-	.write = handle_write,
-	.read = handle_read,
-	.datagrams = true,
-	.sent = handle_sent,
-	.writable = handle_writable,
-	.failed = handle_failed,
+static const struct sender_ops viewer_ops = {
+	.scheme = "rtsp+udp",
+	.begins = bridge_wrap,
+	.refused = handle_refused,
+	.ended = handle_ended,
+	.describe = describe,
+	.report = say_report,
 	.closed = handle_closed,
 };
 
@@ -617,11 +407,11 @@ static int find_ends(struct udp_viewer *viewer, union address *rtp, socklen_t *l
 	if (!is_internet(rtp))
 		return -EAFNOSUPPORT;
 	viewer->rtcp = *rtp;
-	viewer->rtcp_len = *len;
+	viewer->sender.rtcp_len = *len;
 	set_port(rtp, viewer->options.rtp_port);
 	set_port(&viewer->rtcp, viewer->options.rtcp_port);
 	net_peer_from_sockaddr(&viewer->rtp_end, &rtp->any, *len);
-	net_peer_from_sockaddr(&viewer->rtcp_end, &viewer->rtcp.any, viewer->rtcp_len);
+	net_peer_from_sockaddr(&viewer->rtcp_end, &viewer->rtcp.any, viewer->sender.rtcp_len);
 	return 0;
 }
 
@@ -637,10 +427,9 @@ static int open_viewer(struct udp_viewer *viewer)
 	fd = open_socket(&port->local, port->local_len, true);
 	if (fd < 0)
 		return fd;
-	ignore_input(fd);
 	err = connect(fd, &rtp.any, len) < 0 ? -errno : 0;
 	if (err == 0)
-		err = loop_conn_open(port->loop, &viewer->conn, fd, &udp_ops);
+		err = sender_open(&viewer->sender, fd);
 	if (err < 0)
 		close(fd);
 	return err;
@@ -655,7 +444,13 @@ int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_op
 		return -ENOMEM;
 	viewer->port = port;
 	viewer->options = *options;
-	loop_timer_init(&viewer->pace, handle_pace);
+	viewer->sender = (struct sender){
+		.ops = &viewer_ops,
+		.loop = port->loop,
+		.datagrams = &port->datagrams,
+		.rtcp = port->rtcp.fd,
+		.rtcp_to = &viewer->rtcp.any,
+	};
 	loop_timer_init(&viewer->silence, handle_silence);
 	err = open_viewer(viewer);
 	if (err < 0) {
@@ -674,7 +469,7 @@ int udp_watch(struct udp_viewer *viewer, struct feed *feed)
 
 	if (viewer->options.fills)
 		loop_timer_set(loop, &viewer->silence, loop_now_us(loop) + SILENCE_US);
-	return feed_join(feed, &viewer->cursor, &udp_sink);
+	return sender_watch(&viewer->sender, feed);
 }
 
 void udp_close(struct udp_viewer *viewer)
@@ -682,9 +477,6 @@ void udp_close(struct udp_viewer *viewer)
 	if (!viewer)
 		return;
 	list_remove(&viewer->link);
-	loop_timer_cancel(viewer->port->loop, &viewer->pace);
 	loop_timer_cancel(viewer->port->loop, &viewer->silence);
-	if (viewer->cursor.audience)
-		cursor_end(&viewer->cursor, CURSOR_END_PEER);
-	loop_conn_close(viewer->port->loop, &viewer->conn, false);
+	sender_close(&viewer->sender);
 }

@@ -2,15 +2,10 @@
 /*
  * Viewers over UDP: cursors whose sink is a pair of ports of the RTSP peer. Loop thread only.
  *
- * A unit is one system call, in messages that the kernel or the device cuts into datagrams
- * (datagrams.h); where it cannot, each packet is a message. A viewer has a socket of its own for
- * RTP, which is connected: it has its own buffer, which a slow link fills, so that the policy of
- * all cursors holds, and it hears that nobody listens (ICMP). The sockets of all viewers at one
- * address of the server have the same port. RTCP goes through the port above it, by one socket for
- * all.
- *
- * Receivers lose what comes at once and is more than their buffer holds. A viewer begins with the
- * next key unit, and pictures of more than DATAGRAMS_MAX packets are sent in pieces, 2 ms apart.
+ * How units are sent is in sender.h. A viewer has a socket of its own for RTP, which is connected:
+ * it has its own buffer, which a slow link fills, so that the policy of all cursors holds, and it
+ * hears that nobody listens (ICMP). The sockets of all viewers at one address of the server have
+ * the same port. RTCP goes through the port above it, by one socket for all.
  *
  * VLC's receiver of SAT>IP ends when nothing comes for two seconds, and takes a sequence number
  * that is lower than the one before it as that of a late packet, unless it is the lowest behind the

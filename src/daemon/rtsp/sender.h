@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The packets of a feed to one address, of a viewer (udp.h) or of a group (multicast.h): a cursor
+ * whose sink is a connected socket. Loop thread only.
+ *
+ * A unit is one system call, in messages that the kernel or the device cuts into datagrams
+ * (datagrams.h); where it cannot, each packet is a message. Receivers lose what comes at once and
+ * is more than their buffer holds: the cursor begins with the next key unit, and pictures of more
+ * than DATAGRAMS_MAX packets are sent in pieces, 2 ms apart.
+ */
+#ifndef DAEMON_RTSP_SENDER_H
+#define DAEMON_RTSP_SENDER_H
+
+#include "daemon/log/feed.h"
+#include "daemon/rtsp/datagrams.h"
+
+struct rtcp_report;
+struct sender;
+
+struct sender_ops {
+	const char *scheme; /* as of struct sink */
+	/* A unit is about to begin with these packets, of which there is at least one; it may be
+	 * called again for the same unit. NULL: nobody needs to know. */
+	void (*begins)(struct sender *sender, const struct datagrams *datagrams);
+	/* What was sent was refused, or there is no way. That is no reason to end at once. */
+	void (*refused)(struct sender *sender);
+	/* It is to be closed by sender_close(): its socket has failed, or the policy wants it.
+	 * at_once: as of struct sink. */
+	void (*ended)(struct sender *sender, bool at_once);
+	/* As of struct sink; `group` may be NULL. */
+	void (*describe)(const struct sender *sender, char text[SINK_TEXT_MAX]);
+	bool (*report)(const struct sender *sender, struct sink_report *out);
+	bool (*group)(const struct sender *sender, struct sink_group *out);
+	/* Follows sender_close(), from the loop: its memory may be freed. */
+	void (*closed)(struct sender *sender);
+};
+
+/* The caller sets the first part, which is borrowed. */
+struct sender {
+	const struct sender_ops *ops;
+	struct loop *loop;
+	struct datagrams *datagrams; /* scratch, which may be shared */
+	int rtcp;		     /* the socket of sender reports, and where they go */
+	const struct sockaddr *rtcp_to;
+	socklen_t rtcp_len;
+	/* --- below: of sender.c --- */
+	struct loop_conn conn;
+	struct cursor cursor; /* audience NULL: it watches nothing yet */
+	uint64_t packets;     /* sent */
+	bool whole;	      /* packets are not to be cut by the kernel */
+	/* Valid while `pace` is set: the send that waits. */
+	const struct pages *pages;
+	uint32_t offset, len;
+	struct loop_timer pace;
+	int64_t next_us; /* when the next packets may go */
+};
+
+/* What comes to a socket is not read: the kernel is to keep little of it. */
+void sender_ignore_input(int fd);
+/* What a receiver reports, in the units of the status. */
+struct sink_report sender_report(const struct rtcp_report *report);
+
+/* Takes fd (connected, non-blocking) on success. 0 or -errno. */
+int sender_open(struct sender *sender, int fd);
+/* Watches a feed from the next key unit on; once. 0 or -ESHUTDOWN. */
+int sender_watch(struct sender *sender, struct feed *feed);
+/* After sender_open(). Nothing but closed() is called any more. */
+void sender_close(struct sender *sender);
+
+#endif
