@@ -40,6 +40,8 @@ static const struct {
 	{OPTION_DAEMON, LIVE, "rtsp_digest"},
 	{OPTION_DAEMON, LIVE, "rtsp_udp"},
 	{OPTION_DAEMON, LIVE, "satip"},
+	{OPTION_DAEMON, LIVE, "multicast_ttl"},
+	{OPTION_DAEMON, LIVE, "multicast_interface"},
 	{OPTION_DAEMON, LIVE, "max_clients"},
 	{OPTION_DAEMON, LIVE, "max_clients_per_ip"},
 	{OPTION_DAEMON, LIVE, "send_buffer"},
@@ -60,6 +62,8 @@ static const struct {
 	{OPTION_STREAM, LIVE, "stall_timeout_ms"},
 	{OPTION_STREAM, LIVE, "history_ms"},
 	{OPTION_STREAM, LIVE, "history_max"},
+	{OPTION_STREAM, LIVE, "multicast"},
+	{OPTION_STREAM, LIVE, "multicast_always"},
 };
 
 static enum effect effect_of(const struct option *option)

@@ -134,6 +134,41 @@ static void check_cameras(struct config_file *file, const struct config *config)
 	}
 }
 
+/* Whether two groups share a port: of RTP, or of RTCP. */
+static bool groups_clash(const char *a, const char *b)
+{
+	struct net_peer of_a, of_b;
+
+	return net_group_parse(&of_a, a) == 0 && net_group_parse(&of_b, b) == 0 &&
+	       memcmp(of_a.address, of_b.address, sizeof of_a.address) == 0 &&
+	       of_a.port == of_b.port;
+}
+
+static void check_multicast(struct config_file *file, const struct config *config, size_t index)
+{
+	const struct section_list *streams = &file->sections[OPTION_STREAM];
+	const struct section *s = &streams->items[index];
+	const struct config_stream *stream = &config->streams[index];
+
+	if (section_is_bad(s, "multicast"))
+		return;
+	if (!stream->multicast[0] && stream->multicast_always)
+		config_file_mistake(file, section_line(s, "multicast_always"),
+				    "multicast_always = yes needs multicast = GROUP:PORT in "
+				    "section [stream %s]",
+				    s->name);
+	if (stream->multicast[0] && !stream->multicast_always && config->daemon.n_rtsp == 0)
+		config_file_mistake(file, section_line(s, "multicast"),
+				    "multicast needs rtsp in section [daemon], over which players "
+				    "ask for it, or multicast_always = yes");
+	for (size_t i = 0; i < index; i++)
+		if (groups_clash(stream->multicast, config->streams[i].multicast))
+			config_file_mistake(file, section_line(s, "multicast"),
+					    "multicast = %s is already used by stream \"%s\"; "
+					    "another port is enough",
+					    stream->multicast, config->streams[i].name);
+}
+
 static void check_streams(struct config_file *file, struct config *config)
 {
 	bool used[CONFIG_CAMERAS_MAX] = {false}, all_known = !file->bad_section;
@@ -143,6 +178,7 @@ static void check_streams(struct config_file *file, struct config *config)
 		struct config_stream *stream = &config->streams[i];
 
 		check_codec(file, s, stream);
+		check_multicast(file, config, i);
 		if (section_find(s, "camera") && !section_is_bad(s, "camera")) {
 			used[stream->camera] = true;
 			check_copy(file, config, i);
@@ -151,7 +187,8 @@ static void check_streams(struct config_file *file, struct config *config)
 		}
 		if (config->daemon.n_http == 0 && config->daemon.n_rtsp == 0 &&
 		    !section_find(s, "annexb") && !section_find(s, "length_prefixed") &&
-		    !stream->push[0] && !section_is_bad(s, "push"))
+		    !stream->push[0] && !section_is_bad(s, "push") && !stream->multicast[0] &&
+		    !section_is_bad(s, "multicast"))
 			config_file_mistake(
 				file, s->line,
 				"stream \"%s\" has no address; add annexb = ADDRESS:PORT "

@@ -89,6 +89,8 @@ bool config_is_loopback_only(const struct config *config)
 
 	for (size_t i = 0; i < config->n_feeds; i++)
 		only = only && are_loopback(config->feeds[i].listen, config->feeds[i].n_listen);
+	for (size_t i = 0; i < config->n_streams; i++)
+		only = only && !config->streams[i].multicast[0];
 	return only;
 }
 

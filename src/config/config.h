@@ -83,8 +83,10 @@ struct config_daemon {
 	size_t n_rtsp;				       /* 0: RTSP is off */
 	bool rtsp_udp;				       /* viewers may have it */
 	bool satip;				       /* as may those of SAT>IP */
-	char *allow, *deny;	  /* for net_ranges_parse(); "" : no such list */
-	enum config_tls_mode tls; /* of http and rtsp */
+	uint32_t multicast_ttl;			       /* 1..255 */
+	char *multicast_interface; /* a name, or an address of this machine; "" : by route */
+	char *allow, *deny;	   /* for net_ranges_parse(); "" : no such list */
+	enum config_tls_mode tls;  /* of http and rtsp */
 	enum config_digest rtsp_digest;
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	bool control;		     /* without users: settings may be changed over HTTP */
@@ -211,6 +213,9 @@ struct config_stream {
 	uint32_t history_max;  /* bytes a feed's index may refer to; 0: derived from bitrate */
 	uint32_t segment_size; /* bytes */
 	uint32_t packet_size;  /* bytes of an RTP packet, at most */
+
+	char *multicast;       /* for net_group_parse(); "" : none */
+	bool multicast_always; /* it is sent also while nobody asks for it */
 };
 
 /* One framing of one stream. Every stream has a feed for each framing of its codec, whether it has
@@ -292,7 +297,7 @@ void config_man(FILE *out);
 
 /* Whether viewers are known by certificates. */
 bool config_has_certificates(const struct config *config);
-/* Whether all addresses to listen on are those of this machine alone. */
+/* Whether all addresses to listen on are those of this machine alone, and nothing is multicast. */
 bool config_is_loopback_only(const struct config *config);
 /* Whether any feed has an address of its own. */
 bool config_has_raw(const struct config *config);

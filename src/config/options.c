@@ -80,6 +80,13 @@ const struct option options[] = {
 	 .help = "Whether RTSP speaks SAT>IP with clients that ask for a stream without asking what "
 		 "it is, as the VLC of Debian and Ubuntu does: they get H.264 in an MPEG transport "
 		 "stream. no: they get what all others get, which that VLC cannot show."},
+	{DAEMON("multicast_ttl", OPTION_NUMBER, multicast_ttl), .value = "1", .min = 1, .max = 255,
+	 .help = "How far packets of multicast go (docs/RTSP.md): with 1 they stay in this "
+		 "network, and each router on their way needs one more."},
+	{DAEMON("multicast_interface", OPTION_HOST, multicast_interface), .value = "",
+	 .example = "eth0",
+	 .help = "Interface through which multicast is sent: its name, or its address. Empty: as the "
+		 "routes of this machine say."},
 	{DAEMON("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
 	 .help = "Whether the addresses of http and rtsp speak TLS (https://, rtsps://). auto: "
 		 "TLS and plain, told apart by the first byte. This needs a section [tls]."},
@@ -441,6 +448,13 @@ const struct option options[] = {
 	{STREAM("segment_size", OPTION_NUMBER, segment_size), .value = "1048576", .unit = "bytes",
 	 .min = 65536, .max = CAMCAST_SEGMENT_MAX,
 	 .help = "Size of the memory files that hold coded video."},
+	{STREAM("multicast", OPTION_GROUP, multicast), .value = "", .example = "239.255.42.1:5004",
+	 .help = "Multicast group of the stream and the even port of RTP in it: one send for "
+		 "everybody on the network, who can all receive it, without a password "
+		 "(docs/RTSP.md). Players ask for it over RTSP. Empty: none."},
+	{STREAM("multicast_always", OPTION_BOOL, multicast_always), .value = "no",
+	 .help = "Send to the group all the time, also to players that do not ask over RTSP: they "
+		 "get its description at http://HOST:PORT/STREAM.sdp. no: while somebody asks."},
 	{STREAM("packet_size", OPTION_NUMBER, packet_size), .value = "1400", .unit = "bytes",
 	 .min = CAMCAST_RTP_PACKET_MIN, .max = CAMCAST_RTP_PACKET_MAX,
 	 .help = "Longest RTP packet of the stream over RTSP. A network with tunnels may need less, "
@@ -542,6 +556,9 @@ const char *option_describe(const struct option *o, char *buf)
 		return buf;
 	case OPTION_HOST:
 		return strcpy(buf, "a host name, an address, or nothing");
+	case OPTION_GROUP:
+		return strcpy(buf, "GROUP:PORT of a multicast group (224.0.1.0 to 239.255.255.255, "
+				   "or [IPV6]) with an even port from 1024 on, or nothing");
 	case OPTION_ID:
 		snprintf(buf, OPTION_DESCRIPTION_MAX, "at most %d letters, digits, '-' or '_'",
 			 CONFIG_MQTT_ID_MAX - 1);

@@ -37,6 +37,7 @@ enum option_type {
 	OPTION_HTTP,   /* the http and n_http of struct config_daemon; empty is off */
 	OPTION_RTSP,   /* rtsp and n_rtsp, likewise */
 	OPTION_HOST,   /* char *, a name or a literal address, or empty */
+	OPTION_GROUP,  /* char *, for net_group_parse(), or empty */
 	OPTION_ID,     /* char *, letters, digits, '-' and '_', or empty */
 	OPTION_TOPICS, /* char *, MQTT topics without wildcards, separated by commas */
 	OPTION_TOPIC,  /* char *, the beginning of topics, or empty */

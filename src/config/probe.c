@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "base/words.h"
 #include "config/config.h"
+#include "net/interfaces.h"
 #include "net/listen.h"
 
 struct probe {
@@ -170,6 +171,10 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 		probe_address(&probe, 0, "http", &config->daemon.http[i]);
 	for (size_t i = 0; i < config->daemon.n_rtsp; i++)
 		probe_address(&probe, 0, "rtsp", &config->daemon.rtsp[i]);
+	if (config->daemon.multicast_interface[0] &&
+	    net_interface_find(config->daemon.multicast_interface) < 0)
+		warn(&probe, 0, "multicast_interface = %s: this machine has no such interface now",
+		     config->daemon.multicast_interface);
 	if (config->daemon.capture[0] && access(config->daemon.capture, X_OK) < 0)
 		warn(&probe, 0, "capture = %s cannot be started: %s", config->daemon.capture,
 		     strerror(errno));

@@ -465,6 +465,7 @@ static int set_member(const struct option *o, void *target, const char *value)
 	struct config_daemon *daemon = target; /* for its servers only */
 	char name[OPTION_NAME_MAX + 1];
 	struct net_ranges ranges;
+	struct net_peer group;
 	double numbers[4];
 	bool ok = false;
 	unsigned which;
@@ -511,6 +512,9 @@ static int set_member(const struct option *o, void *target, const char *value)
 		break;
 	case OPTION_HOST:
 		ok = value[0] == '\0' || net_host_is_valid(value);
+		return ok ? replace_text(member, value) : -EINVAL;
+	case OPTION_GROUP:
+		ok = value[0] == '\0' || net_group_parse(&group, value) == 0;
 		return ok ? replace_text(member, value) : -EINVAL;
 	case OPTION_ID:
 		return parse_id(value) ? replace_text(member, value) : -EINVAL;
@@ -571,6 +575,7 @@ bool option_is_text(const struct option *o)
 	case OPTION_FOURCC:
 	case OPTION_WORD_TEXT:
 	case OPTION_HOST:
+	case OPTION_GROUP:
 	case OPTION_ID:
 	case OPTION_TOPICS:
 	case OPTION_TOPIC:

@@ -15,6 +15,7 @@
 
 struct config_changes;
 struct hls;
+struct multicast;
 struct snapshot;
 struct worker;
 struct worker_status;
@@ -37,6 +38,8 @@ struct output {
 	/* The site's: of a feed of MP4 fragments, and of one of JPEGs; else NULL. */
 	struct hls *playlist;
 	struct snapshot *snapshot;
+	/* Of a feed of RTP packets: its group, of presentations.h; NULL: it has none. */
+	struct multicast *multicast;
 	/* Of a feed of RTP packets: what all of its workers must go on with (camcast/worker.h).
 	 * rtp_sequence is the number of the packet that follows those in the log. */
 	uint32_t rtp_ssrc, rtp_offset;

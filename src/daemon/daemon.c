@@ -339,8 +339,11 @@ static int create_inside(struct daemon *daemon, const struct daemon_options *opt
 	err = watch_signals(daemon);
 	if (err < 0)
 		return err;
-	daemon->presentations =
-		(struct presentations){.cameras = daemon->cameras, .access = daemon->access};
+	daemon->presentations = (struct presentations){
+		.cameras = daemon->cameras,
+		.access = daemon->access,
+		.loop = daemon->loop,
+	};
 	rtsp_init_endpoint(&daemon->rtsp_endpoint, &daemon->rtsp);
 	daemon->rtsp_endpoint.gate = access_gate(daemon->access);
 	presentations_init(&daemon->presentations, &daemon->rtsp);
@@ -527,6 +530,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	for (size_t i = 0; i < daemon->cameras->n_cameras; i++)
 		worker_start(daemon->cameras->cameras[i]->worker);
 	pushes_start(daemon->pushes);
+	presentations_renew(&daemon->presentations);
 	watch_devices(daemon);
 	if (daemon->onvif) /* without WS-Discovery it can still be asked */
 		onvif_discover(daemon->onvif, daemon->http_endpoint.port);
@@ -566,6 +570,7 @@ void daemon_destroy(struct daemon *daemon)
 	if (daemon->server)
 		server_stop(daemon->server);
 	pushes_stop(daemon->pushes);
+	presentations_finish(&daemon->presentations);
 	/* Feeds go first, so that workers are not notified of the viewers that leave with them. */
 	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
 		if (cameras->outputs[i]->feed)

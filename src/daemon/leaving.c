@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/site/presentations.h"
 #include "daemon/site/site.h"
 #include "daemon/worker/worker.h"
 
@@ -148,6 +149,7 @@ void leaving_add_stream(struct leaving *leaving, struct stream *stream)
 		output->tcp.gate = NULL;
 		feed_set_demand(output->feed, &no_demand);
 		site_forget(output);
+		presentations_forget(output);
 		feed_drain(output->feed, ignore_drained, NULL);
 	}
 	if (!gone) { /* it stays for ever, as small as it can be */

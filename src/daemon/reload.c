@@ -338,6 +338,7 @@ static void commit(struct step *step)
 	renew_streams(step);
 	renew_cameras(step);
 	pushes_renew(daemon->pushes);
+	presentations_renew(&daemon->presentations);
 	server_review(daemon->server, stays, daemon);
 	if (step->changes->announced)
 		renew_discovery(daemon);

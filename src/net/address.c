@@ -172,6 +172,40 @@ void net_format_host_port(char text[NET_HOST_PORT_MAX], const char *host, uint16
 		 ipv6 ? "]" : "", port);
 }
 
+/* Whether it is a group that streams may have. */
+static bool is_group(const struct net_peer *peer)
+{
+	const uint8_t *a = peer->address;
+	unsigned scope = a[1] & 0x0f;
+
+	if (net_peer_is_ipv4(peer))
+		return (a[12] & 0xf0) == 0xe0 && (a[12] != 224 || a[13] != 0 || a[14] != 0);
+	return a[0] == 0xff && scope >= 2 && scope <= 0xe;
+}
+
+int net_group_parse(struct net_peer *out, const char *text)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	struct net_address address;
+	struct net_peer peer;
+
+	if (net_address_parse(&address, text, NET_CONNECT) < 0 || address.port < 1024 ||
+	    address.port % 2 != 0)
+		return -EINVAL;
+	if (inet_pton(AF_INET, address.host, &in.sin_addr) == 1)
+		net_peer_from_sockaddr(&peer, (struct sockaddr *)&in, sizeof in);
+	else if (inet_pton(AF_INET6, address.host, &in6.sin6_addr) == 1)
+		net_peer_from_sockaddr(&peer, (struct sockaddr *)&in6, sizeof in6);
+	else
+		return -EINVAL;
+	if (!is_group(&peer))
+		return -EINVAL;
+	peer.port = address.port;
+	*out = peer;
+	return 0;
+}
+
 /* --- as the kernel has them --- */
 
 void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address, socklen_t len)
@@ -191,6 +225,26 @@ void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address
 		memcpy(out->address + sizeof ipv4_prefix, &in.sin_addr, sizeof in.sin_addr);
 		out->port = ntohs(in.sin_port);
 	}
+}
+
+socklen_t net_peer_to_sockaddr(const struct net_peer *peer, struct sockaddr_storage *out)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+				   .sin6_port = htons(peer->port),
+				   .sin6_scope_id = peer->scope};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(peer->port)};
+
+	memset(out, 0, sizeof *out);
+	if (net_peer_is_any(peer) && !net_peer_is_ipv4(peer) && peer->port == 0)
+		return 0;
+	if (net_peer_is_ipv4(peer)) {
+		memcpy(&in.sin_addr, peer->address + sizeof ipv4_prefix, sizeof in.sin_addr);
+		memcpy(out, &in, sizeof in);
+		return sizeof in;
+	}
+	memcpy(&in6.sin6_addr, peer->address, sizeof in6.sin6_addr);
+	memcpy(out, &in6, sizeof in6);
+	return sizeof in6;
 }
 
 int net_peer_from_fd(struct net_peer *out, int fd)

@@ -48,6 +48,15 @@ bool net_host_is_any(const char *host);
 /* 127.0.0.0/8, ::1, "localhost". */
 bool net_host_is_loopback(const char *host);
 
+struct net_peer;
+/*
+ * Reads a multicast group and the port of RTP in it, "239.1.2.3:5004" or "[ff15::1]:5004". The port
+ * is even and 1024 to 65534, as that of RTCP is the next one (RFC 3550, 11). Groups of the
+ * protocols of a link (224.0.0.0/24), and IPv6 groups that do not leave an interface, are refused.
+ * Returns 0, or -EINVAL with *out unchanged.
+ */
+int net_group_parse(struct net_peer *out, const char *text);
+
 #define NET_HOST_PORT_MAX (NET_HOST_MAX + 8) /* "[HOST]:65535", terminator included */
 /* Writes "HOST:PORT", with brackets around an IPv6 address. host is cut to NET_HOST_MAX. */
 void net_format_host_port(char text[NET_HOST_PORT_MAX], const char *host, uint16_t port);
@@ -65,6 +74,8 @@ struct net_peer {
 
 /* Of any family but AF_INET and AF_INET6: *out is zeroed. len: bytes of *address. */
 void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address, socklen_t len);
+/* The same backwards: the bytes of the address in *out; 0: it is not of the internet. */
+socklen_t net_peer_to_sockaddr(const struct net_peer *peer, struct sockaddr_storage *out);
 /* The other end of the socket. 0 or -errno (-ENOTCONN: it has gone), *out then zeroed. */
 int net_peer_from_fd(struct net_peer *out, int fd);
 /* The socket's own end; zeroed where it has none. */

@@ -2,6 +2,7 @@
 #include "net/interfaces.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -122,4 +123,29 @@ void net_host_list_find(struct net_host_list *list, int towards)
 		freeifaddrs(all);
 	if (list->n == 0)
 		net_host_list_add(list, "127.0.0.1");
+}
+
+int net_interface_find(const char *text)
+{
+	unsigned index = if_nametoindex(text);
+	struct ifaddrs *all = NULL;
+
+	if (index > 0)
+		return (int)index;
+	if (getifaddrs(&all) < 0)
+		return -ENODEV;
+	for (const struct ifaddrs *at = all; at && index == 0; at = at->ifa_next) {
+		char own[NET_PEER_TEXT_MAX];
+		struct net_peer address;
+
+		if (!at->ifa_addr)
+			continue;
+		net_peer_from_sockaddr(&address, at->ifa_addr, sizeof(struct sockaddr_in6));
+		net_peer_format_host(&address, own);
+		if (strcmp(own, text) == 0)
+			index = if_nametoindex(at->ifa_name);
+	}
+	if (all)
+		freeifaddrs(all);
+	return index > 0 ? (int)index : -ENODEV;
 }

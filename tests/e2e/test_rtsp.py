@@ -359,8 +359,8 @@ def test_a_slow_link_breaks_no_picture(lan, start_camcastd):
 class Client:
     """Requests one after another, and what follows them."""
 
-    def __init__(self, daemon, context=None):
-        self.socket = socket.create_connection(("127.0.0.1", daemon.rtsp_port))
+    def __init__(self, daemon, context=None, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, daemon.rtsp_port))
         self.socket.settimeout(15 * harness.PATIENCE)
         if context:
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost")

@@ -168,6 +168,8 @@ static void read_transport(const uint8_t *data, size_t size)
 	if (transport_choose(text, TRANSPORT_UDP, &one))
 		require(one.kind == TRANSPORT_UDP && one.rtp_port >= TRANSPORT_PORT_MIN &&
 			one.rtcp_port >= TRANSPORT_PORT_MIN);
+	if (transport_choose(text, TRANSPORT_MULTICAST, &one))
+		require(one.kind == TRANSPORT_MULTICAST && one.rtp_port == 0);
 	if (transport_choose(text, TRANSPORT_INTERLEAVED, &one))
 		require(one.kind == TRANSPORT_INTERLEAVED);
 	free(text);

@@ -29,6 +29,7 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 		.name = "front",
 		.feed = r->rig.feed,
 		.viewers = &r->viewers,
+		.multicast = r->multicast,
 		.jpeg = r->jpeg,
 		.ssrc = RTSP_SSRC,
 		.bitrate_bps = 2000000,

@@ -393,6 +393,49 @@ static void sockets_are_asked_for_both_ends(void **state)
 	assert_true(net_peer_is_any(&ours) && ours.port == 0);
 }
 
+static void groups_have_an_even_port_and_leave_the_link(void **state)
+{
+	static const char *const good[] = {"224.0.1.0:1024", "239.255.255.255:65534",
+					   "[ff02::1]:5004", "[ff1e:1::2]:5004"};
+	static const char *const bad[] = {
+		"",
+		"239.1.2.3",
+		"239.1.2.3:5005",
+		"239.1.2.3:1022",
+		"239.1.2.3:0",
+		"224.0.0.251:5004",
+		"223.1.2.3:5004",
+		"240.0.0.1:5004",
+		"cam:5004",
+		"[fe80::1]:5004",
+		"[ff01::1]:5004",
+		"[ff00::1]:5004",
+		"[ff1f::1]:5004",
+		"[ff12::1%eth0]:5004",
+		":5004",
+	};
+	char text[NET_PEER_TEXT_MAX];
+	struct sockaddr_storage address;
+	struct net_peer group, again, zero = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		socklen_t len;
+
+		assert_int_equal(net_group_parse(&group, good[i]), 0);
+		net_peer_format(&group, text);
+		assert_string_equal(text, good[i]);
+		len = net_peer_to_sockaddr(&group, &address);
+		net_peer_from_sockaddr(&again, (struct sockaddr *)&address, len);
+		assert_memory_equal(&again, &group, sizeof group);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (net_group_parse(&again, bad[i]) != -EINVAL)
+			fail_msg("%s", bad[i]);
+	assert_memory_equal(&again, &group, sizeof group);
+	assert_int_equal(net_peer_to_sockaddr(&zero, &address), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +450,7 @@ int main(void)
 		cmocka_unit_test(kinds_of_addresses_are_told_apart),
 		cmocka_unit_test(a_host_counts_once_whatever_addresses_it_takes),
 		cmocka_unit_test(sockets_are_asked_for_both_ends),
+		cmocka_unit_test(groups_have_an_even_port_and_leave_the_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,6 +255,21 @@ static void keys_that_contradict_each_other_are_refused(void **state)
 		{"[camera c]\n[stream s]\ncamera = c\n",
 		 "c.ini:2: stream \"s\" has no address; add annexb = ADDRESS:PORT or "
 		 "length_prefixed = ADDRESS:PORT\n"},
+		{GOOD "multicast = 239.1.2.3:5004\n",
+		 "c.ini:6: multicast needs rtsp in section [daemon], over which players ask for "
+		 "it, or multicast_always = yes\n"},
+		{GOOD "multicast_always = yes\n",
+		 "c.ini:6: multicast_always = yes needs multicast = GROUP:PORT in section [stream "
+		 "main]\n"},
+		{"[camera c]\n[stream s]\ncamera = c\nmulticast_always = 1\nmulticast = "
+		 "239.1.2.3:4\n",
+		 "c.ini:5: multicast = 239.1.2.3:4 is not allowed; allowed: GROUP:PORT of a "
+		 "multicast group (224.0.1.0 to 239.255.255.255, or [IPV6]) with an even port from "
+		 "1024 on, or nothing\n"},
+		{GOOD "multicast_always = 1\nmulticast = 239.1.2.3:5004\n[stream s]\ncamera = "
+		      "front\nmulticast_always = 1\nmulticast = 239.1.2.3:5004\n",
+		 "c.ini:11: multicast = 239.1.2.3:5004 is already used by stream \"main\"; another "
+		 "port is enough\n"},
 		{"[camera c]\n[stream s]\nannexb = 1\n",
 		 "c.ini:2: stream \"s\" needs camera = NAME\n"},
 		{"[stream s]\ncamera = c\nannexb = 1\n",

@@ -143,27 +143,21 @@ static const struct log *wanted_log(const struct rtsp_session *session)
 
 static bool describe(struct rtsp_session *session, bool last)
 {
-	struct sdp_options options = {.stream = &session->stream, .id = session->stream.ssrc};
-	const struct log *log = wanted_log(session);
 	char sdp[SDP_MAX], headers[sizeof session->base + 64];
 	struct net_peer local;
+	const struct sdp_options options = {
+		.stream = &session->stream,
+		.local = &local,
+		.id = session->stream.ssrc,
+	};
 
-	if (log) {
-		uint16_t id = log_unit(log, log->head - 1)->preamble;
-		const struct segment *preamble = id ? log_preamble(log, id) : NULL;
-
-		options.preamble = preamble ? preamble->pages.map : NULL;
-		options.preamble_len = preamble ? preamble->size : 0;
-		options.local = &local;
-		net_peer_local_from_fd(&local, session->connection->conn.fd);
-		if (sdp_write(sdp, &options) == 0) {
-			snprintf(headers, sizeof headers,
-				 "Content-Base: %s\r\nContent-Type: application/sdp\r\n",
-				 session->base);
-			session->described = true;
-			rtsp_answer(session, 200, headers, sdp);
-			return true;
-		}
+	net_peer_local_from_fd(&local, session->connection->conn.fd);
+	if (session->wanted && sdp_write_newest(sdp, &options) == 0) {
+		snprintf(headers, sizeof headers,
+			 "Content-Base: %s\r\nContent-Type: application/sdp\r\n", session->base);
+		session->described = true;
+		rtsp_answer(session, 200, headers, sdp);
+		return true;
 	}
 	if (last)
 		refuse(session, 503);
@@ -221,12 +215,12 @@ static bool choose_id(struct rtsp_session *session)
 
 /* The transports that a peer may have. What is said in TLS is not sent without it, and a tunnel is
  * there because nothing else comes through. */
-static unsigned kinds_for(const struct rtsp_session *session)
+static unsigned kinds_for(const struct rtsp_session *session, const struct rtsp_stream *stream)
 {
-	bool udp = session->rtsp->udp && !session->cookie[0] &&
-		   !connection_secure(session->connection);
+	bool apart = !session->cookie[0] && !connection_secure(session->connection);
 
-	return TRANSPORT_INTERLEAVED | (udp ? TRANSPORT_UDP : 0);
+	return TRANSPORT_INTERLEAVED | (apart && session->rtsp->udp ? TRANSPORT_UDP : 0) |
+	       (apart && stream->multicast ? TRANSPORT_MULTICAST : 0);
 }
 
 static bool is_same(const struct transport *a, const struct transport *b)
@@ -235,40 +229,60 @@ static bool is_same(const struct transport *a, const struct transport *b)
 }
 
 /* 0, or the status of the refusal. */
-static int choose_transport(struct rtsp_session *session, const char *value)
+static int choose_transport(struct rtsp_session *session, const struct rtsp_stream *stream,
+			    const char *value)
 {
 	struct transport chosen;
 
-	if (!transport_choose(value, kinds_for(session), &chosen))
+	if (!transport_choose(value, kinds_for(session, stream), &chosen))
 		return 461;
 	if (session->state == RTSP_PLAYING && !is_same(&chosen, &session->transport))
 		return 455;
-	/* Where there are no ports, it is to ask for another transport. */
+	/* Where there are no ports, or no way, it is to ask for another transport. */
+	if (chosen.kind == TRANSPORT_MULTICAST &&
+	    multicast_join(stream->multicast, &session->multicast) < 0)
+		return 461;
 	if (chosen.kind == TRANSPORT_UDP && !session->port &&
 	    udp_port_take(&session->port, &session->rtsp->ports,
 			  connection_loop(session->connection), session->connection->conn.fd) < 0)
 		return 461;
+	if (chosen.kind != TRANSPORT_MULTICAST)
+		multicast_leave(&session->multicast);
 	session->transport = chosen;
 	return 0;
+}
+
+/* "destination=239.1.2.3;port=5004-5005;ttl=1" */
+static void write_group(const struct multicast *group, char *out, size_t size)
+{
+	const struct multicast_settings *settings = multicast_settings(group);
+	char host[NET_PEER_TEXT_MAX];
+
+	net_peer_format_host(&settings->group, host);
+	snprintf(out, size, "destination=%s;port=%u-%u;ttl=%u", host, settings->group.port,
+		 settings->group.port + 1u, settings->ttl);
 }
 
 static void write_transport(const struct rtsp_session *session, char *out, size_t size)
 {
 	const struct transport *transport = &session->transport;
-	char ends[64];
+	bool multicast = transport->kind == TRANSPORT_MULTICAST;
+	char ends[128];
 
-	if (transport->kind == TRANSPORT_UDP)
+	if (multicast)
+		write_group(session->stream.multicast, ends, sizeof ends);
+	else if (transport->kind == TRANSPORT_UDP)
 		snprintf(ends, sizeof ends, "client_port=%u-%u;server_port=%u-%u",
 			 transport->rtp_port, transport->rtcp_port, udp_port_number(session->port),
 			 udp_port_number(session->port) + 1u);
 	else
 		snprintf(ends, sizeof ends, "interleaved=%d-%d", CAMCAST_RTP_CHANNEL,
 			 CAMCAST_RTCP_CHANNEL);
-	snprintf(out, size, "Transport: RTP/AVP%s;unicast;%s;ssrc=%08X;mode=\"PLAY\"\r\n",
+	snprintf(out, size, "Transport: RTP/AVP%s;%s;%s;ssrc=%08X;mode=\"PLAY\"\r\n",
 		 transport->kind == TRANSPORT_INTERLEAVED ? "/TCP"
 		 : transport->lower			  ? "/UDP"
 							  : "",
-		 ends, session->stream.ssrc);
+		 multicast ? "multicast" : "unicast", ends, session->stream.ssrc);
 }
 
 /* Whether a SETUP is one of SAT>IP (rtsp.h). */
@@ -289,12 +303,13 @@ static bool take_transport_stream(struct rtsp_stream *stream)
 	stream->feed = stream->ts_feed;
 	stream->viewers = stream->ts_viewers;
 	stream->ssrc = stream->ts_ssrc;
+	stream->multicast = NULL; /* its group has other packets */
 	return stream->feed != NULL;
 }
 
 static void answer_setup(struct rtsp_session *session)
 {
-	char line[192], headers[320];
+	char line[256], headers[384];
 
 	if (!choose_id(session)) {
 		refuse(session, 500);
@@ -338,7 +353,7 @@ static void handle_setup(struct rtsp_session *session, const struct message *hea
 	else if (status == 0 && !transport)
 		status = 400;
 	else if (status == 0)
-		status = choose_transport(session, transport);
+		status = choose_transport(session, &stream, transport);
 	if (status > 0) {
 		refuse(session, status);
 		return;
@@ -361,7 +376,7 @@ static void write_rtp_info(const struct rtsp_session *session, char *out, size_t
 	struct rtp_head head;
 
 	out[0] = '\0';
-	if (unit && !session->udp &&
+	if (unit && session->transport.kind == TRANSPORT_INTERLEAVED &&
 	    rtp_read_first(unit->segment->pages.map + unit->offset, unit->len, &head))
 		snprintf(out, size, "RTP-Info: url=%s" RTSP_TRACK ";seq=%u;rtptime=%u\r\n",
 			 session->base, head.sequence, head.time);

@@ -33,7 +33,7 @@ void rtsp_set_timeout(struct rtsp_session *session, int64_t us)
 /* What the session may wait for its peer, between two answers. */
 static void set_patience(struct rtsp_session *session)
 {
-	if (session->state == RTSP_PLAYING && !session->udp)
+	if (session->state == RTSP_PLAYING && session->transport.kind == TRANSPORT_INTERLEAVED)
 		loop_timer_cancel(connection_loop(session->connection), &session->timeout);
 	else
 		rtsp_set_timeout(session, PAUSE_US);
@@ -122,6 +122,45 @@ static void close_udp(struct rtsp_session *session)
 	session->udp = NULL;
 }
 
+/* --- by multicast --- */
+
+static struct rtsp_session *of_member(struct multicast_member *member)
+{
+	return container_of(member, struct rtsp_session, multicast);
+}
+
+static void handle_member_alive(struct multicast_member *member)
+{
+	handle_alive(of_member(member));
+}
+
+static void handle_member_ended(struct multicast_member *member, bool at_once)
+{
+	connection_close(of_member(member)->connection, at_once);
+}
+
+/* Its packets come, in one of the three ways. 0 or -errno. */
+static int begin(struct rtsp_session *session)
+{
+	switch (session->transport.kind) {
+	case TRANSPORT_MULTICAST:
+		return multicast_play(&session->multicast);
+	case TRANSPORT_UDP:
+		return udp_watch(session->udp, session->stream.feed);
+	case TRANSPORT_INTERLEAVED:
+		break;
+	}
+	return connection_watch(session->connection, session->stream.feed);
+}
+
+static void pause_packets(struct rtsp_session *session)
+{
+	if (connection_watches(session->connection))
+		connection_unwatch(session->connection);
+	close_udp(session);
+	multicast_pause(&session->multicast);
+}
+
 /* --- answers --- */
 
 static const char *status_text(int status)
@@ -172,8 +211,7 @@ static void write_answer(struct rtsp_session *session)
 		session->until_us = 0;
 		if (session->other) /* the tunnel lives as long as this half */
 			loop_timer_cancel(connection_loop(connection), &session->other->timeout);
-		err = session->udp ? udp_watch(session->udp, session->stream.feed)
-				   : connection_watch(connection, session->stream.feed);
+		err = begin(session);
 		rtsp_want(session, NULL);
 	}
 	if (err < 0)
@@ -423,9 +461,8 @@ static void linger(struct rtsp_session *session)
 {
 	struct connection *connection = session->connection;
 
-	if (connection_watches(connection))
-		connection_unwatch(connection);
-	close_udp(session);
+	pause_packets(session);
+	multicast_leave(&session->multicast);
 	if (session->ended) {
 		connection_close(connection, false);
 		return;
@@ -445,10 +482,7 @@ static void rtsp_written(struct connection *connection)
 		return;
 	}
 	if (session->then == RTSP_PAUSE) {
-		if (session->udp)
-			close_udp(session);
-		else
-			connection_unwatch(connection);
+		pause_packets(session);
 		session->state = RTSP_READY;
 	} else if (connection_watches(connection)) {
 		connection_go_on(connection);
@@ -485,6 +519,9 @@ static int rtsp_accepted(struct connection *connection)
 	session->number = ++session->rtsp->accepted;
 	session->waiter.units = handle_units;
 	session->waiter.gone = handle_feed_gone;
+	session->multicast.peer = connection->peer;
+	session->multicast.alive = handle_member_alive;
+	session->multicast.ended = handle_member_ended;
 	list_init(&session->link);
 	list_init(&session->tunnel);
 	connection->session = session;
@@ -505,6 +542,7 @@ static void rtsp_finished(struct connection *connection)
 	rtsp_want(session, NULL);
 	tunnel_leave(session);
 	close_udp(session);
+	multicast_leave(&session->multicast);
 	udp_port_release(session->port);
 	rtsp_leave_place(session);
 	access_cancel(&session->ask);

@@ -2,10 +2,11 @@
 /*
  * RTSP/1.0 (RFC 2326): OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER and
  * TEARDOWN, with the packets of a feed interleaved in the TCP connection (clause 10.12), or in UDP
- * (udp.h) to the address of the peer. Other transports are answered with 461, behind which clients
- * ask for another one; so is UDP through TLS or a tunnel, which would be left without a word. The
- * connection is the session, which ends with it. A viewer in the connection needs no sign of life;
- * one over UDP ends when neither a request nor a receiver report comes for 60 s. Loop thread only.
+ * (udp.h) to the address of the peer, or in the multicast group of the stream (multicast.h). Other
+ * transports are answered with 461, behind which clients ask for another one; so are UDP and
+ * multicast through TLS or a tunnel, which would be left without a word. The connection is the
+ * session, which ends with it. A viewer in the connection needs no sign of life; another one ends
+ * when neither a request nor a receiver report comes for 60 s. Loop thread only.
  *
  * Everything is bounded. A request head has at most MESSAGE_MAX bytes and a body RTSP_BODY_MAX,
  * which is skipped. A peer that does not play within 10 s, or is silent for 60 s in a pause, is
@@ -33,6 +34,7 @@
 
 #include "base/diag.h"
 #include "daemon/auth/access.h"
+#include "daemon/rtsp/multicast.h"
 #include "daemon/rtsp/udp.h"
 #include "daemon/serve/server.h"
 
@@ -44,13 +46,14 @@
 
 /* A stream as RTSP serves it. */
 struct rtsp_stream {
-	const char *name;	  /* its path without the slash */
-	struct feed *feed;	  /* of RTP packets (camcast/rtp.h) */
-	struct endpoint *viewers; /* rtsp_init_viewers() */
-	bool jpeg;		  /* else H.264 */
-	uint32_t ssrc;		  /* of its packets */
-	uint32_t bitrate_bps;	  /* 0: not known */
-	uint32_t rate_milli;	  /* pictures a second, in thousandths; 0: not known */
+	const char *name;	     /* its path without the slash */
+	struct feed *feed;	     /* of RTP packets (camcast/rtp.h) */
+	struct endpoint *viewers;    /* rtsp_init_viewers() */
+	struct multicast *multicast; /* NULL: it has no group */
+	bool jpeg;		     /* else H.264 */
+	uint32_t ssrc;		     /* of its packets */
+	uint32_t bitrate_bps;	     /* 0: not known */
+	uint32_t rate_milli;	     /* pictures a second, in thousandths; 0: not known */
 	/* The same of packets of a transport stream, for SAT>IP; feed NULL: there is none. */
 	struct feed *ts_feed;
 	struct endpoint *ts_viewers;

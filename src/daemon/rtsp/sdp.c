@@ -65,9 +65,11 @@ static int read_sets(struct sets *sets, const uint8_t *data, size_t len)
 	return sets->sps && sets->pps ? 0 : -EINVAL;
 }
 
-static void add_media(struct text *text, const struct rtsp_stream *stream, const struct sets *sets)
+static void add_media(struct text *text, const struct sdp_options *options, const struct sets *sets)
 {
-	add(text, "m=video 0 RTP/AVP %d\r\n",
+	const struct rtsp_stream *stream = options->stream;
+
+	add(text, "m=video %u RTP/AVP %d\r\n", options->group ? options->group->group.port : 0,
 	    stream->jpeg ? CAMCAST_RTP_TYPE_JPEG : CAMCAST_RTP_TYPE_H264);
 	if (stream->bitrate_bps >= 1000)
 		add(text, "b=AS:%u\r\n", stream->bitrate_bps / 1000);
@@ -85,13 +87,30 @@ static void add_media(struct text *text, const struct rtsp_stream *stream, const
 	else if (stream->rate_milli > 0)
 		add(text, "a=framerate:%u.%03u\r\n", stream->rate_milli / 1000,
 		    stream->rate_milli % 1000);
-	add(text, "a=control:" RTSP_TRACK "\r\n");
+	if (!options->group)
+		add(text, "a=control:" RTSP_TRACK "\r\n");
+}
+
+/* Where packets go; clause 5.7: of a group, with how far, if it is of IPv4. */
+static void add_connection(struct text *text, const struct sdp_options *options, bool ipv4)
+{
+	char host[NET_PEER_TEXT_MAX];
+
+	if (!options->group) {
+		add(text, "c=IN %s\r\n", ipv4 ? "IP4 0.0.0.0" : "IP6 ::");
+		return;
+	}
+	net_peer_format_host(&options->group->group, host);
+	if (net_peer_is_ipv4(&options->group->group))
+		add(text, "c=IN IP4 %s/%u\r\n", host, options->group->ttl);
+	else
+		add(text, "c=IN IP6 %s\r\n", host);
 }
 
 int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
 {
 	struct text text = {.out = out};
-	const char *family = net_peer_is_ipv4(options->local) ? "IP4" : "IP6";
+	bool ipv4 = net_peer_is_ipv4(options->local);
 	char host[NET_PEER_TEXT_MAX];
 	struct sets sets;
 
@@ -100,11 +119,28 @@ int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
 		return -EINVAL;
 	net_peer_format_host(options->local, host);
 	host[strcspn(host, "%")] = '\0'; /* an interface means nothing elsewhere */
-	add(&text,
-	    "v=0\r\no=- %llu 1 IN %s %s\r\ns=%s\r\nc=IN %s %s\r\nt=0 0\r\na=control:*\r\n"
-	    "a=range:npt=now-\r\n",
-	    (unsigned long long)options->id, family, host, options->stream->name, family,
-	    net_peer_is_ipv4(options->local) ? "0.0.0.0" : "::");
-	add_media(&text, options->stream, &sets);
+	add(&text, "v=0\r\no=- %llu 1 IN %s %s\r\ns=%s\r\n", (unsigned long long)options->id,
+	    ipv4 ? "IP4" : "IP6", host, options->stream->name);
+	add_connection(&text, options, ipv4);
+	add(&text, "t=0 0\r\n");
+	if (!options->group)
+		add(&text, "a=control:*\r\na=range:npt=now-\r\n");
+	add_media(&text, options, &sets);
 	return 0;
+}
+
+int sdp_write_newest(char out[SDP_MAX], const struct sdp_options *options)
+{
+	const struct log *log = feed_log(options->stream->feed);
+	struct sdp_options with = *options;
+	const struct segment *preamble;
+	uint16_t id;
+
+	if (log->tail == log->head)
+		return -EAGAIN;
+	id = log_unit(log, log->head - 1)->preamble;
+	preamble = id ? log_preamble(log, id) : NULL;
+	with.preamble = preamble ? preamble->pages.map : NULL;
+	with.preamble_len = preamble ? preamble->size : 0;
+	return sdp_write(out, &with);
 }

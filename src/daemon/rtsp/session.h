@@ -70,7 +70,8 @@ struct rtsp_session {
 	struct transport transport; /* valid when set up */
 	struct udp_port *port;	    /* the server's, of UDP; NULL: none was asked for */
 	struct udp_viewer *udp;	    /* who plays; NULL: nobody does over UDP */
-	char base[512];		    /* of URLs, "rtsp://192.0.2.1:8554/front/" */
+	struct multicast_member multicast;
+	char base[512]; /* of URLs, "rtsp://192.0.2.1:8554/front/" */
 	/* Of tunnel.c: of the GET of a tunnel rtsp.tunnels, of others no list; what both halves
 	 * have in common, "" without a tunnel; and the other half, NULL: there is none (yet). */
 	struct list tunnel;

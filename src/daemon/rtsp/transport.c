@@ -78,7 +78,7 @@ static bool read_ports(struct part part, struct transport *out)
 /* One transport: a protocol, then parameters. False: it is none that is served. */
 static bool read_one(const char *text, const char *end, struct transport *out)
 {
-	bool ports = false;
+	bool ports = false, multicast = false;
 	struct part part;
 
 	*out = (struct transport){0};
@@ -92,11 +92,18 @@ static bool read_one(const char *text, const char *end, struct transport *out)
 		return false;
 	out->lower = is(part, "RTP/AVP/UDP");
 	while (next_part(&text, end, &part)) {
-		if (is(part, "multicast") || is(part, "mode=RECORD") || is(part, "mode=\"RECORD\""))
+		if (is(part, "mode=RECORD") || is(part, "mode=\"RECORD\""))
 			return false;
+		multicast |= is(part, "multicast");
 		ports |= read_ports(part, out);
 	}
-	return out->kind == TRANSPORT_INTERLEAVED || ports;
+	if (!multicast)
+		return out->kind == TRANSPORT_INTERLEAVED || ports;
+	if (out->kind != TRANSPORT_UDP)
+		return false;
+	/* The group has ports of its own. */
+	*out = (struct transport){.kind = TRANSPORT_MULTICAST, .lower = out->lower};
+	return true;
 }
 
 bool transport_choose(const char *value, unsigned kinds, struct transport *out)

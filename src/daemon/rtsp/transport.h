@@ -10,6 +10,7 @@
 enum transport_kind {
 	TRANSPORT_INTERLEAVED = 1, /* in the RTSP connection */
 	TRANSPORT_UDP = 2,	   /* to two ports of the peer */
+	TRANSPORT_MULTICAST = 4,   /* to the group of the stream */
 };
 
 /* Lower ports are those of services, to which nobody asks for a picture. */
@@ -17,14 +18,14 @@ enum transport_kind {
 
 struct transport {
 	enum transport_kind kind;
-	bool lower;		      /* UDP: it was called RTP/AVP/UDP, not RTP/AVP */
+	bool lower;		      /* it was called RTP/AVP/UDP, not RTP/AVP */
 	uint16_t rtp_port, rtcp_port; /* UDP: of the peer, TRANSPORT_PORT_MIN..65535 */
 };
 
 /* Chooses the first of the transports in the value, which are separated by commas, that is of one
  * of the kinds, and for playing. The channels that the peer names are not read, as the server
- * answers with its own; neither is a destination, as packets go to the RTSP peer only. False: there
- * is none, and *out is unchanged. */
+ * answers with its own; neither is a destination, as packets go to the RTSP peer only, or to the
+ * group of the stream. False: there is none, and *out is unchanged. */
 bool transport_choose(const char *value, unsigned kinds, struct transport *out);
 
 #endif

@@ -2,9 +2,12 @@
 #include "daemon/site/presentations.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/diag.h"
+#include "daemon/rtsp/sdp.h"
 #include "daemon/worker/worker.h"
 
 static struct output *find_framing(const struct stream *stream, enum config_framing framing)
@@ -51,6 +54,7 @@ static void describe(struct rtsp_stream *out, struct output *output)
 		.name = stream->config->name,
 		.feed = output->feed,
 		.viewers = &output->rtsp,
+		.multicast = output->multicast,
 		.jpeg = output->config->framing == CONFIG_FRAMING_RTP_JPEG,
 		.ssrc = output->rtp_ssrc,
 	};
@@ -99,4 +103,127 @@ void presentations_init(struct presentations *presentations, struct rtsp *rtsp)
 	rtsp->user = presentations;
 	for (size_t i = 0; i < cameras->n_outputs; i++)
 		presentations_serve(rtsp, cameras->outputs[i]);
+}
+
+/* --- groups --- */
+
+/* False: the stream has none. */
+static bool read_settings(const struct config *config, const struct config_stream *stream,
+			  struct multicast_settings *out)
+{
+	memset(out, 0, sizeof *out); /* they are compared as bytes */
+	if (net_group_parse(&out->group, stream->multicast) < 0)
+		return false;
+	out->ttl = (uint8_t)config->daemon.multicast_ttl;
+	out->always = stream->multicast_always;
+	snprintf(out->interface, sizeof out->interface, "%s", config->daemon.multicast_interface);
+	return true;
+}
+
+static void create_group(const struct presentations *presentations, struct output *output,
+			 const struct multicast_settings *settings)
+{
+	const struct multicast_options options = {
+		.loop = presentations->loop,
+		.feed = output->feed,
+		.name = output->stream->config->name,
+		.ssrc = output->rtp_ssrc,
+		.settings = *settings,
+	};
+	char text[NET_PEER_TEXT_MAX];
+
+	net_peer_format(&settings->group, text);
+	if (multicast_create(&output->multicast, &options) < 0)
+		diag_error("stream %s: no multicast: out of memory", options.name);
+	else
+		diag_info("stream %s: multicast to %s, TTL %u, %s; everybody on the network can "
+			  "receive it",
+			  options.name, text, settings->ttl,
+			  settings->always ? "all the time"
+					   : "while somebody asks for it over RTSP");
+}
+
+static void renew_group(const struct presentations *presentations, struct output *output)
+{
+	struct multicast_settings settings;
+	bool has = read_settings(presentations->cameras->config, output->stream->config, &settings);
+
+	if (output->multicast && has &&
+	    memcmp(&settings, multicast_settings(output->multicast), sizeof settings) == 0)
+		return;
+	presentations_forget(output);
+	if (has)
+		create_group(presentations, output, &settings);
+}
+
+void presentations_renew(const struct presentations *presentations)
+{
+	const struct cameras *cameras = presentations->cameras;
+
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		struct output *output = find_output(cameras->streams[i]);
+
+		if (output)
+			renew_group(presentations, output);
+	}
+}
+
+void presentations_forget(struct output *output)
+{
+	if (output->multicast)
+		diag_info("stream %s: multicast ends", output->stream->config->name);
+	multicast_destroy(output->multicast);
+	output->multicast = NULL;
+}
+
+void presentations_finish(const struct presentations *presentations)
+{
+	const struct cameras *cameras = presentations->cameras;
+
+	for (size_t i = 0; cameras && i < cameras->n_outputs; i++)
+		presentations_forget(cameras->outputs[i]);
+}
+
+/* --- the description of a group --- */
+
+static void refuse(struct http_question *question, const struct stream *stream, int status,
+		   const char *why)
+{
+	char text[512];
+	int len = snprintf(text, sizeof text, "%s\n%s [stream %s]\n",
+			   status == 404 ? "404 Not Found" : "503 Service Unavailable", why,
+			   stream->config->name);
+
+	http_reply(question, status, "text/plain; charset=utf-8", text, (size_t)len);
+}
+
+void presentations_answer(const struct stream *stream, struct http_question *question)
+{
+	struct output *output = find_output(stream);
+	const struct multicast *group = output ? output->multicast : NULL;
+	struct rtsp_stream presentation;
+	struct sdp_options options = {.stream = &presentation};
+	struct net_peer local;
+	char sdp[SDP_MAX];
+
+	if (!group) {
+		refuse(question, stream, 404,
+		       "It is not sent by multicast; with multicast = GROUP:PORT and "
+		       "multicast_always = yes it is.");
+		return;
+	}
+	options.group = multicast_settings(group);
+	if (!options.group->always) {
+		refuse(question, stream, 404,
+		       "It is sent by multicast only while a player asks for it over RTSP; with "
+		       "multicast_always = yes it is sent all the time.");
+		return;
+	}
+	describe(&presentation, output);
+	options.id = presentation.ssrc;
+	options.local = &local;
+	if (!multicast_source(group, &local) || sdp_write_newest(sdp, &options) < 0)
+		refuse(question, stream, 503, "There is no picture yet, or no way to the group.");
+	else
+		http_reply(question, 200, "application/sdp", sdp, strlen(sdp));
 }

@@ -11,6 +11,7 @@
 #include "daemon/api/page.h"
 #include "daemon/serve/hls.h"
 #include "daemon/serve/websocket.h"
+#include "daemon/site/presentations.h"
 #include "daemon/site/snapshot.h"
 #include "daemon/site/ways.h"
 
@@ -183,6 +184,18 @@ static bool handle_stream(struct site *site, const struct http_request *request,
 	return stream != NULL;
 }
 
+/* "/NAME.sdp": where the stream is sent by multicast. False: it is no such path. */
+static bool handle_sdp(struct site *site, const struct http_request *request,
+		       struct http_question *question)
+{
+	const char *name = request->path + 1;
+	const struct stream *stream = find_stream(site, name, strlen(name) - strlen(".sdp"));
+
+	if (stream && let_in(site, request, question, stream))
+		presentations_answer(stream, question);
+	return stream != NULL;
+}
+
 /* "/NAME/...": what a playlist of the stream names. False: it is no such path. */
 static bool handle_hls(struct site *site, const struct http_request *request,
 		       struct http_question *question)
@@ -314,6 +327,7 @@ static const struct route {
 	{"/video", VIEW, 0, handle_usual},
 	{"/snapshot", VIEW, 0, handle_usual},
 	{"/snapshot.jpg", VIEW, 0, handle_usual},
+	{"/*.sdp", VIEW, 0, handle_sdp},
 	{"/*.*", VIEW, 0, handle_stream},
 	{"/*/...", VIEW, 0, handle_hls},
 };

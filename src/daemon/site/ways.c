@@ -62,7 +62,8 @@ const char *way_transport(const struct cursor *cursor, const struct config_feed 
 	const char *scheme = cursor->sink->scheme(cursor);
 
 	if (strcmp(scheme, "tcp") == 0 || strcmp(scheme, "tls") == 0 ||
-	    strcmp(scheme, "push") == 0 || strncmp(scheme, "rtsp", 4) == 0)
+	    strcmp(scheme, "push") == 0 || strcmp(scheme, "multicast") == 0 ||
+	    strncmp(scheme, "rtsp", 4) == 0)
 		return scheme;
 	if (framing == CONFIG_FRAMING_MULTIPART_EARLY)
 		framing = CONFIG_FRAMING_MULTIPART;

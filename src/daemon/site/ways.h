@@ -37,7 +37,7 @@ const struct config_feed *way_feed(const struct config *config, const struct con
 void way_path(char path[WAY_PATH_MAX], const struct config_stream *stream, const struct way *way);
 
 /* What /status.json and /api/viewers call the transport of a viewer of the feed: "tcp", "tls",
- * "rtsp", "rtsps", "push", or the ending of its path. Static. Loop thread. */
+ * "rtsp", "rtsps", "multicast", "push", or the ending of its path. Static. Loop thread. */
 const char *way_transport(const struct cursor *cursor, const struct config_feed *feed);
 
 #define WAY_HLS "hls" /* the same of a player of HLS */

@@ -53,6 +53,8 @@ struct counted_client {
 	char address[SINK_TEXT_MAX];
 	bool reported;
 	struct sink_report report; /* valid if `reported` */
+	bool is_group;
+	struct sink_group group; /* valid if `is_group` */
 };
 
 /* One object of a kind, with the objects that contain it; all borrowed. */

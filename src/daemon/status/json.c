@@ -125,6 +125,7 @@ static void copy_client(const struct cursor *cursor, void *user)
 	client->encryption = cursor->sink->encryption ? cursor->sink->encryption(cursor) : "no";
 	cursor->sink->describe(cursor, client->address);
 	client->reported = cursor->sink->report && cursor->sink->report(cursor, &client->report);
+	client->is_group = cursor->sink->group && cursor->sink->group(cursor, &client->group);
 }
 
 static void copy_player(const struct hls_player *player, void *user)

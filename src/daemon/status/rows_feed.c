@@ -7,6 +7,8 @@
 #define IN_CURSOR(field) FIELD(in_cursor, struct cursor, field)
 #define IN_REPORT(field) FIELD(in_report, struct sink_report, field), .present = client_reported
 
+#define IN_GROUP(field) FIELD(in_group, struct sink_group, field), .present = client_is_group
+
 /* --- a feed --- */
 
 static const void *in_feed(const struct counted *c)
@@ -154,6 +156,14 @@ static const void *in_report(const struct counted *c)
 {
 	return &c->client->report;
 }
+static const void *in_group(const struct counted *c)
+{
+	return &c->client->group;
+}
+static bool client_is_group(const struct counted *c)
+{
+	return c->client->is_group;
+}
 static bool client_reported(const struct counted *c)
 {
 	return c->client->reported;
@@ -214,7 +224,8 @@ static const struct counter clients[] = {
 	{"feed", TEXT, .help = "Its feed.", .text = client_feed},
 	{"transport", TEXT,
 	 .help = "`tcp`, `tls`, `rtsp`, `rtsps`, `rtsp+udp` where the packets are not in the "
-		 "connection, `push`, or over HTTP the ending of its path: "
+		 "connection, `multicast` for a group, `push`, or over HTTP the ending of its "
+		 "path: "
 		 "`h264`, `mp4`, `ts`, `ws`, `mjpg`; `hls` for a player of HLS, which is listed "
 		 "until ten seconds and a segment after its last request.",
 	 .text = client_transport},
@@ -240,6 +251,13 @@ static const struct counter clients[] = {
 		 "rest.",
 	 .number = client_delay},
 	{"sent", COUNTER, .unit = "bytes", .help = "Data sent to it.", IN_CURSOR(sent_bytes)},
+	{"packets", COUNTER, .help = "RTP packets sent; of a multicast group only.",
+	 IN_GROUP(packets)},
+	{"receivers", GAUGE,
+	 .help = "Sessions of RTSP that play a multicast group. Others may receive it, too, "
+		 "without "
+		 "a word. Losses and jitter are the worst that one of them reports.",
+	 IN_GROUP(receivers)},
 	{"dropped", COUNTER, .help = "Units dropped because of its lag.", IN_CURSOR(units_dropped)},
 	{"shed", COUNTER, .help = "Droppable units skipped because of its lag.",
 	 IN_CURSOR(units_shed)},
