@@ -273,7 +273,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	procps mosquitto-clients ncat openssl xvfb xdotool \
 	fonts-nanum weston libimage-exiftool-perl varnish nginx libnginx-mod-rtmp vlc-bin vlc-plugin-base \
 	motion mpv locales sslscan libnss3-tools onvif-tools \
-	glib-networking $(PKG_browser)
+	glib-networking dbus-daemon avahi-daemon avahi-utils $(PKG_browser)
 # A nodejs of nodesource.com brings npm along, and refuses Debian's.
 PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)
 PKG_bench-page = $(PKG_run) $(PKG_browser) iproute2

@@ -42,6 +42,7 @@ static const struct {
 	{OPTION_DAEMON, LIVE, "satip"},
 	{OPTION_DAEMON, LIVE, "multicast_ttl"},
 	{OPTION_DAEMON, LIVE, "multicast_interface"},
+	{OPTION_DAEMON, LIVE, "mdns"},
 	{OPTION_DAEMON, LIVE, "max_clients"},
 	{OPTION_DAEMON, LIVE, "max_clients_per_ip"},
 	{OPTION_DAEMON, LIVE, "send_buffer"},

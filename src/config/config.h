@@ -85,8 +85,9 @@ struct config_daemon {
 	bool satip;				       /* as may those of SAT>IP */
 	uint32_t multicast_ttl;			       /* 1..255 */
 	char *multicast_interface; /* a name, or an address of this machine; "" : by route */
-	char *allow, *deny;	   /* for net_ranges_parse(); "" : no such list */
-	enum config_tls_mode tls;  /* of http and rtsp */
+	bool mdns;	    /* the network is told of http and rtsp, where they are for others */
+	char *allow, *deny; /* for net_ranges_parse(); "" : no such list */
+	enum config_tls_mode tls; /* of http and rtsp */
 	enum config_digest rtsp_digest;
 	char *http_hosts;	     /* names of this machine in requests, separated by commas */
 	bool control;		     /* without users: settings may be changed over HTTP */

@@ -371,6 +371,26 @@ int daemon_create_discovery(struct daemon *daemon)
 	return err;
 }
 
+void daemon_announce(struct daemon *daemon)
+{
+	struct mdns_services *services = NULL;
+	int err = 0;
+
+	if (!daemon->mdns && !mdns_is_wanted(daemon->config))
+		return;
+	if (!daemon->mdns)
+		err = mdns_create(&daemon->mdns);
+	daemon->view.mdns = daemon->mdns;
+	if (err == 0)
+		services = mdns_services_create(daemon->config, daemon->http_endpoint.port,
+						daemon->rtsp_endpoint.port);
+	if (services)
+		mdns_publish(daemon->mdns, services);
+	else
+		diag_error("mdns: this server is not announced: %s",
+			   strerror(err < 0 ? -err : ENOMEM));
+}
+
 static int create_onvif(struct daemon *daemon)
 {
 	const struct onvif_options options = {
@@ -500,7 +520,7 @@ static int create_outside(struct daemon *daemon)
 unsigned daemon_other_fds(const struct config *config)
 {
 	return HTTP_CONNECTIONS_MAX + (config->daemon.n_rtsp ? RTSP_CONNECTIONS_MAX : 0) +
-	       (config->mqtt.on ? DISCOVERY_FDS : 0) +
+	       (config->mqtt.on ? DISCOVERY_FDS : 0) + (mdns_is_wanted(config) ? MDNS_FDS : 0) +
 	       (config_uses_tls(config) ? HANDSHAKES_FDS : 0);
 }
 
@@ -534,6 +554,7 @@ int daemon_create(struct daemon **out, const struct daemon_options *options)
 	watch_devices(daemon);
 	if (daemon->onvif) /* without WS-Discovery it can still be asked */
 		onvif_discover(daemon->onvif, daemon->http_endpoint.port);
+	daemon_announce(daemon);
 	hints_print(daemon->cameras, daemon->http_endpoint.port, daemon->rtsp_endpoint.port);
 	access_log_open(daemon->access);
 	start_notify(daemon);
@@ -560,6 +581,7 @@ void daemon_destroy(struct daemon *daemon)
 	cameras = daemon->cameras;
 	reload_finish(daemon);
 	devices_unwatch(daemon->devices);
+	mdns_destroy(daemon->mdns);
 	discovery_destroy(daemon->discovery);
 	discovery_destroy(daemon->discovery_leaving);
 	if (daemon->loop) {

@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/leaving.h"
+#include "daemon/mdns/mdns.h"
 #include "daemon/push/push.h"
 #include "daemon/reload.h"
 #include "daemon/serve/handshakes.h"
@@ -28,6 +29,7 @@ struct daemon {
 	struct status *status;	 /* NULL: there was no HTTP yet, as site */
 	struct site *site;
 	struct onvif *onvif; /* NULL: off */
+	struct mdns *mdns;   /* NULL: there was nothing yet to tell the network */
 	struct http http;
 	struct endpoint http_endpoint;
 	struct rtsp rtsp;
@@ -69,6 +71,9 @@ int daemon_create_site(struct daemon *daemon);
 int daemon_listen(struct daemon *daemon, const struct listen_hosts *hosts);
 /* What endpoints have of the configuration. */
 void daemon_set_endpoints(struct daemon *daemon);
+/* Tells the network what this configuration serves. Without the memory for it, that waits for the
+ * next configuration. */
+void daemon_announce(struct daemon *daemon);
 /* If it is configured. 0 or -errno. */
 int daemon_create_discovery(struct daemon *daemon);
 

@@ -342,6 +342,7 @@ static void commit(struct step *step)
 	server_review(daemon->server, stays, daemon);
 	if (step->changes->announced)
 		renew_discovery(daemon);
+	daemon_announce(daemon);
 	cameras_free_shell(step->other);
 	forget_config(daemon, step->old);
 }

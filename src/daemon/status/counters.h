@@ -10,6 +10,7 @@
 #include "daemon/auth/access.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/push/push.h"
+#include "daemon/mdns/mdns.h"
 #include "daemon/reload.h"
 #include "daemon/status/health.h"
 #include "daemon/worker/worker.h"
@@ -27,6 +28,7 @@ struct status_view {
 	const struct handshakes *handshakes; /* NULL: no TLS */
 	const struct pushes *pushes;	     /* NULL: there are none */
 	struct discovery *discovery;	     /* NULL: off */
+	struct mdns *mdns;		     /* NULL: nothing is announced */
 	const struct reload_status *reload;  /* NULL: no configuration is read again */
 	int64_t started_us;		     /* on the loop's clock */
 };

@@ -9,6 +9,7 @@
 #define IN_LOOP(field) FIELD(in_loop, struct loop_stats, field)
 #define IN_ACCESS(field) FIELD(in_access, struct access_stats, field)
 #define IN_RELOAD(field) FIELD(in_reload, struct reload_status, field)
+#define IN_MDNS(field) FIELD(in_mdns, struct mdns_status, field)
 #define IN_MQTT(field) FIELD(in_mqtt, struct discovery_status, field)
 
 /* --- the server --- */
@@ -84,6 +85,29 @@ static const void *in_reload(const struct counted *c)
 	static const struct reload_status none;
 
 	return c->view->reload ? c->view->reload : &none;
+}
+static const void *in_mdns(const struct counted *c)
+{
+	static const struct mdns_status none;
+
+	return c->view->mdns ? mdns_status(c->view->mdns) : &none;
+}
+static const struct mdns_status *mdns_of(const struct counted *c)
+{
+	return in_mdns(c);
+}
+static const char *mdns_state(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
+{
+	(void)buffer;
+	return mdns_state_names[mdns_of(c)->state];
+}
+static double mdns_services(const struct counted *c)
+{
+	return mdns_of(c)->services;
+}
+static double mdns_published(const struct counted *c)
+{
+	return mdns_of(c)->published;
 }
 static const char *config_loaded_at(const struct counted *c, char buffer[COUNTER_TEXT_MAX])
 {
@@ -243,6 +267,24 @@ static const struct counter server[] = {
 	{"tls.plain", "tls_plain_total", COUNTER,
 	 .help = "Peers that were disconnected because they spoke without TLS where it is needed.",
 	 .number = tls_plain},
+	{"mdns", GROUP, .help = "What the network is told by mDNS ([DISCOVERY.md](DISCOVERY.md))."},
+	{"mdns.state", TEXT,
+	 .help = "`nothing` (to be told: `mdns = no`, or no address of `http` or `rtsp` is for "
+		 "other "
+		 "machines), `waiting` (for Avahi, or for the next attempt), `publishing` (Avahi "
+		 "makes sure that the names are free), or `published`.",
+	 .text = mdns_state},
+	{"mdns.reason", TEXT, .help = "Why it waits.", IN_MDNS(reason)},
+	{"mdns.services", "mdns_services", GAUGE,
+	 .help = "Services to be told: the page, and each stream over RTSP.",
+	 .number = mdns_services},
+	{"mdns.published", "mdns_published", GAUGE, .help = "Services that are told.",
+	 .number = mdns_published},
+	{"mdns.collisions", "mdns_collisions_total", COUNTER,
+	 .help = "Names that others on the network had, so that another one was tried.",
+	 IN_MDNS(collisions)},
+	{"mdns.losses", "mdns_losses_total", COUNTER,
+	 .help = "Times that Avahi ended while services were published.", IN_MDNS(losses)},
 	{"mqtt", .type = COUNTER_OBJECT, .kind = COUNTERS_MQTT, .help = "Discovery; see below."},
 	{"cameras", .type = COUNTER_LIST, .kind = COUNTERS_CAMERA,
 	 .help = "All cameras, in the order of the configuration."},

@@ -181,6 +181,8 @@ class Camcastd:
         environ = dict(os.environ, **{key: value}, **(env or {}))
         environ.setdefault("ASAN_OPTIONS", "detect_leaks=1")
         environ.setdefault("STATE_DIRECTORY", str(folder / "state"))
+        # The network of this machine is told nothing of tests.
+        environ.setdefault("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
         self.process = start(
             [BUILD / "camcastd", "-c", self.config_path, *args],
             stdin=subprocess.DEVNULL,
