@@ -52,7 +52,80 @@ def test_one_camcastd_relays_another(path, camcastd, pattern):
     assert camera["sandbox"].startswith("seccomp")
 
 
-def test_over_https_only_with_a_certificate_that_is_trusted(camcastd, start_camcastd, tmp_path):
+def test_hls_of_another_camcastd_keeps_its_rhythm(camcastd, tmp_path):
+    """A segment comes at once, and its pictures do not."""
+    with harness.Camcastd(harness.pattern_config({"keyframe_interval": 15}), tmp_path) as pattern:
+        made = live.config(f"url:http://127.0.0.1:{pattern.http_port}/s.m3u8")
+        daemon = camcastd(made)
+        with clients.Viewer(daemon.port()) as viewer:
+            live.wait_pictures(viewer, 20, timeout=60)
+            begun = len(viewer.arrivals)
+            live.wait_pictures(viewer, 180, timeout=60)
+            tenths = [us // 100_000 for us, _ in viewer.arrivals[begun:]]
+            data = viewer.close()
+        bytestream.check_stream(data, tmp_path)
+        # Six seconds: with a segment at a time there would be some in every twentieth of them.
+        assert len(set(tenths)) > (tenths[-1] - tenths[0]) / 2, tenths
+        camera = daemon.camera()
+        assert camera["restarts"] == camera["reconnects"] == 0
+        assert camera["sandbox"].startswith("seccomp")
+
+
+def test_hls_comes_back_when_its_server_does(start_camcastd, tmp_path):
+    port = free_port("127.0.0.1")
+    made = harness.pattern_config({"keyframe_interval": 15}, daemon={"http": f"127.0.0.1:{port}"})
+    daemon = start_camcastd(live.config(f"url:http://127.0.0.1:{port}/s.m3u8"))
+    with clients.Viewer(daemon.port()) as viewer:
+        daemon.wait_log(r"url:http://127.0.0.1:\d+/\.\.\.: Connection refused")
+        for _ in range(2):
+            with harness.Camcastd(made, tmp_path):
+                live.wait_pictures(viewer, 20, timeout=60)
+            daemon.wait_until(lambda: daemon.camera()["camera_state"] == "silent", "silence", 40)
+        assert not viewer.closed
+    assert daemon.camera()["restarts"] == 0
+
+
+def playlist(*segments):
+    """A server with a playlist of these segments, each of which it does not have."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXT-X-MEDIA-SEQUENCE:1"]
+    for segment in segments:
+        lines += ["#EXTINF:2.0,", segment]
+    body = "\n".join(lines).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\nContent-Length: {len(body)}"
+
+    def serve(connection):
+        with connection:
+            connection.recv(65536)
+            connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode() + body)
+
+    return hostile.Server(serve)
+
+
+def test_a_playlist_reads_no_file(start_camcastd, recording, tmp_path):
+    """Not even one that the worker may read, as the sandbox is off here."""
+    ts = tmp_path / "pattern.ts"
+    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-i", recording, "-c", "copy", ts)
+    with playlist(f"file://{ts}", str(ts), f"file:{ts}") as server:
+        made = live.config(f"url:http://127.0.0.1:{server.port}/x.m3u8")
+        made["daemon"]["sandbox"] = "no"
+        daemon = start_camcastd(made)
+        daemon.wait_log("camera cam: url:http://127.0.0.1:.*/...: ", timeout=60)
+        camera = daemon.camera()
+        assert camera["camera_state"] == "silent" and camera["restarts"] == 0
+        assert daemon.feed()["units"] == 0
+
+
+def test_a_playlist_from_a_program_is_refused(start_camcastd, tmp_path):
+    file = tmp_path / "x.m3u8"
+    file.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nhttp://127.0.0.1:1/x.ts\n")
+    daemon = start_camcastd(live.config(f"exec:cat {file}"))
+    daemon.wait_log("a playlist of HLS, which is read over http and https only")
+
+
+@pytest.mark.parametrize("path", ["s.ts", "s.m3u8"])
+def test_over_https_only_with_a_certificate_that_is_trusted(
+    path, camcastd, start_camcastd, tmp_path
+):
     authority = certificates.Authority(tmp_path / "authority")
     stranger = certificates.Authority(tmp_path / "stranger", trusted=False)
     certificate, key = authority.sign("server")
@@ -63,11 +136,11 @@ def test_over_https_only_with_a_certificate_that_is_trusted(camcastd, start_camc
     password.chmod(0o600)
     made["user anna"] = {"password_file": password, "may": "view"}
     server = start_camcastd(made)
-    where = f"url:https://anna:{SECRET}@127.0.0.1:{server.http_port}/s.ts"
+    where = f"url:https://anna:{SECRET}@127.0.0.1:{server.http_port}/{path}"
     options = {"url_options": f"ca_file={authority.certificate}"}
     daemon = camcastd(live.config(where, camera=options))
     with clients.Viewer(daemon.port()) as viewer:
-        live.wait_pictures(viewer, 40)
+        live.wait_pictures(viewer, 40, timeout=60)
     assert daemon.camera()["sandbox"].startswith("seccomp")
     wrong = start_camcastd(
         live.config(where, camera={"url_options": f"ca_file={stranger.certificate}"})

@@ -13,6 +13,7 @@
 #include "base/words.h"
 #include "capture/source/averror.h"
 #include "capture/source/demux.h"
+#include "capture/source/segments.h"
 #include "media/nal.h"
 #include "media/sps.h"
 #include "net/push_url.h"
@@ -56,6 +57,7 @@ struct intake {
 	uint8_t head[HEAD_SIZE];
 	size_t head_len, head_pos;
 	const struct format *format; /* NULL: RTSP */
+	struct segments segments;    /* of HLS */
 	AVFormatContext *input;
 	int stream;
 };
@@ -120,12 +122,18 @@ static bool begins_multipart(const uint8_t *data, size_t len)
 	return len >= blank + 3 && memcmp(data + blank, "--", 2) == 0;
 }
 
+static bool begins_playlist(const uint8_t *data, size_t len)
+{
+	return len >= 7 && memcmp(data, "#EXTM3U", 7) == 0;
+}
+
 /* In this order, at the same place. */
 static const struct format formats[] = {
 	{"mpegts", true, true, begins_mpegts}, {"mjpeg", false, false, begins_jpeg},
 	{"hevc", false, false, begins_hevc},   {"h264", false, false, begins_h264},
 	{"mp4", true, false, begins_mp4},      {"matroska", true, false, begins_matroska},
 	{"flv", true, false, begins_flv},      {"mpjpeg", false, false, begins_multipart},
+	{"hls", true, true, begins_playlist},
 };
 
 static const struct format *format_at(const uint8_t *data, size_t len)
@@ -282,8 +290,10 @@ static const struct format *find_format(const struct intake *intake)
 
 	for (size_t i = 1; !format && intake->head_len == HEAD_SIZE && i < HEAD_SIZE; i++) {
 		format = format_at(intake->head + i, HEAD_SIZE - i);
-		/* Few bytes make these two; anything may have them in its middle. */
-		if (format && format->begins == begins_multipart)
+		/* Few bytes make it, and anything may have them in its middle; text may have the
+		 * others. */
+		if (format &&
+		    (format->begins == begins_multipart || format->begins == begins_playlist))
 			format = NULL;
 	}
 	return format;
@@ -307,20 +317,48 @@ static int see_format(struct intake *intake, char *why)
 	return refuse_format(intake, why);
 }
 
+static bool is_hls(const struct intake *intake)
+{
+	return intake->format && intake->format->begins == begins_playlist;
+}
+
+/* What was read is the playlist: libavformat fetches it again, and what it names. */
+static int begin_hls(struct intake *intake, const AVDictionary *options, char *why)
+{
+	int r;
+
+	if (!intake->url || strncmp(intake->url, "http", 4) != 0) {
+		snprintf(why, INTAKE_WHY_SIZE,
+			 "what comes is a playlist of HLS, which is read over http and https only");
+		return -EBADMSG;
+	}
+	avio_closep(&intake->inner);
+	if (intake->silence_ms < SEGMENTS_SILENCE_MS)
+		intake->silence_ms = SEGMENTS_SILENCE_MS;
+	r = segments_init(&intake->segments, intake->url, options);
+	return r < 0 ? fail(intake, r, why) : 0;
+}
+
 static int open_bytes(struct intake *intake, AVDictionary **options, char *why)
 {
 	const AVIOInterruptCB interrupt = {is_interrupted, intake};
+	AVDictionary *kept = NULL;
 	uint8_t *buffer;
 	int r;
 
-	if (intake->url) {
+	r = av_dict_copy(&kept, *options, 0); /* opening takes some out */
+	if (r >= 0 && intake->url)
 		r = avio_open2(&intake->inner, intake->url, AVIO_FLAG_READ, &interrupt, options);
-		if (r < 0)
-			return fail(intake, r, why);
+	if (r < 0) {
+		r = fail(intake, r, why);
+	} else {
+		allow_ms(intake, intake->silence_ms ? ANALYSE_MS : 0);
+		r = see_format(intake, why);
 	}
-	allow_ms(intake, intake->silence_ms ? ANALYSE_MS : 0);
-	r = see_format(intake, why);
-	if (r)
+	if (!r && is_hls(intake))
+		r = begin_hls(intake, kept, why);
+	av_dict_free(&kept);
+	if (r || is_hls(intake))
 		return r;
 	buffer = av_malloc(BUFFER_SIZE);
 	intake->bytes =
@@ -359,7 +397,10 @@ static int open_input(struct intake *intake, AVDictionary **options, char *why)
 	intake->input->fps_probe_size = !intake->format || intake->format->clock ? ANALYSE_RATE : 0;
 	if (intake->format)
 		format = av_find_input_format(intake->format->name);
-	r = avformat_open_input(&intake->input, intake->format ? NULL : intake->url, format,
+	if (is_hls(intake))
+		segments_attach(&intake->segments, intake->input);
+	r = avformat_open_input(&intake->input,
+				intake->format && !is_hls(intake) ? NULL : intake->url, format,
 				options);
 	if (r < 0)
 		return fail(intake, r, why);
@@ -474,6 +515,7 @@ void intake_close(struct intake *intake)
 		av_freep(&intake->bytes->buffer);
 	avio_context_free(&intake->bytes);
 	avio_closep(&intake->inner);
+	segments_finish(&intake->segments);
 	free(intake);
 }
 
@@ -491,7 +533,12 @@ bool intake_has_clock(const struct intake *intake)
 
 bool intake_is_parsed(const struct intake *intake)
 {
-	return intake->format && intake->format->parsed;
+	const AVCodecParameters *codec = intake_stream(intake)->codecpar;
+
+	if (!intake->format || !intake->format->parsed)
+		return false;
+	/* Segments of MP4 have whole pictures, and parameters with a version (ISO/IEC 14496-15). */
+	return !is_hls(intake) || codec->extradata_size == 0 || codec->extradata[0] != 1;
 }
 
 AVRational intake_shape(const struct intake *intake, bool container)
@@ -532,6 +579,23 @@ struct rate intake_rate(const struct intake *intake, struct rate otherwise)
 
 /* --- reading --- */
 
+/* Waits until the picture goes on, or the process stops. */
+static void keep_rhythm(struct intake *intake, const AVPacket *packet)
+{
+	const AVRational base = intake_stream(intake)->time_base;
+	int64_t now_us = clock_now_us(), left_us, due_us;
+
+	if (packet->dts == AV_NOPTS_VALUE)
+		return;
+	due_us = segments_due_us(&intake->segments, av_rescale_q(packet->dts, base, AV_TIME_BASE_Q),
+				 now_us);
+	for (; now_us < due_us && !atomic_load_explicit(intake->stop, memory_order_relaxed);
+	     now_us = clock_now_us()) {
+		left_us = due_us - now_us;
+		(void)poll(NULL, 0, left_us < POLL_MS * 1000 ? (int)(left_us / 1000) + 1 : POLL_MS);
+	}
+}
+
 int intake_read(struct intake *intake, AVPacket *packet, char *why)
 {
 	int r;
@@ -551,5 +615,7 @@ int intake_read(struct intake *intake, AVPacket *packet, char *why)
 		av_packet_unref(packet);
 	}
 	intake->unread = 0;
+	if (is_hls(intake))
+		keep_rhythm(intake, packet);
 	return 0;
 }

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * HLS (RFC 8216) as a live source: libavformat's reader fetches playlists and segments, and what it
+ * opens, and when its pictures go on, is decided here. One thread at a time.
+ */
+#ifndef CAPTURE_SOURCE_SEGMENTS_H
+#define CAPTURE_SOURCE_SEGMENTS_H
+
+#include <stdbool.h>
+
+#include <libavformat/avformat.h>
+
+/* Silence for less is none: the next segment is made meanwhile. */
+#define SEGMENTS_SILENCE_MS 20000
+/* Pictures that are so far ahead, or behind, have another clock than those before. */
+#define SEGMENTS_JUMP_US 10000000
+#define SEGMENTS_LATE_US 1000000
+
+struct segments {
+	const char *url;       /* of the playlist; borrowed */
+	AVDictionary *options; /* for each of its parts */
+	bool placed;	       /* offset_us is known */
+	int64_t offset_us;     /* from a timestamp to the time at which its picture goes on */
+};
+
+/* url: http or https; borrowed. options: for connections; copied. 0, or an error of libav. */
+int segments_init(struct segments *segments, const char *url, const AVDictionary *options);
+/* A zeroed one is fine. */
+void segments_finish(struct segments *segments);
+
+/* What `input` opens from now on is of the scheme of the URL, and has its options. `segments` is
+ * borrowed as long as input is. */
+void segments_attach(struct segments *segments, AVFormatContext *input);
+
+/*
+ * When a picture goes on (CLOCK_MONOTONIC) that came at now_us: a segment comes at once, and its
+ * pictures keep their rhythm. Now, at first and where the timestamps jump; no longer than
+ * SEGMENTS_JUMP_US ahead.
+ */
+int64_t segments_due_us(struct segments *segments, int64_t dts_us, int64_t now_us);
+
+#endif
