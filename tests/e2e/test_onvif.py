@@ -130,6 +130,13 @@ SYNOLOGY = """tds:GetSystemDateAndTime tds:GetCapabilities tds:GetServices tds:G
     trt:GetGuaranteedNumberOfVideoEncoderInstances trt:GetAudioEncoderConfigurations
     trt:GetStreamUri trt:GetSnapshotUri trt:SetSynchronizationPoint"""
 
+# What other programs ask for besides, and what there is none of.
+OTHERS = """tds:GetServiceCapabilities tds:GetWsdlUrl tds:GetEndpointReference tds:GetRelayOutputs
+    tds:GetSystemDateAndTime tds:GetScopes trt:GetProfiles trt:GetCompatibleVideoSourceConfigurations
+    trt:GetAudioOutputs trt:GetAudioOutputConfigurations trt:GetAudioDecoderConfigurations
+    trt:GetCompatibleAudioSourceConfigurations trt:GetCompatibleAudioEncoderConfigurations
+    trt:GetVideoAnalyticsConfigurations trt:GetMetadataConfigurations trt:GetOSDs"""
+
 ARGUMENTS = {
     "trt:GetVideoSourceConfiguration": "<trt:ConfigurationToken>cam</trt:ConfigurationToken>",
     "trt:GetVideoSourceConfigurationOptions": "<trt:ConfigurationToken>cam</trt:ConfigurationToken>",
@@ -142,12 +149,13 @@ ARGUMENTS = {
         "</tt:Protocol></tt:Transport></trt:StreamSetup>" + of_profile("s"),
     **{action: of_profile("s") for action in (
         "trt:GetProfile", "trt:GetSnapshotUri", "trt:SetSynchronizationPoint",
-        "trt:GetCompatibleVideoEncoderConfigurations")},
+        "trt:GetCompatibleVideoEncoderConfigurations",
+        "trt:GetCompatibleVideoSourceConfigurations")},
 }
 
 
-@pytest.mark.parametrize("order", [HOME_ASSISTANT, DEVICE_MANAGER, UNIFI, SYNOLOGY],
-                         ids=["home-assistant", "device-manager", "unifi", "synology"])
+@pytest.mark.parametrize("order", [HOME_ASSISTANT, DEVICE_MANAGER, UNIFI, SYNOLOGY, OTHERS],
+                         ids=["home-assistant", "device-manager", "unifi", "synology", "others"])
 def test_the_requests_of_recorders_are_answered(camcastd, users, order):
     daemon = camcastd(onvif_config(**users), headers=WATCHER)
     daemon.wait_log("delivers pictures")
@@ -447,6 +455,21 @@ def test_bad_xml_is_a_fault(camcastd, name):
     fault = Fault(status, onvif.ET.fromstring(text))
     assert fault.status == 400 and fault.codes == ["Sender", "WellFormed"]
     client.ask("tds:GetServices")
+
+
+def test_profiles_are_neither_made_nor_deleted(camcastd):
+    """Synology tries to make one, and to delete it."""
+    client = Client(camcastd(onvif_config()))
+    named = "<trt:Name>SynoProfile</trt:Name>"
+    for action, argument, codes in (
+        ("trt:CreateProfile", named, ["Receiver", "Action", "MaxNVTProfiles"]),
+        ("trt:DeleteProfile", of_profile("s"), ["Sender", "Action", "DeletionOfFixedProfile"]),
+        ("trt:DeleteProfile", of_profile("none"), ["Sender", "InvalidArgVal", "NoProfile"]),
+    ):
+        with pytest.raises(Fault) as fault:
+            client.ask(action, argument)
+        assert fault.value.codes == codes
+    assert names_of(client.ask("trt:GetProfiles"), "trt:Profiles") == ["s", "j"]
 
 
 def test_other_requests_are_refused(camcastd):

@@ -53,6 +53,8 @@ enum call_fault {
 	CALL_NO_IMAGING, /* the camera has no controls */
 	CALL_SETTINGS,	 /* a setting is out of range */
 	CALL_MODIFY,	 /* this cannot be changed */
+	CALL_PROFILES,	 /* there cannot be another profile */
+	CALL_FIXED,	 /* a profile cannot be deleted */
 	CALL_BUSY,	 /* the worker cannot take it now */
 	CALL_FAULTS,
 };

@@ -472,12 +472,27 @@ static enum call_fault get_service_capabilities(struct call *call)
 	return CALL_OK;
 }
 
+/* Synology Surveillance Station tries to make a profile of its own. */
+static enum call_fault create_profile(struct call *call)
+{
+	(void)call;
+	return CALL_PROFILES;
+}
+
+static enum call_fault delete_profile(struct call *call)
+{
+	return find_stream(call, call_argument(call, "ProfileToken")) ? CALL_FIXED
+								      : CALL_NO_PROFILE;
+}
+
 #define VIEW CONFIG_MAY_VIEW
 
 const struct call_row media_rows[] = {
 	{"GetServiceCapabilities", VIEW, get_service_capabilities},
 	{"GetProfiles", VIEW, get_profiles},
 	{"GetProfile", VIEW, get_profile},
+	{"CreateProfile", VIEW, create_profile}, /* which changes nothing */
+	{"DeleteProfile", VIEW, delete_profile},
 	{"GetStreamUri", VIEW, get_stream_uri},
 	{"GetSnapshotUri", VIEW, get_snapshot_uri},
 	{"SetSynchronizationPoint", VIEW, set_synchronization_point},

@@ -54,6 +54,10 @@ static const struct {
 			     "This camera has no controls", true},
 	[CALL_SETTINGS] = {"InvalidArgVal", "SettingsInvalid", "A setting is out of range"},
 	[CALL_MODIFY] = {"InvalidArgVal", "ConfigModify", "This cannot be changed"},
+	[CALL_PROFILES] = {"Action", "MaxNVTProfiles",
+			   "The profiles are the streams of the configuration", true},
+	[CALL_FIXED] = {"Action", "DeletionOfFixedProfile",
+			"The profiles are the streams of the configuration"},
 	[CALL_BUSY] = {"Action", NULL, "The camera cannot take this now", true},
 };
 
