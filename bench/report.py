@@ -11,6 +11,7 @@ on one network, replaces the same suite of the files before it.
 """
 import argparse
 import json
+import math
 import pathlib
 import re
 import statistics
@@ -232,9 +233,17 @@ def http_table(found, suite="http"):
     return text.rstrip() + "\n" + DOUBT_NOTE
 
 
+def mean_of(logs):
+    """The geometric mean of the ratios with these logarithms, and its standard error."""
+    error = statistics.stdev(logs) / len(logs) ** 0.5
+    mean = statistics.mean(logs)
+    return f"{math.exp(mean):.3f} ± {math.exp(mean) * error:.3f}, {len(logs)} pairs"
+
+
 def rights_table(found):
+    """The last line is of all pairs of a round of which neither is in doubt."""
     rows = Rows(found, "rights")
-    lines = []
+    lines, logs = [], []
     for name in rows.values("server"):
         if not name.endswith(" users"):
             continue
@@ -246,6 +255,10 @@ def rights_table(found):
                 for one in (without, name)
             )
             lines.append([without.removeprefix("camcastd "), clients, *both, spread(rows.ratios(name, without, **case))])
+            fine = rows.ratios(name, without, doubts=[], **case)
+            logs += [math.log(ratio) for ratio in fine]
+    if len(logs) > 1:
+        lines.append(["all", "", "", "", mean_of(logs)])
     head = ["backend, way", "clients", "no users, us", "users, us", "users / no users"]
     return table(head, lines, keys=2) + DOUBT_NOTE
 
@@ -256,11 +269,20 @@ def tls_table(found):
     text = ""
     for backend in OURS:
         lines = []
+        ours, proxy = f"{backend} tls", "nginx proxy TLS"
+        names = {  # in the columns, without those that were not measured
+            backend: "plain",
+            ours: "TLS",
+            f"{ours} without AES": "without AES",
+            f"{ours} in the kernel": "in the kernel",
+            "nginx TLS": "nginx",
+            "nginx TLS in the kernel": "nginx in the kernel",
+            proxy: "nginx proxy",
+        }
+        kinds = [name for name in names if name in rows.values("server")]
         for size in rows.values("size"):
             for clients in rows.values("clients"):
                 case = {"size": size, "clients": clients}
-                ours, proxy = f"{backend} tls", "nginx proxy TLS"
-                kinds = [backend, ours, f"{backend} tls without AES", "nginx TLS", proxy]
                 lines.append(
                     [
                         size,
@@ -270,14 +292,23 @@ def tls_table(found):
                             + rows.mark(server=name, **case)
                             for name in kinds
                         ),
-                        *(spread(rows.ratios(name, backend, **case)) for name in kinds[1:3]),
-                        *(spread(rows.ratios(ours, name, **case)) for name in kinds[3:]),
+                        *(
+                            spread(rows.ratios(name, backend, **case))
+                            for name in kinds
+                            if name.startswith(ours)
+                        ),
+                        *(
+                            spread(rows.ratios(ours, name, **case))
+                            for name in kinds
+                            if name.startswith("nginx")
+                        ),
                         spread(rows.differences(ours, backend, cost_of, **case)),
                         spread(rows.differences(proxy, "nginx proxy", cost_of, **case)),
                     ]
                 )
-        head = ["bytes", "clients", "plain", "TLS", "TLS without AES", "nginx", "nginx proxy"]
-        head += ["TLS / plain", "TLS without AES / plain", "TLS / nginx", "TLS / nginx proxy"]
+        head = ["bytes", "clients", *(names[name] for name in kinds)]
+        head += [f"{names[name]} / plain" for name in kinds if name.startswith(ours)]
+        head += [f"TLS / {names[name]}" for name in kinds if name.startswith("nginx")]
         head += ["TLS adds", "TLS adds to the proxy"]
         text += f"**{backend}**\n\n{table(head, lines, keys=2)}\n"
     return text.rstrip() + "\n" + DOUBT_NOTE

@@ -36,6 +36,7 @@ WAYS = ["", ".h264", ".mp4", ".ts", ".ws"]
 HTTP_SIZE, HTTP_CLIENTS = 8000, [100, 500, 1000, 2000]
 HTTP_PEER_CLIENTS = [100, 1000]
 TLS_CLIENTS = [10, 100, 500, 1000]
+TLS_KINDS, TLS_IN_KERNEL = ("tls", "tls without AES"), ("tls in the kernel",)
 HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
 RTSP_CLIENTS, RTSP_PEER_CLIENTS, RTSP_JOINS = [100, 1000, 2000], [10, 100, 500, 1000], 50
 RIGHTS_CLIENTS = [100, 1000]
@@ -282,7 +283,9 @@ def http(bench):
 
 
 def tls(bench):
-    """TLS against raw TCP, with and without AES in the processor, and against nginx."""
+    """TLS against raw TCP, with and without AES in the processor, in the kernel if it has its module
+    tls, and against nginx."""
+    kernel = servers.kernel_has_tls()
     numbers = bench.options.clients or ([100] if bench.options.quick else TLS_CLIENTS)
     bench.in_rounds(
         "tls",
@@ -291,9 +294,9 @@ def tls(bench):
             *(
                 servers.Camcastd(backend, size=case["size"], tls=kind)
                 for backend in BACKENDS
-                for kind in ("", "tls", "tls without AES")
+                for kind in ("", *TLS_KINDS, *TLS_IN_KERNEL * kernel)
             ),
-            *some(bench, peers.TLS, size=case["size"]),
+            *some(bench, [*peers.TLS, *peers.KERNEL_TLS * kernel], size=case["size"]),
         ],
         # No more handshakes in a second than are allowed.
         lambda case, server: (*unit_words(bench, case), "--connect-rate", 200),
@@ -621,7 +624,7 @@ def installed(package):
 
 
 def versions():
-    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG, *peers.RTSP, *peers.TLS)
+    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG, *peers.RTSP, *peers.TLS, *peers.KERNEL_TLS)
     names = {name for peer in kinds for name in peer.packages}
     query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *sorted(names)]
     done = subprocess.run(query, capture_output=True, text=True, check=False)

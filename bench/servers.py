@@ -236,6 +236,11 @@ MJPEG_CONFIG = CONFIG.partition("codec")[0] + "codec = mjpeg\n{policy}\n"
 TOKEN = "0123456789abcdef0123"
 
 
+def kernel_has_tls():
+    """Once its module is loaded."""
+    return "tls" in pathlib.Path("/proc/sys/net/ipv4/tcp_available_ulp").read_text("ascii").split()
+
+
 def make_certificate(folder):
     """(certificate, key), in files."""
     command = [BUILD / "camcastd", f"--make-certificate={folder}"]
@@ -246,8 +251,8 @@ def make_certificate(folder):
 class Camcastd(Server):
     """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
     [daemon] and of the stream. way: the end of the path by HTTP; "rtsp"; "": raw TCP. tls: "tls",
-    or "tls without AES", whose instructions are then hidden from the server; raw TCP only. users:
-    only who has a token, or, over raw TCP, an address that the stream names, may watch. core: that
+    or "tls without AES", whose instructions are then hidden from the server, or "tls in the
+    kernel"; raw TCP only. users: only who has a token, or, over raw TCP, an address that the stream names, may watch. core: that
     of the load generator, where another server is measured that gets its units from this one."""
 
     def __init__(
@@ -281,6 +286,7 @@ class Camcastd(Server):
             certificate, key = make_certificate(self.folder / "tls")
             with config.open("a", encoding="utf-8") as file:
                 file.write(f"tls = yes\n[tls]\ncertificate = {certificate}\nkey = {key}\n")
+                file.write(f"kernel = {'auto' if self.tls == 'tls in the kernel' else 'no'}\n")
         if self.users:
             token = self.folder / "token"
             token.touch(0o600)

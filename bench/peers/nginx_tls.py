@@ -41,6 +41,7 @@ PROXY = """location / {{
 class NginxTls(servers.Server):
     name = "nginx TLS"
     packages = ("nginx-common",)  # of any flavour
+    more = ""
     source = None  # where a proxy gets its units
 
     def record(self):
@@ -60,7 +61,7 @@ class NginxTls(servers.Server):
         port = servers.free_port()
         if secure:
             certificate, key = servers.make_certificate(self.folder / "tls")
-            content = SECURE.format(certificate=certificate, key=key) + "\n    " + content
+            content = SECURE.format(certificate=certificate, key=key) + self.more + content
         config = self.folder / "nginx.conf"
         text = CONFIG.format(
             folder=self.folder, host=servers.HERE, port=port, listen="ssl" if secure else "",
@@ -75,6 +76,13 @@ class NginxTls(servers.Server):
     def start(self):
         self.record()
         self.serve(FILE.format(folder=self.folder, rate=self.size * footage.RATE))
+
+
+class NginxKernelTls(NginxTls):
+    """nginx hands the keys to the kernel, and sends the file by reference."""
+
+    name = "nginx TLS in the kernel"
+    more = "ssl_conf_command Options KTLS;"
 
 
 class NginxProxyTls(NginxTls):
