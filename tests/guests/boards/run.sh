@@ -27,6 +27,7 @@ end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \
 	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it \
 	tests/guests/boards/test_devices.py)
+tls=$(echo tests/guests/boards/test_kernel_tls.py::test_{bytes_go_by_reference_and_arrive_whole[{epoll,io_uring}-1.3],records_are_as_long_as_they_may_be})
 captured=$(echo tests/attack/test_{worker_captured,children_confined}.py)
 # What a viewer makes the loop and the kernel do. A worker that floods its daemon, and IDR requests by
 # many viewers at once, take an emulated processor minutes, and are the same on every kernel.
@@ -34,7 +35,8 @@ kernel=$(echo "$end_to_end" \
 	--deselect=e2e/test_worker_faults.py::test_viewers_outlive_a_faulty_worker'[unit-flood]' \
 	--deselect=e2e/test_worker_faults.py::test_idr_requests_of_many_are_one_a_second \
 	tests/e2e/test_clients.py::test_a_{stalled_client_is_put_out_and_costs_nobody,client_that_ends_its_side_goes_on_watching} \
-	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way})
+	tests/e2e/test_clients.py::test_{resetting_clients_are_counted_and_forgotten,limits_close_who_is_too_many,sigterm_finishes_the_units_under_way} \
+	"$tls")
 # All of the daemon's and its worker's, except half a minute at full load, a bitrate as exact as the pictures'
 # times, and what compiles something.
 daemon=$(echo tests/e2e/test_{reference,limits,worker_faults,capture,clients,status,file,recv}.py \

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """TLS in the kernel, which the machine that runs the other tests may not have: bytes go by
-reference and arrive whole."""
+reference and arrive whole. `make check-kernel` runs a part; all of it:
+E2E=tests/guests/boards/test_kernel_tls.py tests/guests/boards/run.sh amd64."""
 import os
 import signal
 import socket
