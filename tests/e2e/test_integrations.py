@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import harness
-from vlc import Vlc
+from vlc import Vlc, in_turn
 
 PAGE = (harness.ROOT / "docs/INTEGRATIONS.md").read_text(encoding="utf-8")
 WIDTH, HEIGHT = 1280, 720  # what the page says
@@ -80,6 +80,7 @@ def test_the_addresses_of_the_table(server, tmp_path):
         assert pictures_of(path) == count, url
 
 
+@in_turn
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
 def test_vlc(server, scheme):
     program, url = server.here(block("VLC", f"vlc {scheme}")).split()

@@ -26,9 +26,16 @@ from test_rtsp import (
 from test_rtsp_udp import the_viewer, transport, udp_ports
 from users import config as config_with_users
 from users import write_secret
-from vlc import Vlc
+from vlc import Vlc, in_turn
 
 TS = 188  # bytes of a packet of a transport stream
+
+
+def serve(start, text, **options):
+    """camcastd, whose pictures flow: a SETUP waits for one for three seconds."""
+    daemon = start(text, **options)
+    daemon.wait_log("delivers pictures")
+    return daemon
 
 
 def check_shown(numbers):
@@ -39,8 +46,9 @@ def check_shown(numbers):
 # --- VLC ---
 
 
+@in_turn
 def test_vlc_plays(camcastd):
-    daemon = camcastd(config(bitrate=CALM))
+    daemon = serve(camcastd, config(bitrate=CALM))
     with Vlc(url(daemon)) as player:
         check_numbers(daemon, player.numbers(90), 90)
         assert the_viewer(daemon)["transport"] == "rtsp+udp"
@@ -48,19 +56,36 @@ def test_vlc_plays(camcastd):
     daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
 
 
+@in_turn
 def test_vlc_makes_capital_letters_small(start_camcastd):
     text = config(bitrate=CALM)
     text["stream Front"] = text.pop("stream s")
-    daemon = start_camcastd(text)
+    daemon = serve(start_camcastd, text)
     with Vlc(url(daemon, "Front")) as player:
         check_shown(player.numbers(10))
 
 
+def a_second_vlc(daemon):
+    """One that has not chosen the port of the first."""
+
+    def addresses():
+        return [client["address"] for client in daemon.status()["clients"]]
+
+    while True:
+        player = Vlc(url(daemon))
+        daemon.wait_until(lambda: len(addresses()) == 2, "the second viewer", 40)
+        if len(set(addresses())) == 2:
+            return player
+        player.close()
+        daemon.wait_until(lambda: len(addresses()) == 1, "the end of the second viewer")
+
+
+@in_turn
 def test_two_vlcs_at_different_times(start_camcastd):
-    daemon = start_camcastd(config(bitrate=CALM))
+    daemon = serve(start_camcastd, config(bitrate=CALM))
     with Vlc(url(daemon)) as first:
         before = first.numbers(40)
-        with Vlc(url(daemon)) as second:
+        with a_second_vlc(daemon) as second:
             later = second.numbers(30)
             after = first.numbers(30)
         check_numbers(daemon, before + after, 70)
@@ -68,8 +93,9 @@ def test_two_vlcs_at_different_times(start_camcastd):
         assert later[0] > before[0]
 
 
+@in_turn
 def test_vlc_outlives_the_worker(camcastd):
-    daemon = camcastd(config(bitrate=CALM))
+    daemon = serve(camcastd, config(bitrate=CALM))
     with Vlc(url(daemon)) as player:
         numbers = player.numbers(40)
         kill_worker(daemon)
@@ -79,13 +105,24 @@ def test_vlc_outlives_the_worker(camcastd):
     assert sum(b <= a for a, b in zip(numbers, numbers[1:])) == 1, numbers
 
 
+def keep_flowing(client, daemon):
+    """The feed has units from now on, as long as the client stays."""
+    daemon.wait_until(
+        lambda: client.ask("SETUP", url(daemon), Transport=TCP)[0] == 200, "the first unit", 30
+    )
+    assert client.ask("PLAY", url(daemon))[0] == 200
+
+
+@in_turn
 def test_vlc_waits_while_nothing_comes(start_camcastd):
     """Alone it would give up after two seconds."""
     text = config(bitrate=CALM)
     text["camera cam"]["framerate"] = "0.25"
-    daemon = start_camcastd(text)
-    with Vlc(url(daemon)) as player:
-        check_shown(player.numbers(3))
+    daemon = serve(start_camcastd, text)
+    with Client(daemon) as client:
+        keep_flowing(client, daemon)
+        with Vlc(url(daemon)) as player:
+            check_shown(player.numbers(3))
 
 
 def bad_link(lan, start_camcastd, **how):
@@ -96,7 +133,7 @@ def bad_link(lan, start_camcastd, **how):
     text = config(f"{NEAR}:0", keyframe_interval=15)
     text["daemon"]["http"] = f"{NEAR}:0"
     with server:
-        daemon = start_camcastd(text)
+        daemon = serve(start_camcastd, text)
     return daemon, viewer, slowlink.SlowLink(viewer, delay_ms=20, **how)
 
 
@@ -131,6 +168,7 @@ def test_ffmpeg_shows_no_broken_picture_behind_a_gap(lan, start_camcastd):
     assert numbers[-1] - numbers[0] > 90, numbers
 
 
+@in_turn
 def test_vlc_goes_on_behind_what_a_link_loses(lan, start_camcastd):
     daemon, viewer, link = bad_link(lan, start_camcastd, loss=2, seed=7)
     try:
@@ -144,11 +182,12 @@ def test_vlc_goes_on_behind_what_a_link_loses(lan, start_camcastd):
 
 @pytest.mark.alone
 def test_vlc_loses_nothing_in_a_minute(start_camcastd):
-    daemon = start_camcastd(config(bitrate=2000000))
+    daemon = serve(start_camcastd, config(bitrate=2000000))
     with Vlc(url(daemon)) as player:
         check_numbers(daemon, player.numbers(1800), 1800)
 
 
+@in_turn
 def test_vlc_with_a_token(start_camcastd, tmp_path):
     """It knows no password over RTSP, but keeps the query of an address, in small letters."""
     token = "0123456789abcdef0123456789abcdef"
@@ -158,7 +197,7 @@ def test_vlc_with_a_token(start_camcastd, tmp_path):
         daemon={"rtsp": "127.0.0.1:0"},
         **{"user robot": {"token_file": secret, "may": "view, status"}},
     )
-    daemon = start_camcastd(text, headers={"Authorization": f"Bearer {token}"})
+    daemon = serve(start_camcastd, text, headers={"Authorization": f"Bearer {token}"})
     with Vlc(f"{url(daemon)}?token={token}") as player:
         numbers = player.numbers(10, size=(320, 180))
         check_shown(numbers)
@@ -173,7 +212,7 @@ def test_vlc_with_a_token(start_camcastd, tmp_path):
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 def test_ffmpeg_plays(start_camcastd, protocol):
-    daemon = start_camcastd(config(bitrate=CALM))
+    daemon = serve(start_camcastd, config(bitrate=CALM))
     numbers = play_ffmpeg(
         url(daemon).replace("rtsp:", "satip:"), "-rtsp_transport", protocol
     )
@@ -201,7 +240,7 @@ def receive(one, count):
 
 
 def test_packets_are_those_of_a_transport_stream(camcastd, tmp_path):
-    daemon = camcastd(config(bitrate=CALM))
+    daemon = serve(camcastd, config(bitrate=CALM))
     ports = udp_ports()
     with Client(daemon) as client:
         ports[0].settimeout(15 * harness.PATIENCE)
@@ -254,7 +293,7 @@ def test_over_tls_there_is_no_udp(start_camcastd, tmp_path):
     certificate, key = authority.sign("server")
     text["daemon"]["tls"] = "auto"
     text["tls"] = {"certificate": certificate, "key": key}
-    daemon = start_camcastd(text)
+    daemon = serve(start_camcastd, text)
     ports = udp_ports()
     with Client(daemon) as plain:
         assert plain.ask("SETUP", url(daemon), Transport=transport(ports))[0] == 200
@@ -266,8 +305,9 @@ def test_over_tls_there_is_no_udp(start_camcastd, tmp_path):
         one.close()
 
 
+@in_turn
 def test_what_it_does_not_carry_is_refused(start_camcastd):
-    daemon = start_camcastd(config())
+    daemon = serve(start_camcastd, config())
     with Client(daemon) as client:
         assert client.ask("SETUP", url(daemon, "j"), Transport=TCP)[0] == 415
         assert client.ask("SETUP", f"{url(daemon, 'j')}/trackID=0", Transport=TCP)[0] == 200
@@ -280,7 +320,7 @@ def test_what_it_does_not_carry_is_refused(start_camcastd):
 def test_it_may_be_off(start_camcastd):
     text = config()
     text["daemon"]["satip"] = "no"
-    daemon = start_camcastd(text)
+    daemon = serve(start_camcastd, text)
     with Client(daemon) as client:
         status, answer, _ = client.ask("SETUP", url(daemon), Transport=TCP)
         assert status == 200 and "com.ses.streamID" not in answer

@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""VLC, whose pictures are read from the module that would draw them (yuv)."""
+"""VLC, whose pictures are read from the module that would draw them (yuv).
+
+Its receiver of SAT>IP takes a processor core for itself, and one of 256 ports at random, also when
+another VLC has it, which then gets no packets any more. Cases in which it plays rtsp:// are therefore
+marked with `in_turn`."""
 import os
 import select
 import subprocess
 import tempfile
 import time
 
+import pytest
+
 import harness
 import strip
+
+in_turn = pytest.mark.xdist_group("vlc")
 
 WORDS = ["vlc", "-I", "dummy", "--no-audio", "--no-media-library", "--ignore-config"]
 # What it shows: all of it, also when the machine is too slow.
 SHOWN = ["--vout=yuv", "--yuv-yuv4mpeg2", "--no-drop-late-frames", "--no-skip-frames", "--no-spu"]
+SHOWN += ["--no-avcodec-hurry-up"]
 
 
 class Vlc:
@@ -87,6 +96,9 @@ class Vlc:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.process.kill()
         self.process.wait()
         os.close(self._pictures)
