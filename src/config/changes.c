@@ -65,6 +65,7 @@ static const struct {
 	{OPTION_STREAM, LIVE, "history_max"},
 	{OPTION_STREAM, LIVE, "multicast"},
 	{OPTION_STREAM, LIVE, "multicast_always"},
+	{OPTION_STREAM, LIVE, "sap"},
 };
 
 static enum effect effect_of(const struct option *option)

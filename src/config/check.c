@@ -157,7 +157,12 @@ static void check_multicast(struct config_file *file, const struct config *confi
 				    "multicast_always = yes needs multicast = GROUP:PORT in "
 				    "section [stream %s]",
 				    s->name);
-	if (stream->multicast[0] && !stream->multicast_always && config->daemon.n_rtsp == 0)
+	if (!stream->multicast[0] && stream->sap)
+		config_file_mistake(file, section_line(s, "sap"),
+				    "sap = yes needs multicast = GROUP:PORT in section [stream %s]",
+				    s->name);
+	if (stream->multicast[0] && !stream->multicast_always && !stream->sap &&
+	    config->daemon.n_rtsp == 0)
 		config_file_mistake(file, section_line(s, "multicast"),
 				    "multicast needs rtsp in section [daemon], over which players "
 				    "ask for it, or multicast_always = yes");

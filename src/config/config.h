@@ -217,6 +217,7 @@ struct config_stream {
 
 	char *multicast;       /* for net_group_parse(); "" : none */
 	bool multicast_always; /* it is sent also while nobody asks for it */
+	bool sap;	       /* the same, and it is announced */
 };
 
 /* One framing of one stream. Every stream has a feed for each framing of its codec, whether it has

@@ -459,6 +459,9 @@ const struct option options[] = {
 	{STREAM("multicast_always", OPTION_BOOL, multicast_always), .value = "no",
 	 .help = "Send to the group all the time, also to players that do not ask over RTSP: they "
 		 "get its description at http://HOST:PORT/STREAM.sdp. no: while somebody asks."},
+	{STREAM("sap", OPTION_BOOL, sap), .value = "no",
+	 .help = "Announce the multicast group to the network by SAP, every five seconds, and send to "
+		 "it all the time, as with multicast_always."},
 	{STREAM("packet_size", OPTION_NUMBER, packet_size), .value = "1400", .unit = "bytes",
 	 .min = CAMCAST_RTP_PACKET_MIN, .max = CAMCAST_RTP_PACKET_MAX,
 	 .help = "Longest RTP packet of the stream over RTSP. A network with tunnels may need less, "

@@ -16,6 +16,7 @@
 struct config_changes;
 struct hls;
 struct multicast;
+struct sap;
 struct snapshot;
 struct worker;
 struct worker_status;
@@ -38,8 +39,10 @@ struct output {
 	/* The site's: of a feed of MP4 fragments, and of one of JPEGs; else NULL. */
 	struct hls *playlist;
 	struct snapshot *snapshot;
-	/* Of a feed of RTP packets: its group, of presentations.h; NULL: it has none. */
+	/* Of a feed of RTP packets: its group, of presentations.h, and the announcement of that;
+	 * NULL: it has none. */
 	struct multicast *multicast;
+	struct sap *sap;
 	/* Of a feed of RTP packets: what all of its workers must go on with (camcast/worker.h).
 	 * rtp_sequence is the number of the packet that follows those in the log. */
 	uint32_t rtp_ssrc, rtp_offset;

@@ -97,6 +97,7 @@ static void stop(struct daemon *daemon, const char *signal_name)
 	loop_timer_cancel(daemon->loop, &daemon->notify);
 	server_stop(daemon->server);
 	reload_cancel(daemon);
+	presentations_retract(&daemon->presentations);
 	if (daemon->onvif)
 		onvif_leave(daemon->onvif);
 	if (daemon->discovery)

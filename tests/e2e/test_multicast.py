@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Streams by multicast: players on other machines of a network share one send."""
+import os
+import re
 import socket
 import struct
 import subprocess
@@ -55,6 +57,11 @@ def start(host, start_camcastd, *arguments, **options):
 
 def url(daemon, stream="s", host=SERVER):
     return f"rtsp://{host}:{daemon.rtsp_port}/{stream}"
+
+
+def track(daemon):
+    """For SETUP without DESCRIBE: the stream alone would be asked for by SAT>IP."""
+    return f"{url(daemon)}/trackID=0"
 
 
 def play(host, command):
@@ -227,7 +234,7 @@ def test_an_interface_that_is_not_there_is_waited_for(network, start_camcastd):
     daemon = start(server, start_camcastd, later)
     daemon.wait_log("stream s: multicast to .* through later0: No such device")
     with server, Client(daemon, host=SERVER) as client:
-        assert client.ask("SETUP", url(daemon), Transport=ASK)[0] == 461
+        assert client.ask("SETUP", track(daemon), Transport=ASK)[0] == 461
     server.ip("link", "set", "eth0", "down")
     server.ip("link", "set", "eth0", "name", "later0")
     server.ip("link", "set", "later0", "up")
@@ -247,11 +254,11 @@ def test_who_may_not_watch_may_not_ask_for_the_group(network, start_camcastd, tm
     daemon = start(server, start_camcastd, secured)
     for host, expected in ((one, 200), (two, 403)):
         with host, Client(daemon, host=SERVER) as client:
-            assert client.ask("SETUP", url(daemon), Transport=ASK)[0] == expected
+            assert client.ask("SETUP", track(daemon), Transport=ASK)[0] == expected
     with one, Client(daemon, authority.context(), host=SERVER) as client:
-        assert client.ask("SETUP", url(daemon), Transport=ASK)[0] == 461
+        assert client.ask("SETUP", track(daemon), Transport=ASK)[0] == 461
         both = f"{ASK},RTP/AVP/TCP;unicast"
-        _, answer, _ = client.ask("SETUP", url(daemon), Transport=both)
+        _, answer, _ = client.ask("SETUP", track(daemon), Transport=both)
         assert "interleaved=" in answer["Transport"]
 
 
@@ -264,9 +271,9 @@ def test_groups_come_and_go_with_the_configuration(network, start_camcastd):
     daemon = start(server, start_camcastd, without)
     with server, listen(one) as heard:
         with Client(daemon, host=SERVER) as client:
-            assert client.ask("SETUP", url(daemon), Transport=ASK)[0] == 461
+            assert client.ask("SETUP", track(daemon), Transport=ASK)[0] == 461
             daemon.reload(with_group)
-            assert client.ask("SETUP", url(daemon), Transport=ASK)[0] == 200
+            assert client.ask("SETUP", track(daemon), Transport=ASK)[0] == 200
             assert client.ask("PLAY", url(daemon))[0] == 200
             receive(heard)
             other = multicast_config(bitrate=CALM, daemon={"multicast_ttl": 9})
@@ -275,7 +282,7 @@ def test_groups_come_and_go_with_the_configuration(network, start_camcastd):
                 client.ask("OPTIONS", url(daemon))
         daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the group")
         with Client(daemon, host=SERVER) as client:
-            _, answer, _ = client.ask("SETUP", url(daemon), Transport=ASK)
+            _, answer, _ = client.ask("SETUP", track(daemon), Transport=ASK)
             expected = f"RTP/AVP;multicast;destination={GROUP};port={PORT}-{PORT + 1};ttl=9;"
             assert answer["Transport"].startswith(expected)
             assert client.ask("PLAY", url(daemon))[0] == 200
@@ -326,3 +333,62 @@ def test_why_there_is_no_description_is_said(start_camcastd):
     assert status == 404 and kind.startswith("text/plain")
     assert "multicast_always = yes" in body and "[stream s]" in body
     assert "multicast = GROUP:PORT" in fetch(daemon, "/j.sdp", "127.0.0.1")[2]
+
+
+# --- announcements ---
+
+
+def test_a_group_is_announced_until_it_is_gone(network, start_camcastd):
+    server, one, _ = network
+    announced = multicast_config(sap="yes", daemon={"http": f"{SERVER}:0", "multicast_ttl": 2})
+    daemon = start(server, start_camcastd, announced)
+    with listen(one, port=9875, group="239.255.255.255") as site, listen(
+        one, port=9875, group="224.2.127.254"
+    ) as world:
+        for heard in (site, world):
+            packet, ttl, sender = receive(heard)
+            assert ttl == 2 and sender[0] == SERVER
+            assert packet[:1] == b"\x20" and packet[4:8] == socket.inet_aton(SERVER)
+            kind, _, sdp = packet[8:].partition(b"\0")
+            assert kind == b"application/sdp"
+        with server:
+            assert fetch(daemon)[2].encode() == sdp
+        with server:
+            daemon.reload(multicast_config(daemon={"http": f"{SERVER}:0", "multicast_ttl": 2}))
+        while packet[:1] != b"\x24":
+            packet, _, _ = receive(site)
+        assert packet[8:].endswith(sdp)
+        with server:
+            daemon.reload(announced)
+        while packet[:1] != b"\x20":
+            packet, _, _ = receive(site)
+        daemon.stop()
+        while packet[:1] != b"\x24":
+            packet, _, _ = receive(site)
+
+
+def test_vlc_lists_the_group(network, start_camcastd, tmp_path):
+    """Debian's VLC, as an ordinary user; it shows no H.264 of a description, though."""
+    server, one, _ = network
+    daemon = start(server, start_camcastd, multicast_config(sap="yes"))
+    # VLC refuses to run as root.
+    user = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
+    path = tmp_path / "vlc.log"
+    with path.open("wb") as log:
+        player = one.popen(
+            [*user, "vlc", "-I", "dummy", "-vv", "--no-color", "--no-media-library"]
+            + ["--services-discovery", "sap"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=dict(os.environ, HOME="/nonexistent"),
+        )
+    try:
+        daemon.wait_until(
+            lambda: re.search(r"adding: s\b", path.read_text(errors="replace")),
+            "the stream in the list of VLC",
+            30,
+        )
+    finally:
+        player.kill()
+        player.wait()

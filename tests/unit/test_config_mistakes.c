@@ -258,6 +258,8 @@ static void keys_that_contradict_each_other_are_refused(void **state)
 		{GOOD "multicast = 239.1.2.3:5004\n",
 		 "c.ini:6: multicast needs rtsp in section [daemon], over which players ask for "
 		 "it, or multicast_always = yes\n"},
+		{GOOD "sap = yes\n",
+		 "c.ini:6: sap = yes needs multicast = GROUP:PORT in section [stream main]\n"},
 		{GOOD "multicast_always = yes\n",
 		 "c.ini:6: multicast_always = yes needs multicast = GROUP:PORT in section [stream "
 		 "main]\n"},

@@ -12,6 +12,7 @@
 
 #include "camcast/rtp.h"
 #include "daemon/rtsp/multicast.h"
+#include "daemon/rtsp/sap.h"
 #include "daemon/rtsp/sdp.h"
 #include "media/rtp.h"
 
@@ -452,6 +453,108 @@ static void the_description_names_the_group(void **state)
 	end(n);
 }
 
+/* --- its announcement --- */
+
+static void an_announcement_is_as_the_rfc_has_it(void **state)
+{
+	const struct net_peer ipv4 = {.address = {[10] = 0xff, 0xff, 192, 0, 2, 1}};
+	const struct net_peer ipv6 = {.address = {0x20, 0x01, [15] = 7}};
+	static uint8_t out[SAP_MAX], other[SAP_MAX];
+	const char sdp[] = "v=0\r\n";
+
+	(void)state;
+	assert_int_equal(sap_write(out, false, &ipv4, sdp), 8 + 16 + 5);
+	assert_int_equal(out[0], 0x20);
+	assert_int_equal(out[1], 0);
+	assert_memory_equal(out + 4,
+			    "\xc0\x00\x02\x01"
+			    "application/sdp\0v=0\r\n",
+			    25);
+	assert_int_equal(sap_write(other, true, &ipv4, sdp), 8 + 16 + 5);
+	assert_int_equal(other[0], 0x24);
+	assert_memory_equal(out + 1, other + 1, 28);
+	assert_true(out[2] != 0 || out[3] != 0);
+	assert_int_equal(sap_write(other, false, &ipv6, "v=1\r\n"), 20 + 16 + 5);
+	assert_int_equal(other[0], 0x30);
+	assert_memory_equal(other + 4, ipv6.address, 16);
+	assert_memory_not_equal(out + 2, other + 2, 2);
+}
+
+struct said {
+	const char *sdp; /* NULL: nothing is known yet */
+};
+
+static bool say(void *user, char sdp[SDP_MAX])
+{
+	struct said *said = user;
+
+	if (said->sdp)
+		strcpy(sdp, said->sdp);
+	return said->sdp;
+}
+
+static int hear_announcements(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9875)};
+	struct ip_mreqn request = {.imr_ifindex = (int)if_nametoindex("lo")};
+	const int on = 1;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	inet_pton(AF_INET, "239.255.255.255", &address.sin_addr);
+	request.imr_multiaddr = address.sin_addr;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request),
+			 0);
+	return fd;
+}
+
+/* Whether an announcement of ours is heard; those of other tests may be, too. */
+static bool hears(struct net *n, int fd, uint8_t first, const char *sdp)
+{
+	while (receive(n, fd))
+		if (n->data[0] == first && n->len > 24 && n->len == 24 + strlen(sdp) &&
+		    memcmp(n->data + 24, sdp, strlen(sdp)) == 0)
+			return true;
+	return false;
+}
+
+static void a_group_is_announced_until_it_is_gone(void **state)
+{
+	struct net *n = begin(state);
+	struct multicast_settings settings = settings_of(n);
+	struct said said = {0};
+	struct sap_options options = {.loop = n->r->rig.loop, .describe = say, .user = &said};
+	char one[32], two[32];
+	struct sap *sap;
+	int fd = hear_announcements();
+
+	snprintf(one, sizeof one, "one %d", getpid());
+	snprintf(two, sizeof two, "two %d", getpid());
+	multicast_destroy(n->r->multicast);
+	settings.always = true;
+	make_group(n, &settings);
+	options.group = n->r->multicast;
+	assert_int_equal(sap_create(&sap, &options), 0);
+	rig_pass(&n->r->rig, 1000000);
+	said.sdp = one;
+	rig_pass(&n->r->rig, 1000000);
+	assert_true(hears(n, fd, 0x20, one));
+	rig_pass(&n->r->rig, 4000000);
+	assert_false(hears(n, fd, 0x20, one));
+	rig_pass(&n->r->rig, 1000000);
+	assert_true(hears(n, fd, 0x20, one));
+	said.sdp = two; /* another description takes the place of the first */
+	rig_pass(&n->r->rig, 5000000);
+	assert_true(hears(n, fd, 0x24, one));
+	assert_true(hears(n, fd, 0x20, two));
+	sap_destroy(sap);
+	assert_true(hears(n, fd, 0x24, two));
+	close(fd);
+	end(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +568,8 @@ int main(void)
 		ON_BOTH(a_group_that_goes_takes_its_sessions_along),
 		ON_BOTH(a_stream_that_goes_takes_its_sessions_along),
 		ON_BOTH(the_description_names_the_group),
+		cmocka_unit_test(an_announcement_is_as_the_rfc_has_it),
+		ON_BOTH(a_group_is_announced_until_it_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

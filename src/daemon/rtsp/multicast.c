@@ -19,12 +19,14 @@
 #define REFUSED_GAP_US 2000000 /* without a refusal there is a way again */
 #define RTCP_MAX 1500	       /* bytes of a datagram that is read */
 #define RTCP_PER_TURN 64
+#define SAP_PORT 9875
 
 /* What is open while there is somebody to send to. It is freed after the group may have gone. */
 struct outlet {
 	struct sender sender;
 	struct multicast *group; /* NULL: it is closed */
 	struct net_peer to;
+	int interface; /* its index; 0: not known */
 	struct sockaddr_storage rtcp_to;
 	struct datagrams datagrams;
 };
@@ -340,6 +342,23 @@ static const struct sender_ops group_ops = {
 
 /* --- the outlet --- */
 
+/* Where the routes send packets of the group, announcements of it are to go, too. */
+static void follow_route(struct multicast *group)
+{
+	struct outlet *outlet = group->outlet;
+	bool ipv4 = net_peer_is_ipv4(&outlet->to);
+	char host[NET_PEER_TEXT_MAX];
+	struct net_peer local;
+	int interface;
+
+	net_peer_local_from_fd(&local, outlet->sender.conn.fd);
+	net_peer_format_host(&local, host);
+	interface = net_interface_find(host);
+	if (interface > 0 &&
+	    set_way(group->rtcp.fd, ipv4, interface, group->options.settings.ttl) == 0)
+		outlet->interface = interface;
+}
+
 static int open_outlet(struct multicast *group)
 {
 	const struct multicast_settings *settings = &group->options.settings;
@@ -355,6 +374,7 @@ static int open_outlet(struct multicast *group)
 		return -ENOMEM;
 	group->outlet->group = group;
 	group->outlet->to = settings->group;
+	group->outlet->interface = interface;
 	group->outlet->sender = (struct sender){
 		.ops = &group_ops,
 		.loop = group->options.loop,
@@ -366,6 +386,8 @@ static int open_outlet(struct multicast *group)
 	err = open_rtp(group, interface);
 	if (err < 0)
 		goto close_rtcp;
+	if (interface == 0)
+		follow_route(group);
 	group->faulty = false;
 	return 0;
 
@@ -503,6 +525,43 @@ bool multicast_source(const struct multicast *group, struct net_peer *out)
 		return false;
 	net_peer_local_from_fd(out, group->outlet->sender.conn.fd);
 	return true;
+}
+
+static void send_to(const struct multicast *group, struct net_peer to, const void *data, size_t len)
+{
+	struct sockaddr_storage address;
+	socklen_t address_len;
+
+	to.scope = (uint32_t)group->outlet->interface;
+	address_len = net_peer_to_sockaddr(&to, &address);
+	(void)sendto(group->rtcp.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL,
+		     (struct sockaddr *)&address, address_len);
+}
+
+void multicast_announce(const struct multicast *group, const void *data, size_t len)
+{
+	static const struct net_peer world = {
+		.address = {[10] = 0xff, 0xff, 224, 2, 127, 254},
+		.port = SAP_PORT,
+	};
+	static const struct net_peer site = {
+		.address = {[10] = 0xff, 0xff, 239, 255, 255, 255},
+		.port = SAP_PORT,
+	};
+	struct net_peer ipv6 = {
+		.address = {0xff, [13] = 0x02, 0x7f, 0xfe}, /* ff0X::2:7ffe */
+		.port = SAP_PORT,
+	};
+
+	if (!group->outlet)
+		return;
+	if (net_peer_is_ipv4(&group->options.settings.group)) {
+		send_to(group, world, data, len);
+		send_to(group, site, data, len);
+	} else { /* in the scope of the group */
+		ipv6.address[1] = group->options.settings.group.address[1] & 0x0f;
+		send_to(group, ipv6, data, len);
+	}
 }
 
 int multicast_create(struct multicast **out, const struct multicast_options *options)

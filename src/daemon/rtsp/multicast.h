@@ -44,6 +44,11 @@ const struct multicast_settings *multicast_settings(const struct multicast *grou
 /* The server's end of its packets. False: it sends none. */
 bool multicast_source(const struct multicast *group, struct net_peer *out);
 
+/* Sends a datagram from the server's port of reports to a port of the groups in which announcements
+ * are heard (RFC 2974 clause 3): for IPv4 those of the world and of a site. One that cannot be sent
+ * is lost. */
+void multicast_announce(const struct multicast *group, const void *data, size_t len);
+
 /* --- members: sessions that were told of the group --- */
 
 /* The session's memory; zeroed: of no group. */

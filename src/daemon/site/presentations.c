@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/diag.h"
-#include "daemon/rtsp/sdp.h"
+#include "daemon/rtsp/sap.h"
 #include "daemon/worker/worker.h"
 
 static struct output *find_framing(const struct stream *stream, enum config_framing framing)
@@ -105,6 +105,31 @@ void presentations_init(struct presentations *presentations, struct rtsp *rtsp)
 		presentations_serve(rtsp, cameras->outputs[i]);
 }
 
+/* --- the description of a group --- */
+
+/* 0 or -errno: there is no picture yet, or no way to the group. */
+static int write_group(struct output *output, char sdp[SDP_MAX])
+{
+	struct rtsp_stream presentation;
+	struct net_peer local;
+	struct sdp_options options = {
+		.stream = &presentation,
+		.local = &local,
+		.group = multicast_settings(output->multicast),
+		.id = output->rtp_ssrc,
+	};
+
+	if (!multicast_source(output->multicast, &local))
+		return -ENETUNREACH;
+	describe(&presentation, output);
+	return sdp_write_newest(sdp, &options);
+}
+
+static bool describe_group(void *user, char sdp[SDP_MAX])
+{
+	return write_group(user, sdp) == 0;
+}
+
 /* --- groups --- */
 
 /* False: the stream has none. */
@@ -115,7 +140,7 @@ static bool read_settings(const struct config *config, const struct config_strea
 	if (net_group_parse(&out->group, stream->multicast) < 0)
 		return false;
 	out->ttl = (uint8_t)config->daemon.multicast_ttl;
-	out->always = stream->multicast_always;
+	out->always = stream->multicast_always || stream->sap;
 	snprintf(out->interface, sizeof out->interface, "%s", config->daemon.multicast_interface);
 	return true;
 }
@@ -143,6 +168,29 @@ static void create_group(const struct presentations *presentations, struct outpu
 					   : "while somebody asks for it over RTSP");
 }
 
+static void retract(struct output *output)
+{
+	sap_destroy(output->sap);
+	output->sap = NULL;
+}
+
+static void renew_announcement(const struct presentations *presentations, struct output *output)
+{
+	const struct sap_options options = {
+		.loop = presentations->loop,
+		.group = output->multicast,
+		.describe = describe_group,
+		.user = output,
+	};
+	bool wanted = output->stream->config->sap && output->multicast;
+
+	if (output->sap && !wanted)
+		retract(output);
+	else if (wanted && !output->sap && sap_create(&output->sap, &options) < 0)
+		diag_error("stream %s: no announcement: out of memory",
+			   output->stream->config->name);
+}
+
 static void renew_group(const struct presentations *presentations, struct output *output)
 {
 	struct multicast_settings settings;
@@ -163,8 +211,10 @@ void presentations_renew(const struct presentations *presentations)
 	for (size_t i = 0; i < cameras->n_streams; i++) {
 		struct output *output = find_output(cameras->streams[i]);
 
-		if (output)
-			renew_group(presentations, output);
+		if (!output)
+			continue;
+		renew_group(presentations, output);
+		renew_announcement(presentations, output);
 	}
 }
 
@@ -172,8 +222,17 @@ void presentations_forget(struct output *output)
 {
 	if (output->multicast)
 		diag_info("stream %s: multicast ends", output->stream->config->name);
+	retract(output);
 	multicast_destroy(output->multicast);
 	output->multicast = NULL;
+}
+
+void presentations_retract(const struct presentations *presentations)
+{
+	const struct cameras *cameras = presentations->cameras;
+
+	for (size_t i = 0; i < cameras->n_outputs; i++)
+		retract(cameras->outputs[i]);
 }
 
 void presentations_finish(const struct presentations *presentations)
@@ -184,7 +243,7 @@ void presentations_finish(const struct presentations *presentations)
 		presentations_forget(cameras->outputs[i]);
 }
 
-/* --- the description of a group --- */
+/* --- over HTTP --- */
 
 static void refuse(struct http_question *question, const struct stream *stream, int status,
 		   const char *why)
@@ -201,9 +260,6 @@ void presentations_answer(const struct stream *stream, struct http_question *que
 {
 	struct output *output = find_output(stream);
 	const struct multicast *group = output ? output->multicast : NULL;
-	struct rtsp_stream presentation;
-	struct sdp_options options = {.stream = &presentation};
-	struct net_peer local;
 	char sdp[SDP_MAX];
 
 	if (!group) {
@@ -212,17 +268,13 @@ void presentations_answer(const struct stream *stream, struct http_question *que
 		       "multicast_always = yes it is.");
 		return;
 	}
-	options.group = multicast_settings(group);
-	if (!options.group->always) {
+	if (!multicast_settings(group)->always) {
 		refuse(question, stream, 404,
 		       "It is sent by multicast only while a player asks for it over RTSP; with "
 		       "multicast_always = yes it is sent all the time.");
 		return;
 	}
-	describe(&presentation, output);
-	options.id = presentation.ssrc;
-	options.local = &local;
-	if (!multicast_source(group, &local) || sdp_write_newest(sdp, &options) < 0)
+	if (write_group(output, sdp) < 0)
 		refuse(question, stream, 503, "There is no picture yet, or no way to the group.");
 	else
 		http_reply(question, 200, "application/sdp", sdp, strlen(sdp));

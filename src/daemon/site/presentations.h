@@ -26,6 +26,8 @@ void presentations_answer(const struct stream *stream, struct http_question *que
 /* Makes the groups that the configuration has, and ends those that it has not any more, or has
  * otherwise: their members are told. */
 void presentations_renew(const struct presentations *presentations);
+/* Says that the groups are gone; they are still sent to. */
+void presentations_retract(const struct presentations *presentations);
 /* Ends the group of a feed that goes; of all feeds. */
 void presentations_forget(struct output *output);
 void presentations_finish(const struct presentations *presentations);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The announcement of a multicast group (SAP, RFC 2974): its description is sent to the groups in
+ * which players listen for such, every five seconds, and at the end that it is gone. Loop thread
+ * only.
+ */
+#ifndef DAEMON_RTSP_SAP_H
+#define DAEMON_RTSP_SAP_H
+
+#include "daemon/rtsp/multicast.h"
+#include "daemon/rtsp/sdp.h"
+
+#define SAP_PERIOD_US 5000000
+#define SAP_HEAD_MAX 40 /* bytes before the description */
+#define SAP_MAX (SAP_HEAD_MAX + SDP_MAX)
+
+/* Writes a packet: that there is a group, or not any more. source: who announces it. Returns its
+ * length. Any thread. */
+size_t sap_write(uint8_t out[SAP_MAX], bool gone, const struct net_peer *source, const char *sdp);
+
+struct sap;
+
+struct sap_options {
+	struct loop *loop;
+	struct multicast *group; /* which is sent to always; borrowed */
+	/* Writes the description. False: it is not known yet. */
+	bool (*describe)(void *user, char sdp[SDP_MAX]);
+	void *user;
+};
+
+/* 0 or -ENOMEM. */
+int sap_create(struct sap **out, const struct sap_options *options);
+/* Says that the group is gone. NULL is allowed. */
+void sap_destroy(struct sap *sap);
+
+#endif
