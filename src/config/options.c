@@ -169,9 +169,8 @@ const struct option options[] = {
 	{TLS("kernel", OPTION_WORD, kernel), .value = "no", .example = "auto",
 	 .words = tls_kernel_words,
 	 .help = "no: camcastd encrypts what is sent. auto: the kernel does, where it has its "
-		 "module tls, so that the bytes of pictures need not be copied before. This is "
-		 "experimental: with Linux 6.1 a viewer that read was sometimes taken for one that "
-		 "does not, and disconnected."},
+		 "module tls, so that the bytes of pictures need not be copied before. It changes "
+		 "no keys: its viewers connect again after about a week."},
 
 	{MQTT("broker", OPTION_HOST, broker), .value = "localhost", .example = "spawn",
 	 .help = "Host of the MQTT broker through which clients find this server. spawn "
