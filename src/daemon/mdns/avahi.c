@@ -89,8 +89,8 @@ static void note_waiting(struct avahi *avahi, const char *why)
 		return;
 	snprintf(avahi->logged, sizeof avahi->logged, "%s", why);
 	avahi->loss_logged = true;
-	diag_info("mdns: this server is not announced on the network: %s; that is made up for "
-		  "later, and nothing else waits for it",
+	diag_info("mdns: this server is not announced on the network: %s; camcastd announces it "
+		  "as soon as that changes",
 		  why);
 }
 
