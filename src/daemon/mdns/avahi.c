@@ -6,65 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-bus.h>
 
 #include "base/clock.h"
-#include "base/diag.h"
+#include "daemon/mdns/parts.h"
 
-#define NAME "org.freedesktop.Avahi"
-#define SERVER NAME ".Server"
-#define GROUP NAME ".EntryGroup"
-#define COLLISION NAME ".CollisionError"
 #define ADDRESS "DBUS_SYSTEM_BUS_ADDRESS"
-#define BUS_NAME_MAX 256  /* D-Bus Specification, "Valid Names", terminator included */
-#define PATH_LEN_MAX 128  /* of a group, as Avahi makes them */
-#define CALL_US 10000000  /* for an answer; also for the bus to let us in */
 #define TURN_MESSAGES 256 /* of a flood, in one turn */
-#define LOG_PERIOD_US 30000000
-#define GONE "the D-Bus system bus has gone"
 
-/* AvahiServerState and AvahiEntryGroupState */
+/* AvahiServerState */
 enum { SERVER_RUNNING = 2 };
+/* AvahiEntryGroupState */
 enum { GROUP_ESTABLISHED = 2, GROUP_COLLISION = 3, GROUP_FAILURE = 4 };
-
-enum entry_state {
-	ENTRY_NEW,	   /* without a group, or its group is empty */
-	ENTRY_COMMITTED,   /* Avahi asks whether its name is free */
-	ENTRY_ESTABLISHED, /* it is published */
-};
-
-/* One service, in a group of its own: a group is what can collide, and be changed. */
-struct entry {
-	struct avahi *avahi;
-	struct mdns_service service;
-	unsigned number;	  /* of its name; 1: as it is */
-	char group[PATH_LEN_MAX]; /* "": none yet */
-	sd_bus_slot *call;	  /* what it waits for; NULL: nothing */
-	unsigned n_added;	  /* places that are in the group */
-	enum entry_state state;
-	bool leaving; /* it goes when Avahi has said what its group is */
-};
-
-struct avahi {
-	sd_bus *bus;		  /* NULL: not connected */
-	sd_bus_slot *call;	  /* for the state of the server */
-	bool running;		  /* the server takes services */
-	char owner[BUS_NAME_MAX]; /* Avahi's name on the bus; "" : it is not there */
-	int64_t since_us;	  /* of the connection */
-	int64_t retry_at_us;	  /* without one */
-	int64_t backoff_us;
-	char lost[AVAHI_REASON_MAX]; /* why the connection must end; "" */
-
-	struct entry **entries;
-	size_t n;
-	bool fresh; /* what is published has not been logged */
-
-	struct mdns_status status;
-	bool changed;
-	char logged[AVAHI_REASON_MAX]; /* the reason that was logged last */
-	bool loss_logged;	       /* and nothing was published since */
-	struct diag_limit reason_limit, rename_limit;
-};
 
 const char *const mdns_state_names[MDNS_STATES] = {
 	[MDNS_NOTHING] = "nothing",
@@ -85,7 +37,7 @@ static void note_waiting(struct avahi *avahi, const char *why)
 	avahi->changed = true;
 	if (same && avahi->loss_logged)
 		return;
-	if (!diag_allowed(&avahi->reason_limit, clock_now_us(), LOG_PERIOD_US, &suppressed))
+	if (!diag_allowed(&avahi->reason_limit, clock_now_us(), AVAHI_LOG_PERIOD_US, &suppressed))
 		return;
 	snprintf(avahi->logged, sizeof avahi->logged, "%s", why);
 	avahi->loss_logged = true;
@@ -139,7 +91,7 @@ static void count(struct avahi *avahi)
 }
 
 /* The connection ends behind what is under way. */
-static void __attribute__((format(printf, 2, 3))) lose(struct avahi *avahi, const char *format, ...)
+void avahi_lose(struct avahi *avahi, const char *format, ...)
 {
 	va_list arguments;
 
@@ -153,222 +105,46 @@ static void __attribute__((format(printf, 2, 3))) lose(struct avahi *avahi, cons
 /* --- calls --- */
 
 /* An answer that is an error. A name of an error is of letters, digits, '.' and '_'. */
-static void lose_by(struct avahi *avahi, sd_bus_message *answer)
+void avahi_lose_by(struct avahi *avahi, sd_bus_message *answer)
 {
 	const sd_bus_error *error = sd_bus_message_get_error(answer);
 
 	if (sd_bus_is_open(avahi->bus) <= 0) /* it answers all calls itself now */
-		lose(avahi, GONE);
+		avahi_lose(avahi, AVAHI_BUS_GONE);
 	else if (sd_bus_message_is_method_error(answer, SD_BUS_ERROR_NO_REPLY) ||
 		 sd_bus_message_is_method_error(answer, SD_BUS_ERROR_TIMEOUT))
-		lose(avahi, "Avahi does not answer");
+		avahi_lose(avahi, "Avahi does not answer");
 	else
-		lose(avahi, "Avahi refuses (%s)", error && error->name ? error->name : "?");
+		avahi_lose(avahi, "Avahi refuses (%s)", error && error->name ? error->name : "?");
 }
 
 /* *message is a call of Avahi's, to be filled in and sent. NULL: there is no memory, and the
  * connection ends. */
-static sd_bus_message *new_call(struct avahi *avahi, const char *path, const char *interface,
-				const char *member)
+sd_bus_message *avahi_new_call(struct avahi *avahi, const char *path, const char *interface,
+			       const char *member)
 {
 	sd_bus_message *message = NULL;
-	int r = sd_bus_message_new_method_call(avahi->bus, &message, NAME, path, interface, member);
+	int r = sd_bus_message_new_method_call(avahi->bus, &message, AVAHI_NAME, path, interface,
+					       member);
 
 	if (r >= 0)
 		r = sd_bus_message_set_auto_start(message, 0);
 	if (r >= 0)
 		return message;
 	sd_bus_message_unref(message);
-	lose(avahi, "no call of Avahi: %s", strerror(-r));
+	avahi_lose(avahi, "no call of Avahi: %s", strerror(-r));
 	return NULL;
 }
 
 /* Sends it, and frees it. r: of what was put into it. */
-static void send_call(struct avahi *avahi, sd_bus_message *message, int r, sd_bus_slot **slot,
-		      sd_bus_message_handler_t handler, void *user)
+void avahi_send_call(struct avahi *avahi, sd_bus_message *message, int r, sd_bus_slot **slot,
+		     sd_bus_message_handler_t handler, void *user)
 {
 	if (r >= 0)
-		r = sd_bus_call_async(avahi->bus, slot, message, handler, user, CALL_US);
+		r = sd_bus_call_async(avahi->bus, slot, message, handler, user, AVAHI_CALL_US);
 	sd_bus_message_unref(message);
 	if (r < 0)
-		lose(avahi, "no call of Avahi: %s", strerror(-r));
-}
-
-/* Nobody waits for the answer. */
-static void tell(struct entry *entry, const char *member)
-{
-	struct avahi *avahi = entry->avahi;
-	sd_bus_message *message = new_call(avahi, entry->group, GROUP, member);
-	int r;
-
-	if (!message)
-		return;
-	r = sd_bus_message_set_expect_reply(message, 0);
-	if (r >= 0)
-		r = sd_bus_send(avahi->bus, message, NULL);
-	sd_bus_message_unref(message);
-	if (r < 0)
-		lose(avahi, "no call of Avahi: %s", strerror(-r));
-}
-
-/* --- one service --- */
-
-static void advance(struct entry *entry);
-
-static void stop_waiting(struct entry *entry)
-{
-	entry->call = sd_bus_slot_unref(entry->call);
-}
-
-/* Takes it back; its group stays. */
-static void withdraw(struct entry *entry)
-{
-	if (!entry->group[0])
-		return;
-	stop_waiting(entry);
-	tell(entry, "Reset");
-	entry->state = ENTRY_NEW;
-	entry->n_added = 0;
-}
-
-/* Somebody has the name. */
-static void rename_entry(struct entry *entry)
-{
-	struct avahi *avahi = entry->avahi;
-	char taken[MDNS_NAME_MAX], name[MDNS_NAME_MAX];
-	uint64_t suppressed;
-
-	avahi->status.collisions++;
-	avahi->changed = true;
-	mdns_service_name(&entry->service, entry->number, taken);
-	entry->number++;
-	if (entry->number > AVAHI_NUMBERS_MAX) {
-		entry->number = 1;
-		lose(avahi, "others have all its names");
-		return;
-	}
-	mdns_service_name(&entry->service, entry->number, name);
-	if (diag_allowed(&avahi->rename_limit, clock_now_us(), LOG_PERIOD_US, &suppressed))
-		diag_info("mdns: another server is called \"%s\"; this one is announced as \"%s\"",
-			  taken, name);
-	withdraw(entry);
-	advance(entry);
-}
-
-/* Whether the answer, which has arrived now, is none to be glad of. */
-static bool is_refused(struct entry *entry, sd_bus_message *answer)
-{
-	stop_waiting(entry);
-	if (!sd_bus_message_is_method_error(answer, NULL))
-		return false;
-	if (sd_bus_message_is_method_error(answer, COLLISION))
-		rename_entry(entry);
-	else
-		lose_by(entry->avahi, answer);
-	return true;
-}
-
-static int handle_group(sd_bus_message *answer, void *user, sd_bus_error *error)
-{
-	struct entry *entry = user;
-	const char *path;
-
-	(void)error;
-	if (is_refused(entry, answer))
-		return 0;
-	if (sd_bus_message_read(answer, "o", &path) < 0 || strlen(path) >= sizeof entry->group)
-		lose(entry->avahi, "Avahi answers strangely");
-	else
-		snprintf(entry->group, sizeof entry->group, "%s", path);
-	if (!entry->leaving)
-		advance(entry);
-	return 0;
-}
-
-static int handle_added(sd_bus_message *answer, void *user, sd_bus_error *error)
-{
-	struct entry *entry = user;
-
-	(void)error;
-	if (is_refused(entry, answer))
-		return 0;
-	entry->n_added++;
-	advance(entry);
-	return 0;
-}
-
-static int handle_committed(sd_bus_message *answer, void *user, sd_bus_error *error)
-{
-	(void)error;
-	is_refused(user, answer);
-	return 0;
-}
-
-static int append_txt(sd_bus_message *message, const struct mdns_service *service)
-{
-	char txt[MDNS_TXT_MAX];
-	int r = sd_bus_message_open_container(message, 'a', "ay");
-
-	mdns_service_txt(service, txt);
-	if (r >= 0)
-		r = sd_bus_message_append_array(message, 'y', txt, strlen(txt));
-	return r < 0 ? r : sd_bus_message_close_container(message);
-}
-
-static void add(struct entry *entry)
-{
-	const struct mdns_service *service = &entry->service;
-	const struct mdns_place *place = &service->places[entry->n_added];
-	sd_bus_message *message = new_call(entry->avahi, entry->group, GROUP, "AddService");
-	char name[MDNS_NAME_MAX];
-	int r;
-
-	if (!message)
-		return;
-	mdns_service_name(service, entry->number, name);
-	/* Interface, protocol, flags, name, type, domain, host ("" : Avahi's), port, TXT. */
-	r = sd_bus_message_append(message, "iiussssq", place->interface, (int)place->family, 0U,
-				  name, service->type, "", "", service->port);
-	if (r >= 0)
-		r = append_txt(message, service);
-	send_call(entry->avahi, message, r, &entry->call, handle_added, entry);
-}
-
-/* The next step of a service. */
-static void advance(struct entry *entry)
-{
-	struct avahi *avahi = entry->avahi;
-	sd_bus_message *message;
-
-	if (!avahi->running || avahi->lost[0] || entry->call || entry->state != ENTRY_NEW)
-		return;
-	if (entry->group[0] && entry->n_added < entry->service.n_places) {
-		add(entry);
-		return;
-	}
-	message = entry->group[0] ? new_call(avahi, entry->group, GROUP, "Commit")
-				  : new_call(avahi, "/", SERVER, "EntryGroupNew");
-	if (!message)
-		return;
-	if (entry->group[0])
-		entry->state = ENTRY_COMMITTED;
-	send_call(avahi, message, 0, &entry->call,
-		  entry->group[0] ? handle_committed : handle_group, entry);
-}
-
-/* Avahi has forgotten it, with all that is its own. */
-static void forget(struct entry *entry)
-{
-	stop_waiting(entry);
-	entry->group[0] = '\0';
-	entry->n_added = 0;
-	entry->state = ENTRY_NEW;
-}
-
-static void free_entry(struct entry *entry)
-{
-	stop_waiting(entry);
-	free(entry);
+		avahi_lose(avahi, "no call of Avahi: %s", strerror(-r));
 }
 
 /* --- the server --- */
@@ -378,7 +154,7 @@ static void note_loss(struct avahi *avahi)
 	if (avahi->status.published > 0)
 		avahi->status.losses++;
 	for (size_t i = 0; i < avahi->n; i++)
-		forget(avahi->entries[i]);
+		entry_forget(avahi->entries[i]);
 	avahi->running = false;
 	avahi->owner[0] = '\0';
 	avahi->call = sd_bus_slot_unref(avahi->call);
@@ -393,11 +169,11 @@ static void handle_server(struct avahi *avahi, int state)
 	avahi->running = running;
 	/* The name of the host changes, or others have it, too: Avahi chooses another one. */
 	for (size_t i = 0; !running && i < avahi->n; i++)
-		withdraw(avahi->entries[i]);
+		entry_withdraw(avahi->entries[i]);
 	if (!running)
 		note_waiting(avahi, "Avahi is choosing the name of this machine");
 	for (size_t i = 0; running && i < avahi->n; i++)
-		advance(avahi->entries[i]);
+		entry_advance(avahi->entries[i]);
 }
 
 static int handle_first_state(sd_bus_message *answer, void *user, sd_bus_error *error)
@@ -414,9 +190,9 @@ static int handle_first_state(sd_bus_message *answer, void *user, sd_bus_error *
 		return 0;
 	}
 	if (sd_bus_message_is_method_error(answer, NULL))
-		lose_by(avahi, answer);
+		avahi_lose_by(avahi, answer);
 	else if (!sender || sd_bus_message_read(answer, "i", &state) < 0)
-		lose(avahi, "Avahi answers strangely");
+		avahi_lose(avahi, "Avahi answers strangely");
 	else {
 		snprintf(avahi->owner, sizeof avahi->owner, "%s", sender);
 		if (state != SERVER_RUNNING)
@@ -428,11 +204,11 @@ static int handle_first_state(sd_bus_message *answer, void *user, sd_bus_error *
 
 static void ask_state(struct avahi *avahi)
 {
-	sd_bus_message *message = new_call(avahi, "/", SERVER, "GetState");
+	sd_bus_message *message = avahi_new_call(avahi, "/", AVAHI_SERVER, "GetState");
 
 	avahi->call = sd_bus_slot_unref(avahi->call);
 	if (message)
-		send_call(avahi, message, 0, &avahi->call, handle_first_state, avahi);
+		avahi_send_call(avahi, message, 0, &avahi->call, handle_first_state, avahi);
 }
 
 /* Any program on the bus can send us signals that look like Avahi's. */
@@ -473,9 +249,9 @@ static int handle_group_signal(sd_bus_message *signal, void *user, sd_bus_error 
 	if (state == GROUP_ESTABLISHED)
 		entry->state = ENTRY_ESTABLISHED;
 	else if (state == GROUP_COLLISION)
-		rename_entry(entry);
+		entry_rename(entry);
 	else if (state == GROUP_FAILURE)
-		lose(avahi, "Avahi cannot publish it");
+		avahi_lose(avahi, "Avahi cannot publish it");
 	return 0;
 }
 
@@ -486,7 +262,8 @@ static int handle_owner_signal(sd_bus_message *signal, void *user, sd_bus_error 
 
 	(void)error;
 	if (!sender || strcmp(sender, "org.freedesktop.DBus") != 0 ||
-	    sd_bus_message_read(signal, "sss", &name, &before, &now) < 0 || strcmp(name, NAME) != 0)
+	    sd_bus_message_read(signal, "sss", &name, &before, &now) < 0 ||
+	    strcmp(name, AVAHI_NAME) != 0)
 		return 0;
 	note_loss(avahi);
 	if (now[0])
@@ -517,11 +294,13 @@ static int watch(struct avahi *avahi)
 		sd_bus_message_handler_t handler;
 	} matches[] = {
 		{"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-		 "member='NameOwnerChanged',arg0='" NAME "'",
+		 "member='NameOwnerChanged',arg0='" AVAHI_NAME "'",
 		 handle_owner_signal},
-		{"type='signal',sender='" NAME "',interface='" SERVER "',member='StateChanged'",
+		{"type='signal',sender='" AVAHI_NAME "',interface='" AVAHI_SERVER
+		 "',member='StateChanged'",
 		 handle_server_signal},
-		{"type='signal',sender='" NAME "',interface='" GROUP "',member='StateChanged'",
+		{"type='signal',sender='" AVAHI_NAME "',interface='" AVAHI_GROUP
+		 "',member='StateChanged'",
 		 handle_group_signal},
 	};
 	int r = 0;
@@ -539,7 +318,7 @@ static void connect_bus(struct avahi *avahi, int64_t now_us)
 
 	avahi->since_us = now_us;
 	if (address && !is_on_this_machine(address)) {
-		lose(avahi, ADDRESS " is no socket of this machine");
+		avahi_lose(avahi, ADDRESS " is no socket of this machine");
 		return;
 	}
 	r = sd_bus_open_system_with_description(&avahi->bus, "avahi");
@@ -548,8 +327,8 @@ static void connect_bus(struct avahi *avahi, int64_t now_us)
 	else
 		r = watch(avahi);
 	if (r < 0)
-		lose(avahi, "there is no D-Bus system bus, over which Avahi is asked (%s)",
-		     strerror(-r));
+		avahi_lose(avahi, "there is no D-Bus system bus, over which Avahi is asked (%s)",
+			   strerror(-r));
 	else
 		ask_state(avahi);
 }
@@ -592,8 +371,8 @@ static void sweep(struct avahi *avahi)
 			continue;
 		}
 		if (entry->group[0] && avahi->bus)
-			tell(entry, "Free");
-		free_entry(entry);
+			entry_tell(entry, "Free");
+		entry_free(entry);
 	}
 	avahi->n = n;
 }
@@ -617,7 +396,7 @@ static void add_entry(struct avahi *avahi, const struct mdns_service *service)
 	entry->number = 1;
 	avahi->entries[avahi->n++] = entry;
 	avahi->fresh = true;
-	advance(entry);
+	entry_advance(entry);
 }
 
 void avahi_publish(struct avahi *avahi, struct mdns_services *services)
@@ -660,8 +439,8 @@ int avahi_wait(struct avahi *avahi, struct pollfd *fd, int64_t now_us)
 			return 0; /* the next turn sees why */
 		/* A bus that does not let us in. */
 		if (sd_bus_is_ready(avahi->bus) <= 0 &&
-		    until_us > (uint64_t)avahi->since_us + CALL_US)
-			until_us = (uint64_t)avahi->since_us + CALL_US;
+		    until_us > (uint64_t)avahi->since_us + AVAHI_CALL_US)
+			until_us = (uint64_t)avahi->since_us + AVAHI_CALL_US;
 	}
 	if (until_us == UINT64_MAX)
 		return -1;
@@ -675,9 +454,9 @@ static void turn_bus(struct avahi *avahi, int64_t now_us)
 	for (int i = 0; r > 0 && i < TURN_MESSAGES && !avahi->lost[0]; i++)
 		r = sd_bus_process(avahi->bus, NULL);
 	if (r < 0 || sd_bus_is_open(avahi->bus) <= 0)
-		lose(avahi, GONE);
-	else if (sd_bus_is_ready(avahi->bus) <= 0 && now_us - avahi->since_us >= CALL_US)
-		lose(avahi, "the D-Bus system bus does not answer");
+		avahi_lose(avahi, AVAHI_BUS_GONE);
+	else if (sd_bus_is_ready(avahi->bus) <= 0 && now_us - avahi->since_us >= AVAHI_CALL_US)
+		avahi_lose(avahi, "the D-Bus system bus does not answer");
 }
 
 void avahi_turn(struct avahi *avahi, int64_t now_us)
@@ -725,7 +504,7 @@ void avahi_destroy(struct avahi *avahi)
 	if (!avahi)
 		return;
 	for (size_t i = 0; i < avahi->n; i++)
-		free_entry(avahi->entries[i]);
+		entry_free(avahi->entries[i]);
 	avahi->call = sd_bus_slot_unref(avahi->call);
 	sd_bus_close_unref(avahi->bus);
 	free(avahi->entries);
