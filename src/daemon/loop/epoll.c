@@ -2,9 +2,9 @@
 /*
  * The loop on epoll. A connection is registered once, edge-triggered, for everything; after that no
  * syscall but the sends concerns it. The kernel wakes for EPOLLOUT only after a send that failed
- * (SOCK_NOSPACE), so clients that keep up cost no wake-ups. For datagrams it wakes behind every
- * one, so that there EPOLLOUT is registered only while it is waited for. Watches and listeners,
- * which are few, are level-triggered.
+ * (SOCK_NOSPACE), so clients that keep up cost no wake-ups. For datagrams it goes through the
+ * waiting queue behind every one, so that their sockets are registered only while they wait for
+ * room. Watches and listeners, which are few, are level-triggered.
  */
 #include "daemon/loop/backend.h"
 
@@ -100,21 +100,18 @@ static void epoll_listener_stop(struct loop *loop, struct loop_listener *listene
 	forget(loop, listener->fd, tagged(listener, TAG_LISTENER));
 }
 
-static int control_conn(struct loop *loop, struct loop_conn *conn, int op, bool out)
-{
-	return control(loop, op, conn->fd,
-		       EPOLLIN | EPOLLRDHUP | EPOLLET | (out ? (uint32_t)EPOLLOUT : 0),
-		       tagged(conn, TAG_CONN));
-}
-
 static int epoll_conn_open(struct loop *loop, struct loop_conn *conn)
 {
-	return control_conn(loop, conn, EPOLL_CTL_ADD, !conn->ops->datagrams);
+	if (conn->ops->datagrams)
+		return 0;
+	return control(loop, EPOLL_CTL_ADD, conn->fd, EPOLLIN | EPOLLRDHUP | EPOLLOUT | EPOLLET,
+		       tagged(conn, TAG_CONN));
 }
 
 static void epoll_want_writable(struct loop *loop, struct loop_conn *conn)
 {
-	if (conn->ops->datagrams && control_conn(loop, conn, EPOLL_CTL_MOD, true) < 0)
+	if (conn->ops->datagrams &&
+	    control(loop, EPOLL_CTL_ADD, conn->fd, EPOLLOUT, tagged(conn, TAG_CONN)) < 0)
 		loop_conn_wait_for_memory(loop, conn);
 }
 
@@ -127,12 +124,14 @@ static void epoll_conn_close(struct loop *loop, struct loop_conn *conn)
 
 static void handle_conn(struct loop *loop, struct loop_conn *conn, uint32_t events)
 {
-	if (events & EPOLLOUT) {
-		/* Where it fails, further edges are only a waste. */
-		if (conn->ops->datagrams)
-			(void)control_conn(loop, conn, EPOLL_CTL_MOD, false);
+	if (conn->ops->datagrams) {
+		/* If there is an error in place of room, the next send says which. */
+		(void)control(loop, EPOLL_CTL_DEL, conn->fd, 0, 0);
 		loop_conn_writable(conn);
+		return;
 	}
+	if (events & EPOLLOUT)
+		loop_conn_writable(conn);
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		loop_conn_input(loop, conn);
 }

@@ -109,8 +109,9 @@ struct loop_conn_ops {
 	 * write() took is the connection's to deliver. */
 	ssize_t (*write)(struct loop_conn *conn, const void *data, size_t len);
 	ssize_t (*read)(struct loop_conn *conn, void *data, size_t max);
-	/* Its socket sends datagrams: the kernel says that there is room behind each of them, which
-	 * is to be heard only where it is waited for. */
+	/* Its socket sends datagrams. The kernel goes through those who wait at the socket behind
+	 * each of them, and so nobody waits there: no input is heard, and what a peer refuses is
+	 * the error of a later send. */
 	bool datagrams;
 	/* A send ended: result is the bytes taken by the kernel (1..len; fewer than asked means the
 	 * socket is full or nearly so), -EAGAIN (none taken; ask for writable), or -errno (the

@@ -321,7 +321,7 @@ static int arm_input(struct uring *u, struct loop_conn *conn)
 
 static int uring_conn_open(struct loop *loop, struct loop_conn *conn)
 {
-	return arm_input(loop->impl, conn);
+	return conn->ops->datagrams ? 0 : arm_input(loop->impl, conn);
 }
 
 static void uring_conn_close(struct loop *loop, struct loop_conn *conn)

@@ -233,18 +233,6 @@ static ssize_t handle_write(struct loop_conn *conn, const void *data, size_t len
 	return n == 0 ? -ENOBUFS : n;
 }
 
-/* What a peer sends to the port of RTP means nothing. Its refusals do. */
-static ssize_t handle_read(struct loop_conn *conn, void *data, size_t max)
-{
-	ssize_t n = loop_conn_closing(conn) ? -EAGAIN : recv(conn->fd, data, max, MSG_DONTWAIT);
-
-	if (loop_conn_closing(conn) || (n < 0 && errno == EAGAIN))
-		return -EAGAIN;
-	if (n < 0 && errno != EINTR)
-		of_conn(conn)->ops->refused(of_conn(conn));
-	return -EINTR;
-}
-
 static void handle_sent(struct loop_conn *conn, int result)
 {
 	if (!loop_conn_closing(conn))
@@ -275,7 +263,6 @@ static void handle_closed(struct loop_conn *conn)
 
 static const struct loop_conn_ops sender_conn_ops = {
 	.write = handle_write,
-	.read = handle_read,
 	.datagrams = true,
 	.sent = handle_sent,
 	.writable = handle_writable,

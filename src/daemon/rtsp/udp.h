@@ -3,9 +3,9 @@
  * Viewers over UDP: cursors whose sink is a pair of ports of the RTSP peer. Loop thread only.
  *
  * How units are sent is in sender.h. A viewer has a socket of its own for RTP, which is connected:
- * it has its own buffer, which a slow link fills, so that the policy of all cursors holds, and it
- * hears that nobody listens (ICMP). The sockets of all viewers at one address of the server have
- * the same port. RTCP goes through the port above it, by one socket for all.
+ * it has its own buffer, which a slow link fills, so that the policy of all cursors holds, and its
+ * sends fail where nobody listens (ICMP). The sockets of all viewers at one address of the server
+ * have the same port. RTCP goes through the port above it, by one socket for all.
  *
  * VLC's receiver of SAT>IP ends when nothing comes for two seconds, and takes a sequence number
  * that is lower than the one before it as that of a late packet, unless it is the lowest behind the
