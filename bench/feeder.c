@@ -5,9 +5,10 @@
  * framing. camcastd starts it through `[daemon] capture = .../bench/feeder`. The environment says
  * what to publish:
  *
- *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1 cpu=1"
+ *   CAMCAST_FEEDER="size=33000 rate=30 keyint=30 layers=1 sei=1 cpu=1"
  *
- * layers=2 makes every other unit droppable. cpu is the core to run on; the default is that of
+ * layers=2 makes every other unit droppable. sei=0 leaves numbers and times out of the units, as
+ * camcast does by default. cpu is the core to run on; the default is that of
  * camcastd. CAMCAST_FOOTAGE=FILE.h264 publishes the units of that recording instead. If the stream
  * is MJPEG, the units only look like JPEGs.
  *
@@ -36,7 +37,7 @@
 
 struct feeder {
 	uint32_t size, rate, keyint, layers;
-	bool jpeg;
+	bool jpeg, sei;
 	struct footage footage; /* n 0: none */
 	uint32_t bitrate_bps;
 	uint8_t *unit; /* room for the largest one */
@@ -75,7 +76,8 @@ static size_t write_unit(struct feeder *feeder, bool key, bool droppable, int64_
 	if (feeder->jpeg)
 		unit_build_jpeg(feeder->unit, feeder->size);
 	else
-		unit_build(feeder->unit, feeder->size, feeder->seq, key, droppable, now_us);
+		unit_build(feeder->unit, feeder->size, feeder->seq, key, droppable,
+			   feeder->sei ? now_us : -1);
 	return feeder->size;
 }
 
@@ -228,6 +230,8 @@ static void read_environment(struct feeder *feeder)
 			feeder->keyint = value;
 		else if (strcmp(word, "layers") == 0)
 			feeder->layers = value;
+		else if (strcmp(word, "sei") == 0)
+			feeder->sei = value;
 		else if (strcmp(word, "cpu") == 0)
 			run_on(value);
 		else
@@ -307,8 +311,12 @@ static void run(struct feeder *feeder)
 
 int main(int argc, char **argv)
 {
-	struct feeder feeder = {
-		.size = 33000, .rate = 30, .keyint = 30, .layers = 1, .need_key = true};
+	struct feeder feeder = {.size = 33000,
+				.rate = 30,
+				.keyint = 30,
+				.layers = 1,
+				.sei = true,
+				.need_key = true};
 
 	signal(SIGPIPE, SIG_IGN);
 	read_environment(&feeder);

@@ -2,12 +2,14 @@
 /*
  * The floor: the CPU time that the kernel needs to send the same bytes to N sockets, and nothing
  * else. It waits for N connections, then sends a unit of a fixed size to each at a fixed rate, in
- * one of three ways. It ends after --seconds or when a client leaves, and prints as JSON its own
- * CPU time per client and timed unit. It has no index, no policy and no accounting: the time that a
- * server needs beyond this is the server's own cost.
+ * one of six ways, of which the last three are over UDP (bench/lib/rtp_sender.h): the clients are
+ * then players of RTSP, which say their ports first. It ends after --seconds or when a client
+ * leaves, and prints as JSON its own CPU time per client and timed unit. It has no index, no policy
+ * and no accounting: the time that a server needs beyond this is the server's own cost.
  *
- * floor --mode send|sendfile|uring --clients N --size BYTES|--footage FILE.h264 [--rate 30]
- *       [--seconds 5] [--host 127.0.0.1] [--port 0] [--warm-up 1]
+ * floor --mode send|sendfile|uring|sendto|gso|gso-connected --clients N --size BYTES|--footage
+ * FILE.h264
+ *       [--rate 30] [--seconds 5] [--host 127.0.0.1] [--port 0] [--warm-up 1]
  *
  * With --footage it composes each unit, with the SEI of camcast/sei.h, when the unit is due. That
  * is one memcpy() a unit, into a ring whose bytes change long after all clients have read them.
@@ -37,12 +39,18 @@
 #include "base/clock.h"
 #include "bench/lib/footage.h"
 #include "bench/lib/pace.h"
+#include "bench/lib/rtp_sender.h"
+#include "bench/lib/rtsp_host.h"
 #include "bench/lib/unit.h"
 #include "net/listen.h"
 
-enum mode { MODE_SEND, MODE_SENDFILE, MODE_URING };
+/* From MODE_SENDTO on in the order of enum rtp_sender_way. */
+enum mode { MODE_SEND, MODE_SENDFILE, MODE_URING, MODE_SENDTO, MODE_GSO, MODE_GSO_CONNECTED };
 
-static const char *const mode_names[] = {"send", "sendfile", "uring"};
+static const char *const mode_names[] = {"send",   "sendfile", "uring",
+					 "sendto", "gso",      "gso-connected"};
+
+#define MODES (sizeof(mode_names) / sizeof(*mode_names))
 
 #define RING_ENTRIES 256
 #define FOOTAGE_RING (64u << 20) /* bytes: a minute at 8 Mbit/s */
@@ -58,6 +66,7 @@ struct floor {
 	int memfd;    /* the units, for sendfile */
 	uint8_t *map; /* the same bytes */
 	struct io_uring ring;
+	struct rtp_sender *sender;	   /* over UDP */
 	unsigned long whole, cut, refused; /* sends that took all, some, none */
 	bool left;			   /* a client has left: the run is over */
 };
@@ -114,8 +123,29 @@ static void fan_out_uring(struct floor *bench)
 	reap(bench);
 }
 
+static void fan_out_rtp(struct floor *bench)
+{
+	char byte;
+	ssize_t n = recv(bench->fds[0], &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+
+	/* A client that plays says only goodbye. */
+	bench->left = n >= 0 || errno != EAGAIN;
+	for (unsigned i = 0; i < bench->clients; i++) {
+		int result = rtp_sender_send(bench->sender, i);
+
+		if (result == 0)
+			bench->whole++;
+		else
+			bench->refused++;
+	}
+}
+
 static void fan_out(struct floor *bench)
 {
+	if (bench->sender) {
+		fan_out_rtp(bench);
+		return;
+	}
 	if (bench->mode == MODE_URING) {
 		fan_out_uring(bench);
 		return;
@@ -156,12 +186,56 @@ static void accept_all(struct floor *bench, const struct net_address *address)
 	close(listener.fd);
 }
 
+/* Answers all players until each has said its port and asked to play. */
+static void serve_players(struct floor *bench)
+{
+	struct pollfd *players = calloc(bench->clients, sizeof(*players));
+	uint16_t *ports = calloc(bench->clients, sizeof(*ports));
+
+	if (!players || !ports)
+		err(1, "memory");
+	for (unsigned i = 0; i < bench->clients; i++)
+		players[i] = (struct pollfd){.fd = bench->fds[i], .events = POLLIN};
+	for (unsigned n = 0; n < bench->clients;) {
+		if (poll(players, bench->clients, -1) < 0)
+			err(1, "poll");
+		for (unsigned i = 0; i < bench->clients; i++) {
+			int result =
+				players[i].revents ? rtsp_host_answer(players[i].fd, &ports[i]) : 0;
+
+			if (result > 0) {
+				players[i].fd = -1;
+				n++;
+			}
+			errno = result < 0 ? -result : 0;
+			if (errno)
+				err(1, "player");
+		}
+	}
+	for (unsigned i = 0; i < bench->clients; i++) {
+		errno = -rtp_sender_add(bench->sender, bench->fds[i], ports[i]);
+		if (errno)
+			err(1, "player");
+	}
+	free(ports);
+	free(players);
+}
+
 static void prepare(struct floor *bench)
 {
 	struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
 						  IORING_SETUP_DEFER_TASKRUN};
 	int result;
 
+	if (bench->mode >= MODE_SENDTO) {
+		errno = -rtp_sender_create(&bench->sender,
+					   (enum rtp_sender_way)(bench->mode - MODE_SENDTO),
+					   bench->size, bench->clients);
+		if (errno)
+			err(1, "packets");
+		serve_players(bench);
+		return;
+	}
 	bench->room = bench->footage.n ? FOOTAGE_RING : bench->size;
 	bench->memfd = memfd_create("floor", MFD_CLOEXEC);
 	if (bench->memfd < 0 || ftruncate(bench->memfd, (off_t)bench->room) < 0)
@@ -186,6 +260,8 @@ static void prepare(struct floor *bench)
 
 static void next_unit(struct floor *bench, uint64_t seq)
 {
+	if (bench->sender)
+		rtp_sender_choose(bench->sender, seq);
 	if (bench->footage.n == 0)
 		return;
 	bench->at += bench->size;
@@ -260,7 +336,7 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 'm':
 			known = false;
-			for (unsigned i = 0; i < 3; i++) {
+			for (unsigned i = 0; i < MODES; i++) {
 				if (strcmp(optarg, mode_names[i]) == 0) {
 					bench.mode = (enum mode)i;
 					known = true;
@@ -301,11 +377,13 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	known = known && (bench.mode < MODE_SENDTO || bench.footage.n == 0);
 	if (!known || bench.clients == 0 || bench.size < UNIT_MIN || bench.rate <= 0 ||
 	    bench.seconds <= 0 || optind != argc) {
 		fprintf(stderr,
-			"floor: --mode is send, sendfile or uring; --clients is at least "
-			"1; --size at least %d; --rate and --seconds above 0\n",
+			"floor: --mode is send, sendfile, uring or, without --footage, sendto, gso "
+			"or gso-connected; --clients is at least 1; --size at least %d; --rate and "
+			"--seconds above 0\n",
 			UNIT_MIN);
 		return 2;
 	}
@@ -320,5 +398,6 @@ int main(int argc, char **argv)
 	accept_all(&bench, &address);
 	prepare(&bench);
 	run(&bench);
+	rtp_sender_destroy(bench.sender);
 	return 0;
 }

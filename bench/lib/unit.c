@@ -29,7 +29,8 @@ void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppabl
 		at = put(at, "\0\0\0\1\x67\x42\xc0\x1f\xda\x01\x40\x16\xe4", 13);
 		at = put(at, "\0\0\0\1\x68\xce\x3c\x80", 8);
 	}
-	at += unit_build_sei(at, seq, capture_us);
+	if (capture_us >= 0)
+		at += unit_build_sei(at, seq, capture_us);
 	at = put(at, "\0\0\0\1", 4);
 	*at++ = key ? 0x65 : droppable ? 0x01 : 0x41;
 	/* slice_header() (clause 7.3.3): macroblock 0, an I or P slice, PPS 0 */

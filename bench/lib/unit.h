@@ -15,8 +15,8 @@
 #define UNIT_MIN 160 /* bytes: delimiter, parameter sets, SEI and a slice header */
 
 /* Writes a unit of exactly size bytes (at least UNIT_MIN): AUD, SPS and PPS if key, the SEI of
- * camcast/sei.h, and one slice of filling. The order of NAL units is right, but no decoder can
- * decode them. */
+ * camcast/sei.h unless capture_us is negative, and one slice of filling. The order of NAL units is
+ * right, but no decoder can decode them. */
 void unit_build(uint8_t *out, size_t size, uint64_t seq, bool key, bool droppable,
 		int64_t capture_us);
 

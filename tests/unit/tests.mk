@@ -86,4 +86,4 @@ WRAPS_test_supervisor := pidfd_send_signal
 WRAPS_test_supervisor_stop := pidfd_send_signal
 WRAPS_test_worker_demand := clock_gettime
 
-BENCH_TESTS := test_hist test_judge test_player test_rtsp_player test_udp_pair test_wire
+BENCH_TESTS := test_hist test_judge test_player test_rtp_sender test_rtsp_player test_udp_pair test_wire
