@@ -287,7 +287,7 @@ PKG_check-arm64 = mmdebstrap e2fsprogs cpio kmod xz-utils qemu-user-static arch-
 PKG_lint = $(PKG_build) clang-format clang-tidy cppcheck shellcheck pyflakes3 mandoc python3 libcmocka-dev
 PKG_deb = $(PKG_build) dpkg-dev debhelper fakeroot lintian
 PKG_deb-foreign = dpkg-dev lintian mmdebstrap
-PKG_bench = $(PKG_run) ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin \
+PKG_bench = $(PKG_run) iproute2 ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin \
 	vlc-plugin-base icecast2 ustreamer gstreamer1.0-tools gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gir1.2-gst-rtsp-server-1.0 python3-gi
 PKG_check-all = $(PKG_lint) $(PKG_check) $(PKG_soak) $(PKG_check-distros) $(PKG_check-kernel) $(PKG_bench)

@@ -18,102 +18,11 @@ import statistics
 import textwrap
 
 import plots
+from tables import DOUBT_NOTE, Rows, cost_of, in_order, spread, table
 
 DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
-WIDTH = 100  # of a line of the page
 REFERENCE = "floor send"
 OURS = ["camcastd epoll", "camcastd io_uring"]
-
-
-def spread(values, digits=2):
-    """The median, and the range in brackets."""
-    values = list(values)
-    if not values:
-        return ""
-    text = f"{statistics.median(values):.{digits}f}"
-    if len(values) > 1:
-        text += f" ({min(values):.{digits}f}-{max(values):.{digits}f})"
-    return text
-
-
-def table_line(cells):
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def table(head, lines, keys=1):
-    """A table, or several one below the other if it is wider than the page. Each has the first
-    `keys` columns, which say what a line is about, and a share of the others."""
-    rows = [head, ["---"] * len(head), *lines]
-    others = len(head) - keys
-    for count in range(1, others + 1):
-        ends = [keys + others * part // count for part in range(count + 1)]
-        parts = [
-            [table_line([*row[:keys], *row[begin:end]]) for row in rows]
-            for begin, end in zip(ends, ends[1:])
-        ]
-        if max(len(line) for part in parts for line in part) <= WIDTH:
-            break
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
-
-
-def in_order(values):
-    return list(dict.fromkeys(values))
-
-
-def cost_of(row):
-    return row["result"]["server"]["us_per_client_unit"]
-
-
-class Rows:
-    """The rows of one suite."""
-
-    def __init__(self, found, suite):
-        self.all = [row for row in found["rows"] if row["suite"] == suite]
-        self.good = [row for row in self.all if "result" in row]
-
-    def __bool__(self):
-        return bool(self.all)
-
-    def values(self, key):
-        return in_order(row[key] for row in self.all)
-
-    def find(self, **wanted):
-        return [
-            row for row in self.good if all(row.get(key) == wanted[key] for key in wanted)
-        ]
-
-    def each(self, get, **wanted):
-        return [get(row) for row in self.find(**wanted)]
-
-    def ratios(self, server, to, get=cost_of, **wanted):
-        """Ratios of two figures of the same round."""
-        base = {row["round"]: get(row) for row in self.find(server=to, **wanted)}
-        return [
-            get(row) / base[row["round"]]
-            for row in self.find(server=server, **wanted)
-            if base.get(row["round"])
-        ]
-
-    def differences(self, server, to, get, **wanted):
-        """Differences of two figures of the same round."""
-        base = {row["round"]: get(row) for row in self.find(server=to, **wanted)}
-        return [
-            get(row) - base[row["round"]]
-            for row in self.find(server=server, **wanted)
-            if row["round"] in base
-        ]
-
-    def mark(self, **wanted):
-        """The number of rounds that are in doubt, as a mark."""
-        rows = self.find(**wanted)
-        doubtful = sum(bool(row["doubts"]) for row in rows)
-        return f" †{doubtful}" if doubtful else ""
-
-
-DOUBT_NOTE = (
-    "\n†n: in n of the rounds units were missing, clients were lost, or the generator was short of "
-    "time.\n"
-)
 
 
 def same_work(row):
@@ -162,7 +71,7 @@ def one_machine(found):
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
     if any(row["suite"] in ("cost", "backends", "http", "http-peers", "hls", "mjpeg", "rtsp",
-                            "rights", "rtsp-peers", "compare", "most") for row in found["rows"]):
+                            "rtsp-udp", "rights", "rtsp-peers", "compare", "most") for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
@@ -238,6 +147,45 @@ def mean_of(logs):
     error = statistics.stdev(logs) / len(logs) ** 0.5
     mean = statistics.mean(logs)
     return f"{math.exp(mean):.3f} ± {math.exp(mean) * error:.3f}, {len(logs)} pairs"
+
+
+def rtsp_table(found):
+    """One for each network."""
+    text, rows = "", Rows(found, "rtsp").all
+    for network in in_order(row.get("network", "loopback") for row in rows):
+        chosen = [row for row in rows if row.get("network", "loopback") == network]
+        name = network[0].upper() + network[1:]
+        text += f"*{name}*\n\n{http_table({'rows': chosen}, 'rtsp')}\n"
+    return text.rstrip() + "\n"
+
+
+def rtsp_udp_tables(found):
+    rows = Rows(found, "rtsp-udp")
+    floors = [f"floor {mode}" for mode in ("send", "sendto", "gso")]
+    text = ""
+    for network in rows.values("network"):
+        here = [row for row in rows.all if row["network"] == network]
+        ours = [name for name in in_order(row["server"] for row in here) if name not in floors]
+        lines = []
+        for size, clients in in_order((row["size"], row["clients"]) for row in here):
+            case = {"network": network, "size": size, "clients": clients}
+            for name in ours:
+                lines.append(
+                    [
+                        *(size, clients, name.split()[1]),
+                        *(
+                            spread(rows.each(cost_of, server=one, **case))
+                            + rows.mark(server=one, **case)
+                            for one in (*floors, name)
+                        ),
+                        *(spread(rows.ratios(name, floor, **case)) for floor in floors),
+                    ]
+                )
+        head = ["bytes", "clients", "backend", "TCP send()", "sendto()", "UDP_SEGMENT", "camcastd"]
+        head += [f"camcastd / {what}" for what in head[3:6]]
+        name = network[0].upper() + network[1:]
+        text += f"**{name}**\n\n{table(head, lines, keys=3)}\n"
+    return text.rstrip() + "\n" + DOUBT_NOTE
 
 
 def rights_table(found):
@@ -676,7 +624,8 @@ PARTS = {
     "http-peers": http_peers_table,
     "hls": hls_table,
     "mjpeg": mjpeg_table,
-    "rtsp": lambda found: http_table(found, "rtsp"),
+    "rtsp": rtsp_table,
+    "rtsp-udp": rtsp_udp_tables,
     "rtsp-peers": rtsp_peers_tables,
     "rights": rights_table,
     "compare": compare_tables,

@@ -12,16 +12,16 @@ import contextlib
 import json
 import os
 import pathlib
-import platform
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import built
 import footage
+import machine
+import networks
 import peers
 import servers
 
@@ -38,7 +38,9 @@ HTTP_PEER_CLIENTS = [100, 1000]
 TLS_CLIENTS = [10, 100, 500, 1000]
 TLS_KINDS, TLS_IN_KERNEL = ("tls", "tls without AES"), ("tls in the kernel",)
 HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
-RTSP_CLIENTS, RTSP_PEER_CLIENTS, RTSP_JOINS = [100, 1000, 2000], [10, 100, 500, 1000], 50
+RTSP_CLIENTS, RTSP_JOINS = [100, 500, 1000, 2000], 50
+RTSP_PEER_CLIENTS = [10, 100, 500, 1000]
+UDP_CLIENTS = [10, 100, 500]
 RIGHTS_CLIENTS = [100, 1000]
 # Newcomers get the newest key unit, which is up to a second old, instead of a fresh one.
 JOIN_POLICY = "join_burst_ms = 1100\nshed_lag_ms = 1500"
@@ -46,16 +48,6 @@ MOST_CLIENTS = [3000, 4000, 5000, 6000, 7000, 8000]
 SMALL_TCP_MEM = "10800 14400 21600"  # pages; the default of Linux on a machine of 1 GB
 PROGRAMS = ["camcastd", "camcast-capture", *(f"bench/{name}" for name in ("camload", "feeder"))]
 PROGRAMS += ["bench/floor", *(f"bench/peers/{name}" for name in ("camera.so", "link", "publish"))]
-TCP = pathlib.Path("/proc/sys/net/ipv4")
-TCP_MEM = TCP / "tcp_mem"
-# One way in ms, percent lost, and footage of a rate that TCP carries there. With 1 % lost, TCP
-# carries about 12 packets a round trip (1.2 / sqrt(loss), RFC 3649): 7 and 1.8 Mbit/s. The
-# congestion control matters here; this is the default of Linux.
-CONGESTION = "cubic"
-NETWORKS = {
-    f"20 ms of round trip, 1 % lost, {CONGESTION}": (10, 1, "720p"),
-    f"80 ms of round trip, 1 % lost, {CONGESTION}": (40, 1, "far"),
-}
 SLOW_S, ALONE_S = 60, 20
 
 
@@ -69,12 +61,12 @@ class Bench:
         self.skipped = []
         self.hopeless = {}  # (suite, server, footage): the number of clients it could not serve
         self.begun = time.time()
-        self.machine = machine()  # with its load before the measurements
+        self.machine = machine.describe()  # with its load before the measurements
 
     def save(self):
         found = {
             "machine": self.machine,
-            "versions": versions(),
+            "versions": machine.versions(),
             "command": sys.argv,
             "rounds": self.rounds,
             "seconds": self.seconds,
@@ -136,7 +128,7 @@ class Bench:
 
 
 def load(server, words):
-    command = [servers.BUILD / "bench/camload", server.target, *server.options, *words]
+    command = [*servers.CLIENTS, servers.BUILD / "bench/camload", server.target, *server.options, *words]
     command += ["--pid", server.pid, "--cpu", servers.LOAD_CORE, "--json", "-"]
     with server.profiled():
         done = subprocess.run(
@@ -201,7 +193,7 @@ def camcastds(**options):
 def some(bench, kinds, **options):
     """The peers that are installed."""
     for peer in kinds:
-        missing = [name for name in peer.packages if not installed(name)]
+        missing = [name for name in peer.packages if not machine.installed(name)]
         if not missing:
             yield peer(**options)
         elif not any(row["what"] == peer.name for row in bench.skipped):
@@ -367,14 +359,20 @@ def mjpeg(bench):
     )
 
 
-def rtsp(bench):
+def connect_rate(network):
+    """Of clients a second. In a network all have one address, which gets few of the places of those
+    who do not play yet."""
+    return 2000 if network == "loopback" else 200
+
+
+def rtsp(bench, network="loopback"):
     """RTSP over TCP against the raw feed, units of one exact size. Often the kernel delays the ACKs
     of clients that answer the server, as those of RTSP do, and this costs the server more. Both are
     therefore measured with delayed ACKs, too."""
     numbers = bench.options.clients or ([100] if bench.options.quick else RTSP_CLIENTS)
     bench.in_rounds(
         "rtsp",
-        [{"size": HTTP_SIZE, "clients": n} for n in numbers],
+        [{"size": HTTP_SIZE, "clients": n, "network": network} for n in numbers],
         lambda case: [
             servers.Camcastd(backend, size=case["size"], way=way, words=words)
             for backend in BACKENDS
@@ -384,8 +382,51 @@ def rtsp(bench):
         lambda case, server: (
             *("--clients", case["clients"], "--scan", 5),
             *("--duration", bench.seconds, "--warm-up", 1.2),
+            *("--connect-rate", connect_rate(network)),
         ),
     )
+
+
+def rtsp_device(bench):
+    """The same with the packets of Ethernet, through a device that cuts."""
+    networks.run_inside(bench, "rtsp", networks.DEVICE)
+
+
+def rtsp_udp(bench, network="loopback"):
+    """RTSP over UDP against the bare loops, units of one exact size without the SEI, as camcastd
+    makes them by default. Behind a device that cuts, the kernel discards what comes."""
+    device = network == networks.DEVICE
+    numbers = bench.options.clients or ([100] if bench.options.quick else UDP_CLIENTS)
+    udp = (*servers.UDP, "--discard") if device else servers.UDP
+    bench.in_rounds(
+        "rtsp-udp",
+        [
+            {"size": size, "clients": n, "network": network}
+            for size in (8000, 33000)
+            for n in numbers
+        ],
+        lambda case: [
+            servers.Floor("send", size=case["size"], clients=case["clients"]),
+            *(
+                servers.Floor(mode, udp, size=case["size"], clients=case["clients"])
+                for mode in ("sendto", "gso")
+            ),
+            *(
+                servers.Camcastd(backend, size=case["size"], way="rtsp", words=udp, sei=False)
+                for backend in BACKENDS
+            ),
+        ],
+        lambda case, server: (
+            *unit_words(bench, case),
+            *(("--scan", 2, "--unit-size", 0) if server.options else ()),
+            *("--connect-rate", connect_rate(network)),
+        ),
+    )
+
+
+def rtsp_udp_device(bench):
+    """The same through a device that cuts what it sends, to receivers that discard it."""
+    networks.run_inside(bench, "rtsp-udp", networks.DEVICE)
 
 
 def rights(bench):
@@ -480,8 +521,8 @@ COMPANY = ("--stalled", 2, "--flapping", 3)
 
 def slow(bench, network="loopback"):
     """20 fast clients alone, then with slow, stalled and flapping ones."""
-    far, quick = network in NETWORKS, bench.options.quick
-    kind = NETWORKS[network][2] if far else "720p" if quick else "1080p"
+    far, quick = network in networks.FAR, bench.options.quick
+    kind = networks.FAR[network][2] if far else "720p" if quick else "1080p"
     recording, rate = footage.get(kind), footage.bytes_per_second(kind)
     fast = ("--clients", 20, "--scan", 20, "--warm-up", 2)
     bad = ("--slow", f"5@{rate / 2:.0f}", "--slow", "2@2048", *COMPANY, "--decode", 2)
@@ -504,10 +545,10 @@ def slow(bench, network="loopback"):
 @contextlib.contextmanager
 def small_machine():
     """Another process restores the former value, however this one ends."""
-    before = TCP_MEM.read_text(encoding="ascii").strip()
-    back = ["sh", "-c", 'cat; echo "$1" >"$2"', "sh", before, str(TCP_MEM)]
+    before = machine.TCP_MEM.read_text(encoding="ascii").strip()
+    back = ["sh", "-c", 'cat; echo "$1" >"$2"', "sh", before, str(machine.TCP_MEM)]
     with subprocess.Popen(back, stdin=subprocess.PIPE, start_new_session=True):
-        TCP_MEM.write_text(SMALL_TCP_MEM, encoding="ascii")
+        machine.TCP_MEM.write_text(SMALL_TCP_MEM, encoding="ascii")
         yield
 
 
@@ -522,33 +563,8 @@ def slow_small(bench):
 
 def slow_far(bench):
     """The same over a network that delays and loses, which bench/peers/link makes."""
-    for name, (delay_ms, loss, _) in NETWORKS.items():
-        link = [servers.BUILD / "bench/peers/link", "--delay-ms", str(delay_ms), "--loss", str(loss)]
-        link += ["--congestion", CONGESTION]
-        probe = subprocess.run([*link, "true"], capture_output=True, text=True, check=False)
-        if probe.returncode:
-            bench.skip(name, probe.stderr.strip())
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            found = pathlib.Path(folder) / "far.json"
-            command = [*link, sys.executable, "-B", __file__, "--rounds", str(bench.rounds)]
-            command += ["--suites", "slow", "--network", name, "--json", found]
-            command += ["--quick"] if bench.options.quick else []
-            command += ["--polite"] if bench.options.polite else []
-            command += ["--servers", bench.options.servers] if bench.options.servers else []
-            with subprocess.Popen(command) as inner:
-                try:
-                    code = inner.wait()
-                finally:
-                    inner.terminate()
-            if code:
-                bench.skip(name, "the run within the namespace failed")
-            if not found.exists():
-                continue
-            inside = json.loads(found.read_text(encoding="utf-8"))
-            bench.rows += inside["rows"]
-            bench.skipped += [part for part in inside["skipped"] if part not in bench.skipped]
-            bench.save()
+    for network in networks.FAR:
+        networks.run_inside(bench, "slow", network)
 
 
 def memory(bench):
@@ -599,6 +615,9 @@ SUITES = {
     "hls": hls,
     "mjpeg": mjpeg,
     "rtsp": rtsp,
+    "rtsp-device": rtsp_device,
+    "rtsp-udp": rtsp_udp,
+    "rtsp-udp-device": rtsp_udp_device,
     "rtsp-peers": rtsp_peers,
     "rights": rights,
     "compare": compare,
@@ -611,42 +630,8 @@ SUITES = {
     "camera": camera,
     "profile": profile,
 }
+ANYWHERE = ["slow", "rtsp", "rtsp-udp"]  # suites that also run in another network
 QUICK_SUITES = ["cost", "compare", "storm"]
-
-
-# --- the machine ---
-
-
-def installed(package):
-    query = ["dpkg-query", "-W", "-f", "${db:Status-Status}", package]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)
-    return done.returncode == 0 and done.stdout == "installed"
-
-
-def versions():
-    kinds = (*peers.PEERS.values(), *peers.HLS, *peers.MJPEG, *peers.RTSP, *peers.TLS, *peers.KERNEL_TLS)
-    names = {name for peer in kinds for name in peer.packages}
-    query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *sorted(names)]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)
-    return dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
-
-
-def machine():
-    cpu = platform.machine()
-    with open("/proc/cpuinfo", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("model name"):
-                cpu = line.partition(":")[2].strip()
-                break
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "load": os.getloadavg()[0],
-        "congestion": (TCP / "tcp_congestion_control").read_text(encoding="ascii").strip(),
-        # A network namespace has no tcp_mem.
-        "tcp_mem": TCP_MEM.read_text(encoding="ascii").split() if TCP_MEM.exists() else [],
-    }
 
 
 def main():
@@ -659,9 +644,9 @@ def main():
     parser.add_argument(
         "--clients",
         type=lambda text: list(map(int, text.split(","))),
-        help="numbers of clients in http, mjpeg, rtsp, rtsp-peers, compare and most; default: "
-        f"{HTTP_CLIENTS}, {JPEG_CLIENTS}, {RTSP_CLIENTS}, {RTSP_PEER_CLIENTS}, {CLIENTS} and "
-        f"{MOST_CLIENTS}",
+        help="numbers of clients in http, mjpeg, rtsp, rtsp-udp, rtsp-peers, compare and most; "
+        f"default: {HTTP_CLIENTS}, {JPEG_CLIENTS}, {RTSP_CLIENTS}, {UDP_CLIENTS}, "
+        f"{RTSP_PEER_CLIENTS}, {CLIENTS} and {MOST_CLIENTS}",
     )
     parser.add_argument("--rounds", type=int, help="number of rounds; default: 3")
     parser.add_argument("--seconds", type=float, help="length of each measurement; default: 4")
@@ -687,12 +672,11 @@ def main():
     # The servers end with this process, however it ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     bench = Bench(options)
+    networks.enter(options.network)
     for name in names:
         print(f"# {name}: {SUITES[name].__doc__.strip()}", flush=True)
-        if name == "slow":
-            if options.network in NETWORKS:
-                servers.go_far()
-            slow(bench, options.network)
+        if name in ANYWHERE:
+            SUITES[name](bench, options.network)
         else:
             SUITES[name](bench)
     bench.save()

@@ -21,6 +21,7 @@ import footage
 BUILD = pathlib.Path(os.environ.get("CAMCAST_BUILD", "build")).resolve()
 SERVER_CORE, LOAD_CORE = 0, 1
 HERE = THERE = "127.0.0.1"  # the address of servers, and the one that camload uses
+CLIENTS = ()  # what runs camload where the clients are
 READY_S = 20  # the longest start of a server
 
 
@@ -28,10 +29,10 @@ class Failed(RuntimeError):
     """A server did not start, or ended by itself."""
 
 
-def go_far():
-    """Uses the network of bench/peers/link: packets to the second address arrive late."""
-    global HERE, THERE
-    HERE, THERE = "10.77.0.1", "10.77.0.2"
+def go(here, there, clients=()):
+    """Uses another network (networks.py)."""
+    global HERE, THERE, CLIENTS
+    HERE, THERE, CLIENTS = here, there, clients
 
 
 def free_port():
@@ -196,12 +197,16 @@ class Server:
         return found[0]
 
 
-class Floor(Server):
-    """The bare loop. It waits for exactly its number of clients."""
+UDP = ("--transport", "udp")
 
-    def __init__(self, mode, **options):
+
+class Floor(Server):
+    """The bare loop. It waits for exactly its number of clients. words: for camload; modes of UDP
+    also need UDP or the like."""
+
+    def __init__(self, mode, words=(), **options):
         super().__init__(**options)
-        self.mode = mode
+        self.mode, self.options = mode, words
         self.name = f"floor {mode}"
 
     def start(self):
@@ -211,6 +216,8 @@ class Floor(Server):
             *(*units, "--seconds", 3600, "--host", HERE),
         )
         self.target = reached(self.wait_line(r"listening on (\d+)"))
+        if self.options:
+            self.target = f"rtsp://{self.target}/floor"
 
 
 CONFIG = """[daemon]
@@ -252,15 +259,16 @@ class Camcastd(Server):
     """Default settings; bench/feeder is its camera process. daemon, policy: further keys of
     [daemon] and of the stream. way: the end of the path by HTTP; "rtsp"; "": raw TCP. tls: "tls",
     or "tls without AES", whose instructions are then hidden from the server, or "tls in the
-    kernel"; raw TCP only. users: only who has a token, or, over raw TCP, an address that the stream names, may watch. core: that
-    of the load generator, where another server is measured that gets its units from this one."""
+    kernel"; raw TCP only. users: only who has a token, or, over raw TCP, an address that the stream
+    names, may watch. core: that of the load generator, where another server is measured that gets
+    its units from this one. sei: the units have numbers and times, which latencies need."""
 
     def __init__(
         self, backend, daemon="", policy="", feeder=True, way="", words=(), tls="",
-        users=False, core=SERVER_CORE, **options
+        users=False, core=SERVER_CORE, sei=True, **options
     ):
         super().__init__(**options)
-        self.tls, self.users, self.core = tls, users, core
+        self.tls, self.users, self.core, self.sei = tls, users, core, sei
         self.backend, self.daemon, self.policy, self.feeder = backend, daemon, policy, feeder
         self.way, self.options = way, words
         self.name = " ".join(filter(None, ("camcastd", backend, way, tls, "users" * users, *words[1:])))
@@ -296,7 +304,7 @@ class Camcastd(Server):
         environ = dict(
             os.environ,
             CAMCAST_FEEDER=f"size={self.size or 33000} rate={footage.RATE} keyint=30 "
-            f"cpu={LOAD_CORE}",
+            f"sei={self.sei:d} cpu={LOAD_CORE}",
         )
         if self.recording:
             environ["CAMCAST_FOOTAGE"] = str(self.recording)
