@@ -519,6 +519,16 @@ const struct multicast_settings *multicast_settings(const struct multicast *grou
 	return &group->options.settings;
 }
 
+bool multicast_is_set(const struct multicast *group, const struct multicast_settings *settings)
+{
+	const struct multicast_settings *own = &group->options.settings;
+
+	return memcmp(own->group.address, settings->group.address, sizeof own->group.address) ==
+		       0 &&
+	       own->group.port == settings->group.port && own->ttl == settings->ttl &&
+	       own->always == settings->always && strcmp(own->interface, settings->interface) == 0;
+}
+
 bool multicast_source(const struct multicast *group, struct net_peer *out)
 {
 	if (!is_sending(group))

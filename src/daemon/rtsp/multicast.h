@@ -41,6 +41,7 @@ int multicast_create(struct multicast **out, const struct multicast_options *opt
 /* Ends its members. NULL is allowed. */
 void multicast_destroy(struct multicast *group);
 const struct multicast_settings *multicast_settings(const struct multicast *group);
+bool multicast_is_set(const struct multicast *group, const struct multicast_settings *settings);
 /* The server's end of its packets. False: it sends none. */
 bool multicast_source(const struct multicast *group, struct net_peer *out);
 

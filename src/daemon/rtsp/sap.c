@@ -73,8 +73,8 @@ static bool announce(struct sap *sap)
 	if (!multicast_source(sap->options.group, &source) ||
 	    !sap->options.describe(sap->options.user, sdp))
 		return false;
-	source.port = 0;
-	if (strcmp(sdp, sap->sdp) != 0 || memcmp(&source, &sap->source, sizeof source) != 0) {
+	if (strcmp(sdp, sap->sdp) != 0 ||
+	    memcmp(source.address, sap->source.address, sizeof source.address) != 0) {
 		retract(sap);
 		memcpy(sap->sdp, sdp, sizeof sdp);
 		sap->source = source;

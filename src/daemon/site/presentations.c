@@ -136,7 +136,7 @@ static bool describe_group(void *user, char sdp[SDP_MAX])
 static bool read_settings(const struct config *config, const struct config_stream *stream,
 			  struct multicast_settings *out)
 {
-	memset(out, 0, sizeof *out); /* they are compared as bytes */
+	*out = (struct multicast_settings){0};
 	if (net_group_parse(&out->group, stream->multicast) < 0)
 		return false;
 	out->ttl = (uint8_t)config->daemon.multicast_ttl;
@@ -196,8 +196,7 @@ static void renew_group(const struct presentations *presentations, struct output
 	struct multicast_settings settings;
 	bool has = read_settings(presentations->cameras->config, output->stream->config, &settings);
 
-	if (output->multicast && has &&
-	    memcmp(&settings, multicast_settings(output->multicast), sizeof settings) == 0)
+	if (output->multicast && has && multicast_is_set(output->multicast, &settings))
 		return;
 	presentations_forget(output);
 	if (has)
