@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/messages_rig.h"
+#include "tests/unit/open_fds.h"
 
 /* The caller of worker_messages_take() closes what it leaves. */
 int messages_take_packet(struct messages_rig *f, const struct worker_packet *packet)
@@ -52,7 +53,7 @@ int messages_setup(void **state)
 	assert_int_equal(worker_messages_create(&f->messages, f->rig.cameras->cameras[FRONT]), 0);
 	f->now_us = loop_now_us(f->rig.loop);
 	f->next_segment = 1;
-	f->fds = rig_open_fds();
+	f->fds = open_fds();
 	*state = f;
 	return 0;
 }
@@ -119,5 +120,5 @@ void messages_assert_refused(struct messages_rig *f, int result, const char *why
 {
 	if (result != -EPROTO || !strstr(f->why, why))
 		fail_msg("%d \"%s\" instead of \"%s\"", result, f->why, why);
-	assert_int_equal(rig_open_fds(), f->fds + messages_stats(f)->log.segments);
+	assert_int_equal(open_fds(), f->fds + messages_stats(f)->log.segments);
 }

@@ -22,6 +22,7 @@
 #include "daemon/discovery/thread.h"
 #include "daemon/worker/worker.h"
 #include "tests/unit/config_rig.h"
+#include "tests/unit/open_fds.h"
 #include "tests/unit/worker_rig.h"
 
 #define SECOND INT64_C(1000000)
@@ -598,7 +599,7 @@ static int listen_somewhere(unsigned *port)
 
 static void nothing_is_left_behind_whatever_the_broker_does(void **state)
 {
-	unsigned fds = rig_open_fds(), port;
+	unsigned fds = open_fds(), port;
 	int mute = listen_somewhere(&port);
 	struct fixture f;
 	int64_t at;
@@ -617,7 +618,7 @@ static void nothing_is_left_behind_whatever_the_broker_does(void **state)
 	stop(&f);
 	start(&f, "127.0.0.1", port); /* and at once */
 	stop(&f);
-	assert_int_equal(rig_open_fds(), fds);
+	assert_int_equal(open_fds(), fds);
 }
 
 static void a_resolver_that_hangs_holds_nobody_up(void **state)

@@ -4,7 +4,6 @@
 #include "tests/unit/rtsp_rig.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 
 #include "camcast/rtp.h"
 #include "media/rtp.h"
+#include "tests/unit/open_fds.h"
 
 /* --- the kernel, as udp.c sees it --- */
 
@@ -328,28 +328,16 @@ static void the_first_transport_that_is_served_is_taken(void **state)
 	end(p);
 }
 
-static unsigned open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static void more_setups_cost_nothing(void **state)
 {
 	struct peer *p = begin(state);
 	unsigned before;
 
 	assert_int_equal(set_up(p, UDP), 200);
-	before = open_files();
+	before = open_fds();
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(set_up(p, UDP), 200);
-	assert_int_equal(open_files(), before);
+	assert_int_equal(open_fds(), before);
 	assert_int_equal(p->r->rtsp.ports.n, 1);
 	end(p);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Frame formats and slot rings, with providers that this file plays. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
@@ -19,6 +18,7 @@
 #include <cmocka.h>
 
 #include "capture/frame.h"
+#include "tests/unit/open_fds.h"
 
 #define CMA "/dev/dma_heap/linux,cma"
 #define SYSTEM "/dev/dma_heap/system"
@@ -128,18 +128,6 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return 0;
 	}
 	return __real_ioctl(fd, request, arg);
-}
-
-static int open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /* Returns the text that the calls in between wrote to stderr. */
@@ -259,7 +247,7 @@ static void the_best_heap_that_opens_is_taken(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
-		int before = open_descriptors();
+		unsigned before = open_fds();
 		struct slot_ring *ring;
 
 		fake.path = heaps[i].path;
@@ -273,9 +261,9 @@ static void the_best_heap_that_opens_is_taken(void **state)
 		assert_int_equal(fake.sizes % (uint64_t)sysconf(_SC_PAGESIZE), 0);
 		assert_true(fake.sizes >= 10000);
 		assert_int_equal(ring->slots[3].size, fake.sizes);
-		assert_int_equal(open_descriptors(), before + 4);
+		assert_int_equal(open_fds(), before + 4);
 		slot_ring_destroy(ring);
-		assert_int_equal(open_descriptors(), before);
+		assert_int_equal(open_fds(), before);
 	}
 }
 
@@ -294,7 +282,7 @@ static void without_a_provider_slots_are_memfds(void **state)
 
 static void an_exhausted_heap_gives_back_what_it_gave(void **state)
 {
-	int before = open_descriptors();
+	unsigned before = open_fds();
 	struct slot_ring *ring;
 
 	(void)state;
@@ -302,9 +290,9 @@ static void an_exhausted_heap_gives_back_what_it_gave(void **state)
 	fake.left = 3;
 	assert_int_equal(slot_ring_create(&ring, "auto", 4, 4096), 0);
 	assert_string_equal(ring->allocator, "memfd");
-	assert_int_equal(open_descriptors(), before + 4);
+	assert_int_equal(open_fds(), before + 4);
 	slot_ring_destroy(ring);
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(open_fds(), before);
 }
 
 static void a_named_allocator_is_not_replaced(void **state)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/unit/messages_rig.h"
+#include "tests/unit/open_fds.h"
 
 /* --- the ways of all messages --- */
 
@@ -505,7 +506,7 @@ static void answers_may_be_late_or_double(void **state)
 					       rig_segment(MESSAGES_SEGMENT_SIZE, MESSAGES_SEALS)),
 				 0);
 		assert_int_equal(f->news.event, WORKER_EVENT_NONE);
-		assert_int_equal(rig_open_fds(), f->fds + 1);
+		assert_int_equal(open_fds(), f->fds + 1);
 	}
 	messages_assert_refused(f,
 				messages_take(f, &segment, sizeof segment,

@@ -11,7 +11,7 @@ $(foreach t,$(FEED_RIG),$(eval EXTRA_$t := feed_rig)$(eval WRAPS_$t := \
 EXTRA_test_rtsp += rtsp_rig
 EXTRA_test_rtsp_tunnel += rtsp_rig
 EXTRA_test_rtsp_who += rtsp_rig
-EXTRA_test_rtsp_udp += rtsp_rig
+EXTRA_test_rtsp_udp += rtsp_rig open_fds
 EXTRA_test_rtsp_satip += rtsp_rig
 EXTRA_test_multicast += rtsp_rig
 EXTRA_test_loop_conn += conn_rig
@@ -30,7 +30,7 @@ $(foreach t,$(V4L2_SIM),$(eval EXTRA_$t := v4l2_sim v4l2_fixture)$(eval WRAPS_$t
 MESSAGES_RIG := test_worker_messages test_worker_preambles test_worker_rates
 WORKER_RIG := test_admission test_discovery test_status test_worker $(MESSAGES_RIG)
 $(foreach t,$(WORKER_RIG),$(eval EXTRA_$t := worker_rig))
-$(foreach t,$(MESSAGES_RIG),$(eval EXTRA_$t += messages_rig))
+$(foreach t,$(MESSAGES_RIG),$(eval EXTRA_$t += messages_rig open_fds))
 WRAPS_test_admission := getpeername
 WRAPS_test_status := clock_gettime
 WRAPS_test_worker := clock_gettime pidfd_send_signal
@@ -40,7 +40,7 @@ WRAPS_test_worker_preambles := malloc
 EXTRA_test_config := config_rig
 EXTRA_test_config_file := config_rig
 EXTRA_test_config_mistakes := config_rig
-EXTRA_test_discovery += config_rig
+EXTRA_test_discovery += config_rig open_fds
 EXTRA_test_request := config_rig
 
 # Tests of streams whose encoders are played.
@@ -81,6 +81,7 @@ WRAPS_test_identity := poll
 WRAPS_test_keep := clock_gettime adjtimex
 WRAPS_test_logwriter := pwritev memfd_create
 WRAPS_test_reader := clock_gettime connect
+EXTRA_test_slots := open_fds
 WRAPS_test_slots := open ioctl
 WRAPS_test_supervisor := pidfd_send_signal
 WRAPS_test_supervisor_stop := pidfd_send_signal

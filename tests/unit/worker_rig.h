@@ -41,7 +41,5 @@ void rig_run_until(struct rig *rig, bool (*done)(void *user), void *user);
 
 /* A sealed memfd of that size. */
 int rig_segment(int64_t size, int seals);
-/* How many fds this process has open. */
-unsigned rig_open_fds(void);
 
 #endif
