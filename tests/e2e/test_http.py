@@ -5,8 +5,8 @@ import base64
 import http.client
 import os
 import socket
+import statistics
 import struct
-import subprocess
 import sys
 import time
 from concurrent import futures
@@ -15,6 +15,7 @@ import cv2
 import numpy
 
 import harness
+import motions
 import mp4box
 
 BOUNDARY = b"--boundarydonotcross\r\n"
@@ -129,27 +130,9 @@ def test_mpv_plays(start_camcastd, tmp_path):
 def test_motion_reads_pictures(start_camcastd, tmp_path):
     """The surveillance program, as people set it up for a camera with MJPEG."""
     daemon = start_camcastd(pattern())
-    (tmp_path / "motion.conf").write_text(
-        f"netcam_url {url(daemon, '/j.mjpg')}\nwidth 320\nheight 180\nframerate 10\n"
-        f"target_dir {tmp_path}\nsnapshot_interval 1\nsnapshot_filename shot\n"
-        "daemon off\nstream_port 0\nwebcontrol_port 0\nlog_level 6\n"
-        "picture_output off\nmovie_output off\n",
-        encoding="utf-8",
-    )
-    with open(tmp_path / "motion.log", "wb") as log:
-        with subprocess.Popen(
-            ["motion", "-n", "-c", str(tmp_path / "motion.conf")], stdout=log, stderr=log
-        ) as motion:
-            try:
-                daemon.wait_until(
-                    lambda: (tmp_path / "shot.jpg").exists()
-                    and (tmp_path / "shot.jpg").stat().st_size > 0,
-                    "a snapshot of motion",
-                    30,
-                )
-            finally:
-                motion.terminate()
-    assert cv2.imread(str(tmp_path / "shot.jpg")) is not None
+    address = f"netcam_url {url(daemon, '/j.mjpg')}"
+    with motions.running(tmp_path, address, "width 320", "height 180", "framerate 10"):
+        daemon.wait_until(lambda: motions.numbers(tmp_path), "a legible snapshot of motion", 40)
 
 
 # --- live ---
@@ -223,7 +206,8 @@ def test_mp4_times_are_those_of_the_pictures(camcastd):
     assert len(samples) == 60
     steps = [later.dts - sooner.dts for sooner, later in zip(samples, samples[1:])]
     assert all(0 < step < 20 * 3000 for step in steps), steps
-    assert abs(sum(steps) / len(steps) - 3000) < 300, "30 pictures a second in 1/90000 s"
+    # Most of them: a busy encoder leaves pictures out.
+    assert abs(statistics.median(steps) - 3000) < 300, "30 pictures a second in 1/90000 s"
 
 
 def test_a_viewer_that_is_too_slow_loses_whole_pictures(camcastd, tmp_path):

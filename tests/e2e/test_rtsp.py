@@ -12,6 +12,7 @@ import cv2
 import pytest
 
 import harness
+import motions
 import slowlink
 import strip
 
@@ -252,34 +253,20 @@ def test_opencv_plays(camcastd):
     check_numbers(daemon, numbers_of(done.stdout), 60)
 
 
-def test_motion_reads_pictures(start_camcastd, tmp_path):
-    """The surveillance program, as people set it up for a network camera."""
-    daemon = start_camcastd(config())
-    (tmp_path / "motion.conf").write_text(
-        f"netcam_url {url(daemon)}\nwidth {WIDTH}\nheight {HEIGHT}\nframerate 10\n"
-        f"target_dir {tmp_path}\nsnapshot_interval 1\nsnapshot_filename %q-%v\n"
-        "daemon off\nstream_port 0\nwebcontrol_port 0\nlog_level 6\n"
-        "picture_output off\nmovie_output off\n",
-        encoding="utf-8",
-    )
-
-    def legible():
-        for path in tmp_path.glob("*.jpg"):
-            picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            if picture is not None and picture.shape == (HEIGHT, WIDTH):
-                number = strip.read_number(picture.tobytes(), WIDTH, HEIGHT)
-                if number is not None:
-                    return True
-        return False
-
-    with open(tmp_path / "motion.log", "wb") as log:
-        with harness.start(
-            ["motion", "-n", "-c", str(tmp_path / "motion.conf")], stdout=log, stderr=log
-        ) as motion:
-            try:
-                daemon.wait_until(legible, "a legible snapshot of motion", 40)
-            finally:
-                motion.terminate()
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_motion_reads_pictures(start_camcastd, tmp_path, transport):
+    """It asks for TCP unless its configuration says otherwise."""
+    daemon = start_camcastd(config(bitrate=CALM))
+    lines = [f"netcam_url {url(daemon)}", f"width {WIDTH}", f"height {HEIGHT}", "framerate 10"]
+    if transport == "udp":
+        lines.append("netcam_params rtsp_transport=udp")
+    with motions.running(tmp_path, *lines):
+        daemon.wait_until(lambda: motions.numbers(tmp_path), "a legible snapshot of motion", 40)
+        daemon.wait_until(
+            lambda: {client["transport"] for client in daemon.status()["clients"]}
+            == {"rtsp+udp" if transport == "udp" else "rtsp"},
+            "a viewer that has what it asked for",
+        )
 
 
 # --- faults ---
@@ -367,12 +354,17 @@ class Client:
         self.file = self.socket.makefile("rb")
         self.number = 0
 
+    def send(self, data):
+        self.socket.sendall(data)
+
     def ask(self, method, target, **headers):
-        """(status, headers, body)"""
+        """(status, headers, body); packets before the answer are thrown away."""
         self.number += 1
         lines = [f"{method} {target} RTSP/1.0", f"CSeq: {self.number}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self.send(("\r\n".join(lines) + "\r\n\r\n").encode())
+        while self.file.peek(1)[:1] == b"$":
+            self.frame()
         status = int(self.file.readline().split()[1])
         answer = {}
         while (line := self.file.readline().decode().strip()) != "":

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Users over RTSP: Digest, Basic where the connection is encrypted, and tokens, with real clients."""
-import contextlib
 import hashlib
 import re
 import socket
@@ -12,6 +11,7 @@ import pytest
 
 import certificates
 import harness
+import motions
 from users import IN_URL, PASSWORD, TOKEN, WATCHER, basic, config, write_secret
 
 TRANSPORT = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
@@ -299,23 +299,9 @@ def test_players_with_a_password_over_tls(start_camcastd, users, clear_users, au
         assert plays(result) == (password == PASSWORD), (password, result.stderr)
 
 
-@contextlib.contextmanager
 def motion(folder, url, userpass):
-    (folder / "motion.conf").write_text(
-        f"netcam_url {url}\nnetcam_userpass {userpass}\nwidth 320\nheight 240\nframerate 10\n"
-        f"target_dir {folder}\nsnapshot_interval 1\nsnapshot_filename shot-%q\n"
-        "daemon off\nstream_port 0\nwebcontrol_port 0\nlog_level 6\n"
-        "picture_output off\nmovie_output off\n",
-        encoding="utf-8",
-    )
-    with open(folder / "motion.log", "wb") as log:
-        with harness.start(
-            ["motion", "-n", "-c", str(folder / "motion.conf")], stdout=log, stderr=log
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.terminate()
+    lines = [f"netcam_url {url}", f"netcam_userpass {userpass}"]
+    return motions.running(folder, *lines, "width 320", "height 240", "framerate 10")
 
 
 @pytest.mark.parametrize("way", ["rtsp", "http"])
@@ -339,7 +325,6 @@ def test_motion_with_a_password(start_camcastd, users, way, tmp_path):
     wrong.mkdir()
     with motion(wrong, url, "anna:another"):
         server.wait_until(refused, "a wrong password", 40)
-    # Pictures of motion itself say that there is none from the camera: it must come from the server.
     with motion(tmp_path, url, "anna:motion-secret"):
         server.wait_until(lambda: server.feed(feed)["clients"], "a viewer", 40)
-        server.wait_until(lambda: any(one.stat().st_size for one in tmp_path.glob("shot-*")), "a snapshot", 40)
+        server.wait_until(lambda: motions.numbers(tmp_path), "a legible snapshot of motion", 40)
