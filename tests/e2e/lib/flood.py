@@ -5,6 +5,7 @@ import base64
 import http.client
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import struct
@@ -31,6 +32,13 @@ def connect(port, source=None, receive_buffer=None):
 def reset(one):
     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     one.close()
+
+
+def wait_reset(one):
+    """Waits until the peer has reset a connection, and reads nothing before that."""
+    found = select.poll()
+    found.register(one, select.POLLERR)
+    assert found.poll(60000 * harness.PATIENCE), "not reset"
 
 
 def come_and_go(port, count, rounds):
