@@ -270,7 +270,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	python3-paho-mqtt python3-jsonschema python3-prometheus-client opencv-doc ffmpeg \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi \
-	procps mosquitto-clients ncat openssl xvfb xdotool \
+	procps mosquitto-clients ncat openssl xvfb xdotool zoneminder mariadb-server-core \
 	fonts-nanum weston libimage-exiftool-perl varnish nginx libnginx-mod-rtmp vlc-bin vlc-plugin-base \
 	motion mpv locales sslscan libnss3-tools onvif-tools \
 	glib-networking dbus-daemon avahi-daemon avahi-utils $(PKG_browser)

@@ -2,11 +2,15 @@
 """The lines of docs/INTEGRATIONS.md, run by the programs themselves or by what they run inside."""
 import re
 import shlex
+import subprocess
 import sys
 
 import pytest
 
 import harness
+import motions
+import strip
+import zoneminder
 from vlc import Vlc, in_turn
 
 PAGE = (harness.ROOT / "docs/INTEGRATIONS.md").read_text(encoding="utf-8")
@@ -70,6 +74,20 @@ def pictures_of(path):
     return count
 
 
+def numbers_in(path):
+    """The numbers of the pictures of a file, all of which are decoded without an error."""
+    command = ["ffmpeg", "-v", "error", "-xerror", "-i", path, "-fps_mode", "passthrough"]
+    command += ["-vf", "extractplanes=y", "-f", "rawvideo", "-"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    said = [line for line in done.stderr.splitlines() if b"non monotonically" not in line]
+    assert done.returncode == 0 and not said, said
+    size = WIDTH * HEIGHT
+    return [
+        strip.read_number(done.stdout[at : at + size], WIDTH, HEIGHT)
+        for at in range(0, len(done.stdout), size)
+    ]
+
+
 def test_the_addresses_of_the_table(server, tmp_path):
     rows = dict(re.findall(r"^\| ([^|]*?) \| `(\w+://[^`]*)` \|$", PAGE, re.M))
     assert len(rows) == 4
@@ -129,26 +147,35 @@ def test_frigate(server, tmp_path):
 
 
 def test_motion(server, tmp_path):
-    (tmp_path / "motion.conf").write_text(
-        server.here(block("motion", "netcam_url"))
-        + f"target_dir {tmp_path}\nsnapshot_interval 1\nsnapshot_filename %q-%v\ndaemon off\n"
-        "stream_port 0\nwebcontrol_port 0\nlog_level 6\npicture_output off\nmovie_output off\n",
-        encoding="utf-8",
-    )
+    lines = server.here(block("motion", "netcam_url")).splitlines()
+    with motions.running(tmp_path, *lines):
+        server.wait_until(lambda: motions.numbers(tmp_path), "a legible snapshot of motion", 60)
 
-    def whole():
-        for path in tmp_path.glob("*.jpg"):
-            if path.read_bytes().endswith(b"\xff\xd9"):
-                return pictures_of(path) == 1
-        return False
 
-    with open(tmp_path / "motion.log", "wb") as log:
-        command = ["motion", "-n", "-c", str(tmp_path / "motion.conf")]
-        with harness.start(command, stdout=log, stderr=log) as motion:
-            try:
-                server.wait_until(whole, "a snapshot of motion", 60)
-            finally:
-                motion.terminate()
+def settings_of(text):
+    """Lines of a name and what is chosen for it."""
+    return dict(line.split(": ", 1) for line in text.strip().splitlines())
+
+
+@pytest.mark.long
+def test_zoneminder(server):
+    if harness.with_mount("true") is None:
+        pytest.skip("no mount namespaces")
+    settings = settings_of(server.here(block("ZoneMinder", "Source Path")))
+    with zoneminder.ZoneMinder(settings) as zm:
+        server.wait_until(lambda: server.feed("front-h264/rtp")["clients"], "a viewer", 40)
+        server.wait_flowing("front-h264/rtp", units=200, timeout=40)
+        assert zm.stop() == 0, zm.log("zmc")
+        complaints = [message for message in zm.messages() if message[0] in ("ERR", "FAT", "PNC")]
+        assert not complaints, complaints
+        (path,) = zm.recordings()
+        numbers = numbers_in(path)
+        ((length, frames),) = zm.ask("SELECT Length, Frames FROM Events")
+    # It leaves out what came before its first key picture, and what is in its buffer at the end.
+    assert len(numbers) >= 150 and int(frames) >= 150 and float(length) >= 9
+    dropped = server.camera("front")["dropped"] + server.stream("front-h264")["dropped"]
+    assert None not in numbers and numbers == sorted(set(numbers)), numbers
+    assert numbers[-1] - numbers[0] + 1 - len(numbers) <= dropped, numbers
 
 
 def test_qgroundcontrol(server):
