@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""How old a picture is when a player has it: ffplay, ffmpeg, mpv, VLC, GStreamer and OpenCV, over raw
-TCP, RTSP and HTTP, with the command lines of docs/PLAYERS.md. VLC's RTSP is that of Debian, SAT>IP.
+"""How old a picture is when a player has it: ffplay, ffmpeg, mpv, VLC, GStreamer, OpenCV and motion,
+over raw TCP, RTSP and HTTP, with the command lines of docs/PLAYERS.md. VLC's RTSP is that of Debian,
+SAT>IP.
 
 The strip of the test pattern tells which picture a player shows, and the SEI of the stream tells
 when that picture was captured. A second connection receives the stream to map one to the other. A
@@ -12,6 +13,7 @@ write their pictures to a pipe.
 """
 import argparse
 import contextlib
+import http.client
 import os
 import pathlib
 import socket
@@ -29,6 +31,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "e2e" / "li
 import built  # noqa: E402
 import bytestream  # noqa: E402
 import harness  # noqa: E402
+import motions  # noqa: E402
 import screen  # noqa: E402
 import vlc  # noqa: E402
 
@@ -187,9 +190,44 @@ def show_with_vlc(way, url, ports, seconds):
     return seen
 
 
+def show_with_motion(way, url, ports, seconds):
+    """The same of the pictures that motion passes on, one JPEG after the other."""
+    if way != "rtsp":
+        return []  # it reads no H.264 in another way
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        lines = [f"netcam_url {url}", f"width {WIDTH}", f"height {HEIGHT}", "framerate 100"]
+        lines += [f"stream_port {port}", "stream_maxrate 100", "stream_quality 90"]
+        with motions.running(folder, *lines):
+            return read_parts(port, seconds)
+
+
+def read_parts(port, seconds):
+    """[(time, number)] of the JPEGs of a multipart answer over HTTP. One that begins before the first
+    picture stays empty, so that it is asked for again."""
+    seen, began = [], time.monotonic()
+    while not is_over(seen, began, seconds):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/")
+            answer, data = connection.getresponse(), b""
+            while not is_over(seen, began, seconds):
+                data += answer.read1(1 << 20)
+                while (end := data.find(b"\xff\xd9")) >= 0:
+                    picture = numpy.frombuffer(data[data.find(b"\xff\xd8") : end + 2], numpy.uint8)
+                    data = data[end + 2 :]
+                    shown = screen.number_in(cv2.imdecode(picture, cv2.IMREAD_GRAYSCALE))
+                    if shown is not None and (not seen or seen[-1][1] != shown):
+                        seen.append((time.monotonic(), shown))
+        time.sleep(0.05)
+    return seen
+
+
 PLAYERS = {
     "ffplay": show_with_ffplay, "ffmpeg": show_with_ffmpeg, "mpv": show_with_mpv,
     "VLC": show_with_vlc, "GStreamer": show_with_gstreamer, "OpenCV": show_with_opencv,
+    "motion": show_with_motion,
 }
 
 
