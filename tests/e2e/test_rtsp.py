@@ -259,7 +259,7 @@ def test_motion_reads_pictures(start_camcastd, tmp_path, transport):
     daemon = start_camcastd(config(bitrate=CALM))
     lines = [f"netcam_url {url(daemon)}", f"width {WIDTH}", f"height {HEIGHT}", "framerate 10"]
     if transport == "udp":
-        lines.append("netcam_params rtsp_transport=udp")
+        lines.append("netcam_params rtsp_transport=udp,capture_rate=60")
     with motions.running(tmp_path, *lines):
         daemon.wait_until(lambda: motions.numbers(tmp_path), "a legible snapshot of motion", 40)
         daemon.wait_until(
