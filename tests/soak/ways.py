@@ -20,6 +20,7 @@ VIDEO = b"\0\0\1\xe0"  # how the PES packets of the first video stream begin
 BINARY, CLOSE, PING, PONG = 2, 8, 9, 10
 RTP, RTCP = 0, 1  # channels
 DELIMITER, FU_A = 9, 28  # types of NAL units, and of a payload
+BEGINNINGS = (6, 7, DELIMITER)  # what units of the streams here begin with: SEI, SPS
 KEEP_ALIVE_UNITS = 100
 SO_RCVBUFFORCE = 33
 
@@ -424,7 +425,7 @@ class Datagrams(Rtp):
         missing = self.sequence is not None and sequence != (self.sequence + 1) & 0xFFFF
         if time != self.time:
             self.time, self.nals, self.part = time, [], None
-            self.whole = packet[12] & 0x1F != FU_A or packet[13] & 0x80 != 0
+            self.whole = not missing or packet[12] & 0x1F in BEGINNINGS
         elif missing:
             self.whole = False
         if not self.whole:
