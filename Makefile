@@ -270,10 +270,11 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 	python3-paho-mqtt python3-jsonschema python3-prometheus-client opencv-doc ffmpeg \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-bad gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi \
-	procps mosquitto-clients ncat openssl xvfb xdotool zoneminder mariadb-server-core \
+	procps mosquitto-clients ncat openssl xvfb xdotool \
 	fonts-nanum weston libimage-exiftool-perl varnish nginx libnginx-mod-rtmp vlc-bin vlc-plugin-base \
 	motion mpv locales sslscan libnss3-tools onvif-tools \
 	glib-networking dbus-daemon avahi-daemon avahi-utils $(PKG_browser)
+PKG_alone = $(PKG_e2e) zoneminder mariadb-server-core
 # A nodejs of nodesource.com brings npm along, and refuses Debian's.
 PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)
 PKG_bench-page = $(PKG_run) $(PKG_browser) iproute2
@@ -290,7 +291,7 @@ PKG_deb-foreign = dpkg-dev lintian mmdebstrap
 PKG_bench = $(PKG_run) iproute2 ffmpeg opencv-doc gnuplot-nox nginx-light libnginx-mod-rtmp vlc-bin \
 	vlc-plugin-base icecast2 ustreamer gstreamer1.0-tools gstreamer1.0-plugins-base \
 	gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gir1.2-gst-rtsp-server-1.0 python3-gi
-PKG_check-all = $(PKG_lint) $(PKG_check) $(PKG_soak) $(PKG_check-distros) $(PKG_check-kernel) $(PKG_bench)
+PKG_check-all = $(PKG_lint) $(PKG_check) $(PKG_alone) $(PKG_soak) $(PKG_check-distros) $(PKG_check-kernel) $(PKG_bench)
 
 FOR ?= run
 packages = $(sort $(foreach t,$(FOR),$(or $(PKG_$t),$(error deps: there is no list for FOR=$t))))
@@ -333,7 +334,7 @@ unit check-unit:
 	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs
 	tests/run.sh unit
 e2e check-e2e alone:
-	$(call deps_for,e2e)
+	$(call deps_for,$(if $(filter alone,$@),alone,e2e))
 	+@$(MAKE) --no-print-directory $(PARALLEL) all benches $(DOUBLES) $(if $(SAN),,browser)
 	tests/run.sh $(if $(filter alone,$@),alone,e2e)
 # With no FUZZ_SECONDS, `make check` runs the fuzzers' corpus alone.
