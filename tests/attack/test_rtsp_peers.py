@@ -28,18 +28,22 @@ def request(method, target="rtsp://localhost/s", headers="", cseq=1):
     return f"{method} {target} RTSP/1.0\r\nCSeq: {cseq}\r\n{headers}\r\n".encode()
 
 
+# Without DESCRIBE it would be a client of SAT>IP.
+PLAY = request("DESCRIBE") + request("SETUP", headers=TCP, cseq=2) + request("PLAY", cseq=3)
+
+
 class Watch(Viewer):
     """Plays over TCP, from an address of its own."""
 
     def __init__(self, port):
         super().__init__(port, source="127.0.0.8")
-        self.socket.sendall(request("SETUP", headers=TCP) + request("PLAY", cseq=2))
+        self.socket.sendall(PLAY)
 
     def pictures(self):
         """Those that have come so far. Fails where a packet is missing."""
         data = bytes(self.data)
-        answers = re.match(rb"(?:RTSP/1\.0 200 OK\r\n(?:.+\r\n)+\r\n){2}", data)
-        at, reader = answers.end() if answers else len(data), packets.Reader()
+        answers = list(re.finditer(rb"\r\n\r\n", data[:4096]))[:3]
+        at, reader = answers[2].end() if len(answers) == 3 else len(data), packets.Reader()
         while at + 4 <= len(data):
             assert data[at : at + 1] == b"$", data[at : at + 80]
             end = at + 4 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -79,7 +83,8 @@ class Peer:
         return self.answer()
 
     def play(self, headers=TCP):
-        return self.ask("SETUP", headers=headers) == 200 and self.ask("PLAY") == 200
+        asked = self.ask("DESCRIBE") == 200 and self.ask("SETUP", headers=headers) == 200
+        return asked and self.ask("PLAY") == 200
 
     def close(self):
         self.heard.close()
@@ -198,7 +203,7 @@ def viewers_that_read_nothing(port):
     with contextlib.ExitStack() as stack:
         lazy = [stack.enter_context(Peer(port, receive_buffer=4096)) for _ in range(30)]
         for peer in lazy:
-            peer.socket.sendall(request("SETUP", headers=TCP) + request("PLAY", cseq=2))
+            peer.socket.sendall(PLAY)
         for peer in lazy:  # an event, whenever it comes: the reset, with unread bytes in the way
             flood.wait_reset(peer.socket)
 

@@ -49,6 +49,7 @@ def check_numbers(numbers):
 def viewer_over_tcp(daemon):
     """A function that returns the next packet."""
     with Client(daemon) as client:
+        assert client.ask("DESCRIBE", url(daemon))[0] == 200  # or it is SAT>IP
         assert client.ask("SETUP", url(daemon), Transport=TCP)[0] == 200
         assert client.ask("PLAY", url(daemon))[0] == 200
 
@@ -66,6 +67,7 @@ def viewer_over_udp(daemon):
     ports = udp_ports()
     with Client(daemon) as client, contextlib.closing(ports[0]), contextlib.closing(ports[1]):
         ports[0].settimeout(20 * harness.PATIENCE)
+        assert client.ask("DESCRIBE", url(daemon))[0] == 200
         assert client.ask("SETUP", url(daemon), Transport=transport(ports))[0] == 200
         assert client.ask("PLAY", url(daemon))[0] == 200
         yield lambda: ports[0].recv(65536)
