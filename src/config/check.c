@@ -144,6 +144,43 @@ static bool groups_clash(const char *a, const char *b)
 	       of_a.port == of_b.port;
 }
 
+/* Players must be able to ask for a group that is not sent all the time. */
+static void check_asking(struct config_file *file, const struct config *config,
+			 const struct section *s)
+{
+	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	const struct section *daemon = daemons->n > 0 ? daemons->items : NULL;
+
+	if (daemon && (section_is_bad(daemon, "rtsp") || section_is_bad(daemon, "tls")))
+		return;
+	if (config->daemon.n_rtsp == 0)
+		config_file_mistake(file, section_line(s, "multicast"),
+				    "multicast needs rtsp in section [daemon], over which players "
+				    "ask for it, or multicast_always = yes, or sap = yes");
+	else if (config->daemon.tls == CONFIG_TLS_YES)
+		config_file_mistake(file, section_line(s, "multicast"),
+				    "multicast is not for players that come through TLS; use tls = "
+				    "auto or no in section [daemon], or multicast_always = yes, or "
+				    "sap = yes");
+}
+
+/* A link-local group of IPv6 is one of an interface (RFC 4007 clause 6). */
+static void check_scope(struct config_file *file, const struct config *config,
+			const struct section *s, const char *text)
+{
+	const struct section_list *daemons = &file->sections[OPTION_DAEMON];
+	struct net_peer group;
+
+	if (net_group_parse(&group, text) < 0 || net_peer_is_ipv4(&group) ||
+	    (group.address[1] & 0x0f) != 2 || config->daemon.multicast_interface[0] ||
+	    (daemons->n > 0 && section_is_bad(daemons->items, "multicast_interface")))
+		return;
+	config_file_mistake(file, section_line(s, "multicast"),
+			    "multicast = %s is a group of one link, and needs multicast_interface "
+			    "in section [daemon]",
+			    text);
+}
+
 static void check_multicast(struct config_file *file, const struct config *config, size_t index)
 {
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
@@ -161,11 +198,9 @@ static void check_multicast(struct config_file *file, const struct config *confi
 		config_file_mistake(file, section_line(s, "sap"),
 				    "sap = yes needs multicast = GROUP:PORT in section [stream %s]",
 				    s->name);
-	if (stream->multicast[0] && !stream->multicast_always && !stream->sap &&
-	    config->daemon.n_rtsp == 0)
-		config_file_mistake(file, section_line(s, "multicast"),
-				    "multicast needs rtsp in section [daemon], over which players "
-				    "ask for it, or multicast_always = yes");
+	if (stream->multicast[0] && !stream->multicast_always && !stream->sap)
+		check_asking(file, config, s);
+	check_scope(file, config, s, stream->multicast);
 	for (size_t i = 0; i < index; i++)
 		if (groups_clash(stream->multicast, config->streams[i].multicast))
 			config_file_mistake(file, section_line(s, "multicast"),

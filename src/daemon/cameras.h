@@ -11,6 +11,7 @@
 #define DAEMON_CAMERAS_H
 
 #include "config/config.h"
+#include "daemon/rtsp/sdp.h"
 #include "daemon/serve/server.h"
 
 struct config_changes;
@@ -43,6 +44,7 @@ struct output {
 	 * NULL: it has none. */
 	struct multicast *multicast;
 	struct sap *sap;
+	struct sdp_version description; /* of the group, whichever it is */
 	/* Of a feed of RTP packets: what all of its workers must go on with (camcast/worker.h).
 	 * rtp_sequence is the number of the packet that follows those in the log. */
 	uint32_t rtp_ssrc, rtp_offset;

@@ -62,3 +62,8 @@ bool rtcp_read(const uint8_t *data, size_t len, uint32_t ssrc, struct rtcp_repor
 	}
 	return true;
 }
+
+bool rtcp_is_of_receiver(const uint8_t *data, size_t len, uint32_t ssrc)
+{
+	return len >= HEAD + SENDER && data[1] == RTCP_RR && get32(data + HEAD) != ssrc;
+}

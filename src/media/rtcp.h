@@ -21,5 +21,8 @@ struct rtcp_report {
  */
 bool rtcp_read(const uint8_t *data, size_t len, uint32_t ssrc, struct rtcp_report *about,
 	       bool *found);
+/* Whether a datagram that rtcp_read() has accepted begins with a receiver report (clause 6.4.2) of
+ * somebody else than the source ssrc. */
+bool rtcp_is_of_receiver(const uint8_t *data, size_t len, uint32_t ssrc);
 
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Streams by multicast: players on other machines of a network share one send."""
+import json
 import os
 import re
 import socket
@@ -276,6 +277,11 @@ def test_groups_come_and_go_with_the_configuration(network, start_camcastd):
             assert client.ask("SETUP", track(daemon), Transport=ASK)[0] == 200
             assert client.ask("PLAY", url(daemon))[0] == 200
             receive(heard)
+            # Whether it is sent or announced to others as well is nothing to a session.
+            for changed in ({"multicast_always": "yes"}, {"sap": "yes"}, {}):
+                daemon.reload(multicast_config(**changed))
+                assert client.ask("GET_PARAMETER", url(daemon))[0] == 200
+            receive(heard)
             other = multicast_config(bitrate=CALM, daemon={"multicast_ttl": 9})
             daemon.reload(other)  # who was told of the old one is disconnected
             with pytest.raises((ConnectionError, IndexError)):
@@ -333,31 +339,49 @@ def test_why_there_is_no_description_is_said(start_camcastd):
     assert status == 404 and kind.startswith("text/plain")
     assert "multicast_always = yes" in body and "[stream s]" in body
     assert "multicast = GROUP:PORT" in fetch(daemon, "/j.sdp", "127.0.0.1")[2]
+    assert "sap = yes" in body and "sap = yes" in fetch(daemon, "/j.sdp", "127.0.0.1")[2]
 
 
 # --- announcements ---
 
 
+def set_bitrate(daemon, bitrate):
+    body = json.dumps({"bitrate": bitrate}).encode()
+    path = f"http://{SERVER}:{daemon.http_port}/api/streams/s/bitrate"
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(path, body, headers), timeout=20) as answer:
+        assert answer.status == 200
+
+
 def test_a_group_is_announced_until_it_is_gone(network, start_camcastd):
     server, one, _ = network
-    announced = multicast_config(sap="yes", daemon={"http": f"{SERVER}:0", "multicast_ttl": 2})
+    daemon = {"http": f"{SERVER}:0", "multicast_ttl": 2, "control": "yes"}
+    announced, silent = multicast_config(sap="yes", daemon=daemon), multicast_config(daemon=daemon)
     daemon = start(server, start_camcastd, announced)
-    with listen(one, port=9875, group="239.255.255.255") as site, listen(
-        one, port=9875, group="224.2.127.254"
-    ) as world:
-        for heard in (site, world):
-            packet, ttl, sender = receive(heard)
-            assert ttl == 2 and sender[0] == SERVER
-            assert packet[:1] == b"\x20" and packet[4:8] == socket.inet_aton(SERVER)
-            kind, _, sdp = packet[8:].partition(b"\0")
-            assert kind == b"application/sdp"
+    with listen(one, port=9875, group="239.255.255.255") as site:
+        packet, ttl, sender = receive(site)
+        assert ttl == 2 and sender[0] == SERVER
+        assert packet[:1] == b"\x20" and packet[4:8] == socket.inet_aton(SERVER)
+        kind, _, sdp = packet[8:].partition(b"\0")
+        assert kind == b"application/sdp"
+        origin = sdp.split(b"\r\n")[1] + b"\r\n"
+        assert origin.split()[2] == b"1"
         with server:
             assert fetch(daemon)[2].encode() == sdp
+            set_bitrate(daemon, 600000)
+        # Another version of the description takes the place of the first, which does not end.
+        while b"b=AS:600\r\n" not in sdp:
+            packet, _, _ = receive(site)
+            sdp = packet[8:].partition(b"\0")[2]
+            assert packet[:1] == b"\x20"
+        newest = sdp.split(b"\r\n")[1] + b"\r\n"
+        assert newest.split()[2] == b"2"
+        assert newest.split()[:2] + newest.split()[3:] == origin.split()[:2] + origin.split()[3:]
         with server:
-            daemon.reload(multicast_config(daemon={"http": f"{SERVER}:0", "multicast_ttl": 2}))
+            daemon.reload(silent)
         while packet[:1] != b"\x24":
             packet, _, _ = receive(site)
-        assert packet[8:].endswith(sdp)
+        assert packet[8:] == b"application/sdp\0" + newest
         with server:
             daemon.reload(announced)
         while packet[:1] != b"\x20":

@@ -54,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	if (rtcp_read(data + 1, size - 1, 0x01020304, &report, &found))
-		require(!found || (report.lost >= -0x800000 && report.lost < 0x800000));
+		require((!found || (report.lost >= -0x800000 && report.lost < 0x800000)) &&
+			(!rtcp_is_of_receiver(data + 1, size - 1, 0x01020304) || data[2] == 201));
 	for (size_t at = 1; at < size;) {
 		struct datagrams_options options = {
 			.data = data + at,

@@ -257,7 +257,15 @@ static void keys_that_contradict_each_other_are_refused(void **state)
 		 "length_prefixed = ADDRESS:PORT\n"},
 		{GOOD "multicast = 239.1.2.3:5004\n",
 		 "c.ini:6: multicast needs rtsp in section [daemon], over which players ask for "
-		 "it, or multicast_always = yes\n"},
+		 "it, or multicast_always = yes, or sap = yes\n"},
+		{GOOD "multicast = 239.1.2.3:5004\n[daemon]\nrtsp = :8554\ntls = yes\n[tls]\n"
+		      "certificate = c.pem\n",
+		 "c.ini:6: multicast is not for players that come through TLS; use tls = auto or "
+		 "no "
+		 "in section [daemon], or multicast_always = yes, or sap = yes\n"},
+		{GOOD "multicast = [ff12::77]:5006\nsap = yes\n",
+		 "c.ini:6: multicast = [ff12::77]:5006 is a group of one link, and needs "
+		 "multicast_interface in section [daemon]\n"},
 		{GOOD "sap = yes\n",
 		 "c.ini:6: sap = yes needs multicast = GROUP:PORT in section [stream main]\n"},
 		{GOOD "multicast_always = yes\n",

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,8 +28,21 @@ struct net {
 	uint8_t data[65536]; /* of the newest datagram */
 	size_t len;
 	struct sockaddr_in from;
-	int hops; /* its TTL */
+	int hops;	    /* its TTL */
+	unsigned deletions; /* of this program's announcements */
 };
+
+static int refusal; /* what sends of RTP end with; 0: they are carried out */
+
+int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+	if (refusal == 0)
+		return __real_sendmmsg(fd, messages, n, flags);
+	errno = refusal;
+	return -1;
+}
 
 static int bind_group(uint16_t *port)
 {
@@ -82,6 +96,7 @@ static struct net *begin(void **state)
 	uint16_t rtcp;
 
 	n->r = rtsp_rig_start(state);
+	n->deletions = 0;
 	for (;;) {
 		n->port = 0;
 		n->rtp = bind_group(&n->port);
@@ -304,6 +319,36 @@ static void a_group_that_is_sent_always_needs_nobody(void **state)
 	end(n);
 }
 
+static void sent_always_or_not_its_sessions_stay(void **state)
+{
+	struct net *n = begin(state);
+	struct multicast_settings settings = settings_of(n);
+	int fd = dial(n);
+
+	play(n, fd);
+	add_unit(n, true, 100);
+	assert_int_equal(drain(n, n->rtp), 1);
+	settings.always = true;
+	assert_true(multicast_is_set(n->r->multicast, &settings));
+	multicast_set_always(n->r->multicast, true);
+	add_unit(n, true, 100);
+	assert_int_equal(drain(n, n->rtp), 1);
+	assert_int_equal(rtsp_ask(n->r, fd, "PAUSE", RTSP_URL, ""), 200);
+	add_unit(n, true, 100);
+	assert_int_equal(drain(n, n->rtp), 1);
+	multicast_set_always(n->r->multicast, false);
+	add_unit(n, true, 100);
+	assert_int_equal(drain(n, n->rtp), 0);
+	assert_int_equal(rtsp_ask(n->r, fd, "PLAY", RTSP_URL, ""), 200);
+	add_unit(n, true, 100);
+	assert_int_equal(drain(n, n->rtp), 1);
+	leave(n, fd);
+	multicast_set_always(n->r->multicast, true); /* now nobody has asked */
+	add_unit(n, true, 100);
+	assert_int_equal(drain(n, n->rtp), 1);
+	end(n);
+}
+
 /* --- what is refused --- */
 
 static void only_a_stream_with_a_group_has_multicast(void **state)
@@ -345,13 +390,61 @@ static void without_a_way_players_are_to_ask_for_another(void **state)
 	end(n);
 }
 
+/* How often the log, which is caught in a file, has a text. */
+static unsigned count_lines(FILE *log, const char *text)
+{
+	unsigned count = 0;
+	char line[512];
+
+	rewind(log);
+	while (fgets(line, sizeof line, log))
+		count += strstr(line, text) != NULL;
+	return count;
+}
+
+/* A firewall refuses what is sent, but no socket. */
+static void sends_that_are_refused_are_said_once(void **state)
+{
+	static const char said[] = "stream front: multicast to " GROUP;
+	static const char over[] = "stream front: multicast is sent now";
+	struct net *n = begin(state);
+	int fd = dial(n), saved = dup(STDERR_FILENO);
+	FILE *log = tmpfile();
+
+	assert_non_null(log);
+	assert_true(saved >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+	play(n, fd);
+	refusal = EPERM;
+	for (int i = 0; i < 5; i++, rig_pass(&n->r->rig, 900000))
+		add_unit(n, true, 100);
+	assert_int_equal(count_lines(log, said), 0);
+	for (int i = 0; i < 20; i++, rig_pass(&n->r->rig, 900000)) {
+		add_unit(n, true, 100);
+		assert_int_equal(rtsp_ask(n->r, fd, "GET_PARAMETER", RTSP_URL, ""), 200);
+	}
+	assert_int_equal(count_lines(log, said), 1);
+	assert_int_equal(count_lines(log, "not permitted; a firewall of this machine"), 1);
+	refusal = 0;
+	for (int i = 0; i < 3; i++, rig_pass(&n->r->rig, 900000))
+		add_unit(n, true, 100);
+	assert_true(drain(n, n->rtp) > 0);
+	assert_int_equal(count_lines(log, over), 1);
+	refusal = EACCES;
+	for (int i = 0; i < 7; i++, rig_pass(&n->r->rig, 900000))
+		add_unit(n, true, 100);
+	assert_int_equal(count_lines(log, said), 2);
+	refusal = 0;
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	fclose(log);
+	leave(n, fd);
+	end(n);
+}
+
 /* --- signs of life --- */
 
-static void report(struct net *n, uint8_t fraction, uint8_t lost)
+static void say_rtcp(struct net *n, const uint8_t *data, size_t len)
 {
-	const uint8_t data[] = {0x81, 201,	0, 7, 0,    0, 0, 1, 0xab, 0xcd, 0xef,
-				0x01, fraction, 0, 0, lost, 0, 0, 0, 9,	   0,	 0,
-				3,    0x84,	0, 0, 0,    0, 0, 0, 0,	   0};
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(n->port + 1)};
 	/* From the address of the RTSP connection. */
 	struct ip_mreqn through = {.imr_ifindex = (int)if_nametoindex("lo"),
@@ -360,9 +453,17 @@ static void report(struct net *n, uint8_t fraction, uint8_t lost)
 	inet_pton(AF_INET, GROUP, &to.sin_addr);
 	assert_int_equal(setsockopt(n->rtcp, IPPROTO_IP, IP_MULTICAST_IF, &through, sizeof through),
 			 0);
-	assert_int_equal(sendto(n->rtcp, data, sizeof data, 0, (struct sockaddr *)&to, sizeof to),
-			 sizeof data);
+	assert_int_equal(sendto(n->rtcp, data, len, 0, (struct sockaddr *)&to, sizeof to), len);
 	rig_settle(n->r->rig.loop);
+}
+
+static void report(struct net *n, uint8_t fraction, uint8_t lost)
+{
+	const uint8_t data[] = {0x81, 201,	0, 7, 0,    0, 0, 1, 0xab, 0xcd, 0xef,
+				0x01, fraction, 0, 0, lost, 0, 0, 0, 9,	   0,	 0,
+				3,    0x84,	0, 0, 0,    0, 0, 0, 0,	   0};
+
+	say_rtcp(n, data, sizeof data);
 }
 
 static void reports_in_the_group_keep_the_session(void **state)
@@ -385,6 +486,28 @@ static void reports_in_the_group_keep_the_session(void **state)
 	rtsp_hear(n->r, fd);
 	assert_true(n->r->ended);
 	assert_int_equal(look(n).count, 0);
+	leave(n, fd);
+	end(n);
+}
+
+/* They come back to it, from an address that may be that of a player. */
+static void reports_of_senders_keep_no_session(void **state)
+{
+	static const uint8_t own[28] = {0x80, 200, 0, 6, 0xab, 0xcd, 0xef, 0x01};
+	static const uint8_t other[28] = {0x80, 200, 0, 6, 0, 0, 0, 1};
+	static const uint8_t as_receiver[8] = {0x80, 201, 0, 1, 0xab, 0xcd, 0xef, 0x01};
+	struct net *n = begin(state);
+	int fd = dial(n);
+
+	play(n, fd);
+	for (int i = 0; i < 4; i++) {
+		rig_pass(&n->r->rig, 16000000);
+		say_rtcp(n, own, sizeof own);
+		say_rtcp(n, other, sizeof other);
+		say_rtcp(n, as_receiver, sizeof as_receiver);
+	}
+	rtsp_hear(n->r, fd);
+	assert_true(n->r->ended);
 	leave(n, fd);
 	end(n);
 }
@@ -436,7 +559,8 @@ static void the_description_names_the_group(void **state)
 	struct rtsp_stream stream = {.name = "front", .feed = n->r->rig.feed};
 	struct net_peer local = {.address = {[10] = 0xff, 0xff, 192, 0, 2, 1}};
 	const struct sdp_options options = {
-		.stream = &stream, .local = &local, .group = &settings, .id = 7};
+		.stream = &stream, .local = &local, .group = &settings, .id = 7, .version = 1};
+	struct sdp_version version = {0};
 	char sdp[SDP_MAX], line[80];
 
 	assert_int_equal(sdp_write_newest(sdp, &options), -EAGAIN);
@@ -450,6 +574,12 @@ static void the_description_names_the_group(void **state)
 	assert_int_equal(net_group_parse(&settings.group, "[ff15::1]:5004"), 0);
 	assert_int_equal(sdp_write_newest(sdp, &options), 0);
 	assert_non_null(strstr(sdp, "\r\nc=IN IP6 ff15::1\r\n"));
+	for (int i = 0; i < 4; i++) { /* what says something else has another version */
+		stream.bitrate_bps = i < 2 ? 1000000 : 2000000;
+		assert_int_equal(sdp_write_version(sdp, &options, &version), 0);
+		assert_non_null(strstr(sdp, i < 2 ? "\r\no=- 7 1 IN" : "\r\no=- 7 2 IN"));
+		assert_non_null(strstr(sdp, i < 2 ? "\r\nb=AS:1000\r\n" : "\r\nb=AS:2000\r\n"));
+	}
 	end(n);
 }
 
@@ -461,6 +591,7 @@ static void an_announcement_is_as_the_rfc_has_it(void **state)
 	const struct net_peer ipv6 = {.address = {0x20, 0x01, [15] = 7}};
 	static uint8_t out[SAP_MAX], other[SAP_MAX];
 	const char sdp[] = "v=0\r\n";
+	const char whole[] = "v=0\r\no=- 71 1 IN IP4 192.0.2.1\r\ns=front\r\n";
 
 	(void)state;
 	assert_int_equal(sap_write(out, false, &ipv4, sdp), 8 + 16 + 5);
@@ -478,6 +609,11 @@ static void an_announcement_is_as_the_rfc_has_it(void **state)
 	assert_int_equal(other[0], 0x30);
 	assert_memory_equal(other + 4, ipv6.address, 16);
 	assert_memory_not_equal(out + 2, other + 2, 2);
+	/* The end has the line of the origin alone, and the same hash. */
+	assert_true(sap_write(out, false, &ipv4, whole) == 24 + sizeof whole - 1);
+	assert_int_equal(sap_write(other, true, &ipv4, whole), 24 + 27);
+	assert_memory_equal(other + 24, "o=- 71 1 IN IP4 192.0.2.1\r\n", 27);
+	assert_memory_equal(out + 2, other + 2, 2);
 }
 
 struct said {
@@ -493,7 +629,7 @@ static bool say(void *user, char sdp[SDP_MAX])
 	return said->sdp;
 }
 
-static int hear_announcements(void)
+static int hear_announcements(const char *group)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9875)};
 	struct ip_mreqn request = {.imr_ifindex = (int)if_nametoindex("lo")};
@@ -501,7 +637,7 @@ static int hear_announcements(void)
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
-	inet_pton(AF_INET, "239.255.255.255", &address.sin_addr);
+	inet_pton(AF_INET, group, &address.sin_addr);
 	request.imr_multiaddr = address.sin_addr;
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
@@ -513,10 +649,15 @@ static int hear_announcements(void)
 /* Whether an announcement of ours is heard; those of other tests may be, too. */
 static bool hears(struct net *n, int fd, uint8_t first, const char *sdp)
 {
-	while (receive(n, fd))
+	char ours[32];
+
+	snprintf(ours, sizeof ours, "o=- %d ", getpid());
+	while (receive(n, fd)) {
+		n->deletions += n->data[0] == 0x24 && memmem(n->data, n->len, ours, strlen(ours));
 		if (n->data[0] == first && n->len > 24 && n->len == 24 + strlen(sdp) &&
 		    memcmp(n->data + 24, sdp, strlen(sdp)) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -526,12 +667,12 @@ static void a_group_is_announced_until_it_is_gone(void **state)
 	struct multicast_settings settings = settings_of(n);
 	struct said said = {0};
 	struct sap_options options = {.loop = n->r->rig.loop, .describe = say, .user = &said};
-	char one[32], two[32];
+	char one[64], two[64];
 	struct sap *sap;
-	int fd = hear_announcements();
+	int fd = hear_announcements("239.255.255.255");
 
-	snprintf(one, sizeof one, "one %d", getpid());
-	snprintf(two, sizeof two, "two %d", getpid());
+	snprintf(one, sizeof one, "v=0\r\no=- %d 1\r\ns=one\r\n", getpid());
+	snprintf(two, sizeof two, "v=0\r\no=- %d 2\r\ns=two\r\n", getpid());
 	multicast_destroy(n->r->multicast);
 	settings.always = true;
 	make_group(n, &settings);
@@ -547,11 +688,45 @@ static void a_group_is_announced_until_it_is_gone(void **state)
 	assert_true(hears(n, fd, 0x20, one));
 	said.sdp = two; /* another description takes the place of the first */
 	rig_pass(&n->r->rig, 5000000);
-	assert_true(hears(n, fd, 0x24, one));
 	assert_true(hears(n, fd, 0x20, two));
+	assert_int_equal(n->deletions, 0);
 	sap_destroy(sap);
-	assert_true(hears(n, fd, 0x24, two));
+	two[strcspn(two + 5, "\n") + 6] = '\0';
+	assert_true(hears(n, fd, 0x24, two + 5));
 	close(fd);
+	end(n);
+}
+
+static void announcements_are_of_the_scope_of_the_group(void **state)
+{
+	static const struct {
+		const char *group, *announced;
+	} cases[] = {{"239.255.77.1:5004", "239.255.255.255"},
+		     {"239.1.2.3:5004", "239.255.255.255"},
+		     {"239.193.2.3:5004", "239.195.255.255"},
+		     {"224.2.130.1:5004", "224.2.127.254"}};
+	struct net *n = begin(state);
+	struct multicast_settings settings = settings_of(n);
+	char text[64];
+
+	snprintf(text, sizeof text, "o=- %d 24 octets, then this", getpid());
+	settings.always = true;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int heard[sizeof cases / sizeof *cases];
+
+		multicast_destroy(n->r->multicast);
+		assert_int_equal(net_group_parse(&settings.group, cases[i].group), 0);
+		settings.group.port = n->port;
+		make_group(n, &settings);
+		for (size_t j = 1; j < sizeof cases / sizeof *cases; j++)
+			heard[j] = hear_announcements(cases[j].announced);
+		multicast_announce(n->r->multicast, text, strlen(text));
+		for (size_t j = 1; j < sizeof cases / sizeof *cases; j++) {
+			assert_int_equal(hears(n, heard[j], 'o', text + 24),
+					 strcmp(cases[i].announced, cases[j].announced) == 0);
+			close(heard[j]);
+		}
+	}
 	end(n);
 }
 
@@ -562,14 +737,18 @@ int main(void)
 		ON_BOTH(pause_of_the_last_one_is_the_end_of_the_packets),
 		ON_BOTH(who_has_not_played_gets_nothing_sent),
 		ON_BOTH(a_group_that_is_sent_always_needs_nobody),
+		ON_BOTH(sent_always_or_not_its_sessions_stay),
 		ON_BOTH(only_a_stream_with_a_group_has_multicast),
 		ON_BOTH(without_a_way_players_are_to_ask_for_another),
+		ON_BOTH(sends_that_are_refused_are_said_once),
+		ON_BOTH(reports_of_senders_keep_no_session),
 		ON_BOTH(reports_in_the_group_keep_the_session),
 		ON_BOTH(a_group_that_goes_takes_its_sessions_along),
 		ON_BOTH(a_stream_that_goes_takes_its_sessions_along),
 		ON_BOTH(the_description_names_the_group),
 		cmocka_unit_test(an_announcement_is_as_the_rfc_has_it),
 		ON_BOTH(a_group_is_announced_until_it_is_gone),
+		ON_BOTH(announcements_are_of_the_scope_of_the_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

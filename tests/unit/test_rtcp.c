@@ -38,6 +38,8 @@ static void a_report_about_another_stream_is_a_sign_of_life(void **state)
 	bool found;
 
 	(void)state;
+	assert_true(rtcp_is_of_receiver(compound, sizeof compound, SSRC));
+	assert_false(rtcp_is_of_receiver(compound, sizeof compound, 0x01020304)); /* its own */
 	assert_true(rtcp_read(compound, sizeof compound, SSRC + 1, &report, &found));
 	assert_false(found);
 	assert_true(rtcp_read((const uint8_t[]){0x80, 201, 0, 1, 0, 0, 0, 1}, 8, SSRC, &report,

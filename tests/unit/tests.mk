@@ -14,6 +14,7 @@ EXTRA_test_rtsp_who += rtsp_rig
 EXTRA_test_rtsp_udp += rtsp_rig open_fds
 EXTRA_test_rtsp_satip += rtsp_rig
 EXTRA_test_multicast += rtsp_rig
+WRAPS_test_multicast += sendmmsg
 EXTRA_test_loop_conn += conn_rig
 EXTRA_test_loop_crowd += conn_rig
 EXTRA_test_session += talk_rig

@@ -129,7 +129,8 @@ struct loop_conn_ops {
 	 * possible. A peer that has closed the whole connection looks the same until it answers a
 	 * send, or a keepalive probe, with a reset. NULL: ignored. */
 	void (*input_ended)(struct loop_conn *conn);
-	/* The connection is dead: -errno. Not called after loop_conn_close(). The callee closes. */
+	/* The connection is dead: -errno. Not called after loop_conn_close(), nor with datagrams.
+	 * The callee closes. */
 	void (*failed)(struct loop_conn *conn, int error);
 	/* Follows loop_conn_close(): the kernel and the loop do not use conn any more; its memory
 	 * may be freed. */

@@ -149,6 +149,7 @@ static bool describe(struct rtsp_session *session, bool last)
 		.stream = &session->stream,
 		.local = &local,
 		.id = session->stream.ssrc,
+		.version = 1,
 	};
 
 	net_peer_local_from_fd(&local, session->connection->conn.fd);

@@ -17,8 +17,6 @@
 #define RETRY_US 1000000
 #define REFUSED_US 5000000     /* then its sockets are opened again, which may find another way */
 #define REFUSED_GAP_US 2000000 /* without a refusal there is a way again */
-#define RTCP_MAX 1500	       /* bytes of a datagram that is read */
-#define RTCP_PER_TURN 64
 #define SAP_PORT 9875
 
 /* What is open while there is somebody to send to. It is freed after the group may have gone. */
@@ -35,6 +33,7 @@ struct multicast {
 	struct multicast_options options;
 	char name[CONFIG_STREAM_NAME_MAX];
 	struct list members;
+	struct receivers receivers; /* those of the members, without a port */
 	unsigned playing;
 	struct outlet *outlet; /* NULL: nothing is open */
 	struct loop_watch rtcp;
@@ -71,24 +70,27 @@ static void end_members(struct multicast *group, bool at_once)
 
 /* --- what receivers say --- */
 
-/* Receivers at one address have the same port, so that all of them are meant. */
-static void take_report(struct multicast *group, const struct net_peer *from, const uint8_t *data,
-			size_t len)
+/* Receivers at one address have the same port, so that all of them are meant. The server's own
+ * reports come back to it, and are nobody's sign of life. */
+static void take_report(void *user, const struct net_peer *from, const uint8_t *data, size_t len)
 {
+	struct multicast *group = user;
+	uint32_t ssrc = group->options.ssrc;
+	struct net_peer end = *from;
 	struct rtcp_report report;
-	struct list *pos, *tmp;
+	struct receiver *receiver = NULL;
 	bool found;
 
-	if (!rtcp_read(data, len, group->options.ssrc, &report, &found))
+	if (!rtcp_read(data, len, ssrc, &report, &found) || !rtcp_is_of_receiver(data, len, ssrc))
 		return;
-	list_for_each_safe (pos, tmp, &group->members) {
-		struct multicast_member *member = of_link(pos);
+	end.port = 0;
+	while ((receiver = receivers_find(&group->receivers, &end, receiver))) {
+		struct multicast_member *member =
+			container_of(receiver, struct multicast_member, receiver);
 
-		if (memcmp(member->peer.address, from->address, sizeof from->address) != 0)
-			continue;
 		if (found)
-			member->report = report;
-		member->reported |= found;
+			receiver->report = report;
+		receiver->reported |= found;
 		member->alive(member);
 	}
 }
@@ -98,21 +100,7 @@ static void handle_rtcp(struct loop_watch *watch, uint32_t events)
 	struct multicast *group = container_of(watch, struct multicast, rtcp);
 
 	(void)events;
-	for (int i = 0; i < RTCP_PER_TURN && group->outlet; i++) {
-		uint8_t data[RTCP_MAX];
-		struct sockaddr_storage address;
-		socklen_t address_len = sizeof address;
-		struct net_peer from;
-		ssize_t n = recvfrom(watch->fd, data, sizeof data, MSG_DONTWAIT | MSG_TRUNC,
-				     (struct sockaddr *)&address, &address_len);
-
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n < 0 || (size_t)n > sizeof data)
-			continue;
-		net_peer_from_sockaddr(&from, (struct sockaddr *)&address, address_len);
-		take_report(group, &from, data, (size_t)n);
-	}
+	receivers_hear(watch->fd, take_report, group);
 }
 
 /* --- sockets --- */
@@ -209,7 +197,8 @@ static int open_rtcp(struct multicast *group, int interface)
 	return err;
 }
 
-static int open_rtp(struct multicast *group, int interface)
+/* Returns the socket, or -errno: there is no way. */
+static int open_rtp(const struct multicast *group, int interface)
 {
 	struct sockaddr_storage to;
 	socklen_t len = address_of(group, interface, group->options.settings.group.port, &to);
@@ -217,11 +206,10 @@ static int open_rtp(struct multicast *group, int interface)
 
 	if (fd < 0)
 		return fd;
-	err = connect(fd, (struct sockaddr *)&to, len) < 0 ? -errno : 0;
-	if (err == 0)
-		err = sender_open(&group->outlet->sender, fd);
-	if (err < 0)
-		close(fd);
+	if (connect(fd, (struct sockaddr *)&to, len) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
 	return err;
 }
 
@@ -258,6 +246,30 @@ static void try_later(struct multicast *group)
 	loop_timer_set(loop, &group->retry, loop_now_us(loop) + RETRY_US);
 }
 
+static const char *advice_for(const struct multicast *group, int err)
+{
+	if (err == -EPERM)
+		return "; a firewall of this machine may refuse it";
+	if (err == -ENETUNREACH && !group->options.settings.interface[0])
+		return "; multicast_interface in [daemon] names the interface where there is no "
+		       "route";
+	return "";
+}
+
+static void say_fault(struct multicast *group, int err)
+{
+	const char *interface = group->options.settings.interface;
+	char to[NET_PEER_TEXT_MAX];
+
+	if (group->faulty)
+		return;
+	group->faulty = true;
+	net_peer_format(&group->options.settings.group, to);
+	diag_warn("stream %s: multicast to %s%s%s: %s%s", group->name, to,
+		  interface[0] ? " through " : "", interface, strerror(-err),
+		  advice_for(group, err));
+}
+
 static void handle_ended(struct sender *sender, bool at_once)
 {
 	struct multicast *group = of_sender(sender)->group;
@@ -271,7 +283,19 @@ static void handle_ended(struct sender *sender, bool at_once)
 		try_later(group);
 }
 
-static void handle_refused(struct sender *sender)
+static void handle_sent(struct sender *sender)
+{
+	struct multicast *group = of_sender(sender)->group;
+
+	if (!group)
+		return;
+	group->refused_us = 0;
+	if (group->faulty)
+		diag_info("stream %s: multicast is sent now", group->name);
+	group->faulty = false;
+}
+
+static void handle_refused(struct sender *sender, int err)
 {
 	struct multicast *group = of_sender(sender)->group;
 	int64_t now_us = loop_now_us(sender->loop);
@@ -281,8 +305,10 @@ static void handle_refused(struct sender *sender)
 	if (group->refused_us == 0 || now_us - group->refusal_us > REFUSED_GAP_US)
 		group->refused_us = now_us;
 	group->refusal_us = now_us;
-	if (now_us - group->refused_us >= REFUSED_US)
-		handle_ended(sender, true);
+	if (now_us - group->refused_us < REFUSED_US)
+		return;
+	say_fault(group, err);
+	handle_ended(sender, true);
 }
 
 static void describe(const struct sender *sender, char text[SINK_TEXT_MAX])
@@ -301,9 +327,9 @@ static bool say_report(const struct sender *sender, struct sink_report *out)
 		return false;
 	for (struct list *pos = group->members.next; pos != &group->members; pos = pos->next) {
 		const struct multicast_member *member = of_link(pos);
-		struct sink_report one = sender_report(&member->report);
+		struct sink_report one = sender_report(&member->receiver.report);
 
-		if (!member->reported)
+		if (!member->receiver.reported)
 			continue;
 		found = true;
 		worst.lost = one.lost > worst.lost ? one.lost : worst.lost;
@@ -332,6 +358,7 @@ static void handle_closed(struct sender *sender)
 
 static const struct sender_ops group_ops = {
 	.scheme = "multicast",
+	.sent = handle_sent,
 	.refused = handle_refused,
 	.ended = handle_ended,
 	.describe = describe,
@@ -342,7 +369,8 @@ static const struct sender_ops group_ops = {
 
 /* --- the outlet --- */
 
-/* Where the routes send packets of the group, announcements of it are to go, too. */
+/* Where the routes send packets of the group, reports and announcements are to go, too. They stay
+ * at this interface while the outlet is open, even if the routes change. */
 static void follow_route(struct multicast *group)
 {
 	struct outlet *outlet = group->outlet;
@@ -362,7 +390,7 @@ static void follow_route(struct multicast *group)
 static int open_outlet(struct multicast *group)
 {
 	const struct multicast_settings *settings = &group->options.settings;
-	int interface = 0, err;
+	int interface = 0, fd, err;
 
 	if (settings->interface[0]) {
 		interface = net_interface_find(settings->interface);
@@ -380,43 +408,30 @@ static int open_outlet(struct multicast *group)
 		.loop = group->options.loop,
 		.datagrams = &group->outlet->datagrams,
 	};
+	fd = open_rtp(group, interface);
+	if (fd < 0) {
+		err = fd;
+		goto free_outlet;
+	}
 	err = open_rtcp(group, interface);
 	if (err < 0)
-		goto free_outlet;
-	err = open_rtp(group, interface);
+		goto close_rtp;
+	err = sender_open(&group->outlet->sender, fd);
 	if (err < 0)
 		goto close_rtcp;
 	if (interface == 0)
 		follow_route(group);
-	group->faulty = false;
 	return 0;
 
 close_rtcp:
 	loop_watch_remove(group->options.loop, &group->rtcp);
 	close(group->rtcp.fd);
+close_rtp:
+	close(fd);
 free_outlet:
 	free(group->outlet);
 	group->outlet = NULL;
 	return err;
-}
-
-static void say_fault(struct multicast *group, int err)
-{
-	const char *interface = group->options.settings.interface;
-	char to[NET_PEER_TEXT_MAX];
-
-	if (group->faulty)
-		return;
-	group->faulty = true;
-	net_peer_format(&group->options.settings.group, to);
-	if (interface[0])
-		diag_warn("stream %s: multicast to %s through %s: %s", group->name, to, interface,
-			  strerror(-err));
-	else
-		diag_warn("stream %s: multicast to %s: %s%s", group->name, to, strerror(-err),
-			  err == -ENETUNREACH ? "; multicast_interface in [daemon] names the "
-						"interface where there is no route"
-					      : "");
 }
 
 static int have_outlet(struct multicast *group)
@@ -467,9 +482,12 @@ int multicast_join(struct multicast *group, struct multicast_member *member)
 	if (err < 0)
 		return err;
 	member->group = group;
-	member->plays = member->reported = false;
+	member->plays = false;
 	list_init(&member->link);
 	list_append(&group->members, &member->link);
+	member->receiver = (struct receiver){.end = member->peer};
+	member->receiver.end.port = 0;
+	receivers_add(&group->receivers, &member->receiver);
 	return 0;
 }
 
@@ -507,6 +525,7 @@ void multicast_leave(struct multicast_member *member)
 		return;
 	member->group = NULL;
 	list_remove(&member->link);
+	receivers_remove(&member->receiver);
 	if (member->plays)
 		group->playing--;
 	(void)update(group);
@@ -526,7 +545,13 @@ bool multicast_is_set(const struct multicast *group, const struct multicast_sett
 	return memcmp(own->group.address, settings->group.address, sizeof own->group.address) ==
 		       0 &&
 	       own->group.port == settings->group.port && own->ttl == settings->ttl &&
-	       own->always == settings->always && strcmp(own->interface, settings->interface) == 0;
+	       strcmp(own->interface, settings->interface) == 0;
+}
+
+void multicast_set_always(struct multicast *group, bool always)
+{
+	group->options.settings.always = always;
+	(void)update(group);
 }
 
 bool multicast_source(const struct multicast *group, struct net_peer *out)
@@ -548,30 +573,31 @@ static void send_to(const struct multicast *group, struct net_peer to, const voi
 		     (struct sockaddr *)&address, address_len);
 }
 
+/* RFC 2974 clause 3: the last address of a scope of IPv4 (RFC 2365), or ff0X::2:7ffe. */
+static struct net_peer announcements_of(const struct net_peer *group)
+{
+	static const struct net_peer world = {.address = {[10] = 0xff, 0xff, 224, 2, 127, 254}};
+	static const struct net_peer organization = {
+		.address = {[10] = 0xff, 0xff, 239, 195, 255, 255}};
+	static const struct net_peer site = {.address = {[10] = 0xff, 0xff, 239, 255, 255, 255}};
+	struct net_peer ipv6 = {.address = {0xff, [13] = 0x02, 0x7f, 0xfe}};
+
+	if (!net_peer_is_ipv4(group)) {
+		ipv6.address[1] = group->address[1] & 0x0f;
+		return ipv6;
+	}
+	if (group->address[12] != 239)
+		return world;
+	return (group->address[13] & 0xfc) == 192 ? organization : site;
+}
+
 void multicast_announce(const struct multicast *group, const void *data, size_t len)
 {
-	static const struct net_peer world = {
-		.address = {[10] = 0xff, 0xff, 224, 2, 127, 254},
-		.port = SAP_PORT,
-	};
-	static const struct net_peer site = {
-		.address = {[10] = 0xff, 0xff, 239, 255, 255, 255},
-		.port = SAP_PORT,
-	};
-	struct net_peer ipv6 = {
-		.address = {0xff, [13] = 0x02, 0x7f, 0xfe}, /* ff0X::2:7ffe */
-		.port = SAP_PORT,
-	};
+	struct net_peer to = announcements_of(&group->options.settings.group);
 
-	if (!group->outlet)
-		return;
-	if (net_peer_is_ipv4(&group->options.settings.group)) {
-		send_to(group, world, data, len);
-		send_to(group, site, data, len);
-	} else { /* in the scope of the group */
-		ipv6.address[1] = group->options.settings.group.address[1] & 0x0f;
-		send_to(group, ipv6, data, len);
-	}
+	to.port = SAP_PORT;
+	if (group->outlet)
+		send_to(group, to, data, len);
 }
 
 int multicast_create(struct multicast **out, const struct multicast_options *options)
@@ -584,6 +610,7 @@ int multicast_create(struct multicast **out, const struct multicast_options *opt
 	snprintf(group->name, sizeof group->name, "%s", options->name);
 	group->options.name = group->name;
 	list_init(&group->members);
+	receivers_init(&group->receivers);
 	loop_timer_init(&group->retry, handle_retry);
 	(void)update(group);
 	*out = group;

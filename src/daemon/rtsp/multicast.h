@@ -8,14 +8,14 @@
  * address of a session shows that the session lives.
  *
  * A group needs nothing of the network until it is sent to. Where it cannot be, because there is no
- * such interface or no route yet, that is said in the log once, and tried again each second.
+ * such interface or no route yet, or a firewall refuses it for five seconds, that is said in the
+ * log once, and tried again each second, until packets are sent.
  */
 #ifndef DAEMON_RTSP_MULTICAST_H
 #define DAEMON_RTSP_MULTICAST_H
 
 #include "daemon/log/feed.h"
-#include "media/rtcp.h"
-#include "net/address.h"
+#include "daemon/rtsp/receivers.h"
 
 struct multicast;
 
@@ -41,13 +41,14 @@ int multicast_create(struct multicast **out, const struct multicast_options *opt
 /* Ends its members. NULL is allowed. */
 void multicast_destroy(struct multicast *group);
 const struct multicast_settings *multicast_settings(const struct multicast *group);
+/* Whether its members need not be told: everything is the same but `always`. */
 bool multicast_is_set(const struct multicast *group, const struct multicast_settings *settings);
+void multicast_set_always(struct multicast *group, bool always);
 /* The server's end of its packets. False: it sends none. */
 bool multicast_source(const struct multicast *group, struct net_peer *out);
 
-/* Sends a datagram from the server's port of reports to a port of the groups in which announcements
- * are heard (RFC 2974 clause 3): for IPv4 those of the world and of a site. One that cannot be sent
- * is lost. */
+/* Sends a datagram from the server's port of reports to the group in which announcements of this
+ * one are heard (RFC 2974 clause 3): that of its scope. One that cannot be sent is lost. */
 void multicast_announce(const struct multicast *group, const void *data, size_t len);
 
 /* --- members: sessions that were told of the group --- */
@@ -55,15 +56,15 @@ void multicast_announce(const struct multicast *group, const void *data, size_t 
 /* The session's memory; zeroed: of no group. */
 struct multicast_member {
 	struct net_peer peer; /* only its address matters */
-	/* Its receiver reports that it lives. */
+	/* Its receiver reports that it lives; the member stays one in there. */
 	void (*alive)(struct multicast_member *member);
 	/* The group ends, or becomes another one; it is of no group any more. */
 	void (*ended)(struct multicast_member *member, bool at_once);
 	/* --- below: the group's --- */
 	struct multicast *group; /* NULL: none */
 	struct list link;
-	bool plays, reported;
-	struct rtcp_report report; /* valid if `reported` */
+	bool plays;
+	struct receiver receiver;
 };
 
 /* Makes it a member, if it is none. 0, or -errno: the group cannot be sent to. */

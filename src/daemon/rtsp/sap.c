@@ -18,25 +18,36 @@ struct sap {
 	struct net_peer source;
 };
 
-/* FNV-1a; clause 6: another one for another description, and not 0. */
+/* Clause 6: another one for another description, and not 0. */
 static uint16_t hash_of(const char *sdp)
 {
-	uint32_t hash = 2166136261u;
+	uint64_t hash = sdp_hash(sdp);
+	uint16_t folded = (uint16_t)(hash >> 48 ^ hash >> 32 ^ hash >> 16 ^ hash);
 
-	for (; *sdp; sdp++)
-		hash = (hash ^ (uint8_t)*sdp) * 16777619u;
-	hash = (hash >> 16 ^ hash) & 0xffff;
-	return (uint16_t)(hash ? hash : 1);
+	return folded ? folded : 1;
+}
+
+/* The line "o=" with its end; the whole if there is none. Returns its length. */
+static size_t find_origin(const char **sdp, size_t len)
+{
+	const char *line = strstr(*sdp, "\no="), *end = line ? strchr(line + 1, '\n') : NULL;
+
+	if (!end)
+		return len;
+	*sdp = line + 1;
+	return (size_t)(end - line);
 }
 
 size_t sap_write(uint8_t out[SAP_MAX], bool gone, const struct net_peer *source, const char *sdp)
 {
 	static const char type[] = "application/sdp";
 	bool ipv4 = net_peer_is_ipv4(source);
-	size_t address = ipv4 ? 4 : 16, len = strnlen(sdp, SDP_MAX);
+	size_t address = ipv4 ? 4 : 16, len = strlen(sdp);
 	uint16_t hash = hash_of(sdp);
 	uint8_t *at = out;
 
+	if (gone)
+		len = find_origin(&sdp, len);
 	*at++ = (uint8_t)(SAP_VERSION | (ipv4 ? 0 : SAP_IPV6) | (gone ? SAP_DELETION : 0));
 	*at++ = 0; /* no authentication */
 	*at++ = (uint8_t)(hash >> 8);
@@ -73,12 +84,11 @@ static bool announce(struct sap *sap)
 	if (!multicast_source(sap->options.group, &source) ||
 	    !sap->options.describe(sap->options.user, sdp))
 		return false;
-	if (strcmp(sdp, sap->sdp) != 0 ||
-	    memcmp(source.address, sap->source.address, sizeof source.address) != 0) {
+	/* Its origin names the source: from another one it is another description. */
+	if (memcmp(source.address, sap->source.address, sizeof source.address) != 0)
 		retract(sap);
-		memcpy(sap->sdp, sdp, sizeof sdp);
-		sap->source = source;
-	}
+	memcpy(sap->sdp, sdp, sizeof sdp);
+	sap->source = source;
 	say(sap, false);
 	return true;
 }

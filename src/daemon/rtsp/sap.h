@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The announcement of a multicast group (SAP, RFC 2974): its description is sent to the groups in
- * which players listen for such, every five seconds, and at the end that it is gone. Loop thread
- * only.
+ * The announcement of a multicast group (SAP, RFC 2974): its description is sent to the group in
+ * which players listen for such, every five seconds, and at the end that it is gone. Another
+ * version of the description takes the place of the one before (clause 5). Loop thread only.
+ *
+ * Clause 3.1 asks for at least 300 s between two, and for 4 kbit/s of all together. A player has no
+ * list when it begins, so that somebody would wait five minutes for it. Half a kilobyte every five
+ * seconds is 0.8 kbit/s, nothing beside the stream itself.
  */
 #ifndef DAEMON_RTSP_SAP_H
 #define DAEMON_RTSP_SAP_H
@@ -14,8 +18,8 @@
 #define SAP_HEAD_MAX 40 /* bytes before the description */
 #define SAP_MAX (SAP_HEAD_MAX + SDP_MAX)
 
-/* Writes a packet: that there is a group, or not any more. source: who announces it. Returns its
- * length. Any thread. */
+/* Writes a packet: that there is a group, or not any more (clause 6: the line of its origin alone).
+ * source: who announces it. Returns its length. Any thread. */
 size_t sap_write(uint8_t out[SAP_MAX], bool gone, const struct net_peer *source, const char *sdp);
 
 struct sap;

@@ -119,8 +119,9 @@ int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
 		return -EINVAL;
 	net_peer_format_host(options->local, host);
 	host[strcspn(host, "%")] = '\0'; /* an interface means nothing elsewhere */
-	add(&text, "v=0\r\no=- %llu 1 IN %s %s\r\ns=%s\r\n", (unsigned long long)options->id,
-	    ipv4 ? "IP4" : "IP6", host, options->stream->name);
+	add(&text, "v=0\r\no=- %llu %llu IN %s %s\r\ns=%s\r\n", (unsigned long long)options->id,
+	    (unsigned long long)options->version, ipv4 ? "IP4" : "IP6", host,
+	    options->stream->name);
 	add_connection(&text, options, ipv4);
 	add(&text, "t=0 0\r\n");
 	if (!options->group)
@@ -143,4 +144,30 @@ int sdp_write_newest(char out[SDP_MAX], const struct sdp_options *options)
 	with.preamble = preamble ? preamble->pages.map : NULL;
 	with.preamble_len = preamble ? preamble->size : 0;
 	return sdp_write(out, &with);
+}
+
+/* FNV-1a */
+uint64_t sdp_hash(const char *sdp)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	for (; *sdp; sdp++)
+		hash = (hash ^ (uint8_t)*sdp) * 1099511628211u;
+	return hash;
+}
+
+int sdp_write_version(char out[SDP_MAX], const struct sdp_options *options,
+		      struct sdp_version *newest)
+{
+	struct sdp_options with = *options;
+	int err;
+
+	with.version = newest->number;
+	err = sdp_write_newest(out, &with);
+	if (err < 0 || (newest->number > 0 && sdp_hash(out) == newest->hash))
+		return err;
+	with.version = ++newest->number;
+	err = sdp_write_newest(out, &with);
+	newest->hash = sdp_hash(out);
+	return err;
 }

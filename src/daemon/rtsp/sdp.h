@@ -12,7 +12,7 @@ struct sdp_options {
 	const struct net_peer *local; /* the server's end of the connection, or of the packets */
 	/* NULL: RTSP says where the packets are. */
 	const struct multicast_settings *group;
-	uint64_t id;
+	uint64_t id, version; /* of the description; the version grows when another one changes */
 	/* H.264: the feed's preamble (camcast/rtp.h). */
 	const uint8_t *preamble;
 	size_t preamble_len;
@@ -23,5 +23,16 @@ int sdp_write(char out[SDP_MAX], const struct sdp_options *options);
 /* The same with the preamble of the newest unit of the stream's feed. Also -EAGAIN: there is none
  * yet. Loop thread. */
 int sdp_write_newest(char out[SDP_MAX], const struct sdp_options *options);
+
+/* Of a description that is given to others again and again; zeroed before the first use. */
+struct sdp_version {
+	uint64_t number;
+	uint64_t hash; /* of the description with this number */
+};
+/* The same with the version of the newest one, or, if it says something else, the next version
+ * (RFC 4566 clause 5.2). options->version is not read. Loop thread. */
+int sdp_write_version(char out[SDP_MAX], const struct sdp_options *options,
+		      struct sdp_version *newest);
+uint64_t sdp_hash(const char *sdp);
 
 #endif

@@ -182,7 +182,7 @@ static ssize_t try_send(struct sender *sender, const void *data, size_t len)
 {
 	const struct datagrams *datagrams = make_datagrams(sender, data, len);
 	uint32_t first = datagrams->ends[0]; /* a refusal may be the end of the port */
-	int n;
+	int n, err;
 
 	if (datagrams->n == 0)
 		return datagrams->taken;
@@ -194,13 +194,16 @@ static ssize_t try_send(struct sender *sender, const void *data, size_t len)
 		sender->next_us = loop_now_us(sender->loop) +
 				  (int64_t)PACED_US * datagrams->packets / PACED_MAX;
 		sender->packets += count_packets(datagrams, (unsigned)n);
+		if (sender->ops->sent)
+			sender->ops->sent(sender);
 		return datagrams->ends[n - 1];
 	}
-	switch (n < 0 ? errno : EINTR) {
+	err = n < 0 ? errno : EINTR;
+	switch (err) {
 	case EAGAIN:
 	case ENOBUFS:
 	case ENOMEM:
-		return -errno;
+		return -err;
 	case EINTR:
 		return 0;
 	case EINVAL: /* a kernel older than 4.18, or a way with a smaller MTU */
@@ -212,10 +215,10 @@ static ssize_t try_send(struct sender *sender, const void *data, size_t len)
 		}
 		return first;
 	case ECONNREFUSED: /* an answer to an earlier one; nothing was sent */
-		sender->ops->refused(sender);
+		sender->ops->refused(sender, -err);
 		return 0;
 	default:
-		sender->ops->refused(sender);
+		sender->ops->refused(sender, -err);
 		return first;
 	}
 }
@@ -244,14 +247,6 @@ static void handle_writable(struct loop_conn *conn)
 	cursor_writable(&of_conn(conn)->cursor);
 }
 
-static void handle_failed(struct loop_conn *conn, int error)
-{
-	struct sender *sender = of_conn(conn);
-
-	(void)error;
-	sender->ops->ended(sender, true);
-}
-
 static void handle_closed(struct loop_conn *conn)
 {
 	struct sender *sender = of_conn(conn);
@@ -266,7 +261,6 @@ static const struct loop_conn_ops sender_conn_ops = {
 	.datagrams = true,
 	.sent = handle_sent,
 	.writable = handle_writable,
-	.failed = handle_failed,
 	.closed = handle_closed,
 };
 

@@ -22,10 +22,12 @@ struct sender_ops {
 	/* A unit is about to begin with these packets, of which there is at least one; it may be
 	 * called again for the same unit. NULL: nobody needs to know. */
 	void (*begins)(struct sender *sender, const struct datagrams *datagrams);
-	/* What was sent was refused, or there is no way. That is no reason to end at once. */
-	void (*refused)(struct sender *sender);
-	/* It is to be closed by sender_close(): its socket has failed, or the policy wants it.
-	 * at_once: as of struct sink. */
+	/* Packets of it were sent. NULL: nobody needs to know. */
+	void (*sent)(struct sender *sender);
+	/* What was sent was refused, or there is no way (-errno). That is no reason to end at
+	 * once. */
+	void (*refused)(struct sender *sender, int err);
+	/* The policy wants it to be closed, by sender_close(). at_once: as of struct sink. */
 	void (*ended)(struct sender *sender, bool at_once);
 	/* As of struct sink; `group` may be NULL. */
 	void (*describe)(const struct sender *sender, char text[SINK_TEXT_MAX]);

@@ -12,13 +12,10 @@
 #include <unistd.h>
 
 #include "daemon/rtsp/filler.h"
+#include "daemon/rtsp/receivers.h"
 #include "daemon/rtsp/sender.h"
-#include "media/rtcp.h"
 
-#define BUCKETS 64
 #define PORT_TRIES 16
-#define RTCP_MAX 1500 /* bytes of a datagram that is read */
-#define RTCP_PER_TURN 64
 /* A receiver may open its ports after PLAY, and be restarted. */
 #define REFUSED_US 5000000
 #define REFUSED_GAP_US 2000000 /* without a refusal it listens again */
@@ -40,7 +37,7 @@ struct udp_port {
 	struct net_peer end; /* of connections that use it */
 	int rtp;	     /* keeps the port of RTP */
 	struct loop_watch rtcp;
-	struct list viewers[BUCKETS]; /* by the ends of their RTCP */
+	struct receivers viewers;
 	struct datagrams datagrams;
 };
 
@@ -49,13 +46,11 @@ struct udp_viewer {
 	struct udp_port *port;
 	struct udp_options options;
 	union address rtcp;
-	struct net_peer rtp_end, rtcp_end;
-	struct list link;
+	struct net_peer rtp_end;
+	struct receiver receiver;
 	int64_t refused_us, refusal_us; /* the first of a row of refusals, and the last; 0: none */
 	struct loop_timer silence;	/* runs if the options say `fills` */
 	uint16_t sequence;		/* `fills`: of the newest unit's first packet */
-	bool reported;
-	struct rtcp_report report; /* valid if `reported` */
 };
 
 static void set_port(union address *address, uint16_t port)
@@ -134,46 +129,23 @@ static int open_ports(struct udp_port *port)
 	return err;
 }
 
-static struct list *bucket_of(struct udp_port *port, const struct net_peer *end)
-{
-	unsigned sum = end->port;
-
-	for (size_t i = 0; i < sizeof end->address; i++)
-		sum = sum * 31 + end->address[i];
-	return &port->viewers[sum % BUCKETS];
-}
-
-static bool is_end(const struct net_peer *a, const struct net_peer *b)
-{
-	return memcmp(a->address, b->address, sizeof a->address) == 0 && a->port == b->port;
-}
-
-static struct udp_viewer *find_viewer(struct udp_port *port, const struct net_peer *end)
-{
-	struct list *bucket = bucket_of(port, end);
-
-	for (struct list *pos = bucket->next; pos != bucket; pos = pos->next) {
-		struct udp_viewer *viewer = container_of(pos, struct udp_viewer, link);
-
-		if (is_end(&viewer->rtcp_end, end))
-			return viewer;
-	}
-	return NULL;
-}
-
 /* What a receiver says. */
-static void take_report(struct udp_port *port, const struct net_peer *from, const uint8_t *data,
-			size_t len)
+static void take_report(void *user, const struct net_peer *from, const uint8_t *data, size_t len)
 {
-	struct udp_viewer *viewer = find_viewer(port, from);
+	struct udp_port *port = user;
+	struct receiver *receiver = receivers_find(&port->viewers, from, NULL);
+	struct udp_viewer *viewer;
 	struct rtcp_report report;
 	bool found;
 
-	if (!viewer || !rtcp_read(data, len, viewer->options.ssrc, &report, &found))
+	if (!receiver)
+		return;
+	viewer = container_of(receiver, struct udp_viewer, receiver);
+	if (!rtcp_read(data, len, viewer->options.ssrc, &report, &found))
 		return;
 	if (found)
-		viewer->report = report;
-	viewer->reported |= found;
+		receiver->report = report;
+	receiver->reported |= found;
 	viewer->refused_us = 0;
 	viewer->options.alive(viewer->options.user);
 }
@@ -183,21 +155,7 @@ static void handle_rtcp(struct loop_watch *watch, uint32_t events)
 	struct udp_port *port = container_of(watch, struct udp_port, rtcp);
 
 	(void)events;
-	for (int i = 0; i < RTCP_PER_TURN; i++) {
-		uint8_t data[RTCP_MAX];
-		union address address;
-		socklen_t address_len = sizeof address;
-		struct net_peer from;
-		ssize_t n = recvfrom(watch->fd, data, sizeof data, MSG_DONTWAIT | MSG_TRUNC,
-				     &address.any, &address_len);
-
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n < 0 || (size_t)n > sizeof data)
-			continue; /* a refusal of what was sent, or no report of ours */
-		net_peer_from_sockaddr(&from, &address.any, address_len);
-		take_report(port, &from, data, (size_t)n);
-	}
+	receivers_hear(watch->fd, take_report, port);
 }
 
 static struct udp_port *find_port(const struct udp_ports *ports, const struct net_peer *end)
@@ -205,7 +163,8 @@ static struct udp_port *find_port(const struct udp_ports *ports, const struct ne
 	for (struct list *pos = ports->list.next; pos != &ports->list; pos = pos->next) {
 		struct udp_port *port = container_of(pos, struct udp_port, link);
 
-		if (is_end(&port->end, end) && port->end.scope == end->scope)
+		if (memcmp(port->end.address, end->address, sizeof end->address) == 0 &&
+		    port->end.port == end->port && port->end.scope == end->scope)
 			return port;
 	}
 	return NULL;
@@ -223,8 +182,7 @@ static int create_port(struct udp_port **out, struct loop *loop, const union add
 	port->local = *local;
 	port->local_len = len;
 	net_peer_from_sockaddr(&port->end, &local->any, len);
-	for (size_t i = 0; i < BUCKETS; i++)
-		list_init(&port->viewers[i]);
+	receivers_init(&port->viewers);
 	err = open_ports(port);
 	if (err < 0)
 		goto free_port;
@@ -304,11 +262,12 @@ static const struct udp_viewer *of_const_sender(const struct sender *sender)
 	return (const void *)((const char *)sender - offsetof(struct udp_viewer, sender));
 }
 
-static void handle_refused(struct sender *sender)
+static void handle_refused(struct sender *sender, int err)
 {
 	struct udp_viewer *viewer = of_sender(sender);
 	int64_t now_us = loop_now_us(sender->loop);
 
+	(void)err; /* nearly always that nobody listens */
 	if (viewer->refused_us == 0 || now_us - viewer->refusal_us > REFUSED_GAP_US)
 		viewer->refused_us = now_us;
 	viewer->refusal_us = now_us;
@@ -333,9 +292,9 @@ static bool say_report(const struct sender *sender, struct sink_report *out)
 {
 	const struct udp_viewer *viewer = of_const_sender(sender);
 
-	if (viewer->reported)
-		*out = sender_report(&viewer->report);
-	return viewer->reported;
+	if (viewer->receiver.reported)
+		*out = sender_report(&viewer->receiver.report);
+	return viewer->receiver.reported;
 }
 
 /* --- where silence is filled --- */
@@ -359,7 +318,7 @@ static void handle_silence(struct loop_timer *timer)
 
 	if (at_us <= now_us) {
 		if (send_filler(viewer, viewer->sequence) == -ECONNREFUSED)
-			handle_refused(&viewer->sender);
+			handle_refused(&viewer->sender, -ECONNREFUSED);
 		at_us = now_us + SILENCE_US;
 	}
 	if (!loop_conn_closing(&viewer->sender.conn))
@@ -411,7 +370,7 @@ static int find_ends(struct udp_viewer *viewer, union address *rtp, socklen_t *l
 	set_port(rtp, viewer->options.rtp_port);
 	set_port(&viewer->rtcp, viewer->options.rtcp_port);
 	net_peer_from_sockaddr(&viewer->rtp_end, &rtp->any, *len);
-	net_peer_from_sockaddr(&viewer->rtcp_end, &viewer->rtcp.any, viewer->sender.rtcp_len);
+	net_peer_from_sockaddr(&viewer->receiver.end, &viewer->rtcp.any, viewer->sender.rtcp_len);
 	return 0;
 }
 
@@ -457,8 +416,7 @@ int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_op
 		free(viewer);
 		return err;
 	}
-	list_init(&viewer->link);
-	list_append(bucket_of(port, &viewer->rtcp_end), &viewer->link);
+	receivers_add(&port->viewers, &viewer->receiver);
 	*out = viewer;
 	return 0;
 }
@@ -476,7 +434,7 @@ void udp_close(struct udp_viewer *viewer)
 {
 	if (!viewer)
 		return;
-	list_remove(&viewer->link);
+	receivers_remove(&viewer->receiver);
 	loop_timer_cancel(viewer->port->loop, &viewer->silence);
 	sender_close(&viewer->sender);
 }

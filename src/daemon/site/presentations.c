@@ -122,7 +122,7 @@ static int write_group(struct output *output, char sdp[SDP_MAX])
 	if (!multicast_source(output->multicast, &local))
 		return -ENETUNREACH;
 	describe(&presentation, output);
-	return sdp_write_newest(sdp, &options);
+	return sdp_write_version(sdp, &options, &output->description);
 }
 
 static bool describe_group(void *user, char sdp[SDP_MAX])
@@ -145,6 +145,21 @@ static bool read_settings(const struct config *config, const struct config_strea
 	return true;
 }
 
+/* A group that could not be sent to has said so. */
+static void say_group(const struct output *output)
+{
+	const struct multicast_settings *settings = multicast_settings(output->multicast);
+	char text[NET_PEER_TEXT_MAX];
+	struct net_peer source;
+
+	if (settings->always && !multicast_source(output->multicast, &source))
+		return;
+	net_peer_format(&settings->group, text);
+	diag_info("stream %s: multicast to %s, TTL %u, %s; everybody on the network can receive it",
+		  output->stream->config->name, text, settings->ttl,
+		  settings->always ? "all the time" : "while somebody asks for it over RTSP");
+}
+
 static void create_group(const struct presentations *presentations, struct output *output,
 			 const struct multicast_settings *settings)
 {
@@ -155,17 +170,11 @@ static void create_group(const struct presentations *presentations, struct outpu
 		.ssrc = output->rtp_ssrc,
 		.settings = *settings,
 	};
-	char text[NET_PEER_TEXT_MAX];
 
-	net_peer_format(&settings->group, text);
 	if (multicast_create(&output->multicast, &options) < 0)
 		diag_error("stream %s: no multicast: out of memory", options.name);
 	else
-		diag_info("stream %s: multicast to %s, TTL %u, %s; everybody on the network can "
-			  "receive it",
-			  options.name, text, settings->ttl,
-			  settings->always ? "all the time"
-					   : "while somebody asks for it over RTSP");
+		say_group(output);
 }
 
 static void retract(struct output *output)
@@ -184,9 +193,7 @@ static void renew_announcement(const struct presentations *presentations, struct
 	};
 	bool wanted = output->stream->config->sap && output->multicast;
 
-	if (output->sap && !wanted)
-		retract(output);
-	else if (wanted && !output->sap && sap_create(&output->sap, &options) < 0)
+	if (wanted && !output->sap && sap_create(&output->sap, &options) < 0)
 		diag_error("stream %s: no announcement: out of memory",
 			   output->stream->config->name);
 }
@@ -196,11 +203,16 @@ static void renew_group(const struct presentations *presentations, struct output
 	struct multicast_settings settings;
 	bool has = read_settings(presentations->cameras->config, output->stream->config, &settings);
 
-	if (output->multicast && has && multicast_is_set(output->multicast, &settings))
-		return;
-	presentations_forget(output);
-	if (has)
-		create_group(presentations, output, &settings);
+	if (!output->stream->config->sap) /* while it is still sent to */
+		retract(output);
+	if (!output->multicast || !has || !multicast_is_set(output->multicast, &settings)) {
+		presentations_forget(output);
+		if (has)
+			create_group(presentations, output, &settings);
+	} else if (multicast_settings(output->multicast)->always != settings.always) {
+		multicast_set_always(output->multicast, settings.always);
+		say_group(output);
+	}
 }
 
 void presentations_renew(const struct presentations *presentations)
@@ -264,13 +276,13 @@ void presentations_answer(const struct stream *stream, struct http_question *que
 	if (!group) {
 		refuse(question, stream, 404,
 		       "It is not sent by multicast; with multicast = GROUP:PORT and "
-		       "multicast_always = yes it is.");
+		       "multicast_always = yes or sap = yes it is.");
 		return;
 	}
 	if (!multicast_settings(group)->always) {
 		refuse(question, stream, 404,
 		       "It is sent by multicast only while a player asks for it over RTSP; with "
-		       "multicast_always = yes it is sent all the time.");
+		       "multicast_always = yes or sap = yes it is sent all the time.");
 		return;
 	}
 	if (write_group(output, sdp) < 0)
