@@ -72,12 +72,15 @@ function hint(key) {
 
 // --- ways to use a stream in other programs ---
 
+// The last figure: how old a picture is there, in ms (docs/BENCHMARKS.md).
 function recipes({ urls, tcp, rtsp }) {
+	const mpv = 'mpv --profile=low-latency --untimed ';
+
 	return [
-		['VLC', urls.ts, 'vlc --network-caching=100 '],
-		['ffplay', urls.ts, 'ffplay -fflags nobuffer -flags low_delay '],
-		['mpv', urls.ts, 'mpv --profile=low-latency --untimed '],
-		['OpenCV', urls.ts, 'cv2.VideoCapture("', '")'],
+		['VLC', urls.ts, 'vlc --network-caching=100 ', '', 696],
+		['ffplay', urls.ts, 'ffplay -fflags nobuffer -flags low_delay ', '', 80],
+		['mpv', urls.ts, mpv, '', 61],
+		['OpenCV', urls.ts, 'cv2.VideoCapture("', '")', 71],
 		['Home Assistant, OBS', urls.ts],
 		['OctoPrint, Mainsail', urls.mjpeg],
 		['JPEG', urls.jpeg, 'curl -o picture.jpg '],
@@ -85,11 +88,12 @@ function recipes({ urls, tcp, rtsp }) {
 		['HLS', urls.hls],
 		['H.264', urls.h264],
 	].filter(([, path]) => path)
-		.map(([name, path, before = '', after = '']) => [name, before + location.origin + path + after])
+		.map(([name, path, before = '', after = '', age]) =>
+			[name, before + location.origin + path + after, age])
 		.concat(tcp.map(({ framing, port, scheme }) =>
 			[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]))
-		.concat((rtsp ? ['', 'mpv --profile=low-latency --untimed '] : []).map((program) => ['RTSP',
-			`${program}${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`]));
+		.concat((rtsp ? [[''], [mpv, urls.ts && 63]] : []).map(([program, age]) =>
+			['RTSP', `${program}${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`, age]));
 }
 
 async function copy(text) {
@@ -106,8 +110,10 @@ async function copy(text) {
 	page.notify(t('copied'));
 }
 
-function recipe([name, text]) {
-	return el('div', { className: 'recipe' }, el('span', {}, name), el('code', {}, text),
+function recipe([name, text, age]) {
+	return el('div', { className: 'recipe' },
+		el('span', {}, age ? `${name} · ${t('latency')} ${t('lag', { n: age })}` : name),
+		el('code', {}, text),
 		iconButton('copy', `${t('copy')}: ${name}`, () => copy(text)));
 }
 

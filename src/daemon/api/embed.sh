@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints the files that are named as C: a compressed array of each, and the table of page.h. Scripts
-# and style sheets are served without their comments (strip.sed).
+# and style sheets are served without their comments (strip.sed), and style sheets without blanks at
+# punctuation, which stands in none of their texts.
 set -eu
 strip=$(dirname "$0")/strip.sed
 
@@ -10,7 +11,8 @@ n=0
 for file; do
 	echo "static const unsigned char file_${n}[] = {"
 	case $file in
-	*.js | *.css) sed -E -f "$strip" "$file" ;;
+	*.js) sed -E -f "$strip" "$file" ;;
+	*.css) sed -E -f "$strip" "$file" | sed -E 's/ *([{}:;,>]) */\1/g' ;;
 	*) cat "$file" ;;
 	esac | gzip -9nc | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'
 	echo '};'
