@@ -63,7 +63,7 @@ def stamp_of(unit):
 
 
 def is_key(unit):
-    return b"\0\0\1\x67" in unit[:128]
+    return ways.SPS in unit[:128]
 
 
 def is_droppable(unit):
@@ -100,7 +100,7 @@ class Viewer:
         self.way, self.h264 = (plan["way"], plan["codec"], plan["stream"]), plan["codec"] == "h264"
         self.rate = plan.get("rate", 0)
         self.tls = crowd.tls if plan["tls"] else None
-        self.udp = plan["way"] == ways.OVER_UDP
+        self.udp = plan["way"] in ways.OVER_UDP
         self.stream = crowd.streams.setdefault((plan["server"], plan["stream"]), Stream())
         self.socket, self.again_at, self.leaves_at = None, 0.0, None
         self.connected = self.shaking = False
@@ -161,6 +161,7 @@ class Viewer:
     def established(self, now):
         self.connected, self.shaking = True, False
         self.last_at = now
+        self.reader.local = self.socket.getsockname()[0]
         try:
             self.socket.sendall(self.reader.begin())
             if self.kind == "half":

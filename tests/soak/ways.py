@@ -5,12 +5,13 @@ A reader belongs to one connection. begin() is what it sends first; feed(data) t
 came, and returns the units in them and the bytes to send now. Units are JPEGs, or access units in
 Annex B, with a delimiter in front. ValueError: the bytes are no stream of this kind. Refused: the
 server said so. A reader of OVER_UDP also has a socket, `media`: read_datagram() takes one from it,
-and returns the same as feed()."""
+and returns the same as feed(); `local` is to be the address of the connection's own end."""
 import re
 import socket
 import struct
 
 AUD = b"\0\0\0\1\x09\xf0"
+SPS = b"\0\0\1\x67"
 UNIT_MAX = 4 << 20
 HEAD_MAX = 4096
 BOUNDARY = b"--boundarydonotcross\r\n"
@@ -376,7 +377,11 @@ class Rtsp:
         url = track if "://" in track else base + track
         answer = yield "SETUP", url, f"Transport: {self.transport()}\r\n"
         self.session = re.search(r"\r\nSession: ([^;\r]+)", answer)[0][2:] + "\r\n"
+        self.answered(re.search(r"\r\nTransport: ([^\r]+)", answer)[1])
         yield "PLAY", base, self.session
+
+    def answered(self, transport):
+        """The server has said how it sends."""
 
     def transport(self):
         return "RTP/AVP/TCP;unicast;interleaved=0-1"
@@ -472,6 +477,73 @@ class RtspUdp(Rtsp):
         self.reports.close()
 
 
+class TransportDatagrams(MpegTs):
+    """A transport stream in datagrams. A unit is left out if something is missing in it, or behind
+    it: the next one would have ended it."""
+
+    def __init__(self):
+        super().__init__()
+        self.sequence = None
+
+    def units_of(self, packet):
+        if packet[13:15] == b"\x1f\xff":  # it fills silence, with a number that has been
+            return []
+        sequence = int.from_bytes(packet[2:4], "big")
+        if self.sequence is not None and sequence != (self.sequence + 1) & 0xFFFF:
+            self.pid, self.packet = None, b""
+        self.sequence = sequence
+        return self.feed(packet[12:])
+
+
+class SatIp(RtspUdp):
+    """SETUP without a description, as VLC has it: SAT>IP."""
+
+    def __init__(self, stream):
+        super().__init__(stream)
+        self.framing = TransportDatagrams()
+
+    def ask(self):
+        answer = yield "SETUP", self.url, f"Transport: {self.transport()}\r\n"
+        self.session = re.search(r"\r\nSession: ([^;\r]+)", answer)[0][2:] + "\r\n"
+        number = re.search(r"\r\ncom.ses.streamID: *(\d+)", answer)[1]
+        yield "PLAY", f"rtsp://127.0.0.1/stream={number}", self.session
+
+
+class GroupDatagrams(Datagrams):
+    """Others may watch already: what comes before the first key unit is left out."""
+
+    def units_of(self, packet):
+        units = super().units_of(packet)
+        if not self.begun:
+            units = [unit for unit in units if SPS in unit[:64]]
+            self.begun = bool(units)
+        return units
+
+    begun = False
+
+
+class Multicast(RtspUdp):
+    """A member of the stream's group."""
+
+    def __init__(self, stream):
+        Rtsp.__init__(self, stream)
+        self.framing = GroupDatagrams()
+        self.media = socket.socket(type=socket.SOCK_DGRAM)
+        self.media.setblocking(False)
+        self.media.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, UNIT_MAX)
+        self.reports = socket.socket(type=socket.SOCK_DGRAM)
+
+    def transport(self):
+        return "RTP/AVP;multicast"
+
+    def answered(self, transport):
+        group, port = re.search(r"destination=([^;]+);.*port=(\d+)-", transport).groups()
+        member = socket.inet_aton(group) + socket.inet_aton(self.local)
+        self.media.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.media.bind((group, int(port)))
+        self.media.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+
+
 LIVE = {
     "h264": {"h264": Annexb, "mp4": Mp4, "ts": MpegTs, "ws": WebSocket},
     "mjpeg": {"mjpg": Multipart},
@@ -480,7 +552,8 @@ PLAYERS = {"h264": {"hls": Hls}, "mjpeg": {"jpg": Snapshots}}
 RAW = {"annexb": Annexb, "length_prefixed": LengthPrefixed}
 
 
-OVER_UDP = "rtsp-udp"
+MULTICAST = "rtsp-multicast"
+OVER_UDP = {"rtsp-udp": RtspUdp, "rtsp-satip": SatIp, MULTICAST: Multicast}
 TLS = "+tls"  # behind the name of a way: the same on a connection with TLS
 HALF_CLOSED = set(RAW) | {"h264", "mp4", "ts", "mjpg"}  # these go on when a viewer says no more
 
@@ -496,7 +569,7 @@ def of(codec, framings, kind):
         return [way for way in known if way in HALF_CLOSED]
     protected = [way + TLS for way in known if way not in RAW]
     if codec == "h264" and kind in ("plain", "flapping"):
-        known.append(OVER_UDP)
+        known += OVER_UDP
     return known + protected
 
 
@@ -507,8 +580,8 @@ def reader(way, codec, stream):
         return Raw(RAW[way]())
     if way == "rtsp":
         return Rtsp(stream)
-    if way == OVER_UDP:
-        return RtspUdp(stream)
+    if way in OVER_UDP:
+        return OVER_UDP[way](stream)
     if way in PLAYERS[codec]:
         return PLAYERS[codec][way](stream)
     return Live(f"/{stream}.{way}", LIVE[codec][way]())

@@ -182,6 +182,9 @@ class World:
     def port(self, backend, offset=0):
         return 7000 + 100 * sorted(self.backends).index(backend) + offset
 
+    def group(self, backend, stream):
+        return f"239.255.{sorted(self.backends).index(backend)}.{[*STREAMS].index(stream)}:7500"
+
     def start_server(self, backend):
         """Also after it was killed: the configuration and the ports stay the same."""
         config = {
@@ -190,6 +193,7 @@ class World:
                 "http": f"0.0.0.0:{self.port(backend)}",
                 "rtsp": f"0.0.0.0:{self.port(backend, RTSP)}",
                 "tls": "auto",
+                "multicast_interface": HOME,
             },
             "tls": {
                 "certificate": self.authority.folder / "server.pem",
@@ -212,6 +216,7 @@ class World:
             config[f"stream {stream}"] = {"camera": camera, **KEYS[stream]}
             if stream != "front-jpeg":
                 config[f"stream {stream}"]["sei"] = True
+                config[f"stream {stream}"]["multicast"] = self.group(backend, stream)
             for framing, offset in framings.items():
                 config[f"stream {stream}"][framing] = f"0.0.0.0:{self.port(backend, offset)}"
         if old := self.servers.get(backend):
@@ -263,8 +268,8 @@ class World:
                     camera, framings = STREAMS[stream]
                     codec = "mjpeg" if stream == "front-jpeg" else "h264"
                     known = ways.of(codec, framings, kind)
-                    if place == "far":  # where there are fewer viewers than ways
-                        known.reverse()
+                    if place == "far":  # where there are fewer viewers than ways, and no groups
+                        known = [way for way in reversed(known) if way != ways.MULTICAST]
                     for number in range(numbers[place == "far"]):
                         way = known[next(turns[kind, stream]) % len(known)]
                         offset = RTSP if way.startswith("rtsp") else framings.get(way, 0)
