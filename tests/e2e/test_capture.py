@@ -17,6 +17,7 @@ from strip import HEIGHT, WIDTH, decoded_numbers
 from worker import CAPTURE, FAILED, KEY, RUNNING, STARTING, TIMEOUT, Worker, by_hand, write_config
 
 H264_ENCODERS = ("x264", "openh264")
+H264_FEEDS = 7  # of a stream; the first feed of the next one has this number
 
 
 def pattern(encoder="auto", **options):
@@ -237,7 +238,7 @@ def test_an_unwanted_stream_sends_nothing_until_it_is_wanted(start_worker):
     config = {**pattern("x264"), "stream d": jpeg(on_demand=True)["stream s"]}
     worker = start_worker(config)
     worker.receive_units(30)
-    jpegs = 7  # behind the feeds of H.264
+    jpegs = H264_FEEDS
     assert worker.streams[1]["active"] == 0 and worker.streams[1]["units"] == 0
     assert jpegs not in worker.feeds
     worker.want(jpegs, 1)
@@ -466,11 +467,11 @@ def test_two_streams_of_one_camera_show_the_same_frames(start_worker):
     config = {**pattern("x264"), "stream j": jpeg()["stream s"]}
     worker = start_worker(config)
     worker.receive_until(
-        lambda: all(len(worker.feeds.get(i).units if i in worker.feeds else []) > 40 for i in (0, 6)),
+        lambda: all(len(worker.feeds.get(i).units if i in worker.feeds else []) > 40 for i in (0, H264_FEEDS)),
         "units of both",
     )
     h264 = decoded_numbers(worker.feeds[0].data, "h264")
-    pictures = b"".join(split_prefixed(worker.feeds[6].data))
+    pictures = b"".join(split_prefixed(worker.feeds[H264_FEEDS].data))
     mjpeg = decoded_numbers(pictures, "mjpeg")
     assert_paced(h264)
     assert_paced(mjpeg)

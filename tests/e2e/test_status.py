@@ -120,7 +120,7 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     keys["cameras"].add("retry_in_ms")
     keys["clients"] = {"feed", "address", "state", "lag_ms", "delay_ms", "sent", "dropped", "shed",
                        "resyncs", "since", "transport", "encryption", "lost_packets",
-                       "loss_permille", "jitter_ms"}
+                       "loss_permille", "jitter_ms", "packets", "receivers"}
     keys["pushes"].add("retry_in_ms")
     real = {f"{path}.{key}".lstrip(".") for path, names in keys.items() for key in names}
     documented = set(re.findall(r"(?m)^\| `([a-z0-9_.]+)` \|", text))

@@ -110,8 +110,8 @@ def test_a_playlist_reads_no_file(start_camcastd, recording, tmp_path):
         made["daemon"]["sandbox"] = "no"
         daemon = start_camcastd(made)
         daemon.wait_log("camera cam: url:http://127.0.0.1:.*/...: ", timeout=60)
-        camera = daemon.camera()
-        assert camera["camera_state"] == "silent" and camera["restarts"] == 0
+        daemon.wait_until(lambda: daemon.camera()["camera_state"] == "silent", "no picture")
+        assert daemon.camera()["restarts"] == 0
         assert daemon.feed()["units"] == 0
 
 
