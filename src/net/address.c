@@ -185,21 +185,11 @@ static bool is_group(const struct net_peer *peer)
 
 int net_group_parse(struct net_peer *out, const char *text)
 {
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
-	struct sockaddr_in in = {.sin_family = AF_INET};
 	struct net_address address;
 	struct net_peer peer;
 
 	if (net_address_parse(&address, text, NET_CONNECT) < 0 || address.port < 1024 ||
-	    address.port % 2 != 0)
-		return -EINVAL;
-	if (inet_pton(AF_INET, address.host, &in.sin_addr) == 1)
-		net_peer_from_sockaddr(&peer, (struct sockaddr *)&in, sizeof in);
-	else if (inet_pton(AF_INET6, address.host, &in6.sin6_addr) == 1)
-		net_peer_from_sockaddr(&peer, (struct sockaddr *)&in6, sizeof in6);
-	else
-		return -EINVAL;
-	if (!is_group(&peer))
+	    address.port % 2 != 0 || !net_peer_from_host(&peer, address.host) || !is_group(&peer))
 		return -EINVAL;
 	peer.port = address.port;
 	*out = peer;
@@ -207,6 +197,12 @@ int net_group_parse(struct net_peer *out, const char *text)
 }
 
 /* --- as the kernel has them --- */
+
+/* Not of the internet. */
+static bool is_local(const struct net_peer *peer)
+{
+	return peer->port == 0 && net_peer_is_any(peer) && !net_peer_is_ipv4(peer);
+}
 
 void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address, socklen_t len)
 {
@@ -227,6 +223,20 @@ void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address
 	}
 }
 
+bool net_peer_from_host(struct net_peer *out, const char *host)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in in = {.sin_family = AF_INET};
+
+	if (inet_pton(AF_INET, host, &in.sin_addr) == 1)
+		net_peer_from_sockaddr(out, (struct sockaddr *)&in, sizeof in);
+	else if (inet_pton(AF_INET6, host, &in6.sin6_addr) == 1)
+		net_peer_from_sockaddr(out, (struct sockaddr *)&in6, sizeof in6);
+	else
+		return false;
+	return true;
+}
+
 socklen_t net_peer_to_sockaddr(const struct net_peer *peer, struct sockaddr_storage *out)
 {
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
@@ -235,7 +245,7 @@ socklen_t net_peer_to_sockaddr(const struct net_peer *peer, struct sockaddr_stor
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(peer->port)};
 
 	memset(out, 0, sizeof *out);
-	if (net_peer_is_any(peer) && !net_peer_is_ipv4(peer) && peer->port == 0)
+	if (is_local(peer))
 		return 0;
 	if (net_peer_is_ipv4(peer)) {
 		memcpy(&in.sin_addr, peer->address + sizeof ipv4_prefix, sizeof in.sin_addr);
@@ -308,11 +318,6 @@ void net_peer_host_key(const struct net_peer *peer, uint64_t key[2])
 		key[0] = UINT64_C(1) << 63 | peer->scope;
 	else if (!ipv4)
 		key[1] = 0;
-}
-
-static bool is_local(const struct net_peer *peer)
-{
-	return peer->port == 0 && net_peer_is_any(peer) && !net_peer_is_ipv4(peer);
 }
 
 void net_peer_format_host(const struct net_peer *peer, char text[NET_PEER_TEXT_MAX])

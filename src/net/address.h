@@ -72,6 +72,9 @@ struct net_peer {
 
 #define NET_PEER_TEXT_MAX 72 /* "[2001:db8::1%eth0]:8888" at its longest, terminator included */
 
+/* An address without brackets and scope; the port is 0. False: it is none, and *out is unchanged.
+ */
+bool net_peer_from_host(struct net_peer *out, const char *host);
 /* Of any family but AF_INET and AF_INET6: *out is zeroed. len: bytes of *address. */
 void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address, socklen_t len);
 /* The same backwards: the bytes of the address in *out; 0: it is not of the internet. */

@@ -4,9 +4,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -125,27 +128,57 @@ void net_host_list_find(struct net_host_list *list, int towards)
 		net_host_list_add(list, "127.0.0.1");
 }
 
+/* A scope is a name, or the number of an interface (RFC 4007 clause 11.2). 0: there is none. */
+static unsigned find_scope(const char *scope)
+{
+	unsigned long index = if_nametoindex(scope);
+	char name[IF_NAMESIZE];
+
+	if (index == 0 && scope[strspn(scope, "0123456789")] == '\0')
+		index = strtoul(scope, NULL, 10);
+	return index <= INT_MAX && if_indextoname((unsigned)index, name) ? (unsigned)index : 0;
+}
+
+/* An address, whose scope is looked up. 0 or -ENODEV. */
+static int read_address(const char *text, struct net_peer *out)
+{
+	const char *scope = strchr(text, '%');
+	char literal[INET6_ADDRSTRLEN];
+
+	snprintf(literal, sizeof literal, "%.*s", (int)strcspn(text, "%"), text);
+	if (!net_peer_from_host(out, literal))
+		return -ENODEV;
+	if (scope)
+		out->scope = find_scope(scope + 1);
+	return scope && out->scope == 0 ? -ENODEV : 0;
+}
+
+/* Whether it is an address of this interface, which is that of its scope, if it has one. */
+static bool has_address(const struct ifaddrs *at, const struct net_peer *wanted)
+{
+	const int family = net_peer_is_ipv4(wanted) ? AF_INET : AF_INET6;
+	struct net_peer own;
+
+	if (!at->ifa_addr || at->ifa_addr->sa_family != family)
+		return false;
+	net_peer_from_sockaddr(&own, at->ifa_addr, sizeof(struct sockaddr_in6));
+	return memcmp(own.address, wanted->address, sizeof own.address) == 0 &&
+	       (wanted->scope == 0 || wanted->scope == if_nametoindex(at->ifa_name));
+}
+
 int net_interface_find(const char *text)
 {
 	unsigned index = if_nametoindex(text);
-	struct ifaddrs *all = NULL;
+	struct net_peer wanted;
+	struct ifaddrs *all;
 
 	if (index > 0)
 		return (int)index;
-	if (getifaddrs(&all) < 0)
+	if (read_address(text, &wanted) < 0 || getifaddrs(&all) < 0)
 		return -ENODEV;
-	for (const struct ifaddrs *at = all; at && index == 0; at = at->ifa_next) {
-		char own[NET_PEER_TEXT_MAX];
-		struct net_peer address;
-
-		if (!at->ifa_addr)
-			continue;
-		net_peer_from_sockaddr(&address, at->ifa_addr, sizeof(struct sockaddr_in6));
-		net_peer_format_host(&address, own);
-		if (strcmp(own, text) == 0)
+	for (const struct ifaddrs *at = all; at && index == 0; at = at->ifa_next)
+		if (has_address(at, &wanted))
 			index = if_nametoindex(at->ifa_name);
-	}
-	if (all)
-		freeifaddrs(all);
+	freeifaddrs(all);
 	return index > 0 ? (int)index : -ENODEV;
 }

@@ -23,8 +23,8 @@ void net_host_list_add(struct net_host_list *list, const char *text);
  */
 void net_host_list_find(struct net_host_list *list, int towards);
 
-/* The index of an interface (at least 1) with this name or this address (IPv6 without brackets);
- * -ENODEV: there is none. */
+/* The index of an interface (at least 1) with this name or this address (IPv6 without brackets); of
+ * a link-local one without a scope, the first that has it. -ENODEV: there is none. */
 int net_interface_find(const char *text);
 
 #endif

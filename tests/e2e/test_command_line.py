@@ -222,6 +222,14 @@ def test_check_says_which_addresses_cannot_be_listened_on(tmp_path):
     assert warnings == line
 
 
+def test_check_says_which_interfaces_there_are_not(tmp_path):
+    for text, there in [("lo", True), ("127.0.0.1", True), ("local", False), ("fe80::1:2:3", False)]:
+        daemon = f"[daemon]\nmulticast_interface = {text}\n"
+        line = f"c.ini: warning: multicast_interface = {text}: this machine has no such interface now\n"
+        warnings = check(tmp_path, daemon + "[camera c]\nsource = pattern\n" + PORT_0)
+        assert warnings == ("" if there else line)
+
+
 def test_check_says_which_ports_need_a_right(tmp_path):
     start = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if int(start.read_text()) <= 554:

@@ -79,6 +79,7 @@ WRAPS_test_closer := close
 WRAPS_test_h264_writer := malloc calloc realloc
 WRAPS_test_listen := bind poll
 WRAPS_test_identity := poll
+WRAPS_test_interfaces := getifaddrs freeifaddrs
 WRAPS_test_keep := clock_gettime adjtimex
 WRAPS_test_logwriter := pwritev memfd_create
 WRAPS_test_reader := clock_gettime connect

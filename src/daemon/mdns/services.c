@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/mdns/services.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "net/interfaces.h"
 
 static bool is_for_others(const struct net_address *addresses, size_t n)
 {
@@ -29,43 +26,6 @@ bool mdns_is_wanted(const struct config *config)
 
 /* --- where --- */
 
-static bool has_address(const struct ifaddrs *at, int family, const void *address)
-{
-	const void *own;
-
-	if (!at->ifa_addr || at->ifa_addr->sa_family != family)
-		return false;
-	if (family == AF_INET) {
-		own = &((const struct sockaddr_in *)(const void *)at->ifa_addr)->sin_addr;
-		return memcmp(own, address, sizeof(struct in_addr)) == 0;
-	}
-	own = &((const struct sockaddr_in6 *)(const void *)at->ifa_addr)->sin6_addr;
-	return memcmp(own, address, sizeof(struct in6_addr)) == 0;
-}
-
-/* The interface with this address, which may have a scope; 0: there is none. */
-static int find_interface(int family, const char *host)
-{
-	const char *scope = strchr(host, '%');
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr address; /* or a shorter one */
-	struct ifaddrs *all;
-	unsigned index = 0;
-
-	if (scope) {
-		index = if_nametoindex(scope + 1);
-		return index ? (int)index : atoi(scope + 1);
-	}
-	snprintf(text, sizeof text, "%s", host);
-	if (inet_pton(family, text, &address) != 1 || getifaddrs(&all) < 0)
-		return 0;
-	for (const struct ifaddrs *at = all; at && index == 0; at = at->ifa_next)
-		if (has_address(at, family, &address))
-			index = if_nametoindex(at->ifa_name);
-	freeifaddrs(all);
-	return (int)index;
-}
-
 /* False: nobody else reaches this address. */
 static bool find_place(const char *host, struct mdns_place *place)
 {
@@ -77,9 +37,10 @@ static bool find_place(const char *host, struct mdns_place *place)
 			  : family == AF_INET6 ? MDNS_IPV6
 					       : MDNS_BOTH,
 	};
-	if (family != AF_UNSPEC && !net_host_is_any(host))
-		place->interface = find_interface(family, host);
-	return place->interface != 0;
+	if (family == AF_UNSPEC || net_host_is_any(host))
+		return true;
+	place->interface = net_interface_find(host);
+	return place->interface > 0;
 }
 
 static void add_place(struct mdns_service *service, const struct mdns_place *place)
