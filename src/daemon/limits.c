@@ -22,9 +22,12 @@
 #define FDS_PER_PUSH 12
 #define SEGMENTS_MIN 16
 #define SEGMENTS_MAX 1024
-/* Of all feeds of a stream that exist only over HTTP: they are written while somebody watches them.
- * Where that is too few, a feed loses units up to the next key unit. */
-#define SEGMENTS_HTTP 32
+/* Of all feeds of a stream that exist only over HTTP, and of all that do only over RTSP: they are
+ * written while somebody watches them. Where that is too few, a feed loses units up to the next key
+ * unit. */
+#define SEGMENTS_ON_DEMAND 32
+/* Its packets, and the reports on them. */
+#define FDS_PER_GROUP 2
 /* 64 KiB in flight is 6.5 Mbit/s at 80 ms round trip. */
 #define SEND_BUFFER_MIN 65536
 /* Bounds for max_clients = 0: the clients that one loop can serve at 30 pictures a second, and a
@@ -55,24 +58,40 @@ static unsigned segments(const struct config *config, const struct config_stream
 	return n < SEGMENTS_MAX ? (unsigned)n : SEGMENTS_MAX;
 }
 
+/* Whether it has segments of its own; those of all other feeds of its stream are counted together.
+ */
+static bool is_counted(const struct config_feed *feed, const struct config_stream *stream)
+{
+	if (feed->n_listen > 0 || feed->kept)
+		return true;
+	if (feed->framing == CONFIG_FRAMING_MP4)
+		return stream->push[0];
+	return (stream->multicast_always || stream->sap) &&
+	       (feed->framing == CONFIG_FRAMING_RTP || feed->framing == CONFIG_FRAMING_RTP_JPEG);
+}
+
 unsigned limits_fds_reserved(const struct config *config, unsigned others)
 {
+	const unsigned n_streams = (unsigned)config->n_streams;
 	unsigned n = FDS_BASE + LIMITS_FDS_HELD + LISTEN_MAX + others;
 
 	n += FDS_PER_CAMERA * (unsigned)config->n_cameras;
 	for (size_t i = 0; i < config->n_feeds; i++) {
 		const struct config_feed *feed = &config->feeds[i];
+		const struct config_stream *stream = &config->streams[feed->stream];
 
-		if (feed->n_listen > 0 || feed->kept ||
-		    (feed->framing == CONFIG_FRAMING_MP4 && config->streams[feed->stream].push[0]))
-			n += segments(config, &config->streams[feed->stream]) +
-			     2 * (unsigned)feed->n_listen;
+		if (is_counted(feed, stream))
+			n += segments(config, stream) + 2 * (unsigned)feed->n_listen;
 	}
+	for (size_t i = 0; i < config->n_streams; i++)
+		n += config->streams[i].multicast[0] ? FDS_PER_GROUP : 0;
 	n += FDS_PER_PUSH * (unsigned)pushes_configured(config);
 	if (config->daemon.n_rtsp > 0 && config->daemon.rtsp_udp)
 		n += 2 * UDP_PORTS_MAX;
+	if (config->daemon.n_rtsp > 0)
+		n += SEGMENTS_ON_DEMAND * n_streams;
 	if (config->daemon.n_http > 0)
-		n += SEGMENTS_HTTP * (unsigned)config->n_streams;
+		n += SEGMENTS_ON_DEMAND * n_streams;
 	return n;
 }
 

@@ -358,6 +358,32 @@ static void the_reserve_grows_with_what_must_be_held(void **state)
 	rig_close(&rig);
 }
 
+static void groups_and_feeds_of_rtsp_are_in_the_reserve(void **state)
+{
+	struct config_stream *stream;
+	struct rig rig;
+	unsigned before, with_group, with_sap;
+
+	(void)state;
+	rig_open(&rig, "");
+	stream = &rig.config->streams[FRONT_H264];
+	before = limits_fds_reserved(rig.config, 0);
+	free(stream->multicast);
+	stream->multicast = strdup("239.1.2.3:5004");
+	with_group = limits_fds_reserved(rig.config, 0);
+	assert_int_equal(with_group, before + 2); /* its two sockets */
+	stream->sap = true;
+	with_sap = limits_fds_reserved(rig.config, 0);
+	assert_true(with_sap >= with_group + 16); /* and the segments of its packets */
+	stream->multicast_always = true;
+	assert_int_equal(limits_fds_reserved(rig.config, 0), with_sap);
+	rig.config->daemon.rtsp_udp = false;
+	rig.config->daemon.n_rtsp = 1;
+	assert_true(limits_fds_reserved(rig.config, 0) >= with_sap + 16 * rig.config->n_streams);
+	rig.config->daemon.n_rtsp = 0;
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +399,7 @@ int main(void)
 		cmocka_unit_test(send_buffers_fit_the_kernel_s_mark),
 		cmocka_unit_test(a_chosen_number_of_clients_fits_the_kernel_s_mark),
 		cmocka_unit_test(the_reserve_grows_with_what_must_be_held),
+		cmocka_unit_test(groups_and_feeds_of_rtsp_are_in_the_reserve),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
