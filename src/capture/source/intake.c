@@ -397,11 +397,11 @@ static int open_input(struct intake *intake, AVDictionary **options, char *why)
 	intake->input->fps_probe_size = !intake->format || intake->format->clock ? ANALYSE_RATE : 0;
 	if (intake->format)
 		format = av_find_input_format(intake->format->name);
-	if (is_hls(intake))
-		segments_attach(&intake->segments, intake->input);
-	r = avformat_open_input(&intake->input,
-				intake->format && !is_hls(intake) ? NULL : intake->url, format,
-				options);
+	r = is_hls(intake) ? segments_attach(&intake->segments, intake->input, options) : 0;
+	if (r >= 0)
+		r = avformat_open_input(&intake->input,
+					intake->format && !is_hls(intake) ? NULL : intake->url,
+					format, options);
 	if (r < 0)
 		return fail(intake, r, why);
 	allow_ms(intake, intake->silence_ms ? ANALYSE_MS : 0);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <libavutil/avstring.h>
+
 int segments_init(struct segments *segments, const char *url, const AVDictionary *options)
 {
 	*segments = (struct segments){.url = url};
@@ -22,8 +24,62 @@ static bool is_same_scheme(const char *a, const char *b)
 	return strncmp(a, b, len) == 0 && a[len] == ':' && b[len] == ':';
 }
 
+/* Where libavformat connects to for a URL; it cuts names of hosts to this length, too. */
+struct place {
+	char host[1024];
+	int port;
+};
+
+static void find_place(struct place *out, const char *url)
+{
+	av_url_split(NULL, 0, NULL, 0, out->host, sizeof out->host, &out->port, NULL, 0, url);
+	if (out->port < 0)
+		out->port = strncmp(url, "https:", 6) == 0 ? 443 : 80;
+}
+
+/* Of both URLs, which have the same scheme. */
+static bool is_same_server(const char *a, const char *b)
+{
+	struct place one, other;
+
+	find_place(&one, a);
+	find_place(&other, b);
+	return one.port == other.port && av_strcasecmp(one.host, other.host) == 0;
+}
+
+/* Whether an option says only how a server is connected to, and which part is read. All others may
+ * be secrets, such as headers, or be meant for one server. */
+static bool is_for_every_server(const char *name)
+{
+	static const char *const names[] = {
+		"ca_file",    "cafile", "tls_verify", "timeout",  "rw_timeout",
+		"http_proxy", "offset", "end_offset", "seekable", "protocol_whitelist",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Takes those out of *options that not every server may have. */
+static int strip(AVDictionary **options)
+{
+	const AVDictionaryEntry *at = NULL;
+	AVDictionary *left = NULL;
+	int r = 0;
+
+	while (r >= 0 && (at = av_dict_get(*options, "", at, AV_DICT_IGNORE_SUFFIX)))
+		if (is_for_every_server(at->key))
+			r = av_dict_set(&left, at->key, at->value, 0);
+	av_dict_free(options);
+	*options = left;
+	return r;
+}
+
 /* A playlist is written by a stranger: it may name servers, but no files, and no way back from
- * https. */
+ * https. What is for the server of the playlist, no other one gets: neither options nor what
+ * libavformat took over from the playlist, its cookies among that. */
 static int open_part(AVFormatContext *input, AVIOContext **out, const char *url, int flags,
 		     AVDictionary **options)
 {
@@ -36,6 +92,8 @@ static int open_part(AVFormatContext *input, AVIOContext **out, const char *url,
 	if (options)
 		own = *options;
 	r = av_dict_copy(&own, segments->options, 0);
+	if (r >= 0 && !is_same_server(segments->url, url))
+		r = strip(&own);
 	if (r >= 0)
 		r = avio_open2(out, url, flags, &input->interrupt_callback, &own);
 	if (options)
@@ -45,10 +103,12 @@ static int open_part(AVFormatContext *input, AVIOContext **out, const char *url,
 	return r;
 }
 
-void segments_attach(struct segments *segments, AVFormatContext *input)
+int segments_attach(struct segments *segments, AVFormatContext *input, AVDictionary **options)
 {
 	input->opaque = segments;
 	input->io_open = open_part;
+	/* Over a connection that stays, libavformat asks without open_part(). */
+	return av_dict_set(options, "http_persistent", "0", 0);
 }
 
 int64_t segments_due_us(struct segments *segments, int64_t dts_us, int64_t now_us)

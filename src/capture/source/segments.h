@@ -28,9 +28,11 @@ int segments_init(struct segments *segments, const char *url, const AVDictionary
 /* A zeroed one is fine. */
 void segments_finish(struct segments *segments);
 
-/* What `input` opens from now on is of the scheme of the URL, and has its options. `segments` is
- * borrowed as long as input is. */
-void segments_attach(struct segments *segments, AVFormatContext *input);
+/* What `input` opens from now on is of the scheme of the URL. Where it is of the same host and
+ * port, too, it has the options of the URL; on other servers only those by which a server is
+ * checked and waited for. `segments` is borrowed as long as input is; *options are those with which
+ * it will be opened. 0, or an error of libav. */
+int segments_attach(struct segments *segments, AVFormatContext *input, AVDictionary **options);
 
 /*
  * When a picture goes on (CLOCK_MONOTONIC) that came at now_us: a segment comes at once, and its
