@@ -11,8 +11,8 @@
  * that is lower than the one before it as that of a late packet, unless it is the lowest behind the
  * highest one: behind a gap across the end it would show nothing for the next 65,000 packets. A
  * viewer whose silence is filled therefore gets an empty packet (filler.h), when nothing was sent
- * for half a second with a number that it has had, and when the numbers have wrapped with the
- * highest one.
+ * for half a second with a number that it has had (0, the lowest, before its first unit), and when
+ * the numbers have wrapped with the highest one.
  */
 #ifndef DAEMON_RTSP_UDP_H
 #define DAEMON_RTSP_UDP_H
