@@ -9,6 +9,7 @@ import bytestream
 import clients
 import harness
 import live
+import strip
 
 
 @pytest.mark.parametrize("form", live.FORMATS)
@@ -48,8 +49,12 @@ def test_ffmpeg_delivers_all_three_formats(form, muxer, start_camcastd, tmp_path
         live.wait_pictures(viewer, 60, codec)
         seen = live.numbers(viewer, codec)
     if codec == "h264":  # a viewer of JPEGs takes the newest one
-        again = sum(b <= a for a, b in zip(seen, seen[1:]))
-        assert live.breaks(seen) == again <= 2  # where the recording begins again
+        # A busy machine may have left out pictures of the recording itself.
+        recorded = strip.decoded_numbers(path.read_bytes(), muxer)
+        follows = dict(zip(recorded, recorded[1:]))
+        broken = [(a, b) for a, b in zip(seen, seen[1:]) if b != follows.get(a)]
+        assert all(b <= a for a, b in broken), (broken, recorded)  # where it begins again
+        assert len(broken) <= len(seen) // len(recorded) + 1, (seen, recorded)
 
 
 def test_a_program_that_does_not_pace_itself_is_slowed_down(start_camcastd, tmp_path):
