@@ -234,6 +234,7 @@ def test_an_interface_that_is_not_there_is_waited_for(network, start_camcastd):
     later = multicast_config(multicast_always="yes", daemon={"multicast_interface": "later0"})
     daemon = start(server, start_camcastd, later)
     daemon.wait_log("stream s: multicast to .* through later0: No such device")
+    assert not [line for line in daemon.log() if "all the time" in line]
     with server, Client(daemon, host=SERVER) as client:
         assert client.ask("SETUP", track(daemon), Transport=ASK)[0] == 461
     server.ip("link", "set", "eth0", "down")
@@ -241,6 +242,7 @@ def test_an_interface_that_is_not_there_is_waited_for(network, start_camcastd):
     server.ip("link", "set", "later0", "up")
     with listen(one) as heard:
         assert receive(heard)[0]
+    daemon.wait_log("stream s: multicast is sent now")
 
 
 # --- who may ---

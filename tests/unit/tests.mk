@@ -5,7 +5,7 @@
 FEED_RIG := test_http test_raw test_session test_session_range test_feed test_feed_lag \
 	test_feed_log test_feed_policy test_loop test_loop_conn test_loop_crowd test_http_feed \
 	test_hls_serve test_rtsp test_rtsp_tunnel test_rtsp_who \
-	test_rtsp_udp test_rtsp_satip test_multicast
+	test_rtsp_udp test_rtsp_satip test_multicast test_sap
 $(foreach t,$(FEED_RIG),$(eval EXTRA_$t := feed_rig)$(eval WRAPS_$t := \
 	clock_gettime getsockopt sendfile splice send malloc calloc realloc aligned_alloc mmap))
 EXTRA_test_rtsp += rtsp_rig
@@ -15,6 +15,7 @@ EXTRA_test_rtsp_udp += rtsp_rig open_fds
 EXTRA_test_rtsp_satip += rtsp_rig
 EXTRA_test_multicast += rtsp_rig
 WRAPS_test_multicast += sendmmsg
+EXTRA_test_sap += rtsp_rig
 EXTRA_test_loop_conn += conn_rig
 EXTRA_test_loop_crowd += conn_rig
 EXTRA_test_session += talk_rig
