@@ -20,7 +20,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum fd_kind { NONE, SEGMENT, SMALL_SEGMENT, EMPTY_SEGMENT, UNSEALED, DEVICE, TWO, LOST, ONE_LOST };
-enum { FOREIGN = 6, FEEDS }; /* the six of one camera, and one of another */
+enum { FOREIGN = 7, FEEDS }; /* the seven of one camera, and one of another */
 
 static struct config *config;
 static struct loop *loop;
