@@ -284,6 +284,25 @@ def test_a_bus_that_hangs_holds_nothing_up(lan, start_camcastd, tmp_path, bus, r
         again.stop()
 
 
+def test_the_bus_is_to_send_no_descriptors(lan, start_camcastd, tmp_path):
+    """Everybody may send some, and close() of some sleeps."""
+    place = type("Place", (), {"host": lan.host("10.8.0.1/24")})
+    place.env = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/bus"}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "bus"))
+        listener.listen()
+        start(start_camcastd, place, config())
+        listener.settimeout(15 * harness.PATIENCE)
+        with listener.accept()[0] as bus:
+            bus.settimeout(15 * harness.PATIENCE)
+            said = b""
+            while b"BEGIN" not in said:
+                part = bus.recv(4096)
+                assert part, said
+                said += part
+    assert b"AUTH EXTERNAL" in said and b"UNIX_FD" not in said
+
+
 def test_an_avahi_that_hangs_holds_nothing_up(served, start_camcastd):
     here, _ = served
     here.avahi.signal(signal.SIGSTOP)

@@ -11,6 +11,7 @@
 #include "daemon/mdns/parts.h"
 
 #define ADDRESS "DBUS_SYSTEM_BUS_ADDRESS"
+#define SYSTEM_BUS "unix:path=/run/dbus/system_bus_socket"
 #define TURN_MESSAGES 256 /* of a flood, in one turn */
 
 /* AvahiServerState */
@@ -311,6 +312,28 @@ static int watch(struct avahi *avahi)
 	return r;
 }
 
+/* As sd_bus_open_system() does, but everybody on the bus may send signals to everybody: descriptors
+ * that came with one would be closed here, and close() of some sleeps. The bus refuses them for a
+ * connection that takes none. */
+static int open_bus(sd_bus **out, const char *address)
+{
+	sd_bus *bus = NULL;
+	int r = sd_bus_new(&bus);
+
+	if (r >= 0)
+		r = sd_bus_set_address(bus, address);
+	if (r >= 0)
+		r = sd_bus_set_bus_client(bus, 1);
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(bus, 0);
+	if (r >= 0)
+		r = sd_bus_start(bus);
+	if (r < 0)
+		bus = sd_bus_unref(bus);
+	*out = bus;
+	return r;
+}
+
 static void connect_bus(struct avahi *avahi, int64_t now_us)
 {
 	const char *address = secure_getenv(ADDRESS);
@@ -321,10 +344,8 @@ static void connect_bus(struct avahi *avahi, int64_t now_us)
 		avahi_lose(avahi, ADDRESS " is no socket of this machine");
 		return;
 	}
-	r = sd_bus_open_system_with_description(&avahi->bus, "avahi");
-	if (r < 0)
-		avahi->bus = NULL;
-	else
+	r = open_bus(&avahi->bus, address ? address : SYSTEM_BUS);
+	if (r >= 0)
 		r = watch(avahi);
 	if (r < 0)
 		avahi_lose(avahi, "there is no D-Bus system bus, over which Avahi is asked (%s)",
@@ -471,6 +492,7 @@ void avahi_turn(struct avahi *avahi, int64_t now_us)
 	count(avahi);
 	if (avahi->n == 0 && avahi->bus) {
 		avahi->bus = sd_bus_close_unref(avahi->bus);
+		avahi->lost[0] = '\0'; /* of a connection that is gone */
 		note_loss(avahi);
 	}
 }
