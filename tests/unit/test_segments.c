@@ -27,6 +27,7 @@ int __wrap_avio_open2(AVIOContext **out, const char *url, int flags,
 	assert_true(av_dict_get_string(*options, &text, '=', '&') >= 0);
 	snprintf(opened, sizeof opened, "%s", text);
 	av_free(text);
+	av_dict_set(options, "referer", NULL, 0); /* the one that is taken */
 	n_opened++;
 	return 0;
 }
@@ -132,6 +133,10 @@ static void open_part(const char *playlist, const char *url, char *out, size_t s
 	assert_true(segments_attach(&segments, input, &unused) >= 0);
 	assert_int_equal(input->io_open(input, &io, url, AVIO_FLAG_READ, &options), 0);
 	snprintf(out, size, "%s", opened);
+	/* What libavformat gave, and was not taken, is left; ours are not added to it. */
+	assert_null(av_dict_get(options, "referer", NULL, 0));
+	assert_null(av_dict_get(options, "ca_file", NULL, 0));
+	assert_string_equal(av_dict_get(options, "offset", NULL, 0)->value, "7");
 	av_dict_free(&given);
 	av_dict_free(&options);
 	av_dict_free(&unused);

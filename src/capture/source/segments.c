@@ -77,6 +77,23 @@ static int strip(AVDictionary **options)
 	return r;
 }
 
+/* Takes out of *options what an open took, which has left `rest`. What else it was given stays
+ * out: libavformat would take it for options that nobody knows. Returns ret, or an error. */
+static int leave(AVDictionary **options, const AVDictionary *rest, int ret)
+{
+	const AVDictionaryEntry *entry = NULL;
+	AVDictionary *left = NULL;
+	int r = 0;
+
+	while (r >= 0 && (entry = av_dict_get(*options, "", entry, AV_DICT_IGNORE_SUFFIX))) {
+		if (av_dict_get(rest, entry->key, NULL, 0))
+			r = av_dict_set(&left, entry->key, entry->value, 0);
+	}
+	av_dict_free(options);
+	*options = left;
+	return r < 0 && ret >= 0 ? r : ret;
+}
+
 /* A playlist is written by a stranger: it may name servers, but no files, and no way back from
  * https. What is for the server of the playlist, no other one gets: neither options nor what
  * libavformat took over from the playlist, its cookies among that. */
@@ -89,17 +106,16 @@ static int open_part(AVFormatContext *input, AVIOContext **out, const char *url,
 
 	if ((flags & AVIO_FLAG_WRITE) || !is_same_scheme(segments->url, url))
 		return AVERROR(EPERM);
-	if (options)
-		own = *options;
-	r = av_dict_copy(&own, segments->options, 0);
+	r = options ? av_dict_copy(&own, *options, 0) : 0;
+	if (r >= 0)
+		r = av_dict_copy(&own, segments->options, 0);
 	if (r >= 0 && !is_same_server(segments->url, url))
 		r = strip(&own);
 	if (r >= 0)
 		r = avio_open2(out, url, flags, &input->interrupt_callback, &own);
 	if (options)
-		*options = own;
-	else
-		av_dict_free(&own);
+		r = leave(options, own, r);
+	av_dict_free(&own);
 	return r;
 }
 
