@@ -34,6 +34,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = b""
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+        elif self.path in self.server.leads:
+            body = b""
+            self.send_response(302)
+            self.send_header("Location", self.server.leads[self.path])
         else:
             self.server.heads.append((self.path, str(self.headers)))
             self.send_response(200 if body else 404)
@@ -48,10 +52,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     """bodies: of paths. heads: (path, fields) of all requests so far that were answered. asks: only
-    somebody with a password is."""
+    somebody with a password is. leads: from a path to another URL."""
 
     def __init__(self, address, bodies, signed=None):
-        self.bodies, self.heads, self.asks = bodies, [], False
+        self.bodies, self.heads, self.asks, self.leads = bodies, [], False, {}
         super().__init__(address, Handler)
         if signed:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -116,3 +120,15 @@ def test_the_certificate_of_the_other_server_is_checked(trusted, start_camcastd,
         with clients.Viewer(daemon.port()) as viewer:
             live.wait_pictures(viewer, 80 if trusted else 40, timeout=60)
         assert bool(other.heads) == trusted, other.heads
+
+
+def test_a_redirect_from_https_to_http_gives_no_picture(start_camcastd, segment, tmp_path):
+    authority = certificates.Authority(tmp_path / "authority")
+    with servers(segment, "https", (authority.sign("camera"), None)) as (camera, other):
+        port = camera.server_address[1]
+        camera.leads["/pictures"] = f"http://{OTHER}:{port}/other.ts"
+        options = {"url_options": f"ca_file={authority.certificate}"}
+        where = f"url:https://{CAMERA}:{port}/pictures"
+        daemon = start_camcastd(live.config(where, camera=options))
+        daemon.wait_log("the server redirects to another scheme", timeout=60)
+        assert daemon.feed()["units"] == 0 and other.heads

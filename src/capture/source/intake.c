@@ -351,6 +351,9 @@ static int open_bytes(struct intake *intake, AVDictionary **options, char *why)
 		r = avio_open2(&intake->inner, intake->url, AVIO_FLAG_READ, &interrupt, options);
 	if (r < 0) {
 		r = fail(intake, r, why);
+	} else if (intake->url && segments_led_away(intake->inner, intake->url)) {
+		snprintf(why, INTAKE_WHY_SIZE, "the server redirects to another scheme");
+		r = -EPERM;
 	} else {
 		allow_ms(intake, intake->silence_ms ? ANALYSE_MS : 0);
 		r = see_format(intake, why);

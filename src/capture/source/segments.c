@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <libavutil/avstring.h>
+#include <libavutil/opt.h>
 
 int segments_init(struct segments *segments, const char *url, const AVDictionary *options)
 {
@@ -22,6 +23,18 @@ static bool is_same_scheme(const char *a, const char *b)
 	const size_t len = strcspn(a, ":");
 
 	return strncmp(a, b, len) == 0 && a[len] == ':' && b[len] == ':';
+}
+
+bool segments_led_away(AVIOContext *io, const char *url)
+{
+	uint8_t *location = NULL;
+	bool away;
+
+	if (!io || av_opt_get(io, "location", AV_OPT_SEARCH_CHILDREN, &location) < 0)
+		return false;
+	away = location[0] && !is_same_scheme(url, (const char *)location);
+	av_free(location);
+	return away;
 }
 
 /* Where libavformat connects to for a URL; it cuts names of hosts to this length, too. */
@@ -113,6 +126,10 @@ static int open_part(AVFormatContext *input, AVIOContext **out, const char *url,
 		r = strip(&own);
 	if (r >= 0)
 		r = avio_open2(out, url, flags, &input->interrupt_callback, &own);
+	if (r >= 0 && segments_led_away(*out, url)) {
+		avio_closep(out);
+		r = AVERROR(EPERM);
+	}
 	if (options)
 		r = leave(options, own, r);
 	av_dict_free(&own);

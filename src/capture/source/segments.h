@@ -34,6 +34,10 @@ void segments_finish(struct segments *segments);
  * it will be opened. 0, or an error of libav. */
 int segments_attach(struct segments *segments, AVFormatContext *input, AVDictionary **options);
 
+/* Whether an open of the URL has ended at one of another scheme, because the server redirects.
+ * libavformat connects to the host of an `http:` URL even where only `https` is allowed. */
+bool segments_led_away(AVIOContext *io, const char *url);
+
 /*
  * When a picture goes on (CLOCK_MONOTONIC) that came at now_us: a segment comes at once, and its
  * pictures keep their rhythm. Now, at first and where the timestamps jump; no longer than
