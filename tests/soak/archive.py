@@ -73,18 +73,24 @@ class Checker(threading.Thread):
 
     def __init__(self, *parts):
         super().__init__(daemon=True)
-        self.parts, self._stopping = parts, threading.Event()
+        self.parts, self._stopping, self._error = parts, threading.Event(), None
 
     def run(self):
-        while not self._stopping.wait(1):
-            for _ in itertools.chain.from_iterable(part.check() for part in self.parts):
-                if self._stopping.is_set():
-                    return
+        try:
+            while not self._stopping.wait(1):
+                for _ in itertools.chain.from_iterable(part.check() for part in self.parts):
+                    if self._stopping.is_set():
+                        return
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self._error = error  # without this thread nothing is checked any more, or deleted
+            raise
 
     def stop(self):
-        """Returns when the file under way is checked."""
+        """Returns when the file under way is checked. Raises what ended the thread."""
         self._stopping.set()
         self.join()
+        if self._error:
+            raise self._error
 
 
 class Recordings:
@@ -146,15 +152,17 @@ class Recordings:
         """Checks the files that are finished, and deletes them, as the disk is small."""
         files = recordings.files(self.folder)
         for path in files if everything else files[:-1]:
-            if not everything and time.time() - path.stat().st_mtime < OLD_S:
-                break
             try:
+                if not everything and time.time() - path.stat().st_mtime < OLD_S:
+                    break
                 self._check(path)
+            except FileNotFoundError:  # the clock was set: it has another name now
+                continue
             except (AssertionError, subprocess.SubprocessError) as error:
                 self.ledger.check(False, f"{path.name} of {self.backend}: {error}")
                 shutil.copy(path, self.world.folder / f"{self.backend}-{path.name}")
                 self.last = None
-            path.unlink()
+            path.unlink(missing_ok=True)
             yield
 
     def _check(self, path):
