@@ -88,9 +88,9 @@ const struct option options[] = {
 	 .help = "Interface through which multicast is sent: its name, or its address. Empty: as the "
 		 "routes of this machine say."},
 	{DAEMON("mdns", OPTION_BOOL, mdns), .value = "yes",
-	 .help = "Whether the local network is told of the page and of the streams over RTSP, by "
+	 .help = "Whether the page and the streams over RTSP are announced on the local network, by "
 		 "mDNS (docs/DISCOVERY.md), so that programs list them. The Avahi daemon of this "
-		 "machine does it, where one runs. Addresses of this machine alone are never told."},
+		 "machine does it, where one runs. Addresses of this machine alone are never announced."},
 	{DAEMON("tls", OPTION_WORD, tls), .value = "no", .words = tls_words,
 	 .help = "Whether the addresses of http and rtsp speak TLS (https://, rtsps://). auto: "
 		 "TLS and plain, told apart by the first byte. This needs a section [tls]."},

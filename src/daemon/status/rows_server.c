@@ -267,7 +267,7 @@ static const struct counter server[] = {
 	{"tls.plain", "tls_plain_total", COUNTER,
 	 .help = "Peers that were disconnected because they spoke without TLS where it is needed.",
 	 .number = tls_plain},
-	{"mdns", GROUP, .help = "What the network is told by mDNS ([DISCOVERY.md](DISCOVERY.md))."},
+	{"mdns", GROUP, .help = "What is announced by mDNS ([DISCOVERY.md](DISCOVERY.md))."},
 	{"mdns.state", TEXT,
 	 .help = "`nothing` (to be told: `mdns = no`, or no address of `http` or `rtsp` is for "
 		 "other "
@@ -278,7 +278,7 @@ static const struct counter server[] = {
 	{"mdns.services", "mdns_services", GAUGE,
 	 .help = "Services to be told: the page, and each stream over RTSP.",
 	 .number = mdns_services},
-	{"mdns.published", "mdns_published", GAUGE, .help = "Services that are told.",
+	{"mdns.published", "mdns_published", GAUGE, .help = "Services that are announced.",
 	 .number = mdns_published},
 	{"mdns.collisions", "mdns_collisions_total", COUNTER,
 	 .help = "Names that others on the network had, so that another one was tried.",
