@@ -4,6 +4,7 @@ Markdown that fits into the page."""
 import statistics
 
 WIDTH = 100  # of a line of the page
+OURS = ["camcastd epoll", "camcastd io_uring"]
 
 
 def spread(values, digits=2):
@@ -43,6 +44,10 @@ def in_order(values):
 
 def cost_of(row):
     return row["result"]["server"]["us_per_client_unit"]
+
+
+def latency(row, key):
+    return row["result"]["healthy"]["latency_ms"][key]
 
 
 class Rows:
