@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import harness
-from broker import Client, free_port
+from broker import Client
 from discovery import mqtt_config, wait_connected, wait_mqtt
 from fakes import words
 from tool import Tool, announce, run
@@ -132,7 +132,7 @@ class Spawned:
     """For Client: a broker that camcastd runs."""
 
     def __init__(self):
-        self.address, self.port = "127.0.0.1", free_port("127.0.0.1")
+        self.address, self.port = "127.0.0.1", harness.free_port()
 
 
 def test_a_broker_of_our_own_is_no_place_for_others(camcastd, tmp_path):

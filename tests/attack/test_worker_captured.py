@@ -14,7 +14,6 @@ import pytest
 import bytestream
 import clients
 import harness
-from broker import free_port
 
 PASSWORD = "correct horse battery"
 ATTACK = re.compile(r"attack (\S+): (\w+)$")
@@ -194,7 +193,7 @@ def test_in_a_container_with_the_default_filter_the_sandbox_is_whole(
     ],
 )
 def test_the_doctor_names_what_is_missing(start_camcastd, refuse, tmp_path, what, line):
-    daemon = {"http": f"127.0.0.1:{free_port('127.0.0.1')}"}
+    daemon = {"http": f"127.0.0.1:{harness.free_port()}"}
     if what == "off":
         daemon["sandbox"] = "no"
     elif what:

@@ -48,7 +48,7 @@ def config(path, codec, **streams):
     }
     feed = CODECS[codec][1]
     made["stream c"] = {"camera": "cam", "codec": codec, "encoder": "copy", feed: "127.0.0.1:0"}
-    # A busy machine may let the viewers wait; no picture is shed for that.
+    # A busy machine may let the viewers wait; no H.264 is shed for that.
     made["stream c"] |= {"shed_lag_ms": 10000, "max_lag_ms": 20000, "history_ms": 30000}
     for name, stream in streams.items():
         made[f"stream {name}"] = {"camera": "cam", "linger_ms": 0, **stream}
@@ -120,10 +120,14 @@ def test_a_recording_is_copied_and_encoded_at_once(codec, recording, start_camca
 
         # The end may lie between B pictures and the later one that they refer to.
         copied = numbers(copy, codec)[:-B_PICTURES]
-    # A busy machine may leave out pictures of the encoded stream, and none of the copy.
+    # A busy machine may leave out pictures of the encoded stream, and none of the copy. But a viewer
+    # of JPEGs always gets the newest one, so that those which came while it waited are counted.
     assert all(1 <= step <= 20 for step in steps(seen, path)), seen
-    assert set(steps(copied, path)) == {1}, copied
-    assert camcastd.stream("c")["dropped"] == 0
+    left_out = sum(step - 1 for step in steps(copied, path))
+    counted = camcastd.feed(f"c/{feed}")["dropped"]
+    assert min(steps(copied, path)) == 1
+    assert left_out <= (counted["lag"] if codec == "mjpeg" else 0), copied
+    assert counted["gap"] == counted["shed"] == camcastd.stream("c")["dropped"] == 0
 
 
 def test_both_go_on_when_the_worker_is_killed(recording, start_camcastd):

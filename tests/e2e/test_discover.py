@@ -264,7 +264,7 @@ def test_timeout_says_for_how_long(broker):
 
 
 def test_no_broker_is_said():
-    port = mqtt.free_port("127.0.0.1")
+    port = harness.free_port()
     code, out, err = discover("--broker", f"127.0.0.1:{port}")
     assert (code, out) == (1, "")
     assert err == f"camcast: 127.0.0.1:{port}: Connection refused\n"

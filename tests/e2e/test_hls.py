@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -153,17 +152,11 @@ def test_names_and_queries_that_are_none(camcastd):
         assert status_of(player.url + query)[0] == 400, query
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_numbers_never_go_back_when_camcastd_is_restarted(start_camcastd):
     """A player, or a cache, keeps the URL: for it this is one playlist (RFC 8216 clause 6.2.2)."""
     restartable = harness.pattern_config(
         # Segments of 0.77 s: their number grows faster than the seconds.
-        {"keyframe_interval": 23}, daemon={"http": f"127.0.0.1:{free_port()}"}
+        {"keyframe_interval": 23}, daemon={"http": f"127.0.0.1:{harness.free_port()}"}
     )
     daemon = start_camcastd(restartable)
     player = Player(daemon)
@@ -268,7 +261,7 @@ def test_ffmpeg_plays(camcastd):
 
 def test_ffmpeg_goes_on_after_a_restart_of_camcastd(start_camcastd):
     restartable = harness.pattern_config(
-        {"keyframe_interval": 30}, daemon={"http": f"127.0.0.1:{free_port()}"}
+        {"keyframe_interval": 30}, daemon={"http": f"127.0.0.1:{harness.free_port()}"}
     )
     daemon = start_camcastd(restartable)
     player = subprocess.Popen(
@@ -408,7 +401,7 @@ def test_hls_js_plays_with_low_latency_and_over_a_killed_worker(start_camcastd, 
 @pytest.mark.skipif(bool(harness.SAN), reason="the browsers are not instrumented")
 @pytest.mark.parametrize("name", ["chromium", "firefox"])
 def test_hls_js_goes_on_after_a_restart_of_camcastd(start_camcastd, name):
-    port = free_port()
+    port = harness.free_port()
     http = {"daemon": {"http": f"127.0.0.1:{port}"}}
     daemon = start_playing(start_camcastd, **http)
     with hls_js(name, port) as tab:

@@ -74,8 +74,8 @@ def servers(segment, scheme, signed=(None, None)):
     """That of a playlist, and another one, both on one port, as the sandbox allows no second one. The
     playlist names a part of each server in turn."""
     with contextlib.ExitStack() as stack:
-        camera = Server((CAMERA, 0), {"/own.ts": segment}, signed[0])
-        port = camera.server_address[1]
+        port = harness.free_port(CAMERA, OTHER)
+        camera = Server((CAMERA, port), {"/own.ts": segment}, signed[0])
         other = Server((OTHER, port), {"/other.ts": segment}, signed[1])
         lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXT-X-MEDIA-SEQUENCE:1"]
         for number in range(4):

@@ -176,9 +176,7 @@ def test_the_address_told_is_one_that_others_reach(start_camcastd, broker):
 
 
 def test_the_urls_over_http_are_announced_and_work(start_camcastd, broker):
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        port = probe.getsockname()[1]
+    port = harness.free_port("0.0.0.0")
     config = harness.pattern_config(daemon={"http": f"0.0.0.0:{port}"})
     daemon = start_camcastd(mqtt_config(broker, config))
     address = wait_connected(daemon)["address"]

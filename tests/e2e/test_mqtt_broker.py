@@ -16,7 +16,7 @@ import time
 import pytest
 
 import harness
-from broker import Broker, Certificates, Client, free_port, wrap
+from broker import Broker, Certificates, Client, wrap
 from clients import Viewer
 from fakes import FAKEWORKER, FEED, check_units, parse_units, words
 from discovery import mqtt_config, wait_connected, wait_mqtt
@@ -457,7 +457,7 @@ def test_a_subscription_that_is_denied_is_named(start_camcastd):
 
 
 def spawn_config(**keys):
-    port = free_port("127.0.0.1")
+    port = harness.free_port()
     return Address(port), mqtt_config(Address(port), broker="spawn", **keys)
 
 

@@ -34,12 +34,6 @@ def config(port="0", cameras=("one",), size="320x180", framerate=15, **daemon):
     return text
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module", params=["chromium", "firefox"], name="browser")
 def fixture_browser(request):
     with browsers.Browser(request.param) as browser:
@@ -99,7 +93,7 @@ def test_every_transport_shows_whole_pictures_in_order(browser, tab, start_camca
 
 
 def test_the_page_comes_back_after_every_loss(tab, start_camcastd):
-    port = free_port()
+    port = harness.free_port()
     daemon = start_camcastd(config(port))
     page = tab(url(daemon))
     page.wait_live("one")

@@ -27,12 +27,6 @@ KEY = "str3am-k3y"
 ERROR = re.compile(r"push \S+: .*next try in")
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(type=kind) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 def config(*urls, camera=None, **stream):
     """A pattern with few pictures, so that the tests of a busy machine lose none."""
     return harness.pattern_config(
@@ -115,7 +109,7 @@ rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; wait_key
 """
 
     def __init__(self, folder):
-        self.port = free_port()
+        self.port = harness.free_port()
         self.folder = folder
         self.process = None
         (folder / "nginx.conf").write_text(self.CONFIG.format(folder=folder, port=self.port))
@@ -210,7 +204,7 @@ def test_the_api_lists_pushes_and_why_they_wait(start_camcastd, nginx):
 
 
 def test_srt_to_a_listener(start_camcastd):
-    port = free_port(socket.SOCK_DGRAM)
+    port = harness.free_port(kind=socket.SOCK_DGRAM)
     secret = "0123456789secret"
     with Decoder("-i", f"srt://127.0.0.1:{port}?mode=listener&passphrase={secret}") as player:
         daemon = start_camcastd(
@@ -223,7 +217,7 @@ def test_srt_to_a_listener(start_camcastd):
 
 
 def test_rtsp_to_a_recorder(start_camcastd):
-    port = free_port()
+    port = harness.free_port()
     url = f"rtsp://127.0.0.1:{port}/cam"
     with Decoder("-rtsp_flags", "listen", "-i", url) as player:
         daemon = start_camcastd(config(url))
@@ -257,7 +251,7 @@ def test_a_receiver_that_stops_reading_hurts_nobody(camcastd, nginx, tmp_path):
     """It is stopped for seconds: the other push and a plain viewer lose nothing; what comes to it
     afterwards begins at a key picture, over the connection that it had."""
     nginx.start()
-    port = free_port(socket.SOCK_DGRAM)
+    port = harness.free_port(kind=socket.SOCK_DGRAM)
     rich = {"sei": True, "bitrate": 8000000, "max_lag_ms": 1500}
     with Decoder("-i", f"srt://127.0.0.1:{port}?mode=listener") as other:
         daemon = camcastd(config(nginx.url, f"srt://127.0.0.1:{port}", **rich))

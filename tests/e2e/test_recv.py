@@ -211,7 +211,7 @@ def test_nothing_is_lost_before_something_comes(tmp_path):
     """The server is not there, so what the file holds stays."""
     path = tmp_path / "out"
     path.write_bytes(b"older")
-    port = mqtt.free_port("127.0.0.1")
+    port = harness.free_port()
     with Tool("recv", f"tcp://127.0.0.1:{port}", "-o", path) as recv:
         recv.wait_line("Connection refused; trying again", recv.err)
         assert recv.stop() == 0
@@ -222,7 +222,7 @@ def test_nothing_is_lost_before_something_comes(tmp_path):
 
 
 def test_it_goes_on_when_the_server_is_back(start_camcastd, tmp_path):
-    port = mqtt.free_port("127.0.0.1")
+    port = harness.free_port()
     config = small_config(annexb=f"127.0.0.1:{port}")
     path = tmp_path / "out.h264"
     with Tool("recv", f"tcp://127.0.0.1:{port}", "-o", path) as recv:
@@ -329,7 +329,7 @@ def test_a_server_that_announces_itself_late_is_waited_for(start_camcastd, broke
 
 
 def test_no_broker_is_said():
-    port = mqtt.free_port("127.0.0.1")
+    port = harness.free_port()
     code, _, err = run("recv", "porch", "-o", "/dev/null", "--broker", f"127.0.0.1:{port}")
     assert (code, err) == (1, f"camcast: 127.0.0.1:{port}: Connection refused\n")
 

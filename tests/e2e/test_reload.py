@@ -141,15 +141,11 @@ def test_a_port_of_a_refused_configuration_is_forgotten(camcastd):
     text = config()
     del text["stream s"]["annexb"]
     daemon = camcastd(text)
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        ports = [one.getsockname()[1] for one in sockets]
-        taken, refused, good = ports
-        sockets[0].listen()
-        for one in sockets[1:]:
-            one.close()
+    refused, good = harness.free_port(), harness.free_port()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
         wrong = config({"annexb": f"127.0.0.1:{refused}"}, {"rtsp": f"127.0.0.1:{taken}"})
         after = daemon.log_position()
         daemon.reload(wrong, refused=True)
@@ -572,9 +568,7 @@ def test_keys_of_camcastd_restart_no_worker(camcastd):
 
 
 def test_an_address_moves_to_another_stream(camcastd):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = harness.free_port()
     place = f"127.0.0.1:{port}"
     text = with_camera(config({"annexb": place}), "other")
     daemon = camcastd(text)
@@ -680,9 +674,7 @@ def test_a_lock_that_another_holds_stops_no_viewer(camcastd):
 def test_pushes_come_and_go(camcastd):
     daemon = camcastd(config())
     daemon.wait_flowing()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = harness.free_port()
     one, two = (f"rtmp://127.0.0.1:{port}/app/{name}" for name in "ab")
     with undisturbed(daemon):
         daemon.reload(config(stream={"push": one}))

@@ -24,12 +24,6 @@ VIEWERS = 1000
 EXAMPLES = harness.ROOT / "examples"
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 class CountingRelay:
     """Passes connections on to camcastd, and counts the requests in them by path."""
 
@@ -104,7 +98,7 @@ def start_varnish(start, folder, origin):
     config = folder / "camcast.vcl"
     text = (EXAMPLES / "hls.vcl").read_text()
     config.write_text(text.replace('"8080"', f'"{origin}"'))
-    port = free_port()
+    port = harness.free_port()
     return start(
         port,
         *("varnishd", "-F", "-j", "none", "-n", folder / "varnish", "-a", f"127.0.0.1:{port}"),
@@ -116,7 +110,7 @@ def start_varnish(start, folder, origin):
 def start_nginx(start, folder, origin):
     if not shutil.which("nginx"):
         pytest.skip("nginx is not installed")
-    port = free_port()
+    port = harness.free_port()
     site = (EXAMPLES / "hls-nginx.conf").read_text()
     site = site.replace("127.0.0.1:8080", f"127.0.0.1:{origin}")
     site = site.replace("/var/cache/nginx", str(folder)).replace("listen 80;", f"listen {port};")

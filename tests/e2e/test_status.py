@@ -12,7 +12,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import harness
-from broker import free_port
 from clients import Viewer
 from fakes import FEED, check_units, fake_config, parse_units, wait_workers, words
 
@@ -97,7 +96,7 @@ def test_every_field_of_the_status_is_documented(start_camcastd):
     """docs/STATUS.md names each key of each object, each metric, and no other."""
     text = (harness.ROOT / "docs/STATUS.md").read_text()
     config = fake_config()
-    config["mqtt"] = {"broker": "spawn", "port": free_port("127.0.0.1")}
+    config["mqtt"] = {"broker": "spawn", "port": harness.free_port()}
     stream = next(keys for section, keys in config.items() if section.startswith("stream "))
     stream["push"] = "rtmp://127.0.0.1:1/app/key"
     daemon = start_camcastd(config, env=words(fault="exit-at-once"))

@@ -12,7 +12,6 @@ import harness
 import hostile
 import live
 import rtspserver
-from broker import free_port
 
 SECRET = "Tr0ub4dor"
 
@@ -72,7 +71,7 @@ def test_hls_of_another_camcastd_keeps_its_rhythm(camcastd, tmp_path):
 
 
 def test_hls_comes_back_when_its_server_does(start_camcastd, tmp_path):
-    port = free_port("127.0.0.1")
+    port = harness.free_port()
     made = harness.pattern_config({"keyframe_interval": 15}, daemon={"http": f"127.0.0.1:{port}"})
     daemon = start_camcastd(live.config(f"url:http://127.0.0.1:{port}/s.m3u8"))
     with clients.Viewer(daemon.port()) as viewer:
@@ -161,7 +160,7 @@ def test_a_relayed_stream_can_be_encoded_again(start_camcastd, pattern):
 
 
 def test_viewers_of_a_relay_stay_when_the_first_server_goes(start_camcastd, tmp_path):
-    port = free_port("127.0.0.1")
+    port = harness.free_port()
     made = harness.pattern_config({"annexb": f"127.0.0.1:{port}", "keyframe_interval": 15})
     daemon = start_camcastd(live.config(f"url:tcp://localhost:{port}"))
     with clients.Viewer(daemon.port()) as viewer:
@@ -237,7 +236,7 @@ def test_a_password_is_used_and_never_shown(start_camcastd, start_broker, record
 def test_no_part_of_a_secret_is_shown_of_a_line_that_is_cut(start_camcastd):
     """libsrt has the whole URL in its line, of which the status has the beginning."""
     secret = "".join(f"{n:04x}" for n in range(0xA000, 0xA028))
-    where = f"url:srt://127.0.0.1:{free_port('127.0.0.1')}?connect_timeout=300&streamid={secret}"
+    where = f"url:srt://127.0.0.1:{harness.free_port()}?connect_timeout=300&streamid={secret}"
     daemon = start_camcastd(live.config(where))
     daemon.wait_log("url:srt://127.0.0.1:.*libav: ", timeout=30)
     shown = [json.dumps(daemon.status()), *daemon.log()]
@@ -300,7 +299,7 @@ def fixture_send():
 def test_mpegts_over_udp_and_srt(receive, to, start_camcastd, send, recording, tmp_path):
     ts = tmp_path / "pattern.ts"
     harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-i", recording, "-c", "copy", ts)
-    port = free_port("127.0.0.1")
+    port = harness.free_port()
     daemon = start_camcastd(live.config(f"url:{receive.format(port)}"))
     daemon.wait_until(lambda: daemon.camera()["pid"], "the worker")
     sender = send(ts, to.format(port))

@@ -197,7 +197,7 @@ def test_a_child_killed_or_stopped_is_replaced_and_no_other_stops(screen, three,
 
 
 def test_a_server_that_dies_and_comes_back_in_another_size(screen, start_camcastd, tmp_path):
-    port = broker.free_port("127.0.0.1")
+    port = harness.free_port()
     address = {"annexb": f"127.0.0.1:{port}"}
     first = start_camcastd(harness.pattern_config(stream=address, camera=CAMERA))
     url = f"tcp://127.0.0.1:{port}"

@@ -2,7 +2,7 @@
 /* A worker's life, with the test double as its process: backoff, demand, processes that do not end.
  * What it may say is in test_worker_messages.c, what viewers see in
  * tests/e2e/test_worker_faults.py.
- *  */
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,11 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/worker/worker.h"
 #include "tests/unit/worker_rig.h"
 
-static int64_t clock_ahead_us; /* of the real one: tests let hours pass */
-static bool kills_fail;	       /* SIGKILL does nothing, as to a process in D state */
+static int64_t clock_ahead_us;	 /* of the real one: tests let hours pass */
+static int64_t clock_stopped_us; /* instead of the real one, unless it is 0 */
+static bool kills_fail;		 /* SIGKILL does nothing, as to a process in D state */
 
 int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
@@ -36,7 +38,9 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 
 	if (id != CLOCK_MONOTONIC)
 		return ret;
-	us = (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000 + clock_ahead_us;
+	us = clock_stopped_us ? clock_stopped_us
+			      : (int64_t)ts->tv_sec * 1000000 + ts->tv_nsec / 1000;
+	us += clock_ahead_us;
 	ts->tv_sec = us / 1000000;
 	ts->tv_nsec = us % 1000000 * 1000;
 	return ret;
@@ -82,6 +86,7 @@ static void open_worker(struct fixture *f, const char *program, const char *word
 
 	memset(f, 0, sizeof *f);
 	clock_ahead_us = 0;
+	clock_stopped_us = 0;
 	kills_fail = false;
 	setenv("FAKEWORKER", words, 1);
 	rig_open(&f->rig, "");
@@ -106,6 +111,7 @@ static void open_worker(struct fixture *f, const char *program, const char *word
 
 static void close_worker(struct fixture *f)
 {
+	clock_stopped_us = 0;
 	worker_destroy(f->worker);
 	rig_close(&f->rig);
 }
@@ -209,6 +215,28 @@ static void let_pass(struct fixture *f, int64_t us)
 	assert_int_equal(loop_turn(f->rig.loop, 0), 0);
 }
 
+/* From here on time passes in let_pass() alone: a test of delays that has to wait for a processor
+ * would see some of them go by. */
+static void stop_clock(void)
+{
+	clock_stopped_us = clock_now_us();
+}
+
+/* For one worker after the other: the thread that closes their descriptors knows nothing of the
+ * test's clock, and four that ended within milliseconds would keep the next one from starting. */
+static void let_backoff_pass(struct fixture *f, int64_t us)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	int left = 10000;
+
+	while (worker_status(f->worker)->state == WORKER_BACKOFF && !worker_has_ended(f->worker)) {
+		assert_true(left-- > 0);
+		nanosleep(&nap, NULL);
+		assert_int_equal(loop_turn(f->rig.loop, 0), 0);
+	}
+	let_pass(f, us);
+}
+
 /* --- life and death --- */
 
 static void it_starts_and_its_units_arrive(void **state)
@@ -237,6 +265,7 @@ static void backoff_doubles_up_to_ten_seconds(void **state)
 
 	(void)state;
 	open_worker(&f, "/nonexistent/program", "");
+	stop_clock();
 	for (size_t i = 0; i < sizeof expected_ms / sizeof expected_ms[0]; i++) {
 		assert_int_equal(worker_status(f.worker)->state, WORKER_BACKOFF);
 		assert_int_equal(worker_status(f.worker)->restarts, i);
@@ -254,11 +283,12 @@ static void half_a_minute_of_health_ends_the_backoff(void **state)
 
 	(void)state;
 	open_worker(&f, NULL, "fault=exit-at-once");
+	stop_clock();
 	for (int i = 0; i < 5; i++) {
 		run_until(&f, is_in_backoff, 0);
 		if (i == 4)
 			setenv("FAKEWORKER", "", 1);
-		let_pass(&f, 2000000);
+		let_backoff_pass(&f, 2000000);
 	}
 	run_until(&f, is_running, 0);
 	worker_restart(f.worker, "a test");
@@ -281,6 +311,7 @@ static void a_hurried_worker_is_started_now_and_then_soon(void **state)
 
 	(void)state;
 	open_worker(&f, "/nonexistent/program", "");
+	stop_clock();
 	for (int i = 0; i < 8; i++)
 		let_pass(&f, 10000000);
 	assert_int_equal(delay_ms(&f), 10000);
@@ -298,9 +329,10 @@ static void a_restart_that_is_asked_for_has_no_backoff_and_comes_once_a_minute(v
 
 	(void)state;
 	open_worker(&f, NULL, "fault=exit-at-once");
+	stop_clock();
 	for (int i = 0; i < 8; i++) {
 		run_until(&f, is_in_backoff, 0);
-		let_pass(&f, 11000000);
+		let_backoff_pass(&f, 11000000);
 	}
 	run_until(&f, is_in_backoff, 0);
 	assert_int_equal(delay_ms(&f), 10000);
@@ -327,11 +359,12 @@ static void a_worker_hurried_while_it_starts_is_soon_started_again(void **state)
 
 	(void)state;
 	open_worker(&f, NULL, "fault=exit-at-once");
+	stop_clock();
 	for (int i = 0; i < 4; i++) {
 		run_until(&f, is_in_backoff, 0);
 		if (i == 3) /* this one does not end before it is hurried */
 			setenv("FAKEWORKER", "fault=silent", 1);
-		let_pass(&f, 2000000);
+		let_backoff_pass(&f, 2000000);
 	}
 	assert_int_equal(worker_status(f.worker)->state, WORKER_STARTING);
 	worker_hurry(f.worker);
@@ -419,7 +452,7 @@ static void too_many_undead_are_not_joined_by_more(void **state)
 		run_until(&f, is_running, 0);
 		pids[i] = worker_status(f.worker)->pid;
 		worker_restart(f.worker, "a test");
-		let_pass(&f, 10000000);
+		let_backoff_pass(&f, 10000000);
 	}
 	assert_int_equal(worker_status(f.worker)->undead, 8);
 	assert_int_equal(worker_status(f.worker)->state, WORKER_BACKOFF);

@@ -13,14 +13,7 @@ import uuid
 
 import paho.mqtt.client as paho
 
-from harness import BUILD, PATIENCE, Failure, output_of, start, with_mount
-
-
-def free_port(address):
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+from harness import BUILD, PATIENCE, Failure, free_port, output_of, start, with_mount
 
 
 class Broker:

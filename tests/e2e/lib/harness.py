@@ -9,9 +9,11 @@ import ctypes
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -80,6 +82,24 @@ def allow_many_files():
     """For a test with a thousand sockets of its own: the limit is often 1,024 and may be many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(20000, hard)), hard))
+
+
+def free_port(*addresses, kind=socket.SOCK_STREAM):
+    """A port that is free on all of these addresses (127.0.0.1). Not one of those that the kernel
+    gives to whoever asks for any: another test may have been given it before it is used."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first_given = int(file.read().split()[0])
+    for _ in range(1000):
+        port = random.randrange(20000, max(20001, first_given))
+        try:
+            for address in addresses or ["127.0.0.1"]:
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                with socket.socket(family, kind) as probe:
+                    probe.bind((address, port))
+        except OSError:
+            continue
+        return port
+    raise Failure("no free port")
 
 
 def with_mount(mount):
