@@ -14,8 +14,12 @@ import netns  # noqa: E402
 
 def pytest_collection_modifyitems(items):
     """Cases are given out in this order, one at a time: a long one that began last would be waited
-    for when all others have ended."""
+    for when all others have ended. Those that need a quiet machine run one after the other, in one
+    process; beside them are only calm ones."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    for item in items:
+        if item.get_closest_marker("alone") and not item.get_closest_marker("calm"):
+            item.add_marker(pytest.mark.xdist_group("quiet"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@
 #   unit   the unit programs, two for each processor at a time, because they wait half of the time
 #   e2e    the end-to-end tests, E2E_JOBS (one for each processor) at a time, except those that are
 #          marked `alone`; those that are marked `long` first
-#   alone  those that are, one after the other: they measure time, and need a quiet machine
+#   alone  those that are, one after the other, because they measure time and need a quiet machine;
+#          beside them run those that are marked `calm`, ALONE_JOBS (2) in all
 #   fuzz   each fuzzer runs its corpus, and then looks for more for FUZZ_SECONDS, some for longer;
 #          two for each processor at a time
 #
@@ -150,7 +151,7 @@ run_e2e() {
 }
 
 run_alone() {
-	pytest_cases alone alone 0
+	pytest_cases alone alone "${ALONE_JOBS:-2}"
 }
 
 # Fuzzers of what strangers send before it is known who they are have six times FUZZ_SECONDS.

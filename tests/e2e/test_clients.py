@@ -409,6 +409,7 @@ def test_a_client_whose_link_was_dead_sees_the_present(far_network, camcastd, tm
     assert gaps == 1
 
 
+@pytest.mark.calm
 @pytest.mark.alone  # the paced player is late on a machine that has no time for it
 def test_clients_of_all_kinds_share_a_server(camcastd, tmp_path):
     """For half a minute: a fast viewer, a paced player, a slow one, a stalled one, and one that

@@ -159,6 +159,7 @@ def settings_of(text):
 
 @pytest.mark.long
 @pytest.mark.alone  # not for time: its packages are many, and begin a service
+@pytest.mark.calm
 def test_zoneminder(server):
     if harness.with_mount("true") is None:
         pytest.skip("no mount namespaces")

@@ -139,6 +139,7 @@ def test_ffplay_shows_pictures(start_camcastd, way):
     assert not messages and shown == sorted(shown), (messages, shown)
 
 
+@pytest.mark.calm
 @pytest.mark.alone
 def test_large_pictures_lose_nothing(camcastd, tmp_path):
     """Pictures that are larger than a receiver's buffer, for both players at once."""

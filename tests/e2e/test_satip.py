@@ -180,6 +180,7 @@ def test_vlc_goes_on_behind_what_a_link_loses(lan, start_camcastd):
     assert len(shown) > 100 and shown[-1] - shown[0] > 150, numbers
 
 
+@pytest.mark.calm
 @pytest.mark.alone
 def test_vlc_loses_nothing_in_a_minute(start_camcastd):
     daemon = serve(start_camcastd, config(bitrate=2000000))

@@ -114,7 +114,7 @@ run_board() {
 	if [ -n "${UNIT_TESTS:-}${E2E:-}" ]; then
 		unit=${UNIT_TESTS:-} e2e=${E2E:-}
 	fi
-	printf 'export %s=%q\n' CAMCAST_PATIENCE "${CAMCAST_PATIENCE:-10}" UNIT_TESTS "$unit" \
+	printf 'export %s=%q\n' CAMCAST_PATIENCE "${CAMCAST_PATIENCE:-10}" UNIT_TESTS "$unit" ALONE_JOBS 0 \
 		E2E "$e2e" PYTEST_ADDOPTS "${PYTEST_ADDOPTS:-}" >"$share/environment"
 	echo "=== $board"
 	guest_qemu 3600 "$guest" "$flavour" "$share" "$words" "${machine[@]}" -smp 2 -m 4096 &
