@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define RTCP_MAX 1500 /* bytes of packets that come together and are read */
+
 /* A receiver's report about one source (clause 6.4.1). */
 struct rtcp_report {
 	uint8_t fraction; /* of the packets since its last report that were lost, in 256ths */
@@ -15,8 +17,8 @@ struct rtcp_report {
 };
 
 /*
- * Reads a datagram of RTCP packets. False: it is none, by the rules of appendix A.2 of the RFC, or
- * a packet in it does not lie within its bytes. *about is set to the report about the source ssrc;
+ * Reads RTCP packets that came together, in a datagram or a frame of RTSP. False: they are none, by
+ * the rules of appendix A.2 of the RFC, or one does not lie within the bytes. *about is set to the report about the source ssrc;
  * *found: there is one.
  */
 bool rtcp_read(const uint8_t *data, size_t len, uint32_t ssrc, struct rtcp_report *about,

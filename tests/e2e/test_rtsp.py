@@ -340,6 +340,28 @@ def test_a_slow_link_breaks_no_picture(lan, start_camcastd):
         assert daemon.feed("s/rtp")["resyncs"] > 0
 
 
+# --- what viewers report ---
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsph"])
+def test_what_a_viewer_over_tcp_reports_is_in_the_status(camcastd, scheme):
+    """Of GStreamer, also through HTTP; ffmpeg reports nothing over TCP."""
+    daemon = camcastd(config(bitrate=CALM))
+    command = ["gst-launch-1.0", "-q", "rtspsrc", "protocols=tcp"]
+    command += [f"location={url(daemon).replace('rtsp:', scheme + ':')}", "!", "fakesink"]
+
+    def reported():
+        clients = daemon.status()["clients"]
+        return [one for one in clients if one.get("jitter_ms", 0) > 0]
+
+    with harness.start(command, stderr=subprocess.PIPE) as player:
+        daemon.wait_until(reported, "what the player reports", 30)
+        (client,) = reported()
+        player.terminate()
+    assert client["transport"] == "rtsp"
+    assert client["lost_packets"] == 0 and client["loss_permille"] == 0, client
+
+
 # --- a client by hand ---
 
 

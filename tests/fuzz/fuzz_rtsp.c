@@ -3,7 +3,8 @@
  * well-formed answers and whole frames, which do not mix, or is disconnected. Its connection is
  * closed when it leaves. The first byte is the length of the pieces, or, if it is 1, what follows
  * is the body of a POST whose GET hears the answers. A Transport header of the same bytes is read
- * within them. Who asks for a stream without a description of it speaks SAT>IP. */
+ * within them. Who asks for a stream without a description of it speaks SAT>IP. What it reports of
+ * its packets is within bounds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -175,6 +176,15 @@ static void read_transport(const uint8_t *data, size_t size)
 	free(text);
 }
 
+static void check_report(const struct cursor *cursor, void *user)
+{
+	struct sink_report report;
+
+	(void)user;
+	if (cursor->sink->report(cursor, &report))
+		require(report.permille < 1000 && report.lost < 1 << 23);
+}
+
 static size_t hear(int fd, char *text, size_t len, size_t size)
 {
 	ssize_t n;
@@ -236,6 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		turn();
 		add_unit();
 		turn();
+		feed_for_each_cursor(feed, check_report, NULL);
 		len = hear(hears, text, len, sizeof text - 1);
 	}
 	for (int i = 0; i < 4; i++)

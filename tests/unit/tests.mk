@@ -5,10 +5,11 @@
 FEED_RIG := test_http test_raw test_session test_session_range test_feed test_feed_lag \
 	test_feed_log test_feed_policy test_loop test_loop_conn test_loop_crowd test_http_feed \
 	test_hls_serve test_rtsp test_rtsp_tunnel test_rtsp_who \
-	test_rtsp_udp test_rtsp_satip test_multicast test_sap
+	test_interleaved test_rtsp_udp test_rtsp_satip test_multicast test_sap
 $(foreach t,$(FEED_RIG),$(eval EXTRA_$t := feed_rig)$(eval WRAPS_$t := \
 	clock_gettime getsockopt sendfile splice send malloc calloc realloc aligned_alloc mmap))
 EXTRA_test_rtsp += rtsp_rig
+EXTRA_test_interleaved += rtsp_rig
 EXTRA_test_rtsp_tunnel += rtsp_rig
 EXTRA_test_rtsp_who += rtsp_rig
 EXTRA_test_rtsp_udp += rtsp_rig open_fds

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define RTCP_MAX 1500 /* bytes of a datagram that is read */
 #define RTCP_PER_TURN 64
 
 static struct list *bucket_of(struct receivers *receivers, const struct net_peer *end)

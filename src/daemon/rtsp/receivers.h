@@ -32,7 +32,7 @@ void receivers_remove(struct receiver *receiver);
 struct receiver *receivers_find(struct receivers *receivers, const struct net_peer *end,
 				struct receiver *last);
 
-/* Reads datagrams from a socket of RTCP, a bounded number: those of at most 1500 bytes. */
+/* Reads datagrams from a socket of RTCP, a bounded number: those of at most RTCP_MAX bytes. */
 void receivers_hear(int fd,
 		    void (*take)(void *user, const struct net_peer *from, const uint8_t *data,
 				 size_t len),

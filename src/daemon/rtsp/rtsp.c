@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/rtsp/sender.h"
 #include "daemon/rtsp/session.h"
 #include "daemon/rtsp/tunnel.h"
 #include "daemon/serve/noise.h"
@@ -16,7 +17,6 @@
 #define LINGER_US 1000000
 #define DECODED_MAX 1024 /* bytes of base64 that are decoded at once */
 #define HEAD_MAX 256	 /* bytes of an answer without its body and the headers of its method */
-#define FRAME_HEAD 4	 /* bytes of a `$`, a channel and a length (RFC 2326 clause 10.12) */
 
 static void rtsp_input(struct connection *connection, const uint8_t *data, size_t len);
 
@@ -157,6 +157,7 @@ static void pause_packets(struct rtsp_session *session)
 {
 	if (connection_watches(session->connection))
 		connection_unwatch(session->connection);
+	session->reported = false;
 	close_udp(session);
 	multicast_pause(&session->multicast);
 }
@@ -309,18 +310,28 @@ static void end_head(struct rtsp_session *session)
 	free(head);
 }
 
-/* Takes bytes of the beginning of a frame, which may have any channel; what follows is skipped. */
+/* What the viewer says of its packets. */
+static void take_report(struct rtsp_session *session, const uint8_t *data, size_t len)
+{
+	struct rtcp_report report;
+	bool found;
+
+	if (!rtcp_read(data, len, session->stream.ssrc, &report, &found) || !found)
+		return;
+	session->report = report;
+	session->reported = true;
+}
+
 static size_t read_frame(struct rtsp_session *session, const uint8_t *data, size_t len)
 {
-	size_t n = FRAME_HEAD - session->frame_len;
+	struct interleaved *frame = &session->frame;
+	bool watches = connection_watches(session->connection);
+	size_t n = interleaved_take(frame, watches, data, len);
 
-	if (n > len)
-		n = len;
-	memcpy(session->frame + session->frame_len, data, n);
-	session->frame_len += (uint8_t)n;
-	if (session->frame_len == FRAME_HEAD) {
-		session->skip = (uint32_t)session->frame[2] << 8 | session->frame[3];
-		session->frame_len = 0;
+	if (interleaved_is_whole(frame)) {
+		if (frame->packet && watches)
+			take_report(session, frame->packet, frame->len);
+		interleaved_finish(frame);
 	}
 	return n;
 }
@@ -337,7 +348,7 @@ static size_t read_part(struct rtsp_session *session, const uint8_t *data, size_
 		session->skip -= (uint32_t)taken;
 		return taken;
 	}
-	if (session->frame_len > 0 || (!session->head && data[0] == '$'))
+	if (session->frame.head_len > 0 || (!session->head && data[0] == '$'))
 		return read_frame(session, data, len);
 	if (!begin_head(session))
 		return len;
@@ -549,9 +560,19 @@ static void rtsp_finished(struct connection *connection)
 	free(session->asked);
 	free(session->head);
 	free(session->ahead);
+	interleaved_finish(&session->frame);
 	free(session->answer);
 	free(session);
 	connection->session = NULL;
+}
+
+static bool rtsp_report(const struct connection *connection, struct sink_report *out)
+{
+	const struct rtsp_session *session = connection->session;
+
+	if (session->reported)
+		*out = sender_report(&session->report);
+	return session->reported;
 }
 
 static const struct protocol rtsp_protocol = {
@@ -565,6 +586,7 @@ static const struct protocol rtsp_protocol = {
 	.held = rtsp_held,
 	.written = rtsp_written,
 	.review = rtsp_review,
+	.report = rtsp_report,
 	.finished = rtsp_finished,
 };
 

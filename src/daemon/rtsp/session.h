@@ -5,6 +5,7 @@
 #ifndef DAEMON_RTSP_SESSION_H
 #define DAEMON_RTSP_SESSION_H
 
+#include "daemon/rtsp/interleaved.h"
 #include "daemon/rtsp/rtsp.h"
 #include "daemon/rtsp/transport.h"
 #include "net/message.h"
@@ -46,13 +47,12 @@ struct rtsp_session {
 	bool waited;	  /* for a key unit that cannot be asked for */
 	uint64_t noise;
 	struct message *head; /* of the request that is being read */
-	uint8_t frame[4];     /* the beginning of the peer's frame, frame_len bytes of it */
-	uint8_t frame_len;
+	struct interleaved frame; /* of the peer */
 	uint8_t phase, state, then;
 	bool described; /* a DESCRIBE was answered: it knows tracks and payloads */
 	bool satip;	/* what is set up, or waits for it, is a transport stream */
 	bool ended;	/* the peer sends nothing any more */
-	uint32_t skip;	/* bytes of a body or a frame that are still to come */
+	uint32_t skip;	/* bytes of a body that are still to come */
 	uint8_t *ahead; /* what came before its turn */
 	size_t ahead_len;
 	/* The answer that waits, and its request's number; "" : none was said. */
@@ -71,6 +71,8 @@ struct rtsp_session {
 	struct udp_port *port;	    /* the server's, of UDP; NULL: none was asked for */
 	struct udp_viewer *udp;	    /* who plays; NULL: nobody does over UDP */
 	struct multicast_member multicast;
+	bool reported;		   /* within the connection, since it plays */
+	struct rtcp_report report; /* the newest one; valid if `reported` */
 	char base[512]; /* of URLs, "rtsp://192.0.2.1:8554/front/" */
 	/* Of tunnel.c: of the GET of a tunnel rtsp.tunnels, of others no list; what both halves
 	 * have in common, "" without a tunnel; and the other half, NULL: there is none (yet). */

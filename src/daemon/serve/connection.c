@@ -163,6 +163,14 @@ static const char *sink_encryption(const struct cursor *cursor)
 	return writes_records(connection) ? "user" : "kernel";
 }
 
+static bool sink_report(const struct cursor *cursor, struct sink_report *out)
+{
+	const struct connection *connection = of_const_cursor(cursor);
+	const struct protocol *protocol = connection->endpoint->protocol;
+
+	return protocol->report && protocol->report(connection, out);
+}
+
 static const struct sink connection_sink = {
 	.send = sink_send,
 	.ready = sink_ready,
@@ -173,6 +181,7 @@ static const struct sink connection_sink = {
 	.describe = sink_describe,
 	.scheme = sink_scheme,
 	.encryption = sink_encryption,
+	.report = sink_report,
 };
 
 int connection_watch(struct connection *connection, struct feed *feed)

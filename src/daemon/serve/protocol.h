@@ -14,6 +14,7 @@
 struct connection;
 struct endpoint;
 struct net_peer;
+struct sink_report;
 
 struct protocol {
 	const char *scheme;	/* of its URLs, "tcp" */
@@ -44,6 +45,8 @@ struct protocol {
 	/* The configuration is another one, and connection_user() the number that the user
 	 * has in it. False: the peer may not go on. NULL: it may. */
 	bool (*review)(struct connection *connection);
+	/* As of struct sink, of a connection that watches. NULL: peers report nothing. */
+	bool (*report)(const struct connection *connection, struct sink_report *out);
 	/* The connection is over: connection->session, if there is one, is to be freed. NULL:
 	 * nothing is to be done. */
 	void (*finished)(struct connection *connection);
