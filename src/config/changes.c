@@ -64,6 +64,7 @@ static const struct {
 	{OPTION_STREAM, LIVE, "history_ms"},
 	{OPTION_STREAM, LIVE, "history_max"},
 	{OPTION_STREAM, LIVE, "multicast"},
+	{OPTION_STREAM, LIVE, "multicast_ts"},
 	{OPTION_STREAM, LIVE, "multicast_always"},
 	{OPTION_STREAM, LIVE, "sap"},
 };

@@ -181,6 +181,28 @@ static void check_scope(struct config_file *file, const struct config *config,
 			    text);
 }
 
+/* A group of a transport stream: of what can be in one, and for clients of SAT>IP. */
+static void check_transport_stream(struct config_file *file, const struct config *config,
+				   const struct section *s, const struct config_stream *stream)
+{
+	size_t line = section_line(s, "multicast_ts");
+
+	if (!stream->multicast[0])
+		config_file_mistake(file, line,
+				    "multicast_ts = yes needs multicast = GROUP:PORT in section "
+				    "[stream %s]",
+				    s->name);
+	else if (stream->codec != CONFIG_CODEC_H264 && !section_is_bad(s, "codec"))
+		config_file_mistake(file, line,
+				    "multicast_ts = yes needs codec = h264; a transport stream "
+				    "carries no JPEGs");
+	else if (!config->daemon.satip && !stream->multicast_always && !stream->sap)
+		config_file_mistake(file, line,
+				    "multicast_ts = yes needs satip = yes in section [daemon], by "
+				    "which players ask for it, or multicast_always = yes, or sap = "
+				    "yes");
+}
+
 static void check_multicast(struct config_file *file, const struct config *config, size_t index)
 {
 	const struct section_list *streams = &file->sections[OPTION_STREAM];
@@ -198,6 +220,8 @@ static void check_multicast(struct config_file *file, const struct config *confi
 		config_file_mistake(file, section_line(s, "sap"),
 				    "sap = yes needs multicast = GROUP:PORT in section [stream %s]",
 				    s->name);
+	if (stream->multicast_ts)
+		check_transport_stream(file, config, s, stream);
 	if (stream->multicast[0] && !stream->multicast_always && !stream->sap)
 		check_asking(file, config, s);
 	check_scope(file, config, s, stream->multicast);

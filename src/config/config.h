@@ -216,6 +216,7 @@ struct config_stream {
 	uint32_t packet_size;  /* bytes of an RTP packet, at most */
 
 	char *multicast;       /* for net_group_parse(); "" : none */
+	bool multicast_ts;     /* as a transport stream; H.264 only */
 	bool multicast_always; /* it is sent also while nobody asks for it */
 	bool sap;	       /* the same, and it is announced */
 };

@@ -455,6 +455,10 @@ const struct option options[] = {
 	 .help = "Multicast group of the stream and the even port of RTP in it: one send for "
 		 "everybody on the network, who can all receive it, without a password "
 		 "(docs/RTSP.md). Players ask for it over RTSP. Empty: none."},
+	{STREAM("multicast_ts", OPTION_BOOL, multicast_ts), .value = "no",
+	 .help = "Send the group an MPEG transport stream, which VLC of Debian and set-top boxes "
+		 "can play; players of RTSP ask for it as clients of SAT>IP only. no: H.264 or JPEG "
+		 "in RTP."},
 	{STREAM("multicast_always", OPTION_BOOL, multicast_always), .value = "no",
 	 .help = "Send to the group all the time, also to players that do not ask over RTSP: they "
 		 "get its description at http://HOST:PORT/STREAM.sdp. no: while somebody asks."},

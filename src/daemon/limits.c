@@ -66,8 +66,11 @@ static bool is_counted(const struct config_feed *feed, const struct config_strea
 		return true;
 	if (feed->framing == CONFIG_FRAMING_MP4)
 		return stream->push[0];
+	if (feed->framing == CONFIG_FRAMING_RTP_TS ? !stream->multicast_ts : stream->multicast_ts)
+		return false;
 	return (stream->multicast_always || stream->sap) &&
-	       (feed->framing == CONFIG_FRAMING_RTP || feed->framing == CONFIG_FRAMING_RTP_JPEG);
+	       (feed->framing == CONFIG_FRAMING_RTP || feed->framing == CONFIG_FRAMING_RTP_TS ||
+		feed->framing == CONFIG_FRAMING_RTP_JPEG);
 }
 
 unsigned limits_fds_reserved(const struct config *config, unsigned others)

@@ -18,8 +18,8 @@ struct rtcp_report {
 
 /*
  * Reads RTCP packets that came together, in a datagram or a frame of RTSP. False: they are none, by
- * the rules of appendix A.2 of the RFC, or one does not lie within the bytes. *about is set to the report about the source ssrc;
- * *found: there is one.
+ * the rules of appendix A.2 of the RFC, or one does not lie within the bytes. *about is set to the
+ * report about the source ssrc; *found: there is one.
  */
 bool rtcp_read(const uint8_t *data, size_t len, uint32_t ssrc, struct rtcp_report *about,
 	       bool *found);

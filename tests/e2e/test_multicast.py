@@ -28,6 +28,7 @@ from test_rtsp import (
     numbers_of,
     play_on,
 )
+from vlc import Vlc, in_turn
 
 SERVER, ONE, TWO = "10.79.0.1", "10.79.0.2", "10.79.0.3"
 GROUP, PORT = "239.255.42.1", 5004
@@ -299,6 +300,63 @@ def test_groups_come_and_go_with_the_configuration(network, start_camcastd):
         daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the group")
 
 
+# --- a transport stream ---
+
+# What Debian's VLC opens, with further options, for a group of a transport stream.
+OPENED = {
+    "address": ["rtp://@{group}:{port}"],
+    "description": ["http://{server}:{http}/s.sdp", "--repeat"],
+    "satip": ["rtsp://{server}:{rtsp}/s", "--satip-multicast"],
+}
+
+
+@in_turn
+@pytest.mark.parametrize("opened", OPENED)
+@pytest.mark.parametrize("backend_of", ["epoll", "io_uring"])
+def test_vlc_shows_a_transport_stream(network, start_camcastd, backend_of, opened, io_uring_refused):
+    if backend_of == "io_uring" and io_uring_refused:
+        pytest.skip("no io_uring here")
+    server, one, _ = network
+    always = {} if opened == "satip" else {"multicast_always": "yes"}
+    text = multicast_config(
+        multicast_ts="yes", keyframe_interval=30, daemon={"http": "0.0.0.0:0"}, **always
+    )
+    daemon = start(server, start_camcastd, text, backend=backend_of)
+    daemon.wait_log("delivers pictures")
+    places = {"group": GROUP, "port": PORT, "server": SERVER}
+    places.update(http=daemon.http_port, rtsp=daemon.rtsp_port)
+    words = [word.format(**places) for word in OPENED[opened]]
+    with Vlc(*words, start=one.popen) as player:
+        numbers = player.numbers(60)
+        with server:
+            (group,) = groups(daemon)
+            assert group["feed"] == "s/rtp_ts" and group["receivers"] == (opened == "satip")
+    # It may show the first picture before it is whole.
+    assert None not in numbers[1:] and numbers[1:] == sorted(set(numbers[1:])), numbers
+    with server:
+        check_numbers(daemon, numbers[1:], 59)
+
+
+def test_ffmpeg_plays_a_transport_stream(network, start_camcastd):
+    server, one, two = network
+    text = multicast_config(
+        multicast_ts="yes", multicast_always="yes", keyframe_interval=30, bitrate=CALM
+    )
+    text["daemon"]["http"] = "0.0.0.0:0"
+    daemon = start(server, start_camcastd, text)
+    daemon.wait_log("delivers pictures")
+    described = f"http://{SERVER}:{daemon.http_port}/s.sdp"
+    allowed = ("-protocol_whitelist", "http,tcp,udp,rtp")
+    players = [
+        play(one, ffmpeg_command(f"rtp://{GROUP}:{PORT}")),
+        play(two, ffmpeg_command(described, *allowed)),
+    ]
+    for player in players:
+        numbers, _ = play_on(player, b"")  # it complains until the first key picture
+        shown = [number for number in numbers if number is not None]
+        assert len(shown) >= 50 and shown == sorted(set(shown)), numbers
+
+
 # --- the description over HTTP ---
 
 
@@ -394,9 +452,9 @@ def test_a_group_is_announced_until_it_is_gone(network, start_camcastd):
 
 
 def test_vlc_lists_the_group(network, start_camcastd, tmp_path):
-    """Debian's VLC, as an ordinary user; it shows no H.264 of a description, though."""
+    """Debian's VLC, as an ordinary user, with the address of the transport stream."""
     server, one, _ = network
-    daemon = start(server, start_camcastd, multicast_config(sap="yes"))
+    daemon = start(server, start_camcastd, multicast_config(sap="yes", multicast_ts="yes"))
     # VLC refuses to run as root.
     user = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
     path = tmp_path / "vlc.log"

@@ -29,7 +29,7 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 		.name = "front",
 		.feed = r->rig.feed,
 		.viewers = &r->viewers,
-		.multicast = r->multicast,
+		.multicast = r->multicast_ts ? NULL : r->multicast,
 		.jpeg = r->jpeg,
 		.ssrc = RTSP_SSRC,
 		.bitrate_bps = 2000000,
@@ -39,6 +39,7 @@ static int find(void *user, const struct net_peer *peer, const struct access_who
 		out->ts_feed = r->rig.feed;
 		out->ts_viewers = &r->viewers;
 		out->ts_ssrc = RTSP_TS_SSRC;
+		out->ts_multicast = r->multicast_ts ? r->multicast : NULL;
 	}
 	return 0;
 }

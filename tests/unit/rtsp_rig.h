@@ -19,6 +19,7 @@ struct rtsp_rig {
 	struct endpoint door, viewers;
 	struct quota places;
 	struct multicast *multicast; /* of the stream; the test's */
+	bool multicast_ts;	     /* it is that of the transport stream */
 	bool jpeg, forbidden, users_only;
 	bool ts;	   /* the packets are also those of a transport stream, with RTSP_TS_SSRC */
 	uint16_t sequence; /* of the next packet */

@@ -377,6 +377,8 @@ static void groups_and_feeds_of_rtsp_are_in_the_reserve(void **state)
 	assert_true(with_sap >= with_group + 16); /* and the segments of its packets */
 	stream->multicast_always = true;
 	assert_int_equal(limits_fds_reserved(rig.config, 0), with_sap);
+	stream->multicast_ts = true; /* of one feed, either way */
+	assert_int_equal(limits_fds_reserved(rig.config, 0), with_sap);
 	rig.config->daemon.rtsp_udp = false;
 	rig.config->daemon.n_rtsp = 1;
 	assert_true(limits_fds_reserved(rig.config, 0) >= with_sap + 16 * rig.config->n_streams);

@@ -271,6 +271,17 @@ static void keys_that_contradict_each_other_are_refused(void **state)
 		{GOOD "multicast_always = yes\n",
 		 "c.ini:6: multicast_always = yes needs multicast = GROUP:PORT in section [stream "
 		 "main]\n"},
+		{GOOD "multicast_ts = yes\n",
+		 "c.ini:6: multicast_ts = yes needs multicast = GROUP:PORT in section [stream "
+		 "main]\n"},
+		{GOOD "multicast = 239.1.2.3:5004\nmulticast_ts = yes\n[daemon]\nrtsp = :8554\n"
+		      "satip = no\n",
+		 "c.ini:7: multicast_ts = yes needs satip = yes in section [daemon], by which "
+		 "players ask for it, or multicast_always = yes, or sap = yes\n"},
+		{"[camera c]\n[stream s]\ncamera = c\ncodec = mjpeg\nsap = 1\nmulticast = "
+		 "239.1.2.3:5004\nmulticast_ts = 1\n",
+		 "c.ini:7: multicast_ts = yes needs codec = h264; a transport stream carries no "
+		 "JPEGs\n"},
 		{"[camera c]\n[stream s]\ncamera = c\nmulticast_always = 1\nmulticast = "
 		 "239.1.2.3:4\n",
 		 "c.ini:5: multicast = 239.1.2.3:4 is not allowed; allowed: GROUP:PORT of a "

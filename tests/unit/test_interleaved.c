@@ -20,7 +20,7 @@ static void hang_up(struct rtsp_rig *r, int fd)
 
 /* A receiver report about RTSP_SSRC: five packets are lost, half of the last ones. */
 static const uint8_t report[] = {0x81, 201,  0, 7, 0, 0, 0, 1, 0xab, 0xcd, 0xef,
-				 0x01, 128,  0, 0, 5, 0, 0, 0, 9,    0,    0,
+				 0x01, 128,  0, 0, 5, 0, 0, 0, 9,    0,	   0,
 				 0x03, 0x84, 0, 0, 0, 0, 0, 0, 0,    0};
 
 /* Says a frame with these bytes, which states another length if `states` is not 0; in pieces if
@@ -125,8 +125,7 @@ static void it_may_come_in_pieces(void **state)
 	for (size_t step = 1; step < 36; step++) {
 		int fd = play(r);
 
-		say(r, fd,
-		    &(struct frame){CAMCAST_RTCP_CHANNEL, report, sizeof report, 0, step});
+		say(r, fd, &(struct frame){CAMCAST_RTCP_CHANNEL, report, sizeof report, 0, step});
 		assert_shown(r);
 		assert_listens(r, fd);
 		close(fd);
@@ -248,8 +247,7 @@ static void before_a_play_they_are_skipped(void **state)
 	unsigned before = rig_allocations;
 
 	for (size_t step = 1; step < 5; step++)
-		say(r, fd,
-		    &(struct frame){CAMCAST_RTCP_CHANNEL, report, sizeof report, 0, step});
+		say(r, fd, &(struct frame){CAMCAST_RTCP_CHANNEL, report, sizeof report, 0, step});
 	assert_int_equal(rig_allocations, before);
 	rtsp_play(r, fd);
 	assert_int_equal(look(r).reports, 0);

@@ -373,6 +373,34 @@ static void only_a_stream_with_a_group_has_multicast(void **state)
 	end(n);
 }
 
+/* Players that have a description of H.264 are to ask for another way. */
+static void a_transport_stream_is_for_those_who_expect_it(void **state)
+{
+	struct net *n = begin(state);
+	int fd = dial(n), other = dial(n);
+
+	n->r->ts = n->r->multicast_ts = n->r->rtsp.satip = true;
+	add_unit(n, true, 100);
+	assert_int_equal(rtsp_ask(n->r, other, "SETUP", RTSP_URL "/trackID=0", MULTICAST), 461);
+	assert_int_equal(rtsp_ask(n->r, other, "DESCRIBE", RTSP_URL, ""), 200);
+	assert_int_equal(rtsp_ask(n->r, other, "SETUP", RTSP_URL, MULTICAST), 461);
+	assert_int_equal(rtsp_ask(n->r, fd, "SETUP", RTSP_URL, MULTICAST), 200);
+	assert_non_null(strstr(n->r->heard, "RTP/AVP;multicast;destination=" GROUP ";port="));
+	assert_non_null(strstr(n->r->heard, ";ssrc=ABCDEF02;"));
+	assert_non_null(strstr(n->r->heard, "\r\ncom.ses.streamID: 1\r\n"));
+	assert_int_equal(rtsp_ask(n->r, fd, "PLAY", "rtsp://cam/stream=1", ""), 200);
+	add_unit(n, true, 100);
+	assert_int_equal(drain(n, n->rtp), 1);
+	n->r->multicast_ts = false; /* then they are */
+	leave(n, fd);
+	fd = dial(n);
+	assert_int_equal(rtsp_ask(n->r, fd, "SETUP", RTSP_URL, MULTICAST), 461);
+	assert_int_equal(rtsp_ask(n->r, other, "SETUP", RTSP_URL, MULTICAST), 200);
+	leave(n, fd);
+	leave(n, other);
+	end(n);
+}
+
 static void without_a_way_players_are_to_ask_for_another(void **state)
 {
 	struct net *n = begin(state);
@@ -577,6 +605,11 @@ static void the_description_names_the_group(void **state)
 		assert_non_null(strstr(sdp, i < 2 ? "\r\no=- 7 1 IN" : "\r\no=- 7 2 IN"));
 		assert_non_null(strstr(sdp, i < 2 ? "\r\nb=AS:1000\r\n" : "\r\nb=AS:2000\r\n"));
 	}
+	stream.in_ts = true;
+	assert_int_equal(sdp_write_newest(sdp, &options), 0);
+	assert_non_null(strstr(sdp, "m=video 5004 RTP/AVP 33\r\nb=AS:2000\r\na=rtpmap:33 MP2T/90000"
+				    "\r\n"));
+	assert_null(strstr(sdp, "fmtp"));
 	end(n);
 }
 
@@ -589,6 +622,7 @@ int main(void)
 		ON_BOTH(a_group_that_is_sent_always_needs_nobody),
 		ON_BOTH(sent_always_or_not_its_sessions_stay),
 		ON_BOTH(only_a_stream_with_a_group_has_multicast),
+		ON_BOTH(a_transport_stream_is_for_those_who_expect_it),
 		ON_BOTH(without_a_way_players_are_to_ask_for_another),
 		ON_BOTH(sends_that_are_refused_are_said_once),
 		ON_BOTH(reports_of_senders_keep_no_session),

@@ -304,7 +304,8 @@ static bool take_transport_stream(struct rtsp_stream *stream)
 	stream->feed = stream->ts_feed;
 	stream->viewers = stream->ts_viewers;
 	stream->ssrc = stream->ts_ssrc;
-	stream->multicast = NULL; /* its group has other packets */
+	stream->multicast = stream->ts_multicast;
+	stream->in_ts = true;
 	return stream->feed != NULL;
 }
 

@@ -52,12 +52,15 @@ struct rtsp_stream {
 	struct endpoint *viewers;    /* rtsp_init_viewers() */
 	struct multicast *multicast; /* NULL: it has no group */
 	bool jpeg;		     /* else H.264 */
+	bool in_ts;		     /* which is in a transport stream */
 	uint32_t ssrc;		     /* of its packets */
 	uint32_t bitrate_bps;	     /* 0: not known */
 	uint32_t rate_milli;	     /* pictures a second, in thousandths; 0: not known */
-	/* The same of packets of a transport stream, for SAT>IP; feed NULL: there is none. */
+	/* The same of packets of a transport stream, for SAT>IP; feed NULL: there is none. A stream
+	 * has one group, of either packets. */
 	struct feed *ts_feed;
 	struct endpoint *ts_viewers;
+	struct multicast *ts_multicast;
 	uint32_t ts_ssrc;
 };
 

@@ -65,16 +65,29 @@ static int read_sets(struct sets *sets, const uint8_t *data, size_t len)
 	return sets->sps && sets->pps ? 0 : -EINVAL;
 }
 
+static int payload_type(const struct rtsp_stream *stream)
+{
+	if (stream->in_ts)
+		return CAMCAST_RTP_TYPE_TS;
+	return stream->jpeg ? CAMCAST_RTP_TYPE_JPEG : CAMCAST_RTP_TYPE_H264;
+}
+
+static bool needs_sets(const struct rtsp_stream *stream)
+{
+	return payload_type(stream) == CAMCAST_RTP_TYPE_H264;
+}
+
 static void add_media(struct text *text, const struct sdp_options *options, const struct sets *sets)
 {
 	const struct rtsp_stream *stream = options->stream;
 
 	add(text, "m=video %u RTP/AVP %d\r\n", options->group ? options->group->group.port : 0,
-	    stream->jpeg ? CAMCAST_RTP_TYPE_JPEG : CAMCAST_RTP_TYPE_H264);
+	    payload_type(stream));
 	if (stream->bitrate_bps >= 1000)
 		add(text, "b=AS:%u\r\n", stream->bitrate_bps / 1000);
-	if (stream->jpeg)
-		add(text, "a=rtpmap:%d JPEG/%d\r\n", CAMCAST_RTP_TYPE_JPEG, CAMCAST_RTP_CLOCK);
+	if (!needs_sets(stream))
+		add(text, "a=rtpmap:%d %s/%d\r\n", payload_type(stream),
+		    stream->in_ts ? "MP2T" : "JPEG", CAMCAST_RTP_CLOCK);
 	else
 		add(text,
 		    "a=rtpmap:%d H264/%d\r\n"
@@ -114,7 +127,7 @@ int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
 	char host[NET_PEER_TEXT_MAX];
 	struct sets sets;
 
-	if (!options->stream->jpeg &&
+	if (needs_sets(options->stream) &&
 	    read_sets(&sets, options->preamble, options->preamble_len) < 0)
 		return -EINVAL;
 	net_peer_format_host(options->local, host);

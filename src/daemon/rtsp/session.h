@@ -46,7 +46,7 @@ struct rtsp_session {
 	int64_t until_us; /* when it must play */
 	bool waited;	  /* for a key unit that cannot be asked for */
 	uint64_t noise;
-	struct message *head; /* of the request that is being read */
+	struct message *head;	  /* of the request that is being read */
 	struct interleaved frame; /* of the peer */
 	uint8_t phase, state, then;
 	bool described; /* a DESCRIBE was answered: it knows tracks and payloads */
@@ -73,7 +73,7 @@ struct rtsp_session {
 	struct multicast_member multicast;
 	bool reported;		   /* within the connection, since it plays */
 	struct rtcp_report report; /* the newest one; valid if `reported` */
-	char base[512]; /* of URLs, "rtsp://192.0.2.1:8554/front/" */
+	char base[512];		   /* of URLs, "rtsp://192.0.2.1:8554/front/" */
 	/* Of tunnel.c: of the GET of a tunnel rtsp.tunnels, of others no list; what both halves
 	 * have in common, "" without a tunnel; and the other half, NULL: there is none (yet). */
 	struct list tunnel;

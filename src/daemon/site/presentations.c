@@ -25,6 +25,13 @@ static struct output *find_output(const struct stream *stream)
 					    : CONFIG_FRAMING_RTP_JPEG);
 }
 
+/* What is sent to the group of a stream; NULL: it cannot have one. */
+static struct output *find_sent(const struct stream *stream)
+{
+	return stream->config->multicast_ts ? find_framing(stream, CONFIG_FRAMING_RTP_TS)
+					    : find_output(stream);
+}
+
 /* The one of this name, or else the first whose name differs from it in capital letters: VLC makes
  * them small. NULL: there is none. */
 static struct stream *find_stream(const struct cameras *cameras, const char *name)
@@ -56,12 +63,14 @@ static void describe(struct rtsp_stream *out, struct output *output)
 		.viewers = &output->rtsp,
 		.multicast = output->multicast,
 		.jpeg = output->config->framing == CONFIG_FRAMING_RTP_JPEG,
+		.in_ts = output->config->framing == CONFIG_FRAMING_RTP_TS,
 		.ssrc = output->rtp_ssrc,
 	};
 	if (ts) {
 		out->ts_feed = ts->feed;
 		out->ts_viewers = &ts->rtsp;
 		out->ts_ssrc = ts->rtp_ssrc;
+		out->ts_multicast = ts->multicast;
 	}
 	out->bitrate_bps = status->streams[stream->number].target_bps;
 	out->rate_milli = status->heartbeat.rate_milli;
@@ -155,9 +164,11 @@ static void say_group(const struct output *output)
 	if (settings->always && !multicast_source(output->multicast, &source))
 		return;
 	net_peer_format(&settings->group, text);
-	diag_info("stream %s: multicast to %s, TTL %u, %s; everybody on the network can receive it",
-		  output->stream->config->name, text, settings->ttl,
-		  settings->always ? "all the time" : "while somebody asks for it over RTSP");
+	diag_info(
+		"stream %s: multicast to %s%s, TTL %u, %s; everybody on the network can receive it",
+		output->stream->config->name, text,
+		output->stream->config->multicast_ts ? " as a transport stream" : "", settings->ttl,
+		settings->always ? "all the time" : "while somebody asks for it over RTSP");
 }
 
 static void create_group(const struct presentations *presentations, struct output *output,
@@ -219,8 +230,14 @@ void presentations_renew(const struct presentations *presentations)
 {
 	const struct cameras *cameras = presentations->cameras;
 
+	for (size_t i = 0; i < cameras->n_outputs; i++) {
+		struct output *output = cameras->outputs[i];
+
+		if (output != find_sent(output->stream))
+			presentations_forget(output);
+	}
 	for (size_t i = 0; i < cameras->n_streams; i++) {
-		struct output *output = find_output(cameras->streams[i]);
+		struct output *output = find_sent(cameras->streams[i]);
 
 		if (!output)
 			continue;
@@ -269,7 +286,7 @@ static void refuse(struct http_question *question, const struct stream *stream, 
 
 void presentations_answer(const struct stream *stream, struct http_question *question)
 {
-	struct output *output = find_output(stream);
+	struct output *output = find_sent(stream);
 	const struct multicast *group = output ? output->multicast : NULL;
 	char sdp[SDP_MAX];
 

@@ -263,7 +263,8 @@ static const struct counter clients[] = {
 	 IN_CURSOR(units_shed)},
 	{"resyncs", COUNTER, .help = "Jumps to a key unit.", IN_CURSOR(resyncs)},
 	{"lost_packets", COUNTER,
-	 .help = "RTP packets that it did not receive, as it reports, also those of units that were "
+	 .help = "RTP packets that it did not receive, as it reports, also those of units that "
+		 "were "
 		 "dropped for it; absent without a report.",
 	 IN_REPORT(lost)},
 	{"loss_permille", GAUGE,
