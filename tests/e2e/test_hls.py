@@ -310,14 +310,23 @@ def test_gstreamer_plays(camcastd):
     assert pictures == 150, messages
 
 
-def test_vlc_plays(camcastd, tmp_path):
-    """VLC writes what it plays to its standard output."""
-    daemon = camcastd(config())
+@pytest.mark.parametrize("user", ["", "anna:secret@"], ids=["anybody", "user"])
+def test_vlc_plays(camcastd, tmp_path, user):
+    """VLC writes what it plays to its standard output. A name and a password it sends with the
+    playlist alone."""
+    text = config()
+    if user:
+        secret = tmp_path / "password"
+        secret.touch(0o600)
+        secret.write_text("secret\n")
+        text["user anna"] = {"password_file": secret, "may": "view"}
+        text["daemon"]["anonymous"] = "status"
+    daemon = camcastd(text)
     # VLC refuses to run as root.
-    user = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
+    drop = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--clear-groups"]
     player = subprocess.Popen(
-        [*user, "vlc", "-I", "dummy", "--no-audio", "--no-media-library", "--sout"]
-        + ["#std{access=file,mux=ts,dst=-}", f"http://127.0.0.1:{daemon.http_port}/s.m3u8"],
+        [*drop, "vlc", "-I", "dummy", "--no-audio", "--no-media-library", "--sout"]
+        + ["#std{access=file,mux=ts,dst=-}", f"http://{user}127.0.0.1:{daemon.http_port}/s.m3u8"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=dict(os.environ, HOME="/nonexistent"),

@@ -209,6 +209,30 @@ def test_a_token_watches_in_three_ways(camcastd, users):
     assert not [line for line in daemon.log() if TOKEN in line]
 
 
+def test_what_a_playlist_names_needs_no_password(camcastd, users):
+    """For a player that sends it with the playlist alone, and its cookies with everything."""
+    daemon = camcastd(config(**users), headers=WATCHER)
+    cookies = set()
+    for _ in range(2):
+        status, headers = ask(daemon, "/s.m3u8", headers=basic("anna"))
+        assert status == 200
+        cookies.add(headers["Set-Cookie"])
+    (cookie,) = cookies  # no more is remembered for who asks again
+    assert cookie.startswith(f"camcast-{daemon.http_port}=s-")
+    assert cookie.split("; ")[1:] == ["Path=/s/", "HttpOnly", "SameSite=Lax"]
+    mine = {"Cookie": cookie.split(";")[0]}
+    assert status_of(daemon, "/s/0/init-1.mp4", headers=mine) == 404
+    assert status_of(daemon, "/s/0/init-1.mp4", headers=mine, source="127.0.0.2") == 401
+    assert status_of(daemon, "/s/0/init-1.mp4") == 401
+    for path, headers in (("/s.m3u8", mine), ("/s.m3u8", {"Authorization": f"Bearer {TOKEN}"}),
+                          ("/j.jpg", basic("anna"))):
+        status, headers = ask(daemon, path, headers=headers)
+        assert status == 200 and "Set-Cookie" not in headers, path
+    for wrong in (basic("anna", "wrong"), basic("guest")):
+        status, headers = ask(daemon, "/s.m3u8", headers=wrong)
+        assert status in (401, 403) and "Set-Cookie" not in headers
+
+
 def test_a_token_that_is_wrong_keeps_no_browser_out(camcastd, users):
     """A link of another page may have set it, or it was right before."""
     daemon = camcastd(config(**users), headers=WATCHER)

@@ -507,6 +507,53 @@ static void a_login_is_known_until_it_ends(void **state)
 	unmake();
 }
 
+/* Takes another configuration. The old one is the caller's to destroy. */
+static struct config *renew(const char *text)
+{
+	struct config *old = config;
+	struct access_next *next;
+	char why[USERS_WHY_MAX];
+
+	assert_int_equal(config_parse(&config, "c.ini", text, strlen(text), stderr), 0);
+	assert_int_equal(access_next_create(&next, access_, config, NULL, why), 0);
+	assert_int_equal(access_prepare(access_, next), 0);
+	access_renew(access_, next);
+	return old;
+}
+
+static void what_a_password_vouches_for_is_good_for_one_address(void **state)
+{
+	struct credentials right = password("anna", "secret"), login = {.kind = CREDENTIALS_LOGIN};
+	const struct net_peer here = peer;
+	char again[ACCESS_LOGIN_MAX];
+	struct asked asked;
+
+	(void)state;
+	make("[user anna]\npassword = " HASH "\n" CAMERA);
+	assert_int_equal(ask(&asked, &right), ACCESS_KNOWN);
+	access_vouch(access_, &peer, "secret", asked.who.user, login.secret);
+	assert_int_equal(strlen(login.secret), ACCESS_LOGIN_MAX - 1);
+	access_vouch(access_, &peer, "secret", asked.who.user, again);
+	assert_string_equal(again, login.secret);
+	access_vouch(access_, &peer, "another", asked.who.user, again);
+	assert_string_not_equal(again, login.secret);
+	begin(&asked, &login);
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	assert_string_equal(asked.who.user->name, "anna");
+
+	peer.address[15]++;
+	begin(&asked, &login);
+	assert_int_equal(asked.verdict, ACCESS_KNOWN);
+	assert_null(asked.who.user);
+	assert_int_equal(asked.who.may, 0);
+	peer = here;
+
+	config_destroy(renew("[user bob]\npassword = " HASH "\n" CAMERA));
+	begin(&asked, &login);
+	assert_null(asked.who.user);
+	unmake();
+}
+
 static void it_is_told_who_may_watch_without_a_password(void **state)
 {
 	(void)state;
@@ -528,20 +575,6 @@ static void it_is_told_who_may_watch_without_a_password(void **state)
 	make("[daemon]\nhttp = 0\nanonymous = nothing\n" CAMERA);
 	assert_string_equal(access_open_to(access_), "no");
 	unmake();
-}
-
-/* Takes another configuration. The old one is the caller's to destroy. */
-static struct config *renew(const char *text)
-{
-	struct config *old = config;
-	struct access_next *next;
-	char why[USERS_WHY_MAX];
-
-	assert_int_equal(config_parse(&config, "c.ini", text, strlen(text), stderr), 0);
-	assert_int_equal(access_next_create(&next, access_, config, NULL, why), 0);
-	assert_int_equal(access_prepare(access_, next), 0);
-	access_renew(access_, next);
-	return old;
 }
 
 static void users_who_stay_the_same_stay_logged_in(void **state)
@@ -673,6 +706,7 @@ int main(void)
 		cmocka_unit_test(files_that_cannot_be_used_are_refused),
 		cmocka_unit_test(a_name_without_a_user_has_the_hash_of_one),
 		cmocka_unit_test(a_login_is_known_until_it_ends),
+		cmocka_unit_test(what_a_password_vouches_for_is_good_for_one_address),
 		cmocka_unit_test(it_is_told_who_may_watch_without_a_password),
 		cmocka_unit_test(users_who_stay_the_same_stay_logged_in),
 		cmocka_unit_test(a_user_with_another_password_is_somebody_else),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/auth/access.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #define PASSWORD 'p'
 #define LOGIN 'l'
 #define PROOF 'd' /* kind of the digest of a user who has proved to know a password */
+#define VOUCHER 'v'
 #define PASSWORDS_MAX 256
 #define PASSWORDS_US 600000000
 #define LOGINS_MAX 256
@@ -298,6 +300,7 @@ static int find_known(struct access *access, const struct net_peer *peer,
 		      const struct credentials *credentials, struct digest *digest)
 {
 	int64_t now_us = loop_now_us(access->loop);
+	int user;
 
 	switch (credentials->kind) {
 	case CREDENTIALS_PASSWORD:
@@ -309,7 +312,11 @@ static int find_known(struct access *access, const struct net_peer *peer,
 		return users_find_token(&access->users, digest);
 	case CREDENTIALS_LOGIN:
 		digest_make(digest, &access->key, LOGIN, "", credentials->secret);
-		return tickets_find(&access->logins, digest, now_us);
+		user = tickets_find(&access->logins, digest, now_us);
+		if (user >= 0)
+			return user;
+		secret_digest(access, digest, VOUCHER, peer, "", credentials->secret);
+		return tickets_find(&access->passwords, digest, now_us);
 	default:
 		return -1;
 	}
@@ -468,21 +475,45 @@ bool access_is_public(const struct access *access)
 
 /* --- logins of the page --- */
 
+static_assert(ACCESS_LOGIN_MAX == 2 * DIGEST_SIZE + 1, "a login has as many bits as a digest");
+
+static void write_login(char login[ACCESS_LOGIN_MAX], const uint8_t bytes[DIGEST_SIZE])
+{
+	for (size_t i = 0; i < DIGEST_SIZE; i++)
+		snprintf(login + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static int number_of(const struct access *access, const struct config_user *user)
+{
+	return (int)(user - access->config->users);
+}
+
 int access_log_in(struct access *access, const struct config_user *user,
 		  char login[ACCESS_LOGIN_MAX])
 {
-	uint8_t bytes[(ACCESS_LOGIN_MAX - 1) / 2];
+	uint8_t bytes[DIGEST_SIZE];
 	struct digest digest;
 
 	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
 		return -EIO;
-	for (size_t i = 0; i < sizeof bytes; i++)
-		snprintf(login + 2 * i, 3, "%02x", bytes[i]);
+	write_login(login, bytes);
 	digest_make(&digest, &access->key, LOGIN, "", login);
-	tickets_give(&access->logins, &digest, (int)(user - access->config->users),
-		     loop_now_us(access->loop));
+	tickets_give(&access->logins, &digest, number_of(access, user), loop_now_us(access->loop));
 	access->stats.logins++;
 	return 0;
+}
+
+void access_vouch(struct access *access, const struct net_peer *peer, const char *password,
+		  const struct config_user *user, char login[ACCESS_LOGIN_MAX])
+{
+	struct digest digest;
+
+	/* The same again for who asks again: no more places are taken. */
+	secret_digest(access, &digest, VOUCHER, peer, user->name, password);
+	write_login(login, digest.bytes);
+	secret_digest(access, &digest, VOUCHER, peer, "", login);
+	tickets_give(&access->passwords, &digest, number_of(access, user),
+		     loop_now_us(access->loop));
 }
 
 void access_log_out(struct access *access, const char *login)

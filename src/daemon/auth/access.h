@@ -157,6 +157,11 @@ int access_renumber(const struct access *access, unsigned number);
 int access_log_in(struct access *access, const struct config_user *user,
 		  char login[ACCESS_LOGIN_MAX]);
 void access_log_out(struct access *access, const char *login);
+/* Makes a login for a user who has sent his password from this address, for what he loads next: it
+ * is good for this address, for ten minutes from the last call with the same arguments, and is the
+ * same for these. A user with another password has none. */
+void access_vouch(struct access *access, const struct net_peer *peer, const char *password,
+		  const struct config_user *user, char login[ACCESS_LOGIN_MAX]);
 
 /* --- log and status --- */
 

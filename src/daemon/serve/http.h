@@ -110,6 +110,12 @@ bool http_become_viewer(struct http_question *question, struct endpoint *endpoin
 void http_cookie(const struct http_question *question, const char *login,
 		 char header[HTTP_COOKIE_MAX]);
 
+/* Lets a client that sent a name and a password ask without them for what is below the path of a
+ * stream, by a cookie in the next answer: VLC sends them with a playlist, and not with what it
+ * names. Nothing, where it sent none. */
+void http_vouch(struct http_question *question, const struct http_request *request,
+		const char *stream);
+
 /* Whether a request comes from a page of this server, or from no page: its Origin (RFC 6454 clause
  * 7), if there is one, names the host and port of the request. Other pages must not be able to read
  * a WebSocket, or to change anything. */

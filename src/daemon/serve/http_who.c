@@ -87,6 +87,24 @@ static void keep_token(struct http_session *session, const char *token)
 		  cookie, token, cookie_secure(session));
 }
 
+void http_vouch(struct http_question *question, const struct http_request *request,
+		const char *stream)
+{
+	struct http_session *session = of_question(question);
+	const struct http *http = http_of_endpoint(session->connection->endpoint);
+	char login[ACCESS_LOGIN_MAX], cookie[CREDENTIALS_COOKIE_MAX];
+
+	if (request->credentials->kind != CREDENTIALS_PASSWORD || !request->who->user)
+		return;
+	access_vouch(http->access, request->peer, request->credentials->secret, request->who->user,
+		     login);
+	credentials_cookie_name(cookie, session->local_port);
+	add_extra(session,
+		  "Set-Cookie: %s=" CREDENTIALS_COOKIE_LOGIN
+		  "%s; Path=/%s/; HttpOnly; SameSite=Lax%s\r\n",
+		  cookie, login, stream, cookie_secure(session));
+}
+
 /* The browser of a person who uses the page is not asked by a dialog of its own. */
 static bool uses_page(const struct http_session *session, const struct message *head)
 {

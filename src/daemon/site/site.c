@@ -121,6 +121,7 @@ static void watch(struct site *site, const struct http_request *request,
 		question->pictures = &output->quota;
 		snapshot_answer(output->snapshot, question, max_age_us(query));
 	} else if (way_is_hls(way)) {
+		http_vouch(question, request, stream->config->name);
 		hls_answer_playlist(output->playlist, request, question);
 	} else if (framing == CONFIG_FRAMING_MP4_WS) {
 		websocket_answer(question, request, &output->http);
