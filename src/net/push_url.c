@@ -176,30 +176,32 @@ void push_url_redact(const char *url, char out[PUSH_URL_SHOWN_MAX])
 
 /* --- secrets in texts of others --- */
 
+/* Replaces `len` bytes of the text, at `at`, by HIDDEN, and cuts what does not fit. Returns what
+ * follows. */
+static char *replace(char *text, size_t size, char *at, size_t len)
+{
+	const size_t before = (size_t)(at - text), hidden = sizeof HIDDEN - 1;
+	size_t behind = strlen(at + len);
+
+	if (before + hidden >= size) {
+		*at = '\0';
+		return at;
+	}
+	if (before + hidden + behind >= size)
+		behind = size - before - hidden - 1;
+	memmove(at + hidden, at + len, behind);
+	memcpy(at, HIDDEN, hidden);
+	at[hidden + behind] = '\0';
+	return at + hidden;
+}
+
 static void hide(char *text, size_t size, const char *secret, size_t secret_len)
 {
-	const size_t hidden = sizeof HIDDEN - 1;
-	size_t len = strlen(text), at = 0;
+	char *at = text;
 
-	while (secret_len > 0 && at + secret_len <= len) {
-		size_t behind = len - at - secret_len;
-
-		if (memcmp(text + at, secret, secret_len) != 0) {
-			at++;
-			continue;
-		}
-		if (at + hidden >= size) {
-			text[at] = '\0';
-			return;
-		}
-		if (at + hidden + behind >= size)
-			behind = size - at - hidden - 1;
-		memmove(text + at + hidden, text + at + secret_len, behind);
-		memcpy(text + at, HIDDEN, hidden);
-		at += hidden;
-		len = at + behind;
-		text[len] = '\0';
-	}
+	while (secret_len > 0 && strnlen(at, secret_len) == secret_len)
+		at = memcmp(at, secret, secret_len) == 0 ? replace(text, size, at, secret_len)
+							 : at + 1;
 }
 
 /* %XX of RFC 3986, 2.1. Returns the length. */
@@ -284,6 +286,29 @@ static int compare_lengths(const void *a, const void *b)
 	return (first->len < second->len) - (first->len > second->len);
 }
 
+/* Of every URL in a text only scheme, host and port stay. A URL ends at a blank; marks that end a
+ * quotation or sentence are not its own. */
+static void hide_other_urls(char *text, size_t size)
+{
+	char *at = text;
+
+	while ((at = strstr(at, "://"))) {
+		const char *user;
+		size_t len;
+
+		at += 3;
+		user = memrchr(at, '@', strcspn(at, "/?# \t"));
+		if (user)
+			at = replace(text, size, at, (size_t)(user - at));
+		at += strcspn(at, "/?# \t");
+		len = strcspn(at, " \t");
+		while (len > 1 && strchr("'\"`,.;:)>]", at[len - 1]))
+			len--;
+		if (len > 1)
+			at = replace(text, size, at + 1, len - 1);
+	}
+}
+
 void push_url_hide(const char *url, char *text, size_t size)
 {
 	struct pieces pieces = {.n = 0};
@@ -291,6 +316,7 @@ void push_url_hide(const char *url, char *text, size_t size)
 
 	if (split(&parts, url, TO | FROM)) {
 		hide_both(text, size, url, strlen(url));
+		hide_other_urls(text, size);
 		return;
 	}
 	add_user(&pieces, &parts);
@@ -298,4 +324,5 @@ void push_url_hide(const char *url, char *text, size_t size)
 	qsort(pieces.list, pieces.n, sizeof *pieces.list, compare_lengths);
 	for (size_t i = 0; i < pieces.n; i++)
 		hide_both(text, size, pieces.list[i].at, pieces.list[i].len);
+	hide_other_urls(text, size);
 }

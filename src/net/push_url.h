@@ -45,7 +45,8 @@ int push_url_next(const char **list, char out[PUSH_URL_MAX]);
 void push_url_redact(const char *url, char out[PUSH_URL_SHOWN_MAX]);
 
 /* Replaces every part of the URL that may be a secret, as it is and decoded (RFC 3986, 2.1), by
- * "***" in the terminated text: user, password, segments of the path, values of the query. The text
+ * "***" in the terminated text: user, password, segments of the path, values of the query. Of other
+ * URLs in the text, such as those that a server named, it leaves scheme, host and port. The text
  * has size bytes; what does not fit is cut. */
 void push_url_hide(const char *url, char *text, size_t size);
 

@@ -230,6 +230,34 @@ static void each_part_of_the_longest_url_is_hidden(void **state)
 	assert_non_null(strstr(text, "no such thing as rtmp://h"));
 }
 
+static void other_urls_in_a_text_keep_their_host_only(void **state)
+{
+	static const struct {
+		const char *text, *hidden;
+	} cases[] = {
+		{"URL http://a:81/b/c.ts?token=t is not allowed",
+		 "URL http://a:81/*** is not allowed"},
+		{"loading 'https://a/c.ts?token=it's', or 'https://b?t'.",
+		 "loading 'https://a/***', or 'https://b?***'."},
+		{"keepalive for 'http://u:p@a:81/b' with error: 'x'",
+		 "keepalive for 'http://***@a:81/***' with error: 'x'"},
+		{"crypto+http://a/b:c", "crypto+http://a/***"},
+		{"http://u:p@a http://b/ http://", "http://***@a http://b/ http://"},
+		{"of http://h/pl?k=sec and http://g/x?k=sec", "of http://h*** and http://g/***"},
+		{"://://a/b", "://:/***"},
+		{"http:// http://@ ://@@/", "http:// http://***@ ://***@/"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[256];
+
+		strcpy(text, cases[i].text);
+		push_url_hide("http://h/pl?k=sec", text, sizeof text);
+		assert_string_equal(text, cases[i].hidden);
+	}
+}
+
 /* A secret that is cut by the end of the text, or that stands in a longer URL than is allowed. */
 static void a_secret_at_the_end_of_a_text_is_hidden(void **state)
 {
@@ -274,6 +302,7 @@ int main(void)
 		cmocka_unit_test(only_scheme_host_and_port_are_shown),
 		cmocka_unit_test(secrets_in_texts_of_servers_are_hidden),
 		cmocka_unit_test(each_part_of_the_longest_url_is_hidden),
+		cmocka_unit_test(other_urls_in_a_text_keep_their_host_only),
 		cmocka_unit_test(a_secret_at_the_end_of_a_text_is_hidden),
 		cmocka_unit_test(hiding_never_writes_beyond_the_text),
 	};
