@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""HLS as a camera whose playlist names a second server: what that one gets, and how it is checked."""
+"""HLS as a camera whose playlist names a second server: what that one gets, and how it is checked;
+and what a server may send at all."""
 import contextlib
 import http.server
 import ssl
@@ -14,6 +15,7 @@ import live
 
 SECRET = "Tr0ub4dor"
 CAMERA, OTHER = "127.0.0.1", "127.0.0.2"
+ENDLESS = (b"\x47\x1f\xff\x10" + bytes(184)) * 1000  # null packets of MPEG-TS, again and again
 
 
 @pytest.fixture(name="segment", scope="module")
@@ -41,10 +43,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.server.heads.append((self.path, str(self.headers)))
             self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.send_header("Set-Cookie", f"session={SECRET}; path=/")
+        if body != ENDLESS:
+            self.send_header("Content-Length", str(len(body or b"")))
+        self.send_header("Set-Cookie", f"session={self.server.cookie}; path=/")
         self.end_headers()
         self.wfile.write(body or b"")
+        while body == ENDLESS:
+            self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -52,10 +57,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     """bodies: of paths. heads: (path, fields) of all requests so far that were answered. asks: only
-    somebody with a password is. leads: from a path to another URL."""
+    somebody with a password is. leads: from a path to another URL. cookie: what each answer sets."""
 
-    def __init__(self, address, bodies, signed=None):
+    def __init__(self, address, bodies, signed=None, cookie=SECRET):
         self.bodies, self.heads, self.asks, self.leads = bodies, [], False, {}
+        self.cookie = cookie
         super().__init__(address, Handler)
         if signed:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -76,7 +82,7 @@ def servers(segment, scheme, signed=(None, None)):
     with contextlib.ExitStack() as stack:
         port = harness.free_port(CAMERA, OTHER)
         camera = Server((CAMERA, port), {"/own.ts": segment}, signed[0])
-        other = Server((OTHER, port), {"/other.ts": segment}, signed[1])
+        other = Server((OTHER, port), {"/other.ts": segment}, signed[1], "other")
         lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXT-X-MEDIA-SEQUENCE:1"]
         for number in range(4):
             part = f"{scheme}://{OTHER}:{port}/other.ts?{number}" if number % 2 else f"own.ts?{number}"
@@ -107,6 +113,17 @@ def test_secrets_go_to_the_server_of_the_playlist_only(start_camcastd, segment):
             assert SECRET not in head and not fields & {"authorization", "cookie", "x-secret"}, head
 
 
+def test_each_server_gets_its_own_cookies(start_camcastd, segment):
+    with servers(segment, "http") as (camera, other):
+        where = f"url:http://{CAMERA}:{camera.server_address[1]}/x.m3u8"
+        daemon = start_camcastd(live.config(where))
+        with clients.Viewer(daemon.port()) as viewer:
+            live.wait_pictures(viewer, 80, timeout=60)  # of three parts
+        own = [head for path, head in camera.heads if path.startswith("/own.ts")]
+        assert len(own) > 1 and all(f"Cookie: session={SECRET}\n" in head for head in own), own
+        assert not [head for _, head in other.heads if "Cookie:" in head]
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 def test_the_certificate_of_the_other_server_is_checked(trusted, start_camcastd, segment, tmp_path):
     authority = certificates.Authority(tmp_path / "authority")
@@ -132,3 +149,40 @@ def test_a_redirect_from_https_to_http_gives_no_picture(start_camcastd, segment,
         daemon = start_camcastd(live.config(where, camera=options))
         daemon.wait_log("the server redirects to another scheme", timeout=60)
         assert daemon.feed()["units"] == 0 and other.heads
+
+
+def serve_playlist(stack, bodies, *lines):
+    """A server with these bodies, and a playlist of these lines behind its head."""
+    server = Server((CAMERA, 0), bodies)
+    head = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXT-X-MEDIA-SEQUENCE:1"]
+    server.bodies["/x.m3u8"] = "\n".join([*head, *lines, ""]).encode()
+    stack.callback(server.server_close)
+    stack.callback(server.shutdown)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"url:http://{CAMERA}:{server.server_address[1]}/x.m3u8"
+
+
+def test_segments_without_a_picture_end_the_connection(start_camcastd):
+    with contextlib.ExitStack() as stack:
+        lines = ["#EXTINF:1.0,", "endless.ts", "#EXTINF:1.0,", "endless.ts"]
+        where = serve_playlist(stack, {"/endless.ts": ENDLESS}, *lines)
+        daemon = start_camcastd(live.config(where))
+        daemon.wait_log("64 MiB without a picture", timeout=60)
+        assert daemon.camera()["restarts"] == 0
+
+
+def test_a_playlist_without_end_is_refused(start_camcastd):
+    with contextlib.ExitStack() as stack:
+        where = serve_playlist(stack, {}, *["#EXTINF:1.0,\na.ts"] * 20001)
+        daemon = start_camcastd(live.config(where))
+        daemon.wait_log(r"/\.\.\.: a playlist of HLS is too long; camcast tries", timeout=60)
+        assert daemon.camera()["restarts"] == 0
+
+
+def test_the_log_shows_no_token_of_a_segment(start_camcastd):
+    with contextlib.ExitStack() as stack:
+        lines = ["#EXTINF:1.0,", f"garbage.ts?token={SECRET}", "#EXT-X-ENDLIST"]
+        where = serve_playlist(stack, {"/garbage.ts": b"no pictures" * 1000}, *lines)
+        daemon = start_camcastd(live.config(where))
+        daemon.wait_log(r"libav: .*'http://127.0.0.1:\d+/\*\*\*'", timeout=60)
+        assert SECRET not in daemon.log()

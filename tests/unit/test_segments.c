@@ -7,23 +7,33 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "capture/source/segments.h"
 
-/* What was opened, and with which options. */
+/* What was opened, with which options, and what is delivered. */
 static unsigned n_opened;
 static char opened[512];
+static const char *body = "";
 
 int __wrap_avio_open2(AVIOContext **out, const char *url, int flags,
+		      const AVIOInterruptCB *interrupt, AVDictionary **options);
+int __real_avio_open2(AVIOContext **out, const char *url, int flags,
 		      const AVIOInterruptCB *interrupt, AVDictionary **options);
 
 int __wrap_avio_open2(AVIOContext **out, const char *url, int flags,
 		      const AVIOInterruptCB *interrupt, AVDictionary **options)
 {
-	char *text;
+	char *text, *data = malloc(strlen(body) + 8);
+	int r;
 
-	(void)out, (void)url, (void)flags, (void)interrupt;
+	(void)url, (void)flags, (void)interrupt;
+	assert_non_null(data);
+	sprintf(data, "data:,%s", body);
+	r = __real_avio_open2(out, data, AVIO_FLAG_READ, NULL, NULL);
+	free(data);
+	assert_int_equal(r, 0);
 	assert_true(av_dict_get_string(*options, &text, '=', '&') >= 0);
 	snprintf(opened, sizeof opened, "%s", text);
 	av_free(text);
@@ -132,6 +142,7 @@ static void open_part(const char *playlist, const char *url, char *out, size_t s
 	assert_int_equal(segments_init(&segments, playlist, given), 0);
 	assert_true(segments_attach(&segments, input, &unused) >= 0);
 	assert_int_equal(input->io_open(input, &io, url, AVIO_FLAG_READ, &options), 0);
+	input->io_close2(input, io);
 	snprintf(out, size, "%s", opened);
 	/* What libavformat gave, and was not taken, is left; ours are not added to it. */
 	assert_null(av_dict_get(options, "referer", NULL, 0));
@@ -193,6 +204,126 @@ static void other_servers_get_no_secrets_and_are_checked(void **state)
 	}
 }
 
+/* Reads a part with this body into out, which it terminates. Returns its length, or an error. */
+static int read_body(struct segments *segments, const char *text, char *out, size_t size)
+{
+	AVFormatContext *input = avformat_alloc_context();
+	AVDictionary *unused = NULL;
+	AVIOContext *io = NULL;
+	int n;
+
+	body = text;
+	assert_true(segments_attach(segments, input, &unused) >= 0);
+	assert_int_equal(input->io_open(input, &io, "http://x/y", AVIO_FLAG_READ, NULL), 0);
+	n = avio_read(io, (uint8_t *)out, (int)size - 1);
+	out[n > 0 ? n : 0] = '\0';
+	input->io_close2(input, io);
+	av_dict_free(&unused);
+	avformat_free_context(input);
+	body = "";
+	return n;
+}
+
+#define HEAD "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
+
+static void every_byte_of_a_part_counts(void **state)
+{
+	struct segments segments = {.url = "http://x/y.m3u8"};
+	static char text[200001], got[sizeof text];
+
+	(void)state;
+	memset(text, 'x', sizeof text - 1);
+	assert_int_equal(read_body(&segments, text, got, sizeof got), sizeof text - 1);
+	assert_string_equal(got, text);
+	assert_int_equal(segments.n_read, sizeof text - 1);
+	assert_int_equal(read_body(&segments, "#EXT", got, sizeof got), 4);
+	assert_string_equal(got, "#EXT");
+	assert_int_equal(read_body(&segments, HEAD, got, sizeof got), strlen(HEAD));
+	assert_string_equal(got, HEAD);
+	assert_int_equal(segments.n_read, sizeof text - 1 + 4 + strlen(HEAD));
+	assert_int_equal(read_body(&segments, "", got, sizeof got), AVERROR_EOF);
+	segments_finish(&segments);
+}
+
+/* libavformat kept each initialization section that a playlist named, at each refresh. */
+static void a_refresh_names_nothing_that_is_kept(void **state)
+{
+	static const char first[] = HEAD "#EXT-X-MAP:URI=\"i.mp4\"\r\n#EXTINF:1,\na.m4s\r"
+					 "#EXT-X-MEDIA:TYPE=AUDIO\n#EXT-X-STREAM-INF:\nb\n"
+					 "#EXT-X-KEY:METHOD=NONE\n#EXT-X-MAP:URI=\"j\"";
+	static const char later[] = HEAD "##XT-X-MAP:URI=\"i.mp4\"\r\n#EXTINF:1,\na.m4s\r"
+					 "##XT-X-MEDIA:TYPE=AUDIO\n##XT-X-STREAM-INF:\nb\n"
+					 "#EXT-X-KEY:METHOD=NONE\n##XT-X-MAP:URI=\"j\"";
+	struct segments segments = {.url = "http://x/y.m3u8"};
+	char got[512];
+
+	(void)state;
+	read_body(&segments, first, got, sizeof got);
+	assert_string_equal(got, first);
+	segments.opened = true;
+	read_body(&segments, first, got, sizeof got);
+	assert_string_equal(got, later);
+	segments_finish(&segments);
+}
+
+static char *many(const char *line, size_t n)
+{
+	size_t len = strlen(line);
+	char *text = malloc(sizeof HEAD + n * len);
+
+	assert_non_null(text);
+	strcpy(text, HEAD);
+	for (size_t i = 0; i < n; i++)
+		memcpy(text + strlen(HEAD) + i * len, line, len + 1);
+	return text;
+}
+
+static void the_opening_names_a_bounded_number_of_variants(void **state)
+{
+	struct segments segments = {.url = "http://x/y.m3u8"};
+	char *text = many("#EXT-X-MAP:i\n", SEGMENTS_KEPT_MAX - 1), got[8192];
+
+	(void)state;
+	read_body(&segments, text, got, sizeof got);
+	assert_string_equal(got, text);
+	free(text);
+	text = many("#EXT-X-STREAM-INF:\nb\n", 2);
+	read_body(&segments, text, got, sizeof got);
+	assert_string_equal(got, HEAD "#EXT-X-STREAM-INF:\nb\n##XT-X-STREAM-INF:\nb\n");
+	free(text);
+	segments_finish(&segments);
+}
+
+static void a_playlist_without_end_is_refused(void **state)
+{
+	static const struct {
+		const char *line;
+		size_t fine, many;
+	} cases[] = {
+		{"#x\n", 500000, SEGMENTS_PLAYLIST_MAX / 3},
+		{"x\n", SEGMENTS_PARTS_MAX, SEGMENTS_PARTS_MAX + 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct segments segments = {.url = "http://x/y.m3u8"};
+		char *text = many(cases[i].line, cases[i].fine), got[64];
+
+		/* Each time when it is read again. */
+		for (int n = 0; n < 3; n++) {
+			assert_int_equal(read_body(&segments, text, got, sizeof got), 63);
+			assert_null(segments.wrong);
+			segments.opened = true;
+		}
+		free(text);
+		text = many(cases[i].line, cases[i].many);
+		assert_true(read_body(&segments, text, got, sizeof got) < 0);
+		assert_string_equal(segments.wrong, "a playlist of HLS is too long");
+		free(text);
+		segments_finish(&segments);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +334,10 @@ int main(void)
 		cmocka_unit_test(a_playlist_names_no_files_and_no_other_scheme),
 		cmocka_unit_test(secrets_go_to_the_server_of_the_playlist),
 		cmocka_unit_test(other_servers_get_no_secrets_and_are_checked),
+		cmocka_unit_test(every_byte_of_a_part_counts),
+		cmocka_unit_test(a_refresh_names_nothing_that_is_kept),
+		cmocka_unit_test(the_opening_names_a_bounded_number_of_variants),
+		cmocka_unit_test(a_playlist_without_end_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,8 @@ struct intake {
 	int64_t until_us; /* what is under way fails then; INT64_MAX: never */
 	bool late;	  /* it did: libavformat may give what it has before it says so */
 	bool closing;	  /* a server is told, also when this process stops */
-	size_t unread;	  /* bytes since the last picture */
+	size_t unread;	  /* bytes since the last picture; those of HLS: */
+	uint64_t seen;	  /* of segments.n_read, at the last picture */
 
 	AVIOContext *inner; /* of a URL that is a stream of bytes */
 	AVIOContext *bytes; /* with what the format was seen from in front */
@@ -146,6 +147,11 @@ static const struct format *format_at(const uint8_t *data, size_t len)
 
 /* --- bytes --- */
 
+static bool is_pictureless(const struct intake *intake)
+{
+	return intake->unread + (intake->segments.n_read - intake->seen) > UNIT_BYTES_MAX;
+}
+
 static int is_interrupted(void *user)
 {
 	struct intake *intake = user;
@@ -153,7 +159,9 @@ static int is_interrupted(void *user)
 	if (!intake->closing && atomic_load_explicit(intake->stop, memory_order_relaxed))
 		return 1;
 	intake->late |= clock_now_us() >= intake->until_us;
-	return intake->late;
+	/* libavformat goes on with the next segment of HLS when one fails. */
+	return intake->late ||
+	       (!intake->closing && (intake->segments.wrong || is_pictureless(intake)));
 }
 
 static void allow_ms(struct intake *intake, uint32_t ms)
@@ -184,8 +192,8 @@ static int read_more(struct intake *intake, uint8_t *buffer, int size)
 {
 	int n;
 
-	if (intake->unread > UNIT_BYTES_MAX)
-		return AVERROR(EMSGSIZE);
+	if (is_pictureless(intake))
+		return AVERROR_EXIT;
 	n = intake->inner ? avio_read_partial(intake->inner, buffer, size)
 			  : read_fd(intake, buffer, size);
 	if (n > 0)
@@ -222,13 +230,15 @@ static int fail(const struct intake *intake, int averror, char *why)
 							      : "no answer, or no picture");
 		return -ETIMEDOUT;
 	}
+	if (intake->segments.wrong || is_pictureless(intake)) {
+		snprintf(why, INTAKE_WHY_SIZE, "%s",
+			 intake->segments.wrong ? intake->segments.wrong
+						: "64 MiB without a picture");
+		return -EMSGSIZE;
+	}
 	if (averror == AVERROR_EOF) {
 		snprintf(why, INTAKE_WHY_SIZE, "the stream ended");
 		return -ENODATA;
-	}
-	if (averror == AVERROR(EMSGSIZE)) {
-		snprintf(why, INTAKE_WHY_SIZE, "64 MiB without a picture");
-		return -EMSGSIZE;
 	}
 	text_set(said, sizeof(said), averror_said());
 	if (intake->url)
@@ -400,11 +410,11 @@ static int open_input(struct intake *intake, AVDictionary **options, char *why)
 	intake->input->fps_probe_size = !intake->format || intake->format->clock ? ANALYSE_RATE : 0;
 	if (intake->format)
 		format = av_find_input_format(intake->format->name);
-	r = is_hls(intake) ? segments_attach(&intake->segments, intake->input, options) : 0;
-	if (r >= 0)
-		r = avformat_open_input(&intake->input,
-					intake->format && !is_hls(intake) ? NULL : intake->url,
-					format, options);
+	if (is_hls(intake))
+		r = segments_open(&intake->segments, &intake->input, options);
+	else
+		r = avformat_open_input(&intake->input, intake->format ? NULL : intake->url, format,
+					options);
 	if (r < 0)
 		return fail(intake, r, why);
 	allow_ms(intake, intake->silence_ms ? ANALYSE_MS : 0);
@@ -618,6 +628,7 @@ int intake_read(struct intake *intake, AVPacket *packet, char *why)
 		av_packet_unref(packet);
 	}
 	intake->unread = 0;
+	intake->seen = intake->segments.n_read;
 	if (is_hls(intake))
 		keep_rhythm(intake, packet);
 	return 0;
