@@ -185,6 +185,28 @@ def test_servers_of_one_name_are_told_apart(served, start_camcastd):
         daemon.wait_log("another server is called \"현관 ")
 
 
+def test_a_service_whose_names_others_have_is_the_only_one_that_waits(
+    lan, discovery, start_camcastd
+):
+    server, viewer = (lan.host(f"10.8.0.{n}/24") for n in (1, 2))
+    taken = ["porch (s)", *(f"porch (s) #{number}" for number in range(2, 65))]
+    here = discovery(server, "server", static=[(name, "_rtsp._tcp") for name in taken])
+    there = discovery(viewer, "viewer")
+    daemon = start(start_camcastd, here, config())
+    daemon.wait_log(r'mdns: others have "porch \(s\)" and all names like it', 30)
+
+    def others_are_there():
+        mdns = told(here, daemon)
+        return mdns if mdns["published"] == 2 else None
+
+    mdns = daemon.wait_until(others_are_there, "the page and the other stream", 40)
+    assert (mdns["state"], mdns["services"], mdns["losses"]) == ("publishing", 3, 0)
+    assert mdns["collisions"] >= 64
+    with there.browse("_rtsp._tcp") as streams, there.browse("_http._tcp") as pages:
+        pages.wait_names("porch")
+        streams.wait(lambda found: any(one.name == "porch (j)" for one in found), "porch (j)")
+
+
 def test_a_reload_changes_what_is_told(served, start_camcastd):
     here, there = served
     daemon = start(start_camcastd, here, config())

@@ -462,6 +462,10 @@ int avahi_wait(struct avahi *avahi, struct pollfd *fd, int64_t now_us)
 		if (sd_bus_is_ready(avahi->bus) <= 0 &&
 		    until_us > (uint64_t)avahi->since_us + AVAHI_CALL_US)
 			until_us = (uint64_t)avahi->since_us + AVAHI_CALL_US;
+		for (size_t i = 0; i < avahi->n; i++)
+			if (avahi->entries[i]->again_at_us &&
+			    until_us > (uint64_t)avahi->entries[i]->again_at_us)
+				until_us = (uint64_t)avahi->entries[i]->again_at_us;
 	}
 	if (until_us == UINT64_MAX)
 		return -1;
@@ -486,6 +490,8 @@ void avahi_turn(struct avahi *avahi, int64_t now_us)
 		connect_bus(avahi, now_us);
 	if (avahi->bus && !avahi->lost[0])
 		turn_bus(avahi, now_us);
+	for (size_t i = 0; avahi->bus && i < avahi->n; i++)
+		entry_resume(avahi->entries[i], now_us);
 	if (avahi->lost[0])
 		disconnect(avahi, now_us);
 	sweep(avahi);

@@ -13,14 +13,14 @@
 #include "daemon/mdns/services.h"
 
 #define AVAHI_REASON_MAX 160
-#define AVAHI_NUMBERS_MAX 64 /* names that are tried where others have them */
+#define AVAHI_NUMBERS_MAX 64 /* names of a service that are tried where others have them */
 #define AVAHI_RETRY_MIN_US 1000000
 #define AVAHI_RETRY_MAX_US 60000000
 
 enum mdns_state {
 	MDNS_NOTHING,	 /* there is nothing to publish */
 	MDNS_WAITING,	 /* for Avahi, or for the next attempt */
-	MDNS_PUBLISHING, /* Avahi makes sure that the names are free */
+	MDNS_PUBLISHING, /* Avahi makes sure that the names are free, or others have all of one */
 	MDNS_PUBLISHED,
 	MDNS_STATES
 };

@@ -41,6 +41,31 @@ void entry_withdraw(struct entry *entry)
 	entry->n_added = 0;
 }
 
+/* Only this service waits: others may want its names for good. */
+static void pause_contested(struct entry *entry)
+{
+	const int64_t now_us = clock_now_us();
+	char name[MDNS_NAME_MAX];
+	uint64_t suppressed;
+
+	entry->number = 1;
+	entry_withdraw(entry);
+	entry->again_at_us = now_us + AVAHI_CONTESTED_US;
+	mdns_service_name(&entry->service, entry->number, name);
+	if (diag_allowed(&entry->avahi->contested_limit, now_us, AVAHI_LOG_PERIOD_US, &suppressed))
+		diag_warn("mdns: others have \"%s\" and all names like it; camcastd tries again, "
+			  "once a minute",
+			  name);
+}
+
+void entry_resume(struct entry *entry, int64_t now_us)
+{
+	if (entry->again_at_us == 0 || now_us < entry->again_at_us)
+		return;
+	entry->again_at_us = 0;
+	entry_advance(entry);
+}
+
 /* Somebody has the name. */
 void entry_rename(struct entry *entry)
 {
@@ -53,8 +78,7 @@ void entry_rename(struct entry *entry)
 	mdns_service_name(&entry->service, entry->number, taken);
 	entry->number++;
 	if (entry->number > AVAHI_NUMBERS_MAX) {
-		entry->number = 1;
-		avahi_lose(avahi, "others have all its names");
+		pause_contested(entry);
 		return;
 	}
 	mdns_service_name(&entry->service, entry->number, name);
@@ -151,7 +175,8 @@ void entry_advance(struct entry *entry)
 	struct avahi *avahi = entry->avahi;
 	sd_bus_message *message;
 
-	if (!avahi->running || avahi->lost[0] || entry->call || entry->state != ENTRY_NEW)
+	if (!avahi->running || avahi->lost[0] || entry->call || entry->state != ENTRY_NEW ||
+	    entry->again_at_us)
 		return;
 	if (entry->group[0] && entry->n_added < entry->service.n_places) {
 		add(entry);
@@ -174,6 +199,7 @@ void entry_forget(struct entry *entry)
 	entry->group[0] = '\0';
 	entry->n_added = 0;
 	entry->state = ENTRY_NEW;
+	entry->again_at_us = 0;
 }
 
 void entry_free(struct entry *entry)

@@ -16,6 +16,7 @@
 #define PATH_LEN_MAX 128       /* of a group, as Avahi makes them */
 #define AVAHI_CALL_US 10000000 /* for an answer; also for the bus to let us in */
 #define AVAHI_LOG_PERIOD_US 30000000
+#define AVAHI_CONTESTED_US 60000000 /* until names are tried again that others had */
 #define AVAHI_BUS_GONE "the D-Bus system bus has gone"
 
 enum entry_state {
@@ -33,7 +34,8 @@ struct entry {
 	sd_bus_slot *call;	  /* what it waits for; NULL: nothing */
 	unsigned n_added;	  /* places that are in the group */
 	enum entry_state state;
-	bool leaving; /* it goes when Avahi has said what its group is */
+	int64_t again_at_us; /* others have all its names: until then it waits; 0: it does not */
+	bool leaving;	     /* it goes when Avahi has said what its group is */
 };
 
 struct avahi {
@@ -54,7 +56,7 @@ struct avahi {
 	bool changed;
 	char logged[AVAHI_REASON_MAX]; /* the reason that was logged last */
 	bool loss_logged;	       /* and nothing was published since */
-	struct diag_limit reason_limit, rename_limit;
+	struct diag_limit reason_limit, rename_limit, contested_limit;
 };
 
 /* --- the connection --- */
@@ -79,8 +81,10 @@ void entry_tell(struct entry *entry, const char *member);
 void entry_advance(struct entry *entry);
 /* Takes it back; its group stays. */
 void entry_withdraw(struct entry *entry);
-/* Somebody has its name: tries the next one. */
+/* Somebody has its name: tries the next one, and waits behind the last one. */
 void entry_rename(struct entry *entry);
+/* Tries its names again, if it has waited for long enough. */
+void entry_resume(struct entry *entry, int64_t now_us);
 /* Avahi has forgotten it, with all that is its own. */
 void entry_forget(struct entry *entry);
 void entry_free(struct entry *entry);

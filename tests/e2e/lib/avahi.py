@@ -43,6 +43,7 @@ publish-workstation=no
 {publish}
 """
 PRIVATE_RUN = "mount -t tmpfs -o mode=755 none /run"
+SERVICES = "/etc/avahi/services"
 
 
 class Lines:
@@ -110,10 +111,17 @@ class Program:
         self.output.join()
 
 
-class Discovery:
-    """The bus and the Avahi of one host. As a context manager."""
+SERVICE = """<?xml version="1.0"?><!DOCTYPE service-group SYSTEM "avahi-service.dtd">
+<service-group><name>{name}</name>
+<service><type>{kind}</type><port>9</port></service></service-group>
+"""
 
-    def __init__(self, folder, host, name, avahi=True, server="", publish=""):
+
+class Discovery:
+    """The bus and the Avahi of one host. As a context manager. static: (name, type) of services that
+    Avahi publishes itself."""
+
+    def __init__(self, folder, host, name, avahi=True, server="", publish="", static=()):
         self.folder = folder / f"avahi-{uuid.uuid4().hex[:8]}"
         self.folder.mkdir()
         self.host, self.name = host, name
@@ -124,6 +132,11 @@ class Discovery:
         self.env = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.socket}"}
         (self.folder / "bus.conf").write_text(BUS.format(path=self.socket))
         self.bus = self.avahi = None
+        self.services = self.folder / "services"
+        self.services.mkdir()
+        for number, (service, kind) in enumerate(static):
+            text = SERVICE.format(name=service, kind=kind)
+            (self.services / f"{number}.service").write_text(text)
         config = self.folder / "avahi.conf"
         config.write_text(AVAHI.format(name=name, server=server, publish=publish))
         try:
@@ -142,7 +155,7 @@ class Discovery:
 
     def start_avahi(self):
         """Returns when it can be asked. It writes into /run, which therefore is a private one."""
-        words = harness.with_mount(PRIVATE_RUN)
+        words = harness.with_mount(f"{PRIVATE_RUN} && mount --bind {self.services} {SERVICES}")
         options = ["--no-drop-root", "--no-chroot", "--no-rlimits", "--no-proc-title"]
         command = [*words, "avahi-daemon", *options, "-f", self.folder / "avahi.conf"]
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self.env}
