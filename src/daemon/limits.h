@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Compares the limits of the machine with the needs of the configuration, at the start. Main
- * thread.
+ * Compares the limits of the machine with the needs of the configuration, at the start and at each
+ * reload. Main thread.
  */
 #ifndef DAEMON_LIMITS_H
 #define DAEMON_LIMITS_H

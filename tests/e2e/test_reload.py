@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -446,6 +447,23 @@ def test_a_limit_that_is_lowered_counts_for_those_who_come(camcastd):
             too_many.wait_closed()
     refused = daemon.feed()["refused"]
     assert refused["max_clients"] == 1 and refused["max_clients_per_ip"] == 1
+
+
+def test_descriptors_of_other_cameras_are_counted_again(start_camcastd):
+    daemon = start_camcastd(config())
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (2000, 2000))
+    daemon.reload(config())
+    places = daemon.status()["max_clients"]
+    more = config()
+    for number in range(5):
+        with_camera(more, f"more{number}")
+    daemon.reload(more)
+    assert 0 < daemon.status()["max_clients"] <= places - 5 * 16
+    daemon.reload(config())
+    assert daemon.status()["max_clients"] == places
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (300, 300))
+    lines = daemon.reload(config(daemon={"control": "yes"}), refused=True)
+    assert any("too few file descriptors for it" in line for line in lines), lines
 
 
 def test_a_certificate_is_exchanged(camcastd, tmp_path):
