@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The times of pictures that arrive from a live source, or from a camera over RTSP. A picture goes
- * on when it arrives, whatever its timestamp says; but viewers are told the rhythm of the source's
+ * on when it arrives, whatever its timestamp says; but viewers get the rhythm of the source's
  * own clock where it has one, because arrival on a network or a pipe is uneven. That clock may
  * begin anywhere, jump, stand still, or run a little faster or slower than ours. One thread at a
  * time.

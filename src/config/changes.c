@@ -11,8 +11,8 @@
 /* What a change of a key means. */
 enum effect {
 	LIVE,	   /* it is in force at once */
-	ANNOUNCED, /* that, and clients are told */
-	WORKER,	   /* the worker of the camera starts again with it, and clients are told */
+	ANNOUNCED, /* that, and clients learn of it */
+	WORKER,	   /* the worker of the camera starts again with it, and clients learn of it */
 	LATER,	   /* it waits for the next start */
 };
 

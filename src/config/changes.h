@@ -16,7 +16,7 @@ struct config_changes {
 	 * there is none. */
 	int *same_camera;
 	int *same_stream;
-	bool announced; /* what clients are told of this server, or how, is not the same */
+	bool announced; /* clients learn something else of this server, or in another way */
 };
 
 /*

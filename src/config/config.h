@@ -85,7 +85,7 @@ struct config_daemon {
 	bool satip;				       /* as may those of SAT>IP */
 	uint32_t multicast_ttl;			       /* 1..255 */
 	char *multicast_interface; /* a name, or an address of this machine; "" : by route */
-	bool mdns;	    /* the network is told of http and rtsp, where they are for others */
+	bool mdns;	    /* http and rtsp are announced, where they are for other machines */
 	char *allow, *deny; /* for net_ranges_parse(); "" : no such list */
 	enum config_tls_mode tls; /* of http and rtsp */
 	enum config_digest rtsp_digest;

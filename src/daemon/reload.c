@@ -251,8 +251,8 @@ static void renew_cameras(struct step *step)
 		}
 }
 
-/* Whether who has this number may watch a stream. JPEGs of an H.264 stream are made by another
- * stream of its camera, and count as its own. */
+/* Whether a connection may watch a stream, with the number of its user. JPEGs of an H.264 stream
+ * are made by another stream of its camera, and count as its own. */
 static bool may_watch(const struct daemon *daemon, struct connection *connection,
 		      const struct stream *stream)
 {
@@ -291,7 +291,7 @@ static bool viewer_stays(const struct daemon *daemon, struct connection *connect
 	return config->n_http > 0 && may_watch(daemon, connection, output->stream);
 }
 
-/* Whether who waits for a picture may still see it. */
+/* Whether a peer that waits for a picture may still see it. */
 static bool asker_stays(const struct daemon *daemon, struct connection *connection)
 {
 	struct quota *quota = http_waits_for(connection);
@@ -302,7 +302,7 @@ static bool asker_stays(const struct daemon *daemon, struct connection *connecti
 	       may_watch(daemon, connection, output->stream);
 }
 
-/* Gives who stays the new number of its user, and is therefore asked once for each connection. */
+/* Gives a connection that stays the new number of its user: called once for each of them. */
 static bool stays(struct connection *connection, void *user)
 {
 	struct daemon *daemon = user;

@@ -139,7 +139,7 @@ def test_a_bitrate_is_set_and_a_camera_restarted(start_camcastd):
 
 
 def test_controls_of_a_camera_are_set(camcastd):
-    """The worker says in its heartbeat what it was told."""
+    """The heartbeat of the worker has the values that it was given."""
     config = fakes.fake_config(daemon={"control": True})
     config["camera cam"] = {"source": "libcamera:fake", "contrast": 1.5}
     daemon = camcastd(config, env=fakes.words())

@@ -191,7 +191,7 @@ def ask(daemon, path, program, source="127.0.0.1"):
 
 
 def test_players_are_viewers_until_they_ask_no_more(camcastd):
-    # What glibc hands out is full of bytes, so that nothing unset is told (mallopt(3)).
+    # What glibc hands out is full of bytes, so that a value that is not set would show (mallopt(3)).
     daemon = camcastd(config(), env={"MALLOC_PERTURB_": "90"})
 
     def api(path):

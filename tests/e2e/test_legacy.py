@@ -32,7 +32,7 @@ def wait_online(host, broker, address):
 
 
 def run_client(host, broker, topic, pictures=PICTURES):
-    """Returns the address that it was told and [(height, width, number in the picture)]."""
+    """Returns the address that it got and [(height, width, number in the picture)]."""
     client = host.popen(
         [sys.executable, CLIENT, broker, topic, str(pictures)],
         stdin=subprocess.DEVNULL,
@@ -87,7 +87,7 @@ def test_the_broker_may_be_on_the_servers_machine(lan, start_broker, start_camca
 
 
 def test_where_the_server_speaks_ipv6_to_the_broker(lan, start_broker, start_camcastd):
-    """The old client connects over IPv4 whatever it is told."""
+    """The old client connects over IPv4 whatever address it gets."""
     middle = lan.host("10.8.0.1/24", "fd08::1/64")
     server = lan.host("10.8.0.2/24", "fd08::2/64")
     viewer = lan.host("10.8.0.3/24")

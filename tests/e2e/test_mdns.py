@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the network is told by mDNS, by a real Avahi on the server's machine to a real one elsewhere,
+"""What is announced by mDNS, by a real Avahi on the server's machine to a real one elsewhere,
 and what becomes of camcastd when the bus and Avahi are absent, hang, or die."""
 import contextlib
 import shutil

@@ -286,7 +286,7 @@ def test_groups_come_and_go_with_the_configuration(network, start_camcastd):
                 assert client.ask("GET_PARAMETER", url(daemon))[0] == 200
             receive(heard)
             other = multicast_config(bitrate=CALM, daemon={"multicast_ttl": 9})
-            daemon.reload(other)  # who was told of the old one is disconnected
+            daemon.reload(other)  # sessions that know the old one are disconnected
             with pytest.raises((ConnectionError, IndexError)):
                 client.ask("OPTIONS", url(daemon))
         daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the group")

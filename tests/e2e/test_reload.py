@@ -257,7 +257,7 @@ def test_many_who_leave_make_nobody_another_user(camcastd, user):
         assert not_allowed() == 70
         bob.wait_units(3)
         other.wait_units(3)
-        # Who each of them is says the next one: only the boss may still watch.
+        # The next one shows which user each of them is: only the boss may still watch.
         users["user bob"] = dict(users["user bob"], streams="other")
         daemon.reload(with_camera(config(daemon=limits, **users), "other"))
         bob.wait_closed()
@@ -596,7 +596,7 @@ def test_an_address_moves_to_another_stream(camcastd):
         text["stream s"]["annexb"] = "127.0.0.1:0"
         text["stream other"]["annexb"] = place
         daemon.reload(text)
-        # Who came before watches what came for.
+        # Viewers that came before go on.
         viewer.wait_units(10)
         check_no_gap(viewer)
         with Viewer(port) as other:
@@ -639,7 +639,7 @@ def test_requests_that_wait_for_a_stream_that_goes_are_answered(camcastd):
                         "an answer or an end")
 
 
-# --- others that are told ---
+# --- others that learn of it ---
 
 
 def test_clients_are_told_of_the_new_streams(camcastd, broker):
@@ -730,7 +730,7 @@ def test_fifty_reloads_leave_nothing_behind(camcastd, user):
     here = {"allow": "127.0.0.0/8"}
     rights = {"anonymous": "view, status"}
     plain = fake_config(here, rights)
-    # One arena: each reload is read on a thread, and malloc() would choose anew for each.
+    # One arena: each reload is read on a thread, and malloc() would choose again for each.
     daemon = camcastd(plain, env={**words(), "MALLOC_ARENA_MAX": "1"})
     more = fake_config(here, dict(rights, max_clients=50), other={"length_prefixed": "127.0.0.1:0"})
     more["camera more"] = dict(more["camera cam"])

@@ -3,8 +3,8 @@
  * well-formed answers and whole frames, which do not mix, or is disconnected. Its connection is
  * closed when it leaves. The first byte is the length of the pieces, or, if it is 1, what follows
  * is the body of a POST whose GET hears the answers. A Transport header of the same bytes is read
- * within them. Who asks for a stream without a description of it speaks SAT>IP. What it reports of
- * its packets is within bounds. */
+ * within them. A client that asks for a stream without its description speaks SAT>IP. What it
+ * reports of its packets is within bounds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

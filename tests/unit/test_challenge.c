@@ -135,7 +135,7 @@ static void a_challenge_says_what_clients_have_to_know(void **state)
 	assert_non_null(strstr(header, "\", algorithm=SHA-256, stale=true\r\n"));
 }
 
-/* Who has to answer another challenge at once gets another one. */
+/* A client that has to answer another challenge at once gets another one. */
 static void no_two_challenges_are_alike(void **state)
 {
 	const int64_t begun_us = 5000000000;

@@ -103,7 +103,7 @@ static void another_order_changes_numbers_and_no_worker(void **state)
 	assert_int_equal(camera(&pair, "front"), 0);
 	assert_int_equal(camera(&pair, "back"), 1);
 	assert_int_equal(stream(&pair, "back-h264"), 2);
-	/* Who asks for a number over MQTT must be told. */
+	/* Clients that use its number over MQTT must learn of it. */
 	assert_true(pair.changes->announced);
 	forget(&pair);
 }

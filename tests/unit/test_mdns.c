@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a network is told by mDNS, and a bus that is not there. */
+/* What is announced by mDNS, and a bus that is not there. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -168,7 +168,7 @@ static void an_answer_to_something_else_lets_nobody_in(void **state)
 	stop(r, fd);
 }
 
-/* Who knows the password is told to try again, and who replays an answer is not let in. */
+/* A client that knows the password may try again, and one that replays an answer is refused. */
 static void the_nonce_of_another_connection_is_stale(void **state)
 {
 	struct rtsp_rig *r = start(state, "");

@@ -12,7 +12,8 @@
 
 #define SECOND 1000000LL
 
-/* Who has a seat when these are there, each a letter; capitals delivered in an earlier run. */
+/* Servers that have a seat when these are there, each a letter; capitals delivered in an earlier
+ * run. */
 static const char *look(struct seats *seats, const char *there, int64_t now_us)
 {
 	static char have[64];

@@ -2,8 +2,8 @@
 /*
  * A stateful V4L2 encoder without a kernel: the test program links with --wrap for open, close,
  * ioctl, mmap, munmap and stat, and this answers for /dev/videoN as a driver does. One device is
- * open at a time. Everything is plain state: a test sets the driver's habits before and reads what
- * it was told afterwards.
+ * open at a time. Everything is plain state: a test sets the driver's habits before and reads
+ * its settings afterwards.
  */
 #ifndef TESTS_UNIT_V4L2_SIM_H
 #define TESTS_UNIT_V4L2_SIM_H

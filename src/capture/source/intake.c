@@ -49,7 +49,7 @@ struct intake {
 	uint32_t silence_ms;
 	int64_t until_us; /* what is under way fails then; INT64_MAX: never */
 	bool late;	  /* it did: libavformat may give what it has before it says so */
-	bool closing;	  /* a server is told, also when this process stops */
+	bool closing;	  /* goodbye is said to a server, also when this process stops */
 	size_t unread;	  /* bytes since the last picture; those of HLS: */
 	uint64_t seen;	  /* of segments.n_read, at the last picture */
 

@@ -603,7 +603,8 @@ static int init(struct live_source *live, const struct config_camera *config,
 	live->kind = config_source_kind(config->source, &what);
 	live->program = events->program;
 	live->backoff = (struct backoff){BACKOFF_MS, BACKOFF_MAX_MS, HEALTHY_MS, 0};
-	/* Who writes into a pipe may pause: nothing would be better if it were closed. */
+	/* The program that writes into a pipe may pause: nothing would be better if it were
+	 * closed. */
 	if (live->kind != CONFIG_SOURCE_PIPE)
 		live->silence_ms =
 			SILENCE_MS + 4000 * config->framerate.den / config->framerate.num;

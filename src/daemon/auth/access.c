@@ -282,8 +282,8 @@ static enum access_verdict check_password(struct access *access, struct access_a
 	return ACCESS_WAITS;
 }
 
-/* What is known of one address helps no other one to guess: it would be told at once, and as often
- * as it asks, which password is the right one. */
+/* What is known of one address helps no other one to guess: the answer would say at once, and as
+ * often as it asks, which password is the right one. */
 static void secret_digest(const struct access *access, struct digest *digest, char kind,
 			  const struct net_peer *peer, const char *user, const char *secret)
 {

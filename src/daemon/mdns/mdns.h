@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * DNS-based Service Discovery over multicast DNS (RFC 6762, RFC 6763; docs/DISCOVERY.md): the
- * network is told of the page and of the streams over RTSP, by the Avahi daemon of this machine. A
- * thread of its own speaks with Avahi, so that nothing a bus does can hold up the loop thread.
+ * Avahi daemon of this machine announces the page and the streams over RTSP. A thread of its own
+ * speaks with Avahi, so that nothing a bus does can hold up the loop thread.
  *
  * Functions here are for the loop thread, and do not wait.
  */

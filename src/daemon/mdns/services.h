@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a server tells its network by DNS-based Service Discovery (RFC 6763): the page, and each
+ * What a server announces by DNS-based Service Discovery (RFC 6763): the page, and each
  * stream over RTSP. Any thread; the state is in the arguments.
  */
 #ifndef DAEMON_MDNS_SERVICES_H
@@ -34,14 +34,14 @@ struct mdns_services {
 	struct mdns_service list[];
 };
 
-/* Whether there is anything to tell: `mdns` is on, and an address of http or rtsp is not for this
- * machine alone. */
+/* Whether there is anything to announce: `mdns` is on, and an address of http or rtsp is not for
+ * this machine alone. */
 bool mdns_is_wanted(const struct config *config);
 
 /*
  * The services of a configuration; none unless mdns_is_wanted(). The ports are those of the first
  * address of each, 0 where there is none. Where the addresses of one protocol have several ports,
- * the first one that others can reach is told. free() it; NULL: no memory.
+ * the first one that others can reach is announced. free() it; NULL: no memory.
  */
 struct mdns_services *mdns_services_create(const struct config *config, uint16_t http_port,
 					   uint16_t rtsp_port);

@@ -41,7 +41,7 @@ int multicast_create(struct multicast **out, const struct multicast_options *opt
 /* Ends its members. NULL is allowed. */
 void multicast_destroy(struct multicast *group);
 const struct multicast_settings *multicast_settings(const struct multicast *group);
-/* Whether its members need not be told: everything is the same but `always`. */
+/* Whether its members can stay: everything is the same except `always`. */
 bool multicast_is_set(const struct multicast *group, const struct multicast_settings *settings);
 void multicast_set_always(struct multicast *group, bool always);
 /* The server's end of its packets. False: it sends none. */
@@ -51,7 +51,7 @@ bool multicast_source(const struct multicast *group, struct net_peer *out);
  * one are heard (RFC 2974 clause 3): that of its scope. One that cannot be sent is lost. */
 void multicast_announce(const struct multicast *group, const void *data, size_t len);
 
-/* --- members: sessions that were told of the group --- */
+/* --- members: sessions that know the group --- */
 
 /* The session's memory; zeroed: of no group. */
 struct multicast_member {

@@ -24,7 +24,7 @@ void presentations_init(struct presentations *presentations, struct rtsp *rtsp);
 void presentations_answer(const struct stream *stream, struct http_question *question);
 
 /* Makes the groups that the configuration has, and ends those that it has not any more, or has
- * otherwise: their members are told. */
+ * otherwise; their members are disconnected. */
 void presentations_renew(const struct presentations *presentations);
 /* Says that the groups are gone; they are still sent to. */
 void presentations_retract(const struct presentations *presentations);

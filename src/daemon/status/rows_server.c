@@ -269,14 +269,15 @@ static const struct counter server[] = {
 	 .number = tls_plain},
 	{"mdns", GROUP, .help = "What is announced by mDNS ([DISCOVERY.md](DISCOVERY.md))."},
 	{"mdns.state", TEXT,
-	 .help = "`nothing` (to be told: `mdns = no`, or no address of `http` or `rtsp` is for "
-		 "other "
-		 "machines), `waiting` (for Avahi, or for the next attempt), `publishing` (Avahi "
-		 "makes sure that the names are free), or `published`.",
+	 .help = "`nothing` (is to be announced: `mdns = no`, or no address of `http` or `rtsp` "
+		 "is for other machines), `waiting` (for Avahi, or for the next attempt), "
+		 "`publishing` (Avahi "
+		 "makes sure that the names are free, or others have all names of a service), or "
+		 "`published`.",
 	 .text = mdns_state},
 	{"mdns.reason", TEXT, .help = "Why it waits.", IN_MDNS(reason)},
 	{"mdns.services", "mdns_services", GAUGE,
-	 .help = "Services to be told: the page, and each stream over RTSP.",
+	 .help = "Services to be announced: the page, and each stream over RTSP.",
 	 .number = mdns_services},
 	{"mdns.published", "mdns_published", GAUGE, .help = "Services that are announced.",
 	 .number = mdns_published},

@@ -201,7 +201,7 @@ class Camcastd:
         environ = dict(os.environ, **{key: value}, **(env or {}))
         environ.setdefault("ASAN_OPTIONS", "detect_leaks=1")
         environ.setdefault("STATE_DIRECTORY", str(folder / "state"))
-        # The network of this machine is told nothing of tests.
+        # Tests announce nothing on the network of this machine.
         environ.setdefault("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
         self.process = start(
             [BUILD / "camcastd", "-c", self.config_path, *args],

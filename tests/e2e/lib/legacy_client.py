@@ -39,7 +39,7 @@ class Finder:
             self.answered.set()
 
     def find(self, broker):
-        if hasattr(mqtt, "CallbackAPIVersion"):  # paho 2 wants to be told; nothing else changed
+        if hasattr(mqtt, "CallbackAPIVersion"):  # paho 2 needs it; nothing else changed
             client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION1)
         else:
             client = mqtt.Client()
