@@ -294,4 +294,13 @@ def rtsp_peers_tables(found):
             COMPANY_HEAD, lines
         ),
     }
+    return titled(parts)
+
+
+def rtsp_udp_peers_tables(found):
+    rows = Rows(found, "rtsp-udp-peers")
+    return titled({"viewers": rtsp_viewers_table(rows), "newcomers": rtsp_joins_table(rows)})
+
+
+def titled(parts):
     return "\n".join(f"**{name}**\n\n{text}" for name, text in parts.items()) + DOUBT_NOTE

@@ -70,7 +70,8 @@ def one_machine(found):
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
     if any(row["suite"] in ("cost", "backends", "http", "http-peers", "hls", "mjpeg", "rtsp",
-                            "rtsp-udp", "rights", "rtsp-peers", "compare", "most") for row in found["rows"]):
+                            "rtsp-udp", "rights", "rtsp-peers", "rtsp-udp-peers", "compare", "most")
+           for row in found["rows"]):
         rounds += f" of {found['seconds']:g} s"
     return f"{', '.join(parts)}; {found['begun']}, {rounds}."
 
@@ -86,6 +87,7 @@ PARTS = {
     "rtsp": protocols.rtsp_table,
     "rtsp-udp": protocols.rtsp_udp_tables,
     "rtsp-peers": protocols.rtsp_peers_tables,
+    "rtsp-udp-peers": protocols.rtsp_udp_peers_tables,
     "rights": protocols.rights_table,
     "compare": crowds.compare_tables,
     "most": crowds.most_table,

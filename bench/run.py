@@ -40,7 +40,8 @@ TLS_KINDS, TLS_IN_KERNEL = ("tls", "tls without AES"), ("tls in the kernel",)
 HLS_CLIENTS, JPEG_SIZE, JPEG_CLIENTS = 1000, 33000, [100, 500, 1000]
 RTSP_CLIENTS, RTSP_JOINS = [100, 500, 1000, 2000], 50
 RTSP_PEER_CLIENTS = [10, 100, 500, 1000]
-UDP_CLIENTS = [10, 100, 500]
+UDP_CLIENTS = [10, 100, 500, 2000]
+UDP_MOST = 33000 * 1000  # bytes to all clients that a core can send where its kernel cuts them
 RIGHTS_CLIENTS = [100, 1000]
 # Newcomers get the newest key unit, which is up to a second old, instead of a fresh one.
 JOIN_POLICY = "join_burst_ms = 1100\nshed_lag_ms = 1500"
@@ -359,10 +360,13 @@ def mjpeg(bench):
     )
 
 
-def connect_rate(network):
-    """Of clients a second. In a network all have one address, which gets few of the places of those
-    who do not play yet."""
-    return 2000 if network == "loopback" else 200
+def connect_rate(network, clients):
+    """Of clients a second. RTSP has 128 places for those who do not play yet; on a busy machine a
+    newcomer among a thousand viewers needs one for a quarter of a second. In a network all have one
+    address, which gets few of the places."""
+    if network != "loopback":
+        return 200
+    return 500 if clients <= 1000 else 250
 
 
 def rtsp(bench, network="loopback"):
@@ -382,7 +386,7 @@ def rtsp(bench, network="loopback"):
         lambda case, server: (
             *("--clients", case["clients"], "--scan", 5),
             *("--duration", bench.seconds, "--warm-up", 1.2),
-            *("--connect-rate", connect_rate(network)),
+            *("--connect-rate", connect_rate(network, case["clients"])),
         ),
     )
 
@@ -404,6 +408,7 @@ def rtsp_udp(bench, network="loopback"):
             {"size": size, "clients": n, "network": network}
             for size in (8000, 33000)
             for n in numbers
+            if device or size * n <= UDP_MOST
         ],
         lambda case: [
             servers.Floor("send", size=case["size"], clients=case["clients"]),
@@ -419,7 +424,7 @@ def rtsp_udp(bench, network="loopback"):
         lambda case, server: (
             *unit_words(bench, case),
             *(("--scan", 2, "--unit-size", 0) if server.options else ()),
-            *("--connect-rate", connect_rate(network)),
+            *("--connect-rate", connect_rate(network, case["clients"])),
         ),
     )
 
@@ -445,22 +450,16 @@ def rights(bench):
     )
 
 
-def rtsp_peers(bench):
-    """A recording by RTSP against gst-rtsp-server: viewers, newcomers, and slow ones in company."""
-    recording, rate = footage.get("720p"), footage.bytes_per_second("720p")
+def against_rtsp_peers(bench, suite, kinds, parts, words=()):
+    """A recording by RTSP. parts: options of camload, by the part of the measurement; "viewers" has
+    several numbers of clients. words: options of camload for all."""
+    recording = footage.get("720p")
     numbers = bench.options.clients or ([100] if bench.options.quick else RTSP_PEER_CLIENTS)
-    joins = RTSP_JOINS / 10 if bench.options.quick else RTSP_JOINS
-    bad = ("--slow", f"5@{rate / 2:.0f}", "--slow", "2@2048", *COMPANY, "--decode", 2)
-    each = {  # by the part of the measurement
-        "viewers": ("--scan", 10, "--duration", bench.seconds),
-        "joins": ("--scan", 20, "--joining", joins, "--duration", 10),
-        "alone": ("--scan", 20, "--duration", 2 * bench.seconds),
-        "bad": ("--scan", 20, "--duration", 4 * bench.seconds, *bad),
-    }
+    others = [part for part in parts if part != "viewers"]
     # A server that cannot serve all viewers of one number is still asked for the other parts.
-    for cases in ([("viewers", n) for n in numbers], [(part, 20) for part in list(each)[1:]]):
+    for cases in ([("viewers", n) for n in numbers], [(part, 20) for part in others]):
         bench.in_rounds(
-            "rtsp-peers",
+            suite,
             [{"part": part, "footage": "720p", "clients": n} for part, n in cases],
             lambda case: [
                 *(
@@ -468,17 +467,47 @@ def rtsp_peers(bench):
                         name,
                         recording=recording,
                         way="rtsp",
+                        words=words,
                         policy=JOIN_POLICY if case["part"] == "joins" else "",
                     )
                     for name in BACKENDS
                 ),
-                *some(bench, peers.RTSP, recording=recording),
+                *some(bench, kinds, recording=recording),
             ],
             lambda case, server: (
                 *("--clients", case["clients"], "--connect-rate", 500, "--warm-up", 2),
-                *each[case["part"]],
+                *([] if server.options else words),
+                *parts[case["part"]],
             ),
         )
+
+
+def rtsp_joins(bench):
+    joins = RTSP_JOINS / 10 if bench.options.quick else RTSP_JOINS
+    return ("--scan", 20, "--joining", joins, "--duration", 10)
+
+
+def rtsp_peers(bench):
+    """A recording by RTSP against gst-rtsp-server: viewers, newcomers, and slow ones in company."""
+    rate = footage.bytes_per_second("720p")
+    bad = ("--slow", f"5@{rate / 2:.0f}", "--slow", "2@2048", *COMPANY, "--decode", 2)
+    parts = {
+        "viewers": ("--scan", 10, "--duration", bench.seconds),
+        "joins": rtsp_joins(bench),
+        "alone": ("--scan", 20, "--duration", 2 * bench.seconds),
+        "bad": ("--scan", 20, "--duration", 4 * bench.seconds, *bad),
+    }
+    against_rtsp_peers(bench, "rtsp-peers", peers.RTSP, parts)
+
+
+def rtsp_udp_peers(bench):
+    """The same over UDP, which is all that VLC's server of RTSP speaks: viewers and newcomers."""
+    parts = {
+        "viewers": ("--scan", 10, "--duration", bench.seconds),
+        "joins": rtsp_joins(bench),
+    }
+    kinds = (*peers.RTSP, *peers.RTSP_UDP)
+    against_rtsp_peers(bench, "rtsp-udp-peers", kinds, parts, servers.UDP)
 
 
 def most(bench):
@@ -619,6 +648,7 @@ SUITES = {
     "rtsp-udp": rtsp_udp,
     "rtsp-udp-device": rtsp_udp_device,
     "rtsp-peers": rtsp_peers,
+    "rtsp-udp-peers": rtsp_udp_peers,
     "rights": rights,
     "compare": compare,
     "most": most,
@@ -644,7 +674,8 @@ def main():
     parser.add_argument(
         "--clients",
         type=lambda text: list(map(int, text.split(","))),
-        help="numbers of clients in http, mjpeg, rtsp, rtsp-udp, rtsp-peers, compare and most; "
+        help="numbers of clients in http, mjpeg, rtsp, rtsp-udp, rtsp-peers and -udp-peers, "
+        "compare and most; "
         f"default: {HTTP_CLIENTS}, {JPEG_CLIENTS}, {RTSP_CLIENTS}, {UDP_CLIENTS}, "
         f"{RTSP_PEER_CLIENTS}, {CLIENTS} and {MOST_CLIENTS}",
     )

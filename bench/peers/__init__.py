@@ -9,8 +9,8 @@ from peers.nginx import Nginx, NginxHls
 from peers.nginx_tls import NginxKernelTls, NginxProxy, NginxProxyTls, NginxTls
 from peers.threads import PythonThreads
 from peers.ustreamer import UStreamer
-from peers.vlc import Vlc
+from peers.vlc import Vlc, VlcRtsp
 
 PEERS = {peer.name: peer for peer in (Nginx, Vlc, GStreamer, Icecast, PythonThreads)}
-HLS, MJPEG, RTSP = (NginxHls,), (UStreamer,), (GstRtsp,)
+HLS, MJPEG, RTSP, RTSP_UDP = (NginxHls,), (UStreamer,), (GstRtsp,), (VlcRtsp,)
 TLS, KERNEL_TLS = (NginxTls, NginxProxyTls, NginxProxy), (NginxKernelTls,)
