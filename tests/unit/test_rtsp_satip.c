@@ -338,6 +338,28 @@ static void numbers_that_wrap_need_no_luck(void **state)
 	end(p);
 }
 
+/* Each unit would bridge the end of the numbers, and finds that the one before was refused. */
+static void where_nobody_listens_numbers_that_wrap_are_no_excuse(void **state)
+{
+	struct peer *p = begin(state);
+	unsigned n = 0;
+
+	p->r->sequence = 65500;
+	play(p);
+	add_unit(p, true, 100);
+	close(p->rtp);
+	add_unit(p, false, 100);
+	p->r->sequence = 5;
+	do {
+		rig_pass(&p->r->rig, 300000);
+		add_unit(p, false, 100);
+		rtsp_hear(p->r, p->fd);
+	} while (!p->r->ended && n++ < 100);
+	assert_in_range(n, 14, 20); /* five seconds */
+	p->rtp = rtsp_bind_port(0);
+	end(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +374,7 @@ int main(void)
 		ON_BOTH(a_viewer_of_rtsp_gets_no_fillers),
 		ON_BOTH(a_gap_across_the_end_of_the_numbers_is_bridged),
 		ON_BOTH(numbers_that_wrap_need_no_luck),
+		ON_BOTH(where_nobody_listens_numbers_that_wrap_are_no_excuse),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

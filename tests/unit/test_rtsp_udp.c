@@ -514,6 +514,21 @@ static void a_way_that_is_gone_costs_pictures(void **state)
 	end(p);
 }
 
+static void packets_that_never_fit_end_the_session(void **state)
+{
+	struct peer *p = begin(state);
+
+	play(p);
+	add_unit(p, true, 100);
+	fail_with = EMSGSIZE;
+	for (int i = 0; i < 8; i++) {
+		rig_pass(&p->r->rig, 1000000);
+		add_unit(p, false, 100);
+	}
+	assert_true(has_ended(p));
+	end(p);
+}
+
 static void a_stream_that_goes_takes_its_viewers_along(void **state)
 {
 	struct peer *p = begin(state);
@@ -556,6 +571,7 @@ int main(void)
 		ON_BOTH(without_segmentation_each_packet_is_a_message),
 		ON_BOTH(a_full_socket_waits_as_any_sink),
 		ON_BOTH(a_way_that_is_gone_costs_pictures),
+		ON_BOTH(packets_that_never_fit_end_the_session),
 		ON_BOTH(a_stream_that_goes_takes_its_viewers_along),
 		ON_BOTH(without_memory_a_play_is_refused),
 	};

@@ -188,6 +188,8 @@ static ssize_t try_send(struct sender *sender, const void *data, size_t len)
 		return datagrams->taken;
 	if (sender->ops->begins && !(sender->cursor.flags & CURSOR_MID_UNIT))
 		sender->ops->begins(sender, datagrams);
+	if (loop_conn_closing(&sender->conn))
+		return 0;
 	n = sendmmsg(sender->conn.fd, (struct mmsghdr *)(uintptr_t)datagrams->messages,
 		     datagrams->n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0) {
@@ -213,6 +215,7 @@ static ssize_t try_send(struct sender *sender, const void *data, size_t len)
 			sender->whole = true;
 			return 0;
 		}
+		sender->ops->refused(sender, -err);
 		return first;
 	case ECONNREFUSED: /* an answer to an earlier one; nothing was sent */
 		sender->ops->refused(sender, -err);

@@ -20,7 +20,7 @@ struct sender;
 struct sender_ops {
 	const char *scheme; /* as of struct sink */
 	/* A unit is about to begin with these packets, of which there is at least one; it may be
-	 * called again for the same unit. NULL: nobody needs to know. */
+	 * called again for the same unit. It may close the sender. NULL: nobody needs to know. */
 	void (*begins)(struct sender *sender, const struct datagrams *datagrams);
 	/* Packets of it were sent. NULL: nobody needs to know. */
 	void (*sent)(struct sender *sender);

@@ -331,12 +331,16 @@ static void bridge_wrap(struct sender *sender, const struct datagrams *datagrams
 	struct udp_viewer *viewer = of_sender(sender);
 	const struct iovec *packet = datagrams->messages[0].msg_hdr.msg_iov;
 	uint16_t sequence;
+	int err;
 
 	if (!viewer->options.fills)
 		return;
 	sequence = filler_sequence(packet->iov_base, packet->iov_len);
-	if (sequence >= viewer->sequence || send_filler(viewer, UINT16_MAX) == 0)
+	err = sequence < viewer->sequence ? send_filler(viewer, UINT16_MAX) : 0;
+	if (err == 0)
 		viewer->sequence = sequence;
+	else if (err == -ECONNREFUSED) /* of what was sent before; the unit's send finds none now */
+		handle_refused(sender, err);
 }
 
 static void handle_closed(struct sender *sender)
