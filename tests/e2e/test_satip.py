@@ -83,14 +83,15 @@ def a_second_vlc(daemon):
 @in_turn
 def test_two_vlcs_at_different_times(start_camcastd):
     daemon = serve(start_camcastd, config(bitrate=CALM))
-    with Vlc(url(daemon)) as first:
-        before = first.numbers(40)
+    with Vlc(url(daemon)) as first, first.reading() as shown:
+        daemon.wait_until(lambda: len(shown) >= 40, "pictures of the first", 60)
         with a_second_vlc(daemon) as second:
             later = second.numbers(30)
-            after = first.numbers(30)
-        check_numbers(daemon, before + after, 70)
-        check_numbers(daemon, later, 30)
-        assert later[0] > before[0]
+            seen = len(shown)
+            daemon.wait_until(lambda: len(shown) >= seen + 30, "more of the first", 60)
+    check_numbers(daemon, shown, len(shown))
+    check_numbers(daemon, later, 30)
+    assert later[0] > shown[0]
 
 
 @in_turn

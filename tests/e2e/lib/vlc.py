@@ -4,10 +4,13 @@
 Its receiver of SAT>IP takes a processor core for itself, and one of 256 ports at random, also when
 another VLC has it, which then gets no packets any more. Cases in which it plays rtsp:// are therefore
 marked with `in_turn`."""
+import concurrent.futures
+import contextlib
 import os
 import select
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -87,6 +90,24 @@ class Vlc:
         """Those of the next pictures."""
         until = time.monotonic() + seconds * harness.PATIENCE
         return [self.number(until, size) for _ in range(count)]
+
+    @contextlib.contextmanager
+    def reading(self):
+        """A list that gets the numbers of pictures as they are shown, within this context. One whose
+        pictures nobody reads stops, and later leaves some of them out."""
+        numbers, stop = [], threading.Event()
+
+        def read():
+            while not stop.is_set():
+                numbers.append(self.number(time.monotonic() + 60 * harness.PATIENCE))
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            reader = pool.submit(read)
+            try:
+                yield numbers
+            finally:
+                stop.set()
+            reader.result()
 
     def messages(self):
         with open(self._log.name, encoding="utf-8", errors="replace") as log:
