@@ -230,6 +230,19 @@ def test_the_interface_may_be_chosen(lan, start_camcastd):
         daemon.stop()
 
 
+def test_a_group_outlives_another_address(network, start_camcastd):
+    """What is sent has a source, and is refused when that is gone."""
+    server, one, _ = network
+    daemon = start(server, start_camcastd, multicast_config(multicast_always="yes"))
+    with listen(one) as heard:
+        assert receive(heard)[2][0] == SERVER
+        server.move("10.79.0.9/24")
+        server.ip("route", "add", "239.0.0.0/8", "dev", "eth0")
+        while receive(heard)[2][0] != "10.79.0.9":
+            pass
+    daemon.wait_log("stream s: multicast is sent now")
+
+
 def test_an_interface_that_is_not_there_is_waited_for(network, start_camcastd):
     server, one, _ = network
     later = multicast_config(multicast_always="yes", daemon={"multicast_interface": "later0"})

@@ -369,8 +369,10 @@ static const struct sender_ops group_ops = {
 
 /* --- the outlet --- */
 
-/* Where the routes send packets of the group, reports and announcements are to go, too. They stay
- * at this interface while the outlet is open, even if the routes change. */
+/* Where the routes send packets of the group, reports and announcements are to go, too. Linux sends
+ * those of a socket with a source through the interface that has this address (IPv4: "special hack"
+ * of ip_route_output_key_hash_rcu()), so that all of them stay there, even if the routes change,
+ * until the address goes. */
 static void follow_route(struct multicast *group)
 {
 	struct outlet *outlet = group->outlet;
