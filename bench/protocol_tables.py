@@ -236,7 +236,8 @@ def mjpeg_table(found):
     return table(["clients", *names, *ratios], lines) + DOUBT_NOTE
 
 
-def rtsp_viewers_table(rows):
+def rtsp_viewers_table(rows, tcp=True):
+    """tcp: of interest is also what the kernel keeps for TCP."""
     ours = [name for name in rows.values("server") if name.startswith("camcastd")]
     others = [name for name in rows.values("server") if name not in ours]
     lines = []
@@ -260,12 +261,13 @@ def rtsp_viewers_table(rows):
                     spread((one["healthy"]["latency_ms"]["p50"] for one in found), 1),
                     spread((one["healthy"]["latency_ms"]["p99"] for one in found), 1),
                     spread((kb / 1024 for kb in grown), 1),
-                    spread((kb / 1024 for kb in kernel), 1),
+                    *([spread((kb / 1024 for kb in kernel), 1)] if tcp else []),
                     max(one["connections"]["still_waiting"] for one in found),
                 ]
             )
     head = ["clients", "server", "us per client and unit", *(f"CPU / {name}" for name in others)]
-    head += ["capture to client, ms, p50", "p99", "memory beyond idle, MB", "kernel TCP, MB"]
+    head += ["capture to client, ms, p50", "p99", "memory beyond idle, MB"]
+    head += ["kernel TCP, MB"] if tcp else []
     return table([*head, "clients without a picture"], lines, keys=2)
 
 
@@ -299,7 +301,8 @@ def rtsp_peers_tables(found):
 
 def rtsp_udp_peers_tables(found):
     rows = Rows(found, "rtsp-udp-peers")
-    return titled({"viewers": rtsp_viewers_table(rows), "newcomers": rtsp_joins_table(rows)})
+    viewers = rtsp_viewers_table(rows, tcp=False)
+    return titled({"viewers": viewers, "newcomers": rtsp_joins_table(rows)})
 
 
 def titled(parts):
