@@ -67,6 +67,17 @@ def config(options):
     }
 
 
+def share_priority(pid):
+    """Gives the threads of these processes at least the priority of this one: Chromium sets those of
+    its own threads, so that `nice` would favour the server alone."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for process in memory.tree(pid):
+        with contextlib.suppress(OSError):  # it has ended
+            for thread in map(int, os.listdir(f"/proc/{process}/task")):
+                if os.getpriority(os.PRIO_PROCESS, thread) > own:
+                    os.setpriority(os.PRIO_PROCESS, thread, own)
+
+
 @contextlib.contextmanager
 def playing(options, name, transport):
     """A tab that shows the camera, after the start has settled."""
@@ -79,6 +90,7 @@ def playing(options, name, transport):
             tab.reload()
         tab.wait_live("one")
         time.sleep(SETTLE_S)
+        share_priority(browser.process.pid)
         yield daemon, browser, tab
 
 

@@ -1,20 +1,18 @@
 // Plays fragmented MP4 through Media Source Extensions, at the live edge.
 //
-// The playhead is kept `target` seconds behind the newest picture when that arrives. Deviations are
-// corrected by the playback rate, which nobody sees; only a gap in the stream, or more than half a
-// second of delay, makes a jump. The declared duration of a picture is longer than its real one, so
-// that playback goes on when the next picture is late, or was left out.
+// The playhead is kept where edge.js says. Deviations are corrected by the playback rate, which nobody
+// sees; only a gap in the stream, or more than half a second of delay, makes a jump. The declared
+// duration of a picture is longer than its real one, so that playback goes on when the next picture is
+// late, or was left out.
 
 import { addVideo, playVideo, removeVideo } from './dom.js';
+import { Edge } from './edge.js';
 import { isInit, join, readInit, readFragment } from './mp4.js';
 
 const KEEP_S = 8; // of played pictures
 const JUMP_S = 0.5;
+const JUMP_START_S = 0.15; // in the first second
 const JUMP_MS = 2000; // until a jump is thought to have failed
-const TARGET_MIN_S = 0.01, TARGET_MAX_S = 0.1;
-const LEADS = 30;
-const STALL_MS = 10; // a shorter one is not seen
-const CALM_MS = 3000; // without a stall, before less delay is tried
 
 export function mseClass() {
 	return window.MediaSource || window.ManagedMediaSource;
@@ -32,12 +30,10 @@ export class Mse {
 	#timescale = 0;
 	#base = null; // subtracted from the times of the stream, in s
 	#newest = 0; // when the newest picture begins, in s of the video
-	#target = TARGET_MIN_S;
-	#leads = []; // of the newest pictures: how far they were ahead of the playhead
+	#edge = new Edge();
 	#started = 0;
 	#jumped = 0; // when the last jump began
 	#stopped = false;
-	#calm = 0; // since when there was no stall, or less delay
 
 	constructor(box, path, on, open) {
 		const Source = mseClass();
@@ -55,7 +51,6 @@ export class Mse {
 		this.element = addVideo(box, {
 			src: this.#url,
 			onerror: () => on.fail(this.element.error?.message || 'video'),
-			onwaiting: () => this.#stalled(),
 		});
 		this.#watch();
 	}
@@ -163,64 +158,27 @@ export class Mse {
 			(video.seeking && performance.now() - this.#jumped < JUMP_MS))
 			return;
 		const start = ranges.start(last);
-		const lead = this.#newest - video.currentTime;
+		const now = performance.now();
 
 		if (!this.#started) {
-			this.#started = this.#calm = performance.now();
+			this.#started = now;
 			playVideo(video, this.#on.gesture);
 		}
-		const max = performance.now() - this.#started < 1000 ? .15 : JUMP_S;
+		this.#edge.note(this.#newest, now / 1000);
+		const behind = this.#edge.behind(video.currentTime, now / 1000);
 
-		if (video.currentTime < start || lead > this.#target + max) {
+		if (video.currentTime < start ||
+		    behind > (now - this.#started < 1000 ? JUMP_START_S : JUMP_S)) {
 			/* A browser rounds times, and would wait for ever before the first picture. */
-			video.currentTime = Math.max(start + 1e-3, this.#newest - this.#target);
+			video.currentTime = Math.max(start + 1e-3, this.#edge.jump(this.#newest));
 			video.playbackRate = 1;
-			this.#jumped = performance.now();
-			this.#leads = [];
+			this.#jumped = now;
 			return;
 		}
-		if (this.#leads.push(lead) > LEADS)
-			this.#leads.shift();
-		this.#steer();
-	}
+		const rate = this.#edge.rate(behind, video.playbackRate);
 
-	// One picture in ten may come too late for the playhead, so that a few late ones, such as key
-	// pictures, do not delay all others.
-	#steer() {
-		const video = this.element;
-		const low = [...this.#leads].sort((a, b) => a - b)[this.#leads.length / 10 | 0];
-		const over = low - this.#target;
-		let rate = video.playbackRate;
-
-		if (over > 0.1)
-			rate = 1.15;
-		else if (over > 0.02)
-			rate = 1.05;
-		else if (over < -0.03)
-			rate = 0.95;
-		else if ((rate - 1) * over <= 0)
-			rate = 1;
 		if (rate !== video.playbackRate)
 			video.playbackRate = rate;
-		if (performance.now() - this.#calm > CALM_MS) {
-			this.#calm = performance.now();
-			this.#target = Math.max(TARGET_MIN_S, this.#target - 0.01);
-		}
-	}
-
-	// The next picture comes too late: from now on there is as much more delay as was missing.
-	#stalled() {
-		const began = performance.now();
-
-		this.element.onplaying = () => {
-			const now = performance.now();
-
-			this.element.onplaying = null;
-			if (now - began < STALL_MS || now - this.#started < 2000)
-				return;
-			this.#calm = now;
-			this.#target = Math.min(TARGET_MAX_S, this.#target + Math.min(0.03, (now - began) / 1000));
-		};
 	}
 
 	#watch() {

@@ -208,6 +208,39 @@ def test_a_minute_without_a_stall(tab, start_camcastd):
     assert viewers(daemon) == 1
 
 
+# A playhead that follows 30 pictures a second for half a minute; delays: of the pictures, in ms, over
+# and over again. Becomes the delay of the playhead in ms, and whether its rate is 1 at the end.
+FOLLOW = """
+(async (delays) => {
+    const {Edge} = await import('/page/edge.js');
+    const edge = new Edge();
+    const began = 1000; // of the page's clock
+    let now = began + delays[0] / 1000, playhead = 0, rate = 1;
+    for (let i = 0; i < 900; i++) {
+        const next = Math.max(now, began + i / 30 + delays[i %% delays.length] / 1000);
+        playhead += rate * (next - now);
+        now = next;
+        edge.note(i / 30, now);
+        rate = edge.rate(edge.behind(playhead, now), rate);
+    }
+    return [1000 * (now - began - playhead), rate];
+})(%s)
+"""
+
+
+def test_the_playhead_waits_for_all_but_a_few_pictures(tab, start_camcastd):
+    page = tab(url(start_camcastd(config())))
+    follow = lambda delays: page.evaluate(FOLLOW % delays)  # noqa: E731
+    close = lambda delays, ms: abs(follow(delays)[0] - ms) <= 11  # noqa: E731
+    assert close([15], 25)
+    assert follow([15])[1] == 1
+    assert close([200], 210)  # late, but evenly
+    assert close([15] * 99 + [45], 25)
+    assert close([15] * 29 + [45], 55)  # key pictures
+    assert close([15, 45, 30, 15, 30], 55)
+    assert close([15] * 99 + [400], 125)  # not for those that a hitch holds up
+
+
 def test_a_tab_in_the_background_comes_back_to_the_present(tab, start_camcastd):
     daemon = start_camcastd(config())
     page = tab(url(daemon))
