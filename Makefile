@@ -325,9 +325,12 @@ CHECK ?= unit e2e $(if $(SAN),,fuzz)
 
 .PHONY: unit unit-programs e2e alone fuzz check check-unit check-e2e check-all
 unit-programs: $(UNIT) $(DOUBLES)
+# What the tests need is installed while the programs are built, which need little of it.
 check:
-	$(call deps_for,check)
-	+@$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches $(if $(SAN),,fuzzers browser)
+	$(call deps_for,unit fuzz)
+	+@$(MAKE) --no-print-directory deps FOR=check & \
+	$(MAKE) --no-print-directory $(PARALLEL) all unit-programs benches $(if $(SAN),,fuzzers) && \
+	wait $$! $(if $(SAN),,&& $(MAKE) --no-print-directory browser)
 	tests/run.sh $(CHECK)
 unit check-unit:
 	$(call deps_for,unit)
@@ -345,7 +348,7 @@ fuzz:
 	tests/run.sh fuzz
 # Everything that must hold on each push; .ci/run is this on a bare machine.
 check-all:
-	$(call deps_for,check-all)
+	$(call deps_for,unit fuzz)
 	tests/all.sh
 # Faults without end while the promises are checked; docs/RELIABILITY.md. SEED= repeats a schedule.
 MINUTES ?= 3

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Everything that must hold on each push, as root, with the packages of `make deps FOR=check-all`. Steps
-# run one after the other, as most of them use all processors or measure time. What they build first is
-# built meanwhile, at low priority. At the end the failures of each step are shown once more, because the
-# end is the part that people read. The last lines say how long each step took; the last one is
-# "N passed, N failed", in which a step that counts nothing itself is one case.
+# Everything that must hold on each push, as root, with the packages of `make deps FOR="unit fuzz"`; those
+# of the other steps are installed while the first one builds. Steps run one after the other, as most of
+# them use all processors or measure time. What they build first is built meanwhile, at low priority. At
+# the end the failures of each step are shown once more, because the end is the part that people read.
+# The last lines say how long each step took; the last one is "N passed, N failed", in which a step that
+# counts nothing itself is one case.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 work=$(mktemp -d)
-guests='' builds='' beside='' # background jobs
+packages='' guests='' builds='' # background jobs
 
 # Prints the processes that descend from process $1, each before its own children.
 descendants() {
@@ -22,7 +23,7 @@ descendants() {
 # Ends what runs in the background, however this script ends.
 finish() {
 	local job running
-	for job in $guests $builds $beside; do
+	for job in $packages $guests $builds; do
 		mapfile -t running < <(echo "$job"; descendants "$job")
 		kill "${running[@]}" 2>/dev/null
 	done
@@ -106,7 +107,10 @@ show_failure() {
 	head -n "$((${last:-1000000} + 3))" "$log" | tail -n 43
 }
 
+ahead packages make deps FOR=check-all &
+packages=$!
 step build make -j"$(nproc)" all unit-programs benches fuzzers
+wait "$packages"
 make_guests &
 guests=$!
 build_ahead &
