@@ -326,6 +326,8 @@ CHECK ?= unit e2e $(if $(SAN),,fuzz)
 .PHONY: unit unit-programs e2e alone fuzz check check-unit check-e2e check-all
 unit-programs: $(UNIT) $(DOUBLES)
 # What the tests need is installed while the programs are built, which need little of it.
+# Each push has the thorough end-to-end tests as well (tests/all.sh): THOROUGH=yes.
+check: export THOROUGH := $(or $(THOROUGH),no)
 check:
 	$(call deps_for,unit fuzz)
 	+@$(MAKE) --no-print-directory deps FOR=check & \

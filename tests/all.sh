@@ -116,7 +116,7 @@ guests=$!
 build_ahead &
 builds=$!
 step lint make lint # this one and `check` run beside what is built ahead
-step check env CAMCAST_PATIENCE=4 AGAIN=3 make check CHECK='unit e2e'
+step check env CAMCAST_PATIENCE=4 AGAIN=3 THOROUGH=yes make check CHECK='unit e2e'
 step run tests/first_run.sh
 await build-address
 step address make unit SAN=address

@@ -13,13 +13,23 @@ import netns  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    """Cases are given out in this order, one at a time: a long one that began last would be waited
-    for when all others have ended. Those that need a quiet machine run one after the other, in one
-    process; beside them are only calm ones."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Cases are given out in this order, one at a time. What takes long begins early, or it would be
+    waited for when all others have ended: a group, of which one process runs one case after the
+    other, and then the long cases. These wait most of the time, so that there are five others for
+    each of them, which use the processors meanwhile. Those that need a quiet machine are a group;
+    beside them are only calm ones."""
+    groups, long, others = [], [], []
     for item in items:
         if item.get_closest_marker("alone") and not item.get_closest_marker("calm"):
             item.add_marker(pytest.mark.xdist_group("quiet"))
+        if item.get_closest_marker("xdist_group"):
+            groups.append(item)
+        else:
+            (long if item.get_closest_marker("long") else others).append(item)
+    items[:] = groups
+    while long or others:
+        items += long[:1] + others[:5]
+        del long[:1], others[:5]
 
 
 @pytest.fixture(scope="session")

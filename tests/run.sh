@@ -5,7 +5,8 @@
 #
 #   unit   the unit programs, two for each processor at a time, because they wait half of the time
 #   e2e    the end-to-end tests, E2E_JOBS (one for each processor) at a time, except those that are
-#          marked `alone`; those that are marked `long` first
+#          marked `alone` and, with THOROUGH=no, those that are marked `thorough`; tests/conftest.py
+#          says in which order
 #   alone  those that are, one after the other, because they measure time and need a quiet machine;
 #          beside them run those that are marked `calm`, ALONE_JOBS (2) in all
 #   fuzz   each fuzzer runs its corpus, and then looks for more for FUZZ_SECONDS, some for longer;
@@ -147,7 +148,10 @@ once_more() {
 }
 
 run_e2e() {
-	pytest_cases e2e 'not alone' "${E2E_JOBS:-$(nproc)}"
+	local marks='not alone'
+
+	[ "${THOROUGH:-yes}" != no ] || marks+=' and not thorough'
+	pytest_cases e2e "$marks" "${E2E_JOBS:-$(nproc)}"
 }
 
 run_alone() {

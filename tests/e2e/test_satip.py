@@ -56,6 +56,7 @@ def test_vlc_plays(camcastd):
     daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
 
 
+@pytest.mark.thorough
 @in_turn
 def test_vlc_makes_capital_letters_small(start_camcastd):
     text = config(bitrate=CALM)
@@ -80,6 +81,7 @@ def a_second_vlc(daemon):
         daemon.wait_until(lambda: len(addresses()) == 1, "the end of the second viewer")
 
 
+@pytest.mark.thorough
 @in_turn
 def test_two_vlcs_at_different_times(start_camcastd):
     daemon = serve(start_camcastd, config(bitrate=CALM))
@@ -94,6 +96,7 @@ def test_two_vlcs_at_different_times(start_camcastd):
     assert later[0] > shown[0]
 
 
+@pytest.mark.thorough
 @in_turn
 def test_vlc_outlives_the_worker(camcastd):
     daemon = serve(camcastd, config(bitrate=CALM))
@@ -114,6 +117,7 @@ def keep_flowing(client, daemon):
     assert client.ask("PLAY", url(daemon))[0] == 200
 
 
+@pytest.mark.thorough
 @in_turn
 def test_vlc_waits_while_nothing_comes(start_camcastd):
     """Alone it would give up after two seconds."""
@@ -169,6 +173,7 @@ def test_ffmpeg_shows_no_broken_picture_behind_a_gap(lan, start_camcastd):
     assert numbers[-1] - numbers[0] > 90, numbers
 
 
+@pytest.mark.thorough
 @in_turn
 def test_vlc_goes_on_behind_what_a_link_loses(lan, start_camcastd):
     daemon, viewer, link = bad_link(lan, start_camcastd, loss=2, seed=7)
@@ -307,6 +312,7 @@ def test_over_tls_there_is_no_udp(start_camcastd, tmp_path):
         one.close()
 
 
+@pytest.mark.thorough
 @in_turn
 def test_what_it_does_not_carry_is_refused(start_camcastd):
     daemon = serve(start_camcastd, config())

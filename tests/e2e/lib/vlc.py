@@ -3,7 +3,7 @@
 
 Its receiver of SAT>IP takes a processor core for itself, and one of 256 ports at random, also when
 another VLC has it, which then gets no packets any more. Cases in which it plays rtsp:// are therefore
-marked with `in_turn`."""
+marked with `in_turn`, and most of them with `thorough`."""
 import concurrent.futures
 import contextlib
 import os
