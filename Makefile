@@ -321,6 +321,8 @@ export CAMCAST_BUILD = $(abspath $(B))
 # End-to-end tests wait most of their time: more run at once than there are processors.
 export E2E_JOBS ?= $(shell expr 6 \* $$(nproc))
 export FUZZ_SECONDS SAN UNIT_TESTS E2E
+# Each of the processes that run end-to-end tests would compile them again.
+unexport PYTHONDONTWRITEBYTECODE
 CHECK ?= unit e2e $(if $(SAN),,fuzz)
 
 .PHONY: unit unit-programs e2e alone fuzz check check-unit check-e2e check-all

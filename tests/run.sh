@@ -123,6 +123,11 @@ pytest_cases() {
 	mkdir -p "$build/tests"
 	# test_libcamera.py needs a Debian 13 root folder: `make check-distros` runs it.
 	files=${E2E:-$(find tests/e2e tests/attack -name 'test_*.py' ! -name test_libcamera.py | sort)}
+	# Once, before each process would compile the tests for itself: 3 s of processor time.
+	if [ -z "${PYTHONDONTWRITEBYTECODE:-}" ] && [ ! -d tests/__pycache__ ]; then
+		# shellcheck disable=SC2086
+		"${pytest[@]}" --collect-only $files >"$output" 2>&1 </dev/null
+	fi
 	# shellcheck disable=SC2086 # several files
 	"${pytest[@]}" -m "$2" -n "$3" --dist loadgroup --durations=5 $files </dev/null 2>&1 | tee "$output"
 	status=${PIPESTATUS[0]}
