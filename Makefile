@@ -212,6 +212,13 @@ bench bench-quick:
 	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
+# TLS where the kernel encrypts, in an emulated guest.
+.PHONY: bench-guest
+bench-guest:
+	$(call deps_for,bench-guest)
+	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
+	bench/guest.sh
+
 .PHONY: bench-page
 bench-page:
 	$(call deps_for,bench-page)
@@ -277,6 +284,7 @@ PKG_e2e = $(PKG_run) python3-pytest python3-pytest-xdist python3-pytest-timeout 
 PKG_alone = $(PKG_e2e) zoneminder mariadb-server-core
 # A nodejs of nodesource.com brings npm along, and refuses Debian's.
 PKG_browser = chromium firefox-esr fonts-nanum nodejs $(if $(shell command -v npm),,npm)
+PKG_bench-guest = $(PKG_run) ffmpeg nginx-light curl qemu-system-x86 busybox-static cpio kmod iproute2
 PKG_bench-page = $(PKG_run) $(PKG_browser) iproute2
 PKG_soak = $(PKG_e2e) iproute2 util-linux
 PKG_fuzz = $(PKG_build) clang libclang-rt-dev
@@ -485,6 +493,7 @@ help:
 	@echo 'make bench-page        the web page in Chromium and Firefox: how old a picture is;'
 	@echo '                       with MINUTES=20, whether anything grows in that time'
 	@echo 'make bench-quick       ratios to bare send loops; make bench: everything, on a quiet machine'
+	@echo 'make bench-guest       TLS in the kernel of an emulated guest, in instructions (30 minutes)'
 	@echo 'make soak       faults at random while the promises are checked (MINUTES=3 SEED=N BACKEND=both)'
 	@echo 'make check-kernel-all  all tests of the daemon with Linux 6.1'
 	@echo 'make check-arm64       cross-built, in two arm64 guests'

@@ -19,7 +19,7 @@ import urllib.request
 import footage
 
 BUILD = pathlib.Path(os.environ.get("CAMCAST_BUILD", "build")).resolve()
-SERVER_CORE, LOAD_CORE = 0, 1
+SERVER_CORE, LOAD_CORE = 0, min(1, os.cpu_count() - 1)
 HERE = THERE = "127.0.0.1"  # the address of servers, and the one that camload uses
 CLIENTS = ()  # what runs camload where the clients are
 READY_S = 20  # the longest start of a server

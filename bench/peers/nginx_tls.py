@@ -49,6 +49,7 @@ class NginxTls(servers.Server):
         one = self.folder / "one.h264"
         with servers.Camcastd("epoll", size=self.size) as server:
             url = f"http://127.0.0.1:{server.http}/s.h264"
+            servers.wait_for(url, lambda: servers.sends(url))
             command = ["curl", "-s", "--max-time", RECORD_S, "-o", one, url]
             subprocess.run(list(map(str, command)), check=False)
         data = one.read_bytes()
