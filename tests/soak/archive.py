@@ -102,6 +102,8 @@ class Recordings:
         self.who = {"kind": "recorder", "server": backend, "camera": "front",
                     "stream": "front-h264", "place": "home"}  # fmt: skip
         self.folder = world.disk / "recordings" / backend
+        self.finished = world.disk / "finished" / backend
+        self.finished.mkdir(parents=True)
         self.last = None  # unit of the newest file that was checked
         self.seconds = 0.0
         self._sizes = collections.OrderedDict()
@@ -149,20 +151,24 @@ class Recordings:
         return served
 
     def check(self, everything=False):
-        """Checks the files that are finished, and deletes them, as the disk is small."""
+        """Checks the files that are finished, and deletes them, as the disk is small. First it takes
+        each out of the recorder's folder, where a clock that is set gives it another name."""
         files = recordings.files(self.folder)
         for path in files if everything else files[:-1]:
+            finished = self.finished / path.name
             try:
                 if not everything and time.time() - path.stat().st_mtime < OLD_S:
                     break
-                self._check(path)
-            except FileNotFoundError:  # the clock was set: it has another name now
+                path.rename(finished)
+            except FileNotFoundError:
                 continue
+            try:
+                self._check(finished)
             except (AssertionError, subprocess.SubprocessError) as error:
                 self.ledger.check(False, f"{path.name} of {self.backend}: {error}")
-                shutil.copy(path, self.world.folder / f"{self.backend}-{path.name}")
+                shutil.copy(finished, self.world.folder / f"{self.backend}-{path.name}")
                 self.last = None
-            path.unlink(missing_ok=True)
+            finished.unlink()
             yield
 
     def _check(self, path):
