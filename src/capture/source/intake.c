@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/words.h"
 #include "capture/source/averror.h"
+#include "capture/source/boxes.h"
 #include "capture/source/demux.h"
 #include "capture/source/segments.h"
 #include "media/nal.h"
@@ -59,8 +60,14 @@ struct intake {
 	size_t head_len, head_pos;
 	const struct format *format; /* NULL: RTSP */
 	struct segments segments;    /* of HLS */
-	AVFormatContext *input;
+	AVFormatContext *input;	     /* the first one, whose stream is lent */
 	int stream;
+
+	/* Of MP4, what reads in its place since the first cut of the boxes; see boxes.h. */
+	struct boxes boxes;
+	AVDictionary *options; /* of every demuxer */
+	AVIOContext *later_bytes;
+	AVFormatContext *later;
 };
 
 /* --- formats --- */
@@ -332,6 +339,36 @@ static bool is_hls(const struct intake *intake)
 	return intake->format && intake->format->begins == begins_playlist;
 }
 
+static bool is_mp4(const struct intake *intake)
+{
+	return intake->format && intake->format->begins == begins_mp4;
+}
+
+/* What a demuxer reads the format from. NULL: out of memory. */
+static AVIOContext *make_bytes(struct intake *intake)
+{
+	uint8_t *buffer = av_malloc(BUFFER_SIZE);
+	AVIOContext *bytes = NULL;
+
+	if (buffer && is_mp4(intake))
+		bytes = avio_alloc_context(buffer, BUFFER_SIZE, 0, &intake->boxes, boxes_read, NULL,
+					   NULL);
+	else if (buffer)
+		bytes = avio_alloc_context(buffer, BUFFER_SIZE, 0, intake, read_bytes, NULL, NULL);
+	if (bytes)
+		bytes->seekable = 0;
+	else
+		av_free(buffer);
+	return bytes;
+}
+
+static void free_bytes(AVIOContext **bytes)
+{
+	if (*bytes)
+		av_freep(&(*bytes)->buffer);
+	avio_context_free(bytes);
+}
+
 /* What was read is the playlist: libavformat fetches it again, and what it names. */
 static int begin_hls(struct intake *intake, const AVDictionary *options, char *why)
 {
@@ -353,7 +390,6 @@ static int open_bytes(struct intake *intake, AVDictionary **options, char *why)
 {
 	const AVIOInterruptCB interrupt = {is_interrupted, intake};
 	AVDictionary *kept = NULL;
-	uint8_t *buffer;
 	int r;
 
 	r = av_dict_copy(&kept, *options, 0); /* opening takes some out */
@@ -373,16 +409,9 @@ static int open_bytes(struct intake *intake, AVDictionary **options, char *why)
 	av_dict_free(&kept);
 	if (r || is_hls(intake))
 		return r;
-	buffer = av_malloc(BUFFER_SIZE);
-	intake->bytes =
-		buffer ? avio_alloc_context(buffer, BUFFER_SIZE, 0, intake, read_bytes, NULL, NULL)
-		       : NULL;
-	if (!intake->bytes) {
-		av_free(buffer);
-		return fail(intake, AVERROR(ENOMEM), why);
-	}
-	intake->bytes->seekable = 0;
-	return 0;
+	intake->boxes = (struct boxes){.source = read_bytes, .user = intake};
+	intake->bytes = make_bytes(intake);
+	return intake->bytes ? 0 : fail(intake, AVERROR(ENOMEM), why);
 }
 
 /* Everything counts that is there: libavformat would wait for streams that may come later. */
@@ -410,6 +439,9 @@ static int open_input(struct intake *intake, AVDictionary **options, char *why)
 	intake->input->fps_probe_size = !intake->format || intake->format->clock ? ANALYSE_RATE : 0;
 	if (intake->format)
 		format = av_find_input_format(intake->format->name);
+	r = is_mp4(intake) ? av_dict_copy(&intake->options, *options, 0) : 0;
+	if (r < 0)
+		return fail(intake, r, why);
 	if (is_hls(intake))
 		r = segments_open(&intake->segments, &intake->input, options);
 	else
@@ -516,6 +548,41 @@ int intake_open(struct intake **out, const struct intake_options *given, char *w
 	return 0;
 }
 
+static void close_later(struct intake *intake)
+{
+	avformat_close_input(&intake->later);
+	free_bytes(&intake->later_bytes);
+}
+
+/* Another demuxer goes on behind a cut, at `position` of the stream. */
+static int open_later(struct intake *intake, int64_t position)
+{
+	AVDictionary *options = NULL;
+	int r;
+
+	close_later(intake);
+	intake->later_bytes = make_bytes(intake);
+	intake->later = avformat_alloc_context();
+	if (!intake->later_bytes || !intake->later)
+		return AVERROR(ENOMEM);
+	intake->later_bytes->pos = position;
+	intake->later->interrupt_callback = intake->input->interrupt_callback;
+	intake->later->pb = intake->later_bytes;
+	r = av_dict_copy(&options, intake->options, 0);
+	if (r >= 0)
+		r = avformat_open_input(&intake->later, NULL,
+					av_find_input_format(intake->format->name), &options);
+	av_dict_free(&options);
+	if (r < 0)
+		return r;
+	/* The description is the same. */
+	if (intake->later->nb_streams != intake->input->nb_streams)
+		return AVERROR_INVALIDDATA;
+	for (unsigned i = 0; i < intake->later->nb_streams; i++)
+		intake->later->streams[i]->discard = intake->input->streams[i]->discard;
+	return 0;
+}
+
 void intake_close(struct intake *intake)
 {
 	if (!intake)
@@ -523,10 +590,11 @@ void intake_close(struct intake *intake)
 	allow_ms(intake, CLOSE_MS);
 	intake->late = false;
 	intake->closing = true;
+	close_later(intake);
 	avformat_close_input(&intake->input);
-	if (intake->bytes)
-		av_freep(&intake->bytes->buffer);
-	avio_context_free(&intake->bytes);
+	free_bytes(&intake->bytes);
+	av_dict_free(&intake->options);
+	boxes_finish(&intake->boxes);
 	avio_closep(&intake->inner);
 	segments_finish(&intake->segments);
 	free(intake);
@@ -611,15 +679,21 @@ static void keep_rhythm(struct intake *intake, const AVPacket *packet)
 
 int intake_read(struct intake *intake, AVPacket *packet, char *why)
 {
+	int64_t position;
 	int r;
 
 	allow_ms(intake, intake->silence_ms);
 	averror_forget();
 	for (;;) {
-		r = av_read_frame(intake->input, packet);
+		r = av_read_frame(intake->later ? intake->later : intake->input, packet);
 		if (r == AVERROR(EAGAIN) && !is_interrupted(intake)) {
 			(void)poll(NULL, 0, AGAIN_MS);
 			continue;
+		}
+		if (r == AVERROR_EOF && boxes_resume(&intake->boxes, &position)) {
+			r = open_later(intake, position);
+			if (r >= 0)
+				continue;
 		}
 		if (r < 0)
 			return fail(intake, r, why);
@@ -629,6 +703,7 @@ int intake_read(struct intake *intake, AVPacket *packet, char *why)
 	}
 	intake->unread = 0;
 	intake->seen = intake->segments.n_read;
+	boxes_count_picture(&intake->boxes);
 	if (is_hls(intake))
 		keep_rhythm(intake, packet);
 	return 0;
