@@ -68,6 +68,7 @@ def test_a_json_request_gets_the_full_description(start_camcastd, broker, versio
         other={"length_prefixed": "127.0.0.1:0, [::1]:0", "annexb": "127.0.0.1:0"}
     )
     daemon = start_camcastd(mqtt_config(broker, config, version=version), env=words())
+    daemon.wait_until(lambda: daemon.camera()["width"] == 1280, "the size that the worker has")
     wait_connected(daemon)
     with Client(broker) as client:
         client.subscribe("answer")

@@ -57,6 +57,7 @@ def test_a_broker_that_comes_late_is_found(start_camcastd, tmp_path):
         daemon = start_camcastd(mqtt_config(broker), env=words())
         with Viewer(daemon.port(FEED)) as viewer:
             wait_reason(daemon, "Connection refused")
+            daemon.wait_log("mqtt: .*Connection refused")
             after = daemon.log_position()
             # Tried again in the meantime, and still silent.
             wait_mqtt(daemon, lambda mqtt: mqtt["state"] == "waiting"

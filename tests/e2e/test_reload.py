@@ -455,7 +455,8 @@ def test_fifty_reloads_leave_nothing_behind(camcastd, user):
     assert seen[-1][0] <= seen[2][0], seen
     assert seen[-1][1] <= seen[2][1] + 2, seen
     if not harness.SAN:  # which keeps what was freed
-        assert seen[-1][2] <= seen[2][2] + (2 << 20), seen
+        # A busy machine keeps more units for a viewer once, and malloc() their room.
+        assert seen[-1][2] <= seen[9][2] + (1 << 20), seen
 
 
 def test_many_signals_are_few_reloads(camcastd):
