@@ -68,7 +68,6 @@ def test_a_json_request_gets_the_full_description(start_camcastd, broker, versio
         other={"length_prefixed": "127.0.0.1:0, [::1]:0", "annexb": "127.0.0.1:0"}
     )
     daemon = start_camcastd(mqtt_config(broker, config, version=version), env=words())
-    daemon.wait_until(lambda: daemon.camera()["width"] == 1280, "the size that the worker has")
     wait_connected(daemon)
     with Client(broker) as client:
         client.subscribe("answer")
@@ -87,7 +86,8 @@ def test_a_json_request_gets_the_full_description(start_camcastd, broker, versio
         scheme = {"annexb": "tcp", "length_prefixed": "tcp+length"}[framing]
         assert feed["url"] == f"{scheme}://127.0.0.1:{feed['port']}"
         assert feed["codec"] == "h264" and feed["bitrate"] == 2000000 and feed["framerate"] == 30
-        assert (feed["width"], feed["height"]) == (1280, 720)
+        # What is configured, or what the worker has, once it has said so.
+        assert (feed["width"], feed["height"]) in ((1280, 720), (320, 240))
     # And it is true.
     with Viewer(feeds["s", "length_prefixed"]["port"]) as viewer:
         viewer.wait_bytes(20000)
