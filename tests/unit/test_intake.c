@@ -75,7 +75,11 @@ static void place(const struct recording *recording, int number, AVPacket *out)
 	out->stream_index = 0;
 }
 
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+static int write_fd(void *user, const uint8_t *data, int size)
+#else
 static int write_fd(void *user, uint8_t *data, int size)
+#endif
 {
 	assert_int_equal(write(*(int *)user, data, (size_t)size), size);
 	return size;
