@@ -7,7 +7,7 @@
 
 const PICTURES = 100; // the newest ones, whose delays count
 const LATE = 50;
-const LEAD = 0.01; // before the playhead comes; the decoder takes some of it
+const LEAD = 0.02; // before the playhead comes: a decoder, and a refresh of the screen, take it
 const SPREAD_MAX = 0.1; // from the usual delay to the one that is waited for
 const SLOWEST = 0.95, FASTEST = 1.15; // of the playback rate
 const STEP = 0.01, CLOSE = 0.01;
