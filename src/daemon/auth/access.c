@@ -508,7 +508,7 @@ void access_vouch(struct access *access, const struct net_peer *peer, const char
 {
 	struct digest digest;
 
-	/* The same again for who asks again: no more places are taken. */
+	/* A client that asks again gets the same again: no more places are taken. */
 	secret_digest(access, &digest, VOUCHER, peer, user->name, password);
 	write_login(login, digest.bytes);
 	secret_digest(access, &digest, VOUCHER, peer, "", login);

@@ -9,7 +9,7 @@
  * when neither a request nor a receiver report comes for 60 s. Loop thread only.
  *
  * Everything is bounded. A request head has at most MESSAGE_MAX bytes and a body RTSP_BODY_MAX,
- * which is skipped. Frames that a peer sends are skipped, too, but for its reports
+ * which is skipped. Frames that a peer sends are skipped, too, except its reports
  * (interleaved.h). A peer that does not play within 10 s, or is silent for 60 s in a pause, is
  * disconnected, as is one that sends more than NOISE_MAX within a minute, its requests and its own
  * interleaved frames together. An answer is taken within 10 s.
