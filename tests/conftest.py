@@ -12,6 +12,11 @@ import harness  # noqa: E402
 import netns  # noqa: E402
 
 
+# The backend that camcastd chooses is io_uring where the kernel has it; this is the other one.
+OTHER_BACKEND = "io_uring" if harness.io_uring_errno() else "epoll"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items):
     """Cases are given out in this order, one at a time. What takes long begins early, or it would be
     waited for when all others have ended: a group, of which one process runs one case after the
@@ -20,6 +25,9 @@ def pytest_collection_modifyitems(items):
     beside them are only calm ones."""
     groups, long, others = [], [], []
     for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if item.get_closest_marker("one_backend") and params.get("backend") == OTHER_BACKEND:
+            item.add_marker(pytest.mark.thorough)
         if item.get_closest_marker("alone") and not item.get_closest_marker("calm"):
             item.add_marker(pytest.mark.xdist_group("quiet"))
         if item.get_closest_marker("xdist_group"):

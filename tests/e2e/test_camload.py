@@ -20,6 +20,8 @@ import certificates
 import clients
 import harness
 
+pytestmark = pytest.mark.one_backend
+
 CAMLOAD = harness.BUILD / "bench/camload"
 WRONG = ("gap_ends_not_key", "begins_not_key", "malformed", "decode_errors")
 WRONG_RTSP = ("torn_units", "ssrc_changes", "refused", "info_ahead")

@@ -14,6 +14,8 @@ import clients
 import harness
 import tool
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture(scope="module", name="authority")
 def fixture_authority(tmp_path_factory):

@@ -11,6 +11,8 @@ import harness
 import live
 import strip
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.mark.parametrize("form", live.FORMATS)
 def test_what_a_program_writes_is_passed_on_whole(form, camcastd, tmp_path):

@@ -12,6 +12,8 @@ import pytest
 import bytestream
 import clients
 
+pytestmark = pytest.mark.one_backend
+
 VTEST = pathlib.Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 WIDTH, HEIGHT = 192, 144  # for comparing: a quarter of vtest.avi's
 

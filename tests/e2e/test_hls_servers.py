@@ -13,6 +13,8 @@ import clients
 import harness
 import live
 
+pytestmark = pytest.mark.one_backend
+
 SECRET = "Tr0ub4dor"
 CAMERA, OTHER = "127.0.0.1", "127.0.0.2"
 ENDLESS = (b"\x47\x1f\xff\x10" + bytes(184)) * 1000  # null packets of MPEG-TS, again and again

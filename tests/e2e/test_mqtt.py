@@ -18,6 +18,8 @@ from clients import Viewer
 from discovery import mqtt_config, wait_connected, wait_mqtt
 from fakes import FEED, check_units, fake_config, parse_units, words
 
+pytestmark = pytest.mark.one_backend
+
 REQUEST_TOPICS = ["commend", "commend/getIP", "command/getIP"]
 SCHEMA = json.loads((harness.ROOT / "docs/info.schema.json").read_text())
 

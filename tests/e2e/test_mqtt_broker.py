@@ -22,6 +22,8 @@ from fakes import FAKEWORKER, FEED, check_units, parse_units, words
 from discovery import mqtt_config, wait_connected, wait_mqtt
 from test_mqtt import check_info
 
+pytestmark = pytest.mark.one_backend
+
 
 class Address:
     """Stands for a Broker where there is none."""

@@ -13,6 +13,8 @@ from fakes import FEED, check_units, fake_config, parse_units, words
 from discovery import mqtt_config, wait_connected, wait_mqtt
 from test_mqtt import REQUEST_TOPICS, check_info
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture
 def broker(tmp_path):

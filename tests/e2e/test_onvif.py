@@ -16,6 +16,8 @@ import harness
 import onvif
 from onvif import SPACES, Client, Fault, Finder, of_profile
 
+pytestmark = pytest.mark.one_backend
+
 PASSWORD = "pa:ss@1 ü"
 TOKEN = "0123456789abcdef0123-~"
 WATCHER = {"Authorization": f"Bearer {TOKEN}"}  # of a user who may read the status

@@ -10,6 +10,8 @@ import clients
 import harness
 import live
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture(name="fifo")
 def fixture_fifo(tmp_path):

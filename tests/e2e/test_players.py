@@ -17,6 +17,8 @@ import bytestream
 import clients
 import harness
 
+pytestmark = pytest.mark.one_backend
+
 FAULT = re.compile(r"\[(panic|fatal|error|warning)\]")
 
 

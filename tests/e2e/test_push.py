@@ -22,6 +22,8 @@ import clients
 import harness
 import strip
 
+pytestmark = pytest.mark.one_backend
+
 WIDTH, HEIGHT = 320, 180
 KEY = "str3am-k3y"
 ERROR = re.compile(r"push \S+: .*next try in")

@@ -23,6 +23,8 @@ from discovery import mqtt_config, wait_connected
 from fakes import FAKEWORKER, FEED, check_units, fake_config, wait_workers, words
 from reloads import HttpViewer, check_no_gap, config, undisturbed, units_of, users_in, with_camera
 
+pytestmark = pytest.mark.one_backend
+
 
 # --- mistakes ---
 

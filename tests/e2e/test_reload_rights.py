@@ -13,6 +13,8 @@ import harness
 from clients import Viewer
 from reloads import TOKENS, HttpViewer, check_no_gap, config, undisturbed, users_in, with_camera
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture(name="user")
 def fixture_user(tmp_path):

@@ -16,6 +16,8 @@ import harness
 from clients import Viewer
 from users import IN_URL, PASSWORD, TOKEN, WATCHER, basic, config, make_hash
 
+pytestmark = pytest.mark.one_backend
+
 JSON = {"Content-Type": "application/json"}
 
 

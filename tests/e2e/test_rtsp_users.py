@@ -14,6 +14,8 @@ import harness
 import motions
 from users import IN_URL, PASSWORD, TOKEN, WATCHER, basic, config, write_secret
 
+pytestmark = pytest.mark.one_backend
+
 TRANSPORT = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
 
 

@@ -13,6 +13,8 @@ import hostile
 import live
 import rtspserver
 
+pytestmark = pytest.mark.one_backend
+
 SECRET = "Tr0ub4dor"
 
 
