@@ -3,6 +3,7 @@
 // Pairs of (our time, the server's) with the time that the request took, newest last.
 const samples = [];
 const SAMPLES_MAX = 24;
+let unixOffset = null; // Unix time minus CLOCK_MONOTONIC on the server, in s
 
 // The server took its time between these two moments of ours. The browser's own measurement leaves
 // out the connection's setup.
@@ -17,6 +18,7 @@ function requestTimes(url, before, after) {
 }
 
 function noteClock(clock, from, to) {
+	unixOffset = (clock.realtime_us - clock.monotonic_us) / 1e6;
 	samples.push({ offset: clock.monotonic_us / 1000 - (from + to) / 2, took: to - from });
 	if (samples.length > SAMPLES_MAX)
 		samples.shift();
@@ -31,6 +33,11 @@ export function clockOffset() {
 		if (!best || sample.took <= best.took)
 			best = sample;
 	return best && best.offset;
+}
+
+// A Unix time of the server as its CLOCK_MONOTONIC, in s; null: not known.
+export function monotonicTime(unix) {
+	return unix && unixOffset ? unix - unixOffset : null;
 }
 
 // Never a relative URL: a page that was opened as http://user:password@host/ may not fetch those.

@@ -1,5 +1,6 @@
 // Motion JPEG, in three ways: read by fetch() and drawn, in an <img>, and picture by picture.
 
+import { monotonicTime } from './api.js';
 import { draw, el } from './dom.js';
 import { join } from './mp4.js';
 import { openFetch } from './pieces.js';
@@ -75,13 +76,6 @@ class Drawing {
 	}
 }
 
-// The capture time of a part, in s of the server's CLOCK_MONOTONIC; null: not said.
-function captureTime(headers) {
-	const found = /x-capture-monotonic-us: *(\d+)/i.exec(headers);
-
-	return found && Number(found[1]) / 1e6;
-}
-
 export class FetchedJpeg {
 	#close;
 
@@ -94,7 +88,8 @@ export class FetchedJpeg {
 		this.#close = openFetch(path, { end: on.fail }, (bytes) => {
 			on.bytes(bytes.length);
 			parts.push(bytes, (headers, jpeg) => {
-				const captured = captureTime(headers);
+				const time = /x-timestamp: *([\d.]+)/i.exec(headers)?.[1];
+				const captured = monotonicTime(time);
 
 				on.received(captured);
 				drawing.draw(jpeg, captured);
@@ -146,7 +141,7 @@ export class Snapshots {
 
 			on.bytes(jpeg.length);
 			on.received(null);
-			await this.#drawing.draw(jpeg, null);
+			await this.#drawing.draw(jpeg, monotonicTime(response.headers.get('x-timestamp')));
 		} catch (error) {
 			on.fail(error.message);
 			return;

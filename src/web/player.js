@@ -136,7 +136,7 @@ export class Player {
 
 		this.transport = name;
 		this.#lastBytes = performance.now();
-		this.stats.begin();
+		this.stats.begin(this.stream.framerate);
 		const events = this.#events();
 		const running = { streams: transport.stream ? 1 : 0, events };
 

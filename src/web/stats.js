@@ -16,14 +16,15 @@ export class Stats {
 	lags = []; // of the newest pictures, in ms from capture to display
 	#shown = []; // [when, lag] within the window
 	#sizes = []; // [when, bytes] within the window
-	#step = 1 / 30;
+	#step; // the usual time between two pictures, in s
 	#last = null; // time of the newest picture received, s
 	#began = 0;
 	#received = 0;
 	#presented = null;
 
-	// A connection begins.
-	begin() {
+	// A connection begins to a stream of so many pictures a second; 0: not known.
+	begin(framerate) {
+		this.#step = 1 / (framerate || 30);
 		this.#began = performance.now();
 		this.#last = null;
 		this.#received = 0;
@@ -36,7 +37,7 @@ export class Stats {
 	}
 
 	// A picture came; time: of its capture, in s of the server's clock, or null. Returns the usual
-	// time between two pictures, in s.
+	// time between two pictures.
 	noteReceived(time) {
 		this.#received++;
 		if (time !== null && this.#last !== null) {
