@@ -135,7 +135,7 @@ $(B)/%.o: %.cpp $(B)/flags
 
 # --- the web page is part of camcastd ---
 WEB := $(sort $(wildcard src/web/*))
-$(B)/web/files.c: src/daemon/api/embed.sh src/daemon/api/strip.sed $(WEB)
+$(B)/web/files.c: $(addprefix src/daemon/api/,embed.sh strip.sed squeeze.awk) $(WEB)
 	@mkdir -p $(@D)
 	$(Q)src/daemon/api/embed.sh $(WEB) >$@.new && mv $@.new $@
 $(B)/web/files.o: $(B)/web/files.c $(B)/flags

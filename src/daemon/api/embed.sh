@@ -1,9 +1,10 @@
 #!/bin/sh
 # Prints the files that are named as C: a compressed array of each, and the table of page.h. Scripts
-# and style sheets are served without their comments (strip.sed), and style sheets without blanks at
-# punctuation, which stands in none of their texts.
+# and style sheets are served without their comments (strip.sed) and without blanks at punctuation;
+# in style sheets it stands in none of their texts, in scripts squeeze.awk knows what is a text.
 set -eu
-strip=$(dirname "$0")/strip.sed
+folder=$(dirname "$0")
+strip=$folder/strip.sed
 
 echo '/* Made by src/daemon/api/embed.sh. */'
 echo '#include "daemon/api/page.h"'
@@ -11,7 +12,7 @@ n=0
 for file; do
 	echo "static const unsigned char file_${n}[] = {"
 	case $file in
-	*.js) sed -E -f "$strip" "$file" ;;
+	*.js) sed -E -f "$strip" "$file" | LC_ALL=C awk -f "$folder/squeeze.awk" ;;
 	*.css) sed -E -f "$strip" "$file" | sed -E 's/ *([{}:;,>]) */\1/g' ;;
 	*) cat "$file" ;;
 	esac | gzip -9nc | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'
