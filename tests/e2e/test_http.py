@@ -258,14 +258,25 @@ def test_a_picture_is_the_next_one(camcastd):
 
 
 def test_a_recent_picture_will_do(camcastd):
-    daemon = camcastd(pattern())
-    with Reader(daemon, "/j.mjpg"):  # so that there are recent ones
-        stamps = set()
-        for _ in range(3):
-            with Reader(daemon, "/j.jpg?max_age=3600&x=1", "Connection: close\r\n") as reader:
-                stamps.add(reader.headers["X-Timestamp"])
-                picture_of(reader.file.read())
-        assert stamps
+    """With two pictures a second, answers at the same time have the same one; the next is waited
+    for only by those that want it, or none that is so old."""
+    config = pattern()
+    config["camera cam"]["framerate"] = 2
+    daemon = camcastd(config)
+
+    def stamp(query):
+        with Reader(daemon, f"/j.jpg{query}", "Connection: close\r\n") as reader:
+            picture_of(reader.file.read())
+            return float(reader.headers["X-Timestamp"])
+
+    with Reader(daemon, "/j.mjpg") as watching:  # so that there are recent ones
+        assert watching.read(len(BOUNDARY)) == BOUNDARY
+        shown = float(watching.part()[0]["X-Timestamp"])
+        recent = [stamp("?max_age=3600&x=1") for _ in range(20)]
+        assert shown <= recent[0] + 0.001 and len(set(map(round, recent))) < 10, recent
+        for query in ("", "?max_age=0.001"):
+            asked = [stamp(query) for _ in range(3)]
+            assert all(later - sooner > 0.25 for sooner, later in zip(asked, asked[1:])), asked
 
 
 def test_pictures_of_a_stream_of_h264(camcastd):

@@ -16,6 +16,7 @@
 #include "daemon/site/ways.h"
 
 #define LIST_MAX 2048 /* bytes of a list of streams */
+#define MAX_AGE_S 3600.0
 
 /* X-Accel-Buffering: a proxy (nginx) that reads ahead would take pictures that its client cannot
  * follow, so that none could be dropped for it. */
@@ -76,14 +77,16 @@ static bool parameter_is(const char *query, const char *name, const char *value)
 	return found && len == strlen(value) && memcmp(found, value, len) == 0;
 }
 
-/* max_age in seconds, as a decimal number; 0: not said, or no number. */
+/* max_age in seconds, as a decimal number, MAX_AGE_S at most; 0: not said, or no number. */
 static int64_t max_age_us(const char *query)
 {
 	size_t len;
 	const char *value = find_parameter(query, "max_age", &len);
 	double seconds = value ? strtod(value, NULL) : 0;
 
-	return seconds > 0 && seconds < 3600 ? (int64_t)(seconds * 1e6) : 0;
+	if (!(seconds > 0))
+		return 0;
+	return (int64_t)((seconds < MAX_AGE_S ? seconds : MAX_AGE_S) * 1e6);
 }
 
 /* --- answers --- */
