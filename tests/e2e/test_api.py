@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The JSON API and the files of the web page, as docs/API.md describes them."""
+"""The JSON API and the files of the web page, as docs/API.md describes them; and that it describes
+every path."""
 import contextlib
 import gzip
 import json
@@ -40,6 +41,21 @@ def post(daemon, path, body, **headers):
     headers.setdefault("Content_Type", "application/json")
     status, _, answer = request(daemon, path, json.dumps(body), **headers)
     return status, json.loads(answer).get("error")
+
+
+def test_every_path_is_described():
+    page = (harness.ROOT / "docs/API.md").read_text()
+    table, ways = ((harness.ROOT / f"src/daemon/site/{name}.c").read_text() for name in ("site", "ways"))
+    paths = re.findall(r'\{"(/[^"]*)", \w+, \w+, handle_', table)
+    # Files of the page alone; what docs/ONVIF.md has; patterns of what follows.
+    others = ("/page/", "/login", "/onvif/", "/*.*", "/*/...")
+    paths = [path for path in paths if not path.startswith(others)]
+    paths += re.findall(r'\{"(/[\w.]*)", (?:NULL|"\w+"), "\w+"\}', table)
+    paths += [f"/STREAM.{end}" for end in re.findall(r'\{"\w+", "(\w+)", CONFIG_FRAMING', ways)]
+    assert len(paths) > 25
+    for path in paths:
+        name = path.replace("/*.", "/STREAM.").replace("*", "NAME")
+        assert re.search(rf"[` ]{re.escape(name)}[`?]", page), path
 
 
 def test_cameras_are_described_with_urls_and_the_clock(camcastd):
