@@ -160,10 +160,15 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ALL_LIBS)
 	@echo "  LINK $@"
 $(B)/tests/%.o: USES := $(PC_daemon) $(PC_capture) $(PC_client)
 
-# --- test doubles that tests run as programs ---
-DOUBLES := $(B)/tests/support/fakeworker
-$(DOUBLES): $(B)/%: $(B)/%.o $(B)/%_faults.o $(B)/%_attacks.o $(B)/libcommon.a
+# --- what end-to-end tests run: a double of the worker, and a decoder ---
+FAKEWORKER := $(B)/tests/support/fakeworker
+DECODE := $(B)/tests/support/decode
+SUPPORT := $(FAKEWORKER) $(DECODE)
+$(FAKEWORKER): %: %.o %_faults.o %_attacks.o $(B)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+	@echo "  LINK $@"
+$(DECODE): %: %.o
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call pc_libs,libavcodec libavutil)
 	@echo "  LINK $@"
 
 # --- what drives the browsers of tests/e2e/test_page.py, from npm ---
@@ -334,7 +339,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHECK ?= unit e2e $(if $(SAN),,fuzz)
 
 .PHONY: unit unit-programs e2e alone fuzz check check-unit check-e2e check-all
-unit-programs: $(UNIT) $(DOUBLES)
+unit-programs: $(UNIT) $(SUPPORT)
 # What the tests need is installed while the programs are built, which need little of it.
 # Each push has the thorough end-to-end tests as well (tests/all.sh): THOROUGH=yes.
 check: export THOROUGH := $(or $(THOROUGH),no)
@@ -350,7 +355,7 @@ unit check-unit:
 	tests/run.sh unit
 e2e check-e2e alone:
 	$(call deps_for,$(if $(filter alone,$@),alone,e2e))
-	+@$(MAKE) --no-print-directory $(PARALLEL) all benches $(DOUBLES) $(if $(SAN),,browser)
+	+@$(MAKE) --no-print-directory $(PARALLEL) all benches $(SUPPORT) $(if $(SAN),,browser)
 	tests/run.sh $(if $(filter alone,$@),alone,e2e)
 # With no FUZZ_SECONDS, `make check` runs the fuzzers' corpus alone.
 fuzz: export FUZZ_SECONDS := $(or $(FUZZ_SECONDS),10)
@@ -368,7 +373,7 @@ BACKEND ?= both
 .PHONY: soak
 soak:
 	$(call deps_for,soak)
-	+@$(MAKE) --no-print-directory $(PARALLEL) all
+	+@$(MAKE) --no-print-directory $(PARALLEL) all $(SUPPORT)
 	tests/soak/soak.py --minutes $(MINUTES) --backend $(BACKEND) $(if $(SEED),--seed $(SEED))
 # Debian 13, in a root folder, with libcamera 0.7.
 .PHONY: check-distros

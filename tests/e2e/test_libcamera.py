@@ -64,7 +64,7 @@ class Debian13:
 
 @pytest.fixture(name="there")
 def fixture_there(debian13, tmp_path, monkeypatch):
-    """The harness starts camcastd there instead of here."""
+    """The harness starts camcastd and the decoder there instead of here."""
     there = Debian13(tmp_path)
     script = tmp_path / "camcastd"
     monkeypatch.setattr(harness, "BUILD", tmp_path)
@@ -77,6 +77,10 @@ def fixture_there(debian13, tmp_path, monkeypatch):
 
     there.write_script = write_script
     write_script()
+    decode = tmp_path / "decode"
+    decode.write_text(f'#!/bin/bash\nexec {RUN} exec /build/tests/support/decode "$@"\n')
+    decode.chmod(0o755)
+    monkeypatch.setattr(bytestream, "DECODE", decode)
     return there
 
 

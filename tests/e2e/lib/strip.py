@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The numbers in the strip on top of the test pattern's pictures (include/camcast/pattern.h)."""
-import subprocess
-
 import bytestream
-import harness
 
 WIDTH, HEIGHT = 320, 240  # of the pictures, unless told otherwise
 
@@ -21,17 +18,9 @@ def read_number(luma, width=WIDTH, height=HEIGHT):
 
 
 def decoded_numbers(data, kind, width=WIDTH, height=HEIGHT):
-    """Numbers of all pictures of a byte string, "h264" or "mjpeg", decoded with ffmpeg."""
-    luma = subprocess.run(
-        ["ffmpeg", "-v", "error", "-xerror", "-f", kind, "-i", "-"]
-        + ["-fps_mode", "passthrough", "-vf", "extractplanes=y", "-f", "rawvideo", "-"],
-        input=bytestream.without_end(data),
-        capture_output=True,
-        timeout=20 * harness.PATIENCE,
-        check=True,
-    )
-    assert luma.stderr == b""
-    size = width * height
-    assert len(luma.stdout) % size == 0
-    pictures = (luma.stdout[i : i + size] for i in range(0, len(luma.stdout), size))
-    return [read_number(picture, width, height) for picture in pictures]
+    """Numbers of all pictures of a byte string, "h264" or "mjpeg"."""
+    numbers = []
+    for *size, row in bytestream.pictures(data, kind):
+        assert size == [width, height]
+        numbers.append(read_number(row, width, 1))
+    return numbers

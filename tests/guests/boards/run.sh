@@ -59,7 +59,7 @@ quietly() {
 # Puts what was built in folder $1 into the guest, but the programs, and what the tests read.
 put_tests() {
 	find "$1/tests/unit" -type f -executable -exec cp -t "$share/root/build/tests/unit/" {} +
-	cp "$1/tests/support/fakeworker" "$share/root/build/tests/support/"
+	cp "$1"/tests/support/{fakeworker,decode} "$share/root/build/tests/support/"
 	cp -r tests docs config.ini Makefile "$share/root/src/"
 }
 
