@@ -94,3 +94,4 @@ def test_a_unit_records_and_keeps_its_command(server, recorder):
     recorder.wait_log("waiting for the command `start`")
     recorder.stop()
     assert recorder.show("Result") == "success", recorder.log()
+    assert "sandbox is missing" not in recorder.log()
