@@ -49,10 +49,48 @@ def test_a_secret_in_a_file_of_its_own_is_named(ask, tmp_path):
         assert (line in lines) == found, lines
 
 
+@pytest.mark.parametrize(
+    "section, key, value",
+    [
+        ("stream s", "push", "rtmp://live.example.org/app/str3am-k3y"),
+        ("camera cam", "source", "url:rtsp://anna:secret@192.0.2.9/front"),
+        ("camera cam", "url_options", "headers=Authorization: Bearer 7"),
+    ],
+)
+def test_a_secret_of_a_stream_or_camera_is_named(ask, tmp_path, section, key, value):
+    config = configuration()
+    line = f"WANT  secrets: every user of this machine can read {tmp_path}/config.ini"
+    assert line not in ask(config, 0o644)
+    config[section][key] = value
+    assert line in ask(config, 0o644)
+
+
+def test_a_key_of_tls_is_named(ask, tmp_path):
+    key = tmp_path / "key.pem"
+    key.write_text("secret")
+    key.chmod(0o644)
+    config = {**configuration(), "tls": {"certificate": tmp_path / "c.pem", "key": key}}
+    assert f"WANT  secrets: every user of this machine can read {key}" in ask(config)
+
+
 def test_listeners_that_other_machines_reach_are_named(ask):
     config = configuration()
     assert not any(line.startswith("note  listeners") for line in ask(config))
     config["stream s"] = {**config["stream s"], "annexb": "127.0.0.1:7001, 0.0.0.0:7002, [::1]:7003"}
     config["daemon"]["http"] = "[::]:7004"
     line = "note  listeners: other machines can watch, without a password: 0.0.0.0:7002 [::]:7004"
+    assert line in ask(config)
+
+
+def test_listeners_that_ask_for_a_password_are_not_said_to_need_none(ask):
+    config = configuration()
+    config["stream s"]["annexb"] = "0.0.0.0:7001"
+    config["daemon"].update(http="0.0.0.0:7002", rtsp="off")
+    config["user anna"] = {"password": "$y$hash"}
+    lines = ask(config)
+    assert not [line for line in lines if "without a password" in line], lines
+    line = "note  listeners: other machines can watch, with a user, or from an address in allow: "
+    assert f"{line}0.0.0.0:7001 0.0.0.0:7002" in lines
+    config["daemon"]["anonymous"] = "view"
+    line = "note  listeners: other machines can watch, without a password: 0.0.0.0:7001 0.0.0.0:7002"
     assert line in ask(config)
