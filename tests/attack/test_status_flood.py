@@ -12,6 +12,7 @@ import flood
 import harness
 from fakes import FEED, fake_config, words
 from flood import Flood
+from test_peers import check_no_gap
 
 
 def request(daemon, text, source=None):
@@ -73,6 +74,20 @@ def test_asking_without_end_costs_little(camcastd):
             status = daemon.status()
     assert asked - calm < 0.2
     assert len(status["clients"]) == 1000
+
+
+@pytest.mark.alone
+def test_asking_for_a_long_status_leaves_no_gap(camcastd):
+    """Another viewer of a stream with 1,000 of them: gaps of 223 ms were seen."""
+    harness.allow_many_files()
+    daemon = camcastd(
+        fake_config(daemon={"max_clients": 1100}), env=words(fps=100, gop=1, size=100)
+    )
+    with contextlib.ExitStack() as stack:
+        for _ in range(1000):
+            stack.enter_context(flood.connect(daemon.port(FEED)))
+        daemon.wait_until(lambda: daemon.status()["clients_total"] == 1000, "1000 viewers", 30)
+        check_no_gap(daemon, flood.ask, daemon.http_port, "/status.json", 2)
 
 
 def test_an_answer_is_never_older_than_its_request(camcastd):

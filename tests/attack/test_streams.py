@@ -208,6 +208,7 @@ def test_an_impostor_does_not_take_over_a_name_or_an_id(broker, tmp_path):
             recorder.wait_until(lambda: recorder.files("front"), "recording")
             hostile.announce(client, "false", "front", impostor.port)
             hostile.announce(client, "real", "front", impostor.port)
+            recorder.wait_log(r"server front \(real\) is announced at .* still answers at its own")
             count = len(recorder.files("front"))
             recorder.wait_until(lambda: len(recorder.files("front")) >= count + 4, "more files")
             recorder.stop()
