@@ -99,6 +99,8 @@ static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t
 	 * single byte, which no framing makes, would count as not begun while its record waits. */
 	if (writes_records(connection))
 		len = cursor->unit_end - cursor->at;
+	else if (connection_secure(connection) && len > tls_of(connection)->at_once)
+		len = tls_of(connection)->at_once;
 	loop_conn_send(cursor->audience->loop, &connection->conn, pages, offset, len);
 }
 
@@ -390,6 +392,20 @@ static int set_up_socket(int fd, uint32_t send_buffer, uint32_t notsent_lowat)
 	return ret;
 }
 
+/* Of a send for which the kernel makes several records, TCP gets each one at once, but does not
+ * send before it has the last. Meanwhile they count as not sent: beyond notsent_lowat, the send
+ * would stop at a full socket which is about to be empty. So a send has no more records than fit,
+ * and notsent_lowat, which is returned, leaves out what a record has besides its data. */
+static uint32_t limit_records(struct tls *tls, uint32_t notsent_lowat)
+{
+	uint32_t behind = notsent_lowat / TLS_RECORD_MAX; /* the first one */
+
+	if (notsent_lowat == 0 || behind > TLS_RECORDS_AT_ONCE - 1)
+		behind = TLS_RECORDS_AT_ONCE - 1;
+	tls->at_once = (behind + 1) * TLS_RECORD_MAX;
+	return notsent_lowat > 0 ? notsent_lowat + behind * TLS_RECORD_EXTRA : 0;
+}
+
 static ssize_t handle_write(struct loop_conn *conn, const void *data, size_t len)
 {
 	return tls_write(tls_of(of_conn(conn)), data, len);
@@ -487,8 +503,11 @@ int connection_open(struct connection **out, struct endpoint *endpoint, int fd, 
 {
 	size_t size = tls ? round_up(sizeof(struct secure)) : connection_size();
 	struct connection *connection;
-	int ret = set_up_socket(fd, send_buffer, notsent_lowat);
+	int ret;
 
+	if (wire_for(tls) == WIRE_KERNEL)
+		notsent_lowat = limit_records(tls, notsent_lowat);
+	ret = set_up_socket(fd, send_buffer, notsent_lowat);
 	if (ret < 0)
 		return ret;
 	connection = aligned_alloc(CACHE_LINE, size);

@@ -566,7 +566,7 @@ static int write_record(struct tls *tls, const uint8_t *data, size_t len)
 
 bool tls_count(struct tls *tls, size_t len)
 {
-	tls->records += (uint32_t)(len / TLS_RECORD_MAX) + 1;
+	tls->records += (uint32_t)((len - 1) / TLS_RECORD_MAX) + 1;
 	return tls->records < tls->records_max;
 }
 

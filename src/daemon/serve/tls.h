@@ -17,9 +17,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define TLS_WHY_MAX 512		   /* bytes of a message, terminator included */
-#define TLS_FIRST_BYTE 0x16	   /* of a ClientHello's record (RFC 8446 clause 5.1) */
-#define TLS_RECORD_MAX 16384	   /* bytes of plain text (RFC 8446 clause 5.1) */
+#define TLS_WHY_MAX 512	     /* bytes of a message, terminator included */
+#define TLS_FIRST_BYTE 0x16  /* of a ClientHello's record (RFC 8446 clause 5.1) */
+#define TLS_RECORD_MAX 16384 /* bytes of plain text (RFC 8446 clause 5.1) */
+#define TLS_RECORD_EXTRA 64  /* bytes, at least those of head, nonce, type and tag */
+/* In one send, where the kernel makes them. Linux takes 16 pages of a sendfile() at a time, and
+ * ends a record behind them. */
+#define TLS_RECORDS_AT_ONCE 3
 #define TLS_RECORDS_MAX (1u << 24) /* under one key: below the 2^24.5 of RFC 8446 clause 5.5 */
 #define TLS_EMPTY_MAX 1024	   /* reads without data in TLS_EMPTY_PERIOD_US */
 #define TLS_EMPTY_PERIOD_US 60000000
@@ -79,6 +83,7 @@ struct tls {
 	uint32_t pending;
 	uint32_t records, records_max; /* sent under the key; where it is changed */
 	uint32_t per_record;	       /* records that one of ours may become */
+	uint32_t at_once;	       /* bytes of one send, where the kernel encrypts */
 };
 
 /* Before the handshake. 0 or -ENOMEM. */
@@ -102,8 +107,9 @@ static inline bool tls_in_kernel(const struct tls *tls)
 {
 	return tls->kernel;
 }
-/* Counts a send of len bytes for which the kernel has made records. False: the key has protected
- * as much as it may, and cannot be changed: the connection must end. */
+/* Counts a send of len bytes (at least 1) for which the kernel has made records, all of them full
+ * except the last. False: the key has protected as much as it may, and cannot be changed: the
+ * connection must end. */
 bool tls_count(struct tls *tls, size_t len);
 /* A send for which the kernel makes records gave -EAGAIN. Within one sendfile() or splice(), Linux
  * hands whole records to TCP with the remark that more follows, and TCP waits for that. Where the
