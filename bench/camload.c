@@ -57,6 +57,8 @@ static const char usage_text[] =
 	"  --duration TIME   measure for this time, such as 30s or 5m (default 5s)\n"
 	"  --warm-up TIME    begin this time after all clients are served (default 1s)\n"
 	"  --connect-rate R  connections a second at the start (default 2000)\n"
+	"  --read-every MS   read clients that are only counted so often (default: 5, or a 200th\n"
+	"                    of their number, at most 30)\n"
 	"  --pid PID         the server's process: report CPU time, memory, context switches\n"
 	"  --unit-size B     bytes of each unit, if no client is scanned\n"
 	"  --cpu C           run on core C\n"
@@ -128,6 +130,7 @@ enum {
 	OPTION_DURATION,
 	OPTION_WARM_UP,
 	OPTION_CONNECT_RATE,
+	OPTION_READ_EVERY,
 	OPTION_PID,
 	OPTION_UNIT_SIZE,
 	OPTION_CPU,
@@ -152,6 +155,7 @@ static const struct option long_options[] = {
 	{"duration", required_argument, NULL, OPTION_DURATION},
 	{"warm-up", required_argument, NULL, OPTION_WARM_UP},
 	{"connect-rate", required_argument, NULL, OPTION_CONNECT_RATE},
+	{"read-every", required_argument, NULL, OPTION_READ_EVERY},
 	{"pid", required_argument, NULL, OPTION_PID},
 	{"unit-size", required_argument, NULL, OPTION_UNIT_SIZE},
 	{"cpu", required_argument, NULL, OPTION_CPU},
@@ -217,6 +221,9 @@ static bool take_option(struct camload *load, int option, const char *text)
 		return parse_seconds(text, &load->warm_up);
 	case OPTION_CONNECT_RATE:
 		options->connect_rate = (unsigned)number;
+		return good && number >= 1;
+	case OPTION_READ_EVERY:
+		options->read_every_ms = (unsigned)number;
 		return good && number >= 1;
 	case OPTION_PID:
 		load->report.pid = (pid_t)number;

@@ -120,16 +120,16 @@ def tls_table(found):
     text = ""
     for backend in OURS:
         lines = []
-        ours, proxy = f"{backend} tls", "nginx proxy TLS"
+        ours, proxy, inside = f"{backend} tls", "nginx proxy TLS", " in the kernel"
         names = {  # in the columns, without those that were not measured
             backend: "plain",
             ours: "TLS",
             f"{ours} without AES": "without AES",
-            f"{ours} in the kernel": "in the kernel",
-            "nginx TLS": "nginx",
-            "nginx TLS in the kernel": "nginx in the kernel",
-            proxy: "nginx proxy",
+            f"{ours}{inside}": "kernel",
         }
+        for peer in ("nginx TLS", "nginx TLS by units", proxy):
+            names[peer] = peer.replace(" TLS", "")
+            names[peer + inside] = f"{names[peer]}, kernel"
         kinds = [name for name in names if name in rows.values("server")]
         for size in rows.values("size"):
             for clients in rows.values("clients"):
@@ -149,7 +149,7 @@ def tls_table(found):
                             if name.startswith(ours)
                         ),
                         *(
-                            spread(rows.ratios(ours, name, **case))
+                            spread(rows.ratios(ours + inside * name.endswith(inside), name, **case))
                             for name in kinds
                             if name.startswith("nginx")
                         ),
@@ -159,7 +159,11 @@ def tls_table(found):
                 )
         head = ["bytes", "clients", *(names[name] for name in kinds)]
         head += [f"{names[name]} / plain" for name in kinds if name.startswith(ours)]
-        head += [f"TLS / {names[name]}" for name in kinds if name.startswith("nginx")]
+        head += [
+            f"{'kernel' if name.endswith(inside) else 'TLS'} / {names[name]}"
+            for name in kinds
+            if name.startswith("nginx")
+        ]
         head += ["TLS adds", "TLS adds to the proxy"]
         text += f"**{backend}**\n\n{table(head, lines, keys=2)}\n"
     return text.rstrip() + "\n" + DOUBT_NOTE

@@ -80,8 +80,8 @@ class Server:
     packages = ()  # Debian packages that the server needs
     options = ()  # options of camload
 
-    def __init__(self, recording=None, size=None, clients=None):
-        self.recording, self.size, self.clients = recording, size, clients
+    def __init__(self, recording=None, size=None, clients=None, rate=footage.RATE):
+        self.recording, self.size, self.clients, self.rate = recording, size, clients, rate
         self.folder = None
         self.processes = []
         self.target = None
@@ -303,7 +303,7 @@ class Camcastd(Server):
                 file.write(f"allow = 127.0.0.0/8\n[user bench]\ntoken_file = {token}\n")
         environ = dict(
             os.environ,
-            CAMCAST_FEEDER=f"size={self.size or 33000} rate={footage.RATE} keyint=30 "
+            CAMCAST_FEEDER=f"size={self.size or 33000} rate={self.rate} keyint=30 "
             f"sei={self.sei:d} cpu={LOAD_CORE}",
         )
         if self.recording:

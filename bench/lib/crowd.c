@@ -177,6 +177,8 @@ int crowd_init(struct crowd *crowd, const struct crowd_options *options,
 		crowd->discard_ticks = 5;
 	if (crowd->discard_ticks > 30)
 		crowd->discard_ticks = 30;
+	if (options->read_every_ms > 0)
+		crowd->discard_ticks = options->read_every_ms * 1000 / CROWD_TICK_US;
 	crowd->last_us = clock_now_us();
 	return 0;
 }

@@ -47,8 +47,9 @@ struct crowd_options {
 	unsigned healthy, scan, decode;
 	struct crowd_slow slow[CROWD_SLOW_MAX];
 	unsigned n_slow, stalled, flapping;
-	double joining;	       /* clients a second */
-	unsigned connect_rate; /* connections a second at the start */
+	double joining;		/* clients a second */
+	unsigned connect_rate;	/* connections a second at the start */
+	unsigned read_every_ms; /* clients that are only counted; 0: by their number */
 	uint32_t seed;
 	bool delay_acks; /* acknowledge as a client that answers the server does */
 	/* Datagrams: the kernel drops those of clients that are only counted, before it keeps them,

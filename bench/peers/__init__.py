@@ -6,11 +6,10 @@ from peers.gst_rtsp import GstRtsp
 from peers.gstreamer import GStreamer
 from peers.icecast import Icecast
 from peers.nginx import Nginx, NginxHls
-from peers.nginx_tls import NginxKernelTls, NginxProxy, NginxProxyTls, NginxTls
+from peers.nginx_tls import KERNEL_TLS, TLS
 from peers.threads import PythonThreads
 from peers.ustreamer import UStreamer
 from peers.vlc import Vlc, VlcRtsp
 
 PEERS = {peer.name: peer for peer in (Nginx, Vlc, GStreamer, Icecast, PythonThreads)}
 HLS, MJPEG, RTSP, RTSP_UDP = (NginxHls,), (UStreamer,), (GstRtsp,), (VlcRtsp,)
-TLS, KERNEL_TLS = (NginxTls, NginxProxyTls, NginxProxy), (NginxKernelTls,)

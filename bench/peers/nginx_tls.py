@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """nginx that sends the units of camcastd over TLS: the price of TLS in a server that is made for it.
-As a file it sends what is due once a second, at their rate. As a proxy, without a buffer, it sends
-each unit when it comes; it then receives them, too, so what TLS adds is the difference to the same
-proxy without TLS."""
+As a file it sends what is due once a second, at their rate, or, with a sendfile_max_chunk of a unit,
+one unit after the other. As a proxy, without a buffer, it sends each unit when it comes; it then
+receives them, too, so what TLS adds is the difference to the same proxy without TLS."""
 import subprocess
 
 import footage
@@ -30,7 +30,8 @@ SECURE = """ssl_certificate {certificate};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.3;
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;"""
-FILE = "root {folder}; limit_rate {rate};"
+FILE = "root {folder}; limit_rate {rate}; sendfile_max_chunk {chunk};"
+EVERYTHING = "2m"  # that is due, as by default
 # The buffer takes a unit at once.
 PROXY = """location / {{
       proxy_pass http://{upstream}; proxy_http_version 1.1;
@@ -42,6 +43,7 @@ class NginxTls(servers.Server):
     name = "nginx TLS"
     packages = ("nginx-common",)  # of any flavour
     more = ""
+    chunk = EVERYTHING
     source = None  # where a proxy gets its units
 
     def record(self):
@@ -76,14 +78,15 @@ class NginxTls(servers.Server):
 
     def start(self):
         self.record()
-        self.serve(FILE.format(folder=self.folder, rate=self.size * footage.RATE))
+        rate = self.size * self.rate
+        self.serve(FILE.format(folder=self.folder, rate=rate, chunk=self.chunk or self.size))
 
 
-class NginxKernelTls(NginxTls):
-    """nginx hands the keys to the kernel, and sends the file by reference."""
+class NginxUnitTls(NginxTls):
+    """After each unit nginx waits as long as limit_rate demands for it."""
 
-    name = "nginx TLS in the kernel"
-    more = "ssl_conf_command Options KTLS;"
+    name = "nginx TLS by units"
+    chunk = None
 
 
 class NginxProxyTls(NginxTls):
@@ -91,7 +94,9 @@ class NginxProxyTls(NginxTls):
     secure = True
 
     def start(self):
-        self.source = servers.Camcastd("epoll", size=self.size, core=servers.LOAD_CORE)
+        self.source = servers.Camcastd(
+            "epoll", size=self.size, rate=self.rate, core=servers.LOAD_CORE
+        )
         self.source.__enter__()
         self.serve(PROXY.format(upstream=f"{servers.HERE}:{self.source.http}"), self.secure)
 
@@ -105,3 +110,16 @@ class NginxProxyTls(NginxTls):
 class NginxProxy(NginxProxyTls):
     name = "nginx proxy"
     secure = False
+
+
+def in_kernel(kind):
+    """nginx hands the keys to the kernel, and sends the file by reference."""
+    return type(
+        kind.__name__ + "InKernel",
+        (kind,),
+        {"name": f"{kind.name} in the kernel", "more": "ssl_conf_command Options KTLS;"},
+    )
+
+
+TLS = (NginxTls, NginxUnitTls, NginxProxyTls, NginxProxy)
+KERNEL_TLS = tuple(in_kernel(kind) for kind in TLS[:-1])
