@@ -27,12 +27,7 @@ function noteClock(clock, from, to) {
 // The server's CLOCK_MONOTONIC minus performance.now(), in ms; null before the first answer. The
 // fastest request is the most exact one: its error is at most half of the time that it took.
 export function clockOffset() {
-	let best = null;
-
-	for (const sample of samples)
-		if (!best || sample.took <= best.took)
-			best = sample;
-	return best && best.offset;
+	return samples.reduce((best, one) => best?.took < one.took ? best : one, null)?.offset ?? null;
 }
 
 // A Unix time of the server as its CLOCK_MONOTONIC, in s; null: not known.

@@ -56,13 +56,16 @@ export function setIconButton(button, name, label) {
 	button.setAttribute('aria-label', label);
 }
 
-// Draws a picture into a canvas, which takes its size.
+// Draws a picture, or its pixels (ImageData), into a canvas, which takes its size.
 export function draw(context, picture, width = picture.width, height = picture.height) {
 	const { canvas } = context;
 
 	if (canvas.width !== width || canvas.height !== height)
 		Object.assign(canvas, { width, height });
-	context.drawImage(picture, 0, 0, width, height);
+	if (picture instanceof ImageData)
+		context.putImageData(picture, 0, 0);
+	else
+		context.drawImage(picture, 0, 0, width, height);
 }
 
 // A video without sound, in the box.

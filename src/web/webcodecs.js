@@ -1,8 +1,9 @@
 // Decodes H.264 with WebCodecs, and draws each picture at once: the lowest delay, where the page is in
 // a secure context.
 
-import { draw, el } from './dom.js';
+import { el } from './dom.js';
 import { isInit, readInit, readFragment } from './mp4.js';
+import { Painter } from './painter.js';
 
 const BEHIND_MAX = 8; // pictures in the decoder, before all up to the next key picture are left out
 
@@ -10,7 +11,7 @@ export class WebCodecs {
 	#on;
 	#close;
 	element = el('canvas');
-	#context = this.element.getContext('2d', { alpha: false, desynchronized: true });
+	#painter = new Painter(this.element);
 	#decoder = null;
 	#timescale = 0;
 	#waitsForKey = true;
@@ -52,7 +53,8 @@ export class WebCodecs {
 		this.#timescale = timescale;
 		this.#waitsForKey = true;
 		this.#decoder = new VideoDecoder({
-			output: (frame) => this.#draw(frame),
+			output: (frame) => this.#painter.paint(frame,
+				() => this.#on.shown(frame.timestamp / 1e6, ++this.#drawn)),
 			error: (error) => this.#on.fail(error.message, error.name === 'NotSupportedError'),
 		});
 		this.#decoder.configure({ codec, description, optimizeForLatency: true });
@@ -69,11 +71,5 @@ export class WebCodecs {
 		this.#waitsForKey = false;
 		this.#decoder.decode(new EncodedVideoChunk({ type: key ? 'key' : 'delta',
 			timestamp: Math.round(time / this.#timescale * 1e6), data }));
-	}
-
-	#draw(frame) {
-		draw(this.#context, frame, frame.displayWidth, frame.displayHeight);
-		this.#on.shown(frame.timestamp / 1e6, ++this.#drawn);
-		frame.close();
 	}
 }

@@ -272,6 +272,35 @@ def test_a_slow_camera_does_not_seem_to_lose_pictures(tab, start_camcastd):
     assert tab(url(start_camcastd(config()))).evaluate(SLOW) == [0, 2]
 
 
+# Pictures of one grey each, of which every second one has pixels that are no squares, are painted as
+# they come. Becomes what the canvas shows after each: width, and red, green and blue in the middle.
+PAINT = """
+(async () => {
+    const {Painter} = await import('/page/painter.js');
+    const canvas = document.createElement('canvas'), painter = new Painter(canvas), shown = [];
+    for (let i = 0; i < 40; i++) {
+        const data = new Uint8Array(64 * 48 * 3 / 2).fill(128).fill(16 + 5 * i, 0, 64 * 48);
+        const frame = new VideoFrame(data, {format: 'I420', codedWidth: 64, codedHeight: 48,
+            timestamp: i, ...(i % 2 && {displayWidth: 96, displayHeight: 48})});
+        painter.paint(frame, () => shown.push([canvas.width,
+            ...canvas.getContext('2d').getImageData(30, 20, 1, 1).data.slice(0, 3)]));
+    }
+    while (shown.length < 40)
+        await new Promise((done) => setTimeout(done, 10));
+    return shown;
+})()
+"""
+
+
+def test_pictures_are_drawn_alike_in_both_ways(tab, start_camcastd):
+    page = tab(url(start_camcastd(config())))
+    if not page.evaluate("'VideoDecoder' in window"):
+        pytest.skip("this browser has no WebCodecs")
+    for i, (width, *colour) in enumerate(page.evaluate(PAINT)):
+        assert width == (96 if i % 2 else 64)
+        assert all(abs(one - 5 * i * 255 / 219) <= 3 for one in colour), (i, colour)
+
+
 def test_a_tab_in_the_background_comes_back_to_the_present(tab, start_camcastd):
     daemon = start_camcastd(config())
     page = tab(url(daemon))
