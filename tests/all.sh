@@ -9,7 +9,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 work=$(mktemp -d)
-packages='' guests='' builds='' # background jobs
+packages='' guests='' builds='' fuzz='' # background jobs
 
 # Prints the processes that descend from process $1, each before its own children.
 descendants() {
@@ -23,7 +23,7 @@ descendants() {
 # Ends what runs in the background, however this script ends.
 finish() {
 	local job running
-	for job in $packages $guests $builds; do
+	for job in $packages $guests $builds $fuzz; do
 		mapfile -t running < <(echo "$job"; descendants "$job")
 		kill "${running[@]}" 2>/dev/null
 	done
@@ -76,7 +76,6 @@ build_ahead() {
 	ahead build-thread make -j"$(nproc)" SAN=thread all unit-programs benches
 	ahead build-debian13 tests/guests/distros/run.sh build
 	ahead deb-debian13 tests/guests/distros/run.sh deb "$work"
-	step fuzz make fuzz
 }
 
 # Waits for what was built ahead: two makes in one folder would be in each other's way.
@@ -115,7 +114,7 @@ make_guests &
 guests=$!
 build_ahead &
 builds=$!
-step lint make lint # this one and `check` run beside what is built ahead
+step lint make lint # the steps up to `distros` run beside what is built ahead
 step check env CAMCAST_PATIENCE=4 AGAIN=3 THOROUGH=yes make check CHECK='unit e2e'
 step run tests/first_run.sh
 await build-address
@@ -126,12 +125,17 @@ step address-e2e make e2e SAN=address \
 await build-thread
 step thread make unit SAN=thread
 step thread-e2e make e2e SAN=thread E2E=tests/e2e/test_capture.py
-wait "$builds" "$guests" # from here on nothing runs beside a step
-step distros make check-distros
+await deb-debian13
+step distros env CAMCAST_PATIENCE=4 make check-distros
+wait "$builds" "$guests" # from here on nothing runs beside a step, except where it says so
 step hw make check-hw
 step kernel make check-kernel
 step alone env CAMCAST_PATIENCE=2 AGAIN=3 make alone
+# The soak leaves almost a processor, and fuzzers search for a given time with what they get.
+step fuzz nice -n 19 make fuzz &
+fuzz=$!
 step soak env CAMCAST_PATIENCE=4 make soak MINUTES=3
+wait "$fuzz"
 step bench make bench-quick # the ratios, for people to read
 
 grep -ah 'run again: ' "$work"/*.log | sort -u
