@@ -47,7 +47,7 @@ export function openFetch(path, on, chunk) {
 
 				if (done || abort.signal.aborted)
 					break;
-				chunk(value, response);
+				chunk(value);
 			}
 			if (!abort.signal.aborted)
 				on.end('closed');

@@ -386,11 +386,6 @@ void feed_ask_key(struct feed *feed)
 
 /* --- for the status --- */
 
-const char *feed_name(const struct feed *feed)
-{
-	return feed->options.name;
-}
-
 const struct feed_stats *feed_stats(const struct feed *feed)
 {
 	return &feed->stats;

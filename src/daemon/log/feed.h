@@ -134,7 +134,6 @@ void feed_ask_key(struct feed *feed);
 void feed_drain(struct feed *feed, void (*drained)(void *user), void *user);
 
 /* --- for the status --- */
-const char *feed_name(const struct feed *feed);
 const struct feed_stats *feed_stats(const struct feed *feed);
 /* As audience_for_each(). */
 void feed_for_each_cursor(const struct feed *feed,

@@ -30,7 +30,6 @@ struct loop_backend {
 	int (*wait)(struct loop *loop, int64_t timeout_us);
 
 	int (*watch_add)(struct loop *loop, struct loop_watch *watch);
-	int (*watch_change)(struct loop *loop, struct loop_watch *watch);
 	void (*watch_remove)(struct loop *loop, struct loop_watch *watch);
 
 	/* Calls loop_accept() whenever a peer waits. start and stop also serve the pauses; stop is

@@ -80,11 +80,6 @@ static int epoll_watch_add(struct loop *loop, struct loop_watch *watch)
 	return control(loop, EPOLL_CTL_ADD, watch->fd, watch->events, tagged(watch, TAG_WATCH));
 }
 
-static int epoll_watch_change(struct loop *loop, struct loop_watch *watch)
-{
-	return control(loop, EPOLL_CTL_MOD, watch->fd, watch->events, tagged(watch, TAG_WATCH));
-}
-
 static void epoll_watch_remove(struct loop *loop, struct loop_watch *watch)
 {
 	forget(loop, watch->fd, tagged(watch, TAG_WATCH));
@@ -179,7 +174,6 @@ const struct loop_backend loop_backend_epoll = {
 	.destroy = epoll_destroy_backend,
 	.wait = epoll_backend_wait,
 	.watch_add = epoll_watch_add,
-	.watch_change = epoll_watch_change,
 	.watch_remove = epoll_watch_remove,
 	.listener_start = epoll_listener_start,
 	.listener_stop = epoll_listener_stop,

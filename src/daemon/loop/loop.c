@@ -66,14 +66,6 @@ int loop_watch_add(struct loop *loop, struct loop_watch *watch)
 	return loop->backend->watch_add(loop, watch);
 }
 
-int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
-{
-	if (watch->events == events)
-		return 0;
-	watch->events = events;
-	return loop->backend->watch_change(loop, watch);
-}
-
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
 {
 	loop->backend->watch_remove(loop, watch);

@@ -76,7 +76,6 @@ struct loop_watch {
 };
 /* Returns 0 or -errno. */
 int loop_watch_add(struct loop *loop, struct loop_watch *watch);
-int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
 /* ready() is not called after this, and the fd may be closed. May be called from ready(). */
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 

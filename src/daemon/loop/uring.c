@@ -223,16 +223,6 @@ static int uring_watch_add(struct loop *loop, struct loop_watch *watch)
 	return 0;
 }
 
-/* The cancelled poll's completion arms the new one. */
-static int uring_watch_change(struct loop *loop, struct loop_watch *watch)
-{
-	struct request *request = watch->impl;
-
-	if (request->armed)
-		cancel(loop->impl, request, TAG_WATCH);
-	return 0;
-}
-
 static void uring_watch_remove(struct loop *loop, struct loop_watch *watch)
 {
 	disown(loop->impl, watch->impl, TAG_WATCH);
@@ -574,7 +564,6 @@ const struct loop_backend loop_backend_uring = {
 	.destroy = uring_destroy,
 	.wait = uring_wait,
 	.watch_add = uring_watch_add,
-	.watch_change = uring_watch_change,
 	.watch_remove = uring_watch_remove,
 	.listener_start = uring_listener_start,
 	.listener_stop = uring_listener_stop,
