@@ -75,8 +75,8 @@ static int v4l2m2m_create(struct encoder **out, const struct encoder_config *con
 
 	if (!config->ring || !config->ring->dmabuf) {
 		snprintf(why, V4L2_WHY_MAX,
-			 "v4l2m2m imports dmabufs, but the frame slots are %s: this user can open "
-			 "neither /dev/dma_heap nor /dev/udmabuf",
+			 "the frame slots are %s: neither /dev/dma_heap nor /dev/udmabuf can be "
+			 "opened",
 			 config->ring ? config->ring->allocator : "none");
 		return -ENOTSUP;
 	}
