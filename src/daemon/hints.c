@@ -41,8 +41,8 @@ static void print_http(const struct stream *stream, const char *scheme, const ch
 	const char *name = stream->config->name;
 
 	if (stream->config->codec == CONFIG_CODEC_H264)
-		diag_info("watch %s: %s://%s/%s.mp4 (or .ts, .h264, .jpg, .mjpg)", name, scheme,
-			  where, name);
+		diag_info("watch %s: %s://%s/%s.mp4 (or .ts, .m3u8, .h264, .jpg, .mjpg)", name,
+			  scheme, where, name);
 	else
 		diag_info("watch %s: %s://%s/%s.mjpg (or .jpg)", name, scheme, where, name);
 }
