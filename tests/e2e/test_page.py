@@ -2,6 +2,7 @@
 """The web page in real browsers: which picture is shown is read from its pixels, by the number in
 the test pattern. One browser serves many cases, because its start takes longer than they do."""
 import os
+import re
 import signal
 import socket
 import threading
@@ -424,6 +425,20 @@ def test_phones_and_languages(tab, start_camcastd, browser):
         page.screenshot(SHOTS / f"{browser.name}-phone-details-{scheme}.png")
 
 
+# The next file that the page saves: window.saved becomes its name, and the size of the picture in it.
+SAVED = """
+(() => {
+    const create = URL.createObjectURL;
+    let blob;
+    URL.createObjectURL = (object) => create.call(URL, blob = object);
+    HTMLAnchorElement.prototype.click = async function () {
+        const {width, height} = await createImageBitmap(blob);
+        window.saved = [this.download, [width, height]];
+    };
+})()
+"""
+
+
 def test_keys_and_the_embedded_view(tab, start_camcastd):
     daemon = start_camcastd(config(cameras=["porch", "garden"]))
     page = tab(url(daemon))
@@ -437,6 +452,15 @@ def test_keys_and_the_embedded_view(tab, start_camcastd):
     assert page.evaluate(shown) == "porch,garden"
     page.press("ArrowRight")
     page.press("Enter")
+    page.evaluate(SAVED)
+    page.press("s")
+    name, size = page.wait("window.saved", "a snapshot")
+    assert re.fullmatch(r"(porch|garden)-\d{4}(-\d\d){2}T\d\d(-\d\d){2}\.jpg", name), name
+    assert size == [320, 180]
+    page.press("f")
+    page.wait("document.fullscreenElement?.classList.contains('tile')", "full screen")
+    page.press("f")
+    page.wait("document.fullscreenElement === null", "the window")
     page.press("i")
     page.wait("document.querySelector('aside section') !== null", "details")
     page.press("p")

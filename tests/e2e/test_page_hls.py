@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The web page in a browser that has no Media Source Extensions, as old iPhones: it plays HLS by
-itself. Chromium, which can do that too, stands for them."""
+"""The web page where something is missing. In a browser without Media Source Extensions, as old
+iPhones, it plays HLS by itself; Chromium, which can do that too, stands for them. Behind a proxy
+that lets no WebSocket through it offers the next simpler way."""
 import contextlib
 import gzip
 import http.server
 import json
 import re
-import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -26,8 +26,9 @@ MAIN = "/page/main.js"
 HIDE = b"delete window.MediaSource; delete window.ManagedMediaSource;\n"
 
 
-class Hiding(http.server.BaseHTTPRequestHandler):
-    """A proxy to a camcastd that takes Media Source Extensions from the page."""
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """A proxy to a camcastd that lets no WebSocket through, and may take Media Source Extensions
+    from the page."""
 
     protocol_version = "HTTP/1.0"
 
@@ -39,13 +40,14 @@ class Hiding(http.server.BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             answer = error
         with contextlib.suppress(ConnectionError), answer:
-            if self.path == MAIN:
+            if self.server.hides and self.path == MAIN:
                 text = gzip.compress(HIDE + gzip.decompress(answer.read()))
                 self._head(answer, len(text))
                 self.wfile.write(text)
                 return
             self._head(answer, None)
-            shutil.copyfileobj(answer, self.wfile)
+            while piece := answer.read1(65536):
+                self.wfile.write(piece)
 
     def _head(self, answer, length):
         self.send_response_only(answer.status)
@@ -61,8 +63,9 @@ class Hiding(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def hiding(port):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hiding)
+def proxy(port, hides):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    server.hides = hides
     server.target = f"http://127.0.0.1:{port}"
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
@@ -90,7 +93,7 @@ def players(daemon):
 
 def test_without_mse_the_browser_plays_hls_by_itself(start_camcastd):
     daemon = start_camcastd(config())
-    with browsers.Browser("chromium") as browser, hiding(daemon.http_port) as address:
+    with browsers.Browser("chromium") as browser, proxy(daemon.http_port, hides=True) as address:
         page = browser.open(address)
         page.wait_live("one", 40)
         assert page.evaluate("'MediaSource' in window || 'ManagedMediaSource' in window") is False
@@ -102,6 +105,20 @@ def test_without_mse_the_browser_plays_hls_by_itself(start_camcastd):
         page.numbers("one", 12)
         assert page.facts("one")["transport"] == "hls"
         assert len(players(daemon)) == 1
+
+
+def test_where_websockets_fail_the_next_simpler_way_is_offered(start_camcastd):
+    daemon = start_camcastd(config())
+    with browsers.Browser("chromium") as browser, proxy(daemon.http_port, hides=False) as address:
+        page = browser.open(address)
+        offer = "document.querySelector('.notice button:not([hidden])')"
+        page.wait(f"{offer} !== null", "an offer", 40)
+        assert page.facts("one")["transport"] == "mse"
+        assert page.evaluate(f"{offer}.textContent") == "Use MSE over HTTP instead"
+        page.evaluate(f"{offer}.click()")
+        page.wait_live("one", 40)
+        assert page.facts("one")["transport"] == "mse_http"
+        page.numbers("one", 5)
 
 
 def test_a_range_of_a_segment_is_answered_with_all_of_it(start_camcastd):
