@@ -49,11 +49,14 @@ static const char usage_text[] =
 	"                    .ts, .mp4, .mjpg, .ws or .m3u8, or annexb); hls-plain takes no parts\n"
 	"  --transport tcp|udp|multicast\n"
 	"                    how RTP is to come over RTSP (default tcp)\n"
-	"  --discard         over UDP: the kernel drops what clients that are only counted would\n"
-	"                    receive; what the scanned ones receive counts for all. Datagrams are\n"
-	"                    not cut up on the way (UDP_GRO), as if the server's device did that\n"
-	"  --acks delayed    acknowledge late, as the kernel does by itself where a client\n"
-	"                    answers the server; default: auto\n"
+	"  --gro             over UDP: clients take datagrams as the server left them to be cut\n"
+	"                    up (UDP_GRO), as if its device did that\n"
+	"  --discard         --gro, and the kernel drops what clients that are only counted would\n"
+	"                    receive; what the scanned ones receive counts for all\n"
+	"  --acks auto|quick|delayed\n"
+	"                    quick: acknowledge on each read, as the kernel mostly does where a\n"
+	"                    client only receives; delayed: with a later packet, as it may where\n"
+	"                    a client answers the server; default: auto, as it chooses\n"
 	"  --duration TIME   measure for this time, such as 30s or 5m (default 5s)\n"
 	"  --warm-up TIME    begin this time after all clients are served (default 1s)\n"
 	"  --connect-rate R  connections a second at the start (default 2000)\n"
@@ -102,17 +105,38 @@ static bool parse_slow(struct crowd_options *options, const char *text)
 	return true;
 }
 
-static bool parse_transport(enum rtsp_transport *out, const char *text)
+/* Writes the number of the word in a list. */
+static bool parse_word(unsigned *out, const char *const *words, unsigned n, const char *text)
 {
-	static const char *const names[] = {"tcp", "udp", "multicast"};
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*out = (enum rtsp_transport)i;
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*out = i;
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool parse_transport(enum rtsp_transport *out, const char *text)
+{
+	static const char *const names[] = {"tcp", "udp", "multicast"};
+	unsigned i;
+
+	if (!parse_word(&i, names, sizeof(names) / sizeof(*names), text))
+		return false;
+	*out = (enum rtsp_transport)i;
+	return true;
+}
+
+static bool parse_acks(enum crowd_acks *out, const char *text)
+{
+	static const char *const names[] = {"auto", "quick", "delayed"};
+	unsigned i;
+
+	if (!parse_word(&i, names, sizeof(names) / sizeof(*names), text))
+		return false;
+	*out = (enum crowd_acks)i;
+	return true;
 }
 
 enum {
@@ -125,6 +149,7 @@ enum {
 	OPTION_JOINING,
 	OPTION_FRAMING,
 	OPTION_TRANSPORT,
+	OPTION_GRO,
 	OPTION_DISCARD,
 	OPTION_ACKS,
 	OPTION_DURATION,
@@ -150,6 +175,7 @@ static const struct option long_options[] = {
 	{"joining", required_argument, NULL, OPTION_JOINING},
 	{"framing", required_argument, NULL, OPTION_FRAMING},
 	{"transport", required_argument, NULL, OPTION_TRANSPORT},
+	{"gro", no_argument, NULL, OPTION_GRO},
 	{"discard", no_argument, NULL, OPTION_DISCARD},
 	{"acks", required_argument, NULL, OPTION_ACKS},
 	{"duration", required_argument, NULL, OPTION_DURATION},
@@ -209,12 +235,14 @@ static bool take_option(struct camload *load, int option, const char *text)
 		return true;
 	case OPTION_TRANSPORT:
 		return parse_transport(&load->transport, text);
+	case OPTION_GRO:
+		options->gro = true;
+		return true;
 	case OPTION_DISCARD:
-		options->discard = true;
+		options->gro = options->discard = true;
 		return true;
 	case OPTION_ACKS:
-		options->delay_acks = strcmp(text, "delayed") == 0;
-		return options->delay_acks || strcmp(text, "auto") == 0;
+		return parse_acks(&options->acks, text);
 	case OPTION_DURATION:
 		return parse_seconds(text, &load->duration) && load->duration > 0;
 	case OPTION_WARM_UP:
@@ -256,7 +284,7 @@ static bool take_framing(struct camload *load)
 	       (source->http || source->framing < WIRE_WEBSOCKET);
 }
 
-/* Returns NULL, or what is wrong with --transport and --discard. */
+/* Returns NULL, or what is wrong with --transport, --gro and --discard. */
 static const char *take_transport(struct camload *load)
 {
 	const struct crowd_options *options = &load->options;
@@ -264,7 +292,8 @@ static const char *take_transport(struct camload *load)
 
 	source->transport = load->transport;
 	if (load->transport == RTSP_INTERLEAVED)
-		return options->discard ? "--discard needs --transport udp or multicast" : NULL;
+		return options->gro ? "--gro and --discard need --transport udp or multicast"
+				    : NULL;
 	if (source->framing != WIRE_RTSP || source->tls)
 		return "--transport udp and multicast need an rtsp:// URL";
 	if (options->n_slow > 0 || options->stalled > 0)

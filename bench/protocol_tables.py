@@ -12,12 +12,9 @@ def bytes_of(row):
     return row["result"]["bytes_per_unit"]
 
 
-WAYS = {"": "raw TCP", "delayed": "raw TCP, delayed ACKs", "rtsp delayed": "rtsp, delayed ACKs"}
-
-
-def http_table(found, suite="http"):
+def http_table(found):
     """The aim: CPU time / raw at most 1.05 times the ratio of the bytes."""
-    rows = Rows(found, suite)
+    rows = Rows(found, "http")
     text = ""
     for backend in OURS:
         lines = []
@@ -26,13 +23,12 @@ def http_table(found, suite="http"):
                 if name != backend and not name.startswith(f"{backend} "):
                     continue
                 case, way = {"clients": clients}, name.removeprefix(backend).strip()
-                raw = f"{backend} delayed" if way.endswith("delayed") else backend
-                size = statistics.median(rows.ratios(name, raw, bytes_of, **case) or [0])
-                cpu = rows.ratios(name, raw, **case)
+                size = statistics.median(rows.ratios(name, backend, bytes_of, **case) or [0])
+                cpu = rows.ratios(name, backend, **case)
                 lines.append(
                     [
                         clients,
-                        WAYS.get(way, way),
+                        way or "raw TCP",
                         spread(rows.each(cost_of, server=name, **case))
                         + rows.mark(server=name, **case),
                         f"{size:.3f}",
@@ -53,40 +49,69 @@ def mean_of(logs):
 
 
 def rtsp_table(found):
-    """One for each network."""
-    text, rows = "", Rows(found, "rtsp").all
-    for network in in_order(row.get("network", "loopback") for row in rows):
-        chosen = [row for row in rows if row.get("network", "loopback") == network]
+    """One for each network. The aim is that of http_table(). The last line of each kind of ACKs is
+    of all its pairs of a round of which neither is in doubt."""
+    rows = Rows(found, "rtsp")
+    text = ""
+    for network in rows.values("network"):
+        lines = []
+        for acks in ("quick", "delayed", "auto"):
+            logs = []
+            for backend in OURS:
+                raw, rtsp = f"{backend} {acks}", f"{backend} rtsp {acks}"
+                for clients in rows.values("clients"):
+                    case = {"network": network, "clients": clients}
+                    size = statistics.median(rows.ratios(rtsp, raw, bytes_of, **case) or [0])
+                    if not size:
+                        continue
+                    both = (
+                        spread(rows.each(cost_of, server=one, **case))
+                        + rows.mark(server=one, **case)
+                        for one in (raw, rtsp)
+                    )
+                    cpu = [part / size for part in rows.ratios(rtsp, raw, **case)]
+                    name = backend.removeprefix("camcastd ")
+                    lines.append([acks, name, clients, *both, f"{size:.3f}", spread(cpu)])
+                    fine = rows.ratios(rtsp, raw, doubts=[], **case)
+                    logs += [math.log(ratio / size) for ratio in fine]
+            if len(logs) > 1:
+                lines.append([acks, "all", "", "", "", "", mean_of(logs)])
+        head = ["ACKs", "backend", "clients", "raw TCP, us", "rtsp, us", "bytes / raw"]
         name = network[0].upper() + network[1:]
-        text += f"*{name}*\n\n{http_table({'rows': chosen}, 'rtsp')}\n"
-    return text.rstrip() + "\n"
+        text += f"**{name}**\n\n{table([*head, 'CPU / raw / bytes'], lines, keys=3)}\n"
+    return text.rstrip() + "\n" + DOUBT_NOTE
 
 
 def rtsp_udp_tables(found):
     rows = Rows(found, "rtsp-udp")
     floors = [f"floor {mode}" for mode in ("send", "sendto", "gso")]
     text = ""
-    for network in rows.values("network"):
-        here = [row for row in rows.all if row["network"] == network]
-        ours = [name for name in in_order(row["server"] for row in here) if name not in floors]
+    for network, receivers in in_order((row["network"], row["receivers"]) for row in rows.all):
+        where = {"network": network, "receivers": receivers}
+        here = in_order((row["size"], row["clients"], row["server"]) for row in rows.find(**where))
         lines = []
-        for size, clients in in_order((row["size"], row["clients"]) for row in here):
-            case = {"network": network, "size": size, "clients": clients}
-            for name in ours:
-                lines.append(
-                    [
-                        *(size, clients, name.split()[1]),
-                        *(
-                            spread(rows.each(cost_of, server=one, **case))
-                            + rows.mark(server=one, **case)
-                            for one in (*floors, name)
-                        ),
-                        *(spread(rows.ratios(name, floor, **case)) for floor in floors),
-                    ]
-                )
+        for size, clients, name in here:
+            case = dict(where, size=size, clients=clients)
+            if name in floors:
+                continue
+            lines.append(
+                [
+                    *(size, clients, name.split()[1]),
+                    *(
+                        spread(rows.each(cost_of, server=one, **case))
+                        + rows.mark(server=one, **case)
+                        for one in (*floors, name)
+                    ),
+                    *(spread(rows.ratios(name, floor, **case)) for floor in floors),
+                ]
+            )
+        lines.sort(key=lambda line: line[:2])
         head = ["bytes", "clients", "backend", "TCP send()", "sendto()", "UDP_SEGMENT", "camcastd"]
         head += [f"camcastd / {what}" for what in head[3:6]]
         name = network[0].upper() + network[1:]
+        if receivers == "--gro":
+            name += ", receivers with UDP_GRO"
+            head, *lines = ([*line[:4], *line[5:8], line[9]] for line in (head, *lines))
         text += f"**{name}**\n\n{table(head, lines, keys=3)}\n"
     return text.rstrip() + "\n" + DOUBT_NOTE
 

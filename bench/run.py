@@ -61,7 +61,8 @@ class Bench:
         self.rounds, self.seconds = options.rounds, options.seconds
         self.rows = []
         self.skipped = []
-        self.hopeless = {}  # (suite, server, footage): the number of clients it could not serve
+        # (suite, server, footage or size, receivers): the number of clients it could not serve
+        self.hopeless = {}
         self.begun = time.time()
         self.machine = machine.describe()  # with its load before the measurements
 
@@ -120,7 +121,8 @@ class Bench:
                 line = [server for server in make(case) if self.wanted(server)]
                 turn = number % len(line) if line else 0
                 for server in line[turn:] + line[:turn]:
-                    key = (suite, server.name, case.get("footage", case.get("size")))
+                    kind = case.get("footage", case.get("size"))
+                    key = (suite, server.name, kind, case.get("receivers"))
                     if case["clients"] > self.hopeless.get(key, sys.maxsize):
                         continue
                     case = dict(case, suite=suite)
@@ -378,17 +380,18 @@ def connect_rate(network, clients):
 
 
 def rtsp(bench, network="loopback"):
-    """RTSP over TCP against the raw feed, units of one exact size. Often the kernel delays the ACKs
-    of clients that answer the server, as those of RTSP do, and this costs the server more. Both are
-    therefore measured with delayed ACKs, too."""
+    """RTSP over TCP against the raw feed, units of one exact size. On loopback the kernel may delay
+    the ACKs of clients that say something, as those of RTSP do, and then takes them in the server's
+    time instead of the client's. There both are measured with either kind of ACKs."""
     numbers = bench.options.clients or ([100] if bench.options.quick else RTSP_CLIENTS)
+    kinds = ("quick", "delayed") if network == "loopback" else ("auto",)
     bench.in_rounds(
         "rtsp",
         [{"size": HTTP_SIZE, "clients": n, "network": network} for n in numbers],
         lambda case: [
-            servers.Camcastd(backend, size=case["size"], way=way, words=words)
+            servers.Camcastd(backend, size=case["size"], way=way, words=("--acks", acks))
             for backend in BACKENDS
-            for words in ((), ("--acks", "delayed"))
+            for acks in kinds
             for way in ("", "rtsp")
         ],
         lambda case, server: (
@@ -406,29 +409,35 @@ def rtsp_device(bench):
 
 def rtsp_udp(bench, network="loopback"):
     """RTSP over UDP against the bare loops, units of one exact size without the SEI, as camcastd
-    makes them by default. Behind a device that cuts, the kernel discards what comes."""
+    makes them by default. On loopback the kernel cuts them up at the receivers, or leaves them
+    whole for those that ask for this (UDP_GRO). Behind a device that cuts, it discards them."""
     device = network == networks.DEVICE
     numbers = bench.options.clients or ([100] if bench.options.quick else UDP_CLIENTS)
-    udp = (*servers.UDP, "--discard") if device else servers.UDP
-    bench.in_rounds(
-        "rtsp-udp",
-        [
-            {"size": size, "clients": n, "network": network}
-            for size in (8000, 33000)
-            for n in numbers
-            if device or size * n <= UDP_MOST
-        ],
-        lambda case: [
-            servers.Floor("send", size=case["size"], clients=case["clients"]),
-            *(
-                servers.Floor(mode, udp, size=case["size"], clients=case["clients"])
-                for mode in ("sendto", "gso")
-            ),
+    ways = ("--discard",) if device else ("", "--gro")
+
+    def make(case):
+        udp = (*servers.UDP, *filter(None, [case["receivers"]]))
+        sizes = {"size": case["size"], "clients": case["clients"]}
+        modes = ("gso",) if case["receivers"] == "--gro" else ("sendto", "gso")
+        return [
+            servers.Floor("send", **sizes),
+            *(servers.Floor(mode, udp, **sizes) for mode in modes),
             *(
                 servers.Camcastd(backend, size=case["size"], way="rtsp", words=udp, sei=False)
                 for backend in BACKENDS
             ),
+        ]
+
+    bench.in_rounds(
+        "rtsp-udp",
+        [
+            {"size": size, "clients": n, "network": network, "receivers": way}
+            for size in (8000, 33000)
+            for n in numbers
+            for way in ways
+            if way or size * n <= UDP_MOST
         ],
+        make,
         lambda case, server: (
             *unit_words(bench, case),
             *(("--scan", 2, "--unit-size", 0) if server.options else ()),

@@ -83,8 +83,7 @@ static int open_pair(struct crowd *crowd, struct crowd_client *client)
 		       !client->scanned;
 	if (crowd->source.transport != RTSP_UDP)
 		return 0;
-	result = udp_pair_open(&client->pair, client->fd, crowd->connections,
-			       crowd->options.discard);
+	result = udp_pair_open(&client->pair, client->fd, crowd->connections, crowd->options.gro);
 	if (result < 0)
 		return result;
 	if (client->kind == KIND_HEALTHY && client->scanned)
@@ -222,13 +221,14 @@ void client_close(struct crowd *crowd, struct crowd_client *client)
 	client->judging = client->playing = false;
 }
 
-/* Not before the first bytes: the handshake would wait for the delay, too. Without effect, the
- * kernel goes on to decide by itself. */
-static void delay_acks(const struct crowd_client *client)
+/* After each read: what a client says delays its ACKs again, and a delay that is over ends that.
+ * Not before the first bytes, because the handshake would wait for the delay, too. */
+static void choose_acks(const struct crowd *crowd, const struct crowd_client *client)
 {
-	int quick = 0;
+	int quick = crowd->options.acks == ACKS_QUICK;
 
-	(void)setsockopt(client->fd, IPPROTO_TCP, TCP_QUICKACK, &quick, sizeof(quick));
+	if (crowd->options.acks != ACKS_AUTO)
+		(void)setsockopt(client->fd, IPPROTO_TCP, TCP_QUICKACK, &quick, sizeof(quick));
 }
 
 static void count_bytes(struct crowd *crowd, struct crowd_client *client, size_t n)
@@ -244,8 +244,7 @@ static void count_bytes(struct crowd *crowd, struct crowd_client *client, size_t
 static bool take(struct crowd *crowd, struct crowd_client *client, ssize_t n)
 {
 	if (n > 0) {
-		if (client->bytes == 0 && crowd->options.delay_acks)
-			delay_acks(client);
+		choose_acks(crowd, client);
 		if (!client_has_datagrams(crowd))
 			count_bytes(crowd, client, (size_t)n);
 		return true;
@@ -339,7 +338,7 @@ static void join_group(struct crowd *crowd, struct crowd_client *client)
 
 	if (!group || client->deaf || client->pair.rtp >= 0)
 		return;
-	if (udp_pair_join(&client->pair, client->fd, group, crowd->options.discard) < 0) {
+	if (udp_pair_join(&client->pair, client->fd, group, crowd->options.gro) < 0) {
 		crowd->not_connected++;
 		client_close(crowd, client);
 		return;

@@ -43,6 +43,13 @@ struct crowd_slow {
 	struct tally tally;
 };
 
+/* When the kernel of the clients acknowledges what came. */
+enum crowd_acks {
+	ACKS_AUTO,    /* when it chooses */
+	ACKS_QUICK,   /* when the client reads: as where a client only receives */
+	ACKS_DELAYED, /* with a later packet: as where a client answers the server */
+};
+
 struct crowd_options {
 	unsigned healthy, scan, decode;
 	struct crowd_slow slow[CROWD_SLOW_MAX];
@@ -51,10 +58,10 @@ struct crowd_options {
 	unsigned connect_rate;	/* connections a second at the start */
 	unsigned read_every_ms; /* clients that are only counted; 0: by their number */
 	uint32_t seed;
-	bool delay_acks; /* acknowledge as a client that answers the server does */
-	/* Datagrams: the kernel drops those of clients that are only counted, before it keeps them,
-	 * and cuts up none, as if a device did that (`whole` in udp_pair.h). What the scanned
-	 * clients receive then stands for all. */
+	enum crowd_acks acks;
+	bool gro; /* datagrams: the kernel cuts up none (`whole` in udp_pair.h) */
+	/* Besides, it drops those of clients that are only counted, before it keeps them. What the
+	 * scanned clients receive then stands for all. */
 	bool discard;
 };
 

@@ -102,7 +102,8 @@ def test_clients_of_all_kinds_pass(camcastd):
     assert result["environment"]["seed"] == 1 and result["environment"]["cores"] >= 1
 
 
-def test_viewers_of_rtsp_are_judged(camcastd):
+@pytest.mark.parametrize("acks", ["quick", "delayed"])
+def test_viewers_of_rtsp_are_judged(camcastd, acks):
     policy = {"join_burst_ms": 300, "shed_lag_ms": 500, "max_lag_ms": 1000}
     config = harness.pattern_config(stream=policy)
     config["daemon"]["rtsp"] = "127.0.0.1:0"
@@ -110,7 +111,7 @@ def test_viewers_of_rtsp_are_judged(camcastd):
     result = camload(
         f"rtsp://127.0.0.1:{daemon.rtsp_port}/s",
         *("--clients", 40, "--scan", 10, "--decode", 2, "--slow", "2@50000", "--stalled", 2),
-        *("--flapping", 3, "--joining", 5, "--acks", "delayed", "--duration", 3),
+        *("--flapping", 3, "--joining", 5, "--acks", acks, "--duration", 3),
     )
     healthy, players = result["healthy"], result["rtsp"]
     for group in (healthy, *result["slow"], result["flapping"], result["joining"]):
@@ -150,6 +151,23 @@ def test_viewers_over_udp_are_judged(camcastd):
             assert not any(group[key] for key in WRONG), group
     # On the wire RTP has heads, but no frames: 2,000,000 bit/s at most.
     assert 0 < result["bytes_per_unit"] < 2 * 2_000_000 / 8 / 30
+
+
+def test_datagrams_are_counted_as_the_server_left_them_to_be_cut_up(camcastd):
+    config = harness.pattern_config()
+    config["daemon"]["rtsp"] = "127.0.0.1:0"
+    daemon = camcastd(config)
+    result = camload(
+        f"rtsp://127.0.0.1:{daemon.rtsp_port}/s",
+        *("--transport", "udp", "--gro", "--clients", 20, "--scan", 2, "--duration", 2),
+    )
+    healthy, players = result["healthy"], result["rtsp"]
+    assert healthy["streams"] == 20 and result["short_clients"] == 0
+    assert result["deliveries"] == pytest.approx(20 * 2 * result["units_per_second"], rel=0.2)
+    assert players["packets"] > healthy["units"] and players["ssrc_changes"] == 0
+    assert not any(
+        result["connections"][key] for key in ("never_served", "ended_by_server", "gave_up")
+    )
 
 
 def test_datagrams_that_nobody_needs_are_discarded(camcastd):
@@ -385,7 +403,7 @@ def test_nobody_listens():
         (["rtsp://127.0.0.1:80/s", "--transport", "sctp"], "--transport sctp: this value"),
         (["127.0.0.1:80", "--transport", "udp"], "need an rtsp:// URL"),
         (["rtsps://127.0.0.1:80/s", "--transport", "udp"], "need an rtsp:// URL"),
-        (["rtsp://127.0.0.1:80/s", "--discard"], "--discard needs --transport"),
+        (["rtsp://127.0.0.1:80/s", "--discard"], "--gro and --discard need --transport"),
         (
             ["rtsp://127.0.0.1:80/s", "--transport", "udp", "--stalled", "1"],
             "no --slow and --stalled",
