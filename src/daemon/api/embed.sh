@@ -13,7 +13,7 @@ for file; do
 	echo "static const unsigned char file_${n}[] = {"
 	case $file in
 	*.js) sed -E -f "$strip" "$file" | LC_ALL=C awk -f "$folder/squeeze.awk" ;;
-	*.css) sed -E -f "$strip" "$file" | sed -E 's/ *([{}:;,>]) */\1/g' ;;
+	*.css) sed -E -f "$strip" "$file" | tr '\n' ' ' | sed -E 's/ *([{}:;,>]) */\1/g' ;;
 	*) cat "$file" ;;
 	esac | gzip -9nc | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'
 	echo '};'
