@@ -204,7 +204,12 @@ def test_parameter_sets_that_are_sent_once_are_repeated(start_camcastd, tmp_path
         live.wait_pictures(first, 20)
         with clients.Viewer(daemon.port()) as second:
             live.wait_pictures(second, 20)
-            assert live.breaks(live.numbers(second)) <= 1  # where it begins again
+            seen = live.numbers(second)
+    # A busy machine may have left out pictures of the recording itself.
+    recorded = strip.decoded_numbers(data, "h264")
+    follows = set(zip(recorded, recorded[1:]))
+    broken = [pair for pair in zip(seen, seen[1:]) if pair not in follows]
+    assert len(broken) <= 1, (broken, recorded)  # where it begins again
 
 
 def test_lines_of_the_program_are_in_the_log(start_camcastd, tmp_path):
