@@ -297,11 +297,10 @@ def tls(bench):
                 bench, [*peers.TLS, *peers.KERNEL_TLS * kernel], size=case["size"], rate=rate
             ),
         ],
-        # No more handshakes in a second than are allowed. To read often costs an emulated
-        # processor more than to serve.
+        # To read often costs an emulated processor more than to serve.
         lambda case, server: (
-            *unit_words(bench, case),
-            *("--connect-rate", 200, *("--read-every", 50) * bench.options.one_core),
+            *(*unit_words(bench, case), "--connect-rate", bench.options.connect_rate),
+            *("--read-every", 50) * bench.options.one_core,
         ),
     )
 
@@ -702,6 +701,10 @@ def main():
     parser.add_argument("--seconds", type=float, help="length of each measurement; default: 4")
     parser.add_argument(
         "--rate", type=int, default=footage.RATE, help="units a second in tls; default: 30"
+    )
+    parser.add_argument(
+        "--connect-rate", type=int, default=200,
+        help="connections a second in tls; default: 200, and 250 handshakes are allowed",
     )
     parser.add_argument("--one-core", action="store_true", help=argparse.SUPPRESS)  # guest.sh
     parser.add_argument("--polite", action="store_true", help="do not raise the priority")
