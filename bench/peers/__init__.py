@@ -6,10 +6,11 @@ from peers.gst_rtsp import GstRtsp
 from peers.gstreamer import GStreamer
 from peers.icecast import Icecast
 from peers.nginx import Nginx, NginxHls
-from peers.nginx_tls import KERNEL_TLS, TLS
+from peers.nginx_tls import FILES, IN_KERNEL, PROXIES
 from peers.threads import PythonThreads
 from peers.ustreamer import UStreamer
 from peers.vlc import Vlc, VlcRtsp
 
 PEERS = {peer.name: peer for peer in (Nginx, Vlc, GStreamer, Icecast, PythonThreads)}
+TLS, KERNEL_TLS = (*FILES, *PROXIES), IN_KERNEL
 HLS, MJPEG, RTSP, RTSP_UDP = (NginxHls,), (UStreamer,), (GstRtsp,), (VlcRtsp,)

@@ -5,7 +5,6 @@ one unit after the other. As a proxy, without a buffer, it sends each unit when 
 receives them, too, so what TLS adds is the difference to the same proxy without TLS."""
 import subprocess
 
-import footage
 import servers
 
 RECORD_S = 4
@@ -121,5 +120,5 @@ def in_kernel(kind):
     )
 
 
-TLS = (NginxTls, NginxUnitTls, NginxProxyTls, NginxProxy)
-KERNEL_TLS = tuple(in_kernel(kind) for kind in TLS[:-1])
+FILES, PROXIES = (NginxTls, NginxUnitTls), (NginxProxyTls, NginxProxy)
+IN_KERNEL = tuple(in_kernel(kind) for kind in (*FILES, NginxProxyTls))
