@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/diag.h"
+#include "base/pool.h"
 #include "daemon/auth/access.h"
 #include "daemon/serve/admission.h"
 #include "daemon/serve/protocol.h"
@@ -29,6 +30,7 @@ struct endpoint {
 	/* --- below: the server's --- */
 	struct server *server;
 	struct loop *loop;
+	struct pool *places;  /* of connections without TLS */
 	unsigned connections; /* that are its own, also those that the kernel has still to close */
 	/* Peers that are with the handshakes. Release: the thread has done with the endpoint;
 	 * acquire: endpoint_is_idle(). */

@@ -31,6 +31,7 @@ struct server {
 	struct list listeners;
 	struct list connections; /* those that are no viewers; admission lists the viewers */
 	size_t n_connections;	 /* all, and those that the kernel has still to close */
+	struct pool *places;	 /* of connections without TLS */
 	struct diag_limit displaced_log;
 	bool destroyed; /* goes with the last connection */
 };
@@ -61,6 +62,12 @@ static void handle_left(struct connection *connection)
 	diag_debug("%s: a client left, %u remain", quota->name, quota->used);
 }
 
+static void destroy(struct server *server)
+{
+	pool_close(server->places);
+	free(server);
+}
+
 static void handle_gone(struct connection *connection)
 {
 	struct server *server = connection->endpoint->server;
@@ -68,13 +75,14 @@ static void handle_gone(struct connection *connection)
 	connection->endpoint->connections--;
 	server->n_connections--;
 	if (server->destroyed && server->n_connections == 0)
-		free(server);
+		destroy(server);
 }
 
 static void take_over(struct server *server, struct endpoint *endpoint)
 {
 	endpoint->server = server;
 	endpoint->loop = server->loop;
+	endpoint->places = server->places;
 	endpoint->left = handle_left;
 	endpoint->gone = handle_gone;
 }
@@ -577,9 +585,15 @@ int server_create(struct server **out, struct loop *loop, const struct config_da
 		  struct admission *admission)
 {
 	struct server *server = calloc(1, sizeof(*server));
+	int err;
 
 	if (!server)
 		return -ENOMEM;
+	err = pool_create(&server->places, connection_size());
+	if (err < 0) {
+		free(server);
+		return err;
+	}
 	server->loop = loop;
 	server->config = config;
 	server->admission = admission;
@@ -603,5 +617,5 @@ void server_destroy(struct server *server)
 		connection_close(of_link(viewer), true);
 	server->destroyed = true;
 	if (server->n_connections == 0)
-		free(server);
+		destroy(server);
 }
