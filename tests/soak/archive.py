@@ -150,10 +150,20 @@ class Recordings:
                 self.ledger.check(end - start <= bound, text)
         return served
 
+    def _oldest_first(self):
+        """The names do not tell: the recorder's clock may have been set back between two files."""
+        ages = []
+        for path in recordings.files(self.folder):
+            try:
+                ages.append((path.stat().st_mtime_ns, path))
+            except FileNotFoundError:
+                pass  # it has another name now
+        return [path for _, path in sorted(ages)]
+
     def check(self, everything=False):
         """Checks the files that are finished, and deletes them, as the disk is small. First it takes
         each out of the recorder's folder, where a clock that is set gives it another name."""
-        files = recordings.files(self.folder)
+        files = self._oldest_first()
         for path in files if everything else files[:-1]:
             finished = self.finished / path.name
             try:
