@@ -270,7 +270,8 @@ def test_the_first_picture_comes_within_150_ms(start_worker, encoder):
         # Unwanted for more than one picture's time, so that the next start is one from idle.
         frames = worker.heartbeat["frames"]
         worker.receive_until(lambda: worker.heartbeat["frames"] > frames + 3, "pictures")
-    assert statistics.median(delays) < 0.075 * harness.PATIENCE, delays
+    # A sanitizer makes the encoders slow, and promises nothing about time.
+    assert statistics.median(delays) < (0.3 if harness.SAN else 0.075) * harness.PATIENCE, delays
 
 
 @pytest.mark.parametrize("encoder", H264_ENCODERS)
