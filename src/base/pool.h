@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Memory for many objects of one size, which lie close together whatever else is allocated between
- * two of them: who walks over them all finds them in fewer pages and cache lines. With
- * AddressSanitizer each object is an allocation of its own. One thread.
+ * two of them: a walk over all of them touches fewer pages and cache lines. With AddressSanitizer
+ * each object is an allocation of its own. One thread.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
