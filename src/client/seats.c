@@ -7,7 +7,8 @@
 
 #include "base/text.h"
 
-#define MAX_MAX 1024 /* servers in a list: SERVERS_MAX */
+#define MAX_MAX 1024		/* servers in a list: SERVERS_MAX */
+#define REPORT_DELAY_US 1000000 /* a broker sends its list one server after the other */
 #define REPORT_PERIOD_US 60000000
 
 enum rank { RANK_KNOWN, RANK_DELIVERED, RANK_NEW };
@@ -167,15 +168,25 @@ void seats_settle(struct seats *seats, int64_t now_us)
 		seated++;
 	}
 	seats->left_out = seats->n - seated;
+	if (seats->left_out == 0)
+		seats->left_out_us = 0;
+	else if (seats->left_out_us == 0)
+		seats->left_out_us = now_us;
+}
+
+static bool report_is_due(struct seats *seats, int64_t now_us)
+{
+	uint64_t suppressed;
+
+	if (seats->left_out == seats->reported || seats->left_out == 0)
+		return seats->left_out != seats->reported;
+	return now_us - seats->left_out_us >= REPORT_DELAY_US &&
+	       diag_allowed(&seats->reports, now_us, REPORT_PERIOD_US, &suppressed);
 }
 
 void seats_report(struct seats *seats, const char *done, int64_t now_us)
 {
-	uint64_t suppressed;
-
-	if (seats->left_out == seats->reported ||
-	    (seats->left_out > 0 &&
-	     !diag_allowed(&seats->reports, now_us, REPORT_PERIOD_US, &suppressed)))
+	if (!report_is_due(seats, now_us))
 		return;
 	seats->reported = seats->left_out;
 	if (seats->left_out > 0)

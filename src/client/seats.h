@@ -29,6 +29,7 @@ struct seats {
 		int64_t unseated_us; /* 0: never had a seat */
 	} * all;
 	size_t n, room, cursor, left_out;
+	int64_t left_out_us; /* since when some are left out; 0: none is */
 	struct diag_limit reports;
 	size_t reported;
 };
@@ -48,8 +49,9 @@ void seats_delivered(struct seats *seats, const char *key);
 void seats_settle(struct seats *seats, int64_t now_us);
 bool seats_has(struct seats *seats, const char *key);
 
-/* Logs how many servers are left out, when that begins and at most once a minute. done: "recorded"
- * or "shown". */
+/* Logs how many servers are left out: a second after that begins, when the whole list is there, and
+ * when the number has changed, at most once a minute. done: "recorded" or "shown". Call it at least
+ * once a second while servers are left out. */
 void seats_report(struct seats *seats, const char *done, int64_t now_us);
 
 #endif
