@@ -255,7 +255,7 @@ def test_a_viewer_that_is_too_slow_loses_whole_pictures(camcastd, tmp_path):
         (tmp_path / "slow").write_bytes(WHOLE[way](data))
         result = harness.run(
             ["ffmpeg", "-nostdin", "-v", "error", *PARSED[way], "-i", tmp_path / "slow"]
-            + ["-f", "null", "-"]
+            + [*harness.EACH_PICTURE, "-f", "null", "-"]
         )
         # A demuxer says that packets are missing where the counters of a transport stream jump;
         # the decoder must not complain.

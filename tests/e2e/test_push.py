@@ -63,7 +63,7 @@ class Decoder:
         self.numbers = []
         self.errors = []
         self.process = harness.start(
-            ["ffmpeg", "-v", "error", *words, "-fps_mode", "passthrough"]
+            ["ffmpeg", "-v", "error", *words, *harness.EACH_PICTURE]
             + ["-vf", "extractplanes=y", "-f", "rawvideo", "-"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -63,7 +63,7 @@ def check_numbers(daemon, numbers, count):
 def ffmpeg_command(source, *options, pictures=60):
     return (
         ["ffmpeg", "-nostdin", "-nostats", "-v", "level+warning", *options, "-i", source]
-        + ["-frames:v", str(pictures), "-fps_mode", "passthrough", "-vf", "extractplanes=y"]
+        + ["-frames:v", str(pictures), *harness.EACH_PICTURE, "-vf", "extractplanes=y"]
         + ["-f", "rawvideo", "-"]
     )
 

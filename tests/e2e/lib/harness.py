@@ -32,6 +32,10 @@ RTSP_LINE = re.compile(r"rtsp: listening on (\S+):(\d+)")
 HTTP_LINE = re.compile(r"http: listening on (\S+):(\d+)")
 SANITIZER_LINE = re.compile(r"(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|: runtime error: )")
 FRAMINGS = ("annexb", "length_prefixed")
+# For an ffmpeg that decodes into a format without times (rawvideo, null): each picture once, at its
+# own time. Otherwise it rounds times to its idea of the frame rate, and complains of two pictures
+# that have the same then, such as those of a new worker, which begins between two beats of the old.
+EACH_PICTURE = ["-fps_mode", "passthrough", "-enc_time_base", "1/90000"]
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
