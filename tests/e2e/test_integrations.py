@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import gstreamer
 import harness
 import motions
 import strip
@@ -182,7 +183,8 @@ def test_zoneminder(server):
 def test_qgroundcontrol(server):
     command = shlex.split(server.here(block("QGroundControl", "gst-launch")))
     assert command[-1] == "autovideosink"
-    ended_well([*command[:-1], "fakesink", "num-buffers=20"])
+    done = harness.run([*command[:-1], "fakesink", "num-buffers=20"], 60)
+    assert gstreamer.ended_well(done.returncode, done.stderr), done.stderr
 
 
 def test_opencv(server):

@@ -18,6 +18,7 @@ import browser as browsers
 import bytestream
 import certificates
 import clients
+import gstreamer
 import harness
 import tool
 
@@ -81,7 +82,7 @@ def mpv(daemon, authority):
             https(daemon, "/s.ts")], {}
 
 
-def gstreamer(daemon, authority):
+def gstreamer_https(daemon, authority):
     """Its ssl-ca-file has no effect here (GStreamer 1.22 with libsoup 3): the system's authorities
     count, or none."""
     strict = "false" if authority.trusted else "true"
@@ -109,7 +110,7 @@ PROGRAMS = {
     "ffmpeg-https": ffmpeg(lambda daemon: https(daemon, "/s.mp4")),
     "ffmpeg-tls": ffmpeg(tls, ["-f", "h264"]),
     "mpv": mpv,
-    "gstreamer": gstreamer,
+    "gstreamer": gstreamer_https,
     "gstreamer-rtsps": gstreamer_rtsps,
     "opencv": opencv,
 }
@@ -120,7 +121,8 @@ def test_programs_watch_with_a_certificate_that_they_trust(camcastd, authority, 
     daemon = camcastd(config(authority))
     command, options = PROGRAMS[program](daemon, authority)
     result = harness.run(command, 60, **options)
-    assert result.returncode == 0, result.stderr + result.stdout
+    played = gstreamer.ended_well(result.returncode, result.stderr)
+    assert played, result.stderr + result.stdout
     assert daemon.status()["tls"]["handshakes"] >= 1
 
     command, options = PROGRAMS[program](daemon, stranger)
