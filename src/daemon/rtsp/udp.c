@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/pool.h"
 #include "daemon/rtsp/filler.h"
 #include "daemon/rtsp/receivers.h"
 #include "daemon/rtsp/sender.h"
@@ -38,12 +39,14 @@ struct udp_port {
 	int rtp;	     /* keeps the port of RTP */
 	struct loop_watch rtcp;
 	struct receivers viewers;
+	struct pool *places; /* of its viewers */
 	struct datagrams datagrams;
 };
 
 struct udp_viewer {
 	struct sender sender;
-	struct udp_port *port;
+	struct udp_port *port; /* may have gone when it is closed */
+	struct pool *places;
 	struct udp_options options;
 	union address rtcp;
 	struct net_peer rtp_end;
@@ -183,9 +186,12 @@ static int create_port(struct udp_port **out, struct loop *loop, const union add
 	port->local_len = len;
 	net_peer_from_sockaddr(&port->end, &local->any, len);
 	receivers_init(&port->viewers);
-	err = open_ports(port);
+	err = pool_create(&port->places, sizeof(struct udp_viewer));
 	if (err < 0)
 		goto free_port;
+	err = open_ports(port);
+	if (err < 0)
+		goto close_pool;
 	port->rtcp.events = EPOLLIN;
 	port->rtcp.ready = handle_rtcp;
 	err = loop_watch_add(loop, &port->rtcp);
@@ -197,6 +203,8 @@ static int create_port(struct udp_port **out, struct loop *loop, const union add
 close_sockets:
 	close(port->rtcp.fd);
 	close(port->rtp);
+close_pool:
+	pool_close(port->places);
 free_port:
 	free(port);
 	return err;
@@ -241,6 +249,7 @@ void udp_port_release(struct udp_port *port)
 	close(port->rtp);
 	list_remove(&port->link);
 	port->ports->n--;
+	pool_close(port->places);
 	free(port);
 }
 
@@ -345,7 +354,9 @@ static void bridge_wrap(struct sender *sender, const struct datagrams *datagrams
 
 static void handle_closed(struct sender *sender)
 {
-	free(of_sender(sender));
+	struct udp_viewer *viewer = of_sender(sender);
+
+	pool_put(viewer->places, viewer);
 }
 
 static const struct sender_ops viewer_ops = {
@@ -400,24 +411,25 @@ static int open_viewer(struct udp_viewer *viewer)
 
 int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_options *options)
 {
-	struct udp_viewer *viewer = calloc(1, sizeof *viewer);
+	struct udp_viewer *viewer = pool_take(port->places);
 	int err;
 
 	if (!viewer)
 		return -ENOMEM;
-	viewer->port = port;
-	viewer->options = *options;
-	viewer->sender = (struct sender){
-		.ops = &viewer_ops,
-		.loop = port->loop,
-		.datagrams = &port->datagrams,
-		.rtcp = port->rtcp.fd,
-		.rtcp_to = &viewer->rtcp.any,
+	*viewer = (struct udp_viewer){
+		.port = port,
+		.places = port->places,
+		.options = *options,
+		.sender = {.ops = &viewer_ops,
+			   .loop = port->loop,
+			   .datagrams = &port->datagrams,
+			   .rtcp = port->rtcp.fd,
+			   .rtcp_to = &viewer->rtcp.any},
 	};
 	loop_timer_init(&viewer->silence, handle_silence);
 	err = open_viewer(viewer);
 	if (err < 0) {
-		free(viewer);
+		pool_put(port->places, viewer);
 		return err;
 	}
 	receivers_add(&port->viewers, &viewer->receiver);
