@@ -37,24 +37,24 @@ struct sender_ops {
 	void (*closed)(struct sender *sender);
 };
 
-/* The caller sets the first part, which is borrowed. */
+/* The order is such that a unit needs three cache lines, if it is aligned to one. The caller sets
+ * what is marked as borrowed. */
 struct sender {
-	const struct sender_ops *ops;
-	struct loop *loop;
-	struct datagrams *datagrams; /* scratch, which may be shared */
-	int rtcp;		     /* the socket of sender reports, and where they go */
-	const struct sockaddr *rtcp_to;
-	socklen_t rtcp_len;
-	/* --- below: of sender.c --- */
-	struct loop_conn conn;
-	struct cursor cursor; /* audience NULL: it watches nothing yet */
-	uint64_t packets;     /* sent */
-	bool whole;	      /* packets are not to be cut by the kernel */
+	const struct sender_ops *ops; /* borrowed */
+	struct loop *loop;	      /* borrowed */
+	struct datagrams *datagrams;  /* borrowed: scratch, which may be shared */
+	int64_t next_us;	      /* when the next packets may go */
+	uint64_t packets;	      /* sent */
 	/* Valid while `pace` is set: the send that waits. */
 	const struct pages *pages;
 	uint32_t offset, len;
+	bool whole; /* packets are not to be cut by the kernel */
+	struct loop_conn conn;
+	struct cursor cursor; /* audience NULL: it watches nothing yet */
 	struct loop_timer pace;
-	int64_t next_us; /* when the next packets may go */
+	int rtcp; /* borrowed: the socket of sender reports, and where they go */
+	const struct sockaddr *rtcp_to;
+	socklen_t rtcp_len;
 };
 
 /* What comes to a socket is not read: the kernel is to keep little of it. */

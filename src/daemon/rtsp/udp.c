@@ -56,6 +56,10 @@ struct udp_viewer {
 	uint16_t sequence;		/* `fills`: of the newest unit's first packet */
 };
 
+static_assert(offsetof(struct udp_viewer, sender.conn) == POOL_ALIGN &&
+		      offsetof(struct udp_viewer, sender.cursor) == 2 * POOL_ALIGN,
+	      "a unit needs three cache lines of a viewer");
+
 static void set_port(union address *address, uint16_t port)
 {
 	if (address->any.sa_family == AF_INET)
