@@ -136,7 +136,8 @@ const struct option options[] = {
 	 .min = 1024, .max = 16 << 20,
 	 .help = "Limit of unsent data that the kernel holds for one client "
 		 "(TCP_NOTSENT_LOWAT). Data beyond it waits in camcastd, where it can "
-		 "still be dropped."},
+		 "still be dropped. From 16384 on it is at least 32896, two records, for "
+		 "clients with TLS in the kernel."},
 	{DAEMON("send_threshold", OPTION_NUMBER, send_threshold), .value = "4096", .unit = "bytes",
 	 .min = 0, .max = 1 << 30,
 	 .help = "Pieces shorter than this are copied to the kernel; longer ones are sent "

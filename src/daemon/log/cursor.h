@@ -159,7 +159,7 @@ struct audience_stats {
 	uint64_t joined;
 	uint64_t left[CURSOR_ENDS];
 	uint64_t sent_bytes;	/* to all cursors, including those that have left */
-	uint64_t sends;		/* copied, that took bytes */
+	uint64_t sends;		/* copied or encrypted, that took bytes */
 	uint64_t sendfiles;	/* by reference, that took bytes */
 	uint64_t units_dropped; /* for cursors too slow, by drop-oldest */
 	uint64_t units_shed;	/* droppable ones skipped */

@@ -205,11 +205,9 @@ static bool sent_again(const struct loop *loop, const struct loop_conn *conn)
 	       next->offset == conn->offset && next->len == conn->len;
 }
 
-/* Returns the cost of the send, in sends. */
-static unsigned send_directly(struct loop *loop, struct loop_conn *conn)
+static void send_directly(struct loop *loop, struct loop_conn *conn)
 {
 	bool by_reference = loop_conn_by_reference(loop, conn);
-	bool encrypted = conn->ops->read;
 	ssize_t n;
 
 	do {
@@ -227,9 +225,9 @@ static unsigned send_directly(struct loop *loop, struct loop_conn *conn)
 			loop->stats.sends++;
 	}
 	loop_conn_sent(loop, conn, n < 0 ? -errno : (int)n);
-	return encrypted && n > 0 ? 1 + (unsigned)(n / ENCRYPTED_AS_ONE_SEND) : 1;
 }
 
+/* Returns the cost of the send, in sends. */
 static unsigned send_written(struct loop *loop, struct loop_conn *conn)
 {
 	ssize_t n = conn->ops->write(conn, conn->pages->map + conn->offset, conn->len);
@@ -267,7 +265,7 @@ static void run_sends(struct loop *loop)
 			n += send_written(loop, conn) - 1;
 		else if (loop_conn_by_reference(loop, conn) || !backend->queue_send ||
 			 !backend->queue_send(loop, conn))
-			n += send_directly(loop, conn) - 1;
+			send_directly(loop, conn);
 	}
 	pagetee_let_go(&loop->tee);
 	if (backend->flush_sends)

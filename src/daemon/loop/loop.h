@@ -101,9 +101,9 @@ void loop_listener_remove(struct loop *loop, struct loop_listener *listener); /*
 
 struct loop_conn_ops {
 	/* How bytes get from and to the socket of a connection whose bytes are not the socket's own
-	 * (TLS). NULL: the kernel's send(), sendfile() and recv(). With read() alone the kernel
-	 * encrypts what is sent. As send() and recv() of a non-blocking socket, but errors are
-	 * returned as -errno; -EAGAIN comes from the socket itself, so that its edge follows.
+	 * (TLS). NULL: the kernel's send(), sendfile() and recv(). As send() and recv() of a
+	 * non-blocking socket, but errors are returned as -errno; -EAGAIN comes from the socket
+	 * itself, so that its edge follows.
 	 * read(): -EINTR if input was read that is not for the user, and more may follow. What
 	 * write() took is the connection's to deliver. */
 	ssize_t (*write)(struct loop_conn *conn, const void *data, size_t len);

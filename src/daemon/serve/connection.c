@@ -12,8 +12,7 @@
 #define CACHE_LINE POOL_ALIGN
 #define KEEPALIVE_IDLE_S 60
 
-/* A connection with TLS. Where the kernel encrypts, its bytes go to the socket as those of others;
- * else they are copied, by encryption. Cursor, policy and loop are those of all. */
+/* A connection with TLS. Cursor, policy and loop are those of all. */
 struct secure {
 	struct connection connection;
 	struct tls tls;
@@ -61,12 +60,6 @@ bool connection_secure(const struct connection *connection)
 	return connection->conn.ops->read;
 }
 
-/* Whether its bytes are encrypted here, and not in the kernel. */
-static bool writes_records(const struct connection *connection)
-{
-	return connection->conn.ops->write;
-}
-
 /* Only of a connection with TLS. */
 static struct tls *tls_of(struct connection *connection)
 {
@@ -90,17 +83,23 @@ static const struct connection *of_const_cursor(const struct cursor *cursor)
 	return (const void *)((const char *)cursor - offsetof(struct connection, cursor));
 }
 
+/* Of a run of len bytes, whose first unit has unit_len. A record of ours that has begun must be
+ * finished, so it has bytes of one unit only. A unit of a single byte, which no framing makes,
+ * would count as not begun while its record waits. */
+static uint32_t limit_send(const struct tls *tls, uint32_t len, uint32_t unit_len)
+{
+	if (!tls_in_kernel(tls))
+		return unit_len;
+	return len > tls->at_once ? tls->at_once : len;
+}
+
 static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t offset,
 		      uint32_t len)
 {
 	struct connection *connection = of_cursor(cursor);
 
-	/* A record that has begun must be finished, so it has bytes of one unit only. A unit of a
-	 * single byte, which no framing makes, would count as not begun while its record waits. */
-	if (writes_records(connection))
-		len = cursor->unit_end - cursor->at;
-	else if (connection_secure(connection) && len > tls_of(connection)->at_once)
-		len = tls_of(connection)->at_once;
+	if (connection_secure(connection))
+		len = limit_send(tls_of(connection), len, cursor->unit_end - cursor->at);
 	loop_conn_send(cursor->audience->loop, &connection->conn, pages, offset, len);
 }
 
@@ -159,10 +158,12 @@ static const char *sink_scheme(const struct cursor *cursor)
 static const char *sink_encryption(const struct cursor *cursor)
 {
 	const struct connection *connection = of_const_cursor(cursor);
+	const struct secure *secure =
+		(const void *)((const char *)connection - offsetof(struct secure, connection));
 
 	if (!connection_secure(connection))
 		return "no";
-	return writes_records(connection) ? "user" : "kernel";
+	return tls_in_kernel(&secure->tls) ? "kernel" : "user";
 }
 
 static bool sink_report(const struct cursor *cursor, struct sink_report *out)
@@ -299,19 +300,6 @@ static void handle_sent(struct loop_conn *conn, int result)
 			    loop_conn_by_reference(connection->cursor.audience->loop, conn));
 }
 
-/* Where the kernel encrypts. It finishes each record that it has begun, and a record that waits for
- * the rest of a unit goes with that rest. */
-static void handle_sent_encrypted(struct loop_conn *conn, int result)
-{
-	struct tls *tls = tls_of(of_conn(conn));
-
-	if (result == -EAGAIN)
-		tls_push(tls);
-	else if (result > 0 && !tls_count(tls, (size_t)result))
-		result = -EPROTO;
-	handle_sent(conn, result);
-}
-
 static void handle_writable(struct loop_conn *conn)
 {
 	struct connection *connection = of_conn(conn);
@@ -402,18 +390,21 @@ static int set_up_socket(int fd, uint32_t send_buffer, uint32_t notsent_lowat)
 	return ret;
 }
 
-/* Of a send for which the kernel makes several records, TCP gets each one at once, but does not
- * send before it has the last. Meanwhile they count as not sent: beyond notsent_lowat, the send
- * would stop at a full socket which is about to be empty. So a send has no more records than fit,
- * and notsent_lowat, which is returned, leaves out what a record has besides its data. */
-static uint32_t limit_records(struct tls *tls, uint32_t notsent_lowat)
+/* Where the kernel encrypts, TCP gets several records of a send one by one, and waits for the last
+ * of them. Meanwhile they count as not sent: beyond notsent_lowat, the send would stop at a full
+ * socket which is about to be empty. So notsent_lowat, which is returned, has room for them, unless
+ * it is less than a record: then each is sent by itself. */
+static uint32_t make_room_for_records(struct tls *tls, uint32_t notsent_lowat)
 {
-	uint32_t behind = notsent_lowat / TLS_RECORD_MAX; /* the first one */
+	const uint32_t held = (TLS_RECORDS_AT_ONCE - 1) * (TLS_RECORD_MAX + TLS_RECORD_EXTRA);
 
-	if (notsent_lowat == 0 || behind > TLS_RECORDS_AT_ONCE - 1)
-		behind = TLS_RECORDS_AT_ONCE - 1;
-	tls->at_once = (behind + 1) * TLS_RECORD_MAX;
-	return notsent_lowat > 0 ? notsent_lowat + behind * TLS_RECORD_EXTRA : 0;
+	tls->at_once = TLS_RECORDS_AT_ONCE * TLS_RECORD_MAX;
+	if (notsent_lowat == 0 || notsent_lowat >= held)
+		return notsent_lowat;
+	if (notsent_lowat >= TLS_RECORD_MAX)
+		return held;
+	tls->at_once = TLS_RECORD_MAX;
+	return notsent_lowat;
 }
 
 static ssize_t handle_write(struct loop_conn *conn, const void *data, size_t len)
@@ -426,11 +417,8 @@ static ssize_t handle_read(struct loop_conn *conn, void *data, size_t max)
 	return tls_read(tls_of(of_conn(conn)), data, max);
 }
 
-/* What encrypts its bytes. */
-enum wire { WIRE_PLAIN, WIRE_USER, WIRE_KERNEL, WIRES };
-
-/* For protocols that listen to their peers, and those that do not. */
-static const struct loop_conn_ops listening[WIRES] = {
+/* For protocols that listen to their peers, and those that do not; the second ones with TLS. */
+static const struct loop_conn_ops listening[2] = {
 	{
 		.sent = handle_sent,
 		.writable = handle_writable,
@@ -449,17 +437,8 @@ static const struct loop_conn_ops listening[WIRES] = {
 		.failed = handle_failed,
 		.closed = handle_closed,
 	},
-	{
-		.read = handle_read,
-		.sent = handle_sent_encrypted,
-		.writable = handle_writable,
-		.input = handle_input,
-		.input_ended = handle_input_ended,
-		.failed = handle_failed,
-		.closed = handle_closed,
-	},
 };
-static const struct loop_conn_ops deaf[WIRES] = {
+static const struct loop_conn_ops deaf[2] = {
 	{
 		.sent = handle_sent,
 		.writable = handle_writable,
@@ -478,34 +457,11 @@ static const struct loop_conn_ops deaf[WIRES] = {
 		.failed = handle_failed,
 		.closed = handle_closed,
 	},
-	{
-		.read = handle_read,
-		.sent = handle_sent_encrypted,
-		.writable = handle_writable,
-		.discarded = handle_discarded,
-		.input_ended = handle_input_ended,
-		.failed = handle_failed,
-		.closed = handle_closed,
-	},
 };
 
-static const struct loop_conn_ops *choose_ops(const struct endpoint *endpoint, enum wire wire)
+static const struct loop_conn_ops *choose_ops(const struct endpoint *endpoint, bool secure)
 {
-	return endpoint->protocol->input ? &listening[wire] : &deaf[wire];
-}
-
-static enum wire wire_of(const struct connection *connection)
-{
-	if (!connection_secure(connection))
-		return WIRE_PLAIN;
-	return writes_records(connection) ? WIRE_USER : WIRE_KERNEL;
-}
-
-static enum wire wire_for(const struct tls *tls)
-{
-	if (!tls)
-		return WIRE_PLAIN;
-	return tls_in_kernel(tls) ? WIRE_KERNEL : WIRE_USER;
+	return endpoint->protocol->input ? &listening[secure] : &deaf[secure];
 }
 
 int connection_open(struct connection **out, struct endpoint *endpoint, int fd, struct tls *tls,
@@ -515,8 +471,8 @@ int connection_open(struct connection **out, struct endpoint *endpoint, int fd, 
 	struct connection *connection;
 	int ret;
 
-	if (wire_for(tls) == WIRE_KERNEL)
-		notsent_lowat = limit_records(tls, notsent_lowat);
+	if (tls && tls_in_kernel(tls))
+		notsent_lowat = make_room_for_records(tls, notsent_lowat);
 	ret = set_up_socket(fd, send_buffer, notsent_lowat);
 	if (ret < 0)
 		return ret;
@@ -529,8 +485,7 @@ int connection_open(struct connection **out, struct endpoint *endpoint, int fd, 
 	connection->endpoint = endpoint;
 	connection->peer = *peer;
 	list_init(&connection->link);
-	ret = loop_conn_open(endpoint->loop, &connection->conn, fd,
-			     choose_ops(endpoint, wire_for(tls)));
+	ret = loop_conn_open(endpoint->loop, &connection->conn, fd, choose_ops(endpoint, tls));
 	if (ret < 0) {
 		release(endpoint->places, connection, tls);
 		return ret;
@@ -545,12 +500,12 @@ void connection_set_endpoint(struct connection *connection, struct endpoint *end
 {
 	connection->endpoint = endpoint;
 	connection->session = NULL;
-	connection->conn.ops = choose_ops(endpoint, wire_of(connection));
+	connection->conn.ops = choose_ops(endpoint, connection_secure(connection));
 }
 
 void connection_ignore_input(struct connection *connection)
 {
-	connection->conn.ops = &deaf[wire_of(connection)];
+	connection->conn.ops = &deaf[connection_secure(connection)];
 }
 
 void connection_close(struct connection *connection, bool reset)

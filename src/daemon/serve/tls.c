@@ -417,7 +417,12 @@ int tls_open(struct tls *tls, struct tls_context *context, int fd)
 	BIO *bio = BIO_new(socket_method);
 	BIO *next = context->kernel ? BIO_new_socket(fd, BIO_NOCLOSE) : NULL;
 
-	*tls = (struct tls){.fd = fd, .records_max = TLS_RECORDS_MAX, .per_record = 1};
+	*tls = (struct tls){
+		.fd = fd,
+		.records_max = TLS_RECORDS_MAX,
+		.per_record = 1,
+		.at_once = TLS_RECORDS_AT_ONCE * TLS_RECORD_MAX,
+	};
 	tls->ssl = bio && (next || !context->kernel) ? SSL_new(context->ssl) : NULL;
 	if (!tls->ssl) {
 		BIO_free(bio);
@@ -564,18 +569,6 @@ static int write_record(struct tls *tls, const uint8_t *data, size_t len)
 	return -EPROTO;
 }
 
-bool tls_count(struct tls *tls, size_t len)
-{
-	tls->records += (uint32_t)((len - 1) / TLS_RECORD_MAX) + 1;
-	return tls->records < tls->records_max;
-}
-
-/* tcp(7): to set TCP_NODELAY forces out what is pending. */
-void tls_push(const struct tls *tls)
-{
-	(void)setsockopt(tls->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-}
-
 /* No key protects more records than it may. TLS 1.2 cannot change it: the viewer connects again,
  * after about a week. */
 static int change_key(struct tls *tls)
@@ -597,10 +590,66 @@ static size_t record_len(size_t left)
 	return left == TLS_RECORD_MAX + 1 ? TLS_RECORD_MAX - 1 : TLS_RECORD_MAX;
 }
 
+static ssize_t send_some(const struct tls *tls, const uint8_t *data, size_t len, int flags)
+{
+	ssize_t n;
+
+	do
+		n = send(tls->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* Of records that leave together TCP is told that more follows, except of the last: each would be a
+ * packet of its own, with an acknowledgement of its own. A call makes full records, and one of its
+ * rest, with the same remark for all of them. Where the socket is full before the last, the
+ * kernel's TLS does not take the remark back, as TCP does itself: if nothing is in flight whose
+ * acknowledgement would wake TCP, nothing is sent, and no event follows. So TCP is made to send, by
+ * setting TCP_NODELAY (tcp(7)). */
+static ssize_t send_together(const struct tls *tls, const uint8_t *data, size_t len)
+{
+	const size_t held = (len - 1) / TLS_RECORD_MAX * TLS_RECORD_MAX;
+	ssize_t n, sent = 0;
+
+	if (held > 0) {
+		sent = send_some(tls, data, held, MSG_MORE);
+		if (sent < 0)
+			return sent;
+	}
+	if ((size_t)sent == held) {
+		n = send_some(tls, data + held, len - held, 0);
+		if (n > 0 || sent == 0)
+			return n < 0 ? n : sent + n;
+	}
+	(void)setsockopt(tls->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+	return sent;
+}
+
+static ssize_t write_in_kernel(struct tls *tls, const uint8_t *data, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t part = len - done < tls->at_once ? len - done : tls->at_once;
+		ssize_t n = tls->records < tls->records_max ? send_together(tls, data + done, part)
+							    : -EPROTO;
+
+		if (n < 0)
+			return done > 0 ? (ssize_t)done : n;
+		tls->records += (uint32_t)((n - 1) / TLS_RECORD_MAX) + 1;
+		done += (size_t)n;
+		if ((size_t)n < part)
+			break;
+	}
+	return (ssize_t)done;
+}
+
 ssize_t tls_write(struct tls *tls, const uint8_t *data, size_t len)
 {
 	size_t done = 0;
 
+	if (tls->kernel)
+		return write_in_kernel(tls, data, len);
 	while (done < len) {
 		size_t before = tls->pending ? tls->pending - 1 : 0; /* reported already */
 		size_t record = tls->pending ? tls->pending : record_len(len - done);

@@ -17,13 +17,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define TLS_WHY_MAX 512	     /* bytes of a message, terminator included */
-#define TLS_FIRST_BYTE 0x16  /* of a ClientHello's record (RFC 8446 clause 5.1) */
-#define TLS_RECORD_MAX 16384 /* bytes of plain text (RFC 8446 clause 5.1) */
-#define TLS_RECORD_EXTRA 64  /* bytes, at least those of head, nonce, type and tag */
-/* In one send, where the kernel makes them. Linux takes 16 pages of a sendfile() at a time, and
- * ends a record behind them. */
-#define TLS_RECORDS_AT_ONCE 3
+#define TLS_WHY_MAX 512		   /* bytes of a message, terminator included */
+#define TLS_FIRST_BYTE 0x16	   /* of a ClientHello's record (RFC 8446 clause 5.1) */
+#define TLS_RECORD_MAX 16384	   /* bytes of plain text (RFC 8446 clause 5.1) */
+#define TLS_RECORD_EXTRA 64	   /* bytes, at least those of head, nonce, type and tag */
+#define TLS_RECORDS_AT_ONCE 3	   /* that leave together, where the kernel makes them */
 #define TLS_RECORDS_MAX (1u << 24) /* under one key: below the 2^24.5 of RFC 8446 clause 5.5 */
 #define TLS_EMPTY_MAX 1024	   /* reads without data in TLS_EMPTY_PERIOD_US */
 #define TLS_EMPTY_PERIOD_US 60000000
@@ -83,7 +81,7 @@ struct tls {
 	uint32_t pending;
 	uint32_t records, records_max; /* sent under the key; where it is changed */
 	uint32_t per_record;	       /* records that one of ours may become */
-	uint32_t at_once;	       /* bytes of one send, where the kernel encrypts */
+	uint32_t at_once;	       /* bytes that leave together, where the kernel encrypts */
 };
 
 /* Before the handshake. 0 or -ENOMEM. */
@@ -101,31 +99,23 @@ void tls_move(struct tls *to, struct tls *from);
 /* NULL memory inside is fine. The socket stays open. */
 void tls_close(struct tls *tls);
 
-/* Whether the kernel encrypts: then bytes go to the socket by send(), sendfile() or splice(), and
- * not through tls_write(). Behind a handshake. */
+/* Whether the kernel encrypts. Behind a handshake. */
 static inline bool tls_in_kernel(const struct tls *tls)
 {
 	return tls->kernel;
 }
-/* Counts a send of len bytes (at least 1) for which the kernel has made records, all of them full
- * except the last. False: the key has protected as much as it may, and cannot be changed: the
- * connection must end. */
-bool tls_count(struct tls *tls, size_t len);
-/* A send for which the kernel makes records gave -EAGAIN. Within one sendfile() or splice(), Linux
- * hands whole records to TCP with the remark that more follows, and TCP waits for that. Where the
- * socket is full before the end of the call, the kernel's TLS does not take the remark back, as TCP
- * does itself: if nothing is in flight whose acknowledgement would wake TCP, nothing is sent, and
- * no event follows. This makes TCP send, so that events follow as for any socket that is full. */
-void tls_push(const struct tls *tls);
 
 /*
  * Sends len bytes (at least 1) after a handshake. Returns the number of bytes taken (1..len; fewer
- * than asked means that the socket is full), -EAGAIN (none taken), -ENOBUFS (none taken,
- * and no event will follow), or -EPROTO: the connection is dead.
+ * than asked means that the socket is full), -EAGAIN (none taken), -ENOBUFS or -ENOMEM (none taken,
+ * and no event will follow), or another -errno, of the socket, or -EPROTO: the connection is dead.
  *
- * At most one record waits in `tls` for room in the socket, and the last byte of it is not reported
- * as taken: so what is partly sent is not finished for the caller, who goes on with that byte when
- * the socket is writable. The bytes before it must still be where they were.
+ * Where the kernel encrypts, it reads the bytes where they lie, and does not need them behind the
+ * call. It finishes each record that it has begun.
+ *
+ * Else at most one record waits in `tls` for room in the socket, and the last byte of it is not
+ * reported as taken: so what is partly sent is not finished for the caller, who goes on with that
+ * byte when the socket is writable. The bytes before it must still be where they were.
  */
 ssize_t tls_write(struct tls *tls, const uint8_t *data, size_t len);
 /* As recv() of a non-blocking socket: bytes read (at most max), 0 (the input has ended), -EAGAIN,

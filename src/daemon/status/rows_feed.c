@@ -137,7 +137,8 @@ static const struct counter feeds[] = {
 	{"sent_bytes", "feed_sent_bytes_total", COUNTER, .unit = "bytes", .rank = 1,
 	 .help = "Data sent to all clients.", IN_FEED(audience.sent_bytes)},
 	{"sends", "feed_sends_total", COUNTER, .rank = 1,
-	 .help = "Calls of `send()` for this feed that took bytes; these are copied.",
+	 .help = "Calls of `send()` for this feed that took bytes; these are copied or "
+		 "encrypted.",
 	 IN_FEED(audience.sends)},
 	{"sendfiles", "feed_sendfiles_total", COUNTER, .rank = 1,
 	 .help = "Sends of pages by reference for this feed that took bytes.",

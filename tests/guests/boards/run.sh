@@ -27,7 +27,7 @@ end_to_end=$(echo tests/e2e/test_{reference,limits,worker_faults}.py \
 	tests/e2e/test_capture.py::test_a_{lost_segment_is_sent_again,signal_ends_it_cleanly} \
 	tests/e2e/test_capture.py::test_a_temporal_layer_is_droppable_and_nothing_refers_to_it \
 	tests/guests/boards/test_devices.py)
-tls=$(echo tests/guests/boards/test_kernel_tls.py::test_{bytes_go_by_reference_and_arrive_whole[{epoll,io_uring}-1.3],records_are_as_long_as_they_may_be})
+tls=$(echo tests/guests/boards/test_kernel_tls.py::test_{a_unit_is_one_send_and_arrives_whole[{epoll,io_uring}-1.3],records_are_as_long_as_they_may_be})
 captured=$(echo tests/attack/test_{worker_captured,children_confined}.py)
 # What a viewer makes the loop and the kernel do. A worker that floods its daemon, and IDR requests by
 # many viewers at once, take an emulated processor minutes, and are the same on every kernel.
