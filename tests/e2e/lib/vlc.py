@@ -41,6 +41,7 @@ class Vlc:
         self._pictures = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._data = bytearray()
         self._newest = None
+        self._plays = False
         self._log = open(os.path.join(self._folder.name, "log"), "wb")
         self.process = start(
             [*user, "env", f"HOME={self._folder.name}", *WORDS, "-vv", *SHOWN]
@@ -69,7 +70,17 @@ class Vlc:
 
     def number(self, until, size=(strip.WIDTH, strip.HEIGHT)):
         """That of the next picture of this size, by a time of time.monotonic(); None: it is not
-        legible. A picture that is drawn again, while there is no other, is left out."""
+        legible. The first one is left out if it is legible. VLC 3 draws it as soon as it has it;
+        then it waits until it plays, draws the second, or the third in its place if that is due as
+        well, and each from there on (ThreadDisplayPicture() in video_output.c)."""
+        if not self._plays:
+            self._plays = True
+            if self._drawn(until, size) is None:
+                return None
+        return self._drawn(until, size)
+
+    def _drawn(self, until, size):
+        """A picture that is drawn again, while there is no other, is left out."""
         width, height = size
         length = width * height * 3 // 2
         while True:
