@@ -602,27 +602,22 @@ static ssize_t send_some(const struct tls *tls, const uint8_t *data, size_t len,
 
 /* Of records that leave together TCP is told that more follows, except of the last: each would be a
  * packet of its own, with an acknowledgement of its own. A call makes full records, and one of its
- * rest, with the same remark for all of them. Where the socket is full before the last, the
- * kernel's TLS does not take the remark back, as TCP does itself: if nothing is in flight whose
- * acknowledgement would wake TCP, nothing is sent, and no event follows. So TCP is made to send, by
- * setting TCP_NODELAY (tcp(7)). */
+ * rest, with the same remark for all of them. Where the socket is full before the last, in this
+ * call or a later one, the kernel's TLS does not take the remark back, as TCP does itself: if
+ * nothing is in flight whose acknowledgement would wake TCP, nothing is sent, and no event follows.
+ * So TCP is made to send, by setting TCP_NODELAY (tcp(7)). */
 static ssize_t send_together(const struct tls *tls, const uint8_t *data, size_t len)
 {
 	const size_t held = (len - 1) / TLS_RECORD_MAX * TLS_RECORD_MAX;
-	ssize_t n, sent = 0;
+	ssize_t n = 0, sent = held > 0 ? send_some(tls, data, held, MSG_MORE) : 0;
 
-	if (held > 0) {
-		sent = send_some(tls, data, held, MSG_MORE);
-		if (sent < 0)
-			return sent;
-	}
-	if ((size_t)sent == held) {
+	if (sent == (ssize_t)held) {
 		n = send_some(tls, data + held, len - held, 0);
-		if (n > 0 || sent == 0)
-			return n < 0 ? n : sent + n;
+		if (n > 0)
+			return sent + n;
 	}
 	(void)setsockopt(tls->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-	return sent;
+	return sent != 0 ? sent : n;
 }
 
 static ssize_t write_in_kernel(struct tls *tls, const uint8_t *data, size_t len)
