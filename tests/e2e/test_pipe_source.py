@@ -158,6 +158,25 @@ def test_times_that_are_damaged_do_not_stop_the_clock(ticks, start_camcastd, fif
     assert all(0 < b - a < 5_000_000 for a, b in zip(seen, seen[1:]))
 
 
+def test_damaged_times_do_not_put_a_picture_before_the_last(start_camcastd, fifo, write, tmp_path):
+    """At the pace of a camera, so that times lie behind the clock. The decoder gives some pictures
+    with less time than the ones before them."""
+    made, bad = tmp_path / "b.ts", tmp_path / "bad.ts"
+    options = ["-c:v", "libx264", "-g", "15", "-bf", "2", "-f", "mpegts", made]
+    recording = live.pattern_file(tmp_path, seconds=3)
+    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-r", "30", "-i", recording, *options)
+    bad.write_bytes(damage_times(made.read_bytes(), 600_000_000))
+    piece = bad.stat().st_size // 90
+    paced = f"for n in $(seq 0 90); do tail -c +$((n * {piece} + 1)) {bad} | head -c {piece}; sleep 0.03; done"
+    write([live.script(tmp_path, f"cat {made}; {paced}; exec sleep 1000")])
+    daemon = start_camcastd(pipe_config(fifo, encoder="x264", bitrate=2000000, sei=True))
+    with clients.Viewer(daemon.port()) as viewer:
+        live.wait_pictures(viewer, 60)
+        units, _ = bytestream.split(viewer.close())
+    steps = [b.monotonic_us - a.monotonic_us for a, b in zip(units, units[1:])]
+    assert min(steps) > 0, steps
+
+
 def test_a_pipe_that_is_replaced_is_opened_again(start_camcastd, fifo, write, tmp_path):
     daemon = start_camcastd(pipe_config(fifo))
     daemon.wait_until(lambda: "no program" in daemon.camera()["camera_reason"], "reason")

@@ -57,7 +57,7 @@ struct stream {
 	struct encoding encoding;
 	unsigned idr_counted; /* requests that the next forced IDR answers */
 	int64_t next_key_us;  /* not before, after a drop in a log */
-	int64_t last_pts_us;
+	int64_t last_us;      /* time of the newest encoded unit */
 	struct diag_limit coded_limit;
 	bool told_encoder; /* in the log */
 
@@ -159,13 +159,15 @@ void stream_packet(struct stream *stream, const struct packet *packet)
 static bool handle_coded(void *user, const struct access_unit *unit, int64_t arrived_us)
 {
 	struct stream *stream = user;
-	int64_t pts_us = unit->capture_us;
+	struct access_unit timed = *unit;
 
-	/* Encoders do not reorder, and every unit has its own times. */
-	if (pts_us <= stream->last_pts_us)
-		pts_us = stream->last_pts_us + 1;
-	stream->last_pts_us = pts_us;
-	return deliver(stream, unit, pts_us, pts_us, interval_us(stream), arrived_us);
+	/* Encoders do not reorder, and every unit has its own time. Of a source whose times are
+	 * damaged, a picture may lie before the last one. */
+	if (timed.capture_us <= stream->last_us)
+		timed.capture_us = stream->last_us + 1;
+	stream->last_us = timed.capture_us;
+	return deliver(stream, &timed, timed.capture_us, timed.capture_us, interval_us(stream),
+		       arrived_us);
 }
 
 /* --- the encoder --- */
@@ -648,7 +650,7 @@ int stream_create(struct stream **out, const struct stream_options *options)
 	if (r < 0)
 		goto close_wake;
 	stream->wanted = stream->begun = output_kept(&stream->output);
-	stream->last_pts_us = INT64_MIN;
+	stream->last_us = INT64_MIN;
 	pthread_mutex_init(&stream->lock, NULL);
 	if (stream->mode == STREAM_ENCODES) {
 		encoding_init(&stream->encoding, stream->config, handle_coded, stream);
