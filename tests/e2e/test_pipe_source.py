@@ -137,14 +137,20 @@ def damage_times(data, ticks):
     return bytes(made)
 
 
+def damaged_recording(folder, ticks):
+    """Three seconds with pictures that refer to later ones, whole, and as damage_times() has them."""
+    made, bad = folder / "b.ts", folder / "bad.ts"
+    options = ["-c:v", "libx264", "-g", "15", "-bf", "2", "-f", "mpegts", made]
+    recording = live.pattern_file(folder, seconds=3)
+    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-r", "30", "-i", recording, *options)
+    bad.write_bytes(damage_times(made.read_bytes(), ticks))
+    return made, bad
+
+
 @pytest.mark.parametrize("ticks", [600_000_000, 810_000], ids=["two hours", "nine seconds"])
 def test_times_that_are_damaged_do_not_stop_the_clock(ticks, start_camcastd, fifo, write, tmp_path):
     """A few pictures claim to be shown long after they are decoded."""
-    made, bad = tmp_path / "b.ts", tmp_path / "bad.ts"
-    options = ["-c:v", "libx264", "-g", "15", "-bf", "2", "-f", "mpegts", made]
-    recording = live.pattern_file(tmp_path, seconds=3)
-    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-r", "30", "-i", recording, *options)
-    bad.write_bytes(damage_times(made.read_bytes(), ticks))
+    made, bad = damaged_recording(tmp_path, ticks)
     write([live.script(tmp_path, f"cat {bad}; sleep 2; cat {made}; sleep 2; cat {made}; exec sleep 1000")])
     daemon = start_camcastd(pipe_config(fifo, encoder="x264", bitrate=2000000, sei=True))
     with clients.Viewer(daemon.port()) as viewer:
@@ -161,14 +167,10 @@ def test_times_that_are_damaged_do_not_stop_the_clock(ticks, start_camcastd, fif
 def test_damaged_times_do_not_put_a_picture_before_the_last(start_camcastd, fifo, write, tmp_path):
     """At the pace of a camera, so that times lie behind the clock. The decoder gives some pictures
     with less time than the ones before them."""
-    made, bad = tmp_path / "b.ts", tmp_path / "bad.ts"
-    options = ["-c:v", "libx264", "-g", "15", "-bf", "2", "-f", "mpegts", made]
-    recording = live.pattern_file(tmp_path, seconds=3)
-    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-r", "30", "-i", recording, *options)
-    bad.write_bytes(damage_times(made.read_bytes(), 600_000_000))
+    made, bad = damaged_recording(tmp_path, 600_000_000)
     piece = bad.stat().st_size // 90
-    paced = f"for n in $(seq 0 90); do tail -c +$((n * {piece} + 1)) {bad} | head -c {piece}; sleep 0.03; done"
-    write([live.script(tmp_path, f"cat {made}; {paced}; exec sleep 1000")])
+    paced = f"tail -c +$((n * {piece} + 1)) {bad} | head -c {piece}; sleep 0.03"
+    write([live.script(tmp_path, f"cat {made}; for n in $(seq 0 90); do {paced}; done; exec sleep 1000")])
     daemon = start_camcastd(pipe_config(fifo, encoder="x264", bitrate=2000000, sei=True))
     with clients.Viewer(daemon.port()) as viewer:
         live.wait_pictures(viewer, 60)
