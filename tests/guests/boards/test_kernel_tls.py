@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """TLS in the kernel, which the machine that runs the other tests may not have: a unit is one send,
-and arrives whole. `make check-kernel` runs a part; all of it:
+by reference, and arrives whole. `make check-kernel` runs a part; all of it:
 E2E=tests/guests/boards/test_kernel_tls.py tests/guests/boards/run.sh amd64."""
+import contextlib
 import os
 import signal
 import socket
 import ssl
 import statistics
 import struct
+import subprocess
 
 import pytest
 
@@ -17,6 +19,8 @@ import clients
 import harness
 
 APPLICATION_DATA, RECORD_MAX, PROTECTION_MAX, PAGE = 23, 16384, 256, 4096
+# How the kernel's TLS takes the bytes of a send.
+REFERENCE, COPY = "sk_msg_zerocopy_from_iter", "sk_msg_memcopy_from_iter"
 TLS_1_3, TLS_1_2 = ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2
 
 
@@ -45,6 +49,40 @@ def encryption(daemon, viewer):
     return client["encryption"]
 
 
+@contextlib.contextmanager
+def counted_calls(folder, *functions):
+    """How often these functions of the kernel are called meanwhile, by any process: calls(function).
+    Probes belong to the machine, so their names are this process's."""
+    trace, group = folder / "tracing", f"case{os.getpid()}"
+    trace.mkdir()
+    subprocess.run(["mount", "-t", "tracefs", "tracefs", trace], check=True)
+
+    def define(text):
+        events = os.open(trace / "kprobe_events", os.O_WRONLY | os.O_APPEND)  # else all others go
+        try:
+            os.write(events, text.encode() + b"\n")
+        finally:
+            os.close(events)
+
+    def enable(value):
+        (trace / "events" / group / "enable").write_text(value)
+
+    def calls(function):
+        lines = (trace / "kprobe_profile").read_text().splitlines()
+        return next(int(hits) for name, hits, _ in map(str.split, lines) if name == f"{group}_{function}")
+
+    try:
+        for function in functions:
+            define(f"p:{group}/{group}_{function} {function}")
+        enable("1")
+        yield calls
+    finally:
+        enable("0")
+        for function in functions:
+            define(f"-:{group}/{group}_{function}")
+        subprocess.run(["umount", trace], check=True)
+
+
 @pytest.mark.parametrize("version, ciphers", [
     (TLS_1_3, None),
     (TLS_1_2, "ECDHE+AESGCM+AES128"),
@@ -62,11 +100,14 @@ def test_a_unit_is_one_send_and_arrives_whole(camcastd, authority, tmp_path, ver
         assert encryption(daemon, secure) == "kernel" and encryption(daemon, plain) == "no"
         assert daemon.status()["tls"]["kernel"] == 1
         expected = plain.close()
-        before = daemon.feed()
-        secure.wait_units(30)
-        after = daemon.feed()
+        with counted_calls(tmp_path, REFERENCE, COPY) as calls:
+            before = daemon.feed()
+            secure.wait_units(30)
+            after = daemon.feed()
+            by_reference, by_copy = calls(REFERENCE), calls(COPY)
         data = secure.close()
     units = after["units"] - before["units"]
+    assert by_reference >= units - 2 and by_copy == 0, (by_reference, by_copy, units)
     assert after["sends"] - before["sends"] < 1.2 * units + 2
     assert after["sendfiles"] - before["sendfiles"] < units / 2  # by the plain one, as it left
     # Either may have begun a key picture before the other.
