@@ -200,6 +200,7 @@ static void a_teardown_ends_the_connection(void **state)
 	rtsp_unit(r, true, 100, &len);
 	rtsp_say(r, fd, "OPTIONS * RTSP/1.0\r\n\r\n"); /* read, and not answered */
 	rig_pass(&r->rig, 1100000);
+	assert_int_equal(r->rtsp.stats.timed_out, 0);
 	hang_up(r, fd);
 }
 
@@ -342,6 +343,7 @@ static void a_setup_of_nothing_is_refused(void **state)
 	assert_int_equal(rtsp_ask(r, fd, "TEARDOWN", RTSP_URL, ""), 455);
 	assert_int_equal(rtsp_ask(r, fd, "RECORD", RTSP_URL, ""), 405);
 	assert_int_equal(rtsp_ask(r, fd, "FLY", RTSP_URL, ""), 501);
+	assert_int_equal(r->rtsp.stats.refused, sizeof cases / sizeof *cases + 5);
 	r->forbidden = true;
 	assert_int_equal(rtsp_ask(r, fd, "DESCRIBE", RTSP_URL, ""), 403);
 	assert_int_equal(rtsp_ask(r, fd, "SETUP", RTSP_URL, RTSP_TRANSPORT), 403);
@@ -445,6 +447,7 @@ static void a_peer_that_does_not_play_is_disconnected(void **state)
 	rig_pass(&r->rig, 1100000);
 	rtsp_hear(r, fd);
 	assert_true(r->ended);
+	assert_int_equal(r->rtsp.stats.timed_out, 1);
 	hang_up(r, fd);
 }
 
@@ -488,6 +491,7 @@ static void requests_without_end_are_noise(void **state)
 		rig_settle(r->rig.loop);
 	}
 	assert_int_equal(feed_stats(r->rig.feed)->audience.left[CURSOR_END_NOISE], 1);
+	assert_int_equal(r->rtsp.stats.noise, 3);
 	hang_up(r, fd);
 }
 
@@ -520,6 +524,7 @@ static void when_all_places_are_taken_an_old_one_is_given(void **state)
 	assert_int_equal(r->door.quota->used, RTSP_CONNECTIONS_MAX);
 	rtsp_hear(r, fds[0]);
 	assert_true(r->ended);
+	assert_int_equal(r->rtsp.stats.displaced, 1);
 	assert_int_equal(rtsp_ask(r, fds[RTSP_CONNECTIONS_MAX], "OPTIONS", "*", ""), 200);
 	for (int i = 0; i < RTSP_CONNECTIONS_MAX; i++)
 		close(fds[i]);

@@ -65,7 +65,7 @@ static struct rtsp_session *find_own(const struct rtsp *rtsp, const uint64_t hos
 
 bool rtsp_make_room(struct endpoint *endpoint, const struct net_peer *peer)
 {
-	const struct rtsp *rtsp = endpoint->user;
+	struct rtsp *rtsp = endpoint->user;
 	struct rtsp_session *session;
 	uint64_t host[2];
 	unsigned n;
@@ -83,6 +83,7 @@ bool rtsp_make_room(struct endpoint *endpoint, const struct net_peer *peer)
 		session = find_own(rtsp, host);
 	if (!session)
 		return false;
+	rtsp->stats.displaced++;
 	connection_close(session->connection, true);
 	return true;
 }

@@ -47,6 +47,8 @@ static void handle_timeout(struct loop_timer *timer)
 		rtsp_describe(session, true);
 		return;
 	}
+	if (session->phase != RTSP_LINGERING)
+		session->rtsp->stats.timed_out++;
 	connection_close(session->connection, session->phase == RTSP_ANSWERING);
 }
 
@@ -234,6 +236,8 @@ void rtsp_answer(struct rtsp_session *session, int status, const char *headers, 
 	size_t body_len = body ? strlen(body) : 0, size = HEAD_MAX + strlen(headers) + body_len;
 	char cseq[RTSP_CSEQ_MAX + 8] = "", length[40] = "";
 
+	if (status >= 400 && status != 401)
+		session->rtsp->stats.refused++;
 	if (session->cseq[0])
 		snprintf(cseq, sizeof cseq, "CSeq: %s\r\n", session->cseq);
 	if (body)
@@ -449,9 +453,12 @@ static void take_bytes(struct connection *connection, const uint8_t *data, size_
 static void rtsp_input(struct connection *connection, const uint8_t *data, size_t len)
 {
 	struct rtsp_session *session = connection->session;
+	struct rtsp *rtsp = session->rtsp;
 
-	if (noise_exceeded(connection, &session->noise, len))
+	if (noise_exceeded(connection, &session->noise, len)) {
+		rtsp->stats.noise++; /* the session has gone */
 		return;
+	}
 	/* After a GET nothing follows but through the POST. */
 	if (!session->cookie[0] || session->posts)
 		take_bytes(connection, data, len);

@@ -69,6 +69,14 @@ struct rtsp_stream {
 typedef int rtsp_find(void *user, const struct net_peer *peer, const struct access_who *who,
 		      const char *name, struct rtsp_stream *out);
 
+/* What went wrong so far. */
+struct rtsp_stats {
+	uint64_t refused;   /* requests, but for those that need a user */
+	uint64_t noise;	    /* peers that sent too much */
+	uint64_t timed_out; /* peers that were waited for */
+	uint64_t displaced; /* peers that gave their place */
+};
+
 /* Of an endpoint: what it serves. The caller sets the first part. */
 struct rtsp {
 	rtsp_find *find;
@@ -79,6 +87,7 @@ struct rtsp {
 	/* --- below: the protocol's --- */
 	struct diag_limit basic_log;
 	uint64_t accepted; /* connections, so far */
+	struct rtsp_stats stats;
 	struct quota quota;
 	struct list sessions; /* those that do not play yet, the oldest first */
 	struct list tunnels;  /* the GETs of all */

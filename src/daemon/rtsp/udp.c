@@ -284,8 +284,10 @@ static void handle_refused(struct sender *sender, int err)
 	if (viewer->refused_us == 0 || now_us - viewer->refusal_us > REFUSED_GAP_US)
 		viewer->refused_us = now_us;
 	viewer->refusal_us = now_us;
-	if (now_us - viewer->refused_us >= REFUSED_US)
-		viewer->options.ended(viewer->options.user, true);
+	if (now_us - viewer->refused_us < REFUSED_US)
+		return;
+	viewer->port->ports->unheard++;
+	viewer->options.ended(viewer->options.user, true);
 }
 
 static void handle_ended(struct sender *sender, bool at_once)

@@ -29,6 +29,7 @@ struct udp_viewer;
 struct udp_ports {
 	struct list list;
 	size_t n;
+	uint64_t unheard; /* viewers that were ended because nobody listens */
 };
 
 /* Takes the pair at the server's end of a connection, which is opened if there is none yet, or

@@ -12,6 +12,7 @@
 #include "daemon/push/push.h"
 #include "daemon/mdns/mdns.h"
 #include "daemon/reload.h"
+#include "daemon/rtsp/rtsp.h"
 #include "daemon/status/health.h"
 #include "daemon/worker/worker.h"
 
@@ -26,6 +27,7 @@ struct status_view {
 	const struct access *access; /* NULL: nobody is asked who he is */
 	struct fdreserve *reserve;
 	const struct handshakes *handshakes; /* NULL: no TLS */
+	const struct rtsp *rtsp;	     /* NULL: there is no RTSP */
 	const struct pushes *pushes;	     /* NULL: there are none */
 	struct discovery *discovery;	     /* NULL: off */
 	struct mdns *mdns;		     /* NULL: nothing is announced */

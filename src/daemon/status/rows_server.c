@@ -9,6 +9,7 @@
 #define IN_LOOP(field) FIELD(in_loop, struct loop_stats, field)
 #define IN_ACCESS(field) FIELD(in_access, struct access_stats, field)
 #define IN_RELOAD(field) FIELD(in_reload, struct reload_status, field)
+#define IN_RTSP(field) FIELD(in_rtsp, struct rtsp, field)
 #define IN_MDNS(field) FIELD(in_mdns, struct mdns_status, field)
 #define IN_MQTT(field) FIELD(in_mqtt, struct discovery_status, field)
 
@@ -23,6 +24,12 @@ static const void *in_access(const struct counted *c)
 	static const struct access_stats none;
 
 	return c->view->access ? access_stats(c->view->access) : &none;
+}
+static const void *in_rtsp(const struct counted *c)
+{
+	static const struct rtsp none;
+
+	return c->view->rtsp ? c->view->rtsp : &none;
 }
 static double access_users(const struct counted *c)
 {
@@ -268,6 +275,31 @@ static const struct counter server[] = {
 	{"tls.plain", "tls_plain_total", COUNTER,
 	 .help = "Peers that were disconnected because they spoke without TLS where it is needed.",
 	 .number = tls_plain},
+	{"rtsp", GROUP, .help = "Clients of RTSP ([RTSP.md](RTSP.md)); all zero without it."},
+	{"rtsp.connections", "rtsp_connections", GAUGE, .help = "Connections that do not play yet.",
+	 IN_RTSP(quota.used)},
+	{"rtsp.accepted", "rtsp_accepted_total", COUNTER, .help = "Connections accepted.",
+	 IN_RTSP(accepted)},
+	{"rtsp.refused", "rtsp_refused_total", COUNTER,
+	 .help = "Requests that were answered with an error, other than 401.",
+	 IN_RTSP(stats.refused)},
+	{"rtsp.noise", "rtsp_noise_total", COUNTER,
+	 .help = "Clients that were disconnected because they sent more than 64 KiB within a "
+		 "minute.",
+	 IN_RTSP(stats.noise)},
+	{"rtsp.timed_out", "rtsp_timed_out_total", COUNTER,
+	 .help = "Clients that were disconnected because they did not play within ten seconds, "
+		 "were silent for a minute in a pause, or while they played by UDP or multicast, "
+		 "or did not take an answer.",
+	 IN_RTSP(stats.timed_out)},
+	{"rtsp.displaced", "rtsp_displaced_total", COUNTER,
+	 .help = "Clients that were disconnected before they played because all places were "
+		 "taken, or those of their address.",
+	 IN_RTSP(stats.displaced)},
+	{"rtsp.unheard", "rtsp_unheard_total", COUNTER,
+	 .help = "Viewers over UDP that were disconnected because nobody listened at their port "
+		 "for five seconds.",
+	 IN_RTSP(ports.unheard)},
 	{"mdns", GROUP, .help = "What is announced by mDNS ([DISCOVERY.md](DISCOVERY.md))."},
 	{"mdns.state", TEXT,
 	 .help = "`nothing` (is to be announced: `mdns = no`, or no address of `http` or `rtsp` "
