@@ -183,6 +183,21 @@ static void halves_that_do_not_fit_are_refused(void **state)
 	stop(r, get, posts);
 }
 
+static void nothing_goes_beside_a_tunnel(void **state)
+{
+	struct rtsp_rig *r = rtsp_rig_start(state);
+	int get, posts;
+
+	r->rtsp.udp = true;
+	open_tunnel(r, &get, &posts);
+	post(r, posts,
+	     "SETUP rtsp://c/front/trackID=0 RTSP/1.0\r\nCSeq: 1\r\n"
+	     "Transport: RTP/AVP;unicast;client_port=5000-5001\r\n\r\n");
+	assert_non_null(strstr(rtsp_hear(r, get), "RTSP/1.0 461 "));
+	play(r, get, posts);
+	stop(r, get, posts);
+}
+
 static void a_tunnel_that_does_not_play_ends(void **state)
 {
 	struct rtsp_rig *r = rtsp_rig_start(state);
@@ -219,6 +234,7 @@ int main(void)
 		ON_BOTH(a_post_that_is_no_base64_ends_the_tunnel),
 		ON_BOTH(a_post_without_end_is_noise),
 		ON_BOTH(halves_that_do_not_fit_are_refused),
+		ON_BOTH(nothing_goes_beside_a_tunnel),
 		ON_BOTH(a_tunnel_that_does_not_play_ends),
 		cmocka_unit_test(padding_ends_a_text_and_another_one_may_follow),
 	};
