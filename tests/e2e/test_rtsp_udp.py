@@ -257,6 +257,27 @@ def test_packets_go_to_the_peer_and_to_nobody_else(camcastd):
         one.close()
 
 
+def test_a_report_is_for_all_who_play_at_its_address(start_camcastd):
+    """A player that lost its connection plays again, with the same ports, while the old session lasts."""
+    daemon = start_camcastd(config(bitrate=CALM))
+    ports = udp_ports()
+    with Client(daemon) as old, Client(daemon) as new:
+        for client in old, new:
+            status, answer, _ = client.ask("SETUP", track(daemon), Transport=transport(ports))
+            assert status == 200 and client.ask("PLAY", url(daemon))[0] == 200
+        ssrc = re.search(r"ssrc=([0-9A-F]{8})", answer["Transport"])[1]
+        server = int(re.search(r"server_port=\d+-(\d+)", answer["Transport"])[1])
+        report = f"81c90007 00000001 {ssrc} 80000005 00000000 00000384 00000000 00000000"
+
+        def both_reported():
+            ports[1].sendto(bytes.fromhex(report), ("127.0.0.1", server))
+            return [one.get("lost_packets") for one in daemon.status()["clients"]] == [5, 5]
+
+        daemon.wait_until(both_reported, "the report with both sessions")
+    for one in ports:
+        one.close()
+
+
 def test_packets_are_as_small_as_the_configuration_says(start_camcastd):
     daemon = start_camcastd(config(packet_size=600))
     ports = udp_ports()

@@ -136,25 +136,26 @@ static int open_ports(struct udp_port *port)
 	return err;
 }
 
-/* What a receiver says. */
+/* What a receiver says. Sessions may have the same ports: a player that lost its connection plays
+ * again. */
 static void take_report(void *user, const struct net_peer *from, const uint8_t *data, size_t len)
 {
 	struct udp_port *port = user;
-	struct receiver *receiver = receivers_find(&port->viewers, from, NULL);
-	struct udp_viewer *viewer;
-	struct rtcp_report report;
-	bool found;
+	struct receiver *receiver = NULL;
 
-	if (!receiver)
-		return;
-	viewer = container_of(receiver, struct udp_viewer, receiver);
-	if (!rtcp_read(data, len, viewer->options.ssrc, &report, &found))
-		return;
-	if (found)
-		receiver->report = report;
-	receiver->reported |= found;
-	viewer->refused_us = 0;
-	viewer->options.alive(viewer->options.user);
+	while ((receiver = receivers_find(&port->viewers, from, receiver))) {
+		struct udp_viewer *viewer = container_of(receiver, struct udp_viewer, receiver);
+		struct rtcp_report report;
+		bool found;
+
+		if (!rtcp_read(data, len, viewer->options.ssrc, &report, &found))
+			return;
+		if (found)
+			receiver->report = report;
+		receiver->reported |= found;
+		viewer->refused_us = 0;
+		viewer->options.alive(viewer->options.user);
+	}
 }
 
 static void handle_rtcp(struct loop_watch *watch, uint32_t events)
