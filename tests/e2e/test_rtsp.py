@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -11,15 +12,18 @@ import threading
 import cv2
 import pytest
 
+import bytestream
 import gstreamer
 import harness
 import motions
+import packets
 import slowlink
 import strip
 
 WIDTH, HEIGHT = 320, 240  # motion and RTP's JPEG want multiples of eight
 # What ffmpeg says when it asked for UDP first, and that is off.
 REFUSED = re.compile(r"method SETUP failed: 461 Unsupported Transport")
+NTP_EPOCH_S = 2208988800  # 1970 in seconds of NTP
 CALM = 500000  # bit/s: a player that gets no time for a second still loses nothing
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
 
@@ -434,6 +438,34 @@ def test_a_viewer_is_in_the_status_and_its_first_packet_is_the_one_named(camcast
         (viewer,) = daemon.status()["clients"]
         assert viewer["transport"] == "rtsp"
     daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
+
+
+def clocks_of(daemon, count):
+    """When pictures were taken, in us of UTC: [(as the newest report of the sender and the RTP time
+    say, as the picture itself says)]."""
+    found, reader, report = [], packets.Reader(), None
+    with Client(daemon) as client:
+        assert client.ask("SETUP", url(daemon) + "/trackID=0", Transport=TCP)[0] == 200
+        assert client.ask("PLAY", url(daemon))[0] == 200
+        while len(found) < count:
+            channel, packet = client.frame()
+            if channel == 1:
+                seconds, fraction, rtp_time = struct.unpack_from(">8xIII", packet)
+                report = rtp_time, (seconds - NTP_EPOCH_S) * 10**6 + (fraction * 10**6 >> 32)
+            elif reader.add(packet):
+                picture = reader.pictures[-1]
+                since = picture.timestamp - report[0] & 0xFFFFFFFF
+                taken_us = bytestream.parse_unit(picture.data).utc_us
+                found.append((report[1] + since * 10**6 // 90000, taken_us))
+    return found
+
+
+def test_reports_of_the_sender_carry_the_capture_clock(start_camcastd):
+    """So that pictures of two servers, each with an RTP clock of its own, can be lined up."""
+    for _ in range(2):
+        daemon = start_camcastd(config(sei="yes", keyframe_interval=10))
+        for reported_us, taken_us in clocks_of(daemon, 40):
+            assert abs(reported_us - taken_us) < 1000, (reported_us, taken_us)
 
 
 def test_a_jpeg_that_rtp_does_not_carry_is_counted(start_camcastd):
