@@ -26,10 +26,14 @@ PRESETS = {
 }
 
 
+def chapter(heading):
+    return re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)[1]
+
+
 def block(heading, containing):
     """The block of code of a chapter that contains a text."""
-    chapter = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)[1]
-    (found,) = [one for one in re.findall(r"^```\w*\n(.*?)^```", chapter, re.M | re.S) if containing in one]
+    blocks = re.findall(r"^```\w*\n(.*?)^```", chapter(heading), re.M | re.S)
+    (found,) = [one for one in blocks if containing in one]
     return found
 
 
@@ -88,10 +92,12 @@ def numbers_in(path):
     ]
 
 
-def test_the_addresses_of_the_table(server, tmp_path):
-    rows = dict(re.findall(r"^\| ([^|]*?) \| `(\w+://[^`]*)` \|$", PAGE, re.M))
-    assert len(rows) == 4
-    for i, url in enumerate(rows.values()):
+def test_the_addresses_of_the_table_and_of_home_assistant(server, tmp_path):
+    urls = re.findall(r"^\| [^|]*? \| `(\w+://[^`]*)` \|$", PAGE, re.M)
+    asked = re.findall(r"`(\w+://[^`]*)`", chapter("Home Assistant").replace("\n", " "))
+    assert len(urls) == len(asked) == 4, (urls, asked)
+    assert "http://HOST:8080/front-jpeg.jpg" in asked
+    for i, url in enumerate(dict.fromkeys(urls + asked)):
         path = tmp_path / f"{i}.mkv"
         count = 1 if url.endswith(".jpg") else 5
         ended_well(["ffmpeg", "-v", "error", "-i", server.here(url), "-frames:v", str(count), path])
@@ -146,10 +152,16 @@ def test_frigate(server, tmp_path):
     assert luma.stat().st_size // (size[0] * size[1] * 3 // 2) >= 8
 
 
-def test_motion(server, tmp_path):
-    lines = server.here(block("motion", "netcam_url")).splitlines()
-    with motions.running(tmp_path, *lines):
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_motion(server, tmp_path, transport):
+    text = server.here(block("motion", "netcam_url"))
+    if transport == "udp":
+        (asks,) = re.findall(r"`(netcam_params .*udp)`", chapter("motion"))
+        text = re.sub(r"^netcam_params .*$", asks, text, flags=re.M)
+    with motions.running(tmp_path, *text.splitlines()):
         server.wait_until(lambda: motions.numbers(tmp_path), "a legible snapshot of motion", 60)
+        (client,) = server.status()["clients"]
+        assert client["transport"] == ("rtsp+udp" if transport == "udp" else "rtsp"), client
 
 
 def settings_of(text):
