@@ -7,6 +7,8 @@
 - Every relative link leads to a file, and to a heading if it names one.
 - Every path, test, option, make target and identifier that a page or a manual names exists. An
   identifier is a word with an underscore; it must occur in a source file.
+- The web page has the lines of docs/PLAYERS.md over RTSP and HTTP, and how old a picture is there
+  from docs/BENCHMARKS.md.
 """
 import glob
 import os
@@ -140,6 +142,36 @@ def check_manual(page, sources):
             yield f"{page}:{number}: {wrong}"
 
 
+def table_below(page, heading):
+    """The rows, as lists of cells, of the first table of a page behind a line that begins so."""
+    text = read(page)
+    rows = re.search(r"^\|.*\n\|[-:| ]+\|\n((?:\|.*\n)+)", text[text.index(heading):], re.M)[1]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
+
+
+def check_players():
+    """The ways to show a stream in other programs, which are in three places."""
+    low = "-fflags nobuffer -flags low_delay"
+    ages = {row[0].split()[0]: row[1:]
+            for row in table_below("docs/BENCHMARKS.md", "## How old a picture is at a player")}
+    page = read("src/web/details.js")
+    places = (2, "RTSP", "rtsp://HOST:8554/front"), (3, "HTTP", "http://HOST:8080/front.ts")
+    for column, way, url in places:
+        expected = set()
+        for player, *lines in table_below("docs/PLAYERS.md", "# Players"):
+            line = lines[column - 1].strip("`").replace(url, "URL")
+            line = line.replace("ffmpeg LOW", f"ffmpeg {low} -probesize 32 -analyzeduration 0")
+            if "URL" in line:
+                age = ages[player][column - 1].split()[0]
+                expected.add((player, line.replace("LOW", low), age))
+        text = re.search(rf"const {way}_PLAYERS = \[\n(.*?)^\];", page, re.M | re.S)[1]
+        shown = set(re.findall(r"\['(\w+)', '(.*)', (\d+)\],", text))
+        for one in sorted(expected ^ shown):
+            does, do = ("lacks", "have") if one in expected else ("has", "lack")
+            yield (f"src/web/details.js: {way}: {does} {one}, which docs/PLAYERS.md and "
+                   f"docs/BENCHMARKS.md {do}")
+
+
 def main():
     os.chdir(ROOT)
     sources = Sources()
@@ -148,6 +180,7 @@ def main():
         mistakes += check_page(page, sources)
     for page in sorted(files("docs/man")):
         mistakes += check_manual(page, sources)
+    mistakes += check_players()
     print("\n".join(mistakes), end="\n" if mistakes else "")
     return 1 if mistakes else 0
 

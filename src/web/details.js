@@ -72,28 +72,47 @@ function hint(key) {
 
 // --- ways to use a stream in other programs ---
 
-// The last figure: how old a picture is there, in ms (docs/BENCHMARKS.md).
-function recipes({ urls, tcp, rtsp }) {
-	const mpv = 'mpv --profile=low-latency --untimed ';
+// The lines of docs/PLAYERS.md for H.264, and how old a picture is there, in ms (docs/BENCHMARKS.md).
+// tests/docs.py compares them.
+const HTTP_PLAYERS = [
+	['VLC', 'vlc --network-caching=100 URL', 696],
+	['ffplay', 'ffplay -fflags nobuffer -flags low_delay -i URL', 80],
+	['ffmpeg', 'ffmpeg -fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0 -i URL OUTPUT', 76],
+	['mpv', 'mpv --profile=low-latency --untimed URL', 61],
+	['GStreamer', 'gst-launch-1.0 souphttpsrc location=URL is-live=true ! tsdemux ! h264parse ! avdec_h264 ! videoconvert ! autovideosink sync=false', 41],
+	['OpenCV', 'cv2.VideoCapture("URL")', 71],
+];
+const RTSP_PLAYERS = [
+	['VLC', 'vlc --live-caching=100 URL', 230],
+	['ffplay', 'ffplay -fflags nobuffer -flags low_delay -rtsp_transport tcp -i URL', 315],
+	['ffmpeg', 'ffmpeg -fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0 -rtsp_transport tcp -i URL OUTPUT', 74],
+	['mpv', 'mpv --profile=low-latency --untimed URL', 63],
+	['GStreamer', 'gst-launch-1.0 rtspsrc location=URL latency=0 protocols=tcp ! rtph264depay ! avdec_h264 ! videoconvert ! autovideosink sync=false', 9],
+	['OpenCV', 'cv2.VideoCapture("URL")', 70],
+	['motion', 'netcam_url URL', 1012],
+];
 
-	return [
-		['VLC', urls.ts, 'vlc --network-caching=100 ', '', 696],
-		['ffplay', urls.ts, 'ffplay -fflags nobuffer -flags low_delay ', '', 80],
-		['mpv', urls.ts, mpv, '', 61],
-		['OpenCV', urls.ts, 'cv2.VideoCapture("', '")', 71],
+function recipesFor(players, url, way = '') {
+	return players.map(([name, line, age]) => [way + name, line.replace('URL', () => url), age]);
+}
+
+function recipes({ urls, tcp, rtsp }) {
+	const rtspUrl = rtsp && `${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`;
+
+	return (urls.ts ? recipesFor(HTTP_PLAYERS, location.origin + urls.ts) : []).concat([
 		['Home Assistant, OBS', urls.ts],
 		['OctoPrint, Mainsail', urls.mjpeg],
 		['JPEG', urls.jpeg, 'curl -o picture.jpg '],
-		['ffmpeg', urls.mp4, 'ffmpeg -i ', ' -c copy -t 60 recording.mp4'],
+		['MP4', urls.mp4, 'ffmpeg -i ', ' -c copy -t 60 recording.mp4'],
 		['HLS', urls.hls],
 		['H.264', urls.h264],
 	].filter(([, path]) => path)
-		.map(([name, path, before = '', after = '', age]) =>
-			[name, before + location.origin + path + after, age])
-		.concat(tcp.map(({ framing, port, scheme }) =>
-			[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]))
-		.concat((rtsp ? [[''], [mpv, urls.ts && 63]] : []).map(([program, age]) =>
-			['RTSP', `${program}${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`, age]));
+		.map(([name, path, before = '', after = '']) => [name, before + location.origin + path + after]),
+	tcp.map(({ framing, port, scheme }) =>
+		[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]),
+	rtsp ? [['RTSP', rtspUrl]] : [],
+	rtsp && urls.ts ? recipesFor(RTSP_PLAYERS, rtspUrl, 'RTSP, ')
+		.filter(([name]) => rtsp.scheme === 'rtsp' || !name.endsWith('VLC')) : []); // it has no TLS there
 }
 
 async function copy(text) {

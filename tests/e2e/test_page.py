@@ -487,6 +487,25 @@ def test_keys_and_the_embedded_view(tab, start_camcastd):
     assert page.evaluate("getComputedStyle(document.getElementById('bar')).display") == "none"
 
 
+def test_the_lines_of_players_are_there_to_copy(tab, start_camcastd, browser):
+    """As docs/PLAYERS.md has them, which tests/docs.py checks."""
+    daemon = start_camcastd(config(rtsp="127.0.0.1:0"))
+    page = tab(url(daemon, "?camera=one"), height=2400)
+    page.wait("document.querySelector('.tile') !== null", "a tile")
+    page.press("i")
+    page.wait("document.querySelectorAll('aside .recipe').length > 15", "the lines")
+    lines = page.evaluate("""[...document.querySelectorAll('aside .recipe')].map((one) =>
+        [one.querySelector('span').textContent, one.querySelector('code').textContent])""")
+    over_rtsp = [(name, line) for name, line in lines if name.startswith("RTSP, ")]
+    players = [re.fullmatch(r"RTSP, (\w+) · Latency \d+ ms", name)[1] for name, _ in over_rtsp]
+    assert players == ["VLC", "ffplay", "ffmpeg", "mpv", "GStreamer", "OpenCV", "motion"]
+    rtsp = f"rtsp://127.0.0.1:{daemon.rtsp_port}/one"
+    assert all(line.count(rtsp) == 1 for _, line in over_rtsp), lines
+    assert ["RTSP", f"{rtsp}-jpeg"] in lines
+    assert sum(" · " in name for name, _ in lines) == 6 + 7
+    page.screenshot(SHOTS / f"{browser.name}-players.png")
+
+
 def test_a_slider_sets_a_control(tab, start_camcastd):
     settings = fakes.fake_config(daemon={"control": True})
     settings["camera cam"] = {"source": "libcamera:fake"}
