@@ -145,13 +145,12 @@ static const struct provider {
 	{"memfd", NULL, memfd_allocate},
 };
 
-/* "auto", the full name, or a heap's name without "dma-heap:". */
-static bool provider_matches(const struct provider *provider, const char *allocator)
+/* The full name, or a heap's name without "dma-heap:". */
+static bool provider_has_name(const struct provider *provider, const char *name)
 {
 	const char *colon = strchr(provider->name, ':');
 
-	return strcmp(allocator, "auto") == 0 || strcmp(allocator, provider->name) == 0 ||
-	       (colon && strcmp(allocator, colon + 1) == 0);
+	return strcmp(name, provider->name) == 0 || (colon && strcmp(name, colon + 1) == 0);
 }
 
 static const char *advice(int error)
@@ -224,27 +223,37 @@ close_device:
 
 int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, uint32_t size)
 {
+	if (n == 0 || size == 0 || size > INT32_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof(providers) / sizeof(*providers); i++)
+		if (provider_has_name(&providers[i], allocator))
+			return provider_try(out, &providers[i], n, round_to_page(size));
+	return -EINVAL;
+}
+
+int slot_ring_create_for(struct slot_ring **out, const char *camera, const char *allocator,
+			 unsigned n, uint32_t size)
+{
+	const bool any = strcmp(allocator, "auto") == 0;
 	char tried[512] = "";
 	int error = -EINVAL;
 
-	if (n == 0 || size == 0 || size > INT32_MAX)
-		return -EINVAL;
-	size = round_to_page(size);
 	for (size_t i = 0; i < sizeof(providers) / sizeof(*providers); i++) {
 		const struct provider *provider = &providers[i];
 		int r;
 
-		if (!provider_matches(provider, allocator))
+		if (!any && !provider_has_name(provider, allocator))
 			continue;
-		r = provider_try(out, provider, n, size);
+		r = slot_ring_create(out, provider->name, n, size);
 		if (r == 0) {
-			diag_info("frame slots: %u x %u bytes from %s%s%s", n, size, provider->name,
+			diag_info("camera %s: frame slots: %u x %u bytes from %s%s%s", camera, n,
+				  (*out)->slots[0].size, provider->name,
 				  tried[0] ? "; not from " : "", tried);
 			return 0;
 		}
 		error = r;
 		/* A missing heap is normal; a heap that refuses to allocate is not. */
-		if (r != -ENOENT || strcmp(allocator, "auto") != 0) {
+		if (r != -ENOENT || !any) {
 			text_append(tried, sizeof(tried), tried[0] ? ", " : "");
 			text_append(tried, sizeof(tried), provider->name);
 			text_append(tried, sizeof(tried), ": ");
@@ -252,7 +261,7 @@ int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, 
 			text_append(tried, sizeof(tried), advice(r));
 		}
 	}
-	diag_error("frame slots: no memory for %u x %u bytes: %s%s", n, size,
+	diag_error("camera %s: frame slots: no memory for %u x %u bytes: %s%s", camera, n, size,
 		   tried[0] ? tried : "unknown allocator ", tried[0] ? "" : allocator);
 	return error;
 }

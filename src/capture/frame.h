@@ -78,13 +78,17 @@ struct slot_ring {
 	pthread_mutex_t lock; /* guards map and writable: each encoder's thread maps for itself */
 };
 
-/*
- * Allocates n slots of at least size bytes each. `allocator` is "auto" (in this order: dma-heap
- * vidbuf_cached, linux,cma, system, udmabuf, memfd) or one name. Returns 0 or -errno after a log
- * line with the error of each provider that was tried (for a missing permission, with the group or
- * udev rule). Any thread.
- */
+/* Allocates n slots of at least size bytes each by one allocator: "dma-heap:system" (or "system"),
+ * "udmabuf", "memfd"... 0 or -errno. Any thread. */
 int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, uint32_t size);
+/*
+ * The same for a camera, whose name is in the log line. `allocator` may also be "auto": dma-heap
+ * vidbuf_cached, linux,cma, system, udmabuf, memfd, in this order. Returns 0 or -errno after a log
+ * line with the error of each that was tried (for a missing permission, with the group or udev
+ * rule). Any thread.
+ */
+int slot_ring_create_for(struct slot_ring **out, const char *camera, const char *allocator,
+			 unsigned n, uint32_t size);
 /* Creates a ring of fds that another component owns (libcamera's allocator). */
 int slot_ring_wrap(struct slot_ring **out, const char *allocator, const int *fds, unsigned n,
 		   uint32_t size);

@@ -252,7 +252,7 @@ static void the_best_heap_that_opens_is_taken(void **state)
 
 		fake.path = heaps[i].path;
 		fake.allocations = 0;
-		assert_int_equal(slot_ring_create(&ring, "auto", 4, 10000), 0);
+		assert_int_equal(slot_ring_create_for(&ring, "front", "auto", 4, 10000), 0);
 		assert_string_equal(ring->allocator, heaps[i].name);
 		assert_true(ring->dmabuf);
 		assert_true(ring->owned);
@@ -272,7 +272,7 @@ static void without_a_provider_slots_are_memfds(void **state)
 	struct slot_ring *ring;
 
 	(void)state;
-	assert_int_equal(slot_ring_create(&ring, "auto", 3, 4096), 0);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "auto", 3, 4096), 0);
 	assert_string_equal(ring->allocator, "memfd");
 	assert_false(ring->dmabuf);
 	assert_int_equal(fcntl(ring->slots[0].fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW),
@@ -288,7 +288,7 @@ static void an_exhausted_heap_gives_back_what_it_gave(void **state)
 	(void)state;
 	fake.path = CMA;
 	fake.left = 3;
-	assert_int_equal(slot_ring_create(&ring, "auto", 4, 4096), 0);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "auto", 4, 4096), 0);
 	assert_string_equal(ring->allocator, "memfd");
 	assert_int_equal(open_fds(), before + 4);
 	slot_ring_destroy(ring);
@@ -300,12 +300,12 @@ static void a_named_allocator_is_not_replaced(void **state)
 	struct slot_ring *ring;
 
 	(void)state;
-	assert_int_equal(slot_ring_create(&ring, "udmabuf", 4, 4096), -ENOENT);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "udmabuf", 4, 4096), -ENOENT);
 	fake.path = CMA;
-	assert_int_equal(slot_ring_create(&ring, "linux,cma", 4, 4096), 0);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "linux,cma", 4, 4096), 0);
 	assert_string_equal(ring->allocator, "dma-heap:linux,cma");
 	slot_ring_destroy(ring);
-	assert_int_equal(slot_ring_create(&ring, "nonsense", 4, 4096), -EINVAL);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "nonsense", 4, 4096), -EINVAL);
 }
 
 static void a_slot_larger_than_udmabuf_allows_comes_from_elsewhere(void **state)
@@ -314,7 +314,7 @@ static void a_slot_larger_than_udmabuf_allows_comes_from_elsewhere(void **state)
 
 	(void)state;
 	fake.path = UDMABUF;
-	assert_int_equal(slot_ring_create(&ring, "auto", 1, (64u << 20) + 1), 0);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "auto", 1, (64u << 20) + 1), 0);
 	assert_string_equal(ring->allocator, "memfd");
 	slot_ring_destroy(ring);
 }
@@ -327,8 +327,9 @@ static void a_missing_permission_names_the_remedy(void **state)
 	(void)state;
 	fake.denied = SYSTEM;
 	catch_stderr();
-	assert_int_equal(slot_ring_create(&ring, "auto", 1, 4096), 0);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "auto", 1, 4096), 0);
 	said = caught_stderr();
+	assert_non_null(strstr(said, "camera front: frame slots: 1 x "));
 	assert_non_null(strstr(said, "dma-heap:system: Permission denied"));
 	assert_non_null(strstr(said, "60-camcast.rules"));
 	assert_null(strstr(said, "linux,cma"));
@@ -340,9 +341,9 @@ static void impossible_rings_are_refused(void **state)
 	struct slot_ring *ring;
 
 	(void)state;
-	assert_int_equal(slot_ring_create(&ring, "auto", 0, 4096), -EINVAL);
-	assert_int_equal(slot_ring_create(&ring, "auto", 1, 0), -EINVAL);
-	assert_int_equal(slot_ring_create(&ring, "auto", 1, UINT32_MAX), -EINVAL);
+	assert_int_equal(slot_ring_create(&ring, "memfd", 0, 4096), -EINVAL);
+	assert_int_equal(slot_ring_create(&ring, "memfd", 1, 0), -EINVAL);
+	assert_int_equal(slot_ring_create(&ring, "memfd", 1, UINT32_MAX), -EINVAL);
 }
 
 /* --- mapping and access --- */
@@ -372,7 +373,7 @@ static void dmabufs_are_synced_around_each_access(void **state)
 
 	(void)state;
 	fake.path = CMA;
-	assert_int_equal(slot_ring_create(&ring, "auto", 1, 4096), 0);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "auto", 1, 4096), 0);
 	assert_int_equal(slot_begin_access(ring, 0, false), 0);
 	assert_int_equal(slot_end_access(ring, 0, false), 0);
 	assert_int_equal(slot_begin_access(ring, 0, true), 0);
@@ -391,7 +392,7 @@ static void an_interrupted_sync_is_repeated(void **state)
 
 	(void)state;
 	fake.path = CMA;
-	assert_int_equal(slot_ring_create(&ring, "auto", 1, 4096), 0);
+	assert_int_equal(slot_ring_create_for(&ring, "front", "auto", 1, 4096), 0);
 	fake.sync_errors[0] = EINTR;
 	fake.sync_errors[1] = EAGAIN;
 	assert_int_equal(slot_begin_access(ring, 0, false), 0);

@@ -366,7 +366,7 @@ static int make_slots(struct decoder *decoder, const char *allocator, unsigned b
 	}
 	if (n > SLOTS_MAX)
 		n = SLOTS_MAX;
-	r = slot_ring_create(&decoder->ring, allocator, n, size);
+	r = slot_ring_create_for(&decoder->ring, decoder->camera, allocator, n, size);
 	if (r)
 		return r;
 	decoder->slots = calloc(n, sizeof(*decoder->slots));

@@ -500,8 +500,8 @@ static int open_camera(struct libcamera_source *source, const struct config_came
 	r = configure(source, config, want_mjpeg, &got);
 	if (r)
 		return r;
-	r = libcamera_make_slots(&source->ring, source->camera, config->allocator, &got,
-				 &info->format);
+	r = libcamera_make_slots(&source->ring, source->camera, config->name, config->allocator,
+				 &got, &info->format);
 	if (r)
 		return r;
 	snprintf(info->allocator, sizeof(info->allocator), "%s", source->ring->allocator);

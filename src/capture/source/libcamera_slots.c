@@ -144,8 +144,9 @@ static uint32_t slot_size(const struct camera_format *got, const struct frame_fo
 	return size > got->size ? size : got->size;
 }
 
-int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const char *allocator,
-			 const struct camera_format *got, struct frame_format *format)
+int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const char *name,
+			 const char *allocator, const struct camera_format *got,
+			 struct frame_format *format)
 {
 	const bool any = strcmp(allocator, "auto") == 0;
 	struct frame_format wrapped = *format;
@@ -154,7 +155,7 @@ int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const ch
 
 	if (strcmp(allocator, "libcamera") == 0)
 		return wrap_buffers(out, camera, got, format);
-	r = slot_ring_create(&ring, allocator, got->buffers, slot_size(got, format));
+	r = slot_ring_create_for(&ring, name, allocator, got->buffers, slot_size(got, format));
 	if (r)
 		return r;
 	r = import_ring(camera, ring);
@@ -170,8 +171,7 @@ int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const ch
 	}
 	if (r == -ENODEV) /* unplugged: other memory would not help */
 		goto destroy_ring;
-	diag_info("camera %s: no dmabufs from libcamera either: %s", camera_id(camera),
-		  camera_error());
+	diag_info("camera %s: no dmabufs from libcamera either: %s", name, camera_error());
 	r = import_ring(camera, ring);
 	if (!r && !pictures_come(camera))
 		r = -ENOTSUP;

@@ -11,9 +11,10 @@
  * `auto` goes on to libcamera's where the machine has no dmabufs or the camera takes none, and last
  * to plain memory, which only a camera that is all software takes. format is laid out already (for
  * a coded camera it has no planes) and gets libcamera's plane offsets where the buffers are its
- * own. 0 or -errno; camera_error() may have a text.
+ * own. name: of the camera in log lines. 0 or -errno; camera_error() may have a text.
  */
-int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const char *allocator,
-			 const struct camera_format *got, struct frame_format *format);
+int libcamera_make_slots(struct slot_ring **out, struct camera *camera, const char *name,
+			 const char *allocator, const struct camera_format *got,
+			 struct frame_format *format);
 
 #endif

@@ -213,8 +213,8 @@ static int pattern_open(struct source **out, const struct config_camera *config,
 	r = pattern_create(&source->pattern, &info->format, config->name);
 	if (r < 0)
 		goto close_source;
-	r = slot_ring_create(&source->ring, config->allocator, config->buffers,
-			     frame_format_slot_size(&info->format));
+	r = slot_ring_create_for(&source->ring, config->name, config->allocator, config->buffers,
+				 frame_format_slot_size(&info->format));
 	if (r < 0) {
 		what = "no frame slots";
 		goto close_source;
