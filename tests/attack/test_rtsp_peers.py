@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Peers that mean harm over RTSP, while somebody watches the same stream. Each fault is bounded, and
 the one who watches misses no packet."""
+import base64
 import contextlib
 import os
 import re
@@ -60,8 +61,8 @@ class Watch(Viewer):
 class Peer:
     """An attacker's connection."""
 
-    def __init__(self, port, receive_buffer=None):
-        self.socket = flood.connect(port, "127.0.0.9", receive_buffer)
+    def __init__(self, port, receive_buffer=None, source="127.0.0.9"):
+        self.socket = flood.connect(port, source, receive_buffer)
         self.heard = self.socket.makefile("rb")
 
     def answer(self):
@@ -198,6 +199,28 @@ def sessions_of_others(port):
         assert owner.ask("TEARDOWN", headers=f"Session: {session}\r\n") == 200
 
 
+def halves_of_tunnels(port):
+    """Those that never pair hold no more than the places of those who do not play, for ten seconds."""
+
+    def half(method, cookie, source="127.0.0.9"):
+        peer = stack.enter_context(Peer(port, source=source))
+        peer.socket.sendall(f"{method} /s HTTP/1.0\r\nx-sessioncookie: {cookie}\r\n\r\n".encode())
+        return peer
+
+    with contextlib.ExitStack() as stack:
+        lonely = [half("GET", i) for i in range(200)]
+        assert half("POST", "none").answer() == 404
+        get = half("GET", "pair")
+        assert get.answer() == 200
+        assert half("POST", "pair", source="127.0.0.10").answer() == 404, "of another address"
+        assert half("GET", "pair").answer() == 400
+        half("POST", "pair").socket.sendall(base64.b64encode(request("OPTIONS", "*")))
+        assert get.answer() == 200
+        assert half("POST", "pair").answer() == 400, "the second one"
+        for peer in lonely:
+            wait_end(peer)
+
+
 def viewers_that_read_nothing(port):
     """They are disconnected, as the watcher of the test would be."""
     with contextlib.ExitStack() as stack:
@@ -250,6 +273,7 @@ COUNTED = {
     pauses_without_end: {"refused": 10},
     frames_to_us: {"noise": 1},
     sessions_of_others: {"refused": 18},
+    halves_of_tunnels: {"displaced": 70, "timed_out": 1, "refused": 4},
     viewers_that_read_nothing: {"accepted": 30},
     ports_where_nobody_listens: {"unheard": 20},
 }
@@ -274,3 +298,26 @@ def test_nobody_else_feels_it(camcastd, attack):
             daemon.wait_log(r"127\.0\.0\.9:\d+ sent more than 64 KiB within a minute")
         if attack is viewers_that_read_nothing:
             assert daemon.feed("s/rtp")["left"]["stalled"] == 30
+
+
+def test_why_a_viewer_over_udp_left_is_counted(start_camcastd):
+    settings = config()
+    settings["daemon"]["max_clients"] = 2
+    daemon = start_camcastd(settings)
+    daemon.wait_log("delivers pictures")
+
+    def counted(reason):
+        return daemon.feed("s/rtp")["left"][reason] == 1
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink, contextlib.ExitStack() as stack:
+        sink.bind(("127.0.0.9", 0))
+        number = sink.getsockname()[1]
+        for _ in range(2):
+            peer = stack.enter_context(Peer(daemon.rtsp_port))
+            assert peer.play(f"Transport: RTP/AVP;unicast;client_port={number}-{number}\r\n")
+        watch = stack.enter_context(Watch(daemon.rtsp_port))
+        watch.wait_pictures(1)
+        daemon.wait_until(lambda: counted("displaced"), "the viewer whose place was taken")
+        settings["daemon"]["deny"] = "127.0.0.9"
+        daemon.reload(settings)
+        daemon.wait_until(lambda: counted("not_allowed"), "the viewer who may not watch")

@@ -144,7 +144,7 @@ static void a_post_without_end_is_noise(void **state)
 	rtsp_unit(r, true, 100, &len);
 	play(r, get, posts);
 	memset(frame, 'A', sizeof frame - 1);
-	memcpy(frame, "JAED", 4); /* a frame of 768 bytes or so, again and again */
+	memcpy(frame, "JAEC/AAA", 8); /* a frame of 768 bytes, again and again */
 	frame[sizeof frame - 1] = '\0';
 	for (int i = 0; i < 80; i++) {
 		if (send(posts, frame, 1024, MSG_NOSIGNAL) < 0)
@@ -153,6 +153,7 @@ static void a_post_without_end_is_noise(void **state)
 	}
 	rtsp_hear(r, get);
 	assert_true(r->ended);
+	assert_int_equal(feed_stats(r->rig.feed)->audience.left[CURSOR_END_NOISE], 1);
 	stop(r, get, posts);
 }
 

@@ -453,6 +453,24 @@ static void a_peer_where_nobody_listens_is_given_some_time(void **state)
 	end(p);
 }
 
+static void a_peer_that_sends_without_end_is_noise(void **state)
+{
+	static const char frame[1000] = {'$', 9, 996 >> 8, 996 & 0xff};
+	struct peer *p = begin(state);
+	const uint64_t *left = feed_stats(p->r->rig.feed)->audience.left;
+
+	play(p);
+	for (int i = 0; i < 80; i++) {
+		if (send(p->fd, frame, sizeof frame, MSG_NOSIGNAL) < 0)
+			break;
+		rig_settle(p->r->rig.loop);
+	}
+	assert_true(has_ended(p));
+	assert_int_equal(left[CURSOR_END_NOISE], 1);
+	assert_int_equal(left[CURSOR_END_PEER], 0);
+	end(p);
+}
+
 /* --- what the kernel may refuse --- */
 
 static void without_segmentation_each_packet_is_a_message(void **state)
@@ -568,6 +586,7 @@ int main(void)
 		ON_BOTH(receiver_reports_keep_the_session),
 		ON_BOTH(what_is_no_report_is_no_sign_of_life),
 		ON_BOTH(a_peer_where_nobody_listens_is_given_some_time),
+		ON_BOTH(a_peer_that_sends_without_end_is_noise),
 		ON_BOTH(without_segmentation_each_packet_is_a_message),
 		ON_BOTH(a_full_socket_waits_as_any_sink),
 		ON_BOTH(a_way_that_is_gone_costs_pictures),

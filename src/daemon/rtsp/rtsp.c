@@ -550,6 +550,16 @@ static int rtsp_accepted(struct connection *connection)
 	return 0;
 }
 
+/* The cursor is that of the packets in UDP, or of the GET of a tunnel. */
+static void rtsp_leaving(struct connection *connection, enum cursor_end why)
+{
+	struct rtsp_session *session = connection->session;
+
+	if (session->posts && session->other)
+		connection_leave(session->other->connection, why);
+	udp_end(session->udp, why);
+}
+
 static void rtsp_finished(struct connection *connection)
 {
 	struct rtsp_session *session = connection->session;
@@ -594,6 +604,7 @@ static const struct protocol rtsp_protocol = {
 	.written = rtsp_written,
 	.review = rtsp_review,
 	.report = rtsp_report,
+	.leaving = rtsp_leaving,
 	.finished = rtsp_finished,
 };
 

@@ -453,6 +453,12 @@ int udp_watch(struct udp_viewer *viewer, struct feed *feed)
 	return sender_watch(&viewer->sender, feed);
 }
 
+void udp_end(struct udp_viewer *viewer, enum cursor_end why)
+{
+	if (viewer && viewer->sender.cursor.audience)
+		cursor_end(&viewer->sender.cursor, why);
+}
+
 void udp_close(struct udp_viewer *viewer)
 {
 	if (!viewer)

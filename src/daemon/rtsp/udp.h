@@ -61,6 +61,8 @@ struct udp_options {
 int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_options *options);
 /* Watches a feed from the next key unit on; once. 0 or -ESHUTDOWN. */
 int udp_watch(struct udp_viewer *viewer, struct feed *feed);
+/* It is to be closed, for this reason; NULL is allowed. */
+void udp_end(struct udp_viewer *viewer, enum cursor_end why);
 /* Nothing is called any more; its memory goes when the kernel does not use it. NULL is allowed. */
 void udp_close(struct udp_viewer *viewer);
 

@@ -208,6 +208,16 @@ void connection_go_on(struct connection *connection)
 	cursor_go_on(&connection->cursor);
 }
 
+void connection_leave(struct connection *connection, enum cursor_end why)
+{
+	const struct protocol *protocol = connection->endpoint->protocol;
+
+	if (connection_watches(connection))
+		cursor_end(&connection->cursor, why);
+	else if (protocol->leaving && !connection_closing(connection))
+		protocol->leaving(connection, why);
+}
+
 void connection_unwatch(struct connection *connection)
 {
 	cursor_end(&connection->cursor, CURSOR_END_PEER);

@@ -60,6 +60,8 @@ bool connection_watches(const struct connection *connection);
 bool connection_hold(struct connection *connection);
 /* Lets a held cursor go on. */
 void connection_go_on(struct connection *connection);
+/* Ends the cursor of its viewer, if there is one; the caller closes the connection then. */
+void connection_leave(struct connection *connection, enum cursor_end why);
 /* Ends the watching of a held cursor. */
 void connection_unwatch(struct connection *connection);
 

@@ -44,8 +44,7 @@ bool noise_exceeded(struct connection *connection, uint64_t *count, size_t len)
 	if (add(count, now_s, len) <= NOISE_MAX)
 		return false;
 	log_noise(connection);
-	if (connection_watches(connection))
-		cursor_end(&connection->cursor, CURSOR_END_NOISE);
+	connection_leave(connection, CURSOR_END_NOISE);
 	connection_close(connection, true);
 	return true;
 }

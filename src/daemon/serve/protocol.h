@@ -11,10 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/log/cursor.h"
+
 struct connection;
 struct endpoint;
 struct net_peer;
-struct sink_report;
 
 struct protocol {
 	const char *scheme;	/* of its URLs, "tcp" */
@@ -47,6 +48,9 @@ struct protocol {
 	bool (*review)(struct connection *connection);
 	/* As of struct sink, of a connection that watches. NULL: peers report nothing. */
 	bool (*report)(const struct connection *connection, struct sink_report *out);
+	/* It does not watch, and is to be closed for this reason: the cursor of its viewer ends, if
+	 * that is elsewhere. NULL: it is nowhere. */
+	void (*leaving)(struct connection *connection, enum cursor_end why);
 	/* The connection is over: connection->session, if there is one, is to be freed. NULL:
 	 * nothing is to be done. */
 	void (*finished)(struct connection *connection);

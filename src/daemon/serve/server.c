@@ -106,8 +106,7 @@ static void displace(struct server *server, struct connection *connection)
 			  "them by its address (%llu others since the last such line)",
 			  connection->endpoint->quota->name, text, (unsigned long long)suppressed);
 	}
-	if (connection_watches(connection))
-		cursor_end(&connection->cursor, CURSOR_END_DISPLACED);
+	connection_leave(connection, CURSOR_END_DISPLACED);
 	connection_close(connection, true);
 }
 
@@ -544,8 +543,7 @@ void server_review(struct server *server, bool (*stays)(struct connection *conne
 		/* One that goes may take another one with it, whose memory lasts to the end of the
 		 * turn. */
 		for (size_t i = 0; i < review.n; i++) {
-			if (connection_watches(review.leaving[i]))
-				cursor_end(&review.leaving[i]->cursor, CURSOR_END_NOT_ALLOWED);
+			connection_leave(review.leaving[i], CURSOR_END_NOT_ALLOWED);
 			connection_close(review.leaving[i], true);
 		}
 	} while (review.n == CLOSED_AT_ONCE);
