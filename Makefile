@@ -217,7 +217,7 @@ bench bench-quick:
 	+@$(MAKE) --no-print-directory $(PARALLEL) all benches
 	bench/run.sh $(if $(filter bench-quick,$@),--quick)
 
-# TLS where the kernel encrypts, in an emulated guest.
+# TLS where the kernel encrypts, and RTSP over UDP, in an emulated guest.
 .PHONY: bench-guest
 bench-guest:
 	$(call deps_for,bench-guest)
@@ -498,7 +498,7 @@ help:
 	@echo 'make bench-page        the web page in Chromium and Firefox: how old a picture is;'
 	@echo '                       with MINUTES=20, whether anything grows in that time'
 	@echo 'make bench-quick       ratios to bare send loops; make bench: everything, on a quiet machine'
-	@echo 'make bench-guest       TLS in the kernel of an emulated guest, in instructions (30 minutes)'
+	@echo 'make bench-guest       TLS in the kernel and RTSP over UDP, in instructions of an emulated guest'
 	@echo 'make soak       faults at random while the promises are checked (MINUTES=3 SEED=N BACKEND=both)'
 	@echo 'make check-kernel-all  all tests of the daemon with Linux 6.1'
 	@echo 'make check-arm64       cross-built, in two arm64 guests'

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# bench/guest.sh [options of run.py]: the suite `tls` in a guest with Debian's Linux 6.1, whose kernel
-# encrypts, as that of this machine may not. Measures the programs in $CAMCAST_BUILD, writes the result to
-# $BENCH_JSON (default: bench/guest.json in that folder), and prints its tables.
+# bench/guest.sh [options of run.py]: the suites `tls`, `rtsp-udp` and `rtsp-udp-device` in a guest with
+# Debian's Linux 6.1, whose kernel encrypts, as that of this machine may not. Measures the programs in
+# $CAMCAST_BUILD, writes the result to $BENCH_JSON (default: bench/guest.json in that folder), and prints
+# its tables.
 #
 # The guest is emulated, and its clock counts instructions, one a ns: a CPU time in us is a number of
 # thousand instructions, in programs and kernel, which no other work on this machine changes. Its root is
@@ -21,7 +22,7 @@ mkdir -p "$tree"/{bin,m,proc,sys,dev,root} "$share/build/bench" "$kernel"
 (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$image" && dpkg -x "$image"_*.deb "$kernel")
 version=${image#linux-image-}
 depmod -b "$kernel" "$version"
-for module in virtio_pci 9pnet_virtio 9p tls aesni_intel; do
+for module in virtio_pci 9pnet_virtio 9p tls aesni_intel veth; do
 	modprobe -d "$kernel" -S "$version" --show-depends "$module" | awk '/^insmod/ { print $2 }'
 done | awk '!seen[$0]++' >"$work/modules"
 while read -r file; do
@@ -62,8 +63,9 @@ cat >"$share/inside.sh" <<-'INSIDE'
 	cp -r /tmp/share/bench /tmp/share/build /tmp/
 	export CAMCAST_BUILD=/tmp/build
 	eval "set -- $(cat /tmp/share/words)"
-	/usr/bin/python3 -B /tmp/bench/run.py --suites tls --rounds 1 --seconds 1 --clients 10,100 --polite --one-core \
-		--json /tmp/share/result.json "$@" 2>&1 | tee /tmp/share/output
+	/usr/bin/python3 -B /tmp/bench/run.py --suites tls,rtsp-udp,rtsp-udp-device --rounds 1 \
+		--seconds 1 --clients 10,100 --polite --one-core --json /tmp/share/result.json "$@" 2>&1 |
+		tee /tmp/share/output
 	echo o >/proc/sysrq-trigger
 	sleep 60
 INSIDE

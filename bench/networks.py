@@ -77,6 +77,7 @@ def run_inside(bench, suite, network):
         command += ["--suites", suite, "--network", network, "--json", found]
         command += ["--quick"] if options.quick else []
         command += ["--polite"] if options.polite else []
+        command += ["--one-core"] if options.one_core else []
         command += ["--servers", options.servers] if options.servers else []
         command += ["--clients", ",".join(map(str, options.clients))] if options.clients else []
         with subprocess.Popen(command) as inner:
