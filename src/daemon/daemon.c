@@ -299,7 +299,7 @@ int daemon_listen(struct daemon *daemon, const struct listen_hosts *hosts)
 			config->daemon.n_http, "http in [daemon]");
 	n += add_places(places + n, &daemon->rtsp_endpoint, config->daemon.rtsp,
 			config->daemon.n_rtsp, "rtsp in [daemon]");
-	err = server_relisten(daemon->server, places, n, hosts);
+	err = server_listen(daemon->server, places, n, hosts);
 	free(places);
 	return err;
 }

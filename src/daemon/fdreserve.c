@@ -117,8 +117,3 @@ bool fdreserve_short(const struct fdreserve *reserve)
 {
 	return reserve->full;
 }
-
-unsigned fdreserve_held(const struct fdreserve *reserve)
-{
-	return reserve->held;
-}

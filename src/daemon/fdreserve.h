@@ -22,7 +22,4 @@ unsigned fdreserve_give(struct fdreserve *reserve, unsigned n);
 /* Whether the table is full, or was a moment ago: then accept no more clients. */
 bool fdreserve_short(const struct fdreserve *reserve);
 
-/* The number of descriptors held now. */
-unsigned fdreserve_held(const struct fdreserve *reserve);
-
 #endif

@@ -67,7 +67,7 @@ int daemon_create_workers(struct daemon *daemon, const char *text, size_t len);
 int daemon_create_feeds(struct daemon *daemon);
 /* HTTP, if it is configured and is not there yet. 0 or -errno. */
 int daemon_create_site(struct daemon *daemon);
-/* Listens on all addresses of the configuration, and no others; server_relisten(). */
+/* Listens on all addresses of the configuration, and no others; server_listen(). */
 int daemon_listen(struct daemon *daemon, const struct listen_hosts *hosts);
 /* What endpoints have of the configuration. */
 void daemon_set_endpoints(struct daemon *daemon);

@@ -375,7 +375,6 @@ void rig_new_segment(struct rig *rig, uint32_t size)
 	assert_int_equal(ftruncate(fd, size), 0);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
 	assert_int_equal(feed_add_segment(rig->feed, ++rig->segment_id, fd, size), 0);
-	assert_true(feed_has_segment(rig->feed, rig->segment_id));
 	if (rig->segment >= 0)
 		close(rig->segment);
 	rig->segment = ours;
@@ -415,7 +414,7 @@ int rig_add(struct rig *rig, uint32_t len, uint32_t flags)
 	static uint8_t unit[CAMCAST_UNIT_MAX];
 	int ret;
 
-	if (!feed_has_segment(rig->feed, rig->segment_id) || rig->segment_size - rig->offset < len)
+	if (rig->segment < 0 || rig->segment_size - rig->offset < len)
 		rig_new_segment(rig, rig->segment_size > len ? rig->segment_size : len);
 	rig_make_unit(unit, rig->next, len, flags);
 	assert_int_equal(pwrite(rig->segment, unit, len, rig->offset), len);

@@ -329,8 +329,10 @@ static void new_worker_begins_without_a_preamble(void **state)
 	set_preamble(&rig, 1, 100);
 	rig_unit(&rig, 1000, KEY);
 	feed_reset(rig.feed);
+	rig_new_segment(&rig, rig.segment_size);
 	rig_unit(&rig, 1000, KEY);
 	feed_reset(rig.feed);
+	rig_new_segment(&rig, rig.segment_size);
 	set_preamble(&rig, 1, 100); /* the same number, of another worker */
 	rig_unit(&rig, 1000, KEY);
 	viewer_drink(&rig, viewer);

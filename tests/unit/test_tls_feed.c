@@ -24,6 +24,7 @@ struct fixture {
 static void start_with(struct fixture *f, void **state, bool kernel)
 {
 	struct net_address address = {.host = "127.0.0.1"};
+	struct server_place place = {&f->endpoint, &address, "test"};
 
 	memset(f, 0, sizeof *f);
 	tls_rig_start(&f->tls, kernel);
@@ -33,7 +34,7 @@ static void start_with(struct fixture *f, void **state, bool kernel)
 	f->tls.context = NULL;
 	f->endpoint = f->rig.endpoint;
 	f->endpoint.tls = CONFIG_TLS_YES;
-	assert_int_equal(server_listen(f->rig.server, &f->endpoint, &address, "test"), 0);
+	assert_int_equal(server_listen(f->rig.server, &place, 1, NULL), 0);
 }
 
 static void start(struct fixture *f, void **state)

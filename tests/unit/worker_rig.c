@@ -84,14 +84,17 @@ void rig_create_feeds(struct rig *rig, struct feed_demand *const *demands)
 
 void rig_listen(struct rig *rig)
 {
+	struct server_place places[RIG_FEEDS];
+	size_t n = 0;
+
 	for (unsigned i = 0; i < RIG_FEEDS; i++) {
 		struct output *output = rig->cameras->outputs[i];
 
 		if (output->config->n_listen > 0)
-			assert_int_equal(server_listen(rig->server, &output->tcp,
-						       &output->config->listen[0], "a test"),
-					 0);
+			places[n++] = (struct server_place){&output->tcp,
+							    &output->config->listen[0], "a test"};
 	}
+	assert_int_equal(server_listen(rig->server, places, n, NULL), 0);
 }
 
 void rig_destroy_feeds(struct rig *rig)

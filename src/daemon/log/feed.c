@@ -223,11 +223,6 @@ int feed_add_segment(struct feed *feed, uint32_t id, int fd, uint32_t size)
 	return log_add_segment(&feed->log, id, fd, size);
 }
 
-bool feed_has_segment(const struct feed *feed, uint32_t id)
-{
-	return feed->log.current && feed->log.current->id == id;
-}
-
 int feed_set_preamble(struct feed *feed, const void *data, uint32_t len)
 {
 	feed->need_key = true;

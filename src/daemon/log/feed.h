@@ -79,8 +79,6 @@ struct feed_unit {
 
 /* As log_add_segment(). */
 int feed_add_segment(struct feed *feed, uint32_t id, int fd, uint32_t size);
-/* Whether it is the newest. */
-bool feed_has_segment(const struct feed *feed, uint32_t id);
 /* Sets the preamble of the next unit, which must be a key unit, and of the units after it: len
  * bytes, copied; len 0: no preamble. 0 or -ENOMEM: then units are refused until a key unit with
  * another preamble. */

@@ -20,7 +20,7 @@ struct listener {
 	struct endpoint *endpoint;
 	struct net_address address; /* as configured */
 	struct list link;
-	struct endpoint *next; /* during server_relisten(); NULL: it goes */
+	struct endpoint *next; /* during server_listen(); NULL: it goes */
 };
 
 struct server {
@@ -350,12 +350,6 @@ static int open_listeners(struct server *server, struct list *list, struct endpo
 	return n < 0 ? n : 0;
 }
 
-int server_listen(struct server *server, struct endpoint *endpoint,
-		  const struct net_address *address, const char *key)
-{
-	return open_listeners(server, &server->listeners, endpoint, address, NULL, key);
-}
-
 static void remove_listener(struct server *server, struct listener *listener)
 {
 	loop_listener_remove(server->loop, &listener->listener);
@@ -460,8 +454,8 @@ static void give_listeners(struct server *server, struct list *gone)
 	}
 }
 
-int server_relisten(struct server *server, struct server_place *places, size_t n,
-		    const struct listen_hosts *hosts)
+int server_listen(struct server *server, struct server_place *places, size_t n,
+		  const struct listen_hosts *hosts)
 {
 	struct list opened, gone;
 	int err;

@@ -21,37 +21,33 @@ int server_create(struct server **out, struct loop *loop, const struct config_da
  * when the loop has closed them, loop_destroy() at the latest. endpoints must last as long. */
 void server_destroy(struct server *server);
 
-/* Lets endpoints speak TLS. Takes context on success. To be called before server_listen(). 0 or
- * -errno. */
+/* Lets endpoints speak TLS. Takes context on success. To be called before server_listen() with such
+ * endpoints. 0 or -errno. */
 int server_enable_tls(struct server *server, struct tls_context *context);
 /* NULL: it was not. */
 const struct handshakes *server_handshakes(const struct server *server);
 
-/* Listens on an address for the endpoint (borrowed until loop_destroy()), and says so in the log.
- * With endpoint->tls, server_enable_tls() was called.
- * key names the configuration key in messages. 0, or -errno after a line that says what to do. */
-int server_listen(struct server *server, struct endpoint *endpoint,
-		  const struct net_address *address, const char *key);
-
-/* --- another configuration --- */
-
 struct listen_hosts;
 
-/* An address on which an endpoint is to be reached; everything is borrowed. */
+/* An address on which an endpoint is to be reached. The endpoint is borrowed until loop_destroy(),
+ * the rest for the call. */
 struct server_place {
 	struct endpoint *endpoint;
 	const struct net_address *address;
 	char key[CONFIG_NAME_MAX + 64]; /* names the configuration key in messages */
 };
 /*
- * Listens on exactly these addresses from now on. Sockets of addresses that stay are kept, also
- * where they come to another endpoint. `port` of every endpoint that was listened for, and that is
- * now, is set again. hosts: of all addresses, so that nothing is waited for (listen_open_known());
- * NULL: looks them up, and waits up to a second for a port that is taken. 0, or -errno after a line
- * in the log: then nothing has changed.
+ * Listens on exactly these addresses from now on, and says so in the log. Sockets of addresses that
+ * stay are kept, also where they come to another endpoint. `port` of every endpoint that was
+ * listened for, and that is now, is set again. hosts: of all addresses, so that nothing is waited
+ * for (listen_open_known()); NULL: looks them up, and waits up to a second for a port that is
+ * taken. 0, or -errno after a line in the log: then nothing has changed.
  */
-int server_relisten(struct server *server, struct server_place *places, size_t n,
-		    const struct listen_hosts *hosts);
+int server_listen(struct server *server, struct server_place *places, size_t n,
+		  const struct listen_hosts *hosts);
+
+/* --- another configuration --- */
+
 /* Other send_buffer and notsent_lowat for connections to come; config is borrowed. */
 void server_renew(struct server *server, const struct config_daemon *config);
 /* Another certificate for handshakes to come: takes context. After server_enable_tls(). */

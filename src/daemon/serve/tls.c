@@ -713,13 +713,3 @@ void tls_end(struct tls *tls)
 	if (tls->pending == 0 && SSL_shutdown(tls->ssl) < 0)
 		ERR_clear_error();
 }
-
-const char *tls_version(const struct tls *tls)
-{
-	return SSL_get_version(tls->ssl);
-}
-
-const char *tls_cipher(const struct tls *tls)
-{
-	return SSL_get_cipher_name(tls->ssl);
-}

@@ -125,8 +125,5 @@ ssize_t tls_read(struct tls *tls, void *buffer, size_t max);
 /* Tells the peer that nothing more will come, if the socket has room for that. Only behind whole
  * records. */
 void tls_end(struct tls *tls);
-/* "TLSv1.3", and the cipher's name. Static. */
-const char *tls_version(const struct tls *tls);
-const char *tls_cipher(const struct tls *tls);
 
 #endif

@@ -156,19 +156,6 @@ bool status_handle(struct status *status, const char *path, struct http_question
 	return true;
 }
 
-/* --- the texts alone --- */
-
-char *status_json(const struct status_view *view)
-{
-	struct json *json = json_begin(view);
-
-	if (!json)
-		return NULL;
-	while (!json_step(json, JSON_CLIENTS_MAX))
-		;
-	return json_end(json);
-}
-
 /* --- life --- */
 
 static void init_text(struct text *text, struct status *status,

@@ -26,8 +26,7 @@ void status_destroy(struct status *status);
 /* Answers a request for one of the paths above. False: it is for another one. */
 bool status_handle(struct status *status, const char *path, struct http_question *question);
 
-/* The texts alone, malloc'ed and terminated; NULL: no memory. */
-char *status_json(const struct status_view *view);
+/* The metrics alone, malloc'ed and terminated; NULL: no memory. */
 char *status_metrics(const struct status_view *view);
 
 #endif
