@@ -198,6 +198,32 @@ def test_a_link_that_loses_packets_is_in_the_status(lan, start_camcastd):
     assert backwards < 30 and shown[-1] - shown[0] > 200, shown
 
 
+@pytest.mark.parametrize(
+    "near,far,fragments",
+    [(f"{NEAR}/24", f"{FAR}/24", "IpFragCreates"), ("fd00::1/64", "fd00::2/64", "Ip6FragCreates")],
+    ids=["ipv4", "ipv6"],
+)
+def test_packets_that_are_longer_than_the_mtu_arrive(lan, start_camcastd, near, far, fragments):
+    server, viewer = lan.host(near), lan.host(far)
+    for host in server, viewer:
+        host.ip("link", "set", "eth0", "mtu", "1280")
+    address = near.partition("/")[0]
+    address = f"[{address}]" if ":" in address else address
+    with server:
+        daemon = start_camcastd(config(f"{address}:0", bitrate=CALM))
+    player = viewer.popen(
+        ffmpeg_command(f"rtsp://{address}:{daemon.rtsp_port}/s", *UDP),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    luma, messages = player.communicate(timeout=60 * harness.PATIENCE)
+    assert player.returncode == 0 and not complaints(messages), messages
+    assert server.count(fragments) > 0
+    with server:
+        check_numbers(daemon, numbers_of(luma), 60)
+
+
 def udp_ports():
     """A pair of sockets whose ports follow each other, with room for what comes while this process
     gets no time."""
