@@ -321,3 +321,24 @@ def test_why_a_viewer_over_udp_left_is_counted(start_camcastd):
         settings["daemon"]["deny"] = "127.0.0.9"
         daemon.reload(settings)
         daemon.wait_until(lambda: counted("not_allowed"), "the viewer who may not watch")
+
+
+def test_one_address_has_half_of_the_places_of_those_who_do_not_play(lan, start_camcastd):
+    host = lan.host("10.77.0.1/24")
+    settings = config()
+    settings["daemon"]["rtsp"] = "10.77.0.1:0"
+    with host, contextlib.ExitStack() as stack:
+        daemon = start_camcastd(settings)
+
+        def dial():
+            return stack.enter_context(socket.create_connection(("10.77.0.1", daemon.rtsp_port)))
+
+        first = dial()
+        peers = [dial() for _ in range(64)]
+        first.settimeout(5 * harness.PATIENCE)
+        with contextlib.suppress(ConnectionError):
+            assert first.recv(1) == b"", "the oldest one is to give its place"
+        peers[0].sendall(request("OPTIONS", "*"))
+        assert peers[0].recv(1) == b"R"
+        counted = daemon.status()["rtsp"]
+        assert counted["connections"] == 64 and counted["displaced"] == 1, counted
