@@ -342,3 +342,24 @@ def test_one_address_has_half_of_the_places_of_those_who_do_not_play(lan, start_
         assert peers[0].recv(1) == b"R"
         counted = daemon.status()["rtsp"]
         assert counted["connections"] == 64 and counted["displaced"] == 1, counted
+
+
+def test_sessions_of_this_machine_stay(lan, start_camcastd):
+    """Also when they have all places, except for others of this machine."""
+    host = lan.host("10.77.0.1/24")
+    settings = config()
+    settings["daemon"]["rtsp"] = "0.0.0.0:0"
+    with host, contextlib.ExitStack() as stack:
+        daemon = start_camcastd(settings)
+
+        def dial(address):
+            one = stack.enter_context(socket.create_connection((address, daemon.rtsp_port)))
+            one.settimeout(5 * harness.PATIENCE)
+            return one
+
+        peers = [dial("127.0.0.1") for _ in range(128)]
+        assert dial("10.77.0.1").recv(100).startswith(b"RTSP/1.0 503 ")
+        peers[0].sendall(request("OPTIONS", "*"))
+        assert peers[0].recv(1) == b"R"
+        dial("127.0.0.1").sendall(request("OPTIONS", "*"))
+        daemon.wait_until(lambda: daemon.status()["rtsp"]["displaced"] == 1, "a place")
