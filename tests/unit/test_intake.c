@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A live stream of MP4, which libavformat's demuxer keeps an index of. */
+/* A live stream of MP4, which libavformat's demuxer keeps an index of, and one of FLV, which does
+ * not say which streams it has. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libavcodec/avcodec.h>
@@ -85,9 +91,10 @@ static int write_fd(void *user, uint8_t *data, int size)
 	return size;
 }
 
-/* A file of N_PICTURES pictures. */
-static int record(const struct recording *recording, const char *flags)
+/* A file of n pictures. flags: of the muxer, or NULL. */
+static int record(const struct recording *recording, const char *format, const char *flags, int n)
 {
+	const AVRational ticks = {1, 30 * TICKS};
 	int fd = memfd_create("recording", MFD_CLOEXEC);
 	AVFormatContext *output = NULL;
 	AVPacket *packet = av_packet_alloc();
@@ -95,17 +102,18 @@ static int record(const struct recording *recording, const char *flags)
 	AVStream *stream;
 
 	assert_true(fd >= 0);
-	assert_true(avformat_alloc_output_context2(&output, NULL, "mp4", NULL) >= 0);
+	assert_true(avformat_alloc_output_context2(&output, NULL, format, NULL) >= 0);
 	output->pb = avio_alloc_context(av_malloc(4096), 4096, 1, &fd, NULL, write_fd, NULL);
 	output->pb->seekable = 0;
 	stream = avformat_new_stream(output, NULL);
-	stream->time_base = (AVRational){1, 30 * TICKS};
+	stream->time_base = ticks;
 	avcodec_parameters_from_context(stream->codecpar, recording->encoder);
-	av_dict_set(&options, "movflags", flags, 0);
+	if (flags)
+		av_dict_set(&options, "movflags", flags, 0);
 	assert_true(avformat_write_header(output, &options) >= 0);
-	assert_int_equal(stream->time_base.den, 30 * TICKS);
-	for (int i = 0; i < N_PICTURES; i++) {
+	for (int i = 0; i < n; i++) {
 		place(recording, i, packet);
+		av_packet_rescale_ts(packet, ticks, stream->time_base);
 		assert_true(av_write_frame(output, packet) >= 0);
 		av_packet_unref(packet);
 	}
@@ -132,7 +140,7 @@ static void plays_in_little_memory(const char *flags)
 	int64_t shift = 0;
 
 	encode(&recording);
-	options.fd = record(&recording, flags);
+	options.fd = record(&recording, "mp4", flags, N_PICTURES);
 	assert_int_equal(intake_open(&intake, &options, why), 0);
 	for (int i = 0; i < N_PICTURES; i++) {
 		if (intake_read(intake, packet, why))
@@ -184,11 +192,76 @@ static void mp4_with_long_fragments_needs_little_memory(void **state)
 	plays_in_little_memory("cmaf+frag_keyframe+dash");
 }
 
+/* What passes the bytes of a file on, as they are read. */
+struct feeder {
+	int from, to;
+	atomic_bool stop;
+	size_t fed; /* of the thread, until it has ended */
+};
+
+static void *feed(void *user)
+{
+	struct feeder *feeder = user;
+	uint8_t piece[64];
+	ssize_t n;
+	int waits;
+
+	while ((n = read(feeder->from, piece, sizeof piece)) > 0) {
+		while (ioctl(feeder->to, FIONREAD, &waits) == 0 && waits > 0 &&
+		       !atomic_load_explicit(&feeder->stop, memory_order_relaxed))
+			usleep(100);
+		if (atomic_load_explicit(&feeder->stop, memory_order_relaxed) ||
+		    write(feeder->to, piece, (size_t)n) != n)
+			break;
+		feeder->fed += (size_t)n;
+	}
+	return NULL;
+}
+
+static void flv_without_sound_begins_with_its_first_pictures(void **state)
+{
+	const atomic_bool stop = false;
+	struct recording recording = {0};
+	struct intake_options options = {.stop = &stop};
+	struct feeder feeder = {0};
+	struct intake *intake;
+	AVPacket *packet = av_packet_alloc();
+	char why[INTAKE_WHY_SIZE];
+	struct stat file;
+	pthread_t thread;
+	int ends[2];
+
+	(void)state;
+	encode(&recording);
+	feeder.from = record(&recording, "flv", NULL, 1200); /* 40 s */
+	assert_int_equal(fstat(feeder.from, &file), 0);
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	options.fd = ends[0];
+	feeder.to = ends[1];
+	assert_int_equal(pthread_create(&thread, NULL, feed, &feeder), 0);
+	if (intake_open(&intake, &options, why))
+		fail_msg("%s", why);
+	atomic_store_explicit(&feeder.stop, true, memory_order_relaxed);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(feeder.to);
+	assert_in_range(feeder.fed, 1, file.st_size / 10);
+	assert_int_equal(intake_read(intake, packet, why), 0);
+	assert_true(packet->flags & AV_PKT_FLAG_KEY);
+	intake_close(intake);
+	close(options.fd);
+	close(feeder.from);
+	av_packet_free(&packet);
+	for (int i = 0; i < N_CODED; i++)
+		av_packet_free(&recording.packets[i]);
+	avcodec_free_context(&recording.encoder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mp4_with_a_picture_in_each_fragment_needs_little_memory),
 		cmocka_unit_test(mp4_with_long_fragments_needs_little_memory),
+		cmocka_unit_test(flv_without_sound_begins_with_its_first_pictures),
 	};
 
 	av_log_set_level(AV_LOG_PANIC);

@@ -208,12 +208,23 @@ static int read_more(struct intake *intake, uint8_t *buffer, int size)
 	return n == 0 ? AVERROR_EOF : n;
 }
 
+/* Everything counts that is there: libavformat would wait for streams that may come later. */
+static void expect_no_more_streams(struct intake *intake)
+{
+	for (unsigned i = 0; i < intake->input->nb_streams; i++)
+		if (intake->input->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO)
+			intake->input->ctx_flags &= ~AVFMTCTX_NOHEADER;
+}
+
 static int read_bytes(void *user, uint8_t *buffer, int size)
 {
 	struct intake *intake = user;
 	const size_t left = intake->head_len - intake->head_pos;
 	const size_t n = left < (size_t)size ? left : (size_t)size;
 
+	/* A stream of FLV is there when its first data is. */
+	if (intake->input && intake->stream < 0)
+		expect_no_more_streams(intake);
 	if (n == 0)
 		return read_more(intake, buffer, size);
 	memcpy(buffer, intake->head + intake->head_pos, n);
@@ -412,14 +423,6 @@ static int open_bytes(struct intake *intake, AVDictionary **options, char *why)
 	intake->boxes = (struct boxes){.source = read_bytes, .user = intake};
 	intake->bytes = make_bytes(intake);
 	return intake->bytes ? 0 : fail(intake, AVERROR(ENOMEM), why);
-}
-
-/* Everything counts that is there: libavformat would wait for streams that may come later. */
-static void expect_no_more_streams(struct intake *intake)
-{
-	for (unsigned i = 0; i < intake->input->nb_streams; i++)
-		if (intake->input->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO)
-			intake->input->ctx_flags &= ~AVFMTCTX_NOHEADER;
 }
 
 static int open_input(struct intake *intake, AVDictionary **options, char *why)
