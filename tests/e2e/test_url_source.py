@@ -22,6 +22,7 @@ SECRET = "Tr0ub4dor"
 def fixture_pattern(start_camcastd):
     """A camcastd with the test pattern: H.264 and MJPEG."""
     made = harness.pattern_config({"keyframe_interval": 15, "encoder": "x264", "bitrate": 2000000})
+    made["daemon"]["rtsp"] = "127.0.0.1:0"
     made["camera cam"]["size"] = "320x240"
     made["stream j"] = {"camera": "cam", "codec": "mjpeg", "length_prefixed": "127.0.0.1:0"}
     daemon = start_camcastd(made)
@@ -38,13 +39,20 @@ def growing(seen):
     return all(b > a for a, b in zip(seen, seen[1:]))
 
 
-@pytest.mark.parametrize("path", ["tcp", "s.h264", "s.ts", "s.mp4", "s.mjpg"])
-def test_one_camcastd_relays_another(path, camcastd, pattern):
-    codec = "mjpeg" if path.endswith("mjpg") else "h264"
-    where = f"tcp://127.0.0.1:{pattern.port()}"
-    if path != "tcp":
-        where = f"http://127.0.0.1:{pattern.http_port}/{path}"
-    daemon = camcastd(live.config(f"url:{where}", codec))
+@pytest.mark.parametrize(
+    "way, path, codec",
+    [
+        ("tcp", "", "h264"), ("http", "s.h264", "h264"), ("http", "s.ts", "h264"),
+        ("http", "s.mp4", "h264"), ("http", "s.mjpg", "mjpeg"),
+        ("rtsp", "s", "h264"), ("rtsp", "j", "mjpeg"), ("rtsp over udp", "s", "h264"),
+    ],
+)
+def test_one_camcastd_relays_another(way, path, codec, camcastd, pattern):
+    ports = {"tcp": pattern.port(), "http": pattern.http_port, "rtsp": pattern.rtsp_port}
+    scheme, _, transport = way.partition(" over ")
+    where = f"{scheme}://127.0.0.1:{ports[scheme]}/{path}"
+    options = {"url_options": f"rtsp_transport={transport}"} if transport else None
+    daemon = camcastd(live.config(f"url:{where}", codec, camera=options))
     with clients.Viewer(daemon.port(f"s/{live.FRAMING[codec]}")) as viewer:
         live.wait_pictures(viewer, 40, codec)
         assert growing(live.numbers(viewer, codec))
