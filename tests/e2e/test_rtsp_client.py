@@ -19,6 +19,7 @@ from recordings import Recorder
 
 SECRET = "Tr0ub4dor"
 NO_BROKER = types.SimpleNamespace(address="127.0.0.1", port=1)
+HEADLESS = {"SDL_VIDEODRIVER": "dummy"}
 # A busy machine may let a viewer wait; no picture is shed for that.
 LAG = {"shed_lag_ms": 10000, "max_lag_ms": 20000, "history_ms": 30000}
 
@@ -168,6 +169,30 @@ def test_gst_rtsp_server(start_camcastd, tmp_path):
             assert check_jpegs(recv.path) > 10
 
 
+def test_a_camera_with_sound_is_recorded_and_shown(start_camcastd, tmp_path):
+    """gst-rtsp-server, whose first track is the sound."""
+    pattern = start_camcastd(served())
+    pipeline = (
+        "( audiotestsrc is-live=true ! mulawenc ! rtppcmupay name=pay0 pt=0 "
+        f"tcpclientsrc host=127.0.0.1 port={pattern.port()} ! h264parse ! rtph264pay name=pay1 pt=96 )"
+    )
+    with rtspserver.GstRtspServer(pipeline) as server:
+        where = f"127.0.0.1:{server.port}/camera"
+        with tool.Tool("view", "--json", f"rtsp://{where}", env=HEADLESS, cwd=tmp_path) as view:
+            view.wait_line('"state":"live"', timeout=40)
+            assert view.stop() == 0
+        folder = tmp_path / "rec"
+        with Recorder(NO_BROKER, folder, f"rtsp://{where}") as recorder:
+            recorder.wait_log(f"{where}: recording to")
+            (place,) = [path for path in folder.iterdir() if path.is_dir()]
+            recorder.wait_until(
+                lambda: sum(path.stat().st_size for path in recordings.files(place)) > 500000,
+                "a recording", 40,
+            )
+            recorder.stop()
+    assert not bytestream.gaps(recordings.check_folder(place))
+
+
 def test_record_loses_nothing_and_shows_no_password(start_camcastd, recording, tmp_path):
     """Two at the same time; the children read in their sandbox."""
     daemon = start_camcastd(served())
@@ -220,9 +245,8 @@ def test_a_recording_has_the_rhythm_of_the_camera(recording, tmp_path):
 def test_view_shows_it_and_says_what_is_wrong(start_camcastd, tmp_path):
     daemon = start_camcastd(served())
     where = f"rtsp://me:{SECRET}@127.0.0.1:{daemon.rtsp_port}"
-    headless = {"SDL_VIDEODRIVER": "dummy"}
     for path, seen in (("s", '"state":"live"'), ("none", "no such stream")):
-        with tool.Tool("view", "--json", f"{where}/{path}", env=headless, cwd=tmp_path) as view:
+        with tool.Tool("view", "--json", f"{where}/{path}", env=HEADLESS, cwd=tmp_path) as view:
             view.wait_line(seen, timeout=40)
             assert view.stop() == 0
             assert SECRET not in view.stdout() + view.stderr()
