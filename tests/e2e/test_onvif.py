@@ -133,7 +133,7 @@ SYNOLOGY = """tds:GetSystemDateAndTime tds:GetCapabilities tds:GetServices tds:G
     trt:GetStreamUri trt:GetSnapshotUri trt:SetSynchronizationPoint"""
 
 # What other programs ask for besides, and what there is none of.
-OTHERS = """tds:GetServiceCapabilities tds:GetWsdlUrl tds:GetEndpointReference tds:GetRelayOutputs
+OTHERS = """tds:GetServiceCapabilities tds:GetCapabilities tds:GetWsdlUrl tds:GetEndpointReference tds:GetRelayOutputs
     tds:GetSystemDateAndTime tds:GetScopes trt:GetProfiles trt:GetCompatibleVideoSourceConfigurations
     trt:GetAudioOutputs trt:GetAudioOutputConfigurations trt:GetAudioDecoderConfigurations
     trt:GetCompatibleAudioSourceConfigurations trt:GetCompatibleAudioEncoderConfigurations
@@ -175,6 +175,14 @@ def test_the_requests_of_recorders_are_answered(camcastd, users, order):
     assert (said["FrameRateLimit"], said["BitrateLimit"]) == ("30", "1000")
     source = profiles[0].find("tt:VideoSourceConfiguration", SPACES)
     assert source.find("tt:SourceToken", SPACES).text == "cam"
+    # Without these Hikvision's client, and snapshots of Home Assistant, are not even tried.
+    streaming = answers["tds:GetCapabilities"].find(".//tt:StreamingCapabilities", SPACES)
+    assert [streaming.find(f"tt:{one}", SPACES).text for one in ("RTP_TCP", "RTP_RTSP_TCP")] == ["true"] * 2
+    if "trt:GetServiceCapabilities" in answers:
+        (media,) = answers["trt:GetServiceCapabilities"].iter(f'{{{SPACES["trt"]}}}Capabilities')
+        assert media.get("SnapshotUri") == "true"
+        media = media.find("trt:StreamingCapabilities", SPACES)
+        assert media.get("RTP_TCP") == media.get("RTP_RTSP_TCP") == "true"
     if "tds:GetScopes" in answers:
         scopes = [one.text for one in answers["tds:GetScopes"].iter(f'{{{SPACES["tt"]}}}ScopeItem')]
         assert "onvif://www.onvif.org/Profile/Streaming" in scopes
