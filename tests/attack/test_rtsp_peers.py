@@ -363,3 +363,8 @@ def test_sessions_of_this_machine_stay(lan, start_camcastd):
         assert peers[0].recv(1) == b"R"
         dial("127.0.0.1").sendall(request("OPTIONS", "*"))
         daemon.wait_until(lambda: daemon.status()["rtsp"]["displaced"] == 1, "a place")
+        settings["daemon"]["deny"] = "10.77.0.1"
+        daemon.reload(settings)
+        with contextlib.suppress(ConnectionError):
+            assert dial("10.77.0.1").recv(1) == b""
+        assert daemon.status()["rtsp"]["turned_away"] == 2

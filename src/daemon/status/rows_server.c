@@ -31,6 +31,15 @@ static const void *in_rtsp(const struct counted *c)
 
 	return c->view->rtsp ? c->view->rtsp : &none;
 }
+static double rtsp_turned_away(const struct counted *c)
+{
+	const struct rtsp *rtsp = in_rtsp(c);
+	uint64_t n = 0;
+
+	for (int why = 0; why < ADMISSION_REFUSALS; why++)
+		n += rtsp->quota.refused[why];
+	return (double)n;
+}
 static double access_users(const struct counted *c)
 {
 	return (double)c->view->cameras->config->n_users;
@@ -280,6 +289,10 @@ static const struct counter server[] = {
 	 IN_RTSP(quota.used)},
 	{"rtsp.accepted", "rtsp_accepted_total", COUNTER, .help = "Connections accepted.",
 	 IN_RTSP(accepted)},
+	{"rtsp.turned_away", "rtsp_turned_away_total", COUNTER,
+	 .help = "Connections that were not accepted: `allow` and `deny` of `[daemon]` did not let "
+		 "the address in, or there was no place, file descriptor or memory.",
+	 .number = rtsp_turned_away},
 	{"rtsp.refused", "rtsp_refused_total", COUNTER,
 	 .help = "Requests that were answered with an error, other than 401.",
 	 IN_RTSP(stats.refused)},
@@ -297,8 +310,8 @@ static const struct counter server[] = {
 		 "taken, or those of their address.",
 	 IN_RTSP(stats.displaced)},
 	{"rtsp.unheard", "rtsp_unheard_total", COUNTER,
-	 .help = "Viewers over UDP that were disconnected because nobody listened at their port "
-		 "for five seconds.",
+	 .help = "Viewers over UDP that were disconnected because nobody listened at their port, "
+		 "or there was no way to it, for five seconds.",
 	 IN_RTSP(ports.unheard)},
 	{"mdns", GROUP, .help = "What is announced by mDNS ([DISCOVERY.md](DISCOVERY.md))."},
 	{"mdns.state", TEXT,
