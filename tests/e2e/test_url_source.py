@@ -298,6 +298,29 @@ def fixture_send():
 
 
 @pytest.mark.parametrize(
+    "scheme, muxer, codec",
+    [
+        ("http", "flv", "h264"), ("http", "matroska", "h264"), ("http", "mpjpeg", "mjpeg"),
+        ("tcp", "mpegts", "h264"), ("tcp", "mjpeg", "mjpeg"),
+    ],
+)
+def test_what_a_server_may_send(scheme, muxer, codec, start_camcastd, tmp_path):
+    """ffmpeg, which serves one client."""
+    recording = live.pattern_file(tmp_path, "annexb" if codec == "h264" else "jpeg")
+    where = f"{scheme}://127.0.0.1:{harness.free_port()}"
+    daemon = start_camcastd(live.config(f"url:{where}", codec))
+    daemon.wait_log("Connection refused")
+    words = ["ffmpeg", "-nostdin", "-v", "error", "-re", "-f", codec, "-framerate", "30"]
+    words += ["-stream_loop", "-1", "-i", recording, "-c", "copy", "-f", muxer, "-listen", "1", where]
+    with harness.start(words, stderr=subprocess.DEVNULL) as server:
+        with clients.Viewer(daemon.port(f"s/{live.FRAMING[codec]}")) as viewer:
+            live.wait_pictures(viewer, 40, codec)
+            seen = live.numbers(viewer, codec)
+        server.kill()
+    assert sum(b <= a for a, b in zip(seen, seen[1:])) <= 1, seen  # where it begins again
+
+
+@pytest.mark.parametrize(
     "receive, to",
     [
         ("udp://127.0.0.1:{}", "udp://127.0.0.1:{}?pkt_size=1316"),
