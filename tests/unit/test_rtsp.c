@@ -395,6 +395,21 @@ static void transports_are_found_in_any_order(void **state)
 	assert_false(allows_interleaved("x=\"RTP/AVP/TCP,RTP/AVP/TCP"));
 }
 
+static void transports_may_come_in_several_headers(void **state)
+{
+	struct rtsp_rig *r = rtsp_rig_start(state);
+	int fd = rtsp_dial(r, 0);
+
+	assert_int_equal(rtsp_ask(r, fd, "SETUP", RTSP_URL,
+				  "Transport: RTP/AVP;unicast;client_port=5000-5001\r\n"
+				  "Transport: RTP/SAVP/TCP\r\n" RTSP_TRANSPORT),
+			 200);
+	assert_int_equal(rtsp_ask(r, fd, "SETUP", RTSP_URL,
+				  "Transport: RTP/SAVP\r\nTransport: RTP/AVP/TCP;multicast\r\n"),
+			 461);
+	hang_up(r, fd);
+}
+
 static void a_session_of_others_is_not_found(void **state)
 {
 	struct rtsp_rig *r = rtsp_rig_start(state);
@@ -599,6 +614,7 @@ int main(void)
 		ON_BOTH(a_setup_of_nothing_is_refused),
 		ON_BOTH(urls_come_in_many_forms),
 		ON_BOTH(transports_are_found_in_any_order),
+		ON_BOTH(transports_may_come_in_several_headers),
 		ON_BOTH(a_session_of_others_is_not_found),
 		ON_BOTH(what_cannot_be_read_is_answered_once_and_ends_the_connection),
 		ON_BOTH(a_peer_that_does_not_play_is_disconnected),

@@ -229,13 +229,26 @@ static bool is_same(const struct transport *a, const struct transport *b)
 	return a->kind == b->kind && a->rtp_port == b->rtp_port && a->rtcp_port == b->rtcp_port;
 }
 
+/* Of all headers, which are one list (RFC 2068 clause 4.2). False: there is none for the peer. */
+static bool find_transport(const struct message *head, unsigned kinds, struct transport *out)
+{
+	const char *value = NULL;
+
+	while ((value = message_header(head, "Transport", value)) != NULL)
+		if (transport_choose(value, kinds, out))
+			return true;
+	return false;
+}
+
 /* 0, or the status of the refusal. */
 static int choose_transport(struct rtsp_session *session, const struct rtsp_stream *stream,
-			    const char *value)
+			    const struct message *head)
 {
 	struct transport chosen;
 
-	if (!transport_choose(value, kinds_for(session, stream), &chosen))
+	if (!message_header(head, "Transport", NULL))
+		return 400;
+	if (!find_transport(head, kinds_for(session, stream), &chosen))
 		return 461;
 	if (session->state == RTSP_PLAYING && !is_same(&chosen, &session->transport))
 		return 455;
@@ -340,7 +353,6 @@ bool rtsp_describe(struct rtsp_session *session, bool last)
 
 static void handle_setup(struct rtsp_session *session, const struct message *head)
 {
-	const char *transport = message_header(head, "Transport", NULL);
 	struct rtsp_stream stream;
 	char base[sizeof session->base];
 	int status = find_stream(session, head, &stream, base);
@@ -352,10 +364,8 @@ static void handle_setup(struct rtsp_session *session, const struct message *hea
 		status = 454;
 	else if (status == 0 && session->id != 0 && stream.feed != session->stream.feed)
 		status = 459; /* Aggregate Operation Not Allowed */
-	else if (status == 0 && !transport)
-		status = 400;
 	else if (status == 0)
-		status = choose_transport(session, &stream, transport);
+		status = choose_transport(session, &stream, head);
 	if (status > 0) {
 		refuse(session, status);
 		return;
