@@ -348,6 +348,28 @@ def test_mpegts_over_udp_and_srt(receive, to, start_camcastd, send, recording, t
     assert sum(b <= a for a, b in zip(seen, seen[1:])) <= 2
 
 
+def test_mpegts_of_a_group(lan, start_camcastd, recording, tmp_path):
+    server, viewer = (lan.host(f"10.76.0.{n}/24") for n in (1, 2))
+    for host in (server, viewer):
+        host.ip("route", "add", "239.0.0.0/8", "dev", "eth0")
+    ts = tmp_path / "pattern.ts"
+    harness.output_of("ffmpeg", "-nostdin", "-v", "error", "-i", recording, "-c", "copy", ts)
+    words = ["ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", "-1", "-i", ts, "-c", "copy"]
+    words += ["-f", "mpegts", "udp://239.1.1.1:5000?pkt_size=1316"]
+    sender = server.popen(words, stderr=subprocess.DEVNULL)
+    try:
+        with viewer:
+            daemon = start_camcastd(live.config("url:udp://@239.1.1.1:5000"))
+            with clients.Viewer(daemon.port()) as one:
+                live.wait_pictures(one, 40)
+                seen = live.numbers(one)
+            assert daemon.camera()["sandbox"].startswith("seccomp")
+    finally:
+        sender.kill()
+        sender.wait()
+    assert sum(b <= a for a, b in zip(seen, seen[1:])) <= 1, seen  # where it begins again
+
+
 def test_an_option_that_nobody_knows_is_said(start_camcastd, pattern):
     where = f"url:tcp://127.0.0.1:{pattern.port()}"
     daemon = start_camcastd(live.config(where, camera={"url_options": "no_such_option=secret"}))
