@@ -149,27 +149,37 @@ def table_below(page, heading):
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
 
 
+def lines_of_page():
+    """Of the web page: player, way, line, age. A line is a text, a template, or the name of one."""
+    page = read("src/web/details.js")
+    names = dict(re.findall(r"(\w+) = '([^']*)'", page))
+    rows = re.search(r"const PLAYERS = \[\n(.*?)^\];", page, re.M | re.S)[1]
+    for player, *fields in re.findall(r"\['(\w+)'" + 4 * r",\s*([^,\]]*)" + r"\]", rows):
+        for way, text, age in (("HTTP", *fields[:2]), ("RTSP", *fields[2:])):
+            line = names.get(text, text.strip("'`"))
+            line = re.sub(r"\$\{(\w+)\}", lambda name: names[name[1]], line)
+            if line:
+                yield player, way, line, age
+
+
 def check_players():
     """The ways to show a stream in other programs, which are in three places."""
     low = "-fflags nobuffer -flags low_delay"
     ages = {row[0].split()[0]: row[1:]
             for row in table_below("docs/BENCHMARKS.md", "## How old a picture is at a player")}
-    page = read("src/web/details.js")
     places = (2, "RTSP", "rtsp://HOST:8554/front"), (3, "HTTP", "http://HOST:8080/front.ts")
-    for column, way, url in places:
-        expected = set()
-        for player, *lines in table_below("docs/PLAYERS.md", "# Players"):
+    expected = set()
+    for player, *lines in table_below("docs/PLAYERS.md", "# Players"):
+        for column, way, url in places:
             line = lines[column - 1].strip("`").replace(url, "URL")
             line = line.replace("ffmpeg LOW", f"ffmpeg {low} -probesize 32 -analyzeduration 0")
             if "URL" in line:
                 age = ages[player][column - 1].split()[0]
-                expected.add((player, line.replace("LOW", low), age))
-        text = re.search(rf"const {way}_PLAYERS = \[\n(.*?)^\];", page, re.M | re.S)[1]
-        shown = set(re.findall(r"\['(\w+)', '(.*)', (\d+)\],", text))
-        for one in sorted(expected ^ shown):
-            does, do = ("lacks", "have") if one in expected else ("has", "lack")
-            yield (f"src/web/details.js: {way}: {does} {one}, which docs/PLAYERS.md and "
-                   f"docs/BENCHMARKS.md {do}")
+                expected.add((player, way, line.replace("LOW", low), age))
+    for one in sorted(expected ^ set(lines_of_page())):
+        does, do = ("lacks", "have") if one in expected else ("has", "lack")
+        yield (f"src/web/details.js: {does} {one}, which docs/PLAYERS.md and docs/BENCHMARKS.md "
+               f"{do}")
 
 
 def main():

@@ -72,34 +72,30 @@ function hint(key) {
 
 // --- ways to use a stream in other programs ---
 
-// The lines of docs/PLAYERS.md for H.264, and how old a picture is there, in ms (docs/BENCHMARKS.md).
-// tests/docs.py compares them.
-const HTTP_PLAYERS = [
-	['VLC', 'vlc --network-caching=100 URL', 696],
-	['ffplay', 'ffplay -fflags nobuffer -flags low_delay -i URL', 80],
-	['ffmpeg', 'ffmpeg -fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0 -i URL OUTPUT', 76],
-	['mpv', 'mpv --profile=low-latency --untimed URL', 61],
-	['GStreamer', 'gst-launch-1.0 souphttpsrc location=URL is-live=true ! tsdemux ! h264parse ! avdec_h264 ! videoconvert ! autovideosink sync=false', 41],
-	['OpenCV', 'cv2.VideoCapture("URL")', 71],
+const LOW = '-fflags nobuffer -flags low_delay', MPV = 'mpv --profile=low-latency --untimed URL';
+const PROBE = '-probesize 32 -analyzeduration 0', CV = 'cv2.VideoCapture("URL")';
+const DRAW = 'avdec_h264 ! videoconvert ! autovideosink sync=false';
+// The lines of docs/PLAYERS.md for H.264 over HTTP and RTSP, each with how old a picture is there, in
+// ms (docs/BENCHMARKS.md). tests/docs.py compares them.
+const PLAYERS = [
+	['VLC', 'vlc --network-caching=100 URL', 696, 'vlc --live-caching=100 URL', 230],
+	['ffplay', `ffplay ${LOW} -i URL`, 80, `ffplay ${LOW} -rtsp_transport tcp -i URL`, 315],
+	['ffmpeg', `ffmpeg ${LOW} ${PROBE} -i URL OUTPUT`, 76,
+		`ffmpeg ${LOW} ${PROBE} -rtsp_transport tcp -i URL OUTPUT`, 74],
+	['mpv', MPV, 61, MPV, 63],
+	['GStreamer',
+		`gst-launch-1.0 souphttpsrc location=URL is-live=true ! tsdemux ! h264parse ! ${DRAW}`, 41,
+		`gst-launch-1.0 rtspsrc location=URL latency=0 protocols=tcp ! rtph264depay ! ${DRAW}`, 9],
+	['OpenCV', CV, 71, CV, 70],
+	['motion', '', 0, 'netcam_url URL', 1012],
 ];
-const RTSP_PLAYERS = [
-	['VLC', 'vlc --live-caching=100 URL', 230],
-	['ffplay', 'ffplay -fflags nobuffer -flags low_delay -rtsp_transport tcp -i URL', 315],
-	['ffmpeg', 'ffmpeg -fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0 -rtsp_transport tcp -i URL OUTPUT', 74],
-	['mpv', 'mpv --profile=low-latency --untimed URL', 63],
-	['GStreamer', 'gst-launch-1.0 rtspsrc location=URL latency=0 protocols=tcp ! rtph264depay ! avdec_h264 ! videoconvert ! autovideosink sync=false', 9],
-	['OpenCV', 'cv2.VideoCapture("URL")', 70],
-	['motion', 'netcam_url URL', 1012],
-];
-
-function recipesFor(players, url, way = '') {
-	return players.map(([name, line, age]) => [way + name, line.replace('URL', () => url), age]);
-}
 
 function recipes({ urls, tcp, rtsp }) {
-	const rtspUrl = rtsp && `${rtsp.scheme}://${location.hostname}:${rtsp.port}${rtsp.path}`;
+	const at = ({ scheme, port, path = '' }) => `${scheme}://${location.hostname}:${port}${path}`;
+	const inPlayers = (url, place, way = '') => PLAYERS.filter((row) => urls.ts && row[place])
+		.map((row) => [way + row[0], row[place].replace('URL', () => url), row[place + 1]]);
 
-	return (urls.ts ? recipesFor(HTTP_PLAYERS, location.origin + urls.ts) : []).concat([
+	return inPlayers(location.origin + urls.ts, 1).concat([
 		['Home Assistant, OBS', urls.ts],
 		['OctoPrint, Mainsail', urls.mjpeg],
 		['JPEG', urls.jpeg, 'curl -o picture.jpg '],
@@ -108,11 +104,9 @@ function recipes({ urls, tcp, rtsp }) {
 		['H.264', urls.h264],
 	].filter(([, path]) => path)
 		.map(([name, path, before = '', after = '']) => [name, before + location.origin + path + after]),
-	tcp.map(({ framing, port, scheme }) =>
-		[`TCP ${framing}`, `${scheme}://${location.hostname}:${port}`]),
-	rtsp ? [['RTSP', rtspUrl]] : [],
-	rtsp && urls.ts ? recipesFor(RTSP_PLAYERS, rtspUrl, 'RTSP, ')
-		.filter(([name]) => rtsp.scheme === 'rtsp' || !name.endsWith('VLC')) : []); // it has no TLS there
+	tcp.map((one) => [`TCP ${one.framing}`, at(one)]),
+	rtsp ? [['RTSP', at(rtsp)]].concat(inPlayers(at(rtsp), 3, 'RTSP, ')
+		.filter(([name]) => rtsp.scheme === 'rtsp' || !name.endsWith('VLC'))) : []); // it has no TLS there
 }
 
 async function copy(text) {
