@@ -10,9 +10,11 @@ player with a window has it on an X server that nobody sees (Xvfb), whose memory
 write their pictures to a pipe.
 
     bench/players.py --build build --rate 30 --seconds 8 [--players mpv,VLC] [--ways tcp,rtsp,http]
+        [--plain]
 """
 import argparse
 import contextlib
+import dataclasses
 import http.client
 import os
 import pathlib
@@ -39,18 +41,35 @@ WIDTH, HEIGHT = 640, 360
 START_S = 20  # for the first picture
 URLS = {"tcp": "tcp://127.0.0.1:{tcp}", "rtsp": "rtsp://127.0.0.1:{rtsp}/s",
         "http": "http://127.0.0.1:{http}/s.ts"}
-GRAY = "! videoconvert ! video/x-raw,format=GRAY8 ! fdsink sync=false"
+GRAY = "! videoconvert ! video/x-raw,format=GRAY8 ! fdsink"
 SOURCES = {"tcp": "tcpclientsrc host=127.0.0.1 port={tcp}",
-           "rtsp": "rtspsrc location={url} latency=0 protocols=tcp ! rtph264depay",
+           "rtsp": "rtspsrc location={url} latency={latency} protocols=tcp ! rtph264depay",
            "http": "souphttpsrc location={url} is-live=true ! tsdemux"}
 RTSP_TCP = ["-rtsp_transport", "tcp"]
 RAW = ["-f", "h264"]
 LOW_DELAY = "-fflags nobuffer -flags low_delay -probesize 32 -analyzeduration 0".split()
 
 
-def input_of(way, url, low=()):
-    """The options of ffmpeg and ffplay for an input."""
-    return [*low, *(RAW if way == "tcp" else RTSP_TCP if way == "rtsp" else []), "-i", url]
+@dataclasses.dataclass
+class Input:
+    """What is played."""
+
+    way: str
+    ports: dict
+    plain: bool  # without the options for a low delay
+
+    @property
+    def url(self):
+        return URLS[self.way].format(**self.ports)
+
+    def words(self, *low):
+        """Those of ffmpeg and ffplay."""
+        form = RAW if self.way == "tcp" else RTSP_TCP if self.way == "rtsp" else []
+        return [*self.low(*low), *form, "-i", self.url]
+
+    def low(self, *words):
+        """Words of a command line for a low delay."""
+        return [] if self.plain else list(words)
 
 
 def free_port():
@@ -106,11 +125,11 @@ def is_over(seen, began, seconds):
     return time.monotonic() > began + START_S
 
 
-def show_with_opencv(way, url, ports, seconds):
+def show_with_opencv(played, seconds):
     """[(time, number)] of what cv2.VideoCapture returns."""
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
     seen, began = [], time.monotonic()
-    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(played.url, cv2.CAP_FFMPEG)
     while not is_over(seen, began, seconds):
         good, picture = capture.read()
         if good:
@@ -137,16 +156,18 @@ def show_on_pipe(command, seconds):
     return seen
 
 
-def show_with_ffmpeg(way, url, ports, seconds):
-    command = ["ffmpeg", "-nostdin", "-v", "error", *input_of(way, url, LOW_DELAY)]
+def show_with_ffmpeg(played, seconds):
+    command = ["ffmpeg", "-nostdin", "-v", "error", *played.words(*LOW_DELAY)]
     command += ["-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo"]
     return show_on_pipe([*command, "-flush_packets", "1", "-"], seconds)
 
 
-def show_with_gstreamer(way, url, ports, seconds):
-    source = SOURCES[way].format(url=url, **ports)
+def show_with_gstreamer(played, seconds):
+    latency = 2000 if played.plain else 0  # 2000 is what rtspsrc has by itself
+    source = SOURCES[played.way].format(url=played.url, latency=latency, **played.ports)
     line = f"gst-launch-1.0 -q {source} ! h264parse ! avdec_h264 {GRAY}"
-    return show_on_pipe(line.split(), seconds)
+    sync = str(played.plain).lower()  # a sink with a window has true by itself
+    return show_on_pipe([*line.split(), f"sync={sync}"], seconds)
 
 
 def show_on_screen(command, seconds):
@@ -165,22 +186,23 @@ def show_on_screen(command, seconds):
     return seen
 
 
-def show_with_ffplay(way, url, ports, seconds):
+def show_with_ffplay(played, seconds):
     command = ["ffplay", "-v", "error", "-noborder", "-left", "0", "-top", "0"]
-    return show_on_screen(command + input_of(way, url, LOW_DELAY[:4]), seconds)
+    return show_on_screen(command + played.words(*LOW_DELAY[:4]), seconds)
 
 
-def show_with_mpv(way, url, ports, seconds):
-    command = ["mpv", "--no-config", "--profile=low-latency", "--untimed", "--vo=x11", "--no-border"]
-    return show_on_screen([*command, "--geometry=+0+0", "--no-osc", url], seconds)
+def show_with_mpv(played, seconds):
+    command = ["mpv", "--no-config", *played.low("--profile=low-latency", "--untimed"), "--vo=x11"]
+    command += ["--no-border", "--geometry=+0+0", "--no-osc", played.url]
+    return show_on_screen(command, seconds)
 
 
-def show_with_vlc(way, url, ports, seconds):
+def show_with_vlc(played, seconds):
     """The same of what would be drawn."""
     seen, began = [], time.monotonic()
-    words = ["--live-caching=100"] if way == "rtsp" else ["--network-caching=100"]
-    words += ["--demux=h264"] if way == "tcp" else []
-    with vlc.Vlc(url, *words) as player:
+    words = played.low("--live-caching=100" if played.way == "rtsp" else "--network-caching=100")
+    words += ["--demux=h264"] if played.way == "tcp" else []
+    with vlc.Vlc(played.url, *words) as player:
         try:
             while not is_over(seen, began, seconds):
                 number = player.number(time.monotonic() + START_S, (WIDTH, HEIGHT))
@@ -190,14 +212,14 @@ def show_with_vlc(way, url, ports, seconds):
     return seen
 
 
-def show_with_motion(way, url, ports, seconds):
+def show_with_motion(played, seconds):
     """The same of the pictures that motion passes on, one JPEG after the other."""
-    if way != "rtsp":
+    if played.way != "rtsp":
         return []  # it reads no H.264 in another way
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
         free.close()
-        lines = [f"netcam_url {url}", f"width {WIDTH}", f"height {HEIGHT}", "framerate 100"]
+        lines = [f"netcam_url {played.url}", f"width {WIDTH}", f"height {HEIGHT}", "framerate 100"]
         lines += [f"stream_port {port}", "stream_maxrate 100", "stream_quality 90"]
         with motions.running(folder, *lines):
             return read_parts(port, seconds)
@@ -257,7 +279,7 @@ def measure(arguments, show, way):
             time.sleep(2)
             receiver = threading.Thread(target=receive, args=(ports["tcp"], stop, data))
             receiver.start()
-            seen = show(way, URLS[way].format(**ports), ports, arguments.seconds)
+            seen = show(Input(way, ports, arguments.plain), arguments.seconds)
             stop.set()
             receiver.join()
             daemon.terminate()
@@ -275,6 +297,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--players", default=",".join(PLAYERS))
     parser.add_argument("--ways", default=",".join(URLS))
+    parser.add_argument(
+        "--plain", action="store_true",
+        help="without the options for a low delay; there are none for OpenCV and motion",
+    )
     arguments = parser.parse_args()
     built.need(arguments.build, "camcastd", "camcast-capture")
     ways = arguments.ways.split(",")

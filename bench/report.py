@@ -68,8 +68,6 @@ def one_machine(found):
     parts += [f"load before {what['load']:.1f}", f"{what['congestion']} on loopback"]
     if what["tcp_mem"]:
         parts.append(f"tcp_mem {' '.join(what['tcp_mem'])}")
-    if "--awake" in found["command"]:
-        parts.append("its cores kept awake")
     rounds = f"{found['rounds']} rounds" if found["rounds"] > 1 else "1 round"
     if any(row["suite"] in ("cost", "backends", "http", "http-peers", "hls", "mjpeg", "rtsp",
                             "rtsp-udp", "rights", "rtsp-peers", "rtsp-udp-peers", "compare", "most")

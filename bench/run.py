@@ -680,14 +680,6 @@ ANYWHERE = ["slow", "rtsp", "rtsp-udp"]  # suites that also run in another netwo
 QUICK_SUITES = ["cost", "compare", "storm"]
 
 
-def keep_awake():
-    """The loops end with this process. They get only time that no other program wants."""
-    for core in os.sched_getaffinity(0):
-        command = ["taskset", "--cpu-list", str(core), "chrt", "--idle", "0"]
-        command += ["setpriv", "--pdeathsig", "KILL", "sh", "-c", "while :; do :; done"]
-        subprocess.Popen(command)  # pylint: disable=consider-using-with
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -714,11 +706,6 @@ def main():
         "--connect-rate", type=int, default=200,
         help="connections a second in tls; default: 200, and 250 handshakes are allowed",
     )
-    parser.add_argument(
-        "--awake", action="store_true",
-        help="a loop of the lowest priority on each core, so that none of them halts: what a virtual "
-        "core had in its caches is gone when it halts, as another machine uses it then",
-    )
     parser.add_argument("--one-core", action="store_true", help=argparse.SUPPRESS)  # guest.sh
     parser.add_argument("--polite", action="store_true", help="do not raise the priority")
     parser.add_argument("--network", default="loopback", help=argparse.SUPPRESS)
@@ -741,8 +728,6 @@ def main():
             os.nice(-20 - os.nice(0))  # works as root: other work on the machine disturbs less
     # The servers end with this process, however it ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    if options.awake:
-        keep_awake()
     bench = Bench(options)
     networks.enter(options.network)
     for name in names:
