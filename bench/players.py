@@ -283,9 +283,9 @@ def measure(arguments, show, way):
             stop.set()
             receiver.join()
             daemon.terminate()
+        if not seen:
+            return []
         captured = capture_times(bytes(data), folder)
-    if not seen:
-        return []
     begin = seen[0][0] + 1 + 3 / arguments.rate
     return [(at - captured[n]) * 1000 for at, n in seen if at > begin and n in captured]
 

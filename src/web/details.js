@@ -78,16 +78,16 @@ const DRAW = 'avdec_h264 ! videoconvert ! autovideosink sync=false';
 // The lines of docs/PLAYERS.md for H.264 over HTTP and RTSP, each with how old a picture is there, in
 // ms (docs/BENCHMARKS.md). tests/docs.py compares them.
 const PLAYERS = [
-	['VLC', 'vlc --network-caching=100 URL', 696, 'vlc --live-caching=100 URL', 230],
-	['ffplay', `ffplay ${LOW} -i URL`, 80, `ffplay ${LOW} -rtsp_transport tcp -i URL`, 315],
-	['ffmpeg', `ffmpeg ${LOW} ${PROBE} -i URL OUTPUT`, 76,
-		`ffmpeg ${LOW} ${PROBE} -rtsp_transport tcp -i URL OUTPUT`, 74],
-	['mpv', MPV, 61, MPV, 63],
+	['VLC', 'vlc --network-caching=100 URL', 158, 'vlc --live-caching=100 URL', 107],
+	['ffplay', `ffplay ${LOW} -i URL`, 65, `ffplay ${LOW} -rtsp_transport tcp -i URL`, 269],
+	['ffmpeg', `ffmpeg ${LOW} ${PROBE} -i URL OUTPUT`, 74,
+		`ffmpeg ${LOW} ${PROBE} -rtsp_transport tcp -i URL OUTPUT`, 73],
+	['mpv', MPV, 48, MPV, 47],
 	['GStreamer',
-		`gst-launch-1.0 souphttpsrc location=URL is-live=true ! tsdemux ! h264parse ! ${DRAW}`, 41,
-		`gst-launch-1.0 rtspsrc location=URL latency=0 protocols=tcp ! rtph264depay ! ${DRAW}`, 9],
-	['OpenCV', CV, 71, CV, 70],
-	['motion', '', 0, 'netcam_url URL', 1012],
+		`gst-launch-1.0 souphttpsrc location=URL is-live=true ! tsdemux ! h264parse ! ${DRAW}`, 40,
+		`gst-launch-1.0 rtspsrc location=URL latency=0 protocols=tcp ! rtph264depay ! ${DRAW}`, 6],
+	['OpenCV', CV, 73, CV, 73],
+	['motion', '', 0, 'netcam_url URL', 721],
 ];
 
 function recipes({ urls, tcp, rtsp }) {
