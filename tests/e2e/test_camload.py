@@ -331,8 +331,9 @@ def test_every_way_over_http_is_judged(camcastd, way):
     result = camload(target, *crowd, "--duration", 1)
     healthy = result["healthy"]
     assert healthy["streams"] == 40 and not any(healthy[key] for key in WRONG)
-    assert healthy["missed"] == 0 and healthy["latency_ms"]["n"] >= 10 * 5
-    assert healthy["pictures"] >= 2 * 5
+    # A busy machine codes two or three pictures in this second.
+    assert healthy["missed"] == 0 and healthy["latency_ms"]["n"] >= 10
+    assert healthy["pictures"] >= 2
     assert not any(result["connections"].values()), result["connections"]
 
 
