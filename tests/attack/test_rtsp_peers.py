@@ -323,48 +323,51 @@ def test_why_a_viewer_over_udp_left_is_counted(start_camcastd):
         daemon.wait_until(lambda: counted("not_allowed"), "the viewer who may not watch")
 
 
-def test_one_address_has_half_of_the_places_of_those_who_do_not_play(lan, start_camcastd):
-    host = lan.host("10.77.0.1/24")
+@contextlib.contextmanager
+def served_at(lan, start_camcastd, address):
+    """Its settings, the server, which listens there, and what opens connections to it."""
     settings = config()
-    settings["daemon"]["rtsp"] = "10.77.0.1:0"
-    with host, contextlib.ExitStack() as stack:
+    settings["daemon"]["rtsp"] = address
+    with lan.host("10.77.0.1/24"), contextlib.ExitStack() as stack:
         daemon = start_camcastd(settings)
 
-        def dial():
-            return stack.enter_context(socket.create_connection(("10.77.0.1", daemon.rtsp_port)))
+        def dial(to):
+            one = stack.enter_context(socket.create_connection((to, daemon.rtsp_port)))
+            one.settimeout(5 * harness.PATIENCE)
+            return one
 
-        first = dial()
-        peers = [dial() for _ in range(64)]
-        first.settimeout(5 * harness.PATIENCE)
-        with contextlib.suppress(ConnectionError):
-            assert first.recv(1) == b"", "the oldest one is to give its place"
-        peers[0].sendall(request("OPTIONS", "*"))
-        assert peers[0].recv(1) == b"R"
+        yield settings, daemon, dial
+
+
+def check_answered(peer):
+    peer.sendall(request("OPTIONS", "*"))
+    assert peer.recv(1) == b"R"
+
+
+def check_gone(peer):
+    with contextlib.suppress(ConnectionError):
+        assert peer.recv(1) == b""
+
+
+def test_one_address_has_half_of_the_places_of_those_who_do_not_play(lan, start_camcastd):
+    with served_at(lan, start_camcastd, "10.77.0.1:0") as (_, daemon, dial):
+        first = dial("10.77.0.1")
+        peers = [dial("10.77.0.1") for _ in range(64)]
+        check_gone(first)  # the oldest one gives its place
+        check_answered(peers[0])
         counted = daemon.status()["rtsp"]
         assert counted["connections"] == 64 and counted["displaced"] == 1, counted
 
 
 def test_sessions_of_this_machine_stay(lan, start_camcastd):
     """Also when they have all places, except for others of this machine."""
-    host = lan.host("10.77.0.1/24")
-    settings = config()
-    settings["daemon"]["rtsp"] = "0.0.0.0:0"
-    with host, contextlib.ExitStack() as stack:
-        daemon = start_camcastd(settings)
-
-        def dial(address):
-            one = stack.enter_context(socket.create_connection((address, daemon.rtsp_port)))
-            one.settimeout(5 * harness.PATIENCE)
-            return one
-
+    with served_at(lan, start_camcastd, "0.0.0.0:0") as (settings, daemon, dial):
         peers = [dial("127.0.0.1") for _ in range(128)]
         assert dial("10.77.0.1").recv(100).startswith(b"RTSP/1.0 503 ")
-        peers[0].sendall(request("OPTIONS", "*"))
-        assert peers[0].recv(1) == b"R"
+        check_answered(peers[0])
         dial("127.0.0.1").sendall(request("OPTIONS", "*"))
         daemon.wait_until(lambda: daemon.status()["rtsp"]["displaced"] == 1, "a place")
         settings["daemon"]["deny"] = "10.77.0.1"
         daemon.reload(settings)
-        with contextlib.suppress(ConnectionError):
-            assert dial("10.77.0.1").recv(1) == b""
+        check_gone(dial("10.77.0.1"))
         assert daemon.status()["rtsp"]["turned_away"] == 2

@@ -71,7 +71,7 @@ typedef int rtsp_find(void *user, const struct net_peer *peer, const struct acce
 
 /* What went wrong so far. */
 struct rtsp_stats {
-	uint64_t refused;   /* requests, but for those that need a user */
+	uint64_t refused;   /* requests answered with an error other than 401 */
 	uint64_t noise;	    /* peers that sent too much */
 	uint64_t timed_out; /* peers that were waited for */
 	uint64_t displaced; /* peers that gave their place */
