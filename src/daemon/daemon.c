@@ -496,6 +496,7 @@ static int create_outside(struct daemon *daemon)
 		.access = daemon->access,
 		.reserve = daemon->reserve,
 		.handshakes = server_handshakes(daemon->server),
+		.http = &daemon->http,
 		.rtsp = &daemon->rtsp,
 		.reload = &daemon->reload_status,
 		.started_us = loop_now_us(daemon->loop),

@@ -56,6 +56,7 @@ def test_an_address_that_is_not_allowed_sees_nothing(camcastd):
     with Viewer(daemon.port(), source="127.0.0.3") as viewer:
         viewer.wait_units(5)
     assert daemon.feed()["refused"]["not_allowed"] == 2
+    assert daemon.status()["http"]["turned_away"] == 2
     daemon.wait_log(r"client 127\.0\.0\.2:\d+ refused \(not_allowed\)")
 
 

@@ -363,6 +363,7 @@ static void an_address_has_its_share(void **state)
 		assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	}
 	assert_int_equal(connections(f), HTTP_CONNECTIONS_MAX);
+	assert_int_equal(f->http.quota.refused[ADMISSION_OVER_QUOTA], 2);
 	/* A third address and this machine get places of those that have most. */
 	for (; fake_host >= 0; fake_host -= 3) {
 		fds[n] = dial(f);

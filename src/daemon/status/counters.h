@@ -13,6 +13,7 @@
 #include "daemon/mdns/mdns.h"
 #include "daemon/reload.h"
 #include "daemon/rtsp/rtsp.h"
+#include "daemon/serve/http.h"
 #include "daemon/status/health.h"
 #include "daemon/worker/worker.h"
 
@@ -27,6 +28,7 @@ struct status_view {
 	const struct access *access; /* NULL: nobody is asked who he is */
 	struct fdreserve *reserve;
 	const struct handshakes *handshakes; /* NULL: no TLS */
+	const struct http *http;	     /* NULL: there is no HTTP */
 	const struct rtsp *rtsp;	     /* NULL: there is no RTSP */
 	const struct pushes *pushes;	     /* NULL: there are none */
 	struct discovery *discovery;	     /* NULL: off */

@@ -31,14 +31,21 @@ static const void *in_rtsp(const struct counted *c)
 
 	return c->view->rtsp ? c->view->rtsp : &none;
 }
-static double rtsp_turned_away(const struct counted *c)
+static double turned_away(const struct quota *quota)
 {
-	const struct rtsp *rtsp = in_rtsp(c);
 	uint64_t n = 0;
 
 	for (int why = 0; why < ADMISSION_REFUSALS; why++)
-		n += rtsp->quota.refused[why];
+		n += quota->refused[why];
 	return (double)n;
+}
+static double http_turned_away(const struct counted *c)
+{
+	return c->view->http ? turned_away(&c->view->http->quota) : 0;
+}
+static double rtsp_turned_away(const struct counted *c)
+{
+	return c->view->rtsp ? turned_away(&c->view->rtsp->quota) : 0;
 }
 static double access_users(const struct counted *c)
 {
@@ -177,6 +184,10 @@ static double server_clients_omitted(const struct counted *c)
 	return (double)c->clients_omitted;
 }
 
+#define TURNED_AWAY                                                                                \
+	"Connections that were not accepted: `allow` and `deny` of `[daemon]` did not let the "    \
+	"address in, or there was no place, file descriptor or memory."
+
 static const struct counter server[] = {
 	{"name", TEXT, .help = "`[daemon] name`.", .text = server_name},
 	{"version", TEXT, .help = "The version of camcastd.", .text = server_version},
@@ -284,14 +295,15 @@ static const struct counter server[] = {
 	{"tls.plain", "tls_plain_total", COUNTER,
 	 .help = "Peers that were disconnected because they spoke without TLS where it is needed.",
 	 .number = tls_plain},
+	{"http", GROUP, .help = "Clients of HTTP. Viewers are counted by their feeds."},
+	{"http.turned_away", "http_turned_away_total", COUNTER, .help = TURNED_AWAY,
+	 .number = http_turned_away},
 	{"rtsp", GROUP, .help = "Clients of RTSP ([RTSP.md](RTSP.md)); all zero without it."},
 	{"rtsp.connections", "rtsp_connections", GAUGE, .help = "Connections that do not play yet.",
 	 IN_RTSP(quota.used)},
 	{"rtsp.accepted", "rtsp_accepted_total", COUNTER, .help = "Connections accepted.",
 	 IN_RTSP(accepted)},
-	{"rtsp.turned_away", "rtsp_turned_away_total", COUNTER,
-	 .help = "Connections that were not accepted: `allow` and `deny` of `[daemon]` did not let "
-		 "the address in, or there was no place, file descriptor or memory.",
+	{"rtsp.turned_away", "rtsp_turned_away_total", COUNTER, .help = TURNED_AWAY,
 	 .number = rtsp_turned_away},
 	{"rtsp.refused", "rtsp_refused_total", COUNTER,
 	 .help = "Requests that were answered with an error, other than 401.",
