@@ -489,6 +489,71 @@ static void a_ping_is_answered_between_two_units(void **state)
 	close(fd);
 }
 
+/* The viewer reads nothing, and its socket is full between two units. */
+static int shake_hands_and_fill(struct fixture *f)
+{
+	const struct audience_stats *stats = &feed_stats(f->rig.feed)->audience;
+
+	/* Where a buffer of the kernel ends in the middle of a unit, once more with larger ones. */
+	for (uint32_t len = RIG_UNIT_MIN; len < 2 * RIG_UNIT_MIN; len++) {
+		int fd = dial(f, 4096);
+		uint64_t before, all = 0;
+
+		say(f, fd, handshake, sizeof handshake - 1);
+		say(f, fd, "\r\n", 2);
+		before = stats->sent_bytes;
+		for (; stats->sent_bytes - before == all; all += len)
+			rig_unit(&f->rig, len, KEY);
+		if (stats->sent_bytes - before == all - len)
+			return fd;
+		close(fd);
+		turn(f);
+		assert_int_equal(f->viewers.used, 0);
+	}
+	fail_msg("no unit ends with a buffer");
+	return -1;
+}
+
+static void pings_do_not_keep_a_viewer_who_takes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	int fd = shake_hands_and_fill(f), seconds = 0;
+
+	for (; f->viewers.used > 0; seconds++) {
+		assert_in_range(seconds, 0, 30);
+		say_frame(f, fd, 0x89, "", 0);
+		rig_unit(&f->rig, 1000, KEY);
+		rig_pass(&f->rig, 1000000);
+	}
+	assert_in_range(seconds, 10, 12);
+	assert_int_equal(feed_stats(f->rig.feed)->audience.left[CURSOR_END_STALL], 1);
+	close(fd);
+}
+
+static void a_pong_is_no_limit_of_time(void **state)
+{
+	struct fixture *f = *state;
+	int fd = shake_hands(f, "");
+
+	say_frame(f, fd, 0x89, "", 0);
+	rig_pass(&f->rig, 20000000);
+	assert_int_equal(f->viewers.used, 1);
+	close(fd);
+}
+
+static void a_ping_for_whose_answer_there_is_no_memory_ends_it(void **state)
+{
+	struct fixture *f = *state;
+	int fd = shake_hands(f, "");
+
+	hear(f, fd);
+	rig_no_memory = true;
+	say_frame(f, fd, 0x89, "hello", 5);
+	rig_no_memory = false;
+	assert_int_equal(f->viewers.used, 0);
+	close(fd);
+}
+
 static void a_close_is_answered_and_ends_it(void **state)
 {
 	struct fixture *f = *state;
@@ -617,6 +682,9 @@ int main(void)
 		BOTH(a_handshake_is_answered_as_the_rfc_shows),
 		BOTH(other_sites_and_other_requests_get_no_websocket),
 		BOTH(a_ping_is_answered_between_two_units),
+		BOTH(pings_do_not_keep_a_viewer_who_takes_nothing),
+		BOTH(a_pong_is_no_limit_of_time),
+		BOTH(a_ping_for_whose_answer_there_is_no_memory_ends_it),
 		BOTH(a_close_is_answered_and_ends_it),
 		BOTH(wrong_frames_end_it),
 		BOTH(a_message_without_end_is_cut_off),

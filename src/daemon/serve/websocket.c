@@ -15,6 +15,7 @@
 #define SHA1_LEN 20
 #define ACCEPT_LEN 28 /* base64 of that, without a terminator */
 #define CLOSE_US 1000000
+#define ANSWER_US 10000000
 
 enum opcode { OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE = 8, OP_PING, OP_PONG };
 enum { FIN = 0x80, RESERVED = 0x70, MASKED = 0x80, LEN16 = 126, LEN64 = 127 };
@@ -23,7 +24,7 @@ enum close_code { CLOSE_PROTOCOL_ERROR = 1002 };
 struct session {
 	struct connection *connection;
 	uint64_t noise;
-	struct loop_timer timeout; /* set once a close was sent */
+	struct loop_timer timeout; /* set once a close was sent, and while a pong is written */
 	/* The frame that is being read. */
 	uint8_t head[14];
 	uint8_t head_len;
@@ -40,25 +41,38 @@ struct session {
 
 /* --- frames to the peer --- */
 
+static void set_timeout(struct session *session, int64_t us)
+{
+	struct loop *loop = connection_loop(session->connection);
+
+	loop_timer_set(loop, &session->timeout, loop_now_us(loop) + us);
+}
+
+static void handle_timeout(struct loop_timer *timer)
+{
+	struct session *session = container_of(timer, struct session, timeout);
+
+	if (!session->ending)
+		connection_leave(session->connection, CURSOR_END_STALL);
+	connection_close(session->connection, true);
+}
+
 static void write_answer(struct session *session)
 {
 	struct iovec piece = {.iov_base = session->answer, .iov_len = session->answer_len};
 
 	session->answer_len = 0;
+	/* The cursor is held, so that the feed's stall timeout does not count. */
+	if (!session->ending)
+		set_timeout(session, ANSWER_US);
 	if (connection_write(session->connection, &piece, 1) < 0)
 		connection_close(session->connection, true);
-}
-
-static void handle_timeout(struct loop_timer *timer)
-{
-	connection_close(container_of(timer, struct session, timeout)->connection, true);
 }
 
 static void send_frame(struct session *session, enum opcode opcode, const uint8_t *payload,
 		       size_t len)
 {
 	struct connection *connection = session->connection;
-	struct loop *loop = connection_loop(connection);
 
 	if (session->ending)
 		return;
@@ -68,7 +82,7 @@ static void send_frame(struct session *session, enum opcode opcode, const uint8_
 	session->answer_len = (uint8_t)(2 + len);
 	if (opcode == OP_CLOSE) {
 		session->ending = true;
-		loop_timer_set(loop, &session->timeout, loop_now_us(loop) + CLOSE_US);
+		set_timeout(session, CLOSE_US);
 	}
 	if (!connection->outgoing && connection_hold(connection))
 		write_answer(session);
@@ -126,17 +140,18 @@ static void end_frame(struct session *session)
 {
 	unsigned opcode = session->head[0] & 0xf;
 	const uint8_t *mask = session->head + session->head_len - 4;
+	size_t len = session->payload_len;
 
-	for (unsigned i = 0; i < session->payload_len; i++)
+	for (size_t i = 0; i < len; i++)
 		session->payload[i] ^= mask[i % 4];
+	session->head_len = 0;
+	session->payload_len = 0;
 	if (opcode < OP_CLOSE)
 		session->in_message = !(session->head[0] & FIN);
 	else if (opcode == OP_PING)
-		send_frame(session, OP_PONG, session->payload, session->payload_len);
+		send_frame(session, OP_PONG, session->payload, len);
 	else if (opcode == OP_CLOSE)
-		send_frame(session, OP_CLOSE, session->payload, session->payload_len >= 2 ? 2 : 0);
-	session->head_len = 0;
-	session->payload_len = 0;
+		send_frame(session, OP_CLOSE, session->payload, len >= 2 ? 2 : 0);
 }
 
 /* Takes a part of data that belongs together; returns its length, at least 1. */
@@ -201,6 +216,8 @@ static void websocket_written(struct connection *connection)
 {
 	struct session *session = connection->session;
 
+	if (!session->ending)
+		loop_timer_cancel(connection_loop(connection), &session->timeout);
 	if (session->answer_len > 0) {
 		if (connection_hold(connection))
 			write_answer(session);
