@@ -402,6 +402,32 @@ static void a_client_of_many_small_requests_is_a_viewer(void **state)
 	assert_int_equal(f->http.quota.used, 0);
 }
 
+static void a_viewer_who_changes_needs_no_second_place(void **state)
+{
+	struct fixture *f = *state;
+	int fds[2];
+
+	for (unsigned round = 0; round < 2; round++) {
+		f->viewers.max = round == 0 ? 2 : 0;
+		f->rig.config.max_clients = 2;
+		f->rig.config.max_clients_per_ip = round == 0 ? 0 : 2;
+		for (int i = 0; i < 2; i++) {
+			fds[i] = dial(f, 0);
+			ask(f, fds[i], "/viewer");
+			hear(f, fds[i]);
+		}
+		ask(f, fds[1], "/live");
+		assert_memory_equal(hear(f, fds[1]), "HTTP/1.1 200 ", 13);
+		assert_int_equal(f->viewers.used, 2);
+		assert_int_equal(admission_viewers(f->rig.admission), 2);
+		for (int i = 0; i < 2; i++)
+			close(fds[i]);
+		rig_unit(&f->rig, 100, KEY);
+		rig_unit(&f->rig, 100, KEY);
+		assert_int_equal(admission_viewers(f->rig.admission), 0);
+	}
+}
+
 /* --- WebSocket --- */
 
 static const char handshake[] = "GET /ws HTTP/1.1\r\nHost: localhost:80\r\nUpgrade: WebSocket\r\n"
@@ -679,6 +705,7 @@ int main(void)
 		BOTH(requests_without_end_before_an_answer_are_cut_off),
 		BOTH(an_idle_connection_stays_for_a_while),
 		BOTH(a_client_of_many_small_requests_is_a_viewer),
+		BOTH(a_viewer_who_changes_needs_no_second_place),
 		BOTH(a_handshake_is_answered_as_the_rfc_shows),
 		BOTH(other_sites_and_other_requests_get_no_websocket),
 		BOTH(a_ping_is_answered_between_two_units),

@@ -224,39 +224,40 @@ void admission_refuse(struct admission *admission, struct quota *quota, enum adm
 /* The limit that stands against a peer; ADMISSION_REFUSALS: none. That on all viewers comes last,
  * because another viewer can make room there. */
 static enum admission_refusal check(const struct admission *admission, const struct quota *quota,
-				    const struct net_peer *peer)
+				    const struct quota *given, const struct net_peer *peer)
 {
 	const struct address *address = quota->viewers ? find_peer(admission, peer) : NULL;
+	unsigned own = given && given->viewers; /* of the viewers */
 
-	if (quota->viewers && fdreserve_short(admission->reserve))
+	if (quota->viewers && !own && fdreserve_short(admission->reserve))
 		return ADMISSION_NO_FDS;
-	if (quota->max > 0 && quota->used >= quota->max)
+	if (quota->max > 0 && quota->used - (given == quota) >= quota->max)
 		return ADMISSION_OVER_QUOTA;
-	if (address && address->n >= address_max(admission, peer))
+	if (address && address->n - own >= address_max(admission, peer))
 		return ADMISSION_OVER_ADDRESS;
-	if (quota->viewers && admission->viewers >= admission->config->max_clients)
+	if (quota->viewers && admission->viewers - own >= admission->config->max_clients)
 		return ADMISSION_OVER_TOTAL;
 	return ADMISSION_REFUSALS;
 }
 
 struct list *admission_find_displaced(struct admission *admission, const struct quota *quota,
-				      const struct net_peer *peer)
+				      const struct quota *given, const struct net_peer *peer)
 {
 	const struct address *own, *greediest;
 
 	if (!quota->viewers || admission->n_addresses == 0 ||
 	    admission->viewers < admission->config->max_clients ||
-	    check(admission, quota, peer) != ADMISSION_OVER_TOTAL)
+	    check(admission, quota, given, peer) != ADMISSION_OVER_TOTAL)
 		return NULL;
 	own = find_peer(admission, peer);
 	greediest = admission->heap[0];
 	return greediest->n >= (own ? own->n : 0) + 2 ? greediest->viewers.prev : NULL;
 }
 
-bool admission_enter(struct admission *admission, struct quota *quota, const struct net_peer *peer,
-		     struct list **fellows)
+bool admission_enter(struct admission *admission, struct quota *quota, const struct quota *given,
+		     const struct net_peer *peer, struct list **fellows)
 {
-	enum admission_refusal why = check(admission, quota, peer);
+	enum admission_refusal why = check(admission, quota, given, peer);
 
 	if (why == ADMISSION_REFUSALS && quota->viewers) {
 		struct address *address = take_address(admission, peer);

@@ -50,11 +50,12 @@ int admission_prepare(struct admission *admission, const struct config_daemon *c
  * admission_prepare(). */
 void admission_renew(struct admission *admission, const struct config_daemon *config);
 
-/* True: peer has a place until admission_leave(); false: refused, and counted. A viewer: *fellows
+/* True: peer has a place until admission_leave(); false: refused, and counted. given: the quota of
+ * the place that it gives up for this one, behind the call; NULL: it has none. A viewer: *fellows
  * is set to a list of the viewers of its address, to whose end the caller adds a link of its own;
  * the link leaves the list before admission_leave(). */
-bool admission_enter(struct admission *admission, struct quota *quota, const struct net_peer *peer,
-		     struct list **fellows);
+bool admission_enter(struct admission *admission, struct quota *quota, const struct quota *given,
+		     const struct net_peer *peer, struct list **fellows);
 void admission_leave(struct admission *admission, struct quota *quota, const struct net_peer *peer);
 /* Counts, and logs, a refusal that came up later, for want of memory. */
 void admission_refuse(struct admission *admission, struct quota *quota, enum admission_refusal why,
@@ -66,9 +67,9 @@ void admission_no_fds(struct admission *admission, const struct quota *quota);
 
 /* The link of the viewer that is to leave before this peer can enter: the newest of the address
  * with most viewers, while all places are taken, nothing else stands against the peer, and its
- * address has fewer viewers even after that. NULL: there is none. */
+ * address has fewer viewers even after that. given: as above. NULL: there is none. */
 struct list *admission_find_displaced(struct admission *admission, const struct quota *quota,
-				      const struct net_peer *peer);
+				      const struct quota *given, const struct net_peer *peer);
 /* Calls each with the link of every viewer that is in. each() changes nothing here. */
 void admission_for_each_viewer(struct admission *admission,
 			       void (*each)(struct list *link, void *user), void *user);

@@ -115,7 +115,8 @@ static bool let_in(struct server *server, struct endpoint *endpoint, const struc
 		   struct list **fellows)
 {
 	const struct protocol *protocol = endpoint->protocol;
-	struct list *link = admission_find_displaced(server->admission, endpoint->quota, peer);
+	struct list *link =
+		admission_find_displaced(server->admission, endpoint->quota, NULL, peer);
 
 	if (protocol->make_room && !protocol->make_room(endpoint, peer)) {
 		admission_refuse(server->admission, endpoint->quota, ADMISSION_OVER_QUOTA, peer);
@@ -124,7 +125,7 @@ static bool let_in(struct server *server, struct endpoint *endpoint, const struc
 	if (link)
 		displace(server, of_link(link));
 	*fellows = &server->connections;
-	return admission_enter(server->admission, endpoint->quota, peer, fellows);
+	return admission_enter(server->admission, endpoint->quota, NULL, peer, fellows);
 }
 
 /* Whether a peer may watch by its certificate. */
@@ -223,10 +224,11 @@ int server_move(struct connection *connection, struct endpoint *endpoint)
 	struct list *displaced;
 
 	take_over(server, endpoint);
-	displaced = admission_find_displaced(server->admission, endpoint->quota, &connection->peer);
+	displaced = admission_find_displaced(server->admission, endpoint->quota, left,
+					     &connection->peer);
 	if (displaced)
 		displace(server, of_link(displaced));
-	if (!admission_enter(server->admission, endpoint->quota, &connection->peer, &fellows))
+	if (!admission_enter(server->admission, endpoint->quota, left, &connection->peer, &fellows))
 		return -EBUSY;
 	list_remove(&connection->link);
 	list_append(fellows, &connection->link);
