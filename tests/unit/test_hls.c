@@ -240,6 +240,39 @@ static void a_key_picture_is_due_when_a_camera_becomes_slow(void **state)
 		assert_true(hls_segment(f->timeline, msn)->independent);
 }
 
+static void a_key_picture_is_due_in_time_at_any_rate(void **state)
+{
+	static const uint32_t steps[] = {33333, 200000, 400000, 500000, 1000000, 5000000};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct hls_options options = {
+			.gop_us = 60 * SECOND_US, .step_us = steps[i], .first_msn = MSN};
+
+		use(f, &options, 10000);
+		for (unsigned n = 0; n < 400; n++) {
+			camera(f, 1, steps[i]);
+			if (hls_timeline_wants_key(f->timeline))
+				key_now(f);
+		}
+		assert_true(f->timeline->open > MSN + 1);
+		for (uint64_t msn = f->timeline->first; msn < f->timeline->open; msn++)
+			assert_true(hls_segment(f->timeline, msn)->independent);
+	}
+}
+
+static void a_key_picture_is_due_where_nothing_has_begun(void **state)
+{
+	struct fixture *f = *state;
+
+	f->since_key = 5;
+	camera(f, 1, STEP_US);
+	assert_int_equal(hls_timeline_wants_key(f->timeline), MSN);
+	key_now(f);
+	camera(f, 30, STEP_US);
+	assert_int_equal(hls_timeline_wants_key(f->timeline), 0);
+}
+
 static void a_segment_ends_without_a_key_picture_where_none_comes(void **state)
 {
 	struct fixture *f = *state;
@@ -665,6 +698,8 @@ int main(void)
 		TEST(short_groups_are_joined_to_a_second),
 		TEST(a_forced_key_picture_never_makes_a_segment_too_long),
 		TEST(a_key_picture_is_due_when_a_camera_becomes_slow),
+		TEST(a_key_picture_is_due_in_time_at_any_rate),
+		TEST(a_key_picture_is_due_where_nothing_has_begun),
 		TEST(a_segment_ends_without_a_key_picture_where_none_comes),
 		TEST(groups_of_unknown_length_are_joined_to_half_of_the_target),
 		TEST(parts_keep_to_their_target_at_any_rate),

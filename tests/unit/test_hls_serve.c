@@ -542,6 +542,28 @@ static void a_key_picture_is_asked_for_when_none_comes_in_time(void **state)
 	close(fd);
 }
 
+static void a_key_picture_is_asked_for_where_the_log_has_none(void **state)
+{
+	struct fixture *f = *state;
+	struct viewer *viewer = viewer_join(&f->rig, 0);
+	unsigned idrs;
+	int fd;
+
+	f->gop = 1000;
+	camera(f, 100); /* history_ms is 3000 */
+	idrs = f->rig.idrs;
+	fd = dial(f);
+	ask(f, fd, "/s.m3u8");
+	assert_int_equal(f->rig.idrs, idrs + 1);
+	camera(f, 3);
+	assert_int_equal(f->rig.idrs, idrs + 1);
+	f->since_key = 0;
+	camera(f, 34);
+	assert_int_equal(f->rig.idrs, idrs + 2); /* for the end of the segment */
+	viewer_leave(viewer);
+	close(fd);
+}
+
 static void requests_that_wait_at_the_end_are_answered(void **state)
 {
 	struct fixture *f = *state;
@@ -581,6 +603,7 @@ int main(void)
 		BOTH(the_feed_is_let_go_and_numbers_go_on),
 		BOTH(another_worker_is_a_discontinuity),
 		BOTH(a_key_picture_is_asked_for_when_none_comes_in_time),
+		BOTH(a_key_picture_is_asked_for_where_the_log_has_none),
 		BOTH(requests_that_wait_at_the_end_are_answered),
 	};
 

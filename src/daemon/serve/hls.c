@@ -276,6 +276,7 @@ static void read_log(struct hls *hls)
 	const struct log *log = feed_log(hls->setup.feed);
 	uint64_t seq = hls->next > log->tail ? hls->next : log->tail;
 	int64_t offset_us = clock_wall_us() - clock_now_us();
+	uint64_t wanted;
 
 	hls->next = seq;
 	if (seq == log->head || (!hls->timeline && begin_timeline(hls, log_unit(log, seq)) < 0))
@@ -284,8 +285,9 @@ static void read_log(struct hls *hls)
 		hls->text_len = 0;
 	for (; hls->next < log->head; hls->next++)
 		add_unit(hls, hls->next, offset_us);
-	if (hls_timeline_wants_key(hls->timeline) && hls->asked_msn != hls->timeline->open) {
-		hls->asked_msn = hls->timeline->open;
+	wanted = hls_timeline_wants_key(hls->timeline);
+	if (wanted > hls->asked_msn) {
+		hls->asked_msn = wanted;
 		feed_ask_key(hls->setup.feed);
 	}
 }

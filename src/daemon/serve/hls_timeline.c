@@ -230,10 +230,15 @@ bool hls_timeline_is_ready(const struct hls_timeline *timeline)
 	return timeline->open > timeline->fresh && timeline->open > timeline->listed;
 }
 
-bool hls_timeline_wants_key(const struct hls_timeline *timeline)
+uint64_t hls_timeline_wants_key(const struct hls_timeline *timeline)
 {
-	return timeline->started &&
-	       segment_length_us(timeline) >= SECOND_US * timeline->target_s + KEY_PATIENCE_US;
+	int64_t over_us = segment_length_us(timeline) - SECOND_US * timeline->target_s;
+
+	if (timeline->wait_key)
+		return timeline->open;
+	return over_us >= KEY_PATIENCE_US || over_us + timeline->options.step_us > OVER_US
+		       ? timeline->open + 1
+		       : 0;
 }
 
 /* --- a unit --- */

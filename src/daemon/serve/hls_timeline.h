@@ -101,8 +101,9 @@ bool hls_timeline_trim(struct hls_timeline *timeline, uint64_t tail);
 void hls_timeline_pause(struct hls_timeline *timeline);
 /* Whether a segment was finished since the last pause: there is something to play. */
 bool hls_timeline_is_ready(const struct hls_timeline *timeline);
-/* Whether a key unit is due now, so that the open segment does not have to end without one. */
-bool hls_timeline_wants_key(const struct hls_timeline *timeline);
+/* The media sequence number of a segment for which a key unit is due now, because the one before it
+ * would have to end without one, or because nothing begins without one; 0: none is. */
+uint64_t hls_timeline_wants_key(const struct hls_timeline *timeline);
 /* Microseconds for which the log has to keep units: what is listed, and as long again until no
  * player asks for what was listed (RFC 8216 clause 6.2.2). */
 int64_t hls_timeline_history_us(const struct hls_timeline *timeline);
