@@ -564,6 +564,42 @@ static void a_key_picture_is_asked_for_where_the_log_has_none(void **state)
 	close(fd);
 }
 
+static void key_pictures_at_other_times_are_another_playlist(void **state)
+{
+	struct fixture *f = *state;
+	static struct config_stream slow;
+	char before[96], now[96];
+	uint64_t last;
+	int fd = dial(f);
+
+	ask(f, fd, "/s.m3u8");
+	camera(f, 61);
+	hear(f, fd);
+	last = msn(f);
+	listed(f, "s-1.", before);
+	hls_renew(f->hls, &f->rig.policy, &f->camera); /* nothing has changed */
+	get(f, fd, before);
+	assert_status(f, "200");
+	slow = f->rig.policy;
+	slow.keyframe_interval = 120;
+	hls_renew(f->hls, &slow, &f->camera);
+	get(f, fd, before);
+	assert_status(f, "404");
+	f->gop = 120;
+	f->since_key = 0;
+	ask(f, fd, "/s.m3u8");
+	camera(f, 121);
+	hear(f, fd);
+	assert_status(f, "200");
+	assert_int_equal(number_after(f, "#EXT-X-TARGETDURATION:"), 4);
+	assert_in_range(msn(f), last + 2, UINT64_MAX);
+	listed(f, "s-62.", now);
+	assert_memory_not_equal(now, before, strlen("/s/01234567"));
+	get(f, fd, now);
+	assert_status(f, "200");
+	close(fd);
+}
+
 static void requests_that_wait_at_the_end_are_answered(void **state)
 {
 	struct fixture *f = *state;
@@ -604,6 +640,7 @@ int main(void)
 		BOTH(another_worker_is_a_discontinuity),
 		BOTH(a_key_picture_is_asked_for_when_none_comes_in_time),
 		BOTH(a_key_picture_is_asked_for_where_the_log_has_none),
+		BOTH(key_pictures_at_other_times_are_another_playlist),
 		BOTH(requests_that_wait_at_the_end_are_answered),
 	};
 

@@ -42,7 +42,8 @@ struct hls {
 	struct feed_waiter waiter;
 	struct hls_timeline *timeline; /* NULL before the first unit */
 	uint64_t next;		       /* the first unit that was not read; 0: none was */
-	uint64_t asked_msn;	       /* for this segment's end an IDR was asked for */
+	uint64_t begin_msn;	       /* the least that the next timeline begins with */
+	uint64_t asked_msn;	       /* the newest segment for which an IDR was asked for */
 	int64_t asked_us;	       /* when the newest request came */
 	struct list waits;
 	struct hls_players players;
@@ -242,6 +243,8 @@ static int begin_timeline(struct hls *hls, const struct unit *first)
 	};
 	int ret;
 
+	if (options.first_msn < hls->begin_msn)
+		options.first_msn = hls->begin_msn;
 	if (options.step_us == 0)
 		options.step_us = 1;
 	step_us = options.step_us * (uint64_t)hls->setup.stream->keyframe_interval;
@@ -432,22 +435,30 @@ const struct hls_players *hls_players_of(const struct hls *hls)
 
 /* --- create, destroy --- */
 
+/* What is named from now on has names that nothing had before. */
+static void begin_epoch(struct hls *hls)
+{
+	const char *name = hls->setup.stream->name;
+	uint32_t epoch;
+
+	if (getrandom(&epoch, sizeof epoch, GRND_NONBLOCK) != sizeof epoch)
+		epoch = (uint32_t)time(NULL);
+	hls->prefix_len = strlen(name) + 1;
+	snprintf(hls->prefix, sizeof hls->prefix, "%s/%08x/", name, epoch);
+}
+
 int hls_create(struct hls **out, struct loop *loop, const struct hls_setup *setup)
 {
 	struct hls *hls = calloc(1, sizeof(*hls));
-	uint32_t epoch;
 
 	if (!hls)
 		return -ENOMEM;
-	if (getrandom(&epoch, sizeof epoch, GRND_NONBLOCK) != sizeof epoch)
-		epoch = (uint32_t)time(NULL);
 	hls->loop = loop;
 	hls->setup = *setup;
 	hls->waiter = (struct feed_waiter){.units = handle_units, .gone = handle_gone};
 	list_init(&hls->waits);
 	loop_timer_init(&hls->tick, handle_tick);
-	hls->prefix_len = strlen(setup->stream->name) + 1;
-	snprintf(hls->prefix, sizeof hls->prefix, "%s/%08x/", setup->stream->name, epoch);
+	begin_epoch(hls);
 	*out = hls;
 	return 0;
 }
@@ -469,6 +480,21 @@ void hls_destroy(struct hls *hls)
 void hls_renew(struct hls *hls, const struct config_stream *stream,
 	       const struct config_camera *camera)
 {
+	const struct hls_setup old = hls->setup;
+
 	hls->setup.stream = stream;
 	hls->setup.camera = camera;
+	if (!hls->timeline || (stream->encoder == old.stream->encoder &&
+			       stream->keyframe_interval == old.stream->keyframe_interval &&
+			       camera->framerate.num == old.camera->framerate.num &&
+			       camera->framerate.den == old.camera->framerate.den))
+		return;
+	/* The durations that a playlist promises never change: this is another one, as after a
+	 * restart of camcastd. */
+	hls->begin_msn = hls->timeline->open + 1;
+	hls->next = feed_log(hls->setup.feed)->head;
+	hls_timeline_destroy(hls->timeline);
+	hls->timeline = NULL;
+	hls->text_len = 0;
+	begin_epoch(hls);
 }

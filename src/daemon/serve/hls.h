@@ -13,7 +13,8 @@
  * /STREAM/EPOCH/s-N.m4s       the segment that begins with unit N
  * /STREAM/EPOCH/p-N.m4s       the part that begins with unit N
  *
- * EPOCH changes with each start of camcastd, so that a name never means two things to a cache.
+ * EPOCH changes with each start of camcastd, and when another configuration has key pictures at
+ * other times, so that a name never means two things to a cache.
  */
 #ifndef DAEMON_SERVE_HLS_H
 #define DAEMON_SERVE_HLS_H
