@@ -106,6 +106,28 @@ def test_a_playlist_keeps_the_rules_while_a_worker_is_killed(camcastd):
     assert sorted(lengths)[len(lengths) // 2] == pytest.approx(1, abs=0.1)
 
 
+def test_a_camera_that_gets_another_size_goes_on(camcastd):
+    """What was listed stays, and is there; what follows has another initialization section."""
+    text = config()
+    daemon = camcastd(text)
+    player = Player(daemon)
+    playlist = player.fetch()
+    deadline = time.monotonic() + 60 * harness.PATIENCE
+    while len(playlist.finished) < 3:
+        assert time.monotonic() < deadline
+        playlist = player.next()
+    last = playlist.finished[-1]
+    text["camera cam"]["size"] = "160x96"
+    daemon.reload(text)
+    while playlist.finished[-1].map == last.map:
+        assert time.monotonic() < deadline, playlist.text
+        with contextlib.suppress(urllib.error.HTTPError):
+            playlist = player.next()
+    assert last.uri in [segment.uri for segment in playlist.finished], playlist.text
+    assert boxes(player.get(last.uri)) and boxes(player.get(playlist.finished[-1].map))
+    assert player.get(last.map) != player.get(playlist.finished[-1].map)
+
+
 def test_segments_are_the_sum_of_their_parts_and_decode(camcastd, tmp_path):
     daemon = camcastd(config())
     player = Player(daemon)

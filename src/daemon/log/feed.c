@@ -207,8 +207,13 @@ void feed_set_policy(struct feed *feed, const struct config_stream *policy)
 void feed_set_demand(struct feed *feed, struct feed_demand *demand)
 {
 	feed->demand = demand;
-	if (feed->stats.audience.cursors > 0 || feed->n_waiters > 0)
+	if (feed_is_wanted(feed))
 		demand->watched(demand);
+}
+
+bool feed_is_wanted(const struct feed *feed)
+{
+	return feed->stats.audience.cursors > 0 || feed->n_waiters > 0;
 }
 
 bool feed_drains(const struct feed *feed)
@@ -290,7 +295,7 @@ static int begin_demand(struct feed *feed)
 {
 	if (feed->audience.draining)
 		return -ESHUTDOWN;
-	if (feed->stats.audience.cursors == 0 && feed->n_waiters == 0)
+	if (!feed_is_wanted(feed))
 		feed->demand->watched(feed->demand);
 	return 0;
 }

@@ -63,6 +63,8 @@ void feed_set_can_force_idr(struct feed *feed, bool can);
 void feed_set_policy(struct feed *feed, const struct config_stream *policy);
 /* Reports to another demand from now on; if the feed is wanted, at once. */
 void feed_set_demand(struct feed *feed, struct feed_demand *demand);
+/* Whether it is watched, or somebody waits for its units. */
+bool feed_is_wanted(const struct feed *feed);
 /* feed_drain() was called. */
 bool feed_drains(const struct feed *feed);
 

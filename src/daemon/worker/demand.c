@@ -223,7 +223,7 @@ static void set_wanted(struct output_demand *output, bool wanted)
 		if (output_is_rtp(output_of(output)))
 			note_sequence(output_of(output));
 		/* One that is watched already has another worker now. */
-		if (feed_stats(output_of(output)->feed)->audience.cursors == 0)
+		if (!feed_is_wanted(output_of(output)->feed))
 			feed_forget(output_of(output)->feed);
 	}
 	say_wanted(output);
