@@ -316,7 +316,8 @@ static bool stays(struct connection *connection, void *user)
 	connection_set_user(connection, (unsigned)number);
 	if (endpoint->quota->viewers && !viewer_stays(daemon, connection))
 		return false;
-	if (endpoint == &daemon->http_endpoint && !asker_stays(daemon, connection))
+	if (endpoint->protocol == daemon->http_endpoint.protocol &&
+	    !asker_stays(daemon, connection))
 		return false;
 	return !endpoint->protocol->review || endpoint->protocol->review(connection);
 }

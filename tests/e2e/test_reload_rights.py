@@ -178,13 +178,19 @@ def test_who_waits_for_a_picture_and_may_not_see_it_any_more_gets_none(camcastd,
     def ask(source):
         return HttpViewer(daemon, "/other.jpg", source=source)
 
-    with ask("127.0.0.1") as friend, ask("127.0.0.2") as stranger:
-        daemon.wait_until(lambda: daemon.get("/api/viewers")[0] == 200, "the two requests")
+    with ask("127.0.0.1") as friend, ask("127.0.0.2") as stranger, \
+            HttpViewer(daemon, "/s.m3u8", source="127.0.0.2") as player:
+        # The connection of a player of HLS is that of a viewer of another stream.
+        player.wait(lambda v: b"#EXT-X-PRELOAD-HINT" in v.data, "a playlist")
+        player.socket.sendall(b"GET /other.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        daemon.wait_until(lambda: daemon.get("/api/viewers")[0] == 200, "the requests")
         assert not friend.closed and not stranger.closed
         text["stream other"]["deny"] = "127.0.0.2"
         daemon.reload(text)
         stranger.wait_closed()
         assert not stranger.data
+        player.wait_closed()
+        assert player.data.count(b"HTTP/1.1 ") == 1
         assert not friend.closed or b"200 OK" in friend.data or b"503" in friend.data
 
 
