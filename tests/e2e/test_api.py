@@ -179,6 +179,7 @@ def test_pages_of_other_sites_change_nothing(start_camcastd):
     path = "/api/streams/s/bitrate"
     daemon = start_camcastd(harness.pattern_config())
     assert post(daemon, path, {"bitrate": 600000})[0] == 403
+    assert daemon.status()["access"]["refused"] == 1
     daemon = start_camcastd(harness.pattern_config(daemon={"control": True}))
     own = f"http://127.0.0.1:{daemon.http_port}"
     for origin in ("http://evil.example", "null", "http://127.0.0.1", f"{own}1"):

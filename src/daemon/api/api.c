@@ -36,6 +36,12 @@ void api_refuse(struct http_question *question, int status, const char *why)
 	reply(question, status, body);
 }
 
+void api_refuse_right(struct access *access, struct http_question *question, const char *why)
+{
+	access_count_refused(access);
+	api_refuse(question, 403, why);
+}
+
 /* With the server's clocks, from which a client learns how old a picture is. */
 static void reply_now(struct http_question *question, cJSON *body)
 {
@@ -311,7 +317,7 @@ static void answer_camera(const struct api *api, enum path path, const char *nam
 	if (!camera || !may_see(api, request, camera))
 		api_refuse(question, 404, "There is no camera with this name.");
 	else if (request->head->method == MESSAGE_POST && !may_change(api, request, camera))
-		api_refuse(question, 403, "You may not change this camera.");
+		api_refuse_right(api->access, question, "You may not change this camera.");
 	else if (path == CONTROLS)
 		handle_controls(camera, request, question);
 	else

@@ -24,6 +24,8 @@ struct api {
  * concerns a camera or a stream is asked for here. False: the path is another one. */
 bool api_handle(const struct api *api, const struct http_request *request,
 		struct http_question *question);
+/* Answers 403 with a sentence, and counts. */
+void api_refuse_right(struct access *access, struct http_question *question, const char *why);
 /* Answers with a status and a sentence. */
 void api_refuse(struct http_question *question, int status, const char *why);
 

@@ -372,10 +372,10 @@ static void refuse_right(const struct site *site, const struct http_request *req
 	if (users && !request->who->user && page_send_to_login(request, question))
 		return;
 	if (!users && right == CONTROL)
-		api_refuse(question, 403,
-			   "Changes are off. Set control = yes in [daemon] to allow them.");
+		api_refuse_right(site->options.access, question,
+				 "Changes are off. Set control = yes in [daemon] to allow them.");
 	else if (is_api(request->path) && (!users || request->who->user))
-		api_refuse(question, 403, "You may not do this.");
+		api_refuse_right(site->options.access, question, "You may not do this.");
 	else
 		http_refuse_right(question, request);
 }
