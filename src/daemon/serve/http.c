@@ -93,9 +93,7 @@ static const char *status_text(int status)
 		{101, "Switching Protocols"},
 		{200, "OK"},
 		{204, "No Content"},
-		{302, "Found"},
 		{303, "See Other"},
-		{304, "Not Modified"},
 		{400, "Bad Request"},
 		{401, "Unauthorized"},
 		{403, "Forbidden"},
@@ -190,7 +188,8 @@ void http_answer(struct http_question *question, const struct http_answer *answe
 		line.body = text;
 		line.type = "text/plain; charset=utf-8";
 	}
-	write_answer(of_question(question), &line, (int64_t)line.len);
+	/* RFC 9110 clause 8.6: a 204 has no length. */
+	write_answer(of_question(question), &line, line.status == 204 ? -1 : (int64_t)line.len);
 }
 
 void http_reply(struct http_question *question, int status, const char *type, const char *body,
