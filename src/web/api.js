@@ -1,7 +1,7 @@
 // Requests to /api, and the clock of the server.
 
 // Pairs of (our time, the server's) with the time that the request took, newest last.
-const samples = [];
+let samples = [];
 const SAMPLES_MAX = 24;
 let unixOffset = null; // Unix time minus CLOCK_MONOTONIC on the server, in s
 
@@ -18,10 +18,13 @@ function requestTimes(url, before, after) {
 }
 
 function noteClock(clock, from, to) {
+	const offset = clock.monotonic_us / 1000 - (from + to) / 2, took = to - from;
+
 	unixOffset = (clock.realtime_us - clock.monotonic_us) / 1e6;
-	samples.push({ offset: clock.monotonic_us / 1000 - (from + to) / 2, took: to - from });
-	if (samples.length > SAMPLES_MAX)
-		samples.shift();
+	// What contradicts this one is of before the server's machine was started again, or ours slept.
+	samples = samples.filter((one) => Math.abs(one.offset - offset) < one.took + took + 100)
+		.slice(1 - SAMPLES_MAX);
+	samples.push({ offset, took });
 }
 
 // The server's CLOCK_MONOTONIC minus performance.now(), in ms; null before the first answer. The

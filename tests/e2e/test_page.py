@@ -284,6 +284,26 @@ def test_a_slow_camera_does_not_seem_to_lose_pictures(tab, start_camcastd):
     assert tab(url(start_camcastd(config()))).evaluate(SLOW) == [0, 2]
 
 
+# The server's clock in ms, as the page knows it after answers with these times.
+CLOCK = """
+(async (times) => {
+    const {getJson, clockOffset} = await import('/page/api.js?alone');
+    const {fetch} = window;
+    for (const ms of times) {
+        const answer = JSON.stringify({clock: {monotonic_us: 1000 * ms, realtime_us: 0}});
+        window.fetch = async () => new Response(answer);
+        await getJson('/api/clock').finally(() => { window.fetch = fetch; });
+    }
+    return performance.now() + clockOffset();
+})(%s)
+"""
+
+
+def test_a_machine_that_starts_again_has_another_clock(tab, start_camcastd):
+    page = tab(url(start_camcastd(config())))
+    assert page.evaluate(CLOCK % [5e8, 5e8, 5e8, 9000]) == pytest.approx(9000, abs=5000)
+
+
 # Pictures of one grey each, of which every second one has pixels that are no squares, are painted as
 # they come. Becomes what the canvas shows after each: width, and red, green and blue in the middle.
 PAINT = """
