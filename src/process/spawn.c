@@ -94,6 +94,7 @@ static void __attribute__((noreturn)) run_child(const struct spawn *spawn, pid_t
 	execv(spawn->program, spawn->argv);
 fail:
 	error = errno;
+	signal(SIGPIPE, SIG_IGN); /* the parent may not wait for it any more */
 	(void)!write(report, &error, sizeof error);
 	_exit(EXIT_NO_EXEC);
 }

@@ -88,6 +88,7 @@ WRAPS_test_reader := clock_gettime connect
 WRAPS_test_segments := avio_open2
 EXTRA_test_slots := open_fds
 WRAPS_test_slots := open ioctl
+WRAPS_test_spawn := poll
 WRAPS_test_supervisor := pidfd_send_signal
 WRAPS_test_supervisor_stop := pidfd_send_signal
 WRAPS_test_worker_demand := clock_gettime
