@@ -44,6 +44,42 @@ static void set_entries(struct config_file *file, struct section *s, void *targe
 			set_option(file, target, s->entries[i].option, &s->entries[i]);
 }
 
+static void note_places(struct config *config, const struct section *s)
+{
+	for (size_t i = 0; i < s->n_entries; i++)
+		if (s->entries[i].option)
+			config->places[config->n_places++] = (struct config_place){
+				.key = s->entries[i].option->key,
+				.section = s->line,
+				.line = s->entries[i].line,
+			};
+}
+
+static void build_places(struct config_file *file, struct config *config)
+{
+	size_t n = 1;
+
+	for (int kind = 0; kind < OPTION_SECTIONS; kind++)
+		for (size_t i = 0; i < file->sections[kind].n; i++)
+			n += file->sections[kind].items[i].n_entries;
+	config->places = calloc(n, sizeof *config->places);
+	if (!config->places) {
+		file->no_memory = true;
+		return;
+	}
+	for (int kind = 0; kind < OPTION_SECTIONS; kind++)
+		for (size_t i = 0; i < file->sections[kind].n; i++)
+			note_places(config, &file->sections[kind].items[i]);
+}
+
+int config_line(const struct config *config, int section, const char *key)
+{
+	for (size_t i = 0; i < config->n_places; i++)
+		if (config->places[i].section == section && strcmp(config->places[i].key, key) == 0)
+			return config->places[i].line;
+	return section;
+}
+
 static void build_controls(struct config_file *file, const struct section *s,
 			   struct config_camera *camera)
 {
@@ -270,16 +306,23 @@ static void build(struct config_file *file, struct config *config)
 		file->no_memory = true;
 		return;
 	}
+	build_places(file, config);
 	set_defaults(file, OPTION_DAEMON, &config->daemon);
-	if (daemons->n > 0)
+	if (daemons->n > 0) {
+		config->daemon.line = daemons->items->line;
 		set_entries(file, daemons->items, &config->daemon);
+	}
 	set_defaults(file, OPTION_TLS, &config->tls);
-	if (tlses->n > 0)
+	if (tlses->n > 0) {
+		config->tls.line = tlses->items->line;
 		set_entries(file, tlses->items, &config->tls);
+	}
 	config->tls.on = config->tls.certificate && config->tls.certificate[0];
 	set_defaults(file, OPTION_MQTT, &config->mqtt);
-	if (mqtts->n > 0)
+	if (mqtts->n > 0) {
+		config->mqtt.line = mqtts->items->line;
 		set_entries(file, mqtts->items, &config->mqtt);
+	}
 	config->mqtt.on = mqtts->n > 0 && config->mqtt.broker && config->mqtt.broker[0];
 	set_defaults(file, OPTION_ONVIF, &config->onvif);
 	if (onvifs->n > 0)
@@ -428,6 +471,7 @@ void config_destroy(struct config *config)
 	free_texts(OPTION_MQTT, &config->mqtt);
 	free_texts(OPTION_TLS, &config->tls);
 	free_texts(OPTION_DAEMON, &config->daemon);
+	free(config->places);
 	free(config->feeds);
 	free(config->streams);
 	free(config->cameras);

@@ -75,6 +75,7 @@ struct config_size {
 };
 
 struct config_daemon {
+	int line;   /* of its section; 0: there is none. The same in those below. */
 	char *name; /* %h expanded */
 	enum config_backend backend;
 	struct net_address http[CONFIG_LISTENERS_MAX]; /* NET_LISTEN */
@@ -104,6 +105,7 @@ struct config_daemon {
 };
 
 struct config_tls {
+	int line;
 	bool on;		 /* there is a section with a certificate */
 	char *certificate, *key; /* paths; key "": in the file of the certificate */
 	char *client_ca;	 /* path of the authorities of viewers' certificates; "": none */
@@ -122,6 +124,7 @@ enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
 enum config_mqtt_commands { CONFIG_COMMANDS_AUTO, CONFIG_COMMANDS_YES, CONFIG_COMMANDS_NO };
 
 struct config_mqtt {
+	int line;
 	bool on;      /* there is a section with a broker */
 	char *broker; /* a host, "spawn", or "" */
 	uint32_t port;
@@ -237,6 +240,13 @@ struct config_feed {
 	size_t n_listen;
 };
 
+/* Where a key was given. */
+struct config_place {
+	const char *key; /* borrowed for ever */
+	int section;	 /* the line in which its section begins */
+	int line;
+};
+
 struct config {
 	struct config_daemon daemon;
 	struct config_tls tls;
@@ -250,6 +260,8 @@ struct config {
 	size_t n_streams;
 	struct config_feed *feeds;
 	size_t n_feeds;
+	struct config_place *places;
+	size_t n_places;
 };
 
 /*
@@ -278,11 +290,15 @@ int config_excerpt(char **out, size_t *out_len, const char *text, size_t len, co
 /*
  * What is right in a configuration but cannot work on this machine, for this user: files that
  * cannot be played or read, addresses that cannot be listened on. Each is written to out as
- * "NAME:LINE: warning: ..." (without a line for the sections that have no name). Names of
+ * "NAME:LINE: warning: ..." (without a line for a section that is not in the file). Names of
  * hosts are not resolved, and a port that is in use is not reported. Returns the number of
  * warnings. Any thread.
  */
 size_t config_probe(const struct config *config, const char *name, FILE *out);
+
+/* The line of a key in the section that begins in the line `section`; if the key is not there, that
+ * of the section. Any thread. */
+int config_line(const struct config *config, int section, const char *key);
 
 void config_destroy(struct config *config);
 

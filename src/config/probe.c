@@ -15,17 +15,19 @@
 #include "net/listen.h"
 
 struct probe {
-	const char *name; /* of the configuration */
+	const struct config *config;
+	const char *name; /* of its file */
 	FILE *out;
 	size_t n; /* warnings written */
 };
 
-/* line: 0 where none is known. */
-static void warn(struct probe *probe, int line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Of a key; section: the line in which its section begins, 0: it is not in the file. */
+static void warn(struct probe *probe, int section, const char *key, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
-static void warn(struct probe *probe, int line, const char *format, ...)
+static void warn(struct probe *probe, int section, const char *key, const char *format, ...)
 {
+	int line = config_line(probe->config, section, key);
 	va_list ap;
 
 	fputs(probe->name, probe->out);
@@ -40,10 +42,10 @@ static void warn(struct probe *probe, int line, const char *format, ...)
 }
 
 /* An empty path is one that is not given. */
-static void probe_readable(struct probe *probe, int line, const char *key, const char *path)
+static void probe_readable(struct probe *probe, int section, const char *key, const char *path)
 {
 	if (path[0] && access(path, R_OK) < 0)
-		warn(probe, line, "%s = %s cannot be read: %s", key, path, strerror(errno));
+		warn(probe, section, key, "%s = %s cannot be read: %s", key, path, strerror(errno));
 }
 
 static const char *find_file_fault(const char *path)
@@ -110,11 +112,11 @@ static void probe_source(struct probe *probe, const struct config_camera *camera
 	}
 	config_source_show(camera->source, shown);
 	if (fault)
-		warn(probe, camera->line, "camera \"%s\": source = %s cannot be %s: %s",
+		warn(probe, camera->line, "source", "camera \"%s\": source = %s cannot be %s: %s",
 		     camera->name, cannot[0] == 'p' ? camera->source : shown, cannot, fault);
 }
 
-static void probe_address(struct probe *probe, int line, const char *key,
+static void probe_address(struct probe *probe, int section, const char *key,
 			  const struct net_address *address)
 {
 	char where[NET_HOST_PORT_MAX];
@@ -122,15 +124,14 @@ static void probe_address(struct probe *probe, int line, const char *key,
 	net_format_host_port(where, address->host[0] ? address->host : "*", address->port);
 	switch (listen_check(address)) {
 	case -EACCES:
-		warn(probe, line,
+		warn(probe, section, key,
 		     "%s = %s: this user may not listen on a port below 1024; choose a higher "
-		     "port, "
-		     "or give camcastd CAP_NET_BIND_SERVICE",
+		     "port, or give camcastd CAP_NET_BIND_SERVICE",
 		     key, where);
 		break;
 	case -EADDRNOTAVAIL:
-		warn(probe, line, "%s = %s: no interface of this machine has this address", key,
-		     where);
+		warn(probe, section, key, "%s = %s: no interface of this machine has this address",
+		     key, where);
 		break;
 	default: /* a port that is in use may be that of the server that runs with this file */
 		break;
@@ -141,11 +142,11 @@ static void probe_mqtt(struct probe *probe, const struct config_mqtt *mqtt)
 {
 	if (!mqtt->on)
 		return;
-	probe_readable(probe, 0, "password_file", mqtt->password_file);
-	probe_readable(probe, 0, "cafile", mqtt->cafile);
-	probe_readable(probe, 0, "cert", mqtt->cert);
-	probe_readable(probe, 0, "key", mqtt->key);
-	probe_readable(probe, 0, "spawn_password_file", mqtt->spawn_password_file);
+	probe_readable(probe, mqtt->line, "password_file", mqtt->password_file);
+	probe_readable(probe, mqtt->line, "cafile", mqtt->cafile);
+	probe_readable(probe, mqtt->line, "cert", mqtt->cert);
+	probe_readable(probe, mqtt->line, "key", mqtt->key);
+	probe_readable(probe, mqtt->line, "spawn_password_file", mqtt->spawn_password_file);
 }
 
 static void probe_user(struct probe *probe, const struct config_user *user)
@@ -158,29 +159,30 @@ static void probe_user(struct probe *probe, const struct config_user *user)
 
 		if (files[i][1][0] && strchr(files[i][1], '/') &&
 		    secret_read(files[i][1], text, sizeof text, why) < 0)
-			warn(probe, user->line, "%s %s", files[i][0], why);
+			warn(probe, user->line, files[i][0], "%s %s", files[i][0], why);
 		explicit_bzero(text, sizeof text);
 	}
 }
 
 size_t config_probe(const struct config *config, const char *name, FILE *out)
 {
-	struct probe probe = {.name = name, .out = out};
+	struct probe probe = {.config = config, .name = name, .out = out};
+	const struct config_daemon *daemon = &config->daemon;
 
-	for (size_t i = 0; i < config->daemon.n_http; i++)
-		probe_address(&probe, 0, "http", &config->daemon.http[i]);
-	for (size_t i = 0; i < config->daemon.n_rtsp; i++)
-		probe_address(&probe, 0, "rtsp", &config->daemon.rtsp[i]);
-	if (config->daemon.multicast_interface[0] &&
-	    net_interface_find(config->daemon.multicast_interface) < 0)
-		warn(&probe, 0, "multicast_interface = %s: this machine has no such interface now",
-		     config->daemon.multicast_interface);
-	if (config->daemon.capture[0] && access(config->daemon.capture, X_OK) < 0)
-		warn(&probe, 0, "capture = %s cannot be started: %s", config->daemon.capture,
-		     strerror(errno));
-	probe_readable(&probe, 0, "certificate", config->tls.certificate);
-	probe_readable(&probe, 0, "key", config->tls.key);
-	probe_readable(&probe, 0, "client_ca", config->tls.client_ca);
+	for (size_t i = 0; i < daemon->n_http; i++)
+		probe_address(&probe, daemon->line, "http", &daemon->http[i]);
+	for (size_t i = 0; i < daemon->n_rtsp; i++)
+		probe_address(&probe, daemon->line, "rtsp", &daemon->rtsp[i]);
+	if (daemon->multicast_interface[0] && net_interface_find(daemon->multicast_interface) < 0)
+		warn(&probe, daemon->line, "multicast_interface",
+		     "multicast_interface = %s: this machine has no such interface now",
+		     daemon->multicast_interface);
+	if (daemon->capture[0] && access(daemon->capture, X_OK) < 0)
+		warn(&probe, daemon->line, "capture", "capture = %s cannot be started: %s",
+		     daemon->capture, strerror(errno));
+	probe_readable(&probe, config->tls.line, "certificate", config->tls.certificate);
+	probe_readable(&probe, config->tls.line, "key", config->tls.key);
+	probe_readable(&probe, config->tls.line, "client_ca", config->tls.client_ca);
 	probe_mqtt(&probe, &config->mqtt);
 	for (size_t i = 0; i < config->n_users; i++)
 		probe_user(&probe, &config->users[i]);

@@ -200,7 +200,7 @@ def test_check_says_which_sources_cannot_be_played(tmp_path):
     ]:
         source = f"file:{tmp_path}/{name}"
         warnings = check(tmp_path, f"[camera c]\nsource = {source}\n" + PORT_0)
-        line = f'c.ini:1: warning: camera "c": source = {source} cannot be played: {wrong}\n'
+        line = f'c.ini:2: warning: camera "c": source = {source} cannot be played: {wrong}\n'
         assert warnings == (line if wrong else "")
 
 
@@ -209,23 +209,23 @@ def test_check_says_which_files_cannot_be_read(tmp_path):
     text += "v4l2_device = /nowhere/video\n[daemon]\ncapture = /nowhere/capture\n"
     text += "[mqtt]\nusername = u\npassword_file = /nowhere/password\n"
     assert check(tmp_path, text).splitlines() == [
-        "c.ini: warning: capture = /nowhere/capture cannot be started: No such file or directory",
-        "c.ini: warning: password_file = /nowhere/password cannot be read: No such file or directory",
-        "c.ini:3: warning: v4l2_device = /nowhere/video cannot be read: No such file or directory",
+        "c.ini:8: warning: capture = /nowhere/capture cannot be started: No such file or directory",
+        "c.ini:11: warning: password_file = /nowhere/password cannot be read: No such file or directory",
+        "c.ini:6: warning: v4l2_device = /nowhere/video cannot be read: No such file or directory",
     ]
 
 
 def test_check_says_which_addresses_cannot_be_listened_on(tmp_path):
     start = "[camera c]\nsource = pattern\n[stream s]\ncamera = c\n"
     warnings = check(tmp_path, start + "annexb = 203.0.113.1:8888, 127.0.0.1:0\n")
-    line = "c.ini:3: warning: annexb = 203.0.113.1:8888: no interface of this machine has this address\n"
+    line = "c.ini:5: warning: annexb = 203.0.113.1:8888: no interface of this machine has this address\n"
     assert warnings == line
 
 
 def test_check_says_which_interfaces_there_are_not(tmp_path):
     for text, there in [("lo", True), ("127.0.0.1", True), ("local", False), ("fe80::1:2:3", False)]:
         daemon = f"[daemon]\nmulticast_interface = {text}\n"
-        line = f"c.ini: warning: multicast_interface = {text}: this machine has no such interface now\n"
+        line = f"c.ini:2: warning: multicast_interface = {text}: this machine has no such interface now\n"
         warnings = check(tmp_path, daemon + "[camera c]\nsource = pattern\n" + PORT_0)
         assert warnings == ("" if there else line)
 
@@ -239,7 +239,7 @@ def test_check_says_which_ports_need_a_right(tmp_path):
         words = []
     text = "[camera c]\nsource = pattern\n[stream s]\ncamera = c\nannexb = 127.0.0.1:554\n"
     assert check(tmp_path, text, words) == (
-        "c.ini:3: warning: annexb = 127.0.0.1:554: this user may not listen on a port below 1024; "
+        "c.ini:5: warning: annexb = 127.0.0.1:554: this user may not listen on a port below 1024; "
         "choose a higher port, or give camcastd CAP_NET_BIND_SERVICE\n"
     )
 
