@@ -15,6 +15,7 @@ import pytest
 import bytestream
 import gstreamer
 import harness
+import live
 import motions
 import packets
 import slowlink
@@ -438,6 +439,44 @@ def test_a_viewer_is_in_the_status_and_its_first_packet_is_the_one_named(camcast
         (viewer,) = daemon.status()["clients"]
         assert viewer["transport"] == "rtsp"
     daemon.wait_until(lambda: not daemon.status()["clients"], "the end of the viewer")
+
+
+class Counting(Client):
+    """Notes the packets of pictures: (sequence, time)."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.packets = []
+
+    def frame(self):
+        channel, packet = super().frame()
+        if channel == 0:
+            self.packets.append(struct.unpack_from(">2xHI", packet))
+        return channel, packet
+
+
+@pytest.mark.parametrize("source", ["encoded", "copied", "jpeg"])
+def test_after_a_pause_no_packet_comes_twice(source, start_camcastd, tmp_path):
+    """A viewer begins at the newest key picture, but not at one that it has."""
+    made = config()
+    if source == "copied":
+        made["camera cam"] = {"source": live.exec_source(live.pattern_command(tmp_path))}
+        made["stream s"] |= {"encoder": "copy"}
+    daemon = start_camcastd(made)
+    where = url(daemon, "j" if source == "jpeg" else "s")
+    with Counting(daemon) as client:
+        assert client.ask("SETUP", where + "/trackID=0", Transport=TCP)[0] == 200
+        for _ in range(8):
+            answer = client.ask("PLAY", where)[1]
+            begin = len(client.packets)
+            while len(client.packets) < begin + 12:
+                client.frame()
+            if info := answer.get("RTP-Info"):
+                assert int(re.search(r"seq=(\d+)", info)[1]) == client.packets[begin][0]
+            assert client.ask("PAUSE", where)[0] == 200
+    for (before, shown), (sequence, time) in zip(client.packets, client.packets[1:]):
+        assert 0 < sequence - before & 0xFFFF < 1 << 15, client.packets
+        assert time - shown & 0xFFFFFFFF < 1 << 31, client.packets
 
 
 def clocks_of(daemon, count):

@@ -163,7 +163,7 @@ static void drain_finishes_the_unit_under_way_and_nothing_more(void **state)
 	assert_true(waiting->eof);
 	assert_false(rig.drained);
 	assert_int_equal(rig_add(&rig, 1000, KEY), 0); /* published for nobody */
-	assert_int_equal(feed_join(rig.feed, &late, NULL), -ESHUTDOWN);
+	assert_int_equal(feed_join(rig.feed, &late, NULL, 0), -ESHUTDOWN);
 	viewer_drink(&rig, slow);
 	assert_int_equal(slow->n, 1);
 	assert_int_equal(slow->have, 0);

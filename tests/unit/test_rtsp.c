@@ -187,6 +187,43 @@ static void a_pause_stops_the_packets_and_keeps_the_place(void **state)
 	hang_up(r, fd);
 }
 
+static void nothing_comes_twice_after_a_pause(void **state)
+{
+	struct rtsp_rig *r = rtsp_rig_start(state);
+	int fd = rtsp_dial(r, 0);
+	const uint8_t *unit;
+	char info[64];
+	size_t len;
+
+	rtsp_unit(r, true, 100, &len);
+	rtsp_play(r, fd);
+	for (int i = 0; i < 2; i++) { /* also where nothing came between two pauses */
+		assert_int_equal(rtsp_ask(r, fd, "PAUSE", RTSP_URL, ""), 200);
+		assert_int_equal(rtsp_ask(r, fd, "PLAY", RTSP_URL, ""), 200);
+		assert_null(strstr(r->heard, "RTP-Info:"));
+		assert_string_equal(strstr(r->heard, "\r\n\r\n"), "\r\n\r\n");
+	}
+	rtsp_unit(r, false, 100, &len);
+	rtsp_hear(r, fd);
+	assert_int_equal(r->len, len);
+	/* What came meanwhile is not lost, */
+	assert_int_equal(rtsp_ask(r, fd, "PAUSE", RTSP_URL, ""), 200);
+	snprintf(info, sizeof info, ";seq=%u;", r->sequence);
+	unit = rtsp_unit(r, false, 100, &len);
+	assert_int_equal(rtsp_ask(r, fd, "PLAY", RTSP_URL, ""), 200);
+	assert_non_null(strstr(r->heard, info));
+	assert_int_equal(r->len - (size_t)(strstr(r->heard, "\r\n\r\n") + 4 - r->heard), len);
+	assert_ends_with(r, unit, len);
+	/* unless there is a key unit. */
+	assert_int_equal(rtsp_ask(r, fd, "PAUSE", RTSP_URL, ""), 200);
+	rtsp_unit(r, false, 100, &len);
+	unit = rtsp_unit(r, true, 100, &len);
+	assert_int_equal(rtsp_ask(r, fd, "PLAY", RTSP_URL, ""), 200);
+	assert_int_equal(r->len - (size_t)(strstr(r->heard, "\r\n\r\n") + 4 - r->heard), len);
+	assert_ends_with(r, unit, len);
+	hang_up(r, fd);
+}
+
 static void a_teardown_ends_the_connection(void **state)
 {
 	struct rtsp_rig *r = rtsp_rig_start(state);
@@ -389,6 +426,7 @@ static void transports_are_found_in_any_order(void **state)
 	assert_false(allows_interleaved(""));
 	assert_false(allows_interleaved(",;,;"));
 	assert_false(allows_interleaved("RTP/AVP"));
+	assert_false(allows_interleaved("RTP/AVP;unicast;interleaved=0-1")); /* transport.h */
 	assert_false(allows_interleaved("RTP/AVP/TCPX"));
 	assert_false(allows_interleaved("RTP/AVP/TCP;multicast"));
 	assert_false(allows_interleaved("RTP/AVP/TCP;mode=record"));
@@ -606,6 +644,7 @@ int main(void)
 		ON_BOTH(without_a_recent_key_unit_no_packet_is_named),
 		ON_BOTH(a_second_play_is_no_new_beginning),
 		ON_BOTH(a_pause_stops_the_packets_and_keeps_the_place),
+		ON_BOTH(nothing_comes_twice_after_a_pause),
 		ON_BOTH(a_teardown_ends_the_connection),
 		ON_BOTH(an_answer_waits_for_the_end_of_the_unit_under_way),
 		ON_BOTH(requests_may_come_all_at_once),

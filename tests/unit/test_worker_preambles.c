@@ -71,7 +71,7 @@ static void join(struct messages_rig *f)
 					 .describe = describe};
 
 	memset(&front, 0, sizeof front);
-	assert_int_equal(feed_join(rig_feed(&f->rig, FRONT_H264), &front.cursor, &sink), 0);
+	assert_int_equal(feed_join(rig_feed(&f->rig, FRONT_H264), &front.cursor, &sink, 0), 0);
 }
 
 static void leave(void)

@@ -217,11 +217,17 @@ static void join(struct cursor *cursor, struct audience *audience, const struct 
 	audience->stats->cursors++;
 }
 
-void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink)
+void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink,
+		 uint64_t had)
 {
 	join(cursor, audience, sink);
-	if (policy_join(cursor))
+	if (policy_join(cursor, had))
 		go_on(cursor);
+}
+
+uint64_t cursor_had(const struct cursor *cursor)
+{
+	return cursor->flags & CURSOR_STARTED && cursor->state != CURSOR_WAIT_KEY ? cursor->seq : 0;
 }
 
 void cursor_join_range(struct cursor *cursor, struct audience *audience, const struct sink *sink,

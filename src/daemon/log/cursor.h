@@ -212,9 +212,14 @@ void audience_for_each(const struct audience *audience,
 		       void (*each)(const struct cursor *cursor, void *user), void *user);
 
 /* Adds a cursor at the position where a new viewer begins: the newest key unit if it is recent,
- * otherwise the next one, which is requested. The caller owns cursor's memory and keeps it until
- * cursor_release(). */
-void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink);
+ * otherwise the next one, which is requested. had: cursor_had() of a cursor that the same viewer
+ * had in this log before, else 0; that unit takes the place of an earlier key unit, so that nothing
+ * comes twice. The caller owns cursor's memory and keeps it until cursor_release(). */
+void cursor_join(struct cursor *cursor, struct audience *audience, const struct sink *sink,
+		 uint64_t had);
+/* The unit with which a cursor that stands between two units could go on, as its viewer has all
+ * before it that are needed; 0: it needs a key unit. */
+uint64_t cursor_had(const struct cursor *cursor);
 /* Adds a cursor for a request that ends: it begins at unit `from` of the log (at most its head) and
  * is held before unit `until`. It skips no unit: a viewer that is so slow that its unit is no
  * longer in the log is disconnected. */

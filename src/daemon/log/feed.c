@@ -300,12 +300,12 @@ static int begin_demand(struct feed *feed)
 	return 0;
 }
 
-int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink)
+int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink, uint64_t had)
 {
 	int ret = begin_demand(feed);
 
 	if (ret == 0)
-		cursor_join(cursor, &feed->audience, sink);
+		cursor_join(cursor, &feed->audience, sink, had);
 	return ret;
 }
 
@@ -322,9 +322,9 @@ int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink 
 	return ret;
 }
 
-uint64_t feed_join_at(const struct feed *feed)
+uint64_t feed_join_at(const struct feed *feed, uint64_t had)
 {
-	return policy_join_at(&feed->audience);
+	return policy_join_at(&feed->audience, had);
 }
 
 int feed_wait(struct feed *feed, struct feed_waiter *waiter)

@@ -101,15 +101,16 @@ void feed_reset(struct feed *feed);
 
 /* --- from the viewers' side --- */
 
-/* cursor_join() for this feed; cursor's memory is the caller's up to cursor_release(). 0, or
- * -ESHUTDOWN: it drains. */
-int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink);
+/* cursor_join() for this feed, with its `had`; cursor's memory is the caller's up to
+ * cursor_release(). 0, or -ESHUTDOWN: it drains. */
+int feed_join(struct feed *feed, struct cursor *cursor, const struct sink *sink, uint64_t had);
 /* The same, cursor_join_range(). Also -ERANGE: `from` is 0 or beyond the head. */
 int feed_join_range(struct feed *feed, struct cursor *cursor, const struct sink *sink,
 		    uint64_t from, uint64_t until);
 
-/* The unit at which a viewer that joined now would begin; 0: it would wait for a key unit. */
-uint64_t feed_join_at(const struct feed *feed);
+/* The unit at which a viewer that joined now would begin, which may be the log's head; 0: it would
+ * wait for a key unit. */
+uint64_t feed_join_at(const struct feed *feed, uint64_t had);
 
 /* Adds a waiter. 0, or -ESHUTDOWN: the feed drains. */
 int feed_wait(struct feed *feed, struct feed_waiter *waiter);

@@ -240,7 +240,7 @@ bool policy_choose(struct cursor *cursor)
 	return false;
 }
 
-uint64_t policy_join_at(const struct audience *audience)
+uint64_t policy_join_at(const struct audience *audience, uint64_t had)
 {
 	const struct log *log = audience->log;
 	uint64_t key = log_key_from(log, log->tail);
@@ -248,20 +248,22 @@ uint64_t policy_join_at(const struct audience *audience)
 	if (key && (!audience->policy.can_force_idr ||
 		    loop_now_us(audience->loop) - log_unit(log, key)->received_us <
 			    audience->policy.join_burst_us))
-		return key;
+		return key > had ? key : had;
 	return 0;
 }
 
-bool policy_join(struct cursor *cursor)
+bool policy_join(struct cursor *cursor, uint64_t had)
 {
 	struct audience *audience = cursor->audience;
 	/* A single unit is no burst. */
 	bool wait = cursor->sink->no_burst && !audience->policy.key_only;
-	uint64_t key = wait ? 0 : policy_join_at(audience);
+	uint64_t at = wait ? 0 : policy_join_at(audience, had);
 
-	if (key) {
-		cursor->seq = key;
+	if (at) {
+		cursor->seq = at;
 		resynced(cursor);
+		if (at == had) /* its decoder may have been reset meanwhile */
+			ask_for_idr(audience);
 		return true;
 	}
 	cursor->seq = audience->log->head;

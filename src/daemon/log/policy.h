@@ -10,10 +10,11 @@
 #include "daemon/log/cursor.h"
 
 /* Each function moves the cursor to the unit to be sent now and returns true, or puts the cursor
- * into the list in which it waits and returns false. For a new viewer: */
-bool policy_join(struct cursor *cursor);
-/* The key unit at which it begins; 0: it waits for the next one. */
-uint64_t policy_join_at(const struct audience *audience);
+ * into the list in which it waits and returns false. For a new viewer, and `had` as of
+ * cursor_join(): */
+bool policy_join(struct cursor *cursor, uint64_t had);
+/* The unit at which it begins; 0: it waits for the next key unit. */
+uint64_t policy_join_at(const struct audience *audience, uint64_t had);
 /* For a cursor between two units: */
 bool policy_choose(struct cursor *cursor);
 /* For a cursor that must continue at a key unit (drop-oldest): */

@@ -383,8 +383,9 @@ static void handle_setup(struct rtsp_session *session, const struct message *hea
  * Clients wait for ever for one that does not come. */
 static void write_rtp_info(const struct rtsp_session *session, char *out, size_t size)
 {
-	uint64_t seq = feed_join_at(session->stream.feed);
-	const struct unit *unit = seq ? log_unit(feed_log(session->stream.feed), seq) : NULL;
+	const struct log *log = feed_log(session->stream.feed);
+	uint64_t seq = feed_join_at(session->stream.feed, session->had);
+	const struct unit *unit = seq && seq < log->head ? log_unit(log, seq) : NULL;
 	struct rtp_head head;
 
 	out[0] = '\0';

@@ -460,7 +460,7 @@ static int update(struct multicast *group)
 		return 0;
 	err = have_outlet(group);
 	if (err == 0)
-		err = sender_watch(&group->outlet->sender, group->options.feed);
+		err = sender_watch(&group->outlet->sender, group->options.feed, 0);
 	if (err < 0)
 		try_later(group);
 	return err;

@@ -148,17 +148,21 @@ static int begin(struct rtsp_session *session)
 	case TRANSPORT_MULTICAST:
 		return multicast_play(&session->multicast);
 	case TRANSPORT_UDP:
-		return udp_watch(session->udp, session->stream.feed);
+		return udp_watch(session->udp, session->stream.feed, session->had);
 	case TRANSPORT_INTERLEAVED:
 		break;
 	}
-	return connection_watch(session->connection, session->stream.feed);
+	return connection_watch_again(session->connection, session->stream.feed, session->had);
 }
 
 static void pause_packets(struct rtsp_session *session)
 {
-	if (connection_watches(session->connection))
-		connection_unwatch(session->connection);
+	uint64_t had = connection_watches(session->connection)
+			       ? connection_unwatch(session->connection)
+			       : udp_had(session->udp);
+
+	if (had > session->had) /* else nothing came since the last pause */
+		session->had = had;
 	session->reported = false;
 	close_udp(session);
 	multicast_pause(&session->multicast);

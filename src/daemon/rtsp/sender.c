@@ -276,9 +276,9 @@ int sender_open(struct sender *sender, int fd)
 	return loop_conn_open(sender->loop, &sender->conn, fd, &sender_conn_ops);
 }
 
-int sender_watch(struct sender *sender, struct feed *feed)
+int sender_watch(struct sender *sender, struct feed *feed, uint64_t had)
 {
-	return feed_join(feed, &sender->cursor, &sender_sink);
+	return feed_join(feed, &sender->cursor, &sender_sink, had);
 }
 
 void sender_close(struct sender *sender)

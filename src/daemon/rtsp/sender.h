@@ -64,8 +64,8 @@ struct sink_report sender_report(const struct rtcp_report *report);
 
 /* Takes fd (connected, non-blocking) on success. 0 or -errno. */
 int sender_open(struct sender *sender, int fd);
-/* Watches a feed from the next key unit on; once. 0 or -ESHUTDOWN. */
-int sender_watch(struct sender *sender, struct feed *feed);
+/* Watches a feed from the next key unit on; once. had: as of cursor_join(). 0 or -ESHUTDOWN. */
+int sender_watch(struct sender *sender, struct feed *feed, uint64_t had);
 /* After sender_open(). Nothing but closed() is called any more. */
 void sender_close(struct sender *sender);
 

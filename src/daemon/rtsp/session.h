@@ -71,6 +71,7 @@ struct rtsp_session {
 	struct udp_port *port;	    /* the server's, of UDP; NULL: none was asked for */
 	struct udp_viewer *udp;	    /* who plays; NULL: nobody does over UDP */
 	struct multicast_member multicast;
+	uint64_t had;		   /* cursor_had() before the last pause; 0: there was none */
 	bool reported;		   /* within the connection, since it plays */
 	struct rtcp_report report; /* the newest one; valid if `reported` */
 	char base[512];		   /* of URLs, "rtsp://192.0.2.1:8554/front/" */

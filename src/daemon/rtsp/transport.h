@@ -25,7 +25,9 @@ struct transport {
 /* Chooses the first of the transports in the value, which are separated by commas, that is of one
  * of the kinds, and for playing. The channels that the peer names are not read, as the server
  * answers with its own; neither is a destination, as packets go to the RTSP peer only, or to the
- * group of the stream. False: there is none, and *out is unchanged. */
+ * group of the stream. "RTP/AVP" is UDP (clause 12.39), also with channels: gst-rtsp-server and
+ * live555 take it as UDP as well, to no port, gortsplib refuses it. Without ports it is none here,
+ * so that a peer can ask for another one. False: there is none, and *out is unchanged. */
 bool transport_choose(const char *value, unsigned kinds, struct transport *out);
 
 #endif

@@ -444,13 +444,18 @@ int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_op
 	return 0;
 }
 
-int udp_watch(struct udp_viewer *viewer, struct feed *feed)
+int udp_watch(struct udp_viewer *viewer, struct feed *feed, uint64_t had)
 {
 	struct loop *loop = viewer->port->loop;
 
 	if (viewer->options.fills)
 		loop_timer_set(loop, &viewer->silence, loop_now_us(loop) + SILENCE_US);
-	return sender_watch(&viewer->sender, feed);
+	return sender_watch(&viewer->sender, feed, had);
+}
+
+uint64_t udp_had(const struct udp_viewer *viewer)
+{
+	return viewer && viewer->sender.cursor.audience ? cursor_had(&viewer->sender.cursor) : 0;
 }
 
 void udp_end(struct udp_viewer *viewer, enum cursor_end why)

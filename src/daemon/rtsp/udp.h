@@ -59,8 +59,11 @@ struct udp_options {
 
 /* Opens its socket. 0 or -errno (-ENOTCONN: the connection has gone). */
 int udp_open(struct udp_viewer **out, struct udp_port *port, const struct udp_options *options);
-/* Watches a feed from the next key unit on; once. 0 or -ESHUTDOWN. */
-int udp_watch(struct udp_viewer *viewer, struct feed *feed);
+/* Watches a feed from the next key unit on; once. had: udp_had() of the viewer before a pause, else
+ * 0. 0 or -ESHUTDOWN. */
+int udp_watch(struct udp_viewer *viewer, struct feed *feed, uint64_t had);
+/* cursor_had(); viewer NULL: 0. */
+uint64_t udp_had(const struct udp_viewer *viewer);
 /* It is to be closed, for this reason; NULL is allowed. */
 void udp_end(struct udp_viewer *viewer, enum cursor_end why);
 /* Nothing is called any more; its memory goes when the kernel does not use it. NULL is allowed. */

@@ -189,7 +189,12 @@ static const struct sink connection_sink = {
 
 int connection_watch(struct connection *connection, struct feed *feed)
 {
-	return feed_join(feed, &connection->cursor, &connection_sink);
+	return connection_watch_again(connection, feed, 0);
+}
+
+int connection_watch_again(struct connection *connection, struct feed *feed, uint64_t had)
+{
+	return feed_join(feed, &connection->cursor, &connection_sink, had);
 }
 
 int connection_watch_range(struct connection *connection, struct feed *feed, uint64_t from,
@@ -218,10 +223,13 @@ void connection_leave(struct connection *connection, enum cursor_end why)
 		protocol->leaving(connection, why);
 }
 
-void connection_unwatch(struct connection *connection)
+uint64_t connection_unwatch(struct connection *connection)
 {
+	uint64_t had = cursor_had(&connection->cursor);
+
 	cursor_end(&connection->cursor, CURSOR_END_PEER);
 	cursor_release(&connection->cursor);
+	return had;
 }
 
 /* --- what a session writes --- */

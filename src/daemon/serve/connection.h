@@ -51,6 +51,8 @@ bool connection_closing(const struct connection *connection);
 
 /* Watches a feed from now on. Only while it watches nothing. 0 or -ESHUTDOWN. */
 int connection_watch(struct connection *connection, struct feed *feed);
+/* The same after a pause; had: of connection_unwatch(). */
+int connection_watch_again(struct connection *connection, struct feed *feed, uint64_t had);
 /* The same for units from..until-1 of its log; held() is called at the end. Also -ERANGE: `from` is
  * beyond the log's head. */
 int connection_watch_range(struct connection *connection, struct feed *feed, uint64_t from,
@@ -62,8 +64,8 @@ bool connection_hold(struct connection *connection);
 void connection_go_on(struct connection *connection);
 /* Ends the cursor of its viewer, if there is one; the caller closes the connection then. */
 void connection_leave(struct connection *connection, enum cursor_end why);
-/* Ends the watching of a held cursor. */
-void connection_unwatch(struct connection *connection);
+/* Ends the watching of a held cursor. Returns cursor_had(). */
+uint64_t connection_unwatch(struct connection *connection);
 
 /* Copies n pieces (at least a byte) and sends them; written() is called when the kernel has them
  * all. Only while nothing is being written and nothing watched but by a held cursor; a cursor that
