@@ -74,12 +74,27 @@ static bool is_written(const char *url)
 	return true;
 }
 
+/* What is wrong with a host and port of a URL; NULL: nothing. */
+static const char *read_authority(struct net_address *out, const char *text, const char *rest,
+				  enum net_address_form form)
+{
+	if (text[0] != '[' && strchr(text, ':') != strrchr(text, ':'))
+		return "its host or port is not valid; an IPv6 address stands in brackets";
+	if (net_address_parse(out, text, form) == 0)
+		return NULL;
+	if (strchr(rest, '@'))
+		return "its host or port is not valid; '/', '?' and '#' of a user or a password "
+		       "are written %2F, %3F and %23";
+	return "its host or port is not valid";
+}
+
 /* form: NET_LISTEN where this machine may be meant. */
 static const char *parse_authority(struct push_url *out, const struct parts *parts,
 				   enum net_address_form form)
 {
 	size_t len = (size_t)(parts->rest - parts->authority);
 	char text[NET_HOST_PORT_MAX];
+	const char *wrong;
 
 	if (form != NET_LISTEN && (len == 0 || parts->authority[0] == ':'))
 		return "it has no host";
@@ -87,8 +102,9 @@ static const char *parse_authority(struct push_url *out, const struct parts *par
 		return "its host is too long";
 	memcpy(text, parts->authority, len);
 	text[len] = '\0';
-	if (net_address_parse(&out->host, text, form) < 0)
-		return "its host or port is not valid";
+	wrong = read_authority(&out->host, text, parts->rest, form);
+	if (wrong)
+		return wrong;
 	out->has_port = out->host.port != 0;
 	if (!out->has_port && parts->scheme->port == 0)
 		return "it has no port";

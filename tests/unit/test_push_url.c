@@ -104,6 +104,10 @@ static void urls_of_sources_are_read(void **state)
 		{"udp://239.1.1.1", "not valid"},
 		{"tcp://h:80?listen", "calls the other side"},
 		{"http://h/a b", "character"},
+		{"rtsp://u:sec/ret@h/x", "are written %2F, %3F and %23"},
+		{"rtsp://u:sec#ret@h/x", "are written %2F, %3F and %23"},
+		{"rtsp://fe80::1/x", "in brackets"},
+		{"rtsp://u:secret@fe80::1:554/x", "in brackets"},
 	};
 	struct push_url url;
 
