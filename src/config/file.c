@@ -206,6 +206,21 @@ static const char *section_pattern(enum option_section kind, char buf[SECTION_PA
 	return buf;
 }
 
+/* The sections that have this key: "[mqtt] or [user NAME]". False: none has. */
+static bool find_sections(const char *key, char *out, size_t size)
+{
+	char pattern[SECTION_PATTERN_MAX];
+
+	out[0] = '\0';
+	for (int kind = 0; kind < OPTION_SECTIONS; kind++) {
+		if (!option_find(kind, key))
+			continue;
+		text_append(out, size, out[0] ? " or " : "");
+		text_append(out, size, section_pattern(kind, pattern));
+	}
+	return out[0] != '\0';
+}
+
 /* The nearest keys of the section that is read: "; did you mean X?", or "; the nearest keys are X,
  * Y and Z" where none is a slip of the hand. */
 static void nearest_keys(enum option_section kind, const char *key, char hint[NEAREST_HINT_MAX])
@@ -229,13 +244,12 @@ static void report_unknown_key(struct config_file *file, const char *key)
 	const char *word = option_section_words[kind], *blank = s->name[0] ? " " : "";
 	const char *meant = synonym_of_key(kind, key, &belongs);
 	char pattern[SECTION_PATTERN_MAX], hint[NEAREST_HINT_MAX];
+	char sections[OPTION_SECTIONS * SECTION_PATTERN_MAX];
 
-	for (size_t i = 0; !meant && i < n_options; i++) {
-		if (!option_is_key(options[i].key, key))
-			continue;
-		config_file_mistake(
-			file, file->line, "key \"%s\" belongs in section %s, not in [%s%s%s]", key,
-			section_pattern(options[i].section, pattern), word, blank, s->name);
+	if (!meant && find_sections(key, sections, sizeof sections)) {
+		config_file_mistake(file, file->line,
+				    "key \"%s\" belongs in section %s, not in [%s%s%s]", key,
+				    sections, word, blank, s->name);
 		return;
 	}
 	if (meant)

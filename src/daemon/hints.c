@@ -49,12 +49,13 @@ static void print_http(const struct stream *stream, const char *scheme, const ch
 
 static void print_rtsp(const struct cameras *cameras, uint16_t port)
 {
+	const char *scheme = cameras->config->daemon.tls == CONFIG_TLS_YES ? "rtsps" : "rtsp";
 	char where[NET_HOST_PORT_MAX];
 
 	reach(where, &cameras->config->daemon.rtsp[0], port);
 	for (size_t i = 0; i < cameras->n_streams; i++)
 		if (!cameras->streams[i]->config->implied)
-			diag_info("watch %s: rtsp://%s/%s", cameras->streams[i]->config->name,
+			diag_info("watch %s: %s://%s/%s", cameras->streams[i]->config->name, scheme,
 				  where, cameras->streams[i]->config->name);
 }
 

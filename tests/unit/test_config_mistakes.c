@@ -129,6 +129,9 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 		 "and http" ALL_KEYS},
 		{"[daemon]\nbitrate = 1\n" GOOD,
 		 "c.ini:2: key \"bitrate\" belongs in section [stream NAME], not in [daemon]\n"},
+		{"[daemon]\npassword = x\n" GOOD,
+		 "c.ini:2: key \"password\" belongs in section [mqtt] or [user NAME], not in "
+		 "[daemon]\n"},
 		{GOOD "http = 80\n",
 		 "c.ini:6: key \"http\" belongs in section [daemon], not in [stream main]\n"},
 		{GOOD "encoder = X265\n",
