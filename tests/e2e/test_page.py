@@ -284,14 +284,18 @@ def test_a_slow_camera_does_not_seem_to_lose_pictures(tab, start_camcastd):
     assert tab(url(start_camcastd(config()))).evaluate(SLOW) == [0, 2]
 
 
-# The server's clock in ms, as the page knows it after answers with these times.
+# The server's clock in ms, as the page knows it after answers with these times, each of which takes
+# longer than the one before.
 CLOCK = """
 (async (times) => {
     const {getJson, clockOffset} = await import('/page/api.js?alone');
     const {fetch} = window;
-    for (const ms of times) {
+    for (const [i, ms] of times.entries()) {
         const answer = JSON.stringify({clock: {monotonic_us: 1000 * ms, realtime_us: 0}});
-        window.fetch = async () => new Response(answer);
+        window.fetch = async () => {
+            await new Promise((done) => setTimeout(done, 20 * i));
+            return new Response(answer);
+        };
         await getJson('/api/clock').finally(() => { window.fetch = fetch; });
     }
     return performance.now() + clockOffset();
