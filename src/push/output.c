@@ -113,7 +113,8 @@ static int handle_waiting(void *user)
 {
 	struct output *output = user;
 
-	return !output->options.go_on(output->options.user) || clock_now_us() > output->deadline_us;
+	return (output->options.go_on && !output->options.go_on(output->options.user)) ||
+	       clock_now_us() > output->deadline_us;
 }
 
 static void begin(struct output *output, int wait_ms)
@@ -281,6 +282,7 @@ void output_close(struct output *output)
 	if (!output)
 		return;
 	context = output->context;
+	output->options.go_on = NULL; /* the goodbye is for when it says no */
 	begin(output, output->over ? 0 : GOODBYE_MS);
 	if (output->open)
 		(void)av_write_trailer(context);

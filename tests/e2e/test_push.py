@@ -228,6 +228,29 @@ def test_rtsp_to_a_recorder(start_camcastd):
         assert push_of(daemon)["state"] == "live"
 
 
+def test_a_server_is_told_of_the_end(start_camcastd):
+    """TEARDOWN, and what it is in other protocols: a lost connection may be waited for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30 * harness.PATIENCE)
+        daemon = start_camcastd(config(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/cam"))
+        connection, _ = listener.accept()
+        methods = []
+        with connection, connection.makefile("rb") as requests:
+            for line in requests:
+                if line == b"\r\n" and methods[-1] != b"TEARDOWN":
+                    connection.sendall(
+                        b"RTSP/1.0 200 OK\r\nCSeq: %d\r\nSession: 1\r\n"
+                        b"Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n" % len(methods)
+                    )
+                if line == b"\r\n" and methods[-1] == b"RECORD":
+                    break
+                if line.endswith(b" RTSP/1.0\r\n"):
+                    methods.append(line.split()[0])
+            wait_state(daemon, "live")
+            daemon.stop()
+            assert b"TEARDOWN rtsp://" in requests.read()
+
+
 def test_a_server_that_comes_late_and_restarts(start_camcastd, nginx):
     """The stream is on demand, and stays wanted by a push that waits."""
     daemon = start_camcastd(config(nginx.url, on_demand=True, linger_ms=0))
