@@ -26,6 +26,8 @@
 #include "mqtt/tls.h"
 
 #define ANSWER_TIMEOUT_US 10000000 /* to CONNECT, from the beginning of the attempt */
+/* For an announcement to be acknowledged: libmosquitto keeps it, and all behind it, until then. */
+#define ACK_TIMEOUT_US 60000000
 #define PASSWORD_MAX 1024
 #define PENDING_MAX 32	  /* QoS 1 publications and subscriptions that a denial can be named for */
 #define READS_PER_TURN 64 /* messages; others have their turn too */
@@ -56,6 +58,9 @@ struct mqtt_connection {
 	unsigned unanswered; /* subscriptions */
 	int last_mid;	     /* of the last announcement when closing; acked: it came */
 	bool acked;
+	/* One that is not acknowledged, since when; brokers answer in order: MQTT 5, 4.6. */
+	int awaited_mid; /* -1: none */
+	int64_t awaited_us;
 };
 
 static int errno_of(int rc)
@@ -168,6 +173,8 @@ static void handle_publish(struct mosquitto *mosquitto, void *user, int mid, int
 	(void)mosquitto, (void)properties;
 	if (mid == connection->last_mid)
 		connection->acked = true;
+	if (mid == connection->awaited_mid)
+		connection->awaited_mid = -1;
 	if (code >= DENIED_FROM)
 		report_denied(connection, mid, code);
 }
@@ -339,7 +346,7 @@ int mqtt_connection_open(struct mqtt_connection **out, const struct mqtt_options
 	connection->v5 = attempt->v5;
 	connection->reach_us = attempt->reach_us;
 	connection->begun_us = attempt->begun_us;
-	connection->last_mid = -1;
+	connection->last_mid = connection->awaited_mid = -1;
 	if (options->tls)
 		err = mqtt_tls_create(&connection->tls, options, why);
 	if (options->tls && err < 0)
@@ -496,6 +503,11 @@ int mqtt_connection_turn(struct mqtt_connection *connection, short revents, int6
 		rc = mosquitto_loop_write(connection->mosquitto, 1);
 	if (rc == 0 && !connection->ended)
 		rc = mosquitto_loop_misc(connection->mosquitto);
+	if (connection->awaited_mid >= 0 && now_us - connection->awaited_us >= ACK_TIMEOUT_US) {
+		snprintf(connection->why, sizeof connection->why,
+			 "the broker does not acknowledge what is announced");
+		return MQTT_LOST;
+	}
 	if (rc == 0 && !connection->ended && mqtt_connection_fd(connection) >= 0)
 		return 0;
 	return fail(connection, rc ? rc : MOSQ_ERR_CONN_LOST, errno);
@@ -563,6 +575,10 @@ int mqtt_connection_announce(struct mqtt_connection *connection, const char *top
 		remember(connection, mid, topic, false);
 		connection->last_mid = mid;
 		connection->acked = false;
+		if (connection->awaited_mid < 0) {
+			connection->awaited_mid = mid;
+			connection->awaited_us = clock_now_us();
+		}
 	}
 	return errno_of(rc);
 }

@@ -114,7 +114,8 @@ static bool handle_packet(struct broker *broker)
 							broker->script.puback};
 
 			atomic_fetch_add(&broker->announcements, 1);
-			answer(broker, puback, sizeof puback);
+			if (!broker->script.deaf)
+				answer(broker, puback, sizeof puback);
 		}
 		return true;
 	case 8: { /* SUBSCRIBE */

@@ -17,6 +17,7 @@ struct script {
 	int code5, code4;	      /* of the CONNACK for MQTT 5 and 3.1.1; -1: closes instead */
 	bool plain;		      /* answers MQTT 5 as if it were 3.1.1 */
 	unsigned char suback, puback; /* reason codes */
+	bool deaf;		      /* no answer to announcements */
 	unsigned flood;		      /* messages after a SUBSCRIBE, all in one write */
 	bool closes;		      /* after the CONNACK */
 	unsigned char disconnects;    /* MQTT 5: closes with this reason code after the CONNACK */

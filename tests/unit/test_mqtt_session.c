@@ -367,6 +367,27 @@ static void a_broker_that_says_nothing_is_given_up(void **state)
 	stop(&rig);
 }
 
+/* All that it is told, and more, would be kept for it. */
+static void a_broker_that_acknowledges_nothing_is_given_up(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, (struct script){.deaf = true});
+	start_session(&rig, "127.0.0.1", MQTT_AUTO);
+	turn_until(&rig, &rig.connected, 1);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(mqtt_session_announce(rig.session, "t", "x"), 0);
+	rig.now_us = clock_now_us() + 50 * SECOND;
+	mqtt_session_turn(rig.session, 0, rig.now_us);
+	assert_int_equal(rig.losses, 0);
+	rig.now_us += 10 * SECOND;
+	mqtt_session_turn(rig.session, 0, rig.now_us);
+	assert_int_equal(rig.losses, 1);
+	assert_string_equal(rig.why, "the broker does not acknowledge what is announced");
+	stop(&rig);
+}
+
 /* --- reasons --- */
 
 static void what_is_denied_is_named(void **state)
@@ -387,6 +408,10 @@ static void what_is_denied_is_named(void **state)
 	turn_until(&rig, &rig.denials, 2);
 	assert_string_equal(rig.topic, "u");
 	assert_string_equal(rig.denied, "the broker denies publishing u: Not authorized");
+	/* An answer all the same. */
+	rig.now_us = clock_now_us() + 60 * SECOND;
+	mqtt_session_turn(rig.session, 0, rig.now_us);
+	assert_int_equal(rig.losses, 0);
 	stop(&rig);
 }
 
@@ -490,6 +515,7 @@ int main(void)
 		cmocka_unit_test(a_name_server_that_hangs_holds_nobody_up),
 		cmocka_unit_test(pauses_grow_to_their_limit_and_from_where_they_are_told),
 		cmocka_unit_test(a_broker_that_says_nothing_is_given_up),
+		cmocka_unit_test(a_broker_that_acknowledges_nothing_is_given_up),
 		cmocka_unit_test(what_is_denied_is_named),
 		cmocka_unit_test(
 			a_broker_of_3_1_1_that_lets_in_and_throws_out_names_the_likely_cause),
