@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/nearest.h"
 #include "config/file.h"
 
 static int later_line(const struct section *s, const char *key, const char *key2)
@@ -398,10 +399,28 @@ static bool has_stream(const struct config *config, const char *name, size_t len
 	return false;
 }
 
+static const char *hint_stream(const struct config *config, const char *name, size_t len,
+			       char hint[NEAREST_HINT_MAX])
+{
+	char wanted[CONFIG_STREAM_NAME_MAX];
+	struct nearest nearest;
+
+	hint[0] = '\0';
+	if (len >= sizeof wanted)
+		return hint;
+	memcpy(wanted, name, len);
+	wanted[len] = '\0';
+	nearest_init(&nearest, wanted);
+	for (size_t i = 0; i < config->n_streams; i++)
+		nearest_try(&nearest, config->streams[i].name);
+	return nearest_hint(&nearest, hint);
+}
+
 static void check_user(struct config_file *file, const struct config *config,
 		       const struct section *s, const struct config_user *user)
 {
 	const char *list = user->streams, *name;
+	char hint[NEAREST_HINT_MAX];
 	size_t len;
 
 	if (!user->password[0] && !user->password_file[0] && !user->token_file[0] &&
@@ -416,7 +435,8 @@ static void check_user(struct config_file *file, const struct config *config,
 	while ((name = config_next_word(&list, &len)))
 		if (!has_stream(config, name, len) && !file->bad_section)
 			config_file_mistake(file, section_line(s, "streams"),
-					    "there is no section [stream %.*s]", (int)len, name);
+					    "there is no section [stream %.*s]%s", (int)len, name,
+					    hint_stream(config, name, len, hint));
 }
 
 static void check_users(struct config_file *file, const struct config *config)

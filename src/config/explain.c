@@ -45,9 +45,11 @@ static void hint_word(const struct option *o, const char *value, char hint[NEARE
 
 static void hint_source(const struct option *o, const char *value, char hint[NEAREST_HINT_MAX])
 {
-	if (strncmp(value, "/dev/", 5) == 0)
+	if (strstr(value, "/dev/"))
 		strcpy(hint, "; \"camcastd --list-cameras\" lists the cameras for libcamera:ID");
-	else if (strchr(value, '/') && strncasecmp(value, "file:", 5) != 0)
+	else if (strncasecmp(value, "fifo:", 5) == 0)
+		strcpy(hint, "; did you mean \"pipe:PATH\"?");
+	else if (strchr(value, '/') && strcspn(value, ":") > strcspn(value, "/"))
 		snprintf(hint, NEAREST_HINT_MAX, "; did you mean \"file:%.*s\"?",
 			 (int)text_cut(value, VALUE_SHOWN_MAX), value);
 	else
@@ -71,6 +73,13 @@ static void write_hint(const struct option *o, const char *value, char hint[NEAR
 	case OPTION_WORD_TEXT:
 	case OPTION_CONTROL_WORD:
 		hint_word(o, value, hint);
+		break;
+	case OPTION_HTTP:
+	case OPTION_RTSP:
+	case OPTION_LISTENERS:
+		if (strncasecmp(value, "https:", 6) == 0 || strncasecmp(value, "rtsps:", 6) == 0 ||
+		    strncasecmp(value, "tls:", 4) == 0)
+			strcpy(hint, "; \"tls = yes\" encrypts");
 		break;
 	case OPTION_HOST:
 		if (net_address_parse(&address, value, NET_CONNECT) == 0)
@@ -152,9 +161,23 @@ static void explain_value(const struct option *o, const char *value, char *why)
 			 (int)shown, value, value[shown] ? "..." : "", allowed, hint);
 }
 
+/* Also in the marks that word processors write. */
+static bool is_quoted(const char *value)
+{
+	static const char *const marks[] = {"\"", "'", "\u201c", "\u201e", "\u2018"};
+
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+		if (strncmp(value, marks[i], strlen(marks[i])) == 0)
+			return true;
+	return false;
+}
+
 void option_explain(const struct option *o, const char *value, char *why)
 {
-	if (o->type == OPTION_PUSH)
+	if (is_quoted(value))
+		snprintf(why, OPTION_WHY_MAX,
+			 "%s is not allowed: a value stands without quotation marks", o->key);
+	else if (o->type == OPTION_PUSH)
 		explain_push(o, value, why);
 	else if (o->type == OPTION_HASH)
 		snprintf(why, OPTION_WHY_MAX,

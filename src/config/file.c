@@ -245,6 +245,7 @@ static void report_unknown_key(struct config_file *file, const char *key)
 	const char *meant = synonym_of_key(kind, key, &belongs);
 	char pattern[SECTION_PATTERN_MAX], hint[NEAREST_HINT_MAX];
 	char sections[OPTION_SECTIONS * SECTION_PATTERN_MAX];
+	bool is_here = meant && (belongs == kind || meant[0] != '"');
 
 	if (!meant && find_sections(key, sections, sizeof sections)) {
 		config_file_mistake(file, file->line,
@@ -254,8 +255,8 @@ static void report_unknown_key(struct config_file *file, const char *key)
 	}
 	if (meant)
 		snprintf(hint, sizeof hint, "; did you mean %s%s%s?", meant,
-			 belongs == kind ? "" : " in section ",
-			 belongs == kind ? "" : section_pattern(belongs, pattern));
+			 is_here ? "" : " in section ",
+			 is_here ? "" : section_pattern(belongs, pattern));
 	else
 		nearest_keys(kind, key, hint);
 	config_file_mistake(file, file->line, "unknown key \"%s\" in section [%s%s%s]%s%s", key,
@@ -342,6 +343,27 @@ static bool looks_like_value(const char *sign, const char *comment)
 	return comment[0] != '\0' && comment[1] != '\0' && !isblank((unsigned char)comment[1]);
 }
 
+/* Characters of web pages that look like a blank, or like nothing: they are no blanks here. Returns
+ * the one with which a text begins or ends, or 0. */
+static uint32_t find_invisible(const char *text)
+{
+	static const uint32_t invisible[] = {0xa0, 0x200b, 0x200c, 0x200d, 0x202f, 0x2060, 0xfeff};
+	const size_t len = strlen(text);
+	uint32_t first = 0, last = 0, c;
+
+	for (size_t at = 0, n; at < len; at += n) {
+		n = text_decode(text + at, len - at, &c);
+		if (n == 0)
+			return 0;
+		first = at == 0 ? c : first;
+		last = c;
+	}
+	for (size_t i = 0; i < sizeof invisible / sizeof *invisible; i++)
+		if (first == invisible[i] || last == invisible[i])
+			return invisible[i];
+	return 0;
+}
+
 /* Cuts "KEY = VALUE ; comment" into its parts, in place; a colon may stand for '='. False, with
  * nothing changed, for anything else. */
 static bool split_entry(struct config_file *file, char *line, char **key, char **value)
@@ -383,13 +405,19 @@ static void read_line(struct config_file *file, char *line, size_t len)
 	line[len] = '\0';
 	if (line[0] == '[')
 		read_section(file, line);
-	else if (split_entry(file, line, &key, &value))
-		add_entry(file, key, value);
-	else
+	else if (!split_entry(file, line, &key, &value))
 		config_file_mistake(file, file->line,
 				    "\"%.*s%s\" is neither a [section] nor KEY = VALUE",
 				    (int)text_cut(line, LINE_SHOWN_MAX), line,
 				    len > LINE_SHOWN_MAX ? "..." : "");
+	else if (find_invisible(key) || find_invisible(value))
+		config_file_mistake(file, file->line,
+				    "this line has a character that looks like a blank or like "
+				    "nothing (U+%04X), and is none; type the line again",
+				    (unsigned)(find_invisible(key) ? find_invisible(key)
+								   : find_invisible(value)));
+	else
+		add_entry(file, key, value);
 }
 
 /* By its byte order mark, or by the 0 that is half of each of its ASCII characters. */

@@ -16,11 +16,13 @@
 #define ANY (DAEMON | MQTT | CAMERA | STREAM)
 #define FEEDS "\"annexb = ADDRESS:PORT\" or \"length_prefixed = ADDRESS:PORT\""
 
+#define NETWORK_CAMERA "\"source = url:rtsp://USER:PASSWORD@HOST/PATH\""
+
 struct key_synonym {
 	const char *word;
 	unsigned sections; /* where it is looked for */
 	enum option_section section;
-	const char *meant; /* a key of that section */
+	const char *meant; /* a key of that section, quoted, or something else */
 };
 
 static const struct key_synonym key_synonyms[] = {
@@ -54,6 +56,17 @@ static const struct key_synonym key_synonyms[] = {
 	{"bind", DAEMON, OPTION_DAEMON, "\"http = ADDRESS:PORT\""},
 	{"address", DAEMON, OPTION_DAEMON, "\"http = ADDRESS:PORT\""},
 	{"status", DAEMON, OPTION_DAEMON, "\"http = ADDRESS:PORT\""},
+	{"username", CAMERA, OPTION_CAMERA, NETWORK_CAMERA},
+	{"user", CAMERA, OPTION_CAMERA, NETWORK_CAMERA},
+	{"password", CAMERA, OPTION_CAMERA, NETWORK_CAMERA},
+	{"https", DAEMON | STREAM, OPTION_DAEMON, "\"tls = yes\""},
+	{"ssl", DAEMON | STREAM, OPTION_DAEMON, "\"tls = yes\""},
+	{"cert", DAEMON | STREAM, OPTION_TLS, "\"certificate\""},
+	{"rtmp", ANY, OPTION_STREAM, "\"push = rtmp://HOST/APP/KEY\""},
+	{"hls", ANY, OPTION_DAEMON, "\"http\" (it serves HLS, too)"},
+	{"onvif", DAEMON | CAMERA | STREAM, OPTION_DAEMON, "a section [onvif]"},
+	{"record", ANY, OPTION_DAEMON, "the program \"camcast record\""},
+	{"recording", ANY, OPTION_DAEMON, "the program \"camcast record\""},
 	{"host", MQTT, OPTION_MQTT, "\"broker\""},
 	{"server", MQTT, OPTION_MQTT, "\"broker\""},
 	{"address", MQTT, OPTION_MQTT, "\"broker\""},

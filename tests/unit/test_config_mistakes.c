@@ -11,6 +11,9 @@
 #include "config/config.h"
 #include "tests/unit/config_rig.h"
 
+#define INVISIBLE "this line has a character that looks like a blank or like nothing "
+#define TYPE_AGAIN ", and is none; type the line again\n"
+
 static void bad_values_are_refused_with_what_is_allowed(void **state)
 {
 	static const struct value_case daemon[] = {
@@ -132,6 +135,24 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 		{"[daemon]\npassword = x\n" GOOD,
 		 "c.ini:2: key \"password\" belongs in section [mqtt] or [user NAME], not in "
 		 "[daemon]\n"},
+		{"[daemon]\nonvif = yes\n" GOOD,
+		 "c.ini:2: unknown key \"onvif\" in section [daemon]; did you mean a section "
+		 "[onvif]?" ALL_KEYS},
+		{"[daemon]\nhls = yes\n" GOOD,
+		 "c.ini:2: unknown key \"hls\" in section [daemon]; did you mean \"http\" (it "
+		 "serves HLS, too)?" ALL_KEYS},
+		{"[daemon]\nhttp = https://0.0.0.0:8443\n" GOOD,
+		 "c.ini:2: http = https://0.0.0.0:8443 is not allowed; allowed: 1 to 8 of "
+		 "ADDRESS:PORT, [IPV6]:PORT, HOST:PORT or PORT, separated by commas, or off; "
+		 "\"tls = yes\" encrypts\n"},
+		{GOOD "codec = \"h264\"\n",
+		 "c.ini:6: codec is not allowed: a value stands without quotation marks\n"},
+		{GOOD "codec = \xe2\x80\x9ch264\xe2\x80\x9d\n",
+		 "c.ini:6: codec is not allowed: a value stands without quotation marks\n"},
+		{GOOD "codec =\xc2\xa0h264\n", "c.ini:6: " INVISIBLE "(U+00A0)" TYPE_AGAIN},
+		{GOOD "\xe2\x80\x8b"
+		      "codec = h264\n",
+		 "c.ini:6: " INVISIBLE "(U+200B)" TYPE_AGAIN},
 		{GOOD "http = 80\n",
 		 "c.ini:6: key \"http\" belongs in section [daemon], not in [stream main]\n"},
 		{GOOD "encoder = X265\n",
@@ -140,6 +161,22 @@ static void unknown_names_are_reported_with_the_nearest(void **state)
 		{"[camera front]\n[camera back]\n[stream a]\nannexb = 1\ncamera = bakc\n",
 		 "c.ini:5: there is no section [camera bakc]; the cameras are: front, back; did "
 		 "you mean \"back\"?\n"},
+		{"[camera c]\nsource = v4l2:/dev/video0\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:2: source = v4l2:/dev/video0 is not allowed; allowed: auto, libcamera, "
+		 "libcamera:ID, pattern, file:PATH, url:URL, exec:PROGRAM ARGUMENTS, pipe:PATH; "
+		 "\"camcastd --list-cameras\" lists the cameras for libcamera:ID\n"},
+		{"[camera c]\nsource = fifo:/x\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:2: source = fifo:/x is not allowed; allowed: auto, libcamera, "
+		 "libcamera:ID, pattern, file:PATH, url:URL, exec:PROGRAM ARGUMENTS, pipe:PATH; "
+		 "did you mean \"pipe:PATH\"?\n"},
+		{"[camera c]\nsource = 'url:rtsp://u:secret@h/x'\n[stream s]\ncamera = c\n"
+		 "annexb = 1\n",
+		 "c.ini:2: source is not allowed: a value stands without quotation marks\n"},
+		{"[camera c]\nsource = pattern\npassword = x\n[stream s]\ncamera = c\nannexb = 1\n",
+		 "c.ini:3: unknown key \"password\" in section [camera c]; did you mean \"source = "
+		 "url:rtsp://USER:PASSWORD@HOST/PATH\"?" ALL_KEYS},
+		{GOOD "[user anna]\ntoken_file = /x\nstreams = mian\n",
+		 "c.ini:8: there is no section [stream mian]; did you mean \"main\"?\n"},
 		{"[camera c]\nsource = libcam\n[stream s]\ncamera = c\nannexb = 1\n",
 		 "c.ini:2: source = libcam is not allowed; allowed: auto, libcamera, libcamera:ID, "
 		 "pattern, file:PATH, url:URL, exec:PROGRAM ARGUMENTS, pipe:PATH; did you mean "
