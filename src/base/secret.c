@@ -52,9 +52,14 @@ static int read_line(int fd, char *out, size_t size)
 	return len > 0 ? 0 : -ENODATA;
 }
 
-static const char *describe(int err)
+static const char *describe(const char *path, int err)
 {
 	switch (err) {
+	case -ENOENT:
+		return strchr(path, '/') || getenv("CREDENTIALS_DIRECTORY")
+			       ? strerror(-err)
+			       : "there is no such file in this folder, and systemd has given no "
+				 "credentials (LoadCredential=)";
 	case -EPERM:
 		return "others may read it; use chmod 600";
 	case -ENODATA:
@@ -77,7 +82,7 @@ int secret_read(const char *path, char *out, size_t size, char why[SECRET_WHY_MA
 		close(fd);
 	if (err < 0) {
 		out[0] = '\0';
-		snprintf(why, SECRET_WHY_MAX, "%s cannot be used: %s", path, describe(err));
+		snprintf(why, SECRET_WHY_MAX, "%s cannot be used: %s", path, describe(path, err));
 	}
 	return err;
 }

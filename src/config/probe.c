@@ -2,6 +2,7 @@
 /* What a configuration needs of this machine. Nothing is opened for longer than the check takes. */
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,27 @@ static const char *find_program_fault(const char *command)
 	return fault;
 }
 
+/* What a shell would act on, and is an argument here. */
+static void probe_arguments(struct probe *probe, const struct config_camera *camera,
+			    const char *command)
+{
+	static const char *const signs[] = {"|",  "||", "&",	"&&",	      ">",
+					    ">>", "<",	"2>&1", "2>/dev/null"};
+	const char *wrong;
+	char **words;
+
+	if (words_split(&words, command, &wrong) <= 0)
+		return;
+	for (char **word = words; *word; word++)
+		for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+			if (strcmp(*word, signs[i]) == 0)
+				warn(probe, camera->line, "source",
+				     "camera \"%s\": there is no shell, so that \"%s\" is an "
+				     "argument of the program; a script can have it",
+				     camera->name, *word);
+	free(words);
+}
+
 static void probe_source(struct probe *probe, const struct config_camera *camera)
 {
 	char shown[CONFIG_SOURCE_SHOWN_MAX];
@@ -106,6 +128,7 @@ static void probe_source(struct probe *probe, const struct config_camera *camera
 	case CONFIG_SOURCE_EXEC:
 		fault = find_program_fault(rest);
 		cannot = "started";
+		probe_arguments(probe, camera, rest);
 		break;
 	default:
 		break;
@@ -177,6 +200,9 @@ size_t config_probe(const struct config *config, const char *name, FILE *out)
 		warn(&probe, daemon->line, "multicast_interface",
 		     "multicast_interface = %s: this machine has no such interface now",
 		     daemon->multicast_interface);
+	if (daemon->user[0] && !getpwnam(daemon->user))
+		warn(&probe, daemon->line, "user", "user = %s: there is no such user",
+		     daemon->user);
 	if (daemon->capture[0] && access(daemon->capture, X_OK) < 0)
 		warn(&probe, daemon->line, "capture", "capture = %s cannot be started: %s",
 		     daemon->capture, strerror(errno));

@@ -215,6 +215,22 @@ def test_check_says_which_files_cannot_be_read(tmp_path):
     ]
 
 
+def test_check_says_that_there_is_no_shell(tmp_path):
+    text = "[camera c]\nsource = exec:cat /dev/null | cat\n" + PORT_0
+    assert check(tmp_path, text) == (
+        'c.ini:2: warning: camera "c": there is no shell, so that "|" is an argument of the program; '
+        "a script can have it\n"
+    )
+    assert check(tmp_path, text.replace(" | ", " ")) == ""
+
+
+def test_check_looks_for_the_user(tmp_path):
+    text = "[daemon]\nuser = USER\n[camera c]\nsource = pattern\n" + PORT_0
+    assert check(tmp_path, text.replace("USER", "root")) == ""
+    line = "c.ini:2: warning: user = no-such-user: there is no such user\n"
+    assert check(tmp_path, text.replace("USER", "no-such-user")) == line
+
+
 def test_check_says_which_addresses_cannot_be_listened_on(tmp_path):
     start = "[camera c]\nsource = pattern\n[stream s]\ncamera = c\n"
     warnings = check(tmp_path, start + "annexb = 203.0.113.1:8888, 127.0.0.1:0\n")

@@ -458,6 +458,9 @@ static void files_that_cannot_be_used_are_refused(void **state)
 	refuse_file("token_file", TOKEN, 0644);
 	assert_true(secret_read("/nonexistent/file", out, sizeof out, why) < 0);
 	assert_non_null(strstr(why, "/nonexistent/file cannot be used"));
+	unsetenv("CREDENTIALS_DIRECTORY");
+	assert_true(secret_read("nonexistent", out, sizeof out, why) < 0);
+	assert_non_null(strstr(why, "systemd has given no credentials"));
 }
 
 /* A hash that takes long is that of names without a user, too. */
