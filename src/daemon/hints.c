@@ -23,6 +23,21 @@ static const struct output *find_raw(const struct stream *stream)
 	return NULL;
 }
 
+/* What stands before the host of a URL of HTTP or RTSP. */
+static const char *login(const struct config *config)
+{
+	if (config_anonymous(config) & CONFIG_MAY_VIEW)
+		return "";
+	return config->n_users > 0 ? "USER:PASSWORD@" : "";
+}
+
+/* Whether there can be a viewer who needs no more than the address: raw TCP asks for no password.
+ */
+static bool is_open(const struct config *config, const struct config_stream *stream)
+{
+	return config_anonymous(config) & CONFIG_MAY_VIEW || stream->allow[0];
+}
+
 static void print_raw(const struct output *output)
 {
 	const char *name = output->stream->config->name;
@@ -36,15 +51,16 @@ static void print_raw(const struct output *output)
 		diag_info("watch %s: camcast recv %s+length://%s | ffplay -", name, scheme, where);
 }
 
-static void print_http(const struct stream *stream, const char *scheme, const char *where)
+static void print_http(const struct stream *stream, const char *scheme, const char *who,
+		       const char *where)
 {
 	const char *name = stream->config->name;
 
 	if (stream->config->codec == CONFIG_CODEC_H264)
-		diag_info("watch %s: %s://%s/%s.mp4 (or .ts, .m3u8, .h264, .jpg, .mjpg)", name,
-			  scheme, where, name);
+		diag_info("watch %s: %s://%s%s/%s.mp4 (or .ts, .m3u8, .h264, .jpg, .mjpg)", name,
+			  scheme, who, where, name);
 	else
-		diag_info("watch %s: %s://%s/%s.mjpg (or .jpg)", name, scheme, where, name);
+		diag_info("watch %s: %s://%s%s/%s.mjpg (or .jpg)", name, scheme, who, where, name);
 }
 
 static void print_rtsp(const struct cameras *cameras, uint16_t port)
@@ -55,8 +71,9 @@ static void print_rtsp(const struct cameras *cameras, uint16_t port)
 	reach(where, &cameras->config->daemon.rtsp[0], port);
 	for (size_t i = 0; i < cameras->n_streams; i++)
 		if (!cameras->streams[i]->config->implied)
-			diag_info("watch %s: %s://%s/%s", cameras->streams[i]->config->name, scheme,
-				  where, cameras->streams[i]->config->name);
+			diag_info("watch %s: %s://%s%s/%s", cameras->streams[i]->config->name,
+				  scheme, login(cameras->config), where,
+				  cameras->streams[i]->config->name);
 }
 
 void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rtsp_port)
@@ -68,7 +85,7 @@ void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rts
 	for (size_t i = 0; i < cameras->n_streams; i++) {
 		const struct output *raw = find_raw(cameras->streams[i]);
 
-		if (raw)
+		if (raw && is_open(cameras->config, raw->stream->config))
 			print_raw(raw);
 	}
 	if (rtsp_port != 0)
@@ -78,6 +95,6 @@ void hints_print(const struct cameras *cameras, uint16_t http_port, uint16_t rts
 	reach(where, &daemon->http[0], http_port);
 	for (size_t i = 0; i < cameras->n_streams; i++)
 		if (!cameras->streams[i]->config->implied)
-			print_http(cameras->streams[i], scheme, where);
+			print_http(cameras->streams[i], scheme, login(cameras->config), where);
 	diag_info("watch all cameras in a browser: %s://%s/", scheme, where);
 }

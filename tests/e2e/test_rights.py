@@ -197,6 +197,21 @@ def test_it_is_said_that_no_password_is_needed(camcastd):
     assert (access["open_to"], access["anonymous"]) == ("local", "view, status")
 
 
+def test_the_lines_of_the_start_are_for_those_who_may_watch(start_camcastd, users):
+    """URLs have a place for the user; raw TCP, which asks for no password, is named where it serves."""
+    rtsp = {"rtsp": "127.0.0.1:0"}
+    daemon = start_camcastd(config(daemon=rtsp, **users), headers=WATCHER)
+    daemon.wait_log(r"watch all cameras in a browser")
+    for scheme in "http", "rtsp":
+        daemon.wait_log(rf"watch s: {scheme}://USER:PASSWORD@127\.0\.0\.1:\d+/s")
+    assert not any("watch s: ffplay" in line for line in daemon.log())
+    daemon = start_camcastd(config(stream={"allow": "127.0.0.1"}, **users), headers=WATCHER)
+    daemon.wait_log(r"watch s: ffplay .* tcp://127\.0\.0\.1")
+    daemon = start_camcastd(config(daemon=rtsp))
+    daemon.wait_log(r"watch s: rtsp://127\.0\.0\.1:\d+/s")
+    daemon.wait_log(r"watch s: ffplay .* tcp://127\.0\.0\.1")
+
+
 def test_a_token_watches_in_three_ways(camcastd, users):
     daemon = camcastd(config(**users), headers=WATCHER)
     assert status_of(daemon, "/s.mp4", headers={"Authorization": f"Bearer {TOKEN}"}) == 200
