@@ -80,6 +80,8 @@ static const char *read_authority(struct net_address *out, const char *text, con
 {
 	if (text[0] != '[' && strchr(text, ':') != strrchr(text, ':'))
 		return "its host or port is not valid; an IPv6 address stands in brackets";
+	if (form == NET_LISTEN && !strchr(text, ':'))
+		return "it has no port";
 	if (net_address_parse(out, text, form) == 0)
 		return NULL;
 	if (strchr(rest, '@'))

@@ -200,9 +200,10 @@ static int connect_output(struct output *output, const struct kind *kind)
 	if (err >= 0 && !(context->oformat->flags & AVFMT_NOFILE))
 		err = avio_open2(&context->pb, context->url, AVIO_FLAG_WRITE,
 				 &context->interrupt_callback, &options);
-	begin(output, OUTPUT_WAIT_MS);
-	if (err >= 0)
+	if (err >= 0) { /* else what the library said is why */
+		begin(output, OUTPUT_WAIT_MS);
 		err = avformat_write_header(context, &options);
+	}
 	av_dict_free(&options);
 	return err;
 }

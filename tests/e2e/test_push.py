@@ -251,6 +251,12 @@ def test_a_server_is_told_of_the_end(start_camcastd):
             assert b"TEARDOWN rtsp://" in requests.read()
 
 
+def test_a_host_that_has_no_address_is_said(start_camcastd):
+    daemon = start_camcastd(config("rtmp://nobody.invalid/app/key"))
+    status = wait_state(daemon, "waiting")
+    assert "Failed to resolve hostname nobody.invalid" in status["error"], status
+
+
 def test_a_server_that_comes_late_and_restarts(start_camcastd, nginx):
     """The stream is on demand, and stays wanted by a push that waits."""
     daemon = start_camcastd(config(nginx.url, on_demand=True, linger_ms=0))
