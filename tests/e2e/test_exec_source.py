@@ -168,6 +168,11 @@ def test_garbage_is_said_and_no_camera(start_camcastd):
     assert daemon.get("/healthz")[0] == 503
 
 
+def test_text_is_said_as_text(start_camcastd):
+    daemon = start_camcastd(live.config("exec:yes '<!doctype html>'"))
+    daemon.wait_log(r'exec:yes: what comes is no H.264 .*; it begins with "<!doctyp"')
+
+
 def test_garbage_between_pictures_costs_pictures_only(start_camcastd, tmp_path):
     path = live.pattern_file(tmp_path, seconds=2)
     garbage = tmp_path / "garbage"

@@ -267,12 +267,27 @@ static int fail(const struct intake *intake, int averror, char *why)
 	return averror_errno(averror);
 }
 
+/* Of visible characters of ASCII, as the beginning of a page or of a message is. */
+static bool is_word(const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bytes[i] <= ' ' || bytes[i] >= 0x7f)
+			return false;
+	return true;
+}
+
 static int refuse_format(const struct intake *intake, char *why)
 {
 	int len = snprintf(why, INTAKE_WHY_SIZE,
 			   "what comes is no H.264 (Annex B), MPEG-TS or MJPEG; it begins with");
+	const size_t n = intake->head_len < 8 ? intake->head_len : 8;
 
-	for (size_t i = 0; i < 8 && i < intake->head_len; i++)
+	if (n > 0 && is_word(intake->head, n)) {
+		snprintf(why + len, INTAKE_WHY_SIZE - (size_t)len, " \"%.*s\"", (int)n,
+			 (const char *)intake->head);
+		return -EBADMSG;
+	}
+	for (size_t i = 0; i < n; i++)
 		len += snprintf(why + len, INTAKE_WHY_SIZE - (size_t)len, " %02x", intake->head[i]);
 	return -EBADMSG;
 }
