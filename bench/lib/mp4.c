@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "media/avcc.h"
 
 #define BOX_HEAD 8
@@ -15,11 +16,6 @@ struct box {
 	const uint8_t *data;
 	size_t len;
 };
-
-static uint32_t read_u32(const uint8_t *data)
-{
-	return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
-}
 
 static bool is(const struct box *box, const char *type)
 {
@@ -33,7 +29,7 @@ static int next_box(struct box *box, const uint8_t *data, size_t len)
 
 	if (len < BOX_HEAD)
 		return 0;
-	size = read_u32(data);
+	size = bytes_get32(data);
 	if (size < BOX_HEAD || size > BOX_MAX)
 		return -EBADMSG;
 	*box = (struct box){data + 4, data + BOX_HEAD, size - BOX_HEAD};
@@ -60,9 +56,9 @@ static int read_moof(struct mp4_reader *reader, const struct box *moof)
 	    !find_box(&tfdt, "tfdt", traf.data, traf.len) ||
 	    !find_box(&trun, "trun", traf.data, traf.len))
 		return -EBADMSG;
-	if (tfdt.len < 12 || tfdt.data[0] != 1 || trun.len < 8 || read_u32(trun.data + 4) != 1)
+	if (tfdt.len < 12 || tfdt.data[0] != 1 || trun.len < 8 || bytes_get32(trun.data + 4) != 1)
 		return -EBADMSG;
-	time = (uint64_t)read_u32(tfdt.data + 4) << 32 | read_u32(tfdt.data + 8);
+	time = (uint64_t)bytes_get32(tfdt.data + 4) << 32 | bytes_get32(tfdt.data + 8);
 	if (reader->timed && time <= reader->time)
 		return -EBADMSG;
 	reader->timed = reader->in_fragment = true;

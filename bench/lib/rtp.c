@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "media/nal.h"
 
 #define HEAD 12		     /* bytes of a packet's fixed head */
@@ -28,16 +29,6 @@ void rtp_reader_init(struct rtp_reader *reader, struct rtp_tally *tally, unit_fn
 	*reader = (struct rtp_reader){.tally = tally, .fn = unit, .ctx = ctx};
 }
 
-static uint16_t get_u16(const uint8_t *data)
-{
-	return (uint16_t)(data[0] << 8 | data[1]);
-}
-
-static uint32_t get_u32(const uint8_t *data)
-{
-	return (uint32_t)get_u16(data) << 16 | get_u16(data + 2);
-}
-
 /* RFC 3550 clauses 5.1 and 5.3.1. */
 static int read_head(struct payload *out, const uint8_t *packet, size_t len)
 {
@@ -49,7 +40,7 @@ static int read_head(struct payload *out, const uint8_t *packet, size_t len)
 	if (packet[0] & 0x10) {
 		if (at + 4 > len)
 			return -EBADMSG;
-		at += 4 + 4u * get_u16(packet + at + 2);
+		at += 4 + 4u * bytes_get16(packet + at + 2);
 	}
 	if (packet[0] & 0x20)
 		padding = packet[len - 1];
@@ -59,9 +50,9 @@ static int read_head(struct payload *out, const uint8_t *packet, size_t len)
 				.len = len - at - padding,
 				.marker = packet[1] & 0x80,
 				.type = packet[1] & 0x7f,
-				.seq = get_u16(packet + 2),
-				.timestamp = get_u32(packet + 4),
-				.ssrc = get_u32(packet + 8)};
+				.seq = bytes_get16(packet + 2),
+				.timestamp = bytes_get32(packet + 4),
+				.ssrc = bytes_get32(packet + 8)};
 	return 0;
 }
 
@@ -123,7 +114,7 @@ static int add_aggregate(struct rtp_reader *reader, const uint8_t *data, size_t 
 	int result = 0;
 
 	while (result == 0 && len > 0) {
-		size_t size = len >= 2 ? get_u16(data) : SIZE_MAX;
+		size_t size = len >= 2 ? bytes_get16(data) : SIZE_MAX;
 
 		if (size > len - 2 || len < 2)
 			return -EBADMSG;
@@ -219,7 +210,7 @@ int rtp_reader_read(struct rtp_reader *reader, const uint8_t *packet, size_t len
 int rtp_reader_read_control(struct rtp_reader *reader, const uint8_t *packet, size_t len)
 {
 	while (len > 0) {
-		size_t size = len >= CONTROL_HEAD ? 4 + 4u * get_u16(packet + 2) : SIZE_MAX;
+		size_t size = len >= CONTROL_HEAD ? 4 + 4u * bytes_get16(packet + 2) : SIZE_MAX;
 
 		if (size > len || packet[0] >> 6 != VERSION)
 			return -EBADMSG;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "bench/lib/unit.h"
 #include "camcast/rtp.h"
 #include "capture/publish/mux.h"
@@ -62,7 +63,7 @@ static int flatten(struct packets *packets, const struct mux_framed *framed)
 	}
 	for (size_t at = 0; at < packets->len;) {
 		uint8_t *frame = packets->frames + at;
-		size_t len = (size_t)frame[2] << 8 | frame[3];
+		size_t len = bytes_get16(frame + 2);
 
 		if (frame[1] == CAMCAST_RTP_CHANNEL)
 			packets->list[packets->n++] = (struct iovec){frame + RTP_FRAME_HEAD, len};
@@ -119,12 +120,6 @@ free_unit:
 	return result;
 }
 
-static void put_u32(uint8_t *out, uint32_t value)
-{
-	for (int i = 0; i < 4; i++)
-		out[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
 void rtp_sender_choose(struct rtp_sender *sender, uint64_t n)
 {
 	struct packets *packets = n % KEY_EVERY == 0 ? &sender->key : &sender->other;
@@ -138,9 +133,8 @@ void rtp_sender_choose(struct rtp_sender *sender, uint64_t n)
 	for (unsigned i = 0; i < packets->n; i++) {
 		uint8_t *head = packets->list[i].iov_base;
 
-		head[2] = (uint8_t)(sender->sequence >> 8);
-		head[3] = (uint8_t)sender->sequence++;
-		put_u32(head + 4, rtp_time((int64_t)n * UNIT_US, 0));
+		bytes_put16(head + 2, sender->sequence++);
+		bytes_put32(head + 4, rtp_time((int64_t)n * UNIT_US, 0));
 	}
 	datagrams_make(&packets->datagrams, &options);
 }

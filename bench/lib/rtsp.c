@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
 #include "bench/lib/sdp.h"
 #include "net/message.h"
 
@@ -316,7 +317,7 @@ int rtsp_player_datagram(struct rtsp_player *rtsp, bool control, const uint8_t *
 /* As take_message(). */
 static ssize_t take_frame(struct rtsp_player *rtsp, const uint8_t *data, size_t len, int64_t now_us)
 {
-	size_t size = len >= FRAME_HEAD ? (size_t)data[2] << 8 | data[3] : SIZE_MAX - FRAME_HEAD;
+	size_t size = len >= FRAME_HEAD ? bytes_get16(data + 2) : SIZE_MAX - FRAME_HEAD;
 	int result = 0;
 
 	if (len < FRAME_HEAD + size)

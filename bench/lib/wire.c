@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "bench/lib/hls.h"
 #include "bench/lib/multipart.h"
 #include "bench/lib/websocket.h"
@@ -79,7 +80,7 @@ static size_t length_unit(struct wire *wire)
 
 	if (wire->in.len < 4)
 		return 0;
-	len = (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
+	len = bytes_get32(data);
 	if (len > LENGTH_MAX) {
 		wire->broken = true;
 		return 0;

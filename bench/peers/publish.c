@@ -20,6 +20,7 @@
 
 #include <libavformat/avformat.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "bench/lib/footage.h"
 #include "bench/lib/pace.h"
@@ -81,9 +82,9 @@ static int write_unit(struct publisher *publisher, uint64_t seq, uint8_t *data, 
 	AVStream *stream;
 
 	if (!publisher->output) {
-		uint8_t head[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
-				   (uint8_t)len};
+		uint8_t head[4];
 
+		bytes_put32(head, (uint32_t)len);
 		if (fwrite(head, sizeof(head), 1, stdout) != 1 ||
 		    fwrite(data, len, 1, stdout) != 1 || fflush(stdout) != 0)
 			return AVERROR(EPIPE);

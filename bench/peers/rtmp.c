@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "base/bytes.h"
+
 #define HANDSHAKE 1536		/* bytes of C1, S1, C2, S2 (5.2) */
 #define CHUNK_STREAMS 64	/* more than any server uses for one player */
 #define MESSAGE_MAX (16u << 20) /* bytes */
@@ -134,8 +136,7 @@ static int handle_video(const struct rtmp *rtmp, uint8_t *data, size_t len, int6
 	if (data[1] != 1) /* the sequence header; the stream has its parameter sets, too */
 		return 0;
 	while (at + 4 <= len) {
-		size_t nal = (size_t)data[at] << 24 | (size_t)data[at + 1] << 16 |
-			     (size_t)data[at + 2] << 8 | data[at + 3];
+		size_t nal = bytes_get32(data + at);
 
 		if (nal > len - at - 4)
 			return -EPROTO;
@@ -152,8 +153,7 @@ static int handle_message(struct rtmp *rtmp, struct chunk_stream *stream, int64_
 	size_t len = stream->message.len;
 
 	if (stream->type == MESSAGE_CHUNK_SIZE && len >= 4) {
-		rtmp->chunk_size = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 |
-				   (uint32_t)data[2] << 8 | data[3];
+		rtmp->chunk_size = bytes_get32(data);
 		return rtmp->chunk_size > 0 && rtmp->chunk_size <= MESSAGE_MAX ? 0 : -EPROTO;
 	}
 	if (stream->type == MESSAGE_COMMAND && len >= 9 && memcmp(data + 3, "_error", 6) == 0)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 /* The DHT segment with ITU-T T.81's tables of annex K.3, as every JPEG has it that was not
  * optimized. */
 /* clang-format off */
@@ -63,11 +65,6 @@ static bool is_frame_header(uint8_t marker)
 	return marker >= SOF0 && marker <= SOF15 && marker != DHT && marker != JPG && marker != DAC;
 }
 
-static unsigned get_u16(const uint8_t *data)
-{
-	return (unsigned)data[0] << 8 | data[1];
-}
-
 /* --- Exif --- */
 
 #define EXIF_ORIENTATION 0x0112
@@ -86,7 +83,7 @@ static unsigned tiff_u16(const struct tiff *tiff, size_t at)
 	if (at > tiff->len || tiff->len - at < 2)
 		return 0;
 	return tiff->little ? (unsigned)tiff->data[at + 1] << 8 | tiff->data[at]
-			    : get_u16(tiff->data + at);
+			    : bytes_get16(tiff->data + at);
 }
 
 static size_t tiff_u32(const struct tiff *tiff, size_t at)
@@ -147,7 +144,7 @@ int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out)
 		return -EINVAL;
 	while (pos + 4 <= len && data[pos] == 0xff) {
 		const uint8_t marker = data[pos + 1];
-		const unsigned segment = get_u16(data + pos + 2);
+		const unsigned segment = bytes_get16(data + pos + 2);
 
 		if (marker == FILL) {
 			pos++;
@@ -161,8 +158,8 @@ int jpeg_header_read(const uint8_t *data, size_t len, struct jpeg_header *out)
 			return -EINVAL;
 		out->has_tables |= marker == DHT;
 		if (is_frame_header(marker) && segment >= 7 && pos + 9 <= len) { /* B.2.2 */
-			out->height = get_u16(data + pos + 5);
-			out->width = get_u16(data + pos + 7);
+			out->height = bytes_get16(data + pos + 5);
+			out->width = bytes_get16(data + pos + 7);
 		}
 		if (marker == APP1 && segment >= 2 && pos + 2 + segment <= len)
 			read_exif(data + pos + 4, segment - 2, &out->orientation);

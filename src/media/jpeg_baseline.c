@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "media/jpeg.h"
 
 #define COMPONENTS 3
@@ -31,11 +32,6 @@ struct reader {
 	const uint8_t *quantization[4];		 /* by number; NULL: not seen */
 	struct jpeg_baseline *out;
 };
-
-static unsigned get_u16(const uint8_t *data)
-{
-	return (unsigned)data[0] << 8 | data[1];
-}
 
 /* --- segments: their contents, of len bytes (clause B.2) --- */
 
@@ -103,8 +99,8 @@ static int read_frame(struct reader *reader, const uint8_t *data, size_t len)
 		return -EINVAL;
 	if (data[0] != 8 || data[5] != COMPONENTS)
 		return -ENOTSUP;
-	reader->out->height = get_u16(data + 1);
-	reader->out->width = get_u16(data + 3);
+	reader->out->height = bytes_get16(data + 1);
+	reader->out->width = bytes_get16(data + 3);
 	for (size_t i = 0; i < COMPONENTS; i++) {
 		const uint8_t *at = data + 6 + 3 * i;
 
@@ -182,7 +178,7 @@ static int read_segment(struct reader *reader, uint8_t marker, const uint8_t *da
 	case DRI:
 		if (len < 2)
 			return -EINVAL;
-		reader->out->restart_interval = get_u16(data);
+		reader->out->restart_interval = bytes_get16(data);
 		return 0;
 	case SOS:
 		return check_scan(reader, data, len);
@@ -201,7 +197,7 @@ int jpeg_baseline_read(const uint8_t *data, size_t len, struct jpeg_baseline *ou
 		return -EINVAL;
 	while (pos + 4 <= len && data[pos] == 0xff) {
 		const uint8_t marker = data[pos + 1];
-		const size_t segment = get_u16(data + pos + 2);
+		const size_t segment = bytes_get16(data + pos + 2);
 		int r;
 
 		if (marker == FILL) {

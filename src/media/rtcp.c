@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "media/rtcp.h"
 
+#include "base/bytes.h"
+
 #define HEAD 4	       /* bytes of a packet's beginning */
 #define SENDER 4       /* its SSRC */
 #define SENDER_INFO 20 /* of a sender report */
@@ -8,18 +10,13 @@
 
 enum { RTCP_SR = 200, RTCP_RR = 201 };
 
-static uint32_t get32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 static void read_block(const uint8_t *at, struct rtcp_report *out)
 {
-	uint32_t lost = get32(at + 4) & 0xffffff;
+	uint32_t lost = bytes_get32(at + 4) & 0xffffff;
 
 	out->fraction = at[4];
 	out->lost = lost & 0x800000 ? (int32_t)lost - 0x1000000 : (int32_t)lost;
-	out->jitter = get32(at + 12);
+	out->jitter = bytes_get32(at + 12);
 }
 
 /* One packet of len bytes. False: its blocks do not fit. */
@@ -35,7 +32,7 @@ static bool read_packet(const uint8_t *at, size_t len, uint32_t ssrc, struct rtc
 	if (len < begin + blocks * BLOCK)
 		return false;
 	for (size_t i = 0; i < blocks; i++) {
-		if (get32(at + begin + i * BLOCK) != ssrc)
+		if (bytes_get32(at + begin + i * BLOCK) != ssrc)
 			continue;
 		read_block(at + begin + i * BLOCK, about);
 		*found = true;
@@ -55,7 +52,7 @@ bool rtcp_read(const uint8_t *data, size_t len, uint32_t ssrc, struct rtcp_repor
 
 		if (len - at < HEAD || (data[at] & 0xc0) != 0x80)
 			return false;
-		n = ((size_t)data[at + 2] << 8 | data[at + 3]) * 4 + HEAD;
+		n = (size_t)bytes_get16(data + at + 2) * 4 + HEAD;
 		if (n > len - at || !read_packet(data + at, n, ssrc, about, found))
 			return false;
 		at += n;
@@ -65,5 +62,5 @@ bool rtcp_read(const uint8_t *data, size_t len, uint32_t ssrc, struct rtcp_repor
 
 bool rtcp_is_of_receiver(const uint8_t *data, size_t len, uint32_t ssrc)
 {
-	return len >= HEAD + SENDER && data[1] == RTCP_RR && get32(data + HEAD) != ssrc;
+	return len >= HEAD + SENDER && data[1] == RTCP_RR && bytes_get32(data + HEAD) != ssrc;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "camcast/rtp.h"
 
 #define VERSION 0x80 /* 2, no padding, no extension, no CSRC */
@@ -14,43 +15,21 @@
 
 enum { RTCP_SR = 200, RTCP_SDES = 202, SDES_CNAME = 1 };
 
-static uint8_t *put16(uint8_t *out, unsigned value)
-{
-	out[0] = (uint8_t)(value >> 8);
-	out[1] = (uint8_t)value;
-	return out + 2;
-}
-
-static uint8_t *put32(uint8_t *out, uint32_t value)
-{
-	return put16(put16(out, value >> 16), value & 0xffff);
-}
-
-static unsigned get16(const uint8_t *at)
-{
-	return (unsigned)at[0] << 8 | at[1];
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-	return (uint32_t)get16(at) << 16 | get16(at + 2);
-}
-
 uint8_t *rtp_put_frame(uint8_t *out, unsigned channel, size_t len)
 {
 	assert(len <= UINT16_MAX);
 	*out++ = '$';
 	*out++ = (uint8_t)channel;
-	return put16(out, (unsigned)len);
+	return bytes_put16(out, (unsigned)len);
 }
 
 uint8_t *rtp_put_head(uint8_t *out, const struct rtp_head *head)
 {
 	*out++ = VERSION;
 	*out++ = (uint8_t)((head->marker ? 0x80 : 0) | head->type);
-	out = put16(out, head->sequence);
-	out = put32(out, head->time);
-	return put32(out, head->ssrc);
+	out = bytes_put16(out, head->sequence);
+	out = bytes_put32(out, head->time);
+	return bytes_put32(out, head->ssrc);
 }
 
 /* A chunk of one item, the canonical name, which is of this source alone (RFC 7022). */
@@ -63,8 +42,8 @@ static uint8_t *put_description(uint8_t *out, uint32_t ssrc)
 	memset(out, 0, DESCRIPTION_LEN); /* zeros end the items, and fill the last word */
 	*out++ = VERSION | 1;
 	*out++ = RTCP_SDES;
-	out = put16(out, DESCRIPTION_LEN / 4 - 1);
-	out = put32(out, ssrc);
+	out = bytes_put16(out, DESCRIPTION_LEN / 4 - 1);
+	out = bytes_put32(out, ssrc);
 	*out++ = SDES_CNAME;
 	*out++ = sizeof name - 1;
 	memcpy(out, name, sizeof name - 1);
@@ -78,13 +57,13 @@ uint8_t *rtp_put_report(uint8_t *out, unsigned channel, const struct rtp_report 
 	out = rtp_put_frame(out, channel, RTP_REPORT_LEN - RTP_FRAME_HEAD);
 	*out++ = VERSION;
 	*out++ = RTCP_SR;
-	out = put16(out, REPORT_LEN / 4 - 1);
-	out = put32(out, report->ssrc);
-	out = put32(out, (uint32_t)(report->utc_us / 1000000) + UNIX_EPOCH_S);
-	out = put32(out, (uint32_t)((us << 32) / 1000000));
-	out = put32(out, report->time);
-	out = put32(out, report->packets);
-	out = put32(out, report->payload_bytes);
+	out = bytes_put16(out, REPORT_LEN / 4 - 1);
+	out = bytes_put32(out, report->ssrc);
+	out = bytes_put32(out, (uint32_t)(report->utc_us / 1000000) + UNIX_EPOCH_S);
+	out = bytes_put32(out, (uint32_t)((us << 32) / 1000000));
+	out = bytes_put32(out, report->time);
+	out = bytes_put32(out, report->packets);
+	out = bytes_put32(out, report->payload_bytes);
 	return put_description(out, report->ssrc);
 }
 
@@ -108,7 +87,7 @@ static int next_packet(const uint8_t *data, size_t len, size_t *pos, unsigned *c
 		return 0;
 	if (left < RTP_FRAME_HEAD || data[*pos] != '$')
 		return -1;
-	n = get16(data + *pos + 2);
+	n = bytes_get16(data + *pos + 2);
 	if (n == 0 || left - RTP_FRAME_HEAD < n)
 		return -1;
 	*channel = data[*pos + 1];
@@ -133,9 +112,9 @@ static bool read_packet(const uint8_t *data, size_t len, bool last, struct rtp_h
 		*out = (struct rtp_head){
 			.marker = packet[1] & 0x80,
 			.type = packet[1] & 0x7f,
-			.sequence = (uint16_t)get16(packet + 2),
-			.time = get32(packet + 4),
-			.ssrc = get32(packet + 8),
+			.sequence = bytes_get16(packet + 2),
+			.time = bytes_get32(packet + 4),
+			.ssrc = bytes_get32(packet + 8),
 		};
 		found = true;
 		if (!last)

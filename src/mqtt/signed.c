@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define SIGNATURE_BYTES 64
 #define PREFIX "camcast info 1\n" /* of what is signed */
 #define PREFIX_LEN (sizeof PREFIX - 1)
@@ -33,18 +35,6 @@ int signed_compare(const struct signed_number *a, const struct signed_number *b)
 
 /* --- hexadecimal --- */
 
-/* out has 2 * n + 1 bytes. */
-static void write_hex(char *out, const uint8_t *bytes, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	out[2 * n] = '\0';
-}
-
 /* -1: it is no lower-case digit */
 static int hex_value(char c)
 {
@@ -68,7 +58,7 @@ static bool read_hex(uint8_t *out, const char *text, size_t n)
 
 char *signed_key_text(char out[SIGNED_HEX_MAX], const uint8_t key[SIGNED_KEY_BYTES])
 {
-	write_hex(out, key, SIGNED_KEY_BYTES);
+	bytes_write_hex(out, key, SIGNED_KEY_BYTES);
 	return out;
 }
 
@@ -82,7 +72,7 @@ char *signed_fingerprint(char out[SIGNED_FINGERPRINT_MAX], const uint8_t key[SIG
 	uint8_t digest[EVP_MAX_MD_SIZE] = {0};
 
 	EVP_Digest(key, SIGNED_KEY_BYTES, digest, NULL, EVP_sha256(), NULL);
-	write_hex(out, digest, (SIGNED_FINGERPRINT_MAX - 1) / 2);
+	bytes_write_hex(out, digest, (SIGNED_FINGERPRINT_MAX - 1) / 2);
 	return out;
 }
 
@@ -154,7 +144,7 @@ char *signer_sign(const struct signer *signer, const char *json, const struct si
 		free(text);
 		return NULL;
 	}
-	write_hex(hex, signature, sizeof signature);
+	bytes_write_hex(hex, signature, sizeof signature);
 	memmove(text, text + PREFIX_LEN, (size_t)n - PREFIX_LEN);
 	snprintf(text + n - PREFIX_LEN, size - ((size_t)n - PREFIX_LEN),
 		 SIGNATURE_HEAD "%s" SIGNATURE_END, hex);

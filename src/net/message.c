@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
+
 #define VERSION_LEN 8 /* "HTTP/1.1" */
 /* The longest request line: a space stands in the place of each terminator. */
 #define START_LINE_MAX (MESSAGE_METHOD_MAX + MESSAGE_TARGET_MAX + VERSION_LEN)
@@ -390,16 +392,6 @@ bool message_has_token(const struct message *message, const char *name, const ch
 	return false;
 }
 
-/* Of a hexadecimal digit; -1: it is none. */
-static int hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int message_decode(const char *text, char *out, size_t size)
 {
 	size_t len = 0;
@@ -408,11 +400,11 @@ int message_decode(const char *text, char *out, size_t size)
 		char c = *text;
 
 		if (c == '%') {
-			int high = hex_value(text[1]), low = high < 0 ? -1 : hex_value(text[2]);
+			int byte = bytes_read_hex(text + 1);
 
-			if (low < 0 || (high == 0 && low == 0))
+			if (byte <= 0)
 				return -EBADMSG;
-			c = (char)(high << 4 | low);
+			c = (char)byte;
 			text += 2;
 		}
 		if (len + 1 >= size)

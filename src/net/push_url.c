@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define HIDDEN "***"
 #define PIECES_MAX (PUSH_URL_MAX / 2 + 4) /* of a URL: each has a separator */
 
@@ -228,16 +230,10 @@ static size_t decode(char *out, const char *text, size_t len)
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		char digits[3] = {0};
+		int byte = text[i] == '%' && i + 2 < len ? bytes_read_hex(text + i + 1) : -1;
 
-		if (text[i] == '%' && i + 2 < len && isxdigit((unsigned char)text[i + 1]) &&
-		    isxdigit((unsigned char)text[i + 2])) {
-			memcpy(digits, text + i + 1, 2);
-			i += 2;
-			out[n++] = (char)strtoul(digits, NULL, 16);
-		} else {
-			out[n++] = text[i];
-		}
+		out[n++] = byte < 0 ? text[i] : (char)byte;
+		i += byte < 0 ? 0 : 2;
 	}
 	return n;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "camcast/worker.h"
 #include "media/avcc.h"
 
@@ -20,11 +21,6 @@ struct box {
 	const uint8_t *at;
 	size_t left;
 };
-
-static uint32_t peek(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
 
 /* --- boxes --- */
 
@@ -43,7 +39,7 @@ static bool take(struct box *box, uint32_t *value)
 
 	if (!skip(box, 4))
 		return false;
-	*value = peek(at);
+	*value = bytes_get32(at);
 	return true;
 }
 
@@ -86,8 +82,8 @@ static bool read_setup(struct box moov, struct fragments_setup *out)
 	if (!skip(&box, 8) || !find_box(box, TYPE('a', 'v', 'c', '1'), &entry) ||
 	    entry.left < VISUAL_ENTRY)
 		return false;
-	out->width = (uint32_t)entry.at[24] << 8 | entry.at[25];
-	out->height = (uint32_t)entry.at[26] << 8 | entry.at[27];
+	out->width = bytes_get16(entry.at + 24);
+	out->height = bytes_get16(entry.at + 26);
 	if (!skip(&entry, VISUAL_ENTRY) || !find_box(entry, TYPE('a', 'v', 'c', 'C'), &avcc) ||
 	    avcc.left > sizeof out->avcc || avcc_open(&record, avcc.at, avcc.left) < 0)
 		return false;
@@ -203,8 +199,8 @@ int fragments_next(struct fragments *fragments, struct fragments_picture *pictur
 
 	while (event == FRAGMENTS_MORE && fragments->len - fragments->done >= BOX_HEAD) {
 		const uint8_t *head = fragments->data + fragments->done;
-		const size_t size = peek(head);
-		struct box box = {peek(head + 4), head + BOX_HEAD, size - BOX_HEAD};
+		const size_t size = bytes_get32(head);
+		struct box box = {bytes_get32(head + 4), head + BOX_HEAD, size - BOX_HEAD};
 
 		if (size < BOX_HEAD || size > longest(box.type))
 			return -EBADMSG;
@@ -227,8 +223,8 @@ int fragments_room(struct fragments *fragments, uint8_t **data, size_t *len)
 	fragments->done = 0;
 	/* The whole box at once, so that a long one is not copied again and again. Its length was
 	 * checked by fragments_next(). */
-	if (left >= BOX_HEAD && peek(fragments->data) > need)
-		need = peek(fragments->data);
+	if (left >= BOX_HEAD && bytes_get32(fragments->data) > need)
+		need = bytes_get32(fragments->data);
 	if (need > fragments->size) {
 		grown = realloc(fragments->data, need);
 		if (!grown)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "camcast/rtp.h"
 #include "camcast/worker.h"
 #include "capture/publish/mux.h"
@@ -23,21 +24,16 @@ static const enum config_framing framings[] = {CONFIG_FRAMING_ANNEXB, CONFIG_FRA
 					       CONFIG_FRAMING_MP4_WS, CONFIG_FRAMING_MPEGTS,
 					       CONFIG_FRAMING_RTP,    CONFIG_FRAMING_RTP_TS};
 
-static uint32_t number(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 /* The boxes fill the data, and the NAL units fill the sample. */
 static void check_boxes(const uint8_t *data, size_t len)
 {
 	while (len > 0) {
-		uint32_t size = number(data);
+		uint32_t size = bytes_get32(data);
 
 		assert(len >= 8 && size >= 8 && size <= len);
 		for (size_t at = 8; memcmp(data + 4, "mdat", 4) == 0 && at < size;) {
-			assert(size - at > 4 && number(data + at) > 0);
-			at += 4 + number(data + at);
+			assert(size - at > 4 && bytes_get32(data + at) > 0);
+			at += 4 + bytes_get32(data + at);
 			assert(at <= size);
 		}
 		data += size;
@@ -59,7 +55,7 @@ static void check_packets(const uint8_t *data, size_t len, bool ts)
 
 	assert(rtp_read_last(data, len, &head) && head.marker == !ts);
 	for (size_t at = 0; at < len;) {
-		size_t n = (size_t)data[at + 2] << 8 | data[at + 3];
+		size_t n = bytes_get16(data + at + 2);
 
 		assert(n <= CAMCAST_RTP_PACKET_LEN);
 		if (ts && data[at + 1] == CAMCAST_RTP_CHANNEL)

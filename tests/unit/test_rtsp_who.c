@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+
 #define URI "rtsp://cam:8554/front"
 #define BASIC_ANNA "Authorization: Basic YW5uYTpzZWNyZXQ=\r\n" /* anna:secret */
 
@@ -73,8 +75,7 @@ static void hash(const EVP_MD *md, char out[65], const char *text)
 	unsigned len;
 
 	assert_true(EVP_Digest(text, strlen(text), bytes, &len, md, NULL));
-	for (unsigned i = 0; i < len; i++)
-		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+	bytes_write_hex(out, bytes, len);
 }
 
 static const EVP_MD *md_of_test;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "camcast/rtp.h"
 #include "camcast/worker.h"
 #include "capture/publish/rtp_packets.h"
@@ -78,10 +79,9 @@ static int make_preamble(struct rtp *rtp, const struct mux_unit *unit, struct mu
 
 		if (len > UINT16_MAX || at + 2 + len > sizeof(rtp->preamble))
 			return -EMSGSIZE;
-		rtp->preamble[at++] = (uint8_t)(len >> 8);
-		rtp->preamble[at++] = (uint8_t)len;
-		memcpy(rtp->preamble + at, unit->sets[i].iov_base, len);
-		at += len;
+		bytes_put16(rtp->preamble + at, (unsigned)len);
+		memcpy(rtp->preamble + at + 2, unit->sets[i].iov_base, len);
+		at += 2 + len;
 	}
 	out->preamble = rtp->preamble;
 	out->preamble_len = at;

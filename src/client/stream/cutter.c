@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "media/jpeg.h"
 #include "media/nal.h"
 
@@ -160,8 +161,7 @@ static int next_behind_length(struct cutter *cutter, struct cutter_unit *unit)
 		have = cutter->end - cutter->begin;
 		if (have < 4)
 			return CUTTER_MORE;
-		len = (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 |
-		      data[3];
+		len = bytes_get32(data);
 		if (len > CUTTER_UNIT_MAX)
 			return -EBADMSG;
 		if (have < 4 + len)

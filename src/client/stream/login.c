@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "client/stream/login.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
 #include "base/secret.h"
 
 #define VALUE_MAX 256 /* bytes of a realm, a nonce */
@@ -47,11 +47,6 @@ static int keep(unsigned number, const char *text)
 	return setenv(name, text, 1) == 0 ? 0 : -ENOMEM;
 }
 
-static int hex_value(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
-}
-
 /* Decodes %XX. What a header cannot have is refused. */
 static int decode(char out[LOGIN_TEXT_MAX], const char *text, size_t len)
 {
@@ -61,10 +56,11 @@ static int decode(char out[LOGIN_TEXT_MAX], const char *text, size_t len)
 		unsigned char c = (unsigned char)text[i];
 
 		if (c == '%') {
-			if (len - i < 3 || !isxdigit((unsigned char)text[i + 1]) ||
-			    !isxdigit((unsigned char)text[i + 2]))
+			int byte = len - i < 3 ? -1 : bytes_read_hex(text + i + 1);
+
+			if (byte < 0)
 				return -EINVAL;
-			c = (unsigned char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
+			c = (unsigned char)byte;
 			i += 2;
 		}
 		if (c < ' ' || c == 0x7f || n + 1 == LOGIN_TEXT_MAX)
@@ -282,9 +278,7 @@ static void hash(const struct login *login, char hex[HEX_MAX], const char *const
 		EVP_DigestFinal_ex(context, digest, &len);
 	}
 	EVP_MD_CTX_free(context);
-	hex[0] = '\0';
-	for (unsigned i = 0; i < len && 2 * i + 3 <= HEX_MAX; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	bytes_write_hex(hex, digest, len);
 }
 
 static bool write_digest(struct login *login, const char *method, const char *url,
@@ -292,13 +286,12 @@ static bool write_digest(struct login *login, const char *method, const char *ur
 {
 	const struct challenge *challenge = &login->challenge;
 	char a1[HEX_MAX], a2[HEX_MAX], response[HEX_MAX], count[9];
-	char cnonce[2 * CNONCE_BYTES + 1] = "";
+	char cnonce[2 * CNONCE_BYTES + 1];
 	unsigned char bytes[CNONCE_BYTES] = {0};
 	int n;
 
 	RAND_bytes(bytes, sizeof bytes);
-	for (size_t i = 0; i < sizeof bytes; i++)
-		snprintf(cnonce + 2 * i, 3, "%02x", bytes[i]);
+	bytes_write_hex(cnonce, bytes, sizeof bytes);
 	snprintf(count, sizeof count, "%08x", ++login->count);
 	hash(login, a1, (const char *[]){login->user, challenge->realm, login->password, NULL});
 	hash(login, a2, (const char *[]){method, url, NULL});

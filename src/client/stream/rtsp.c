@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "client/stream/login.h"
 #include "client/stream/unpack.h"
@@ -414,7 +415,7 @@ static int take_frame(struct rtsp *rtsp, struct cutter_unit *unit, bool *stuck)
 	*stuck = there < FRAME_HEAD;
 	if (*stuck)
 		return CUTTER_MORE;
-	len = (size_t)frame[2] << 8 | frame[3];
+	len = bytes_get16(frame + 2);
 	*stuck = there < FRAME_HEAD + len;
 	if (*stuck)
 		return CUTTER_MORE;

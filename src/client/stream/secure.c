@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "client/stream/secure.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "net/address.h"
 
 #define PIN_BYTES 32
@@ -26,19 +26,17 @@ struct secure {
 	const char *fault; /* static */
 };
 
-static int hex_value(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
-}
-
 static bool parse_pin(const char *text, uint8_t pin[PIN_BYTES])
 {
 	for (size_t i = 0; i < PIN_BYTES; i++) {
+		int byte;
+
 		if (i > 0 && *text == ':')
 			text++;
-		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]))
+		byte = bytes_read_hex(text);
+		if (byte < 0)
 			return false;
-		pin[i] = (uint8_t)(hex_value(text[0]) << 4 | hex_value(text[1]));
+		pin[i] = (uint8_t)byte;
 		text += 2;
 	}
 	return *text == '\0';
@@ -218,8 +216,7 @@ static int check_certificate(const struct secure *secure, char why[SECURE_WHY_MA
 	}
 	if (secure->pinned ? memcmp(found, secure->pin, PIN_BYTES) == 0 : result == X509_V_OK)
 		return 0;
-	for (size_t i = 0; i < PIN_BYTES; i++)
-		snprintf(hex + 2 * i, 3, "%02x", found[i]);
+	bytes_write_hex(hex, found, PIN_BYTES);
 	if (secure->pinned)
 		snprintf(why, SECURE_WHY_MAX, "another certificate than --pin: %s", hex);
 	else

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "client/stream/unpack_jpeg.h"
 #include "media/nal.h"
 #include "media/parameter_sets.h"
@@ -166,7 +167,7 @@ static int add_nal(struct unpack *unpack, const uint8_t *data, size_t len)
 static int add_aggregate(struct unpack *unpack, const uint8_t *data, size_t len)
 {
 	while (len >= 2) {
-		const size_t n = (size_t)data[0] << 8 | data[1];
+		const size_t n = bytes_get16(data);
 		int err;
 
 		if (n == 0 || n > len - 2 || nal_type(data[2]) >= STAP_A)
@@ -295,11 +296,6 @@ static int end_unit(struct unpack *unpack, struct cutter_unit *unit)
 
 /* --- packets --- */
 
-static uint32_t get_u32(const uint8_t *data)
-{
-	return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
-}
-
 /* RFC 3550 clause 5.1. False: it is none, or of another payload. */
 static bool read_packet(const struct unpack *unpack, const uint8_t *data, size_t len,
 			struct packet *out)
@@ -312,7 +308,7 @@ static bool read_packet(const struct unpack *unpack, const uint8_t *data, size_t
 	if (data[0] & 0x10) { /* an extension */
 		if (len < at + 4)
 			return false;
-		at += 4 + ((size_t)data[at + 2] << 8 | data[at + 3]) * 4;
+		at += 4 + (size_t)bytes_get16(data + at + 2) * 4;
 	}
 	padding = data[0] & 0x20 ? data[len - 1] : 0;
 	if (len < at + padding)
@@ -321,9 +317,9 @@ static bool read_packet(const struct unpack *unpack, const uint8_t *data, size_t
 		.payload = data + at,
 		.len = len - at - padding,
 		.marker = data[1] & 0x80,
-		.sequence = (uint16_t)(data[2] << 8 | data[3]),
-		.time = get_u32(data + 4),
-		.ssrc = get_u32(data + 8),
+		.sequence = bytes_get16(data + 2),
+		.time = bytes_get32(data + 4),
+		.ssrc = bytes_get32(data + 8),
 	};
 	return true;
 }

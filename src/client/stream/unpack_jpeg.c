@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "media/jpeg.h"
 
 #define MAIN_HEAD 8 /* clause 3.1 */
@@ -62,7 +63,7 @@ static bool read_tables(struct unpack_jpeg *jpeg, unsigned q, const uint8_t *dat
 	}
 	if (q < 128 || len < TABLES_HEAD)
 		return false;
-	n = (size_t)data[2] << 8 | data[3];
+	n = bytes_get16(data + 2);
 	*used = TABLES_HEAD + n;
 	if (n == 0 && q < 255 && jpeg->known[q - 128]) {
 		memcpy(tables, jpeg->tables[q - 128], TABLES_LEN);
@@ -131,12 +132,12 @@ bool unpack_jpeg_read(struct unpack_jpeg *jpeg, const uint8_t *data, size_t len,
 	*head_len = 0;
 	if (len < MAIN_HEAD || (data[4] & 0x40 && len < MAIN_HEAD + RESTART_HEAD))
 		return false;
-	offset = (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
+	offset = (size_t)data[1] << 16 | bytes_get16(data + 2);
 	/* Types 0 and 1 are defined, and 64 more than each: with restart markers. */
 	if ((data[4] & ~0x41u) || data[6] == 0 || data[7] == 0)
 		return false;
 	if (data[4] & 0x40) {
-		interval = (unsigned)data[MAIN_HEAD] << 8 | data[MAIN_HEAD + 1];
+		interval = bytes_get16(data + MAIN_HEAD);
 		at += RESTART_HEAD;
 	}
 	if (offset == 0) {

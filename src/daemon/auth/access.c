@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/bytes.h"
 #include "base/diag.h"
 #include "daemon/auth/checker.h"
 #include "daemon/auth/gates.h"
@@ -477,12 +478,6 @@ bool access_is_public(const struct access *access)
 
 static_assert(ACCESS_LOGIN_MAX == 2 * DIGEST_SIZE + 1, "a login has as many bits as a digest");
 
-static void write_login(char login[ACCESS_LOGIN_MAX], const uint8_t bytes[DIGEST_SIZE])
-{
-	for (size_t i = 0; i < DIGEST_SIZE; i++)
-		snprintf(login + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static int number_of(const struct access *access, const struct config_user *user)
 {
 	return (int)(user - access->config->users);
@@ -496,7 +491,7 @@ int access_log_in(struct access *access, const struct config_user *user,
 
 	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
 		return -EIO;
-	write_login(login, bytes);
+	bytes_write_hex(login, bytes, sizeof bytes);
 	digest_make(&digest, &access->key, LOGIN, "", login);
 	tickets_give(&access->logins, &digest, number_of(access, user), loop_now_us(access->loop));
 	access->stats.logins++;
@@ -510,7 +505,7 @@ void access_vouch(struct access *access, const struct net_peer *peer, const char
 
 	/* A client that asks again gets the same again: no more places are taken. */
 	secret_digest(access, &digest, VOUCHER, peer, user->name, password);
-	write_login(login, digest.bytes);
+	bytes_write_hex(login, digest.bytes, DIGEST_SIZE);
 	secret_digest(access, &digest, VOUCHER, peer, "", login);
 	tickets_give(&access->passwords, &digest, number_of(access, user),
 		     loop_now_us(access->loop));

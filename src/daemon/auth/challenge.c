@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
+
 #define NONCE 'n'	  /* kind of the keyed hash of a nonce */
 #define TIME_LEN 12	  /* hexadecimal digits of a nonce that say when it was made, in us */
 #define NONCE_HASH_LEN 14 /* bytes of its keyed hash */
@@ -18,12 +20,6 @@
 #define TIME_MASK ((UINT64_C(1) << 4 * TIME_LEN) - 1)
 #define KEY_MAX 16			   /* bytes of a parameter's name, terminator included */
 #define TEXT_MAX (MESSAGE_TARGET_MAX + 64) /* bytes that are hashed at once */
-
-static void write_hex(char *out, const uint8_t *bytes, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
 
 /* --- nonces --- */
 
@@ -33,12 +29,12 @@ static void make_nonce(char nonce[CHALLENGE_NONCE_MAX], const struct digest_key 
 	char place[2 * sizeof peer->address + 48];
 	struct digest hash;
 
-	write_hex(place, peer->address, sizeof peer->address);
+	bytes_write_hex(place, peer->address, sizeof peer->address);
 	snprintf(place + 2 * sizeof peer->address, sizeof place - 2 * sizeof peer->address,
 		 "%%%" PRIu32 ":%u#%" PRIu64, peer->scope, peer->port, connection);
 	snprintf(nonce, CHALLENGE_NONCE_MAX, "%012" PRIx64, time_us);
 	digest_make(&hash, key, NONCE, place, nonce);
-	write_hex(nonce + TIME_LEN, hash.bytes, NONCE_HASH_LEN);
+	bytes_write_hex(nonce + TIME_LEN, hash.bytes, NONCE_HASH_LEN);
 }
 
 void challenge_write(char header[CHALLENGE_MAX], const struct digest_key *key,
@@ -249,7 +245,7 @@ static bool hash_texts(char out[2 * DIGEST_SIZE + 1], const EVP_MD *md, const ch
 
 	OPENSSL_cleanse(text, sizeof text);
 	if (done)
-		write_hex(out, hash, hash_len);
+		bytes_write_hex(out, hash, hash_len);
 	return done;
 }
 

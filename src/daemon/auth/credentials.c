@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 
 void credentials_cookie_name(char name[CREDENTIALS_COOKIE_MAX], uint16_t port)
@@ -33,51 +34,7 @@ static void take_token(struct credentials *out, const char *text)
 
 /* --- Authorization --- */
 
-/* The value of a character of base64 (RFC 4648 clause 4); -1: it is none. */
-static int base64_value(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* Decodes up to the padding or the end. Returns the bytes, or -1: malformed, or more than size. */
-static int decode_base64(const char *text, char *out, size_t size)
-{
-	unsigned bits = 0, n_bits = 0;
-	size_t n = 0;
-	int value;
-
-	for (; (value = base64_value(*text)) >= 0; text++) {
-		bits = (bits << 6 | (unsigned)value) & 0xffff;
-		n_bits += 6;
-		if (n_bits < 8)
-			continue;
-		if (n == size)
-			return -1;
-		n_bits -= 8;
-		out[n++] = (char)(bits >> n_bits & 0xff);
-	}
-	text += strspn(text, "=");
-	return *text == '\0' ? (int)n : -1;
-}
-
 #define BASIC_MAX (CREDENTIALS_NAME_MAX + CREDENTIALS_SECRET_MAX)
-
-static bool is_utf8(const char *text, size_t len)
-{
-	uint32_t c;
-	size_t n;
-
-	for (size_t i = 0; i < len; i += n) {
-		n = text_decode(text + i, len - i, &c);
-		if (n == 0)
-			return false;
-	}
-	return true;
-}
 
 /* What is no UTF-8 is Latin-1 (ISO 8859-1), as some clients (libsoup) send it. In place. */
 static void convert_latin1(char text[2 * BASIC_MAX])
@@ -85,7 +42,7 @@ static void convert_latin1(char text[2 * BASIC_MAX])
 	char latin1[BASIC_MAX];
 	size_t n = 0;
 
-	if (is_utf8(text, strlen(text)))
+	if (text_is_utf8(text, strlen(text)))
 		return;
 	strcpy(latin1, text);
 	for (const char *at = latin1; *at; at++) {
@@ -103,7 +60,7 @@ static void convert_latin1(char text[2 * BASIC_MAX])
 static void take_basic(struct credentials *out, const char *value)
 {
 	char text[2 * BASIC_MAX];
-	int len = decode_base64(value, text, BASIC_MAX - 1);
+	int len = bytes_read_base64((uint8_t *)text, BASIC_MAX - 1, value);
 	char *colon;
 
 	if (len < 0)

@@ -8,43 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bytes.h"
+
 #define SECURITY "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 #define UTILITY "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 #define DIGEST_TYPE "#PasswordDigest" /* how the URI ends */
-
-static int value_of(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *found = c ? strchr(digits, c) : NULL;
-
-	return found ? (int)(found - digits) : -1;
-}
-
-/* Base 64 (RFC 4648 clause 4), with or without padding. The bytes, of which there must be 1 to max;
- * -1: it is malformed. */
-static int decode(const char *text, uint8_t *out, size_t max)
-{
-	uint32_t bits = 0;
-	unsigned n_bits = 0;
-	size_t len = 0;
-
-	for (; *text && *text != '='; text++) {
-		int value = value_of(*text);
-
-		if (value < 0)
-			return -1;
-		bits = bits << 6 | (uint32_t)value;
-		n_bits += 6;
-		if (n_bits < 8)
-			continue;
-		n_bits -= 8;
-		if (len == max)
-			return -1;
-		out[len++] = (uint8_t)(bits >> n_bits);
-	}
-	return len > 0 && text[strspn(text, "=")] == '\0' ? (int)len : -1;
-}
 
 /* "2026-01-31T12:34:56.789Z" (XML Schema part 2, clause 3.2.7). */
 static bool read_time(const char *text, int64_t *out_s)
@@ -96,10 +64,10 @@ int token_read(struct token *out, const struct xml *xml, const struct xml_node *
 	    !copy(out->created, sizeof out->created,
 		  xml_child_text(xml, token, UTILITY, "Created")) ||
 	    !read_time(out->created, &out->created_s) ||
-	    decode(password->text, out->digest, sizeof out->digest) != TOKEN_SHA1_SIZE)
+	    bytes_read_base64(out->digest, sizeof out->digest, password->text) != TOKEN_SHA1_SIZE)
 		return -EBADMSG;
-	len = decode(nonce, out->nonce, sizeof out->nonce);
-	if (len < 0)
+	len = bytes_read_base64(out->nonce, sizeof out->nonce, nonce);
+	if (len <= 0)
 		return -EBADMSG;
 	out->nonce_len = (size_t)len;
 	return 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 
 /* A text is never longer than its source, and each has a terminator; a node has at most a name and
@@ -138,14 +139,6 @@ static size_t encode(uint32_t code, char out[4])
 	return 4;
 }
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
-}
-
 /* "&#10;", "&#xa;", behind "&#". */
 static bool read_number(struct reader *r, char out[4], size_t *len)
 {
@@ -154,9 +147,11 @@ static bool read_number(struct reader *r, char out[4], size_t *len)
 	const char *from = r->at;
 
 	while (r->at < r->end && *r->at != ';' && code <= 0x10ffff) {
-		if (digit(*r->at) >= base)
+		int digit = bytes_hex_digit(*r->at++);
+
+		if (digit < 0 || digit >= base)
 			return fail(r, -EBADMSG);
-		code = code * (uint32_t)base + (uint32_t)digit(*r->at++);
+		code = code * (uint32_t)base + (uint32_t)digit;
 	}
 	if (r->at == from || !take(r, ";") || !is_character(code))
 		return fail(r, -EBADMSG);

@@ -6,6 +6,7 @@
 #include <netinet/udp.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "camcast/rtp.h"
 #include "media/rtp.h"
 
@@ -63,7 +64,7 @@ static void make(struct datagrams *d)
 
 		if (d->len - at < RTP_FRAME_HEAD || frame[0] != '$')
 			break;
-		len = (size_t)frame[2] << 8 | frame[3];
+		len = bytes_get16(frame + 2);
 		if (len == 0 || len > d->len - at - RTP_FRAME_HEAD || len > DATAGRAMS_MESSAGE_MAX)
 			break;
 		/* A report goes to another port, and first. More of them would cost each viewer a

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 void filler_make(uint8_t out[FILLER_LEN], uint32_t ssrc, uint16_t sequence)
 {
 	static const uint8_t null_head[] = {0x47, 0x1f, 0xff, 0x10};
@@ -15,5 +17,5 @@ void filler_make(uint8_t out[FILLER_LEN], uint32_t ssrc, uint16_t sequence)
 
 uint16_t filler_sequence(const uint8_t *packet, size_t len)
 {
-	return len < RTP_HEAD ? 0 : (uint16_t)(packet[2] << 8 | packet[3]);
+	return len < RTP_HEAD ? 0 : bytes_get16(packet + 2);
 }

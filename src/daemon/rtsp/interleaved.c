@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "camcast/rtp.h"
 
 static size_t packet_len(const struct interleaved *frame)
 {
-	return (size_t)frame->head[2] << 8 | frame->head[3];
+	return bytes_get16(frame->head + 2);
 }
 
 static size_t least(size_t a, size_t b)

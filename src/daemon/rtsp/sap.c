@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define RETRY_US 1000000 /* while there is nothing to announce yet */
 
 /* Clause 3: version 1, no encryption, no compression. */
@@ -50,8 +52,7 @@ size_t sap_write(uint8_t out[SAP_MAX], bool gone, const struct net_peer *source,
 		len = find_origin(&sdp, len);
 	*at++ = (uint8_t)(SAP_VERSION | (ipv4 ? 0 : SAP_IPV6) | (gone ? SAP_DELETION : 0));
 	*at++ = 0; /* no authentication */
-	*at++ = (uint8_t)(hash >> 8);
-	*at++ = (uint8_t)hash;
+	at = bytes_put16(at, hash);
 	memcpy(at, source->address + sizeof source->address - address, address);
 	at += address;
 	memcpy(at, type, sizeof type);

@@ -8,6 +8,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/bytes.h"
 #include "camcast/rtp.h"
 #include "camcast/worker.h"
 #include "media/nal.h"
@@ -49,7 +50,7 @@ static int read_sets(struct sets *sets, const uint8_t *data, size_t len)
 
 		if (len - at < 3)
 			return -EINVAL;
-		n = (size_t)data[at] << 8 | data[at + 1];
+		n = bytes_get16(data + at);
 		at += 2;
 		if (n == 0 || n > len - at || sets->len + n * 4 / 3 + 8 > sizeof sets->base64)
 			return -EINVAL;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 const char tunnel_answer[] = "HTTP/1.0 200 OK\r\nConnection: close\r\nCache-Control: no-store\r\n"
 			     "Pragma: no-cache\r\n"
 			     "Content-Type: application/x-rtsp-tunnelled\r\n\r\n";
@@ -62,22 +64,12 @@ void tunnel_leave(struct rtsp_session *session)
 	connection_close(other->connection, false);
 }
 
-/* The value of a digit, -1: it is none. */
-static int value_of(uint8_t digit)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = digit ? strchr(digits, digit) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
 int tunnel_decode(struct tunnel_base64 *state, const uint8_t *data, size_t len, uint8_t *out)
 {
 	int n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		int value = value_of(data[i]);
+		int value = bytes_base64_digit((char)data[i]);
 
 		if (data[i] == '=') {
 			state->n = 0; /* the bits of an incomplete byte */

@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/bytes.h"
 #include "daemon/serve/noise.h"
 
 #define CONTROL_MAX 125 /* bytes of a control frame's payload (RFC 6455 clause 5.5) */
@@ -260,11 +261,9 @@ const struct protocol websocket_protocol = {
 /* Whether text is 16 bytes in base64 (clause 4.2.1, 5). */
 static bool is_key(const char *text)
 {
-	static const char letters[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint8_t key[16];
 
-	return text && strlen(text) == 24 && strspn(text, letters) == 22 &&
-	       strcmp(text + 22, "==") == 0;
+	return text && strlen(text) == 24 && bytes_read_base64(key, sizeof key, text) == 16;
 }
 
 static bool is_handshake(const struct message *head)
