@@ -43,14 +43,14 @@ static void check_server(const struct server *server)
 	require(server->n_streams <= SERVER_STREAMS_MAX);
 	for (size_t i = 0; i < server->n_streams; i++) {
 		const struct server_stream *stream = &server->streams[i];
-		char url[SERVER_URL_MAX];
+		char url[TARGET_URL_MAX];
 		struct server_stream at;
 
 		require_printable(stream->name, sizeof stream->name);
 		require_printable(stream->camera, sizeof stream->camera);
 		require(stream->name[0] && stream->framerate >= 0 && stream->framerate <= 100000);
 		/* Each address that is passed on can be connected to. */
-		require(target_parse_url(server_stream_url(stream, url), &at) == 0);
+		require(target_parse_url(target_url(stream, url), &at) == 0);
 		require(strcmp(at.host, stream->host) == 0 && at.port == stream->port &&
 			at.framing == stream->framing && at.tls == stream->tls);
 	}
@@ -87,13 +87,13 @@ static void check_list(const struct directory *directory, const char *wanted)
 /* Data has come from the first stream of the first server: its address is kept from then on. */
 static void confirm_first(struct directory *directory, int64_t now_us)
 {
-	char url[SERVER_URL_MAX];
+	char url[TARGET_URL_MAX];
 	struct server *list;
 	size_t n;
 
 	require(directory_copy(directory, &list, &n) == 0);
 	if (n > 0 && list[0].n_streams > 0)
-		directory_confirm(directory, server_stream_url(&list[0].streams[0], url), now_us);
+		directory_confirm(directory, target_url(&list[0].streams[0], url), now_us);
 	free(list);
 }
 

@@ -79,13 +79,13 @@ static uint64_t cut(const uint8_t *data, size_t size, enum stream_framing framin
 
 static void parse_url(const uint8_t *data, size_t size)
 {
-	char *url = strndup((const char *)data, size), again[SERVER_URL_MAX];
+	char *url = strndup((const char *)data, size), again[TARGET_URL_MAX];
 	struct server_stream at, same;
 
 	require(url != NULL);
 	if (target_parse_url(url, &at) == 0) {
 		require(at.host[0] && at.port > 0);
-		require(target_parse_url(server_stream_url(&at, again), &same) == 0);
+		require(target_parse_url(target_url(&at, again), &same) == 0);
 		require(strcmp(at.host, same.host) == 0 && strcmp(at.path, same.path) == 0);
 		require(at.port == same.port && at.login == same.login && at.tls == same.tls &&
 			at.framing == same.framing && at.codec == same.codec);

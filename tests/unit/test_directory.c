@@ -237,14 +237,14 @@ static void set_urls(struct directory *directory, const char *name, int64_t now_
 /* The name and the first URL of the only server. */
 static void expect_place(const struct directory *directory, const char *name, const char *url)
 {
-	char own[SERVER_URL_MAX];
+	char own[TARGET_URL_MAX];
 	struct server *list;
 	size_t n;
 
 	assert_int_equal(directory_copy(directory, &list, &n), 0);
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0].name, name);
-	assert_string_equal(server_stream_url(&list[0].streams[0], own), url);
+	assert_string_equal(target_url(&list[0].streams[0], own), url);
 	free(list);
 }
 

@@ -37,7 +37,7 @@ static int parse(struct server *server, const char *json)
 static void whole_description_is_taken(void **state)
 {
 	struct server server;
-	char url[SERVER_URL_MAX];
+	char url[TARGET_URL_MAX];
 
 	(void)state;
 	assert_int_equal(parse(&server, INFO), 0);
@@ -59,9 +59,8 @@ static void whole_description_is_taken(void **state)
 	assert_int_equal(server.streams[1].codec, STREAM_MJPEG);
 	assert_int_equal(server.streams[1].bitrate_bps, 0);
 	assert_string_equal(server.streams[1].host, "2001:db8::1");
-	assert_string_equal(server_stream_url(&server.streams[0], url), "tcp://192.0.2.7:8888");
-	assert_string_equal(server_stream_url(&server.streams[1], url),
-			    "tcp+length://[2001:db8::1]:8000");
+	assert_string_equal(target_url(&server.streams[0], url), "tcp://192.0.2.7:8888");
+	assert_string_equal(target_url(&server.streams[1], url), "tcp+length://[2001:db8::1]:8000");
 }
 
 /* Replaces the first `old` in INFO by `new` and parses that. */

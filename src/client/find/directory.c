@@ -315,10 +315,10 @@ bool directory_expire(struct directory *directory, int64_t before_us)
 
 static bool has_url(const struct server *server, const char *url)
 {
-	char own[SERVER_URL_MAX];
+	char own[TARGET_URL_MAX];
 
 	for (size_t i = 0; i < server->n_streams; i++)
-		if (strcmp(server_stream_url(&server->streams[i], own), url) == 0)
+		if (strcmp(target_url(&server->streams[i], own), url) == 0)
 			return true;
 	return false;
 }

@@ -47,7 +47,7 @@ bool directory_drop_unconfirmed(struct directory *directory);
 /* Servers that have announced no status, and have not answered since before_us, are offline. */
 bool directory_expire(struct directory *directory, int64_t before_us);
 
-/* The owner received data at now_us from a stream with this URL, as server_stream_url() writes it.
+/* The owner received data at now_us from a stream with this URL, as target_url() writes it.
  * Every server in the list with that URL answers at its listed address. */
 void directory_confirm(struct directory *directory, const char *url, int64_t now_us);
 /* Servers that directory_confirm() has not reported since before_us may have other addresses.

@@ -128,7 +128,7 @@ static const struct server *find(const struct server *list, size_t n, const char
 static void print_event(const struct discover *discover, const char *event,
 			const struct server *server)
 {
-	char format[SHOW_FORMAT_MAX], url[SERVER_URL_MAX];
+	char format[SHOW_FORMAT_MAX], url[TARGET_URL_MAX];
 
 	if (discover->json) {
 		cJSON *json = cJSON_CreateObject();
@@ -147,7 +147,7 @@ static void print_event(const struct discover *discover, const char *event,
 	for (size_t i = 0; server->online && i < server->n_streams; i++)
 		printf("%s %s: %s, %s", i ? ";" : "", server->streams[i].name,
 		       show_format(&server->streams[i], format),
-		       server_stream_url(&server->streams[i], url));
+		       target_url(&server->streams[i], url));
 	putchar('\n');
 }
 

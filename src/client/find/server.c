@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What servers say of themselves (docs/info.schema.json), and what people call them. */
+#include "client/find/server.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,8 +11,6 @@
 #include <cjson/cJSON.h>
 
 #include "base/text.h"
-#include "client/find/server.h"
-#include "client/stream/target.h"
 
 static const char *const codec_names[] = {"h264", "mjpeg"};
 static const char *const framing_names[] = {"annexb", "length_prefixed", "rtsp"};
@@ -23,23 +23,6 @@ const char *stream_codec_name(enum stream_codec codec)
 const char *stream_framing_name(enum stream_framing framing)
 {
 	return framing_names[framing];
-}
-
-const char *server_stream_url(const struct server_stream *stream, char *buf)
-{
-	static const char *const schemes[2][3] = {{"tcp://", "tcp+length://", "rtsp://"},
-						  {"tls://", "tls+length://", "rtsps://"}};
-	char where[NET_HOST_PORT_MAX], login[16];
-
-	net_format_host_port(where, stream->host, stream->port);
-	text_set(buf, SERVER_URL_MAX, schemes[stream->tls][stream->framing]);
-	text_append(buf, SERVER_URL_MAX, where);
-	text_append(buf, SERVER_URL_MAX, stream->path);
-	if (stream->login) {
-		snprintf(login, sizeof login, "#%u", stream->login);
-		text_append(buf, SERVER_URL_MAX, login);
-	}
-	return buf;
 }
 
 /* The text of a member, NULL if there is none or it is something else. */

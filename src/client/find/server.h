@@ -10,32 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/stream/target.h"
 #include "mqtt/signed.h"
-#include "net/address.h"
-
-enum stream_codec { STREAM_H264, STREAM_MJPEG };
-enum stream_framing { STREAM_ANNEXB, STREAM_LENGTH_PREFIXED, STREAM_RTSP };
 
 /* What is beyond these is left out. */
 #define SERVER_STREAMS_MAX 16	    /* of a server */
 #define SERVER_INFO_MAX (64u << 10) /* bytes of an info, or its server is not listed */
 #define SERVERS_MAX 1024
-#define SERVER_PATH_MAX 256
-
-struct server_stream {
-	char name[64], camera[64];
-	enum stream_codec codec;
-	enum stream_framing framing;
-	unsigned width, height;	 /* 0: not known yet */
-	double framerate;	 /* 0: not known */
-	uint32_t bitrate_bps;	 /* of the encoder, or a recording's mean; 0: none */
-	char host[NET_HOST_MAX]; /* a name or an address, IPv6 without brackets */
-	uint16_t port;
-	bool tls;
-	/* Of STREAM_RTSP, which no announcement has: */
-	char path[SERVER_PATH_MAX]; /* with its slash and query, or "" */
-	unsigned login;		    /* client/stream/login.h; 0: the one for all */
-};
 
 struct server {
 	char id[72], name[256], version[32];
@@ -78,10 +59,5 @@ int servers_find(const struct server *list, size_t n, const char *wanted,
 const char *stream_codec_name(enum stream_codec codec); /* "h264", "mjpeg" */
 const char *
 stream_framing_name(enum stream_framing framing); /* "annexb", "length_prefixed", "rtsp" */
-
-#define SERVER_URL_MAX (NET_HOST_PORT_MAX + SERVER_PATH_MAX + 24)
-/* "tcp://HOST:PORT", "tcp+length://HOST:PORT", or both with "tls"; "rtsp://HOST:PORT/PATH#LOGIN",
- * or with "rtsps"; returns buf[SERVER_URL_MAX]. */
-const char *server_stream_url(const struct server_stream *stream, char *buf);
 
 #endif

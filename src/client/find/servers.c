@@ -169,13 +169,13 @@ static void handle_disconnected(void *user, const char *why, bool no_fds)
 static void handle_refused(void *user, const struct server *listed, const struct server *claim)
 {
 	struct servers *servers = user;
-	char url[SERVER_URL_MAX] = "no address";
+	char url[TARGET_URL_MAX] = "no address";
 	uint64_t suppressed;
 
 	if (!diag_allowed(&servers->refused_limit, clock_now_us(), LOG_PERIOD_US, &suppressed))
 		return;
 	if (claim->n_streams > 0)
-		server_stream_url(&claim->streams[0], url);
+		target_url(&claim->streams[0], url);
 	diag_warn("server %s (%s) is announced at %s, but still answers at its own address: the "
 		  "announcement is not followed",
 		  listed->name, listed->id, url);

@@ -62,7 +62,7 @@ int servers_snapshot(struct servers *servers, struct server **list, size_t *n, c
 bool servers_settled(struct servers *servers);
 
 /*
- * The owner just received data from a stream with this URL, as server_stream_url() writes it. For
+ * The owner just received data from a stream with this URL, as target_url() writes it. For
  * SERVERS_MOVE_AFTER_MS from then the list keeps the addresses of that server, whichever client
  * announces its id with other ones; such announcements are logged, one line in a minute. To be
  * called about once a second for each stream that is followed and that delivers. Any thread.

@@ -10,10 +10,10 @@ enum column { SERVER, ID, KEY, STREAM, CODEC, SIZE, FPS, BITRATE, URL, COLUMNS }
 
 static const char *const headings[COLUMNS] = {"SERVER", "ID",  "KEY",	  "STREAM", "CODEC",
 					      "SIZE",	"FPS", "BITRATE", "URL"};
-static const unsigned widest[COLUMNS] = {32, 36, 32, 40, 8, 12, 8, 16, SERVER_URL_MAX};
+static const unsigned widest[COLUMNS] = {32, 36, 32, 40, 8, 12, 8, 16, TARGET_URL_MAX};
 
 struct row {
-	char text[COLUMNS][SERVER_URL_MAX];
+	char text[COLUMNS][TARGET_URL_MAX];
 };
 
 static void print_bitrate(char *out, size_t size, double bps)
@@ -36,17 +36,17 @@ static void print_stream(struct row *row, const struct server_stream *stream)
 	if (stream->framerate > 0)
 		snprintf(row->text[FPS], sizeof row->text[0], "%.4g", stream->framerate);
 	print_bitrate(row->text[BITRATE], sizeof row->text[0], stream->bitrate_bps);
-	server_stream_url(stream, row->text[URL]);
+	target_url(stream, row->text[URL]);
 }
 
-static void print_key(char out[SERVER_URL_MAX], const struct server *server)
+static void print_key(char out[TARGET_URL_MAX], const struct server *server)
 {
 	static const char *const words[] = {
 		[SIGNED_NOT] = "-",
 		[SIGNED_WRONG] = "wrong signature",
 	};
 
-	static_assert(SERVER_URL_MAX >= SIGNED_FINGERPRINT_MAX, "a fingerprint fits");
+	static_assert(TARGET_URL_MAX >= SIGNED_FINGERPRINT_MAX, "a fingerprint fits");
 	if (server->by.state == SIGNED_RIGHT)
 		signed_fingerprint(out, server->by.key);
 	else
@@ -140,7 +140,7 @@ const char *show_format(const struct server_stream *stream, char *buf)
 static cJSON *stream_json(const struct server_stream *stream)
 {
 	cJSON *json = cJSON_CreateObject();
-	char url[SERVER_URL_MAX];
+	char url[TARGET_URL_MAX];
 
 	cJSON_AddStringToObject(json, "name", stream->name);
 	cJSON_AddStringToObject(json, "camera", stream->camera);
@@ -152,7 +152,7 @@ static cJSON *stream_json(const struct server_stream *stream)
 	cJSON_AddNumberToObject(json, "bitrate", stream->bitrate_bps);
 	cJSON_AddStringToObject(json, "host", stream->host);
 	cJSON_AddNumberToObject(json, "port", stream->port);
-	cJSON_AddStringToObject(json, "url", server_stream_url(stream, url));
+	cJSON_AddStringToObject(json, "url", target_url(stream, url));
 	return json;
 }
 

@@ -7,7 +7,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "client/find/servers.h"
+#include "client/find/server.h"
 
 /* One line for each stream, at most `lines` in all (0: as many as there are). */
 void show_table(FILE *out, const struct server *list, size_t n, size_t lines);

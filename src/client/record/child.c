@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "client/client.h"
+#include "client/find/server.h"
 #include "client/record/burst.h"
 #include "client/record/file.h"
 #include "client/record/mp4.h"

@@ -42,7 +42,7 @@
 struct recording {
 	char id[140];	/* "ID" or "ID/STREAM" */
 	char name[324]; /* "NAME" or "NAME/STREAM" */
-	char url[SERVER_URL_MAX];
+	char url[TARGET_URL_MAX];
 	struct child *child;
 	struct maker maker; /* of its files */
 	int64_t started_us;
@@ -189,7 +189,7 @@ static int want(struct record *record, const struct server *server,
 
 	snprintf(wanted.id, sizeof wanted.id, "%s%s%s", server->id, slash, name);
 	snprintf(wanted.name, sizeof wanted.name, "%s%s%s", server->name, slash, name);
-	server_stream_url(stream, wanted.url);
+	target_url(stream, wanted.url);
 	recording = find_recording(record, wanted.id);
 	if (!recording)
 		return add_recording(record, &wanted, stream);

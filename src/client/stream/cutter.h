@@ -8,7 +8,7 @@
 #ifndef CLIENT_STREAM_CUTTER_H
 #define CLIENT_STREAM_CUTTER_H
 
-#include "client/find/servers.h"
+#include "client/stream/target.h"
 #include "media/access_unit.h"
 
 #define CUTTER_UNIT_MAX (16u << 20)  /* bytes of a unit */

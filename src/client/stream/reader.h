@@ -17,7 +17,7 @@
 #ifndef CLIENT_STREAM_READER_H
 #define CLIENT_STREAM_READER_H
 
-#include "client/find/servers.h"
+#include "client/stream/target.h"
 
 struct reader;
 

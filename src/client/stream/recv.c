@@ -303,7 +303,7 @@ static int open_reader(struct recv *recv)
 /* The server may have come back elsewhere: its id is what stays. */
 static int follow_server(struct recv *recv)
 {
-	char wanted[160], why[64], state[8], url[SERVER_URL_MAX], now[SERVER_URL_MAX];
+	char wanted[160], why[64], state[8], url[TARGET_URL_MAX], now[TARGET_URL_MAX];
 	const char *slash = strrchr(recv->target.name, '/');
 	struct target old = recv->target;
 	char *asked = recv->wanted;
@@ -315,8 +315,7 @@ static int follow_server(struct recv *recv)
 	recv->wanted = asked;
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	if (strcmp(server_stream_url(&old.at, url), server_stream_url(&recv->target.at, now)) ==
-		    0 &&
+	if (strcmp(target_url(&old.at, url), target_url(&recv->target.at, now)) == 0 &&
 	    old.at.codec == recv->target.at.codec)
 		return 0;
 	tell(recv, "%s is now at %s port %u", recv->target.name, recv->target.at.host,

@@ -4,7 +4,7 @@
 #ifndef CLIENT_STREAM_RTSP_SDP_H
 #define CLIENT_STREAM_RTSP_SDP_H
 
-#include "client/find/server.h"
+#include "client/stream/target.h"
 
 #define RTSP_SDP_MAX (64u << 10) /* bytes of a description */
 #define RTSP_URL_MAX 1024

@@ -12,6 +12,21 @@
 #define RTSP_PORT 554
 #define RTSPS_PORT 322 /* RFC 7826 */
 
+static const struct {
+	const char *scheme;
+	enum stream_codec codec;
+	enum stream_framing framing;
+	bool tls;
+} kinds[] = {
+	{"tcp://", STREAM_H264, STREAM_ANNEXB, false},
+	{"tcp+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, false},
+	{"tls://", STREAM_H264, STREAM_ANNEXB, true},
+	{"tls+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, true},
+	{"rtsp://", STREAM_H264, STREAM_RTSP, false},
+	{"rtsps://", STREAM_H264, STREAM_RTSP, true},
+};
+#define N_KINDS (sizeof kinds / sizeof *kinds)
+
 /* HOST[:PORT][/PATH][#LOGIN], where an IPv6 address has brackets. */
 static int parse_rtsp(const char *text, struct server_stream *out)
 {
@@ -43,24 +58,28 @@ static int parse_rtsp(const char *text, struct server_stream *out)
 	return 0;
 }
 
+const char *target_url(const struct server_stream *stream, char *buf)
+{
+	char where[NET_HOST_PORT_MAX], login[16];
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < N_KINDS; i++)
+		if (kinds[i].framing == stream->framing && kinds[i].tls == stream->tls)
+			text_set(buf, TARGET_URL_MAX, kinds[i].scheme);
+	net_format_host_port(where, stream->host, stream->port);
+	text_append(buf, TARGET_URL_MAX, where);
+	text_append(buf, TARGET_URL_MAX, stream->path);
+	if (stream->login) {
+		snprintf(login, sizeof login, "#%u", stream->login);
+		text_append(buf, TARGET_URL_MAX, login);
+	}
+	return buf;
+}
+
 int target_parse_url(const char *url, struct server_stream *out)
 {
-	static const struct {
-		const char *scheme;
-		enum stream_codec codec;
-		enum stream_framing framing;
-		bool tls;
-	} kinds[] = {
-		{"tcp://", STREAM_H264, STREAM_ANNEXB, false},
-		{"tcp+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, false},
-		{"tls://", STREAM_H264, STREAM_ANNEXB, true},
-		{"tls+length://", STREAM_MJPEG, STREAM_LENGTH_PREFIXED, true},
-		{"rtsp://", STREAM_H264, STREAM_RTSP, false},
-		{"rtsps://", STREAM_H264, STREAM_RTSP, true},
-	};
-
 	memset(out, 0, sizeof *out);
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+	for (size_t i = 0; i < N_KINDS; i++) {
 		size_t len = strlen(kinds[i].scheme);
 		struct net_address address;
 

@@ -10,7 +10,7 @@
 #ifndef CLIENT_VIEW_DECODER_H
 #define CLIENT_VIEW_DECODER_H
 
-#include "client/find/servers.h"
+#include "client/stream/target.h"
 #include "client/view/ring.h"
 
 struct view_decoder;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/find/servers.h"
+#include "client/stream/target.h"
 #include "client/view/ring.h"
 
 /* Pixels of a picture: three of them fit the ring (view_ring_fit()), and 7680x3840 is one. */

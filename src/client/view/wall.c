@@ -58,7 +58,7 @@ static int make_room(struct view_wall *wall)
 
 /* The tile that a server is to have: its key, and where its stream comes from. */
 struct place {
-	char key[SERVER_URL_MAX], name[336], url[SERVER_URL_MAX];
+	char key[TARGET_URL_MAX], name[336], url[TARGET_URL_MAX];
 	size_t order;
 };
 
@@ -145,7 +145,7 @@ static void place_of(const struct server *server, const struct server_stream *st
 		snprintf(out->name, sizeof(out->name), "%s/%s", server->name, stream->name);
 	else
 		snprintf(out->name, sizeof(out->name), "%s", server->name);
-	server_stream_url(stream, out->url);
+	target_url(stream, out->url);
 }
 
 /* The i-th place that the list and what is wanted make; false: there is none. */

@@ -13,7 +13,7 @@
 #include <SDL.h>
 #include <cjson/cJSON.h>
 
-#include "client/find/servers.h"
+#include "client/find/server.h"
 #include "client/view/text.h"
 
 struct view_tile;
