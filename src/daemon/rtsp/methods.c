@@ -153,7 +153,7 @@ static bool describe(struct rtsp_session *session, bool last)
 	};
 
 	net_peer_local_from_fd(&local, session->connection->conn.fd);
-	if (session->wanted && sdp_write_newest(sdp, &options) == 0) {
+	if (session->wanted && sdp_write(sdp, &options) == 0) {
 		snprintf(headers, sizeof headers,
 			 "Content-Base: %s\r\nContent-Type: application/sdp\r\n", session->base);
 		session->described = true;

@@ -121,16 +121,32 @@ static void add_connection(struct text *text, const struct sdp_options *options,
 		add(text, "c=IN IP6 %s\r\n", host);
 }
 
+/* Those of the newest unit of the stream's feed. */
+static int find_sets(struct sets *out, const struct rtsp_stream *stream)
+{
+	const struct log *log = feed_log(stream->feed);
+	const struct segment *preamble;
+	uint16_t id;
+
+	if (log->tail == log->head)
+		return -EAGAIN;
+	if (!needs_sets(stream))
+		return 0;
+	id = log_unit(log, log->head - 1)->preamble;
+	preamble = id ? log_preamble(log, id) : NULL;
+	return preamble ? read_sets(out, preamble->pages.map, preamble->size) : -EINVAL;
+}
+
 int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
 {
 	struct text text = {.out = out};
 	bool ipv4 = net_peer_is_ipv4(options->local);
 	char host[NET_PEER_TEXT_MAX];
 	struct sets sets;
+	int err = find_sets(&sets, options->stream);
 
-	if (needs_sets(options->stream) &&
-	    read_sets(&sets, options->preamble, options->preamble_len) < 0)
-		return -EINVAL;
+	if (err < 0)
+		return err;
 	net_peer_format_host(options->local, host);
 	host[strcspn(host, "%")] = '\0'; /* an interface means nothing elsewhere */
 	add(&text, "v=0\r\no=- %llu %llu IN %s %s\r\ns=%s\r\n", (unsigned long long)options->id,
@@ -142,22 +158,6 @@ int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
 		add(&text, "a=control:*\r\na=range:npt=now-\r\n");
 	add_media(&text, options, &sets);
 	return 0;
-}
-
-int sdp_write_newest(char out[SDP_MAX], const struct sdp_options *options)
-{
-	const struct log *log = feed_log(options->stream->feed);
-	struct sdp_options with = *options;
-	const struct segment *preamble;
-	uint16_t id;
-
-	if (log->tail == log->head)
-		return -EAGAIN;
-	id = log_unit(log, log->head - 1)->preamble;
-	preamble = id ? log_preamble(log, id) : NULL;
-	with.preamble = preamble ? preamble->pages.map : NULL;
-	with.preamble_len = preamble ? preamble->size : 0;
-	return sdp_write(out, &with);
 }
 
 /* FNV-1a */
@@ -177,11 +177,11 @@ int sdp_write_version(char out[SDP_MAX], const struct sdp_options *options,
 	int err;
 
 	with.version = newest->number;
-	err = sdp_write_newest(out, &with);
+	err = sdp_write(out, &with);
 	if (err < 0 || (newest->number > 0 && sdp_hash(out) == newest->hash))
 		return err;
 	with.version = ++newest->number;
-	err = sdp_write_newest(out, &with);
+	err = sdp_write(out, &with);
 	newest->hash = sdp_hash(out);
 	return err;
 }

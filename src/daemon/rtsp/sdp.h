@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The description of a stream (SDP, RFC 4566), for RTSP or for its multicast group. Any thread. */
+/* The description of a stream (SDP, RFC 4566), for RTSP or for its multicast group. Loop thread. */
 #ifndef DAEMON_RTSP_SDP_H
 #define DAEMON_RTSP_SDP_H
 
@@ -13,16 +13,11 @@ struct sdp_options {
 	/* NULL: RTSP says where the packets are. */
 	const struct multicast_settings *group;
 	uint64_t id, version; /* of the description; the version grows when another one changes */
-	/* H.264: the feed's preamble (camcast/rtp.h). */
-	const uint8_t *preamble;
-	size_t preamble_len;
 };
 
-/* Writes it. 0, or -EINVAL: the preamble has no SPS and PPS. */
+/* Writes it, of H.264 with the preamble (camcast/rtp.h) of the newest unit of the stream's feed. 0;
+ * -EAGAIN: there is no unit yet; -EINVAL: the preamble has no SPS and PPS. */
 int sdp_write(char out[SDP_MAX], const struct sdp_options *options);
-/* The same with the preamble of the newest unit of the stream's feed. Also -EAGAIN: there is none
- * yet. Loop thread. */
-int sdp_write_newest(char out[SDP_MAX], const struct sdp_options *options);
 
 /* Of a description that is given to others again and again; zeroed before the first use. */
 struct sdp_version {
@@ -30,7 +25,7 @@ struct sdp_version {
 	uint64_t hash; /* of the description with this number */
 };
 /* The same with the version of the newest one, or, if it says something else, the next version
- * (RFC 4566 clause 5.2). options->version is not read. Loop thread. */
+ * (RFC 4566 clause 5.2). options->version is not read. */
 int sdp_write_version(char out[SDP_MAX], const struct sdp_options *options,
 		      struct sdp_version *newest);
 uint64_t sdp_hash(const char *sdp);
