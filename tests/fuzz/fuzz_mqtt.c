@@ -64,7 +64,7 @@ static void check_request(const struct config *used, const struct request_messag
 	size_t len;
 
 	require(refusal >= -1 && refusal < REQUEST_REFUSALS);
-	require(refusal == -1 || request_refusal_names[refusal]);
+	require(refusal == -1 || request_refusal_words[refusal]);
 	if (refusal >= 0)
 		return;
 	len = strlen(request.topic);

@@ -390,9 +390,8 @@ static void every_row_has_one_value_a_place_and_a_sentence(void **state)
 	}
 }
 
-/* The rows of a group have the names that log lines and answers give to the reasons. */
-static void assert_reasons(enum counter_kind kind, const char *group,
-			   const char *(*name)(unsigned reason), unsigned n)
+/* A group has n rows, in the order of the reasons. */
+static void assert_reasons(enum counter_kind kind, const char *group, unsigned n)
 {
 	const struct counter *row = counter_tables[kind]->rows;
 
@@ -400,28 +399,17 @@ static void assert_reasons(enum counter_kind kind, const char *group,
 		row++;
 	for (unsigned i = 0; i < n; i++) {
 		row++;
-		assert_string_equal(counter_key(row), name(i));
 		assert_int_equal(row->offset - row[-(int)i].offset, i * sizeof(uint64_t));
 	}
 	assert_false(row + 1 < counter_tables[kind]->rows + counter_tables[kind]->n_rows &&
 		     counter_grouped(row + 1));
 }
 
-static const char *admission_reason(unsigned reason)
-{
-	return admission_refusal_name(reason);
-}
-
-static const char *request_reason(unsigned reason)
-{
-	return request_refusal_names[reason];
-}
-
 static void every_reason_of_a_refusal_has_its_row(void **state)
 {
 	(void)state;
-	assert_reasons(COUNTERS_FEED, "refused", admission_reason, ADMISSION_REFUSALS);
-	assert_reasons(COUNTERS_MQTT, "refused", request_reason, REQUEST_REFUSALS);
+	assert_reasons(COUNTERS_FEED, "refused", ADMISSION_REFUSALS);
+	assert_reasons(COUNTERS_MQTT, "refused", REQUEST_REFUSALS);
 }
 
 static void without_discovery_there_is_only_its_state(void **state)

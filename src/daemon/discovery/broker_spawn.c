@@ -58,7 +58,8 @@ static void allow_below(FILE *out, const char *prefix)
 	fprintf(out, "pattern readwrite %.*s#\n", slash ? (int)(slash + 1 - prefix) : 0, prefix);
 }
 
-void broker_spawn_write_acl(FILE *out, const struct config_mqtt *config)
+/* The text of acl_file: the topics of camcast, of its clients and of Home Assistant. */
+static void write_acl(FILE *out, const struct config_mqtt *config)
 {
 	const char *list = config->request_topic;
 	char topic[CONFIG_TOPIC_MAX];
@@ -105,7 +106,7 @@ static int write_text(struct text *text, const struct config_mqtt *config, uint1
 	if (port)
 		broker_spawn_write_config(file, config, port);
 	else
-		broker_spawn_write_acl(file, config);
+		write_acl(file, config);
 	return fclose(file) == 0 ? 0 : -ENOMEM;
 }
 

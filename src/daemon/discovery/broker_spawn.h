@@ -39,7 +39,5 @@ const char *broker_spawn_host(const struct config_mqtt *config);
 /* The text of mosquitto.conf(5). It names the access list as /dev/fd/4 and a copy of the password
  * file as /dev/fd/5. */
 void broker_spawn_write_config(FILE *out, const struct config_mqtt *config, uint16_t port);
-/* The text of its acl_file: the topics of camcast, of its clients and of Home Assistant. */
-void broker_spawn_write_acl(FILE *out, const struct config_mqtt *config);
 
 #endif

@@ -9,13 +9,6 @@
 
 #include "mqtt/topic.h"
 
-const char *const request_refusal_names[REQUEST_REFUSALS] = {
-	[REQUEST_MALFORMED] = "malformed", [REQUEST_NOT_UTF8] = "not_utf8",
-	[REQUEST_TOO_LONG] = "too_long",   [REQUEST_WILDCARD] = "wildcard",
-	[REQUEST_DOLLAR] = "dollar",	   [REQUEST_OUR_TOPIC] = "our_topic",
-	[REQUEST_PREFIX] = "prefix",	   [REQUEST_RETAINED] = "retained",
-};
-
 const char *const request_refusal_words[REQUEST_REFUSALS] = {
 	[REQUEST_MALFORMED] = "it is neither a topic nor a JSON request",
 	[REQUEST_NOT_UTF8] = "its response topic is not valid UTF-8",

@@ -24,8 +24,7 @@ enum request_refusal {
 	REQUEST_RETAINED,  /* its sender may be gone */
 	REQUEST_REFUSALS
 };
-extern const char *const request_refusal_names[REQUEST_REFUSALS]; /* "malformed"... */
-extern const char *const request_refusal_words[REQUEST_REFUSALS]; /* the same as a sentence */
+extern const char *const request_refusal_words[REQUEST_REFUSALS]; /* "it is too long"... */
 
 enum request_format { REQUEST_TEXT, REQUEST_JSON };
 

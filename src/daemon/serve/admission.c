@@ -47,11 +47,6 @@ static const char *const refusal_names[ADMISSION_REFUSALS] = {
 	[ADMISSION_NO_MEMORY] = "no_memory",
 };
 
-const char *admission_refusal_name(enum admission_refusal why)
-{
-	return refusal_names[why];
-}
-
 unsigned admission_viewers(const struct admission *admission)
 {
 	return admission->viewers;

@@ -5,8 +5,7 @@
  * descriptor to spare? Refusals are counted, and logged at most once a second. Loop thread only.
  *
  * Addresses share the places of viewers: when all are taken, a viewer of an address that has none
- * or few gets the place of the newest viewer of the address
- * that has most.
+ * or few gets the place of the newest viewer of the address that has most.
  */
 #ifndef DAEMON_SERVE_ADMISSION_H
 #define DAEMON_SERVE_ADMISSION_H
@@ -77,7 +76,5 @@ void admission_for_each_viewer(struct admission *admission,
 struct list *admission_any_viewer(const struct admission *admission);
 /* Viewers that are in. */
 unsigned admission_viewers(const struct admission *admission);
-/* "max_clients"... */
-const char *admission_refusal_name(enum admission_refusal why);
 
 #endif
