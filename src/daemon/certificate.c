@@ -18,6 +18,7 @@
 #include "net/address.h"
 #include "net/interfaces.h"
 
+#define DAYS 825 /* some clients accept no longer ones */
 #define SERIAL_BYTES 16
 #define COMMON_NAME_MAX 64 /* X.520, ub-common-name */
 #define BACKDATED_S 86400  /* for clients whose clock is behind */
@@ -113,8 +114,7 @@ static X509 *create(EVP_PKEY *key, const char *host)
 	fine = X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
 	       set_subject(certificate, host) &&
 	       X509_gmtime_adj(X509_getm_notBefore(certificate), -BACKDATED_S) &&
-	       X509_gmtime_adj(X509_getm_notAfter(certificate),
-			       (long)(CERTIFICATE_DAYS - 1) * 86400) &&
+	       X509_gmtime_adj(X509_getm_notAfter(certificate), (long)(DAYS - 1) * 86400) &&
 	       X509_set_pubkey(certificate, key) == 1 &&
 	       add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
 	       add_extension(certificate, NID_key_usage, "critical,digitalSignature,keyCertSign") &&
@@ -174,8 +174,7 @@ static void print_fingerprint(X509 *certificate)
 
 static void report(X509 *certificate, const char *path, const char *key_path)
 {
-	printf("Made a certificate for this machine, valid for %d days:\n  SHA-256 ",
-	       CERTIFICATE_DAYS);
+	printf("Made a certificate for this machine, valid for %d days:\n  SHA-256 ", DAYS);
 	print_fingerprint(certificate);
 	printf("\n\nThe configuration needs:\n"
 	       "[tls]\ncertificate = %s\nkey = %s\n"

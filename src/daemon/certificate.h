@@ -5,7 +5,6 @@
 
 #define CERTIFICATE_FILE "certificate.pem"
 #define CERTIFICATE_KEY_FILE "key.pem"
-#define CERTIFICATE_DAYS 825 /* some clients accept no longer ones */
 
 /*
  * Makes a key (P-256) and a certificate for the names and addresses that this machine has now, and

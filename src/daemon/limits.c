@@ -10,6 +10,7 @@
 #include "base/diag.h"
 #include "daemon/push/push.h"
 #include "daemon/rtsp/udp.h"
+#include "daemon/worker/messages.h"
 #include "net/listen.h"
 
 /* Standard streams, the loop, timers, signals, the configuration, notification, and descriptors
@@ -21,7 +22,6 @@
 /* The pair, the URL, and as above. */
 #define FDS_PER_PUSH 12
 #define SEGMENTS_MIN 16
-#define SEGMENTS_MAX 1024
 /* Of all feeds of a stream that exist only over HTTP, and of all that do only over RTSP: they are
  * written while somebody watches them. Where that is too few, a feed loses units up to the next key
  * unit. */
@@ -55,7 +55,7 @@ static unsigned segments(const struct config *config, const struct config_stream
 	uint64_t bytes = bytes_per_second(config, stream) * ms / 1000;
 	uint64_t n = SEGMENTS_MIN + bytes / (stream->segment_size / 2 + 1);
 
-	return n < SEGMENTS_MAX ? (unsigned)n : SEGMENTS_MAX;
+	return n < WORKER_SEGMENTS_MAX ? (unsigned)n : WORKER_SEGMENTS_MAX;
 }
 
 /* Whether it has segments of its own; those of all other feeds of its stream are counted together.

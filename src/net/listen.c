@@ -12,6 +12,7 @@
 
 #include "base/diag.h"
 
+#define BACKLOG 4096 /* a connect storm waits here instead of being refused */
 /* A server that has just ended may keep its port for a moment, while the kernel tidies up behind
  * it. */
 #define TAKEN_TRIES 50
@@ -63,7 +64,7 @@ static int open_one(const struct addrinfo *info, uint16_t port)
 {
 	int fd = bind_one(info, port), err;
 
-	if (fd >= 0 && listen(fd, LISTEN_BACKLOG) < 0) {
+	if (fd >= 0 && listen(fd, BACKLOG) < 0) {
 		err = -errno;
 		close(fd);
 		return err;

@@ -5,8 +5,7 @@
 
 #include "net/address.h"
 
-#define LISTEN_MAX 8	    /* sockets for one configured address */
-#define LISTEN_BACKLOG 4096 /* a connect storm waits here instead of being refused */
+#define LISTEN_MAX 8 /* sockets for one configured address */
 
 /*
  * Opens non-blocking, close-on-exec sockets for every address that address->host has (host "": all,

@@ -22,6 +22,7 @@
 #include "net/ranges.h"
 
 #define GROUP "239.255.255.250"
+#define PORT 3702
 #define READS_MAX 16	  /* datagrams in a turn of the loop */
 #define LOOK_US 5000000	  /* from one look at the interfaces to the next */
 #define INTERFACES_MAX 16 /* that are joined */
@@ -168,7 +169,7 @@ static void send_message(struct discover *discover, enum wsd_kind kind, const st
 
 static void say_to_all(struct discover *discover, enum wsd_kind kind, const struct joined *joined)
 {
-	struct sockaddr_in group = {.sin_family = AF_INET, .sin_port = htons(DISCOVER_PORT)};
+	struct sockaddr_in group = {.sin_family = AF_INET, .sin_port = htons(PORT)};
 	struct about about;
 
 	inet_pton(AF_INET, GROUP, &group.sin_addr);
@@ -329,7 +330,7 @@ static void handle_ready(struct loop_watch *watch, uint32_t events)
 
 static int open_socket(struct discover *discover)
 {
-	const struct sockaddr_in all = {.sin_family = AF_INET, .sin_port = htons(DISCOVER_PORT)};
+	const struct sockaddr_in all = {.sin_family = AF_INET, .sin_port = htons(PORT)};
 	const int yes = 1, no = 0;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int err;
@@ -369,7 +370,7 @@ int discover_create(struct discover **out, const struct discover_options *option
 	if (err < 0) {
 		diag_warn("onvif: WS-Discovery cannot use UDP port %d (%s): recorders find this "
 			  "server by its address alone",
-			  DISCOVER_PORT, strerror(-err));
+			  PORT, strerror(-err));
 		free(discover);
 		return err;
 	}

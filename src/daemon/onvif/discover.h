@@ -17,7 +17,6 @@
 
 #define DISCOVER_RATE 20
 #define DISCOVER_BURST 60
-#define DISCOVER_PORT 3702
 
 struct discover;
 

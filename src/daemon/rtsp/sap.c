@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 
+#define PERIOD_US 5000000
 #define RETRY_US 1000000 /* while there is nothing to announce yet */
 
 /* Clause 3: version 1, no encryption, no compression. */
@@ -98,7 +99,7 @@ static void handle_timer(struct loop_timer *timer)
 {
 	struct sap *sap = container_of(timer, struct sap, timer);
 	struct loop *loop = sap->options.loop;
-	int64_t after_us = announce(sap) ? SAP_PERIOD_US : RETRY_US;
+	int64_t after_us = announce(sap) ? PERIOD_US : RETRY_US;
 
 	loop_timer_set(loop, timer, loop_now_us(loop) + after_us);
 }

@@ -14,7 +14,6 @@
 #include "daemon/rtsp/multicast.h"
 #include "daemon/rtsp/sdp.h"
 
-#define SAP_PERIOD_US 5000000
 #define SAP_HEAD_MAX 40 /* bytes before the description */
 #define SAP_MAX (SAP_HEAD_MAX + SDP_MAX)
 
