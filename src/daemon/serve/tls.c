@@ -7,7 +7,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +56,7 @@ struct tls_context {
 	struct stamps refused; /* could not be used, which was logged */
 	struct stamps suspect; /* could not be used at the last look */
 	int64_t next_check_us;
-	atomic_llong expires; /* relaxed: a figure for the status */
+	int64_t expires; /* seconds since 1970 */
 };
 
 /* --- bytes to and from the socket --- */
@@ -209,8 +208,8 @@ static const char *key_path(const struct tls_context *context)
 	return context->key[0] ? context->key : context->certificate;
 }
 
-static int look_at_both(const struct tls_context *context, struct stamps *stamps,
-			char why[TLS_WHY_MAX])
+static int look_at_files(const struct tls_context *context, struct stamps *stamps,
+			 char why[TLS_WHY_MAX])
 {
 	int err;
 
@@ -300,8 +299,7 @@ static void note_expiry(struct tls_context *context)
 	int days = 0, seconds = 0;
 
 	if (epoch && ASN1_TIME_diff(&days, &seconds, epoch, end) == 1)
-		atomic_store_explicit(&context->expires, (long long)days * 86400 + seconds,
-				      memory_order_relaxed);
+		context->expires = (int64_t)days * 86400 + seconds;
 	ASN1_TIME_free(epoch);
 }
 
@@ -343,7 +341,7 @@ int tls_context_create(struct tls_context **out, const struct tls_options *optio
 	context->client_ca = find_file(options->client_ca);
 	if (!context->certificate || !context->key || !context->client_ca)
 		goto fail;
-	err = look_at_both(context, &context->loaded, why);
+	err = look_at_files(context, &context->loaded, why);
 	if (err == 0)
 		err = load(context, &context->ssl, why);
 	if (err < 0)
@@ -382,7 +380,7 @@ bool tls_context_refresh(struct tls_context *context, int64_t now_us)
 	if (now_us < context->next_check_us)
 		return false;
 	context->next_check_us = now_us + TLS_CHECK_PERIOD_US;
-	if (look_at_both(context, &stamps, why) == 0) {
+	if (look_at_files(context, &stamps, why) == 0) {
 		if (is_same(&stamps, &context->loaded) || is_same(&stamps, &context->refused))
 			return false;
 		if (load(context, &ssl, why) == 0) {
@@ -407,7 +405,7 @@ bool tls_context_refresh(struct tls_context *context, int64_t now_us)
 
 int64_t tls_context_expires(const struct tls_context *context)
 {
-	return atomic_load_explicit(&context->expires, memory_order_relaxed);
+	return context->expires;
 }
 
 /* --- a connection --- */
