@@ -16,6 +16,7 @@
 #include "daemon/hints.h"
 #include "daemon/limits.h"
 #include "daemon/parts.h"
+#include "daemon/serve/tls_context.h"
 #include "daemon/state_folder.h"
 #include "daemon/user.h"
 

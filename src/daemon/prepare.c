@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
-#include "daemon/serve/tls.h"
+#include "daemon/serve/tls_context.h"
 #include "net/listen.h"
 
 #define NICE 10 /* below the video */

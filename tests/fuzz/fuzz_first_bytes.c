@@ -16,6 +16,7 @@
 
 #include "daemon/certificate.h"
 #include "daemon/serve/tls.h"
+#include "daemon/serve/tls_context.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

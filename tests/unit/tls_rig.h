@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "daemon/serve/tls.h"
+#include "daemon/serve/tls_context.h"
 
 #define TLS_RIG_PATH_MAX 128
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "daemon/serve/tls_context.h"
 #include "net/address.h"
 
 #define NICENESS 5 /* more than the loop has */

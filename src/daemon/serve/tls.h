@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * TLS 1.2 and 1.3 of the server, by OpenSSL: the certificate, and what one connection needs. Where
- * the kernel can, it encrypts behind the handshake (kernel document "Kernel TLS"): then bytes are
- * sent to the socket itself, as if there were no TLS. What a peer sends is decrypted here. No ALPN,
- * no resumption, no renegotiation. A client may present a certificate of its own, where there are
- * authorities for that; one that is not valid ends the handshake.
+ * TLS 1.2 and 1.3 of a connection to the server, by OpenSSL. Where the kernel can, it encrypts
+ * behind the handshake (kernel document "Kernel TLS"): then bytes are sent to the socket itself, as
+ * if there were no TLS. What a peer sends is decrypted here. No ALPN, no resumption, no
+ * renegotiation. A client may present a certificate of its own, where there are authorities for
+ * that; one that is not valid ends the handshake.
  *
- * Functions on sockets never wait. A context belongs to one thread at a time, as does a connection;
- * several connections of one context may be used by several threads.
+ * Functions never wait. A connection belongs to one thread at a time; several connections of one
+ * context may be used by several threads.
  */
 #ifndef DAEMON_SERVE_TLS_H
 #define DAEMON_SERVE_TLS_H
@@ -17,7 +17,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define TLS_WHY_MAX 512		   /* bytes of a message, terminator included */
 #define TLS_FIRST_BYTE 0x16	   /* of a ClientHello's record (RFC 8446 clause 5.1) */
 #define TLS_RECORD_MAX 16384	   /* bytes of plain text (RFC 8446 clause 5.1) */
 #define TLS_RECORD_EXTRA 64	   /* bytes, at least those of head, nonce, type and tag */
@@ -25,45 +24,10 @@
 #define TLS_RECORDS_MAX (1u << 24) /* under one key: below the 2^24.5 of RFC 8446 clause 5.5 */
 #define TLS_EMPTY_MAX 1024	   /* reads without data in TLS_EMPTY_PERIOD_US */
 #define TLS_EMPTY_PERIOD_US 60000000
-#define TLS_CHECK_PERIOD_US 1000000 /* a changed certificate is noticed so often at most */
 #define TLS_NAME_MAX 65 /* bytes of a common name, terminator included (RFC 5280, A.1) */
 
-struct config_tls;
 struct ssl_st;
-
-/* --- the certificate --- */
-
-struct tls_context;
-
-/* Paths; a name without a slash is a credential of systemd if there are any. */
-struct tls_options {
-	const char *certificate;
-	const char *key;       /* "": in the file of the certificate */
-	const char *client_ca; /* authorities of clients' certificates; "": none are asked for */
-	bool kernel;	       /* it may encrypt */
-};
-
-/* What the configuration says; its texts are borrowed. */
-struct tls_options tls_options_from(const struct config_tls *config);
-/* Reads the files, whose names are copied. 0 and *out; or -ENOMEM, or -EINVAL with what is wrong
- * with which file in why. */
-int tls_context_create(struct tls_context **out, const struct tls_options *options,
-		       char why[TLS_WHY_MAX]);
-/* Connections that are open stay usable. NULL is fine. */
-void tls_context_destroy(struct tls_context *context);
-/* Reads the files again if they have changed, at most once in TLS_CHECK_PERIOD_US; now_us is of any
- * clock. What cannot be used leaves what was read before in force, and is logged once: files that
- * are exchanged one after the other do not fit together for a moment, so the second look counts.
- * Returns whether another certificate is in force. */
-bool tls_context_refresh(struct tls_context *context, int64_t now_us);
-/* When the certificate becomes invalid, seconds since 1970. */
-int64_t tls_context_expires(const struct tls_context *context);
-
-/* Whether ChaCha20 is faster than AES here: settings is OpenSSL's text about the processor
- * (OPENSSL_INFO_CPU_SETTINGS), NULL or unknown: no. For tests. */
-bool tls_lacks_aes(const char *settings);
-
-/* --- a connection --- */
+struct tls_context; /* tls_context.h */
 
 /* Memory of the caller, who also owns the socket. */
 struct tls {
