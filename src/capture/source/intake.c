@@ -14,6 +14,7 @@
 #include "capture/source/averror.h"
 #include "capture/source/boxes.h"
 #include "capture/source/demux.h"
+#include "capture/source/format.h"
 #include "capture/source/segments.h"
 #include "media/nal.h"
 #include "media/sps.h"
@@ -34,14 +35,6 @@
 #define RATE_MAX 240
 /* So many bytes without a picture are none. */
 #define UNIT_BYTES_MAX (64 << 20)
-
-struct format {
-	const char *name; /* of libavformat */
-	bool clock;	  /* packets have times */
-	bool parsed;	  /* coded_options' */
-	/* Whether these are the first bytes of such a stream. */
-	bool (*begins)(const uint8_t *data, size_t len);
-};
 
 struct intake {
 	int fd;
@@ -69,88 +62,6 @@ struct intake {
 	AVIOContext *later_bytes;
 	AVFormatContext *later;
 };
-
-/* --- formats --- */
-
-static bool begins_mpegts(const uint8_t *data, size_t len)
-{
-	return len > 2 * 188 && data[0] == 0x47 && data[188] == 0x47 && data[2 * 188] == 0x47;
-}
-
-static bool begins_jpeg(const uint8_t *data, size_t len)
-{
-	return len >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
-}
-
-/* Where the first NAL unit begins behind a start code; 0: there is none. */
-static size_t start_code_len(const uint8_t *data, size_t len)
-{
-	static const uint8_t code[] = {0, 0, 0, 1};
-
-	if (len > 5 && memcmp(data, code, 4) == 0)
-		return 4;
-	return len > 4 && memcmp(data, code + 1, 3) == 0 ? 3 : 0;
-}
-
-/* A video parameter set, or a delimiter: H.264 has no NAL units with these two bytes. */
-static bool begins_hevc(const uint8_t *data, size_t len)
-{
-	const size_t at = start_code_len(data, len);
-
-	return at && (data[at] == 0x40 || data[at] == 0x46) && data[at + 1] == 1;
-}
-
-/* Delimiter, SEI, parameter sets and slices: types 1 to 9. */
-static bool begins_h264(const uint8_t *data, size_t len)
-{
-	const size_t at = start_code_len(data, len);
-
-	return at && !(data[at] & 0x80) && (data[at] & 31) >= 1 && (data[at] & 31) <= 9;
-}
-
-static bool begins_mp4(const uint8_t *data, size_t len)
-{
-	return len >= 8 && (memcmp(data + 4, "ftyp", 4) == 0 || memcmp(data + 4, "styp", 4) == 0);
-}
-
-static bool begins_matroska(const uint8_t *data, size_t len)
-{
-	return len >= 4 && memcmp(data, "\x1a\x45\xdf\xa3", 4) == 0;
-}
-
-static bool begins_flv(const uint8_t *data, size_t len)
-{
-	return len >= 4 && memcmp(data, "FLV\1", 4) == 0;
-}
-
-static bool begins_multipart(const uint8_t *data, size_t len)
-{
-	const size_t blank = len > 2 && memcmp(data, "\r\n", 2) == 0 ? 2 : 0;
-
-	return len >= blank + 3 && memcmp(data + blank, "--", 2) == 0;
-}
-
-static bool begins_playlist(const uint8_t *data, size_t len)
-{
-	return len >= 7 && memcmp(data, "#EXTM3U", 7) == 0;
-}
-
-/* In this order, at the same place. */
-static const struct format formats[] = {
-	{"mpegts", true, true, begins_mpegts}, {"mjpeg", false, false, begins_jpeg},
-	{"hevc", false, false, begins_hevc},   {"h264", false, false, begins_h264},
-	{"mp4", true, false, begins_mp4},      {"matroska", true, false, begins_matroska},
-	{"flv", true, false, begins_flv},      {"mpjpeg", false, false, begins_multipart},
-	{"hls", true, true, begins_playlist},
-};
-
-static const struct format *format_at(const uint8_t *data, size_t len)
-{
-	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-		if (formats[i].begins(data, len))
-			return &formats[i];
-	return NULL;
-}
 
 /* --- bytes --- */
 
@@ -325,23 +236,6 @@ static int refuse_rest(AVDictionary *options, char *why)
 	return -EINVAL;
 }
 
-/* A program writes as it likes, and a viewer of a pipe joins in the middle: what follows a few
- * stray bytes counts, too. */
-static const struct format *find_format(const struct intake *intake)
-{
-	const struct format *format = format_at(intake->head, intake->head_len);
-
-	for (size_t i = 1; !format && intake->head_len == HEAD_SIZE && i < HEAD_SIZE; i++) {
-		format = format_at(intake->head + i, HEAD_SIZE - i);
-		/* Few bytes make it, and anything may have them in its middle; text may have the
-		 * others. */
-		if (format &&
-		    (format->begins == begins_multipart || format->begins == begins_playlist))
-			format = NULL;
-	}
-	return format;
-}
-
 static int see_format(struct intake *intake, char *why)
 {
 	while (intake->head_len < HEAD_SIZE) {
@@ -353,7 +247,8 @@ static int see_format(struct intake *intake, char *why)
 		if (n < 0)
 			break;
 		intake->head_len += (size_t)n;
-		intake->format = find_format(intake);
+		intake->format =
+			format_find(intake->head, intake->head_len, intake->head_len == HEAD_SIZE);
 		if (intake->format)
 			return 0;
 	}
@@ -362,12 +257,12 @@ static int see_format(struct intake *intake, char *why)
 
 static bool is_hls(const struct intake *intake)
 {
-	return intake->format && intake->format->begins == begins_playlist;
+	return intake->format && strcmp(intake->format->name, "hls") == 0;
 }
 
 static bool is_mp4(const struct intake *intake)
 {
-	return intake->format && intake->format->begins == begins_mp4;
+	return intake->format && strcmp(intake->format->name, "mp4") == 0;
 }
 
 /* What a demuxer reads the format from. NULL: out of memory. */
