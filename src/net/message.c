@@ -392,11 +392,12 @@ bool message_has_token(const struct message *message, const char *name, const ch
 	return false;
 }
 
-int message_decode(const char *text, char *out, size_t size)
+/* No digit stands at `end`. */
+static int decode(const char *text, const char *end, char *out, size_t size)
 {
 	size_t len = 0;
 
-	for (; *text; text++) {
+	for (; text < end; text++) {
 		char c = *text;
 
 		if (c == '%') {
@@ -415,4 +416,38 @@ int message_decode(const char *text, char *out, size_t size)
 		return -ENAMETOOLONG;
 	out[len] = '\0';
 	return 0;
+}
+
+int message_decode(const char *text, char *out, size_t size)
+{
+	return decode(text, text + strlen(text), out, size);
+}
+
+/* valued: one without `=` does not count. */
+static const char *find_parameter(const char *query, const char *name, bool valued, size_t *len)
+{
+	size_t name_len = strlen(name), n;
+
+	for (const char *at = query; at && *at; at += n + (at[n] == '&')) {
+		n = strcspn(at, "&");
+		if (n < name_len || memcmp(at, name, name_len) != 0)
+			continue;
+		*len = n > name_len ? n - name_len - 1 : 0;
+		if (at[name_len] == '=' || (n == name_len && !valued))
+			return at + n - *len;
+	}
+	return NULL;
+}
+
+const char *message_parameter(const struct message *message, const char *name, size_t *len)
+{
+	return find_parameter(message->query, name, false, len);
+}
+
+int message_read_parameter(const struct message *message, const char *name, char *out, size_t size)
+{
+	size_t len;
+	const char *value = find_parameter(message->query, name, true, &len);
+
+	return value ? decode(value, value + len, out, size) : -ENOENT;
 }

@@ -124,4 +124,10 @@ bool message_has_token(const struct message *message, const char *name, const ch
  * included. -EBADMSG: not two hexadecimal digits, or they say NUL; -ENAMETOOLONG: no room. */
 int message_decode(const char *text, char *out, size_t size);
 
+/* The value of the first parameter of that name in the query, "NAME=VALUE" or "NAME" between `&`:
+ * *len bytes, not decoded. NULL: there is none. */
+const char *message_parameter(const struct message *message, const char *name, size_t *len);
+/* Decodes the value of the first "NAME=VALUE". -ENOENT: there is none; else as message_decode(). */
+int message_read_parameter(const struct message *message, const char *name, char *out, size_t size);
+
 #endif

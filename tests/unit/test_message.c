@@ -477,6 +477,38 @@ static void percent_signs_are_decoded_within_bounds(void **state)
 	}
 }
 
+static void parameters_are_found_by_their_whole_names(void **state)
+{
+	static const char input[] =
+		"GET /a?from=&fro=1&&b&c=%41+&b=2&d=a=b&e=%4&f=%g1&g=123 HTTP/1.1\r\n\r\n";
+	struct message *message = malloc(sizeof *message);
+	char out[4];
+	size_t len;
+
+	(void)state;
+	message_init(message);
+	assert_int_equal(message_push(message, input, sizeof input - 1, &len), MESSAGE_COMPLETE);
+	assert_non_null(message_parameter(message, "from", &len));
+	assert_int_equal(len, 0);
+	assert_non_null(message_parameter(message, "b", &len));
+	assert_int_equal(len, 0);
+	assert_memory_equal(message_parameter(message, "d", &len), "a=b", 3);
+	assert_int_equal(len, 3);
+	assert_null(message_parameter(message, "fr", &len));
+	assert_null(message_parameter(message, "1", &len));
+	assert_int_equal(message_read_parameter(message, "from", out, sizeof out), 0);
+	assert_string_equal(out, "");
+	assert_int_equal(message_read_parameter(message, "b", out, sizeof out), 0);
+	assert_string_equal(out, "2");
+	assert_int_equal(message_read_parameter(message, "c", out, sizeof out), 0);
+	assert_string_equal(out, "A+");
+	assert_int_equal(message_read_parameter(message, "e", out, sizeof out), -EBADMSG);
+	assert_int_equal(message_read_parameter(message, "f", out, sizeof out), -EBADMSG);
+	assert_int_equal(message_read_parameter(message, "g", out, 3), -ENAMETOOLONG);
+	assert_int_equal(message_read_parameter(message, "h", out, sizeof out), -ENOENT);
+	free(message);
+}
+
 static void every_error_has_a_status(void **state)
 {
 	(void)state;
@@ -502,6 +534,7 @@ int main(void)
 		cmocka_unit_test(headers_are_found_in_any_case_and_in_order),
 		cmocka_unit_test(tokens_are_found_in_lists),
 		cmocka_unit_test(percent_signs_are_decoded_within_bounds),
+		cmocka_unit_test(parameters_are_found_by_their_whole_names),
 		cmocka_unit_test(every_error_has_a_status),
 	};
 

@@ -186,33 +186,14 @@ static const struct stream *find_stream(const struct api *api, const char *name)
 	return NULL;
 }
 
-/* The value of a parameter, decoded into out; false: there is none, or it is damaged or too long.
- */
-static bool find_parameter(const char *query, const char *name, char *out, size_t size)
-{
-	size_t len = strlen(name);
-	char value[64];
-
-	while (query && (strncmp(query, name, len) != 0 || query[len] != '=')) {
-		query = strchr(query, '&');
-		if (query)
-			query++;
-	}
-	return query &&
-	       snprintf(value, sizeof value, "%.*s", (int)strcspn(query + len + 1, "&"),
-			query + len + 1) < (int)sizeof value &&
-	       message_decode(value, out, size) == 0;
-}
-
 static void get_viewers(const struct api *api, const struct http_request *request,
 			struct http_question *question)
 {
 	char stream[CONFIG_NAME_MAX], from[16];
-	const char *query = request->head->query;
-	bool one = find_parameter(query, "stream", stream, sizeof stream);
+	bool one = message_read_parameter(request->head, "stream", stream, sizeof stream) == 0;
 	size_t skip = 0;
 
-	if (find_parameter(query, "from", from, sizeof from))
+	if (message_read_parameter(request->head, "from", from, sizeof from) == 0)
 		skip = strtoul(from, NULL, 10);
 	if (one && !find_stream(api, stream))
 		api_refuse(question, 404, "There is no stream with this name.");

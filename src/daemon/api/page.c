@@ -39,19 +39,11 @@ static const char *type_of(const char *name)
 	return "application/octet-stream";
 }
 
-/* Whether a parameter with this name is in the query. */
-static bool has_parameter(const char *query, const char *name)
+static bool has_parameter(const struct http_request *request, const char *name)
 {
-	size_t len = strlen(name);
+	size_t len;
 
-	while (query) {
-		if (strncmp(query, name, len) == 0 && strchr("=&", query[len]))
-			return true;
-		query = strchr(query, '&');
-		if (query)
-			query++;
-	}
-	return false;
+	return message_parameter(request->head, name, &len);
 }
 
 /* Redirects (RFC 9110 clause 15.4.4) to path and what the query has, except its token. */
@@ -78,12 +70,11 @@ static void redirect(struct http_question *question, const char *path, const cha
 bool page_send_to_login(const struct http_request *request, struct http_question *question)
 {
 	const char *accept = message_header(request->head, "Accept", NULL);
-	const char *query = request->head->query;
 
 	if (strcmp(request->path, "/") != 0 || !accept || !strstr(accept, "text/html") ||
-	    has_parameter(query, "embed") || has_parameter(query, "action"))
+	    has_parameter(request, "embed") || has_parameter(request, "action"))
 		return false;
-	redirect(question, "/login", query);
+	redirect(question, "/login", request->head->query);
 	return true;
 }
 
@@ -91,7 +82,7 @@ bool page_handle(const struct http_request *request, struct http_question *quest
 {
 	/* The embedded view has no buttons that change anything, so that a page which hides it
 	 * under its own (clickjacking) gains nothing. */
-	bool embedded = has_parameter(request->head->query, "embed");
+	bool embedded = has_parameter(request, "embed");
 	bool root = strcmp(request->path, "/") == 0;
 	bool login = strcmp(request->path, "/login") == 0;
 	const struct page_file *file;

@@ -2,6 +2,7 @@
 #include "daemon/auth/credentials.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -114,27 +115,14 @@ static bool read_header(struct credentials *out, const struct message *head)
 
 static bool read_query(struct credentials *out, const struct message *head)
 {
-	static const char name[] = "token=";
-	char raw[3 * CREDENTIALS_TOKEN_MAX + 1], text[CREDENTIALS_TOKEN_MAX + 1];
-	const char *at = head->query;
-	size_t len;
+	char text[CREDENTIALS_TOKEN_MAX + 1];
+	int err = message_read_parameter(head, "token", text, sizeof text);
 
-	while (at && strncmp(at, name, sizeof name - 1) != 0) {
-		at = strchr(at, '&');
-		if (at)
-			at++;
-	}
-	if (!at)
+	if (err == -ENOENT)
 		return false;
-	at += sizeof name - 1;
-	len = strcspn(at, "&");
 	out->kind = CREDENTIALS_BAD;
-	if (len < sizeof raw) {
-		memcpy(raw, at, len);
-		raw[len] = '\0';
-		if (message_decode(raw, text, sizeof text) == 0)
-			take_token(out, text);
-	}
+	if (err == 0)
+		take_token(out, text);
 	out->in_query = out->kind == CREDENTIALS_TOKEN;
 	return true;
 }

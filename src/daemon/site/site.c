@@ -51,37 +51,19 @@ static struct output *choose_output(const struct cameras *cameras, const struct 
 
 /* --- queries --- */
 
-/* The value of a parameter, of *len bytes, not decoded; NULL: it is not there. */
-static const char *find_parameter(const char *query, const char *name, size_t *len)
-{
-	size_t name_len = strlen(name);
-
-	for (const char *at = query; at && *at; at += *at == '&') {
-		size_t n = strcspn(at, "&");
-
-		if (n >= name_len && memcmp(at, name, name_len) == 0 &&
-		    (n == name_len || at[name_len] == '=')) {
-			*len = n > name_len ? n - name_len - 1 : 0;
-			return at + n - *len;
-		}
-		at += n;
-	}
-	return NULL;
-}
-
-static bool parameter_is(const char *query, const char *name, const char *value)
+static bool parameter_is(const struct message *head, const char *name, const char *value)
 {
 	size_t len;
-	const char *found = find_parameter(query, name, &len);
+	const char *found = message_parameter(head, name, &len);
 
 	return found && len == strlen(value) && memcmp(found, value, len) == 0;
 }
 
 /* max_age in seconds, as a decimal number, MAX_AGE_S at most; 0: not said, or no number. */
-static int64_t max_age_us(const char *query)
+static int64_t max_age_us(const struct message *head)
 {
 	size_t len;
-	const char *value = find_parameter(query, "max_age", &len);
+	const char *value = message_parameter(head, "max_age", &len);
 	double seconds = value ? strtod(value, NULL) : 0;
 
 	if (!(seconds > 0))
@@ -107,7 +89,6 @@ static void watch(struct site *site, const struct http_request *request,
 		  struct http_question *question, const struct stream *stream,
 		  const struct way *way)
 {
-	const char *query = request->head->query;
 	struct http_answer answer = {.status = 200, .headers = LIVE_HEADERS};
 	enum config_framing framing = way->framing;
 	struct output *output;
@@ -115,14 +96,15 @@ static void watch(struct site *site, const struct http_request *request,
 	if (!let_in(site, request, question, stream))
 		return;
 	/* Each picture is followed by the head of the next part. */
-	if (framing == CONFIG_FRAMING_MULTIPART && parameter_is(query, "advance_headers", "1"))
+	if (framing == CONFIG_FRAMING_MULTIPART &&
+	    parameter_is(request->head, "advance_headers", "1"))
 		framing = CONFIG_FRAMING_MULTIPART_EARLY;
 	output = choose_output(site->options.cameras, stream, framing);
 	if (!output) {
 		http_reply(question, 404, NULL, NULL, 0);
 	} else if (framing == CONFIG_FRAMING_JPEG) {
 		question->pictures = &output->quota;
-		snapshot_answer(output->snapshot, question, max_age_us(query));
+		snapshot_answer(output->snapshot, question, max_age_us(request->head));
 	} else if (way_is_hls(way)) {
 		http_vouch(question, request, stream->config->name);
 		hls_answer_playlist(output->playlist, request, question);
@@ -234,8 +216,7 @@ static bool handle_usual(struct site *site, const struct http_request *request,
 		const struct way *way = way_find(paths[i].extension);
 
 		if (strcmp(request->path, paths[i].path) != 0 ||
-		    (paths[i].action &&
-		     !parameter_is(request->head->query, "action", paths[i].action)))
+		    (paths[i].action && !parameter_is(request->head, "action", paths[i].action)))
 			continue;
 		for (size_t j = 0; j < cameras->n_streams; j++) {
 			if (!choose_output(cameras, cameras->streams[j], way->framing))
