@@ -163,6 +163,14 @@ bool output_is_rtp(const struct output *output)
 	       output->config->framing == CONFIG_FRAMING_RTP_TS;
 }
 
+struct output *stream_output(const struct stream *stream, enum config_framing framing)
+{
+	for (size_t i = 0; i < stream->n_outputs; i++)
+		if (stream->outputs[i].config->framing == framing)
+			return &stream->outputs[i];
+	return NULL;
+}
+
 size_t stream_viewers(const struct stream *stream)
 {
 	size_t n = 0;
@@ -174,6 +182,25 @@ size_t stream_viewers(const struct stream *stream)
 		n += audience->cursors - audience->ranges + hls_players_of(output->playlist)->n;
 	}
 	return n;
+}
+
+struct camera *cameras_find_camera(const struct cameras *cameras, const char *name)
+{
+	for (size_t i = 0; i < cameras->n_cameras; i++)
+		if (strcmp(cameras->cameras[i]->config->name, name) == 0)
+			return cameras->cameras[i];
+	return NULL;
+}
+
+struct stream *cameras_find_stream(const struct cameras *cameras, const char *name, size_t len)
+{
+	for (size_t i = 0; i < cameras->n_streams; i++) {
+		const char *own = cameras->streams[i]->config->name;
+
+		if (strlen(own) == len && memcmp(own, name, len) == 0)
+			return cameras->streams[i];
+	}
+	return NULL;
 }
 
 bool cameras_have_camera(const struct cameras *cameras, const struct camera *camera)

@@ -85,6 +85,8 @@ struct cameras {
 
 /* Whether its units are RTP packets. */
 bool output_is_rtp(const struct output *output);
+/* The one with this framing; NULL: there is none. */
+struct output *stream_output(const struct stream *stream, enum config_framing framing);
 
 /* Everybody who watches a stream. Players of HLS count while they send requests, and whoever gets
  * one picture, such as a snapshot, does not. */
@@ -95,6 +97,10 @@ size_t stream_viewers(const struct stream *stream);
 int cameras_create(struct cameras **out, const struct config *config);
 /* Does not destroy workers and feeds. NULL is allowed. */
 void cameras_destroy(struct cameras *cameras);
+
+/* By their names; of the stream's, len bytes. NULL: there is none. */
+struct camera *cameras_find_camera(const struct cameras *cameras, const char *name);
+struct stream *cameras_find_stream(const struct cameras *cameras, const char *name, size_t len);
 
 /* --- another configuration --- */
 

@@ -181,14 +181,6 @@ static void free_next(struct step *step)
 
 /* --- the change --- */
 
-static struct camera *find_named(const struct cameras *cameras, const char *name)
-{
-	for (size_t i = 0; i < cameras->n_cameras; i++)
-		if (strcmp(cameras->cameras[i]->config->name, name) == 0)
-			return cameras->cameras[i];
-	return NULL;
-}
-
 /* A stream that goes on with another worker: its segments have other numbers, and begin with a key
  * unit. */
 static void hand_over(struct stream *stream)
@@ -233,12 +225,12 @@ static void renew_cameras(struct step *step)
 	for (size_t i = 0; i < now->n_cameras; i++)
 		if (cameras_have_camera(old, now->cameras[i]))
 			worker_renew(now->cameras[i]->worker);
-		else if (!find_named(old, now->cameras[i]->config->name))
+		else if (!cameras_find_camera(old, now->cameras[i]->config->name))
 			worker_start(now->cameras[i]->worker);
 	for (size_t i = 0; i < old->n_cameras; i++)
 		if (!cameras_have_camera(now, old->cameras[i])) {
 			const char *name = old->cameras[i]->config->name;
-			struct camera *successor = find_named(now, name);
+			struct camera *successor = cameras_find_camera(now, name);
 
 			diag_info("camera %s: %s", name,
 				  successor ? "starts again with other settings" : "ends");

@@ -170,22 +170,6 @@ static void post_logout(const struct api *api, const struct http_request *reques
 
 /* --- the paths --- */
 
-static const struct camera *find_camera(const struct api *api, const char *name)
-{
-	for (size_t i = 0; i < api->cameras->n_cameras; i++)
-		if (strcmp(api->cameras->cameras[i]->config->name, name) == 0)
-			return api->cameras->cameras[i];
-	return NULL;
-}
-
-static const struct stream *find_stream(const struct api *api, const char *name)
-{
-	for (size_t i = 0; i < api->cameras->n_streams; i++)
-		if (strcmp(api->cameras->streams[i]->config->name, name) == 0)
-			return api->cameras->streams[i];
-	return NULL;
-}
-
 static void get_viewers(const struct api *api, const struct http_request *request,
 			struct http_question *question)
 {
@@ -195,7 +179,7 @@ static void get_viewers(const struct api *api, const struct http_request *reques
 
 	if (message_read_parameter(request->head, "from", from, sizeof from) == 0)
 		skip = strtoul(from, NULL, 10);
-	if (one && !find_stream(api, stream))
+	if (one && !cameras_find_stream(api->cameras, stream, strlen(stream)))
 		api_refuse(question, 404, "There is no stream with this name.");
 	else
 		reply_now(question, api_viewers(api, one ? stream : NULL, skip));
@@ -293,7 +277,7 @@ static bool method_fits(enum path path, enum message_method method, const char *
 static void answer_camera(const struct api *api, enum path path, const char *name,
 			  const struct http_request *request, struct http_question *question)
 {
-	const struct camera *camera = find_camera(api, name);
+	const struct camera *camera = cameras_find_camera(api->cameras, name);
 
 	if (!camera || !may_see(api, request, camera))
 		api_refuse(question, 404, "There is no camera with this name.");
@@ -308,7 +292,7 @@ static void answer_camera(const struct api *api, enum path path, const char *nam
 static void answer(const struct api *api, enum path path, const char *name,
 		   const struct http_request *request, struct http_question *question)
 {
-	const struct stream *stream = find_stream(api, name);
+	const struct stream *stream = cameras_find_stream(api->cameras, name, strlen(name));
 
 	if (path == LOGIN)
 		post_login(api, request, question);

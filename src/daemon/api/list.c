@@ -27,19 +27,11 @@ static const char *problem_of(const struct worker_status *status)
 	return status->state == WORKER_RUNNING ? "" : status->reason;
 }
 
-static const struct output *find_output(const struct stream *stream, enum config_framing framing)
-{
-	for (size_t i = 0; i < stream->n_outputs; i++)
-		if (stream->outputs[i].config->framing == framing)
-			return &stream->outputs[i];
-	return NULL;
-}
-
 /* "avc1.PPCCLL" (RFC 6381 clause 3.3), from the head of the MP4 feed: the three bytes behind the
  * version in its avcC box (ISO/IEC 14496-15 clause 5.3.3.1). Without a head it is not known. */
 static void add_codec_string(cJSON *object, const struct stream *stream)
 {
-	const struct output *output = find_output(stream, CONFIG_FRAMING_MP4);
+	const struct output *output = stream_output(stream, CONFIG_FRAMING_MP4);
 	const struct log *log = output ? feed_log(output->feed) : NULL;
 	const struct segment *head = log ? log_preamble(log, log->preamble) : NULL;
 	const unsigned char *at = head ? memmem(head->pages.map, head->size, "avcC", 4) : NULL;

@@ -14,13 +14,10 @@
 /* The profile with this name; NULL: there is none for the caller. */
 static const struct stream *find_stream(const struct call *call, const char *name)
 {
-	const struct cameras *cameras = call->options->cameras;
+	const struct stream *stream =
+		name ? cameras_find_stream(call->options->cameras, name, strlen(name)) : NULL;
 
-	for (size_t i = 0; name && i < cameras->n_streams; i++)
-		if (strcmp(cameras->streams[i]->config->name, name) == 0 &&
-		    call_sees(call, cameras->streams[i]))
-			return cameras->streams[i];
-	return NULL;
+	return stream && call_sees(call, stream) ? stream : NULL;
 }
 
 static unsigned count_profiles(const struct call *call, const struct camera *camera)

@@ -193,17 +193,12 @@ bool call_sees(const struct call *call, const struct stream *stream)
 
 const struct camera *call_camera(const struct call *call, const char *name)
 {
-	const struct cameras *cameras = call->options->cameras;
+	const struct camera *camera =
+		name ? cameras_find_camera(call->options->cameras, name) : NULL;
 
-	for (size_t i = 0; name && i < cameras->n_cameras; i++) {
-		const struct camera *camera = cameras->cameras[i];
-
-		if (strcmp(camera->config->name, name) != 0)
-			continue;
-		for (size_t j = 0; j < camera->n_streams; j++)
-			if (call_sees(call, camera->streams[j]))
-				return camera;
-	}
+	for (size_t i = 0; camera && i < camera->n_streams; i++)
+		if (call_sees(call, camera->streams[i]))
+			return camera;
 	return NULL;
 }
 

@@ -358,14 +358,6 @@ static void handle_units(struct feed_waiter *waiter)
 	(void)waiter;
 }
 
-static struct output *find_output(const struct stream *stream)
-{
-	for (size_t i = 0; i < stream->n_outputs; i++)
-		if (stream->outputs[i].config->framing == CONFIG_FRAMING_MP4)
-			return &stream->outputs[i];
-	return NULL; /* the configuration allows `push` with H.264 only */
-}
-
 static void set_name(struct push *push, unsigned number)
 {
 	push_name(push->status.name, push->status.stream->config, number);
@@ -387,7 +379,7 @@ static int init(struct push *push, const struct pushes *pushes, const struct str
 
 	push->loop = pushes->options.loop;
 	push->options = &pushes->options;
-	push->output = find_output(stream);
+	push->output = stream_output(stream, CONFIG_FRAMING_MP4);
 	push->status.stream = stream;
 	set_name(push, number);
 	list_init(&push->link);

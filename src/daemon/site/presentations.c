@@ -10,25 +10,17 @@
 #include "daemon/rtsp/sap.h"
 #include "daemon/worker/worker.h"
 
-static struct output *find_framing(const struct stream *stream, enum config_framing framing)
-{
-	for (size_t i = 0; i < stream->n_outputs; i++)
-		if (stream->outputs[i].config->framing == framing)
-			return &stream->outputs[i];
-	return NULL;
-}
-
 static struct output *find_output(const struct stream *stream)
 {
-	return find_framing(stream, stream->config->codec == CONFIG_CODEC_H264
-					    ? CONFIG_FRAMING_RTP
-					    : CONFIG_FRAMING_RTP_JPEG);
+	return stream_output(stream, stream->config->codec == CONFIG_CODEC_H264
+					     ? CONFIG_FRAMING_RTP
+					     : CONFIG_FRAMING_RTP_JPEG);
 }
 
 /* What is sent to the group of a stream; NULL: it cannot have one. */
 static struct output *find_sent(const struct stream *stream)
 {
-	return stream->config->multicast_ts ? find_framing(stream, CONFIG_FRAMING_RTP_TS)
+	return stream->config->multicast_ts ? stream_output(stream, CONFIG_FRAMING_RTP_TS)
 					    : find_output(stream);
 }
 
@@ -55,7 +47,7 @@ static void describe(struct rtsp_stream *out, struct output *output)
 	const struct stream *stream = output->stream;
 	const struct worker_status *status = stream->camera->status;
 	const struct rate *rate = &stream->camera->config->framerate;
-	struct output *ts = find_framing(stream, CONFIG_FRAMING_RTP_TS);
+	struct output *ts = stream_output(stream, CONFIG_FRAMING_RTP_TS);
 
 	*out = (struct rtsp_stream){
 		.name = stream->config->name,

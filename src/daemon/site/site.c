@@ -143,19 +143,6 @@ static void answer_not_found(const struct site *site, const struct http_request 
 	http_reply(question, 404, "text/plain; charset=utf-8", text, len);
 }
 
-static const struct stream *find_stream(const struct site *site, const char *name, size_t len)
-{
-	const struct cameras *cameras = site->options.cameras;
-
-	for (size_t i = 0; i < cameras->n_streams; i++) {
-		const char *own = cameras->streams[i]->config->name;
-
-		if (strlen(own) == len && memcmp(own, name, len) == 0)
-			return cameras->streams[i];
-	}
-	return NULL;
-}
-
 /* "/NAME.EXTENSION". False: it is no such path. */
 static bool handle_stream(struct site *site, const struct http_request *request,
 			  struct http_question *question)
@@ -163,7 +150,8 @@ static bool handle_stream(struct site *site, const struct http_request *request,
 	const char *name = request->path + 1;
 	const char *dot = strrchr(name, '.');
 	const struct way *way = dot ? way_find(dot + 1) : NULL;
-	const struct stream *stream = way ? find_stream(site, name, (size_t)(dot - name)) : NULL;
+	const struct stream *stream =
+		way ? cameras_find_stream(site->options.cameras, name, (size_t)(dot - name)) : NULL;
 
 	if (stream)
 		watch(site, request, question, stream, way);
@@ -175,7 +163,8 @@ static bool handle_sdp(struct site *site, const struct http_request *request,
 		       struct http_question *question)
 {
 	const char *name = request->path + 1;
-	const struct stream *stream = find_stream(site, name, strlen(name) - strlen(".sdp"));
+	const struct stream *stream =
+		cameras_find_stream(site->options.cameras, name, strlen(name) - strlen(".sdp"));
 
 	if (stream && let_in(site, request, question, stream))
 		presentations_answer(stream, question);
@@ -189,7 +178,8 @@ static bool handle_hls(struct site *site, const struct http_request *request,
 	const char *name = request->path + 1;
 	const char *slash = strchr(name, '/');
 	const struct stream *stream =
-		slash ? find_stream(site, name, (size_t)(slash - name)) : NULL;
+		slash ? cameras_find_stream(site->options.cameras, name, (size_t)(slash - name))
+		      : NULL;
 	const struct output *output =
 		stream ? choose_output(site->options.cameras, stream, CONFIG_FRAMING_MP4) : NULL;
 
