@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,6 +12,7 @@
 #include "base/text.h"
 #include "camcast/multipart.h"
 #include "media/h264_writer.h"
+#include "process/pair.h"
 
 union message {
 	uint32_t type;
@@ -21,36 +21,6 @@ union message {
 	struct camcast_msg_heartbeat heartbeat;
 	struct camcast_msg_preamble preamble;
 };
-
-/* One message; *fd is the descriptor that came with it, or -1. Its length, 0 at the end, or
- * -errno. */
-static ssize_t receive(int pair, union message *message, int *fd)
-{
-	struct iovec iov = {.iov_base = message, .iov_len = sizeof(*message)};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	struct cmsghdr *cmsg;
-	ssize_t n;
-
-	*fd = -1;
-	do
-		n = recvmsg(pair, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
-	return n;
-}
 
 static int write_all(int fd, const char *data, size_t len)
 {
@@ -210,7 +180,7 @@ static void *run(void *arg)
 		r = poll(&pollfd, 1, timeout_ms);
 		if (r <= 0)
 			continue;
-		n = receive(tap->pair, &message, &fd);
+		n = pair_receive(tap->pair, &message, sizeof message, &fd, 1, 0);
 		if (n <= 0) {
 			tap->error = n < 0 && n != -ECONNRESET ? (int)n : 0;
 			break;

@@ -2,54 +2,26 @@
 #include "capture/publish/link.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/diag.h"
+#include "process/pair.h"
 
 int link_send(int pair, const void *message, size_t len, int fd)
 {
-	/* sendmsg() does not write through msg_iov. */
-	union {
-		const void *in;
-		void *out;
-	} base = {.in = message};
-	struct iovec iov = {.iov_base = base.out, .iov_len = len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
+	const int err = pair_send(pair, message, len, &fd, fd >= 0);
 
-	if (fd >= 0) {
-		struct cmsghdr *cmsg = &control.align;
-
-		memset(&control, 0, sizeof(control));
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof(control.bytes);
+	switch (-err) {
+	case ENOBUFS:
+	case ENOMEM:
+	case ETOOMANYREFS: /* unix(7): too many fds in flight */
+		return -EAGAIN;
+	case ECONNRESET:
+	case ENOTCONN:
+		return -EPIPE;
+	default:
+		return err;
 	}
-	while (sendmsg(pair, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-		switch (errno) {
-		case EINTR:
-			continue;
-		case EAGAIN:
-		case ENOBUFS:
-		case ENOMEM:
-		case ETOOMANYREFS: /* unix(7): too many fds in flight */
-			return -EAGAIN;
-		case EPIPE:
-		case ECONNRESET:
-		case ENOTCONN:
-			return -EPIPE;
-		default:
-			return -errno;
-		}
-	}
-	return 0;
 }
 
 union message {

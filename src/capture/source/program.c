@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "base/words.h"
 #include "capture/confine.h"
+#include "process/pair.h"
 #include "process/supervisor.h"
 
 #define BACKOFF_MS 250
@@ -64,23 +65,9 @@ struct launcher {
 static void notify(const struct launcher *launcher, bool started, const char *why, int fd)
 {
 	struct notice notice = {.started = started};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {&notice, sizeof notice};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	text_set(notice.why, sizeof notice.why, why);
-	if (started) {
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof fd);
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-		message.msg_control = &control;
-		message.msg_controllen = sizeof control;
-	}
-	(void)sendmsg(launcher->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)pair_send(launcher->socket, &notice, sizeof notice, &fd, started);
 }
 
 static void start(struct launcher *launcher)
@@ -307,21 +294,12 @@ int program_receive(struct program *program, int wait_ms, int *fd, char *why)
 {
 	struct pollfd pfd = {.fd = program->socket, .events = POLLIN};
 	struct notice notice;
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {&notice, sizeof notice};
-	struct msghdr message = {.msg_iov = &iov,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof control};
 	ssize_t n;
 
 	if (poll(&pfd, 1, wait_ms) <= 0)
 		return -EAGAIN;
-	n = recvmsg(program->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	n = pair_receive(program->socket, &notice, sizeof notice, fd, 1, MSG_DONTWAIT);
+	if (n == -EAGAIN)
 		return -EAGAIN;
 	if (n != sizeof notice)
 		return -EPIPE;
@@ -330,10 +308,8 @@ int program_receive(struct program *program, int wait_ms, int *fd, char *why)
 		text_clean(why, PROGRAM_WHY_SIZE, notice.why);
 		return 0;
 	}
-	if (!CMSG_FIRSTHDR(&message) || message.msg_flags & MSG_CTRUNC)
-		return -EAGAIN; /* no room for the descriptor */
-	memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof *fd);
-	return 1;
+	/* Without it there was no room for the descriptor. */
+	return *fd < 0 ? -EAGAIN : 1;
 }
 
 void program_kill(struct program *program)

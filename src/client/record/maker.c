@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "process/pair.h"
 
 #define FDS 2		/* of an answer: the file, its folder */
 #define NAMES_MAX 100	/* recordings that may begin in the same second */
@@ -139,22 +140,7 @@ static void remove_last(struct maker *maker, const struct maker_place *place)
 /* The child that gets it may have ended, or may read nothing: nothing is lost but its file. */
 static void send_answer(const struct maker *maker, struct answer *answer, const int *fds)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(FDS * sizeof(int))];
-	} control = {0};
-	struct iovec iov = {answer, sizeof *answer};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (answer->error == 0) {
-		control.align = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
-						 .cmsg_type = SCM_RIGHTS,
-						 .cmsg_len = CMSG_LEN(FDS * sizeof(int))};
-		memcpy(CMSG_DATA(&control.align), fds, FDS * sizeof(int));
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof control.bytes;
-	}
-	(void)sendmsg(maker->ours, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)pair_send(maker->ours, answer, sizeof *answer, fds, answer->error == 0 ? FDS : 0);
 }
 
 static void serve(struct maker *maker, const struct maker_place *place,
@@ -193,36 +179,14 @@ void maker_serve(struct maker *maker, const struct maker_place *place, int64_t n
 
 /* --- in the child --- */
 
-/* An answer, and its descriptors. The bytes that were received, or -errno. */
-static int receive(int pair, struct answer *answer, int fds[FDS])
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(FDS * sizeof(int))];
-	} control;
-	struct iovec iov = {answer, sizeof *answer};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.bytes,
-			     .msg_controllen = sizeof control.bytes};
-	ssize_t n = recvmsg(pair, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *head = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
-
-	if (n < 0)
-		return -errno;
-	fds[0] = fds[1] = -1;
-	if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(FDS * sizeof(int)))
-		memcpy(fds, CMSG_DATA(head), FDS * sizeof(int));
-	return (int)n;
-}
-
 /* The answer with this number; others are of requests that were given up. */
 static int take_answer(int pair, uint64_t number, struct maker_file *file)
 {
 	struct answer answer = {0};
-	int fds[FDS] = {-1, -1}, n;
+	int fds[FDS];
+	ssize_t n;
 
-	while ((n = receive(pair, &answer, fds)) >= 0) {
+	while ((n = pair_receive(pair, &answer, sizeof answer, fds, FDS, MSG_DONTWAIT)) >= 0) {
 		if (n == sizeof answer && answer.number == number) {
 			if (answer.error)
 				return -answer.error;
@@ -237,7 +201,7 @@ static int take_answer(int pair, uint64_t number, struct maker_file *file)
 		if (n == 0)
 			return -EPIPE;
 	}
-	return n == -EINTR ? -EAGAIN : n;
+	return (int)n;
 }
 
 int maker_request(int pair, int64_t utc_s, struct maker_file *file, void (*wait)(void *user),
