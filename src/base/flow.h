@@ -2,8 +2,7 @@
 /*
  * Whether pictures flow: one rule for the server's health and for what a viewer shows. Pictures
  * flow while the newest is not older than three seconds and the time from one picture to the next.
- * All times are microseconds of one monotonic clock. Any thread, one at a time
- * for each structure.
+ * All times are microseconds of one monotonic clock. Any thread, one at a time for each structure.
  */
 #ifndef BASE_FLOW_H
 #define BASE_FLOW_H

@@ -61,8 +61,7 @@ int child_create(struct child **out, const struct child_job *job);
 
 /* Ends the child if it runs, with SIGTERM, and after stop_ms without a heartbeat or after
  * stop_max_ms with SIGKILL, and waits for its end (at most 1 s more, because the kernel may hold
- * it). NULL is allowed. To end several children, call
- * child_end() for all of them first. */
+ * it). NULL is allowed. To end several children, call child_end() for all of them first. */
 void child_destroy(struct child *child);
 
 /* Asks the child to end, without a restart; child_poll() completes this. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A configuration file as it is written: sections of entries with their lines, and every mistake
- * found. Between file.c, which reads, config.c, which
- * builds, and check.c.
+ * found. Between file.c, which reads, config.c, which builds, and check.c.
  */
 #ifndef CONFIG_FILE_H
 #define CONFIG_FILE_H

@@ -111,8 +111,7 @@ void option_free(const struct option *option, void *target);
  * Borrowed. */
 const char *option_control_value(const struct option *option, const char *value);
 
-/* "1 to 100", "yes or no", "WIDTHxHEIGHT..."; returns
- * buf[OPTION_DESCRIPTION_MAX]. */
+/* "1 to 100", "yes or no", "WIDTHxHEIGHT..."; returns buf[OPTION_DESCRIPTION_MAX]. */
 const char *option_describe(const struct option *option, char *buf);
 
 /* For OPTION_LISTENERS: addresses into out[CONFIG_LISTENERS_MAX]; returns as option_set(). */

@@ -9,9 +9,9 @@
  * that the first client gets a picture at once; an implied stream takes no frame then and has no
  * encoder.
  *
- * A stream that copies coded pictures has no thread: a packet is written into the
- * logs on the source's thread, because that is one pwritev() and a message, less than a hand-over
- * would cost, and the packet need not be copied to outlive the callback.
+ * A stream that copies coded pictures has no thread: a packet is written into the logs on the
+ * source's thread, because that is one pwritev() and a message, less than a hand-over would cost,
+ * and the packet need not be copied to outlive the callback.
  */
 #ifndef CAPTURE_ENCODE_STREAM_H
 #define CAPTURE_ENCODE_STREAM_H

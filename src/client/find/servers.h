@@ -40,8 +40,8 @@ struct servers;
 
 /* Starts the listener thread; what options points to is borrowed until servers_destroy(). -EINVAL:
  * a topic that cannot be one; -EBADMSG, after a log line: the trust file cannot be used; -ENOMEM,
- * or -errno of the thread's start. A broker that is not there
- * is no error: the listener tries again, with backoff, for ever. */
+ * or -errno of the thread's start. A broker that is not there is no error: the listener tries
+ * again, with backoff, for ever. */
 int servers_create(struct servers **out, const struct servers_options *options);
 void servers_destroy(struct servers *servers);
 

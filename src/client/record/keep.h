@@ -3,8 +3,7 @@
  * Keeps the limits of a folder of recordings (store.h) with a clock that may be wrong: a machine
  * without a battery starts in 1970 or at its last shutdown, and is set later. Nothing is deleted by
  * its age before the clock has gone on steadily for a while, and when it is set, the recordings
- * made before get the names that they should have
- * had. One thread.
+ * made before get the names that they should have had. One thread.
  */
 #ifndef CLIENT_RECORD_KEEP_H
 #define CLIENT_RECORD_KEEP_H

@@ -2,8 +2,7 @@
 /*
  * Recordings on disk, DIR/SERVER/20261122T204300Z.mp4, and which of them are deleted. A folder is
  * ours by its marker (folder.h), and a file by its name, in a folder of ours. Nothing else is ever
- * touched, and no link is followed. A file being written is locked (flock) by its
- * writer.
+ * touched, and no link is followed. A file being written is locked (flock) by its writer.
  */
 #ifndef CLIENT_RECORD_STORE_H
 #define CLIENT_RECORD_STORE_H

@@ -66,8 +66,7 @@ struct access_ask {
 
 /* Without credentials, and with a login that has ended: the user whose name the certificate of the
  * connection has, else everybody. Without users, who has a certificate may view and see the status.
- * After ACCESS_WAITS `ask` stays
- * where it is until done() or access_cancel(). */
+ * After ACCESS_WAITS `ask` stays where it is until done() or access_cancel(). */
 enum access_verdict access_identify(struct access *access, struct access_ask *ask,
 				    const struct net_peer *peer,
 				    const struct credentials *credentials, struct access_who *who);

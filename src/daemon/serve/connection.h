@@ -38,10 +38,9 @@ static inline void connection_set_user(struct connection *connection, unsigned u
 }
 
 /* Takes fd (connected, non-blocking) on success, and moves *tls, behind its handshake (NULL: the
- * bytes are the socket's own). Units that wait for the peer wait in the log,
- * where they can still be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes,
- * 0: leave. *out is the caller's to put into a list; it frees itself after the close. 0 or
- * -errno. */
+ * bytes are the socket's own). Units that wait for the peer wait in the log, where they can still
+ * be dropped, and not in the kernel: send_buffer and notsent_lowat are bytes, 0: leave. *out is the
+ * caller's to put into a list; it frees itself after the close. 0 or -errno. */
 int connection_open(struct connection **out, struct endpoint *endpoint, int fd, struct tls *tls,
 		    const struct net_peer *peer, uint32_t send_buffer, uint32_t notsent_lowat);
 /* Closes at once, and with reset so that what is queued is let go; finished() is called from here.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ways to watch a stream over HTTP: each is an ending of the path "/STREAM.ENDING", and the
- * framing of the feed that is sent there. A new way is a row in ways.c. Any
- * thread, if not said otherwise.
+ * framing of the feed that is sent there. A new way is a row in ways.c. Any thread, if not said
+ * otherwise.
  */
 #ifndef DAEMON_SITE_WAYS_H
 #define DAEMON_SITE_WAYS_H
