@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Three passes, so that one run reports everything that is wrong: config_file.c reads the lines,
- * the structures are built from them here, config_check.c checks what spans several keys.
+ * Three passes, so that one run reports everything that is wrong: file.c reads the lines, the
+ * structures are built from them here, check.c checks what spans several keys.
  */
 #include "config/config.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of every configuration key, and the parsers of their values. Only config.c and
- * config_help.c know it; everybody else sees struct config. Any thread.
+ * The table of every configuration key, and the parsers of their values. Internal to this folder;
+ * everybody else sees struct config. Any thread.
  */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H

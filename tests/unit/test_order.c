@@ -15,7 +15,7 @@ struct shown {
 	int64_t position, at_us, shown_us;
 };
 
-/* The pictures in the order of arrival; sort_shown() sorts them by the order of output. */
+/* The pictures in the order of arrival; check_growth() sorts them by the order of output. */
 static struct shown shown[PICTURES_MAX];
 static size_t n_shown;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* enc_v4l2m2m.c up to the first picture: finding the device, and agreeing with its driver. */
+/* v4l2m2m.c up to the first picture: finding the device, and agreeing with its driver. */
 #include <errno.h>
 #include <grp.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* enc_v4l2m2m.c while it runs: pictures in, access units out, and drivers' quirks and faults. */
+/* v4l2m2m.c while it runs: pictures in, access units out, and drivers' quirks and faults. */
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>

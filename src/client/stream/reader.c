@@ -59,8 +59,8 @@ struct reader {
 	bool out_of_order; /* units are not shown in the order in which they come */
 
 	int64_t unit_us;	 /* when the first byte of the unit under way arrived */
-	int64_t key_wait_us;	 /* WAITING_KEY: since when */
-	uint64_t key_wait_bytes; /* WAITING_KEY: received since then */
+	int64_t key_wait_us;	 /* READER_WAITING_KEY: since when */
+	uint64_t key_wait_bytes; /* READER_WAITING_KEY: received since then */
 };
 
 static int create_rtsp(struct reader *reader, const struct server_stream *at)
