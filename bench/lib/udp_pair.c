@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "net/listen.h"
+
 #define FIRST_PORT 10000 /* below those that the kernel chooses (ip_local_port_range) */
 #define PAIRS 11000	 /* of ports, from there on */
 #define PORT_TRIES 100
@@ -24,39 +26,15 @@ union address {
 	struct sockaddr_in6 ip6;
 };
 
-static void set_port(union address *address, unsigned port)
-{
-	if (address->any.sa_family == AF_INET)
-		address->ip4.sin_port = htons((uint16_t)port);
-	else
-		address->ip6.sin6_port = htons((uint16_t)port);
-}
-
-static int open_socket(const union address *address, socklen_t len, bool shared)
-{
-	const int on = 1;
-	int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	if ((!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0) &&
-	    bind(fd, &address->any, len) == 0)
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
-}
-
 static int open_both(struct udp_pair *pair, union address *address, socklen_t len, unsigned rtp,
 		     unsigned rtcp, bool shared)
 {
-	set_port(address, rtp);
-	pair->rtp = open_socket(address, len, shared);
+	net_sockaddr_set_port(&address->any, (uint16_t)rtp);
+	pair->rtp = listen_udp(&address->any, len, shared);
 	if (pair->rtp < 0)
 		return pair->rtp;
-	set_port(address, rtcp);
-	pair->rtcp = open_socket(address, len, shared);
+	net_sockaddr_set_port(&address->any, (uint16_t)rtcp);
+	pair->rtcp = listen_udp(&address->any, len, shared);
 	if (pair->rtcp < 0) {
 		int err = pair->rtcp;
 

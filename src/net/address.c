@@ -257,6 +257,14 @@ socklen_t net_peer_to_sockaddr(const struct net_peer *peer, struct sockaddr_stor
 	return sizeof in6;
 }
 
+void net_sockaddr_set_port(struct sockaddr *address, uint16_t port)
+{
+	if (address->sa_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
+}
+
 int net_peer_from_fd(struct net_peer *out, int fd)
 {
 	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};

@@ -79,6 +79,8 @@ bool net_peer_from_host(struct net_peer *out, const char *host);
 void net_peer_from_sockaddr(struct net_peer *out, const struct sockaddr *address, socklen_t len);
 /* The same backwards: the bytes of the address in *out; 0: it is not of the internet. */
 socklen_t net_peer_to_sockaddr(const struct net_peer *peer, struct sockaddr_storage *out);
+/* Of AF_INET or AF_INET6. */
+void net_sockaddr_set_port(struct sockaddr *address, uint16_t port);
 /* The other end of the socket. 0 or -errno (-ENOTCONN: it has gone), *out then zeroed. */
 int net_peer_from_fd(struct net_peer *out, int fd);
 /* The socket's own end; zeroed where it has none. */

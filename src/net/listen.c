@@ -21,14 +21,6 @@
 /* With port 0 and two families the port that one got may be taken in the other. */
 #define SAME_PORT_TRIES 16
 
-static void set_port(struct sockaddr_storage *address, uint16_t port)
-{
-	if (address->ss_family == AF_INET6)
-		((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
-	else
-		((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
-}
-
 static uint16_t local_port(int fd)
 {
 	struct net_peer local;
@@ -44,7 +36,7 @@ static int bind_one(const struct addrinfo *info, uint16_t port)
 	int fd, err, one = 1;
 
 	memcpy(&address, info->ai_addr, info->ai_addrlen);
-	set_port(&address, port);
+	net_sockaddr_set_port((struct sockaddr *)&address, port);
 	fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
@@ -99,7 +91,7 @@ static int open_all(const struct addrinfo *list, uint16_t port, bool any, int *f
 			continue;
 		if (fd < 0) {
 			memcpy(failed, info->ai_addr, info->ai_addrlen);
-			set_port(failed, port);
+			net_sockaddr_set_port((struct sockaddr *)failed, port);
 			close_all(fds, n);
 			return fd;
 		}
@@ -282,5 +274,21 @@ int listen_check(const struct net_address *address)
 			err = fd;
 	}
 	freeaddrinfo(list);
+	return err;
+}
+
+int listen_udp(const struct sockaddr *address, socklen_t len, bool shared)
+{
+	const int on = 1;
+	int fd = socket(address->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if ((!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0) &&
+	    bind(fd, address, len) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
 	return err;
 }

@@ -35,4 +35,8 @@ int listen_open_known(const struct net_address *address, const struct listen_hos
  * right, -EADDRNOTAVAIL: no interface has the address, -EADDRINUSE). Any thread. */
 int listen_check(const struct net_address *address);
 
+/* A socket of UDP that is bound to the address, non-blocking and close-on-exec; shared: others that
+ * are may have it too (SO_REUSEADDR). The descriptor, or -errno. Any thread. */
+int listen_udp(const struct sockaddr *address, socklen_t len, bool shared);
+
 #endif

@@ -15,6 +15,7 @@
 #include "daemon/rtsp/filler.h"
 #include "daemon/rtsp/receivers.h"
 #include "daemon/rtsp/sender.h"
+#include "net/listen.h"
 
 #define PORT_TRIES 16
 /* A receiver may open its ports after PLAY, and be restarted. */
@@ -60,36 +61,12 @@ static_assert(offsetof(struct udp_viewer, sender.conn) == POOL_ALIGN &&
 		      offsetof(struct udp_viewer, sender.cursor) == 2 * POOL_ALIGN,
 	      "a unit needs three cache lines of a viewer");
 
-static void set_port(union address *address, uint16_t port)
-{
-	if (address->any.sa_family == AF_INET)
-		address->ip4.sin_port = htons(port);
-	else
-		address->ip6.sin6_port = htons(port);
-}
-
 static bool is_internet(const union address *address)
 {
 	return address->any.sa_family == AF_INET || address->any.sa_family == AF_INET6;
 }
 
 /* --- pairs of ports --- */
-
-static int open_socket(const union address *local, socklen_t len, bool shared)
-{
-	const int on = 1;
-	int fd = socket(local->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	if ((!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0) &&
-	    bind(fd, &local->any, len) == 0)
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
-}
 
 /* Opens both sockets with a number for RTP; 0: one that the kernel chooses. */
 static int open_pair(struct udp_port *port, uint16_t number)
@@ -98,9 +75,9 @@ static int open_pair(struct udp_port *port, uint16_t number)
 	struct net_peer chosen;
 	int err;
 
-	set_port(&address, number);
+	net_sockaddr_set_port(&address.any, number);
 	/* Alone at first: nobody else has it. */
-	port->rtp = open_socket(&address, port->local_len, false);
+	port->rtp = listen_udp(&address.any, port->local_len, false);
 	if (port->rtp < 0)
 		return port->rtp;
 	net_peer_local_from_fd(&chosen, port->rtp);
@@ -108,12 +85,12 @@ static int open_pair(struct udp_port *port, uint16_t number)
 	close(port->rtp);
 	if (number % 2 != 0)
 		number--;
-	set_port(&address, number + 1);
-	port->rtcp.fd = open_socket(&address, port->local_len, false);
+	net_sockaddr_set_port(&address.any, number + 1);
+	port->rtcp.fd = listen_udp(&address.any, port->local_len, false);
 	if (port->rtcp.fd < 0)
 		return port->rtcp.fd;
-	set_port(&address, number);
-	port->rtp = open_socket(&address, port->local_len, true);
+	net_sockaddr_set_port(&address.any, number);
+	port->rtp = listen_udp(&address.any, port->local_len, true);
 	if (port->rtp < 0) {
 		err = port->rtp;
 		close(port->rtcp.fd);
@@ -389,8 +366,8 @@ static int find_ends(struct udp_viewer *viewer, union address *rtp, socklen_t *l
 		return -EAFNOSUPPORT;
 	viewer->rtcp = *rtp;
 	viewer->sender.rtcp_len = *len;
-	set_port(rtp, viewer->options.rtp_port);
-	set_port(&viewer->rtcp, viewer->options.rtcp_port);
+	net_sockaddr_set_port(&rtp->any, viewer->options.rtp_port);
+	net_sockaddr_set_port(&viewer->rtcp.any, viewer->options.rtcp_port);
 	net_peer_from_sockaddr(&viewer->rtp_end, &rtp->any, *len);
 	net_peer_from_sockaddr(&viewer->receiver.end, &viewer->rtcp.any, viewer->sender.rtcp_len);
 	return 0;
@@ -405,7 +382,7 @@ static int open_viewer(struct udp_viewer *viewer)
 
 	if (err < 0)
 		return err;
-	fd = open_socket(&port->local, port->local_len, true);
+	fd = listen_udp(&port->local.any, port->local_len, true);
 	if (fd < 0)
 		return fd;
 	err = connect(fd, &rtp.any, len) < 0 ? -errno : 0;
