@@ -55,20 +55,11 @@ def config(path, codec, **streams):
     return made
 
 
-def jpegs(data):
-    at = 0
-    while at + 4 <= len(data):
-        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-        if end <= len(data):
-            yield bytes(data[at + 4 : end])
-        at = end
-
-
 def has(codec, count):
     def look(viewer):
         if codec == "h264":
             return len(bytestream.split(bytes(viewer.data))[0]) >= count if viewer.data else False
-        return len(list(jpegs(viewer.data))) >= count
+        return len(bytestream.jpegs(viewer.data)) >= count
 
     return look
 
@@ -78,7 +69,7 @@ def numbers(viewer, codec):
     if codec == "h264":
         units, _ = bytestream.split(data)
         return strip.decoded_numbers(b"".join(unit.data for unit in units), "h264")
-    return strip.decoded_numbers(b"".join(jpegs(data)), "mjpeg")
+    return strip.decoded_numbers(b"".join(bytestream.jpegs(data)), "mjpeg")
 
 
 def steps(seen, path):

@@ -12,6 +12,7 @@ import types
 import numpy
 import pytest
 
+import bytestream
 import clients
 import recordings
 
@@ -39,24 +40,13 @@ def receive(camcastd, encoder, path, units):
     feed = "s/length_prefixed" if encoder == "mjpeg" else "s/annexb"
     with clients.Viewer(camcastd.port(feed)) as viewer:
         if encoder == "mjpeg":
-            viewer.wait(lambda v: len(jpegs(v.data)) >= units, f"{units} JPEGs", timeout=40)
-            data = b"".join(jpegs(viewer.close()))
+            viewer.wait(lambda v: len(bytestream.jpegs(v.data)) >= units, f"{units} JPEGs", timeout=40)
+            data = b"".join(bytestream.jpegs(viewer.close()))
         else:
             viewer.wait_units(units, timeout=40)
             data = bytes(viewer.close())
     path.write_bytes(data)
     return ["-f", "mjpeg" if encoder == "mjpeg" else "h264", "-i", path]
-
-
-def jpegs(data):
-    found, at = [], 0
-    while at + 4 <= len(data):
-        end = at + 4 + struct.unpack_from(">I", data, at)[0]
-        if end > len(data):
-            break
-        found.append(bytes(data[at + 4 : end]))
-        at = end
-    return found
 
 
 def probe(inputs, entries):

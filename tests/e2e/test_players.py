@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Real players connect to the running daemon and decode what it sends, without one error."""
 import json
-import os
 import re
 import socket
 import struct
@@ -15,6 +14,7 @@ import pytest
 
 import bytestream
 import clients
+import gstreamer
 import harness
 
 pytestmark = pytest.mark.one_backend
@@ -55,27 +55,9 @@ def test_ffprobe_sees_the_frame_rate(camcastd, encoder):
 def test_gstreamer_plays(camcastd):
     """To the stream's end, which is the server's: no picture is cut there either."""
     daemon = camcastd(harness.pattern_config())
-    player = subprocess.Popen(
-        ["gst-launch-1.0", "-v", "tcpclientsrc", "host=127.0.0.1", f"port={daemon.port()}"]
-        + "! h264parse ! avdec_h264 output-corrupt=false".split()
-        + "! fakesink sync=false silent=false".split(),
-        env=dict(os.environ, GST_DEBUG="2,libav:3", GST_DEBUG_NO_COLOR="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with player:
-        guard = threading.Timer(30 * harness.PATIENCE, player.kill)
-        guard.start()
-        pictures = 0
-        for line in player.stdout:
-            pictures += "chain   *****" in line
-            if pictures == 150:
-                break
-        daemon.stop()
-        _, messages = player.communicate()
-        guard.cancel()
-    assert player.returncode == 0 and pictures == 150, messages
+    source = ["tcpclientsrc", "host=127.0.0.1", f"port={daemon.port()}"]
+    status, messages = gstreamer.play(source, 150, daemon.stop, "2,libav:3")
+    assert status == 0, messages
     faults = [
         line
         for line in messages.splitlines()

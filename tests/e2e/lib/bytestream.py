@@ -134,3 +134,15 @@ def check_stream(data, folder, droppable=None, restarts=False, name="stream"):
     decoded = decode(units, folder, name)
     assert decoded == len(units), f"{decoded} pictures of {len(units)} units"
     return units, found
+
+
+def jpegs(data):
+    """The whole JPEGs in bytes of the framing length_prefixed."""
+    found, at = [], 0
+    while at + 4 <= len(data):
+        end = at + 4 + struct.unpack_from(">I", data, at)[0]
+        if end > len(data):
+            break
+        found.append(bytes(data[at + 4 : end]))
+        at = end
+    return found

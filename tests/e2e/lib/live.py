@@ -66,19 +66,10 @@ def script(folder, text, name="camera.sh"):
     return path
 
 
-def jpegs(data):
-    at = 0
-    while at + 4 <= len(data):
-        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-        if end <= len(data):
-            yield bytes(data[at + 4 : end])
-        at = end
-
-
 def count(viewer, codec="h264"):
     if codec == "h264":
         return len(bytestream.split(bytes(viewer.data))[0]) if viewer.data else 0
-    return len(list(jpegs(viewer.data)))
+    return len(bytestream.jpegs(viewer.data))
 
 
 def wait_pictures(viewer, more, codec="h264", timeout=40):
@@ -95,7 +86,7 @@ def numbers(viewer, codec="h264"):
         units, _ = bytestream.split(data)
         seen = strip.decoded_numbers(b"".join(unit.data for unit in units), "h264")
     else:
-        seen = strip.decoded_numbers(b"".join(jpegs(data)), "mjpeg")
+        seen = strip.decoded_numbers(b"".join(bytestream.jpegs(data)), "mjpeg")
     assert seen and None not in seen, seen
     return seen
 
