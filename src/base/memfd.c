@@ -55,3 +55,10 @@ int memfd_create_text(const char *name, const char *text, size_t len)
 		return fail(fd);
 	return fd;
 }
+
+uint32_t memfd_round_size(uint32_t size)
+{
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}

@@ -11,6 +11,8 @@
  * caller owns the fd. -errno. Any thread. memfd_create(2), fcntl(2).
  */
 int memfd_create_fixed(const char *name, uint32_t size);
+/* size, or more: whole pages. */
+uint32_t memfd_round_size(uint32_t size);
 
 /* The same with len bytes of text in it, which nobody can change. */
 int memfd_create_text(const char *name, const char *text, size_t len);

@@ -162,13 +162,6 @@ static const char *advice(int error)
 	return "";
 }
 
-static uint32_t round_to_page(uint32_t size)
-{
-	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
-
-	return (size + page - 1) / page * page;
-}
-
 static struct slot_ring *ring_new(const char *allocator, unsigned n)
 {
 	struct slot_ring *ring = calloc(1, sizeof(*ring));
@@ -227,7 +220,7 @@ int slot_ring_create(struct slot_ring **out, const char *allocator, unsigned n, 
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof(providers) / sizeof(*providers); i++)
 		if (provider_has_name(&providers[i], allocator))
-			return provider_try(out, &providers[i], n, round_to_page(size));
+			return provider_try(out, &providers[i], n, memfd_round_size(size));
 	return -EINVAL;
 }
 

@@ -38,13 +38,6 @@ struct logwriter {
 	struct logwriter_stats stats;
 };
 
-static uint32_t round_to_page(uint32_t size)
-{
-	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
-
-	return (size + page - 1) / page * page;
-}
-
 int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t segment_size)
 {
 	struct logwriter *writer;
@@ -56,7 +49,7 @@ int logwriter_create(struct logwriter **out, int pair, unsigned feed, uint32_t s
 		return -ENOMEM;
 	writer->pair = pair;
 	writer->feed = feed;
-	writer->segment_size = round_to_page(segment_size);
+	writer->segment_size = memfd_round_size(segment_size);
 	writer->fd = -1;
 	writer->needs_key = true;
 	pthread_mutex_init(&writer->lock, NULL);
@@ -92,7 +85,7 @@ static int next_segment(struct logwriter *writer, uint32_t unit_len)
 	int fd;
 
 	if (size < unit_len)
-		size = round_to_page(unit_len);
+		size = memfd_round_size(unit_len);
 	fd = memfd_create_fixed("camcast-log", size);
 	if (fd < 0)
 		return fd;
