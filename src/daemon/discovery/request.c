@@ -34,7 +34,7 @@ static bool is_announcement(const char *topic)
 	return begins_with(topic, root) && strchr(topic + sizeof root - 1, '/');
 }
 
-static bool is_ours(const struct config_mqtt *config, const char *topic)
+bool request_is_topic(const struct config_mqtt *config, const char *topic)
 {
 	const char *list = config->request_topic;
 	char own[CONFIG_TOPIC_MAX];
@@ -42,10 +42,15 @@ static bool is_ours(const struct config_mqtt *config, const char *topic)
 	while (config_next_topic(&list, own))
 		if (strcmp(own, topic) == 0)
 			return true;
+	return false;
+}
+
+static bool is_ours(const struct config_mqtt *config, const char *topic)
+{
 	if (config->home_assistant && begins_with(topic, config->home_assistant_prefix) &&
 	    topic[strlen(config->home_assistant_prefix)] == '/')
 		return true;
-	return is_announcement(topic);
+	return request_is_topic(config, topic) || is_announcement(topic);
 }
 
 /* Returns -1 (fine) or the refusal; copies the topic. */

@@ -43,6 +43,9 @@ struct request_message {
 	size_t correlation_len;
 };
 
+/* Whether requests are heard on this topic. */
+bool request_is_topic(const struct config_mqtt *config, const char *topic);
+
 /*
  * The payload is a topic, or {"reply_to": TOPIC, "format": "json" or "text"} (json if absent). A
  * response topic of MQTT v5 goes before either; the payload may then be empty. Returns -1 and *out,

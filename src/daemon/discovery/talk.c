@@ -177,17 +177,6 @@ static bool is_entity_topic(const struct config_mqtt *config, const char *topic)
 	       topic[len] == '/';
 }
 
-static bool is_request_topic(const struct config_mqtt *config, const char *topic)
-{
-	const char *list = config->request_topic;
-	char own[CONFIG_TOPIC_MAX];
-
-	while (config_next_topic(&list, own))
-		if (strcmp(own, topic) == 0)
-			return true;
-	return false;
-}
-
 void discovery_talk_hear(struct discovery_talk *talk, const struct mqtt_message *message)
 {
 	const struct config_mqtt *config = &talk->options.config->mqtt;
@@ -201,7 +190,7 @@ void discovery_talk_hear(struct discovery_talk *talk, const struct mqtt_message 
 	};
 
 	talk->changed = true;
-	if (is_request_topic(config, message->topic))
+	if (request_is_topic(config, message->topic))
 		handle_request(talk, &checked, message);
 	else if (is_entity_topic(config, message->topic))
 		handle_entity(talk, message);
