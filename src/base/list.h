@@ -12,6 +12,8 @@ struct list {
 };
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define container_of_const(ptr, type, member)                                                      \
+	((const type *)(const void *)((const char *)(ptr)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {

@@ -617,8 +617,7 @@ const struct push_status *pushes_status(const struct pushes *pushes, size_t i)
 
 uint64_t push_dropped(const struct push_status *status)
 {
-	const struct push *push =
-		(const void *)((const char *)status - offsetof(struct push, status));
+	const struct push *push = container_of_const(status, struct push, status);
 
 	return push->dropped + (push->connection ? dropped_on(push->connection) : 0);
 }

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -222,7 +221,7 @@ static struct outlet *of_sender(struct sender *sender)
 
 static const struct outlet *of_const_sender(const struct sender *sender)
 {
-	return (const void *)((const char *)sender - offsetof(struct outlet, sender));
+	return container_of_const(sender, struct outlet, sender);
 }
 
 static void close_outlet(struct multicast *group)

@@ -2,7 +2,6 @@
 #include "daemon/rtsp/sender.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <sys/socket.h>
 
 #include "camcast/rtp.h"
@@ -39,7 +38,7 @@ static struct sender *of_cursor(struct cursor *cursor)
 
 static const struct sender *of_const_cursor(const struct cursor *cursor)
 {
-	return (const void *)((const char *)cursor - offsetof(struct sender, cursor));
+	return container_of_const(cursor, struct sender, cursor);
 }
 
 static void sink_send(struct cursor *cursor, const struct pages *pages, uint32_t offset,

@@ -250,7 +250,7 @@ static struct udp_viewer *of_sender(struct sender *sender)
 
 static const struct udp_viewer *of_const_sender(const struct sender *sender)
 {
-	return (const void *)((const char *)sender - offsetof(struct udp_viewer, sender));
+	return container_of_const(sender, struct udp_viewer, sender);
 }
 
 static void handle_refused(struct sender *sender, int err)

@@ -80,7 +80,7 @@ static struct connection *of_cursor(struct cursor *cursor)
 
 static const struct connection *of_const_cursor(const struct cursor *cursor)
 {
-	return (const void *)((const char *)cursor - offsetof(struct connection, cursor));
+	return container_of_const(cursor, struct connection, cursor);
 }
 
 /* Of a run of len bytes, whose first unit has unit_len. A record of ours that has begun must be
@@ -158,8 +158,7 @@ static const char *sink_scheme(const struct cursor *cursor)
 static const char *sink_encryption(const struct cursor *cursor)
 {
 	const struct connection *connection = of_const_cursor(cursor);
-	const struct secure *secure =
-		(const void *)((const char *)connection - offsetof(struct secure, connection));
+	const struct secure *secure = container_of_const(connection, struct secure, connection);
 
 	if (!connection_secure(connection))
 		return "no";

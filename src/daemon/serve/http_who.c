@@ -19,7 +19,7 @@ static struct http_session *of_question(struct http_question *question)
 
 static const struct http_session *of_const_question(const struct http_question *question)
 {
-	return (const void *)((const char *)question - offsetof(struct http_session, question));
+	return container_of_const(question, struct http_session, question);
 }
 
 /* Adds headers, each with its CRLF, to the next answer. Without memory it goes without them. */
