@@ -57,3 +57,12 @@ int bytes_read_base64(uint8_t *out, size_t size, const char *text)
 	}
 	return text[strspn(text, "=")] == '\0' ? (int)len : -1;
 }
+
+uint64_t bytes_hash(uint64_t hash, const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}

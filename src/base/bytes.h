@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Bytes as protocols have them: numbers with the most significant byte first, hexadecimal digits,
- * and base64 (RFC 4648 clause 4). Any thread.
+ * and base64 (RFC 4648 clause 4); and a hash of them. Any thread.
  */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
@@ -44,5 +44,10 @@ int bytes_base64_digit(char c);
 /* Decodes a text, with or without padding. Returns the number of bytes, or -1: it is no base64, or
  * has more than size bytes. */
 int bytes_read_base64(uint8_t *out, size_t size, const char *text);
+
+/* A hash (FNV-1a) that has no key: whoever wants two texts with the same one finds them. Of more
+ * bytes, `hash` is that of those before. */
+#define BYTES_HASH UINT64_C(0xcbf29ce484222325) /* of none */
+uint64_t bytes_hash(uint64_t hash, const void *data, size_t len);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Numbers, hexadecimal digits and base64. */
+/* Numbers, hexadecimal digits, base64, a hash. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,12 +57,21 @@ static void base64_needs_no_padding(void **state)
 	assert_int_equal(bytes_read_base64(out, sizeof out, "Zm-_"), -1);
 }
 
+static void a_hash_goes_on(void **state)
+{
+	(void)state;
+	assert_true(bytes_hash(BYTES_HASH, "foobar", 6) == UINT64_C(0x85944171f73967e8));
+	assert_true(bytes_hash(bytes_hash(BYTES_HASH, "foo", 3), "bar", 3) ==
+		    UINT64_C(0x85944171f73967e8));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_most_significant_byte_is_the_first),
 		cmocka_unit_test(hexadecimal_digits_are_of_either_case),
 		cmocka_unit_test(base64_needs_no_padding),
+		cmocka_unit_test(a_hash_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

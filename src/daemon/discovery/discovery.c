@@ -13,6 +13,7 @@
 #include <systemd/sd-id128.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/diag.h"
 #include "daemon/discovery/thread.h"
@@ -48,32 +49,23 @@ const char *const discovery_state_names[DISCOVERY_STATES] = {
 
 /* --- the id --- */
 
-static uint64_t mix(uint64_t hash, const void *data, size_t len)
-{
-	const unsigned char *bytes = data;
-
-	for (size_t i = 0; i < len; i++) /* FNV-1a */
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 static void derive_id(char id[CONFIG_MQTT_ID_MAX], const char *name, const char *config_path)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	uint64_t hash = BYTES_HASH;
 	char path[PATH_MAX], host[256] = "";
 	sd_id128_t machine;
 	size_t len = 0;
 
 	if (sd_id128_get_machine_app_specific(application_id, &machine) >= 0) {
-		hash = mix(hash, &machine, sizeof machine);
+		hash = bytes_hash(hash, &machine, sizeof machine);
 	} else { /* a container without one */
 		gethostname(host, sizeof host - 1);
-		hash = mix(hash, host, strlen(host) + 1);
+		hash = bytes_hash(hash, host, strlen(host) + 1);
 	}
-	hash = mix(hash, name, strlen(name) + 1);
+	hash = bytes_hash(hash, name, strlen(name) + 1);
 	if (!realpath(config_path, path))
 		snprintf(path, sizeof path, "%s", config_path);
-	hash = mix(hash, path, strlen(path));
+	hash = bytes_hash(hash, path, strlen(path));
 	for (; *name && len < ID_NAME_MAX; name++) {
 		bool plain = (*name >= '0' && *name <= '9') || (*name >= 'a' && *name <= 'z') ||
 			     (*name >= 'A' && *name <= 'Z') || *name == '-' || *name == '_';

@@ -24,7 +24,7 @@ struct sap {
 /* Clause 6: another one for another description, and not 0. */
 static uint16_t hash_of(const char *sdp)
 {
-	uint64_t hash = sdp_hash(sdp);
+	uint64_t hash = bytes_hash(BYTES_HASH, sdp, strlen(sdp));
 	uint16_t folded = (uint16_t)(hash >> 48 ^ hash >> 32 ^ hash >> 16 ^ hash);
 
 	return folded ? folded : 1;

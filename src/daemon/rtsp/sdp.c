@@ -160,16 +160,6 @@ int sdp_write(char out[SDP_MAX], const struct sdp_options *options)
 	return 0;
 }
 
-/* FNV-1a */
-uint64_t sdp_hash(const char *sdp)
-{
-	uint64_t hash = 14695981039346656037u;
-
-	for (; *sdp; sdp++)
-		hash = (hash ^ (uint8_t)*sdp) * 1099511628211u;
-	return hash;
-}
-
 int sdp_write_version(char out[SDP_MAX], const struct sdp_options *options,
 		      struct sdp_version *newest)
 {
@@ -178,10 +168,11 @@ int sdp_write_version(char out[SDP_MAX], const struct sdp_options *options,
 
 	with.version = newest->number;
 	err = sdp_write(out, &with);
-	if (err < 0 || (newest->number > 0 && sdp_hash(out) == newest->hash))
+	if (err < 0 ||
+	    (newest->number > 0 && bytes_hash(BYTES_HASH, out, strlen(out)) == newest->hash))
 		return err;
 	with.version = ++newest->number;
 	err = sdp_write(out, &with);
-	newest->hash = sdp_hash(out);
+	newest->hash = bytes_hash(BYTES_HASH, out, strlen(out));
 	return err;
 }

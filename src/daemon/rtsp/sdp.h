@@ -28,6 +28,5 @@ struct sdp_version {
  * (RFC 4566 clause 5.2). options->version is not read. */
 int sdp_write_version(char out[SDP_MAX], const struct sdp_options *options,
 		      struct sdp_version *newest);
-uint64_t sdp_hash(const char *sdp);
 
 #endif

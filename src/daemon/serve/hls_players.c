@@ -4,21 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a. */
-static uint64_t hash(const void *data, size_t len)
-{
-	const unsigned char *bytes = data;
-	uint64_t value = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < len; i++)
-		value = (value ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return value;
-}
+#include "base/bytes.h"
 
 /* All programs of one address are in one chain. */
 static uint16_t *bucket_of(struct hls_players *players, const uint64_t host[2])
 {
-	return &players->buckets[hash(host, 2 * sizeof *host) % HLS_BUCKETS];
+	return &players->buckets[bytes_hash(BYTES_HASH, host, 2 * sizeof *host) % HLS_BUCKETS];
 }
 
 static uint64_t handle_of(const struct hls_players *players, const struct hls_player *player)
@@ -102,7 +93,7 @@ static struct hls_player *find(struct hls_players *players, const uint64_t host[
 uint64_t hls_players_note(struct hls_players *players, const struct net_peer *peer,
 			  const char *program, int64_t now_us)
 {
-	uint64_t hashed = program ? hash(program, strlen(program)) : 0;
+	uint64_t hashed = program ? bytes_hash(BYTES_HASH, program, strlen(program)) : 0;
 	struct hls_player *player;
 	uint64_t host[2];
 
