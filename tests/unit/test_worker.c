@@ -79,7 +79,7 @@ static const char config_text[] = "[daemon]\n[camera front]\nsource = pattern\n"
 				  "length_prefixed = 127.0.0.1:0\n"
 				  "[stream bh]\ncamera = back\nannexb = 127.0.0.1:0\n";
 
-static void open_worker(struct fixture *f, const char *program, const char *words)
+static void create_worker(struct fixture *f, const char *program, const char *words)
 {
 	struct feed_demand *demands[RIG_FEEDS];
 	struct worker_options options;
@@ -106,6 +106,11 @@ static void open_worker(struct fixture *f, const char *program, const char *word
 	demands[FRONT_JPEG] = worker_feed_demand(f->worker, FRONT_JPEG);
 	demands[BACK_H264] = &f->rig.demand;
 	rig_create_feeds(&f->rig, demands);
+}
+
+static void open_worker(struct fixture *f, const char *program, const char *words)
+{
+	create_worker(f, program, words);
 	worker_start(f->worker);
 }
 
@@ -334,6 +339,23 @@ static void a_hurried_worker_is_started_now_and_then_soon(void **state)
 	assert_cannot_start(&f);
 	assert_int_equal(worker_status(f.worker)->restarts, 9);
 	assert_int_equal(delay_ms(&f), 100);
+	close_worker(&f);
+}
+
+/* It waits until the worker that it replaces has ended. */
+static void a_worker_that_is_not_started_is_not_hurried(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	create_worker(&f, NULL, "");
+	stop_clock();
+	worker_hurry(f.worker);
+	assert_int_equal(worker_restart_asked(f.worker, "a test"), 0);
+	let_pass(&f, 1000);
+	assert_int_equal(worker_status(f.worker)->pid, 0);
+	worker_start(f.worker);
+	run_until(&f, is_running, 0);
 	close_worker(&f);
 }
 
@@ -702,6 +724,7 @@ int main(void)
 		cmocka_unit_test(backoff_doubles_up_to_ten_seconds),
 		cmocka_unit_test(half_a_minute_of_health_ends_the_backoff),
 		cmocka_unit_test(a_hurried_worker_is_started_now_and_then_soon),
+		cmocka_unit_test(a_worker_that_is_not_started_is_not_hurried),
 		cmocka_unit_test(
 			a_restart_that_is_asked_for_has_no_backoff_and_comes_once_a_minute),
 		cmocka_unit_test(a_worker_hurried_while_it_starts_is_soon_started_again),

@@ -185,8 +185,10 @@ int worker_restart_asked(struct worker *worker, const char *why)
 
 void worker_hurry(struct worker *worker)
 {
-	/* This includes a worker that is starting, because it may have looked too early. */
-	worker_process_hurry(&worker->process);
+	/* This includes a worker that is starting, because it may have looked too early. One that
+	 * was not started waits for the end of another one. */
+	if (worker->status.state != WORKER_STOPPED)
+		worker_process_hurry(&worker->process);
 }
 
 /* --- from the worker --- */
