@@ -117,6 +117,27 @@ static void of_frames_that_wait_the_newest_win(void **state)
 	WAIT_UNTIL(s->released == 6);
 }
 
+/* The others are wanted by the camera. */
+static void of_a_stream_that_is_no_longer_wanted_one_frame_waits(void **state)
+{
+	struct stream_rig *s = *state;
+
+	fakes[SOFTWARE].closed_gate = true;
+	start(s);
+	give_frame(s);
+	WAIT_UNTIL(fakes[SOFTWARE].entered == 1);
+	give_frame(s);
+	give_frame(s);
+	stream_want(s->stream, 0, false);
+	give_frame(s);
+	WAIT_UNTIL(s->released == 2);
+	pthread_mutex_lock(&fakes_lock);
+	fakes[SOFTWARE].closed_gate = false;
+	fakes_signal();
+	pthread_mutex_unlock(&fakes_lock);
+	WAIT_UNTIL(s->released == 3);
+}
+
 static void a_refused_frame_is_dropped_and_counted(void **state)
 {
 	struct stream_rig *s = *state;
@@ -431,6 +452,7 @@ int main(void)
 		CASE(an_idr_that_did_not_come_is_asked_for_again),
 		CASE(a_picture_encoder_makes_nothing_but_keys),
 		CASE(of_frames_that_wait_the_newest_win),
+		CASE(of_a_stream_that_is_no_longer_wanted_one_frame_waits),
 		CASE(a_refused_frame_is_dropped_and_counted),
 		CASE(an_unwanted_stream_has_an_encoder_ready_and_starts_with_the_waiting_frame),
 		CASE(an_implied_stream_keeps_nothing_while_nobody_asks),

@@ -460,7 +460,8 @@ static void *run(void *arg)
 
 void stream_frame(struct stream *stream, struct frame *frame)
 {
-	struct frame *old = NULL;
+	struct frame *old[QUEUE_MAX];
+	unsigned most, n_old = 0;
 	bool wake;
 
 	if (stream->mode != STREAM_ENCODES)
@@ -473,8 +474,9 @@ void stream_frame(struct stream *stream, struct frame *frame)
 	}
 	frame_ref(frame);
 	/* The stream is not wanted: only the newest frame waits, for the first viewer. */
-	if (stream->queued == QUEUE_MAX || (stream->wanted == 0 && stream->queued == 1)) {
-		old = stream->queue[0];
+	most = stream->wanted != 0 ? QUEUE_MAX : 1;
+	while (stream->queued >= most) {
+		old[n_old++] = stream->queue[0];
 		stream->queue[0] = stream->queue[1];
 		stream->arrived_us[0] = stream->arrived_us[1];
 		stream->queued--;
@@ -485,8 +487,8 @@ void stream_frame(struct stream *stream, struct frame *frame)
 	stream->queued++;
 	wake = stream->wanted != 0 || !stream->opened;
 	pthread_mutex_unlock(&stream->lock);
-	if (old)
-		frame_unref(old);
+	while (n_old > 0)
+		frame_unref(old[--n_old]);
 	if (wake)
 		eventfd_write(stream->wake_fd, 1);
 }
