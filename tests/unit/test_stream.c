@@ -367,6 +367,25 @@ static void a_silent_asynchronous_encoder_is_reopened_then_replaced(void **state
 	assert_true(next_is_key(s));
 }
 
+/* It keeps one, and gives it when the next one comes. */
+static void a_pause_between_two_pictures_is_no_hang_of_the_encoder(void **state)
+{
+	struct stream_rig *s = *state;
+
+	fakes[V4L2].create_error = 0;
+	fakes[V4L2].asynchronous = true;
+	fakes[V4L2].silent = true;
+	start(s);
+	give_frame(s);
+	WAIT_UNTIL(fakes[V4L2].encodes == 1);
+	assert_int_equal(poll(NULL, 0, 2100), 0);
+	give_frame(s);
+	WAIT_UNTIL(fakes[V4L2].encodes == 2);
+	assert_int_equal(poll(NULL, 0, 700), 0);
+	assert_int_equal(fakes[V4L2].creates, 1);
+	assert_int_equal(fakes[V4L2].destroys, 0);
+}
+
 static void an_encoder_that_blocks_when_closed_blocks_no_status(void **state)
 {
 	struct stream_rig *s = *state;
@@ -461,6 +480,7 @@ int main(void)
 		CASE(a_failing_encoder_is_replaced_and_the_feed_goes_on_at_a_key),
 		CASE(when_no_encoder_is_left_the_status_says_why_and_frames_go_back),
 		CASE(a_silent_asynchronous_encoder_is_reopened_then_replaced),
+		CASE(a_pause_between_two_pictures_is_no_hang_of_the_encoder),
 		CASE(an_encoder_that_blocks_when_closed_blocks_no_status),
 		CASE(after_a_drop_in_the_log_the_stream_makes_a_key_by_itself),
 		CASE(rates_are_those_of_the_last_second),

@@ -116,8 +116,8 @@ int encoding_frame(struct encoding *encoding, struct frame *frame, int64_t arriv
 	int r;
 
 	remember_arrival(encoding, frame->capture_us, arrived_us);
-	if (encoding->in_since_out++ == 0)
-		encoding->first_in_us = clock_now_us();
+	if (encoding->in_since_out++ < 2)
+		encoding->waits_since_us = clock_now_us();
 	if (force)
 		encoding->forced_ago = 1;
 	r = encoder->ops->encode(encoder, frame, force);
@@ -152,9 +152,9 @@ void encoding_dispatch(struct encoding *encoding, short revents)
 
 void encoding_watch(struct encoding *encoding)
 {
-	/* Two frames, because one may wait in the encoder for the next when the camera is slow. */
+	/* Two frames, because one may wait in the encoder for the next, however long that takes. */
 	if (encoding->failure[0] || !encoding->encoder->asynchronous ||
-	    encoding->in_since_out < 2 || clock_now_us() - encoding->first_in_us <= HANG_US)
+	    encoding->in_since_out < 2 || clock_now_us() - encoding->waits_since_us <= HANG_US)
 		return;
 	snprintf(encoding->failure, sizeof(encoding->failure),
 		 "hangs: %u pictures in and none out for %d s", encoding->in_since_out,

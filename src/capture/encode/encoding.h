@@ -24,10 +24,10 @@ struct encoding {
 	struct ladder ladder;
 	char failure[256]; /* why the encoder must be closed; "": it works */
 	bool key_wanted;
-	unsigned forced_ago;   /* access units since an IDR was forced, that one included; 0: none
-				  is under way */
-	unsigned in_since_out; /* frames given or refused since the last access unit */
-	int64_t first_in_us;   /* when the first of them was */
+	unsigned forced_ago;	/* access units since an IDR was forced, that one included; 0: none
+				   is under way */
+	unsigned in_since_out;	/* frames given or refused since the last access unit */
+	int64_t waits_since_us; /* when the second of them was, or the first if there is no other */
 	struct {
 		int64_t capture_us, arrived_us;
 	} times[ENCODING_TIMES];
