@@ -2,6 +2,7 @@
 /* The libcamera source over a camera that the rig plays: what completes, when, and what goes
  * wrong. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,6 +71,19 @@ static void early_pictures_go_straight_back(void **state)
 	wait_for(fake, fake.requeues == 41);
 	finish();
 	assert_in_range(seen.frames, 20, 22);
+}
+
+static void a_time_ahead_of_the_clock_stops_no_pictures(void **state)
+{
+	(void)state;
+	start("memfd");
+	fake.clock_us = clock_now_us() + 3600000000;
+	complete(CAMERA_FRAME_OK, 0);
+	poll(NULL, 0, 100);
+	fake.clock_us = clock_now_us() - 2 * fake.step_us;
+	complete(CAMERA_FRAME_OK, 0);
+	wait_for(seen, seen.frames == 2);
+	finish();
 }
 
 static void a_camera_without_pace_gets_one_buffer_a_picture(void **state)
@@ -193,6 +207,7 @@ int main(void)
 		cmocka_unit_test_setup(pictures_with_errors_are_left_out_and_their_slots_go_back,
 				       reset),
 		cmocka_unit_test_setup(early_pictures_go_straight_back, reset),
+		cmocka_unit_test_setup(a_time_ahead_of_the_clock_stops_no_pictures, reset),
 		cmocka_unit_test_setup(a_camera_without_pace_gets_one_buffer_a_picture, reset),
 		cmocka_unit_test_setup(an_unplugged_camera_is_gone, reset),
 		cmocka_unit_test_setup(

@@ -75,9 +75,14 @@ static unsigned pop(struct slot_queue *queue, unsigned size)
 static void handle_frame(void *user, const struct camera_frame *frame)
 {
 	struct libcamera_source *source = user;
+	const int64_t now_us = clock_now_us();
 
 	pthread_mutex_lock(&source->lock);
 	source->completed[frame->index] = *frame;
+	/* The pacer and the streams' clocks never go back: a time ahead of ours, which drivers make
+	 * up at times, would stop them. */
+	if (frame->sensor_us > now_us)
+		source->completed[frame->index].sensor_us = now_us;
 	push(&source->done, source->ring->n, frame->index);
 	pthread_cond_signal(&source->wake);
 	pthread_mutex_unlock(&source->lock);
