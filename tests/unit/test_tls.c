@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TLS of one connection, and the certificate, without a loop and without a thread. */
+/* TLS of one connection, without a loop and without a thread. */
 #include "tests/unit/tls_rig.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -397,17 +396,6 @@ static void a_client_with_chacha_first_gets_it(void **state)
 	}
 }
 
-static void the_processor_says_whether_it_has_aes(void **state)
-{
-	(void)state;
-	assert_false(tls_lacks_aes("OPENSSL_ia32cap=0xfffa3203578bffff:0x18418c219c27a9"));
-	assert_true(tls_lacks_aes("OPENSSL_ia32cap=0xfdd83201578bffff:0x0 env:~0x200000200000000"));
-	assert_false(tls_lacks_aes("OPENSSL_armcap=0x3d"));
-	assert_true(tls_lacks_aes("OPENSSL_armcap=0x1"));
-	assert_false(tls_lacks_aes("OPENSSL_riscvcap=rv64"));
-	assert_false(tls_lacks_aes(NULL));
-}
-
 static void a_key_is_changed_before_it_has_protected_too_much(void **state)
 {
 	struct talk talk;
@@ -626,85 +614,6 @@ static void a_connection_can_be_moved(void **state)
 	stop(&talk);
 }
 
-/* --- the certificate --- */
-
-static int create(const char *certificate, const char *key, const char *client_ca,
-		  char why[TLS_WHY_MAX])
-{
-	const struct tls_options options = {certificate, key, client_ca, true};
-	struct tls_context *context;
-
-	return tls_context_create(&context, &options, why);
-}
-
-static void pair_that_cannot_be_used_is_named(void **state)
-{
-	char why[TLS_WHY_MAX], empty[TLS_RIG_PATH_MAX];
-
-	(void)state;
-	assert_int_equal(create("/nonexistent", "", "", why), -EINVAL);
-	assert_string_equal(why, "certificate /nonexistent: No such file or directory");
-	/* The key is expected in the file of the certificate. */
-	assert_int_equal(create(rig.certificate, "", "", why), -EINVAL);
-	assert_non_null(strstr(why, "key "));
-	snprintf(empty, sizeof empty, "%s/empty", rig.folder);
-	tls_rig_write(empty, "");
-	assert_int_equal(create(empty, rig.key, "", why), -EINVAL);
-	assert_non_null(strstr(why, "certificate "));
-	assert_int_equal(create(rig.certificate, rig.key, empty, why), -EINVAL);
-	assert_non_null(strstr(why, "client_ca "));
-	assert_int_equal(create(rig.certificate, rig.key, "/nonexistent", why), -EINVAL);
-	assert_string_equal(why, "client_ca /nonexistent: No such file or directory");
-	unlink(empty);
-}
-
-static int64_t serial_of(void)
-{
-	struct talk talk;
-	X509 *certificate;
-	uint64_t serial = 0;
-	const ASN1_INTEGER *number;
-
-	start(&talk, 0);
-	certificate = SSL_get1_peer_certificate(talk.client);
-	number = X509_get0_serialNumber(certificate);
-	assert_true(number->length >= 8);
-	memcpy(&serial, number->data, sizeof serial);
-	X509_free(certificate);
-	stop(&talk);
-	return (int64_t)serial;
-}
-
-static void a_changed_pair_is_read_again_and_a_broken_one_is_not_used(void **state)
-{
-	int64_t now = 1, first = serial_of(), second;
-
-	(void)state;
-	assert_false(tls_context_refresh(rig.context, now));
-	tls_rig_renew(&rig);
-	assert_false(tls_context_refresh(rig.context, now + TLS_CHECK_PERIOD_US - 1));
-	assert_int_equal(serial_of(), first);
-	now += TLS_CHECK_PERIOD_US;
-	assert_true(tls_context_refresh(rig.context, now));
-	second = serial_of();
-	assert_int_not_equal(second, first);
-	assert_true(tls_context_expires(rig.context) > 1000000000);
-
-	tls_rig_write(rig.key, "no key\n");
-	for (unsigned i = 0; i < 5; i++) {
-		now += TLS_CHECK_PERIOD_US;
-		assert_false(tls_context_refresh(rig.context, now));
-		assert_int_equal(serial_of(), second);
-	}
-	unlink(rig.key);
-	now += TLS_CHECK_PERIOD_US;
-	assert_false(tls_context_refresh(rig.context, now));
-	tls_rig_renew(&rig);
-	now += TLS_CHECK_PERIOD_US;
-	assert_true(tls_context_refresh(rig.context, now));
-	assert_int_not_equal(serial_of(), second);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -719,7 +628,6 @@ int main(void)
 		cmocka_unit_test(no_protocol_is_negotiated),
 		cmocka_unit_test(what_is_no_tls_fails),
 		cmocka_unit_test(a_client_with_chacha_first_gets_it),
-		cmocka_unit_test(the_processor_says_whether_it_has_aes),
 		cmocka_unit_test(a_key_is_changed_before_it_has_protected_too_much),
 		cmocka_unit_test(small_records_that_a_client_asks_for_are_counted),
 		cmocka_unit_test(input_is_told_from_its_end_and_from_nothing),
@@ -728,8 +636,6 @@ int main(void)
 		cmocka_unit_test(a_message_in_crumbs_is_read_a_few_at_a_time),
 		cmocka_unit_test(records_without_data_have_a_limit),
 		cmocka_unit_test(a_connection_can_be_moved),
-		cmocka_unit_test(pair_that_cannot_be_used_is_named),
-		cmocka_unit_test(a_changed_pair_is_read_again_and_a_broken_one_is_not_used),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

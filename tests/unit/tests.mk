@@ -71,6 +71,7 @@ EXTRA_test_mqtt_session := mqtt_broker
 
 # Tests of TLS, with a certificate and a client.
 EXTRA_test_tls := tls_rig
+EXTRA_test_tls_context := tls_rig
 EXTRA_test_secure := tls_rig
 EXTRA_test_handshakes := feed_rig tls_rig
 EXTRA_test_tls_feed := feed_rig tls_rig
