@@ -87,6 +87,7 @@ WRAPS_test_keep := clock_gettime adjtimex
 WRAPS_test_logwriter := pwritev memfd_create
 WRAPS_test_reader := clock_gettime connect
 WRAPS_test_segments := avio_open2
+EXTRA_test_pair := open_fds
 EXTRA_test_slots := open_fds
 WRAPS_test_slots := open ioctl
 WRAPS_test_spawn := poll
