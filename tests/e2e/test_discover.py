@@ -267,7 +267,7 @@ def test_no_broker_is_said():
     port = harness.free_port()
     code, out, err = discover("--broker", f"127.0.0.1:{port}")
     assert (code, out) == (1, "")
-    assert err == f"camcast: 127.0.0.1:{port}: Connection refused\n"
+    assert err == f"camcast: broker: 127.0.0.1:{port}: Connection refused\n"
 
 
 def test_passwords(tmp_path, start_broker):

@@ -331,7 +331,8 @@ def test_a_server_that_announces_itself_late_is_waited_for(start_camcastd, broke
 def test_no_broker_is_said():
     port = harness.free_port()
     code, _, err = run("recv", "porch", "-o", "/dev/null", "--broker", f"127.0.0.1:{port}")
-    assert (code, err) == (1, f"camcast: 127.0.0.1:{port}: Connection refused\n")
+    said = f"camcast: broker: 127.0.0.1:{port}: Connection refused; HOST:PORT or a URL names a stream"
+    assert (code, err) == (1, f"{said} without one\n")
 
 
 # --- terminals ---

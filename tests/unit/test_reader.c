@@ -526,6 +526,11 @@ static void an_argument_is_a_url_an_address_or_a_name(void **state)
 		{"rtsps://me@cam:8000", 0},
 		{"rtsp://me%@cam:8000", -EINVAL},
 		{"http://me:secret@cam:8000", -EINVAL},
+		{"rtsp://me:sec/ret@cam:8000/s", -EINVAL},
+		{"rtsp://me:sec#ret@cam:8000/s", -EINVAL},
+		{"192.0.2.1", -EINVAL},
+		{"192.0.2.1:99999", -EINVAL},
+		{"2001:db8::1:8000", -EINVAL},
 		{"tcp://cam", -EINVAL},
 	};
 	struct server_stream at;
@@ -544,6 +549,8 @@ static void an_argument_is_a_url_an_address_or_a_name(void **state)
 			assert_true(at.login > 0 && strchr(taken, '#'));
 			free(taken);
 		}
+		if (cases[i].result == -EINVAL) /* an error shows it */
+			assert_null(strstr(taken, "sec"));
 		free(text);
 	}
 }

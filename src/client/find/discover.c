@@ -312,7 +312,7 @@ static int run(struct discover *discover)
 		return watch(discover, end_us);
 	r = listen_once(discover, end_us);
 	if (r == -ENOTCONN) {
-		fprintf(stderr, "camcast: %s\n", discover->state);
+		fprintf(stderr, "camcast: broker: %s\n", discover->state);
 		return -ENOTCONN;
 	}
 	if (r >= 0)

@@ -280,7 +280,12 @@ static int find_server(struct recv *recv)
 		    (!settled && servers_failures(recv->servers) > 0)) {
 			/* The state may be younger than what we have. */
 			look_for(recv, why, sizeof why, state, sizeof state);
-			tell(recv, "%s", settled ? why : state);
+			if (settled)
+				tell(recv, "%s", why);
+			else
+				tell(recv,
+				     "broker: %s; HOST:PORT or a URL names a stream without one",
+				     state);
 			return -ENOENT;
 		}
 		poll(&poll_fd, 1, POLL_MS);

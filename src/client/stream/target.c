@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/text.h"
 #include "client/stream/login.h"
@@ -123,6 +124,31 @@ static int take_login(char **text)
 	return login;
 }
 
+/* A URL that cannot be read: what stands before an '@' may be a password with a '/', and an error
+ * shows the rest. */
+static void hide_login(char *text)
+{
+	char *begin = strstr(text, "://") + 3, *at = strrchr(begin, '@');
+
+	if (at)
+		memset(begin, '*', (size_t)(at - begin));
+}
+
+/* Whether it is an address of the internet, with a port that is none or without one. */
+static bool is_address(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	char host[NET_HOST_PORT_MAX];
+
+	if (net_host_family(text) != AF_UNSPEC)
+		return true;
+	if (!colon || (size_t)(colon - text) >= sizeof host)
+		return false;
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = '\0';
+	return net_host_family(host) != AF_UNSPEC;
+}
+
 int target_take_argument(char **text, struct server_stream *out)
 {
 	char url[sizeof "tcp://" + NET_HOST_PORT_MAX];
@@ -130,11 +156,16 @@ int target_take_argument(char **text, struct server_stream *out)
 
 	if (len < 0)
 		return len;
-	if (strstr(*text, "://"))
-		return target_parse_url(*text, out);
+	if (strstr(*text, "://")) {
+		int err = target_parse_url(*text, out);
+
+		if (err < 0)
+			hide_login(*text);
+		return err;
+	}
 	len = snprintf(url, sizeof url, "tcp://%s", *text);
 	if (len < 0 || (size_t)len >= sizeof url || target_parse_url(url, out) < 0)
-		return -ENOENT;
+		return is_address(*text) ? -EINVAL : -ENOENT;
 	return 0;
 }
 

@@ -46,7 +46,8 @@ int target_parse_url(const char *url, struct server_stream *out);
  * too, and a URL of RTSP may have a user and a password. These are kept (client/stream/login.h),
  * and *text is replaced by a text without them, which stays for ever; those who list processes see
  * it no more. -ENOENT: it has neither a scheme nor a port, so it is a name; -EINVAL: it is another
- * URL; -ENOSPC, -ENOMEM.
+ * URL, whose user and password are overwritten, or an address without a valid port; -ENOSPC,
+ * -ENOMEM.
  */
 int target_take_argument(char **text, struct server_stream *out);
 
@@ -55,6 +56,7 @@ void target_name(char *out, size_t size, const struct server_stream *at);
 
 #define TARGET_HELP                                                                                \
 	"a URL is tcp://HOST:PORT, HOST:PORT, tcp+length://HOST:PORT, tls://HOST:PORT, "           \
-	"tls+length://HOST:PORT, rtsp://HOST/PATH or rtsps://HOST/PATH"
+	"tls+length://HOST:PORT, rtsp://HOST/PATH or rtsps://HOST/PATH, with an IPv6 address in "  \
+	"brackets; '/', '?' and '#' of a user or a password are written %%2F, %%3F and %%23"
 
 #endif
