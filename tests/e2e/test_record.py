@@ -349,6 +349,35 @@ def test_a_pause_of_the_connection_is_a_pause_of_the_recording(broker, start_cam
     check_times(units)
 
 
+def test_a_clock_that_is_set_before_the_first_picture_cuts_no_file(start_camcastd, tmp_path):
+    """As at the start of a machine without a battery: the first file has the right name already."""
+    clock, library, port = tmp_path / "clock", tmp_path / "clockstep.so", harness.free_port()
+    clock.write_bytes(bytes(8))
+    source = pathlib.Path(__file__).parent.parent / "support/clockstep.c"
+    harness.output_of("gcc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, source)
+    recorder = Recorder(
+        types.SimpleNamespace(address="127.0.0.1", port=1),
+        tmp_path / "rec",
+        *(f"tcp://127.0.0.1:{port}", "--segment", long_segment()),
+        env={"LD_PRELOAD": str(library), "CAMCAST_CLOCK": str(clock)},
+    )
+    with recorder:
+        recorder.wait_log("trying again")
+        with clock.open("r+b") as ahead:
+            ahead.write((60 * 10**9).to_bytes(8, "little"))
+        recorder.wait_log("the clock was set by [+]60 s")
+        config = harness.pattern_config(camera={"size": "320x180", "framerate": 30})
+        config["stream s"]["annexb"] = f"127.0.0.1:{port}"
+        start_camcastd(config)
+        name = f"127.0.0.1_{port}"
+        wait_files(recorder, name, 1)
+        for _ in range(4):
+            wait_growth(recorder, name)
+        recorder.stop()
+    (path,) = recorder.files(name)
+    recordings.check_file(path)
+
+
 def test_on_command_all_servers_start_and_stop(broker, start_server, tmp_path):
     start_server("one")
     start_server("two")

@@ -195,7 +195,7 @@ static void leave_file(struct recorder *recorder)
 {
 	close_file(recorder);
 	recorder->waiting_bytes = recorder->group_bytes = 0;
-	recorder->renew = recorder->other = false;
+	recorder->other = false;
 	recorder->wait_key = true;
 }
 
@@ -392,6 +392,7 @@ static int handle_key(struct recorder *recorder, const struct reader_unit *unit,
 	recorder->wait_key = false;
 	if (recorder->mp4)
 		return 0;
+	recorder->renew = false; /* also of what came while there was no file */
 	recorder->utc_us = utc_us;
 	recorder->segment = segment;
 	recorder->file_begun_us = clock_now_us();
