@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "client/record/maker.h"
 
 #define UTC_S 1700000000 /* 20231114T221320Z */
@@ -49,7 +50,7 @@ static struct fixture *begin(void)
 	assert_int_equal(stat(f->dir, &st), 0);
 	f->place = (struct maker_place){
 		.dir = f->dir, .device = st.st_dev, .inode = st.st_ino, .name = "front", .id = "1"};
-	f->now_us = INT64_C(3600000000);
+	f->now_us = clock_now_us();
 	assert_int_equal(maker_init(&f->maker), 0);
 	return f;
 }
@@ -203,7 +204,7 @@ static void what_is_no_request_is_ignored(void **state)
 	maker_serve(&f->maker, &f->place, f->now_us);
 	/* A child that reads no answers costs nobody time. */
 	for (int i = 0; i < 1000; i++) {
-		const uint64_t ask[2] = {1, UTC_S};
+		const int64_t ask[3] = {1, UTC_S, INT64_MAX};
 
 		f->now_us += 1000000;
 		(void)send(f->maker.childs, ask, sizeof ask, MSG_DONTWAIT);
@@ -214,7 +215,7 @@ static void what_is_no_request_is_ignored(void **state)
 
 static void an_answer_that_comes_too_late_is_not_taken_for_another(void **state)
 {
-	const uint64_t ask[2] = {1, UTC_S};
+	const int64_t ask[3] = {1, UTC_S, INT64_MAX};
 	struct fixture *f = begin();
 
 	(void)state;
@@ -222,6 +223,22 @@ static void an_answer_that_comes_too_late_is_not_taken_for_another(void **state)
 	maker_serve(&f->maker, &f->place, f->now_us);
 	assert_int_equal(request(f), 0);
 	assert_string_not_equal(f->file.name, FIRST);
+	close_file(f);
+	end(f);
+}
+
+/* The manager was held up, as by a disk. */
+static void no_file_is_made_for_a_child_that_waits_no_more(void **state)
+{
+	struct fixture *f = begin();
+	const int64_t ask[3] = {1, UTC_S, f->now_us - 1};
+
+	(void)state;
+	assert_int_equal(send(f->maker.childs, ask, sizeof ask, 0), sizeof ask);
+	maker_serve(&f->maker, &f->place, f->now_us);
+	assert_false(exists(f, "front"));
+	assert_int_equal(request(f), 0);
+	assert_string_equal(f->file.name, FIRST);
 	close_file(f);
 	end(f);
 }
@@ -236,6 +253,7 @@ int main(void)
 		cmocka_unit_test(a_child_that_asks_without_end_gets_a_file_a_second),
 		cmocka_unit_test(what_is_no_request_is_ignored),
 		cmocka_unit_test(an_answer_that_comes_too_late_is_not_taken_for_another),
+		cmocka_unit_test(no_file_is_made_for_a_child_that_waits_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

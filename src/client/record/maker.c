@@ -28,6 +28,7 @@
 struct request {
 	uint64_t number; /* of the answer, too; 0: remove the last file, there is no answer */
 	int64_t utc_s;
+	int64_t until_us; /* CLOCK_MONOTONIC: nobody waits for the answer any more */
 };
 
 struct answer {
@@ -153,6 +154,8 @@ static void serve(struct maker *maker, const struct maker_place *place,
 		remove_last(maker, place);
 		return;
 	}
+	if (now_us > request->until_us)
+		return;
 	err = pay(maker, now_us) ? make(maker, place, request->utc_s, fds) : -EBUSY;
 	if (err == 0)
 		memcpy(answer.name, maker->made, sizeof answer.name);
@@ -209,8 +212,8 @@ int maker_request(int pair, int64_t utc_s, struct maker_file *file, void (*wait)
 {
 	static uint64_t count;
 	const uint64_t number = (uint64_t)getpid() << 32 | (++count & UINT32_MAX);
-	const struct request request = {.number = number, .utc_s = utc_s};
 	const int64_t until_us = clock_now_us() + WAIT_US;
+	const struct request request = {number, utc_s, until_us};
 	struct pollfd pfd = {.fd = pair, .events = POLLIN};
 	int err;
 

@@ -37,7 +37,8 @@ struct maker_place {
 /* 0 or -errno. */
 int maker_init(struct maker *maker);
 void maker_finish(struct maker *maker);
-/* Answers the requests that there are, a few at most. Call it when maker->ours is readable. */
+/* Answers the requests that there are, a few at most. Call it when maker->ours is readable.
+ * now_us: CLOCK_MONOTONIC. */
 void maker_serve(struct maker *maker, const struct maker_place *place, int64_t now_us);
 
 /* --- in the child --- */

@@ -552,8 +552,8 @@ static int run(struct record *record)
 		logged = err;
 		confirm_addresses(record, now_us);
 		if (!record->lost)
-			keep_turn(record->keep, now_us);
-		make_files(record, now_us);
+			keep_turn(record->keep, now_us); /* which may take a while */
+		make_files(record, clock_now_us());
 		wait_ms = poll_children(record, clock_now_us());
 		show_progress(record, now_us);
 		if (!interrupted())
