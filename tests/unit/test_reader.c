@@ -7,9 +7,13 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +59,28 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
 	connects++;
 	return __real_connect(fd, address, len);
+}
+
+static atomic_bool held; /* a look-up of "slow.test" is under way */
+
+/* That name is the listener's, once its name server has answered. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
+						       const struct addrinfo *hints,
+						       struct addrinfo **out)
+{
+	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	struct addrinfo numeric = hints ? *hints : (struct addrinfo){0};
+
+	if (!real)
+		real = (int (*)(const char *, const char *, const struct addrinfo *,
+				struct addrinfo **))(uintptr_t)dlsym(RTLD_NEXT, "getaddrinfo");
+	if (strcmp(name, "slow.test") != 0 || numeric.ai_flags & AI_NUMERICHOST)
+		return real(name, service, hints, out);
+	atomic_store(&held, true);
+	usleep(500000);
+	atomic_store(&held, false);
+	numeric.ai_flags |= AI_NUMERICHOST;
+	return real("127.0.0.1", service, &numeric, out);
 }
 
 struct fixture {
@@ -423,6 +449,25 @@ static void names_with_several_addresses_are_tried_in_turn(void **state)
 	EXPECT(f, KEY, true);
 }
 
+/* Its user has other things to do, and a process that does none of them counts as hung. */
+static void a_slow_name_server_holds_nobody_up(void **state)
+{
+	struct fixture *f = *state;
+	const struct server_stream at = {.host = "slow.test", .port = f->port};
+	bool waited = false;
+
+	assert_int_equal(reader_create(&f->reader, &at), 0);
+	for (unsigned i = 0; i < 50 && !waited; i++) {
+		expect_nothing(f);
+		waited = atomic_load(&held);
+	}
+	assert_true(waited);
+	assert_int_equal(reader_stats(f->reader)->state, READER_CONNECTING);
+	accept_reader(f);
+	SEND(f, KEY AUD);
+	EXPECT(f, KEY, true);
+}
+
 static void what_cannot_be_a_stream_is_refused(void **state)
 {
 	static const struct server_stream bad[] = {
@@ -574,6 +619,7 @@ int main(void)
 		CASE(wrong_kind_of_stream_is_said_and_tried_again),
 		CASE(units_larger_than_the_sockets_buffers_arrive),
 		CASE(names_with_several_addresses_are_tried_in_turn),
+		CASE(a_slow_name_server_holds_nobody_up),
 		CASE(what_cannot_be_a_stream_is_refused),
 		CASE(urls_are_parsed),
 		CASE(an_argument_is_a_url_an_address_or_a_name),

@@ -613,7 +613,7 @@ static int turn(struct recorder *recorder)
 	if (r < 0)
 		return r;
 	took_us = read_clock_us(CLOCK_BOOTTIME) - begun_us;
-	/* Without a connection, looking up a name may take that long. */
+	/* Without a connection nothing came whose time is not known. */
 	if (connected && took_us > FROZEN_US)
 		return handle_freeze(recorder, took_us);
 	follow_utc(recorder);

@@ -17,6 +17,7 @@
 #include "client/stream/cutter.h"
 #include "client/stream/rtsp.h"
 #include "client/stream/secure.h"
+#include "net/resolve.h"
 
 #define CONNECT_TIMEOUT_US 5000000
 #define BACKOFF_MIN_US 250000
@@ -38,10 +39,12 @@ struct reader {
 	bool shaking;	       /* CONNECTING: it is connected, and shakes hands */
 	short events;	       /* CONNECTING: of poll(), until something happens */
 
-	struct addrinfo *addresses, *address; /* while connecting; address: the one being tried */
-	int fd;				      /* -1: none */
-	int64_t deadline_us;		      /* CONNECTING: give this address up */
-	int64_t retry_us;		      /* BACKOFF: its end */
+	struct resolve *resolve;       /* CONNECTING: the name is looked up; else NULL */
+	struct resolve_list addresses; /* while connecting */
+	unsigned address;	       /* the one that is being tried */
+	int fd;			       /* -1: none */
+	int64_t deadline_us;	       /* CONNECTING: give this address up */
+	int64_t retry_us;	       /* BACKOFF: its end */
 	int64_t backoff_us;
 	bool connected_before;
 
@@ -109,9 +112,8 @@ int reader_create(struct reader **out, const struct server_stream *at)
 
 static void disconnect(struct reader *reader)
 {
-	if (reader->addresses)
-		freeaddrinfo(reader->addresses);
-	reader->addresses = reader->address = NULL;
+	resolve_destroy(reader->resolve);
+	reader->resolve = NULL;
 	if (reader->fd >= 0)
 		close(reader->fd);
 	reader->fd = -1;
@@ -214,11 +216,6 @@ static void send_requests(struct reader *reader)
 
 static void begin_stream(struct reader *reader)
 {
-	int fd = reader->fd;
-
-	reader->fd = -1;
-	disconnect(reader);
-	reader->fd = fd;
 	wait_for_key(reader);
 	reader->received_us = reader->unit_us = clock_now_us();
 	reader->timed = reader->out_of_order = false;
@@ -232,6 +229,14 @@ static void begin_stream(struct reader *reader)
 		send_requests(reader);
 }
 
+static void await_events(struct reader *reader, short events, int64_t deadline_us)
+{
+	reader->stats.state = READER_CONNECTING;
+	reader->shaking = false;
+	reader->events = events;
+	reader->deadline_us = deadline_us;
+}
+
 /* TCP is connected: the stream begins, or the handshake before it. */
 static void handle_connected(struct reader *reader)
 {
@@ -239,10 +244,8 @@ static void handle_connected(struct reader *reader)
 		begin_stream(reader);
 		return;
 	}
-	reader->stats.state = READER_CONNECTING;
+	await_events(reader, POLLOUT, clock_now_us() + CONNECT_TIMEOUT_US);
 	reader->shaking = true;
-	reader->deadline_us = clock_now_us() + CONNECT_TIMEOUT_US;
-	reader->events = POLLOUT;
 	if (secure_begin(reader->secure, reader->fd) < 0)
 		back_off(reader, strerror(ENOMEM));
 }
@@ -265,51 +268,75 @@ static void go_on_shaking(struct reader *reader)
 	}
 }
 
+/* Begins to connect to an address: 0, EINPROGRESS, or another errno. */
+static int begin_connect(struct reader *reader, const char *address)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				       .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+	struct addrinfo *ai;
+	char port[8];
+	int err = 0;
+
+	snprintf(port, sizeof port, "%u", reader->port);
+	if (getaddrinfo(address, port, &hints, &ai) != 0)
+		return EADDRNOTAVAIL;
+	if (reader->fd >= 0)
+		close(reader->fd);
+	reader->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (reader->fd >= 0)
+		set_options(reader->fd);
+	if (reader->fd < 0 || connect(reader->fd, ai->ai_addr, ai->ai_addrlen) < 0)
+		err = errno;
+	freeaddrinfo(ai);
+	return err;
+}
+
 /* Tries reader->address and the addresses after it, until one connect is under way. */
 static void connect_to_address(struct reader *reader, int err)
 {
-	for (; reader->address; reader->address = reader->address->ai_next) {
-		const struct addrinfo *ai = reader->address;
-
-		if (reader->fd >= 0)
-			close(reader->fd);
-		reader->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (reader->fd < 0) {
-			err = errno;
-			continue;
-		}
-		set_options(reader->fd);
-		if (connect(reader->fd, ai->ai_addr, ai->ai_addrlen) == 0) {
+	for (; reader->address < reader->addresses.n; reader->address++) {
+		err = begin_connect(reader, reader->addresses.text[reader->address]);
+		if (err == 0) {
 			handle_connected(reader);
 			return;
 		}
-		if (errno == EINPROGRESS) {
-			reader->stats.state = READER_CONNECTING;
-			reader->shaking = false;
-			reader->events = POLLOUT;
-			reader->deadline_us = clock_now_us() + CONNECT_TIMEOUT_US;
+		if (err == EINPROGRESS) {
+			await_events(reader, POLLOUT, clock_now_us() + CONNECT_TIMEOUT_US);
 			return;
 		}
-		err = errno;
 	}
 	back_off(reader, strerror(err));
 }
 
 static void start_connecting(struct reader *reader)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-	char port[8];
 	int err;
 
-	snprintf(port, sizeof port, "%u", reader->port);
-	err = getaddrinfo(reader->host, port, &hints, &reader->addresses);
-	if (err) {
-		reader->addresses = NULL;
-		back_off(reader, err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
+	reader->address = 0;
+	if (resolve_address(&reader->addresses, reader->host)) {
+		connect_to_address(reader, 0);
 		return;
 	}
-	reader->address = reader->addresses;
-	connect_to_address(reader, 0);
+	err = resolve_start(&reader->resolve, reader->host);
+	if (err < 0)
+		back_off(reader, strerror(-err));
+	else
+		await_events(reader, POLLIN, INT64_MAX);
+}
+
+static void take_addresses(struct reader *reader)
+{
+	const char *why;
+	int err = resolve_take(reader->resolve, &reader->addresses, &why);
+
+	if (err == -EAGAIN)
+		return;
+	resolve_destroy(reader->resolve);
+	reader->resolve = NULL;
+	if (err < 0)
+		back_off(reader, why);
+	else
+		connect_to_address(reader, 0);
 }
 
 /* Handles the end, or the timeout, of the connect under way. */
@@ -323,7 +350,7 @@ static void finish_connecting(struct reader *reader, int err)
 		handle_connected(reader);
 		return;
 	}
-	reader->address = reader->address->ai_next;
+	reader->address++;
 	connect_to_address(reader, err);
 }
 
@@ -519,11 +546,12 @@ static int quiet_unit(struct reader *reader, struct reader_unit *out)
 	return take(reader, cutter_end_unit(&reader->cutter, &unit), &unit, out) == 1;
 }
 
-/* Waits for the socket or for one of the reader's own times, at most until `until_us`. Returns
- * poll()'s result for the socket, or -EINTR. */
+/* Waits for the socket, the addresses, or for one of the reader's own times, at most until
+ * `until_us`. Returns poll()'s result for the socket, or -EINTR. */
 static int wait_until(struct reader *reader, short events, int64_t until_us)
 {
-	struct pollfd poll_fd = {.fd = reader->fd, .events = events};
+	struct pollfd poll_fd = {.fd = reader->resolve ? resolve_fd(reader->resolve) : reader->fd,
+				 .events = events};
 	int64_t left_us = until_us - clock_now_us();
 	struct timespec timeout = {0};
 	int n;
@@ -560,7 +588,9 @@ static int turn(struct reader *reader, struct reader_unit *out, int64_t end_us)
 		n = wait_until(reader, reader->events, earlier(end_us, reader->deadline_us));
 		if (n < 0)
 			return n;
-		if (n > 0 && reader->shaking)
+		if (n > 0 && reader->resolve)
+			take_addresses(reader);
+		else if (n > 0 && reader->shaking)
 			go_on_shaking(reader);
 		else if (n > 0)
 			finish_connecting(reader, 0);

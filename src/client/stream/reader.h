@@ -44,8 +44,8 @@ struct reader_stats {
 /* Reads one stream: host, port, tls, codec, framing, path and login of *at count. With tls the
  * bytes come over TLS; what is trusted is read now (client/stream/secure.h), and
  * -EINVAL may be because of that: secure_create() says more. host may be a name, which is looked up
- * at each connection, for as long as that takes, or an address, IPv6 without brackets; copied.
- * Nothing is connected yet. -EINVAL for a codec that has no such framing. */
+ * for each connection (net/resolve.h), or an address, IPv6 without brackets; copied. Nothing is
+ * connected yet. -EINVAL for a codec that has no such framing. */
 int reader_create(struct reader **out, const struct server_stream *at);
 void reader_destroy(struct reader *reader);
 
