@@ -91,6 +91,35 @@ static void log_is_bounded_by_count(void **state)
 	rig_stop(&rig);
 }
 
+static void a_longer_history_has_room_for_its_units(void **state)
+{
+	struct config_stream longer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.history_ms = 50; /* 64 entries */
+	rig_start(&rig);
+	for (int i = 0; i < 100; i++)
+		rig_unit(&rig, 1000, KEY);
+	longer = rig.policy;
+	longer.history_ms = 150; /* 256 entries */
+	feed_set_policy(rig.feed, &longer);
+	for (int i = 0; i < 150; i++) {
+		rig_unit(&rig, 1000 + (uint32_t)i, i == 0 ? KEY : 0);
+		for (uint64_t seq = 101; seq <= 101 + (uint64_t)i; seq++)
+			assert_int_equal(log_len(feed_log(rig.feed), seq), 1000 + seq - 101);
+	}
+	assert_int_equal(feed_log(rig.feed)->newest_key, 101);
+	assert_in_range(feed_log(rig.feed)->tail, 1, 101);
+	rig_no_memory = true; /* then as many as there are */
+	for (int i = 0; i < 400; i++)
+		rig_unit(&rig, 1000, 0);
+	rig_no_memory = false;
+	assert_int_equal(feed_log(rig.feed)->head, 651);
+	assert_in_range(feed_log(rig.feed)->tail, 651 - 256, 651 - 64);
+	rig_stop(&rig);
+}
+
 static void units_that_break_the_rules_are_refused(void **state)
 {
 	struct rig rig;
@@ -266,6 +295,7 @@ int main(void)
 		ON_BOTH(segment_lives_until_its_last_reader_has_finished),
 		ON_BOTH(log_is_bounded_by_bytes_and_by_age),
 		ON_BOTH(log_is_bounded_by_count),
+		ON_BOTH(a_longer_history_has_room_for_its_units),
 		ON_BOTH(units_that_break_the_rules_are_refused),
 		ON_BOTH(segments_are_closed_with_the_feed),
 		ON_BOTH(drain_finishes_the_unit_under_way_and_nothing_more),

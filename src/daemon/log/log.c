@@ -23,13 +23,39 @@ static int add_free_segment(struct log *log)
 	return 0;
 }
 
-int log_init(struct log *log, const struct log_limits *limits, struct log_stats *stats)
+static uint64_t entries_for(const struct log_limits *limits)
 {
 	uint64_t wanted = (uint64_t)limits->history_us * CAMCAST_UNIT_RATE_MAX / 1000000;
 	uint64_t entries = LOG_ENTRIES_MIN;
 
 	while (entries < wanted && entries < LOG_ENTRIES_MAX)
 		entries *= 2;
+	return entries;
+}
+
+/* Makes room in a full ring, where the history is longer than at first. False: it has the size that
+ * goes with its limits, or there is no memory. */
+static bool grow(struct log *log)
+{
+	const uint64_t entries = 2 * (log->mask + 1);
+	struct unit *ring = NULL;
+
+	if (entries <= entries_for(&log->limits))
+		ring = calloc(entries, sizeof(*ring));
+	if (!ring)
+		return false;
+	for (uint64_t seq = log->tail; seq < log->head; seq++)
+		ring[seq & (entries - 1)] = *log_unit(log, seq);
+	free(log->ring);
+	log->ring = ring;
+	log->mask = entries - 1;
+	return true;
+}
+
+int log_init(struct log *log, const struct log_limits *limits, struct log_stats *stats)
+{
+	const uint64_t entries = entries_for(limits);
+
 	*log = (struct log){
 		.mask = entries - 1, .head = 1, .tail = 1, .limits = *limits, .stats = stats};
 	log->ring = calloc(entries, sizeof(*log->ring));
@@ -224,10 +250,11 @@ uint64_t log_push(struct log *log, const struct unit *unit)
 {
 	struct segment *segment = log->current;
 	uint64_t seq = log->head;
-	struct unit *entry = &log->ring[seq & log->mask];
+	struct unit *entry;
 
-	if (log->head - log->tail > log->mask)
+	if (log->head - log->tail > log->mask && !grow(log))
 		evict(log);
+	entry = &log->ring[seq & log->mask];
 	*entry = *unit;
 	entry->segment = segment;
 	entry->preamble = log->preamble;

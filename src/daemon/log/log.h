@@ -3,8 +3,8 @@
  * A log: a ring of the newest units of a feed, and the segments that contain them. A segment lives
  * while it is the newest, or while a unit in the ring or a cursor in the middle of a unit refers to
  * it. A preamble is data that a viewer needs before its first unit, such as an MP4 header; it may
- * change, and each unit says which preamble it needs. After a warm-up only a new preamble allocates
- * memory; a segment costs an mmap and a close. Loop thread only.
+ * change, and each unit says which preamble it needs. After a warm-up only a new preamble or a
+ * longer history allocates memory; a segment costs an mmap and a close. Loop thread only.
  */
 #ifndef DAEMON_LOG_LOG_H
 #define DAEMON_LOG_LOG_H
@@ -72,7 +72,8 @@ struct log {
 
 /* Entries are history times the highest rate that the protocol allows, a power of two between
  * LOG_ENTRIES_MIN and LOG_ENTRIES_MAX (40 bytes each: 320 KiB for 8 s, at most 2.5 MiB); units
- * beyond these limits are evicted by count. 0 or -ENOMEM. */
+ * beyond these limits are evicted by count. A ring that is full grows where `limits` were changed
+ * since. 0 or -ENOMEM. */
 enum { LOG_ENTRIES_MIN = 64, LOG_ENTRIES_MAX = 65536 };
 int log_init(struct log *log, const struct log_limits *limits, struct log_stats *stats);
 /* No cursor refers to a segment any more. */
