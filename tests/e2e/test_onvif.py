@@ -601,6 +601,22 @@ def test_only_questions_for_such_a_device_are_answered(lan, start_camcastd):
             assert second.find(**question) is None, question
 
 
+def test_it_is_the_same_server_for_both_protocols_after_a_reload(lan, start_camcastd):
+    """Another port is another server to a recorder, wherever it asks."""
+    server, recorder = lan.host("10.9.0.1/24"), lan.host("10.9.0.2/24")
+    config = lan_config()
+    daemon = start_in(start_camcastd, server, config)
+    config["daemon"]["http"] = "0.0.0.0:8089"
+    daemon.reload(config)
+    with Finder(recorder) as finder:
+        found = finder.find()
+    assert found.find("d:XAddrs", SPACES).text == "http://10.9.0.1:8089/onvif/device_service"
+    address = found.find("a:EndpointReference/a:Address", SPACES).text
+    with recorder:
+        client = Client(daemon, host="10.9.0.1")
+        assert client.text("tds:GetEndpointReference", "tds:GUID") == address
+
+
 def test_it_is_found_at_a_new_address(lan, start_camcastd):
     server, recorder = lan.host("10.9.0.1/24"), lan.host("10.9.0.2/24")
     with Finder(recorder, listens=True) as listener:

@@ -47,7 +47,6 @@ struct discover {
 	struct net_ranges own;
 	struct joined joined[INTERFACES_MAX];
 	struct bucket all, by_address[ADDRESSES];
-	char uuid[IDENTITY_UUID_MAX];
 	unsigned instance, message;
 	bool full_log; /* the limit was reached, and has been said */
 	char datagram[XML_MAX];
@@ -121,12 +120,14 @@ static bool write_url(const struct discover *discover, struct in_addr address, c
 /* What this server says of itself at an address of its own. */
 struct about {
 	struct wsd_self self;
+	char uuid[IDENTITY_UUID_MAX]; /* another configuration may have another one */
 	char url[URL_MAX];
 	char scopes[IDENTITY_SCOPES_MAX];
 };
 
 static bool describe(struct discover *discover, struct in_addr address, struct about *about)
 {
+	const struct config *config = discover->options.cameras->config;
 	struct identity_interface interfaces[IDENTITY_INTERFACES_MAX];
 	char host[INET_ADDRSTRLEN];
 	size_t n;
@@ -135,10 +136,10 @@ static bool describe(struct discover *discover, struct in_addr address, struct a
 		return false;
 	inet_ntop(AF_INET, &address, host, sizeof host);
 	n = identity_interfaces(interfaces, host);
-	identity_scopes(about->scopes, discover->options.cameras->config,
-			n ? interfaces[0].mac : "");
+	identity_uuid(about->uuid, config);
+	identity_scopes(about->scopes, config, n ? interfaces[0].mac : "");
 	about->self = (struct wsd_self){
-		.uuid = discover->uuid,
+		.uuid = about->uuid,
 		.scopes = about->scopes,
 		.xaddr = about->url,
 		.instance = discover->instance,
@@ -364,7 +365,6 @@ int discover_create(struct discover **out, const struct discover_options *option
 		return -ENOMEM;
 	discover->options = *options;
 	discover->instance = (unsigned)(clock_wall_us() / 1000000);
-	identity_uuid(discover->uuid, options->cameras->config);
 	loop_timer_init(&discover->look, handle_look);
 	err = open_socket(discover);
 	if (err < 0) {
