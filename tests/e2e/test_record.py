@@ -378,6 +378,28 @@ def test_a_clock_that_is_set_before_the_first_picture_cuts_no_file(start_camcast
     recordings.check_file(path)
 
 
+def test_a_script_that_reads_nothing_holds_up_no_recording(start_camcastd, tmp_path):
+    """What --json has no room for is told in the log."""
+    config = harness.pattern_config(camera={"size": "320x180", "framerate": 30})
+    address = f"127.0.0.1:{start_camcastd(config).port()}"
+    os.mkfifo(tmp_path / "lines")
+    pipe = os.open(tmp_path / "lines", os.O_RDWR | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(pipe, bytes(4096))
+    recorder = Recorder(
+        types.SimpleNamespace(address="127.0.0.1", port=1),
+        tmp_path / "rec",
+        *(address, "--segment", 1, "--json"),
+        prefix=("sh", "-c", 'exec "$@" > "$0"', tmp_path / "lines"),
+    )
+    with recorder:
+        recorder.wait_log(r"Z\.mp4: \d+\.\d s, ", count=3)
+        recorder.stop()
+    os.close(pipe)
+    recordings.check_folder(tmp_path / "rec" / address.replace(":", "_"))
+
+
 def test_on_command_all_servers_start_and_stop(broker, start_server, tmp_path):
     start_server("one")
     start_server("two")

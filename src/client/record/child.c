@@ -4,6 +4,7 @@
  * one (file.h) waits for the disk.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,14 @@ static bool is_trouble_over(struct recorder *recorder)
 
 /* --- the current file --- */
 
+/* Whether a line is written at once: a script that reads nothing holds up no recording. */
+static bool has_room(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+
+	return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLOUT);
+}
+
 /* Reports a finished file, in the log or for a script. */
 static void tell_file(const struct recorder *recorder, const char *path, int64_t bytes,
 		      int64_t duration_us)
@@ -153,7 +162,7 @@ static void tell_file(const struct recorder *recorder, const char *path, int64_t
 	struct tm tm;
 	size_t len;
 
-	if (!recorder->json) {
+	if (!recorder->json || !has_room(STDOUT_FILENO)) {
 		diag_info("%s: %s: %.1f s, %.1f MB", recorder->name, path,
 			  (double)duration_us / 1e6, (double)bytes / 1e6);
 		return;
