@@ -32,7 +32,10 @@ void receivers_remove(struct receiver *receiver);
 struct receiver *receivers_find(struct receivers *receivers, const struct net_peer *end,
 				struct receiver *last);
 
-/* Reads datagrams from a socket of RTCP, a bounded number: those of at most RTCP_MAX bytes. */
+/* Reads datagrams from a socket of RTCP, a bounded number: those of at most RTCP_MAX bytes. A flood
+ * that is read more slowly than it comes pushes reports of viewers out of the socket's buffer, but
+ * by chance, and a viewer who says nothing else needs only one of a minute. A larger buffer would
+ * make the loop read more of the flood. */
 void receivers_hear(int fd,
 		    void (*take)(void *user, const struct net_peer *from, const uint8_t *data,
 				 size_t len),
