@@ -11,6 +11,7 @@ import hostile
 import recordings
 import screen as screens
 from recordings import Recorder
+from tool import Tool
 
 MB = 1 << 20
 
@@ -61,6 +62,19 @@ def test_a_flood_without_a_key_picture_ends_the_connection(broker, tmp_path):
         time.sleep(1)
         assert server.count == 1
         recorder.stop()
+
+
+def test_recv_can_be_ended_during_a_flood_of_pictures():
+    """The next one has always come already."""
+    key, slice_of_few_bytes = hostile.real_units(count=1)[0], b"\0\0\0\1\x41\x9a\x02\x33"
+    flood = hostile.behind_length(key) + hostile.behind_length(slice_of_few_bytes) * 50000
+    with (
+        hostile.Server(hostile.repeat(flood)) as server,
+        Tool("recv", f"tcp+length://127.0.0.1:{server.port}", "-o", os.devnull) as recv,
+    ):
+        hostile.wait_for(lambda: server.count > 0, "a connection")
+        time.sleep(1)
+        assert recv.stop() == 0
 
 
 def test_a_format_a_key_picture_is_no_file_a_key_picture(broker, tmp_path):

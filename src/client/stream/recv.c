@@ -412,9 +412,9 @@ static int write_unit(struct recv *recv, const uint8_t *data, size_t len)
 static int copy_units(struct recv *recv)
 {
 	struct reader_unit unit;
-	int r;
+	int r = 0;
 
-	while ((r = reader_next(recv->reader, &unit, 0)) > 0) {
+	while (!interrupted() && (r = reader_next(recv->reader, &unit, 0)) > 0) {
 		count_losses(&recv->progress, &unit, recv->bytes == 0);
 		r = write_unit(recv, unit.data, unit.len);
 		if (r < 0)
