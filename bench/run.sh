@@ -8,5 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CAMCAST_BUILD=${CAMCAST_BUILD:-$PWD/build}
 result=${BENCH_JSON:-$CAMCAST_BUILD/bench/result.json}
+case " $* " in
+*" -h "* | *" --help "*) exec /usr/bin/python3 -B bench/run.py --help ;;
+esac
 /usr/bin/python3 -B bench/run.py --json "$result" "$@"
 exec /usr/bin/python3 -B bench/report.py "$result"
