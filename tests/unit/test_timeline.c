@@ -131,12 +131,34 @@ static void pictures_that_are_left_out_take_their_time(void **state)
 	assert_int_equal(timeline_place(&timeline, 5, 0), 120000);
 }
 
+/* A build with a sanitizer ends at a sum that does not fit. */
+static void times_may_be_any_number(void **state)
+{
+	static const int64_t any[] = {0, INT64_MAX, INT64_MIN + 1, INT64_MIN / 2, INT64_MAX / 2};
+	enum { N = sizeof(any) / sizeof(*any) };
+	struct timeline timeline;
+	int64_t last_us = 0;
+
+	(void)state;
+	timeline_init(&timeline, 1, 1000, 40000, false);
+	for (unsigned i = 0; i < N * N * N; i++) {
+		int64_t us = timeline_place(&timeline, any[i / N / N], any[i % N]);
+
+		assert_in_range(us, last_us, last_us + 86400000000);
+		last_us = us;
+		us = timeline_place(&timeline, any[i / N % N], 0);
+		assert_in_range(us, last_us, last_us + 86400000000);
+		last_us = us;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(time_goes_on_where_a_recording_repeats),
 		cmocka_unit_test(a_pause_of_a_recording_is_kept),
 		cmocka_unit_test(a_time_or_a_duration_of_more_than_a_day_is_damage),
+		cmocka_unit_test(times_may_be_any_number),
 		cmocka_unit_test(a_clock_that_may_jump_has_no_long_pauses),
 		cmocka_unit_test(a_clock_that_jumps_goes_on_evenly),
 		cmocka_unit_test(a_long_pause_in_a_steady_clock_is_kept),

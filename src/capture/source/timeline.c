@@ -49,7 +49,8 @@ int64_t timeline_place(struct timeline *timeline, int64_t timestamp, int64_t dur
 		/* Back, or far ahead: go on as if nothing had happened. */
 		if (us < timeline->last_us ||
 		    us > timeline->end_us + (timeline->jumps ? JUMP_US : PAUSE_MAX_US)) {
-			timeline->base_us += timeline->end_us - us;
+			timeline->base_us = (int64_t)((uint64_t)timeline->base_us +
+						      (uint64_t)timeline->end_us - (uint64_t)us);
 			us = timeline->end_us;
 		}
 	}
