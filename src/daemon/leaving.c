@@ -48,9 +48,15 @@ static void end_camera(struct gone_camera *gone)
 	list_remove(&gone->link);
 	worker_destroy(camera->worker);
 	camera_free(camera);
-	if (gone->successor)
-		worker_start(gone->successor->worker);
 	free(gone);
+}
+
+static void start_successor(struct gone_camera *gone)
+{
+	if (!gone->successor || !worker_is_over(gone->camera->worker))
+		return;
+	worker_start(gone->successor->worker);
+	gone->successor = NULL;
 }
 
 /* Puts another camera in the place of one that waits for its start. False: none waits. */
@@ -174,6 +180,7 @@ static void handle_sweep(struct loop_timer *timer)
 	list_for_each_safe (pos, tmp, &leaving->cameras) {
 		struct gone_camera *gone = container_of(pos, struct gone_camera, link);
 
+		start_successor(gone);
 		if (worker_has_ended(gone->camera->worker))
 			end_camera(gone);
 	}
@@ -207,7 +214,6 @@ void leaving_finish(struct leaving *leaving)
 	list_for_each_safe (pos, tmp, &leaving->cameras) {
 		struct gone_camera *gone = container_of(pos, struct gone_camera, link);
 
-		gone->successor = NULL;
 		end_camera(gone);
 	}
 	list_for_each_safe (pos, tmp, &leaving->streams)

@@ -23,8 +23,8 @@ void leaving_finish(struct leaving *leaving);
 void leaving_free(struct leaving *leaving);
 
 /* Takes a camera, and stops its worker. `successor`, which may be NULL, has the same device: its
- * worker is started when that of the camera has ended. Out of memory, it goes at once, which may
- * take a second. */
+ * worker is started when that of the camera has ended, or was killed. Out of memory, it goes at
+ * once, which may take a second. */
 void leaving_add_camera(struct leaving *leaving, struct camera *camera, struct camera *successor);
 /* Takes a stream. Its viewers get the units that they have begun, for two seconds at most. */
 void leaving_add_stream(struct leaving *leaving, struct stream *stream);

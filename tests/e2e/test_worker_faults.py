@@ -241,6 +241,20 @@ def test_a_worker_that_cannot_be_reaped_does_not_hold_up_the_next(camcastd):
         daemon.wait_until(lambda: daemon.camera()["undead"] == 0, "the end of the first worker")
 
 
+def test_a_worker_that_cannot_be_reaped_does_not_hold_up_other_settings(camcastd):
+    """Such as those of another device, because this one is stuck."""
+    config = fake_config()
+    daemon = camcastd(config, env=words())
+    with Viewer(daemon.port(FEED)) as viewer:
+        wait_workers(viewer, 1)
+        (pid,) = daemon.workers()
+        ptrace(PTRACE_SEIZE, pid)
+        config["camera cam"]["framerate"] = 15
+        daemon.reload(config)
+        check_units(wait_workers(viewer, 2))
+        os.waitpid(pid, WALL)
+
+
 # --- the fd table is full ---
 
 

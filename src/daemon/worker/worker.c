@@ -632,6 +632,11 @@ void worker_stop(struct worker *worker)
 	worker_process_turn(&worker->process);
 }
 
+bool worker_is_over(const struct worker *worker)
+{
+	return worker->process.supervisor.pid == 0 || worker->process.supervisor.killed;
+}
+
 bool worker_has_ended(struct worker *worker)
 {
 	return worker->process.supervisor.pid == 0 && closer_pending(worker->closer) == 0;

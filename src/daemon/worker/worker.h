@@ -61,6 +61,9 @@ int worker_create(struct worker **out, struct loop *loop, const struct worker_op
 void worker_start(struct worker *worker);
 /* Asks the process to stop, by closing the pair. It is not started again. */
 void worker_stop(struct worker *worker);
+/* After worker_stop(): whether another one may have its device. The process has ended, or was
+ * killed, which it may outlive for as long as a driver holds it. */
+bool worker_is_over(const struct worker *worker);
 /* After worker_stop(): whether the process has ended, so that worker_destroy() does not wait. */
 bool worker_has_ended(struct worker *worker);
 /* The configuration of its camera is another one, though not for the process: other feeds may be
