@@ -108,6 +108,28 @@ static void stall_time_begins_with_each_unit(void **state)
 	rig_stop(&rig);
 }
 
+static void another_stall_timeout_counts_for_those_who_stall(void **state)
+{
+	struct config_stream shorter;
+	struct viewer *viewer;
+	struct rig rig;
+
+	rig_init(&rig, *(enum config_backend *)*state);
+	rig.policy.stall_timeout_ms = 3600000;
+	rig_start(&rig);
+	viewer = viewer_join(&rig, 4096);
+	rig_unit(&rig, 600000, KEY);
+	shorter = rig.policy;
+	shorter.stall_timeout_ms = 10000;
+	feed_set_policy(rig.feed, &shorter);
+	rig_pass(&rig, 9999999);
+	assert_int_equal(rig_gone(&rig), 0);
+	rig_pass(&rig, 1);
+	assert_int_equal(rig_gone(&rig), 1);
+	viewer_leave(viewer);
+	rig_stop(&rig);
+}
+
 /* Its socket is full exactly at a unit's end: nothing is begun, but it takes nothing either. */
 static void stalled_between_units_is_as_stalled(void **state)
 {
@@ -275,6 +297,7 @@ int main(void)
 		ON_BOTH(key_only_feeds_send_the_newest_picture),
 		ON_BOTH(stalled_client_is_reset_however_much_it_trickles),
 		ON_BOTH(stall_time_begins_with_each_unit),
+		ON_BOTH(another_stall_timeout_counts_for_those_who_stall),
 		ON_BOTH(stalled_between_units_is_as_stalled),
 		ON_BOTH(who_owes_nothing_is_never_timed_out),
 		ON_BOTH(no_edge_is_lost_when_a_socket_drains),

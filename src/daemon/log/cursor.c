@@ -498,6 +498,16 @@ void audience_close(struct audience *audience)
 	close_list(&audience->mid, true);
 }
 
+void audience_renew(struct audience *audience)
+{
+	int64_t now_us = loop_now_us(audience->loop);
+
+	if (loop_timer_is_set(&audience->stall))
+		loop_timer_set(audience->loop, &audience->stall, now_us);
+	if (loop_timer_is_set(&audience->pause))
+		loop_timer_set(audience->loop, &audience->pause, now_us);
+}
+
 void audience_drain(struct audience *audience)
 {
 	audience->draining = true;

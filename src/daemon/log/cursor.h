@@ -202,6 +202,8 @@ void audience_init(struct audience *audience, struct loop *loop, struct log *log
 		   const struct audience_policy *policy, struct audience_stats *stats);
 /* Closes every cursor. */
 void audience_close(struct audience *audience);
+/* The policy has changed: deadlines are looked at again, from the loop. */
+void audience_renew(struct audience *audience);
 /* Ends sending: closes the cursors that stand between two units at once, and the others when they
  * finish their unit. */
 void audience_drain(struct audience *audience);

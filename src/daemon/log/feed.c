@@ -197,6 +197,7 @@ void feed_set_policy(struct feed *feed, const struct config_stream *policy)
 {
 	feed->options.policy = policy;
 	set_limits(&feed->audience.policy, policy);
+	audience_renew(&feed->audience);
 	if (feed->options.key_only)
 		feed->log.limits.bytes_max =
 			history_bytes(policy, (int64_t)policy->history_ms * 1000);
