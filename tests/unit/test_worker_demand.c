@@ -238,6 +238,23 @@ static void back_within_the_linger_nothing_is_said(void **state)
 	assert_int_equal(f->wants, FEEDS + 1);
 }
 
+static void another_linger_counts_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct config_stream *asked = &f->config->streams[ASKED];
+
+	watch(f, ASKED_ANNEXB, true);
+	watch(f, ASKED_ANNEXB, false);
+	asked->linger_ms = 300;
+	worker_demand_renew(f->demand);
+	let_pass(f, 200);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 1);
+	asked->linger_ms = 150;
+	worker_demand_renew(f->demand);
+	let_pass(f, 1);
+	assert_int_equal(f->wanted[ASKED_ANNEXB], 0);
+}
+
 static void let_a_scanner_pass(struct fixture *f)
 {
 	struct feed_demand *demand = worker_demand_of_feed(f->demand, ASKED_ANNEXB);
@@ -451,6 +468,7 @@ int main(void)
 		TEST(a_feed_without_an_address_is_wanted_while_it_is_watched),
 		TEST(a_stream_is_wanted_while_any_of_its_feeds_is),
 		TEST(back_within_the_linger_nothing_is_said),
+		TEST(another_linger_counts_at_once),
 		TEST(one_that_was_no_viewer_leaves_no_linger),
 		TEST(what_did_not_go_is_said_again),
 		TEST(the_first_feed_of_a_stream_needs_no_idr),

@@ -19,7 +19,7 @@ struct output_demand {
 	bool wanted, unsaid;
 	bool awaits_key; /* an IDR was asked for since its last key unit */
 	struct loop_timer linger;
-	int64_t lingers_until_us; /* after the last viewer left */
+	int64_t viewed_us; /* when the last viewer left */
 };
 
 /* The demand for one stream. */
@@ -255,30 +255,38 @@ static void handle_watched(struct feed_demand *demand)
 	set_wanted(output, true);
 }
 
+static void begin_linger(struct output_demand *output)
+{
+	struct loop *loop = output->stream->all->loop;
+	int64_t now_us = loop_now_us(loop);
+	int64_t until_us = output->viewed_us + (int64_t)config_of(output->stream)->linger_ms * 1000;
+
+	loop_timer_set(loop, &output->linger, until_us > now_us ? until_us : now_us);
+}
+
 /* The linger is for viewers that return. A peer that is no viewer, such as a port scanner, neither
  * starts nor ends it. */
 static void handle_unwatched(struct feed_demand *demand, bool viewed)
 {
 	struct output_demand *output = container_of(demand, struct output_demand, demand);
-	struct loop *loop = output->stream->all->loop;
-	int64_t now_us = loop_now_us(loop);
-	int64_t linger_us = (int64_t)config_of(output->stream)->linger_ms * 1000;
 
 	output->watched = false;
 	if (output->kept)
 		return;
 	if (viewed)
-		output->lingers_until_us = now_us + linger_us;
-	loop_timer_set(loop, &output->linger,
-		       output->lingers_until_us > now_us ? output->lingers_until_us : now_us);
+		output->viewed_us = loop_now_us(output->stream->all->loop);
+	begin_linger(output);
 }
 
 static void renew(struct output_demand *output)
 {
 	bool kept = output_of(output)->config->kept;
 
-	if (kept == output->kept)
+	if (kept == output->kept) {
+		if (loop_timer_is_set(&output->linger))
+			begin_linger(output);
 		return;
+	}
 	output->kept = kept;
 	if (kept) {
 		loop_timer_cancel(output->stream->all->loop, &output->linger);
@@ -324,6 +332,7 @@ static void set_up_output(struct worker_demand *all, unsigned number)
 	output->demand.unwatched = handle_unwatched;
 	output->stream = &all->streams[all->options.camera->outputs[number]->stream->number];
 	output->number = number;
+	output->viewed_us = INT64_MIN / 2;
 	loop_timer_init(&output->linger, handle_linger);
 	output->kept = all->options.camera->outputs[number]->config->kept;
 	if (!output->kept)
