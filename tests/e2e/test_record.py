@@ -378,6 +378,27 @@ def test_a_clock_that_is_set_before_the_first_picture_cuts_no_file(start_camcast
     recordings.check_file(path)
 
 
+def test_a_disk_that_loses_what_it_took_is_told(start_camcastd, tmp_path):
+    """The kernel took it, so that no write() fails."""
+    config = harness.pattern_config(camera={"size": "320x180", "framerate": 30})
+    (tmp_path / "fault.c").write_text(
+        "#include <errno.h>\nint fdatasync(int fd) { (void)fd; errno = EIO; return -1; }\n"
+    )
+    harness.output_of(
+        "gcc", "-shared", "-fPIC", "-o", tmp_path / "fault.so", tmp_path / "fault.c"
+    )
+    with Recorder(
+        types.SimpleNamespace(address="127.0.0.1", port=1),
+        tmp_path / "rec",
+        *(f"127.0.0.1:{start_camcastd(config).port()}", "--segment", 1),
+        env={"LD_PRELOAD": str(tmp_path / "fault.so")},
+    ) as recorder:
+        recorder.wait_log("what was recorded is not on the disk: Input/output error")
+        recorder.wait_log(r"Z\.mp4: \d+\.\d s, ", count=3)
+        recorder.stop()
+    assert len([line for line in recorder.lines if "not on the disk" in line]) == 1
+
+
 def test_a_script_that_reads_nothing_holds_up_no_recording(start_camcastd, tmp_path):
     """What --json has no room for is told in the log."""
     config = harness.pattern_config(camera={"size": "320x180", "framerate": 30})

@@ -14,12 +14,14 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "client/record/head.h"
 #include "client/record/maker.h"
 
 #define SYNCS 8
 #define PIECE (1u << 20) /* of a write */
+#define LOSS_PERIOD_US 60000000
 #define FAT_FILE_MAX UINT32_MAX
 #define INDEX_PART 1000 /* the index at the end of a file takes less than this part of it */
 
@@ -33,7 +35,21 @@ struct record_sync {
 	const struct record_file *files[SYNCS]; /* only compared */
 	size_t n;
 	bool ending;
+	struct diag_limit losses; /* the thread's */
 };
+
+/* The kernel tells of this once, and only here: the next write succeeds. */
+static void sync_now(struct record_sync *sync, int fd)
+{
+	uint64_t suppressed;
+	int err = fdatasync(fd) < 0 ? errno : 0;
+
+	/* EINVAL: some file systems cannot do this, as with folders. */
+	if (err && err != EINVAL &&
+	    diag_allowed(&sync->losses, clock_now_us(), LOSS_PERIOD_US, &suppressed))
+		diag_error("what was recorded is not on the disk: %s", strerror(err));
+	close(fd);
+}
 
 static void *run_sync(void *user)
 {
@@ -51,9 +67,7 @@ static void *run_sync(void *user)
 		memmove(sync->fds, sync->fds + 1, sync->n * sizeof sync->fds[0]);
 		memmove(sync->files, sync->files + 1, sync->n * sizeof sync->files[0]);
 		pthread_mutex_unlock(&sync->lock);
-		/* An error here is one of the disk: the next write tells of it, too. */
-		(void)fdatasync(fd);
-		close(fd);
+		sync_now(sync, fd);
 		pthread_mutex_lock(&sync->lock);
 	}
 	pthread_mutex_unlock(&sync->lock);
