@@ -451,14 +451,14 @@ def test_fifty_reloads_leave_nothing_behind(camcastd, user):
                 and threads(daemon) <= (seen or [(99,)])[0][0],
                 "the end of the other worker and viewer",
             )
-            seen.append((threads(daemon), descriptors(daemon), daemon.memory()))
+            seen.append((threads(daemon), descriptors(daemon), daemon.private_memory()))
         assert not viewer.closed
     # The first ones warm up what is kept: the thread for passwords, and caches.
     assert seen[-1][0] <= seen[2][0], seen
     assert seen[-1][1] <= seen[2][1] + 2, seen
     if not harness.SAN:  # which keeps what was freed
-        # A busy machine keeps more units for a viewer once, and malloc() their room.
-        assert seen[-1][2] <= seen[9][2] + (1 << 20), seen
+        # malloc() gives back what is free now and then, and takes it again.
+        assert seen[-1][2] <= max(memory for *_, memory in seen[:10]) + (256 << 10), seen
 
 
 def test_many_signals_are_few_reloads(camcastd):

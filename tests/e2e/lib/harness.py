@@ -378,8 +378,16 @@ class Camcastd:
 
     def memory(self):
         """Resident bytes of camcastd, shared log pages included."""
+        return self._pages()[0] * os.sysconf("SC_PAGESIZE")
+
+    def private_memory(self):
+        """The same without what is shared: log pages, and files."""
+        resident, shared = self._pages()
+        return (resident - shared) * os.sysconf("SC_PAGESIZE")
+
+    def _pages(self):
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+            return [int(number) for number in file.read().split()[1:3]]
 
     def cpu_s(self):
         """Seconds of processor time that camcastd has used."""
