@@ -457,8 +457,9 @@ def test_fifty_reloads_leave_nothing_behind(camcastd, user):
     assert seen[-1][0] <= seen[2][0], seen
     assert seen[-1][1] <= seen[2][1] + 2, seen
     if not harness.SAN:  # which keeps what was freed
-        # malloc() gives back what is free now and then, and takes it again.
-        assert seen[-1][2] <= max(memory for *_, memory in seen[:10]) + (256 << 10), seen
+        # malloc() gives back what is free now and then, and takes it again. On a busy machine more
+        # is under way at once.
+        assert seen[-1][2] <= max(memory for *_, memory in seen[:10]) + (1 << 20), seen
 
 
 def test_many_signals_are_few_reloads(camcastd):
