@@ -72,7 +72,7 @@ static void make_feeds(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static struct http http = {.handler = site_handle};
+	static struct http http = {.handler = site_handle, .hosts = "cam.example"};
 	static struct status_view view;
 	const struct loop_options options = {.backend = CONFIG_BACKEND_EPOLL, .max_conns = 1};
 	struct site_options site = {.http = &http};
