@@ -400,7 +400,7 @@ def test_a_disk_that_loses_what_it_took_is_told(start_camcastd, tmp_path):
 
 
 def test_a_script_that_reads_nothing_holds_up_no_recording(start_camcastd, tmp_path):
-    """What --json has no room for is told in the log."""
+    """A line of --json for which the pipe has no room goes to the log."""
     config = harness.pattern_config(camera={"size": "320x180", "framerate": 30})
     address = f"127.0.0.1:{start_camcastd(config).port()}"
     os.mkfifo(tmp_path / "lines")

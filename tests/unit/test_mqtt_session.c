@@ -367,7 +367,7 @@ static void a_broker_that_says_nothing_is_given_up(void **state)
 	stop(&rig);
 }
 
-/* All that it is told, and more, would be kept for it. */
+/* The library would keep each announcement for it, without a limit. */
 static void a_broker_that_acknowledges_nothing_is_given_up(void **state)
 {
 	struct rig rig;
@@ -408,7 +408,7 @@ static void what_is_denied_is_named(void **state)
 	turn_until(&rig, &rig.denials, 2);
 	assert_string_equal(rig.topic, "u");
 	assert_string_equal(rig.denied, "the broker denies publishing u: Not authorized");
-	/* An answer all the same. */
+	/* A refusal is an answer, too: the broker is not given up. */
 	rig.now_us = clock_now_us() + 60 * SECOND;
 	mqtt_session_turn(rig.session, 0, rig.now_us);
 	assert_int_equal(rig.losses, 0);

@@ -313,7 +313,7 @@ static ssize_t send_some(const struct tls *tls, const uint8_t *data, size_t len,
 	return n < 0 ? -errno : n;
 }
 
-/* With each record except the last, TCP is told that more follows. Else each record would be a
+/* With each record except the last, TCP is told that more follows. Otherwise each record would be a
  * packet of its own, with an acknowledgement of its own. A call makes full records, and one of its
  * rest, with the same remark for all of them. Where the socket is full before the last, in this
  * call or a later one, the kernel's TLS does not take the remark back, as TCP does itself: if
